@@ -1,0 +1,66 @@
+"""The only reader of the clock.
+
+Times are integers in nanoseconds of the host's monotonic clock, which on Linux all processes of one machine
+share. Nothing else in rtface imports `time`; whatever waits or stamps takes a `Clock`, so tests need not wait.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+NS_PER_US = 1_000
+
+monotonic_ns = time.monotonic_ns
+"""Nanoseconds of the host's monotonic clock (int)."""
+
+wall_ns = time.time_ns
+"""Nanoseconds since the Unix epoch (int): for labels and file names, never for intervals."""
+
+
+class Clock(Protocol):
+    """A source of time that can also wait."""
+
+    def now_ns(self) -> int:
+        """Return the present time in nanoseconds."""
+
+    def sleep_until_ns(self, deadline_ns: int) -> None:
+        """Return at `deadline_ns` or as soon after it as possible; at once if it has passed."""
+
+
+class SystemClock:
+    """The host's monotonic clock."""
+
+    def now_ns(self) -> int:
+        """Return nanoseconds of the host's monotonic clock."""
+        return time.monotonic_ns()
+
+    def sleep_until_ns(self, deadline_ns: int) -> None:
+        """Sleep until an absolute deadline, so that a late wake-up never shifts the next one."""
+        while (left := deadline_ns - time.monotonic_ns()) > 0:
+            time.sleep(left / NS_PER_S)
+
+
+class ManualClock:
+    """A clock that moves only when told to, for tests and replay."""
+
+    def __init__(self, start_ns: int = 0) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        """Return the time that was last set."""
+        return self._now_ns
+
+    def sleep_until_ns(self, deadline_ns: int) -> None:
+        """Jump to the deadline if it lies ahead."""
+        self._now_ns = max(self._now_ns, deadline_ns)
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+def sleep_ns(duration_ns: int) -> None:
+    """Sleep for a duration in nanoseconds."""
+    time.sleep(duration_ns / NS_PER_S)

@@ -1,0 +1,227 @@
+"""The configuration of a rig: one YAML file, checked before anything is opened.
+
+Every section refuses unknown keys. What a setting means, its unit and its default stand here and nowhere else:
+`rtface config schema` prints them as JSON schema, and `rtface.rigfile` turns a violation into a message that
+names the file, the line and the nearest right name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rtface.records import Crop
+
+LOOPBACK_KEYPOINTS = "tcp://127.0.0.1:5570"
+LOOPBACK_CONTROL = "tcp://127.0.0.1:5571"
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
+
+
+class Faults(Section):
+    """Faults that the simulated camera injects, as probabilities per frame."""
+
+    lost: float = Field(0.0, ge=0, le=1)
+    """Probability that a frame number is skipped."""
+    late: float = Field(0.0, ge=0, le=1)
+    """Probability that a frame is delivered late."""
+    late_ms: float = Field(20.0, gt=0)
+    """How late such a frame is, in milliseconds."""
+    duplicated: float = Field(0.0, ge=0, le=1)
+    """Probability that a frame's picture repeats the one before it."""
+    black: float = Field(0.0, ge=0, le=1)
+    """Probability that a frame is black."""
+    disconnect_after: int | None = Field(None, ge=1)
+    """The camera disappears after this many frames."""
+
+
+class SimulatedCameraSettings(Section):
+    """A rendered mouse face whose true keypoints are known."""
+
+    kind: Literal["simulated"] = "simulated"
+    width: int = Field(640, ge=64, le=8192)
+    """Width of the frames in pixels."""
+    height: int = Field(480, ge=64, le=8192)
+    """Height of the frames in pixels."""
+    rate_hz: float = Field(200.0, gt=0, le=100_000)
+    """Frames per second."""
+    paced: bool = True
+    """Deliver at `rate_hz`; when false, as fast as the reader takes them, none lost."""
+    seed: int = Field(0, ge=0)
+    """The same seed gives the same mouse and the same movements."""
+    frames: int | None = Field(None, ge=1)
+    """End after this many frames; endless when absent."""
+    faults: Faults = Faults()
+
+
+class VideoCameraSettings(Section):
+    """A video file played as if it were a camera."""
+
+    kind: Literal["video"]
+    path: Path
+    """The file, relative to the configuration file."""
+    paced: bool = True
+    """Play at the file's own rate (or `rate_hz`), dropping what is too slow; when false, every frame as fast as possible."""
+    rate_hz: float | None = Field(None, gt=0, le=100_000)
+    """Frames per second in place of the file's own."""
+    loop: bool = False
+    """Begin again at the end."""
+
+
+class ImagesCameraSettings(Section):
+    """A folder of images in the order of their names, played as if it were a camera."""
+
+    kind: Literal["images"]
+    path: Path
+    """The folder, relative to the configuration file."""
+    paced: bool = False
+    """Play at `rate_hz`, dropping what is too slow; when false, every image as fast as possible."""
+    rate_hz: float = Field(30.0, gt=0, le=100_000)
+    """Images per second when paced."""
+    loop: bool = False
+    """Begin again at the end."""
+
+
+class GenicamCameraSettings(Section):
+    """A machine-vision camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress)."""
+
+    kind: Literal["genicam"]
+    producer: Path | None = None
+    """The producer's .cti file; when absent, all in GENICAM_GENTL64_PATH. `viky` is the simulated one of the genicam package."""
+    serial: str | None = None
+    """Serial number of the camera; may be absent when there is only one."""
+    width: int | None = Field(None, ge=1)
+    """Width in pixels; the camera's own when absent."""
+    height: int | None = Field(None, ge=1)
+    """Height in pixels; the camera's own when absent."""
+    offset_x: int | None = Field(None, ge=0)
+    """Left edge of the region of interest in sensor pixels."""
+    offset_y: int | None = Field(None, ge=0)
+    """Top edge of the region of interest in sensor pixels."""
+    pixel_format: str = "Mono8"
+    """Mono8, Mono10, Mono12 or Mono16; deeper ones are scaled to 8 bits by a fixed factor."""
+    rate_hz: float | None = Field(None, gt=0)
+    """Frames per second; the camera's own when absent."""
+    exposure_us: float | None = Field(None, gt=0)
+    """Exposure time in microseconds; the camera's own when absent."""
+    gain: float | None = None
+    """Gain in the camera's own unit, mostly dB; the camera's own when absent."""
+    buffers: int = Field(8, ge=2, le=256)
+    """Buffers announced to the producer."""
+    nodes: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """Further GenICam features to set, by name, in this order."""
+
+
+class OpencvCameraSettings(Section):
+    """A webcam or V4L device through OpenCV."""
+
+    kind: Literal["opencv"]
+    device: int | str = 0
+    """Index or path of the device."""
+    width: int | None = Field(None, ge=1)
+    """Width in pixels; the device's own when absent."""
+    height: int | None = Field(None, ge=1)
+    """Height in pixels; the device's own when absent."""
+    rate_hz: float | None = Field(None, gt=0)
+    """Frames per second; the device's own when absent."""
+
+
+CameraSettings = Annotated[
+    SimulatedCameraSettings
+    | VideoCameraSettings
+    | ImagesCameraSettings
+    | GenicamCameraSettings
+    | OpencvCameraSettings,
+    Field(discriminator="kind"),
+]
+
+
+class CropSettings(Section):
+    """The part of the frame that shows the face; it should fill it."""
+
+    x: int = Field(ge=0)
+    """Left edge in pixels of the camera frame."""
+    y: int = Field(ge=0)
+    """Top edge in pixels of the camera frame."""
+    width: int = Field(ge=16)
+    """Width in pixels."""
+    height: int = Field(ge=16)
+    """Height in pixels."""
+
+    def to_crop(self) -> Crop:
+        """Return the crop as the record that the rest of rtface uses."""
+        return Crop(self.x, self.y, self.width, self.height)
+
+
+class BackendSettings(Section):
+    """Where and how the network runs."""
+
+    name: Literal["auto", "openvino", "torch"] = "auto"
+    """`auto` takes the first that is installed and works, and says which and why."""
+    precision: Literal["engine", "f32", "bf16", "f16"] = "engine"
+    """Arithmetic of the network; `engine` is what the engine's manifest asks for. Never changed silently."""
+    threads: int | None = Field(None, ge=1, le=256)
+    """Threads of the network on a CPU; the back end's own choice when absent."""
+    device: str = "CPU"
+    """The back end's name of the device: CPU, or cuda:0 for torch."""
+
+
+class PublishSettings(Section):
+    """Where keypoints and status go out, and who may command."""
+
+    keypoints: str = LOOPBACK_KEYPOINTS
+    """ZeroMQ address that the keypoints and the status are published on; port * takes a free one."""
+    control: str = LOOPBACK_CONTROL
+    """ZeroMQ address of the control socket; port * takes a free one."""
+    keys: Path | None = None
+    """Folder made by `rtface keys new`; needed for any address beyond loopback."""
+    queue: int = Field(1000, ge=1, le=1_000_000)
+    """Messages kept for a slow subscriber before they are dropped for it."""
+
+
+class LatencySettings(Section):
+    """The latency that the rig is held to."""
+
+    deadline_ms: float = Field(10.0, gt=0)
+    """From exposure to published keypoints, in milliseconds; later ones are counted as deadline misses."""
+
+
+class Rig(Section):
+    """A whole rig: camera, crop, engine, back end, addresses, deadline."""
+
+    camera: CameraSettings = SimulatedCameraSettings()
+    crop: CropSettings | None = None
+    """The face in the frame; the whole frame when absent."""
+    engine: str = "default"
+    """Name of an installed engine, or the path of an engine's folder."""
+    backend: BackendSettings = BackendSettings()
+    slots: int = Field(6, ge=3, le=1024)
+    """Frames that the ring between camera and network can hold."""
+    publish: PublishSettings = PublishSettings()
+    latency: LatencySettings = LatencySettings()
+
+    @model_validator(mode="after")
+    def _addresses_differ(self) -> Rig:
+        same = self.publish.keypoints == self.publish.control
+        if same and not self.publish.keypoints.endswith(":*"):
+            raise ValueError("publish.keypoints and publish.control are the same address")
+        return self
+
+    @model_validator(mode="after")
+    def _crop_fits_the_camera(self) -> Rig:
+        camera, crop = self.camera, self.crop
+        if crop is None or not isinstance(camera, SimulatedCameraSettings | GenicamCameraSettings):
+            return self
+        for end, size, axis in (
+            (crop.x + crop.width, camera.width, "width"),
+            (crop.y + crop.height, camera.height, "height"),
+        ):
+            if size is not None and end > size:
+                raise ValueError(f"crop ends at pixel {end}, beyond camera.{axis} {size}")
+        return self

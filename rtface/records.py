@@ -1,0 +1,201 @@
+"""The records that travel through rtface: frozen, with units and frames of reference said once, here.
+
+Pixel coordinates are of the full camera frame: origin at the centre of the top left pixel, x to the right,
+y down, pixel centres at integers. Times are nanoseconds of the host's monotonic clock unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+FACEMAP_KEYPOINTS = (
+    "eye(back)",
+    "eye(bottom)",
+    "eye(front)",
+    "eye(top)",
+    "lowerlip",
+    "mouth",
+    "nose(bottom)",
+    "nose(r)",
+    "nose(tip)",
+    "nose(top)",
+    "nosebridge",
+    "paw",
+    "whisker(I)",
+    "whisker(III)",
+    "whisker(II)",
+)
+"""Facemap's 15 keypoints in the order of its network's outputs and files (note I, III, II)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A rectangle of whole pixels of the full camera frame.
+
+    Attributes
+    ----------
+    x, y : int
+        The left and top pixel, inclusive.
+    width, height : int
+        Size in pixels, at least 1.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, the order of numpy arrays."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMeta:
+    """Identity and times of one frame, made by the camera and carried to every derived value.
+
+    Attributes
+    ----------
+    frame_id : int
+        Number given by the camera or its driver; a jump of more than one is a loss.
+    exposure_ns : int
+        When the exposure began. From the camera's clock, mapped to the host's, where there is one; else
+        the arrival time (`CameraInfo.exposure_source` says which).
+    arrival_ns : int
+        When the frame was first known to this process, before any conversion.
+    camera_ns : int or None
+        The device's own time stamp in nanoseconds of its own clock, if it has one.
+    """
+
+    frame_id: int
+    exposure_ns: int
+    arrival_ns: int
+    camera_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Frames lost so far in a session, by the place where they were lost.
+
+    Attributes
+    ----------
+    camera : int
+        Frames the camera says it did not deliver, or that were damaged.
+    transport : int
+        Gaps in the frame number between camera and host.
+    ring : int
+        Frames that a newer one displaced before the network could take them.
+    publish : int
+        Messages that could not be handed to the socket.
+    """
+
+    camera: int = 0
+    transport: int = 0
+    ring: int = 0
+    publish: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """When a frame passed each stage, stamped where it happened and never rewritten.
+
+    Attributes
+    ----------
+    exposure_ns, arrival_ns : int
+        As in `FrameMeta`.
+    taken_ns : int
+        The processing thread took the frame out of the ring.
+    prepared_ns : int
+        Everything before the network (the frame's intensity levels) was done.
+    inferred_ns : int
+        The network's keypoints were in host memory.
+    decided_ns : int
+        Keypoints in pixels of the full frame, flags and all, were final.
+    """
+
+    exposure_ns: int
+    arrival_ns: int
+    taken_ns: int
+    prepared_ns: int
+    inferred_ns: int
+    decided_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """The keypoints of one frame.
+
+    Attributes
+    ----------
+    frame : FrameMeta
+        Which frame.
+    stamps : Stamps
+        When each stage was passed.
+    xy : ndarray, shape (K, 2), float32
+        Pixels of the full camera frame; NaN for a keypoint that the network was never trained on.
+    score : ndarray, shape (K,), float32
+        In [0, 1], as the engine's manifest defines it; 0 for a keypoint that was never trained.
+    outside : ndarray, shape (K,), bool
+        The point lies outside the camera frame; its coordinates are not clamped.
+    likelihood : ndarray, shape (K,), float32, or None
+        Facemap's legacy likelihood (0.5 or more), from engines that have one: for its file format only.
+    """
+
+    frame: FrameMeta
+    stamps: Stamps
+    xy: FloatArray
+    score: FloatArray
+    outside: NDArray[np.bool_]
+    likelihood: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoint:
+    """Name of a keypoint and whether the network was trained to find it on real frames."""
+
+    name: str
+    trained: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """What a camera says of itself once it is open; every setting was read back from the device.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the driver: ``simulated``, ``video``, ``images``, ``genicam`` or ``opencv``.
+    label : str
+        What a person would call it: model and serial number, or a file's path.
+    width, height : int
+        Pixels of the frames it delivers (8-bit gray).
+    rate_hz : float or None
+        Frames per second, as read back; None where it is not known.
+    frames : int or None
+        How many frames there are in all, for a source that ends; None where it is not known or endless.
+    live : bool
+        True when frames come at their own pace and a slow reader must lose the oldest; False when the source
+        waits for its reader and no frame may be lost.
+    exposure_source : str
+        ``camera`` when `FrameMeta.exposure_ns` comes from the camera, ``arrival`` when it is the arrival time.
+    settings : dict
+        Names and values that were read back, for the record.
+    """
+
+    kind: str
+    label: str
+    width: int
+    height: int
+    rate_hz: float | None
+    frames: int | None
+    live: bool
+    exposure_source: str
+    settings: dict[str, Any]
