@@ -1,0 +1,1 @@
+"""Cameras, the ring of frames and the thread that fills it."""

@@ -1,0 +1,71 @@
+"""The contract of a camera."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rtface.records import CameraInfo, FrameMeta, Image
+
+
+class EndOfStream(Exception):  # noqa: N818  (not an error: the source has simply ended)
+    """A source with an end has delivered its last frame."""
+
+
+class Camera(Protocol):
+    """A source of 8-bit gray frames.
+
+    The order of calls is ``open, start, fill..., stop, close``; ``start`` and ``stop`` may be repeated. One
+    thread calls ``fill``; ``stop`` and ``close`` come after it has returned. ``stop`` and ``close`` may be called
+    at any time, any number of times.
+    """
+
+    @property
+    def lost_at_camera(self) -> int:
+        """Frames since ``open`` that the camera reported as not delivered or damaged."""
+
+    @property
+    def lost_in_transport(self) -> int:
+        """Frames since ``open`` missing between two frame numbers that arrived."""
+
+    def open(self) -> CameraInfo:
+        """Open the device, apply every setting and read it back.
+
+        Raises
+        ------
+        CameraError
+            The device is not there or cannot be opened.
+        CameraSettingError
+            A setting that was asked for differs from what the device reads back.
+        """
+
+    def start(self) -> None:
+        """Begin to deliver frames."""
+
+    def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
+        """Copy the next frame into `out`; never block for longer than about `timeout_s`.
+
+        Parameters
+        ----------
+        out : ndarray, shape (height, width), uint8, C-contiguous
+            The caller's memory; its content is undefined unless a `FrameMeta` is returned.
+        timeout_s : float
+            Seconds to wait for a frame.
+
+        Returns
+        -------
+        FrameMeta or None
+            None when no frame came in time.
+
+        Raises
+        ------
+        EndOfStream
+            A source that ends has ended.
+        CameraLostError
+            The device disappeared or the source is damaged.
+        """
+
+    def stop(self) -> None:
+        """Stop delivering frames; `start` may follow."""
+
+    def close(self) -> None:
+        """Give the device back."""
