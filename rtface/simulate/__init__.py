@@ -1,0 +1,1 @@
+"""A simulated mouse face whose true keypoints are known."""
