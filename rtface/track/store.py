@@ -1,0 +1,221 @@
+"""Engines on disk: find, load, check and write them.
+
+Engines come from three places, searched in this order: a path, the user's own folder (where
+`rtface engines import` puts them; RTFACE_ENGINES names another), and those shipped with rtface.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rtface.errors import EngineError
+from rtface.track.manifest import (
+    FileEntry,
+    Manifest,
+    preprocessing_hash,
+)
+
+DEFAULT_ENGINE = "face-1"
+MANIFEST_FILE = "manifest.json"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine whose files were found and agree with its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the engine's files.
+
+        Raises
+        ------
+        EngineError
+            The manifest names no such file.
+        """
+        if name not in self.manifest.files:
+            raise EngineError(f"the engine {self.manifest.name} ({self.folder}) has no {name}")
+        return self.folder / name
+
+    @property
+    def sha256(self) -> str:
+        """Hash that identifies the engine: of its manifest, which holds the hashes of its files."""
+        return file_hash(self.folder / MANIFEST_FILE)
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's own engines; it may not exist yet."""
+    if named := os.environ.get("RTFACE_ENGINES"):
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "rtface" / "engines"
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the engines that come with rtface: in the wheel, or beside the source tree."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "engines"
+    return installed if installed.is_dir() else package.parent / "engines"
+
+
+def installed_engines() -> dict[str, Path]:
+    """Return the folders of all engines that can be named; the user's own come before shipped ones."""
+    return {
+        manifest.parent.name: manifest.parent
+        for root in (shipped_folder(), user_folder())
+        for manifest in sorted(root.glob(f"*/{MANIFEST_FILE}"))
+    }
+
+
+def find_engine(reference: str) -> Path:
+    """Return the folder of an engine from its name or its path.
+
+    Raises
+    ------
+    EngineError
+        There is none; the message names the nearest.
+    """
+    path = Path(reference)
+    if (path / MANIFEST_FILE).is_file():
+        return path
+    if path.is_dir() or os.sep in reference:
+        raise EngineError(f"{reference} is not an engine: it holds no {MANIFEST_FILE}")
+    engines = installed_engines()
+    name = DEFAULT_ENGINE if reference == "default" else reference
+    if name in engines:
+        return engines[name]
+    near = difflib.get_close_matches(name, engines, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(engines)) or 'none'}"
+    raise EngineError(f"no engine is named {name!r}; {hint}")
+
+
+def load_engine(reference: str) -> Engine:
+    """Find an engine and check every file against its manifest.
+
+    Parameters
+    ----------
+    reference : str
+        A name, ``default``, or the path of an engine's folder.
+
+    Raises
+    ------
+    EngineError
+        The engine is missing, malformed, incomplete or was changed since it was made.
+    """
+    folder = find_engine(reference)
+    manifest = read_manifest(folder / MANIFEST_FILE)
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise EngineError(f"{path} is missing: the engine {manifest.name} is incomplete")
+        if (size := path.stat().st_size) != entry.bytes:
+            raise EngineError(
+                f"{path} has {size} bytes, its manifest says {entry.bytes}: damaged or replaced"
+            )
+        if file_hash(path) != entry.sha256:
+            raise EngineError(f"{path} does not have the hash its manifest says: damaged or replaced")
+    return Engine(folder, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises
+    ------
+    EngineError
+        It cannot be read or breaks a rule; the message names file and field.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'manifest'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise EngineError(f"{path}: {reasons}") from error
+
+
+def write_engine(
+    folder: Path, files: Mapping[str, Path], fields: Mapping[str, Any], *, overwrite: bool = False
+) -> Engine:
+    """Make an engine's folder from its files and the fields of its manifest.
+
+    The folder appears complete or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the engine shall lie; its name is the engine's name.
+    files : mapping of str to Path
+        Name in the engine to the file to copy.
+    fields : mapping
+        `Manifest`'s fields, less ``name``, ``files`` and ``preprocessing_sha256``, which are worked out here.
+    overwrite : bool
+        Replace an engine that is there.
+
+    Raises
+    ------
+    EngineError
+        The folder exists, cannot be written, or the fields make no manifest.
+    """
+    if folder.exists() and not overwrite:
+        raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-engine-") as made:
+            fresh = Path(made) / folder.name
+            fresh.mkdir()
+            for name, source in files.items():
+                shutil.copyfile(source, fresh / name)
+            _write_manifest(fresh, folder.name, tuple(files), fields)
+            if folder.exists():
+                folder.rename(Path(made) / "replaced")
+            fresh.rename(folder)
+    except OSError as error:
+        raise EngineError(f"the engine {folder} cannot be written: {error}") from error
+    return load_engine(str(folder))
+
+
+def _write_manifest(folder: Path, name: str, files: tuple[str, ...], fields: Mapping[str, Any]) -> None:
+    entries = {
+        file: FileEntry(sha256=file_hash(folder / file), bytes=(folder / file).stat().st_size)
+        for file in files
+    }
+    try:
+        draft = Manifest.model_construct(**fields)
+        complete = Manifest(
+            **fields,
+            name=name,
+            files=entries,
+            preprocessing_sha256=preprocessing_hash(
+                draft.input, draft.normalise, draft.resample, draft.decode
+            ),
+        )
+    except ValidationError as error:
+        raise EngineError(f"no engine {name} can be made of this: {error}") from error
+    text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")

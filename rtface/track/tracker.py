@@ -1,0 +1,105 @@
+"""From a frame to a pose: levels, network, geometry, flags, stamps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtface.clock import Clock
+from rtface.geometry import NetworkFrame, check_crop, outside, whole_frame
+from rtface.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Pose, Stamps
+from rtface.track.backends.base import Backend, BackendInfo
+from rtface.track.normalise import levels
+from rtface.track.store import Engine
+
+_NO_LEVELS = np.zeros(2, np.float32)
+
+
+class Tracker:
+    """Finds the keypoints of one camera's frames; used by one thread.
+
+    Parameters
+    ----------
+    engine : Engine
+        A checked engine.
+    backend : Backend
+        What runs it; opened and closed by the tracker.
+    clock : Clock
+        Source of the stamps.
+    """
+
+    def __init__(self, engine: Engine, backend: Backend, clock: Clock) -> None:
+        self._engine = engine
+        self._backend = backend
+        self._clock = clock
+        self._trained = np.array([entry.trained for entry in engine.manifest.keypoints])
+        self._all_trained = bool(self._trained.all())
+        self._has_likelihood = "likelihood" in engine.manifest.decode.columns
+        self._width = self._height = 0
+        self._frame = NetworkFrame(Crop(0, 0, 1, 1), 1, True)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that is run."""
+        return self._engine
+
+    @property
+    def crop(self) -> Crop:
+        """The part of the camera frame that the network sees."""
+        return self._frame.crop
+
+    def open(self) -> BackendInfo:
+        """Open the back end; raises what `Backend.open` raises."""
+        return self._backend.open()
+
+    def host_memory(self, shape: tuple[int, int]) -> Image:
+        """Return memory for one frame of the kind the back end reads fastest."""
+        return self._backend.host_memory(shape)
+
+    def look_at(self, camera: CameraInfo, crop: Crop | None) -> None:
+        """Fit the network to a camera's frames and a crop of them (None: the whole frame).
+
+        Raises
+        ------
+        UsageError
+            The crop reaches beyond the frame; the crop in force stays.
+        """
+        wanted = check_crop(crop or whole_frame(camera.width, camera.height), camera.width, camera.height)
+        manifest = self._engine.manifest
+        self._backend.prepare((camera.height, camera.width), wanted)
+        self._width, self._height = camera.width, camera.height
+        self._frame = NetworkFrame(wanted, manifest.input.size, manifest.resample.half_pixel)
+
+    def track(self, frame: Image, meta: FrameMeta, taken_ns: int) -> Pose:
+        """Find the keypoints of one frame.
+
+        Parameters
+        ----------
+        frame : ndarray, shape (height, width), uint8
+            The whole camera frame; not kept.
+        meta : FrameMeta
+            Its identity and times.
+        taken_ns : int
+            When it was taken out of the ring.
+        """
+        spec = self._engine.manifest.normalise
+        level = _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high)
+        prepared_ns = self._clock.now_ns()
+        found = self._backend.infer(frame, level)
+        inferred_ns = self._clock.now_ns()
+        xy = self._frame.to_camera(found[:, :2])
+        score, likelihood = self._scores(found)
+        if not self._all_trained:
+            xy[~self._trained] = np.nan
+            score[~self._trained] = 0.0
+        beyond = outside(xy, self._width, self._height)
+        stamps = Stamps(
+            meta.exposure_ns, meta.arrival_ns, taken_ns, prepared_ns, inferred_ns, self._clock.now_ns()
+        )
+        return Pose(meta, stamps, xy, score, beyond, likelihood)
+
+    def close(self) -> None:
+        """Close the back end."""
+        self._backend.close()
+
+    def _scores(self, found: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        return found[:, 2].copy(), found[:, 3].copy() if self._has_likelihood else None
