@@ -1,0 +1,88 @@
+"""Keypoint files of other tools and our own, one module a format, chosen by name or by the file's ending.
+
+pandas and h5py are imported when a file is written or read, not before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtface.errors import UsageError
+from rtface.record.formats.base import KeypointFormat, check_target
+from rtface.record.formats.deeplabcut import DeepLabCutCsv, DeepLabCutHdf5
+from rtface.record.formats.facemap import Facemap
+from rtface.record.formats.native import Native
+from rtface.record.table import PoseTable
+
+FORMATS: dict[str, KeypointFormat] = {
+    each.name: each for each in (Native(), DeepLabCutCsv(), DeepLabCutHdf5(), Facemap())
+}
+"""Every format by its name."""
+
+_ENDINGS = (
+    (".csv", "deeplabcut-csv"),
+    ("_facemappose.h5", "facemap"),
+    (".rtface.h5", "rtface"),
+    (".rtface", "rtface"),
+    (".h5", "deeplabcut-h5"),
+    (".hdf5", "deeplabcut-h5"),
+)
+
+
+def choose(path: Path, name: str | None = None) -> KeypointFormat:
+    """Return the format of that name, or the one that the file's ending stands for (upper or lower case).
+
+    Raises
+    ------
+    UsageError
+        No such format, or an ending that stands for none; the message lists the choices.
+    """
+    if name is None:
+        name = next((kind for ending, kind in _ENDINGS if path.name.lower().endswith(ending)), None)
+        wrong = f"{path}: the ending stands for no keypoint format"
+    else:
+        wrong = f"no keypoint format is called {name!r}"
+    if name in FORMATS:
+        return FORMATS[name]
+    choices = "; ".join(f"{each.name} ({each.endings})" for each in FORMATS.values())
+    raise UsageError(f"{wrong}; choose one of: {choices}")
+
+
+def check(path: Path, name: str | None = None, *, overwrite: bool = False) -> None:
+    """Fail now as `write` would fail later, before the work of filling a table is done.
+
+    Raises
+    ------
+    UsageError
+        As `choose`, or the file exists and `overwrite` is False.
+    DataError
+        The folder is missing or cannot be written.
+    """
+    choose(path, name)
+    check_target(path, overwrite=overwrite)
+
+
+def write(table: PoseTable, path: Path, name: str | None = None, *, overwrite: bool = False) -> None:
+    """Write a table in the format of that name, or of the file's ending.
+
+    Raises
+    ------
+    UsageError
+        As `choose`, or the file exists and `overwrite` is False.
+    DataError
+        As `KeypointFormat.write`.
+    """
+    choose(path, name).write(table, path, overwrite=overwrite)
+
+
+def read(path: Path, name: str | None = None) -> PoseTable:
+    """Read a file in the format of that name, or of its ending.
+
+    Raises
+    ------
+    UsageError
+        As `choose`.
+    DataError
+        As `KeypointFormat.read`.
+    """
+    return choose(path, name).read(path)
