@@ -1,0 +1,269 @@
+"""A subscriber: keypoints, status and commands of a running service, with numpy, pyzmq and msgpack alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import zmq
+
+from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.errors import AddressError, UsageError
+from rtface.publish.address import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS, is_loopback
+from rtface.publish.commands import Hello, crop_map, parse_hello
+from rtface.publish.fields import Fields
+from rtface.publish.host import clock_domain
+from rtface.publish.keys import ClientKeys, load_client_keys
+from rtface.publish.receive import Keypoints, Receiver
+from rtface.publish.request import Requester
+from rtface.publish.sockets import Socket, connect, limited_socket
+from rtface.publish.wire import (
+    TOPIC_KEYPOINTS,
+    TOPIC_STATUS,
+    ServiceStatus,
+    StatusMessage,
+    parse_status,
+)
+from rtface.records import Crop
+
+__all__ = ["Client", "ClockOffset", "Keypoints"]
+
+_ANSWER_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOffset:
+    """The service's monotonic clock less this host's.
+
+    Attributes
+    ----------
+    offset_ns : int
+        Zero when both are the same clock.
+    uncertainty_ns : int
+        The true offset lies within this of `offset_ns`.
+    round_trip_ns : int
+        The quickest exchange that was seen.
+    """
+
+    offset_ns: int
+    uncertainty_ns: int
+    round_trip_ns: int
+
+
+class Client:
+    """Receives keypoints from a service and commands it. Belongs to one thread; use it in a ``with`` block.
+
+    It connects at once and finds a service that is started later. Iterating yields `Keypoints` as they come::
+
+        with rtface.Client() as client:
+            client.hello()
+            for keypoints in client:
+                print(dict(zip(client.names, keypoints.xy)))
+
+    Parameters
+    ----------
+    address : str
+        Where the service publishes.
+    control : str
+        Where the service takes commands.
+    keys : path, optional
+        The folder that was handed over to this client, for a service that asks for keys.
+    newest : bool
+        Pass over what has queued up and yield the newest, with the number of those `skipped`.
+    timeout_s : float, optional
+        Seconds that iterating waits for keypoints, and commands for an answer. When absent, iterating waits for
+        ever and commands 5 s.
+    queue : int
+        Messages kept while this reader does not read; more are lost, and counted as `missed`.
+
+    Raises
+    ------
+    AddressError
+        An address is malformed, or the keys cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        address: str = LOOPBACK_KEYPOINTS,
+        control: str = LOOPBACK_CONTROL,
+        keys: Path | str | None = None,
+        newest: bool = False,
+        timeout_s: float | None = None,
+        queue: int = 1_000,
+    ) -> None:
+        loaded = None if keys is None else load_client_keys(Path(keys))
+        self._address = address
+        self._newest = newest
+        self._timeout_s = timeout_s
+        self._queue = queue
+        self._hello: Hello | None = None
+        self._receiver = Receiver(0 if is_loopback(address) else None)
+        self._context = zmq.Context()
+        try:
+            self._socket = self._subscribed(loaded)
+        except BaseException:
+            self._context.destroy(0)
+            raise
+        answer_within_s = _ANSWER_WITHIN_S if timeout_s is None else timeout_s
+        self._requester = Requester(self._context, control, loaded, answer_within_s)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the sockets; may be called any number of times. Iterating ends."""
+        self._socket.close(0)
+        self._requester.close()
+        self._context.term()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the keypoints, in the order of the rows of ``xy``; known once `hello` was called."""
+        if self._hello is None:
+            raise UsageError("the names of the keypoints are known once hello() was called")
+        return tuple(point.name for point in self._hello.skeleton)
+
+    @property
+    def malformed(self) -> int:
+        """Messages so far that were not of rtface's protocol, and passed over."""
+        return self._receiver.malformed
+
+    @property
+    def latest_status(self) -> StatusMessage | None:
+        """The last status that came while keypoints were waited for; the service sends one each second."""
+        return self._receiver.latest_status
+
+    def __iter__(self) -> Iterator[Keypoints]:
+        """Yield keypoints until the client is closed; `AddressError` when none came within `timeout_s`."""
+        while not self._socket.closed:
+            keypoints = self.next(self._timeout_s)
+            if keypoints is None:
+                raise AddressError(
+                    f"no keypoints from {self._address} within {self._timeout_s} s; is the service running there, "
+                    "and does it know this client's key if it asks for one?"
+                )
+            yield keypoints
+
+    def next(self, timeout_s: float | None = None) -> Keypoints | None:
+        """Return the next keypoints, or the newest if the client was made so.
+
+        Parameters
+        ----------
+        timeout_s : float, optional
+            Seconds to wait; for ever when absent.
+
+        Returns
+        -------
+        Keypoints or None
+            None when none came in time.
+
+        Raises
+        ------
+        UsageError
+            The client is closed.
+        """
+        if self._socket.closed:
+            raise UsageError("the client is closed")
+        deadline_ns = None if timeout_s is None else monotonic_ns() + round(timeout_s * NS_PER_S)
+        while True:
+            keypoints = self._arrived()
+            if keypoints is not None:
+                return self._newest_after(keypoints) if self._newest else keypoints
+            if not self._wait(deadline_ns):
+                return None
+
+    def hello(self) -> Hello:
+        """Ask what the service is, and measure the offset of its clock; errors as of `start`."""
+        self._hello = parse_hello(self._requester.ask("hello", {}))
+        self.ping()
+        return self._hello
+
+    def status(self) -> ServiceStatus:
+        """Ask how the service is; errors as of `start`."""
+        return parse_status(Fields(self._requester.ask("status", {})))
+
+    def start(self) -> Mapping[str, Any]:
+        """Make the service track.
+
+        Raises
+        ------
+        ControlError
+            The service refused; `code` says why.
+        AddressError
+            No service answered in time.
+        """
+        return self._requester.ask("start", {})
+
+    def stop(self) -> Mapping[str, Any]:
+        """Make the service stop tracking; errors as of `start`."""
+        return self._requester.ask("stop", {})
+
+    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
+        """Make the service look at another part of the frame, or at all of it; errors as of `start`."""
+        return self._requester.ask("set_crop", {"crop": None} if crop is None else crop_map(crop))
+
+    def ping(self, times: int = 8) -> ClockOffset:
+        """Measure the offset of the service's clock, which the age of keypoints is corrected by from then on.
+
+        The quickest of `times` exchanges counts. Two hosts' clocks drift apart by some 10 microseconds a second:
+        ask again now and then. On one host the offset is zero exactly. Errors as of `start`.
+        """
+        round_trip_ns, offset_ns, domain = min(self._exchange(nonce) for nonce in range(max(1, times)))
+        if domain and domain == clock_domain():
+            measured = ClockOffset(0, 0, round_trip_ns)
+        else:
+            measured = ClockOffset(offset_ns, round_trip_ns // 2 + 1, round_trip_ns)
+        self._receiver.offset_ns = measured.offset_ns
+        return measured
+
+    def _exchange(self, nonce: int) -> tuple[int, int, str]:
+        """Return the round trip and the offset of the service's clock in nanoseconds, and the clock's name."""
+        sent_ns = monotonic_ns()
+        fields = Fields(self._requester.ask("ping", {"nonce": nonce}))
+        round_trip_ns = monotonic_ns() - sent_ns
+        return round_trip_ns, fields.integer("t_ns") - sent_ns - round_trip_ns // 2, fields.text("clock")
+
+    def _subscribed(self, keys: ClientKeys | None) -> Socket:
+        socket = limited_socket(self._context, zmq.SUB, self._queue)
+        for topic in (TOPIC_KEYPOINTS, TOPIC_STATUS):
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+        if keys is not None:
+            keys.protect(socket)
+        connect(socket, self._address)
+        return socket
+
+    def _arrived(self) -> Keypoints | None:
+        """Return the next keypoints that are there already."""
+        while True:
+            try:
+                parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return None
+            keypoints = self._receiver.take(parts, monotonic_ns())
+            if keypoints is not None:
+                return keypoints
+
+    def _newest_after(self, keypoints: Keypoints) -> Keypoints:
+        """Pass over what is there already, though never more than the queue holds: the sender may be faster."""
+        newest, missed, restarted, skipped = keypoints, keypoints.missed, keypoints.restarted, 0
+        while skipped < self._queue and (newer := self._arrived()) is not None:
+            newest, skipped = newer, skipped + 1
+            missed += newer.missed
+            restarted = restarted or newer.restarted
+        return replace(newest, missed=missed, skipped=skipped, restarted=restarted) if skipped else newest
+
+    def _wait(self, deadline_ns: int | None) -> bool:
+        """Wait for a message of any kind; False when the deadline has passed."""
+        if deadline_ns is None:
+            self._socket.poll()
+            return True
+        left_ns = deadline_ns - monotonic_ns()
+        return left_ns > 0 and bool(self._socket.poll(-(-left_ns // NS_PER_MS)))

@@ -1,0 +1,1 @@
+"""What goes out: the wire format, the publisher and the control socket."""

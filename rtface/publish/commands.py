@@ -1,0 +1,185 @@
+"""What is commanded: requests, replies and what the service says of itself. No socket, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from rtface import __version__
+from rtface.errors import ControlError
+from rtface.publish.fields import MAX_TEXT, PROTOCOL, Fields, pack, unpack
+from rtface.publish.wire import MAX_SESSION
+from rtface.records import Crop, Keypoint
+
+MAX_ID = (1 << 63) - 1
+MAX_NAME = 64
+
+UNKNOWN_OP = "unknown_op"
+INTERNAL = "internal"
+
+_MAX_PIXEL = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command: `op` with `args`; the reply repeats `id`."""
+
+    id: int
+    op: str
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a service says of itself.
+
+    Attributes
+    ----------
+    session : str
+        The session that the published messages carry.
+    skeleton : tuple of Keypoint
+        Names in the order of the rows of ``xy``, and whether each was trained.
+    width, height : int
+        Pixels of the camera frame.
+    crop : Crop or None
+        The part that the network looks at; None for the whole frame.
+    engine : str
+        Name of the network.
+    engine_hash : str
+        Hash of the engine bundle.
+    score_definition : str
+        What a score is the probability of.
+    keypoints_address, control_address : str
+        Where the service is bound, with the ports that were taken.
+    camera : dict
+        What the camera says of itself; see `rtface.publish.wire.camera_map`.
+    version : str
+        Version of rtface that the service runs.
+    """
+
+    session: str
+    skeleton: tuple[Keypoint, ...]
+    width: int
+    height: int
+    crop: Crop | None
+    engine: str
+    engine_hash: str
+    score_definition: str
+    keypoints_address: str
+    control_address: str
+    camera: dict[str, Any]
+    version: str = __version__
+
+    def as_map(self) -> dict[str, Any]:
+        """Return the record as a map for the wire."""
+        return {
+            "protocol": PROTOCOL,
+            "session": self.session,
+            "rtface": self.version,
+            "skeleton": [{"name": point.name, "trained": point.trained} for point in self.skeleton],
+            "frame": {"width": self.width, "height": self.height},
+            "crop": None if self.crop is None else crop_map(self.crop),
+            "engine": {"id": self.engine, "hash": self.engine_hash},
+            "score": self.score_definition,
+            "addresses": {"keypoints": self.keypoints_address, "control": self.control_address},
+            "camera": self.camera,
+        }
+
+
+def parse_hello(values: Mapping[str, Any]) -> Hello:
+    """Return the record in the result of ``hello``; `WireError` names a field that is wrong."""
+    fields = Fields(values)
+    frame, engine, addresses = fields.nested("frame"), fields.nested("engine"), fields.nested("addresses")
+    return Hello(
+        session=fields.text("session", MAX_SESSION),
+        skeleton=tuple(
+            Keypoint(point.text("name"), point.truth("trained")) for point in fields.each("skeleton")
+        ),
+        width=frame.integer("width", low=1),
+        height=frame.integer("height", low=1),
+        crop=None if fields.is_nil("crop") else _crop(fields.nested("crop")),
+        engine=engine.text("id"),
+        engine_hash=engine.text("hash"),
+        score_definition=fields.text("score"),
+        keypoints_address=addresses.text("keypoints"),
+        control_address=addresses.text("control"),
+        camera=fields.mapping("camera"),
+        version=fields.text("rtface"),
+    )
+
+
+def crop_map(crop: Crop) -> dict[str, int]:
+    """Return a crop as a map for the wire."""
+    return {"x": crop.x, "y": crop.y, "width": crop.width, "height": crop.height}
+
+
+def parse_crop(args: Mapping[str, Any]) -> Crop | None:
+    """Return the crop in the arguments of ``set_crop``: its four numbers, or a nil ``crop`` for the whole frame."""
+    fields = Fields(args, "args.")
+    if "crop" in args:
+        return None if fields.is_nil("crop") else _crop(fields.nested("crop"))
+    return _crop(fields)
+
+
+def _crop(fields: Fields) -> Crop:
+    return Crop(
+        x=fields.integer("x", 0, _MAX_PIXEL),
+        y=fields.integer("y", 0, _MAX_PIXEL),
+        width=fields.integer("width", 1, _MAX_PIXEL),
+        height=fields.integer("height", 1, _MAX_PIXEL),
+    )
+
+
+def encode_request(request: Request) -> bytes:
+    """Return the body of a request."""
+    values = {"v": PROTOCOL, "id": request.id, "op": request.op, "args": request.args}
+    return pack(msgpack.Packer(), values)
+
+
+def id_in(values: Mapping[str, Any]) -> int | None:
+    """Return the id of a request that may be wrong in all else; None when it has none."""
+    value = values.get("id")
+    return value if type(value) is int and 0 <= value <= MAX_ID else None
+
+
+def parse_request(values: Mapping[str, Any]) -> Request:
+    """Return the request in a map that was received; `WireError` names a field that is wrong."""
+    fields = Fields(values)
+    fields.check_version()
+    return Request(fields.integer("id", 0, MAX_ID), fields.text("op", MAX_NAME), fields.mapping("args"))
+
+
+def encode_result(request_id: int, result: Mapping[str, Any]) -> bytes:
+    """Return the body of the reply to a request that was carried out."""
+    return pack(msgpack.Packer(), {"v": PROTOCOL, "id": request_id, "ok": True, "result": result})
+
+
+def encode_refusal(request_id: int | None, code: str, message: str) -> bytes:
+    """Return the body of the reply to a request that was not carried out; a long message is cut."""
+    error = {"code": code[:MAX_NAME], "message": message[:MAX_TEXT]}
+    return pack(msgpack.Packer(), {"v": PROTOCOL, "id": request_id, "ok": False, "error": error})
+
+
+def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlError]:
+    """Return the id that a reply repeats, and the result or the error that it carries.
+
+    Raises
+    ------
+    WireError
+        `body` is no reply; the text names the field.
+    """
+    fields = Fields(unpack(body))
+    fields.check_version()
+    request_id = None if fields.is_nil("id") else fields.integer("id", 0, MAX_ID)
+    if fields.truth("ok"):
+        return request_id, fields.mapping("result")
+    error = fields.nested("error")
+    return request_id, ControlError(error.text("code", MAX_NAME), error.text("message"))
+
+
+def nonce_in(args: Mapping[str, Any]) -> int:
+    """Return the number that ``ping`` wants to see again."""
+    return Fields(args, "args.").integer("nonce", 0, MAX_ID)

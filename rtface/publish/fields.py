@@ -1,0 +1,163 @@
+"""Maps on the wire: packing, unpacking and the checks of one field, whatever the message.
+
+Whatever arrives is untrusted: `unpack` and the methods of `Fields` raise nothing but `WireError`, and say which
+field was wrong. Keys that nobody asks for are ignored, so that a later version may add some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgpack
+
+from rtface.errors import WireError
+
+PROTOCOL = 1
+"""Version of the protocol. Fields are only ever added to it; any other change is a new version."""
+
+MAX_BODY = 65_536
+"""Largest message body in bytes, either way."""
+
+MAX_TEXT = 4_096
+"""Largest text in characters."""
+
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+
+
+def pack(packer: msgpack.Packer, values: Mapping[str, Any]) -> bytes:
+    """Return `values` as MessagePack.
+
+    Raises
+    ------
+    WireError
+        A value is of a type that the wire has no form for, or all of them together are larger than `MAX_BODY`.
+    """
+    try:
+        body: bytes = packer.pack(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"cannot be put into a message: {error}") from error
+    if len(body) > MAX_BODY:
+        raise WireError(f"the message would have {len(body)} bytes; at most {MAX_BODY} may be sent")
+    return body
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """Return the map that `body` holds.
+
+    Raises
+    ------
+    WireError
+        `body` is larger than `MAX_BODY`, not MessagePack, or not a map with text as keys.
+    """
+    if len(body) > MAX_BODY:
+        raise WireError(f"message of {len(body)} bytes; at most {MAX_BODY} are allowed")
+    try:
+        values = msgpack.unpackb(body)
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        raise WireError(f"message is not MessagePack: {error or type(error).__name__}") from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise WireError("message is not a map with text as keys")
+    return values
+
+
+class Fields:
+    """A map that was received, read field by field.
+
+    Parameters
+    ----------
+    values : mapping of str to any
+        As unpacked.
+    where : str
+        Path of this map in the message, with its dot, for error messages: ``t.``.
+    """
+
+    __slots__ = ("_values", "_where")
+
+    def __init__(self, values: Mapping[str, Any], where: str = "") -> None:
+        self._values = values
+        self._where = where
+
+    def check_version(self) -> None:
+        """Refuse a message of another protocol version."""
+        version = self.integer("v", low=0)
+        if version != PROTOCOL:
+            raise WireError(f"v: message of protocol version {version}; this side speaks version {PROTOCOL}")
+
+    def get(self, name: str) -> Any:
+        """Return a field of any type."""
+        try:
+            return self._values[name]
+        except KeyError:
+            raise WireError(f"{self._where}{name} is missing") from None
+
+    def integer(self, name: str, low: int = _LEAST, high: int = _MOST) -> int:
+        """Return an integer from `low` to `high`, both included."""
+        value = self.get(name)
+        if type(value) is not int:
+            raise self._wrong(name, "an integer", value)
+        if not low <= value <= high:
+            raise WireError(f"{self._where}{name} must be between {low} and {high}, not {value}")
+        return value
+
+    def number(self, name: str) -> float:
+        """Return an integer or a float as a float."""
+        value = self.get(name)
+        if type(value) is not int and type(value) is not float:
+            raise self._wrong(name, "a number", value)
+        return float(value)
+
+    def text(self, name: str, longest: int = MAX_TEXT) -> str:
+        """Return a text of at most `longest` characters."""
+        value = self.get(name)
+        if type(value) is not str:
+            raise self._wrong(name, "text", value)
+        if len(value) > longest:
+            raise WireError(f"{self._where}{name} has {len(value)} characters; at most {longest} are allowed")
+        return value
+
+    def truth(self, name: str) -> bool:
+        """Return a boolean."""
+        value = self.get(name)
+        if type(value) is not bool:
+            raise self._wrong(name, "true or false", value)
+        return value
+
+    def binary(self, name: str) -> bytes:
+        """Return binary data."""
+        value = self.get(name)
+        if type(value) is not bytes:
+            raise self._wrong(name, "binary data", value)
+        return value
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """Return a map with text as keys."""
+        value = self.get(name)
+        if type(value) is not dict or not all(isinstance(key, str) for key in value):
+            raise self._wrong(name, "a map with text as keys", value)
+        return value
+
+    def nested(self, name: str) -> Fields:
+        """Return a map as `Fields` that know their path."""
+        return Fields(self.mapping(name), f"{self._where}{name}.")
+
+    def each(self, name: str) -> Iterator[Fields]:
+        """Yield the maps of an array as `Fields`."""
+        value = self.get(name)
+        if type(value) is not list:
+            raise self._wrong(name, "an array", value)
+        for index, item in enumerate(value):
+            if type(item) is not dict or not all(isinstance(key, str) for key in item):
+                raise self._wrong(f"{name}[{index}]", "a map with text as keys", item)
+            yield Fields(item, f"{self._where}{name}[{index}].")
+
+    def is_nil(self, name: str) -> bool:
+        """Tell whether a field is there and nil."""
+        return self.get(name) is None
+
+    def _wrong(self, name: str, wanted: str, value: object) -> WireError:
+        return WireError(f"{self._where}{name} must be {wanted}, not {_name_of(value)}")
+
+
+def _name_of(value: object) -> str:
+    return "nil" if value is None else type(value).__name__

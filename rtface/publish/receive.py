@@ -1,0 +1,138 @@
+"""From the parts of received messages to keypoints that know what is missing before them. No socket, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.errors import WireError
+from rtface.publish.wire import (
+    TOPIC_KEYPOINTS,
+    TOPIC_STATUS,
+    KeypointsMessage,
+    StatusMessage,
+    decode_keypoints,
+    decode_status,
+)
+from rtface.records import FloatArray, Losses, Stamps
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """The keypoints of one frame as a subscriber got them.
+
+    Attributes
+    ----------
+    session : str
+        Names one life of the service.
+    seq : int
+        Number of the message in its session.
+    frame_id : int
+        The camera's number of the frame.
+    camera_ns : int or None
+        The camera's own time stamp in nanoseconds of its own clock.
+    xy : ndarray, shape (K, 2), float32
+        Pixels of the full camera frame; NaN for a keypoint that the network was never trained on. Not writable.
+    score : ndarray, shape (K,), float32
+        In [0, 1], as the engine's manifest defines it. Not writable.
+    outside : ndarray, shape (K,), bool
+        The point lies outside the camera frame. Not writable.
+    stamps : Stamps
+        When each stage was passed: nanoseconds of the monotonic clock of the service's host.
+    published_ns : int
+        When the message was sent; same clock.
+    lost : Losses
+        Frames that the service lost so far in the session.
+    received_ns : int
+        When the message was received: nanoseconds of this host's monotonic clock.
+    age_ns : int or None
+        From exposure to reception. None when the service is, or may be, on another host and the offset between
+        the two clocks has not been measured yet (`Client.ping`).
+    missed : int
+        Messages lost between the service and this reader since the keypoints before.
+    skipped : int
+        Messages that arrived but were passed over for this newer one.
+    restarted : bool
+        The service has restarted since the message before: everything learnt by `Client.hello` is stale.
+    """
+
+    session: str
+    seq: int
+    frame_id: int
+    camera_ns: int | None
+    xy: FloatArray
+    score: FloatArray
+    outside: NDArray[np.bool_]
+    stamps: Stamps
+    published_ns: int
+    lost: Losses
+    received_ns: int
+    age_ns: int | None
+    missed: int
+    skipped: int
+    restarted: bool
+
+
+class Receiver:
+    """Decodes what a subscriber receives, counts what is missing, passes over what is malformed.
+
+    Parameters
+    ----------
+    offset_ns : int or None
+        The service's monotonic clock less this host's; None when it is not known.
+    """
+
+    def __init__(self, offset_ns: int | None) -> None:
+        self.offset_ns = offset_ns
+        self.malformed = 0
+        self.latest_status: StatusMessage | None = None
+        self._session: str | None = None
+        self._seq = -1
+
+    def take(self, parts: Sequence[bytes], received_ns: int) -> Keypoints | None:
+        """Take one message; None when it holds no keypoints."""
+        try:
+            return self._keypoints(parts, received_ns)
+        except WireError:
+            self.malformed += 1
+            return None
+
+    def _keypoints(self, parts: Sequence[bytes], received_ns: int) -> Keypoints | None:
+        if len(parts) != 2:
+            raise WireError(f"a message has two parts, not {len(parts)}")
+        topic, body = parts
+        if topic == TOPIC_STATUS:
+            self.latest_status = decode_status(body)
+            return None
+        if topic != TOPIC_KEYPOINTS:
+            raise WireError(f"topic {topic!r:.40} is neither keypoints nor status")
+        return self._placed(decode_keypoints(body), received_ns)
+
+    def _placed(self, message: KeypointsMessage, received_ns: int) -> Keypoints:
+        first = self._session is None
+        restarted = not first and message.session != self._session
+        expected = message.seq if first else 0 if restarted else self._seq + 1
+        self._session, self._seq = message.session, message.seq
+        age_ns = None
+        if self.offset_ns is not None:
+            age_ns = received_ns + self.offset_ns - message.stamps.exposure_ns
+        return Keypoints(
+            session=message.session,
+            seq=message.seq,
+            frame_id=message.frame_id,
+            camera_ns=message.camera_ns,
+            xy=message.xy,
+            score=message.score,
+            outside=message.outside,
+            stamps=message.stamps,
+            published_ns=message.published_ns,
+            lost=message.lost,
+            received_ns=received_ns,
+            age_ns=age_ns,
+            missed=max(0, message.seq - expected),
+            skipped=0,
+            restarted=restarted,
+        )

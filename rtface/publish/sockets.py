@@ -1,0 +1,89 @@
+"""Opening ZeroMQ sockets so that nothing about them is unbounded, and reading their errors."""
+
+from __future__ import annotations
+
+import errno
+
+import zmq
+
+from rtface.errors import AddressError
+from rtface.publish.address import check_address
+from rtface.publish.fields import MAX_BODY
+from rtface.publish.keys import Guard
+
+Context = zmq.Context[zmq.Socket[bytes]]
+Socket = zmq.Socket[bytes]
+
+
+def bound_socket(
+    context: Context, kind: int, address: str, setting: str, queue: int, guard: Guard | None
+) -> tuple[Socket, str]:
+    """Return a socket that is bound, and the address that it got.
+
+    Parameters
+    ----------
+    context : zmq.Context
+        Where the socket lives.
+    kind : int
+        The socket's type: ``zmq.XPUB``, ``zmq.ROUTER``.
+    address : str
+        What to bind; port ``*`` takes a free one.
+    setting : str
+        Where the address comes from, for messages: ``publish.keypoints``.
+    queue : int
+        Messages kept for each peer that does not take them.
+    guard : Guard or None
+        Admits known clients alone; needed for an address beyond loopback.
+
+    Raises
+    ------
+    AddressError
+        The address cannot be bound, or would need keys.
+    """
+    check_address(address, setting, guard is not None)
+    socket = limited_socket(context, kind, queue)
+    try:
+        if guard is not None:
+            guard.protect(socket)
+        socket.ipv6 = address.startswith("tcp://[")
+        socket.bind(address)
+        return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    except zmq.ZMQError as error:
+        socket.close(0)
+        raise _translated(error, address, setting) from error
+    except BaseException:
+        socket.close(0)
+        raise
+
+
+def limited_socket(context: Context, kind: int, queue: int) -> Socket:
+    """Return a socket with bounded queues and messages that nobody waits for when it closes."""
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, queue)
+    socket.setsockopt(zmq.RCVHWM, queue)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_BODY)
+    if kind == zmq.XPUB:
+        socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # hear of every subscriber, not of the first to a topic
+    return socket
+
+
+def connect(socket: Socket, address: str) -> None:
+    """Connect; a service that is not there yet is found when it comes. `AddressError` for no address."""
+    try:
+        socket.ipv6 = address.startswith("tcp://[")
+        socket.connect(address)
+    except zmq.ZMQError as error:
+        raise AddressError(f"{address!r} cannot be connected to: {error}") from error
+
+
+def _translated(error: zmq.ZMQError, address: str, setting: str) -> AddressError:
+    if error.errno == errno.EADDRINUSE:
+        advice = "it is in use: stop the other service, or take another port (* for a free one)"
+    elif error.errno == errno.EACCES:
+        advice = "this user may not: take a port above 1023, or a path that can be written"
+    elif error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+        advice = "this machine has no such network address"
+    else:
+        advice = str(error)
+    return AddressError(f"{setting}: {address} cannot be bound; {advice}")
