@@ -1,0 +1,1 @@
+"""Networks, training and export; needs torch, and the live path never imports it."""
