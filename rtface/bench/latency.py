@@ -1,0 +1,90 @@
+"""Latency from a frame's exposure until a client in another process holds its keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtface.bench.machine import run_facts
+from rtface.bench.subscriber import subscriber_process
+from rtface.config import BackendSettings, LatencySettings, PublishSettings, Rig, SimulatedCameraSettings
+from rtface.realtime import realtime_process
+from rtface.service import Service, describe_backend
+
+_FREE_PORT = "tcp://127.0.0.1:*"
+_WARM_UP_S = 2.0
+_TICK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyQuestion:
+    """What to measure: a simulated camera at a size and rate, an engine, and for how long."""
+
+    seconds: float
+    rate_hz: float = 200.0
+    width: int = 640
+    height: int = 480
+    engine: str = "default"
+    backend: BackendSettings = field(default_factory=BackendSettings)
+    deadline_ms: float = 10.0
+
+
+def measure_latency(question: LatencyQuestion, progress: Callable[[float], None]) -> dict[str, Any]:
+    """Run the service with a simulated camera and a subscriber in another process.
+
+    Parameters
+    ----------
+    question : LatencyQuestion
+        What to measure.
+    progress : callable
+        Called with the share that is done, 0 to 1.
+
+    Returns
+    -------
+    dict
+        Date, command and machine; the question; percentiles per stage and end to end; losses; what the
+        subscriber received and missed. Frames of the first two seconds are left out.
+    """
+    rig = Rig(
+        camera=SimulatedCameraSettings(
+            width=question.width, height=question.height, rate_hz=question.rate_hz
+        ),
+        engine=question.engine,
+        backend=question.backend,
+        publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
+        latency=LatencySettings(deadline_ms=question.deadline_ms),
+    )
+    warm_up = max(1, round(_WARM_UP_S * question.rate_hz))
+    with realtime_process(), Service(rig) as service:
+        with subscriber_process(service.keypoints_address, service.control_address, warm_up) as subscriber:
+            service.wait(_WARM_UP_S)
+            service.pipeline.reset_latency()
+            before = service.pipeline.status()
+            for tick in range(round(question.seconds / _TICK_S)):
+                progress(tick * _TICK_S / question.seconds)
+                service.wait(_TICK_S)
+            service.pipeline.stop()
+            after = service.pipeline.status()
+            received = subscriber.collect()
+        progress(1.0)
+        first, last = before.losses, after.losses
+        return run_facts() | {
+            "question": "exposure to subscriber in another process, simulated camera",
+            "camera": f"{question.width}x{question.height} at {question.rate_hz:g} per second",
+            "seconds": question.seconds,
+            "engine": service.engine.manifest.name,
+            "engine_sha256": service.engine.sha256,
+            "backend": describe_backend(service.pipeline.backend),
+            "deadline_ms": question.deadline_ms,
+            "frames": after.frames - before.frames,
+            "lost": {
+                place: getattr(last, place) - getattr(first, place)
+                for place in ("camera", "transport", "ring", "publish")
+            },
+            "stages": {stage: summary.as_dict() for stage, summary in after.latency.items()},
+            "subscriber": {key: value for key, value in received.items() if key != "distribution"},
+            "distribution": service.pipeline.latency_distribution()
+            | {"exposure_to_subscriber": received["distribution"]},
+            "frame_period_ms": 1e3 / question.rate_hz,
+        }

@@ -1,0 +1,54 @@
+"""Pictures of results: for each stage, the share of frames that took longer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_SHOWN = ("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone")
+_LABELS = {
+    "prepare": "levels",
+    "end_to_end": "exposure to published",
+    "exposure_to_subscriber": "exposure to subscriber",
+    "network_alone": "network alone",
+}
+
+
+def plot_distributions(result: Mapping[str, Any], path: Path) -> None:
+    """Draw the share of frames above each latency, one curve a stage, on logarithmic axes.
+
+    Parameters
+    ----------
+    result : mapping
+        A result with ``distribution``: stage to (milliseconds, count) pairs.
+    path : Path
+        The picture's file; its ending decides the kind.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8), dpi=130, layout="constrained")
+    axes = figure.add_subplot()
+    for stage in _SHOWN:
+        pairs: Sequence[tuple[float, int]] = result["distribution"].get(stage, ())
+        if not pairs:
+            continue
+        values, counts = (np.array(column, float) for column in zip(*pairs, strict=True))
+        above = counts[::-1].cumsum()[::-1] / counts.sum()
+        label = _LABELS.get(stage, stage)
+        axes.step(np.maximum(values, 1e-3), above, where="post", label=label, linewidth=1.6)
+    if "deadline_ms" in result:
+        axes.axvline(result["deadline_ms"], color="0.5", linestyle="--", linewidth=1, label="deadline")
+    for share, name in ((0.5, "p50"), (0.01, "p99"), (0.001, "p99.9")):
+        axes.axhline(share, color="0.85", linewidth=0.8, zorder=0)
+        axes.text(1.0, share, f" {name}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+    axes.set(xscale="log", yscale="log", xlabel="milliseconds", ylabel="share of frames that took longer")
+    axes.set_title(
+        f"{result.get('camera', result.get('frame', ''))}, {result['engine']}\n{result['backend']}",
+        fontsize=9,
+    )
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)

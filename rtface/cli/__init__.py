@@ -1,0 +1,22 @@
+"""The command line: arguments, progress and exit codes; no logic.
+
+Exit codes: 0 done; 1 a failure that none of the others names; 2 wrong usage; 3 configuration; 4 camera;
+5 engine; 6 back end; 7 address, keys or control; 8 data files; 130 interrupted before the work was done.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    from rtface.cli.app import app
+    from rtface.cli.screen import say_error
+    from rtface.errors import RtfaceError
+
+    try:
+        app()
+    except RtfaceError as error:
+        say_error(str(error))
+        sys.exit(error.exit_code)

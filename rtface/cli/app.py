@@ -1,0 +1,51 @@
+"""All commands, gathered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rtface import __version__
+from rtface.cli import bench, cameras, check, config, demo, engines, keys, run, track, watch
+
+_EPILOG = (
+    "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
+    "7 address or control, 8 data files, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="rtface",
+    help="Keypoints of the mouse face in real time: from a camera to ZeroMQ.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rtface {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("watch")(watch.watch)
+app.command("track")(track.track)
+app.command("cameras")(cameras.cameras)
+app.command("check")(check.check)
+app.add_typer(bench.app, name="bench")
+app.add_typer(engines.app, name="engines")
+app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")

@@ -1,0 +1,37 @@
+"""``rtface check``: is this rig ready, and if not, what to mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtface.checkup import Finding, check_rig
+from rtface.cli.options import JsonOption
+from rtface.cli.screen import OUT, print_json
+
+_MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+
+
+def check(
+    rig: Annotated[Path, typer.Argument(help="The rig's YAML file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check configuration, camera, engine, ports, clock and processor of a rig; say what to mend.
+
+    Exit code 0 when nothing fails (warnings allowed), else that of the first failure.
+    """
+    findings: list[Finding] = []
+    for finding in check_rig(rig):
+        findings.append(finding)
+        if not as_json:
+            OUT.print(_MARK[finding.verdict], end=" ")
+            OUT.print(f"{finding.what}: {finding.text}", markup=False, soft_wrap=True)
+            if finding.mend:
+                OUT.print(f"     -> {finding.mend}", markup=False, soft_wrap=True)
+    if as_json:
+        print_json([finding.as_dict() for finding in findings])
+    code = next((finding.exit_code for finding in findings if finding.verdict == "fail"), 0)
+    if code:
+        raise typer.Exit(code)

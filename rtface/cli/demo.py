@@ -1,0 +1,70 @@
+"""``rtface demo``: the whole way from a camera to a client, with no camera."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.text import Text
+
+from rtface.acquire.simulated import SimulatedCamera
+from rtface.cli.options import EngineOption, JsonOption, SecondsOption
+from rtface.cli.screen import keypoints_table
+from rtface.cli.serving import announce, serve
+from rtface.cli.signals import ending_on_signals
+from rtface.client import Client
+from rtface.config import PublishSettings, Rig, SimulatedCameraSettings
+from rtface.realtime import realtime_process
+from rtface.service import Service
+
+_FREE_PORT = "tcp://127.0.0.1:*"
+
+
+def demo(
+    seconds: SecondsOption = None,
+    rate: Annotated[float, typer.Option(min=1, help="Frames per second of the simulated camera.")] = 200.0,
+    width: Annotated[int, typer.Option(min=64, help="Width of its frames in pixels.")] = 640,
+    height: Annotated[int, typer.Option(min=64, help="Height of its frames in pixels.")] = 480,
+    seed: Annotated[int, typer.Option(min=0, help="Which simulated mouse.")] = 0,
+    engine: EngineOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Track a simulated mouse: a live table of rate, latency percentiles, losses and the keypoints.
+
+    Runs until interrupted, or for --seconds. Nothing is needed: no camera, no GPU.
+    """
+    camera_settings = SimulatedCameraSettings(width=width, height=height, rate_hz=rate, seed=seed)
+    rig = Rig(
+        camera=camera_settings,
+        engine=engine,
+        publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
+    )
+    camera = SimulatedCamera(camera_settings)
+    with (
+        ending_on_signals() as wish,
+        realtime_process(),
+        Service(rig, camera=camera) as service,
+        Client(service.keypoints_address, service.control_address, newest=True) as client,
+    ):
+        names = [point.name for point in client.hello().skeleton]
+        if not as_json:
+            announce(service)
+        latest: list[Any] = []
+
+        def keypoints() -> list[Any]:
+            found = client.next(0)
+            if found is not None:
+                truth = camera.truth(found.frame_id)
+                distance = np.linalg.norm(found.xy - truth, axis=1)
+                known = distance[~np.isnan(distance)]
+                error = f"{np.median(known):.1f}" if known.size else "-"
+                latest[:] = [
+                    keypoints_table(names, found.xy, found.score, found.outside),
+                    Text(
+                        f"frame {found.frame_id}: {error} px median from the simulated mouse's true keypoints"
+                    ),
+                ]
+            return latest
+
+        serve(service, wish, seconds, as_json=as_json, below=keypoints)

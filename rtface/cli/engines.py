@@ -1,0 +1,96 @@
+"""``rtface engines``: list, show and verify engines; import foreign weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from rtface.cli.options import JsonOption
+from rtface.cli.screen import OUT, print_json, say
+from rtface.errors import BackendError, UsageError
+from rtface.track.store import MANIFEST_FILE, installed_engines, load_engine, read_manifest, user_folder
+
+app = typer.Typer(help="Keypoint networks, ready to run.", no_args_is_help=True)
+
+EngineArgument = Annotated[str, typer.Argument(help="Name of an engine, or its folder.")]
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the engines that can be named."""
+    engines = {name: read_manifest(folder / MANIFEST_FILE) for name, folder in installed_engines().items()}
+    if as_json:
+        print_json({name: manifest.model_dump(mode="json") for name, manifest in engines.items()})
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("engine", "keypoints", "input", "precision", "what it is"):
+        table.add_column(column)
+    for name, manifest in engines.items():
+        trained = sum(entry.trained for entry in manifest.keypoints)
+        size = manifest.input.size
+        table.add_row(
+            name,
+            f"{trained} of {len(manifest.keypoints)}",
+            f"{size}x{size}",
+            manifest.precision,
+            manifest.description,
+        )
+    OUT.print(table)
+
+
+@app.command()
+def show(engine: EngineArgument = "default") -> None:
+    """Print an engine's manifest, after checking every file against it."""
+    print_json(load_engine(engine).manifest.model_dump(mode="json"))
+
+
+@app.command()
+def verify(engine: EngineArgument = "default") -> None:
+    """Check an engine: its files against its manifest, and the live network's inputs and outputs."""
+    from rtface.config import BackendSettings
+    from rtface.service import describe_backend
+    from rtface.track.backends.factory import make_backend
+
+    loaded = load_engine(engine)
+    backend = make_backend(loaded, BackendSettings())
+    try:
+        info = backend.open()
+    finally:
+        backend.close()
+    OUT.print(f"{loaded.manifest.name}: files and network agree with the manifest", markup=False)
+    OUT.print(describe_backend(info), markup=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    weights: Annotated[
+        Path | None, typer.Argument(help="Facemap's weights: a .pt or .pth state_dict.")
+    ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="Facemap's parameter file; else widths come from the weights.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the engine; else the file's.")] = None,
+    fetch: Annotated[
+        str | None, typer.Option(help="facemap: download Facemap's published weights first.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
+) -> None:
+    """Turn Facemap weights into an engine. Needs torch: pip install 'rtface[train]'."""
+    if (weights is None) == (fetch is None):
+        raise UsageError("name a weights file, or --fetch facemap; one of the two")
+    if fetch not in (None, "facemap"):
+        raise UsageError(f"--fetch knows facemap, not {fetch!r}")
+    try:
+        from rtface.learn.importing import fetch_facemap, import_facemap
+    except ModuleNotFoundError as error:
+        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
+    if weights is None:
+        weights, params = fetch_facemap(user_folder().parent / "facemap", say)
+    engine = import_facemap(
+        weights, params, user_folder() / (name or weights.stem.lower()), overwrite=overwrite
+    )
+    OUT.print(f"{engine.manifest.name}: {engine.folder}", markup=False, soft_wrap=True)
+    OUT.print(f"try it: rtface track VIDEO --engine {engine.manifest.name} --out keypoints.csv", markup=False)

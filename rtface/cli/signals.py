@@ -1,0 +1,34 @@
+"""SIGINT and SIGTERM as a wish to end, for commands that must close what they opened."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted before its work was done."""
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGINT or SIGTERM sets; a second signal ends the process at once.
+
+    The handlers that were there are put back at the end.
+    """
+    wish = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if wish.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        wish.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

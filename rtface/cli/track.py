@@ -1,0 +1,128 @@
+"""``rtface track``: keypoints of recorded videos, through the live path."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rtface.cli.options import (
+    BackendOption,
+    CropOption,
+    EngineOption,
+    JsonOption,
+    PrecisionOption,
+    ThreadsOption,
+    backend_settings,
+    parse_crop,
+)
+from rtface.cli.screen import ERR, OUT, print_json, say_error
+from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.offline import Progress as Frames
+from rtface.offline import Tracked, output_path, partial_path, track_recording
+from rtface.record import formats
+from rtface.track.store import load_engine
+
+
+def track(
+    inputs: Annotated[list[Path], typer.Argument(help="Video files and folders of images.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File to write: .csv or .h5 (DeepLabCut), _FacemapPose.h5 (Facemap), .rtface.h5 (all there is). "
+            "With several inputs, a folder."
+        ),
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="deeplabcut-csv, deeplabcut-h5, facemap or rtface; else by the file's ending."
+        ),
+    ] = None,
+    engine: EngineOption = "default",
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "engine",
+    threads: ThreadsOption = None,
+    crop: CropOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the keypoints of every frame of recordings, as fast as the machine allows.
+
+    A recording that is damaged in the middle, or an interruption, loses nothing: what was tracked is written to
+    NAME.partial.ENDING, and the exit code says so.
+    """
+    targets = {source: output_path(source, out, form, several=len(inputs) > 1) for source in inputs}
+    for target in targets.values():
+        formats.check(target, form, overwrite=overwrite)
+    chosen = load_engine(engine)
+    settings = backend_settings(backend, precision, threads)
+    rectangle = parse_crop(crop)
+    code = 0
+    with ending_on_signals() as wish:
+        for source, target in targets.items():
+            with _progress_bar(source, wish, quiet=as_json) as progress:
+                tracked = track_recording(source, chosen, settings, crop=rectangle, progress=progress)
+            if tracked.error is not None:
+                say_error(str(tracked.error))
+                code = tracked.error.exit_code
+            written = target if tracked.complete else partial_path(target)
+            formats.write(tracked.table, written, form, overwrite=overwrite or not tracked.complete)
+            _report(source, written, tracked, as_json)
+            if wish.is_set():
+                code = INTERRUPTED
+                break
+    if code:
+        raise typer.Exit(code)
+
+
+@contextmanager
+def _progress_bar(source: Path, wish: threading.Event, *, quiet: bool) -> Iterator[Callable[[Frames], bool]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERR, disable=quiet) as bar:
+        task = bar.add_task(source.name, total=None)
+
+        def update(frames: Frames) -> bool:
+            bar.update(task, completed=frames.frames, total=frames.total)
+            return not wish.is_set()
+
+        yield update
+
+
+def _report(source: Path, written: Path, tracked: Tracked, as_json: bool) -> None:
+    network = tracked.status.latency["network"]
+    if as_json:
+        print_json(
+            {
+                "source": str(source),
+                "written": str(written),
+                "frames": len(tracked.table),
+                "frames_per_second": tracked.frames_per_second,
+                "complete": tracked.complete,
+                "error": None if tracked.error is None else str(tracked.error),
+                "network_ms": network.as_dict(),
+            }
+        )
+        return
+    untrained = [
+        name for name, known in zip(tracked.table.names, tracked.table.trained, strict=True) if not known
+    ]
+    OUT.print(
+        f"{written}: {len(tracked.table)} frames at {tracked.frames_per_second:.0f} frames per second "
+        f"(network {network.p50_ms:.2f} ms median)",
+        markup=False,
+        soft_wrap=True,
+    )
+    if untrained:
+        OUT.print(f"not in this engine (NaN): {', '.join(untrained)}", markup=False, soft_wrap=True)

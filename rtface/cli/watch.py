@@ -1,0 +1,116 @@
+"""``rtface watch``: what a running service publishes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+
+from rtface.cli.options import JsonOption, SecondsOption
+from rtface.cli.screen import ERR, OUT, keypoints_table, live_view, losses_line, print_json
+from rtface.cli.signals import ending_on_signals
+from rtface.client import Client, Keypoints
+from rtface.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.errors import AddressError, ControlError
+from rtface.latency import Histogram
+from rtface.publish.address import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+
+_POLL_S = 0.1
+_REFRESH_NS = NS_PER_S // 5
+
+
+def watch(
+    address: Annotated[str, typer.Argument(help="Where the service publishes.")] = LOOPBACK_KEYPOINTS,
+    control: Annotated[str, typer.Option(help="Where it takes commands, for the names.")] = LOOPBACK_CONTROL,
+    keys: Annotated[Path | None, typer.Option(help="Folder of this client's keys.")] = None,
+    seconds: SecondsOption = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after this many messages.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the keypoints of a running service with their age, gaps and losses.
+
+    With --json every message is printed as one line. Ends when the service ends, after --seconds or --count.
+    """
+    with ending_on_signals() as wish, Client(address, control, keys=keys, timeout_s=2.0) as client:
+        _Watch(client, as_json=as_json).run(wish, seconds, count)
+
+
+class _Watch:
+    """Follows one client's messages."""
+
+    def __init__(self, client: Client, *, as_json: bool) -> None:
+        self._client = client
+        self._as_json = as_json
+        self._names: tuple[str, ...] = ()
+        self._age = Histogram()
+        self._received = self._missed = 0
+        self._latest: Keypoints | None = None
+
+    def run(self, wish: threading.Event, seconds: float | None, count: int | None) -> None:
+        now_ns = SYSTEM_CLOCK.now_ns
+        end_ns = None if seconds is None else now_ns() + round(seconds * NS_PER_S)
+        refreshed_ns = 0
+        with Live(console=ERR, auto_refresh=False, transient=True) as live:
+            while not wish.is_set() and not self._service_ended():
+                if (end_ns is not None and now_ns() >= end_ns) or (
+                    count is not None and self._received >= count
+                ):
+                    break
+                keypoints = self._client.next(_POLL_S)
+                if keypoints is not None:
+                    self._take(keypoints)
+                if not self._as_json and now_ns() - refreshed_ns > _REFRESH_NS:
+                    refreshed_ns = now_ns()
+                    live.update(self._view(), refresh=True)
+        if not self._as_json:
+            OUT.print(self._view())
+        if self._received == 0:
+            raise AddressError("no keypoints came; is the service running at that address, and tracking?")
+
+    def _take(self, keypoints: Keypoints) -> None:
+        if not self._names or keypoints.restarted:
+            self._learn_names(len(keypoints.score))
+        self._received += 1
+        self._missed += keypoints.missed
+        self._latest = keypoints
+        self._age.add(keypoints.age_ns or 0)
+        if self._as_json:
+            print_json(self._as_map(keypoints))
+
+    def _learn_names(self, count: int) -> None:
+        try:
+            self._names = tuple(point.name for point in self._client.hello().skeleton)
+        except (AddressError, ControlError):
+            self._names = tuple(str(number) for number in range(count))
+
+    def _service_ended(self) -> bool:
+        status = self._client.latest_status
+        return status is not None and status.status.state in ("ended", "failed")
+
+    def _as_map(self, keypoints: Keypoints) -> dict[str, Any]:
+        points = {
+            name: [float(x), float(y), float(score)]
+            for name, (x, y), score in zip(self._names, keypoints.xy, keypoints.score, strict=False)
+        }
+        return {
+            "session": keypoints.session,
+            "seq": keypoints.seq,
+            "frame_id": keypoints.frame_id,
+            "age_ms": None if keypoints.age_ns is None else keypoints.age_ns / 1e6,
+            "missed": keypoints.missed,
+            "keypoints": points,
+        }
+
+    def _view(self) -> Any:
+        latest = self._latest
+        if latest is None:
+            return live_view("waiting for keypoints")
+        age = self._age.summary()
+        head = (
+            f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; age p50 {age.p50_ms:.2f}, "
+            f"p99 {age.p99_ms:.2f}, max {age.max_ms:.2f} ms; {losses_line(latest.lost)}"
+        )
+        return live_view(head, keypoints_table(self._names, latest.xy, latest.score, latest.outside))

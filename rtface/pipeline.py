@@ -1,0 +1,381 @@
+"""The pipeline: wires camera, ring, tracker and outputs, and owns the two threads of the hot path.
+
+The acquisition thread fills the ring. The processing thread opens and owns everything else: it takes the newest
+frame, finds the keypoints, hands them to the sink and counts. Other threads only ask it to do something between two
+frames, or read the last snapshot of its state.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from rtface.acquire.base import Camera
+from rtface.acquire.ring import FrameRing, Slot
+from rtface.acquire.thread import POLL_S, AcquisitionThread
+from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.errors import CameraLostError, RtfaceError, UsageError
+from rtface.latency import LatencyRecorder, StageSummary
+from rtface.publish.base import PoseSink
+from rtface.records import CameraInfo, Crop, Losses
+from rtface.track.backends.base import BackendInfo
+from rtface.track.tracker import Tracker
+
+TICK_NS = NS_PER_S
+_COMMANDS = 16
+_COMMAND_TIMEOUT_S = 30.0
+
+_Result = TypeVar("_Result")
+
+
+class PipelineState(StrEnum):
+    """What the pipeline is doing.
+
+    ``stopped``: the camera is paused and may be started again. ``ended``: the source delivered its last frame, or
+    the pipeline was stopped for good.
+    """
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A snapshot of the pipeline.
+
+    Attributes
+    ----------
+    state : PipelineState
+    rate_hz : float
+        Poses per second over the last full second.
+    frames : int
+        Poses since the start.
+    losses : Losses
+        Frames lost since the start, by place.
+    latency : dict of str to StageSummary
+        Percentiles by stage.
+    error : str or None
+        What ended the pipeline, if it was an error.
+    """
+
+    state: PipelineState
+    rate_hz: float
+    frames: int
+    losses: Losses
+    latency: dict[str, StageSummary]
+    error: str | None
+
+
+class Pipeline:
+    """From a camera to a sink.
+
+    Parameters
+    ----------
+    camera : Camera
+        Where frames come from; opened, started, stopped and closed by the pipeline.
+    tracker : Tracker
+        What finds the keypoints; opened and closed by the pipeline.
+    sink : PoseSink
+        Where poses go; opened, used and closed by the processing thread.
+    crop : Crop or None
+        The face in the frame; the whole frame when None.
+    slots : int
+        Frames the ring can hold.
+    deadline_ns : int
+        From exposure to published; later ones are counted.
+    on_tick : callable
+        Called in the processing thread with a `Status` about once a second, and once more at the end.
+    clock : Clock
+        Source of the stamps.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        tracker: Tracker,
+        sink: PoseSink,
+        *,
+        crop: Crop | None = None,
+        slots: int = 6,
+        deadline_ns: int = 10 * NS_PER_MS,
+        on_tick: Callable[[Status], None] = lambda status: None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._camera = camera
+        self._tracker = tracker
+        self._sink = sink
+        self._crop = crop
+        self._slots = slots
+        self._on_tick = on_tick
+        self._clock = clock
+        self._latency = LatencyRecorder(deadline_ns)
+        self._commands: queue.Queue[tuple[Callable[[], object], Future[object]]] = queue.Queue(_COMMANDS)
+        self._stopping = threading.Event()
+        self._started: Future[None] = Future()
+        self._info: CameraInfo | None = None
+        self._backend_info: BackendInfo | None = None
+        self._thread = threading.Thread(target=self._run, name="rtface-process", daemon=True)
+        self._ring: FrameRing | None = None
+        self._acquisition: AcquisitionThread | None = None
+        self._state = PipelineState.STARTING
+        self._error: BaseException | None = None
+        self._source_ended = False
+        self._frames = 0
+        self._dropped_before = 0
+        self._tick_frames = 0
+        self._tick_ns = 0
+        self._rate_hz = 0.0
+
+    @property
+    def camera(self) -> CameraInfo:
+        """The camera as it was opened; `UsageError` before that."""
+        return self._opened(self._info)
+
+    @property
+    def backend(self) -> BackendInfo:
+        """The back end as it was opened; `UsageError` before that."""
+        return self._opened(self._backend_info)
+
+    @property
+    def crop(self) -> Crop:
+        """The crop in force."""
+        return self._tracker.crop
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the pipeline, if it was an error."""
+        return self._error
+
+    def start(self) -> None:
+        """Open everything and begin.
+
+        Raises
+        ------
+        RtfaceError
+            Whatever camera, engine, back end or sink could not do; all that had been opened is closed again.
+        """
+        self._thread.start()
+        try:
+            self._started.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end: of the source, by an error, or by `stop`; True when it has come."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End everything; True when all threads have ended in time."""
+        self._stopping.set()
+        if self._thread.ident is None:
+            return True
+        return self.wait(timeout_s)
+
+    def pause(self) -> None:
+        """Stop the camera and keep everything else open."""
+        self._ask(self._pause)
+
+    def resume(self) -> None:
+        """Start the camera again after `pause`."""
+        self._ask(self._resume)
+
+    def reset_latency(self) -> None:
+        """Forget the latencies so far: those of the warm-up, before a measurement."""
+        self._ask(self._latency.reset)
+
+    def latency_distribution(self) -> dict[str, list[tuple[float, int]]]:
+        """Return the distribution of every stage in milliseconds; may be called from any thread."""
+        return self._latency.distribution()
+
+    def set_crop(self, crop: Crop | None) -> Crop:
+        """Look at another part of the frame (None: the whole frame) and return it.
+
+        A crop of another size makes the back end compile anew: frames that arrive meanwhile are dropped and
+        counted.
+
+        Raises
+        ------
+        UsageError
+            The crop reaches beyond the frame; the one in force stays.
+        """
+        return self._ask(lambda: self._set_crop(crop))
+
+    def status(self) -> Status:
+        """Return a snapshot; may be called from any thread once the pipeline has started."""
+        return Status(
+            state=self._state,
+            rate_hz=self._rate_hz,
+            frames=self._frames,
+            losses=self._losses(),
+            latency=self._latency.summary(),
+            error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
+        )
+
+    def _ask(self, command: Callable[[], _Result]) -> _Result:
+        answer: Future[_Result] = Future()
+        if not self._thread.is_alive():
+            raise UsageError("the pipeline is not running")
+        try:
+            self._commands.put_nowait((command, answer))  # type: ignore[arg-type]  # Future is invariant
+        except queue.Full:
+            raise UsageError("too many commands are waiting") from None
+        try:
+            return answer.result(_COMMAND_TIMEOUT_S)
+        except FutureTimeoutError:
+            raise UsageError("the pipeline ended before it could answer") from None
+
+    def _run(self) -> None:
+        try:
+            with ExitStack() as opened:
+                self._open(opened)
+                opened.callback(self._finish)
+                self._resume()
+                self._started.set_result(None)
+                self._loop()
+                self._state = PipelineState.ENDED
+        except BaseException as error:  # kept for the owner: start() raises it, or `error` tells it
+            self._fail(error)
+        if not self._started.done():
+            self._started.set_exception(self._error or UsageError("stopped before it had started"))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None:
+            self._state, self._error = PipelineState.FAILED, error
+
+    def _finish(self) -> None:
+        """End the acquisition, tell waiting commands and say so, while the sink is still open."""
+        pending = sys.exception()
+        if pending is not None:
+            self._fail(pending)
+        try:
+            self._end_acquisition()
+        except RtfaceError as error:
+            self._fail(error)
+        self._refuse_commands()
+        self._on_tick(self.status())
+
+    def _open(self, opened: ExitStack) -> None:
+        opened.callback(self._camera.close)
+        info = self._info = self._camera.open()
+        opened.callback(self._tracker.close)
+        self._backend_info = self._tracker.open()
+        self._tracker.look_at(info, self._crop)
+        opened.callback(self._sink.close)
+        self._sink.open()
+
+    def _loop(self) -> None:
+        self._tick_ns = self._clock.now_ns()
+        while not self._stopping.is_set():
+            if self._ring is None:
+                self._serve(block=True)
+            else:
+                self._serve(block=False)
+                self._process()
+            self._tick()
+            if self._source_ended:
+                return
+
+    def _process(self) -> None:
+        ring, acquisition = self._ring, self._acquisition
+        if ring is None or acquisition is None:
+            return
+        slot = ring.take(POLL_S)
+        if slot is not None:
+            self._track(ring, slot)
+        elif not acquisition.alive:
+            self._end_acquisition()
+            if acquisition.error is not None:
+                raise acquisition.error
+            if not acquisition.ended:
+                raise CameraLostError("the camera's thread ended without a reason")
+            self._source_ended = True
+
+    def _track(self, ring: FrameRing, slot: Slot) -> None:
+        taken_ns = self._clock.now_ns()
+        meta = slot.meta
+        if meta is None:
+            raise UsageError("a frame without an identity was handed on")
+        pose = self._tracker.track(slot.pixels, meta, taken_ns)
+        ring.release(slot)
+        published_ns = self._sink.publish(pose, self._losses())
+        self._latency.add(pose.stamps, published_ns)
+        self._frames += 1
+
+    def _tick(self) -> None:
+        now_ns = self._clock.now_ns()
+        elapsed_ns = now_ns - self._tick_ns
+        if elapsed_ns < TICK_NS:
+            return
+        self._rate_hz = (self._frames - self._tick_frames) * NS_PER_S / elapsed_ns
+        self._tick_frames, self._tick_ns = self._frames, now_ns
+        self._on_tick(self.status())
+
+    def _losses(self) -> Losses:
+        ring, camera = self._ring, self._camera
+        dropped = self._dropped_before + (ring.dropped if ring is not None else 0)
+        return Losses(camera.lost_at_camera, camera.lost_in_transport, dropped, self._sink.lost)
+
+    def _serve(self, *, block: bool) -> None:
+        try:
+            command, answer = self._commands.get(block, POLL_S) if block else self._commands.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            answer.set_result(command())
+        except Exception as error:  # belongs to whoever asked
+            answer.set_exception(error)
+
+    def _refuse_commands(self) -> None:
+        while not self._commands.empty():
+            _, answer = self._commands.get_nowait()
+            answer.set_exception(UsageError("the pipeline has ended"))
+
+    def _resume(self) -> None:
+        if self._ring is not None:
+            return
+        shape = (self.camera.height, self.camera.width)
+        keep_all = not self.camera.live
+        ring = FrameRing(self._slots, shape, keep_all=keep_all, allocate=self._tracker.host_memory)
+        self._camera.start()
+        acquisition = AcquisitionThread(self._camera, ring)
+        acquisition.start()
+        self._ring, self._acquisition = ring, acquisition
+        self._state = PipelineState.RUNNING
+
+    def _pause(self) -> None:
+        self._end_acquisition()
+        self._state = PipelineState.STOPPED
+
+    def _end_acquisition(self) -> None:
+        ring, acquisition = self._ring, self._acquisition
+        if ring is None or acquisition is None:
+            return
+        ended = acquisition.stop()
+        self._camera.stop()
+        self._dropped_before += ring.dropped
+        self._ring = self._acquisition = None
+        if not ended:
+            raise CameraLostError("the camera did not answer when it was asked to stop")
+
+    def _set_crop(self, crop: Crop | None) -> Crop:
+        self._tracker.look_at(self.camera, crop)
+        return self._tracker.crop
+
+    @staticmethod
+    def _opened(info: _Result | None) -> _Result:
+        if info is None:
+            raise UsageError("the pipeline has not been opened")
+        return info

@@ -1,0 +1,201 @@
+"""The service: a rig's configuration brought to life.
+
+Opens the control socket and the pipeline, answers commands, publishes the status, and closes everything in the
+right order. Used by `rtface run`, `rtface demo` and the benchmarks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from rtface.acquire.base import Camera
+from rtface.acquire.factory import make_camera
+from rtface.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
+from rtface.config import Rig
+from rtface.geometry import whole_frame
+from rtface.pipeline import Pipeline, Status
+from rtface.publish.address import check_address
+from rtface.publish.commands import Hello, crop_map
+from rtface.publish.control import ControlServer
+from rtface.publish.keys import Guard, load_server_keys
+from rtface.publish.publisher import Publisher
+from rtface.publish.wire import ServiceStatus, camera_map
+from rtface.records import Crop
+from rtface.track.backends.base import BackendInfo
+from rtface.track.backends.factory import make_backend
+from rtface.track.store import Engine, load_engine
+from rtface.track.tracker import Tracker
+
+
+class Service:
+    """A rig that runs: camera to ZeroMQ, under the command of clients.
+
+    Parameters
+    ----------
+    rig : Rig
+        A checked configuration.
+    camera : Camera, optional
+        In place of the one that the configuration names.
+    clock : Clock
+        Source of the stamps.
+
+    Raises
+    ------
+    EngineError, BackendError, AddressError
+        The engine, the back end or the keys are not there.
+    """
+
+    def __init__(self, rig: Rig, *, camera: Camera | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._rig = rig
+        self.session = secrets.token_hex(8)
+        self.engine: Engine = load_engine(rig.engine)
+        tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
+        keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
+        check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
+        check_address(rig.publish.control, "publish.control", keys is not None)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._guard = None if keys is None else Guard(self._context, keys)
+        self._publisher = Publisher(
+            rig.publish.keypoints,
+            self.session,
+            self._context,
+            queue=rig.publish.queue,
+            guard=self._guard,
+            clock=clock,
+        )
+        self._control = ControlServer(
+            rig.publish.control, self, self._context, guard=self._guard, clock=clock
+        )
+        self._pipeline = Pipeline(
+            camera or make_camera(rig.camera, clock),
+            tracker,
+            self._publisher,
+            crop=None if rig.crop is None else rig.crop.to_crop(),
+            slots=rig.slots,
+            deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
+            on_tick=self._publish_status,
+            clock=clock,
+        )
+        self._subscribers = 0
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open everything; see `open`."""
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close everything; see `close`."""
+        self.close()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline, for its camera, back end, status and end."""
+        return self._pipeline
+
+    @property
+    def keypoints_address(self) -> str:
+        """Where keypoints are published, with the port that was taken."""
+        return self._publisher.address
+
+    @property
+    def control_address(self) -> str:
+        """Where commands are taken, with the port that was taken."""
+        return self._control.address
+
+    def open(self) -> None:
+        """Open the sockets, the camera and the network, and begin.
+
+        Raises
+        ------
+        RtfaceError
+            What could not be opened; everything else is closed again.
+        """
+        with ExitStack() as opened:
+            opened.callback(self._context.destroy)
+            if self._guard is not None:
+                self._guard.open()
+                opened.callback(self._guard.close)
+            opened.callback(self._pipeline.stop)
+            self._pipeline.start()
+            opened.callback(self._control.close)
+            self._control.open()
+            self._opened = opened.pop_all()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of the source or a failure; True when it has come."""
+        return self._pipeline.wait(timeout_s)
+
+    def close(self) -> None:
+        """Stop and close everything; may be called any number of times."""
+        self._opened.close()
+
+    def hello(self) -> Mapping[str, Any]:
+        """Say what the service is; command ``hello``."""
+        camera, crop, manifest = self._pipeline.camera, self._pipeline.crop, self.engine.manifest
+        return Hello(
+            session=self.session,
+            skeleton=manifest.skeleton,
+            width=camera.width,
+            height=camera.height,
+            crop=None if crop == whole_frame(camera.width, camera.height) else crop,
+            engine=manifest.name,
+            engine_hash=self.engine.sha256,
+            score_definition=manifest.score.definition,
+            keypoints_address=self.keypoints_address,
+            control_address=self.control_address,
+            camera=camera_map(camera),
+        ).as_map()
+
+    def status(self) -> Mapping[str, Any]:
+        """Say how the service is; command ``status``."""
+        return self._service_status(self._pipeline.status()).as_map()
+
+    def start(self) -> Mapping[str, Any]:
+        """Start the camera again; command ``start``."""
+        self._pipeline.resume()
+        return {"state": self._pipeline.status().state.value}
+
+    def stop(self) -> Mapping[str, Any]:
+        """Stop the camera and keep everything open; command ``stop``."""
+        self._pipeline.pause()
+        return {"state": self._pipeline.status().state.value}
+
+    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
+        """Look at another part of the frame; command ``set_crop``."""
+        return {"crop": crop_map(self._pipeline.set_crop(crop))}
+
+    def _publish_status(self, status: Status) -> None:
+        self._subscribers = self._publisher.count_subscribers()
+        self._publisher.publish_status(self._service_status(status))
+
+    def _service_status(self, status: Status) -> ServiceStatus:
+        return ServiceStatus(
+            state=status.state.value,
+            rate_hz=status.rate_hz,
+            frames=status.frames,
+            losses=status.losses,
+            latency=status.latency,
+            engine=self.engine.manifest.name,
+            backend=describe_backend(self._pipeline.backend),
+            camera=camera_map(self._pipeline.camera),
+            subscribers=self._subscribers,
+            error=status.error,
+        )
+
+
+def describe_backend(info: BackendInfo) -> str:
+    """Return one line that names back end, version, precision, threads and device."""
+    threads = "" if info.threads is None else f", {info.threads} threads"
+    return f"{info.name} {info.version} ({info.precision}{threads}) on {info.device}"
