@@ -1,0 +1,87 @@
+"""Which cameras are on this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtface.acquire.genicam import list_genicam
+from rtface.acquire.opencv import list_opencv
+from rtface.errors import CameraError
+
+PRODUCER_VARIABLE = "GENICAM_GENTL64_PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCamera:
+    """A camera that can be opened.
+
+    Attributes
+    ----------
+    kind : str
+        Its driver.
+    label : str
+        What a person would call it.
+    settings : dict of str to str
+        What names it under ``camera:`` in a rig's configuration.
+    """
+
+    kind: str
+    label: str
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All cameras that were found, and remarks on where none could be looked for."""
+
+    cameras: list[FoundCamera] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def find_cameras(producer: Path | None = None) -> Found:
+    """Look for cameras through all drivers.
+
+    Parameters
+    ----------
+    producer : Path or None
+        A GenTL producer; when None, all that GENICAM_GENTL64_PATH names, if any.
+
+    Raises
+    ------
+    CameraError
+        The producer that was named cannot be loaded.
+    """
+    found = Found()
+    found.cameras.append(FoundCamera("simulated", "rendered mouse face", {"kind": "simulated"}))
+    _find_genicam(found, producer)
+    for device in list_opencv():
+        found.cameras.append(FoundCamera("opencv", device, {"kind": "opencv", "device": device}))
+    if not any(camera.kind == "opencv" for camera in found.cameras):
+        found.remarks.append("opencv: no video devices")
+    return found
+
+
+def _find_genicam(found: Found, producer: Path | None) -> None:
+    if producer is None and not os.environ.get(PRODUCER_VARIABLE):
+        found.remarks.append(
+            f"genicam: {PRODUCER_VARIABLE} is not set; install the camera vendor's GenTL producer, or try the "
+            "simulated cameras with --producer viky"
+        )
+        return
+    try:
+        devices = list_genicam(producer)
+    except CameraError as error:
+        if producer is not None:
+            raise
+        found.remarks.append(f"genicam: {error}")
+        return
+    for device in devices:
+        settings = {"kind": "genicam", "serial": f"'{device.serial}'"}
+        if producer is not None:
+            settings["producer"] = str(producer)
+        label = f"{device.vendor} {device.model} ({device.tl_type})"
+        found.cameras.append(FoundCamera("genicam", label, settings))
+    if not devices:
+        found.remarks.append("genicam: no cameras found by the producer")

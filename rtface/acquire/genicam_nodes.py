@@ -1,0 +1,159 @@
+"""Settings of a GenICam device by name: made, then read back and compared."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import Any
+
+from rtface.errors import CameraSettingError
+
+RELATIVE_TOLERANCE = 0.01
+"""Floating point features are quantised by the device; a value read back may differ by this part of it."""
+OLD_NAMES = {
+    "ExposureTime": "ExposureTimeAbs",
+    "AcquisitionFrameRate": "AcquisitionFrameRateAbs",
+    "AcquisitionFrameRateEnable": "AcquisitionFrameRateEnabled",
+}
+"""What devices older than SFNC 2.0 call some features."""
+REAL_RATES = ("ResultingFrameRate", "AcquisitionResultingFrameRate", "ResultingFrameRateAbs")
+"""The rate that a device will really deliver, by maker."""
+
+Value = bool | int | float | str
+
+
+class Nodes:
+    """The features of one device.
+
+    Parameters
+    ----------
+    node_map : genicam.genapi.NodeMap
+        The device's.
+    label : str
+        What messages call the device.
+    refusals : tuple of exception types
+        What the device raises for a value that it does not take.
+    """
+
+    def __init__(self, node_map: Any, label: str, refusals: tuple[type[Exception], ...]) -> None:
+        self._map = node_map
+        self._label = label
+        self._refusals = refusals
+        self._malformed: tuple[type[Exception], ...] = (AttributeError, TypeError, *refusals)
+        self._asked: dict[str, Value] = {}
+
+    def set(self, name: str, value: Value) -> None:
+        """Set a feature; `verify` will read it back.
+
+        ``True`` and ``False`` stand for ``On`` and ``Off`` of an enumeration, because that is what YAML makes of
+        these words.
+
+        Raises
+        ------
+        CameraSettingError
+            The device has no such feature, or refuses the value.
+        """
+        node = self._node(name)
+        if node is None:
+            raise CameraSettingError(f"camera {self._label} has no feature {name!r}")
+        if isinstance(value, bool) and hasattr(node, "symbolics"):
+            value = "On" if value else "Off"
+        try:
+            node.value = value
+        except self._malformed as error:
+            raise CameraSettingError(
+                f"camera {self._label}: {name} cannot be set to {value!r}{self._possible(node)}: {_reason(error)}"
+            ) from error
+        self._asked[name] = value
+
+    def set_if_possible(self, name: str, value: Value) -> None:
+        """Set a feature that another one depends on, where the device has it and lets it be written."""
+        with suppress(CameraSettingError):
+            self.set(name, value)
+
+    def verify(self) -> dict[str, Value]:
+        """Read back every feature that was set, now that all are, and return what was read.
+
+        Raises
+        ------
+        CameraSettingError
+            A value differs from what was asked for, or the device will deliver at another rate.
+        """
+        read = {name: self.require(name) for name in self._asked}
+        for name, asked in self._asked.items():
+            self._compare(name, asked, read[name])
+        asked_rate = self._asked.get("AcquisitionFrameRate")
+        real = self._real_rate()
+        if asked_rate is not None and real is not None:
+            self._compare(real[0], asked_rate, real[1])
+        return read
+
+    def require(self, name: str) -> Any:
+        """Return a feature's value.
+
+        Raises
+        ------
+        CameraSettingError
+            It cannot be read.
+        """
+        node = self._node(name)
+        try:
+            if node is not None:
+                return node.value
+        except self._refusals as error:
+            raise CameraSettingError(
+                f"camera {self._label}: {name} cannot be read: {_reason(error)}"
+            ) from error
+        raise CameraSettingError(f"camera {self._label} has no feature {name!r}")
+
+    def get(self, name: str) -> Any | None:
+        """Return a feature's value, or None where there is none to read."""
+        try:
+            return self.require(name)
+        except CameraSettingError:
+            return None
+
+    def choices(self, name: str) -> tuple[str, ...]:
+        """Return the values that an enumeration can take."""
+        return tuple(getattr(self._node(name), "symbolics", ()))
+
+    def rate_hz(self) -> float | None:
+        """Return the rate that the device will deliver at, or at which it is set, or None."""
+        real = self._real_rate()
+        rate = real[1] if real is not None else self.get("AcquisitionFrameRate")
+        return None if rate is None else float(rate)
+
+    def _real_rate(self) -> tuple[str, float] | None:
+        for name in REAL_RATES:
+            if rate := self.get(name):
+                return name, float(rate)
+        return None
+
+    def _node(self, name: str) -> Any | None:
+        node = getattr(self._map, name, None)
+        if node is None and name in OLD_NAMES:
+            node = getattr(self._map, OLD_NAMES[name], None)
+        return node
+
+    def _possible(self, node: Any) -> str:
+        """Say what a feature can be set to, as far as it says."""
+        if symbolics := getattr(node, "symbolics", None):
+            return f" (possible: {', '.join(symbolics)})"
+        try:
+            return f" (possible: {node.min} to {node.max})"
+        except self._malformed:
+            return ""
+
+    def _compare(self, name: str, asked: Value, read: Value) -> None:
+        if isinstance(read, float) and not isinstance(asked, str):
+            same = math.isclose(read, asked, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-9)
+        else:
+            same = read == asked
+        if not same:
+            raise CameraSettingError(
+                f"camera {self._label}: {name} was set to {asked!r} but reads back {read!r}"
+            )
+
+
+def _reason(error: Exception) -> str:
+    return str(error).split(" : ", 1)[0]

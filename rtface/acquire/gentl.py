@@ -1,0 +1,163 @@
+"""GenTL producers and what they serve. The only module that uses harvesters and genicam."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtface.errors import CameraError
+
+PRODUCERS_VARIABLE = "GENICAM_GENTL64_PATH"
+HANDLING_MODES = ("OldestFirstOverwrite", "NewestOnly")
+"""What a full driver buffer should do, best first. Overwriting loses nothing while the reader is only briefly late."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenicamDevice:
+    """A camera that a producer has found.
+
+    Attributes
+    ----------
+    serial, vendor, model : str
+        As the device says.
+    tl_type : str
+        Transport: ``GEV``, ``U3V``, ``CXP``, ``Custom``...
+    """
+
+    serial: str
+    vendor: str
+    model: str
+    tl_type: str
+
+
+def vendor_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what genicam raises, and `more`, for an except clause."""
+    from genicam import genapi, gentl
+
+    return gentl.GenericException, genapi.GenericException, *more
+
+
+def _producer_files(producer: Path | None) -> list[Path]:
+    if producer is None:
+        folders = [
+            Path(folder) for folder in os.environ.get(PRODUCERS_VARIABLE, "").split(os.pathsep) if folder
+        ]
+        files = sorted(file for folder in folders for file in folder.glob("*.cti"))
+        if not files:
+            raise CameraError(
+                f"no GenTL producer: set camera.producer to the .cti file of the camera's maker, "
+                f"or {PRODUCERS_VARIABLE} to its folder"
+            )
+        return files
+    if producer == Path("viky"):
+        import genicam
+
+        producer = Path(genicam.__file__).with_name("viky.cti")
+    if not producer.is_file():
+        raise CameraError(f"there is no GenTL producer {producer}; camera.producer must name a .cti file")
+    return [producer]
+
+
+def harvest(producer: Path | None) -> Any:
+    """Return a Harvester that has looked for cameras; one a camera, for another search would end those in use."""
+    from harvesters.core import Harvester
+
+    files = _producer_files(producer)
+    harvester = Harvester()
+    try:
+        for file in files:
+            harvester.add_file(str(file), check_existence=True, check_validity=True)
+        harvester.update()
+    except vendor_errors(OSError) as error:
+        harvester.reset()
+        raise CameraError(
+            f"the GenTL producer {', '.join(map(str, files))} cannot be used: {error}"
+        ) from error
+    return harvester
+
+
+def describe(device: Any) -> GenicamDevice:
+    """Return what a found device says of itself."""
+    serial, vendor, model, tl_type = (
+        str(device.property_dict.get(key) or "") for key in ("serial_number", "vendor", "model", "tl_type")
+    )
+    return GenicamDevice(serial, vendor, model, tl_type)
+
+
+def choose(devices: list[Any], serial: str | None) -> Any:
+    """Return the device with a serial number, or the only one."""
+    serials = [describe(device).serial for device in devices]
+    if not devices:
+        raise CameraError(
+            "no GenICam camera found; is it powered and connected, and is no other camera of this "
+            "producer open in this process?"
+        )
+    if serial is None:
+        if len(devices) > 1:
+            raise CameraError(
+                f"several GenICam cameras found: set camera.serial to one of {', '.join(serials)}"
+            )
+        return devices[0]
+    if serial not in serials:
+        raise CameraError(f"no GenICam camera has serial {serial!r}; found: {', '.join(serials)}")
+    return devices[serials.index(serial)]
+
+
+@contextmanager
+def keeping_sigint() -> Iterator[None]:
+    """Undo what harvesters does to Ctrl-C when it creates an acquirer in the main thread."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+def prefer_newest(acquirer: Any) -> str:
+    """Ask the driver to give up the oldest frame when its buffers are full; return the mode it is in."""
+    node = getattr(acquirer.data_streams[0].node_map, "StreamBufferHandlingMode", None)
+    if node is None:
+        return "unknown"
+    for mode in HANDLING_MODES:
+        if mode in node.symbolics:
+            with suppress(*vendor_errors()):
+                node.value = mode
+                break
+    return str(node.value)
+
+
+def or_none(module: Any, attribute: str) -> int | None:
+    """Read what a producer need not provide."""
+    try:
+        return int(getattr(module, attribute))
+    except vendor_errors(AttributeError):
+        return None
+
+
+def poll(acquirer: Any) -> Any | None:
+    """Return a filled buffer without waiting, or None.
+
+    Private names of harvesters: its public `try_fetch` waits at least 1 ms inside genicam, and so with Python's
+    interpreter lock held.
+    """
+    from genicam import gentl
+
+    for monitor in acquirer._new_buffer_event_monitor_dict.values():  # noqa: SLF001
+        try:
+            monitor.update_event_data(0)
+        except gentl.TimeoutException:
+            continue
+        return monitor.buffer
+    return None
+
+
+def give_back(buffer: Any) -> None:
+    """Return a buffer to the driver, not zeroed first, which would cost more than the copy."""
+    buffer.parent.queue_buffer(buffer, False)

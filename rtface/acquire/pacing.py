@@ -1,0 +1,238 @@
+"""Stored frames played as if a camera delivered them: at their own pace, or as fast as they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rtface.acquire.base import EndOfStream
+from rtface.acquire.lifecycle import Lifecycle, State, check_out
+from rtface.clock import NS_PER_S, Clock
+from rtface.errors import CameraLostError
+from rtface.records import CameraInfo, FrameMeta, Image
+
+DRIVER_FRAMES = 4
+"""Frames that wait for a slow reader, as in a camera driver's buffer; beyond these the oldest is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a source says of itself once it is open.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels of its frames.
+    rate_hz : float or None
+        The rate it was recorded at; None where it does not say.
+    frames : int or None
+        How many frames it holds; None where it does not say.
+    settings : dict
+        For the record.
+    """
+
+    width: int
+    height: int
+    rate_hz: float | None
+    frames: int | None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Stored frames in a fixed order."""
+
+    @property
+    def label(self) -> str:
+        """What a person would call it."""
+
+    def open(self) -> SourceFacts:
+        """Open it; the first frame comes next. Raises CameraError."""
+
+    def rewind(self) -> None:
+        """Make the first frame the next one."""
+
+    def read(self, out: Image) -> bool:
+        """Write the next frame into `out`; False at the end. Raises CameraLostError."""
+
+    def skip(self) -> bool:
+        """Pass over the next frame; False at the end. Raises CameraLostError."""
+
+    def close(self) -> None:
+        """Give it back, in any state."""
+
+
+class PlayedCamera:
+    """A camera (see `rtface.acquire.base.Camera`) whose frames come from a `Source`.
+
+    Paced, frame n is exposed at an absolute time, n periods after ``start``, and delivered then: reading and
+    decoding happen before it, so that they add nothing to its age. A reader that is late finds the last
+    `DRIVER_FRAMES` frames waiting; older ones are passed over and counted in `lost_in_transport`. If the source
+    itself cannot be read as fast as it should play, its schedule is moved, and it plays slower. Not paced, every
+    frame comes exactly once, in order, exposed when it is read.
+
+    Frame numbers begin at 0 with ``open`` and count on over loops. ``stop`` pauses: ``start`` goes on with the next
+    frame.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the driver.
+    source : Source
+        Where the frames come from.
+    paced, loop : bool
+        As in the configuration.
+    rate_hz : float or None
+        Frames per second in place of the source's own.
+    default_rate_hz : float
+        Frames per second when paced and neither `rate_hz` nor the source says.
+    clock : Clock
+        What paces and stamps.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        source: Source,
+        *,
+        paced: bool,
+        loop: bool,
+        rate_hz: float | None,
+        default_rate_hz: float,
+        clock: Clock,
+    ) -> None:
+        self._life = Lifecycle(kind)
+        self._source = source
+        self._paced = paced
+        self._loop = loop
+        self._rate_hz = rate_hz
+        self._default_rate_hz = default_rate_hz
+        self._clock = clock
+        self._shape = (0, 0)
+        self._period_ns = 0.0
+        self._epoch_ns = 0
+        self._since_epoch = 0
+        self._next_id = 0
+        self._lost = 0
+        self._ended = False
+        self._failure: str | None = None
+
+    @property
+    def lost_at_camera(self) -> int:
+        """Always 0: stored frames are all there, or their source is damaged."""
+        return 0
+
+    @property
+    def lost_in_transport(self) -> int:
+        """Frames since ``open`` that came too fast for the reader."""
+        return self._lost
+
+    def open(self) -> CameraInfo:
+        """Open the source; see `Camera.open`."""
+        self._life.expect(State.CLOSED, "open")
+        facts = self._source.open()
+        rate_hz = self._rate_hz or facts.rate_hz
+        if self._paced and rate_hz is None:
+            rate_hz = self._default_rate_hz
+        self._shape = facts.height, facts.width
+        self._period_ns = NS_PER_S / rate_hz if rate_hz else 0.0
+        self._next_id = self._lost = 0
+        self._ended = False
+        self._failure = None
+        self._life.state = State.OPEN
+        return CameraInfo(
+            kind=self._life.name,
+            label=self._source.label,
+            width=facts.width,
+            height=facts.height,
+            rate_hz=rate_hz,
+            frames=None if self._loop else facts.frames,
+            live=self._paced,
+            exposure_source="camera" if self._paced else "arrival",
+            settings={**facts.settings, "paced": self._paced, "loop": self._loop},
+        )
+
+    def start(self) -> None:
+        """Play on from the next frame, which is exposed now."""
+        if self._life.state is State.RUNNING:
+            return
+        self._life.expect(State.OPEN, "start")
+        self._since_epoch = 0
+        self._epoch_ns = self._clock.now_ns()
+        self._life.state = State.RUNNING
+
+    def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
+        """Copy the next frame into `out`; see `Camera.fill`."""
+        self._life.expect(State.RUNNING, "fill")
+        check_out(out, *self._shape)
+        if self._failure is not None:
+            raise CameraLostError(self._failure)
+        if self._ended:
+            raise EndOfStream
+        try:
+            return self._fill_paced(out, timeout_s) if self._paced else self._fill_now(out)
+        except CameraLostError as error:
+            self._failure = str(error)
+            raise
+        except EndOfStream:
+            self._ended = True
+            raise
+
+    def stop(self) -> None:
+        """Stop playing."""
+        if self._life.state is State.RUNNING:
+            self._life.state = State.OPEN
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+        self._life.state = State.CLOSED
+
+    def _fill_now(self, out: Image) -> FrameMeta:
+        now_ns = self._clock.now_ns()
+        return FrameMeta(self._advance(out), now_ns, now_ns)
+
+    def _fill_paced(self, out: Image, timeout_s: float) -> FrameMeta | None:
+        deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
+        self._pass_over_overdue(deadline_ns)
+        scheduled_ns = self._scheduled_ns()
+        if scheduled_ns > deadline_ns:
+            self._clock.sleep_until_ns(deadline_ns)
+            return None
+        frame_id = self._advance(out)
+        self._clock.sleep_until_ns(scheduled_ns)
+        return FrameMeta(frame_id, scheduled_ns, self._clock.now_ns())
+
+    def _scheduled_ns(self) -> int:
+        return self._epoch_ns + round(self._since_epoch * self._period_ns)
+
+    def _overdue(self) -> int:
+        """Frames that a driver's buffer could no longer hold."""
+        waiting = int((self._clock.now_ns() - self._scheduled_ns()) // self._period_ns) + 1
+        return waiting - DRIVER_FRAMES
+
+    def _pass_over_overdue(self, deadline_ns: int) -> None:
+        if (overdue := self._overdue()) <= 0:
+            return
+        while overdue > 0 and self._clock.now_ns() < deadline_ns:
+            self._advance(None)
+            self._lost += 1
+            overdue -= 1
+        if self._overdue() > 0:
+            self._epoch_ns = self._clock.now_ns()
+            self._since_epoch = 0
+
+    def _advance(self, out: Image | None) -> int:
+        """Take the next frame, or pass over it, and return its number."""
+        if not self._take(out):
+            if not self._loop:
+                raise EndOfStream
+            self._source.rewind()
+            if not self._take(out):
+                raise CameraLostError(f"{self._source.label} has no frames left to loop over")
+        frame_id = self._next_id
+        self._next_id += 1
+        self._since_epoch += 1
+        return frame_id
+
+    def _take(self, out: Image | None) -> bool:
+        return self._source.skip() if out is None else self._source.read(out)

@@ -1,0 +1,251 @@
+"""A video file played as a camera. The only module that uses PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from rtface.acquire.pacing import PlayedCamera, SourceFacts
+from rtface.clock import SYSTEM_CLOCK, Clock
+from rtface.config import VideoCameraSettings
+from rtface.errors import CameraError, CameraLostError
+from rtface.records import Image
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+DEFAULT_RATE_HZ = 30.0
+PERIODS_OF_SLACK = 3
+"""How many frame periods before its stated end a stream may stop and still count as complete."""
+
+
+class VideoCamera(PlayedCamera):
+    """A camera (see `rtface.acquire.base.Camera`) that plays a video file; pace and losses as in `PlayedCamera`.
+
+    Colour becomes gray as in OpenCV: the frame is converted to 8-bit BGR by the file's own matrix and range
+    (limited range where it does not say) and then weighted as `cv2.cvtColor` does. The values equal those of
+    ``cv2.cvtColor(cv2.VideoCapture(path).read()[1], COLOR_BGR2GRAY)``, which is how Facemap reads. 8-bit gray
+    frames are copied as they are.
+
+    A file that ends before what its container states, or that has a damaged frame, raises CameraLostError after
+    the last good frame before the damage; it never looks complete.
+
+    Parameters
+    ----------
+    settings : VideoCameraSettings
+        Which file, and how to play it.
+    clock : Clock
+        What paces and stamps.
+    """
+
+    def __init__(self, settings: VideoCameraSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__(
+            "video",
+            _VideoSource(settings.path),
+            paced=settings.paced,
+            loop=settings.loop,
+            rate_hz=settings.rate_hz,
+            default_rate_hz=DEFAULT_RATE_HZ,
+            clock=clock,
+        )
+
+
+class _DamagedError(Exception):
+    """A frame cannot be decoded; the text says why."""
+
+
+class _VideoSource:
+    """The frames of a video file in order of presentation."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._container: InputContainer | None = None
+        self._frames: Iterator[VideoFrame] = iter(())
+        self._read = 0
+
+    @property
+    def label(self) -> str:
+        return str(self._path)
+
+    def open(self) -> SourceFacts:
+        stream = self._reopen("AUTO")
+        context = stream.codec_context
+        if not context.width or not context.height:
+            self.close()
+            raise CameraError(f"{self._path} does not say how large its frames are; is it a whole video?")
+        facts = SourceFacts(
+            width=context.width,
+            height=context.height,
+            rate_hz=float(stream.average_rate) if stream.average_rate else None,
+            frames=stream.frames or None,
+            settings={"codec": context.name, "pixel_format": context.pix_fmt},
+        )
+        self.rewind()
+        return facts
+
+    def rewind(self) -> None:
+        self._read = 0
+        self._frames = self._all_frames()
+
+    def read(self, out: Image) -> bool:
+        frame = self._next()
+        if frame is None:
+            return False
+        if (frame.height, frame.width) != out.shape:
+            raise CameraLostError(
+                f"{self._path}: frame {self._read - 1} has {frame.width}x{frame.height} pixels, "
+                f"the video {out.shape[1]}x{out.shape[0]}; re-encode it in one size"
+            )
+        _write_gray(frame, out)
+        return True
+
+    def skip(self) -> bool:
+        return self._next() is not None
+
+    def close(self) -> None:
+        self._frames = iter(())
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def _next(self) -> VideoFrame | None:
+        frame = next(self._frames, None)
+        self._read += frame is not None
+        return frame
+
+    def _reopen(self, threads: str) -> VideoStream:
+        """Open the file at its beginning.
+
+        Parameters
+        ----------
+        threads : str
+            ``AUTO`` decodes frames in parallel, ``NONE`` one packet at a time.
+        """
+        import av
+
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+        if not self._path.is_file():
+            raise CameraError(f"there is no video file {self._path}")
+        try:
+            container = av.open(str(self._path))
+        except (av.FFmpegError, ValueError) as error:
+            raise CameraError(f"{self._path} cannot be opened as a video: {error}") from error
+        if not container.streams.video:
+            container.close()
+            raise CameraError(f"{self._path} has no video stream")
+        self._container = container
+        stream = container.streams.video[0]
+        stream.thread_type = threads
+        return stream
+
+    def _all_frames(self) -> Iterator[VideoFrame]:
+        """Every frame, then an error if those were not all.
+
+        Parallel decoding gives up a few good frames before a damaged one, so from the first damage the file is
+        read again without it.
+        """
+        delivered = 0
+        try:
+            for frame in self._decode("AUTO"):
+                delivered += 1
+                yield frame
+        except _DamagedError:
+            try:
+                for number, frame in enumerate(self._decode("NONE")):
+                    if number >= delivered:
+                        delivered += 1
+                        yield frame
+            except _DamagedError as damage:
+                raise CameraLostError(f"{self._path} is damaged at frame {delivered}: {damage}") from damage
+
+    def _decode(self, threads: str) -> Iterator[VideoFrame]:
+        import av
+
+        stream = self._reopen(threads)
+        container = cast("InputContainer", stream.container)
+        packets = frames = 0
+        end_s = 0.0
+        packet: Packet[VideoStream] | None = None
+        try:
+            for packet in container.demux(stream):
+                packets += packet.size > 0
+                for frame in packet.decode():
+                    if frame.is_corrupt:
+                        raise _DamagedError("the decoder calls its picture corrupt")
+                    frames += 1
+                    end_s = frame.time if frame.time is not None else end_s
+                    yield frame
+        except av.FFmpegError as error:
+            if threads == "NONE" and packet is not None:
+                yield from _held_back(stream, packet)
+            raise _DamagedError(str(error)) from error
+        if (short := _shortfall(stream, packets, frames, end_s)) is not None:
+            raise CameraLostError(f"{self._path} is cut off after frame {frames - 1}: {short}")
+
+
+def _held_back(stream: VideoStream, damaged: Packet[VideoStream]) -> Iterator[VideoFrame]:
+    """Yield the frames before a damaged packet that the decoder still held for reordering."""
+    import av
+
+    try:
+        rest = stream.decode(None)
+    except av.FFmpegError:
+        return
+    for frame in rest:
+        if frame.is_corrupt or frame.pts is None or damaged.pts is None or frame.pts >= damaged.pts:
+            return
+        yield frame
+
+
+def _shortfall(stream: VideoStream, packets: int, frames: int, end_s: float) -> str | None:
+    """Say by how much a stream that has ended falls short of what its container states, or None.
+
+    Parameters
+    ----------
+    stream : VideoStream
+        The stream that has ended.
+    packets, frames : int
+        Its packets that were read and its frames that were decoded.
+    end_s : float
+        Time of presentation of its last frame in seconds.
+
+    Returns
+    -------
+    str or None
+        None for a complete stream. An MP4 file may state frames that its edit list cuts away: it is complete when
+        it reaches its stated duration.
+    """
+    container = cast("InputContainer", stream.container)
+    duration_s = container.duration / 1e6 if container.duration else None
+    period_s = 1 / float(stream.average_rate) if stream.average_rate else 0.0
+    reaches_end = duration_s is not None and end_s + PERIODS_OF_SLACK * period_s >= duration_s
+    if stream.frames:
+        has_edit_list = "mov" in container.format.name
+        if packets >= stream.frames or (has_edit_list and reaches_end):
+            return None
+        return f"it holds {frames} of the {stream.frames} frames that it states"
+    if duration_s is None or reaches_end or len(container.streams) > 1:
+        return None
+    return f"it ends at {end_s + period_s:.3f} s of the {duration_s:.3f} s that it states"
+
+
+def _write_gray(frame: VideoFrame, out: Image) -> None:
+    """Write a decoded frame as 8-bit gray (see `VideoCamera`)."""
+    import cv2
+
+    if frame.format.name == "gray":
+        plane = frame.planes[0]
+        np.copyto(
+            out,
+            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+                : frame.height, : frame.width
+            ],
+        )
+        return
+    cv2.cvtColor(frame.to_ndarray(format="bgr24"), cv2.COLOR_BGR2GRAY, dst=out)
