@@ -27,6 +27,7 @@ from rtface.acquire.gentl import (
     or_none,
     poll,
     prefer_newest,
+    release,
     vendor_errors,
 )
 from rtface.acquire.lifecycle import Lifecycle, State, check_out
@@ -59,7 +60,7 @@ def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
     try:
         return [describe(device) for device in harvester.device_info_list]
     finally:
-        harvester.reset()
+        release(harvester)
 
 
 class GenicamCamera:
@@ -162,15 +163,10 @@ class GenicamCamera:
     def close(self) -> None:
         """Give the device back; also after it was lost."""
         self.stop()
-        acquirer, harvester = self._acquirer, self._harvester
-        self._acquirer = self._harvester = None
+        harvester, self._harvester, self._acquirer = self._harvester, None, None
         self._life.state = State.CLOSED
-        if acquirer is not None:
-            with suppress(*vendor_errors()):
-                acquirer.destroy()
         if harvester is not None:
-            with suppress(*vendor_errors()):
-                harvester.reset()
+            release(harvester)
 
     def _open(self) -> CameraInfo:
         settings = self._settings

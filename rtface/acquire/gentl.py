@@ -75,11 +75,21 @@ def harvest(producer: Path | None) -> Any:
             harvester.add_file(str(file), check_existence=True, check_validity=True)
         harvester.update()
     except vendor_errors(OSError) as error:
-        harvester.reset()
+        release(harvester)
         raise CameraError(
             f"the GenTL producer {', '.join(map(str, files))} cannot be used: {error}"
         ) from error
     return harvester
+
+
+def release(harvester: Any) -> None:
+    """Give back everything that a Harvester holds, as far as a device that was lost allows it."""
+    for acquirer in harvester.image_acquirers:
+        with suppress(*vendor_errors()):
+            acquirer.destroy()
+    harvester.image_acquirers.clear()
+    with suppress(*vendor_errors()):
+        harvester.reset()
 
 
 def describe(device: Any) -> GenicamDevice:

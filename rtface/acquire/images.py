@@ -20,7 +20,7 @@ class ImagesCamera(PlayedCamera):
     """A camera (see `rtface.acquire.base.Camera`) that plays a folder of images; pace and losses as in `PlayedCamera`.
 
     The images are those with a suffix in `SUFFIXES`, in natural order of their names (``2.png`` before
-    ``10.png``). Colour becomes gray and 16 bits become the upper 8 as in ``cv2.imread(..., IMREAD_GRAYSCALE)``.
+    ``10.png``). The values are those of ``cv2.cvtColor(cv2.imread(path), COLOR_BGR2GRAY)``; 16 bits become the upper 8.
     An image that cannot be read, or that has another size than the first, raises CameraError when it is the
     first, else CameraLostError where it comes; both name the file.
 
@@ -116,7 +116,7 @@ def _load(path: Path) -> Image | None:
 
     try:
         data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except (OSError, cv2.error):
         return None
-    return None if image is None else np.asarray(image, np.uint8)
+    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)

@@ -66,6 +66,7 @@ class _VideoSource:
         self._container: InputContainer | None = None
         self._frames: Iterator[VideoFrame] = iter(())
         self._read = 0
+        self._stated: int | None = None
 
     @property
     def label(self) -> str:
@@ -77,11 +78,12 @@ class _VideoSource:
         if not context.width or not context.height:
             self.close()
             raise CameraError(f"{self._path} does not say how large its frames are; is it a whole video?")
+        self._stated = stream.frames or None
         facts = SourceFacts(
             width=context.width,
             height=context.height,
             rate_hz=float(stream.average_rate) if stream.average_rate else None,
-            frames=stream.frames or None,
+            frames=self._stated,
             settings={"codec": context.name, "pixel_format": context.pix_fmt},
         )
         self.rewind()
@@ -162,7 +164,10 @@ class _VideoSource:
                         delivered += 1
                         yield frame
             except _DamagedError as damage:
-                raise CameraLostError(f"{self._path} is damaged at frame {delivered}: {damage}") from damage
+                stated = f" of {self._stated}" if self._stated else ""
+                raise CameraLostError(
+                    f"{self._path} is damaged at frame {delivered}{stated}: {damage}"
+                ) from damage
 
     def _decode(self, threads: str) -> Iterator[VideoFrame]:
         import av
@@ -171,22 +176,32 @@ class _VideoSource:
         container = cast("InputContainer", stream.container)
         packets = frames = 0
         end_s = 0.0
-        packet: Packet[VideoStream] | None = None
         try:
             for packet in container.demux(stream):
                 packets += packet.size > 0
-                for frame in packet.decode():
+                try:
+                    decoded = _decode_packet(packet)
+                except (av.FFmpegError, _DamagedError):
+                    if threads == "NONE":
+                        yield from _held_back(stream, packet)
+                    raise
+                for frame in decoded:
                     if frame.is_corrupt:
                         raise _DamagedError("the decoder calls its picture corrupt")
                     frames += 1
                     end_s = frame.time if frame.time is not None else end_s
                     yield frame
         except av.FFmpegError as error:
-            if threads == "NONE" and packet is not None:
-                yield from _held_back(stream, packet)
             raise _DamagedError(str(error)) from error
         if (short := _shortfall(stream, packets, frames, end_s)) is not None:
             raise CameraLostError(f"{self._path} is cut off after frame {frames - 1}: {short}")
+
+
+def _decode_packet(packet: Packet[VideoStream]) -> list[VideoFrame]:
+    """Decode a packet, unless the file ends within it: some decoders would make up the rest of the picture."""
+    if packet.is_corrupt:
+        raise _DamagedError("the file ends within it")
+    return packet.decode()
 
 
 def _held_back(stream: VideoStream, damaged: Packet[VideoStream]) -> Iterator[VideoFrame]:

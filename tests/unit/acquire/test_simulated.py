@@ -183,6 +183,13 @@ def test_late_frames_keep_their_true_exposure_and_the_next_queue_behind_them() -
     assert camera.lost_in_transport == 0
 
 
+def test_a_prompt_reader_loses_nothing_to_a_frame_that_is_later_than_the_buffers_are_long() -> None:
+    camera = make(frames=300, rate_hz=100.0, faults={"late": 0.02, "late_ms": 20.0 * DRIVER_BUFFERS})
+    metas = [meta for meta, _ in frames(camera)]
+    assert max(meta.arrival_ns - meta.exposure_ns for meta in metas) == 20 * DRIVER_BUFFERS * NS_PER_MS
+    assert [meta.frame_id for meta in metas] == list(range(300))
+
+
 @pytest.mark.parametrize("paced", [True, False])
 def test_a_late_frame_survives_shorter_timeouts(paced: bool) -> None:
     clock = SteppingClock(START_NS)

@@ -1,0 +1,22 @@
+# rtface on a rig with an NVIDIA GPU; it runs on the CPU as well.
+#   docker build -t rtface .
+#   docker run --rm --network host -v "$PWD:/rig" rtface run /rig/rig.yaml
+# For a GPU add --gpus all; for a USB camera --device /dev/video0, or mount the vendor's GenTL producer and set
+# GENICAM_GENTL64_PATH.
+FROM nvidia/cuda:12.8.1-runtime-ubuntu24.04
+
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --no-install-recommends -y python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1100 --groups video experimenter \
+    && python3 -m venv /opt/rtface
+
+COPY . /src
+RUN /opt/rtface/bin/pip install --no-cache-dir /src && rm -rf /src
+
+USER 1100
+WORKDIR /home/experimenter
+ENV PATH=/opt/rtface/bin:$PATH PYTHONUNBUFFERED=1
+ENTRYPOINT ["rtface"]
+CMD ["demo"]
