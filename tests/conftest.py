@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 import zmq
+
+# Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -50,3 +54,29 @@ def _nothing_is_left_behind() -> Iterator[None]:
     assert not (more := _sockets() - sockets), f"the test left listening sockets behind: {more}"
     instance = zmq.Context._instance
     assert instance is None or instance.closed, "the test used the process-wide ZeroMQ context and left it open"
+
+
+TEST_ENGINE = "test-engine"
+WIDTHS = [2, 4, 4, 4, 4]
+
+
+@pytest.fixture(scope="session")
+def engines_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of engines with one of random weights: real graph, real back end, a millisecond a frame."""
+    torch = pytest.importorskip("torch")
+    from rtface.learn.facemap_network import FacemapNetwork
+    from rtface.learn.importing import import_facemap
+
+    folder = tmp_path_factory.mktemp("engines")
+    torch.manual_seed(0)
+    weights = folder / "weights.pt"
+    torch.save(FacemapNetwork(WIDTHS, 15).state_dict(), weights)
+    import_facemap(weights, None, folder / TEST_ENGINE)
+    return folder
+
+
+@pytest.fixture
+def test_engine(engines_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of the test engine, found like one of the user's own."""
+    monkeypatch.setenv("RTFACE_ENGINES", str(engines_folder))
+    return TEST_ENGINE

@@ -27,9 +27,7 @@ INPUT_SIZE = 256
 FAMILY = "facemap"
 
 
-def import_facemap(
-    weights: Path, params: Path | None, folder: Path, *, overwrite: bool = False
-) -> Engine:
+def import_facemap(weights: Path, params: Path | None, folder: Path, *, overwrite: bool = False) -> Engine:
     """Make an engine of a Facemap weights file.
 
     Parameters

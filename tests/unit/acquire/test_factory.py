@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtface.acquire.factory import make_camera
+from rtface.config import (
+    CameraSettings,
+    GenicamCameraSettings,
+    ImagesCameraSettings,
+    OpencvCameraSettings,
+    SimulatedCameraSettings,
+    VideoCameraSettings,
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (SimulatedCameraSettings(), "SimulatedCamera"),
+        (VideoCameraSettings(kind="video", path=Path("a.mp4")), "VideoCamera"),
+        (ImagesCameraSettings(kind="images", path=Path("a")), "ImagesCamera"),
+        (GenicamCameraSettings(kind="genicam"), "GenicamCamera"),
+        (OpencvCameraSettings(kind="opencv"), "OpencvCamera"),
+    ],
+)
+def test_each_kind_gets_its_camera(settings: CameraSettings, name: str) -> None:
+    assert type(make_camera(settings)).__name__ == name
+
+
+def test_making_a_camera_loads_no_vendor_package() -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from rtface.acquire.factory import make_camera\n"
+        "from rtface.config import VideoCameraSettings, GenicamCameraSettings\n"
+        "make_camera(VideoCameraSettings(kind='video', path=Path('a.mp4')))\n"
+        "make_camera(GenicamCameraSettings(kind='genicam'))\n"
+        "print([name for name in ('av', 'cv2', 'harvesters', 'genicam', 'torch') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from rtface.acquire.genicam_nodes import Nodes
+from rtface.errors import CameraSettingError
+
+
+class RefusedError(Exception):
+    """What this fake device raises."""
+
+
+class Quantised:
+    """A float feature that only takes multiples of its step, as exposure times do."""
+
+    def __init__(self, step: float) -> None:
+        self._step, self._value = step, 0.0
+
+    @property
+    def value(self) -> float:
+        return self._value
+
+    @value.setter
+    def value(self, value: float) -> None:
+        self._value = round(value / self._step) * self._step
+
+
+class Locked:
+    """A feature that cannot be written now."""
+
+    min, max = 0, 10
+
+    @property
+    def value(self) -> int:
+        return 3
+
+    @value.setter
+    def value(self, value: int) -> None:
+        raise RefusedError("locked : somewhere in the library")
+
+
+def nodes(**features: object) -> Nodes:
+    return Nodes(SimpleNamespace(**features), "test", (RefusedError,))
+
+
+def test_a_float_may_differ_by_one_percent_and_no_more() -> None:
+    near = nodes(ExposureTime=Quantised(8.0))
+    near.set("ExposureTime", 995.0)
+    assert near.verify() == {"ExposureTime": 992.0}
+    far = nodes(ExposureTime=Quantised(80.0))
+    far.set("ExposureTime", 995.0)
+    with pytest.raises(CameraSettingError, match=r"ExposureTime was set to 995\.0 but reads back 960\.0"):
+        far.verify()
+
+
+def test_a_value_that_a_later_setting_changed_is_found() -> None:
+    width = SimpleNamespace(value=0)
+    device = nodes(Width=width, BinningHorizontal=SimpleNamespace(value=1))
+    device.set("Width", 640)
+    device.set("BinningHorizontal", 2)
+    width.value = 320
+    with pytest.raises(CameraSettingError, match="Width was set to 640 but reads back 320"):
+        device.verify()
+
+
+def test_a_rate_that_is_set_but_will_not_be_reached_is_an_error() -> None:
+    device = nodes(AcquisitionFrameRate=Quantised(0.1), ResultingFrameRate=SimpleNamespace(value=60.0))
+    device.set("AcquisitionFrameRate", 100.0)
+    assert device.rate_hz() == 60.0
+    with pytest.raises(
+        CameraSettingError, match=r"ResultingFrameRate was set to 100\.0 but reads back 60\.0"
+    ):
+        device.verify()
+
+
+def test_older_names_of_features_are_tried() -> None:
+    device = nodes(AcquisitionFrameRateAbs=Quantised(0.5))
+    device.set("AcquisitionFrameRate", 100.0)
+    assert device.rate_hz() == 100.0
+
+
+def test_a_refusal_says_what_is_possible() -> None:
+    with pytest.raises(CameraSettingError, match=r"Gain cannot be set to 5 \(possible: 0 to 10\): locked$"):
+        nodes(Gain=Locked()).set("Gain", 5)
+
+
+def test_a_feature_that_another_depends_on_is_set_only_where_it_can_be() -> None:
+    auto = SimpleNamespace(value="Continuous", symbolics=("Off", "Continuous"))
+    device = nodes(ExposureAuto=auto, GainAuto=Locked())
+    for name in ("ExposureAuto", "GainAuto", "BlackLevelAuto"):
+        device.set_if_possible(name, "Off")
+    assert auto.value == "Off"
+    assert device.verify() == {"ExposureAuto": "Off"}
+
+
+def test_what_yaml_makes_of_on_and_off_is_understood() -> None:
+    mode = SimpleNamespace(value="Off", symbolics=("Off", "On"))
+    device = nodes(TriggerMode=mode)
+    device.set("TriggerMode", True)
+    assert mode.value == "On"
+    assert device.verify() == {"TriggerMode": "On"}

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtface.acquire.base import EndOfStream
+from rtface.acquire.images import ImagesCamera, natural_key
+from rtface.clock import ManualClock
+from rtface.config import ImagesCameraSettings
+from rtface.errors import CameraError, CameraLostError
+
+
+def write(path: Path, value: int, shape: tuple[int, ...] = (20, 30)) -> None:
+    assert cv2.imwrite(str(path), np.full(shape, value, np.uint8))
+
+
+def camera_for(folder: Path, **settings: object) -> ImagesCamera:
+    merged = {"kind": "images", "path": folder, **settings}
+    return ImagesCamera(ImagesCameraSettings.model_validate(merged), ManualClock(1))
+
+
+def test_images_of_all_kinds_come_in_natural_order(tmp_path: Path) -> None:
+    for value, name in enumerate(["im1.png", "im2.JPG", "im3.jpeg", "im10.tif", "im11.tiff", "im100.bmp"]):
+        write(tmp_path / name, 40 * value)
+    (tmp_path / "notes.txt").write_text("no image")
+    camera = camera_for(tmp_path)
+    info = camera.open()
+    assert (info.width, info.height, info.frames, info.live) == (30, 20, 6, False)
+    camera.start()
+    out = np.empty((20, 30), np.uint8)
+    for value in range(6):
+        assert camera.fill(out, 1.0) is not None
+        assert (out == 40 * value).all()
+    with pytest.raises(EndOfStream):
+        camera.fill(out, 1.0)
+    camera.close()
+
+
+def test_colour_becomes_gray_and_16_bits_become_8(tmp_path: Path) -> None:
+    colour = np.zeros((20, 30, 3), np.uint8)
+    colour[..., 2] = 200
+    cv2.imwrite(str(tmp_path / "1.png"), colour)
+    cv2.imwrite(str(tmp_path / "2.png"), np.full((20, 30), 0x8123, np.uint16))
+    camera = camera_for(tmp_path)
+    camera.open()
+    camera.start()
+    out = np.empty((20, 30), np.uint8)
+    camera.fill(out, 1.0)
+    assert (out == round(0.299 * 200)).all()
+    camera.fill(out, 1.0)
+    assert (out == 0x81).all()
+    camera.close()
+
+
+def test_paced_images_come_at_the_rate_asked_for(tmp_path: Path) -> None:
+    for number in range(4):
+        write(tmp_path / f"{number}.png", number)
+    camera = camera_for(tmp_path, paced=True, rate_hz=10, loop=True)
+    info = camera.open()
+    assert (info.rate_hz, info.live, info.frames) == (10, True, None)
+    camera.start()
+    out = np.empty((20, 30), np.uint8)
+    metas = [camera.fill(out, 1.0) for _ in range(6)]
+    assert [meta.exposure_ns for meta in metas if meta] == [1 + number * 100_000_000 for number in range(6)]
+    assert (out == 1).all()
+    camera.close()
+
+
+@pytest.mark.parametrize("bad", ["size", "content", "empty"])
+def test_an_image_that_does_not_fit_is_named_where_it_comes(tmp_path: Path, bad: str) -> None:
+    write(tmp_path / "1.png", 1)
+    if bad == "size":
+        write(tmp_path / "2.png", 1, (20, 31))
+    else:
+        (tmp_path / "2.png").write_bytes(b"junk" if bad == "content" else b"")
+    write(tmp_path / "3.png", 1)
+    camera = camera_for(tmp_path)
+    camera.open()
+    camera.start()
+    out = np.empty((20, 30), np.uint8)
+    assert camera.fill(out, 1.0) is not None
+    for _ in range(2):
+        with pytest.raises(CameraLostError, match=r"2\.png"):
+            camera.fill(out, 1.0)
+    camera.close()
+
+
+def test_a_folder_without_a_first_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match="absent"):
+        camera_for(tmp_path / "absent").open()
+    with pytest.raises(CameraError, match="no images"):
+        camera_for(tmp_path).open()
+    (tmp_path / "1.png").write_bytes(b"junk")
+    with pytest.raises(CameraError, match=r"1\.png"):
+        camera_for(tmp_path).open()
+
+
+def test_names_sort_by_the_numbers_in_them() -> None:
+    names = ["b1", "a10", "a9", "a09b", "10", "9", "a"]
+    assert sorted(names, key=natural_key) == ["9", "10", "a", "a09b", "a9", "a10", "b1"]
