@@ -18,7 +18,7 @@ import torch
 from parity_facemap import run_facemap, write_lossless
 
 from rtface.learn.facemap_fetch import PARAMS_NAME, STATE_NAME
-from rtface.learn.facemap_network import FacemapNetwork
+from rtface.networks.facemap import FacemapNetwork
 from rtface.records import FACEMAP_KEYPOINTS, Crop, Image
 
 CHANNELS = (3, 5, 7, 11, 13)

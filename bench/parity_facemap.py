@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from rtface.clock import SystemClock, wall_ns
 from rtface.config import BackendSettings
 from rtface.learn.facemap_fetch import PARAMS_NAME, STATE_NAME
-from rtface.learn.facemap_network import FacemapNetwork
-from rtface.learn.graph import FACEMAP_OFFSET, FACEMAP_STRIDE, PadResize
+from rtface.networks.facemap import FacemapNetwork
+from rtface.networks.graph import FACEMAP_OFFSET, FACEMAP_STRIDE, PadResize
 from rtface.learn.importing import import_facemap
 from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.track.backends.factory import make_backend

@@ -170,8 +170,7 @@ class Client:
         UsageError
             The client is closed.
         """
-        if self._socket.closed:
-            raise UsageError("the client is closed")
+        self._check_open()
         deadline_ns = None if timeout_s is None else monotonic_ns() + round(timeout_s * NS_PER_S)
         while True:
             keypoints = self._arrived()
@@ -182,13 +181,13 @@ class Client:
 
     def hello(self) -> Hello:
         """Ask what the service is, and measure the offset of its clock; errors as of `start`."""
-        self._hello = parse_hello(self._requester.ask("hello", {}))
+        self._hello = parse_hello(self._ask("hello", {}))
         self.ping()
         return self._hello
 
     def status(self) -> ServiceStatus:
         """Ask how the service is; errors as of `start`."""
-        return parse_status(Fields(self._requester.ask("status", {})))
+        return parse_status(Fields(self._ask("status", {})))
 
     def start(self) -> Mapping[str, Any]:
         """Make the service track.
@@ -200,15 +199,15 @@ class Client:
         AddressError
             No service answered in time.
         """
-        return self._requester.ask("start", {})
+        return self._ask("start", {})
 
     def stop(self) -> Mapping[str, Any]:
         """Make the service stop tracking; errors as of `start`."""
-        return self._requester.ask("stop", {})
+        return self._ask("stop", {})
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         """Make the service look at another part of the frame, or at all of it; errors as of `start`."""
-        return self._requester.ask("set_crop", {"crop": None} if crop is None else crop_map(crop))
+        return self._ask("set_crop", {"crop": None} if crop is None else crop_map(crop))
 
     def ping(self, times: int = 8) -> ClockOffset:
         """Measure the offset of the service's clock, which the age of keypoints is corrected by from then on.
@@ -227,7 +226,7 @@ class Client:
     def _exchange(self, nonce: int) -> tuple[int, int, str]:
         """Return the round trip and the offset of the service's clock in nanoseconds, and the clock's name."""
         sent_ns = monotonic_ns()
-        fields = Fields(self._requester.ask("ping", {"nonce": nonce}))
+        fields = Fields(self._ask("ping", {"nonce": nonce}))
         round_trip_ns = monotonic_ns() - sent_ns
         return round_trip_ns, fields.integer("t_ns") - sent_ns - round_trip_ns // 2, fields.text("clock")
 
@@ -239,6 +238,14 @@ class Client:
             keys.protect(socket)
         connect(socket, self._address)
         return socket
+
+    def _check_open(self) -> None:
+        if self._socket.closed:
+            raise UsageError("the client is closed")
+
+    def _ask(self, op: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._check_open()
+        return self._requester.ask(op, args)
 
     def _arrived(self) -> Keypoints | None:
         """Return the next keypoints that are there already."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from rtface.records import Crop
 
@@ -21,7 +22,9 @@ LOOPBACK_CONTROL = "tcp://127.0.0.1:5571"
 class Section(BaseModel):
     """A part of the configuration: frozen, and closed to keys that it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Faults(Section):
@@ -192,6 +195,11 @@ class LatencySettings(Section):
     """From exposure to published keypoints, in milliseconds; later ones are counted as deadline misses."""
 
 
+def _contradiction(message: str, *at: str) -> PydanticCustomError:
+    """Return the error of two settings that exclude each other; `at` is the one whose line to name."""
+    return PydanticCustomError("contradiction", "{text}", {"text": message, "at": at})
+
+
 class Rig(Section):
     """A whole rig: camera, crop, engine, back end, addresses, deadline."""
 
@@ -210,7 +218,9 @@ class Rig(Section):
     def _addresses_differ(self) -> Rig:
         same = self.publish.keypoints == self.publish.control
         if same and not self.publish.keypoints.endswith(":*"):
-            raise ValueError("publish.keypoints and publish.control are the same address")
+            raise _contradiction(
+                "publish.keypoints and publish.control are the same address", "publish", "control"
+            )
         return self
 
     @model_validator(mode="after")
@@ -223,5 +233,5 @@ class Rig(Section):
             (crop.y + crop.height, camera.height, "height"),
         ):
             if size is not None and end > size:
-                raise ValueError(f"crop ends at pixel {end}, beyond camera.{axis} {size}")
+                raise _contradiction(f"ends at pixel {end}, beyond camera.{axis} {size}", "crop", axis)
         return self

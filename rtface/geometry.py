@@ -29,8 +29,8 @@ class NetworkFrame:
         Side of the network's input in pixels.
     half_pixel : bool
         True: pixel centres are mapped to pixel centres, as the resize does. False: Facemap's published
-        coordinates, which leave out the half pixel and so lie (side / size - 1) / 2 camera pixels lower and
-        further right.
+        coordinates, which leave out the half pixel and so lie (side / size - 1) / 2 camera pixels further left
+        and further up.
     """
 
     crop: Crop

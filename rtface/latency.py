@@ -88,9 +88,9 @@ class Histogram:
 
     def add(self, duration_ns: int) -> None:
         """Count one duration; a negative one (clocks that disagree) counts as zero."""
-        self._counts[_bucket(duration_ns)] += 1
         if duration_ns > self._max_ns:
             self._max_ns = duration_ns
+        self._counts[_bucket(duration_ns)] += 1
         if self._deadline_ns is not None and duration_ns > self._deadline_ns:
             self._misses += 1
 

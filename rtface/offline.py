@@ -116,13 +116,27 @@ def output_path(source: Path, out: Path, form: str | None, *, several: bool) -> 
     UsageError
         The format is unknown, or `out` is a file for several recordings.
     """
-    if out.is_dir() or (several and not out.exists()):
+    if out.is_dir():
         chosen = formats.choose(out, form or DEFAULT_FORMAT)
         return out / (source.stem + _ENDINGS[chosen.name])
     if several:
         raise UsageError(f"{out} is a file, but there are several recordings: name a folder")
     formats.choose(out, form)
     return out
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results, unless it is there.
+
+    Raises
+    ------
+    DataError
+        It cannot be made, or a file of that name is in the way.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the folder {path} cannot be made: {error.strerror}") from error
 
 
 def partial_path(path: Path) -> Path:

@@ -8,7 +8,6 @@ frames, or read the last snapshot of its state.
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -22,7 +21,7 @@ from rtface.acquire.base import Camera
 from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import POLL_S, AcquisitionThread
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.errors import CameraLostError, RtfaceError, UsageError
+from rtface.errors import CameraLostError, UsageError
 from rtface.latency import LatencyRecorder, StageSummary
 from rtface.publish.base import PoseSink
 from rtface.records import CameraInfo, Crop, Losses
@@ -121,6 +120,8 @@ class Pipeline:
         self._clock = clock
         self._latency = LatencyRecorder(deadline_ns)
         self._commands: queue.Queue[tuple[Callable[[], object], Future[object]]] = queue.Queue(_COMMANDS)
+        self._asking = threading.Lock()
+        self._refusing = False
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
         self._info: CameraInfo | None = None
@@ -168,7 +169,8 @@ class Pipeline:
         self._thread.start()
         try:
             self._started.result()
-        except BaseException:
+        except BaseException:  # an interrupt of this thread too must not leave the other one running
+            self._stopping.set()
             self._thread.join()
             raise
 
@@ -228,28 +230,38 @@ class Pipeline:
         answer: Future[_Result] = Future()
         if not self._thread.is_alive():
             raise UsageError("the pipeline is not running")
-        try:
-            self._commands.put_nowait((command, answer))  # type: ignore[arg-type]  # Future is invariant
-        except queue.Full:
-            raise UsageError("too many commands are waiting") from None
+        with self._asking:
+            if self._refusing:
+                raise UsageError("the pipeline has ended")
+            try:
+                self._commands.put_nowait((command, answer))  # type: ignore[arg-type]  # Future is invariant
+            except queue.Full:
+                raise UsageError("too many commands are waiting") from None
         try:
             return answer.result(_COMMAND_TIMEOUT_S)
         except FutureTimeoutError:
-            raise UsageError("the pipeline ended before it could answer") from None
+            raise UsageError(f"the pipeline did not answer within {_COMMAND_TIMEOUT_S:g} s") from None
 
     def _run(self) -> None:
         try:
             with ExitStack() as opened:
-                self._open(opened)
-                opened.callback(self._finish)
-                self._resume()
-                self._started.set_result(None)
-                self._loop()
-                self._state = PipelineState.ENDED
-        except BaseException as error:  # kept for the owner: start() raises it, or `error` tells it
+                self._work(opened)
+        except BaseException as error:  # of closing: everything has been tried all the same
             self._fail(error)
+        self._refuse_commands()
         if not self._started.done():
             self._started.set_exception(self._error or UsageError("stopped before it had started"))
+
+    def _work(self, opened: ExitStack) -> None:
+        try:
+            self._open(opened)
+            opened.callback(self._finish)
+            self._resume()
+            self._started.set_result(None)
+            self._loop()
+            self._state = PipelineState.ENDED
+        except BaseException as error:  # kept for the owner: start() raises it, or `error` tells it
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         if self._error is None:
@@ -257,12 +269,9 @@ class Pipeline:
 
     def _finish(self) -> None:
         """End the acquisition, tell waiting commands and say so, while the sink is still open."""
-        pending = sys.exception()
-        if pending is not None:
-            self._fail(pending)
         try:
             self._end_acquisition()
-        except RtfaceError as error:
+        except Exception as error:
             self._fail(error)
         self._refuse_commands()
         self._on_tick(self.status())
@@ -284,6 +293,8 @@ class Pipeline:
             else:
                 self._serve(block=False)
                 self._process()
+            if self._error is not None:
+                raise self._error
             self._tick()
             if self._source_ended:
                 return
@@ -292,15 +303,16 @@ class Pipeline:
         ring, acquisition = self._ring, self._acquisition
         if ring is None or acquisition is None:
             return
+        alive = acquisition.alive  # asked before the ring: once it is not, no frame can follow an empty ring
         slot = ring.take(POLL_S)
         if slot is not None:
             self._track(ring, slot)
-        elif not acquisition.alive:
-            self._end_acquisition()
+        elif not alive:
             if acquisition.error is not None:
                 raise acquisition.error
             if not acquisition.ended:
                 raise CameraLostError("the camera's thread ended without a reason")
+            self._end_acquisition()
             self._source_ended = True
 
     def _track(self, ring: FrameRing, slot: Slot) -> None:
@@ -339,6 +351,8 @@ class Pipeline:
             answer.set_exception(error)
 
     def _refuse_commands(self) -> None:
+        with self._asking:
+            self._refusing = True
         while not self._commands.empty():
             _, answer = self._commands.get_nowait()
             answer.set_exception(UsageError("the pipeline has ended"))
@@ -356,6 +370,18 @@ class Pipeline:
         self._state = PipelineState.RUNNING
 
     def _pause(self) -> None:
+        ring, acquisition = self._ring, self._acquisition
+        if ring is None or acquisition is None:
+            return
+        acquisition.stop()
+        try:
+            while (slot := ring.take(0)) is not None:
+                self._track(ring, slot)
+        except Exception as error:  # not of the command, which only came at that moment
+            self._fail(error)
+            raise
+        if acquisition.error is not None:
+            raise acquisition.error
         self._end_acquisition()
         self._state = PipelineState.STOPPED
 
@@ -368,7 +394,9 @@ class Pipeline:
         self._dropped_before += ring.dropped
         self._ring = self._acquisition = None
         if not ended:
-            raise CameraLostError("the camera did not answer when it was asked to stop")
+            error = CameraLostError("the camera did not answer when it was asked to stop")
+            self._fail(error)
+            raise error
 
     def _set_crop(self, crop: Crop | None) -> Crop:
         self._tracker.look_at(self.camera, crop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
@@ -17,7 +18,23 @@ from rtface.errors import ConfigError
 _MAX_BYTES = 1 << 20
 _PATHS = (("camera", "path"), ("camera", "producer"), ("publish", "keys"))
 
-Location = tuple[str | int, ...]
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring = 2, 80
+
+_UNION_MEMBERS = frozenset({"bool", "int", "float", "str"})
+
+Location = tuple[str, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Gives a line to values that PyYAML cannot make, such as the date 2024-99-99."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            problem = f"a value cannot be read ({error})"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 def load_rig(path: Path) -> Rig:
@@ -45,19 +62,23 @@ def load_rig(path: Path) -> Rig:
 def parse_rig(text: str, path: Path) -> Rig:
     """Check the text of a rig's configuration that was read from `path`; raises as `load_rig`."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_Loader)
+        values = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""
         raise ConfigError(f"{path}: {line}not valid YAML: {getattr(error, 'problem', error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply, surely not a rig's configuration") from error
     if values is None:
         values = {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: line 1: a rig is a map of sections such as camera: and engine:")
-    lines = dict(_lines(node, ()))
-    if repeated := lines.pop(("repeated",), None):
-        raise ConfigError(f"{path}: line {repeated}: this key stands twice in the same section")
+    lines: dict[Location, int] = {}
+    for where, line_number in _lines(node, (), set()):
+        if where in lines:
+            raise ConfigError(f"{path}: line {line_number}: {where[-1]} stands twice in the same section")
+        lines[where] = line_number
     try:
         rig = Rig.model_validate(values)
     except ValidationError as error:
@@ -65,46 +86,48 @@ def parse_rig(text: str, path: Path) -> Rig:
     return _resolve_paths(rig, path.parent)
 
 
-def _lines(node: yaml.Node | None, where: Location) -> Iterator[tuple[Location, int]]:
-    """Yield the line of every key; ``("repeated",)`` is the line of a key that stands twice."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield ("repeated",), key.start_mark.line + 1
-            seen.add(key.value)
-            yield (*where, key.value), key.start_mark.line + 1
-            yield from _lines(value, (*where, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield (*where, index), value.start_mark.line + 1
-            yield from _lines(value, (*where, index))
+def _lines(node: yaml.Node | None, where: Location, seen: set[int]) -> Iterator[tuple[Location, int]]:
+    """Yield the line of every key; what an alias repeats is gone through once, as it may hold itself."""
+    if not isinstance(node, yaml.MappingNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    for key, value in node.value:
+        yield (*where, str(key.value)), key.start_mark.line + 1
+        yield from _lines(value, (*where, str(key.value)), seen)
 
 
 def _explain(path: Path, item: Any, lines: dict[Location, int]) -> str:
-    location: Location = tuple(part for part in item["loc"])
-    location = _without_union_tags(location, lines)
+    location, message = _location(item), str(item["msg"])
+    if location[-1:] and location[-1] in _UNION_MEMBERS and location not in lines:
+        location = location[:-1]
     line = next((lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in lines), 1)
     name = ".".join(str(part) for part in location)
-    message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1], item)
-        near = difflib.get_close_matches(str(location[-1]), known, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
-        message = f"unknown setting{hint if known else ''}"
+        message = "unknown setting" + _hint(location[-1], _known_keys(location[:-1], item))
+    elif item["type"] == "union_tag_invalid":
+        message = f"no camera is called {item['ctx']['tag']}; there are: {', '.join(_camera_kinds())}"
+    elif item["type"] == "union_tag_not_found":
+        message = f"missing; there are: {', '.join(_camera_kinds())}"
     elif "input" in item and not isinstance(item["input"], dict):
-        message = f"{message} (it is {item['input']!r})"
+        message = f"{message} (it is {_short.repr(item['input'])})"
     return f"{path}: line {line}: {name + ': ' if name else ''}{message}"
 
 
-def _without_union_tags(location: Location, lines: dict[Location, int]) -> Location:
-    """Drop the names of union members that pydantic puts into a location (``camera.video.path``)."""
-    kept: Location = ()
-    for position, part in enumerate(location):
-        is_tag = position == 1 and location[0] == "camera" and (*kept, part) not in lines
-        if not (is_tag and part in _camera_kinds()):
-            kept = (*kept, part)
-    return kept
+def _location(item: Any) -> Location:
+    """Return where a violation is in the file; pydantic puts the camera's kind in (``camera.video.path``)."""
+    if item["type"] == "contradiction":
+        return tuple(item["ctx"]["at"])
+    location = tuple(str(part) for part in item["loc"])
+    if location[:1] == ("camera",):
+        location = (*location[:1], *location[2:])
+    return (*location, "kind") if item["type"].startswith("union_tag") else location
+
+
+def _hint(given: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(given, known, 1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known here: {', '.join(sorted(known))}" if known else ""
 
 
 def _camera_kinds() -> dict[str, type[BaseModel]]:
@@ -120,8 +143,7 @@ def _known_keys(location: Location, item: Any) -> list[str]:
         if model is None:
             return []
         if part == "camera":
-            kinds = [tag for tag in item["loc"] if tag in _camera_kinds()]
-            model = _camera_kinds()[str(kinds[0])] if kinds else None
+            model = _camera_kinds()[str(item["loc"][1])]
             continue
         field = model.model_fields.get(str(part))
         model = _section(field.annotation) if field is not None else None

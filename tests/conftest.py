@@ -64,7 +64,7 @@ WIDTHS = [2, 4, 4, 4, 4]
 def engines_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of engines with one of random weights: real graph, real back end, a millisecond a frame."""
     torch = pytest.importorskip("torch")
-    from rtface.learn.facemap_network import FacemapNetwork
+    from rtface.networks.facemap import FacemapNetwork
     from rtface.learn.importing import import_facemap
 
     folder = tmp_path_factory.mktemp("engines")

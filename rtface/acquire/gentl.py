@@ -154,8 +154,8 @@ def or_none(module: Any, attribute: str) -> int | None:
 def poll(acquirer: Any) -> Any | None:
     """Return a filled buffer without waiting, or None.
 
-    Private names of harvesters: its public `try_fetch` waits at least 1 ms inside genicam, and so with Python's
-    interpreter lock held.
+    Private names of harvesters: its public `try_fetch` spins for as long as it is told to wait, does not tell an
+    incomplete buffer from none, and zeroes what it gives back.
     """
     from genicam import gentl
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtface.bench.machine import run_facts
 from rtface.bench.subscriber import subscriber_process
 from rtface.config import BackendSettings, LatencySettings, PublishSettings, Rig, SimulatedCameraSettings
+from rtface.machine import run_facts
 from rtface.realtime import realtime_process
 from rtface.service import Service, describe_backend
 

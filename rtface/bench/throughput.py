@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.factory import make_camera
-from rtface.bench.machine import run_facts
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.geometry import whole_frame
 from rtface.latency import Histogram
+from rtface.machine import run_facts
 from rtface.pipeline import Pipeline
 from rtface.realtime import realtime_process
 from rtface.records import Losses, Pose

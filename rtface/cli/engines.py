@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from rtface.cli.options import JsonOption
-from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.screen import ERR, OUT, print_json, say
 from rtface.errors import BackendError, UsageError
 from rtface.track.store import MANIFEST_FILE, installed_engines, load_engine, read_manifest, user_folder
 
@@ -84,13 +84,23 @@ def import_(
     if fetch not in (None, "facemap"):
         raise UsageError(f"--fetch knows facemap, not {fetch!r}")
     try:
-        from rtface.learn.importing import fetch_facemap, import_facemap
+        from rtface.learn.facemap_fetch import PARAMS_URL, STATE_URL, fetch_facemap_weights
+        from rtface.learn.importing import import_facemap
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     if weights is None:
-        weights, params = fetch_facemap(user_folder().parent / "facemap", say)
+        say(f"Facemap's authors publish the weights at {STATE_URL} and {PARAMS_URL}")
+        state, parameters = fetch_facemap_weights(user_folder().parent / "facemap", progress=_say_bytes)
+        for file in (state, parameters):
+            say(f"{file.path}: {file.size} bytes, sha256 {file.sha256}")
+        weights, params = state.path, parameters.path
     engine = import_facemap(
         weights, params, user_folder() / (name or weights.stem.lower()), overwrite=overwrite
     )
     OUT.print(f"{engine.manifest.name}: {engine.folder}", markup=False, soft_wrap=True)
     OUT.print(f"try it: rtface track VIDEO --engine {engine.manifest.name} --out keypoints.csv", markup=False)
+
+
+def _say_bytes(name: str, done: int, total: int | None) -> None:
+    of = "" if total is None else f" of {total / 1e6:.1f}"
+    ERR.print(f"{name}: {done / 1e6:.1f}{of} MB", end="\r", markup=False)

@@ -24,7 +24,7 @@ from rtface.cli.options import (
 from rtface.cli.screen import ERR, OUT, print_json, say_error
 from rtface.cli.signals import INTERRUPTED, ending_on_signals
 from rtface.offline import Progress as Frames
-from rtface.offline import Tracked, output_path, partial_path, track_recording
+from rtface.offline import Tracked, make_folder, output_path, partial_path, source_settings, track_recording
 from rtface.record import formats
 from rtface.track.store import load_engine
 
@@ -57,6 +57,10 @@ def track(
     A recording that is damaged in the middle, or an interruption, loses nothing: what was tracked is written to
     NAME.partial.ENDING, and the exit code says so.
     """
+    for source in inputs:
+        source_settings(source)
+    if len(inputs) > 1:
+        make_folder(out)
     targets = {source: output_path(source, out, form, several=len(inputs) > 1) for source in inputs}
     for target in targets.values():
         formats.check(target, form, overwrite=overwrite)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,10 @@ class Answers:
     score: FloatArray
 
     def only(self, keypoints: Sequence[int]) -> Answers:
-        """Return the answers for some of the keypoints."""
-        return Answers(self.distance[:, list(keypoints)], self.score[:, list(keypoints)])
+        """Return the answers with the labels of all other keypoints left out."""
+        distance = np.full_like(self.distance, np.nan)
+        distance[:, list(keypoints)] = self.distance[:, list(keypoints)]
+        return Answers(distance, self.score)
 
 
 @torch.no_grad()
@@ -117,7 +120,7 @@ def reliability(score: FloatArray, distance: FloatArray, radius: float) -> dict[
     known = ~np.isnan(distance)
     scores, within = score[known], distance[known] <= radius
     bins, error = [], 0.0
-    for low, high in zip(_BINS, _BINS[1:], strict=False):
+    for low, high in pairwise(_BINS):
         here = (scores >= low) & ((scores < high) | (high == _BINS[-1]))
         if not here.any():
             continue

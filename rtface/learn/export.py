@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rtface.errors import EngineError, UsageError
-from rtface.learn.graph import EngineGraph
+from rtface.networks.graph import EngineGraph
 
 OPSET = 17
 SCHEMA = "rtface.engine/1"

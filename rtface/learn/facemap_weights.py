@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from rtface.errors import EngineError
-from rtface.learn.facemap_network import BLOCKS, FacemapNetwork, fold_batch_norm
-from rtface.learn.graph import FacemapDecode, NetworkWithDecode
+from rtface.networks.facemap import BLOCKS, FacemapNetwork, fold_batch_norm
+from rtface.networks.graph import FacemapDecode, NetworkWithDecode
 from rtface.records import FACEMAP_KEYPOINTS
 
 _OLD_NAMES = {

@@ -50,7 +50,7 @@ def import_facemap(weights: Path, params: Path | None, folder: Path, *, overwrit
     with tempfile.TemporaryDirectory() as made:
         model, plain = Path(made) / MODEL_FILE, Path(made) / WEIGHTS_FILE
         export_onnx(network_from_weights(loaded), model, family=FAMILY, input_size=INPUT_SIZE)
-        torch.save(loaded.state_dict, plain)
+        torch.save({f"network.{name}": tensor for name, tensor in loaded.state_dict.items()}, plain)
         files = {MODEL_FILE: model, WEIGHTS_FILE: plain}
         return write_engine(folder, files, _fields(loaded, weights), overwrite=overwrite)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def read_side_view(folder: Path) -> list[LabelledFrame]:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _columns(path: Path, names: list[str] | tuple[str, ...]) -> dict[int, str]:
+def _columns(path: Path, names: Sequence[str]) -> dict[int, str]:
     """Return the csv's name of each Facemap keypoint that it has."""
     if missing := {"file", "video"} - set(names):
         raise DataError(f"{path}: line 1: the column {sorted(missing)[0]} is missing")

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
+from uuid import uuid4
 
 import zmq
 
@@ -112,7 +113,7 @@ class ControlServer:
         router, self._address = bound_socket(
             self._context, zmq.ROUTER, self._wanted, "publish.control", _QUEUE, self._guard
         )
-        name = f"inproc://rtface-control-{id(self)}"
+        name = f"inproc://rtface-control-{uuid4()}"
         woken, self._wake = self._context.socket(zmq.PAIR), self._context.socket(zmq.PAIR)
         woken.bind(name)
         self._wake.connect(name)

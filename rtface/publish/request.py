@@ -19,7 +19,7 @@ _QUEUE = 10
 class Requester:
     """Sends commands to the control socket of a service; belongs to one thread.
 
-    A command is handed only to a service that is connected, so none is carried out long after it was given up.
+    A command that was given up goes down with its socket, so a service that comes later never carries it out.
 
     Parameters
     ----------
@@ -59,7 +59,6 @@ class Requester:
         socket = self._connected()
         answered = False
         try:
-            self._wait(socket, zmq.POLLOUT, deadline_ns, op)
             socket.send(body, zmq.NOBLOCK)
             result = self._reply(socket, deadline_ns, op)
             answered = True
@@ -79,7 +78,6 @@ class Requester:
     def _connected(self) -> Socket:
         if self._socket is None:
             socket = limited_socket(self._context, zmq.DEALER, _QUEUE)
-            socket.setsockopt(zmq.IMMEDIATE, 1)
             try:
                 if self._keys is not None:
                     self._keys.protect(socket)
@@ -92,14 +90,14 @@ class Requester:
 
     def _reply(self, socket: Socket, deadline_ns: int, op: str) -> Mapping[str, Any] | ControlError:
         while True:
-            self._wait(socket, zmq.POLLIN, deadline_ns, op)
+            self._wait(socket, deadline_ns, op)
             request_id, result = decode_reply(b"".join(socket.recv_multipart(zmq.NOBLOCK)))
             if request_id == self._last_id or request_id is None:
                 return result
 
-    def _wait(self, socket: Socket, event: int, deadline_ns: int, op: str) -> None:
+    def _wait(self, socket: Socket, deadline_ns: int, op: str) -> None:
         left_ns = max(0, deadline_ns - monotonic_ns())
-        if not socket.poll(-(-left_ns // NS_PER_MS), event):
+        if not socket.poll(-(-left_ns // NS_PER_MS)):
             raise AddressError(
                 f"{op}: no answer from {self._address} within {self._timeout_s} s; is the service running there, "
                 "and does it know this client's key if it asks for one?"

@@ -51,6 +51,12 @@ class NormaliseSpec(_Part):
     region: Literal["frame"] = "frame"
     """The pixels whose percentiles are taken: the whole uncropped frame."""
 
+    @model_validator(mode="after")
+    def _rising(self) -> NormaliseSpec:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) is not below high ({self.high})")
+        return self
+
 
 class ResampleSpec(_Part):
     """How the crop becomes the network's input."""

@@ -21,8 +21,12 @@ from pydantic import ValidationError
 
 from rtface.errors import EngineError
 from rtface.track.manifest import (
+    DecodeSpec,
     FileEntry,
+    InputSpec,
     Manifest,
+    NormaliseSpec,
+    ResampleSpec,
     preprocessing_hash,
 )
 
@@ -192,12 +196,22 @@ def write_engine(
             for name, source in files.items():
                 shutil.copyfile(source, fresh / name)
             _write_manifest(fresh, folder.name, tuple(files), fields)
-            if folder.exists():
-                folder.rename(Path(made) / "replaced")
-            fresh.rename(folder)
+            _replace(folder, fresh, Path(made) / "replaced")
     except OSError as error:
         raise EngineError(f"the engine {folder} cannot be written: {error}") from error
     return load_engine(str(folder))
+
+
+def _replace(folder: Path, fresh: Path, aside: Path) -> None:
+    """Put `fresh` in the place of `folder`, which stays as it was if that fails."""
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        if aside.exists():
+            aside.rename(folder)
+        raise
 
 
 def _write_manifest(folder: Path, name: str, files: tuple[str, ...], fields: Mapping[str, Any]) -> None:
@@ -206,15 +220,13 @@ def _write_manifest(folder: Path, name: str, files: tuple[str, ...], fields: Map
         for file in files
     }
     try:
-        draft = Manifest.model_construct(**fields)
-        complete = Manifest(
-            **fields,
-            name=name,
-            files=entries,
-            preprocessing_sha256=preprocessing_hash(
-                draft.input, draft.normalise, draft.resample, draft.decode
-            ),
+        digest = preprocessing_hash(
+            InputSpec.model_validate(fields.get("input")),
+            NormaliseSpec.model_validate(fields.get("normalise", {})),
+            ResampleSpec.model_validate(fields.get("resample")),
+            DecodeSpec.model_validate(fields.get("decode")),
         )
+        complete = Manifest(**{**fields, "name": name, "files": entries, "preprocessing_sha256": digest})
     except ValidationError as error:
         raise EngineError(f"no engine {name} can be made of this: {error}") from error
     text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False)

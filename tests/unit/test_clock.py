@@ -70,4 +70,6 @@ def imported(file: Path) -> set[str]:
 def test_only_the_clock_reads_the_clock() -> None:
     files = list(PACKAGE.rglob("*.py"))
     assert len(files) > 40
-    assert [file.relative_to(PACKAGE).as_posix() for file in files if "time" in imported(file)] == ["clock.py"]
+    assert [file.relative_to(PACKAGE).as_posix() for file in files if "time" in imported(file)] == [
+        "clock.py"
+    ]

@@ -130,9 +130,9 @@ def test_stages_follow_from_the_stamps() -> None:
     assert {stage: summary.misses for stage, summary in recorder.summary().items()} == {
         stage: 1 if stage == "end_to_end" else None for stage in STAGES
     }
-    assert {stage: sum(n for _, n in bins) for stage, bins in recorder.distribution().items()} == dict.fromkeys(
-        STAGES, 1
-    )
+    assert {
+        stage: sum(n for _, n in bins) for stage, bins in recorder.distribution().items()
+    } == dict.fromkeys(STAGES, 1)
 
 
 def test_reset_forgets_everything_but_the_deadline() -> None:

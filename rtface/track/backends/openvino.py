@@ -6,6 +6,7 @@ and read back, so that what is reported is what runs.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,10 +54,7 @@ class OpenvinoBackend:
 
     def open(self) -> BackendInfo:
         """Load the model, compile it once for the smallest crop and read the precision back."""
-        try:
-            import openvino
-        except ImportError as error:
-            raise BackendError("openvino is not installed: pip install openvino") from error
+        openvino = _import_openvino()
         self._openvino = openvino
         self._core = openvino.Core()
         self._model_bytes = self._engine.file(MODEL_FILE).read_bytes()
@@ -73,11 +71,13 @@ class OpenvinoBackend:
 
     def prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
         """Compile for the crop's shape, unless it is the present one, and run a few frames."""
+        if self._request is None or self._image.shape[2:] != crop.shape:
+            self._fit(crop.shape)
         self._region = (slice(crop.y, crop.y + crop.height), slice(crop.x, crop.x + crop.width))
-        if self._request is not None and self._image.shape[2:] == crop.shape:
-            return
-        compiled = self._compile(crop.shape)
-        self._image = np.zeros((1, 1, *crop.shape), np.uint8)
+
+    def _fit(self, shape: tuple[int, int]) -> None:
+        compiled = self._compile(shape)
+        self._image = np.zeros((1, 1, *shape), np.uint8)
         self._request = compiled.create_infer_request()
         tensor = self._openvino.Tensor
         self._request.set_tensor("image", tensor(self._image, shared_memory=True))
@@ -150,3 +150,13 @@ class OpenvinoBackend:
     def _device_name(self) -> str:
         device = self._settings.device
         return f"{device}: {self._core.get_property(device, 'FULL_DEVICE_NAME')}"
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would report each start to its makers and keep a thread."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: refuse the import
+    try:
+        import openvino
+    except ImportError as error:
+        raise BackendError("openvino is not installed: pip install openvino") from error
+    return openvino

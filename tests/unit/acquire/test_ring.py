@@ -4,7 +4,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -241,11 +241,9 @@ class RingMachine(RuleBasedStateMachine):
         wanted = SlotState.READING if call == "release" else SlotState.WRITING
         if slot.state is wanted:
             return
+        arguments = (slot, meta(0)) if call == "commit" else (slot,)
         with pytest.raises(UsageError, match=f"the slot is {slot.state.name}, not {wanted.name}"):
-            if call == "commit":
-                self.ring.commit(slot, meta(0))
-            else:
-                getattr(self.ring, call)(slot)
+            getattr(self.ring, call)(*arguments)
 
     @precondition(lambda self: self.committed > 3)
     @rule()
@@ -404,7 +402,7 @@ def test_two_threads_in_earnest(keep_all: bool, frames: int) -> None:
         ids.append(slot.meta.frame_id)
         ring.release(slot)
     finishes(writer.join)
-    assert all(one < other for one, other in zip(ids, ids[1:], strict=False))
+    assert all(one < other for one, other in pairwise(ids))
     assert ids[-1] == frames
     assert frames == len(ids) + ring.dropped
     assert not keep_all or ring.dropped == 0

@@ -13,8 +13,8 @@ import torch
 
 from rtface.errors import EngineError, UsageError
 from rtface.learn.export import columns, export_onnx
-from rtface.learn.facemap_network import FacemapNetwork
-from rtface.learn.graph import EngineGraph, FacemapDecode, NetworkWithDecode
+from rtface.networks.facemap import FacemapNetwork
+from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import torch
 from numpy.lib.npyio import NpzFile
 
 from rtface.geometry import NetworkFrame, whole_frame
-from rtface.learn.facemap_network import FacemapNetwork, fold_batch_norm
-from rtface.learn.graph import EngineGraph, FacemapDecode, NetworkWithDecode
+from rtface.networks.facemap import FacemapNetwork, fold_batch_norm
+from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
 from rtface.records import Crop
 from rtface.track.normalise import levels
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rtface.errors import EngineError
-from rtface.learn.facemap_network import FacemapNetwork
+from rtface.networks.facemap import FacemapNetwork
 from rtface.learn.facemap_weights import load_facemap_weights, network_from_weights
 from rtface.records import FACEMAP_KEYPOINTS
 

@@ -66,7 +66,9 @@ def test_a_large_frame_of_few_levels_is_exact() -> None:
     agree(frame, 1, 99.99)
 
 
-@given(hnp.arrays(np.int64, 256, elements=st.integers(0, 50)).filter(lambda counts: counts.sum() > 0), percents)
+@given(
+    hnp.arrays(np.int64, 256, elements=st.integers(0, 50)).filter(lambda counts: counts.sum() > 0), percents
+)
 @settings(max_examples=100, deadline=None)
 def test_percentiles_of_a_histogram(counts: np.ndarray, wanted: float) -> None:
     values = np.repeat(np.arange(256), counts)

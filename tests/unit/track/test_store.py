@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,12 @@ def engine(tmp_path: Path, sources: dict[str, Path]) -> Engine:
 
 
 @pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Empty folders of the user's and the shipped engines."""
     user, shipped = tmp_path / "user", tmp_path / "shipped"
     monkeypatch.setenv("RTFACE_ENGINES", str(user))
     monkeypatch.setattr(store, "shipped_folder", lambda: shipped)
-    yield user, shipped
+    return user, shipped
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -106,9 +105,7 @@ def test_one_changed_bit_is_noticed(engine: Engine, position: int) -> None:
         ({"input": {"size": "large"}}, "input.size: "),
     ],
 )  # fmt: skip
-def test_a_manifest_that_breaks_a_rule_is_named(
-    engine: Engine, changes: dict[str, Any], reason: str
-) -> None:
+def test_a_manifest_that_breaks_a_rule_is_named(engine: Engine, changes: dict[str, Any], reason: str) -> None:
     edit(engine, **changes)
     with pytest.raises(EngineError) as caught:
         load_engine(str(engine.folder))

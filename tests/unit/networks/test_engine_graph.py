@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rtface.learn.graph import EngineGraph, FacemapDecode, NetworkWithDecode, PadResize
+from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode, PadResize
 
 SIZE = 256
 

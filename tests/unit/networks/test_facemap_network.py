@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rtface.errors import UsageError
-from rtface.learn.facemap_network import FacemapNetwork, fold_batch_norm
+from rtface.networks.facemap import FacemapNetwork, fold_batch_norm
 
 CHANNELS = (3, 5, 7, 11, 13)
 KEYPOINTS = 4

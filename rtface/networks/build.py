@@ -1,0 +1,73 @@
+"""From a manifest's architecture and a file of weights to a network that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rtface.errors import EngineError
+from rtface.networks.facemap import FacemapNetwork
+from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
+from rtface.networks.small import SmallDecode, SmallNetwork
+
+ARCHITECTURES: dict[str, tuple[Callable[..., nn.Module], Callable[[], nn.Module]]] = {
+    "facemap": (FacemapNetwork, FacemapDecode),
+    "small": (SmallNetwork, SmallDecode),
+}
+"""Name to network and decode."""
+
+
+def build_network(architecture: Mapping[str, Any]) -> NetworkWithDecode:
+    """Build a network with its decode, of random weights.
+
+    Parameters
+    ----------
+    architecture : mapping
+        ``name``, one of `ARCHITECTURES`, and the arguments of its network.
+
+    Raises
+    ------
+    EngineError
+        The name is unknown or the arguments do not fit.
+    """
+    arguments = dict(architecture)
+    name = arguments.pop("name", None)
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise EngineError(f"the architecture {name!r} is unknown to this version of rtface; it knows {known}")
+    network, decode = ARCHITECTURES[name]
+    try:
+        return NetworkWithDecode(network(**arguments), decode())
+    except TypeError as error:
+        raise EngineError(f"the architecture {name} cannot be built of {arguments}: {error}") from error
+
+
+def build_graph(architecture: Mapping[str, Any], weights: Path, size: int, engine: Path) -> EngineGraph:
+    """Build all of an engine in torch: raw pixels in, keypoints out, in evaluation mode.
+
+    Parameters
+    ----------
+    architecture : mapping
+        As of `build_network`.
+    weights : Path
+        ``state_dict`` of the network with its decode; read as tensors only.
+    size : int
+        Side of the network's square input in pixels.
+    engine : Path
+        The engine's folder, for messages.
+
+    Raises
+    ------
+    EngineError
+        The weights do not fit the architecture.
+    """
+    network = build_network(architecture)
+    try:
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises nearly anything on a file that is not its own
+        raise EngineError(f"{engine}: {weights.name} does not fit its architecture: {error}") from error
+    return EngineGraph(network, size).eval()
