@@ -57,6 +57,7 @@ def main() -> None:
                 "bodyparts": list(metadata["bodyparts"]),
                 "device": str(pose.device),
                 "threads": torch.get_num_threads(),
+                "frames_per_second": float(metadata["inference_speed"]),
             }
         ),
     )

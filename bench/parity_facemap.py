@@ -16,14 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +30,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtface.clock import SystemClock, wall_ns
+from rtface.clock import SystemClock
 from rtface.config import BackendSettings
 from rtface.learn.facemap_fetch import PARAMS_NAME, STATE_NAME
+from rtface.learn.importing import import_facemap
+from rtface.machine import run_facts
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import FACEMAP_OFFSET, FACEMAP_STRIDE, PadResize
-from rtface.learn.importing import import_facemap
 from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.track.backends.factory import make_backend
 from rtface.track.normalise import levels
@@ -237,8 +236,6 @@ def compare_cases(
     video: Path, python: str, frames: int, steps: int, work: Path, cases: Sequence[Case] = CASES
 ) -> dict[str, Any]:
     """Make weights, run the cases on both sides and return all results with the facts of the machine."""
-    import openvino
-
     source = read_gray(video, frames)
     make_weights(source, work / "weights", steps)
     engine = import_facemap(work / "weights" / STATE_NAME, work / "weights" / PARAMS_NAME, work / "parity")
@@ -252,18 +249,8 @@ def compare_cases(
             f"max {result['max_px']:.5f} px   likelihood max {result['likelihood_max']:.1e}",
             flush=True,
         )
-    return {
+    return run_facts() | {
         "question": "distance between rtface's and Facemap's keypoints, same weights, same frames, camera pixels",
-        "date": _today(),
-        "command": f"python bench/parity_facemap.py {video.name} --frames {frames} --steps {steps}",
-        "machine": {"cpu": _processor(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "openvino": str(openvino.__version__),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-        },
         "facemap": facts,
         "network": {"channels": list(CHANNELS), "training_steps": steps},
         "backend": {"name": "openvino", "precision": "f32"},
@@ -271,18 +258,6 @@ def compare_cases(
         "cases": results,
         "within_goal": all(result["within_goal"] for result in results),
     }
-
-
-def _today() -> str:
-    return datetime.fromtimestamp(wall_ns() / 1e9, UTC).date().isoformat()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

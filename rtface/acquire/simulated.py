@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtface.acquire.base import EndOfStream
+from rtface.acquire.lifecycle import Lifecycle, State, check_out
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import SimulatedCameraSettings
 from rtface.errors import CameraLostError, UsageError
@@ -47,7 +48,7 @@ class SimulatedCamera:
         self._end = min(ends) if ends else None
         self._late_ns = round(settings.faults.late_ms * NS_PER_MS)
         self._face: MouseFace | None = None
-        self._running = False
+        self._life = Lifecycle("simulated")
         self._reset()
 
     def _reset(self) -> None:
@@ -71,10 +72,11 @@ class SimulatedCamera:
 
     def open(self) -> CameraInfo:
         """Make the mouse, reset all counts and say what this camera is."""
+        self._life.expect(State.CLOSED, "open")
         settings = self._settings
         self._face = MouseFace(settings.width, settings.height, settings.rate_hz, settings.seed)
-        self._running = False
         self._reset()
+        self._life.state = State.OPEN
         return CameraInfo(
             kind="simulated",
             label=f"simulated mouse {settings.seed}",
@@ -95,16 +97,16 @@ class SimulatedCamera:
         UsageError
             The camera is not open.
         """
-        self._opened()
-        if self._running:
+        if self._life.state is State.RUNNING:
             return
+        self._life.expect(State.OPEN, "start")
         now_ns = self._clock.now_ns()
         if self._zero_ns is None:
             self._zero_ns = now_ns
         self._epoch_ns = now_ns - self._after_first_ns(self._next)
         self._queue_ns = now_ns
         self._asked_ns = None
-        self._running = True
+        self._life.state = State.RUNNING
 
     def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         """Render the next frame into `out` and return at its time; see `rtface.acquire.base.Camera.fill`.
@@ -131,8 +133,8 @@ class SimulatedCamera:
         UsageError
             The camera was not started, or `out` has another shape.
         """
-        if not self._running:
-            raise UsageError("the simulated camera was asked for a frame before start()")
+        self._life.expect(State.RUNNING, "fill")
+        check_out(out, self._settings.height, self._settings.width)
         now_ns = self._clock.now_ns()
         deadline_ns = now_ns + round(timeout_s * NS_PER_S)
         if self._settings.paced:
@@ -162,11 +164,12 @@ class SimulatedCamera:
 
     def stop(self) -> None:
         """Expose no more frames; numbers go on from here at the next ``start``."""
-        self._running = False
+        if self._life.state is State.RUNNING:
+            self._life.state = State.OPEN
 
     def close(self) -> None:
         """Let the mouse go."""
-        self._running = False
+        self._life.state = State.CLOSED
         self._face = None
 
     def truth(self, frame_id: int) -> FloatArray:

@@ -40,7 +40,7 @@ def test_round_trip_through_json() -> None:
 
 
 def test_the_hash_changes_with_every_part_of_the_preprocessing() -> None:
-    parts = [
+    parts: list[tuple[Any, Any]] = [
         (InputSpec(size=64), InputSpec(size=65)),
         (NormaliseSpec(), NormaliseSpec(low=2)),
         (ResampleSpec(half_pixel=True), ResampleSpec(half_pixel=False)),

@@ -53,7 +53,7 @@ def test_points_that_were_never_trained_have_no_place_and_no_score() -> None:
     assert np.isnan(pose.xy).tolist() == [[False, False], [True, True], [True, True]]
     np.testing.assert_allclose(pose.score, [0.9, 0, 0])
     assert pose.outside.tolist() == [False, False, False]
-    np.testing.assert_array_equal(backend.found[:, 2], np.float32([0.9, 0.8, 0.7]))
+    np.testing.assert_array_equal(backend.found[:, 2], np.array([0.9, 0.8, 0.7], np.float32))
 
 
 def test_points_outside_are_flagged_and_not_moved() -> None:
