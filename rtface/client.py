@@ -11,8 +11,9 @@ from typing import Any
 import zmq
 
 from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.errors import AddressError, UsageError
-from rtface.publish.address import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS, is_loopback
+from rtface.publish.address import is_loopback
 from rtface.publish.commands import Hello, crop_map, parse_hello
 from rtface.publish.fields import Fields
 from rtface.publish.host import clock_domain

@@ -13,10 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.records import Crop
-
-LOOPBACK_KEYPOINTS = "tcp://127.0.0.1:5570"
-LOOPBACK_CONTROL = "tcp://127.0.0.1:5571"
 
 
 class Section(BaseModel):
@@ -184,8 +182,8 @@ class PublishSettings(Section):
     """ZeroMQ address of the control socket; port * takes a free one."""
     keys: Path | None = None
     """Folder made by `rtface keys new`; needed for any address beyond loopback."""
-    queue: int = Field(1000, ge=1, le=1_000_000)
-    """Messages kept for a slow subscriber before they are dropped for it."""
+    queue: int = Field(1000, ge=100, le=1_000_000)
+    """Messages kept for a slow subscriber before they are dropped for it; a keen one may need some hundred."""
 
 
 class LatencySettings(Section):

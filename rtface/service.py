@@ -32,6 +32,8 @@ from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine, load_engine
 from rtface.track.tracker import Tracker
 
+_LONGEST_ERROR = 2_000
+
 
 class Service:
     """A rig that runs: camera to ZeroMQ, under the command of clients.
@@ -191,7 +193,7 @@ class Service:
             backend=describe_backend(self._pipeline.backend),
             camera=camera_map(self._pipeline.camera),
             subscribers=self._subscribers,
-            error=status.error,
+            error=None if status.error is None else status.error[:_LONGEST_ERROR],
         )
 
 

@@ -53,7 +53,9 @@ def _nothing_is_left_behind() -> Iterator[None]:
     assert not (more := _children() - children), f"the test left processes behind: {more}"
     assert not (more := _sockets() - sockets), f"the test left listening sockets behind: {more}"
     instance = zmq.Context._instance
-    assert instance is None or instance.closed, "the test used the process-wide ZeroMQ context and left it open"
+    assert instance is None or instance.closed, (
+        "the test used the process-wide ZeroMQ context and left it open"
+    )
 
 
 TEST_ENGINE = "test-engine"
@@ -64,8 +66,8 @@ WIDTHS = [2, 4, 4, 4, 4]
 def engines_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of engines with one of random weights: real graph, real back end, a millisecond a frame."""
     torch = pytest.importorskip("torch")
-    from rtface.networks.facemap import FacemapNetwork
     from rtface.learn.importing import import_facemap
+    from rtface.networks.facemap import FacemapNetwork
 
     folder = tmp_path_factory.mktemp("engines")
     torch.manual_seed(0)

@@ -14,9 +14,9 @@ from rtface.cli.screen import ERR, OUT, keypoints_table, live_view, losses_line,
 from rtface.cli.signals import ending_on_signals
 from rtface.client import Client, Keypoints
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.errors import AddressError, ControlError
 from rtface.latency import Histogram
-from rtface.publish.address import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 
 _POLL_S = 0.1
 _REFRESH_NS = NS_PER_S // 5

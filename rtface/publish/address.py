@@ -6,9 +6,6 @@ from ipaddress import ip_address
 
 from rtface.errors import AddressError
 
-LOOPBACK_KEYPOINTS = "tcp://127.0.0.1:5570"
-LOOPBACK_CONTROL = "tcp://127.0.0.1:5571"
-
 
 def is_loopback(address: str) -> bool:
     """Tell whether a ZeroMQ address can be reached from this machine alone.

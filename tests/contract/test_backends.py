@@ -50,7 +50,9 @@ def reference(engine: Engine, frame: Image, crop: Crop) -> FloatArray:
     graph = build_graph(manifest.architecture, engine.file(WEIGHTS_FILE), manifest.input.size, engine.folder)
     part = np.ascontiguousarray(frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
     with torch.inference_mode():
-        found: FloatArray = graph(torch.from_numpy(part)[None, None], torch.from_numpy(levels(frame)))[0].numpy()
+        found: FloatArray = graph(torch.from_numpy(part)[None, None], torch.from_numpy(levels(frame)))[
+            0
+        ].numpy()
     return found
 
 
@@ -64,7 +66,9 @@ def test_says_what_it_runs_and_why(backend: Backend, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("crop", CROPS, ids=str)
-def test_agrees_with_the_reference_network(backend: Backend, engine: Engine, frame: Image, crop: Crop) -> None:
+def test_agrees_with_the_reference_network(
+    backend: Backend, engine: Engine, frame: Image, crop: Crop
+) -> None:
     backend.open()
     backend.prepare(SHAPE, crop)
     found = backend.infer(frame, levels(frame))

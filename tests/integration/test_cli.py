@@ -114,7 +114,9 @@ def test_watch_says_so_when_nothing_is_there(rtface: Run) -> None:
     ("name", "form"),
     [("out.csv", None), ("out.h5", None), ("out_FacemapPose.h5", None), ("out.rtface.h5", None)],
 )
-def test_track_writes_each_format(rtface: Run, tmp_path: Path, face_video: Path, name: str, form: str | None) -> None:
+def test_track_writes_each_format(
+    rtface: Run, tmp_path: Path, face_video: Path, name: str, form: str | None
+) -> None:
     done = rtface("track", str(face_video), "--engine", "test-engine", "--out", name, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -127,7 +129,9 @@ def test_track_gives_the_same_keypoints_as_the_engine_on_the_same_frames(
 ) -> None:
     done = rtface("track", str(face_video), "--engine", "test-engine", "--out", "all.csv")
     assert done.returncode == 0, done.stderr
-    again = rtface("track", str(face_video), "--engine", "test-engine", "--out", "again.csv", "--threads", "1")
+    again = rtface(
+        "track", str(face_video), "--engine", "test-engine", "--out", "again.csv", "--threads", "1"
+    )
     assert again.returncode == 0, again.stderr
     first, second = (
         pd.read_csv(tmp_path / name, header=[0, 1, 2], index_col=0) for name in ("all.csv", "again.csv")
@@ -136,7 +140,9 @@ def test_track_gives_the_same_keypoints_as_the_engine_on_the_same_frames(
     np.testing.assert_allclose(first.to_numpy(), second.to_numpy(), atol=1e-2)
 
 
-def test_track_keeps_what_was_tracked_of_a_damaged_video(rtface: Run, tmp_path: Path, face_video: Path) -> None:
+def test_track_keeps_what_was_tracked_of_a_damaged_video(
+    rtface: Run, tmp_path: Path, face_video: Path
+) -> None:
     whole = bytearray(face_video.read_bytes())
     middle = len(whole) // 2
     whole[middle : middle + 400] = bytes(400)

@@ -75,9 +75,7 @@ def test_every_frame_of_a_file_is_published_once_and_in_order(test_engine: str, 
 
 
 def test_losses_of_the_camera_are_attributed_to_transport(test_engine: str) -> None:
-    camera = SimulatedCameraSettings(
-        width=96, height=80, paced=False, frames=300, faults=Faults(lost=0.2)
-    )
+    camera = SimulatedCameraSettings(width=96, height=80, paced=False, frames=300, faults=Faults(lost=0.2))
     with Service(rig(test_engine, camera)) as service:
         assert service.wait(LONG_S)
         losses = service.pipeline.status().losses
@@ -88,9 +86,7 @@ def test_losses_of_the_camera_are_attributed_to_transport(test_engine: str) -> N
 
 
 def test_a_camera_that_disappears_ends_the_service_with_its_error(test_engine: str) -> None:
-    camera = SimulatedCameraSettings(
-        width=96, height=80, paced=False, faults=Faults(disconnect_after=10)
-    )
+    camera = SimulatedCameraSettings(width=96, height=80, paced=False, faults=Faults(disconnect_after=10))
     with Service(rig(test_engine, camera)) as service:
         assert service.wait(LONG_S)
         status = service.pipeline.status()
@@ -142,7 +138,7 @@ def test_garbage_on_the_control_socket_does_not_disturb_the_keypoints(test_engin
 
 def test_a_subscriber_that_never_reads_does_not_hold_the_loop(test_engine: str) -> None:
     camera = SimulatedCameraSettings(width=96, height=80, paced=False, frames=1500)
-    publish = PublishSettings(keypoints=FREE, control=FREE, queue=10)
+    publish = PublishSettings(keypoints=FREE, control=FREE, queue=100)
     with Service(rig(test_engine, camera, publish=publish)) as service:
         with zmq.Context() as context, context.socket(zmq.SUB) as socket:
             socket.rcvhwm = 1

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from rtface.errors import EngineError
-from rtface.networks.facemap import FacemapNetwork
 from rtface.learn.facemap_weights import load_facemap_weights, network_from_weights
+from rtface.networks.facemap import FacemapNetwork
 from rtface.records import FACEMAP_KEYPOINTS
 
 CHANNELS = (3, 5, 7, 11, 13)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.errors import AddressError
-from rtface.publish.address import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS, check_address, is_loopback
+from rtface.publish.address import check_address, is_loopback
 
 LOOPBACK = [
     LOOPBACK_KEYPOINTS,

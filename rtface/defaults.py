@@ -1,0 +1,4 @@
+"""Where a service is found unless it was told otherwise."""
+
+LOOPBACK_KEYPOINTS = "tcp://127.0.0.1:5570"
+LOOPBACK_CONTROL = "tcp://127.0.0.1:5571"
