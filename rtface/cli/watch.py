@@ -72,7 +72,7 @@ class _Watch:
 
     def _take(self, keypoints: Keypoints) -> None:
         if not self._names or keypoints.restarted:
-            self._learn_names(len(keypoints.score))
+            self._learn_names(keypoints)
         self._received += 1
         self._missed += keypoints.missed
         self._latest = keypoints
@@ -80,11 +80,15 @@ class _Watch:
         if self._as_json:
             print_json(self._as_map(keypoints))
 
-    def _learn_names(self, count: int) -> None:
+    def _learn_names(self, keypoints: Keypoints) -> None:
+        """Ask for the names, and believe the answer only if it is of the service that publishes."""
+        self._names = tuple(str(number) for number in range(len(keypoints.score)))
         try:
-            self._names = tuple(point.name for point in self._client.hello().skeleton)
+            hello = self._client.hello()
         except (AddressError, ControlError):
-            self._names = tuple(str(number) for number in range(count))
+            return
+        if hello.session == keypoints.session:
+            self._names = tuple(point.name for point in hello.skeleton)
 
     def _service_ended(self) -> bool:
         status = self._client.latest_status

@@ -134,6 +134,7 @@ def test_what_had_been_opened_is_closed_when_opening_fails(
     assert rig.state is PipelineState.FAILED
     assert rig.pipeline.error is error
     assert rig.sink.poses == []
+    assert rig.log.count("tick") == (call == "start"), "only an open sink can be told"
     with pytest.raises(UsageError):
         rig.pipeline.pause()
 
@@ -253,6 +254,7 @@ def test_an_interrupted_start_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) 
     rig.pipeline._started = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         finishes(rig.pipeline.start)
+    assert not rig.pipeline._thread.is_alive()
     rig.ends()
     assert rig.log[-1] == "camera.close"
 

@@ -118,8 +118,8 @@ def test_a_key_that_stands_twice_is_refused() -> None:
     assert refused("slots: 4\nengine: x\nslots: 5\n") == ["line 3: slots stands twice in the same section"]
     nested = "camera:\n  kind: simulated\n  faults:\n    lost: 0\n    late: 0\n    lost: 1\n"
     assert refused(nested) == ["line 6: lost stands twice in the same section"]
-    apart = "publish:\n  queue: 5\ncamera:\n  kind: simulated\n"
-    assert parse_rig(apart, RIG).publish.queue == 5
+    apart = "publish:\n  queue: 500\ncamera:\n  kind: simulated\n"
+    assert parse_rig(apart, RIG).publish.queue == 500
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_absurd_nesting_is_refused() -> None:
 
 
 def test_aliases_may_be_used() -> None:
-    rig = parse_rig("slots: &n 7\npublish: {queue: *n}\nbackend: {threads: *n}\n", RIG)
-    assert (rig.slots, rig.publish.queue, rig.backend.threads) == (7, 7, 7)
+    rig = parse_rig("slots: &n 200\npublish: {queue: *n}\nbackend: {threads: *n}\n", RIG)
+    assert (rig.slots, rig.publish.queue, rig.backend.threads) == (200, 200, 200)
 
 
 def test_paths_are_relative_to_the_file() -> None:
