@@ -7,11 +7,9 @@ frames, or read the last snapshot of its state.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,14 +21,13 @@ from rtface.acquire.thread import POLL_S, AcquisitionThread
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.errors import CameraLostError, UsageError
 from rtface.latency import LatencyRecorder, StageSummary
+from rtface.mailbox import Mailbox
 from rtface.publish.base import PoseSink
 from rtface.records import CameraInfo, Crop, Losses
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker
 
 TICK_NS = NS_PER_S
-_COMMANDS = 16
-_COMMAND_TIMEOUT_S = 30.0
 
 _Result = TypeVar("_Result")
 
@@ -119,9 +116,7 @@ class Pipeline:
         self._on_tick = on_tick
         self._clock = clock
         self._latency = LatencyRecorder(deadline_ns)
-        self._commands: queue.Queue[tuple[Callable[[], object], Future[object]]] = queue.Queue(_COMMANDS)
-        self._asking = threading.Lock()
-        self._refusing = False
+        self._mailbox = Mailbox("pipeline")
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
         self._info: CameraInfo | None = None
@@ -227,20 +222,9 @@ class Pipeline:
         )
 
     def _ask(self, command: Callable[[], _Result]) -> _Result:
-        answer: Future[_Result] = Future()
         if not self._thread.is_alive():
             raise UsageError("the pipeline is not running")
-        with self._asking:
-            if self._refusing:
-                raise UsageError("the pipeline has ended")
-            try:
-                self._commands.put_nowait((command, answer))  # type: ignore[arg-type]  # Future is invariant
-            except queue.Full:
-                raise UsageError("too many commands are waiting") from None
-        try:
-            return answer.result(_COMMAND_TIMEOUT_S)
-        except FutureTimeoutError:
-            raise UsageError(f"the pipeline did not answer within {_COMMAND_TIMEOUT_S:g} s") from None
+        return self._mailbox.ask(command)
 
     def _run(self) -> None:
         try:
@@ -248,7 +232,7 @@ class Pipeline:
                 self._work(opened)
         except BaseException as error:  # of closing: everything has been tried all the same
             self._fail(error)
-        self._refuse_commands()
+        self._mailbox.close()
         if not self._started.done():
             self._started.set_exception(self._error or UsageError("stopped before it had started"))
 
@@ -273,7 +257,7 @@ class Pipeline:
             self._end_acquisition()
         except Exception as error:
             self._fail(error)
-        self._refuse_commands()
+        self._mailbox.close()
         self._on_tick(self.status())
 
     def _open(self, opened: ExitStack) -> None:
@@ -289,9 +273,9 @@ class Pipeline:
         self._tick_ns = self._clock.now_ns()
         while not self._stopping.is_set():
             if self._ring is None:
-                self._serve(block=True)
+                self._mailbox.serve(POLL_S)
             else:
-                self._serve(block=False)
+                self._mailbox.serve(0)
                 self._process()
             if self._error is not None:
                 raise self._error
@@ -339,23 +323,6 @@ class Pipeline:
         ring, camera = self._ring, self._camera
         dropped = self._dropped_before + (ring.dropped if ring is not None else 0)
         return Losses(camera.lost_at_camera, camera.lost_in_transport, dropped, self._sink.lost)
-
-    def _serve(self, *, block: bool) -> None:
-        try:
-            command, answer = self._commands.get(block, POLL_S) if block else self._commands.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            answer.set_result(command())
-        except Exception as error:  # belongs to whoever asked
-            answer.set_exception(error)
-
-    def _refuse_commands(self) -> None:
-        with self._asking:
-            self._refusing = True
-        while not self._commands.empty():
-            _, answer = self._commands.get_nowait()
-            answer.set_exception(UsageError("the pipeline has ended"))
 
     def _resume(self) -> None:
         if self._ring is not None:

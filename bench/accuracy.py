@@ -1,0 +1,162 @@
+"""How far an engine's keypoints lie from hand labels, through the tracker that runs live.
+
+Each labelled frame goes through levels, crop, engine and geometry exactly as a camera's frame does. Beside the
+errors stand those of predicting the mean position of the other videos' labels, what the scores are worth, and the
+errors on simulated mice. Frames that the engine was trained on are not held out: its manifest says which.
+
+One frame of the set (`MISLABELLED`) has nose and whiskers interchanged; the headline counts it as it is
+labelled, `without_mislabelled` leaves it out.
+
+    python bench/accuracy.py --data SIDE_VIEW --engine face-1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtface.clock import SystemClock
+from rtface.config import BackendSettings
+from rtface.learn.evaluate import error_summary, reliability
+from rtface.learn.labels import LabelledFrame, read_side_view
+from rtface.machine import run_facts
+from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta, Image
+from rtface.simulate.face import MouseFace
+from rtface.track.backends.factory import make_backend
+from rtface.track.store import Engine, load_engine
+from rtface.track.tracker import Tracker
+
+RESULTS = Path(__file__).resolve().parent / "results"
+MISLABELLED = "cam1_G7c1_2_img0539.png"
+SIMULATED_SEEDS = range(6)
+SIMULATED_FRAMES = range(0, 1000, 50)
+SIMULATED_SHAPE, SIMULATED_HZ = (480, 640), 50.0
+
+
+class Watcher:
+    """Tracks single frames of any shape, as the live path would."""
+
+    def __init__(self, engine: Engine) -> None:
+        settings = BackendSettings(name="openvino", precision="engine")
+        self._tracker = Tracker(engine, make_backend(engine, settings), SystemClock())
+        self.backend = self._tracker.open().as_dict()
+        self._shape = (0, 0)
+
+    def see(self, image: Image) -> tuple[FloatArray, FloatArray]:
+        """Return keypoints, shape (K, 2), in pixels of the frame, and scores, shape (K,)."""
+        if image.shape != self._shape:
+            height, width = self._shape = image.shape
+            camera = CameraInfo("images", "accuracy", width, height, None, None, False, "arrival", {})
+            self._tracker.look_at(camera, None)
+        pose = self._tracker.track(np.ascontiguousarray(image), FrameMeta(0, 0, 0), 0)
+        return pose.xy, pose.score
+
+    def close(self) -> None:
+        """Free the network."""
+        self._tracker.close()
+
+
+def on_labels(watcher: Watcher, frames: Sequence[LabelledFrame], radius: float, size: int) -> dict[str, Any]:
+    """Return the errors on labelled frames, in their pixels, and the reliability of the scores."""
+    found = [watcher.see(frame.image) for frame in frames]
+    distance = _distance([xy for xy, _ in found], [frame.xy for frame in frames])
+    score = np.array([scores for _, scores in found])
+    # The radius is in pixels of the network's input: the frame's longer side is `size` of them.
+    in_network = distance * np.array([[size / max(frame.image.shape)] for frame in frames], np.float32)
+    sound = np.array([frame.name != MISLABELLED for frame in frames])
+    report: dict[str, Any] = {"unit": "pixels of the labelled frames"}
+    report["all"] = error_summary(distance, 1.0)
+    report["without_mislabelled"] = error_summary(distance[sound], 1.0)
+    report["by_video"] = {}
+    for video in sorted({frame.video for frame in frames}):
+        here = np.array([frame.video == video for frame in frames])
+        labels = [frame.xy for frame in frames if frame.video == video]
+        others = np.array([frame.xy for frame in frames if frame.video != video] or labels)
+        taught = ~np.isnan(others).all(axis=(0, 2))
+        mean = np.full(others.shape[1:], np.nan, np.float32)
+        mean[taught] = np.nanmean(others[:, taught], axis=0)
+        report["by_video"][video] = {
+            "engine": _headline(error_summary(distance[here], 1.0)),
+            "without_mislabelled": _headline(error_summary(distance[here & sound], 1.0)),
+            "mean_position_of_other_videos": _headline(
+                error_summary(_distance([mean] * len(labels), labels), 1.0)
+            ),
+        }
+    report["score_reliability"] = reliability(score, in_network, radius) | {"radius_network_px": radius}
+    return report
+
+
+def on_simulated_mice(watcher: Watcher) -> dict[str, Any]:
+    """Return the errors on the default simulated mouse of several seeds; keypoints without training are left out."""
+    height, width = SIMULATED_SHAPE
+    report: dict[str, Any] = {"unit": f"pixels of {width}x{height} frames", "by_seed": {}}
+    everything: list[FloatArray] = []
+    for seed in SIMULATED_SEEDS:
+        mouse = MouseFace(width, height, SIMULATED_HZ, seed)
+        frame = np.zeros(SIMULATED_SHAPE, np.uint8)
+        points, truth = [], []
+        for index in SIMULATED_FRAMES:
+            mouse.render(index, frame)
+            points.append(watcher.see(frame)[0])
+            truth.append(mouse.truth(index))
+        everything.append(_distance(points, truth))
+        report["by_seed"][str(seed)] = _headline(error_summary(everything[-1], 1.0))
+    report["all"] = error_summary(np.concatenate(everything), 1.0)
+    return report
+
+
+def main() -> None:
+    """Evaluate one engine and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engine", default="default", help="name or folder of an engine")
+    parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv and frames/")
+    parser.add_argument("--out", type=Path, help="the JSON to write; bench/results/accuracy_ENGINE.json")
+    options = parser.parse_args()
+
+    engine = load_engine(options.engine)
+    if engine.manifest.names != FACEMAP_KEYPOINTS:
+        raise SystemExit(
+            f"{engine.manifest.name} does not have Facemap's keypoints: the labels do not fit it"
+        )
+    radius = engine.manifest.score.radius_px or 3.0
+    watcher = Watcher(engine)
+    try:
+        facts = run_facts()
+        facts["command"] = f"python bench/accuracy.py --engine {engine.manifest.name} --data SIDE_VIEW"
+        result = facts | {
+            "engine": {"name": engine.manifest.name, "sha256": engine.sha256},
+            "backend": watcher.backend,
+            "held_out": "no: see the engine's manifest for its training data and its errors on held-out frames",
+            "labelled_frames": on_labels(
+                watcher, read_side_view(options.data), radius, engine.manifest.input.size
+            ),
+            "simulated_mice": on_simulated_mice(watcher),
+        }
+    finally:
+        watcher.close()
+    out = options.out or RESULTS / f"accuracy_{engine.manifest.name}.json"
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for name, summary in (
+        ("labelled frames", result["labelled_frames"]["all"]),
+        ("simulated mice", result["simulated_mice"]["all"]),
+    ):
+        print(f"{name}: {_headline(summary)}")
+
+
+def _distance(found: Sequence[FloatArray], truth: Sequence[FloatArray]) -> FloatArray:
+    return np.asarray(np.linalg.norm(np.array(found) - np.array(truth), axis=2), np.float32)
+
+
+def _headline(summary: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in summary.items() if name != "by_keypoint"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Commands from any thread to the one thread that carries them out."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TypeVar
+
+from rtface.errors import UsageError
+
+_WAITING = 16
+_ANSWER_WITHIN_S = 30.0
+
+_Result = TypeVar("_Result")
+
+
+class Mailbox:
+    """A bounded queue of commands; whoever asks waits for the answer, which is the command's result or its error.
+
+    Parameters
+    ----------
+    owner : str
+        What messages call the one who carries the commands out.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._commands: queue.Queue[tuple[Callable[[], object], Future[object]]] = queue.Queue(_WAITING)
+        self._asking = threading.Lock()
+        self._closed = False
+
+    def ask(self, command: Callable[[], _Result]) -> _Result:
+        """Have a command carried out by the owner's thread and return its result.
+
+        Raises
+        ------
+        UsageError
+            The owner has ended, too many commands are waiting, or no answer came within 30 s. What the command
+            itself raises comes out as well.
+        """
+        answer: Future[_Result] = Future()
+        with self._asking:
+            if self._closed:
+                raise UsageError(f"the {self._owner} has ended")
+            try:
+                self._commands.put_nowait((command, answer))  # type: ignore[arg-type]  # Future is invariant
+            except queue.Full:
+                raise UsageError("too many commands are waiting") from None
+        try:
+            return answer.result(_ANSWER_WITHIN_S)
+        except FutureTimeoutError:
+            raise UsageError(f"the {self._owner} did not answer within {_ANSWER_WITHIN_S:g} s") from None
+
+    def serve(self, wait_s: float) -> None:
+        """Carry out the next command, if one comes within `wait_s`; called by the owner's thread."""
+        try:
+            command, answer = self._commands.get(timeout=wait_s) if wait_s else self._commands.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            answer.set_result(command())
+        except Exception as error:  # belongs to whoever asked
+            answer.set_exception(error)
+
+    def close(self) -> None:
+        """Refuse what is waiting and all that would come; may be called any number of times."""
+        with self._asking:
+            self._closed = True
+        while not self._commands.empty():
+            _, answer = self._commands.get_nowait()
+            answer.set_exception(UsageError(f"the {self._owner} has ended"))
