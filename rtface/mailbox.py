@@ -32,6 +32,10 @@ class Mailbox:
         self._asking = threading.Lock()
         self._closed = False
 
+    def __len__(self) -> int:
+        """Return how many commands wait."""
+        return self._commands.qsize()
+
     def ask(self, command: Callable[[], _Result]) -> _Result:
         """Have a command carried out by the owner's thread and return its result.
 

@@ -17,6 +17,8 @@ from rtface.networks.small import SmallDecode
 from rtface.records import FACEMAP_KEYPOINTS, FloatArray
 
 _BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+_NEWTON_STEPS = 50
+_SMALLEST_STEP = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def error_summary(distance: FloatArray, scale: float) -> dict[str, Any]:
 def fit_calibration(answers: Answers, radius: float) -> tuple[float, float]:
     """Fit the logistic that turns the plain score into the probability of being within `radius`.
 
-    Maximum likelihood by Newton's method (Platt 1999), with a weak pull of the slope towards 1.
+    Maximum likelihood by Newton's method with halved steps (Platt 1999; Lin, Lin and Weng 2007), with a weak
+    pull of the slope towards 1.
 
     Returns
     -------
@@ -99,14 +102,28 @@ def fit_calibration(answers: Answers, radius: float) -> tuple[float, float]:
     within = (answers.distance[known] <= radius).astype(np.float64)
     share = np.clip(answers.score[known].astype(np.float64), 1e-4, 1 - 1e-4)
     features = np.stack([np.log(share / (1 - share)), np.ones_like(share)], axis=1)
-    prior = np.diag([1.0, 1e-3])
-    weights = np.array([1.0, 0.0])
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-features @ weights))
-        gradient = features.T @ (chance - within) + prior @ (weights - np.array([1.0, 0.0]))
+    centre, prior = np.array([1.0, 0.0]), np.diag([1.0, 1e-3])
+
+    def cost(weights: NDArray[np.float64]) -> float:
+        odds, pull = features @ weights, weights - centre
+        return float((np.logaddexp(0.0, odds) - within * odds).sum() + pull @ prior @ pull / 2)
+
+    weights = centre
+    for _ in range(_NEWTON_STEPS):
+        chance = _logistic(features @ weights)
+        gradient = features.T @ (chance - within) + prior @ (weights - centre)
         curvature = (features * (chance * (1 - chance))[:, None]).T @ features + prior
-        weights = weights - np.linalg.solve(curvature, gradient)
+        step = np.linalg.solve(curvature, gradient)
+        # A full step from far away overshoots without end: most shares lie close to 1.
+        while cost(weights - step) > cost(weights) and np.abs(step).max() > _SMALLEST_STEP:
+            step = step / 2
+        weights = weights - step
     return float(weights[0]), float(weights[1])
+
+
+def _logistic(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    chance: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -odds))
+    return chance
 
 
 def calibrated(score: FloatArray, slope: float, intercept: float) -> FloatArray:

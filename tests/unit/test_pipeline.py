@@ -305,7 +305,7 @@ def test_frames_that_wait_when_a_live_camera_pauses_are_shown_or_counted() -> No
     rig.camera.asked.clear()
     rig.camera.feed(*range(2, 12))
     assert rig.camera.asked.wait(LONG_S)
-    while not rig.pipeline._commands.qsize():
+    while not len(rig.pipeline._mailbox):
         assert rig.pipeline._thread.is_alive()
     for _ in range(2):
         rig.backend.gate.release()
@@ -364,7 +364,7 @@ def test_a_camera_that_fails_while_it_is_paused_fails_the_pipeline() -> None:
     rig.pipeline.start()
     assert rig.backend.waiting.wait(LONG_S)
     paused = rig.in_background(rig.pipeline.pause)
-    while not rig.pipeline._commands.qsize():
+    while not len(rig.pipeline._mailbox):
         assert rig.pipeline._thread.is_alive()
     rig.camera.feed(2, error := CameraLostError("unplugged"))
     rig.pipeline._acquisition._thread.join(LONG_S)  # type: ignore[union-attr]
@@ -386,7 +386,7 @@ def test_an_error_with_the_frames_that_wait_when_the_camera_pauses_fails_the_pip
     rig.camera.asked.clear()
     rig.camera.feed(2)
     assert rig.camera.asked.wait(LONG_S)
-    while not rig.pipeline._commands.qsize():
+    while not len(rig.pipeline._mailbox):
         assert rig.pipeline._thread.is_alive()
     rig.backend.fails["infer"] = error = BackendError("broken")
     rig.backend.gate.release()
@@ -474,7 +474,7 @@ def test_a_command_that_waits_when_the_source_ends_is_refused() -> None:
     rig.pipeline.start()
     assert rig.backend.waiting.wait(LONG_S)
     answers = [rig.in_background(rig.pipeline.pause) for _ in range(3)]
-    while rig.pipeline._commands.qsize() < 3:
+    while len(rig.pipeline._mailbox) < 3:
         assert rig.pipeline._thread.is_alive()
     rig.pipeline._stopping.set()
     rig.backend.gate.release()
@@ -506,7 +506,7 @@ def test_too_many_commands_are_refused() -> None:
     rig.pipeline.start()
     assert rig.backend.waiting.wait(LONG_S)
     waiting = [rig.in_background(rig.pipeline.reset_latency) for _ in range(16)]
-    while rig.pipeline._commands.qsize() < 16:
+    while len(rig.pipeline._mailbox) < 16:
         assert rig.pipeline._thread.is_alive()
     with pytest.raises(UsageError, match="too many commands"):
         rig.pipeline.reset_latency()

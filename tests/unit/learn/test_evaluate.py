@@ -41,6 +41,19 @@ def test_the_fit_finds_the_logistic_that_made_the_answers(slope: float, intercep
     )
 
 
+def test_the_fit_holds_where_nearly_all_shares_are_close_to_one() -> None:
+    random = np.random.default_rng(1)
+    odds = random.normal(4.3, 0.7, (1000, 1))
+    within = random.random((1000, 1)) < 1 / (1 + np.exp(-(0.9 * odds - 2.3)))
+    answers = Answers(
+        np.where(within, 1.0, 9.0).astype(np.float32), (1 / (1 + np.exp(-odds))).astype(np.float32)
+    )
+    slope, intercept = fit_calibration(answers, RADIUS)
+    assert 0.4 < slope < 1.4
+    stated = calibrated(answers.score, slope, intercept)
+    assert float(stated.mean()) == pytest.approx(float(within.mean()), abs=0.01)
+
+
 def test_labels_that_are_missing_do_not_count() -> None:
     answers = made_answers(0.6, -0.7, 500)
     hidden = Answers(
