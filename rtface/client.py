@@ -1,4 +1,7 @@
-"""A subscriber: keypoints, status and commands of a running service, with numpy, pyzmq and msgpack alone."""
+"""A subscriber: keypoints, status and commands of a running service, with numpy, pyzmq and msgpack alone.
+
+A machine that only subscribes needs nothing else: ``pip install --no-deps rtface numpy pyzmq msgpack``.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ from rtface.records import Crop
 __all__ = ["Client", "ClockOffset", "Keypoints"]
 
 _ANSWER_WITHIN_S = 5.0
+_PINGS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,10 @@ class Client:
             client.hello()
             for keypoints in client:
                 print(dict(zip(client.names, keypoints.xy)))
+
+    Say `hello` at the start, and again when keypoints come that are `restarted`: it measures the service's clock,
+    without which the age of keypoints from another host is None. A loopback address is taken for this host's,
+    but may be the end of a tunnel (``ssh -L``): then the age is wrong until `hello` or `ping` measured the clock.
 
     Parameters
     ----------
@@ -183,7 +191,7 @@ class Client:
     def hello(self) -> Hello:
         """Ask what the service is, and measure the offset of its clock; errors as of `start`."""
         self._hello = parse_hello(self._ask("hello", {}))
-        self.ping()
+        self._measure(_PINGS, self._hello.session)
         return self._hello
 
     def status(self) -> ServiceStatus:
@@ -210,18 +218,22 @@ class Client:
         """Make the service look at another part of the frame, or at all of it; errors as of `start`."""
         return self._ask("set_crop", {"crop": None} if crop is None else crop_map(crop))
 
-    def ping(self, times: int = 8) -> ClockOffset:
-        """Measure the offset of the service's clock, which the age of keypoints is corrected by from then on.
+    def ping(self, times: int = _PINGS) -> ClockOffset:
+        """Measure the offset of the service's clock, which the age of keypoints is corrected by until a restart.
 
         The quickest of `times` exchanges counts. Two hosts' clocks drift apart by some 10 microseconds a second:
         ask again now and then. On one host the offset is zero exactly. Errors as of `start`.
         """
+        return self._measure(times, None)
+
+    def _measure(self, times: int, session: str | None) -> ClockOffset:
+        """Measure the offset of the service's clock; `session` names the service if it is known."""
         round_trip_ns, offset_ns, domain = min(self._exchange(nonce) for nonce in range(max(1, times)))
         if domain and domain == clock_domain():
             measured = ClockOffset(0, 0, round_trip_ns)
         else:
             measured = ClockOffset(offset_ns, round_trip_ns // 2 + 1, round_trip_ns)
-        self._receiver.offset_ns = measured.offset_ns
+        self._receiver.correct(measured.offset_ns, session)
         return measured
 
     def _exchange(self, nonce: int) -> tuple[int, int, str]:

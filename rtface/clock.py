@@ -59,8 +59,3 @@ class ManualClock:
 
 
 SYSTEM_CLOCK = SystemClock()
-
-
-def sleep_ns(duration_ns: int) -> None:
-    """Sleep for a duration in nanoseconds."""
-    time.sleep(duration_ns / NS_PER_S)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.records import Crop
+from rtface.records import MINIMUM_CROP, Crop
 
 
 class Section(BaseModel):
@@ -70,9 +70,20 @@ class VideoCameraSettings(Section):
     paced: bool = True
     """Play at the file's own rate (or `rate_hz`), dropping what is too slow; when false, every frame as fast as possible."""
     rate_hz: float | None = Field(None, gt=0, le=100_000)
-    """Frames per second in place of the file's own."""
+    """Frames per second in place of the file's own, when paced."""
     loop: bool = False
     """Begin again at the end."""
+
+    @model_validator(mode="after")
+    def _rate_needs_pace(self) -> VideoCameraSettings:
+        if self.rate_hz is not None and not self.paced:
+            raise _contradiction(
+                "rate_hz says how fast to play the video, but paced: false plays it as fast as possible; "
+                "remove one of the two",
+                "camera",
+                "rate_hz",
+            )
+        return self
 
 
 class ImagesCameraSettings(Section):
@@ -84,7 +95,7 @@ class ImagesCameraSettings(Section):
     paced: bool = False
     """Play at `rate_hz`, dropping what is too slow; when false, every image as fast as possible."""
     rate_hz: float = Field(30.0, gt=0, le=100_000)
-    """Images per second when paced."""
+    """Images per second: gives image n its time in the recording, and the pace when paced."""
     loop: bool = False
     """Begin again at the end."""
 
@@ -150,9 +161,9 @@ class CropSettings(Section):
     """Left edge in pixels of the camera frame."""
     y: int = Field(ge=0)
     """Top edge in pixels of the camera frame."""
-    width: int = Field(ge=16)
+    width: int = Field(ge=MINIMUM_CROP)
     """Width in pixels."""
-    height: int = Field(ge=16)
+    height: int = Field(ge=MINIMUM_CROP)
     """Height in pixels."""
 
     def to_crop(self) -> Crop:
@@ -164,7 +175,7 @@ class BackendSettings(Section):
     """Where and how the network runs."""
 
     name: Literal["auto", "openvino", "torch"] = "auto"
-    """`auto` takes the first that is installed and works, and says which and why."""
+    """`auto` takes the first that is installed, and says which and why."""
     precision: Literal["engine", "f32", "bf16", "f16"] = "engine"
     """Arithmetic of the network; `engine` is what the engine's manifest asks for. Never changed silently."""
     threads: int | None = Field(None, ge=1, le=256)
@@ -209,6 +220,8 @@ class Rig(Section):
     backend: BackendSettings = BackendSettings()
     slots: int = Field(6, ge=3, le=1024)
     """Frames that the ring between camera and network can hold."""
+    silence_s: float | None = Field(10.0, gt=0)
+    """A camera that delivers nothing for this many seconds is lost; null for one that waits for triggers."""
     publish: PublishSettings = PublishSettings()
     latency: LatencySettings = LatencySettings()
 

@@ -8,7 +8,7 @@ Facemap's preprocessing does, and harmless to any other network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,13 @@ class NetworkFrame:
     crop: Crop
     size: int
     half_pixel: bool
+    _affine: tuple[np.float32, FloatArray] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        scale = self.side / self.size
+        shift = (scale - 1) / 2 if self.half_pixel else 0.0
+        offset = np.array([shift - self.left + self.crop.x, shift - self.top + self.crop.y], dtype=np.float32)
+        object.__setattr__(self, "_affine", (np.float32(scale), offset))
 
     @property
     def side(self) -> int:
@@ -66,17 +73,13 @@ class NetworkFrame:
         ndarray, shape (..., 2), float32
             Pixels of the full camera frame, not clamped.
         """
-        scale = self.side / self.size
-        shift = (scale - 1) / 2 if self.half_pixel else 0.0
-        offset = np.array([shift - self.left + self.crop.x, shift - self.top + self.crop.y], dtype=np.float32)
-        return xy * np.float32(scale) + offset
+        scale, offset = self._affine
+        return xy * scale + offset
 
     def to_network(self, xy: FloatArray) -> FloatArray:
         """Map camera pixels to network pixels; the inverse of `to_camera`."""
-        scale = self.side / self.size
-        shift = (scale - 1) / 2 if self.half_pixel else 0.0
-        offset = np.array([shift - self.left + self.crop.x, shift - self.top + self.crop.y], dtype=np.float32)
-        return (xy - offset) / np.float32(scale)
+        scale, offset = self._affine
+        return (xy - offset) / scale
 
 
 def outside(xy: FloatArray, width: int, height: int) -> NDArray[np.bool_]:

@@ -9,10 +9,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
-from rtface.errors import UsageError
+from rtface.errors import ControlError, UsageError
+
+TIMEOUT = "timeout"
 
 _WAITING = 16
-_ANSWER_WITHIN_S = 30.0
 
 _Result = TypeVar("_Result")
 
@@ -24,10 +25,13 @@ class Mailbox:
     ----------
     owner : str
         What messages call the one who carries the commands out.
+    answer_within_s : float
+        Seconds that `ask` waits.
     """
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, answer_within_s: float = 30.0) -> None:
         self._owner = owner
+        self._answer_within_s = answer_within_s
         self._commands: queue.Queue[tuple[Callable[[], object], Future[object]]] = queue.Queue(_WAITING)
         self._asking = threading.Lock()
         self._closed = False
@@ -42,8 +46,12 @@ class Mailbox:
         Raises
         ------
         UsageError
-            The owner has ended, too many commands are waiting, or no answer came within 30 s. What the command
-            itself raises comes out as well.
+            The owner has ended, or too many commands are waiting.
+        ControlError
+            ``timeout``: no answer came within `answer_within_s`. A command that had not begun by then is never
+            carried out; the message says whether it had.
+        Exception
+            What the command itself raises.
         """
         answer: Future[_Result] = Future()
         with self._asking:
@@ -54,14 +62,27 @@ class Mailbox:
             except queue.Full:
                 raise UsageError("too many commands are waiting") from None
         try:
-            return answer.result(_ANSWER_WITHIN_S)
+            return answer.result(self._answer_within_s)
         except FutureTimeoutError:
-            raise UsageError(f"the {self._owner} did not answer within {_ANSWER_WITHIN_S:g} s") from None
+            withdrawn = answer.cancel()
+            if answer.done() and not withdrawn:  # at the last moment, or it was the command that raised this
+                return answer.result()
+        within = f"within {self._answer_within_s:g} s"
+        if withdrawn:
+            raise ControlError(
+                TIMEOUT, f"the {self._owner} did not take the command {within}; it was withdrawn"
+            )
+        raise ControlError(
+            TIMEOUT,
+            f"the {self._owner} has begun the command but not ended it {within}; it may yet take effect",
+        )
 
     def serve(self, wait_s: float) -> None:
         """Carry out the next command, if one comes within `wait_s`; called by the owner's thread."""
         try:
             command, answer = self._commands.get(timeout=wait_s) if wait_s else self._commands.get_nowait()
+            while not answer.set_running_or_notify_cancel():
+                command, answer = self._commands.get_nowait()
         except queue.Empty:
             return
         try:
@@ -73,6 +94,10 @@ class Mailbox:
         """Refuse what is waiting and all that would come; may be called any number of times."""
         with self._asking:
             self._closed = True
-        while not self._commands.empty():
-            _, answer = self._commands.get_nowait()
-            answer.set_exception(UsageError(f"the {self._owner} has ended"))
+        while True:
+            try:
+                _, answer = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(UsageError(f"the {self._owner} has ended"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,46 +97,51 @@ def source_settings(source: Path) -> VideoCameraSettings | ImagesCameraSettings:
     return VideoCameraSettings(kind="video", path=source, paced=False)
 
 
-def output_path(source: Path, out: Path, form: str | None, *, several: bool) -> Path:
-    """Return the file for one recording's keypoints.
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where one recording's keypoints go: the file, and the name of its format."""
+
+    path: Path
+    form: str
+
+
+def plan_outputs(sources: Sequence[Path], out: Path, form: str | None) -> list[Output]:
+    """Return the file for each recording's keypoints.
 
     Parameters
     ----------
-    source : Path
-        The recording.
+    sources : sequence of Path
+        The recordings.
     out : Path
-        A file, or a folder: then the file in it is named after the recording, with the format's ending.
+        A file; or a folder, which is made if need be: one that exists, or a name without an ending. A file in a
+        folder is named after its recording, with the format's ending.
     form : str or None
-        Name of the format; None to go by the file's ending, and by default rtface's own.
-    several : bool
-        Whether there are several recordings: `out` must then be a folder.
+        Name of the format; None to go by the file's ending, in a folder rtface's own.
 
     Raises
     ------
     UsageError
-        The format is unknown, or `out` is a file for several recordings.
-    """
-    if out.is_dir():
-        chosen = formats.choose(out, form or DEFAULT_FORMAT)
-        return out / (source.stem + _ENDINGS[chosen.name])
-    if several:
-        raise UsageError(f"{out} is a file, but there are several recordings: name a folder")
-    formats.choose(out, form)
-    return out
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder for results, unless it is there.
-
-    Raises
-    ------
+        The format is unknown, `out` is a file for several recordings, or two recordings have the same name.
     DataError
-        It cannot be made, or a file of that name is in the way.
+        The folder cannot be made.
     """
+    if not (out.is_dir() or out.suffix == ""):
+        if len(sources) > 1:
+            raise UsageError(f"{out} is a file, but there are several recordings: name a folder")
+        return [Output(out, formats.choose(out, form).name)]
+    chosen = formats.choose(out, form or DEFAULT_FORMAT).name
+    outputs = [Output(out / (source.stem + _ENDINGS[chosen]), chosen) for source in sources]
+    paths = [output.path for output in outputs]
+    for source, path in zip(sources, paths, strict=True):
+        if paths.count(path) > 1:
+            raise UsageError(
+                f"{source}: another recording has the same name; track them into separate folders"
+            )
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"the folder {path} cannot be made: {error.strerror}") from error
+        raise DataError(f"the folder {out} cannot be made: {error.strerror}") from error
+    return outputs
 
 
 def partial_path(path: Path) -> Path:

@@ -90,6 +90,8 @@ class Pipeline:
         Frames the ring can hold.
     deadline_ns : int
         From exposure to published; later ones are counted.
+    silence_ns : int or None
+        A live camera that delivers nothing for longer is lost; None to wait for ever.
     on_tick : callable
         Called in the processing thread with a `Status` about once a second, and once more at the end.
     clock : Clock
@@ -105,6 +107,7 @@ class Pipeline:
         crop: Crop | None = None,
         slots: int = 6,
         deadline_ns: int = 10 * NS_PER_MS,
+        silence_ns: int | None = None,
         on_tick: Callable[[Status], None] = lambda status: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -114,6 +117,7 @@ class Pipeline:
         self._crop = crop
         self._slots = slots
         self._on_tick = on_tick
+        self._silence_ns = silence_ns
         self._clock = clock
         self._latency = LatencyRecorder(deadline_ns)
         self._mailbox = Mailbox("pipeline")
@@ -128,7 +132,9 @@ class Pipeline:
         self._error: BaseException | None = None
         self._source_ended = False
         self._frames = 0
-        self._dropped_before = 0
+        self._drops: tuple[int, FrameRing | None] = (0, None)
+        self._camera_hangs = False
+        self._last_frame_ns = 0
         self._tick_frames = 0
         self._tick_ns = 0
         self._rate_hz = 0.0
@@ -169,8 +175,15 @@ class Pipeline:
             self._thread.join()
             raise
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of the pipeline runs: it was never started, or its thread has ended."""
+        return not self._thread.is_alive()
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end: of the source, by an error, or by `stop`; True when it has come."""
+        if self._thread.ident is None:
+            raise UsageError("the pipeline has not been started")
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -180,6 +193,10 @@ class Pipeline:
         if self._thread.ident is None:
             return True
         return self.wait(timeout_s)
+
+    def ask_to_stop(self) -> None:
+        """Begin what `stop` waits for: no further frame is taken, waiting commands are refused."""
+        self._stopping.set()
 
     def pause(self) -> None:
         """Stop the camera and keep everything else open."""
@@ -261,7 +278,7 @@ class Pipeline:
         self._on_tick(self.status())
 
     def _open(self, opened: ExitStack) -> None:
-        opened.callback(self._camera.close)
+        opened.callback(self._close_camera)
         info = self._info = self._camera.open()
         opened.callback(self._tracker.close)
         self._backend_info = self._tracker.open()
@@ -291,7 +308,9 @@ class Pipeline:
         slot = ring.take(POLL_S)
         if slot is not None:
             self._track(ring, slot)
-        elif not alive:
+        elif alive:
+            self._check_silence()
+        else:
             if acquisition.error is not None:
                 raise acquisition.error
             if not acquisition.ended:
@@ -299,8 +318,20 @@ class Pipeline:
             self._end_acquisition()
             self._source_ended = True
 
+    def _check_silence(self) -> None:
+        limit_ns = self._silence_ns
+        if (
+            limit_ns is not None
+            and self.camera.live
+            and self._clock.now_ns() - self._last_frame_ns > limit_ns
+        ):
+            raise CameraLostError(
+                f"no frame came for {limit_ns / NS_PER_S:g} s; for a camera that waits for triggers set "
+                "silence_s: null"
+            )
+
     def _track(self, ring: FrameRing, slot: Slot) -> None:
-        taken_ns = self._clock.now_ns()
+        taken_ns = self._last_frame_ns = self._clock.now_ns()
         meta = slot.meta
         if meta is None:
             raise UsageError("a frame without an identity was handed on")
@@ -320,8 +351,9 @@ class Pipeline:
         self._on_tick(self.status())
 
     def _losses(self) -> Losses:
-        ring, camera = self._ring, self._camera
-        dropped = self._dropped_before + (ring.dropped if ring is not None else 0)
+        camera = self._camera
+        before, ring = self._drops
+        dropped = before + (ring.dropped if ring is not None else 0)
         return Losses(camera.lost_at_camera, camera.lost_in_transport, dropped, self._sink.lost)
 
     def _resume(self) -> None:
@@ -334,6 +366,8 @@ class Pipeline:
         acquisition = AcquisitionThread(self._camera, ring)
         acquisition.start()
         self._ring, self._acquisition = ring, acquisition
+        self._drops = (self._drops[0], ring)
+        self._last_frame_ns = self._clock.now_ns()
         self._state = PipelineState.RUNNING
 
     def _pause(self) -> None:
@@ -356,14 +390,22 @@ class Pipeline:
         ring, acquisition = self._ring, self._acquisition
         if ring is None or acquisition is None:
             return
-        ended = acquisition.stop()
-        self._camera.stop()
-        self._dropped_before += ring.dropped
+        self._camera_hangs = not acquisition.stop()
+        before, _ = self._drops
+        self._drops = (before + ring.dropped, None)
         self._ring = self._acquisition = None
-        if not ended:
-            error = CameraLostError("the camera did not answer when it was asked to stop")
+        if self._camera_hangs:
+            error = CameraLostError(
+                "the camera did not answer when it was asked to stop; it stays open until this process ends"
+            )
             self._fail(error)
             raise error
+        self._camera.stop()
+
+    def _close_camera(self) -> None:
+        """Close the camera, unless its thread is still inside the driver, which must not lose its memory then."""
+        if not self._camera_hangs:
+            self._camera.close()
 
     def _set_crop(self, crop: Crop | None) -> Crop:
         self._tracker.look_at(self.camera, crop)

@@ -35,6 +35,10 @@ FACEMAP_KEYPOINTS = (
 """Facemap's 15 keypoints in the order of its network's outputs and files (note I, III, II)."""
 
 
+MINIMUM_CROP = 16
+"""Smallest width and height in pixels of a crop that may be set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Crop:
     """A rectangle of whole pixels of the full camera frame.

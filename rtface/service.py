@@ -6,9 +6,11 @@ right order. Used by `rtface run`, `rtface demo` and the benchmarks.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,8 +18,9 @@ import zmq
 
 from rtface.acquire.base import Camera
 from rtface.acquire.factory import make_camera
-from rtface.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
+from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import Rig
+from rtface.errors import ConfigError, UsageError
 from rtface.geometry import whole_frame
 from rtface.pipeline import Pipeline, Status
 from rtface.publish.address import check_address
@@ -33,6 +36,8 @@ from rtface.track.store import Engine, load_engine
 from rtface.track.tracker import Tracker
 
 _LONGEST_ERROR = 2_000
+
+_log = logging.getLogger(__name__)
 
 
 class Service:
@@ -81,6 +86,7 @@ class Service:
             crop=None if rig.crop is None else rig.crop.to_crop(),
             slots=rig.slots,
             deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
+            silence_ns=None if rig.silence_s is None else round(rig.silence_s * NS_PER_S),
             on_tick=self._publish_status,
             clock=clock,
         )
@@ -125,15 +131,29 @@ class Service:
             What could not be opened; everything else is closed again.
         """
         with ExitStack() as opened:
-            opened.callback(self._context.destroy)
+            opened.callback(self._end_context)
             if self._guard is not None:
                 self._guard.open()
                 opened.callback(self._guard.close)
             opened.callback(self._pipeline.stop)
-            self._pipeline.start()
+            self._start_pipeline()
             opened.callback(self._control.close)
             self._control.open()
+            opened.callback(self._pipeline.ask_to_stop)
             self._opened = opened.pop_all()
+
+    def _start_pipeline(self) -> None:
+        try:
+            self._pipeline.start()
+        except UsageError as error:  # of the pipeline's parts only the crop can be at odds with the camera
+            raise ConfigError(str(error)) from error
+
+    def _end_context(self) -> None:
+        """End ZeroMQ's threads, unless the processing thread still uses a socket: that would crash both."""
+        if self._pipeline.ended:
+            self._context.destroy()
+        else:
+            _log.error("the processing thread did not end; its sockets stay open until this process ends")
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of the source or a failure; True when it has come."""
@@ -178,6 +198,11 @@ class Service:
         """Look at another part of the frame; command ``set_crop``."""
         return {"crop": crop_map(self._pipeline.set_crop(crop))}
 
+    @cached_property
+    def _described(self) -> tuple[str, dict[str, Any]]:
+        """Back end and camera, which do not change: put into words once, not with each status."""
+        return describe_backend(self._pipeline.backend), camera_map(self._pipeline.camera)
+
     def _publish_status(self, status: Status) -> None:
         self._subscribers = self._publisher.count_subscribers()
         self._publisher.publish_status(self._service_status(status))
@@ -190,8 +215,8 @@ class Service:
             losses=status.losses,
             latency=status.latency,
             engine=self.engine.manifest.name,
-            backend=describe_backend(self._pipeline.backend),
-            camera=camera_map(self._pipeline.camera),
+            backend=self._described[0],
+            camera=self._described[1],
             subscribers=self._subscribers,
             error=None if status.error is None else status.error[:_LONGEST_ERROR],
         )

@@ -25,7 +25,12 @@ class Camera(Protocol):
 
     @property
     def lost_in_transport(self) -> int:
-        """Frames since ``open`` missing between two frame numbers that arrived."""
+        """Frames since ``open`` that the camera made and that never arrived.
+
+        A device shows them only as gaps between two frame numbers that arrived; a source that makes or plays the
+        frames itself also counts those before the first and after the last, so that what arrived and what was lost
+        add up to all.
+        """
 
     def open(self) -> CameraInfo:
         """Open the device, apply every setting and read it back.

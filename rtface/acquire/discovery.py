@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtface.acquire.genicam import list_genicam
+from rtface.acquire.gentl import PRODUCERS_VARIABLE
 from rtface.acquire.opencv import list_opencv
 from rtface.errors import CameraError
-
-PRODUCER_VARIABLE = "GENICAM_GENTL64_PATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,9 @@ def find_cameras(producer: Path | None = None) -> Found:
 
 
 def _find_genicam(found: Found, producer: Path | None) -> None:
-    if producer is None and not os.environ.get(PRODUCER_VARIABLE):
+    if producer is None and not os.environ.get(PRODUCERS_VARIABLE):
         found.remarks.append(
-            f"genicam: {PRODUCER_VARIABLE} is not set; install the camera vendor's GenTL producer, or try the "
+            f"genicam: {PRODUCERS_VARIABLE} is not set; install the camera vendor's GenTL producer, or try the "
             "simulated cameras with --producer viky"
         )
         return

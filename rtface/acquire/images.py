@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rtface.acquire.pacing import PlayedCamera, SourceFacts
-from rtface.clock import SYSTEM_CLOCK, Clock
+from rtface.acquire.pacing import PlayedCamera, SourceFacts, Step
+from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import ImagesCameraSettings
 from rtface.errors import CameraError, CameraLostError
 from rtface.records import Image
@@ -22,7 +22,7 @@ class ImagesCamera(PlayedCamera):
     The images are those with a suffix in `SUFFIXES`, in natural order of their names (``2.png`` before
     ``10.png``). The values are those of ``cv2.cvtColor(cv2.imread(path), COLOR_BGR2GRAY)``; 16 bits become the upper 8.
     An image that cannot be read, or that has another size than the first, raises CameraError when it is the
-    first, else CameraLostError where it comes; both name the file.
+    first, else CameraLostError where it comes; both name the file. Image n is of the time ``n / rate_hz``.
 
     Parameters
     ----------
@@ -33,15 +33,7 @@ class ImagesCamera(PlayedCamera):
     """
 
     def __init__(self, settings: ImagesCameraSettings, clock: Clock = SYSTEM_CLOCK) -> None:
-        super().__init__(
-            "images",
-            _ImagesSource(settings.path),
-            paced=settings.paced,
-            loop=settings.loop,
-            rate_hz=settings.rate_hz if settings.paced else None,
-            default_rate_hz=settings.rate_hz,
-            clock=clock,
-        )
+        super().__init__(settings, _ImagesSource(settings.path, settings.rate_hz), clock)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -55,14 +47,19 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 class _ImagesSource:
     """The images of a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rate_hz: float) -> None:
         self._folder = folder
+        self._rate_hz = rate_hz
         self._paths: list[Path] = []
         self._next = 0
 
     @property
     def label(self) -> str:
         return str(self._folder)
+
+    @property
+    def camera_ns(self) -> int:
+        return round((self._next - 1) * NS_PER_S / self._rate_hz)
 
     def open(self) -> SourceFacts:
         try:
@@ -79,14 +76,14 @@ class _ImagesSource:
             raise CameraError(f"{self._paths[0]} cannot be read as an image")
         height, width = first.shape
         self.rewind()
-        return SourceFacts(width=width, height=height, rate_hz=None, frames=len(self._paths))
+        return SourceFacts(width=width, height=height, rate_hz=self._rate_hz, frames=len(self._paths))
 
     def rewind(self) -> None:
         self._next = 0
 
-    def read(self, out: Image) -> bool:
+    def read(self, out: Image) -> Step:
         if self._next >= len(self._paths):
-            return False
+            return Step.END
         path = self._paths[self._next]
         image = _load(path)
         if image is None:
@@ -98,13 +95,13 @@ class _ImagesSource:
             )
         np.copyto(out, image)
         self._next += 1
-        return True
+        return Step.FRAME
 
-    def skip(self) -> bool:
+    def skip(self) -> Step:
         if self._next >= len(self._paths):
-            return False
+            return Step.END
         self._next += 1
-        return True
+        return Step.FRAME
 
     def close(self) -> None:
         self._paths = []

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Protocol
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.lifecycle import Lifecycle, State, check_out
 from rtface.clock import NS_PER_S, Clock
+from rtface.config import ImagesCameraSettings, VideoCameraSettings
 from rtface.errors import CameraLostError
 from rtface.records import CameraInfo, FrameMeta, Image
+
+DEFAULT_RATE_HZ = 30.0
+"""Frames per second when paced and neither the settings nor the source says."""
 
 DRIVER_FRAMES = 4
 """Frames that wait for a slow reader, as in a camera driver's buffer; beyond these the oldest is lost."""
@@ -38,8 +43,21 @@ class SourceFacts:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+class Step(Enum):
+    """What came of going to the next frame of a source."""
+
+    FRAME = "frame"
+    BUSY = "busy"
+    """Nothing yet, but the source has come closer to its next frame: call again."""
+    END = "end"
+
+
 class Source(Protocol):
     """Stored frames in a fixed order."""
+
+    @property
+    def camera_ns(self) -> int | None:
+        """When the frame last read is presented: nanoseconds since the source's first frame, or None if not known."""
 
     @property
     def label(self) -> str:
@@ -51,11 +69,11 @@ class Source(Protocol):
     def rewind(self) -> None:
         """Make the first frame the next one."""
 
-    def read(self, out: Image) -> bool:
-        """Write the next frame into `out`; False at the end. Raises CameraLostError."""
+    def read(self, out: Image) -> Step:
+        """Write the next frame into `out`. Raises CameraLostError."""
 
-    def skip(self) -> bool:
-        """Pass over the next frame; False at the end. Raises CameraLostError."""
+    def skip(self) -> Step:
+        """Pass over the next frame. Raises CameraLostError."""
 
     def close(self) -> None:
         """Give it back, in any state."""
@@ -70,42 +88,30 @@ class PlayedCamera:
     itself cannot be read as fast as it should play, its schedule is moved, and it plays slower. Not paced, every
     frame comes exactly once, in order, exposed when it is read.
 
+    Either way `FrameMeta.camera_ns` is the time of the frame in the recording: nanoseconds since the first frame of
+    the source, by its own time stamps. It begins again at 0 with each loop.
+
     Frame numbers begin at 0 with ``open`` and count on over loops. ``stop`` pauses: ``start`` goes on with the next
     frame.
 
     Parameters
     ----------
-    kind : str
-        Name of the driver.
+    settings : VideoCameraSettings or ImagesCameraSettings
+        How to play them.
     source : Source
         Where the frames come from.
-    paced, loop : bool
-        As in the configuration.
-    rate_hz : float or None
-        Frames per second in place of the source's own.
-    default_rate_hz : float
-        Frames per second when paced and neither `rate_hz` nor the source says.
     clock : Clock
         What paces and stamps.
     """
 
     def __init__(
-        self,
-        kind: str,
-        source: Source,
-        *,
-        paced: bool,
-        loop: bool,
-        rate_hz: float | None,
-        default_rate_hz: float,
-        clock: Clock,
+        self, settings: VideoCameraSettings | ImagesCameraSettings, source: Source, clock: Clock
     ) -> None:
-        self._life = Lifecycle(kind)
+        self._life = Lifecycle(settings.kind)
         self._source = source
-        self._paced = paced
-        self._loop = loop
-        self._rate_hz = rate_hz
-        self._default_rate_hz = default_rate_hz
+        self._paced = settings.paced
+        self._loop = settings.loop
+        self._rate_hz = settings.rate_hz
         self._clock = clock
         self._shape = (0, 0)
         self._period_ns = 0.0
@@ -132,7 +138,7 @@ class PlayedCamera:
         facts = self._source.open()
         rate_hz = self._rate_hz or facts.rate_hz
         if self._paced and rate_hz is None:
-            rate_hz = self._default_rate_hz
+            rate_hz = DEFAULT_RATE_HZ
         self._shape = facts.height, facts.width
         self._period_ns = NS_PER_S / rate_hz if rate_hz else 0.0
         self._next_id = self._lost = 0
@@ -169,7 +175,8 @@ class PlayedCamera:
         if self._ended:
             raise EndOfStream
         try:
-            return self._fill_paced(out, timeout_s) if self._paced else self._fill_now(out)
+            deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
+            return self._fill_paced(out, deadline_ns) if self._paced else self._fill_now(out, deadline_ns)
         except CameraLostError as error:
             self._failure = str(error)
             raise
@@ -187,20 +194,22 @@ class PlayedCamera:
         self._source.close()
         self._life.state = State.CLOSED
 
-    def _fill_now(self, out: Image) -> FrameMeta:
+    def _fill_now(self, out: Image, deadline_ns: int) -> FrameMeta | None:
         now_ns = self._clock.now_ns()
-        return FrameMeta(self._advance(out), now_ns, now_ns)
+        frame_id = self._advance(out, deadline_ns)
+        return None if frame_id is None else FrameMeta(frame_id, now_ns, now_ns, self._source.camera_ns)
 
-    def _fill_paced(self, out: Image, timeout_s: float) -> FrameMeta | None:
-        deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
+    def _fill_paced(self, out: Image, deadline_ns: int) -> FrameMeta | None:
         self._pass_over_overdue(deadline_ns)
         scheduled_ns = self._scheduled_ns()
         if scheduled_ns > deadline_ns:
             self._clock.sleep_until_ns(deadline_ns)
             return None
-        frame_id = self._advance(out)
+        frame_id = self._advance(out, deadline_ns)
+        if frame_id is None:
+            return None
         self._clock.sleep_until_ns(scheduled_ns)
-        return FrameMeta(frame_id, scheduled_ns, self._clock.now_ns())
+        return FrameMeta(frame_id, scheduled_ns, self._clock.now_ns(), self._source.camera_ns)
 
     def _scheduled_ns(self) -> int:
         return self._epoch_ns + round(self._since_epoch * self._period_ns)
@@ -214,25 +223,28 @@ class PlayedCamera:
         if (overdue := self._overdue()) <= 0:
             return
         while overdue > 0 and self._clock.now_ns() < deadline_ns:
-            self._advance(None)
-            self._lost += 1
-            overdue -= 1
+            if self._advance(None, deadline_ns) is not None:
+                self._lost += 1
+                overdue -= 1
         if self._overdue() > 0:
             self._epoch_ns = self._clock.now_ns()
             self._since_epoch = 0
 
-    def _advance(self, out: Image | None) -> int:
-        """Take the next frame, or pass over it, and return its number."""
-        if not self._take(out):
+    def _advance(self, out: Image | None, deadline_ns: int) -> int | None:
+        """Take the next frame, or pass over it, and return its number; None if the source is still busy at the deadline."""
+        rewound = False
+        while (step := self._source.skip() if out is None else self._source.read(out)) is not Step.FRAME:
+            if step is Step.BUSY:
+                if self._clock.now_ns() >= deadline_ns:
+                    return None
+                continue
             if not self._loop:
                 raise EndOfStream
-            self._source.rewind()
-            if not self._take(out):
+            if rewound:
                 raise CameraLostError(f"{self._source.label} has no frames left to loop over")
+            self._source.rewind()
+            rewound = True
         frame_id = self._next_id
         self._next_id += 1
         self._since_epoch += 1
         return frame_id
-
-    def _take(self, out: Image | None) -> bool:
-        return self._source.skip() if out is None else self._source.read(out)

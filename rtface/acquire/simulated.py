@@ -31,7 +31,7 @@ class SimulatedCamera:
     Not paced, each frame is exposed when the reader asks for it, after rendering, and none is lost to slowness.
 
     Faults are drawn by a hash of seed and frame number: the same settings give the same faults. A lost frame's
-    number is skipped; a late frame is delivered `late_ms` after its true exposure time and the following ones queue
+    number is skipped and counted as lost in transport; a late frame is delivered `late_ms` after its true exposure time and the following ones queue
     behind it; a duplicated frame shows the picture of the number before it; a black one is 0 everywhere.
 
     Parameters
@@ -53,7 +53,6 @@ class SimulatedCamera:
 
     def _reset(self) -> None:
         self._next = 0
-        self._delivered: int | None = None
         self._lost_in_transport = 0
         self._zero_ns: int | None = None
         self._epoch_ns = 0
@@ -67,7 +66,7 @@ class SimulatedCamera:
 
     @property
     def lost_in_transport(self) -> int:
-        """Frame numbers missing between two frames that were delivered, since ``open``."""
+        """Frames since ``open`` that were overwritten or lost by a fault, wherever in the stream."""
         return self._lost_in_transport
 
     def open(self) -> CameraInfo:
@@ -217,7 +216,9 @@ class SimulatedCamera:
         newest = int((now_ns - self._epoch_ns) * self._settings.rate_hz / NS_PER_S)
         if self._end is not None:
             newest = min(newest, self._end - 1)
-        self._next = max(self._next, newest - DRIVER_BUFFERS + 1)
+        oldest = max(self._next, newest - DRIVER_BUFFERS + 1)
+        self._lost_in_transport += oldest - self._next
+        self._next = oldest
 
     def _skip_lost(self, deadline_ns: int) -> bool:
         """Go to the next frame that is not lost; False if that is after `deadline_ns`."""
@@ -227,6 +228,7 @@ class SimulatedCamera:
                 return False
             if not self._chance(_LOST, self._next, self._settings.faults.lost):
                 return True
+            self._lost_in_transport += 1
             self._next += 1
         return False
 
@@ -257,9 +259,7 @@ class SimulatedCamera:
 
     def _deliver(self, exposure_ns: int, ready_ns: int) -> FrameMeta:
         frame_id = self._next
-        if self._delivered is not None:
-            self._lost_in_transport += frame_id - self._delivered - 1
-        self._delivered, self._next = frame_id, frame_id + 1
+        self._next = frame_id + 1
         self._queue_ns, self._asked_ns = ready_ns, None
         camera_ns = exposure_ns - (self._zero_ns or 0)
         return FrameMeta(frame_id, exposure_ns, self._clock.now_ns(), camera_ns)

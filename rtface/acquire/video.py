@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from rtface.acquire.pacing import PlayedCamera, SourceFacts
-from rtface.clock import SYSTEM_CLOCK, Clock
+from rtface.acquire.pacing import PlayedCamera, SourceFacts, Step
+from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import VideoCameraSettings
 from rtface.errors import CameraError, CameraLostError
 from rtface.records import Image
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
-DEFAULT_RATE_HZ = 30.0
 PERIODS_OF_SLACK = 3
 """How many frame periods before its stated end a stream may stop and still count as complete."""
 
@@ -32,7 +31,8 @@ class VideoCamera(PlayedCamera):
     frames are copied as they are.
 
     A file that ends before what its container states, or that has a damaged frame, raises CameraLostError after
-    the last good frame before the damage; it never looks complete.
+    the last good frame before the damage; it never looks complete. To find that frame the file is read again from
+    its beginning; meanwhile ``fill`` returns None at its time limit.
 
     Parameters
     ----------
@@ -43,15 +43,7 @@ class VideoCamera(PlayedCamera):
     """
 
     def __init__(self, settings: VideoCameraSettings, clock: Clock = SYSTEM_CLOCK) -> None:
-        super().__init__(
-            "video",
-            _VideoSource(settings.path),
-            paced=settings.paced,
-            loop=settings.loop,
-            rate_hz=settings.rate_hz,
-            default_rate_hz=DEFAULT_RATE_HZ,
-            clock=clock,
-        )
+        super().__init__(settings, _VideoSource(settings.path), clock)
 
 
 class _DamagedError(Exception):
@@ -64,13 +56,19 @@ class _VideoSource:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._container: InputContainer | None = None
-        self._frames: Iterator[VideoFrame] = iter(())
+        self._frames: Iterator[VideoFrame | Step] = iter(())
         self._read = 0
+        self._first_pts: int | None = None
+        self._camera_ns: int | None = None
         self._stated: int | None = None
 
     @property
     def label(self) -> str:
         return str(self._path)
+
+    @property
+    def camera_ns(self) -> int | None:
+        return self._camera_ns
 
     def open(self) -> SourceFacts:
         stream = self._reopen("AUTO")
@@ -93,20 +91,21 @@ class _VideoSource:
         self._read = 0
         self._frames = self._all_frames()
 
-    def read(self, out: Image) -> bool:
+    def read(self, out: Image) -> Step:
         frame = self._next()
-        if frame is None:
-            return False
+        if isinstance(frame, Step):
+            return frame
         if (frame.height, frame.width) != out.shape:
             raise CameraLostError(
                 f"{self._path}: frame {self._read - 1} has {frame.width}x{frame.height} pixels, "
                 f"the video {out.shape[1]}x{out.shape[0]}; re-encode it in one size"
             )
         _write_gray(frame, out)
-        return True
+        return Step.FRAME
 
-    def skip(self) -> bool:
-        return self._next() is not None
+    def skip(self) -> Step:
+        frame = self._next()
+        return frame if isinstance(frame, Step) else Step.FRAME
 
     def close(self) -> None:
         self._frames = iter(())
@@ -114,9 +113,17 @@ class _VideoSource:
             self._container.close()
             self._container = None
 
-    def _next(self) -> VideoFrame | None:
-        frame = next(self._frames, None)
-        self._read += frame is not None
+    def _next(self) -> VideoFrame | Step:
+        frame = next(self._frames, Step.END)
+        if isinstance(frame, Step):
+            return frame
+        if self._read == 0:
+            self._first_pts = frame.pts
+        self._read += 1
+        if frame.pts is None or self._first_pts is None or frame.time_base is None:
+            self._camera_ns = None
+        else:
+            self._camera_ns = round((frame.pts - self._first_pts) * frame.time_base * NS_PER_S)
         return frame
 
     def _reopen(self, threads: str) -> VideoStream:
@@ -146,11 +153,11 @@ class _VideoSource:
         stream.thread_type = threads
         return stream
 
-    def _all_frames(self) -> Iterator[VideoFrame]:
+    def _all_frames(self) -> Iterator[VideoFrame | Step]:
         """Every frame, then an error if those were not all.
 
         Parallel decoding gives up a few good frames before a damaged one, so from the first damage the file is
-        read again without it.
+        read again without it: busy for each frame that was there before.
         """
         delivered = 0
         try:
@@ -160,7 +167,9 @@ class _VideoSource:
         except _DamagedError:
             try:
                 for number, frame in enumerate(self._decode("NONE")):
-                    if number >= delivered:
+                    if number < delivered:
+                        yield Step.BUSY
+                    else:
                         delivered += 1
                         yield frame
             except _DamagedError as damage:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from rtface.bench.subscriber import subscriber_process
+from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.config import BackendSettings, LatencySettings, PublishSettings, Rig, SimulatedCameraSettings
 from rtface.machine import run_facts
 from rtface.realtime import realtime_process
 from rtface.service import Service, describe_backend
 
 _FREE_PORT = "tcp://127.0.0.1:*"
-_WARM_UP_S = 2.0
+_WARM_UP_S = 4.0
 _TICK_S = 0.2
 
 
@@ -30,7 +32,9 @@ class LatencyQuestion:
     deadline_ms: float = 10.0
 
 
-def measure_latency(question: LatencyQuestion, progress: Callable[[float], None]) -> dict[str, Any]:
+def measure_latency(
+    question: LatencyQuestion, progress: Callable[[float], None], wish: threading.Event
+) -> dict[str, Any]:
     """Run the service with a simulated camera and a subscriber in another process.
 
     Parameters
@@ -39,12 +43,14 @@ def measure_latency(question: LatencyQuestion, progress: Callable[[float], None]
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
+    wish : Event
+        Set by whoever wants an early end; what was measured until then is the result.
 
     Returns
     -------
     dict
         Date, command and machine; the question; percentiles per stage and end to end; losses; what the
-        subscriber received and missed. Frames of the first two seconds are left out.
+        subscriber received and missed. Frames of the warm-up are left out on both sides.
     """
     rig = Rig(
         camera=SimulatedCameraSettings(
@@ -55,24 +61,28 @@ def measure_latency(question: LatencyQuestion, progress: Callable[[float], None]
         publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
         latency=LatencySettings(deadline_ms=question.deadline_ms),
     )
-    warm_up = max(1, round(_WARM_UP_S * question.rate_hz))
-    with realtime_process(), Service(rig) as service:
-        with subscriber_process(service.keypoints_address, service.control_address, warm_up) as subscriber:
-            service.wait(_WARM_UP_S)
+    with Service(rig) as service, realtime_process():
+        begin_ns = monotonic_ns() + round(_WARM_UP_S * NS_PER_S)
+        with subscriber_process(service.keypoints_address, service.control_address, begin_ns) as subscriber:
+            service.wait(max(0, begin_ns - monotonic_ns()) / NS_PER_S)
             service.pipeline.reset_latency()
             before = service.pipeline.status()
-            for tick in range(round(question.seconds / _TICK_S)):
-                progress(tick * _TICK_S / question.seconds)
-                service.wait(_TICK_S)
+            end_ns = begin_ns + round(question.seconds * NS_PER_S)
+            while (left_ns := end_ns - monotonic_ns()) > 0 and not wish.is_set():
+                progress(1 - left_ns / NS_PER_S / question.seconds)
+                if service.wait(min(_TICK_S, left_ns / NS_PER_S)):
+                    break
+            measured_s = (monotonic_ns() - begin_ns) / NS_PER_S
             service.pipeline.stop()
+            if service.pipeline.error is not None:
+                raise service.pipeline.error
             after = service.pipeline.status()
             received = subscriber.collect()
-        progress(1.0)
         first, last = before.losses, after.losses
         return run_facts() | {
             "question": "exposure to subscriber in another process, simulated camera",
             "camera": f"{question.width}x{question.height} at {question.rate_hz:g} per second",
-            "seconds": question.seconds,
+            "seconds": round(measured_s, 1),
             "engine": service.engine.manifest.name,
             "engine_sha256": service.engine.sha256,
             "backend": describe_backend(service.pipeline.backend),

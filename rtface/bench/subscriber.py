@@ -20,6 +20,7 @@ from rtface.latency import Histogram
 from rtface.realtime import realtime_process
 
 _POLL_S = 0.5
+_SILENT_POLLS = 20
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 
@@ -50,9 +51,9 @@ class RemoteSubscriber:
 
 
 @contextmanager
-def subscriber_process(address: str, control: str, warm_up: int) -> Iterator[RemoteSubscriber]:
+def subscriber_process(address: str, control: str, begin_ns: int) -> Iterator[RemoteSubscriber]:
     """Start a subscriber and wait for its first keypoints; it never outlives the block."""
-    command = [sys.executable, "-m", "rtface.bench.subscriber", address, control, str(warm_up)]
+    command = [sys.executable, "-m", "rtface.bench.subscriber", address, control, str(begin_ns)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None  # stdout=PIPE above
@@ -67,10 +68,11 @@ def subscriber_process(address: str, control: str, warm_up: int) -> Iterator[Rem
             process.stdout.close()
 
 
-def follow(address: str, control: str, warm_up: int) -> dict[str, Any]:
+def follow(address: str, control: str, begin_ns: int) -> dict[str, Any]:
     """Receive until the service ends and return counts and percentiles in milliseconds.
 
-    The first `warm_up` messages are received but not counted.
+    Frames exposed before `begin_ns` are received but not counted. Ends as well when the service has been silent for
+    some seconds, because it was killed, say.
     """
     age, hop = Histogram(), Histogram()
     received = missed = out_of_order = 0
@@ -79,14 +81,18 @@ def follow(address: str, control: str, warm_up: int) -> dict[str, Any]:
         if client.next(_START_TIMEOUT_S) is None:
             return {"received": 0}
         print("ready", flush=True)  # noqa: T201  (the protocol with the parent)
-        for _ in range(warm_up):
-            client.next(_POLL_S)
-        while True:
+        silent = 0
+        while silent < _SILENT_POLLS:
             keypoints = client.next(_POLL_S)
             status = client.latest_status
             if keypoints is None:
                 if status is not None and status.status.state in ("ended", "failed"):
                     break
+                silent += 1
+                continue
+            silent = 0
+            if keypoints.stamps.exposure_ns < begin_ns:
+                last_frame = keypoints.frame_id
                 continue
             received += 1
             missed += keypoints.missed

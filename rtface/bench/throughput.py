@@ -125,8 +125,11 @@ def _whole_pipeline(
     pipeline = Pipeline(camera, tracker, _Nowhere())
     pipeline.start()
     began_ns = SYSTEM_CLOCK.now_ns()
-    while not pipeline.wait(_POLL_S):
-        progress(pipeline.status().frames / question.frames)
+    try:
+        while not pipeline.wait(_POLL_S):
+            progress(pipeline.status().frames / question.frames)
+    finally:
+        pipeline.stop()
     elapsed_s = (SYSTEM_CLOCK.now_ns() - began_ns) / NS_PER_S
     status = pipeline.status()
     if pipeline.error is not None:

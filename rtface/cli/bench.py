@@ -23,6 +23,7 @@ from rtface.cli.options import (
     backend_settings,
 )
 from rtface.cli.screen import ERR, OUT, latency_table, print_json
+from rtface.cli.signals import ending_on_signals
 from rtface.errors import DataError
 from rtface.latency import StageSummary
 
@@ -52,8 +53,8 @@ def latency(
     """Exposure to a subscriber in another process, from a simulated camera: percentiles per stage."""
     settings = backend_settings(backend, precision, threads)
     question = LatencyQuestion(seconds, rate, width, height, engine, settings, deadline)
-    with _progress_bar("latency", quiet=as_json) as progress:
-        result = measure_latency(question, progress)
+    with ending_on_signals() as wish, _progress_bar("latency", quiet=as_json) as progress:
+        result = measure_latency(question, progress, wish)
     _keep(result, out, name or "latency")
     if as_json:
         print_json(result)

@@ -8,7 +8,6 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from rtface.acquire.simulated import SimulatedCamera
 from rtface.cli.options import EngineOption, JsonOption, SecondsOption
 from rtface.cli.screen import keypoints_table
 from rtface.cli.serving import announce, serve
@@ -17,6 +16,7 @@ from rtface.client import Client
 from rtface.config import PublishSettings, Rig, SimulatedCameraSettings
 from rtface.realtime import realtime_process
 from rtface.service import Service
+from rtface.simulate.face import MouseFace
 
 _FREE_PORT = "tcp://127.0.0.1:*"
 
@@ -40,11 +40,11 @@ def demo(
         engine=engine,
         publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
     )
-    camera = SimulatedCamera(camera_settings)
+    face = MouseFace(width, height, rate, seed)
     with (
         ending_on_signals() as wish,
+        Service(rig) as service,
         realtime_process(),
-        Service(rig, camera=camera) as service,
         Client(service.keypoints_address, service.control_address, newest=True) as client,
     ):
         names = [point.name for point in client.hello().skeleton]
@@ -55,7 +55,7 @@ def demo(
         def keypoints() -> list[Any]:
             found = client.next(0)
             if found is not None:
-                truth = camera.truth(found.frame_id)
+                truth = face.truth(found.frame_id)
                 distance = np.linalg.norm(found.xy - truth, axis=1)
                 known = distance[~np.isnan(distance)]
                 error = f"{np.median(known):.1f}" if known.size else "-"

@@ -25,7 +25,7 @@ def run(
     Ends by itself when a video has ended; leaves with exit code 4 when the camera is lost.
     """
     settings = load_rig(rig)
-    with ending_on_signals() as wish, realtime_process(), Service(settings) as service:
+    with ending_on_signals() as wish, Service(settings) as service, realtime_process():
         if not as_json:
             announce(service)
         serve(service, wish, seconds, as_json=as_json)

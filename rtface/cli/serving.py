@@ -54,7 +54,7 @@ def serve(
             status = service.pipeline.status()
             if not as_json:
                 live.update(
-                    live_view(_headline(service, status), latency_table(status.latency), *below()),
+                    live_view(_headline(status), latency_table(status.latency), *below()),
                     refresh=True,
                 )
             elif shown % round(1 / _REFRESH_S) == 0:
@@ -63,7 +63,7 @@ def serve(
     if as_json:
         print_json(service.status())
     else:
-        OUT.print(live_view(_headline(service, final), latency_table(final.latency), *below()))
+        OUT.print(live_view(_headline(final), latency_table(final.latency), *below()))
     raise_failure(service)
 
 
@@ -86,8 +86,8 @@ def announce(service: Service) -> None:
     say(f"control    {service.control_address}")
 
 
-def _headline(service: Service, status: Status) -> str:
+def _headline(status: Status) -> str:
     return (
-        f"{status.state.value}: {status.rate_hz:.1f} keypoint sets per second, {status.frames} frames; "
+        f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
         f"{losses_line(status.losses)}"
     )

@@ -23,8 +23,9 @@ from rtface.cli.options import (
 )
 from rtface.cli.screen import ERR, OUT, print_json, say_error
 from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.errors import RtfaceError
 from rtface.offline import Progress as Frames
-from rtface.offline import Tracked, make_folder, output_path, partial_path, source_settings, track_recording
+from rtface.offline import Tracked, partial_path, plan_outputs, source_settings, track_recording
 from rtface.record import formats
 from rtface.track.store import load_engine
 
@@ -35,7 +36,7 @@ def track(
         Path,
         typer.Option(
             help="File to write: .csv or .h5 (DeepLabCut), _FacemapPose.h5 (Facemap), .rtface.h5 (all there is). "
-            "With several inputs, a folder."
+            "A name without an ending is a folder."
         ),
     ],
     form: Annotated[
@@ -55,28 +56,33 @@ def track(
     """Find the keypoints of every frame of recordings, as fast as the machine allows.
 
     A recording that is damaged in the middle, or an interruption, loses nothing: what was tracked is written to
-    NAME.partial.ENDING, and the exit code says so.
+    NAME.partial.ENDING. One bad recording does not end a batch; the exit code is that of the first failure.
     """
     for source in inputs:
         source_settings(source)
-    if len(inputs) > 1:
-        make_folder(out)
-    targets = {source: output_path(source, out, form, several=len(inputs) > 1) for source in inputs}
-    for target in targets.values():
-        formats.check(target, form, overwrite=overwrite)
+    outputs = plan_outputs(inputs, out, form)
+    for output in outputs:
+        formats.check(output.path, output.form, overwrite=overwrite)
     chosen = load_engine(engine)
     settings = backend_settings(backend, precision, threads)
     rectangle = parse_crop(crop)
     code = 0
     with ending_on_signals() as wish:
-        for source, target in targets.items():
-            with _progress_bar(source, wish, quiet=as_json) as progress:
-                tracked = track_recording(source, chosen, settings, crop=rectangle, progress=progress)
+        for source, output in zip(inputs, outputs, strict=True):
+            try:
+                with _progress_bar(source, wish, quiet=as_json) as progress:
+                    tracked = track_recording(source, chosen, settings, crop=rectangle, progress=progress)
+                written = output.path if tracked.complete else partial_path(output.path)
+                formats.write(
+                    tracked.table, written, output.form, overwrite=overwrite or not tracked.complete
+                )
+            except RtfaceError as error:
+                say_error(str(error))
+                code = code or error.exit_code
+                continue
             if tracked.error is not None:
                 say_error(str(tracked.error))
-                code = tracked.error.exit_code
-            written = target if tracked.complete else partial_path(target)
-            formats.write(tracked.table, written, form, overwrite=overwrite or not tracked.complete)
+                code = code or tracked.error.exit_code
             _report(source, written, tracked, as_json)
             if wish.is_set():
                 code = INTERRUPTED

@@ -13,13 +13,15 @@ from rtface.cli.options import JsonOption, SecondsOption
 from rtface.cli.screen import ERR, OUT, keypoints_table, live_view, losses_line, print_json
 from rtface.cli.signals import ending_on_signals
 from rtface.client import Client, Keypoints
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.errors import AddressError, ControlError
+from rtface.errors import AddressError, ControlError, WireError
 from rtface.latency import Histogram
+from rtface.publish.wire import StatusMessage
 
 _POLL_S = 0.1
 _REFRESH_NS = NS_PER_S // 5
+_SILENCE_NS = 3 * NS_PER_S
 
 
 def watch(
@@ -32,6 +34,7 @@ def watch(
 ) -> None:
     """Show the keypoints of a running service with their age, gaps and losses.
 
+    It says when nothing has been heard for some seconds: the service is gone, or compiles for a new crop size.
     With --json every message is printed as one line. Ends when the service ends, after --seconds or --count.
     """
     with ending_on_signals() as wish, Client(address, control, keys=keys, timeout_s=2.0) as client:
@@ -41,16 +44,19 @@ def watch(
 class _Watch:
     """Follows one client's messages."""
 
-    def __init__(self, client: Client, *, as_json: bool) -> None:
+    def __init__(self, client: Client, *, as_json: bool, clock: Clock = SYSTEM_CLOCK) -> None:
         self._client = client
         self._as_json = as_json
+        self._now_ns = clock.now_ns
+        self._heard_ns = clock.now_ns()
         self._names: tuple[str, ...] = ()
         self._age = Histogram()
         self._received = self._missed = 0
         self._latest: Keypoints | None = None
+        self._status: StatusMessage | None = None
 
     def run(self, wish: threading.Event, seconds: float | None, count: int | None) -> None:
-        now_ns = SYSTEM_CLOCK.now_ns
+        now_ns = self._now_ns
         end_ns = None if seconds is None else now_ns() + round(seconds * NS_PER_S)
         refreshed_ns = 0
         with Live(console=ERR, auto_refresh=False, transient=True) as live:
@@ -59,9 +65,7 @@ class _Watch:
                     count is not None and self._received >= count
                 ):
                     break
-                keypoints = self._client.next(_POLL_S)
-                if keypoints is not None:
-                    self._take(keypoints)
+                self._listen()
                 if not self._as_json and now_ns() - refreshed_ns > _REFRESH_NS:
                     refreshed_ns = now_ns()
                     live.update(self._view(), refresh=True)
@@ -70,13 +74,21 @@ class _Watch:
         if self._received == 0:
             raise AddressError("no keypoints came; is the service running at that address, and tracking?")
 
+    def _listen(self) -> None:
+        keypoints, status = self._client.next(_POLL_S), self._client.latest_status
+        if keypoints is not None or status is not self._status:
+            self._heard_ns, self._status = self._now_ns(), status
+        if keypoints is not None:
+            self._take(keypoints)
+
     def _take(self, keypoints: Keypoints) -> None:
         if not self._names or keypoints.restarted:
             self._learn_names(keypoints)
         self._received += 1
         self._missed += keypoints.missed
         self._latest = keypoints
-        self._age.add(keypoints.age_ns or 0)
+        if keypoints.age_ns is not None:
+            self._age.add(keypoints.age_ns)
         if self._as_json:
             print_json(self._as_map(keypoints))
 
@@ -85,7 +97,7 @@ class _Watch:
         self._names = tuple(str(number) for number in range(len(keypoints.score)))
         try:
             hello = self._client.hello()
-        except (AddressError, ControlError):
+        except (AddressError, ControlError, WireError):
             return
         if hello.session == keypoints.session:
             self._names = tuple(point.name for point in hello.skeleton)
@@ -111,10 +123,22 @@ class _Watch:
     def _view(self) -> Any:
         latest = self._latest
         if latest is None:
-            return live_view("waiting for keypoints")
-        age = self._age.summary()
+            return live_view(f"waiting for keypoints; {self._heard()}")
         head = (
-            f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; age p50 {age.p50_ms:.2f}, "
-            f"p99 {age.p99_ms:.2f}, max {age.max_ms:.2f} ms; {losses_line(latest.lost)}"
+            f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
+            f"{losses_line(latest.lost)}; {self._heard()}"
         )
         return live_view(head, keypoints_table(self._names, latest.xy, latest.score, latest.outside))
+
+    def _ages(self, latest: Keypoints) -> str:
+        if latest.age_ns is None:
+            return "age unknown"
+        age = self._age.summary()
+        return f"age p50 {age.p50_ms:.2f}, p99 {age.p99_ms:.2f}, max {age.max_ms:.2f} ms"
+
+    def _heard(self) -> str:
+        """Say how long ago a message of any kind came."""
+        silent_ns = self._now_ns() - self._heard_ns
+        if silent_ns > _SILENCE_NS:
+            return f"no heartbeat for {silent_ns // NS_PER_S} s"
+        return f"heard {silent_ns / NS_PER_S:.1f} s ago"

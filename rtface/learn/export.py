@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 
@@ -106,8 +107,6 @@ def _trace(graph: EngineGraph, image: torch.Tensor, levels: torch.Tensor, path: 
 
 def _annotate(path: Path, properties: Mapping[str, str]) -> None:
     """Check the written file and add its metadata."""
-    import onnx
-
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, dict(properties))
     onnx.checker.check_model(model, full_check=True)

@@ -1,7 +1,8 @@
-"""Training samples: prepared pictures, warped and disturbed at random.
+"""Training samples: frames, warped and disturbed at random.
 
-Pictures are brought to the network's scale once, with the engine's own normalisation; each sample then is one
-affine warp of such a picture and of its labels, and changes of gray levels that a rig's light and lens could make.
+Each sample is one warp from the camera's pixels to the network's: the same bilinear reading of the full frame, with
+the same levels, as in the engine, so that the network learns from the pictures that it will be shown, coarse sampling
+and all. Then come changes of gray levels that a rig's light and lens could make.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ from rtface.records import FloatArray, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.normalise import levels
 
-CACHE_SIZE = 384
-"""Side of the pictures that are kept: larger than the network's input, so that zooming in stays sharp."""
-
-_SIMULATED_SIZES = ((320, 240), (288, 288), (384, 240), (240, 300))
+_SIMULATED_SIZES = ((640, 480), (480, 480), (640, 400), (864, 646))
 _INDEX_STEP = 997
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A frame at the cache's scale.
+    """A frame that samples are drawn from.
 
     Attributes
     ----------
-    image : ndarray, shape (CACHE_SIZE, CACHE_SIZE), float32
-        Normalised: the frame's 1st percentile is 0 and its 99th 1; 0 in the padding.
+    image : ndarray, shape (height, width), uint8
+        The whole camera frame.
+    levels : ndarray, shape (2,), float32
+        The gray levels that become 0 and 1: its 1st and 99th percentile.
     xy : ndarray, shape (15, 2), float32
-        Pixels of `image`; NaN where there is no label.
+        Pixels of the frame; NaN where there is no label.
     """
 
-    image: FloatArray
+    image: Image
+    levels: FloatArray
     xy: FloatArray
 
 
@@ -57,7 +58,7 @@ class Augmentation:
 
 
 def prepare(image: Image, xy: FloatArray) -> Picture:
-    """Bring a frame and its labels to the cache's scale, as an engine brings frames to its network's.
+    """Take a frame's levels.
 
     Parameters
     ----------
@@ -65,15 +66,7 @@ def prepare(image: Image, xy: FloatArray) -> Picture:
     xy : ndarray, shape (15, 2), float32
         Pixels of the frame.
     """
-    height, width = image.shape
-    frame = NetworkFrame(whole_frame(width, height), CACHE_SIZE, half_pixel=True)
-    low, high = levels(image)
-    scaled = (image.astype(np.float32) - low) / max(float(high - low), 1.0)
-    square = np.zeros((frame.side, frame.side), np.float32)
-    square[frame.top : frame.top + height, frame.left : frame.left + width] = scaled
-    area = cv2.INTER_AREA if frame.side > CACHE_SIZE else cv2.INTER_LINEAR
-    picture = cv2.resize(square, (CACHE_SIZE, CACHE_SIZE), interpolation=area)
-    return Picture(np.asarray(picture, np.float32), frame.to_network(xy))
+    return Picture(image, levels(image), xy)
 
 
 def simulated_pictures(count: int, seed: int, *, per_mouse: int = 4) -> list[Picture]:
@@ -97,7 +90,7 @@ def simulated_pictures(count: int, seed: int, *, per_mouse: int = 4) -> list[Pic
         for shot in range(per_mouse):
             index = mouse + shot * _INDEX_STEP
             face.render(index, frame)
-            pictures.append(prepare(frame, face.truth(index)))
+            pictures.append(prepare(frame.copy(), face.truth(index)))
     return pictures[:count]
 
 
@@ -120,35 +113,52 @@ def draw_sample(
     picture: Picture, size: int, how: Augmentation, random: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Warp and disturb one picture; shapes as in `draw_batch` without the first axis."""
-    warp = _random_warp(size, how, random)
-    image = np.asarray(
-        cv2.warpAffine(picture.image, warp, (size, size), flags=cv2.INTER_LINEAR, borderValue=(0.0,)),
-        np.float32,
-    )
-    xy = (picture.xy @ warp[:, :2].T + warp[:, 2]).astype(np.float32)
+    warp = _random_warp(size, how, random) @ _to_network(picture, size)
+    image = _read(picture, warp, size)
+    xy = (picture.xy @ warp[:2, :2].T + warp[:2, 2]).astype(np.float32)
     gone = ((xy < 0) | (xy > size - 1)).any(axis=1)
     xy[gone] = np.nan
     return _disturb(image, how, random), xy
 
 
 def plain_sample(picture: Picture, size: int) -> tuple[FloatArray, FloatArray]:
-    """Return a picture at the network's size, undisturbed."""
-    ratio = CACHE_SIZE / size
-    image = cv2.resize(picture.image, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(image, np.float32), ((picture.xy + 0.5) / ratio - 0.5).astype(np.float32)
+    """Return what the engine shows its network: the frame at the network's size, undisturbed."""
+    warp = _to_network(picture, size)
+    xy = (picture.xy @ warp[:2, :2].T + warp[:2, 2]).astype(np.float32)
+    return _read(picture, warp, size), xy
+
+
+def _to_network(picture: Picture, size: int) -> NDArray[np.float64]:
+    """Return the 3x3 matrix from the frame's pixels to the network's."""
+    height, width = picture.image.shape
+    frame = NetworkFrame(whole_frame(width, height), size, half_pixel=True)
+    zero, one = frame.to_network(np.array([[0, 0], [1, 1]], np.float32)).astype(np.float64)
+    matrix = np.diag([*(one - zero), 1.0])
+    matrix[:2, 2] = zero
+    return matrix
+
+
+def _read(picture: Picture, warp: NDArray[np.float64], size: int) -> FloatArray:
+    """Sample and normalise the frame; what lies outside it is 0."""
+    low, high = picture.levels
+    outside = (round(float(low)),)
+    image = cv2.warpAffine(picture.image, warp[:2], (size, size), flags=cv2.INTER_LINEAR, borderValue=outside)
+    return np.asarray((image.astype(np.float32) - low) / max(float(high - low), 1.0), np.float32)
 
 
 def _random_warp(size: int, how: Augmentation, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return a 2x3 matrix from the cache's pixels to the sample's."""
+    """Return a 3x3 matrix from the network's pixels to the sample's."""
     angle = np.deg2rad(random.uniform(-how.rotation_deg, how.rotation_deg))
-    zoom = size / CACHE_SIZE * np.exp(random.uniform(-1, 1) * np.log(how.zoom))
+    zoom = np.exp(random.uniform(-1, 1) * np.log(how.zoom))
     stretch = np.exp(random.uniform(-0.08, 0.08))
     mirror = -1.0 if random.random() < how.flip else 1.0
     cosine, sine = np.cos(angle), np.sin(angle)
     turn = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([mirror * zoom * stretch, zoom / stretch])
-    middle = (CACHE_SIZE - 1) / 2
+    middle = (size - 1) / 2
     to = (size - 1) / 2 + random.uniform(-how.shift, how.shift, 2) * size
-    return np.hstack([turn, (to - turn @ np.array([middle, middle]))[:, None]])
+    matrix = np.eye(3)
+    matrix[:2, :2], matrix[:2, 2] = turn, to - turn @ np.array([middle, middle])
+    return matrix
 
 
 def _disturb(image: FloatArray, how: Augmentation, random: np.random.Generator) -> FloatArray:

@@ -1,7 +1,9 @@
 """Make the shipped engine: ``python -m rtface.learn.ship --data FOLDER --out engines/face-1``.
 
 Three trainings of one recipe: on each of the two videos, judged on the other, and on all frames. The first two give
-the stated errors and the calibration of the score; the third gives the weights.
+the stated errors and the calibration of the score; the third gives the weights. Each has two rounds: one with strong
+augmentation, so that the network learns faces and not this rig's frames, and a shorter one with gentle augmentation,
+which makes it precise. A training whose weights lie in the folder of runs already is not repeated.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.learn.evaluate import (
@@ -30,7 +33,7 @@ from rtface.learn.evaluate import (
 )
 from rtface.learn.export import columns, export_onnx
 from rtface.learn.labels import LabelledFrame, read_side_view
-from rtface.learn.samples import Picture, prepare, simulated_pictures
+from rtface.learn.samples import Augmentation, Picture, prepare, simulated_pictures
 from rtface.learn.train import Recipe, train, write_run
 from rtface.machine import run_facts
 from rtface.networks.build import build_network
@@ -67,24 +70,57 @@ WRONG_LABELS = {
 }
 """Labels that are left out: in this frame those of the nose and of the whiskers are interchanged."""
 
-SIMULATED_TRAINING, SIMULATED_SEED = 1600, 100_000
+ROUNDS = (
+    Recipe(steps=1000),
+    Recipe(
+        steps=500,
+        learning_rate=2e-3,
+        simulated_share=0.3,
+        augmentation=Augmentation(
+            rotation_deg=8.0,
+            zoom=1.15,
+            shift=0.06,
+            flip=0.25,
+            contrast=0.25,
+            gamma=1.3,
+            blur=0.2,
+            noise=0.04,
+            occlusion=0.2,
+        ),
+    ),
+)
+SIMULATED_TRAINING, SIMULATED_SEED = 800, 100_000
 SIMULATED_TEST, SIMULATED_TEST_SEED = 200, 900_000
-RADIUS_PX = 3.0
+RADIUS_PX = 4.0
 _ALL = "all"
 _REPORT_EVERY = 100
 
 State = dict[str, torch.Tensor]
 
 
-def run(
-    video: str, frames: Sequence[LabelledFrame], recipe: Recipe, folder: Path, untrained: Sequence[int]
-) -> State:
+def run(video: str, frames: Sequence[LabelledFrame], rounds: Sequence[Recipe], folder: Path) -> State:
     """Train on all frames but those of `video` and return the weights; runs in a process of its own."""
+    kept = folder / WEIGHTS_FILE
+    if kept.is_file():
+        before: State = torch.load(kept, weights_only=True)
+        return before
     torch.set_num_threads(1)
     real = [prepare(frame.image, frame.xy) for frame in frames if frame.video != video]
     simulated = simulated_pictures(SIMULATED_TRAINING, SIMULATED_SEED)
-    network = build_network(ARCHITECTURE).network
-    losses: list[float] = []
+    torch.manual_seed(rounds[0].seed)
+    network: nn.Module = build_network(ARCHITECTURE).network
+    for number, recipe in enumerate(rounds, start=1):
+        losses: list[float] = []
+        network = train(network, real, simulated, recipe, progress=_teller(video, number, recipe, losses))
+        facts = run_facts() | {"held_out": video, "frames": len(real)}
+        write_run(folder / f"round-{number}", recipe, facts, losses)
+    state: State = network.state_dict()
+    torch.save(state, kept)
+    return state
+
+
+def _teller(video: str, number: int, recipe: Recipe, losses: list[float]) -> Callable[[int, float], None]:
+    """Return what keeps the losses and says now and then how far the training is."""
     began_ns = monotonic_ns()
 
     def progress(step: int, loss: float) -> None:
@@ -92,15 +128,11 @@ def run(
         if step % _REPORT_EVERY == 0 or step == recipe.steps - 1:
             minutes = (monotonic_ns() - began_ns) / NS_PER_S / 60
             sys.stderr.write(
-                f"held out {video}: step {step} of {recipe.steps}, loss {loss:.3f}, {minutes:.1f} min\n"
+                f"held out {video}: round {number}, step {step} of {recipe.steps}, loss {loss:.3f}, "
+                f"{minutes:.1f} min\n"
             )
 
-    torch.manual_seed(recipe.seed)
-    trained = train(network, real, simulated, recipe, masked=untrained, progress=progress)
-    write_run(folder, recipe, run_facts() | {"held_out": video, "frames": len(real)}, losses)
-    state: State = trained.state_dict()
-    torch.save(state, folder / WEIGHTS_FILE)
-    return state
+    return progress
 
 
 def main() -> None:
@@ -111,18 +143,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv and frames/")
     parser.add_argument("--out", type=Path, required=True, help="the engine's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where to keep what was done")
-    parser.add_argument("--steps", type=int, default=Recipe().steps)
+    parser.add_argument("--steps", type=int, default=ROUNDS[0].steps, help="of the first round")
     parser.add_argument("--created", required=True, help="date for the manifest, ISO 8601")
     options = parser.parse_args()
 
-    recipe = Recipe(steps=options.steps)
+    share = options.steps / ROUNDS[0].steps
+    rounds = [replace(recipe, steps=max(1, round(recipe.steps * share))) for recipe in ROUNDS]
+    recipe = rounds[0]
     frames = [_without_wrong_labels(frame) for frame in read_side_view(options.data)]
     labels = np.stack([frame.xy for frame in frames])
     untrained = [index for index in range(labels.shape[1]) if np.isnan(labels[:, index]).all()]
     videos = sorted({frame.video for frame in frames})
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         pending = {
-            video: pool.submit(run, video, frames, recipe, options.runs / f"without-{video}", untrained)
+            video: pool.submit(run, video, frames, rounds, options.runs / f"without-{video}")
             for video in (_ALL, videos[1], videos[0])
         }
         states = {video: future.result() for video, future in pending.items()}
@@ -141,7 +175,7 @@ def main() -> None:
     metrics["simulated_mice_not_trained_on"] = error_summary(
         _answers(states[_ALL], simulated, recipe).only(seen).distance, 1.0
     ) | {"unit": "pixels of the network's input", "mice": "wide random looks"}
-    _write(options.out, states[_ALL], calibration, untrained, metrics, recipe, options, len(frames))
+    _write(options.out, states[_ALL], calibration, untrained, metrics, rounds, options, len(frames))
 
 
 def _without_wrong_labels(frame: LabelledFrame) -> LabelledFrame:
@@ -206,10 +240,11 @@ def _write(
     calibration: tuple[float, float],
     untrained: Sequence[int],
     metrics: dict[str, Any],
-    recipe: Recipe,
+    rounds: Sequence[Recipe],
     options: argparse.Namespace,
     frames: int,
 ) -> None:
+    recipe = rounds[0]
     whole = build_network(ARCHITECTURE)
     whole.network.load_state_dict(state)
     whole.decode.load_state_dict(
@@ -242,7 +277,7 @@ def _write(
                 "command": "python -m rtface.learn.ship --data FOLDER --out engines/face-1 "
                 f"--steps {recipe.steps} --created {options.created}",
                 "seed": recipe.seed,
-                "steps": recipe.steps,
+                "steps": [each.steps for each in rounds],
                 "batch": recipe.batch,
             },
             "metrics": metrics,

@@ -22,7 +22,6 @@ BLOCKS = 5
 
 UPSAMPLINGS = 2
 MAPS = 3
-INPUT_SIZE = 256
 
 
 def _unit(inputs: int, outputs: int, rectify: bool = True) -> nn.Sequential:

@@ -40,7 +40,7 @@ class PoseSink(Protocol):
         Returns
         -------
         int
-            When it was handed over: nanoseconds of the host's monotonic clock.
+            When it had been handed over, encoding and sending included: nanoseconds of the host's monotonic clock.
 
         Raises
         ------

@@ -12,12 +12,13 @@ from rtface import __version__
 from rtface.errors import ControlError
 from rtface.publish.fields import MAX_TEXT, PROTOCOL, Fields, pack, unpack
 from rtface.publish.wire import MAX_SESSION
-from rtface.records import Crop, Keypoint
+from rtface.records import MINIMUM_CROP, Crop, Keypoint
 
 MAX_ID = (1 << 63) - 1
 MAX_NAME = 64
 
 UNKNOWN_OP = "unknown_op"
+BAD_REQUEST = "bad_request"
 INTERNAL = "internal"
 
 _MAX_PIXEL = 1 << 20
@@ -96,11 +97,11 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
     return Hello(
         session=fields.text("session", MAX_SESSION),
         skeleton=tuple(
-            Keypoint(point.text("name"), point.truth("trained")) for point in fields.each("skeleton")
+            Keypoint(point.text("name"), point.boolean("trained")) for point in fields.each("skeleton")
         ),
         width=frame.integer("width", low=1),
         height=frame.integer("height", low=1),
-        crop=None if fields.is_nil("crop") else _crop(fields.nested("crop")),
+        crop=None if fields.is_nil("crop") else _crop(fields.nested("crop"), smallest=1),
         engine=engine.text("id"),
         engine_hash=engine.text("hash"),
         score_definition=fields.text("score"),
@@ -117,19 +118,36 @@ def crop_map(crop: Crop) -> dict[str, int]:
 
 
 def parse_crop(args: Mapping[str, Any]) -> Crop | None:
-    """Return the crop in the arguments of ``set_crop``: its four numbers, or a nil ``crop`` for the whole frame."""
+    """Return the crop in the arguments of ``set_crop``: its four numbers, or a nil ``crop`` for the whole frame.
+
+    Raises
+    ------
+    WireError
+        A field is missing or of a wrong type; the text names it.
+    ControlError
+        ``bad_request``: the crop is smaller than `MINIMUM_CROP` either way.
+    """
     fields = Fields(args, "args.")
     if "crop" in args:
-        return None if fields.is_nil("crop") else _crop(fields.nested("crop"))
-    return _crop(fields)
+        if fields.is_nil("crop"):
+            return None
+        fields = fields.nested("crop")
+    crop = _crop(fields, smallest=0)
+    if min(crop.width, crop.height) < MINIMUM_CROP:
+        raise ControlError(
+            BAD_REQUEST,
+            f"a crop of {crop.width} x {crop.height} pixels is too small; it has at least {MINIMUM_CROP} x "
+            f"{MINIMUM_CROP}",
+        )
+    return crop
 
 
-def _crop(fields: Fields) -> Crop:
+def _crop(fields: Fields, smallest: int) -> Crop:
     return Crop(
         x=fields.integer("x", 0, _MAX_PIXEL),
         y=fields.integer("y", 0, _MAX_PIXEL),
-        width=fields.integer("width", 1, _MAX_PIXEL),
-        height=fields.integer("height", 1, _MAX_PIXEL),
+        width=fields.integer("width", smallest, _MAX_PIXEL),
+        height=fields.integer("height", smallest, _MAX_PIXEL),
     )
 
 
@@ -174,7 +192,7 @@ def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlEr
     fields = Fields(unpack(body))
     fields.check_version()
     request_id = None if fields.is_nil("id") else fields.integer("id", 0, MAX_ID)
-    if fields.truth("ok"):
+    if fields.boolean("ok"):
         return request_id, fields.mapping("result")
     error = fields.nested("error")
     return request_id, ControlError(error.text("code", MAX_NAME), error.text("message"))

@@ -116,7 +116,7 @@ class Fields:
             raise WireError(f"{self._where}{name} has {len(value)} characters; at most {longest} are allowed")
         return value
 
-    def truth(self, name: str) -> bool:
+    def boolean(self, name: str) -> bool:
         """Return a boolean."""
         value = self.get(name)
         if type(value) is not bool:

@@ -13,7 +13,6 @@ from rtface.publish.sockets import Context, Socket, bound_socket
 from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, Encoder, ServiceStatus
 from rtface.records import Losses, Pose
 
-LAST_MESSAGES_MS = 500
 _SUBSCRIPTIONS_AT_ONCE = 1_000
 _FAREWELL_MS = 500
 
@@ -94,16 +93,15 @@ class Publisher:
     def publish(self, pose: Pose, losses: Losses) -> int:
         """Send one pose to whoever listens; as `PoseSink.publish`.
 
-        The stamp is taken just before the message is encoded and sent. A message that the socket refused still
-        uses up its number, so that subscribers see that it is missing.
+        The message carries the time just before it was encoded; what is returned is the time after it was sent.
+        A message that the socket refused still uses up its number, so that subscribers see that it is missing.
         """
         socket = self._opened()
-        published_ns = self._clock.now_ns()
-        body = self._encoder.keypoints(self._poses, pose, losses, published_ns)
+        body = self._encoder.keypoints(self._poses, pose, losses, self._clock.now_ns())
         self._poses += 1
         if not _sent(socket, TOPIC_KEYPOINTS, body):
             self._lost += 1
-        return published_ns
+        return self._clock.now_ns()
 
     def publish_status(self, status: ServiceStatus) -> None:
         """Send the status to whoever listens; `count_subscribers` says to how many."""

@@ -43,14 +43,17 @@ class Keypoints:
     stamps : Stamps
         When each stage was passed: nanoseconds of the monotonic clock of the service's host.
     published_ns : int
-        When the message was sent; same clock.
+        When the message began to be made, just before it was encoded and sent; same clock.
     lost : Losses
         Frames that the service lost so far in the session.
     received_ns : int
         When the message was received: nanoseconds of this host's monotonic clock.
     age_ns : int or None
-        From exposure to reception. None when the service is, or may be, on another host and the offset between
-        the two clocks has not been measured yet (`Client.ping`).
+        From exposure to reception; may be None, so test for it before you compare. It is None while the offset
+        between this host's clock and the service's is not known: until `Client.hello` or `Client.ping` measured
+        it, and again after a restart, since the service may have come back on a host whose clock began anew. A
+        loopback address counts as this host's until it was measured: through a tunnel (``ssh -L``) the age is
+        right only after that.
     missed : int
         Messages lost between the service and this reader since the keypoints before.
     skipped : int
@@ -82,15 +85,24 @@ class Receiver:
     Parameters
     ----------
     offset_ns : int or None
-        The service's monotonic clock less this host's; None when it is not known.
+        The service's monotonic clock less this host's: 0 when both are one clock, None when it is not known.
     """
 
     def __init__(self, offset_ns: int | None) -> None:
-        self.offset_ns = offset_ns
+        self._offset_ns = offset_ns
+        self._measured_in: str | None = None
         self.malformed = 0
         self.latest_status: StatusMessage | None = None
         self._session: str | None = None
         self._seq = -1
+
+    def correct(self, offset_ns: int, session: str | None = None) -> None:
+        """Take a measured offset for the ages to come.
+
+        It holds until the service restarts, or for one `session` alone where that is known; 0, which only one and
+        the same clock has, holds for good.
+        """
+        self._offset_ns, self._measured_in = offset_ns, session
 
     def take(self, parts: Sequence[bytes], received_ns: int) -> Keypoints | None:
         """Take one message; None when it holds no keypoints."""
@@ -116,9 +128,7 @@ class Receiver:
         restarted = not first and message.session != self._session
         expected = message.seq if first else 0 if restarted else self._seq + 1
         self._session, self._seq = message.session, message.seq
-        age_ns = None
-        if self.offset_ns is not None:
-            age_ns = received_ns + self.offset_ns - message.stamps.exposure_ns
+        offset_ns = self._offset_for(message.session, restarted)
         return Keypoints(
             session=message.session,
             seq=message.seq,
@@ -131,8 +141,16 @@ class Receiver:
             published_ns=message.published_ns,
             lost=message.lost,
             received_ns=received_ns,
-            age_ns=age_ns,
+            age_ns=None if offset_ns is None else received_ns + offset_ns - message.stamps.exposure_ns,
             missed=max(0, message.seq - expected),
             skipped=0,
             restarted=restarted,
         )
+
+    def _offset_for(self, session: str, restarted: bool) -> int | None:
+        """Return the offset if it is that of the clock which stamped `session`; forget it with its service."""
+        if self._offset_ns == 0:
+            return 0
+        if restarted and self._measured_in != session:
+            self._offset_ns = None
+        return self._offset_ns if self._measured_in in (None, session) else None

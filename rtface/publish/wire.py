@@ -48,7 +48,7 @@ class KeypointsMessage:
     stamps : Stamps
         When each stage was passed: nanoseconds of the monotonic clock of the service's host.
     published_ns : int
-        When the message was made, just before it was sent; same clock.
+        When the message began to be made, just before it was encoded and sent; same clock.
     xy : ndarray, shape (K, 2), float32
         Pixels of the full camera frame; NaN for a keypoint that the network was never trained on.
     score : ndarray, shape (K,), float32

@@ -13,7 +13,7 @@ from rtface.errors import UsageError
 from rtface.records import FloatArray, Pose
 
 NO_TIME = -1
-"""Stands in `PoseTable.exposure_ns` and `PoseTable.arrival_ns` where a file holds no times."""
+"""Stands in the times of a `PoseTable` where they are not known."""
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -41,6 +41,10 @@ class PoseTable:
         Number of the frame, as the camera or the video counts.
     exposure_ns, arrival_ns : ndarray, shape (N,), int64
         Nanoseconds of the host's monotonic clock, as in `rtface.records.FrameMeta`; `NO_TIME` where not known.
+        Of a video that was not played at its own pace they say when it was read, not when it was filmed.
+    camera_ns : ndarray, shape (N,), int64
+        Nanoseconds of the camera's own clock, or since the first frame of a video: the time axis of a recording.
+        `NO_TIME` where not known.
     likelihood : ndarray, shape (N, K), float32, or None
         Facemap's legacy likelihood, from engines that have one.
     source : str
@@ -70,6 +74,7 @@ class PoseTable:
     frame_id: NDArray[np.int64]
     exposure_ns: NDArray[np.int64]
     arrival_ns: NDArray[np.int64]
+    camera_ns: NDArray[np.int64]
     likelihood: FloatArray | None = None
     source: str = ""
     engine: str = ""
@@ -88,6 +93,7 @@ class PoseTable:
             ("frame_id", np.int64, (rows,)),
             ("exposure_ns", np.int64, (rows,)),
             ("arrival_ns", np.int64, (rows,)),
+            ("camera_ns", np.int64, (rows,)),
         ):
             array = getattr(self, name)
             if array is None and name == "likelihood":
@@ -131,7 +137,7 @@ class PoseTableBuilder:
         self._xy: FloatArray = np.empty((rows, points, 2), np.float32)
         self._score: FloatArray = np.empty((rows, points), np.float32)
         self._outside: NDArray[np.bool_] = np.empty((rows, points), np.bool_)
-        self._times: NDArray[np.int64] = np.empty((3, rows), np.int64)
+        self._times: NDArray[np.int64] = np.empty((4, rows), np.int64)
         self._likelihood: FloatArray | None = None
 
     def __len__(self) -> int:
@@ -172,6 +178,7 @@ class PoseTableBuilder:
         self._times[0, row] = pose.frame.frame_id
         self._times[1, row] = pose.frame.exposure_ns
         self._times[2, row] = pose.frame.arrival_ns
+        self._times[3, row] = NO_TIME if pose.frame.camera_ns is None else pose.frame.camera_ns
         if legacy is not None and self._likelihood is not None:
             self._likelihood[row] = legacy
         self._count = row + 1
@@ -195,7 +202,7 @@ class PoseTableBuilder:
         self._xy[rows, never] = np.nan
         self._score[rows, never] = 0
         self._outside[rows, never] = False
-        frame_id, exposure_ns, arrival_ns = (_frozen(self._times[kind, rows]) for kind in range(3))
+        frame_id, exposure_ns, arrival_ns, camera_ns = (_frozen(times) for times in self._times[:, rows])
         return PoseTable(
             names=self._names,
             trained=self._trained,
@@ -205,6 +212,7 @@ class PoseTableBuilder:
             frame_id=frame_id,
             exposure_ns=exposure_ns,
             arrival_ns=arrival_ns,
+            camera_ns=camera_ns,
             likelihood=None if self._likelihood is None else _frozen(self._likelihood[rows]),
             source=source,
             engine=engine,

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from rtface.records import Keypoint
 
-SCHEMA = 1
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.pt"
 

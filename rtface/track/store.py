@@ -1,7 +1,7 @@
 """Engines on disk: find, load, check and write them.
 
-Engines come from three places, searched in this order: a path, the user's own folder (where
-`rtface engines import` puts them; RTFACE_ENGINES names another), and those shipped with rtface.
+A reference is the name of an engine or else the path of its folder. Names are those in the user's own folder (where
+`rtface engines import` puts engines; RTFACE_ENGINES names another) and, after them, those shipped with rtface.
 """
 
 from __future__ import annotations
@@ -101,15 +101,15 @@ def find_engine(reference: str) -> Path:
     EngineError
         There is none; the message names the nearest.
     """
+    engines = installed_engines()
+    name = DEFAULT_ENGINE if reference == "default" else reference
+    if name in engines:
+        return engines[name]
     path = Path(reference)
     if (path / MANIFEST_FILE).is_file():
         return path
     if path.is_dir() or os.sep in reference:
         raise EngineError(f"{reference} is not an engine: it holds no {MANIFEST_FILE}")
-    engines = installed_engines()
-    name = DEFAULT_ENGINE if reference == "default" else reference
-    if name in engines:
-        return engines[name]
     near = difflib.get_close_matches(name, engines, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(engines)) or 'none'}"
     raise EngineError(f"no engine is named {name!r}; {hint}")

@@ -116,7 +116,7 @@ CASES: dict[str, tuple[Callable[[Path], CameraSettings], bool, Clock]] = {
     "images": (lambda at: ImagesCameraSettings(kind="images", path=at / "images"), True, SYSTEM_CLOCK),
     "genicam": (
         lambda _: GenicamCameraSettings(
-            kind="genicam", producer=Path("viky"), serial="0", width=WIDTH, height=HEIGHT, rate_hz=200
+            kind="genicam", producer=Path("viky"), serial="0", width=WIDTH, height=HEIGHT, rate_hz=20
         ),
         False,
         SYSTEM_CLOCK,

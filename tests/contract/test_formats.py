@@ -52,6 +52,7 @@ def make_table(frames: tuple[int, ...] = FRAMES, *, legacy: bool = False) -> Pos
         frame_id=frame_id,
         exposure_ns=2**60 + frame_id * 5_000_000,
         arrival_ns=2**60 + frame_id * 5_000_000 + 123,
+        camera_ns=frame_id * 40_000_000,
         likelihood=likelihood,
         source="Mäuse/März.avi",
         engine="face-1,b",
@@ -110,6 +111,7 @@ def test_a_missing_frame_number_is_a_row_of_nan(tmp_path: Path) -> None:
         assert np.isnan(back.xy[lost]).all(), kind
         assert not back.score[lost].any(), kind
         assert (back.exposure_ns == NO_TIME).all()
+        assert (back.camera_ns == NO_TIME).all()
 
 
 @pytest.mark.parametrize("kind", BY_FRAME, indirect=True)
@@ -156,6 +158,17 @@ def test_our_own_format_keeps_everything(tmp_path: Path, legacy: bool) -> None:
             np.testing.assert_array_equal(after, before, err_msg=each.name)
         else:
             assert after == before, each.name
+
+
+def test_our_own_files_of_before_camera_ns_are_read(tmp_path: Path) -> None:
+    path = tmp_path / FILES["rtface"]
+    table = make_table()
+    formats.write(table, path)
+    with h5py.File(path, "a") as file:
+        del file["camera_ns"]
+    back = formats.read(path)
+    assert back.camera_ns.tolist() == [NO_TIME] * len(FRAMES)
+    np.testing.assert_array_equal(back.exposure_ns, table.exposure_ns)
 
 
 def test_a_recording_of_no_frames_is_a_file_of_no_rows(path: Path) -> None:
@@ -368,6 +381,7 @@ def test_a_name_that_hdf5_cannot_hold_is_refused(tmp_path: Path, name: str) -> N
         ("rtface", "/score", None),
         ("rtface", "/xy", np.zeros((6, 5), np.float32)),
         ("rtface", "/frame_id", np.zeros(6, np.float32)),
+        ("rtface", "/camera_ns", np.zeros(5, np.int64)),
         ("rtface", "/trained", np.zeros(4, np.uint8)),
         ("rtface", "provenance", np.bytes_(b"{")),
         ("rtface", "provenance", np.bytes_(b'{"a": 1}')),
@@ -417,6 +431,7 @@ def test_our_own_file_says_what_its_numbers_are(tmp_path: Path) -> None:
         "xy": "px",
         "exposure_ns": "ns",
         "arrival_ns": "ns",
+        "camera_ns": "ns",
         "score": "1",
         "likelihood": "1",
         "outside": "1",

@@ -35,10 +35,20 @@ def write_rig(folder: Path, more: str = "", keypoints: str = "tcp://127.0.0.1:*"
     return path
 
 
+def addresses(service: Popen[str]) -> dict[str, str]:
+    """Read where a starting service says that it can be reached."""
+    assert service.stderr is not None
+    told: dict[str, str] = {}
+    while not {"keypoints", "control"} <= told.keys():
+        name, value, *_ = (service.stderr.readline() + " -").split()
+        told[name] = value
+    return told
+
+
 def test_demo_shows_rate_percentiles_losses_and_keypoints(rtface: Run) -> None:
     done = rtface("demo", "--seconds", "1", "--engine", "test-engine", "--width", "96", "--height", "80")
     assert done.returncode == 0, done.stderr
-    for word in ("keypoint sets per second", "end_to_end", "p99.9", "ring", "nose(tip)"):
+    for word in ("frames per second", "end_to_end", "p99.9", "ring", "nose(tip)"):
         assert word in done.stdout
 
 
@@ -89,11 +99,7 @@ def test_run_names_a_port_in_use(start_rtface: Start, rtface: Run, tmp_path: Pat
 
 def test_watch_follows_a_running_service(start_rtface: Start, rtface: Run, tmp_path: Path) -> None:
     service = start_rtface("run", str(write_rig(tmp_path)))
-    assert service.stderr is not None
-    told: dict[str, str] = {}
-    while not {"keypoints", "control"} <= told.keys():
-        name, value, *_ = (service.stderr.readline() + " -").split()
-        told[name] = value
+    told = addresses(service)
     done = rtface("watch", told["keypoints"], "--control", told["control"], "--count", "20", "--json")
     assert done.returncode == 0, done.stderr
     messages = [json.loads(line) for line in done.stdout.splitlines()]
@@ -176,6 +182,53 @@ def test_track_of_several_inputs_fills_a_folder(rtface: Run, tmp_path: Path, fac
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "poses").iterdir()) == ["face.csv", "images.csv"]
+
+
+def test_track_never_lets_two_recordings_share_a_file(rtface: Run, tmp_path: Path, face_video: Path) -> None:
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "face.mp4").write_bytes(face_video.read_bytes())
+    done = rtface("track", "monday/face.mp4", "tuesday/face.mp4", "--engine", "test-engine", "--out", "poses")
+    assert done.returncode == 2
+    assert "same name" in done.stderr
+    assert not (tmp_path / "poses").exists()
+
+
+def test_one_bad_recording_does_not_end_a_batch(rtface: Run, tmp_path: Path, face_video: Path) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    done = rtface("track", "empty.mp4", str(face_video), "--engine", "test-engine", "--out", "poses/")
+    assert done.returncode == 4
+    assert "empty.mp4" in done.stderr
+    assert [path.name for path in (tmp_path / "poses").iterdir()] == ["face.rtface.h5"]
+
+
+def test_a_folder_named_like_an_engine_does_not_hide_it(rtface: Run, tmp_path: Path) -> None:
+    (tmp_path / "test-engine").mkdir()
+    assert rtface("engines", "show", "test-engine").returncode == 0
+
+
+def test_run_plays_a_real_video_to_a_client_in_another_process(
+    start_rtface: Start, rtface: Run, tmp_path: Path, shared_data: Path
+) -> None:
+    video = shared_data / "mouse_face_pupil_video" / "sample_video.mp4"
+    rig = tmp_path / "video.yaml"
+    rig.write_text(
+        f"camera: {{kind: video, path: {video}, rate_hz: 100}}\nengine: test-engine\n"
+        "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*'}\n",
+        encoding="utf-8",
+    )
+    service = start_rtface("run", str(rig))
+    told = addresses(service)
+    done = rtface("watch", told["keypoints"], "--control", told["control"], "--json")
+    out, err = service.communicate(timeout=60)
+    assert service.returncode == 0, err
+    assert done.returncode == 0, done.stderr
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    seqs = [message["seq"] for message in messages]
+    assert len(messages) > 300
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+    assert all(message["age_ms"] >= 0 for message in messages)
+    assert f"{seqs[-1] + 1} frames" in out
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from rtface.config import (
     SimulatedCameraSettings,
     VideoCameraSettings,
 )
-from rtface.errors import AddressError, CameraLostError, ControlError, EngineError
+from rtface.errors import AddressError, CameraLostError, ConfigError, ControlError, EngineError
 from rtface.pipeline import PipelineState
 from rtface.publish.keys import make_keys
 from rtface.records import FACEMAP_KEYPOINTS, Crop
@@ -137,16 +137,20 @@ def test_garbage_on_the_control_socket_does_not_disturb_the_keypoints(test_engin
 
 
 def test_a_subscriber_that_never_reads_does_not_hold_the_loop(test_engine: str) -> None:
-    camera = SimulatedCameraSettings(width=96, height=80, paced=False, frames=1500)
+    camera = SimulatedCameraSettings(width=96, height=80, paced=False)
     publish = PublishSettings(keypoints=FREE, control=FREE, queue=100)
-    with Service(rig(test_engine, camera, publish=publish)) as service:
+    with Service(rig(test_engine, camera, publish=publish)) as service, client_of(service) as client:
         with zmq.Context() as context, context.socket(zmq.SUB) as socket:
-            socket.rcvhwm = 1
-            socket.subscribe(b"")
+            socket.linger, socket.rcvhwm = 0, 1
+            socket.subscribe(b"keypoints")
             socket.connect(service.keypoints_address)
-            assert service.wait(LONG_S)
-        assert service.pipeline.status().frames == 1500
-        assert service.pipeline.status().losses.publish == 0
+            while client.status().subscribers < 2:
+                assert client.next(LONG_S) is not None
+            joined_at = client.status().frames
+            while client.status().frames < joined_at + 1000:
+                assert client.next(LONG_S) is not None
+            assert client.status().subscribers == 2
+        assert service.pipeline.status().error is None
 
 
 def test_a_port_in_use_is_named_and_leaves_nothing_open(test_engine: str) -> None:
@@ -179,12 +183,33 @@ def test_a_client_with_keys_is_served_and_one_without_is_not(test_engine: str, t
             stranger.hello()
 
 
+def test_a_camera_that_falls_silent_is_lost(test_engine: str) -> None:
+    camera = SimulatedCameraSettings(
+        width=96, height=80, rate_hz=100, faults=Faults(late=1.0, late_ms=3_600_000)
+    )
+    with Service(rig(test_engine, camera, silence_s=0.2)) as service:
+        assert service.wait(LONG_S)
+        assert isinstance(service.pipeline.error, CameraLostError)
+        assert "silence_s" in str(service.pipeline.error)
+
+
+def test_a_crop_beyond_the_real_frame_is_an_error_of_the_configuration(
+    test_engine: str, face_video: Path
+) -> None:
+    camera = VideoCameraSettings(kind="video", path=face_video)
+    beyond = {"x": 100, "y": 0, "width": 64, "height": 64}
+    with pytest.raises(ConfigError, match="beyond"):
+        Service(rig(test_engine, camera, crop=beyond)).open()
+
+
 def test_an_engine_that_is_not_there_is_named() -> None:
     with pytest.raises(EngineError, match="no engine is named 'nowhere'"):
         Service(rig("nowhere"))
 
 
-def test_genicam_at_100_frames_per_second_reaches_a_client_without_loss(test_engine: str) -> None:
+def test_genicam_at_100_frames_per_second_reaches_a_client_and_every_loss_is_counted(
+    test_engine: str,
+) -> None:
     camera = GenicamCameraSettings(
         kind="genicam", producer=Path("viky"), serial="0", width=128, height=100, rate_hz=100
     )
@@ -192,5 +217,10 @@ def test_genicam_at_100_frames_per_second_reaches_a_client_without_loss(test_eng
         client.hello()
         received = [keypoints for _, keypoints in zip(range(100), client, strict=False)]
     assert [keypoints.missed for keypoints in received[1:]] == [0] * 99
-    seqs = [keypoints.seq for keypoints in received]
-    assert seqs == list(range(seqs[0], seqs[0] + 100))
+    ids = [keypoints.frame_id for keypoints in received]
+    lost = received[-1].lost
+    assert (
+        ids[-1] - ids[0]
+        == 99 + lost.transport + lost.ring - received[0].lost.transport - received[0].lost.ring
+    )
+    assert all(keypoints.age_ns is not None and keypoints.age_ns >= 0 for keypoints in received)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def context() -> Iterator[Context]:
 @pytest.fixture
 def service(context: Context) -> Iterator[Service]:
     handler, clock = Handler(), ManualClock(1_000_000)
-    publisher = Publisher("tcp://127.0.0.1:*", "session", context)
+    publisher = Publisher("tcp://127.0.0.1:*", HELLO.session, context)
     control = ControlServer("tcp://127.0.0.1:*", handler, context, clock=clock)
     publisher.open()
     control.open()
@@ -73,7 +73,7 @@ def test_iterating_yields_what_is_published(service: Service, client: Client) ->
     assert [keypoints.frame_id for keypoints in got] == [5, 6, 8]
     assert [keypoints.seq for keypoints in got] == [0, 1, 2]
     for keypoints in got:
-        assert keypoints.session == "session"
+        assert keypoints.session == HELLO.session
         assert keypoints.xy.shape == (15, 2)
         assert keypoints.lost == LOSSES
         assert (keypoints.missed, keypoints.skipped, keypoints.restarted) == (0, 0, False)
@@ -342,6 +342,26 @@ def test_the_age_from_another_host_is_corrected(
     assert received is not None
     assert received.age_ns == received.received_ns + offset.offset_ns - 400_000
     assert isinstance(offset, ClockOffset)
+
+
+@pytest.mark.parametrize("ask", [Client.hello, Client.ping])
+def test_what_lies_behind_a_loopback_address_may_be_another_host(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Client], object]
+) -> None:
+    monkeypatch.setattr("rtface.client.clock_domain", lambda: "another host")
+    service.publish([1], exposure_ns=400_000)
+    tunnelled = client.next(LONG_S)
+    assert tunnelled is not None
+    assert tunnelled.age_ns == tunnelled.received_ns - 400_000
+    before_ns = monotonic_ns()
+    ask(client)
+    after_ns = monotonic_ns()
+    service.publish([2], exposure_ns=400_000)
+    corrected = client.next(LONG_S)
+    assert corrected is not None
+    assert corrected.age_ns is not None
+    since_ns = corrected.received_ns - corrected.age_ns - 400_000
+    assert before_ns - 1_000_000 <= since_ns <= after_ns - 1_000_000
 
 
 def test_hosts_that_do_not_name_their_clock_are_measured(

@@ -7,7 +7,14 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from rtface.config import CropSettings, Rig, Section, SimulatedCameraSettings, VideoCameraSettings
+from rtface.config import (
+    CropSettings,
+    ImagesCameraSettings,
+    Rig,
+    Section,
+    SimulatedCameraSettings,
+    VideoCameraSettings,
+)
 from rtface.rigfile import parse_rig
 
 RIGS = {
@@ -120,3 +127,12 @@ def test_a_crop_must_fit_a_camera_whose_size_is_known(crop: tuple[int, int, int,
 def test_files_are_played_at_their_pace_unless_asked_otherwise() -> None:
     assert SimulatedCameraSettings().paced
     assert VideoCameraSettings(kind="video", path=Path("x")).paced
+
+
+def test_a_rate_is_for_a_video_at_a_pace_but_for_images_in_any_case() -> None:
+    video = {"kind": "video", "path": "a.avi", "rate_hz": 100}
+    assert VideoCameraSettings.model_validate(video).rate_hz == 100
+    with pytest.raises(ValidationError, match="rate_hz"):
+        VideoCameraSettings.model_validate({**video, "paced": False})
+    images = {"kind": "images", "path": "pictures", "rate_hz": 100, "paced": False}
+    assert ImagesCameraSettings.model_validate(images).rate_hz == 100

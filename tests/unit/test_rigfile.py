@@ -110,6 +110,10 @@ def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:
     ]
     wide = "crop:\n  x: 600\n  y: 0\n  width: 100\n  height: 480\n"
     assert refused(wide) == ["line 4: crop.width: ends at pixel 700, beyond camera.width 640"]
+    pace = "camera:\n  kind: video\n  path: a.avi\n  rate_hz: 100\n  paced: false\n"
+    (message,) = refused(pace)
+    assert message.startswith("line 4: camera.rate_hz: ")
+    assert "paced: false" in message
     tall = "camera: {kind: genicam, height: 300}\ncrop:\n  x: 600\n  y: 1\n  width: 100\n  height: 300\n"
     assert refused(tall) == ["line 6: crop.height: ends at pixel 301, beyond camera.height 300"]
 

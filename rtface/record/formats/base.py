@@ -281,5 +281,6 @@ def from_rows(
         frame_id=frame_id,
         exposure_ns=none,
         arrival_ns=none.copy(),
+        camera_ns=none.copy(),
         **said,
     )

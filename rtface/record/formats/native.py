@@ -13,7 +13,7 @@ import numpy as np
 
 from rtface.errors import DataError, UsageError
 from rtface.record.formats.base import read_array, reading_hdf5, write_hdf5
-from rtface.record.table import PoseTable
+from rtface.record.table import NO_TIME, PoseTable
 
 KIND = "rtface keypoints"
 SCHEMA_VERSION = 1
@@ -32,6 +32,11 @@ _ABOUT: dict[str, dict[str, str]] = {
     "frame_id": {"units": "1", "meaning": "frame number of the camera or the video"},
     "exposure_ns": {**_TIME, "meaning": "the exposure began"},
     "arrival_ns": {**_TIME, "meaning": "the frame was first known to the host"},
+    "camera_ns": {
+        "units": "ns",
+        "clock": "the camera's own, or since the first frame of a video; -1: not known",
+        "meaning": "when the frame was filmed",
+    },
 }
 
 
@@ -84,9 +89,14 @@ class Native:
             frames = read_array(path, file, "frame_id", "i", (None,))
             by_point = (len(frames), len(names))
             shapes = {"xy": (*by_point, 2), "score": by_point, "outside": by_point, "likelihood": by_point}
-            arrays: dict[str, Any] = {"likelihood": None}
+            arrays: dict[str, Any] = {
+                "likelihood": None,
+                "camera_ns": np.full(
+                    len(frames), NO_TIME, np.int64
+                ),  # not in the first files of this version
+            }
             for name in _ABOUT:
-                if name == "likelihood" and name not in file:
+                if name in arrays and name not in file:
                     continue
                 kind = "u" if name == "outside" else "f" if name in shapes else "i"
                 arrays[name] = read_array(path, file, name, kind, shapes.get(name, (len(frames),)))

@@ -77,15 +77,22 @@ class OpenvinoBackend:
 
     def _fit(self, shape: tuple[int, int]) -> None:
         compiled = self._compile(shape)
-        self._image = np.zeros((1, 1, *shape), np.uint8)
-        self._request = compiled.create_infer_request()
+        image = np.zeros((1, 1, *shape), np.uint8)
         tensor = self._openvino.Tensor
-        self._request.set_tensor("image", tensor(self._image, shared_memory=True))
-        self._request.set_tensor("levels", tensor(self._levels, shared_memory=True))
         self._levels[:] = (0.0, 255.0)
-        for _ in range(_WARM_UP_RUNS):
-            self._request.infer()
-        self._output = self._request.get_output_tensor(0).data[0]
+        try:
+            request = compiled.create_infer_request()
+            request.set_tensor("image", tensor(image, shared_memory=True))
+            request.set_tensor("levels", tensor(self._levels, shared_memory=True))
+            for _ in range(_WARM_UP_RUNS):
+                request.infer()
+        except RuntimeError as error:
+            raise self._failed(error) from error
+        self._image, self._request = image, request
+        self._output = request.get_output_tensor(0).data[0]
+
+    def _failed(self, error: RuntimeError) -> BackendError:
+        return BackendError(f"OpenVINO failed while running {self._engine.manifest.name}: {error}")
 
     def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
         """Copy the crop out of the frame and run the network on it."""
@@ -94,9 +101,7 @@ class OpenvinoBackend:
         try:
             self._request.infer()
         except RuntimeError as error:
-            raise BackendError(
-                f"OpenVINO failed while running {self._engine.manifest.name}: {error}"
-            ) from error
+            raise self._failed(error) from error
         return self._output
 
     def close(self) -> None:

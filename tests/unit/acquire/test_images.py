@@ -65,7 +65,26 @@ def test_paced_images_come_at_the_rate_asked_for(tmp_path: Path) -> None:
     out = np.empty((20, 30), np.uint8)
     metas = [camera.fill(out, 1.0) for _ in range(6)]
     assert [meta.exposure_ns for meta in metas if meta] == [1 + number * 100_000_000 for number in range(6)]
+    assert [meta.camera_ns for meta in metas if meta] == [
+        0,
+        100_000_000,
+        200_000_000,
+        300_000_000,
+        0,
+        100_000_000,
+    ]
     assert (out == 1).all()
+    camera.close()
+
+
+def test_images_that_are_not_paced_have_the_times_of_their_rate_too(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / f"{number}.png", number)
+    camera = camera_for(tmp_path, paced=False, rate_hz=50)
+    assert camera.open().rate_hz == 50
+    camera.start()
+    metas = [camera.fill(np.empty((20, 30), np.uint8), 1.0) for _ in range(3)]
+    assert [meta.camera_ns for meta in metas if meta] == [0, 20_000_000, 40_000_000]
     camera.close()
 
 

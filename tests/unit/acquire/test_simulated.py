@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,8 @@ from rtface.records import FrameMeta, Image
 from rtface.simulate.face import MouseFace
 
 START_NS = 5_000_000_123
+SEED_LOSING_BOTH_ENDS = 6
+"""With 0.6 lost, frames 0, 24 and 39 are among them."""
 
 
 class SteppingClock(ManualClock):
@@ -134,6 +137,7 @@ def test_a_reader_who_sleeps_past_the_end_still_gets_the_last_buffers() -> None:
     camera = make(clock, rate_hz=100.0, frames=50)
     clock.pass_ns(10 * NS_PER_S)
     assert [meta.frame_id for meta, _ in frames(camera)] == [46, 47, 48, 49]
+    assert camera.lost_in_transport == 46
 
 
 def test_an_unpaced_camera_waits_for_its_reader() -> None:
@@ -154,7 +158,7 @@ def test_lost_frames_are_gaps_and_counted(paced: bool) -> None:
     identities = [meta.frame_id for meta, _ in frames(camera)]
     assert identities == sorted(set(identities))
     assert 420 < len(identities) < 480
-    assert camera.lost_in_transport == identities[-1] - identities[0] + 1 - len(identities)
+    assert camera.lost_in_transport == 500 - len(identities)
     assert identities == [
         meta.frame_id for meta, _ in frames(make(paced=paced, frames=500, faults={"lost": 0.1}))
     ]
@@ -167,7 +171,29 @@ def test_a_camera_that_loses_everything_times_out(paced: bool) -> None:
     camera = make(paced=paced, faults={"lost": 1.0})
     for _ in range(3):
         assert camera.fill(memory(), 0.05) is None
-    assert camera.lost_in_transport == 0  # nothing arrived that a gap could be seen between
+    # paced, 15 frames fall due in each 50 ms and one at their end; else a fill gives up after a fixed number
+    assert camera.lost_in_transport == (46 if paced else 3000)
+
+
+@pytest.mark.parametrize("paced", [True, False])
+@pytest.mark.parametrize("faults", [{"lost": 0.6}, {"lost": 0.6, "disconnect_after": 25}, {}])
+@pytest.mark.parametrize("busy_ms", [0, 90, 2000])
+def test_what_came_and_what_was_lost_add_up_to_all(
+    paced: bool, faults: dict[str, float], busy_ms: int
+) -> None:
+    """The reader is as late before its first frame as after each; with these faults the first and the last are lost."""
+    clock = SteppingClock(START_NS)
+    camera = make(clock, seed=SEED_LOSING_BOTH_ENDS, paced=paced, rate_hz=100.0, frames=40, faults=faults)
+    identities = []
+    with contextlib.suppress(CameraLostError):
+        clock.pass_ns(busy_ms * NS_PER_MS)
+        for meta, _ in frames(camera):
+            identities.append(meta.frame_id)
+            clock.pass_ns(busy_ms * NS_PER_MS)
+    if faults:
+        assert identities[0] > 0
+        assert identities[-1] < faults.get("disconnect_after", 40) - 1
+    assert len(identities) + camera.lost_in_transport == faults.get("disconnect_after", 40)
 
 
 def test_late_frames_keep_their_true_exposure_and_the_next_queue_behind_them() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import itertools
 from pathlib import Path
 from typing import cast
 
@@ -90,7 +92,18 @@ def test_every_frame_comes_once_with_the_values_that_opencv_reads(
     metas, images, end = play(camera_for(path))
     assert isinstance(end, EndOfStream)
     assert [meta.frame_id for meta in metas] == list(range(FRAMES))
+    assert [meta.camera_ns for meta in metas] == [number * 20 * MS for number in range(FRAMES)]
     np.testing.assert_array_equal(images, opencv_gray(path))
+
+
+def test_a_file_whose_time_stamps_begin_elsewhere_has_its_first_frame_at_0(tmp_path: Path) -> None:
+    path = encode(tmp_path / "v.ts")
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].start_time
+    metas, _, _ = play(camera_for(path))
+    times = np.array([meta.camera_ns for meta in metas])
+    np.testing.assert_allclose(times, np.arange(len(metas)) * 20 * MS, atol=20_000)  # ticks of 1/90000 s
+    assert times[0] == 0
 
 
 def test_a_real_recording_is_read_whole_and_as_opencv_reads_it(shared_data: Path) -> None:
@@ -124,11 +137,12 @@ def test_paced_frames_are_exposed_at_absolute_times(tmp_path: Path) -> None:
         meta = camera.fill(out, 1.0)
         assert meta is not None
         assert meta.exposure_ns == meta.arrival_ns == 1000 + number * 20 * MS
+        assert meta.camera_ns == number * 20 * MS
     clock.sleep_until_ns(1000 + 105 * MS)
     late = camera.fill(out, 1.0)
-    assert late == FrameMeta(5, 1000 + 100 * MS, 1000 + 105 * MS)
+    assert late == FrameMeta(5, 1000 + 100 * MS, 1000 + 105 * MS, 100 * MS)
     on_time = camera.fill(out, 1.0)
-    assert on_time == FrameMeta(6, 1000 + 120 * MS, 1000 + 120 * MS)
+    assert on_time == FrameMeta(6, 1000 + 120 * MS, 1000 + 120 * MS, 120 * MS)
     camera.close()
 
 
@@ -170,9 +184,27 @@ def test_a_schedule_that_cannot_be_caught_up_in_time_is_moved(tmp_path: Path) ->
     camera.start()
     out = np.empty((HEIGHT, WIDTH), np.uint8)
     clock.sleep_until_ns(5000 * MS)
-    assert camera.fill(out, 0.0) == FrameMeta(0, 5000 * MS, 5000 * MS)
-    assert camera.fill(out, 1.0) == FrameMeta(1, 5020 * MS, 5020 * MS)
+    assert camera.fill(out, 0.0) == FrameMeta(0, 5000 * MS, 5000 * MS, 0)
+    assert camera.fill(out, 1.0) == FrameMeta(1, 5020 * MS, 5020 * MS, 20 * MS)
     assert camera.lost_in_transport == 0
+    camera.close()
+
+
+@pytest.mark.parametrize("busy_ms", [[0], [500], [5000], [0, 130, 0, 400]])
+def test_what_came_and_what_was_lost_add_up_to_all(tmp_path: Path, busy_ms: list[int]) -> None:
+    """The reader is late before its first frame, between frames, or until after the last."""
+    clock = ManualClock(0)
+    camera = camera_for(encode(tmp_path / "v.mp4"), clock, paced=True)
+    camera.open()
+    camera.start()
+    out = np.empty((HEIGHT, WIDTH), np.uint8)
+    delivered = 0
+    with contextlib.suppress(EndOfStream):
+        for busy in itertools.cycle(busy_ms):
+            clock.sleep_until_ns(clock.now_ns() + busy * MS)
+            delivered += camera.fill(out, 1.0) is not None
+    assert delivered + camera.lost_in_transport == FRAMES
+    assert (camera.lost_in_transport > 0) == (busy_ms != [0])
     camera.close()
 
 
@@ -187,6 +219,7 @@ def test_looping_counts_on_and_has_no_end(tmp_path: Path) -> None:
         meta = camera.fill(out, 1.0)
         assert meta is not None
         assert meta.frame_id == number
+        assert meta.camera_ns == number % FRAMES * 20 * MS
         np.testing.assert_array_equal(out, images[number % FRAMES])
     camera.close()
 
@@ -258,6 +291,34 @@ def test_all_frames_before_the_damage_come_and_then_an_error_that_names_it(
     assert "frame 30" in str(end)
     assert [meta.frame_id for meta in metas] == list(range(30))
     np.testing.assert_array_equal(images, whole[:30])
+
+
+@pytest.mark.parametrize("paced", [False, True])
+def test_looking_for_the_last_good_frame_keeps_to_the_time_limit(tmp_path: Path, paced: bool) -> None:
+    path = encode(tmp_path / "p.mp4", bf="0")
+    _, whole, _ = play(camera_for(path))
+    position, size = packets(path)[30]
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = bytes(size)
+    path.write_bytes(data)
+    clock = ManualClock(0)
+    camera = camera_for(path, clock, paced=paced)
+    camera.open()
+    camera.start()
+    images: list[Image] = []
+    given_up = 0
+    with pytest.raises(CameraLostError, match="frame 30"):
+        while True:
+            out = np.empty((HEIGHT, WIDTH), np.uint8)
+            clock.sleep_until_ns(clock.now_ns() + 20 * MS)
+            if camera.fill(out, 0.0) is None:
+                given_up += 1
+            else:
+                images.append(out)
+    assert given_up >= 10
+    np.testing.assert_array_equal(images, whole[:30])
+    assert camera.lost_in_transport == 0
+    camera.close()
 
 
 def test_reordered_frames_that_precede_the_damage_come_too(tmp_path: Path) -> None:

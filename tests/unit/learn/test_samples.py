@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
-from rtface.learn.samples import Augmentation, draw_batch, draw_sample, prepare, simulated_pictures
+from rtface.geometry import NetworkFrame, whole_frame
+from rtface.learn.samples import (
+    Augmentation,
+    draw_batch,
+    draw_sample,
+    plain_sample,
+    prepare,
+    simulated_pictures,
+)
+from rtface.networks.graph import PadResize
 from rtface.records import FACEMAP_KEYPOINTS, FloatArray, Image
 
 SIZE = 128
@@ -41,6 +52,24 @@ def test_an_undisturbed_sample_is_what_the_engine_would_see(height: int, width: 
     expected = np.array([(150 + left + 0.5) * SIZE / side - 0.5, (120 + top + 0.5) * SIZE / side - 0.5])
     # The small stretch of every sample is about its middle.
     assert points[0] == pytest.approx(expected, abs=0.09 * SIZE / 2)
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (400, 301), (90, 100)])
+def test_a_plain_sample_is_what_the_engines_own_graph_makes_of_the_frame(height: int, width: int) -> None:
+    image = cv2.GaussianBlur(
+        np.random.default_rng(2).integers(0, 256, (height, width)).astype(np.uint8), (0, 0), 4
+    )
+    image[: height // 2] = image[: height // 2] // 2
+    xy = np.full((len(FACEMAP_KEYPOINTS), 2), 50.0, np.float32)
+    picture = prepare(np.asarray(image, np.uint8), xy)
+    sample, points = plain_sample(picture, SIZE)
+    in_torch = torch.from_numpy(picture.image)[None, None], torch.from_numpy(picture.levels)
+    expected = PadResize(SIZE)(*in_torch)[0, 0].numpy()
+    inside = expected != 0
+    assert inside.mean() > 0.5
+    assert np.abs(sample - expected)[inside].mean() < 0.01
+    frame = NetworkFrame(whole_frame(width, height), SIZE, half_pixel=True)
+    assert points == pytest.approx(frame.to_network(xy), abs=1e-3)
 
 
 def test_the_label_stays_on_its_spot_under_every_warp() -> None:
@@ -115,3 +144,4 @@ def test_simulated_pictures_are_different_mice_and_reproducible() -> None:
         np.testing.assert_array_equal(one.xy, two.xy)
     assert not np.array_equal(pictures[0].xy, pictures[2].xy)
     assert not np.array_equal(pictures[0].xy, pictures[1].xy)
+    assert not np.array_equal(pictures[0].image, pictures[1].image)

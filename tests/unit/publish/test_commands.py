@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outgoing import HELLO
+from pydantic import ValidationError
 
 from rtface import __version__
+from rtface.config import CropSettings
 from rtface.errors import ControlError, WireError
 from rtface.publish import commands
 from rtface.publish.fields import MAX_TEXT, unpack
@@ -71,7 +73,7 @@ def test_arbitrary_bytes_are_no_reply(body: bytes) -> None:
 def test_arbitrary_maps_raise_nothing_but_a_wire_error(values: dict[str, Any]) -> None:
     with suppress(WireError):
         commands.parse_request(values)
-    with suppress(WireError):
+    with suppress(WireError, ControlError):
         commands.parse_crop(values)
     with suppress(WireError):
         commands.decode_reply(msgpack.packb(values))
@@ -124,7 +126,7 @@ def test_a_crop_is_four_numbers_or_nil() -> None:
         ({}, r"args\.x is missing"),
         ({"x": 0, "y": 0, "width": 10}, r"args\.height is missing"),
         ({"x": -1, "y": 0, "width": 10, "height": 10}, r"args\.x must be between 0"),
-        ({"x": 0, "y": 0, "width": 0, "height": 10}, r"args\.width must be between 1"),
+        ({"x": 0, "y": 0, "width": -1, "height": 10}, r"args\.width must be between 0"),
         ({"x": 0.5, "y": 0, "width": 10, "height": 10}, r"args\.x must be an integer, not float"),
         ({"crop": 3}, r"args\.crop must be a map"),
     ],
@@ -132,3 +134,16 @@ def test_a_crop_is_four_numbers_or_nil() -> None:
 def test_a_wrong_crop_is_refused_with_the_field(args: dict[str, Any], text: str) -> None:
     with pytest.raises(WireError, match=text):
         commands.parse_crop(args)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (0, 16), (15, 16), (16, 15)])
+def test_a_crop_that_a_rig_file_may_not_have_is_refused_here_too(width: int, height: int) -> None:
+    values = {"x": 0, "y": 0, "width": width, "height": height}
+    for args in (values, {"crop": values}):
+        with pytest.raises(ControlError, match=f"{width} x {height} pixels is too small.* 16 x 16") as caught:
+            commands.parse_crop(args)
+        assert caught.value.code == "bad_request"
+    assert commands.parse_crop(values | {"width": 16, "height": 16}) == Crop(0, 0, 16, 16)
+    with pytest.raises(ValidationError):
+        CropSettings(**values)
+    assert CropSettings(x=0, y=0, width=16, height=16).to_crop() == Crop(0, 0, 16, 16)

@@ -97,6 +97,7 @@ def test_ping_tells_the_time_and_whose_it_is(dealer: zmq.Socket[bytes], handler:
         (request("explode"), 5, "unknown_op", "ping, hello, status, start, stop, set_crop"),
         (request("_carried_out"), 5, "unknown_op", "none of"),
         (request("set_crop"), 5, "wire_error", "args.x is missing"),
+        (request("set_crop", {"x": 0, "y": 0, "width": 1, "height": 1}), 5, "bad_request", "at least 16"),
         (request("ping"), 5, "wire_error", "args.nonce is missing"),
     ],
 )

@@ -13,6 +13,7 @@ from rtface.publish.publisher import Publisher
 from rtface.publish.receive import Receiver
 from rtface.publish.sockets import Context
 from rtface.publish.wire import decode_keypoints, decode_status
+from rtface.records import Losses, Pose
 
 
 @pytest.fixture
@@ -44,6 +45,35 @@ def test_poses_are_numbered_and_stamped(publisher: Publisher, subscriber: zmq.So
     assert [message.frame_id for message in messages] == [10, 12, 13]
     assert {message.published_ns for message in messages} == {7_000}
     assert {message.lost for message in messages} == {LOSSES}
+
+
+def test_encoding_and_sending_count_as_part_of_handing_over(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(ManualClock):
+        def take(self, duration_ns: int) -> None:
+            self.sleep_until_ns(self.now_ns() + duration_ns)
+
+    class Sending:
+        bodies: ClassVar[list[bytes]] = []
+
+        def send_multipart(self, parts: tuple[bytes, bytes], flags: int) -> None:
+            clock.take(300)
+            self.bodies.append(parts[1])
+
+    clock = Counting(7_000)
+    publisher = Publisher("inproc://out", "session", context, clock=clock)
+    encode = publisher._encoder.keypoints
+
+    def encoded(seq: int, pose: Pose, losses: Losses, published_ns: int) -> bytes:
+        clock.take(40)
+        return encode(seq, pose, losses, published_ns)
+
+    monkeypatch.setattr(publisher._encoder, "keypoints", encoded)
+    monkeypatch.setattr(publisher, "_socket", Sending())
+    assert publisher.publish(make_pose(), LOSSES) == 7_340
+    (body,) = Sending.bodies
+    assert decode_keypoints(body).published_ns == 7_000
 
 
 def test_status_is_numbered_on_its_own(publisher: Publisher, subscriber: zmq.Socket[bytes]) -> None:

@@ -58,6 +58,33 @@ def test_the_age_is_of_the_service_clock() -> None:
         assert keypoints.age_ns == age_ns
 
 
+def test_an_offset_that_was_measured_is_forgotten_with_the_service_it_was_measured_of() -> None:
+    receiver = Receiver(None)
+    receiver.correct(-3_000)
+    assert [taken(receiver, seq).age_ns for seq in range(2)] == [5_000, 5_000]
+    assert [taken(receiver, seq, session="b").age_ns for seq in range(2)] == [None, None]
+    receiver.correct(-4_000)
+    assert [taken(receiver, seq, session="b").age_ns for seq in range(2, 4)] == [4_000, 4_000]
+
+
+def test_an_offset_that_was_measured_of_the_new_service_holds_for_its_messages_alone() -> None:
+    receiver = Receiver(None)
+    receiver.correct(-3_000, "a")
+    assert taken(receiver, 0).age_ns == 5_000
+    receiver.correct(-6_000, "b")  # said hello before the first message of the new one came
+    assert taken(receiver, 1).age_ns is None
+    assert [taken(receiver, seq, session="b").age_ns for seq in range(2)] == [2_000, 2_000]
+    assert taken(receiver, 0, session="c").age_ns is None
+
+
+def test_the_same_clock_stays_the_same_when_the_service_restarts() -> None:
+    receiver = Receiver(0)
+    assert taken(receiver, 0).age_ns == 8_000
+    assert taken(receiver, 0, session="b").age_ns == 8_000
+    receiver.correct(0, "b")
+    assert taken(receiver, 0, session="c").age_ns == 8_000
+
+
 def test_malformed_messages_are_counted_and_change_nothing() -> None:
     receiver = Receiver(0)
     taken(receiver, 0)

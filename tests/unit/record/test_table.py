@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from rtface.errors import UsageError
-from rtface.record.table import PoseTable, PoseTableBuilder
+from rtface.record.table import NO_TIME, PoseTable, PoseTableBuilder
 from rtface.records import FrameMeta, Pose, Stamps
 
 NAMES = ("eye(top)", "paw")
 
 
-def pose(frame: int, points: int = 2, *, legacy: bool = False) -> Pose:
+def pose(frame: int, points: int = 2, *, legacy: bool = False, camera_ns: int | None = None) -> Pose:
     numbers = np.arange(points, dtype=np.float32) + frame
     return Pose(
-        frame=FrameMeta(frame, exposure_ns=1000 + frame, arrival_ns=2000 + frame),
+        frame=FrameMeta(frame, exposure_ns=1000 + frame, arrival_ns=2000 + frame, camera_ns=camera_ns),
         stamps=Stamps(1000, 2000, 3000, 4000, 5000, 6000),
         xy=np.stack([numbers, -numbers], axis=1),
         score=np.full(points, 0.5, np.float32),
@@ -51,6 +51,15 @@ def test_every_frame_is_kept_however_many_were_expected(expected: int | None, le
         assert table.likelihood is None
     assert (table.source, table.engine, table.score_definition) == ("a.avi", "e1", "d")
     assert table.provenance == {"k": "v"}
+
+
+def test_the_camera_s_own_time_is_kept_where_there_is_one() -> None:
+    builder = PoseTableBuilder(NAMES, (True, True), 2)
+    for frame, camera_ns in enumerate([0, None, 80_000_000]):
+        builder.append(pose(frame, camera_ns=camera_ns))
+    table = builder.build()
+    assert table.camera_ns.tolist() == [0, NO_TIME, 80_000_000]
+    assert table.camera_ns.dtype == np.int64
 
 
 def test_the_pose_is_copied_and_a_built_table_never_changes() -> None:

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import pytest
+from outgoing import HELLO, LOSSES, STATUS, make_pose
+from rich.console import Console
+
+from rtface.cli.watch import _Watch
+from rtface.client import Client, Keypoints
+from rtface.clock import NS_PER_MS, NS_PER_S, ManualClock
+from rtface.errors import AddressError, ControlError, WireError
+from rtface.publish.commands import Hello
+from rtface.publish.receive import Receiver
+from rtface.publish.wire import TOPIC_KEYPOINTS, Encoder, StatusMessage
+
+
+class Scripted:
+    """A client whose messages come when the test says so."""
+
+    def __init__(self) -> None:
+        self.queued: list[Keypoints] = []
+        self.latest_status: StatusMessage | None = None
+        self.failure: Exception | None = None
+
+    def next(self, timeout_s: float) -> Keypoints | None:
+        return self.queued.pop(0) if self.queued else None
+
+    def hello(self) -> Hello:
+        if self.failure is not None:
+            raise self.failure
+        return HELLO
+
+
+class Watched:
+    """A watch with its client and a clock that stands still."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.client, self.clock = Scripted(), ManualClock(50 * NS_PER_S)
+        self.watch = _Watch(cast(Client, self.client), as_json=as_json, clock=self.clock)
+
+    def hear(self, keypoints: Keypoints | None = None) -> None:
+        if keypoints is not None:
+            self.client.queued.append(keypoints)
+        self.watch._listen()
+
+    def pass_by(self, seconds: float) -> None:
+        self.clock.sleep_until_ns(self.clock.now_ns() + round(seconds * NS_PER_S))
+        self.hear()
+
+    def shown(self) -> str:
+        console = Console(width=300)
+        with console.capture() as capture:
+            console.print(self.watch._view())
+        return capture.get()
+
+
+def keypoints_aged(age_ns: int | None) -> Keypoints:
+    pose = make_pose(keypoints=2)
+    receiver = Receiver(None if age_ns is None else 0)
+    body = Encoder(HELLO.session).keypoints(0, pose, LOSSES, 0)
+    keypoints = receiver.take([TOPIC_KEYPOINTS, body], pose.stamps.exposure_ns + (age_ns or 0))
+    assert keypoints is not None
+    assert keypoints.age_ns == age_ns
+    return keypoints
+
+
+def test_an_age_that_is_unknown_is_not_taken_for_none() -> None:
+    watched = Watched()
+    watched.hear(keypoints_aged(None))
+    assert "age unknown" in watched.shown()
+    watched.hear(keypoints_aged(8 * NS_PER_MS))
+    assert "age p50 8.00, p99 8.00, max 8.00 ms" in watched.shown()
+    watched.hear(keypoints_aged(None))
+    assert "age unknown" in watched.shown()
+
+
+def test_a_service_that_was_killed_does_not_look_alive() -> None:
+    watched = Watched()
+    watched.hear(keypoints_aged(1))
+    assert "heard 0.0 s ago" in watched.shown()
+    watched.pass_by(2.5)
+    assert "heard 2.5 s ago" in watched.shown()
+    watched.pass_by(2)
+    assert "no heartbeat for 4 s" in watched.shown()
+    watched.hear(keypoints_aged(1))
+    assert "no heartbeat" not in watched.shown()
+
+
+def test_a_status_is_a_heartbeat_though_no_keypoints_come() -> None:
+    watched = Watched()
+    for seq in range(5):
+        watched.client.latest_status = StatusMessage("a session", seq, 0, STATUS)
+        watched.pass_by(2)
+        assert "waiting for keypoints; heard 0.0 s ago" in watched.shown()
+    watched.pass_by(10)
+    assert "waiting for keypoints; no heartbeat for 10 s" in watched.shown()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [AddressError("no answer"), ControlError("busy", "not now"), WireError("hello: skeleton is missing")],
+)
+def test_without_names_the_keypoints_have_numbers(failure: Exception) -> None:
+    watched = Watched()
+    watched.client.failure = failure
+    watched.hear(keypoints_aged(1))
+    assert watched.watch._names == ("0", "1")
+
+
+def test_json_has_null_for_an_unknown_age(capsys: pytest.CaptureFixture[str]) -> None:
+    watched = Watched(as_json=True)
+    watched.hear(keypoints_aged(None))
+    watched.hear(keypoints_aged(2 * NS_PER_MS))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["age_ms"] for line in lines] == [None, 2.0]
+    assert set(lines[0]["keypoints"]) == {"nose(tip)", "paw"}
