@@ -31,8 +31,9 @@ class SimulatedCamera:
     Not paced, each frame is exposed when the reader asks for it, after rendering, and none is lost to slowness.
 
     Faults are drawn by a hash of seed and frame number: the same settings give the same faults. A lost frame's
-    number is skipped and counted as lost in transport; a late frame is delivered `late_ms` after its true exposure time and the following ones queue
-    behind it; a duplicated frame shows the picture of the number before it; a black one is 0 everywhere.
+    number is skipped and counted as lost in transport; a late frame is delivered `late_ms` after its true exposure
+    time and the following ones queue behind it; a duplicated frame shows the picture of the number before it; a
+    black one is 0 everywhere.
 
     Parameters
     ----------

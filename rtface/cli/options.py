@@ -8,7 +8,7 @@ import typer
 
 from rtface.config import BackendSettings
 from rtface.errors import UsageError
-from rtface.records import Crop
+from rtface.records import MINIMUM_CROP, Crop
 
 EngineOption = Annotated[
     str, typer.Option("--engine", help="Name of an engine (`rtface engines list`) or its folder.")
@@ -36,6 +36,8 @@ def parse_crop(text: str | None) -> Crop | None:
         x, y, width, height = (int(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--crop takes four whole numbers X,Y,WIDTH,HEIGHT, not {text!r}") from None
+    if min(x, y) < 0 or min(width, height) < MINIMUM_CROP:
+        raise UsageError(f"--crop {text}: X and Y are 0 or more, WIDTH and HEIGHT {MINIMUM_CROP} or more")
     return Crop(x, y, width, height)
 
 
