@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from rtface.clock import NS_PER_S, monotonic_ns
+from rtface.errors import DataError
 from rtface.learn.evaluate import (
     Answers,
     answer,
@@ -154,6 +155,10 @@ def main() -> None:
     labels = np.stack([frame.xy for frame in frames])
     untrained = [index for index in range(labels.shape[1]) if np.isnan(labels[:, index]).all()]
     videos = sorted({frame.video for frame in frames})
+    if len(videos) != 2:
+        raise DataError(
+            f"{options.data} holds {len(videos)} videos; this recipe judges two, each on the other"
+        )
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         pending = {
             video: pool.submit(run, video, frames, rounds, options.runs / f"without-{video}")
