@@ -62,7 +62,7 @@ class OpenvinoBackend:
         compiled = self._compile((size, size))
         self._check_outputs(compiled)
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        version = str(openvino.__version__)
+        version = str(openvino.__version__).partition("-")[0]
         return BackendInfo("openvino", version, self._device_name(), self._precision, threads, self._why)
 
     def host_memory(self, shape: tuple[int, int]) -> Image:
