@@ -11,10 +11,11 @@ from rtface.acquire.factory import make_camera
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.config import BackendSettings, ImagesCameraSettings, VideoCameraSettings
 from rtface.errors import DataError, RtfaceError, UsageError
-from rtface.pipeline import Pipeline, Status
+from rtface.pipeline import Pipeline
 from rtface.record import formats
 from rtface.record.table import PoseTable, PoseTableBuilder
 from rtface.records import Crop, Losses, Pose
+from rtface.status import Status
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker

@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar
 
 from rtface.acquire.base import Camera
@@ -20,57 +18,17 @@ from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import POLL_S, AcquisitionThread
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.errors import CameraLostError, UsageError
-from rtface.latency import LatencyRecorder, StageSummary
+from rtface.latency import LatencyRecorder
 from rtface.mailbox import Mailbox
 from rtface.publish.base import PoseSink
 from rtface.records import CameraInfo, Crop, Losses
+from rtface.status import PipelineState, Status
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker
 
 TICK_NS = NS_PER_S
 
 _Result = TypeVar("_Result")
-
-
-class PipelineState(StrEnum):
-    """What the pipeline is doing.
-
-    ``stopped``: the camera is paused and may be started again. ``ended``: the source delivered its last frame, or
-    the pipeline was stopped for good.
-    """
-
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPED = "stopped"
-    ENDED = "ended"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A snapshot of the pipeline.
-
-    Attributes
-    ----------
-    state : PipelineState
-    rate_hz : float
-        Poses per second over the last full second.
-    frames : int
-        Poses since the start.
-    losses : Losses
-        Frames lost since the start, by place.
-    latency : dict of str to StageSummary
-        Percentiles by stage.
-    error : str or None
-        What ended the pipeline, if it was an error.
-    """
-
-    state: PipelineState
-    rate_hz: float
-    frames: int
-    losses: Losses
-    latency: dict[str, StageSummary]
-    error: str | None
 
 
 class Pipeline:

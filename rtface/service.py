@@ -22,7 +22,7 @@ from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import Rig
 from rtface.errors import ConfigError, UsageError
 from rtface.geometry import whole_frame
-from rtface.pipeline import Pipeline, Status
+from rtface.pipeline import Pipeline
 from rtface.publish.address import check_address
 from rtface.publish.commands import Hello, crop_map
 from rtface.publish.control import ControlServer
@@ -30,6 +30,7 @@ from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.publisher import Publisher
 from rtface.publish.wire import ServiceStatus, camera_map
 from rtface.records import Crop
+from rtface.status import Status
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine, load_engine

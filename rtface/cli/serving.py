@@ -10,8 +10,8 @@ from rich.live import Live
 
 from rtface.cli.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, say
 from rtface.errors import RtfaceError
-from rtface.pipeline import Status
 from rtface.service import Service
+from rtface.status import Status
 
 _REFRESH_S = 0.25
 

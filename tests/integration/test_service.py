@@ -18,10 +18,10 @@ from rtface.config import (
     VideoCameraSettings,
 )
 from rtface.errors import AddressError, CameraLostError, ConfigError, ControlError, EngineError
-from rtface.pipeline import PipelineState
 from rtface.publish.keys import make_keys
 from rtface.records import FACEMAP_KEYPOINTS, Crop
 from rtface.service import Service
+from rtface.status import PipelineState
 
 LONG_S = 20.0
 FREE = "tcp://127.0.0.1:*"

@@ -23,8 +23,9 @@ from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread
 from rtface.clock import NS_PER_S
 from rtface.errors import BackendError, CameraError, CameraLostError, UsageError
-from rtface.pipeline import Pipeline, PipelineState, Status
+from rtface.pipeline import Pipeline
 from rtface.records import Crop, Losses
+from rtface.status import PipelineState, Status
 from rtface.track.tracker import Tracker
 
 OPENING = ["camera.open", "backend.open", "backend.prepare", "sink.open", "camera.start"]
