@@ -1,20 +1,16 @@
-"""Labelled frames: a csv of keypoints and a folder of images, checked."""
+"""Labelled frames: images with keypoints that somebody clicked, of any set of names."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from rtface.errors import DataError
-from rtface.records import FACEMAP_KEYPOINTS, FloatArray, Image
-
-SIDE_VIEW_NAMES = {"whisker 1": "whisker(II)", "whisker 2": "whisker(I)", "whisker 3": "whisker(III)"}
-"""Keypoints of the side-view set that have other names than Facemap's, matched by position."""
+from rtface.records import FloatArray, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +20,12 @@ class LabelledFrame:
     Attributes
     ----------
     name : str
-        The image file's name.
+        The image file's name, or the video's and the frame's number.
     video : str
         Which recording it is of; frames of one recording are never split between training and test.
     image : ndarray, shape (height, width), uint8
-    xy : ndarray, shape (15, 2), float32
-        Pixels of the frame, in the order of `FACEMAP_KEYPOINTS`; NaN where there is no label.
+    xy : ndarray, shape (K, 2), float32
+        Pixels of the frame, in the order of the set's keypoints; NaN where there is no label.
     """
 
     name: str
@@ -38,63 +34,88 @@ class LabelledFrame:
     xy: FloatArray
 
 
-def read_side_view(folder: Path) -> list[LabelledFrame]:
-    """Read a folder with ``labels.csv`` and ``frames/``.
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """Labelled frames with the names of their keypoints.
 
-    The csv has the columns ``file``, ``video`` and, for each keypoint, ``NAME_x`` and ``NAME_y``; an empty cell is a
-    missing label.
-
-    Raises
-    ------
-    DataError
-        A file or column is missing, a cell is no number, or a label lies outside its image; named with the line.
+    Attributes
+    ----------
+    keypoints : tuple of str
+        Names, K of them, each once.
+    frames : tuple of LabelledFrame
     """
-    path = folder / "labels.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = _columns(path, reader.fieldnames or ())
-            return [_frame(path, line, row, columns) for line, row in enumerate(reader, start=2)]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
+    keypoints: tuple[str, ...]
+    frames: tuple[LabelledFrame, ...]
 
-def _columns(path: Path, names: Sequence[str]) -> dict[int, str]:
-    """Return the csv's name of each Facemap keypoint that it has."""
-    if missing := {"file", "video"} - set(names):
-        raise DataError(f"{path}: line 1: the column {sorted(missing)[0]} is missing")
-    found: dict[int, str] = {}
-    for name in names:
-        if not name.endswith("_x"):
-            continue
-        stem = name[:-2]
-        if f"{stem}_y" not in names:
-            raise DataError(f"{path}: line 1: there is {name} but no {stem}_y")
-        keypoint = SIDE_VIEW_NAMES.get(stem, stem)
-        if keypoint not in FACEMAP_KEYPOINTS:
-            raise DataError(f"{path}: line 1: {stem} is no keypoint of Facemap's")
-        found[FACEMAP_KEYPOINTS.index(keypoint)] = stem
-    return found
+    def __post_init__(self) -> None:
+        if repeated := {name for name in self.keypoints if self.keypoints.count(name) > 1}:
+            raise DataError(f"the label set names a keypoint twice: {', '.join(sorted(repeated))}")
 
+    def __len__(self) -> int:
+        return len(self.frames)
 
-def _frame(path: Path, line: int, row: dict[str, str], columns: dict[int, str]) -> LabelledFrame:
-    source = path.parent / "frames" / row["file"]
-    image = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise DataError(f"{path}: line {line}: {source} is missing or no image")
-    height, width = image.shape
-    xy = np.full((len(FACEMAP_KEYPOINTS), 2), np.nan, np.float32)
-    for index, stem in columns.items():
-        cells = row[f"{stem}_x"], row[f"{stem}_y"]
-        if not all(cells):
-            continue
-        try:
-            x, y = float(cells[0]), float(cells[1])
-        except ValueError:
-            raise DataError(f"{path}: line {line}: {stem} is {cells}, not two numbers") from None
-        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Names of the recordings."""
+        return tuple(sorted({frame.video for frame in self.frames}))
+
+    @property
+    def labels(self) -> int:
+        """Number of labels: of points, not of frames."""
+        return sum(int((~np.isnan(frame.xy).any(axis=1)).sum()) for frame in self.frames)
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Names of the keypoints that have a label on at least one frame."""
+        seen = np.zeros(len(self.keypoints), bool)
+        for frame in self.frames:
+            seen |= ~np.isnan(frame.xy).any(axis=1)
+        return tuple(name for name, here in zip(self.keypoints, seen, strict=True) if here)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that training sees of the set: names, images and labels, in their order."""
+        whole = hashlib.sha256(json.dumps(self.keypoints).encode())
+        for frame in self.frames:
+            whole.update(json.dumps([frame.name, frame.video, frame.image.shape]).encode())
+            whole.update(np.ascontiguousarray(frame.image).tobytes())
+            xy = frame.xy.astype("<f4")
+            xy[np.isnan(xy)] = np.nan
+            whole.update(xy.tobytes())
+        return whole.hexdigest()
+
+    def only(self, videos: Iterable[str]) -> LabelSet:
+        """Return the frames of some recordings."""
+        wanted = set(videos)
+        return replace(self, frames=tuple(frame for frame in self.frames if frame.video in wanted))
+
+    def without(self, videos: Iterable[str]) -> LabelSet:
+        """Return the frames of all other recordings."""
+        return self.only(set(self.videos) - set(videos))
+
+    def renamed(self, names: Mapping[str, str]) -> LabelSet:
+        """Return the set with other names for some keypoints.
+
+        Raises
+        ------
+        DataError
+            A name to be replaced is not in the set, or two keypoints would have one name.
+        """
+        if unknown := set(names) - set(self.keypoints):
             raise DataError(
-                f"{path}: line {line}: {stem} at ({x:g}, {y:g}) is outside the image of {width}x{height} pixels"
+                f"the label set has no keypoint {sorted(unknown)[0]!r}; it has {', '.join(self.keypoints)}"
             )
-        xy[index] = x, y
-    return LabelledFrame(row["file"], row["video"], np.asarray(image, np.uint8), xy)
+        return replace(self, keypoints=tuple(names.get(name, name) for name in self.keypoints))
+
+    def arranged(self, names: Sequence[str]) -> LabelSet:
+        """Return the set with these keypoints in this order; NaN where the set lacks one, the rest left out."""
+        place = {name: index for index, name in enumerate(self.keypoints)}
+        frames = []
+        for frame in self.frames:
+            xy = np.full((len(names), 2), np.nan, np.float32)
+            for index, name in enumerate(names):
+                if name in place:
+                    xy[index] = frame.xy[place[name]]
+            frames.append(replace(frame, xy=xy))
+        return LabelSet(tuple(names), tuple(frames))

@@ -1,88 +1,105 @@
-"""Reading labelled frames: names, gaps, and what is wrong, by line."""
+"""Sets of labelled frames: their columns, their recordings, and several files as one set."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from rtface.errors import DataError
-from rtface.learn.labels import read_side_view
-from rtface.records import FACEMAP_KEYPOINTS
+from rtface.learn.formats.table import write_table
+from rtface.learn.labels import LabelledFrame, LabelSet
+from rtface.learn.reading import read_labels
 
-HEADER = "file,video,whisker 2_x,whisker 2_y,whisker 1_x,whisker 1_y,mouth_x,mouth_y"
-
-
-def write(folder: Path, *rows: str, header: str = HEADER) -> Path:
-    (folder / "frames").mkdir()
-    image = np.arange(20 * 30, dtype=np.uint32).reshape(20, 30).astype(np.uint8)
-    cv2.imwrite(str(folder / "frames" / "a.png"), image)
-    (folder / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
-    return folder
+NAN = float("nan")
 
 
-def test_points_come_in_facemaps_order_under_facemaps_names(tmp_path: Path) -> None:
-    (frame,) = read_side_view(write(tmp_path, "a.png,one,1,2,3,4,5.5,6.25"))
-    assert (frame.name, frame.video) == ("a.png", "one")
-    assert frame.image.shape == (20, 30)
-    assert frame.image.dtype == np.uint8
-    assert frame.xy.shape == (15, 2)
-    named = {name: frame.xy[index].tolist() for index, name in enumerate(FACEMAP_KEYPOINTS)}
-    assert named["whisker(I)"] == [1, 2]
-    assert named["whisker(II)"] == [3, 4]
-    assert named["mouth"] == [5.5, 6.25]
-    assert np.isnan(np.delete(frame.xy, [12, 14, 5], axis=0)).all()
+def frame(name: str, video: str, *xy: tuple[float, float]) -> LabelledFrame:
+    return LabelledFrame(name, video, np.full((20, 30), len(name), np.uint8), np.array(xy, np.float32))
 
 
-def test_an_empty_cell_is_a_missing_label(tmp_path: Path) -> None:
-    (frame,) = read_side_view(write(tmp_path, "a.png,one,1,2,,4,5,6"))
-    assert np.isnan(frame.xy[FACEMAP_KEYPOINTS.index("whisker(II)")]).all()
-    assert not np.isnan(frame.xy[FACEMAP_KEYPOINTS.index("mouth")]).any()
+@pytest.fixture
+def pair() -> LabelSet:
+    return LabelSet(
+        ("nose", "paw"), (frame("a", "one", (1, 2), (NAN, NAN)), frame("bb", "two", (3, 4), (5, 6)))
+    )
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ("b.png,one,1,2,3,4,5,6", "line 3.*b.png is missing"),
-        ("a.png,one,1,2,3,high,5,6", "line 3: whisker 1 .*not two numbers"),
-        ("a.png,one,1,2,3,4,30,6", r"line 3: mouth at \(30, 6\) is outside"),
-        ("a.png,one,1,2,3,4,5,-0.6", "line 3: mouth .* is outside"),
-    ],
-)
-def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: str, message: str) -> None:
-    folder = write(tmp_path, "a.png,one,1,2,3,4,5,6", row)
-    with pytest.raises(DataError, match=message):
-        read_side_view(folder)
+def test_a_set_counts_points_and_names_what_is_labelled(pair: LabelSet) -> None:
+    assert (len(pair), pair.labels, pair.videos) == (2, 3, ("one", "two"))
+    assert pair.labelled == ("nose", "paw")
+    assert pair.only(["one"]).labelled == ("nose",)
+    assert [one.name for one in pair.without(["one"]).frames] == ["bb"]
 
 
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ("file,mouth_x,mouth_y", "column video is missing"),
-        ("file,video,mouth_x", "mouth_x but no mouth_y"),
-        ("file,video,ear_x,ear_y", "ear is no keypoint"),
-    ],
-)
-def test_a_bad_header_is_refused(tmp_path: Path, header: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_side_view(write(tmp_path, header=header))
+def test_arranging_moves_columns_and_leaves_gaps(pair: LabelSet) -> None:
+    moved = pair.arranged(("paw", "ear", "nose"))
+    assert moved.keypoints == ("paw", "ear", "nose")
+    np.testing.assert_array_equal(moved.frames[1].xy, [[5, 6], [NAN, NAN], [3, 4]])
 
 
-def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"labels\.csv cannot be read"):
-        read_side_view(tmp_path)
+def test_renaming_refuses_strangers_and_collisions(pair: LabelSet) -> None:
+    assert pair.renamed({"paw": "hand"}).keypoints == ("nose", "hand")
+    with pytest.raises(DataError, match="no keypoint 'ear'"):
+        pair.renamed({"ear": "hand"})
+    with pytest.raises(DataError, match="names a keypoint twice: nose"):
+        pair.renamed({"paw": "nose"})
 
 
-def test_the_real_set_has_its_197_frames_and_12_keypoints(shared_data: Path) -> None:
-    frames = read_side_view(shared_data / "mouse_face_side_view")
-    assert len(frames) == 197
-    labelled = ~np.isnan(np.stack([frame.xy for frame in frames])).any(axis=(0, 2))
-    absent = {
-        name for name, there in zip(FACEMAP_KEYPOINTS, np.atleast_1d(labelled), strict=True) if not there
-    }
-    assert absent == {"nosebridge", "nose(r)", "paw"}
-    middle = np.median([frame.xy for frame in frames], axis=0)
-    whiskers = [middle[FACEMAP_KEYPOINTS.index(f"whisker({number})"), 1] for number in ("I", "II", "III")]
-    assert whiskers == sorted(whiskers), "whisker (I) is the uppermost"
+def test_several_files_become_one_set_by_name(pair: LabelSet, tmp_path: Path) -> None:
+    write_table(pair, tmp_path / "first")
+    write_table(LabelSet(("ear", "nose"), (frame("c", "three", (7, 8), (9, 10)),)), tmp_path / "second")
+    both = read_labels(tmp_path / "first", tmp_path / "second" / "labels.csv")
+    assert both.keypoints == ("nose", "paw", "ear")
+    assert both.videos == ("one", "three", "two")
+    np.testing.assert_array_equal(both.frames[2].xy, [[9, 10], [NAN, NAN], [7, 8]])
+
+
+def test_a_frame_in_two_files_is_refused(pair: LabelSet, tmp_path: Path) -> None:
+    write_table(pair, tmp_path / "first")
+    write_table(pair.only(["two"]), tmp_path / "second")
+    with pytest.raises(DataError, match=r"second: frame 'bb' of video 'two' is in .*first too"):
+        read_labels(tmp_path / "first", tmp_path / "second")
+    with pytest.raises(DataError, match="named twice"):
+        read_labels(tmp_path / "first", tmp_path / "second" / ".." / "first")
+
+
+def test_what_is_no_label_set_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    for path in (tmp_path, tmp_path / "notes.txt", tmp_path / "absent"):
+        with pytest.raises(DataError, match=r"labels\.csv .*config\.yaml.*CollectedData_.*\.slp.*\.npy"):
+            read_labels(path)
+    with pytest.raises(DataError, match="no label set"):
+        read_labels()
+
+
+def test_a_folder_with_two_formats_is_not_guessed(pair: LabelSet, tmp_path: Path) -> None:
+    write_table(pair, tmp_path / "set")
+    (tmp_path / "set" / "config.yaml").write_text("scorer: me\n")
+    with pytest.raises(DataError, match=r"labels\.csv and labels of DeepLabCut's; name the one file"):
+        read_labels(tmp_path / "set")
+
+
+def test_the_side_view_set_has_its_197_frames_of_12_keypoints(shared_data: Path) -> None:
+    found = read_labels(shared_data / "mouse_face_side_view")
+    assert (len(found), found.labels) == (197, 197 * 12)
+    assert len(found.labelled) == 12
+    assert found.videos == ("cam1_G7c1_1", "cam1_G7c1_2")
+    assert {one.image.shape for one in found.frames} == {(646, 864)}
+    renamed = found.renamed({"whisker 1": "whisker(II)", "whisker 2": "whisker(I)"})
+    height = np.median([one.xy[:, 1] for one in renamed.frames], axis=0)
+    place = renamed.keypoints.index
+    assert height[place("whisker(I)")] < height[place("whisker(II)")], "whisker (I) is the uppermost"
+
+
+def test_the_hand_and_tongue_set_has_its_55_frames_and_csv_equals_h5(shared_data: Path) -> None:
+    project = shared_data / "mouse_hand_tongue_labelled"
+    file = project / "labeled-data" / "reachingvideo1" / "CollectedData_Mackenzie"
+    sets = [read_labels(path) for path in (project, file.with_suffix(".csv"), file.with_suffix(".h5"))]
+    for found in sets:
+        assert (len(found), found.labels, found.videos) == (55, 233, ("reachingvideo1",))
+        assert found.keypoints == ("Hand", "Finger1", "Tongue", "Joystick1", "Joystick2")
+        for one, other in zip(found.frames, sets[0].frames, strict=True):
+            assert one.name == other.name
+            np.testing.assert_array_equal(one.xy, other.xy)

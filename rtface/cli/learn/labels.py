@@ -1,0 +1,71 @@
+"""``rtface learn labels``: what is in label sets, and all of it as one set of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from rtface.cli.learn.common import plain_table
+from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
+from rtface.cli.options import JsonOption
+from rtface.cli.screen import OUT, print_json
+
+if TYPE_CHECKING:
+    from rtface.learn.labels import LabelSet
+
+
+def labels(
+    paths: LabelsArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write all as one set of rtface's: a new folder.")
+    ] = None,
+    rename: RenameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what label sets hold: labels by keypoint, frames and image sizes by video. Several become one."""
+    from rtface.learn.formats.table import write_table
+    from rtface.learn.reading import read_labels
+
+    renames = parse_renames(rename)
+    found = read_labels(*paths).renamed(renames)
+    written = None if out is None else write_table(found, out)
+    counts = _labels_by_keypoint(found)
+    videos = {video: found.only([video]) for video in found.videos}
+    if as_json:
+        print_json(
+            {
+                "frames": len(found),
+                "labels": found.labels,
+                "keypoints": counts,
+                "videos": {
+                    video: {"frames": len(part), "labels": part.labels, "sizes": _sizes(part)}
+                    for video, part in videos.items()
+                },
+                "written": None if written is None else str(written),
+            }
+        )
+        return
+    by_keypoint = plain_table("keypoint", "labels")
+    for keypoint, count in counts.items():
+        by_keypoint.add_row(escape(keypoint), str(count))
+    by_video = plain_table("video", "frames", "labels", "image sizes")
+    for video, part in videos.items():
+        by_video.add_row(escape(video), str(len(part)), str(part.labels), ", ".join(_sizes(part)))
+    OUT.print(by_keypoint)
+    OUT.print(by_video)
+    OUT.print(f"{found.labels} labels on {len(found)} frames", markup=False)
+    if written is not None:
+        OUT.print(f"written: {written}", markup=False, soft_wrap=True)
+
+
+def _labels_by_keypoint(found: LabelSet) -> dict[str, int]:
+    return {keypoint: found.arranged([keypoint]).labels for keypoint in found.keypoints}
+
+
+def _sizes(part: LabelSet) -> list[str]:
+    """Return the sizes of a set's images, WIDTHxHEIGHT, smallest first."""
+    shapes = sorted({(frame.image.shape[1], frame.image.shape[0]) for frame in part.frames})
+    return [f"{width}x{height}" for width, height in shapes]

@@ -1,0 +1,1 @@
+"""Readers of label sets, one module a format; `rtface.learn.reading` chooses among them."""
