@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from rtface.cli.options import JsonOption
+from rtface.cli import export
+from rtface.cli.options import CropOption, JsonOption
 from rtface.cli.screen import ERR, OUT, print_json, say
 from rtface.errors import BackendError, UsageError
 from rtface.track.store import MANIFEST_FILE, installed_engines, load_engine, read_manifest, user_folder
@@ -48,7 +49,15 @@ def show(engine: EngineArgument = "default") -> None:
 
 
 @app.command()
-def verify(engine: EngineArgument = "default") -> None:
+def verify(
+    engine: EngineArgument = "default",
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="A video or a folder of images: compare an exported engine with its source on it."),
+    ] = None,
+    crop: CropOption = None,
+    count: export.CountOption = 200,
+) -> None:
     """Check an engine: its files against its manifest, and the live network's inputs and outputs."""
     from rtface.config import BackendSettings
     from rtface.service import describe_backend
@@ -62,6 +71,11 @@ def verify(engine: EngineArgument = "default") -> None:
         backend.close()
     OUT.print(f"{loaded.manifest.name}: files and network agree with the manifest", markup=False)
     OUT.print(describe_backend(info), markup=False, soft_wrap=True)
+    if frames is not None:
+        export.check_parity(engine, frames, count, crop)
+
+
+app.command("export")(export.export)
 
 
 @app.command("import")

@@ -34,6 +34,7 @@ def export_onnx(
     *,
     family: str,
     input_size: int = 256,
+    square: bool = True,
     properties: Mapping[str, str] | None = None,
 ) -> Path:
     """Write an engine's `model.onnx`: preprocessing, network and decode in one graph, in float32.
@@ -50,7 +51,9 @@ def export_onnx(
     family : str
         The engine's family, e.g. ``facemap``: it says which columns the output has.
     input_size : int
-        Side of the network's square input in pixels.
+        Longer side of the network's input in pixels.
+    square : bool
+        Whether that input is square; see `PadResize`.
     properties : mapping of str to str, optional
         Further ONNX metadata.
 
@@ -66,7 +69,7 @@ def export_onnx(
     EngineError
         The file cannot be written.
     """
-    graph = EngineGraph(network_with_decode, input_size).to("cpu", torch.float32).eval()
+    graph = EngineGraph(network_with_decode, input_size, square).to("cpu", torch.float32).eval()
     image = torch.randint(0, 256, (1, 1, *_TRACED_SHAPE), dtype=torch.uint8)
     levels = torch.tensor([16.0, 235.0])
     names = columns(family)

@@ -17,6 +17,7 @@ from rtface.records import Keypoint
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.pt"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 class _Part(BaseModel):
@@ -35,7 +36,7 @@ class InputSpec(_Part):
     """The network's own input, after the crop was padded and resized."""
 
     size: int = Field(ge=32, le=4096)
-    """Side of the square input in pixels."""
+    """Longer side of the input in pixels; the other is as long where the input is square."""
     channels: Literal[1] = 1
     dtype: Literal["uint8"] = "uint8"
     layout: Literal["NCHW"] = "NCHW"
@@ -49,6 +50,8 @@ class NormaliseSpec(_Part):
     high: float = Field(99.0, ge=0, le=100)
     region: Literal["frame"] = "frame"
     """The pixels whose percentiles are taken: the whole uncropped frame."""
+    row_step: int = Field(1, ge=1, le=16)
+    """Every how many rows of it are looked at."""
 
     @model_validator(mode="after")
     def _rising(self) -> NormaliseSpec:
@@ -60,10 +63,16 @@ class NormaliseSpec(_Part):
 class ResampleSpec(_Part):
     """How the crop becomes the network's input."""
 
-    fit: Literal["pad"] = "pad"
+    fit: Literal["pad", "pad_shorter"] = "pad"
+    """Padded to a square, or the shorter side alone to a multiple of 32 pixels of the network's input."""
     interpolation: Literal["bilinear"] = "bilinear"
     half_pixel: bool
     """Whether pixel centres map to pixel centres on the way back; False is Facemap's convention."""
+
+    @property
+    def square(self) -> bool:
+        """Whether the network's input is square."""
+        return self.fit == "pad"
 
 
 class DecodeSpec(_Part):
@@ -101,7 +110,7 @@ class Manifest(_Part):
 
     rtface_engine: Literal[1] = 1
     """Version of this schema."""
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(pattern=NAME_PATTERN)
     description: str
     created: str
     """Date, ISO 8601."""
@@ -114,8 +123,11 @@ class Manifest(_Part):
     resample: ResampleSpec
     decode: DecodeSpec
     score: ScoreSpec
-    precision: Literal["f32", "bf16", "f16"] = "f32"
-    """Arithmetic that the engine was checked with and is run with unless the rig asks for another."""
+    precision: Literal["f32", "bf16", "f16", "int8"] = "f32"
+    """Arithmetic that the engine was checked with and is run with unless the rig asks for another; in an int8 engine
+    that of its convolutions, and the rest is f32."""
+    weights: Literal["f32", "f16", "int8"] = "f32"
+    """How the numbers are kept in the model's file; those in f16 are widened when it is loaded."""
     preprocessing_sha256: str
     """Hash of input, normalise, resample and decode."""
     files: dict[str, FileEntry]

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from rtface.errors import EngineError
 from rtface.track.manifest import (
+    NAME_PATTERN,
     DecodeSpec,
     FileEntry,
     InputSpec,
@@ -163,6 +165,22 @@ def read_manifest(path: Path) -> Manifest:
         raise EngineError(f"{path}: {reasons}") from error
 
 
+def check_new(folder: Path, *, overwrite: bool = False) -> None:
+    """Refuse a folder that `write_engine` would refuse: before the work that the engine takes, not after it.
+
+    Raises
+    ------
+    EngineError
+        The folder exists, or its name cannot be an engine's.
+    """
+    if re.fullmatch(NAME_PATTERN, folder.name) is None:
+        raise EngineError(
+            f"{folder.name!r} cannot be an engine's name: small letters, digits, and . _ - after the first"
+        )
+    if folder.exists() and not overwrite:
+        raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
+
+
 def write_engine(
     folder: Path, files: Mapping[str, Path], fields: Mapping[str, Any], *, overwrite: bool = False
 ) -> Engine:
@@ -186,8 +204,7 @@ def write_engine(
     EngineError
         The folder exists, cannot be written, or the fields make no manifest.
     """
-    if folder.exists() and not overwrite:
-        raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
+    check_new(folder, overwrite=overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-engine-") as made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,13 @@ def reference(engine: Engine, frame: Image, crop: Crop) -> FloatArray:
     from rtface.track.manifest import WEIGHTS_FILE
 
     manifest = engine.manifest
-    graph = build_graph(manifest.architecture, engine.file(WEIGHTS_FILE), manifest.input.size, engine.folder)
+    graph = build_graph(
+        manifest.architecture,
+        engine.file(WEIGHTS_FILE),
+        manifest.input.size,
+        manifest.resample.square,
+        engine.folder,
+    )
     part = np.ascontiguousarray(frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
     with torch.inference_mode():
         found: FloatArray = graph(torch.from_numpy(part)[None, None], torch.from_numpy(levels(frame)))[
@@ -152,3 +159,34 @@ def test_an_unknown_device_is_an_error_and_not_a_fall_back(backend: Backend, eng
     with pytest.raises(BackendError, match="NOSUCH"):
         other.open()
     other.close()
+
+
+def test_an_int8_engine_is_run_in_int8_or_refused(tmp_path: Path) -> None:
+    """No back end may run an int8 engine in another arithmetic without saying so."""
+    pytest.importorskip("onnxruntime")
+    from spots import SHAPE as SPOT_SHAPE
+    from spots import spot_engine, spot_frames
+
+    from rtface.learn.exporting import export_engine
+
+    source = spot_engine(tmp_path / "spot")
+    int8 = export_engine(
+        source, tmp_path / "int8", "int8", spot_frames(), settings=BackendSettings(name="openvino")
+    ).engine
+    picture = next(iter(spot_frames().values()))
+    for name in BACKENDS:
+        backend = make_backend(int8, BackendSettings(name=name))
+        try:
+            info = backend.open()
+        except BackendError as error:
+            assert "int8" in str(error)  # noqa: PT017  (any back end may refuse)
+            continue
+        assert info.precision == "int8"
+        backend.prepare(SPOT_SHAPE, Crop(8, 4, 80, 70))
+        found = backend.infer(picture, levels(picture)).copy()
+        backend.close()
+        float_backend = make_backend(source, BackendSettings(name=name))
+        float_backend.open()
+        float_backend.prepare(SPOT_SHAPE, Crop(8, 4, 80, 70))
+        np.testing.assert_allclose(found, float_backend.infer(picture, levels(picture)), atol=0.5)
+        float_backend.close()

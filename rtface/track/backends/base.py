@@ -19,7 +19,8 @@ class BackendInfo:
     device : str
         What it runs on, in the runtime's words.
     precision : str
-        Arithmetic as read back from the compiled network: ``f32``, ``bf16`` or ``f16``.
+        Arithmetic as read back from the compiled network: ``f32``, ``bf16``, ``f16``, or ``int8`` when that is what
+        its convolutions run in.
     threads : int or None
         Threads on a CPU; None where the question has no meaning.
     why : str

@@ -1,7 +1,8 @@
 """OpenVINO: the default on a CPU.
 
 The precision hint is always pinned, because OpenVINO otherwise picks bf16 by itself where the processor has it,
-and read back, so that what is reported is what runs.
+and read back, so that what is reported is what runs. Whether the convolutions run in int8 is not a hint but lies in
+the network: it is read from the compiled network's layers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rtface.config import BackendSettings
 
 _WARM_UP_RUNS = 5
+_INT8 = frozenset({"i8", "u8"})
 
 
 class OpenvinoBackend:
@@ -42,7 +44,9 @@ class OpenvinoBackend:
         self._engine = engine
         self._settings = settings
         self._why = why
-        self._precision = engine.manifest.precision if settings.precision == "engine" else settings.precision
+        own = engine.manifest.precision
+        self._precision = own if settings.precision == "engine" else settings.precision
+        self._hint = "f32" if own == "int8" else self._precision
         self._openvino: Any = None
         self._core: Any = None
         self._request: Any = None
@@ -54,6 +58,11 @@ class OpenvinoBackend:
 
     def open(self) -> BackendInfo:
         """Load the model, compile it once for the smallest crop and read the precision back."""
+        if self._engine.manifest.precision == "int8" != self._precision:
+            raise BackendError(
+                f"{self._engine.manifest.name} is an int8 engine and cannot run in {self._precision}: set "
+                "backend.precision to engine, or take the engine that it was made from"
+            )
         openvino = _import_openvino()
         self._openvino = openvino
         self._core = openvino.Core()
@@ -114,7 +123,7 @@ class OpenvinoBackend:
         ov = self._openvino
         hints: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": self._precision,
+            "INFERENCE_PRECISION_HINT": self._hint,
         }
         if self._settings.threads is not None:
             hints["INFERENCE_NUM_THREADS"] = self._settings.threads
@@ -129,10 +138,16 @@ class OpenvinoBackend:
                 f"with a crop of {shape[1]}x{shape[0]}: {error}"
             ) from error
         live = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if live != self._precision:
+        if live != self._hint:
             raise BackendError(
                 f"OpenVINO runs {self._engine.manifest.name} in {live} on this processor, not in "
                 f"{self._precision} as asked for: set backend.precision to {live}"
+            )
+        if _runs_in_int8(compiled) != (self._precision == "int8"):
+            found = "in floating point only" if self._precision == "int8" else "partly in int8"
+            raise BackendError(
+                f"OpenVINO runs {self._engine.manifest.name} {found} on {self._settings.device}, not in "
+                f"{self._precision} as its manifest says: take the engine that it was made from"
             )
         return compiled
 
@@ -155,6 +170,16 @@ class OpenvinoBackend:
     def _device_name(self) -> str:
         device = self._settings.device
         return f"{device}: {self._core.get_property(device, 'FULL_DEVICE_NAME')}"
+
+
+def _runs_in_int8(compiled: Any) -> bool:
+    """Tell whether any convolution of a compiled network takes integers, by what the device made of it."""
+    facts = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops()]
+    return any(
+        each["runtimePrecision"].astype(str) in _INT8
+        for each in facts
+        if "layerType" in each and each["layerType"].astype(str) == "Convolution"
+    )
 
 
 def _import_openvino() -> Any:

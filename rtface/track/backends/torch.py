@@ -60,7 +60,11 @@ class TorchBackend:
             torch.set_num_threads(self._settings.threads)
         manifest = self._engine.manifest
         graph = build_graph(
-            manifest.architecture, self._engine.file(WEIGHTS_FILE), manifest.input.size, self._engine.folder
+            manifest.architecture,
+            self._engine.file(WEIGHTS_FILE),
+            manifest.input.size,
+            manifest.resample.square,
+            self._engine.folder,
         )
         try:
             self._device = torch.device(self._settings.device.lower())

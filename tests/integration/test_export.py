@@ -1,0 +1,60 @@
+"""``rtface engines export`` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import cv2
+import pytest
+from spots import SpotNetwork, outlier, spot_engine, spot_frames
+
+pytest.importorskip("onnxruntime")
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def engines(tmp_path: Path, rtface: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "engines"
+    monkeypatch.setenv("RTFACE_ENGINES", str(folder))
+    (tmp_path / "frames").mkdir()
+    for number, image in spot_frames().items():
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), image)
+    return folder
+
+
+def test_an_engine_is_exported_verified_and_used(rtface: Run, engines: Path, tmp_path: Path) -> None:
+    spot_engine(engines / "spot")
+    done = rtface(
+        *("engines", "export", "spot", "--precision", "int8", "--frames", "frames"),
+        *("--crop", "8,4,80,70", "--count", "16", "--report", "report.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "spot-int8" in done.stdout
+    assert "spot again" in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["crop"] == [8, 4, 80, 70]
+    assert report["agrees"] is True
+    assert report["frames"] + report["calibration"]["frames"] == 12, "every second of 24, at most 16"
+    manifest = json.loads((engines / "spot-int8" / "manifest.json").read_text())
+    assert manifest["metrics"]["parity"] == report
+
+    verified = rtface("engines", "verify", "spot-int8", "--frames", "frames")
+    assert verified.returncode == 0, verified.stderr
+    assert "(int8" in verified.stdout
+    assert "against spot: shift of 48 keypoints on 24 frames" in verified.stdout
+
+    tracked = rtface("track", "frames", "--engine", "spot-int8", "--out", "points.csv")
+    assert tracked.returncode == 0, tracked.stderr
+
+
+def test_a_refused_engine_says_why_in_one_line(rtface: Run, engines: Path) -> None:
+    spot_engine(engines / "spot", outlier(SpotNetwork(), "middle", 1e4))
+    done = rtface("engines", "export", "spot", "--precision", "int8", "--frames", "frames")
+    assert done.returncode == 5
+    assert "shifts too far and is refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in engines.iterdir()) == ["spot"]
