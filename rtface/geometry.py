@@ -1,9 +1,12 @@
 """Frame pixels to network pixels, and the only inverse.
 
-A crop of the camera frame is padded to a centred square and resized to the network's square input. Both
-directions follow from one frozen record, so they cannot drift apart. When the crop's sides differ by an odd
-number the square is one pixel larger, and the odd pixel of padding lies on the right and bottom sides: what
-Facemap's preprocessing does, and harmless to any other network.
+A crop of the camera frame is padded and resized to the network's input. Both directions follow from one frozen
+record, so they cannot drift apart. There are two ways to pad:
+
+- to a centred square, Facemap's way. When the crop's sides differ by an odd number the square is one pixel larger,
+  and the odd pixel of padding lies on the right and bottom sides, as in Facemap's preprocessing;
+- the shorter side alone, up to the next multiple of `SHORT_STEP` pixels of the network's input, so that a network
+  that takes any shape does not spend its time on padding.
 """
 
 from __future__ import annotations
@@ -14,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import UsageError
-from rtface.records import Crop, FloatArray
-
+from rtface.records import SHORT_STEP, Crop, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class NetworkFrame:
@@ -26,39 +28,53 @@ class NetworkFrame:
     crop : Crop
         The part of the camera frame that is shown to the network.
     size : int
-        Side of the network's input in pixels.
+        Longer side of the network's input in pixels.
     half_pixel : bool
         True: pixel centres are mapped to pixel centres, as the resize does. False: Facemap's published
         coordinates, which leave out the half pixel and so lie (side / size - 1) / 2 camera pixels further left
         and further up.
+    square : bool
+        Whether the crop is padded to a square, or its shorter side alone to a multiple of `SHORT_STEP`.
     """
 
     crop: Crop
     size: int
     half_pixel: bool
+    square: bool = True
     _affine: tuple[np.float32, FloatArray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        scale = self.side / self.size
+        scale = self.scale
         shift = (scale - 1) / 2 if self.half_pixel else 0.0
-        offset = np.array([shift - self.left + self.crop.x, shift - self.top + self.crop.y], dtype=np.float32)
+        left, top = self.padding
+        offset = np.array([shift - left + self.crop.x, shift - top + self.crop.y], dtype=np.float32)
         object.__setattr__(self, "_affine", (np.float32(scale), offset))
 
     @property
-    def side(self) -> int:
-        """Side of the padded square in camera pixels."""
+    def scale(self) -> float:
+        """Camera pixels to a pixel of the network's input."""
         width, height = self.crop.width, self.crop.height
-        return max(width, height) + (width - height) % 2
+        longer = max(width, height)
+        return (longer + (width - height) % 2 if self.square else longer) / self.size
 
     @property
-    def left(self) -> int:
-        """Columns of padding on the left."""
-        return (self.side - self.crop.width) // 2
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the network's input."""
+        if self.square:
+            return self.size, self.size
+        longer = max(self.crop.width, self.crop.height)
+        rows, cols = (
+            -(-length * self.size // (SHORT_STEP * longer)) * SHORT_STEP
+            for length in (self.crop.height, self.crop.width)
+        )
+        return rows, cols
 
     @property
-    def top(self) -> int:
-        """Rows of padding at the top."""
-        return (self.side - self.crop.height) // 2
+    def padding(self) -> tuple[float, float]:
+        """Camera pixels of padding on the left and at the top; whole numbers where the input is square."""
+        rows, cols = self.shape
+        left, top = cols * self.scale - self.crop.width, rows * self.scale - self.crop.height
+        return (round(left) // 2, round(top) // 2) if self.square else (left / 2, top / 2)
 
     def to_camera(self, xy: FloatArray) -> FloatArray:
         """Map network pixels to camera pixels.

@@ -35,6 +35,9 @@ FACEMAP_KEYPOINTS = (
 """Facemap's 15 keypoints in the order of its network's outputs and files (note I, III, II)."""
 
 
+SHORT_STEP = 32
+"""The shorter side of a network's input that is not square is a multiple of this many pixels."""
+
 MINIMUM_CROP = 16
 """Smallest width and height in pixels of a crop that may be set."""
 

@@ -14,11 +14,21 @@ from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
 from rtface.networks.small import SmallDecode, SmallNetwork
 
-ARCHITECTURES: dict[str, tuple[Callable[..., nn.Module], Callable[[], nn.Module]]] = {
-    "facemap": (FacemapNetwork, FacemapDecode),
-    "small": (SmallNetwork, SmallDecode),
-}
-"""Name to network and decode."""
+
+
+def _facemap(keypoints: int, **arguments: Any) -> NetworkWithDecode:
+    return NetworkWithDecode(FacemapNetwork(keypoints=keypoints, **arguments), FacemapDecode())
+
+
+def _small(keypoints: int, **arguments: Any) -> NetworkWithDecode:
+    return NetworkWithDecode(SmallNetwork(keypoints, **arguments), SmallDecode(keypoints))
+
+
+ARCHITECTURES: dict[str, Callable[..., NetworkWithDecode]] = {"facemap": _facemap, "small": _small}
+"""Name to a network with its decode."""
+
+HEADS = {"facemap": ("Conv2_1x1.conv0", "Conv2_1x1.conv1", "Conv2_1x1.conv2"), "small": ("heads",)}
+"""Name to those modules of its network that have one output a keypoint."""
 
 
 def build_network(architecture: Mapping[str, Any]) -> NetworkWithDecode:
@@ -39,14 +49,15 @@ def build_network(architecture: Mapping[str, Any]) -> NetworkWithDecode:
     if name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise EngineError(f"the architecture {name!r} is unknown to this version of rtface; it knows {known}")
-    network, decode = ARCHITECTURES[name]
     try:
-        return NetworkWithDecode(network(**arguments), decode())
+        return ARCHITECTURES[name](**arguments)
     except TypeError as error:
         raise EngineError(f"the architecture {name} cannot be built of {arguments}: {error}") from error
 
 
-def build_graph(architecture: Mapping[str, Any], weights: Path, size: int, engine: Path) -> EngineGraph:
+def build_graph(
+    architecture: Mapping[str, Any], weights: Path, size: int, square: bool, engine: Path
+) -> EngineGraph:
     """Build all of an engine in torch: raw pixels in, keypoints out, in evaluation mode.
 
     Parameters
@@ -56,7 +67,9 @@ def build_graph(architecture: Mapping[str, Any], weights: Path, size: int, engin
     weights : Path
         ``state_dict`` of the network with its decode; read as tensors only.
     size : int
-        Side of the network's square input in pixels.
+        Longer side of the network's input in pixels.
+    square : bool
+        Whether the network's input is square.
     engine : Path
         The engine's folder, for messages.
 
@@ -70,4 +83,4 @@ def build_graph(architecture: Mapping[str, Any], weights: Path, size: int, engin
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises nearly anything on a file that is not its own
         raise EngineError(f"{engine}: {weights.name} does not fit its architecture: {error}") from error
-    return EngineGraph(network, size).eval()
+    return EngineGraph(network, size, square).eval()

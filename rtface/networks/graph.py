@@ -12,6 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from rtface.records import SHORT_STEP
+
 FACEMAP_STRIDE = 4
 """Pixels of the network's input between neighbouring cells of Facemap's maps."""
 
@@ -29,9 +31,9 @@ def _length(image: Tensor, axis: int) -> Tensor:
 
 
 class PadResize(nn.Module):
-    """Pad an image with zeros to a centred square and resize it bilinearly to the network's input.
+    """Pad an image with zeros and resize it bilinearly to the network's input, as `rtface.geometry` says.
 
-    Equal to normalising, padding with zeros and ``interpolate(mode="bilinear", align_corners=False)`` in this
+    When the input is square this is equal to normalising, padding with zeros and ``interpolate(mode="bilinear", align_corners=False)`` in this
     order (Facemap's preprocessing; no antialiasing), but only the pixels that contribute are read. The resize
     is linear, so the levels may be applied after it, to 256 x 256 pixels instead of all: what the padding
     contributes is zero, and the weights that fell on real pixels are known from the shape.
@@ -39,26 +41,36 @@ class PadResize(nn.Module):
     Parameters
     ----------
     size : int
-        Side of the network's square input in pixels.
+        Longer side of the network's input in pixels.
+    square : bool
+        Whether the image is padded to a square, or its shorter side alone to a multiple of `SHORT_STEP`.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, square: bool = True) -> None:
         super().__init__()
         self.size = size
+        self.square = square
 
     def _taps(
-        self, length: Tensor, side: Tensor, device: torch.device
+        self, length: Tensor, longer: Tensor, shorter: Tensor, device: torch.device
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return, for one axis, the indices of both neighbours and their weights, zero in the padding."""
-        centres = torch.arange(self.size, dtype=torch.float32, device=device) + 0.5
-        position = (centres * (side.to(torch.float32) / self.size) - 0.5).clamp(min=0.0)
+        if self.square:
+            side = longer + torch.remainder(longer - shorter, 2)
+            centres = torch.arange(self.size, dtype=torch.float32, device=device) + 0.5
+            before = torch.div(side - length, 2, rounding_mode="trunc")
+            position = (centres * (side.to(torch.float32) / self.size) - 0.5).clamp(min=0.0)
+            position = torch.minimum(position, side.to(torch.float32) - 1) - before
+        else:
+            step = longer * SHORT_STEP
+            count = torch.div(length * self.size + step - 1, step, rounding_mode="trunc") * SHORT_STEP
+            scale = longer.to(torch.float32) / self.size
+            centres = torch.arange(cast(int, count), device=device).to(torch.float32) + 0.5
+            position = centres * scale - 0.5 - (count.to(torch.float32) * scale - length) / 2
         lower = position.floor()
         fraction = position - lower
-        first = lower.to(torch.int64)
-        second = torch.minimum(first + 1, side - 1)
-        before = torch.div(side - length, 2, rounding_mode="trunc")
-        first, first_inside = self._within(first - before, length)
-        second, second_inside = self._within(second - before, length)
+        first, first_inside = self._within(lower.to(torch.int64), length)
+        second, second_inside = self._within(lower.to(torch.int64) + 1, length)
         return first, second, (1.0 - fraction) * first_inside, fraction * second_inside
 
     @staticmethod
@@ -79,13 +91,12 @@ class PadResize(nn.Module):
 
         Returns
         -------
-        Tensor, shape (1, 1, size, size), float32
+        Tensor, shape (1, 1, rows, columns), float32
         """
         height, width = _length(image, 2), _length(image, 3)
-        longer = torch.maximum(height, width)
-        side = longer + torch.remainder(longer - torch.minimum(height, width), 2)
-        top, bottom, top_weight, bottom_weight = self._taps(height, side, image.device)
-        left, right, left_weight, right_weight = self._taps(width, side, image.device)
+        longer, shorter = torch.maximum(height, width), torch.minimum(height, width)
+        top, bottom, top_weight, bottom_weight = self._taps(height, longer, shorter, image.device)
+        left, right, left_weight, right_weight = self._taps(width, longer, shorter, image.device)
         column_of_weights, column_of_rest = top_weight[:, None], bottom_weight[:, None]
         rows = (
             image.index_select(2, top).to(torch.float32) * column_of_weights
@@ -168,7 +179,7 @@ class NetworkWithDecode(nn.Module):
         self.decode = decode
 
     def forward(self, prepared: Tensor) -> Tensor:
-        """Return keypoints, shape (1, K, C), of a prepared image, shape (1, 1, size, size)."""
+        """Return keypoints, shape (1, K, C), of a prepared image, shape (1, 1, rows, columns)."""
         maps = self.network(prepared)
         keypoints: Tensor = self.decode(*maps) if isinstance(maps, tuple) else self.decode(maps)
         return keypoints
@@ -180,15 +191,17 @@ class EngineGraph(nn.Module):
     Parameters
     ----------
     network_with_decode : Module
-        Maps a prepared image, shape (1, 1, size, size), float32, to keypoints, shape (1, K, C), float32, whose
+        Maps a prepared image, shape (1, 1, rows, columns), float32, to keypoints, shape (1, K, C), float32, whose
         first three columns are x, y (pixels of that image) and score.
     input_size : int
-        Side of the network's square input in pixels.
+        Longer side of the network's input in pixels.
+    square : bool
+        As of `PadResize`.
     """
 
-    def __init__(self, network_with_decode: nn.Module, input_size: int) -> None:
+    def __init__(self, network_with_decode: nn.Module, input_size: int, square: bool = True) -> None:
         super().__init__()
-        self.prepare = PadResize(input_size)
+        self.prepare = PadResize(input_size, square)
         self.network_with_decode = network_with_decode
 
     def forward(self, image: Tensor, levels: Tensor) -> Tensor:

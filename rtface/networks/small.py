@@ -1,9 +1,11 @@
-"""A small network of our own, for a CPU.
+"""Small networks of our own, for a CPU.
 
-A strided stem, inverted residual blocks (Sandler et al. 2018, MobileNetV2) down to 1/16 of the input, and a light
-decoder back to 1/4, where each keypoint has one map. The maps are probabilities over cells: the peak's neighbourhood
-is averaged (integral regression, Sun et al. 2018, restricted to a window so that a second mode cannot pull the mean),
-which gives sub-pixel coordinates without offset maps.
+A strided stem, plain 3x3 convolutions with residual sums (He et al. 2016) down to 1/16 of the input, and a light
+decoder back to 1/4, where each keypoint has one map (a feature pyramid, Lin et al. 2017). Plain convolutions, not
+depthwise ones: on the vector units of a CPU their arithmetic in 8 bits is so much faster that they buy more network for
+the same time (docs/decisions/0008). The maps are probabilities over cells: the peak's neighbourhood is averaged
+(integral regression, Sun et al. 2018, restricted to a window so that a second mode cannot pull the mean), which gives
+sub-pixel coordinates without offset maps.
 """
 
 from __future__ import annotations
@@ -20,44 +22,37 @@ STRIDE = 4
 WINDOW = 3
 """Cells on each side of the peak that are averaged."""
 
+ELSEWHERE = 16.0
+"""Squared distance, in cells, at which probability outside the window counts in the spread."""
+
+SMALLEST_SPREAD = 0.02
+
 
 class ConvUnit(nn.Sequential):
     """Convolution, batch normalisation and, unless it is linear, ReLU."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        linear: bool = False,
+        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, linear: bool = False
     ) -> None:
         layers: list[nn.Module] = [
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
             nn.BatchNorm2d(outputs),
         ]
         super().__init__(*layers, *([] if linear else [nn.ReLU(inplace=True)]))
 
 
-class InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow again; added to its input where the shapes agree."""
+class Residual(nn.Module):
+    """A 3x3 convolution, added to its input where the shapes agree, then ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, widen: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        hidden = inputs * widen
-        self.body = nn.Sequential(
-            ConvUnit(inputs, hidden, 1),
-            ConvUnit(hidden, hidden, 3, stride=stride, groups=hidden),
-            ConvUnit(hidden, outputs, 1, linear=True),
-        )
+        self.body = ConvUnit(inputs, outputs, 3, stride=stride, linear=True)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features of the next layer, shape (N, outputs, rows / stride, columns / stride)."""
         result: Tensor = self.body(features)
-        return features + result if self.residual else result
+        return functional.relu(features + result if self.residual else result)
 
 
 class SmallNetwork(nn.Module):
@@ -67,34 +62,26 @@ class SmallNetwork(nn.Module):
     ----------
     keypoints : int
         Number of keypoints K.
-    channels : sequence of 4 int
-        Widths at 1/2, 1/4, 1/8 and 1/16 of the input.
-    depths : sequence of 3 int
-        Blocks at 1/4, 1/8 and 1/16.
+    channels : sequence of int
+        Widths at 1/2, 1/4, 1/8, ... of the input; at least three.
+    depths : sequence of int
+        Convolutions at 1/4, 1/8, ...; one fewer than `channels`.
     head : int
         Width of the decoder.
-    widen : int
-        Factor by which the blocks widen.
     """
 
     def __init__(
         self,
         keypoints: int,
-        channels: Sequence[int] = (16, 24, 48, 96),
-        depths: Sequence[int] = (2, 3, 3),
-        head: int = 32,
-        widen: int = 3,
+        channels: Sequence[int] = (16, 32, 64, 128),
+        depths: Sequence[int] = (2, 4, 4),
+        head: int = 64,
     ) -> None:
         super().__init__()
         self.stem = ConvUnit(1, channels[0], 3, stride=2)
         self.stages = nn.ModuleList(
             nn.Sequential(
-                *(
-                    InvertedResidual(
-                        before if block == 0 else width, width, stride=2 if block == 0 else 1, widen=widen
-                    )
-                    for block in range(depth)
-                )
+                Residual(before, width, 2), *(Residual(width, width, 1) for _ in range(depth - 1))
             )
             for before, width, depth in zip(channels, channels[1:], depths, strict=False)
         )
@@ -120,8 +107,14 @@ class SmallNetwork(nn.Module):
 class SmallDecode(nn.Module):
     """Keypoints from maps of logits: the mean of the probabilities in a window round the peak.
 
-    The score is a logistic function of the window's share of all probability, with parameters fitted on labelled
-    frames that the network had not seen; with the default parameters it is that share itself.
+    The score is a logistic function of the spread: the mean squared distance, in cells, of the map's probability from
+    the keypoint, where probability outside the window counts as `ELSEWHERE`. Slope and intercepts are fitted on
+    labelled frames that the network had not seen; without a fit the score is 1 / (1 + spread).
+
+    Parameters
+    ----------
+    keypoints : int
+        Number of keypoints K, each with an intercept of its own.
     """
 
     slope: Tensor
@@ -129,16 +122,16 @@ class SmallDecode(nn.Module):
     row_step: Tensor
     col_step: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, keypoints: int) -> None:
         super().__init__()
         self.register_buffer("slope", torch.tensor(1.0))
-        self.register_buffer("intercept", torch.tensor(0.0))
+        self.register_buffer("intercept", torch.zeros(keypoints))
         steps = torch.arange(-WINDOW, WINDOW + 1)
         self.register_buffer("row_step", steps.repeat_interleave(len(steps)), persistent=False)
         self.register_buffer("col_step", steps.repeat(len(steps)), persistent=False)
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Decode the maps of one image.
+        """Decode the maps of images.
 
         Parameters
         ----------
@@ -149,19 +142,33 @@ class SmallDecode(nn.Module):
         Tensor, shape (N, K, 3), float32
             x, y in pixels of the network's input (centres at integers), score.
         """
+        x, y, spread = self.locate(logits)
+        score = torch.sigmoid(self.intercept[:, None] - self.slope * torch.log(spread))
+        centre = (STRIDE - 1) / 2
+        return torch.cat((x * STRIDE + centre, y * STRIDE + centre, score), dim=2)
+
+    def locate(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return x and y in cells and the spread in squared cells, each of shape (N, K, 1)."""
         images, keypoints, rows, cols = logits.shape
         flat = functional.softmax(logits.reshape(images, keypoints, rows * cols), dim=2)
         # Best row, then best column of it: the same cell as the flat argmax, in a tenth of its time on a CPU.
         row = logits.amax(dim=3).argmax(dim=2, keepdim=True)
         col = logits.gather(2, row[..., None].expand(images, keypoints, 1, cols)).argmax(dim=3)
         near_row, near_col = row + self.row_step, col + self.col_step
-        inside_row, inside_col = near_row.clamp(0, rows - 1), near_col.clamp(0, cols - 1)
+        inside_row, inside_col = _clamped(near_row, rows), _clamped(near_col, cols)
         inside = ((inside_row == near_row) & (inside_col == near_col)).to(flat.dtype)
         weight = flat.gather(2, inside_row * cols + inside_col) * inside
         mass = weight.sum(dim=2, keepdim=True)
         x = (weight * near_col).sum(dim=2, keepdim=True) / mass
         y = (weight * near_row).sum(dim=2, keepdim=True) / mass
-        centre = (STRIDE - 1) / 2
-        share = mass.clamp(1e-4, 1 - 1e-4)
-        score = torch.sigmoid(self.slope * torch.log(share / (1 - share)) + self.intercept)
-        return torch.cat((x * STRIDE + centre, y * STRIDE + centre, score), dim=2)
+        squares = (near_col - x) ** 2 + (near_row - y) ** 2
+        spread = (weight * squares).sum(dim=2, keepdim=True) + (1 - mass) * ELSEWHERE
+        return x, y, spread + SMALLEST_SPREAD
+
+
+def _clamped(index: Tensor, length: int) -> Tensor:
+    """Return indices within a map; while a graph of any shape is traced the length is a tensor."""
+    last: object = length - 1
+    return torch.minimum(
+        index.clamp(min=0), last if isinstance(last, Tensor) else torch.tensor(last, device=index.device)
+    )

@@ -17,7 +17,7 @@ _RANGE = [0.0, 256.0]
 _CHANNEL = [0]
 
 
-def levels(frame: Image, low: float = 1.0, high: float = 99.0) -> FloatArray:
+def levels(frame: Image, low: float = 1.0, high: float = 99.0, row_step: int = 1) -> FloatArray:
     """Return two percentiles of a frame, with linear interpolation between ranks.
 
     Parameters
@@ -26,13 +26,16 @@ def levels(frame: Image, low: float = 1.0, high: float = 99.0) -> FloatArray:
         The whole camera frame.
     low, high : float
         Percentiles, 0 to 100.
+    row_step : int
+        Every how many rows are looked at: a face's gray levels vary so smoothly from row to row that a quarter
+        of them gives the percentiles within a gray level, in a quarter of the time.
 
     Returns
     -------
     ndarray, shape (2,), float32
-        Gray levels; equal to ``numpy.percentile(frame, [low, high])``.
+        Gray levels; equal to ``numpy.percentile(frame[::row_step], [low, high])``.
     """
-    counts = cv2.calcHist([frame], _CHANNEL, None, _BINS, _RANGE).ravel()
+    counts = cv2.calcHist([frame[::row_step]], _CHANNEL, None, _BINS, _RANGE).ravel()
     return percentiles(counts, (low, high))
 
 

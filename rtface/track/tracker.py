@@ -67,7 +67,9 @@ class Tracker:
         manifest = self._engine.manifest
         self._backend.prepare((camera.height, camera.width), wanted)
         self._width, self._height = camera.width, camera.height
-        self._frame = NetworkFrame(wanted, manifest.input.size, manifest.resample.half_pixel)
+        self._frame = NetworkFrame(
+            wanted, manifest.input.size, manifest.resample.half_pixel, manifest.resample.square
+        )
 
     def track(self, frame: Image, meta: FrameMeta, taken_ns: int) -> Pose:
         """Find the keypoints of one frame.
@@ -82,7 +84,7 @@ class Tracker:
             When it was taken out of the ring.
         """
         spec = self._engine.manifest.normalise
-        level = _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high)
+        level = _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
         prepared_ns = self._clock.now_ns()
         found = self._backend.infer(frame, level)
         inferred_ns = self._clock.now_ns()

@@ -23,13 +23,14 @@ def points(*pairs: tuple[float, float]) -> FloatArray:
     crop=crops,
     size=st.integers(32, 1024),
     half_pixel=st.booleans(),
+    square=st.booleans(),
     pairs=st.lists(st.tuples(st.floats(-2, 3), st.floats(-2, 3)), min_size=1, max_size=8),
 )
 @settings(max_examples=200, deadline=None)
 def test_to_network_and_to_camera_are_inverse(
-    crop: Crop, size: int, half_pixel: bool, pairs: list[tuple[float, float]]
+    crop: Crop, size: int, half_pixel: bool, square: bool, pairs: list[tuple[float, float]]
 ) -> None:
-    frame = NetworkFrame(crop, size, half_pixel)
+    frame = NetworkFrame(crop, size, half_pixel, square)
     camera = points(*pairs) * max(crop.width, crop.height) + points((crop.x, crop.y))
     there = frame.to_network(camera)
     back = frame.to_camera(there)
@@ -37,7 +38,7 @@ def test_to_network_and_to_camera_are_inverse(
     assert there.shape == back.shape == camera.shape
     np.testing.assert_allclose(back, camera, rtol=0, atol=1e-6 * 2e4)
     again = frame.to_network(back)
-    np.testing.assert_allclose(again, there, rtol=0, atol=1e-6 * 2e4 * size / frame.side + 1e-3)
+    np.testing.assert_allclose(again, there, rtol=0, atol=1e-6 * 2e4 / frame.scale + 1e-3)
 
 
 @pytest.mark.parametrize("half_pixel", [False, True])
@@ -65,9 +66,33 @@ def test_padding_is_centred_and_an_odd_difference_makes_the_square_one_larger(
     width: int, height: int, side: int, left: int, top: int
 ) -> None:
     frame = NetworkFrame(Crop(5, 6, width, height), 64, True)
-    assert (frame.side, frame.left, frame.top) == (side, left, top)
-    assert 0 <= frame.side - frame.left - width <= left + 1
-    assert 0 <= frame.side - frame.top - height <= top + 1
+    assert (frame.scale * 64, *frame.padding) == (side, left, top)
+    assert frame.shape == (64, 64)
+    assert 0 <= side - left - width <= left + 1
+    assert 0 <= side - top - height <= top + 1
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape", "padding"),
+    [
+        (864, 646, (192, 256), (0, 1.0)),
+        (640, 480, (192, 256), (0, 0)),
+        (480, 640, (256, 192), (0, 0)),
+        (800, 480, (160, 256), (0, 10.0)),
+        (480, 480, (256, 256), (0, 0)),
+        (1000, 1, (32, 256), (0, 62.0)),
+    ],
+)
+def test_the_shorter_side_alone_is_padded_to_a_multiple_of_32(
+    width: int, height: int, shape: tuple[int, int], padding: tuple[float, float]
+) -> None:
+    frame = NetworkFrame(Crop(5, 6, width, height), 256, True, square=False)
+    assert frame.shape == shape
+    assert frame.padding == padding
+    assert frame.scale == max(width, height) / 256
+    corners = frame.to_network(points((5, 6), (5 + width - 1, 6 + height - 1)))
+    rows, columns = shape
+    assert (corners[0] + corners[1]).tolist() == pytest.approx([columns - 1, rows - 1], abs=1e-3)
 
 
 @given(crop=crops, size=st.integers(32, 1024))
@@ -76,8 +101,9 @@ def test_without_the_half_pixel_the_formula_is_facemaps(crop: Crop, size: int) -
     """coords *= postpad_size / size; subtract the pads on the left and at the top; add the crop's corner."""
     frame = NetworkFrame(crop, size, half_pixel=False)
     xy = points((0, 0), (size / 3, size - 1))
-    pads = (frame.side - np.array([crop.width, crop.height])) // 2
-    wanted = xy.astype(float) * frame.side / size - pads + [crop.x, crop.y]
+    side = max(crop.width, crop.height) + (crop.width - crop.height) % 2
+    pads = (side - np.array([crop.width, crop.height])) // 2
+    wanted = xy.astype(float) * side / size - pads + [crop.x, crop.y]
     np.testing.assert_allclose(frame.to_camera(xy), wanted, rtol=1e-6, atol=2e-3)
 
 
@@ -106,9 +132,7 @@ def test_the_half_pixel_is_what_a_bilinear_resize_does(crop: Crop, size: int) ->
     )
     assert inside.sum() > 500
     for axis, picture in enumerate((columns, rows)):
-        padded = np.zeros((frame.side, frame.side), np.float32)
-        part = picture[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-        padded[frame.top : frame.top + crop.height, frame.left : frame.left + crop.width] = part
+        padded = centred(picture[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width], frame)
         seen = cv2.resize(padded, (size, size), interpolation=cv2.INTER_LINEAR)
         np.testing.assert_allclose(mapped[..., axis][inside], seen[inside], atol=0.02)
 
@@ -118,13 +142,18 @@ def test_a_blob_is_found_again_where_it_was() -> None:
     rows, columns = np.mgrid[0:260, 0:400].astype(np.float32)
     blob = np.exp(-((columns - centre[0]) ** 2 + (rows - centre[1]) ** 2) / (2 * 15.0**2))
     frame = NetworkFrame(crop, size, half_pixel=True)
-    padded = np.zeros((frame.side, frame.side), np.float32)
-    part = blob[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    padded[frame.top : frame.top + crop.height, frame.left : frame.left + crop.width] = part
+    padded = centred(blob[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width], frame)
     small = cv2.resize(padded, (size, size), interpolation=cv2.INTER_LINEAR)
     y, x = np.mgrid[0:size, 0:size]
     found = points(((small * x).sum() / small.sum(), (small * y).sum() / small.sum()))
     np.testing.assert_allclose(frame.to_camera(found), [centre], atol=0.02)
+
+
+def centred(part: FloatArray, frame: NetworkFrame) -> FloatArray:
+    side, (left, top) = round(frame.scale * frame.size), map(int, frame.padding)
+    padded = np.zeros((side, side), np.float32)
+    padded[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return padded
 
 
 def test_a_point_is_outside_half_a_pixel_beyond_the_last_centre() -> None:

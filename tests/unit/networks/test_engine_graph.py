@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from rtface.geometry import NetworkFrame, whole_frame
 from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode, PadResize
 
 SIZE = 256
@@ -52,6 +53,31 @@ def test_preparation_equals_its_definition(height: int, width: int) -> None:
     assert prepared.shape == (1, 1, SIZE, SIZE)
     assert prepared.dtype == torch.float32
     np.testing.assert_allclose(prepared[0, 0].numpy(), _reference(image, 20.5, 201.25), atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(646, 864), (480, 640), (640, 480), (480, 800), (300, 300), (57, 100), (33, 16)]
+)
+def test_without_a_square_each_pixel_shows_the_place_that_the_geometry_says(height: int, width: int) -> None:
+    frame = NetworkFrame(whole_frame(width, height), SIZE, half_pixel=True, square=False)
+    rows, columns = frame.shape
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    there = frame.to_camera(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
+    inside = ((there >= 0) & (there <= [width - 1, height - 1])).all(axis=-1)
+    beyond = ((there < -1) | (there > [width, height])).any(axis=-1)
+    assert inside.mean() > 0.8
+    for axis, length in enumerate((width, height)):
+        ramp = (np.arange(length) * (200 / length)).astype(np.uint8)
+        image = np.broadcast_to(ramp if axis == 0 else ramp[:, None], (height, width)).copy()
+        prepare = PadResize(SIZE, square=False)
+        prepared = prepare(torch.from_numpy(image)[None, None], torch.tensor([0.0, 200.0]))[0, 0].numpy()
+        assert prepared.shape == frame.shape
+        at = np.clip(there[..., axis], 0, length - 1)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, length - 1)
+        expected = (ramp[low] + (at - low) * (ramp[high].astype(float) - ramp[low])) / 200
+        np.testing.assert_allclose(prepared[inside], expected[inside], atol=2e-4)
+        assert np.abs(prepared[beyond]).max(initial=0) == 0
 
 
 def test_padding_is_zero_after_normalising_not_before() -> None:
