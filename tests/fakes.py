@@ -255,6 +255,7 @@ def engine_fields(
     size: int = 64,
     half_pixel: bool = True,
     columns: tuple[str, ...] = ("x", "y", "score"),
+    row_step: int = 1,
 ) -> dict[str, Any]:
     """The fields that `write_engine` is given for a small network."""
     return {
@@ -264,7 +265,7 @@ def engine_fields(
         "architecture": {"name": "none"},
         "keypoints": tuple(KeypointEntry(name=name, trained=trained) for name, trained in keypoints),
         "input": InputSpec(size=size),
-        "normalise": NormaliseSpec(),
+        "normalise": NormaliseSpec(row_step=row_step),
         "resample": ResampleSpec(half_pixel=half_pixel),
         "decode": DecodeSpec(method="none", columns=columns),
         "score": ScoreSpec(definition="made up", calibrated=False),

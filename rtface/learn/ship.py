@@ -1,142 +1,146 @@
-"""Make the shipped engine: ``python -m rtface.learn.ship --data FOLDER --out engines/face-1``.
+"""Make a shipped engine: ``python -m rtface.learn.ship --data FOLDER --out engines/face-2 --runs RUNS``.
 
 Three trainings of one recipe: on each of the two videos, judged on the other, and on all frames. The first two give
 the stated errors and the calibration of the score; the third gives the weights. Each has two rounds: one with strong
 augmentation, so that the network learns faces and not this rig's frames, and a shorter one with gentle augmentation,
-which makes it precise. A training whose weights lie in the folder of runs already is not repeated.
+which makes it precise. What lies in the folder of runs already is gone on from, or used as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.errors import DataError
-from rtface.learn.evaluate import (
-    Answers,
-    answer,
-    calibrated,
-    error_summary,
-    fit_calibration,
-    reliability,
-)
-from rtface.learn.export import columns, export_onnx
-from rtface.learn.labels import LabelledFrame, read_side_view
-from rtface.learn.samples import Augmentation, Picture, prepare, simulated_pictures
-from rtface.learn.train import Recipe, train, write_run
-from rtface.machine import run_facts
+from rtface.learn.calibrate import RADIUS_PX, fit_calibration, reliability
+from rtface.learn.evaluate import Answers, answer, error_summary
+from rtface.learn.families import architecture
+from rtface.learn.fit import judge, pictures_of, set_calibration, write_engine_of
+from rtface.learn.labels import LabelSet
+from rtface.learn.reading import read_labels
+from rtface.learn.runs import open_run
+from rtface.learn.samples import Augmentation, simulated_pictures
+from rtface.learn.train import Recipe, Training, train
 from rtface.networks.build import build_network
-from rtface.records import FACEMAP_KEYPOINTS, FloatArray
-from rtface.track.manifest import (
-    MODEL_FILE,
-    WEIGHTS_FILE,
-    DecodeSpec,
-    InputSpec,
-    KeypointEntry,
-    ResampleSpec,
-    ScoreSpec,
-)
-from rtface.track.store import write_engine
+from rtface.networks.graph import NetworkWithDecode
+from rtface.records import FACEMAP_KEYPOINTS
+from rtface.track.manifest import WEIGHTS_FILE, KeypointEntry
 
-FAMILY = "small"
-ARCHITECTURE: dict[str, Any] = {
-    "name": FAMILY,
-    "keypoints": len(FACEMAP_KEYPOINTS),
-    "channels": [16, 32, 64, 128],
-    "depths": [2, 3, 3],
-    "head": 48,
-    "widen": 3,
-}
-WRONG_LABELS = {
-    "cam1_G7c1_2_img0539.png": (
-        "nose(top)",
-        "nose(tip)",
-        "nose(bottom)",
-        "whisker(I)",
-        "whisker(II)",
-        "whisker(III)",
-    )
-}
+NAMES = {"whisker 1": "whisker(II)", "whisker 2": "whisker(I)", "whisker 3": "whisker(III)"}
+"""Keypoints of the side-view set that have other names than Facemap's, matched by position."""
+
+_NOSE_AND_WHISKERS = (
+    "nose(top)",
+    "nose(tip)",
+    "nose(bottom)",
+    "whisker(I)",
+    "whisker(II)",
+    "whisker(III)",
+)
+WRONG_LABELS = {"cam1_G7c1_2_img0539.png": _NOSE_AND_WHISKERS}
 """Labels that are left out: in this frame those of the nose and of the whiskers are interchanged."""
 
-ROUNDS = (
-    Recipe(steps=1000),
-    Recipe(
-        steps=500,
-        learning_rate=2e-3,
-        simulated_share=0.3,
-        augmentation=Augmentation(
-            rotation_deg=8.0,
-            zoom=1.15,
-            shift=0.06,
-            flip=0.25,
-            contrast=0.25,
-            gamma=1.3,
-            blur=0.2,
-            noise=0.04,
-            occlusion=0.2,
-        ),
+STRONG = Recipe(steps=2000, simulated_share=0.4)
+GENTLE = Recipe(
+    steps=1200,
+    learning_rate=2e-3,
+    simulated_share=0.35,
+    augmentation=Augmentation(
+        rotation_deg=8.0,
+        zoom=1.15,
+        shift=0.06,
+        stretch=1.04,
+        flip=0.25,
+        contrast=0.25,
+        gamma=1.3,
+        blur=0.2,
+        noise=0.04,
+        occlusion=0.2,
     ),
 )
-SIMULATED_TRAINING, SIMULATED_SEED = 800, 100_000
+SIMULATED_TRAINING, SIMULATED_SEED = 2400, 100_000
 SIMULATED_TEST, SIMULATED_TEST_SEED = 200, 900_000
-RADIUS_PX = 4.0
-_ALL = "all"
+LICENCE = "BSD-3-Clause; trained on images under the MIT licence and on simulated ones"
+_ALL = "none"
 _REPORT_EVERY = 100
 
-State = dict[str, torch.Tensor]
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained, alike for each way of holding out."""
+
+    family: str
+    rounds: tuple[Recipe, ...]
+    simulated: int
+    runs: Path
 
 
-def run(video: str, frames: Sequence[LabelledFrame], rounds: Sequence[Recipe], folder: Path) -> State:
-    """Train on all frames but those of `video` and return the weights; runs in a process of its own."""
-    kept = folder / WEIGHTS_FILE
-    if kept.is_file():
-        before: State = torch.load(kept, weights_only=True)
-        return before
+def run(held_out: str, labels: LabelSet, plan: Plan) -> Path:
+    """Train on all frames but those of one video and return the file of weights; runs in a process of its own."""
     torch.set_num_threads(1)
-    real = [prepare(frame.image, frame.xy) for frame in frames if frame.video != video]
-    simulated = simulated_pictures(SIMULATED_TRAINING, SIMULATED_SEED)
-    torch.manual_seed(rounds[0].seed)
-    network: nn.Module = build_network(ARCHITECTURE).network
-    for number, recipe in enumerate(rounds, start=1):
-        losses: list[float] = []
-        network = train(network, real, simulated, recipe, progress=_teller(video, number, recipe, losses))
-        facts = run_facts() | {"held_out": video, "frames": len(real)}
-        write_run(folder / f"round-{number}", recipe, facts, losses)
-    state: State = network.state_dict()
-    torch.save(state, kept)
-    return state
+    configuration = {
+        "family": plan.family,
+        "held_out": held_out,
+        "simulated": plan.simulated,
+        "rounds": [asdict(recipe) for recipe in plan.rounds],
+    }
+    folder = open_run(plan.runs / f"{plan.family}-without-{held_out}", configuration)
+    weights = folder.folder / WEIGHTS_FILE
+    if folder.finished:
+        return weights
+    training_set = labels.without([held_out])
+    real = pictures_of(training_set)
+    simulated = simulated_pictures(plan.simulated, SIMULATED_SEED)
+    torch.manual_seed(plan.rounds[0].seed)
+    shape = architecture(plan.family, labels.keypoints)
+    whole = build_network(shape)
+    for number, recipe in enumerate(plan.rounds, start=1):
+        name = f"round-{number}"
+        training = Training(whole.network, shape["name"], real, simulated, recipe)
+        teller = _Teller(f"held out {held_out}: {name}", recipe.steps)
+        whole.network = train(training, progress=teller, checkpoint=folder.checkpoint(name))
+        folder.write_losses(name, training.losses)
+    torch.save(whole.state_dict(), weights)
+    folder.write_report({"frames": len(training_set), "labels": training_set.labels})
+    return weights
 
 
-def _teller(video: str, number: int, recipe: Recipe, losses: list[float]) -> Callable[[int, float], None]:
-    """Return what keeps the losses and says now and then how far the training is."""
-    began_ns = monotonic_ns()
+class _Teller:
+    """Says now and then how far a training is."""
 
-    def progress(step: int, loss: float) -> None:
-        losses.append(loss)
-        if step % _REPORT_EVERY == 0 or step == recipe.steps - 1:
-            minutes = (monotonic_ns() - began_ns) / NS_PER_S / 60
+    def __init__(self, what: str, steps: int) -> None:
+        self._what, self._steps, self._began_ns = what, steps, monotonic_ns()
+
+    def __call__(self, step: int, loss: float) -> None:
+        if step % _REPORT_EVERY == 0 or step == self._steps:
+            minutes = (monotonic_ns() - self._began_ns) / NS_PER_S / 60
             sys.stderr.write(
-                f"held out {video}: round {number}, step {step} of {recipe.steps}, loss {loss:.3f}, "
-                f"{minutes:.1f} min\n"
+                f"{self._what}, step {step} of {self._steps}, loss {loss:.3f}, {minutes:.1f} min\n"
             )
 
-    return progress
+
+def read_side_view(folder: Path) -> LabelSet:
+    """Read the side-view set with Facemap's names, without the labels that are known to be wrong."""
+    labels = read_labels(folder).renamed(NAMES).arranged(FACEMAP_KEYPOINTS)
+    frames = []
+    for frame in labels.frames:
+        xy = frame.xy.copy()
+        xy[[FACEMAP_KEYPOINTS.index(name) for name in WRONG_LABELS.get(frame.name, ())]] = np.nan
+        frames.append(replace(frame, xy=xy))
+    return LabelSet(labels.keypoints, tuple(frames))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train, judge, calibrate, export."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -144,150 +148,137 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv and frames/")
     parser.add_argument("--out", type=Path, required=True, help="the engine's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where to keep what was done")
-    parser.add_argument("--steps", type=int, default=ROUNDS[0].steps, help="of the first round")
-    parser.add_argument("--created", required=True, help="date for the manifest, ISO 8601")
-    options = parser.parse_args()
+    parser.add_argument("--family", default="small", help="small or tiny")
+    parser.add_argument("--steps", type=int, default=STRONG.steps, help="of the first round")
+    parser.add_argument("--simulated", type=int, default=SIMULATED_TRAINING, help="simulated pictures")
+    parser.add_argument("--workers", type=int, default=1, help="trainings at the same time, one core each")
+    options = parser.parse_args(arguments)
 
-    share = options.steps / ROUNDS[0].steps
-    rounds = [replace(recipe, steps=max(1, round(recipe.steps * share))) for recipe in ROUNDS]
-    recipe = rounds[0]
-    frames = [_without_wrong_labels(frame) for frame in read_side_view(options.data)]
-    labels = np.stack([frame.xy for frame in frames])
-    untrained = [index for index in range(labels.shape[1]) if np.isnan(labels[:, index]).all()]
-    videos = sorted({frame.video for frame in frames})
-    if len(videos) != 2:
+    labels = read_side_view(options.data)
+    if len(labels.videos) != 2:
         raise DataError(
-            f"{options.data} holds {len(videos)} videos; this recipe judges two, each on the other"
+            f"{options.data} holds {len(labels.videos)} videos; this recipe judges two, each on the other"
         )
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        pending = {
-            video: pool.submit(run, video, frames, rounds, options.runs / f"without-{video}")
-            for video in (_ALL, videos[1], videos[0])
-        }
-        states = {video: future.result() for video, future in pending.items()}
-
-    scale = max(frames[0].image.shape) / recipe.size
-    held_out = {
-        video: _answers(
-            states[video], [prepare(each.image, each.xy) for each in frames if each.video == video], recipe
-        )
-        for video in videos
-    }
-    calibration, cross_fitted = _cross_fit(held_out)
-    metrics = _metrics(held_out, frames, scale, cross_fitted)
-    simulated = simulated_pictures(SIMULATED_TEST, SIMULATED_TEST_SEED)
-    seen = [index for index in range(labels.shape[1]) if index not in untrained]
-    metrics["simulated_mice_not_trained_on"] = error_summary(
-        _answers(states[_ALL], simulated, recipe).only(seen).distance, 1.0
-    ) | {"unit": "pixels of the network's input", "mice": "wide random looks"}
-    _write(options.out, states[_ALL], calibration, untrained, metrics, rounds, options, len(frames))
-
-
-def _without_wrong_labels(frame: LabelledFrame) -> LabelledFrame:
-    wrong = [FACEMAP_KEYPOINTS.index(name) for name in WRONG_LABELS.get(frame.name, ())]
-    xy = frame.xy.copy()
-    xy[wrong] = np.nan
-    return replace(frame, xy=xy)
-
-
-def _answers(state: State, pictures: Sequence[Picture], recipe: Recipe) -> Answers:
-    network = build_network(ARCHITECTURE).network
-    network.load_state_dict(state)
-    return answer(network, pictures, recipe.size)
-
-
-def _cross_fit(held_out: dict[str, Answers]) -> tuple[tuple[float, float], dict[str, Any]]:
-    """Fit the score's calibration on all held-out answers; judge it by fitting on one video and looking at the other."""
-    videos = sorted(held_out)
-    scores: list[FloatArray] = []
-    distances: list[FloatArray] = []
-    for video, other in zip(videos, reversed(videos), strict=True):
-        slope, intercept = fit_calibration(held_out[other], RADIUS_PX)
-        scores.append(calibrated(held_out[video].score, slope, intercept))
-        distances.append(held_out[video].distance)
-    everything = Answers(
-        np.concatenate([held_out[video].distance for video in videos]),
-        np.concatenate([held_out[video].score for video in videos]),
+    share = options.steps / STRONG.steps
+    rounds = tuple(
+        replace(each, steps=max(1, round(each.steps * share)), simulated_share=each.simulated_share)
+        for each in (STRONG, GENTLE)
     )
-    judged = reliability(np.concatenate(scores), np.concatenate(distances), RADIUS_PX)
-    return fit_calibration(everything, RADIUS_PX), judged
+    plan = Plan(options.family, rounds, options.simulated, options.runs)
+    held_out = (*labels.videos, _ALL)
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        pending = {video: pool.submit(run, video, labels, plan) for video in held_out}
+        weights = {video: future.result() for video, future in pending.items()}
+    _ship(labels, plan, weights, options.out)
 
 
-def _metrics(
-    held_out: dict[str, Answers], frames: Sequence[LabelledFrame], scale: float, cross_fitted: dict[str, Any]
-) -> dict[str, Any]:
-    by_video = {video: error_summary(answers.distance, scale) for video, answers in held_out.items()}
-    baseline = {}
-    for video in held_out:
-        mean = np.nanmean(np.stack([frame.xy for frame in frames if frame.video != video]), axis=0)
-        test = np.stack([frame.xy for frame in frames if frame.video == video])
-        baseline[video] = error_summary(np.linalg.norm(test - mean, axis=2).astype(np.float32), 1.0)[
-            "mean_px"
-        ]
-    return {
+def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> None:
+    """Judge the two networks that saw one video, calibrate the third by their answers, and write all as engines."""
+    shape = architecture(plan.family, labels.keypoints)
+    size = plan.rounds[0].size
+    entries = [KeypointEntry(name=name, trained=name in labels.labelled) for name in labels.keypoints]
+    answers: dict[str, Answers] = {}
+    by_video: dict[str, Any] = {}
+    how = {
+        "command": f"python -m rtface.learn.ship --data SIDE_VIEW --out engines/{out.name} "
+        f"--family {plan.family} --steps {plan.rounds[0].steps} --simulated {plan.simulated}",
+        "rounds": [asdict(recipe) for recipe in plan.rounds],
+    }
+    for video in labels.videos:
+        network = _load(shape, weights[video])
+        judged = judge(network, pictures_of(labels.only([video])), labels.keypoints, size)
+        answers[video], by_video[video] = judged.answers, judged.metrics
+        write_engine_of(
+            network,
+            plan.runs / f"{out.name}-without-{video}".lower(),
+            shape,
+            entries,
+            size=size,
+            square=False,
+            calibrated=judged.calibrated,
+            description=f"{out.name} trained without the video {video}, for benchmarks",
+            licence=LICENCE,
+            training=how | {"held_out": video},
+            metrics={"held_out": judged.metrics},
+            overwrite=True,
+        )
+    network = _load(shape, weights[_ALL])
+    metrics = {
         "what": "errors on each video of the same recipe trained on the other video and simulated mice; the shipped "
         "weights were trained on both, so these are estimates of their error on a new video of this rig",
         "unit": "pixels of the 864x646 frame",
         "labels_left_out": {name: list(keypoints) for name, keypoints in WRONG_LABELS.items()},
         "held_out": by_video,
-        "mean_position_baseline_mean_px": baseline,
-        "score_reliability": cross_fitted
+        "mean_position_baseline_mean_px": {
+            video: _mean_position_error(labels, video) for video in labels.videos
+        },
+        "score_reliability": _crossed_reliability(answers)
         | {
             "radius_network_px": RADIUS_PX,
             "how": "fitted on one video's held-out answers, judged on the other's",
         },
+        "simulated_mice_not_trained_on": _simulated_errors(network, entries, size),
     }
-
-
-def _write(
-    out: Path,
-    state: State,
-    calibration: tuple[float, float],
-    untrained: Sequence[int],
-    metrics: dict[str, Any],
-    rounds: Sequence[Recipe],
-    options: argparse.Namespace,
-    frames: int,
-) -> None:
-    recipe = rounds[0]
-    whole = build_network(ARCHITECTURE)
-    whole.network.load_state_dict(state)
-    whole.decode.load_state_dict(
-        {"slope": torch.tensor(calibration[0]), "intercept": torch.tensor(calibration[1])}
+    set_calibration(network, fit_calibration(_joined(list(answers.values()))))
+    write_engine_of(
+        network,
+        out,
+        shape,
+        entries,
+        size=size,
+        square=False,
+        calibrated=True,
+        description=f"a mouse's face in side view, {plan.family}: for a CPU",
+        licence=LICENCE,
+        training=how
+        | {
+            "data": f"{len(labels)} labelled frames of one mouse, two videos (ViT_facemap, MIT), and "
+            f"{plan.simulated} simulated pictures"
+        },
+        metrics=metrics,
+        overwrite=True,
     )
-    with tempfile.TemporaryDirectory() as made:
-        model, weights = Path(made) / MODEL_FILE, Path(made) / WEIGHTS_FILE
-        export_onnx(whole.eval(), model, family=FAMILY, input_size=recipe.size)
-        torch.save(whole.state_dict(), weights)
-        fields = {
-            "description": "rtface's first network for a mouse's face in side view, small enough for a CPU",
-            "created": options.created,
-            "licence": "BSD-3-Clause; trained on images under the MIT licence and on simulated ones",
-            "architecture": ARCHITECTURE,
-            "keypoints": tuple(
-                KeypointEntry(name=name, trained=index not in untrained)
-                for index, name in enumerate(FACEMAP_KEYPOINTS)
-            ),
-            "input": InputSpec(size=recipe.size),
-            "resample": ResampleSpec(half_pixel=True),
-            "decode": DecodeSpec(method="mean of the probabilities round the peak", columns=columns(FAMILY)),
-            "score": ScoreSpec(
-                definition=f"probability that the point is within {RADIUS_PX:g} pixels of the network's input",
-                calibrated=True,
-                radius_px=RADIUS_PX,
-            ),
-            "training": {
-                "data": f"{frames} labelled frames of one mouse, two videos (ViT_facemap, MIT), and "
-                f"{SIMULATED_TRAINING} simulated pictures",
-                "command": "python -m rtface.learn.ship --data FOLDER --out engines/face-1 "
-                f"--steps {recipe.steps} --created {options.created}",
-                "seed": recipe.seed,
-                "steps": [each.steps for each in rounds],
-                "batch": recipe.batch,
-            },
-            "metrics": metrics,
-        }
-        write_engine(out, {MODEL_FILE: model, WEIGHTS_FILE: weights}, fields, overwrite=True)
+
+
+def _load(shape: dict[str, Any], weights: Path) -> NetworkWithDecode:
+    network = build_network(shape)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    return network
+
+
+def _joined(answers: Sequence[Answers]) -> Answers:
+    return Answers(
+        *(
+            np.concatenate([getattr(each, name) for each in answers])
+            for name in ("distance", "score", "scale")
+        )
+    )
+
+
+def _crossed_reliability(answers: dict[str, Answers]) -> dict[str, Any]:
+    """Judge the scores of each video by a calibration that was fitted on the other."""
+    first, second = answers.values()
+    scores = [fit_calibration(second).apply(first.score), fit_calibration(first).apply(second.score)]
+    return reliability(np.concatenate(scores), np.concatenate([first.distance, second.distance]))
+
+
+def _mean_position_error(labels: LabelSet, video: str) -> float:
+    """Return the mean error of saying, on each frame, where the keypoints of the other video lie on average."""
+    named = labels.arranged(labels.labelled)
+    mean = np.nanmean(np.stack([frame.xy for frame in named.without([video]).frames]), axis=0)
+    distance = [np.linalg.norm(frame.xy - mean, axis=1) for frame in named.only([video]).frames]
+    return float(error_summary(np.array(distance, np.float32), named.keypoints)["mean_px"])
+
+
+def _simulated_errors(
+    network: NetworkWithDecode, entries: Sequence[KeypointEntry], size: int
+) -> dict[str, Any]:
+    found = answer(network, simulated_pictures(SIMULATED_TEST, SIMULATED_TEST_SEED), size)
+    found.distance[:, [not entry.trained for entry in entries]] = np.nan
+    return error_summary(found.distance, [entry.name for entry in entries]) | {
+        "unit": "pixels of the network's input",
+        "mice": "wide random looks",
+    }
 
 
 if __name__ == "__main__":

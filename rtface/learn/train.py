@@ -1,23 +1,28 @@
-"""Training: seeded, with averaged weights, and a folder that tells what was done."""
+"""Training: seeded, resumable at any step, with averaged weights."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
+from rtface.errors import DataError
+from rtface.geometry import NetworkFrame
+from rtface.learn.families import INPUT_SIZE
+from rtface.learn.losses import LOSSES
 from rtface.learn.samples import Augmentation, Picture, draw_batch
-from rtface.networks.small import STRIDE
 
-_BLEND = 0.3
+_GRADIENT_LIMIT = 5.0
+_WARM_UP = 0.08
+
+Progress = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,123 +41,185 @@ class Recipe:
         AdamW's, with a short warm-up and a cosine to zero.
     averaging : float
         Decay of the running average of the weights, which is what is kept.
-    sigma : float
-        Width of the target's Gaussian, in cells.
-    mean_weight : float
-        Weight of the distance between the map's mean and the label, in cells, beside the cross entropy.
+    size : int
+        Longer side of the network's input in pixels.
+    square : bool
+        Whether samples are square, as some networks need, or have the shape that the first picture's crop gets.
+    other_shape : float
+        Share of batches whose samples are square although they need not be.
     seed : int
+    bf16 : bool
+        Whether the network's arithmetic is bf16 where that is safe (torch's autocast).
+    augmentation : Augmentation
     """
 
     steps: int = 1500
     batch: int = 16
-    simulated_share: float = 0.4
+    simulated_share: float = 0.25
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
-    averaging: float = 0.995
-    sigma: float = 1.2
-    mean_weight: float = 0.3
-    size: int = 256
+    averaging: float = 0.997
+    size: int = INPUT_SIZE
+    square: bool = False
+    other_shape: float = 0.15
     seed: int = 0
+    bf16: bool = True
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
-def train(
-    network: nn.Module,
-    real: Sequence[Picture],
-    simulated: Sequence[Picture],
-    recipe: Recipe,
-    *,
-    masked: Sequence[int] = (),
-    progress: Callable[[int, float], None] = lambda step, loss: None,
-) -> nn.Module:
-    """Train a network and return its running average, in evaluation mode.
+class Training:
+    """One training under way.
+
+    Everything random comes from the recipe's seed, and `state` holds all there is to go on from: a training that is
+    interrupted, saved and restored gives the same weights as one that ran through.
 
     Parameters
     ----------
     network : Module
-        Maps images to logits, as `SmallNetwork`; trained in place.
+        A network of an architecture in `LOSSES`; trained in place.
+    architecture : str
+        Its architecture's name.
     real, simulated : sequence of Picture
-        What samples are drawn from.
+        What samples are drawn from. The first real picture's crop sets the samples' shape.
     recipe : Recipe
-    masked : sequence of int
-        Keypoints whose labels are left out altogether.
-    progress : callable
-        Called with the step and the loss.
     """
-    random = np.random.default_rng(recipe.seed)
-    torch.manual_seed(recipe.seed)
-    average = copy.deepcopy(network).eval()
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.08
-    )
-    for step in range(recipe.steps):
-        share = recipe.simulated_share * (1 - 2 * step / (3 * recipe.steps)) if simulated else 0.0
-        rendered = round(recipe.batch * share)
-        pick = [real[index] for index in random.integers(0, len(real), recipe.batch - rendered)]
-        pick += (
-            [simulated[index] for index in random.integers(0, len(simulated), rendered)] if rendered else []
+
+    def __init__(
+        self,
+        network: nn.Module,
+        architecture: str,
+        real: Sequence[Picture],
+        simulated: Sequence[Picture],
+        recipe: Recipe,
+    ) -> None:
+        if not real and not simulated:
+            raise DataError("there is nothing to train on: no picture")
+        self.recipe = recipe
+        self.done = 0
+        self.losses: list[float] = []
+        self.average = copy.deepcopy(network).eval()
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._loss = LOSSES[architecture]
+        self._real, self._simulated = real, simulated
+        self._shape = NetworkFrame((real or simulated)[0].crop, recipe.size, True, recipe.square).shape
+        self._random = np.random.default_rng(recipe.seed)
+        self._optimiser = torch.optim.AdamW(
+            network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        images, xy = draw_batch(pick, recipe.size, recipe.augmentation, random)
-        xy[:, list(masked)] = np.nan
-        inputs = torch.from_numpy(images).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = network(inputs)
-        loss = keypoint_loss(logits.float(), torch.from_numpy(xy), recipe)
-        optimiser.zero_grad(set_to_none=True)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=_WARM_UP
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.done >= self.recipe.steps
+
+    def step(self) -> float:
+        """Train on one batch and return its loss."""
+        images, xy, weight = self._draw()
+        device = next(self._network.parameters()).device
+        inputs = torch.from_numpy(images).to(device, memory_format=torch.channels_last)
+        self._network.train()
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.bf16):
+            maps = self._network(inputs)
+        maps = tuple(each.float() for each in maps) if isinstance(maps, tuple) else maps.float()
+        loss = self._loss(maps, torch.from_numpy(xy).to(device), torch.from_numpy(weight).to(device))
+        self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        _average(average, network, min(recipe.averaging, (1 + step) / (10 + step)))
-        progress(step, float(loss.detach()))
-    return average
+        nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
+        self._optimiser.step()
+        self._schedule.step()
+        _average(self.average, self._network, min(self.recipe.averaging, (1 + self.done) / (10 + self.done)))
+        self.done += 1
+        self.losses.append(float(loss.detach()))
+        return self.losses[-1]
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, as tensors and plain values."""
+        return {
+            "done": self.done,
+            "losses": list(self.losses),
+            "network": self._network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "random": json.dumps(self._random.bit_generator.state),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another training with the same arguments was."""
+        self.done = state["done"]
+        self.losses = list(state["losses"])
+        self._network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._random.bit_generator.state = json.loads(state["random"])
+
+    def _draw(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        recipe, random = self.recipe, self._random
+        share = recipe.simulated_share * (1 - 2 * self.done / (3 * recipe.steps)) if self._simulated else 0.0
+        rendered = round(recipe.batch * share) if self._real else recipe.batch
+        pick = [self._real[i] for i in random.integers(0, max(1, len(self._real)), recipe.batch - rendered)]
+        if rendered:
+            pick += [self._simulated[i] for i in random.integers(0, len(self._simulated), rendered)]
+        other = random.random() < recipe.other_shape
+        shape = (recipe.size, recipe.size) if other else self._shape
+        return draw_batch(pick, shape, recipe.size, recipe.augmentation, random)
 
 
-def keypoint_loss(logits: Tensor, xy: Tensor, recipe: Recipe) -> Tensor:
-    """Return the mean over labelled keypoints of cross entropy and distance.
-
-    The target is a Gaussian about the label, normalised over the cells; the distance is between the map's mean and
-    the label (smooth L1, in cells).
+def train(
+    training: Training,
+    *,
+    progress: Progress = lambda step, loss: None,
+    checkpoint: Path | None = None,
+    every: int = 100,
+    stop: Callable[[Training], bool] = lambda training: False,
+) -> nn.Module:
+    """Run a training to its end and return the averaged network, in evaluation mode.
 
     Parameters
     ----------
-    logits : Tensor, shape (N, K, rows, cols), float32
-    xy : Tensor, shape (N, K, 2), float32
-        Pixels of the network's input; NaN is left out.
-    recipe : Recipe
+    training : Training
+    progress : callable
+        Called with the steps done and the loss.
+    checkpoint : Path, optional
+        Where the state is kept; if the file exists the training goes on from it.
+    every : int
+        Steps between two savings.
+    stop : callable
+        Asked after each step whether to end early.
+
+    Raises
+    ------
+    DataError
+        The checkpoint is damaged, of another training, or cannot be written.
     """
-    rows, cols = logits.shape[2:]
-    labelled = ~torch.isnan(xy).any(dim=2)
-    wanted = (xy[labelled] - (STRIDE - 1) / 2) / STRIDE
-    chosen = logits[labelled]
-    across, down = torch.arange(cols, dtype=torch.float32), torch.arange(rows, dtype=torch.float32)
-    near_x = torch.exp(-((across - wanted[:, :1]) ** 2) / (2 * recipe.sigma**2))
-    near_y = torch.exp(-((down - wanted[:, 1:]) ** 2) / (2 * recipe.sigma**2))
-    target = (near_y[:, :, None] * near_x[:, None, :]).flatten(1)
-    target = target / target.sum(dim=1, keepdim=True).clamp_min(1e-6)
-    log_share = functional.log_softmax(chosen.flatten(1), dim=1)
-    entropy = -(target * log_share).sum(dim=1)
-    share = log_share.exp().reshape(-1, rows, cols)
-    mean = torch.stack([(share.sum(1) * across).sum(1), (share.sum(2) * down).sum(1)], dim=1)
-    distance = functional.smooth_l1_loss(mean, wanted, reduction="none", beta=1.0).sum(dim=1)
-    return (entropy + recipe.mean_weight * distance).sum() / max(1, int(labelled.sum()))
+    if checkpoint is not None and checkpoint.exists():
+        try:
+            training.restore(torch.load(checkpoint, weights_only=True))
+        except Exception as error:  # torch raises nearly anything on a file that is not its own
+            raise DataError(f"{checkpoint} is damaged or of another training: {error}") from error
+    while not training.finished:
+        loss = training.step()
+        progress(training.done, loss)
+        ends = training.finished or stop(training)
+        if checkpoint is not None and (ends or training.done % every == 0):
+            _save(training.state(), checkpoint)
+        if ends:
+            break
+    return training.average.eval()
 
 
-def write_run(folder: Path, recipe: Recipe, facts: dict[str, Any], losses: Sequence[float]) -> None:
-    """Keep the configuration, the facts and the losses of a training."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
-    (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    smooth: list[float] = []
-    for loss in losses:
-        smooth.append(loss if not smooth else (1 - _BLEND) * smooth[-1] + _BLEND * loss)
-    (folder / "losses.json").write_text(
-        json.dumps([round(loss, 4) for loss in smooth]) + "\n", encoding="utf-8"
-    )
+def _save(state: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint that is whole or not there at all."""
+    fresh = path.with_suffix(".new")
+    try:
+        torch.save(dict(state), fresh)
+        fresh.replace(path)
+    except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
+        raise DataError(f"the checkpoint {path} cannot be written: {error}") from error
 
 
 @torch.no_grad()

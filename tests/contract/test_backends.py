@@ -21,9 +21,38 @@ SHAPE = (120, 160)
 CROPS = [Crop(0, 0, 160, 120), Crop(10, 20, 64, 64), Crop(3, 5, 101, 40), Crop(7, 1, 33, 90)]
 
 
-@pytest.fixture
-def engine(test_engine: str) -> Engine:
-    return load_engine(test_engine)
+@pytest.fixture(scope="session")
+def small_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """An engine of the small network with random weights, whose input is not square."""
+    pytest.importorskip("torch")
+    from drawn import ARCHITECTURE, NAMES, SIZE, fresh
+
+    from rtface.learn.fit import write_engine_of
+    from rtface.track.manifest import KeypointEntry
+
+    network = fresh()
+    network.network.heads.weight.data *= 20  # type: ignore[operator, union-attr]
+    return write_engine_of(
+        network,
+        tmp_path_factory.mktemp("small") / "small-test",
+        ARCHITECTURE,
+        [KeypointEntry(name=name) for name in NAMES],
+        size=SIZE,
+        square=False,
+        calibrated=False,
+        description="random weights",
+        licence="CC0-1.0",
+        training={},
+        metrics={},
+    )
+
+
+@pytest.fixture(params=["square", "not square"])
+def engine(request: pytest.FixtureRequest, test_engine: str) -> Engine:
+    if request.param == "square":
+        return load_engine(test_engine)
+    small: Engine = request.getfixturevalue("small_engine")
+    return small
 
 
 @pytest.fixture(params=sorted(BACKENDS))
@@ -80,7 +109,9 @@ def test_agrees_with_the_reference_network(
     backend.prepare(SHAPE, crop)
     found = backend.infer(frame, levels(frame))
     expected = reference(engine, frame, crop)
-    assert found.shape == expected.shape == (15, 4)
+    manifest = engine.manifest
+    assert found.shape == expected.shape == (len(manifest.keypoints), len(manifest.decode.columns))
+    assert np.ptp(expected[:, :2]) > 5, "the points must differ"
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-3)
 

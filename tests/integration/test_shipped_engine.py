@@ -157,9 +157,9 @@ def test_scores_are_lower_where_there_is_no_face(tracker: Tracker) -> None:
 
 
 def test_it_finds_real_faces(tracker: Tracker, shared_data: Path) -> None:
-    from rtface.learn.labels import read_side_view
+    from rtface.learn.ship import read_side_view
 
-    frames = read_side_view(shared_data / "mouse_face_side_view")[::8]
+    frames = read_side_view(shared_data / "mouse_face_side_view").frames[::8]
     truth = np.stack([frame.xy for frame in frames])
     errors = distance(np.array([track(tracker, frame.image)[0] for frame in frames]), truth)
     baseline = distance(mean_position(truth), truth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import onnx
 import openvino
 import pytest
 import torch
+from drawn import SIZE, fresh
+from numpy.typing import NDArray
 
 from rtface.errors import EngineError, UsageError
 from rtface.learn.export import columns, export_onnx
@@ -57,8 +60,69 @@ def test_openvino_gives_what_torch_gives(
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_a_fixed_shape_leaves_no_shape_arithmetic(model: Path) -> None:
-    operations = _compile(model, 300, 401).get_runtime_model().get_ops()
+@pytest.fixture(scope="module")
+def small() -> NetworkWithDecode:
+    network = fresh().eval()
+    with torch.no_grad():
+        network.network.heads.weight.mul_(20.0)  # type: ignore[operator, union-attr]
+    network.load_state_dict({"decode.intercept": torch.tensor([-1.0, 0.0, 1.0])}, strict=False)
+    return network
+
+
+@pytest.fixture(scope="module")
+def small_model(small: NetworkWithDecode, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("small") / "model.onnx"
+    return export_onnx(small, path, family="small", input_size=SIZE, square=False)
+
+
+FRAME_SHAPES = [
+    (64, 64),
+    (400, 400),
+    (646, 864),
+    (864, 646),
+    (301, 400),
+    (90, 57),
+    (480, 800),
+    (33, 310),
+    (310, 100),
+    (16, 16),
+]
+
+
+@pytest.mark.parametrize("runner", ["openvino", "openvino, any shape", "onnxruntime"])
+def test_a_network_that_is_not_square_is_the_same_for_frames_of_any_shape(
+    small: NetworkWithDecode, small_model: Path, runner: str
+) -> None:
+    run = _runner(small_model, runner)
+    inputs = set()
+    graph = EngineGraph(small, SIZE, square=False).eval()
+    for height, width in FRAME_SHAPES:
+        generator = torch.Generator().manual_seed(height)
+        image = torch.randint(0, 256, (1, 1, height, width), generator=generator, dtype=torch.uint8)
+        levels = torch.tensor([12.0, 240.5])
+        with torch.no_grad():
+            expected = graph(image, levels).numpy()
+            inputs.add(tuple(graph.prepare(image, levels).shape[2:]))
+        assert np.ptp(expected[0, :, :2]) > 3, "the points must differ for the comparison to mean something"
+        np.testing.assert_allclose(run(image.numpy(), levels.numpy()), expected, atol=2e-3)
+    assert {(64, 64), (64, 32), (32, 64)} == inputs
+
+
+def _runner(model: Path, name: str) -> Callable[[NDArray[np.uint8], NDArray[np.float32]], Any]:
+    if name == "onnxruntime":
+        session = pytest.importorskip("onnxruntime").InferenceSession(
+            str(model), providers=["CPUExecutionProvider"]
+        )
+        return lambda image, levels: session.run(None, {"image": image, "levels": levels})[0]
+    if name == "openvino":
+        return lambda image, levels: _compile(model, *image.shape[2:])({"image": image, "levels": levels})[0]
+    compiled = openvino.Core().compile_model(str(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda image, levels: compiled({"image": image, "levels": levels})[0]
+
+
+@pytest.mark.parametrize("which", ["model", "small_model"])
+def test_a_fixed_shape_leaves_no_shape_arithmetic(which: str, request: pytest.FixtureRequest) -> None:
+    operations = _compile(request.getfixturevalue(which), 300, 401).get_runtime_model().get_ops()
     kinds = {operation.get_rt_info()["layerType"].astype(str) for operation in operations}
     assert not kinds & {"ShapeOf", "Range", "Pad", "NonZero", "Loop", "If"}
     assert "Convolution" in kinds

@@ -1,74 +1,80 @@
-"""Errors, calibration and reliability on answers that are known."""
+"""Errors on pictures, summed up, and the difference of two networks with its interval."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
-from rtface.learn.evaluate import Answers, calibrated, error_summary, fit_calibration, reliability
-from rtface.records import FACEMAP_KEYPOINTS
+from rtface.learn.evaluate import Answers, answer, difference_interval, error_summary
+from rtface.learn.samples import prepare
+from rtface.networks.graph import NetworkWithDecode
+from rtface.records import Crop
 
-RADIUS = 3.0
+NAMES = ("eye", "mouth", "ear")
 
 
-def made_answers(slope: float, intercept: float, count: int = 6000) -> Answers:
-    """Scores whose chance of being within the radius follows a known logistic."""
-    random = np.random.default_rng(0)
-    odds = random.normal(0.5, 1.5, (count, 1))
-    chance = 1 / (1 + np.exp(-(slope * odds + intercept)))
-    within = random.random((count, 1)) < chance
-    distance = np.where(within, RADIUS / 2, RADIUS * 2).astype(np.float32)
-    return Answers(distance, (1 / (1 + np.exp(-odds))).astype(np.float32))
+class Constant(nn.Module):
+    """Always the same answer, in pixels of the network's input."""
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        assert not self.training
+        return torch.tensor([[[10.0, 20.0, 0.25], [30.0, 5.0, 0.75]]]) + 0 * prepared.sum()
 
 
 def test_errors_are_summed_up_over_labels_and_by_keypoint() -> None:
-    distance = np.full((4, len(FACEMAP_KEYPOINTS)), np.nan, np.float32)
+    distance = np.full((4, 3), np.nan, np.float32)
     distance[:, 0] = 1, 2, 3, 4
-    distance[:2, 5] = 10, 20
-    summary = error_summary(distance, 2.0)
-    assert summary["n"] == 6
-    assert summary["mean_px"] == pytest.approx(2 * 40 / 6, abs=0.01)
-    assert summary["median_px"] == pytest.approx(7.0)
-    assert summary["by_keypoint"]["eye(back)"]["mean_px"] == 5.0
-    assert summary["by_keypoint"]["mouth"] == {"n": 2, "mean_px": 30.0, "median_px": 30.0, "p90_px": 38.0}
-    assert set(summary["by_keypoint"]) == {"eye(back)", "mouth"}
+    distance[:2, 1] = 10, 20
+    summary = error_summary(distance, NAMES)
+    assert (summary["n"], summary["mean_px"], summary["median_px"]) == (6, 6.67, 3.5)
+    assert summary["by_keypoint"] == {
+        "eye": {"n": 4, "mean_px": 2.5, "median_px": 2.5, "p90_px": 3.7},
+        "mouth": {"n": 2, "mean_px": 15.0, "median_px": 15.0, "p90_px": 19.0},
+    }
+    assert error_summary(distance[:, 2:], NAMES[2:]) == {"n": 0, "by_keypoint": {}}
 
 
-@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, -0.7), (1.8, 1.2)])
-def test_the_fit_finds_the_logistic_that_made_the_answers(slope: float, intercept: float) -> None:
-    assert fit_calibration(made_answers(slope, intercept), RADIUS) == pytest.approx(
-        (slope, intercept), abs=0.12
-    )
+@pytest.mark.parametrize(("square", "rows_above"), [(False, 1), (True, 17)])
+def test_distances_are_of_the_networks_pixels_and_the_scale_gives_the_cameras(
+    square: bool, rows_above: int
+) -> None:
+    """By hand: a crop of 128 x 60 at 64 pixels is 64 x 30, padded to 64 x 32 or to 64 x 64."""
+    crop = Crop(3, 9, 128, 60)
+    there = [2 * 10 + 0.5 + crop.x, 2 * (20 - rows_above) + 0.5 + crop.y]
+    xy = np.array([[there[0], there[1] + 6], [np.nan, np.nan]], np.float32)
+    picture = prepare(np.zeros((100, 140), np.uint8), xy, crop=crop)
+    network = NetworkWithDecode(Constant(), nn.Identity()).train()
+    answers = answer(network, [picture, picture], 64, square=square)
+    assert answers.distance[:, 0] == pytest.approx([3.0, 3.0], abs=1e-3)
+    assert np.isnan(answers.distance[:, 1]).all()
+    assert answers.score.tolist() == [[0.25, 0.75]] * 2
+    assert answers.camera_distance[:, 0] == pytest.approx([6.0, 6.0], abs=2e-3)
 
 
-def test_the_fit_holds_where_nearly_all_shares_are_close_to_one() -> None:
+def test_a_difference_that_is_there_is_found_and_its_sign_is_ours_less_theirs() -> None:
+    random = np.random.default_rng(0)
+    theirs = random.exponential(3.0, (60, 4)).astype(np.float32)
+    ours = theirs - 0.5 + random.normal(0, 0.3, theirs.shape).astype(np.float32)
+    found = difference_interval(ours, theirs)
+    assert found["low_px"] < found["difference_px"] < found["high_px"] < 0
+    assert found["difference_px"] == pytest.approx(-0.5, abs=0.1)
+    assert difference_interval(ours, theirs) == found, "the same seed gives the same interval"
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says_when_a_frames_errors_go_together() -> None:
     random = np.random.default_rng(1)
-    odds = random.normal(4.3, 0.7, (1000, 1))
-    within = random.random((1000, 1)) < 1 / (1 + np.exp(-(0.9 * odds - 2.3)))
-    answers = Answers(
-        np.where(within, 1.0, 9.0).astype(np.float32), (1 / (1 + np.exp(-odds))).astype(np.float32)
-    )
-    slope, intercept = fit_calibration(answers, RADIUS)
-    assert 0.4 < slope < 1.4
-    stated = calibrated(answers.score, slope, intercept)
-    assert float(stated.mean()) == pytest.approx(float(within.mean()), abs=0.01)
+    covered = 0
+    for _ in range(100):
+        by_frame = random.normal(0.3, 1.0, (40, 1)) + random.normal(0, 0.2, (40, 6))
+        by_frame[random.random(by_frame.shape) < 0.2] = np.nan
+        gap = by_frame.astype(np.float32)
+        interval = difference_interval(gap, np.zeros_like(gap))
+        covered += interval["low_px"] <= 0.3 <= interval["high_px"]
+    assert 87 <= covered <= 99, "drawing labels instead of frames covers about half"
 
 
-def test_labels_that_are_missing_do_not_count() -> None:
-    answers = made_answers(0.6, -0.7, 500)
-    hidden = Answers(
-        np.concatenate([answers.distance, np.full((300, 1), np.nan, np.float32)]),
-        np.concatenate([answers.score, np.full((300, 1), 0.99, np.float32)]),
-    )
-    assert fit_calibration(hidden, RADIUS) == pytest.approx(fit_calibration(answers, RADIUS))
-
-
-def test_calibrated_scores_are_reliable_and_plain_ones_were_not() -> None:
-    answers = made_answers(0.5, -1.0)
-    plain = reliability(answers.score, answers.distance, RADIUS)
-    mended = reliability(
-        calibrated(answers.score, *fit_calibration(answers, RADIUS)), answers.distance, RADIUS
-    )
-    assert plain["expected_calibration_error"] > 0.15
-    assert mended["expected_calibration_error"] < 0.03
-    assert sum(each["n"] for each in mended["bins"]) == answers.distance.size
+def test_answers_know_the_cameras_pixels() -> None:
+    answers = Answers(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32), np.array([2, 3], np.float32))
+    assert answers.camera_distance.tolist() == [[2, 2], [3, 3]]

@@ -81,3 +81,12 @@ def test_the_frame_is_left_as_it_was() -> None:
     before = frame.copy()
     levels(frame)
     np.testing.assert_array_equal(frame, before)
+
+
+@pytest.mark.parametrize("row_step", [2, 4, 7])
+@pytest.mark.parametrize("shape", [(100, 120), (3, 50)])
+def test_only_every_so_manyth_row_is_looked_at(row_step: int, shape: tuple[int, int]) -> None:
+    frame = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    frame[1::row_step] = 255
+    got = levels(frame, row_step=row_step)
+    np.testing.assert_allclose(got, np.percentile(frame[::row_step], [1, 99]), rtol=1e-6)

@@ -8,7 +8,7 @@ from fakes import CountingClock, FakeBackend, fake_engine, meta
 
 from rtface.errors import BackendError, UsageError
 from rtface.geometry import NetworkFrame
-from rtface.records import CameraInfo, Crop, Image
+from rtface.records import CameraInfo, Crop, FloatArray, Image
 from rtface.track.tracker import Tracker
 
 CAMERA = CameraInfo("fake", "fake", 320, 240, None, None, True, "camera", {})
@@ -148,3 +148,22 @@ def test_opening_and_closing_are_the_back_ends() -> None:
     assert backend.log == ["backend.open", "backend.close"]
     assert tracker.host_memory((3, 4)).shape == (3, 4)
     assert tracker.engine.manifest.name == "fake"
+
+
+@pytest.mark.parametrize(("row_step", "expected"), [(1, 200.0), (4, 10.0)])
+def test_levels_are_of_the_rows_that_the_engine_says(row_step: int, expected: float) -> None:
+    backend = AnyFrameBackend()
+    tracker = Tracker(fake_engine(row_step=row_step), backend, CountingClock())
+    tracker.look_at(CAMERA, None)
+    image = frame(200)
+    image[::4] = 10
+    tracker.track(image, meta(1), 0)
+    assert backend.levels == [(10.0, expected)]
+
+
+class AnyFrameBackend(FakeBackend):
+    """Takes frames of more than one gray level."""
+
+    def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
+        self.levels.append(tuple(levels.tolist()))
+        return self.found

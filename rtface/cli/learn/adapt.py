@@ -1,0 +1,160 @@
+"""``rtface learn adapt``: an engine made better for one's own rig by a few labelled frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rtface.cli.learn.common import errors_table, training_bar
+from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
+from rtface.cli.options import CropOption, EngineOption, JsonOption, parse_crop
+from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.errors import BackendError
+from rtface.track.store import load_engine, user_folder
+
+if TYPE_CHECKING:
+    from rtface.learn.adapt import Adapted
+
+    Told = Callable[[int, float], None]
+
+OF_LABELS = "labels"
+
+
+def adapt(
+    labels: Annotated[
+        list[Path],
+        typer.Option(help="Labelled frames of the rig, 1 to 100, in any format of `labels`; repeatable."),
+    ],
+    engine: EngineOption = "default",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the new engine; else ENGINE-adapted.")
+    ] = None,
+    rename: RenameOption = None,
+    keypoints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help=f"All that is to be found, in this order; '{OF_LABELS}': what the labels have.",
+        ),
+    ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A keypoint of the labels to find besides; repeatable."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A keypoint not to find any more; repeatable.")
+    ] = None,
+    crop: CropOption = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="Be content after about this long with what there is.")
+    ] = 5.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the training.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Most batches; else the recipe's.")] = None,
+    run: RunOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune an engine on a few frames of a rig; it tells by itself how far to go.
+
+    Keypoints keep what they know. --rename OLD=NEW goes for the engine's, the labels' or both. Ctrl-C ends it early
+    and leaves a checkpoint; the same command goes on from there.
+    """
+    from rtface.learn.keyset import Keyset
+
+    by_labels = keypoints == OF_LABELS
+    keyset = Keyset(
+        renames=parse_renames(rename),
+        only=() if by_labels else parse_names(keypoints),
+        only_labels=by_labels,
+        add=tuple(add or ()),
+        drop=tuple(drop or ()),
+    )
+    rectangle = parse_crop(crop)
+    try:
+        import torch
+
+        from rtface.learn.adapt import Order
+        from rtface.learn.adapt import adapt as adapt_engine
+        from rtface.learn.finetune import TUNING
+        from rtface.learn.reading import read_labels
+    except ModuleNotFoundError as error:
+        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
+    begun = load_engine(engine)
+    called = name or f"{begun.manifest.name}-adapted"
+    folder = user_folder()
+    order = Order(
+        engine=begun,
+        labels=read_labels(*labels),
+        folder=folder / called,
+        run=run or folder.parent / "runs" / called,
+        keyset=keyset,
+        crop=rectangle,
+        minutes=minutes,
+        recipe=replace(TUNING, seed=seed, steps=steps or TUNING.steps),
+        overwrite=overwrite,
+    )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with ending_on_signals() as wish, _bars(quiet=as_json) as progress:
+        adapted = adapt_engine(order, progress=progress, stop=wish.is_set)
+    if adapted is None:
+        say(f"stopped before the end; the same command goes on from the checkpoint in {order.run}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        print_json({"engine": called, "folder": adapted.engine.folder, "run": order.run, **adapted.report})
+        return
+    _show(adapted)
+    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
+    OUT.print(f"{called}: {adapted.engine.folder}", markup=False, soft_wrap=True)
+    OUT.print(f"try it: rtface track VIDEO --engine {called} --out keypoints.csv", markup=False)
+
+
+@contextmanager
+def _bars(*, quiet: bool) -> Iterator[Callable[[str, int], Told]]:
+    """Give what starts a bar for a part of the work, ending the one before."""
+    with ExitStack() as last:
+
+        def begin(what: str, steps: int) -> Told:
+            last.close()
+            return last.enter_context(training_bar(steps, what, quiet=quiet))
+
+        yield begin
+
+
+def _show(adapted: Adapted) -> None:
+    report: dict[str, Any] = adapted.report
+    if names := report["untouched_guesses"]:
+        say(
+            f"most labels of {', '.join(names)} are exactly what the engine itself finds: guesses that nobody moved "
+            "teach nothing; move or delete them in the labelling tool and adapt again"
+        )
+    if "after" in report:
+        for what in ("before", "after"):
+            if report[what]["n"]:
+                OUT.print(what, markup=False)
+                OUT.print(errors_table(report[what]))
+        say(
+            f"on {len(report['held_out_frames'])} frames that were held out to find the number of steps and then "
+            "trained on too"
+        )
+    else:
+        say("too few frames to hold any out: how good the engine has become is not known")
+    if report["kept_weights"]:
+        say("no step made it better on the held-out frames: it keeps the weights it had")
+    if report["ended_by_time"]:
+        say("the time was up before the training's end: --minutes gives it longer")
+    if names := report["taught_by_parent"]:
+        say(f"not in the labels, so kept as they were: {', '.join(names)}")
+    OUT.print(
+        f"{report['frames']} frames, {report['steps']} steps, {report['blend']:g} of the way from the old weights, "
+        f"{report['minutes']:.1f} minutes",
+        markup=False,
+        soft_wrap=True,
+    )

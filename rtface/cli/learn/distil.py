@@ -1,0 +1,205 @@
+"""``rtface learn distil``: a fast engine that does on a rig's recordings what another engine does there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from rtface.cli.learn.common import training_bar
+from rtface.cli.learn.options import RenameOption, RunOption, parse_renames
+from rtface.cli.options import (
+    BackendOption,
+    CropOption,
+    JsonOption,
+    ThreadsOption,
+    backend_settings,
+    parse_crop,
+)
+from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.errors import BackendError
+from rtface.track.store import load_engine, user_folder
+
+if TYPE_CHECKING:
+    from rtface.learn.distil import Distilled
+    from rtface.track.store import Engine
+
+Family = Literal["small", "tiny"]
+SCRATCH = "scratch"
+
+
+def distil(
+    teacher: Annotated[str, typer.Option(help="Engine to learn from: a name, or its folder.")],
+    video: Annotated[
+        list[Path], typer.Option(help="A video or folder of images of the rig, without labels; repeatable.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the new engine.")],
+    family: Annotated[
+        Family | None,
+        typer.Option(help="small for most rigs, tiny for the weakest computers; else as --start."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Engine whose weights the student starts from, or scratch; else the shipped default if it fits.",
+        ),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A person's labels to learn from besides, not of the recordings' ends; repeatable."
+        ),
+    ] = None,
+    rename: RenameOption = None,
+    frames: Annotated[int, typer.Option(min=1, help="Most frames that the teacher labels.")] = 400,
+    average: Annotated[
+        bool,
+        typer.Option(
+            help="Average the teacher's points over small shifts of the frame: 5 times as slow, steadier."
+        ),
+    ] = True,
+    crop: CropOption = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches; else the recipe's.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Samples in a batch; else the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = None,
+    run: RunOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach a small network what a larger one finds in your recordings, and measure how far the two lie apart.
+
+    The last 18 % of each recording judge and are not learnt from. Ctrl-C ends the training early and leaves a
+    checkpoint; the same command goes on from there.
+    """
+    renames, rectangle = parse_renames(rename), parse_crop(crop)
+    try:
+        import torch
+
+        from rtface.learn.distil import distil as distil_engine
+        from rtface.learn.lesson import SPECIALIST, Lesson
+        from rtface.learn.reading import read_labels
+    except ModuleNotFoundError as error:
+        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
+    recipe = replace(SPECIALIST, seed=seed, steps=steps or SPECIALIST.steps, batch=batch or SPECIALIST.batch)
+    taught_by = load_engine(teacher)
+    begun = _start(taught_by, start, family)
+    lesson = Lesson(
+        teacher=taught_by,
+        videos=tuple(video),
+        crop=rectangle,
+        frames=frames,
+        family=family,
+        start=begun,
+        labels=read_labels(*labels).renamed(renames) if labels else None,
+        average=average,
+        recipe=recipe,
+    )
+    folder = user_folder()
+    run_folder = run or folder.parent / "runs" / name
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with ending_on_signals() as wish, training_bar(recipe.steps, name, quiet=as_json) as progress:
+        done = distil_engine(
+            lesson,
+            folder / name,
+            run_folder,
+            settings=backend_settings(backend, "engine", threads),
+            overwrite=overwrite,
+            stage=say,
+            progress=progress,
+            stop=wish.is_set,
+        )
+    if done is None:
+        say(f"stopped before the end; the same command goes on from the checkpoint in {run_folder}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        print_json({"folder": done.engine.folder, "run": run_folder, **done.report})
+        return
+    _show(done, taught_by)
+    OUT.print(f"traces and report: {run_folder}", markup=False, soft_wrap=True)
+    OUT.print(f"{name}: {done.engine.folder}", markup=False, soft_wrap=True)
+    OUT.print(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv", markup=False)
+
+
+def _start(teacher: Engine, asked: str | None, family: Family | None) -> Engine | None:
+    from rtface.learn.students import default_start
+
+    if asked == SCRATCH:
+        return None
+    return default_start(teacher, family or "small") if asked is None else load_engine(asked)
+
+
+def _show(done: Distilled, teacher: Engine) -> None:
+    figures = done.report["agreement"]
+    OUT.print(
+        f"distance from {teacher.manifest.name} on {figures['frames']} held-out frames, where it is sure (pixels of the "
+        "network's input)",
+        markup=False,
+        soft_wrap=True,
+    )
+    OUT.print(_distances(figures))
+    noise = done.report["from_teachers_average"]
+    OUT.print(
+        f"from the teacher's average over small shifts (median px): teacher {_number(noise['teacher']['median'])}, "
+        f"student {_number(noise['student']['median'])}; n = {noise['student']['n']}",
+        markup=False,
+        soft_wrap=True,
+    )
+    for what, unit in (("jitter", "px of the network's input, still stretches"), ("speed", "ms a frame")):
+        pair = figures[what]
+        key = "median" if what == "jitter" else "median_ms"
+        OUT.print(
+            f"{what} (median, {unit}): teacher {_number(pair['teacher'][key], 3)}, student "
+            f"{_number(pair['student'][key], 3)}; n = {pair['student']['n']}",
+            markup=False,
+            soft_wrap=True,
+        )
+    OUT.print(f"score: {done.engine.manifest.score.definition}", markup=False, soft_wrap=True)
+    if unknown := [entry.name for entry in done.engine.manifest.keypoints if not entry.trained]:
+        say(f"no label to learn from, so never found: {', '.join(unknown)}")
+
+
+def _distances(figures: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("keypoint")
+    for column in (
+        "n",
+        "mean",
+        "median",
+        "p90",
+        "p99",
+        "camera median",
+        "teacher unsure",
+        "correlation x, y",
+    ):
+        table.add_column(column, justify="right")
+    for keypoint, each in figures["by_keypoint"].items():
+        both = each["correlation"]
+        table.add_row(
+            escape(keypoint), *_cells(each), "-" if both is None else f"{both['x']:.2f}, {both['y']:.2f}"
+        )
+    table.add_row("all", *_cells(figures), "", style="bold")
+    return table
+
+
+def _cells(part: Mapping[str, Any]) -> list[str]:
+    ours = part["input_px"]
+    return [
+        str(ours["n"]),
+        *(_number(ours[key]) for key in ("mean", "median", "p90", "p99")),
+        _number(part["camera_px"]["median"]),
+        f"{100 * part['unsure']:.0f} %",
+    ]
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,127 @@
+"""``rtface learn train``: an engine of one's own labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rtface.cli.learn.common import errors_table, reliability_table, training_bar
+from rtface.cli.learn.options import (
+    HoldOutOption,
+    HoldOutShareOption,
+    KeypointsOption,
+    LabelsArgument,
+    RenameOption,
+    RunOption,
+    parse_hold_out,
+    parse_names,
+    parse_renames,
+)
+from rtface.cli.options import CropOption, JsonOption, parse_crop
+from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.errors import BackendError
+from rtface.track.store import user_folder
+
+if TYPE_CHECKING:
+    from rtface.learn.training import Trained
+
+Family = Literal["small", "tiny", "facemap"]
+
+
+def train(
+    labels: LabelsArgument,
+    name: Annotated[str, typer.Option("--name", help="Name of the new engine.")],
+    family: Annotated[
+        Family,
+        typer.Option(help="small for most rigs, tiny for the weakest computers, facemap for comparison."),
+    ] = "small",
+    keypoints: KeypointsOption = None,
+    rename: RenameOption = None,
+    crop: CropOption = None,
+    hold_out: HoldOutOption = None,
+    hold_out_share: HoldOutShareOption = None,
+    simulated: Annotated[
+        int | None,
+        typer.Option(min=0, help="Simulated mice to train on besides; else 800. They know Facemap's names."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches; else the recipe's.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Samples in a batch; else the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the training.")] = None,
+    run: RunOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network on labelled frames, and state its errors on frames that it was not trained on.
+
+    Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
+    """
+    renames, names, rectangle = parse_renames(rename), parse_names(keypoints), parse_crop(crop)
+    try:
+        import torch
+
+        from rtface.learn.train import Recipe
+        from rtface.learn.training import SHARE_HELD_OUT, SIMULATED, Order, train_engine
+    except ModuleNotFoundError as error:
+        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
+    recipe = Recipe(seed=seed)
+    recipe = replace(recipe, steps=steps or recipe.steps, batch=batch or recipe.batch)
+    folder = user_folder()
+    order = Order(
+        labels=tuple(labels),
+        engine=folder / name,
+        run=run or folder.parent / "runs" / name,
+        family=family,
+        keypoints=names,
+        renames=renames,
+        crop=rectangle,
+        held_out=parse_hold_out(hold_out, hold_out_share, SHARE_HELD_OUT),
+        simulated=SIMULATED if simulated is None else simulated,
+        recipe=recipe,
+        overwrite=overwrite,
+    )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with ending_on_signals() as wish, training_bar(recipe.steps, name, quiet=as_json) as progress:
+        trained = train_engine(order, progress=progress, stop=wish.is_set)
+    if trained is None:
+        say(f"stopped before the end; the same command goes on from the checkpoint in {order.run}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        print_json(
+            {
+                "engine": name,
+                "folder": trained.engine.folder,
+                "run": order.run,
+                "untrained": trained.untrained,
+                "metrics": trained.metrics,
+            }
+        )
+        return
+    _show(trained)
+    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
+    OUT.print(f"{name}: {trained.engine.folder}", markup=False, soft_wrap=True)
+    OUT.print(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv", markup=False)
+
+
+def _show(trained: Trained) -> None:
+    metrics, manifest = trained.metrics, trained.engine.manifest
+    if not metrics:
+        say("no label was held out: the engine's errors are not known, and its scores not calibrated")
+    else:
+        OUT.print(errors_table(metrics))
+        if not manifest.training["held_out"]["of_recordings_not_trained_on"]:
+            say(
+                "these frames are of recordings that the network was trained on; of a new recording expect larger "
+                "errors: --hold-out VIDEO measures them"
+            )
+        if "score_reliability" in metrics:
+            OUT.print(f"score: {manifest.score.definition}", markup=False, soft_wrap=True)
+            OUT.print(reliability_table(metrics["score_reliability"]))
+        else:
+            say("the scores are not calibrated: too few held-out labels, or a family whose scores cannot be")
+    if trained.untrained:
+        say(f"no label to train on, so never found: {', '.join(trained.untrained)}")

@@ -1,0 +1,80 @@
+"""Drawn frames with labels known to a fraction of a pixel, and a network small enough to learn them in seconds.
+
+Each frame shows a bright blob and a fainter one beside it, to the right in every frame. Keypoints are the two and a
+third in the dark, further on in the direction from the first to the second: to find it a network must see which
+blob is which.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rtface.learn.labels import LabelledFrame, LabelSet
+from rtface.learn.samples import Augmentation
+from rtface.learn.train import Recipe
+from rtface.networks.build import build_network
+from rtface.networks.graph import NetworkWithDecode
+from rtface.records import FloatArray, Image
+
+NAMES = ("bright", "faint", "ahead")
+SHAPE = (56, 120)
+SIZE = 64
+ARCHITECTURE: dict[str, Any] = {
+    "name": "small",
+    "keypoints": len(NAMES),
+    "channels": [8, 12, 16, 16],
+    "depths": [1, 1, 1],
+    "head": 16,
+}
+FACEMAP_ARCHITECTURE: dict[str, Any] = {
+    "name": "facemap",
+    "keypoints": len(NAMES),
+    "channels": [3, 4, 5, 6, 7],
+}
+STILL = Augmentation(
+    rotation_deg=0.0,
+    zoom=1.0,
+    shift=0.0,
+    stretch=1.0,
+    flip=0.0,
+    contrast=0.0,
+    gamma=1.0,
+    blur=0.0,
+    noise=0.0,
+    occlusion=0.0,
+)
+BRIEF = Recipe(steps=4, batch=2, size=SIZE, bf16=False)
+
+
+def blob(shape: tuple[int, int], x: float, y: float, sigma: float) -> FloatArray:
+    """A Gaussian of height 1 about a point, its centre at integers being a pixel's."""
+    rows, cols = np.mgrid[: shape[0], : shape[1]]
+    return np.asarray(np.exp(-((cols - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2)), np.float32)
+
+
+def draw(xy: FloatArray, shape: tuple[int, int] = SHAPE) -> Image:
+    """One frame of the two blobs at the first two of some points."""
+    light = 20 + 210 * blob(shape, *xy[0], sigma=4.0) + 120 * blob(shape, *xy[1], sigma=4.0)
+    return np.clip(light, 0, 255).round().astype(np.uint8)
+
+
+def drawn(count: int = 8, seed: int = 0, video: str = "one") -> LabelSet:
+    """Some frames, each with all three labels."""
+    chance = np.random.default_rng(seed)
+    frames = []
+    for number in range(count):
+        first = np.array([chance.uniform(25, 60), chance.uniform(16, 40)])
+        step = np.array([chance.uniform(16, 20), chance.uniform(-4, 4)])
+        xy = np.stack([first, first + step, first + 1.8 * step]).astype(np.float32)
+        frames.append(LabelledFrame(f"{video}-{number}", video, draw(xy), xy))
+    return LabelSet(NAMES, tuple(frames))
+
+
+def fresh(architecture: dict[str, Any] = ARCHITECTURE, seed: int = 0) -> NetworkWithDecode:
+    """A network of random weights, the same for the same seed; nothing else random is touched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_network(architecture)
