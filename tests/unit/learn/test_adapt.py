@@ -231,7 +231,9 @@ def test_fine_tuning_leaves_statistics_and_the_start_alone() -> None:
 
 def test_new_keypoints_learn_alone() -> None:
     start = fresh()
+    before = {name: value.clone() for name, value in start.state_dict().items()}
     taught = teach_new(start, "small", pictures_of(drawn()), [1], BRIEF)
+    assert same(start.state_dict(), before), "the start is left as it is"
     changed = {
         name
         for name, value in taught.state_dict().items()
