@@ -32,7 +32,7 @@ from rtface.track.manifest import (
     preprocessing_hash,
 )
 
-DEFAULT_ENGINE = "face-1"
+DEFAULT_ENGINE = "face-2-int8"
 MANIFEST_FILE = "manifest.json"
 _CHUNK = 1 << 20
 
