@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ LONGEST = 1000
 def still_frames(frames: Sequence[Image]) -> list[int]:
     """Return the middle frames of the stillest stretches of three."""
     small = [cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA).astype(np.float32) for frame in frames]
-    change = np.array([np.abs(after - before).max() for before, after in zip(small, small[1:], strict=False)])
+    change = np.array([np.abs(after - before).max() for before, after in pairwise(small)])
     around = np.maximum(change[:-1], change[1:])
     quietest = np.argsort(around)[: max(10, round(STILL_SHARE * len(around)))]
     return sorted(int(index) + 1 for index in quietest)

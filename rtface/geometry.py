@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rtface.errors import UsageError
 from rtface.records import SHORT_STEP, Crop, FloatArray
 
+
 @dataclass(frozen=True, slots=True)
 class NetworkFrame:
     """Where a network's input lies in the camera frame.

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rtface import __version__
 from rtface.acquire.factory import make_camera
+from rtface.acquire.recording import source_settings
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK
-from rtface.config import BackendSettings, ImagesCameraSettings, VideoCameraSettings
+from rtface.config import BackendSettings
 from rtface.errors import DataError, RtfaceError, UsageError
 from rtface.pipeline import Pipeline
 from rtface.record import formats
@@ -81,21 +82,6 @@ class TableSink:
 
     def close(self) -> None:
         """Do nothing: the poses stay with the builder."""
-
-
-def source_settings(source: Path) -> VideoCameraSettings | ImagesCameraSettings:
-    """Return the camera that plays a file or a folder of images as fast as it is read.
-
-    Raises
-    ------
-    DataError
-        There is nothing at that path.
-    """
-    if source.is_dir():
-        return ImagesCameraSettings(kind="images", path=source)
-    if not source.is_file():
-        raise DataError(f"{source}: no such file or folder")
-    return VideoCameraSettings(kind="video", path=source, paced=False)
 
 
 @dataclass(frozen=True, slots=True)

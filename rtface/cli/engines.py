@@ -92,7 +92,7 @@ def import_(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
 ) -> None:
-    """Turn Facemap weights into an engine. Needs torch: pip install 'rtface[train]'."""
+    r"""Turn Facemap weights into an engine. Needs torch: pip install 'rtface\[train]'."""
     if (weights is None) == (fetch is None):
         raise UsageError("name a weights file, or --fetch facemap; one of the two")
     if fetch not in (None, "facemap"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from rtface.acquire.recording import source_settings
 from rtface.cli.options import (
     BackendOption,
     CropOption,
@@ -19,7 +20,6 @@ from rtface.cli.options import (
 )
 from rtface.cli.screen import OUT, print_json
 from rtface.errors import BackendError, DataError, EngineError
-from rtface.offline import source_settings
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an engine of another precision from a float engine, and compare the two on your own frames.
+    r"""Make an engine of another precision from a float engine, and compare the two on your own frames.
 
     An engine whose keypoints move by 0.1 pixels of the network's input in the median, or by 1 pixel at the 99th
-    percentile, is refused. Needs pip install 'rtface[train]'.
+    percentile, is refused. Needs pip install 'rtface\[train]'.
     """
     try:
         from rtface.learn.exporting import export_engine

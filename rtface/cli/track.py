@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rtface.acquire.recording import source_settings
 from rtface.cli.options import (
     BackendOption,
     CropOption,
@@ -25,7 +26,7 @@ from rtface.cli.screen import ERR, OUT, print_json, say_error
 from rtface.cli.signals import INTERRUPTED, ending_on_signals
 from rtface.errors import RtfaceError
 from rtface.offline import Progress as Frames
-from rtface.offline import Tracked, partial_path, plan_outputs, source_settings, track_recording
+from rtface.offline import Tracked, partial_path, plan_outputs, track_recording
 from rtface.record import formats
 from rtface.track.store import load_engine
 

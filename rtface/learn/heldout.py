@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtface.acquire.recording import source_settings
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
 from rtface.errors import DataError
 from rtface.geometry import check_crop, whole_frame
 from rtface.learn.footage import evenly_spaced
-from rtface.offline import source_settings
 from rtface.records import Crop, Image
 
 HELD_OUT = 0.18

@@ -13,6 +13,7 @@ from rtface.errors import DataError
 from rtface.learn.families import architecture
 from rtface.learn.fit import Judgement, hold_out, judge, pictures_of, write_engine_of
 from rtface.learn.labels import LabelSet
+from rtface.learn.mirror import swap_of
 from rtface.learn.plots import draw_errors, draw_reliability
 from rtface.learn.reading import read_labels
 from rtface.learn.runs import RunFolder, open_run
@@ -59,7 +60,7 @@ class Order:
     simulated : int
         How many simulated mice to train on besides; they teach the keypoints that have Facemap's names.
     recipe : Recipe
-        Its `square` is set by the family.
+        Its `square` is set by the family, its augmentation's `swap` by the keypoints' names.
     overwrite : bool
         Replace an engine that is there.
     """
@@ -130,7 +131,8 @@ def train_engine(
     check_new(order.engine, overwrite=order.overwrite)
     labels = _labels(order)
     network_of = architecture(order.family, labels.keypoints)
-    recipe = replace(order.recipe, square=network_of["name"] == "facemap")
+    mirrored = replace(order.recipe.augmentation, swap=swap_of(labels.keypoints))
+    recipe = replace(order.recipe, square=network_of["name"] == "facemap", augmentation=mirrored)
     training_set, judging_set = hold_out(labels, order.held_out, recipe.seed)
     if not training_set.labels:
         raise DataError("the frames to train on have no label of any of these keypoints")

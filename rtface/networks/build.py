@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from rtface.errors import EngineError
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
 from rtface.networks.small import SmallDecode, SmallNetwork
-
 
 
 def _facemap(keypoints: int, **arguments: Any) -> NetworkWithDecode:

@@ -33,10 +33,11 @@ def _length(image: Tensor, axis: int) -> Tensor:
 class PadResize(nn.Module):
     """Pad an image with zeros and resize it bilinearly to the network's input, as `rtface.geometry` says.
 
-    When the input is square this is equal to normalising, padding with zeros and ``interpolate(mode="bilinear", align_corners=False)`` in this
-    order (Facemap's preprocessing; no antialiasing), but only the pixels that contribute are read. The resize
-    is linear, so the levels may be applied after it, to 256 x 256 pixels instead of all: what the padding
-    contributes is zero, and the weights that fell on real pixels are known from the shape.
+    When the input is square this is equal to normalising, padding with zeros and
+    ``interpolate(mode="bilinear", align_corners=False)`` in this order (Facemap's preprocessing; no antialiasing),
+    but only the pixels that contribute are read. The resize is linear, so the levels may be applied after it, to
+    256 x 256 pixels instead of all: what the padding contributes is zero, and the weights that fell on real pixels
+    are known from the shape.
 
     Parameters
     ----------

@@ -80,9 +80,7 @@ class SmallNetwork(nn.Module):
         super().__init__()
         self.stem = ConvUnit(1, channels[0], 3, stride=2)
         self.stages = nn.ModuleList(
-            nn.Sequential(
-                Residual(before, width, 2), *(Residual(width, width, 1) for _ in range(depth - 1))
-            )
+            nn.Sequential(Residual(before, width, 2), *(Residual(width, width, 1) for _ in range(depth - 1)))
             for before, width, depth in zip(channels, channels[1:], depths, strict=False)
         )
         self.lateral = nn.ModuleList(ConvUnit(width, head, 1) for width in channels[1:])

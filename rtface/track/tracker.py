@@ -84,7 +84,9 @@ class Tracker:
             When it was taken out of the ring.
         """
         spec = self._engine.manifest.normalise
-        level = _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
+        level = (
+            _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
+        )
         prepared_ns = self._clock.now_ns()
         found = self._backend.infer(frame, level)
         inferred_ns = self._clock.now_ns()

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
+from rtface.acquire.recording import source_settings
 from rtface.config import BackendSettings
 from rtface.learn.parity import find
 from rtface.learn.survey import read_frames
-from rtface.offline import source_settings
 from rtface.records import FACEMAP_KEYPOINTS
 from rtface.simulate.face import MouseFace
 from rtface.track.store import load_engine

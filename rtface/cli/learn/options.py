@@ -39,7 +39,7 @@ HoldOutShareOption = Annotated[
 RunOption = Annotated[
     Path | None,
     typer.Option(
-        "--run", help="Folder for curves, checkpoint and report; else NAME beside the engines' folder."
+        "--run", help="Folder for curves, checkpoint and report; else runs/NAME beside the engines' folder."
     ),
 ]
 

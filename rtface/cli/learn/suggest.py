@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rtface import __version__
+from rtface.acquire.recording import source_settings
 from rtface.cli.options import (
     BackendOption,
     CropOption,
@@ -29,7 +30,6 @@ from rtface.cli.screen import ERR, OUT, print_json, say, say_error
 from rtface.cli.signals import INTERRUPTED, ending_on_signals
 from rtface.config import ImagesCameraSettings
 from rtface.errors import UsageError
-from rtface.offline import source_settings
 from rtface.track.store import load_engine
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from fakes import engine_fields
 
+from rtface.acquire.recording import source_settings
 from rtface.config import BackendSettings
 from rtface.errors import DataError, EngineError, UsageError
 from rtface.geometry import NetworkFrame
@@ -26,7 +27,6 @@ from rtface.learn.parity import find
 from rtface.learn.students import student_network
 from rtface.learn.survey import read_frames
 from rtface.learn.teaching import PLAIN, Taught, full_score, teach, weights
-from rtface.offline import source_settings
 from rtface.records import Crop, FloatArray, Image
 from rtface.track.backends import factory
 from rtface.track.backends.base import Backend, BackendInfo
