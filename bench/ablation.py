@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from rtface.learn.evaluate import Answers, answer, difference_interval, error_summary
+from rtface.learn.evaluate import Answers, answer
 from rtface.learn.families import architecture
+from rtface.learn.figures import difference_interval, error_summary
 from rtface.learn.fit import pictures_of
 from rtface.learn.labels import LabelSet
 from rtface.learn.ship import GENTLE, SIMULATED_TRAINING, STRONG, Plan, read_side_view, run

@@ -20,19 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from rtface.clock import SystemClock
 from rtface.config import BackendSettings
 from rtface.learn.calibrate import reliability
-from rtface.learn.evaluate import error_summary
-from rtface.learn.labels import LabelledFrame
+from rtface.learn.figures import error_summary
+from rtface.learn.judging import Measured, Watcher, measure
 from rtface.learn.reading import read_labels
 from rtface.learn.ship import NAMES
 from rtface.machine import run_facts
-from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta, Image
+from rtface.records import FACEMAP_KEYPOINTS, FloatArray
 from rtface.simulate.face import MouseFace
-from rtface.track.backends.factory import make_backend
-from rtface.track.store import Engine, load_engine
-from rtface.track.tracker import Tracker
+from rtface.track.store import load_engine
 
 RESULTS = Path(__file__).resolve().parent / "results"
 MISLABELLED = "cam1_G7c1_2_img0539.png"
@@ -42,42 +39,15 @@ SIMULATED_FRAMES = range(0, 1000, 50)
 SIMULATED_SHAPE, SIMULATED_HZ = (480, 640), 50.0
 
 
-class Watcher:
-    """Tracks single frames of any shape, as the live path would."""
-
-    def __init__(self, engine: Engine) -> None:
-        settings = BackendSettings(name="openvino", precision="engine")
-        self._tracker = Tracker(engine, make_backend(engine, settings), SystemClock())
-        self.backend = self._tracker.open().as_dict()
-        self._shape = (0, 0)
-
-    def see(self, image: Image) -> tuple[FloatArray, FloatArray]:
-        """Return keypoints, shape (K, 2), in pixels of the frame, and scores, shape (K,)."""
-        if image.shape != self._shape:
-            height, width = self._shape = image.shape
-            camera = CameraInfo("images", "accuracy", width, height, None, None, False, "arrival", {})
-            self._tracker.look_at(camera, None)
-        pose = self._tracker.track(np.ascontiguousarray(image), FrameMeta(0, 0, 0), 0)
-        return pose.xy, pose.score
-
-    def close(self) -> None:
-        """Free the network."""
-        self._tracker.close()
-
-
-def on_labels(watcher: Watcher, frames: Sequence[LabelledFrame], radius: float, size: int) -> dict[str, Any]:
+def on_labels(measured: Measured, radius: float) -> dict[str, Any]:
     """Return the errors on labelled frames, in their pixels, and the reliability of the scores."""
-    found = [watcher.see(frame.image) for frame in frames]
-    distance = _distance([xy for xy, _ in found], [frame.xy for frame in frames])
-    score = np.array([scores for _, scores in found])
-    # The radius is in pixels of the network's input: the frame's longer side is `size` of them.
-    in_network = distance * np.array([[size / max(frame.image.shape)] for frame in frames], np.float32)
+    distance, frames, keypoints = measured.distance, measured.labels.frames, measured.labels.keypoints
     sound = np.array([frame.name != MISLABELLED for frame in frames])
     report: dict[str, Any] = {"unit": "pixels of the labelled frames"}
-    report["all"] = error_summary(distance, FACEMAP_KEYPOINTS)
-    report["without_mislabelled"] = error_summary(distance[sound], FACEMAP_KEYPOINTS)
+    report["all"] = error_summary(distance, keypoints)
+    report["without_mislabelled"] = error_summary(distance[sound], keypoints)
     report["by_video"] = {}
-    for video in sorted({frame.video for frame in frames}):
+    for video in measured.labels.videos:
         here = np.array([frame.video == video for frame in frames])
         labels = [frame.xy for frame in frames if frame.video == video]
         others = np.array([frame.xy for frame in frames if frame.video != video] or labels)
@@ -85,13 +55,14 @@ def on_labels(watcher: Watcher, frames: Sequence[LabelledFrame], radius: float, 
         mean = np.full(others.shape[1:], np.nan, np.float32)
         mean[taught] = np.nanmean(others[:, taught], axis=0)
         report["by_video"][video] = {
-            "engine": _headline(error_summary(distance[here], FACEMAP_KEYPOINTS)),
-            "without_mislabelled": _headline(error_summary(distance[here & sound], FACEMAP_KEYPOINTS)),
+            "engine": _headline(error_summary(distance[here], keypoints)),
+            "without_mislabelled": _headline(error_summary(distance[here & sound], keypoints)),
             "mean_position_of_other_videos": _headline(
-                error_summary(_distance([mean] * len(labels), labels), FACEMAP_KEYPOINTS)
+                error_summary(_distance([mean] * len(labels), labels), keypoints)
             ),
         }
-    report["score_reliability"] = reliability(score, in_network, radius) | {"radius_network_px": radius}
+    judged = reliability(measured.score, measured.network_distance, radius)
+    report["score_reliability"] = judged | {"radius_network_px": radius}
     return report
 
 
@@ -134,19 +105,16 @@ def main() -> None:
         )
     radius = engine.manifest.score.radius_px or 3.0
     labels = read_labels(options.data).renamed(NAMES).arranged(FACEMAP_KEYPOINTS)
-    watcher = Watcher(engine)
-    try:
+    with Watcher(engine, BackendSettings(name="openvino")) as watcher:
         facts = run_facts()
         facts["command"] = f"python bench/accuracy.py --engine {engine.manifest.name} --data SIDE_VIEW"
         result = facts | {
             "engine": {"name": engine.manifest.name, "sha256": engine.sha256},
             "backend": watcher.backend,
             "held_out": "no: see the engine's manifest for its training data and its errors on held-out frames",
-            "labelled_frames": on_labels(watcher, labels.frames, radius, engine.manifest.input.size),
+            "labelled_frames": on_labels(measure(watcher, labels), radius),
             "simulated_mice": on_simulated_mice(watcher, engine.manifest.input.size),
         }
-    finally:
-        watcher.close()
     out = options.out or RESULTS / f"accuracy_{engine.manifest.name}.json"
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for name, summary in (

@@ -28,7 +28,8 @@ import torch
 
 from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.learn.adapt import NEW_RATE, Order, adapt
-from rtface.learn.evaluate import answer, error_summary
+from rtface.learn.evaluate import answer
+from rtface.learn.figures import error_summary
 from rtface.learn.finetune import TUNING, blended, few_frames, fine_tune, teach_new
 from rtface.learn.fit import pictures_of
 from rtface.learn.labels import LabelSet

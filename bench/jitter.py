@@ -20,9 +20,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from accuracy import Watcher
 from parity_facemap import read_gray
 
+from rtface.config import BackendSettings
+from rtface.learn.judging import Watcher
 from rtface.machine import run_facts
 from rtface.records import FloatArray, Image
 from rtface.track.store import load_engine
@@ -89,7 +90,7 @@ def main() -> None:
         result["videos"][video.name] = here
         for name in options.engine or ["default"]:
             engine = load_engine(name)
-            watcher = Watcher(engine)
+            watcher = Watcher(engine, BackendSettings(name="openvino"))
             found = [watcher.see(frame) for frame in frames]
             watcher.close()
             found_jitter = jitter(np.array([xy for xy, _ in found]), np.array([s for _, s in found]), still)

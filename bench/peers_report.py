@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from peers_data import Found, distances
 
-from rtface.learn.evaluate import difference_interval, error_summary
+from rtface.learn.figures import difference_interval, error_summary
 from rtface.learn.labels import LabelSet
 from rtface.records import FloatArray
 

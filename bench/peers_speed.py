@@ -110,7 +110,7 @@ def measure(
         done = run_facemap(facemap_python, clip, None, weights, work / "home")
         peers[FACEMAP] = done["facts"]
         times[FACEMAP].whole.append(1e3 / done["facts"]["frames_per_second"])
-        times[FACEMAP].network.append(float(np.mean(_time_network(network, count))))
+        times[FACEMAP].network += _time_network(network, count)
         times[FACEMAP].frames += count
         out = work / "sleap.json"
         run_reference(sleap_python, "speed", packed, runs / "sleap" / video, out, "--count", count)
@@ -147,7 +147,8 @@ def track_all(
 
 
 def _time_engine(engine: Engine, precision: str, frames: Sequence[Image], times: Times) -> None:
-    left = _WARM_UP
+    warm_up = frames[:_WARM_UP]
+    left = len(warm_up)
 
     def seen(pose: Any, took_ns: int) -> None:
         nonlocal left
@@ -157,7 +158,7 @@ def _time_engine(engine: Engine, precision: str, frames: Sequence[Image], times:
             times.network.append((pose.stamps.inferred_ns - pose.stamps.prepared_ns) * _MS)
             times.frames += 1
 
-    described = track_all(engine, precision, [*frames[:_WARM_UP], *frames], seen)
+    described = track_all(engine, precision, [*warm_up, *frames], seen)
     times.how = f"Tracker.track, {described}; its network includes resize and decode"
 
 

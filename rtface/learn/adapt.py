@@ -21,7 +21,8 @@ import torch
 
 from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.errors import DataError
-from rtface.learn.evaluate import answer, error_summary
+from rtface.learn.evaluate import answer
+from rtface.learn.figures import error_summary
 from rtface.learn.finetune import (
     NEW_STEPS,
     TUNING,
@@ -105,7 +106,7 @@ class Adapted:
     engine : Engine
     report : dict
         As in the run's ``report.json``: ``frames``, ``held_out_frames``, ``steps``, ``blend``, ``looks``, ``minutes``,
-        ``before`` and ``after`` (as of `rtface.learn.evaluate.error_summary`, on the held-out frames; the latter of a
+        ``before`` and ``after`` (as of `rtface.learn.figures.error_summary`, on the held-out frames; the latter of a
         network that did not learn from them), ``kept_weights`` and ``untouched_guesses``.
     """
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.learn.evaluate import Answers
 from rtface.records import FloatArray
+
+if TYPE_CHECKING:
+    from rtface.learn.evaluate import Answers
 
 RADIUS_PX = 4.0
 """A score is the probability that the point lies within this distance, in pixels of the network's input."""

@@ -13,7 +13,8 @@ import torch
 from rtface.errors import DataError
 from rtface.learn.calibrate import RADIUS_PX, Calibration, fit_calibration, reliability
 from rtface.learn.engine import Card, save_engine
-from rtface.learn.evaluate import Answers, answer, error_summary
+from rtface.learn.evaluate import Answers, answer
+from rtface.learn.figures import error_summary
 from rtface.learn.labels import LabelSet
 from rtface.learn.samples import ROW_STEP, Picture, prepare
 from rtface.networks.graph import NetworkWithDecode

@@ -23,8 +23,9 @@ import torch
 from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.errors import DataError
 from rtface.learn.calibrate import RADIUS_PX, fit_calibration, reliability
-from rtface.learn.evaluate import Answers, answer, error_summary
+from rtface.learn.evaluate import Answers, answer
 from rtface.learn.families import architecture
+from rtface.learn.figures import error_summary
 from rtface.learn.fit import judge, pictures_of, set_calibration, write_engine_of
 from rtface.learn.labels import LabelSet
 from rtface.learn.reading import read_labels

@@ -65,7 +65,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Table:
     Parameters
     ----------
     metrics : mapping
-        As of `rtface.learn.evaluate.error_summary`; ``unit``, where it is there, goes into the head.
+        As of `rtface.learn.figures.error_summary`; ``unit``, where it is there, goes into the head.
     """
     table = plain_table(f"error ({metrics.get('unit', 'pixels')})", "labels", "mean", "median", "p90")
     for name, summary in metrics.get("by_keypoint", {}).items():

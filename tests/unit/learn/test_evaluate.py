@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rtface.learn.evaluate import Answers, answer, difference_interval, error_summary
+from rtface.learn.evaluate import Answers, answer
+from rtface.learn.figures import difference_interval, error_summary
 from rtface.learn.samples import prepare
 from rtface.networks.graph import NetworkWithDecode
 from rtface.records import Crop

@@ -1,0 +1,108 @@
+"""``rtface learn evaluate``: an engine's errors on labelled frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from rtface.cli.learn.common import errors_table, plain_table, reliability_table
+from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
+from rtface.cli.options import (
+    BackendOption,
+    CropOption,
+    EngineOption,
+    JsonOption,
+    ThreadsOption,
+    backend_settings,
+    parse_crop,
+)
+from rtface.cli.screen import OUT, print_json, say
+from rtface.track.store import load_engine
+
+if TYPE_CHECKING:
+    from rtface.learn.judging import Measured
+
+
+def evaluate(
+    labels: LabelsArgument,
+    engine: EngineOption = "default",
+    rename: RenameOption = None,
+    crop: CropOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how far an engine's keypoints lie from labels, on all frames, exactly as it runs live.
+
+    Keypoints are brought together by name; --rename changes the labels' names. Works for every engine, int8 too, and
+    needs no torch.
+    """
+    from rtface.learn.judging import Watcher, measure
+    from rtface.learn.reading import read_labels
+
+    renames, rectangle = parse_renames(rename), parse_crop(crop)
+    loaded = load_engine(engine)
+    labelled = read_labels(*labels).renamed(renames)
+    with Watcher(loaded, backend_settings(backend, "engine", threads), rectangle) as watcher:
+        measured = measure(watcher, labelled)
+    report = measured.as_dict()
+    if as_json:
+        print_json(report)
+        return
+    _show(measured, report)
+
+
+def _show(measured: Measured, report: Mapping[str, Any]) -> None:
+    from rtface.learn.judging import near_names
+
+    OUT.print(errors_table(report))
+    OUT.print(_videos_table(report["by_video"]))
+    if "score_reliability" in report:
+        judged = report["score_reliability"]
+        OUT.print(f"score: {judged['definition']}", markup=False, soft_wrap=True)
+        OUT.print(reliability_table(judged))
+    else:
+        say("its scores are not calibrated: they say more or less sure, not how often right")
+    if missed := report["not_found"]:
+        say(f"{missed} labels count in no error: the engine gave no place for them")
+    if names := measured.only_labels:
+        near = near_names(names, measured.only_engine)
+        hint = f" (is {next(iter(near))} the same as {next(iter(near.values()))}?)" if near else ""
+        say(f"labelled, but not found by the engine, so not judged: {', '.join(names)}{hint}")
+    if names := measured.only_engine:
+        say(f"found by the engine, but not labelled, so not judged: {', '.join(names)}")
+    say(_in_words(measured, report["by_video"]))
+    OUT.print(f"{report['engine']}: {report['n']} labels on {report['frames']} frames", markup=False)
+
+
+def _videos_table(by_video: Mapping[str, Any]) -> Table:
+    table = plain_table("recording", "frames", "labels", "mean", "median", "p90", "the engine was")
+    for video, each in by_video.items():
+        figures = (f"{each[key]:.2f}" if key in each else "-" for key in ("mean_px", "median_px", "p90_px"))
+        words = "not known" if each["training"] == "not known" else f"{each['training']} it"
+        table.add_row(escape(video), str(each["frames"]), str(each["n"]), *figures, words)
+    return table
+
+
+def _in_words(measured: Measured, by_video: Mapping[str, Any]) -> str:
+    """Return what the errors say of a new recording, by what the manifest tells of the training."""
+    from rtface.learn.provenance import origin_in_words
+
+    manifest = measured.engine.manifest
+    told = {each["training"] for each in by_video.values()}
+    if "trained on" in told:
+        known = ", ".join(video for video, each in by_video.items() if each["training"] == "trained on")
+        return f"{manifest.name} was trained on frames of {known}: expect larger errors on a new recording than these"
+    if told == {"not trained on"}:
+        return (
+            f"{manifest.name} was trained on none of these recordings: the errors are those of new recordings"
+        )
+    origin = origin_in_words(manifest)
+    return (
+        f"the manifest of {manifest.name} does not tell whether it was trained on these recordings"
+        + (f" ({origin})" if origin else "")
+        + "; if it was, expect larger errors on a new one"
+    )
