@@ -35,7 +35,7 @@ def list_(as_json: JsonOption = False) -> None:
         table.add_row(
             name,
             f"{trained} of {len(manifest.keypoints)}",
-            f"{size}x{size}",
+            f"{size}x{size}" if manifest.resample.square else f"{size} long",
             manifest.precision,
             manifest.description,
         )

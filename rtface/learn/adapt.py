@@ -229,7 +229,8 @@ def adapt(
         calibrated=calibrated,
         description=f"{manifest.name}, adapted to a rig with {len(labels)} frames",
         licence=f"{manifest.licence}; adapted with labelled frames under their own licence",
-        training=facts | {"parent_sha256": parent.sha256, "seed": recipe.seed},
+        training=facts
+        | {"parent_sha256": parent.sha256, "seed": recipe.seed, "recordings": list(labels.videos)},
         metrics={key: report[key] for key in ("before", "after") if key in report},
         overwrite=order.overwrite,
     )
