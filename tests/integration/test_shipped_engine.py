@@ -1,6 +1,6 @@
-"""The engine that comes with rtface: what it says of itself, what it costs, and that it finds faces.
+"""The engines that come with rtface: what they say of themselves, what they cost, and that they find faces.
 
-The bounds on errors are wide: they fail when the engine or the path to it is broken, not when it is a little worse.
+The bounds on errors are wide: they fail when an engine or the path to it is broken, not when it is a little worse.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ FRAMES = range(0, 600, 100)
 HEIGHT, WIDTH = 480, 640
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return load_engine(str(shipped_folder() / DEFAULT_ENGINE))
+@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return load_engine(str(shipped_folder() / request.param))
 
 
 @pytest.fixture(scope="module")
