@@ -15,6 +15,10 @@ import zmq
 # Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
+# Tiny networks learn no faster on several threads, and much slower where something else wants the cores: threads that
+# wait for each other do so by spinning. Set before torch is imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

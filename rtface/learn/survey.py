@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.config import BackendSettings, ImagesCameraSettings, VideoCameraSettings
 from rtface.errors import CameraLostError, DataError
+from rtface.learn.footage import play
 from rtface.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine
@@ -25,7 +25,6 @@ THUMBNAIL = 32
 
 _SHARPNESS_SIDE = 256
 _GLARE = 250
-_FILL_S = 1.0
 _DEFAULT_RATE_HZ = 30.0
 
 Recording = VideoCameraSettings | ImagesCameraSettings
@@ -137,7 +136,7 @@ def survey(
         tracker.look_at(info, crop)
         step = max(1, -(-(info.frames or 0) // limit))
         try:
-            for image, meta in _play(camera, tracker.host_memory((info.height, info.width))):
+            for image, meta in play(camera, tracker.host_memory((info.height, info.width))):
                 index = total
                 total += 1
                 if (index + 1) % step <= min(2, step - 1):
@@ -175,7 +174,7 @@ def read_frames(recording: Recording, numbers: Sequence[int]) -> dict[int, Image
     frames: dict[int, Image] = {}
     try:
         info = camera.open()
-        for index, (image, _) in enumerate(_play(camera, np.zeros((info.height, info.width), np.uint8))):
+        for index, (image, _) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
             if index in wanted:
                 frames[index] = image.copy()
                 if len(frames) == len(wanted):
@@ -186,18 +185,6 @@ def read_frames(recording: Recording, numbers: Sequence[int]) -> dict[int, Image
     if missing := wanted - set(frames):
         raise DataError(f"{recording.path} no longer has frame {min(missing)}; did it change meanwhile?")
     return frames
-
-
-def _play(camera: Camera, out: Image) -> Iterator[tuple[Image, FrameMeta]]:
-    """Yield every frame, always in the same memory."""
-    camera.start()
-    while True:
-        try:
-            meta = camera.fill(out, _FILL_S)
-        except EndOfStream:
-            return
-        if meta is not None:
-            yield out, meta
 
 
 def _time_s(index: int, meta: FrameMeta, info: CameraInfo) -> float:
