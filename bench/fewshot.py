@@ -300,6 +300,11 @@ def draw(curves: dict[str, Any], path: Path) -> None:
         axes.set(
             title=rig, xlabel="labelled frames", ylabel="mean error (camera px)", xscale="log", yscale="log"
         )
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("{x:g}")
+        axes.set_xticks(RIGS[rig].frames, minor=False)
+        axes.set_xticks([], minor=True)
         axes.legend()
     figure.savefig(path, dpi=120)
 

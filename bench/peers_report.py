@@ -121,9 +121,9 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=(7.6, 4.6), dpi=130, layout="constrained")
     axes = figure.add_subplot()
     ours = result["difference_of_mean_error_px"]
-    for name, row in result["competitors"].items():
-        if "speed" not in row:
-            continue
+    timed = [(name, row) for name, row in result["competitors"].items() if "speed" in row]
+    timed.sort(key=lambda each: each[1]["speed"]["frame_to_keypoints_ms"]["mean"])
+    for number, (name, row) in enumerate(timed):
         error = row["errors_px"][BOTH]["mean_px"]
         whole, network = (row["speed"][key]["mean"] for key in ("frame_to_keypoints_ms", "network_ms"))
         colour = "tab:green" if name in ours else "tab:orange"
@@ -133,9 +133,10 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
         axes.annotate(
             f"{name}\n{whole:.3g} ms",
             (whole, error),
-            (0, 7),
+            (0, 7 if number % 2 else -7),
             textcoords="offset points",
             ha="center",
+            va="bottom" if number % 2 else "top",
             fontsize=8,
         )
     axes.set(
