@@ -2,8 +2,9 @@
 
 With 8 frames or more some are held out, spread over the recordings, and tell after how many steps, and how far on the
 way from the old weights to the new, the network is best (`rtface.learn.finetune`). Then it is trained on all frames,
-for as many steps and as far. Where no step helps, the old weights stay. With fewer frames none can be spared, and both
-numbers are those that served best in `bench/fewshot.py`.
+for as many steps and as far. Where no step helps, the old weights stay. With fewer than 20 frames, an engine that is near
+already and no new keypoint, the held-out ones tell only whether to change it at all. There, and where none can be
+spared, both numbers are those that served best in `bench/fewshot.py`.
 
 Keypoints that the engine knows and the labels lack are taught by the engine itself: what it finds in the frames is
 what is learnt, each point as far as it is sure of it, so that they do not drift while others are learnt.
@@ -200,9 +201,9 @@ def adapt(
             found = job.search(pictures, [manual[place] for place in held_out], held_out)
             metrics = _judged(start, found, [manual[place] for place in held_out])
             choice = found.best
-            cautious = few_frames(start.network, manual, recipe, known, new)
-            if choice.steps and len(labels) < FEWEST_TO_CHOOSE and cautious.blend < 1 and not new:
-                choice = cautious
+            if choice.steps and len(labels) < FEWEST_TO_CHOOSE and not new:
+                cautious = few_frames(start.network, manual, recipe, known, new)
+                choice = cautious if cautious.blend < 1 else choice
         else:
             choice, metrics = few_frames(start.network, manual, recipe, known, new), {}
         final = job.train(pictures, choice)

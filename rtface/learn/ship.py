@@ -161,10 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{options.data} holds {len(labels.videos)} videos; this recipe judges two, each on the other"
         )
     share = options.steps / STRONG.steps
-    rounds = tuple(
-        replace(each, steps=max(1, round(each.steps * share)), simulated_share=each.simulated_share)
-        for each in (STRONG, GENTLE)
-    )
+    rounds = tuple(replace(each, steps=max(1, round(each.steps * share))) for each in (STRONG, GENTLE))
     plan = Plan(options.family, rounds, options.simulated, options.runs)
     held_out = (*labels.videos, _ALL)
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:

@@ -9,6 +9,7 @@ import torch
 
 from rtface.errors import EngineError, UsageError
 from rtface.learn.families import architecture
+from rtface.learn.parent import source_of
 from rtface.networks.build import build_graph, build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
@@ -19,9 +20,9 @@ FAMILIES_OF_STUDENTS = ("small", "tiny")
 
 
 def default_start(teacher: Engine, family: str) -> Engine | None:
-    """Return the shipped default, if it is of the family and knows at least half of the teacher's keypoints."""
+    """Return the shipped default's float source, if it is of the family and knows half of the teacher's keypoints."""
     try:
-        engine = load_engine("default")
+        engine = source_of(load_engine("default"))
     except EngineError:
         return None
     ours = {entry.name for entry in engine.manifest.keypoints if entry.trained}

@@ -131,11 +131,12 @@ def distil(
 
 
 def _start(teacher: Engine, asked: str | None, family: Family | None) -> Engine | None:
+    from rtface.learn.parent import source_of
     from rtface.learn.students import default_start
 
     if asked == SCRATCH:
         return None
-    return default_start(teacher, family or "small") if asked is None else load_engine(asked)
+    return default_start(teacher, family or "small") if asked is None else source_of(load_engine(asked))
 
 
 def _show(done: Distilled, teacher: Engine) -> None:
