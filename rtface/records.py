@@ -165,6 +165,33 @@ class Pose:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """A pulse, or a train of them.
+
+    Attributes
+    ----------
+    on_ns : int
+        How long each pulse is.
+    period_ns : int
+        From the beginning of one to that of the next; `on_ns` for a single pulse.
+    count : int
+        How many pulses.
+    amplitude : float
+        In (0, 1], as part of the full power.
+    """
+
+    on_ns: int
+    period_ns: int
+    count: int
+    amplitude: float
+
+    @property
+    def duration_ns(self) -> int:
+        """From the beginning of the first pulse to the end of the last."""
+        return (self.count - 1) * self.period_ns + self.on_ns
+
+
+@dataclass(frozen=True, slots=True)
 class Keypoint:
     """Name of a keypoint and whether the network was trained to find it on real frames."""
 

@@ -1,13 +1,14 @@
-"""Reading a rig's YAML file, with errors that name the line."""
+"""Reading a YAML file into a checked model, with errors that name the line: a rig's first of all."""
 
 from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -25,6 +26,8 @@ _UNION_MEMBERS = frozenset({"bool", "int", "float", "str"})
 
 Location = tuple[str, ...]
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
 
 class _Loader(yaml.SafeLoader):
     """Gives a line to values that PyYAML cannot make, such as the date 2024-99-99."""
@@ -35,6 +38,120 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, LookupError, AttributeError) as error:
             problem = f"a value cannot be read ({error})"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """What a YAML file holds, before it is checked.
+
+    Attributes
+    ----------
+    path : Path
+        The file, for messages.
+    values : dict
+        Its sections.
+    lines : mapping
+        The line of every key, by its place.
+    """
+
+    path: Path
+    values: dict[str, Any]
+    lines: Mapping[Location, int]
+
+    def checked(self, model: type[_Model]) -> _Model:
+        """Return the values as a model.
+
+        Raises
+        ------
+        ConfigError
+            Each violation is named with file and line.
+        """
+        try:
+            return model.model_validate(self.values)
+        except ValidationError as error:
+            raise ConfigError(
+                "\n".join(str(self._explain(model, item)) for item in error.errors())
+            ) from error
+
+    def refusal(self, message: str, *at: str) -> ConfigError:
+        """Return the error that says what is wrong with the setting at a place, with file and line."""
+        ends = range(len(at), 0, -1)
+        line = next((self.lines[at[:end]] for end in ends if at[:end] in self.lines), 1)
+        return ConfigError(f"{self.path}: line {line}: {'.'.join(at) + ': ' if at else ''}{message}")
+
+    def _explain(self, model: type[BaseModel], item: Any) -> ConfigError:
+        message = str(item["msg"])
+        where, inside, field = _placed(model, item["loc"])
+        if item["type"] == "contradiction":
+            at = tuple(item["ctx"]["at"])
+            return self.refusal(message, *(at if at[:1] == where[:1] else where + at))
+        if item["type"].startswith("union_tag"):
+            choices = ", ".join(_kinds(inside))
+            tag = item["ctx"].get("tag")
+            lacking = "missing" if tag is None else f"no {field.removesuffix('s')} is called {tag}"
+            return self.refusal(f"{lacking}; there are: {choices}", *where, "kind")
+        if where[-1:] and where[-1] in _UNION_MEMBERS and where not in self.lines:
+            where = where[:-1]
+        if item["type"] == "extra_forbidden":
+            message = "unknown setting" + _hint(where[-1], _known_keys(_placed(model, item["loc"][:-1])[1]))
+        elif "input" in item and not isinstance(item["input"], dict):
+            message = f"{message} (it is {_short.repr(item['input'])})"
+        return self.refusal(message, *where)
+
+
+def read_document(path: Path, what: str, *, shape: str) -> Document:
+    """Read a YAML file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        What messages call it, such as ``a rig's configuration``.
+    shape : str
+        What it must be, said of a file that is not a map.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, not YAML, not a map, or has a key twice.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ConfigError(f"{path}: larger than {_MAX_BYTES} bytes, surely not {what}")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    return parse_document(text, path, what, shape=shape)
+
+
+def parse_document(text: str, path: Path, what: str, *, shape: str) -> Document:
+    """Return the text of a YAML file that was read from `path` as a document; the rest as `read_document`."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        values = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark is not None else ""
+        raise ConfigError(f"{path}: {line}not valid YAML: {getattr(error, 'problem', error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply, surely not {what}") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: line 1: {shape}")
+    lines: dict[Location, int] = {}
+    for where, line_number in _lines(node, (), set()):
+        if where in lines:
+            raise ConfigError(f"{path}: line {line_number}: {where[-1]} stands twice in the same section")
+        lines[where] = line_number
+    return Document(path, values, lines)
+
+
+_RIG = "a rig's configuration"
+_RIG_SHAPE = "a rig is a map of sections such as camera: and engine:"
 
 
 def load_rig(path: Path) -> Rig:
@@ -48,42 +165,16 @@ def load_rig(path: Path) -> Rig:
         The file is missing or not YAML, or a setting is unknown, of the wrong type, out of range or contradicts
         another. Each violation is named with file and line.
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{path}: larger than {_MAX_BYTES} bytes, surely not a rig's configuration")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    return parse_rig(text, path)
+    return _rig(read_document(path, _RIG, shape=_RIG_SHAPE))
 
 
 def parse_rig(text: str, path: Path) -> Rig:
     """Check the text of a rig's configuration that was read from `path`; raises as `load_rig`."""
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        values = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        raise ConfigError(f"{path}: {line}not valid YAML: {getattr(error, 'problem', error)}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: nested too deeply, surely not a rig's configuration") from error
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: line 1: a rig is a map of sections such as camera: and engine:")
-    lines: dict[Location, int] = {}
-    for where, line_number in _lines(node, (), set()):
-        if where in lines:
-            raise ConfigError(f"{path}: line {line_number}: {where[-1]} stands twice in the same section")
-        lines[where] = line_number
-    try:
-        rig = Rig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(path, item, lines) for item in error.errors())) from error
-    return _resolve_paths(rig, path.parent)
+    return _rig(parse_document(text, path, _RIG, shape=_RIG_SHAPE))
+
+
+def _rig(document: Document) -> Rig:
+    return _resolve_paths(document.checked(Rig), document.path.parent)
 
 
 def _lines(node: yaml.Node | None, where: Location, seen: set[int]) -> Iterator[tuple[Location, int]]:
@@ -96,31 +187,29 @@ def _lines(node: yaml.Node | None, where: Location, seen: set[int]) -> Iterator[
         yield from _lines(value, (*where, str(key.value)), seen)
 
 
-def _explain(path: Path, item: Any, lines: dict[Location, int]) -> str:
-    location, message = _location(item), str(item["msg"])
-    if location[-1:] and location[-1] in _UNION_MEMBERS and location not in lines:
-        location = location[:-1]
-    line = next((lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in lines), 1)
-    name = ".".join(str(part) for part in location)
-    if item["type"] == "extra_forbidden":
-        message = "unknown setting" + _hint(location[-1], _known_keys(location[:-1], item))
-    elif item["type"] == "union_tag_invalid":
-        message = f"no camera is called {item['ctx']['tag']}; there are: {', '.join(_camera_kinds())}"
-    elif item["type"] == "union_tag_not_found":
-        message = f"missing; there are: {', '.join(_camera_kinds())}"
-    elif "input" in item and not isinstance(item["input"], dict):
-        message = f"{message} (it is {_short.repr(item['input'])})"
-    return f"{path}: line {line}: {name + ': ' if name else ''}{message}"
+def _placed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[Location, Any, str]:
+    """Return where a violation is in the file, what the model has there, and the nearest field's name.
 
-
-def _location(item: Any) -> Location:
-    """Return where a violation is in the file; pydantic puts the camera's kind in (``camera.video.path``)."""
-    if item["type"] == "contradiction":
-        return tuple(item["ctx"]["at"])
-    location = tuple(str(part) for part in item["loc"])
-    if location[:1] == ("camera",):
-        location = (*location[:1], *location[2:])
-    return (*location, "kind") if item["type"].startswith("union_tag") else location
+    pydantic puts the kind of a section that has one in (``camera.video.path``), which the file does not.
+    """
+    where: list[str] = []
+    here: Any = model
+    field = ""
+    for part in map(str, location):
+        if part == "[key]":
+            continue
+        kinds = _kinds(here)
+        if part in kinds:
+            here = kinds[part]
+            continue
+        where.append(part)
+        section = _section(here)
+        if section is not None:
+            found = section.model_fields.get(part)
+            here, field = (None, field) if found is None else (found.annotation, part)
+        else:
+            here = next(iter(get_args(here)[-1:]), None)
+    return tuple(where), here, field
 
 
 def _hint(given: str, known: list[str]) -> str:
@@ -130,30 +219,37 @@ def _hint(given: str, known: list[str]) -> str:
     return f"; known here: {', '.join(sorted(known))}" if known else ""
 
 
-def _camera_kinds() -> dict[str, type[BaseModel]]:
-    union = get_args(Rig.model_fields["camera"].annotation)
-    members = union if all(isinstance(member, type) for member in union) else get_args(union[0])
-    return {str(member.model_fields["kind"].annotation.__args__[0]): member for member in members}
+def _members(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(found for part in get_args(annotation) for found in _members(part))
+    return (annotation,)
 
 
-def _known_keys(location: Location, item: Any) -> list[str]:
-    """Return the settings of the section at a location."""
-    model: type[BaseModel] | None = Rig
-    for part in location:
-        if model is None:
-            return []
-        if part == "camera":
-            model = _camera_kinds()[str(item["loc"][1])]
-            continue
-        field = model.model_fields.get(str(part))
-        model = _section(field.annotation) if field is not None else None
+def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Return the models that may stand here, by their ``kind``; none where one model or no model may."""
+    models = [each for each in _members(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+    if len(models) < 2:
+        return {}
+    kinds = {model: model.model_fields.get("kind") for model in models}
+    return {
+        str(name): model
+        for model, kind in kinds.items()
+        if kind is not None and get_origin(kind.annotation) is Literal
+        for name in get_args(kind.annotation)
+    }
+
+
+def _known_keys(annotation: Any) -> list[str]:
+    """Return the settings of the section that stands here."""
+    model = _section(annotation)
     return list(model.model_fields) if model is not None else []
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    if get_origin(annotation) in (Union, UnionType, Annotated):
-        return next((found for part in get_args(annotation) if (found := _section(part))), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    members = _members(annotation)
+    return next((each for each in members if isinstance(each, type) and issubclass(each, BaseModel)), None)
 
 
 def _resolve_paths(rig: Rig, folder: Path) -> Rig:

@@ -1,0 +1,192 @@
+"""Conditions of rules, compiled once and evaluated in microseconds, in three values.
+
+A condition is true, false or unknown (None). A comparison with a value that is not a finite number is unknown; *and*,
+*or* and *not* are Kleene's: false and unknown is false, true or unknown is true.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from rtface.clock import NS_PER_MS
+from rtface.decide.syntax import OF_NAMES, ExpressionError, Node, nearest, parse
+
+Truth = bool | None
+"""True, False, or None for what cannot be known."""
+
+Floats = Sequence[float]
+_Number = Callable[[Floats, Floats, Sequence[int], int], float]
+_Condition = Callable[[Floats, Floats, Sequence[int], int], Truth]
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """A compiled condition.
+
+    Attributes
+    ----------
+    text : str
+        As it was written.
+    names : tuple of str
+        The names that it rests on, in the order of their first mention.
+    indices : tuple of int
+        Their places among all names.
+    evaluate : callable
+        ``evaluate(values, scores, exposure_ns, now_ns)`` with lists in the order of all names; returns `Truth`.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    indices: tuple[int, ...]
+    evaluate: _Condition
+
+
+def names_in(node: Node) -> tuple[str, ...]:
+    """Return the names in a condition, in the order of their first mention."""
+    return tuple(dict.fromkeys(part.text for part in node.walk() if part.kind == "name"))
+
+
+def compile_expression(text: str, names: Sequence[str]) -> Expression:
+    """Parse a condition and compile it.
+
+    Parameters
+    ----------
+    text : str
+        The condition.
+    names : sequence of str
+        All names that there are, in the order of the lists that it will be evaluated on.
+
+    Raises
+    ------
+    ExpressionError
+        As `rtface.decide.syntax.parse`; or a name is not among `names`.
+    """
+    node = parse(text)
+    places = {name: index for index, name in enumerate(names)}
+    for part in node.walk():
+        if part.kind == "name" and part.text not in places:
+            hint = nearest(part.text, names) or "; there are no features"
+            raise ExpressionError(f"no feature is called {part.text}{hint}", text, part.column)
+    mentioned = names_in(node)
+    return Expression(text, mentioned, tuple(places[name] for name in mentioned), _condition(node, places))
+
+
+def _condition(node: Node, places: Mapping[str, int]) -> _Condition:
+    if node.kind == "compare":
+        return _comparison(node, places)
+    parts = [_condition(part, places) for part in node.parts]
+    if node.kind == "not":
+        return _negation(parts[0])
+    return _joined(parts, decided_by=node.kind == "or")
+
+
+def _negation(inner: _Condition) -> _Condition:
+    def negation(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> Truth:
+        truth = inner(values, scores, exposure_ns, now_ns)
+        return None if truth is None else not truth
+
+    return negation
+
+
+def _joined(parts: Sequence[_Condition], *, decided_by: bool) -> _Condition:
+    """Return *and* (one false part decides) or *or* (one true part does)."""
+
+    def joined(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> Truth:
+        known = True
+        for part in parts:
+            truth = part(values, scores, exposure_ns, now_ns)
+            if truth is decided_by:
+                return decided_by
+            if truth is None:
+                known = False
+        return (not decided_by) if known else None
+
+    return joined
+
+
+def _comparison(node: Node, places: Mapping[str, int]) -> _Condition:
+    left, right = node.parts[0], node.parts[1]
+    if len(node.parts) > 2:
+        pairs = zip(node.parts, node.operators, node.parts[1:], strict=False)
+        return _joined([_pair(places, *pair) for pair in pairs], decided_by=False)
+    return _pair(places, left, node.operators[0], right)
+
+
+def _pair(places: Mapping[str, int], left: Node, sign: str, right: Node) -> _Condition:
+    compare = _COMPARE[sign]
+    if left.kind == "name" and right.kind == "number":
+        index, limit = places[left.text], right.value
+
+        def threshold(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> Truth:
+            value = values[index]
+            return compare(value, limit) if isfinite(value) else None
+
+        return threshold
+    first, second = _number(left, places), _number(right, places)
+
+    def pair(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> Truth:
+        a = first(values, scores, exposure_ns, now_ns)
+        b = second(values, scores, exposure_ns, now_ns)
+        return compare(a, b) if isfinite(a) and isfinite(b) else None
+
+    return pair
+
+
+def _number(node: Node, places: Mapping[str, int]) -> _Number:
+    if node.kind == "number":
+        constant = node.value
+        return lambda values, scores, exposure_ns, now_ns: constant
+    if node.kind == "name":
+        index = places[node.text]
+        return lambda values, scores, exposure_ns, now_ns: values[index]
+    if node.kind in OF_NAMES:
+        index = places[node.parts[0].text]
+        if node.kind == "score":
+            return lambda values, scores, exposure_ns, now_ns: scores[index]
+        return lambda values, scores, exposure_ns, now_ns: (now_ns - exposure_ns[index]) / NS_PER_MS
+    parts = [_number(part, places) for part in node.parts]
+    if node.kind in ("min", "max"):
+        return _extreme(parts, min if node.kind == "min" else max)
+    first = parts[0]
+    if node.kind == "abs":
+        return lambda values, scores, exposure_ns, now_ns: abs(first(values, scores, exposure_ns, now_ns))
+    if node.kind == "negative":
+        return lambda values, scores, exposure_ns, now_ns: -first(values, scores, exposure_ns, now_ns)
+    return _arithmetic(node.kind, first, parts[1])
+
+
+def _extreme(parts: Sequence[_Number], choose: Callable[[Floats], float]) -> _Number:
+    def extreme(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> float:
+        found = [part(values, scores, exposure_ns, now_ns) for part in parts]
+        return choose(found) if all(map(isfinite, found)) else math.nan
+
+    return extreme
+
+
+def _arithmetic(sign: str, first: _Number, second: _Number) -> _Number:
+    combine = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": _quotient}[sign]
+
+    def arithmetic(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> float:
+        result: float = combine(
+            first(values, scores, exposure_ns, now_ns), second(values, scores, exposure_ns, now_ns)
+        )
+        return result
+
+    return arithmetic
+
+
+def _quotient(a: float, b: float) -> float:
+    return a / b if b else math.nan

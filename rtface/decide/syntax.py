@@ -1,0 +1,341 @@
+"""The grammar of a rule's conditions: text to a tree, by hand, with nothing evaluated on the way.
+
+::
+
+    condition  := both ("or" both)*
+    both       := negation ("and" negation)*
+    negation   := "not" negation | comparison
+    comparison := sum (("<" | "<=" | ">" | ">=" | "==" | "!=") sum)*
+    sum        := product (("+" | "-") product)*
+    product    := signed (("*" | "/") signed)*
+    signed     := ("-" | "+") signed | atom
+    atom       := NUMBER | NAME | FUNCTION "(" arguments ")" | "(" condition ")"
+
+A chain such as ``2 < nose.speed < 9`` holds when each of its comparisons does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rtface.errors import ConfigError
+
+MOST_CHARACTERS = 1000
+DEEPEST = 64
+"""Nesting of brackets, signs and operators."""
+
+OF_VALUES = ("abs", "min", "max")
+OF_NAMES = ("score", "age_ms")
+FUNCTIONS = OF_VALUES + OF_NAMES
+_WORDS = ("and", "or", "not")
+_MEANT = {
+    "&&": "and",
+    "&": "and",
+    "||": "or",
+    "|": "or",
+    "!": "not",
+    "=": "==",
+    "=>": ">=",
+    "=<": "<=",
+    "<>": "!=",
+}
+_TOKEN = re.compile(
+    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)"
+    r"|(?P<operator>\*\*|=>|=<|<>|<=|>=|==|!=|&&|\|\||[-+*/<>()=!&|,])"
+    r"|(?P<space>\s+)"
+)
+_COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
+
+
+class ExpressionError(ConfigError):
+    """A condition cannot be read; the message shows the place.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong, and what would be right.
+    text : str
+        The condition.
+    column : int
+        Where, from 1.
+    """
+
+    def __init__(self, problem: str, text: str, column: int) -> None:
+        line = re.sub(r"\s", " ", text)
+        start = max(0, column - 60)
+        shown = line[start : start + 110]
+        super().__init__(f"{problem} (column {column})\n    {shown}\n    {' ' * (column - 1 - start)}^")
+        self.column = column
+
+
+class Token(NamedTuple):
+    """A word of the text; `column` counts from 1."""
+
+    kind: str
+    text: str
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A part of a condition.
+
+    Attributes
+    ----------
+    kind : str
+        ``number``, ``name``, ``compare``, ``and``, ``or``, ``not``, ``negative``, one of ``+ - * /`` or a function.
+    column : int
+        Where it begins, from 1.
+    parts : tuple of Node
+        What it is made of.
+    truth : bool
+        Whether it is true or false, rather than a number.
+    depth : int
+        Of the tree from here down.
+    value : float
+        Of a number.
+    text : str
+        Of a name.
+    operators : tuple of str
+        Of a chain of comparisons.
+    """
+
+    kind: str
+    column: int
+    parts: tuple[Node, ...] = ()
+    truth: bool = False
+    depth: int = 1
+    value: float = math.nan
+    text: str = ""
+    operators: tuple[str, ...] = ()
+
+    def walk(self) -> Iterator[Node]:
+        """Yield this part and all below it, from left to right."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest right name, or at all there are, or nothing."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(word, choices, 1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are: {', '.join(choices)}" if choices else ""
+
+
+def parse(text: str) -> Node:
+    """Return a condition as a tree.
+
+    Raises
+    ------
+    ExpressionError
+        It is not of the grammar, longer than 1000 characters or nested too deeply, or a number stands where true or
+        false is needed, or the other way round.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise ExpressionError(f"longer than {MOST_CHARACTERS} characters", text, MOST_CHARACTERS + 1)
+    parser = _Parser(text)
+    node = parser.condition()
+    parser.expect_end()
+    return parser.needs(node, truth=True)
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(_tokens(text))
+        self._at = 0
+        self._open = 0
+
+    @property
+    def _next(self) -> Token:
+        return self._tokens[self._at]
+
+    def _take(self) -> Token:
+        token = self._next
+        self._at += token.kind != "end"
+        return token
+
+    def _error(self, problem: str, column: int) -> ExpressionError:
+        return ExpressionError(problem, self._text, column)
+
+    def _is(self, *texts: str) -> bool:
+        return self._next.kind in ("operator", "word") and self._next.text in texts
+
+    def _make(
+        self,
+        kind: str,
+        column: int,
+        *parts: Node,
+        truth: bool = False,
+        operators: tuple[str, ...] = (),
+    ) -> Node:
+        depth = 1 + max(part.depth for part in parts)
+        if depth > DEEPEST:
+            raise self._error(f"nested more than {DEEPEST} deep", column)
+        return Node(kind, column, parts, truth, depth, operators=operators)
+
+    def needs(self, node: Node, *, truth: bool) -> Node:
+        if node.truth is not truth:
+            raise self._error(
+                "a comparison is needed here, such as pad.amplitude > 4"
+                if truth
+                else "a number is needed here, not a comparison",
+                node.column,
+            )
+        return node
+
+    def expect_end(self) -> None:
+        token = self._next
+        if token.kind != "end":
+            raise self._error(f"{token.text} is not expected here", token.column)
+
+    def condition(self) -> Node:
+        return self._joined("or", self._both)
+
+    def _both(self) -> Node:
+        return self._joined("and", self._negation)
+
+    def _joined(self, word: str, part: object) -> Node:
+        assert callable(part)
+        parts = [part()]
+        while self._is(word):
+            self.needs(parts[-1], truth=True)
+            self._take()
+            parts.append(self.needs(part(), truth=True))
+        return parts[0] if len(parts) == 1 else self._make(word, parts[0].column, *parts, truth=True)
+
+    def _negation(self) -> Node:
+        if not self._is("not"):
+            return self._comparison()
+        column = self._take().column
+        with_in = self._deeper(column)
+        inner = self.needs(self._negation(), truth=True)
+        self._open = with_in
+        return self._make("not", column, inner, truth=True)
+
+    def _deeper(self, column: int) -> int:
+        """Count one more open bracket, sign or not; return the count before."""
+        before = self._open
+        self._open += 1
+        if self._open > DEEPEST:
+            raise self._error(f"nested more than {DEEPEST} deep", column)
+        return before
+
+    def _comparison(self) -> Node:
+        parts, operators = [self._sum()], []
+        while self._is(*_COMPARISONS):
+            self.needs(parts[-1], truth=False)
+            operators.append(self._take().text)
+            parts.append(self.needs(self._sum(), truth=False))
+        if not operators:
+            return parts[0]
+        return self._make("compare", parts[0].column, *parts, truth=True, operators=tuple(operators))
+
+    def _sum(self) -> Node:
+        return self._chain(("+", "-"), self._product)
+
+    def _product(self) -> Node:
+        return self._chain(("*", "/"), self._signed)
+
+    def _chain(self, operators: tuple[str, str], part: object) -> Node:
+        assert callable(part)
+        node: Node = part()
+        while self._is(*operators):
+            self.needs(node, truth=False)
+            operator = self._take().text
+            node = self._make(operator, node.column, node, self.needs(part(), truth=False))
+        return node
+
+    def _signed(self) -> Node:
+        if not self._is("-", "+"):
+            return self._atom()
+        token = self._take()
+        before = self._deeper(token.column)
+        inner = self.needs(self._signed(), truth=False)
+        self._open = before
+        return self._make("negative", token.column, inner) if token.text == "-" else inner
+
+    def _atom(self) -> Node:
+        token = self._take()
+        if token.kind == "number":
+            return Node("number", token.column, value=self._number(token))
+        if token.kind == "name":
+            if self._is("("):
+                return self._call(token)
+            if token.text in FUNCTIONS:
+                raise self._error(f"{token.text} needs brackets: {token.text}(...)", token.column)
+            return Node("name", token.column, text=token.text)
+        if token.text == "(":
+            before = self._deeper(token.column)
+            inner = self.condition()
+            self._open = before
+            self._close(token)
+            return inner
+        what = "the condition ends here" if token.kind == "end" else f"{token.text} is not expected here"
+        raise self._error(f"{what}; a number, a name or ( is", token.column)
+
+    def _number(self, token: Token) -> float:
+        value = float(token.text)
+        if not math.isfinite(value):
+            raise self._error(f"{token.text} is too large", token.column)
+        return value
+
+    def _call(self, name: Token) -> Node:
+        if name.text not in FUNCTIONS:
+            raise self._error(
+                f"no function is called {name.text}{nearest(name.text, FUNCTIONS)}", name.column
+            )
+        bracket = self._take()
+        before = self._deeper(bracket.column)
+        arguments = [self.condition()]
+        while self._is(","):
+            self._take()
+            arguments.append(self.condition())
+        self._open = before
+        self._close(bracket)
+        if name.text in OF_NAMES:
+            if len(arguments) != 1 or arguments[0].kind != "name":
+                raise self._error(
+                    f"{name.text} takes one name, such as {name.text}(pad.amplitude)", bracket.column + 1
+                )
+        else:
+            for argument in arguments:
+                self.needs(argument, truth=False)
+            if (name.text == "abs") != (len(arguments) == 1):
+                wanted = "one number" if name.text == "abs" else "two numbers or more"
+                raise self._error(f"{name.text} takes {wanted}", name.column)
+        return self._make(name.text, name.column, *arguments)
+
+    def _close(self, bracket: Token) -> None:
+        if not self._is(")"):
+            raise self._error("this bracket is never closed", bracket.column)
+        self._take()
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        column = at + 1
+        if found is None:
+            raise ExpressionError(f"{text[at]!r} has no meaning here", text, column)
+        kind, word = str(found.lastgroup), found.group()
+        at = found.end()
+        if word in _MEANT:
+            raise ExpressionError(f"{word} has no meaning here; write {_MEANT[word]}", text, column)
+        if word == "**":
+            raise ExpressionError("** has no meaning here; write x * x", text, column)
+        if kind == "name" and word in _WORDS:
+            kind = "word"
+        if kind != "space":
+            yield Token(kind, word, column)
+    yield Token("end", "", len(text) + 1)
