@@ -1,0 +1,53 @@
+"""From the queue of a session's writer to records: rows of a kind together, in the order of the events."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from rtface.record.session.entries import ENTRIES
+from rtface.record.session.log import LogWriter
+from rtface.record.session.rows import ROW_NAMES, encode_rows
+
+ROWS_AT_ONCE = 512
+"""Most rows of a record."""
+
+
+def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping[int, int]) -> None:
+    """Take what is in the queue now and append it to the log, all rows before an event that came after them.
+
+    Parameters
+    ----------
+    log : LogWriter
+        Where to; nothing is committed.
+    queue : deque of (int, bytes)
+        Kinds of records with the packed event or the packed row.
+    widths : mapping of int to int
+        Width of the rows of a kind.
+    """
+    waiting: dict[int, list[bytes]] = {}
+    for _ in range(len(queue)):
+        kind, data = queue.popleft()
+        if kind in ENTRIES:
+            _write_rows(log, waiting, widths)
+            log.append(kind, data)
+            continue
+        rows = waiting.setdefault(kind, [])
+        rows.append(data)
+        if len(rows) == ROWS_AT_ONCE:
+            _write_rows(log, waiting, widths)
+    _write_rows(log, waiting, widths)
+
+
+def totals(log: LogWriter) -> dict[str, int]:
+    """Return how many of everything the log holds, by name."""
+    found = {entry.name: log.records[kind] for kind, entry in ENTRIES.items() if log.records[kind]}
+    for kind, name in ROW_NAMES.items():
+        found[name] = found.get(name, 0) + log.rows[kind]
+    return found
+
+
+def _write_rows(log: LogWriter, waiting: dict[int, list[bytes]], widths: Mapping[int, int]) -> None:
+    for kind, rows in waiting.items():
+        log.append(kind, encode_rows(widths[kind], rows), len(rows))
+    waiting.clear()

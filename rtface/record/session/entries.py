@@ -1,0 +1,373 @@
+"""What a session's log holds: the events as typed records, and rows of poses, features and frames in batches.
+
+Every time is nanoseconds of the host's monotonic clock, unless a field says otherwise. `docs/sessions.md` is the
+same for readers in other languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+Map = Mapping[str, Any]
+Inputs = tuple[tuple[str, float, float, int], ...]
+Texts = tuple[str, ...]
+
+NO_NUMBER = -1
+"""Number of a decision that could not be recorded, and of a pulse that no decision asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event; `kind` is its number in the log, `name` what it is called elsewhere."""
+
+    kind: ClassVar[int]
+    name: ClassVar[str]
+
+    t_ns: int
+    """When it happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Entry):
+    """The session began; with `Closed` the two anchors of its times to the calendar."""
+
+    kind: ClassVar[int] = 1
+    name: ClassVar[str] = "opened"
+
+    wall_ns: int
+    """The same moment in nanoseconds since the Unix epoch."""
+    session: str
+    """Id of the session."""
+    machine: Map
+    """Processor, memory, system and the versions of rtface, Python and packages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration(Entry):
+    """What the session was run with, in full."""
+
+    kind: ClassVar[int] = 2
+    name: ClassVar[str] = "configuration"
+
+    rig: str
+    """The rig's resolved configuration as text (YAML or JSON)."""
+    rules: str
+    """The rules file as text; empty without rules."""
+    keypoints: Texts
+    """Names of the keypoints, in the order of the poses' columns."""
+    trained: tuple[bool, ...]
+    """Whether the network was trained to find each."""
+    features: Texts = ()
+    """Names of the features, in the order of their columns."""
+    units: Texts = ()
+    """Their units."""
+    score_definition: str = ""
+    """What a keypoint's score means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes(Entry):
+    """What took part, by its hash."""
+
+    kind: ClassVar[int] = 3
+    name: ClassVar[str] = "hashes"
+
+    sha256: Map
+    """SHA-256 in hexadecimal by name: ``rig`` and ``rules`` (of the texts of `Configuration` in UTF-8), ``engine``,
+    ``firmware`` and whatever else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera(Entry):
+    """What the camera said of itself once it was open; fields as in `rtface.records.CameraInfo`."""
+
+    kind: ClassVar[int] = 4
+    name: ClassVar[str] = "camera"
+
+    info: Map
+    """The fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFit(Entry):
+    """A device's clock mapped to the host's: host = device + offset_ns + slope * (device - anchor_ns)."""
+
+    kind: ClassVar[int] = 5
+    name: ClassVar[str] = "clock_fit"
+
+    device: str
+    """``camera``, ``gate``, ..."""
+    anchor_ns: int
+    """Device time that the line is given at."""
+    offset_ns: float
+    """Host minus device time there."""
+    slope: float
+    """Difference of the two rates (1)."""
+    details: Map = field(default_factory=dict)
+    """What else the fit says, such as its residuals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arming(Entry):
+    """Who allowed or forbade stimulation, and why."""
+
+    kind: ClassVar[int] = 6
+    name: ClassVar[str] = "arming"
+
+    event: str
+    """``armed``, ``disarmed``, ``fault``, ``cleared``, ``emergency`` or ``self_test``."""
+    who: str
+    """The operator, a client or the part of rtface that did it."""
+    why: str
+    """The reason."""
+    details: Map = field(default_factory=dict)
+    """For instance the self-test's findings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Entry):
+    """What a rule decided on a frame, with all that it rested on."""
+
+    kind: ClassVar[int] = 7
+    name: ClassVar[str] = "decision"
+
+    number: int
+    """Number of the decision in the session, from 0; what pulses refer to."""
+    rule: str
+    """Name of the rule."""
+    frame_id: int
+    """The frame it was decided on."""
+    state_before: str
+    """State of the rule's machine before."""
+    state_after: str
+    """And after."""
+    action: str
+    """``fire``, ``sham``, ``catch``, ``withhold``, ``cancel`` or ``none``."""
+    reason: str
+    """Why; the names of `rtface.decide`."""
+    pulse: Map | None
+    """The pulse (train) that was decided; None without one."""
+    inputs: Inputs
+    """Name, value, score and age in nanoseconds of every feature in the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class PulseCommand(Entry):
+    """A command that went to an output, stamped when it was written to the device."""
+
+    kind: ClassVar[int] = 8
+    name: ClassVar[str] = "pulse"
+
+    decision: int
+    """Number of the decision; -1 for one that no decision asked for, such as light off when disarming."""
+    seq: int
+    """Sequence number in the output's protocol."""
+    output: str
+    """Name of the output."""
+    command: str
+    """``fire`` or ``cancel``."""
+    details: Map = field(default_factory=dict)
+    """The pulse as it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateReply(Entry):
+    """What an output answered or reported by itself, stamped when it was read."""
+
+    kind: ClassVar[int] = 9
+    name: ClassVar[str] = "gate"
+
+    seq: int
+    """Sequence number of the command it answers; -1 for a report by itself."""
+    output: str
+    """Name of the output."""
+    event: str
+    """``ack``, ``refused``, ``timeout``, ``light_on``, ``light_off``, ``state``, ..."""
+    device_us: int | None
+    """When, in microseconds of the device's own clock; None where it does not say."""
+    details: Map = field(default_factory=dict)
+    """What else it says, such as the reason of a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossCounts(Entry):
+    """Frames lost since the start, by place; fields as in `rtface.records.Losses`."""
+
+    kind: ClassVar[int] = 10
+    name: ClassVar[str] = "losses"
+
+    camera: int
+    """Not delivered by the camera, or damaged."""
+    transport: int
+    """Gaps in the frame number between camera and host."""
+    ring: int
+    """Displaced by a newer one before the network could take them."""
+    publish: int
+    """Messages that could not be handed to the socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark(Entry):
+    """A remark by a client or the operator."""
+
+    kind: ClassVar[int] = 11
+    name: ClassVar[str] = "mark"
+
+    who: str
+    """Who set it."""
+    text: str
+    """What it says."""
+    details: Map = field(default_factory=dict)
+    """What else came with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary(Entry):
+    """Percentiles of the latency so far, in milliseconds."""
+
+    kind: ClassVar[int] = 12
+    name: ClassVar[str] = "latency"
+
+    stages: Map
+    """By stage, fields as in `rtface.latency.StageSummary`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Entry):
+    """Something that the session's owner has to know, because the record or the rig is no longer what it should be.
+
+    Of the record itself `what` is ``space`` (little room left on the disk; recording goes on), ``stalled`` (the disk
+    does not answer), ``lost`` (an event found no room in the queue), ``video`` (frames are no longer recorded),
+    ``write`` (the disk is full or broken; recording has ended) or ``internal``.
+    """
+
+    kind: ClassVar[int] = 13
+    name: ClassVar[str] = "fault"
+
+    what: str
+    """Its kind."""
+    text: str
+    """What happened, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded(Entry):
+    """What the recorder could not keep since the session began, because the disk was too slow."""
+
+    kind: ClassVar[int] = 14
+    name: ClassVar[str] = "unrecorded"
+
+    poses: int
+    """Rows of poses."""
+    features: int
+    """Rows of features."""
+    frames: int
+    """Rows of the frame index."""
+    events: int
+    """Events; each is a fault, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Video(Entry):
+    """How far the recording of frames has come."""
+
+    kind: ClassVar[int] = 15
+    name: ClassVar[str] = "video"
+
+    file: str
+    """Name of the file in the session's folder."""
+    codec: str
+    """How its frames are encoded."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    offered: int
+    """Frames that were to be recorded."""
+    encoded: int
+    """Frames that are in the file and in the frame index."""
+    dropped: int
+    """Frames that found no room in the queue, or came after the recording of frames had failed."""
+    ended: bool
+    """The file is complete; False for what is said in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Entry):
+    """The session ended, and this is the log's last record."""
+
+    kind: ClassVar[int] = 16
+    name: ClassVar[str] = "closed"
+
+    wall_ns: int
+    """The same moment in nanoseconds since the Unix epoch."""
+    reason: str
+    """Why: ``ended``, or the fault that ended it."""
+    totals: Map
+    """How many of everything are in the log, by name: events, and rows of poses, features and frames."""
+
+
+ENTRIES: dict[int, type[Entry]] = {
+    each.kind: each
+    for each in (
+        Opened,
+        Configuration,
+        Hashes,
+        Camera,
+        ClockFit,
+        Arming,
+        Decision,
+        PulseCommand,
+        GateReply,
+        LossCounts,
+        Mark,
+        LatencySummary,
+        Fault,
+        Unrecorded,
+        Video,
+        Closed,
+    )
+}
+"""Every kind of event, by its number in the log."""
+
+
+class DecisionLike(Protocol):
+    """What `SessionWriter.put_decision` takes: a decision of `rtface.decide`, or anything with its fields."""
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule."""
+
+    @property
+    def frame_id(self) -> int:
+        """The frame."""
+
+    @property
+    def now_ns(self) -> int:
+        """When."""
+
+    @property
+    def state_before(self) -> str:
+        """State before."""
+
+    @property
+    def state_after(self) -> str:
+        """State after."""
+
+    @property
+    def action(self) -> str:
+        """What was decided."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+    @property
+    def pulse(self) -> Any:
+        """A map, a dataclass or None."""
+
+    @property
+    def inputs(self) -> Sequence[tuple[str, float, float, int]]:
+        """Name, value, score and age in nanoseconds."""

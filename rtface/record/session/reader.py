@@ -1,0 +1,244 @@
+"""Reading a session: whole, cut off, damaged, or while it is still being written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from rtface.errors import DataError
+from rtface.record.session import log_of
+from rtface.record.session.coding import decode
+from rtface.record.session.entries import Closed, Configuration, Decision, Entry, Opened
+from rtface.record.session.logreader import Damage, LogReader
+from rtface.record.session.rows import (
+    FRAME_DTYPE,
+    ROW_NAMES,
+    Rows,
+    decode_rows,
+    feature_dtype,
+    join_rows,
+    pose_dtype,
+)
+from rtface.record.table import PoseTable
+
+State = Literal["closed", "open", "truncated", "damaged"]
+
+_Kind = TypeVar("_Kind", bound=Entry)
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Rows that were written together; `name` is ``poses``, ``features`` or ``frames``."""
+
+    name: str
+    rows: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A session in memory.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    state : str
+        ``closed``: whole. ``open``: a process still writes it. ``truncated``: its writer ended without closing it,
+        at most its last second is missing. ``damaged``: bytes are not as they were written.
+    events : tuple of Entry
+        All events in order.
+    poses : structured ndarray, shape (N,)
+        Fields as `rtface.record.session.rows.pose_dtype` says.
+    features : structured ndarray, shape (M,)
+        Fields as `rtface.record.session.rows.feature_dtype` says.
+    frames : structured ndarray, shape (V,)
+        The frame index; fields as `rtface.record.session.rows.FRAME_DTYPE` says.
+    damage : tuple of Damage
+        The places that could not be read.
+    cut_off : int
+        Bytes at the end of the log that are the beginning of a record.
+    fingerprint : str
+        The chain of the last record, hexadecimal.
+    unknown : int
+        Records of kinds that this rtface does not know.
+    """
+
+    folder: Path
+    state: State
+    events: tuple[Entry, ...]
+    poses: Rows
+    features: Rows
+    frames: Rows
+    damage: tuple[Damage, ...]
+    cut_off: int
+    fingerprint: str
+    unknown: int
+
+    def of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
+        """Return the events of a kind, in order."""
+        return tuple(each for each in self.events if isinstance(each, kind))
+
+    def last(self, kind: type[_Kind]) -> _Kind | None:
+        """Return the last event of a kind; None without one."""
+        found = self.of(kind)
+        return found[-1] if found else None
+
+    @property
+    def opened(self) -> Opened | None:
+        """How the session began; None where that could not be read."""
+        return self.last(Opened)
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """What it was run with; None where that could not be read."""
+        return self.last(Configuration)
+
+    @property
+    def closed(self) -> Closed | None:
+        """How it ended; None while it has not."""
+        return self.last(Closed)
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """All decisions, in order."""
+        return self.of(Decision)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not there, in words; empty for a session that is whole."""
+        said = [each.in_words() for each in self.damage]
+        if self.cut_off:
+            said.append(f"the last {self.cut_off} bytes of the log are part of a record that was cut off")
+        if self.state == "truncated":
+            said.append("the session was not closed: at most its last second is missing")
+        elif self.state == "open":
+            said.append("the session is still being written")
+        if self.unknown:
+            said.append(f"{self.unknown} records are of kinds that a newer rtface writes")
+        return tuple(said)
+
+    def pose_table(self) -> PoseTable:
+        """Return the poses as the table that rtface's keypoint formats write (see `rtface.record.formats`).
+
+        Raises
+        ------
+        DataError
+            The session has no configuration, or its poses do not fit to it.
+        """
+        said, poses = self.configuration, self.poses
+        if said is None:
+            raise DataError(f"{self.folder}: without its configuration the keypoints have no names")
+        width = poses.dtype["score"].shape[0]
+        if len(poses) and width != len(said.keypoints):
+            raise DataError(f"{self.folder}: poses of {width} keypoints, but {len(said.keypoints)} names")
+        opened, points = self.opened, len(said.keypoints)
+        shaped = poses if len(poses) else np.empty(0, pose_dtype(points))
+        return PoseTable(
+            names=said.keypoints,
+            trained=said.trained,
+            xy=shaped["xy"].copy(),
+            score=shaped["score"].copy(),
+            outside=shaped["outside"].copy(),
+            frame_id=shaped["frame_id"].copy(),
+            exposure_ns=shaped["exposure_ns"].copy(),
+            arrival_ns=shaped["arrival_ns"].copy(),
+            camera_ns=shaped["camera_ns"].copy(),
+            likelihood=shaped["likelihood"].copy() if "likelihood" in (shaped.dtype.names or ()) else None,
+            source=self.folder.name,
+            score_definition=said.score_definition,
+            provenance={} if opened is None else {"session": opened.session, "rig": said.rig},
+            first_frame=int(shaped["frame_id"][0]) if len(shaped) else 0,
+        )
+
+
+def iterate(path: Path) -> Iterator[Entry | RowBatch]:
+    """Yield events and rows in the order of the log, as far as it is whole; never more than one record in memory.
+
+    Parameters
+    ----------
+    path : Path
+        A session's folder, or its log.
+
+    Raises
+    ------
+    DataError
+        There is no session, or a record is not what it should be.
+    """
+    for record in LogReader(_existing_log(path)):
+        if record.kind in ROW_NAMES:
+            yield RowBatch(ROW_NAMES[record.kind], decode_rows(record.kind, record.payload))
+        elif (entry := decode(record.kind, record.payload)) is not None:
+            yield entry
+
+
+def read_session(path: Path) -> Session:
+    """Read a session into memory.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder, or its log.
+
+    Raises
+    ------
+    DataError
+        There is no session, the log cannot be read, or it is of another schema version. A log that is cut off or
+        damaged is read as far as possible, and `Session.missing` says what is not there.
+    """
+    log = _existing_log(path)
+    reader = LogReader(log)
+    events: list[Entry] = []
+    batches: dict[str, list[Rows]] = {name: [] for name in ROW_NAMES.values()}
+    wrong: list[Damage] = []
+    unknown, last_kind = 0, 0
+    for record in reader:
+        last_kind = record.kind
+        try:
+            if record.kind in ROW_NAMES:
+                batches[ROW_NAMES[record.kind]].append(decode_rows(record.kind, record.payload))
+            elif (entry := decode(record.kind, record.payload)) is not None:
+                events.append(entry)
+            else:
+                unknown += 1
+        except DataError as error:
+            wrong.append(Damage(record.offset, record.offset + len(record.payload), str(error)))
+    if any(isinstance(each, Closed) for each in events) and last_kind != Closed.kind:
+        wrong.append(Damage(reader.size, reader.size, "records follow after the session was closed"))
+    damage = tuple(sorted([*reader.damage, *wrong], key=lambda each: each.offset))
+    try:
+        poses = join_rows(batches["poses"], pose_dtype(0))
+        features = join_rows(batches["features"], feature_dtype(0))
+        frames = join_rows(batches["frames"], FRAME_DTYPE)
+    except DataError as error:
+        raise DataError(f"{log}: {error}") from error
+    return Session(
+        folder=log.parent,
+        state=_state(bool(damage), last_kind == Closed.kind and not reader.cut_off, reader.growing),
+        events=tuple(events),
+        poses=poses,
+        features=features,
+        frames=frames,
+        damage=damage,
+        cut_off=reader.cut_off,
+        fingerprint=reader.chain.hex(),
+        unknown=unknown,
+    )
+
+
+def _state(damaged: bool, closed: bool, growing: bool) -> State:
+    if damaged:
+        return "damaged"
+    if closed:
+        return "closed"
+    return "open" if growing else "truncated"
+
+
+def _existing_log(path: Path) -> Path:
+    log = log_of(path)
+    if not log.is_file():
+        raise DataError(f"{path}: no session there; give its folder or its {log.name}")
+    return log

@@ -1,0 +1,369 @@
+"""The writer of a session's log: a thread of its own, so that nothing which is recorded waits for a disk."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock, wall_ns
+from rtface.errors import DataError, UsageError
+from rtface.machine import machine_facts
+from rtface.record.session import LOG_NAME
+from rtface.record.session.batches import totals, write_queue
+from rtface.record.session.coding import encode
+from rtface.record.session.entries import (
+    NO_NUMBER,
+    Closed,
+    Decision,
+    DecisionLike,
+    Entry,
+    Fault,
+    Opened,
+    Unrecorded,
+)
+from rtface.record.session.log import DiskFile, LogFile, LogWriter
+from rtface.record.session.rows import (
+    FEATURES,
+    FRAMES,
+    POSES,
+    POSES_WITH_LIKELIHOOD,
+    ROW_NAMES,
+    UNKNOWN,
+    pack_feature_times,
+    pack_pose_times,
+)
+from rtface.records import Pose
+
+POLL_S = 0.05
+"""Seconds between two visits to the queue: what a killed process can lose, on a disk that keeps up."""
+
+SYNC_NS = NS_PER_S
+"""Nanoseconds between two calls of fsync: what a power failure can lose."""
+
+
+class SessionWriter:
+    """Records a session; every ``put`` may come from any thread and never waits.
+
+    Rows (poses, features, the frame index) and events go through one queue, in order. What finds no room there is
+    counted, and the counts are recorded; an event that finds none is a fault as well, since the record is no proof
+    without it. Events have room of their own that rows cannot take.
+
+    Parameters
+    ----------
+    folder : Path
+        The session's folder, which must not be there yet; see `rtface.record.session.session_folder`.
+    session : str
+        Id of the session.
+    points : int
+        Number of keypoints of a pose.
+    features : int
+        Number of features.
+    queue_rows, queue_events : int
+        Most rows that may wait, and how many more events.
+    min_free_bytes : int
+        With less room on the disk there is a fault (``space``); recording goes on.
+    stall_s : float
+        Seconds without an answer of the disk after which there is a fault (``stalled``).
+    on_fault : callable
+        Called with each kind of fault once, in the thread that finds it, which may be a ``put``'s: it must return
+        at once. The fault is in `fault` by then.
+    clock : Clock
+        Source of time.
+    open_file, free_bytes : callable
+        Make the log's file, and tell the room left in a folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        session: str,
+        *,
+        points: int,
+        features: int = 0,
+        queue_rows: int = 30_000,
+        queue_events: int = 10_000,
+        min_free_bytes: int = 256 * 1024 * 1024,
+        stall_s: float = 2.0,
+        on_fault: Callable[[Fault], None] = lambda fault: None,
+        clock: Clock = SYSTEM_CLOCK,
+        open_file: Callable[[Path], LogFile] = DiskFile,
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    ) -> None:
+        self.folder = folder
+        self._session = session
+        self._widths = {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features, FRAMES: 1}
+        self._point_bytes = (points * 8, points * 4, points)
+        self._feature_bytes = features * 8
+        self._most_rows, self._most = queue_rows, queue_rows + queue_events
+        self._min_free_bytes = min_free_bytes
+        self._stall_ns = int(stall_s * NS_PER_S)
+        self._on_fault = on_fault
+        self._clock = clock
+        self._open_file, self._free_bytes = open_file, free_bytes
+        self._queue: deque[tuple[int, bytes]] = deque()
+        self._numbers = itertools.count()
+        self._handing = threading.Lock()
+        self._counting = threading.Lock()
+        self._lost: Counter[str] = Counter()
+        self._told_lost = 0
+        self._faults: list[Fault] = []
+        self._accepting = False
+        self._alive_ns = self._synced_ns = 0
+        self._stopping = threading.Event()
+        self._reason = ""
+        self._log: LogWriter | None = None
+        self._thread = threading.Thread(target=self._run, name="rtface-record", daemon=True)
+
+    @property
+    def fault(self) -> Fault | None:
+        """The first fault; None while all is well. Cheap enough to be asked at every frame."""
+        return self._faults[0] if self._faults else None
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The first fault of each kind, in order."""
+        return tuple(self._faults)
+
+    @property
+    def fingerprint(self) -> str:
+        """The chain after the last record written, hexadecimal: with it the content of the log is fixed."""
+        return "" if self._log is None else self._log.chain.hex()
+
+    def open(self) -> None:
+        """Make the folder and the log, and begin.
+
+        Raises
+        ------
+        DataError
+            The folder is there already, or cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True)
+            self._log = LogWriter(self._open_file(self.folder / LOG_NAME))
+            now_ns = self._clock.now_ns()
+            opened = Opened(now_ns, wall_ns(), self._session, machine_facts())
+            self._log.append(opened.kind, encode(opened))
+            self._log.commit()
+            self._log.sync()
+        except OSError as error:
+            if self._log is not None:
+                self._log.close()
+            raise DataError(f"cannot record into {self.folder}: {error.strerror or error}") from error
+        self._alive_ns = self._synced_ns = now_ns
+        self._accepting = True
+        self._thread.start()
+
+    def put(self, entry: Entry) -> bool:
+        """Hand over an event; False when it could not be taken, which is a fault.
+
+        Raises
+        ------
+        UsageError
+            The event holds a value that cannot be recorded.
+        """
+        payload = encode(entry)
+        with self._handing:
+            if self._accepting and len(self._queue) < self._most:
+                self._queue.append((entry.kind, payload))
+                return True
+        with self._counting:
+            self._lost["events"] += 1
+        self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
+        return False
+
+    def put_decision(self, decision: DecisionLike) -> int:
+        """Hand over a decision; return the number it has in the record, -1 when it could not be taken.
+
+        Raises
+        ------
+        UsageError
+            It holds a value that cannot be recorded.
+        """
+        number = next(self._numbers)
+        entry = Decision(
+            decision.now_ns,
+            number,
+            decision.rule,
+            decision.frame_id,
+            decision.state_before,
+            decision.state_after,
+            decision.action,
+            decision.reason,
+            decision.pulse,
+            tuple(decision.inputs),
+        )
+        return number if self.put(entry) else NO_NUMBER
+
+    def put_pose(self, pose: Pose, published_ns: int = UNKNOWN) -> bool:
+        """Hand over a copy of a pose; False when it found no room and was counted.
+
+        Raises
+        ------
+        UsageError
+            It has another number of keypoints than `points`, or another dtype.
+        """
+        frame, stamps = pose.frame, pose.stamps
+        xy, score, outside = pose.xy.tobytes(), pose.score.tobytes(), pose.outside.tobytes()
+        if (len(xy), len(score), len(outside)) != self._point_bytes:
+            raise UsageError(
+                f"a pose of {pose.xy.dtype} {pose.xy.shape} for a record of {self._widths[POSES]} keypoints"
+            )
+        times = pack_pose_times(
+            frame.frame_id,
+            frame.exposure_ns,
+            frame.arrival_ns,
+            UNKNOWN if frame.camera_ns is None else frame.camera_ns,
+            stamps.taken_ns,
+            stamps.prepared_ns,
+            stamps.inferred_ns,
+            stamps.decided_ns,
+            published_ns,
+        )
+        if stamps.decided_ns - self._alive_ns > self._stall_ns:
+            self._report(
+                "stalled", f"the disk has not answered for {self._stall_ns / NS_PER_S:g} s", stamps.decided_ns
+            )
+        if pose.likelihood is None:
+            return self._put_row(POSES, b"".join((times, xy, score, outside)))
+        return self._put_row(
+            POSES_WITH_LIKELIHOOD, b"".join((times, xy, score, outside, pose.likelihood.tobytes()))
+        )
+
+    def put_features(self, frame_id: int, now_ns: int, values: Any, scores: Any, exposure_ns: Any) -> bool:
+        """Hand over a copy of a frame's features; False when they found no room and were counted.
+
+        Parameters
+        ----------
+        frame_id : int
+            The frame.
+        now_ns : int
+            When the rules looked at them.
+        values, scores : ndarray, shape (F,), float64
+        exposure_ns : ndarray, shape (F,), int64
+
+        Raises
+        ------
+        UsageError
+            An array is of another length than `features`, or of another dtype.
+        """
+        parts = values.tobytes(), scores.tobytes(), exposure_ns.tobytes()
+        if any(len(part) != self._feature_bytes for part in parts):
+            raise UsageError(
+                f"{values.dtype} {values.shape} for a record of {self._widths[FEATURES]} features"
+            )
+        return self._put_row(FEATURES, b"".join((pack_feature_times(frame_id, now_ns), *parts)))
+
+    def put_frame_row(self, row: bytes) -> bool:
+        """Hand over a row of the frame index, as `rtface.record.session.rows.pack_frame_row` makes it."""
+        return self._put_row(FRAMES, row)
+
+    def close(self, reason: str = "ended", timeout_s: float = 10.0) -> bool:
+        """Write what waits, close the log and end the thread; True when all this was done in time.
+
+        May be called any number of times. After a fault that ended the recording it returns False.
+        """
+        if self._log is None:
+            return False
+        if not self._stopping.is_set():
+            self._reason = reason
+            self._stopping.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive() and not {"write", "internal"} & {
+            each.what for each in self._faults
+        }
+
+    def _put_row(self, kind: int, row: bytes) -> bool:
+        if self._accepting and len(self._queue) < self._most_rows:
+            self._queue.append((kind, row))
+            return True
+        with self._counting:
+            self._lost[ROW_NAMES[kind]] += 1
+        return False
+
+    def _report(self, what: str, text: str, now_ns: int) -> None:
+        """Note a fault once, record it and tell the owner."""
+        with self._counting:
+            if any(each.what == what for each in self._faults):
+                return
+            fault = Fault(now_ns, what, text)
+            self._faults.append(fault)
+        if self._accepting:
+            self._queue.append((fault.kind, encode(fault)))
+        self._on_fault(fault)
+
+    def _run(self) -> None:
+        log = self._log
+        if log is None:
+            return
+        try:
+            while not self._stopping.wait(POLL_S):
+                self._visit(log)
+            with self._handing:
+                self._accepting = False
+            self._drain(log)
+            self._end(log, self._reason)
+        except OSError as error:
+            self._break_off(log, "write", f"cannot write {self.folder}: {error.strerror or error}")
+        except Exception as error:  # a silent end would be worse than any fault
+            self._break_off(log, "internal", f"the recorder failed: {type(error).__name__}: {error}")
+        finally:
+            log.close()
+
+    def _visit(self, log: LogWriter) -> None:
+        self._drain(log)
+        now_ns = self._clock.now_ns()
+        if now_ns - self._synced_ns >= SYNC_NS:
+            log.sync()
+            self._synced_ns = now_ns
+            if self._free_bytes(self.folder) < self._min_free_bytes:
+                self._report(
+                    "space", f"less than {self._min_free_bytes >> 20} MiB left for {self.folder}", now_ns
+                )
+        self._alive_ns = self._clock.now_ns()
+
+    def _drain(self, log: LogWriter) -> None:
+        """Write what waits now."""
+        write_queue(log, self._queue, self._widths)
+        self._tell_lost(log)
+        log.commit()
+
+    def _tell_lost(self, log: LogWriter) -> None:
+        """Record the counts of what found no room, when they have changed."""
+        with self._counting:
+            lost = self._lost.copy()
+        if lost.total() != self._told_lost:
+            self._told_lost = lost.total()
+            entry = Unrecorded(
+                self._clock.now_ns(), *(lost[name] for name in ("poses", "features", "frames", "events"))
+            )
+            log.append(entry.kind, encode(entry))
+
+    def _end(self, log: LogWriter, reason: str) -> None:
+        closed = Closed(self._clock.now_ns(), wall_ns(), reason, totals(log))
+        log.append(closed.kind, encode(closed))
+        log.commit()
+        log.sync()
+
+    def _break_off(self, log: LogWriter, what: str, text: str) -> None:
+        """End after an error: what is in the file stays valid; its cause follows it if there is room."""
+        with self._handing:
+            self._accepting = False
+        now_ns = self._clock.now_ns()
+        with self._counting:
+            for kind, count in (Counter(kind for kind, _ in self._queue) + log.forgotten).items():
+                self._lost[ROW_NAMES.get(kind, "events")] += count
+        self._queue.clear()
+        self._report(what, text, now_ns)
+        fault = Fault(now_ns, what, text)
+        try:
+            log.append(fault.kind, encode(fault))
+            self._tell_lost(log)
+            log.commit()
+            self._end(log, what)
+        except OSError:
+            return
