@@ -1,0 +1,103 @@
+"""Numbers that the gate and its host share: states, reasons, events, and limits that nobody can sign away."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+PROTOCOL = 1
+BAUD = 1_000_000
+MAX_FRAME = 80
+"""Bytes of the longest frame, its closing zero included; longer pieces are refused unread."""
+SIGNER_BYTES = 20
+
+ABSOLUTE = {
+    "MIN_ON_US": 20,
+    "MAX_ON_US": 60_000_000,
+    "MIN_OFF_US": 1_000,
+    "MAX_OFF_US": 600_000_000,
+    "MIN_WINDOW_MS": 160,
+    "MAX_WINDOW_MS": 3_600_000,
+    "WINDOW_PARTS": 16,
+    "MIN_DEADMAN_MS": 20,
+    "MAX_DEADMAN_MS": 200,
+}
+"""What no signed-off limits may exceed: built into the firmware."""
+
+
+class State(IntEnum):
+    """States of the gate; the light is on in FIRING and in no other."""
+
+    DISARMED = 0
+    ARMED = 1
+    FIRING = 2
+    GAP = 3
+    STOPPED = 4
+    FAULT = 5
+
+
+class Reason(IntEnum):
+    """Why a command was refused, a pulse ended or the state changed."""
+
+    NONE = 0
+    COMPLETED = 1
+    CANCELLED = 2
+    DISARMED_BY_HOST = 3
+    STOPPED_BY_HOST = 4
+    STOP_PIN = 5
+    ARM_SWITCH = 6
+    SILENCE = 7
+    BAD_FRAME = 8
+    LINE_ERROR = 9
+    NEW_HELLO = 10
+    BACKSTOP = 11
+    NO_HELLO = 16
+    STALE = 17
+    BAD_TOKEN = 18
+    WRONG_STATE = 19
+    BAD_VALUE = 20
+    TOO_LONG = 21
+    TOO_STRONG = 22
+    TOO_SOON = 23
+    WINDOW_FULL = 24
+    SESSION_PULSES = 25
+    SESSION_DOSE = 26
+    LIMITS_LOST = 27
+    STORING = 28
+    BAD_COUNTER = 29
+
+
+class ResetCause(IntFlag):
+    """Bits of the chip's MCUSR at start; all clear when a boot loader has read and cleared them."""
+
+    POWER_ON = 1
+    EXTERNAL = 2
+    BROWN_OUT = 4
+    WATCHDOG = 8
+
+
+class Inputs(IntFlag):
+    """What the gate's input pins say."""
+
+    ARM_SWITCH_ON = 1
+    STOP_OPEN = 2
+
+
+class LimitsSource(IntEnum):
+    """Where the limits in force come from."""
+
+    DEFAULTS = 0
+    EEPROM = 1
+    ONE_COPY = 2
+    LOST = 3
+
+
+class Kind(IntEnum):
+    """Kinds of event."""
+
+    BOOT = 1
+    PULSE_BEGAN = 2
+    PULSE_ENDED = 3
+    TRAIN_ENDED = 4
+    STATE = 5
+    BAD_FRAME = 6
+    LIMITS_STORED = 7

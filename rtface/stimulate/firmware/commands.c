@@ -1,0 +1,284 @@
+#include "commands.h"
+
+#include <avr/pgmspace.h>
+#include <string.h>
+
+#include "clock.h"
+#include "light.h"
+#include "limits.h"
+#include "link.h"
+#include "pulses.h"
+#include "session.h"
+
+#define FIRMWARE 0x0100
+#ifndef BUILD
+#define BUILD 0
+#endif
+
+enum duty {
+    IN_ORDER, /* only after a hello, and once for each sequence number */
+    ALWAYS,   /* makes the animal safer: carried out whenever it comes */
+    QUESTION, /* answered by a message of its own */
+};
+
+static uint8_t cause_of_reset;
+static uint32_t token __attribute__((section(".noinit")));
+static bool token_valid, greeted;
+static uint16_t newest_seq, bad_frames;
+
+/* The answer to the last command, in case it has to be given again. */
+static struct {
+    bool given;
+    uint8_t type;
+    uint16_t seq;
+    struct ack answer;
+} last;
+
+static bool take_token(uint32_t given)
+{
+    bool right = token_valid && given == token;
+    token_valid = false;
+    return right;
+}
+
+static enum reason arm(uint32_t given)
+{
+    if (light_state() != STATE_DISARMED)
+        return REASON_WRONG_STATE;
+    if (!take_token(given))
+        return REASON_BAD_TOKEN;
+    if (limits_storing())
+        return REASON_STORING;
+    if (limits_load() == LIMITS_SOURCE_LOST)
+        return REASON_LIMITS_LOST;
+    light_rules(limits.deadman_ms, limits.arm_switch);
+    if (limits.arm_switch && !(light_inputs() & INPUT_ARM_SWITCH_ON))
+        return REASON_ARM_SWITCH;
+    light_heartbeat();
+    return light_event(GATE_ARM, REASON_NONE) ? REASON_NONE : REASON_WRONG_STATE;
+}
+
+static enum reason clear(uint32_t given)
+{
+    if (light_state() != STATE_STOPPED)
+        return REASON_WRONG_STATE;
+    if (!take_token(given))
+        return REASON_BAD_TOKEN;
+    if (light_inputs() & INPUT_STOP_OPEN)
+        return REASON_STOP_PIN;
+    return light_event(GATE_CLEAR, REASON_NONE) ? REASON_NONE : REASON_WRONG_STATE;
+}
+
+static enum reason propose(const struct limits *wanted, uint32_t *value)
+{
+    uint16_t crc = 0;
+    if (light_state() != STATE_DISARMED)
+        return REASON_WRONG_STATE;
+    enum reason refusal = limits_propose(wanted, &crc);
+    *value = crc;
+    return refusal;
+}
+
+static enum reason commit(const struct commit_limits *wanted)
+{
+    return light_state() == STATE_DISARMED ? limits_commit(wanted) : REASON_WRONG_STATE;
+}
+
+static enum reason carry_out(const struct frame *frame, uint32_t *value)
+{
+    switch (frame->type) {
+    case MSG_ARM:
+        return arm(((const struct arm *)frame->payload)->token);
+    case MSG_DISARM:
+        light_event(GATE_DISARM, REASON_DISARMED_BY_HOST);
+        return REASON_NONE;
+    case MSG_STOP:
+        light_event(GATE_STOP, REASON_STOPPED_BY_HOST);
+        return REASON_NONE;
+    case MSG_CLEAR:
+        return clear(((const struct clear *)frame->payload)->token);
+    case MSG_PULSE:
+        return pulses_begin(frame->payload, value);
+    case MSG_CANCEL:
+        light_event(GATE_CANCEL, REASON_CANCELLED);
+        return REASON_NONE;
+    case MSG_PROPOSE_LIMITS:
+        return propose(frame->payload, value);
+    case MSG_COMMIT_LIMITS:
+        return commit(frame->payload);
+    }
+    return REASON_BAD_VALUE;
+}
+
+static void send_answer(uint16_t seq, struct ack *answer)
+{
+    link_send(answer->reason == REASON_NONE ? MSG_ACK : MSG_NAK, seq, answer, sizeof *answer);
+}
+
+static void refuse(const struct frame *frame, enum reason reason)
+{
+    struct ack answer = {
+        .command = frame->type, .reason = reason, .state = light_state(), .time_us = clock_us()};
+    send_answer(frame->seq, &answer);
+}
+
+static void send_welcome(uint16_t seq)
+{
+    token = token * 1664525UL + 1013904223UL + clock_ticks();
+    token_valid = true;
+    struct welcome welcome = {
+        .protocol = PROTOCOL,
+        .firmware = FIRMWARE,
+        .build = BUILD,
+        .reset_cause = cause_of_reset,
+        .resets = session.resets,
+        .state = light_state(),
+        .inputs = light_inputs(),
+        .limits_source = limits_where(),
+        .device_id = limits.device_id,
+        .token = token,
+        .time_us = clock_us(),
+    };
+    link_send(MSG_WELCOME, seq, &welcome, sizeof welcome);
+}
+
+static void send_status(uint16_t seq)
+{
+    session_poll();
+    struct status status = {
+        .state = light_state(),
+        .reason = light_reason(),
+        .inputs = light_inputs(),
+        .pulses = session.pulses,
+        .dose_us = session.dose_us,
+        .window_us = session.window_us,
+        .bad_frames = bad_frames,
+        .unsent = link_unsent(),
+        .time_us = clock_us(),
+    };
+    link_send(MSG_STATUS, seq, &status, sizeof status);
+}
+
+static void answer_question(const struct frame *frame)
+{
+    switch (frame->type) {
+    case MSG_HEARTBEAT:
+        light_heartbeat();
+        send_status(frame->seq);
+        break;
+    case MSG_GET_STATUS:
+        send_status(frame->seq);
+        break;
+    case MSG_GET_LIMITS:
+        link_send(MSG_LIMITS, frame->seq, &limits, sizeof limits);
+        break;
+    }
+}
+
+static void greet(uint16_t seq)
+{
+    light_event(GATE_DISARM, REASON_NEW_HELLO);
+    greeted = true;
+    newest_seq = seq;
+    last.given = false;
+    send_welcome(seq);
+}
+
+static void dispatch(const struct frame *frame, enum duty duty)
+{
+    bool newer = greeted && (int16_t)(frame->seq - newest_seq) > 0;
+    bool again = last.given && last.seq == frame->seq && last.type == frame->type;
+
+    if (duty != ALWAYS) {
+        if (!greeted) {
+            refuse(frame, REASON_NO_HELLO);
+            return;
+        }
+        if (again) {
+            last.answer.repeated = 1;
+            send_answer(frame->seq, &last.answer);
+            return;
+        }
+        if (!newer) {
+            refuse(frame, REASON_STALE);
+            return;
+        }
+    }
+    if (newer)
+        newest_seq = frame->seq;
+    if (duty == QUESTION) {
+        answer_question(frame);
+        return;
+    }
+
+    struct ack answer = {.command = frame->type, .repeated = again};
+    answer.reason = carry_out(frame, &answer.value);
+    answer.state = light_state();
+    answer.time_us = clock_us();
+    send_answer(frame->seq, &answer);
+    if (newer) {
+        last.given = true;
+        last.type = frame->type;
+        last.seq = frame->seq;
+        last.answer = answer;
+    }
+}
+
+static bool known(const struct frame *frame, enum duty *duty)
+{
+    static const PROGMEM struct {
+        uint8_t type, size, duty;
+    } commands[] = {
+        {MSG_HEARTBEAT, 0, QUESTION},
+        {MSG_ARM, sizeof(struct arm), IN_ORDER},
+        {MSG_DISARM, 0, ALWAYS},
+        {MSG_STOP, 0, ALWAYS},
+        {MSG_CLEAR, sizeof(struct clear), IN_ORDER},
+        {MSG_PULSE, sizeof(struct pulse), IN_ORDER},
+        {MSG_CANCEL, 0, ALWAYS},
+        {MSG_GET_STATUS, 0, QUESTION},
+        {MSG_GET_LIMITS, 0, QUESTION},
+        {MSG_PROPOSE_LIMITS, sizeof(struct propose_limits), IN_ORDER},
+        {MSG_COMMIT_LIMITS, sizeof(struct commit_limits), IN_ORDER},
+    };
+    for (uint8_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (pgm_read_byte(&commands[i].type) == frame->type) {
+            *duty = pgm_read_byte(&commands[i].duty);
+            return frame->size == pgm_read_byte(&commands[i].size);
+        }
+    return false;
+}
+
+static void take_bad_frame(void)
+{
+    light_event(GATE_DISARM, REASON_BAD_FRAME);
+    bad_frames++;
+    pulses_report(KIND_BAD_FRAME, REASON_BAD_FRAME, bad_frames, clock_us());
+}
+
+void commands_start(uint8_t reset_cause)
+{
+    cause_of_reset = reset_cause;
+    pulses_report(KIND_BOOT, REASON_NONE, reset_cause, clock_us());
+}
+
+void commands_poll(void)
+{
+    struct frame frame;
+    enum duty duty;
+    switch (link_receive(&frame)) {
+    case RECEIVED_NOTHING:
+        break;
+    case RECEIVED_BAD_FRAME:
+        take_bad_frame();
+        break;
+    case RECEIVED_FRAME:
+        if (frame.type == MSG_HELLO && frame.size == 0)
+            greet(frame.seq);
+        else if (known(&frame, &duty))
+            dispatch(&frame, duty);
+        else
+            take_bad_frame();
+        break;
+    }
+}

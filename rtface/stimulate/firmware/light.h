@@ -1,0 +1,84 @@
+/*
+ * The light: its two pins, the state of the gate, and everything that ends a pulse.
+ * The light is on in STATE_FIRING and in no other state.
+ *
+ * D7 (PD7) TTL: high = light. Needs an external pull-down: at reset the pin floats.
+ * D3 (PD3) amplitude: PWM of 31.4 kHz, duty amplitude / 255; low whenever the TTL is low.
+ * D4 (PD4) arm switch: closed to ground = on.
+ * D2 (PD2) emergency stop: closed to ground = run, open = stop.
+ * D13 (PB5) the board's LED: steady = armed, blinking fast = stopped or fault.
+ */
+#ifndef LIGHT_H
+#define LIGHT_H
+
+#include <avr/io.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protocol.h"
+
+#define TTL_BIT _BV(PORTD7)
+#define AMPLITUDE_BIT _BV(PORTD3)
+#define SWITCH_BIT _BV(PIND4)
+#define STOP_BIT _BV(PIND2)
+#define LED_BIT _BV(PORTB5)
+
+enum gate_event {
+    GATE_ARM,
+    GATE_PULSE,
+    GATE_ON_TIME_OVER,
+    GATE_TRAIN_OVER,
+    GATE_CANCEL,
+    GATE_DISARM,
+    GATE_STOP,
+    GATE_CLEAR,
+    GATE_FAIL,
+    GATE_EVENT_COUNT,
+};
+
+struct pulse_end {
+    uint32_t on_tick, off_tick;
+    uint8_t reason;
+};
+
+/* For GATE_PULSE: what the next pulse is to be. Set only while the light is off. */
+struct light_order {
+    uint32_t on_us;
+    uint8_t amplitude;
+    bool last;
+};
+
+void light_start(uint8_t latched_state);
+
+/* Apply an event; false if the state does not care for it. */
+bool light_event(enum gate_event event, enum reason reason);
+
+/* Switch the light on as ordered; false if the state does not allow it. */
+bool light_fire(const struct light_order *order);
+
+/* From the receiver's interrupt: dark at once; the state follows at the next millisecond. */
+void light_line_error(void);
+
+enum state light_state(void);
+enum reason light_reason(void);
+uint8_t light_inputs(void);
+
+/* True once for each pulse that has ended. */
+bool light_take_end(struct pulse_end *end);
+
+/* True once after the gate came to DISARMED, STOPPED or FAULT. */
+bool light_take_change(void);
+
+/* True while there is something to take. For callers with interrupts off. */
+bool light_attention(void);
+
+/* When the pulse under way, or the last one, began. */
+uint32_t light_on_tick(void);
+
+void light_rules(uint8_t deadman_ms, bool arm_switch);
+void light_heartbeat(void);
+
+/* True if a millisecond has passed since the last call: the sign of life that the watchdog waits for. */
+bool light_take_tick(void);
+
+#endif

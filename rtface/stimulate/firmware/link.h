@@ -1,0 +1,31 @@
+/* The serial line: bytes to frames and back. See rtface/stimulate/framing.py for the form of a frame. */
+#ifndef LINK_H
+#define LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct frame {
+    uint8_t type;
+    uint16_t seq;
+    uint8_t size;
+    const void *payload;
+};
+
+enum received { RECEIVED_NOTHING, RECEIVED_FRAME, RECEIVED_BAD_FRAME };
+
+void link_start(void);
+
+/* Take a bounded number of bytes, up to the end of the next piece; the payload is valid until the next call. */
+enum received link_receive(struct frame *frame);
+
+/* True while received bytes wait. For callers with interrupts off. */
+bool link_waiting(void);
+
+/* Queue a frame, whole or not at all; never waits. */
+void link_send(uint8_t type, uint16_t seq, const void *payload, uint8_t size);
+
+/* Frames that were not sent because the queue was full. */
+uint16_t link_unsent(void);
+
+#endif

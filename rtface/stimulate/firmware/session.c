@@ -1,0 +1,136 @@
+#include "session.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "clock.h"
+#include "crc.h"
+#include "limits.h"
+
+#define MAGIC 0x72744731UL
+#define PARTS (ABSOLUTE_WINDOW_PARTS + 1)
+
+struct session session;
+
+/* Two copies: a reset while one is being written leaves the other. */
+static struct session kept[2] __attribute__((section(".noinit")));
+
+/* Light that ended in each part of the window; with the part under way they span more than the window. */
+static uint32_t parts[PARTS], parts_sum;
+static uint8_t part;
+static uint32_t part_began_ms;
+
+static uint32_t charged_on_us, charged_dose_us, rest_since;
+static uint8_t charged_amplitude;
+static bool charged, rested;
+
+static uint16_t crc_of(const struct session *record) { return crc16(record, offsetof(struct session, crc)); }
+
+static void keep(void)
+{
+    session.crc = crc_of(&session);
+    kept[0] = session;
+    kept[1] = session;
+}
+
+static bool valid(const struct session *record)
+{
+    return record->magic == MAGIC && record->crc == crc_of(record);
+}
+
+static void one_part(uint32_t on_us)
+{
+    memset(parts, 0, sizeof parts);
+    parts[part] = parts_sum = on_us;
+    part_began_ms = clock_ms();
+}
+
+void session_start(bool powered_on)
+{
+    if (!powered_on && (valid(&kept[0]) || valid(&kept[1]))) {
+        session = valid(&kept[0]) ? kept[0] : kept[1];
+        session.resets++;
+    } else {
+        session = (struct session){.magic = MAGIC, .latched_state = STATE_DISARMED};
+    }
+    one_part(session.window_us);
+    rest_since = clock_ticks();
+    rested = false;
+    keep();
+}
+
+void session_poll(void)
+{
+    uint32_t part_ms = limits.window_ms / ABSOLUTE_WINDOW_PARTS;
+    while (clock_ms() - part_began_ms >= part_ms) {
+        part_began_ms += part_ms;
+        part = (part + 1) % PARTS;
+        parts_sum -= parts[part];
+        parts[part] = 0;
+    }
+    if (!charged)
+        session.window_us = parts_sum;
+    if (!charged && !rested && reached(clock_ticks(), rest_since + limits.min_off_us * TICKS_PER_US))
+        rested = true;
+}
+
+void session_new_window(void) { one_part(parts_sum); }
+
+/* Rounded up; no step exceeds 32 bits. */
+static uint32_t dose(uint32_t on_us, uint8_t amplitude)
+{
+    return on_us / 255 * amplitude + (on_us % 255 * amplitude + 254) / 255;
+}
+
+static bool fits(uint32_t more, uint32_t had, uint32_t limit) { return had <= limit && more <= limit - had; }
+
+enum reason session_refusal(uint32_t on_us, uint8_t amplitude)
+{
+    session_poll();
+    if (on_us > limits.max_on_us)
+        return REASON_TOO_LONG;
+    if (amplitude > limits.max_amplitude)
+        return REASON_TOO_STRONG;
+    if (!rested)
+        return REASON_TOO_SOON;
+    if (!fits(1, session.pulses, limits.session_pulses))
+        return REASON_SESSION_PULSES;
+    if (!fits(dose(on_us, amplitude), session.dose_us, limits.session_dose_us))
+        return REASON_SESSION_DOSE;
+    if (!fits(on_us, parts_sum, limits.window_on_us))
+        return REASON_WINDOW_FULL;
+    return REASON_NONE;
+}
+
+void session_charge(uint32_t on_us, uint8_t amplitude)
+{
+    charged = true;
+    charged_on_us = on_us;
+    charged_amplitude = amplitude;
+    charged_dose_us = dose(on_us, amplitude);
+    session.pulses++;
+    session.dose_us += charged_dose_us;
+    session.window_us = parts_sum + on_us;
+    keep();
+}
+
+void session_settle(uint32_t on_us, uint32_t off_tick)
+{
+    session.dose_us = session.dose_us - charged_dose_us + dose(on_us, charged_amplitude);
+    parts[part] += on_us;
+    parts_sum += on_us;
+    session.window_us = parts_sum;
+    rest_since = off_tick;
+    rested = false;
+    charged = false;
+    keep();
+}
+
+void session_latch(enum state state)
+{
+    uint8_t latched = state == STATE_STOPPED || state == STATE_FAULT ? state : STATE_DISARMED;
+    if (latched != session.latched_state) {
+        session.latched_state = latched;
+        keep();
+    }
+}
