@@ -24,8 +24,7 @@ from rtface.publish.sockets import bound_socket
 from rtface.records import CameraInfo, FrameMeta
 from rtface.rigfile import load_rig
 from rtface.service import describe_backend
-from rtface.track.backends.factory import make_backend
-from rtface.track.store import load_engine
+from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.tracker import Tracker
 
 _FRAMES = 30
@@ -182,11 +181,11 @@ def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
 
 def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Finding:
     """Open the engine, run it on frames of the camera's size and hold it against the frame period."""
-    engine = load_engine(rig.engine)
+    engine = engine_for(rig.engine, rig.backend)
     tracker = Tracker(engine, make_backend(engine, rig.backend), clock)
     network = Histogram()
     try:
-        described = describe_backend(tracker.open())
+        tracker.open()
         if info is not None:
             tracker.look_at(info, None if rig.crop is None else rig.crop.to_crop())
             frame = np.random.default_rng(0).integers(0, 256, (info.height, info.width), dtype=np.uint8)
@@ -194,6 +193,7 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Finding:
                 began_ns = clock.now_ns()
                 tracker.track(frame, FrameMeta(number, began_ns, began_ns), began_ns)
                 network.add(clock.now_ns() - began_ns)
+        described = describe_backend(tracker.backend)
     finally:
         tracker.close()
     text = f"{engine.manifest.name}, {described}"

@@ -174,14 +174,15 @@ class CropSettings(Section):
 class BackendSettings(Section):
     """Where and how the network runs."""
 
-    name: Literal["auto", "openvino", "torch"] = "auto"
-    """`auto` takes the first that is installed, and says which and why."""
+    name: Literal["auto", "tensorrt", "openvino", "torch"] = "auto"
+    """`auto` takes the first that can run here, a GPU's before a CPU's, and says which and why."""
     precision: Literal["engine", "f32", "bf16", "f16"] = "engine"
-    """Arithmetic of the network; `engine` is what the engine's manifest asks for. Never changed silently."""
+    """Arithmetic of the network; `engine` is what the engine's manifest asks for on a CPU, and half precision for a
+    float engine on a GPU. Never changed silently."""
     threads: int | None = Field(None, ge=1, le=256)
     """Threads of the network on a CPU; the back end's own choice when absent."""
-    device: str = "CPU"
-    """The back end's name of the device: CPU, or cuda:0 for torch."""
+    device: str | None = None
+    """The back end's name of the device: CPU, cuda:1. When absent CPU, or the first GPU."""
 
 
 class PublishSettings(Section):

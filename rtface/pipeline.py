@@ -239,8 +239,9 @@ class Pipeline:
         opened.callback(self._close_camera)
         info = self._info = self._camera.open()
         opened.callback(self._tracker.close)
-        self._backend_info = self._tracker.open()
+        self._tracker.open()
         self._tracker.look_at(info, self._crop)
+        self._backend_info = self._tracker.backend
         opened.callback(self._sink.close)
         self._sink.open()
 
@@ -367,6 +368,7 @@ class Pipeline:
 
     def _set_crop(self, crop: Crop | None) -> Crop:
         self._tracker.look_at(self.camera, crop)
+        self._backend_info = self._tracker.backend
         return self._tracker.crop
 
     @staticmethod

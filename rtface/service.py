@@ -32,8 +32,8 @@ from rtface.publish.wire import ServiceStatus, camera_map
 from rtface.records import Crop
 from rtface.status import Status
 from rtface.track.backends.base import BackendInfo
-from rtface.track.backends.factory import make_backend
-from rtface.track.store import Engine, load_engine
+from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
 _LONGEST_ERROR = 2_000
@@ -62,7 +62,7 @@ class Service:
     def __init__(self, rig: Rig, *, camera: Camera | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self._rig = rig
         self.session = secrets.token_hex(8)
-        self.engine: Engine = load_engine(rig.engine)
+        self.engine: Engine = engine_for(rig.engine, rig.backend)
         tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
         check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
@@ -200,9 +200,9 @@ class Service:
         return {"crop": crop_map(self._pipeline.set_crop(crop))}
 
     @cached_property
-    def _described(self) -> tuple[str, dict[str, Any]]:
-        """Back end and camera, which do not change: put into words once, not with each status."""
-        return describe_backend(self._pipeline.backend), camera_map(self._pipeline.camera)
+    def _camera(self) -> dict[str, Any]:
+        """The camera, which does not change: made a map of once, not with each status."""
+        return camera_map(self._pipeline.camera)
 
     def _publish_status(self, status: Status) -> None:
         self._subscribers = self._publisher.count_subscribers()
@@ -216,8 +216,8 @@ class Service:
             losses=status.losses,
             latency=status.latency,
             engine=self.engine.manifest.name,
-            backend=self._described[0],
-            camera=self._described[1],
+            backend=describe_backend(self._pipeline.backend),
+            camera=self._camera,
             subscribers=self._subscribers,
             error=None if status.error is None else status.error[:_LONGEST_ERROR],
         )
@@ -226,4 +226,5 @@ class Service:
 def describe_backend(info: BackendInfo) -> str:
     """Return one line that names back end, version, precision, threads and device."""
     threads = "" if info.threads is None else f", {info.threads} threads"
-    return f"{info.name} {info.version} ({info.precision}{threads}) on {info.device}"
+    plan = "" if info.plan is None else f", plan {info.plan}"
+    return f"{info.name} {info.version} ({info.precision}{threads}{plan}) on {info.device}"

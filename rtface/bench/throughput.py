@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from rtface.realtime import realtime_process
 from rtface.records import Losses, Pose
 from rtface.service import describe_backend
 from rtface.simulate.face import MouseFace
-from rtface.track.backends.factory import make_backend
+from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.normalise import levels
-from rtface.track.store import Engine, load_engine
+from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
 _POLL_S = 0.2
@@ -70,7 +70,7 @@ def measure_throughput(question: ThroughputQuestion, progress: Callable[[float],
         Date, command and machine; the network alone and with its preparation, one call after another; the whole
         pipeline from an unpaced simulated camera, whose rendering takes part in its rate but not in its stages.
     """
-    engine = load_engine(question.engine)
+    engine = engine_for(question.engine, question.backend)
     with realtime_process():
         alone, described = _network_alone(engine, question)
         progress(0.5)
@@ -101,8 +101,9 @@ def _network_alone(engine: Engine, question: ThroughputQuestion) -> tuple[Histog
     each_levels = [levels(frame) for frame in frames]
     took = Histogram()
     try:
-        described = describe_backend(backend.open())
+        info = backend.open()
         backend.prepare((question.height, question.width), whole_frame(question.width, question.height))
+        described = describe_backend(replace(info, plan=backend.plan))
         for index in range(question.frames):
             pick = index % _DIFFERENT_FRAMES
             began_ns = SYSTEM_CLOCK.now_ns()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from rtface.cli import export
+from rtface.cli import build, export
 from rtface.cli.options import CropOption, JsonOption
 from rtface.cli.screen import ERR, OUT, print_json, say
 from rtface.errors import BackendError, UsageError
@@ -76,6 +76,7 @@ def verify(
 
 
 app.command("export")(export.export)
+app.command("build")(build.build)
 
 
 @app.command("import")

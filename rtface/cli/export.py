@@ -19,7 +19,7 @@ from rtface.cli.options import (
     parse_crop,
 )
 from rtface.cli.screen import OUT, print_json
-from rtface.errors import BackendError, DataError, EngineError
+from rtface.errors import BackendError, DataError, EngineError, UsageError
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
@@ -38,8 +38,12 @@ def export(
     ],
     frames: FramesOption,
     crop: CropOption = None,
-    name: Annotated[str | None, typer.Option(help="Name of the new engine; else ENGINE-PRECISION.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new engine; else from what it is.")] = None,
     count: CountOption = 200,
+    for_: Annotated[
+        Literal["cpu", "tensorrt"],
+        typer.Option("--for", help="What shall run an int8 engine: each wants other integers."),
+    ] = "cpu",
     report: Annotated[
         Path | None, typer.Option(help="Write the parity report to this file, as JSON.")
     ] = None,
@@ -53,13 +57,17 @@ def export(
     An engine whose keypoints move by 0.1 pixels of the network's input in the median, or by 1 pixel at the 99th
     percentile, is refused. Needs pip install 'rtface\[train]'.
     """
+    if for_ != "cpu" and precision != "int8":
+        raise UsageError("--for is for int8 alone: TensorRT takes float engines as they are")
     try:
         from rtface.learn.exporting import export_engine
         from rtface.learn.footage import evenly_spaced
+        from rtface.learn.quantise import Scheme
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     source = load_engine(engine)
-    folder = user_folder() / (name or f"{source.manifest.name}-{precision}")
+    kind = precision if for_ == "cpu" else f"{precision}-{for_}"
+    folder = user_folder() / (name or f"{source.manifest.name}-{kind}")
     seen = evenly_spaced(source_settings(frames), count)
     try:
         made = export_engine(
@@ -69,6 +77,7 @@ def export(
             seen,
             crop=parse_crop(crop),
             settings=backend_settings(backend, "engine", threads),
+            scheme=Scheme.CPU if for_ == "cpu" else Scheme.TENSORRT,
             overwrite=overwrite,
         )
     except ModuleNotFoundError as error:

@@ -13,13 +13,16 @@ from rtface.records import MINIMUM_CROP, Crop
 EngineOption = Annotated[
     str, typer.Option("--engine", help="Name of an engine (`rtface engines list`) or its folder.")
 ]
-BackendName = Literal["auto", "openvino", "torch"]
+BackendName = Literal["auto", "tensorrt", "openvino", "torch"]
 BackendOption = Annotated[BackendName, typer.Option("--backend", help="What runs the network.")]
 Precision = Literal["engine", "f32", "bf16", "f16"]
 PrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="Arithmetic of the network; engine: as its manifest says.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="CPU or cuda:0; else CPU, or the first GPU.")
+]
 CropOption = Annotated[
     str | None,
     typer.Option("--crop", metavar="X,Y,WIDTH,HEIGHT", help="The face in the frame, in pixels; else all."),
@@ -41,6 +44,8 @@ def parse_crop(text: str | None) -> Crop | None:
     return Crop(x, y, width, height)
 
 
-def backend_settings(name: BackendName, precision: Precision, threads: int | None) -> BackendSettings:
+def backend_settings(
+    name: BackendName, precision: Precision, threads: int | None, device: str | None = None
+) -> BackendSettings:
     """Return the options as settings."""
-    return BackendSettings(name=name, precision=precision, threads=threads)
+    return BackendSettings(name=name, precision=precision, threads=threads, device=device)

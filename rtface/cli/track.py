@@ -15,6 +15,7 @@ from rtface.acquire.recording import source_settings
 from rtface.cli.options import (
     BackendOption,
     CropOption,
+    DeviceOption,
     EngineOption,
     JsonOption,
     PrecisionOption,
@@ -28,7 +29,7 @@ from rtface.errors import RtfaceError
 from rtface.offline import Progress as Frames
 from rtface.offline import Tracked, partial_path, plan_outputs, track_recording
 from rtface.record import formats
-from rtface.track.store import load_engine
+from rtface.track.backends.factory import engine_for
 
 
 def track(
@@ -50,6 +51,7 @@ def track(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "engine",
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
     crop: CropOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     as_json: JsonOption = False,
@@ -64,8 +66,8 @@ def track(
     outputs = plan_outputs(inputs, out, form)
     for output in outputs:
         formats.check(output.path, output.form, overwrite=overwrite)
-    chosen = load_engine(engine)
-    settings = backend_settings(backend, precision, threads)
+    settings = backend_settings(backend, precision, threads, device)
+    chosen = engine_for(engine, settings)
     rectangle = parse_crop(crop)
     code = 0
     with ending_on_signals() as wish:

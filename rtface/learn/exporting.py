@@ -13,7 +13,7 @@ from rtface.errors import DataError, EngineError
 from rtface.learn.engine import today
 from rtface.learn.halve import halve
 from rtface.learn.parity import MEDIAN_LIMIT_PX, P99_LIMIT_PX, Parity, compare
-from rtface.learn.quantise import Plan, quantise
+from rtface.learn.quantise import Plan, Scheme, quantise
 from rtface.records import Crop, Image
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
 from rtface.track.store import Engine, load_engine, write_engine
@@ -55,6 +55,7 @@ def export_engine(
     *,
     crop: Crop | None = None,
     settings: BackendSettings | None = None,
+    scheme: Scheme = Scheme.CPU,
     overwrite: bool = False,
 ) -> Exported:
     """Make an engine of another precision and hold it against its source before it is let in.
@@ -79,6 +80,8 @@ def export_engine(
         The face in the frame; the whole frame when None.
     settings : BackendSettings or None
         What runs both; the first back end that is there when None.
+    scheme : Scheme
+        What an int8 engine is for.
     overwrite : bool
         Replace an engine that is there.
 
@@ -110,7 +113,7 @@ def export_engine(
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as made:
         for plan in plans:
-            candidate = _make(source, precision, Path(made), calibrating, crop, plan)
+            candidate = _make(source, precision, Path(made), calibrating, crop, plan, scheme)
             trial = _write(source, Path(made) / "trial" / folder.name, candidate, precision, {})
             parity = compare(source, trial, judging, crop=crop, settings=settings)
             if parity.agrees:
@@ -143,6 +146,7 @@ def _make(
     calibrating: Mapping[int, Image],
     crop: Crop | None,
     plan: Plan | None,
+    scheme: Scheme,
 ) -> _Candidate:
     model, made = source.file(MODEL_FILE), folder / MODEL_FILE
     if precision == "f16":
@@ -150,8 +154,15 @@ def _make(
         return _Candidate({MODEL_FILE: made}, {"precision": "f32", "weights": "f16"}, {})
     if precision == "int8":
         chosen = plan or Plan.ALL
-        count = quantise(model, made, calibrating, source.manifest.normalise, crop=crop, plan=chosen)
-        facts = {"frames": len(calibrating), "convolutions": count, "plan": chosen.value, "method": "MinMax"}
+        normalise = source.manifest.normalise
+        count = quantise(model, made, calibrating, normalise, crop=crop, plan=chosen, scheme=scheme)
+        facts = {
+            "frames": len(calibrating),
+            "convolutions": count,
+            "plan": chosen.value,
+            "method": "MinMax",
+            "scheme": scheme.value,
+        }
         return _Candidate(
             {MODEL_FILE: made}, {"precision": "int8", "weights": "int8"}, {"calibration": facts}
         )

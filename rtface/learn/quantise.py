@@ -4,7 +4,8 @@ Weights are quantised symmetrically by output channel, the inputs of convolution
 calibration frames (Jacob et al. 2018, "Quantization and training of neural networks for efficient
 integer-arithmetic-only inference"; Krishnamoorthi 2018). Nothing else is: the resize and the decode stay in floating
 point, and so do sums. The outputs of convolutions are left alone, because their ReLU's output is quantised as the
-next one's input: doing both doubles the shift and keeps OpenVINO from fusing the three.
+next one's input: doing both doubles the shift and keeps OpenVINO from fusing the three. TensorRT takes symmetric ranges
+and float biases alone, which costs the inputs that are never negative half of their steps: so it has a scheme of its own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ class Plan(Enum):
     """These are the ones that cost most precision and least time."""
 
 
+class Scheme(Enum):
+    """How numbers become integers, which depends on what shall run them."""
+
+    CPU = "activations in u8 by their range, biases in int32"
+    TENSORRT = "activations in int8 about zero, biases in float: for TensorRT"
+
+
 def quantise(
     model: Path,
     out: Path,
@@ -42,6 +50,7 @@ def quantise(
     *,
     crop: Crop | None = None,
     plan: Plan = Plan.ALL,
+    scheme: Scheme = Scheme.CPU,
 ) -> int:
     """Write an int8 copy of an engine's `model.onnx`.
 
@@ -57,6 +66,8 @@ def quantise(
         The face in the frame; the whole frame when None.
     plan : Plan
         Which convolutions to quantise.
+    scheme : Scheme
+        What shall run it; OpenVINO runs both.
 
     Returns
     -------
@@ -76,6 +87,7 @@ def quantise(
     chosen = _convolutions(network, plan)
     if not chosen:
         raise EngineError(f"{model}: no convolution can be quantised")
+    symmetric = scheme is Scheme.TENSORRT
     properties = {each.key: each.value for each in network.metadata_props}
     onnx.helper.set_model_props(network, properties | dict([_PREPARED]))
     try:
@@ -87,15 +99,22 @@ def quantise(
             op_types_to_quantize=["Conv"],
             nodes_to_quantize=chosen,
             per_channel=True,
-            activation_type=QuantType.QUInt8,
+            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"WeightSymmetric": True, "OpTypesToExcludeOutputQuantization": ["Conv"]},
+            extra_options={
+                "ActivationSymmetric": symmetric,
+                "WeightSymmetric": True,
+                "QuantizeBias": not symmetric,
+                "OpTypesToExcludeOutputQuantization": ["Conv"],
+            },
         )
     except (RuntimeError, ValueError) as error:
         raise EngineError(f"{model} cannot be quantised: {error}") from error
     made = onnx.load(str(out))
-    onnx.helper.set_model_props(made, properties | {"rtface.int8": plan.value})
+    onnx.helper.set_model_props(
+        made, properties | {"rtface.int8": plan.value, "rtface.int8.scheme": scheme.value}
+    )
     onnx.checker.check_model(made, full_check=True)
     onnx.save(made, str(out))
     return len(chosen)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from rtface.errors import EngineError
+from rtface.networks import facemap, small
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
 from rtface.networks.small import SmallDecode, SmallNetwork
@@ -82,3 +83,14 @@ def build_graph(
     except Exception as error:  # torch raises nearly anything on a file that is not its own
         raise EngineError(f"{engine}: {weights.name} does not fit its architecture: {error}") from error
     return EngineGraph(network, size, square).eval()
+
+
+def fold_batch_norm(network: torch.nn.Module) -> torch.nn.Module:
+    """Return a copy of a network, without its decode, with batch normalisations folded into convolutions."""
+    if isinstance(network, FacemapNetwork):
+        return facemap.fold_batch_norm(network)
+    if isinstance(network, SmallNetwork):
+        return small.fold_batch_norm(network)
+    raise EngineError(
+        f"rtface does not know how to fold the batch normalisations of {type(network).__name__}"
+    )

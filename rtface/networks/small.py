@@ -10,11 +10,13 @@ sub-pixel coordinates without offset maps.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDE = 4
 """Pixels of the network's input between neighbouring cells of the maps."""
@@ -100,6 +102,18 @@ class SmallNetwork(nn.Module):
             merged = self.smooth[position](merged + self.lateral[position](levels[position]))
         logits: Tensor = self.heads(merged)
         return logits
+
+
+def fold_batch_norm(network: SmallNetwork) -> SmallNetwork:
+    """Return a copy for inference whose batch normalisations are folded into the convolutions before them."""
+    folded = copy.deepcopy(network).eval()
+    for unit in folded.modules():
+        if isinstance(unit, ConvUnit):
+            convolution, norm = unit[0], unit[1]
+            assert isinstance(convolution, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            unit[0], unit[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return folded
 
 
 class SmallDecode(nn.Module):

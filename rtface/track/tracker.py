@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rtface.clock import Clock
+from rtface.errors import UsageError
 from rtface.geometry import NetworkFrame, check_crop, outside, whole_frame
 from rtface.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Pose, Stamps
 from rtface.track.backends.base import Backend, BackendInfo
@@ -34,6 +37,7 @@ class Tracker:
         self._trained = np.array([entry.trained for entry in engine.manifest.keypoints])
         self._all_trained = bool(self._trained.all())
         self._has_likelihood = "likelihood" in engine.manifest.decode.columns
+        self._info: BackendInfo | None = None
         self._width = self._height = 0
         self._frame = NetworkFrame(Crop(0, 0, 1, 1), 1, True)
 
@@ -47,9 +51,17 @@ class Tracker:
         """The part of the camera frame that the network sees."""
         return self._frame.crop
 
+    @property
+    def backend(self) -> BackendInfo:
+        """What runs the network, with its plan once `look_at` was called; `UsageError` before `open`."""
+        if self._info is None:
+            raise UsageError("the tracker has not been opened")
+        return replace(self._info, plan=self._backend.plan)
+
     def open(self) -> BackendInfo:
         """Open the back end; raises what `Backend.open` raises."""
-        return self._backend.open()
+        self._info = self._backend.open()
+        return self._info
 
     def host_memory(self, shape: tuple[int, int]) -> Image:
         """Return memory for one frame of the kind the back end reads fastest."""

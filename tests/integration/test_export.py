@@ -51,6 +51,24 @@ def test_an_engine_is_exported_verified_and_used(rtface: Run, engines: Path, tmp
     assert tracked.returncode == 0, tracked.stderr
 
 
+def test_an_int8_engine_for_tensorrt(rtface: Run, engines: Path) -> None:
+    spot_engine(engines / "spot")
+    done = rtface(
+        *("engines", "export", "spot", "--precision", "int8", "--for", "tensorrt"),
+        *("--frames", "frames", "--count", "16", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["engine"] == "spot-int8-tensorrt"
+    assert report["parity"]["calibration"]["scheme"].endswith("for TensorRT")
+
+    pointless = rtface(
+        *("engines", "export", "spot", "--precision", "f16", "--for", "tensorrt", "--frames", "frames")
+    )
+    assert pointless.returncode == 2
+    assert "TensorRT takes float engines as they are" in pointless.stderr
+
+
 def test_a_refused_engine_says_why_in_one_line(rtface: Run, engines: Path) -> None:
     spot_engine(engines / "spot", outlier(SpotNetwork(), "middle", 1e4))
     done = rtface("engines", "export", "spot", "--precision", "int8", "--frames", "frames")

@@ -25,6 +25,8 @@ class BackendInfo:
         Threads on a CPU; None where the question has no meaning.
     why : str
         Why this back end: asked for, or found by probing.
+    plan : str or None
+        As of `Backend.plan`.
     """
 
     name: str
@@ -33,6 +35,7 @@ class BackendInfo:
     precision: str
     threads: int | None
     why: str
+    plan: str | None = None
 
     def as_dict(self) -> dict[str, str | int | None]:
         """Return a plain map, for messages and files."""
@@ -45,6 +48,10 @@ class Backend(Protocol):
     @property
     def computes_levels(self) -> bool:
         """Whether the back end takes the frame's intensity levels itself (a GPU does)."""
+
+    @property
+    def plan(self) -> str | None:
+        """What was compiled for this machine and the crop in force, by its hash, and how it is launched; None on a CPU."""
 
     def open(self) -> BackendInfo:
         """Load the engine and check it against its manifest.

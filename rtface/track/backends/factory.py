@@ -1,29 +1,201 @@
-"""Choosing a back end: by name, or the first that is there; never silently another than was asked for."""
+"""Choosing a back end: by name, or the first that is there; never silently another than was asked for.
+
+Nothing is imported to find out what is there: packages are looked for on disk, GPUs are asked for through the driver.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 from rtface.config import BackendSettings
 from rtface.errors import BackendError
 from rtface.track.backends.base import Backend
-from rtface.track.store import Engine
+from rtface.track.gpu.libcuda import Gpu, Probe, probe
+from rtface.track.store import Engine, load_engine
+
+DEFAULT_GPU_ENGINE = "face-2"
+"""A GPU runs half precision as fast as int8: the default there is the network that the CPU's was made from."""
+
+TENSORRT_MODULES = ("tensorrt", "tensorrt_rtx")
+NOT_FOR_RTX = (9, 0)
+"""Compute capability that TensorRT for RTX makes no plans for: Hopper, H100 and H200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A back end that can be chosen.
+
+    Attributes
+    ----------
+    module, attribute : str
+        Where its class is.
+    packages : tuple of tuple of str
+        What must be installed: of each group one.
+    install : str
+        The command that installs them.
+    """
+
+    module: str
+    attribute: str
+    packages: tuple[tuple[str, ...], ...]
+    install: str
+
 
 BACKENDS = {
-    "openvino": ("rtface.track.backends.openvino", "OpenvinoBackend", "openvino", "pip install openvino"),
-    "torch": ("rtface.track.backends.torch", "TorchBackend", "torch", "pip install 'rtface[train]'"),
+    "tensorrt": Kind(
+        "rtface.track.backends.tensorrt",
+        "TensorrtBackend",
+        (TENSORRT_MODULES, ("pycuda",), ("onnx",)),
+        "pip install 'rtface[tensorrt]', or 'rtface[rtx]' for a GeForce or RTX card",
+    ),
+    "openvino": Kind(
+        "rtface.track.backends.openvino", "OpenvinoBackend", (("openvino",),), "pip install openvino"
+    ),
+    "torch": Kind(
+        "rtface.track.backends.torch", "TorchBackend", (("torch",),), "pip install 'rtface[train]'"
+    ),
 }
-"""Name to module, class, the package it needs and how to install that; in the order of probing."""
+"""By name, as in a rig's ``backend.name``."""
+
+_TORCH_ON_GPU = Kind(
+    "rtface.track.backends.torch_cuda", "TorchCudaBackend", (("torch",),), "pip install 'rtface[train]'"
+)
 
 
-def make_backend(
-    engine: Engine,
-    settings: BackendSettings,
-    *,
-    present: Callable[[str], bool] = lambda package: find_spec(package) is not None,
-) -> Backend:
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What this machine has, found without importing any of it."""
+
+    present: Callable[[str], bool] = lambda package: find_spec(package) is not None
+    """Whether a package is installed."""
+    torch_has_cuda: Callable[[], bool] = field(default_factory=lambda: _torch_has_cuda)
+    """Whether the torch that is installed was built for CUDA."""
+    gpus: Callable[[], Probe] = probe
+    """The GPUs, or why there are none."""
+
+    def missing(self, kind: Kind) -> list[str]:
+        """Return what a back end lacks: of each group of packages the first, if none of it is there."""
+        return [group[0] for group in kind.packages if not any(map(self.present, group))]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A back end that can run here.
+
+    Attributes
+    ----------
+    kind : Kind
+        Which.
+    device : str or None
+        What it is to run on, when that was found rather than asked for.
+    why : str
+        For the record.
+    on_gpu : bool
+        Whether it runs on a GPU.
+    """
+
+    kind: Kind
+    device: str | None
+    why: str
+    on_gpu: bool
+
+
+def choose(settings: BackendSettings, installed: Installed | None = None) -> Choice:
+    """Choose a back end, importing none.
+
+    Parameters
+    ----------
+    settings : BackendSettings
+        ``name`` is a back end, or ``auto``: on a machine with a GPU TensorRT, else torch built for CUDA, whichever is
+        installed; without one, or when neither is, OpenVINO, else torch.
+    installed : Installed or None
+        What there is; looked for when None.
+
+    Raises
+    ------
+    BackendError
+        The one asked for cannot run here, or none can; the message says what to install.
+    """
+    found = installed or Installed()
+    if settings.name == "auto":
+        return _automatic(settings, found)
+    on_gpu = settings.name == "tensorrt" or (settings.name == "torch" and _names_a_gpu(settings))
+    kind = _TORCH_ON_GPU if on_gpu and settings.name == "torch" else BACKENDS[settings.name]
+    _require(kind, settings.name, found)
+    if on_gpu and not (gpus := found.gpus()).gpus:
+        raise BackendError(f"backend.name is {settings.name}, but {gpus.why_none}")
+    return Choice(kind, None, f"asked for: {settings.name}", on_gpu)
+
+
+def _require(kind: Kind, name: str, found: Installed) -> None:
+    missing = found.missing(kind)
+    if not missing:
+        return
+    lean = "tensorrt" in missing and found.present("tensorrt_lean")
+    note = "; TensorRT's lean runtime is there, but it cannot build plans" if lean else ""
+    raise BackendError(
+        f"backend.name is {name}, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
+        f"installed{note}: {kind.install}"
+    )
+
+
+def _automatic(settings: BackendSettings, found: Installed) -> Choice:
+    note = ""
+    if settings.device is None or _names_a_gpu(settings):
+        choice, note = _on_gpu(settings, found)
+        if choice is not None:
+            return choice
+    for name in ("openvino", "torch"):
+        kind = BACKENDS[name]
+        if not _names_a_gpu(settings) and not found.missing(kind):
+            package = kind.packages[0][0]
+            return Choice(kind, None, f"auto: {package} is the first that is installed{note}", False)
+    if note:
+        raise BackendError(f"no back end can run on {settings.device or 'this machine'}{note}")
+    raise BackendError(
+        f"no back end is installed: {'; or '.join(kind.install for kind in BACKENDS.values())}"
+    )
+
+
+def _on_gpu(settings: BackendSettings, found: Installed) -> tuple[Choice | None, str]:
+    """Return the back end for a GPU; else, if there is a GPU, why it is not used."""
+    probed = found.gpus()
+    if not probed.gpus:
+        return None, f"; {probed.why_none}" if _names_a_gpu(settings) else ""
+    gpu = probed.gpus[0]
+    device = settings.device or f"cuda:{gpu.index}"
+    kind = BACKENDS["tensorrt"]
+    if not found.missing(kind) and _serves(gpu, found):
+        module = next(filter(found.present, TENSORRT_MODULES))
+        return Choice(kind, device, f"auto: {gpu} is there, and {module} is installed", True), ""
+    if not found.missing(_TORCH_ON_GPU) and found.torch_has_cuda():
+        return Choice(
+            _TORCH_ON_GPU, device, f"auto: {gpu} is there, and torch for CUDA is installed", True
+        ), ""
+    return None, f"; {gpu} is not used, for that {kind.install}"
+
+
+def _serves(gpu: Gpu, found: Installed) -> bool:
+    return found.present("tensorrt") or gpu.compute_capability != NOT_FOR_RTX
+
+
+def _names_a_gpu(settings: BackendSettings) -> bool:
+    return settings.device is not None and settings.device.lower().startswith("cuda")
+
+
+def _torch_has_cuda() -> bool:
+    spec = find_spec("torch")
+    folders = (
+        [] if spec is None or spec.submodule_search_locations is None else spec.submodule_search_locations
+    )
+    return any(list(Path(folder, "lib").glob("*torch_cuda*")) for folder in folders)
+
+
+def make_backend(engine: Engine, settings: BackendSettings, installed: Installed | None = None) -> Backend:
     """Make the back end that the settings ask for; it is not opened yet.
 
     Parameters
@@ -31,28 +203,38 @@ def make_backend(
     engine : Engine
         A checked engine.
     settings : BackendSettings
-        ``name`` is a back end, or ``auto`` for the first whose package is installed.
-    present : callable
-        Tells whether a package is installed, without importing it.
+        What is asked for.
+    installed : Installed or None
+        What there is; looked for when None.
 
     Raises
     ------
     BackendError
-        The one asked for is not installed, or none is; the message says what to install.
+        As of `choose`.
     """
-    if settings.name != "auto":
-        _, _, package, install = BACKENDS[settings.name]
-        if not present(package):
-            raise BackendError(f"backend.name is {settings.name}, but {package} is not installed: {install}")
-        return _load(settings.name, engine, settings, f"asked for: {settings.name}")
-    for name, (_, _, package, _) in BACKENDS.items():
-        if present(package):
-            return _load(name, engine, settings, f"auto: {package} is the first that is installed")
-    ways = "; or ".join(install for *_, install in BACKENDS.values())
-    raise BackendError(f"no back end is installed: {ways}")
-
-
-def _load(name: str, engine: Engine, settings: BackendSettings, why: str) -> Backend:
-    module, attribute, _, _ = BACKENDS[name]
-    backend: Backend = getattr(import_module(module), attribute)(engine, settings, why)
+    chosen = choose(settings, installed)
+    if chosen.device is not None:
+        settings = settings.model_copy(update={"device": chosen.device})
+    kind = chosen.kind
+    backend: Backend = getattr(import_module(kind.module), kind.attribute)(engine, settings, chosen.why)
     return backend
+
+
+def engine_for(reference: str, settings: BackendSettings) -> Engine:
+    """Load an engine for the back end that is going to run it.
+
+    Parameters
+    ----------
+    reference : str
+        As of `load_engine`; ``default`` is `DEFAULT_GPU_ENGINE` where it will run on a GPU.
+    settings : BackendSettings
+        What is asked for.
+
+    Raises
+    ------
+    EngineError, BackendError
+        As of `load_engine` and `choose`.
+    """
+    if reference == "default" and choose(settings).on_gpu:
+        reference = DEFAULT_GPU_ENGINE
+    return load_engine(reference)

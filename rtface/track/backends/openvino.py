@@ -39,6 +39,7 @@ class OpenvinoBackend:
     """
 
     computes_levels = False
+    plan = None
 
     def __init__(self, engine: Engine, settings: BackendSettings, why: str) -> None:
         self._engine = engine
@@ -47,6 +48,7 @@ class OpenvinoBackend:
         own = engine.manifest.precision
         self._precision = own if settings.precision == "engine" else settings.precision
         self._hint = "f32" if own == "int8" else self._precision
+        self._device = settings.device or "CPU"
         self._openvino: Any = None
         self._core: Any = None
         self._request: Any = None
@@ -131,10 +133,10 @@ class OpenvinoBackend:
             model = self._core.read_model(self._model_bytes)
             self._check_inputs(model)
             model.reshape({"image": ov.PartialShape([1, 1, *shape])})
-            compiled = self._core.compile_model(model, self._settings.device, hints)
+            compiled = self._core.compile_model(model, self._device, hints)
         except RuntimeError as error:
             raise BackendError(
-                f"OpenVINO cannot run the engine {self._engine.manifest.name} on {self._settings.device} "
+                f"OpenVINO cannot run the engine {self._engine.manifest.name} on {self._device} "
                 f"with a crop of {shape[1]}x{shape[0]}: {error}"
             ) from error
         live = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
@@ -146,7 +148,7 @@ class OpenvinoBackend:
         if _runs_in_int8(compiled) != (self._precision == "int8"):
             found = "in floating point only" if self._precision == "int8" else "partly in int8"
             raise BackendError(
-                f"OpenVINO runs {self._engine.manifest.name} {found} on {self._settings.device}, not in "
+                f"OpenVINO runs {self._engine.manifest.name} {found} on {self._device}, not in "
                 f"{self._precision} as its manifest says: take the engine that it was made from"
             )
         return compiled
@@ -168,8 +170,7 @@ class OpenvinoBackend:
             )
 
     def _device_name(self) -> str:
-        device = self._settings.device
-        return f"{device}: {self._core.get_property(device, 'FULL_DEVICE_NAME')}"
+        return f"{self._device}: {self._core.get_property(self._device, 'FULL_DEVICE_NAME')}"
 
 
 def _runs_in_int8(compiled: Any) -> bool:

@@ -26,12 +26,13 @@ class TorchBackend:
     engine : Engine
         A checked engine that has its weights.
     settings : BackendSettings
-        Precision, threads and device (``CPU``, ``cuda:0``).
+        Precision, threads and device (``CPU``; a GPU is `TorchCudaBackend`'s).
     why : str
         Why this back end was chosen, for the record.
     """
 
     computes_levels = False
+    plan = None
 
     def __init__(self, engine: Engine, settings: BackendSettings, why: str) -> None:
         self._engine = engine
@@ -67,14 +68,14 @@ class TorchBackend:
             self._engine.folder,
         )
         try:
-            self._device = torch.device(self._settings.device.lower())
+            self._device = torch.device((self._settings.device or "cpu").lower())
             self._graph = graph.to(self._device)
         except (RuntimeError, AssertionError) as error:
             raise BackendError(f"torch cannot use the device {self._settings.device}: {error}") from error
         size = manifest.input.size
         self._check_output(self._run(np.zeros((size, size), np.uint8), np.array([0, 255], np.float32)))
         threads = torch.get_num_threads() if self._device.type == "cpu" else None
-        return BackendInfo("torch", torch.__version__, self._device_name(), "f32", threads, self._why)
+        return BackendInfo("torch", torch.__version__, str(self._device), "f32", threads, self._why)
 
     def host_memory(self, shape: tuple[int, int]) -> Image:
         """Return ordinary memory."""
@@ -115,8 +116,3 @@ class TorchBackend:
             raise EngineError(
                 f"{self._engine.folder}: the network gives {output.shape}, its manifest says {expected}"
             )
-
-    def _device_name(self) -> str:
-        if self._device.type == "cuda":
-            return f"{self._device}: {self._torch.cuda.get_device_name(self._device)}"
-        return str(self._device)

@@ -13,7 +13,7 @@ from rtface.config import BackendSettings
 from rtface.errors import BackendError, DataError, EngineError
 from rtface.learn.exporting import export_engine, reference_of
 from rtface.learn.parity import Parity, Spread, compare, spread
-from rtface.learn.quantise import quantise
+from rtface.learn.quantise import Scheme, quantise
 from rtface.records import Crop
 from rtface.track.backends.openvino import OpenvinoBackend
 from rtface.track.normalise import levels
@@ -56,9 +56,33 @@ def test_an_int8_engine_runs_in_int8_and_agrees(source: Engine, tmp_path: Path) 
         "convolutions": 4,
         "plan": "all convolutions",
         "method": "MinMax",
+        "scheme": "activations in u8 by their range, biases in int32",
     }
     assert made.parity.frames == 18, "it must be judged on frames that it was not calibrated on"
     assert manifest.training["exported_from"] == "spot"
+
+
+def test_for_tensorrt_integers_lie_about_zero_and_biases_stay_float(source: Engine, tmp_path: Path) -> None:
+    """What TensorRT's parser takes; OpenVINO runs it in int8 too, or the export would be refused."""
+    made = export_engine(
+        source, tmp_path / "rt", "int8", spot_frames(), settings=ONE_THREAD, scheme=Scheme.TENSORRT
+    )
+    parity = made.engine.manifest.metrics["parity"]
+    assert parity["calibration"]["scheme"].endswith("for TensorRT")
+    assert parity["backend"]["precision"] == "int8"
+    assert 0 < made.parity.shift_px.max < 0.2
+    model = onnx.load(str(made.engine.file("model.onnx")))
+    values = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    zeros = [values[node.input[2]] for node in nodes]
+    assert {zero.dtype.name for zero in zeros} == {"int8"}
+    assert not any(zero.any() for zero in zeros)
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert all(values[node.input[2]].dtype == np.float32 for node in convolutions), "biases"
+    weights = [values[node.input[0]] for node in nodes if node.input[0] in values]
+    assert [each.dtype.name for each in weights] == ["int8"] * len(convolutions)
+    scales = [values[node.input[1]] for node in nodes if node.input[0] in values]
+    assert sorted(scale.size for scale in scales) == [3, 8, 8, 16], "one a channel"
 
 
 def test_only_convolutions_are_quantised(source: Engine, tmp_path: Path) -> None:

@@ -1,0 +1,261 @@
+"""TensorRT, or TensorRT for RTX: one CUDA graph from a camera's frame to its keypoints.
+
+A frame is copied to the GPU straight from the ring's slot, whose pages are locked. Everything else is recorded once and
+launched with one call: the exact percentiles of the frame, crop, padding and resize, the network, the decode, and the
+copy of the keypoints (180 bytes for 15 of them) back to the host. What comes before and after the network is in kernels of
+our own: TensorRT takes no image of 8 bits, and fused they read each pixel once (docs/decisions/0011).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rtface.errors import BackendError
+from rtface.geometry import NetworkFrame
+from rtface.records import Crop, FloatArray, Image
+from rtface.track.backends.base import BackendInfo
+from rtface.track.gpu import kernels
+from rtface.track.gpu.body import Body, BodyPrecision, body_of
+from rtface.track.gpu.cuda import Device, Owner
+from rtface.track.gpu.libcuda import Gpu, Graph, choose_gpu
+from rtface.track.gpu.nvinfer import LoadedPlan, Nvinfer
+from rtface.track.gpu.plans import plan_for
+from rtface.track.gpu.slots import LockedFrames
+from rtface.track.gpu.steps import COUNTS, Addresses, Steps
+from rtface.track.manifest import Manifest
+from rtface.track.store import Engine
+
+if TYPE_CHECKING:
+    from rtface.config import BackendSettings
+
+_WARM_UP_RUNS = 10
+_HOPPER = (9, 0)
+
+_log = logging.getLogger(__name__)
+
+
+class TensorrtBackend:
+    """Runs an engine's network as a TensorRT plan, which is built at its first use and kept.
+
+    Parameters
+    ----------
+    engine : Engine
+        A checked engine in floating point, or in int8 as exported for TensorRT.
+    settings : BackendSettings
+        Precision and device (``cuda:1``; the first GPU when absent).
+    why : str
+        Why this back end was chosen, for the record.
+    """
+
+    computes_levels = True
+
+    def __init__(self, engine: Engine, settings: BackendSettings, why: str) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._why = why
+        self._nvinfer = Nvinfer()
+        self._open: _Open | None = None
+        self._line: _Line | None = None
+        self.plan: str | None = None
+
+    def open(self) -> BackendInfo:
+        """Take the GPU, and check that the engine's network can be run on it as asked."""
+        libcuda, gpu = choose_gpu(self._settings.device)
+        module, version = self._nvinfer.open()
+        if module == "tensorrt_rtx" and gpu.compute_capability == _HOPPER:
+            raise BackendError(
+                f"TensorRT for RTX makes no plans for {gpu}: pip install tensorrt, or set backend.name to torch and "
+                f"backend.device to cuda:{gpu.index}"
+            )
+        size = self._engine.manifest.input.size
+        body = body_of(self._engine, (size, size), self._precision)
+        device = Device(gpu.index, libcuda)
+        device.open(kernels.ptx())
+        self._open = _Open(device, gpu, LockedFrames(device.locked_frame))
+        precision = "int8" if body.quantised else body.precision
+        return BackendInfo("tensorrt", f"{version} ({module})", str(gpu), precision, None, self._why)
+
+    @property
+    def _precision(self) -> BodyPrecision:
+        """The arithmetic asked for; when that is left to the engine, half precision."""
+        asked = self._settings.precision
+        if asked == "bf16":
+            raise BackendError(
+                "the tensorrt back end runs f16 or f32, not bf16: set backend.precision to engine"
+            )
+        return "f32" if asked == "f32" else "f16"
+
+    def host_memory(self, shape: tuple[int, int]) -> Image:
+        """Return memory with locked pages, which the GPU copies from directly."""
+        return self._taken().frames.lend(shape)
+
+    def _taken(self) -> _Open:
+        if self._open is None:
+            raise BackendError("the back end is not open")
+        return self._open
+
+    def prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
+        """Load the plan for the crop's shape, building it if there is none yet, and record the graph."""
+        taken = self._taken()
+        manifest = self._engine.manifest
+        resample = manifest.resample
+        shape = NetworkFrame(crop, manifest.input.size, resample.half_pixel, resample.square).shape
+        body = body_of(self._engine, shape, self._precision)
+        plan = plan_for(body, taken.gpu, self._nvinfer)
+        line = _Line(taken.device, manifest, body, frame_shape, crop)
+        try:
+            line.load(self._nvinfer.load(plan.data, plan.what))
+        except BaseException:  # the crop in force stays
+            line.close()
+            raise
+        self._drop_line()
+        self._line = line
+        how = "one CUDA graph" if line.recorded else "plain launches"
+        self.plan = f"{plan.sha256[:12]}, {how}"
+
+    def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
+        """Copy the frame to the GPU, run everything there and wait for the keypoints."""
+        line = self._line
+        if line is None:
+            raise BackendError("the back end was not prepared for frames of any shape")
+        if not self._taken().frames.holds(frame):
+            line.staging[:] = frame
+            frame = line.staging
+        return line.run(frame)
+
+    def close(self) -> None:
+        """Give everything back: graph, plan, memory, kernels and context, in this order."""
+        self._drop_line()
+        if self._open is not None:
+            taken, self._open = self._open, None
+            taken.frames.forget()
+            taken.device.close()
+
+    def _drop_line(self) -> None:
+        if self._line is not None:
+            line, self._line = self._line, None
+            line.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What is held from `open` to `close`."""
+
+    device: Device
+    gpu: Gpu
+    frames: LockedFrames
+
+
+class _Line:
+    """What runs for frames of one shape and a crop of them: memory, kernels, plan and their graph.
+
+    Parameters
+    ----------
+    device : Device
+        An open GPU.
+    manifest : Manifest
+        The engine's.
+    body : Body
+        Its network for the crop's shape.
+    frame_shape : tuple of int
+        Rows and columns of a camera frame.
+    crop : Crop
+        The part of it that the network sees.
+    """
+
+    def __init__(
+        self, device: Device, manifest: Manifest, body: Body, frame_shape: tuple[int, int], crop: Crop
+    ) -> None:
+        self._device = device
+        self._body = body
+        self._plan: LoadedPlan | None = None
+        self._graph: Graph | None = None
+        with Owner() as owner:
+            keypoints = len(manifest.keypoints)
+            self.staging: Image = device.locked(frame_shape, np.uint8, owner)
+            self._found: FloatArray = device.locked(
+                (keypoints, len(manifest.decode.columns)), np.float32, owner
+            )
+            intercepts: FloatArray = device.locked((keypoints,), np.float32, owner)
+            itemsize = 2 if body.precision == "f16" else 4
+            self._at = Addresses(
+                frame=device.allocate(self.staging.nbytes, owner),
+                counts=device.allocate(COUNTS * 4, owner),
+                prepared=device.allocate(math.prod(body.shape) * itemsize, owner),
+                maps=tuple(device.allocate(math.prod(body.map_shape) * 4, owner) for _ in body.outputs),
+                intercept=device.allocate(intercepts.nbytes, owner),
+                out=device.allocate(self._found.nbytes, owner),
+            )
+            slope = 0.0
+            if body.decode is not None:
+                intercepts[:], slope = body.decode.intercept, body.decode.slope
+            device.upload(self._at.intercept, intercepts)
+            self._steps = Steps(
+                device.module,
+                device.stream,
+                manifest,
+                frame_shape,
+                crop,
+                map_shape=body.map_shape,
+                half=body.precision == "f16",
+                slope=slope,
+                at=self._at,
+            )
+            self._owner = owner.pop_all()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether all work after the copy is one graph."""
+        return self._graph is not None
+
+    def load(self, plan: LoadedPlan) -> None:
+        """Take a plan over, run it a few times and record the graph."""
+        self._owner.gives_back(plan.close)
+        plan.place(self._body.input, self._at.prepared)
+        for name, address in zip(self._body.outputs, self._at.maps, strict=True):
+            plan.place(name, address)
+        if plan.workspace > 0:
+            plan.use_workspace(self._device.allocate(plan.workspace, self._owner))
+            self._owner.gives_back(plan.close)  # before its memory: closing again does nothing
+        self._plan = plan
+        for _ in range(_WARM_UP_RUNS):
+            self.run(self.staging)
+        try:
+            self._graph = self._device.capture(self._work)
+        except BackendError as error:
+            _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
+            return
+        self._owner.gives_back(self._graph.destroy)
+        for _ in range(_WARM_UP_RUNS):
+            self.run(self.staging)
+
+    def _work(self) -> None:
+        """Put everything after the copy of the frame on the stream."""
+        plan = self._plan
+        if plan is None:
+            raise BackendError("no plan is loaded")
+        self._device.clear(self._at.counts, COUNTS)
+        self._steps.before()
+        plan.enqueue(self._device.stream)
+        self._steps.after()
+        self._device.download(self._found, self._at.out)
+
+    def run(self, frame: Image) -> FloatArray:
+        """Return the keypoints of a frame in locked memory; borrowed until the next call."""
+        self._device.upload(self._at.frame, frame)
+        if self._graph is None:
+            self._work()
+        else:
+            self._graph.launch()
+        self._device.wait()
+        return self._found
+
+    def close(self) -> None:
+        """Give everything back in reverse order; may be called any number of times."""
+        self._graph = self._plan = None
+        self._owner.close()

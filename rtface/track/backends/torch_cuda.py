@@ -1,0 +1,238 @@
+"""torch on a GPU: for GPUs that TensorRT for RTX does not serve, and to hold TensorRT against.
+
+The network is the same as on a CPU, with its batch normalisations folded, in half precision and with channels last; the
+frame's way to it and from its maps to keypoints goes through the same kernels as with TensorRT, and all of it is one
+CUDA graph.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rtface.errors import BackendError
+from rtface.geometry import NetworkFrame
+from rtface.records import Crop, FloatArray, Image
+from rtface.track.backends.base import BackendInfo
+from rtface.track.gpu import kernels
+from rtface.track.gpu.libcuda import Module, choose_gpu
+from rtface.track.gpu.slots import LockedFrames
+from rtface.track.gpu.steps import COUNTS, Addresses, Steps
+from rtface.track.gpu.torchdevice import TorchDevice
+from rtface.track.manifest import WEIGHTS_FILE
+from rtface.track.store import Engine
+
+if TYPE_CHECKING:
+    from rtface.config import BackendSettings
+
+_WARM_UP_RUNS = 10
+
+_log = logging.getLogger(__name__)
+
+
+class TorchCudaBackend:
+    """Builds an engine's network from its weights and runs it on a GPU.
+
+    Parameters
+    ----------
+    engine : Engine
+        A checked engine that has its weights.
+    settings : BackendSettings
+        Precision and device (``cuda:1``; the first GPU when absent).
+    why : str
+        Why this back end was chosen, for the record.
+    """
+
+    computes_levels = True
+
+    def __init__(self, engine: Engine, settings: BackendSettings, why: str) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._why = why
+        self._device: TorchDevice | None = None
+        self._module: Module | None = None
+        self._frames: LockedFrames | None = None
+        self._network: Any = None
+        self._decode: Any = None
+        self._line: _Line | None = None
+        self._half = True
+        self.plan: str | None = None
+
+    def open(self) -> BackendInfo:
+        """Take the GPU and build the network on it."""
+        manifest = self._engine.manifest
+        if self._settings.precision == "bf16" or manifest.precision == "int8":
+            asked = "int8" if manifest.precision == "int8" else "bf16"
+            raise BackendError(
+                f"torch runs f16 or f32 on a GPU, not {asked}: take a float engine and set backend.precision to "
+                "engine"
+            )
+        self._half = self._settings.precision != "f32"
+        libcuda, gpu = choose_gpu(self._settings.device)
+        libcuda.wait_by_spinning(gpu.index)
+        device = TorchDevice(gpu.index)
+        torch = device.torch
+
+        from rtface.networks.build import build_graph, fold_batch_norm
+
+        graph = build_graph(
+            manifest.architecture,
+            self._engine.file(WEIGHTS_FILE),
+            manifest.input.size,
+            manifest.resample.square,
+            self._engine.folder,
+        ).network_with_decode
+        with device.translated():
+            self._network = device.adopt(
+                fold_batch_norm(graph.get_submodule("network")),
+                torch.float16 if self._half else torch.float32,
+            )
+            self._module = Module(libcuda, kernels.ptx())
+        self._decode = graph.get_submodule("decode")
+        self._device = device
+        self._frames = LockedFrames(lambda shape: device.locked(shape, torch.uint8).numpy())
+        precision = "f16" if self._half else "f32"
+        return BackendInfo("torch", torch.__version__, str(gpu), precision, None, self._why)
+
+    def host_memory(self, shape: tuple[int, int]) -> Image:
+        """Return memory with locked pages, which the GPU copies from directly."""
+        if self._frames is None:
+            raise BackendError("the back end is not open")
+        return self._frames.lend(shape)
+
+    def prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
+        """Record the graph for frames of one shape and a crop of them."""
+        device, module = self._device, self._module
+        if device is None or module is None:
+            raise BackendError("the back end is not open")
+        with device.translated():
+            self._line = _Line(
+                device,
+                module,
+                self._engine,
+                self._network,
+                self._decode,
+                frame_shape,
+                crop,
+                self._half,
+            )
+        how = "one CUDA graph" if self._line.recorded else "plain launches"
+        self.plan = how
+
+    def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
+        """Copy the frame to the GPU, run everything there and wait for the keypoints."""
+        device, line, frames = self._device, self._line, self._frames
+        if device is None or line is None or frames is None:
+            raise BackendError("the back end was not prepared for frames of any shape")
+        if not frames.holds(frame):
+            line.staging[:] = frame
+            frame = line.staging
+        with device.translated():
+            return line.run(frame)
+
+    def close(self) -> None:
+        """Give everything back; may be called any number of times."""
+        self._line = self._network = self._decode = None
+        if self._frames is not None:
+            self._frames.forget()
+        if self._device is not None and self._module is not None:
+            with self._device.translated():
+                self._module.unload()
+                self._device.close()
+        self._device = self._module = self._frames = None
+
+
+class _Line:
+    """What runs for frames of one shape and a crop of them: memory, kernels and their graph."""
+
+    def __init__(
+        self,
+        device: TorchDevice,
+        module: Module,
+        engine: Engine,
+        network: Any,
+        decode: Any,
+        frame_shape: tuple[int, int],
+        crop: Crop,
+        half: bool,
+    ) -> None:
+        torch, manifest = device.torch, engine.manifest
+        self._device = device
+        self._network = network
+        resample = manifest.resample
+        shape = NetworkFrame(crop, manifest.input.size, resample.half_pixel, resample.square).shape
+        keypoints = len(manifest.keypoints)
+        found = (keypoints, len(manifest.decode.columns))
+        self._staging = device.locked(frame_shape, torch.uint8)
+        self.staging: Image = self._staging.numpy()
+        self._host = device.locked(found, torch.float32)
+        self._found: FloatArray = self._host.numpy()
+        self._frame = device.empty(frame_shape, torch.uint8)
+        self._counts = device.empty((COUNTS,), torch.int32)
+        self._prepared = device.empty((1, 1, *shape), torch.float16 if half else torch.float32).zero_()
+        self._out = device.empty(found, torch.float32)
+        maps = self._maps_of()
+        self._maps = [device.empty(tuple(each.shape[1:]), torch.float32) for each in maps]
+        self._intercept = device.empty((keypoints,), torch.float32).zero_()
+        slope = 0.0
+        if hasattr(decode, "intercept"):
+            self._intercept.copy_(decode.intercept)
+            slope = float(decode.slope)
+        self._steps = Steps(
+            module,
+            device.stream,
+            manifest,
+            frame_shape,
+            crop,
+            map_shape=tuple(self._maps[0].shape),
+            half=half,
+            slope=slope,
+            at=Addresses(
+                frame=self._frame.data_ptr(),
+                counts=self._counts.data_ptr(),
+                prepared=self._prepared.data_ptr(),
+                maps=tuple(each.data_ptr() for each in self._maps),
+                intercept=self._intercept.data_ptr(),
+                out=self._out.data_ptr(),
+            ),
+        )
+        self._replay: Callable[[], None] | None = None
+        for _ in range(_WARM_UP_RUNS):
+            self.run(self.staging)
+        try:
+            self._replay = device.capture(self._work)
+        except (BackendError, RuntimeError) as error:
+            _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
+            return
+        for _ in range(_WARM_UP_RUNS):
+            self.run(self.staging)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether all work after the copy is one graph."""
+        return self._replay is not None
+
+    def _maps_of(self) -> tuple[Any, ...]:
+        """Run the network on what was prepared."""
+        maps = self._network(self._prepared)
+        return maps if isinstance(maps, tuple) else (maps,)
+
+    def _work(self) -> None:
+        """Put everything after the copy of the frame on the stream."""
+        self._counts.zero_()
+        self._steps.before()
+        for kept, made in zip(self._maps, self._maps_of(), strict=True):
+            kept.copy_(made[0])
+        self._steps.after()
+        self._host.copy_(self._out, non_blocking=True)
+
+    def run(self, frame: Image) -> FloatArray:
+        """Return the keypoints of a frame in locked memory; borrowed until the next call."""
+        self._frame.copy_(self._device.torch.from_numpy(frame), non_blocking=True)
+        if self._replay is None:
+            self._work()
+        else:
+            self._replay()
+        self._device.wait()
+        return self._found

@@ -1,0 +1,1 @@
+"""The room of what the back ends on a GPU share."""

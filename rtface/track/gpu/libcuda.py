@@ -1,0 +1,315 @@
+"""What neither pycuda nor torch offers of NVIDIA's driver: probing, kernels from PTX, capture of graphs, locked pages.
+
+Everything goes by raw handles through ``libcuda.so.1``, which comes with the driver: so a machine without a GPU can be
+told from one with a GPU before pycuda, TensorRT or torch are imported, and both GPU back ends launch the same kernels
+into the same kind of graph. Source: CUDA Driver API, sections 6.1 to 6.24.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.errors import BackendError
+from rtface.track.gpu.kernels import Launch
+
+_LIBRARY = "libcuda.so.1"
+_DRIVER_VERSION = Path("/sys/module/nvidia/version")
+_NO_DEVICE = 100
+_THREAD_LOCAL_CAPTURE = 1
+_SCHEDULE_SPIN = 1
+_PORTABLE = 1
+_ATTRIBUTE_MAJOR, _ATTRIBUTE_MINOR = 75, 76
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One NVIDIA GPU as its driver describes it.
+
+    Attributes
+    ----------
+    index : int
+        Its number among the GPUs that this process may see.
+    name : str
+        Of the product.
+    compute_capability : tuple of int
+        Major and minor.
+    memory_bytes : int
+        All of its memory.
+    driver : str
+        Version of the driver and of the CUDA that it can run.
+    """
+
+    index: int
+    name: str
+    compute_capability: tuple[int, int]
+    memory_bytes: int
+    driver: str
+
+    @property
+    def architecture(self) -> str:
+        """Return the compute capability as compilers write it: ``sm_89``."""
+        major, minor = self.compute_capability
+        return f"sm_{major}{minor}"
+
+    def __str__(self) -> str:
+        return f"cuda:{self.index}: {self.name} ({self.architecture}, driver {self.driver})"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was found: the GPUs, or why there are none."""
+
+    gpus: tuple[Gpu, ...]
+    why_none: str = ""
+
+
+class Libcuda:
+    """The functions of the driver that rtface calls, with their errors translated.
+
+    Parameters
+    ----------
+    library : object
+        The loaded library, or a stand-in with the same functions.
+    """
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+
+    @classmethod
+    def load(cls) -> Libcuda | None:
+        """Return the driver's library; None where no driver is installed."""
+        try:
+            return cls(ctypes.CDLL(_LIBRARY))
+        except OSError:
+            return None
+
+    def call(self, function: str, *arguments: Any) -> None:
+        """Call a function of the driver.
+
+        Raises
+        ------
+        BackendError
+            It did not return success; the message has the driver's name of the error.
+        """
+        result: int = getattr(self._library, function)(*arguments)
+        if result != 0:
+            raise BackendError(f"the GPU's driver refused {function}: {self._error_name(result)}")
+
+    def _error_name(self, result: int) -> str:
+        text = ctypes.c_char_p()
+        if self._library.cuGetErrorName(result, ctypes.byref(text)) != 0 or text.value is None:
+            return f"error {result}"
+        return f"{text.value.decode()} ({result})"
+
+    def probe(self) -> Probe:
+        """List the GPUs, without making a context on any."""
+        result: int = self._library.cuInit(0)
+        if result == _NO_DEVICE:
+            return Probe((), "the NVIDIA driver finds no GPU")
+        if result != 0:
+            return Probe((), f"the NVIDIA driver does not start: {self._error_name(result)}")
+        count = ctypes.c_int()
+        self.call("cuDeviceGetCount", ctypes.byref(count))
+        gpus = tuple(self._describe(index) for index in range(count.value))
+        return Probe(gpus, "" if gpus else "the NVIDIA driver finds no GPU")
+
+    def _describe(self, index: int) -> Gpu:
+        device, name, memory = ctypes.c_int(), ctypes.create_string_buffer(256), ctypes.c_size_t()
+        self.call("cuDeviceGet", ctypes.byref(device), index)
+        self.call("cuDeviceGetName", name, len(name), device)
+        self.call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+        major, minor = (self._attribute(each, device) for each in (_ATTRIBUTE_MAJOR, _ATTRIBUTE_MINOR))
+        return Gpu(index, name.value.decode(), (major, minor), memory.value, self._driver())
+
+    def _attribute(self, attribute: int, device: ctypes.c_int) -> int:
+        value = ctypes.c_int()
+        self.call("cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
+        return value.value
+
+    def _driver(self) -> str:
+        version = ctypes.c_int()
+        self.call("cuDriverGetVersion", ctypes.byref(version))
+        cuda = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+        try:
+            return f"{_DRIVER_VERSION.read_text(encoding='ascii').strip()}, {cuda}"
+        except OSError:  # a Jetson's driver is part of its kernel and has no file of its own
+            return cuda
+
+    def wait_by_spinning(self, index: int) -> None:
+        """Let waiting on this GPU spin in the driver, which gives Python's lock free, instead of sleeping."""
+        device = ctypes.c_int()
+        self.call("cuDeviceGet", ctypes.byref(device), index)
+        self.call("cuDevicePrimaryCtxSetFlags_v2", device, _SCHEDULE_SPIN)
+
+    def lock_pages(self, memory: NDArray[np.uint8]) -> None:
+        """Lock the pages of host memory, so that the GPU copies from where a camera wrote; needs a current context."""
+        address = ctypes.c_void_p(memory.ctypes.data)
+        self.call("cuMemHostRegister_v2", address, ctypes.c_size_t(memory.nbytes), _PORTABLE)
+
+    def unlock_pages(self, memory: NDArray[np.uint8]) -> None:
+        """Undo `lock_pages`; the memory itself stays its owner's."""
+        self.call("cuMemHostUnregister", ctypes.c_void_p(memory.ctypes.data))
+
+    def free_memory(self) -> tuple[int, int]:
+        """Return free and all memory of the current context's GPU in bytes."""
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        self.call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        return free.value, total.value
+
+
+class Module:
+    """Kernels loaded into the current context.
+
+    Parameters
+    ----------
+    cuda : Libcuda
+        The driver.
+    ptx : bytes
+        PTX text, ended by a NUL; the driver compiles it for the GPU at hand.
+    """
+
+    def __init__(self, cuda: Libcuda, ptx: bytes) -> None:
+        self._cuda = cuda
+        self._module = ctypes.c_void_p()
+        self._functions: dict[str, ctypes.c_void_p] = {}
+        cuda.call("cuModuleLoadData", ctypes.byref(self._module), ptx)
+
+    def bind(self, launch: Launch, stream: int) -> Callable[[], None]:
+        """Return a function that puts a kernel on a stream (into the graph, while the stream is captured).
+
+        Its arguments are packed here, once: calling it allocates nothing.
+        """
+        function, handle = self._function(launch.function), ctypes.c_void_p(stream)
+        values = [np.atleast_1d(value) for value in launch.arguments]
+        pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
+        shape = (*launch.grid, *launch.block)
+
+        def put(kept: list[NDArray[np.generic]] = values) -> None:
+            self._cuda.call("cuLaunchKernel", function, *shape, 0, handle, pointers, None)
+
+        return put
+
+    def _function(self, name: str) -> ctypes.c_void_p:
+        if name not in self._functions:
+            function = ctypes.c_void_p()
+            self._cuda.call("cuModuleGetFunction", ctypes.byref(function), self._module, name.encode())
+            self._functions[name] = function
+        return self._functions[name]
+
+    def unload(self) -> None:
+        """Free the kernels; may be called any number of times."""
+        if self._module.value is not None:
+            module, self._module = self._module, ctypes.c_void_p()
+            self._functions.clear()
+            self._cuda.call("cuModuleUnload", module)
+
+
+class Graph:
+    """Work that was recorded once and is launched with one call.
+
+    Parameters
+    ----------
+    cuda : Libcuda
+        The driver.
+    stream : int
+        Handle of the stream that it was recorded on and is launched on; not the default stream.
+    record : callable
+        Puts the work on the stream.
+
+    Raises
+    ------
+    BackendError
+        The driver, or something that `record` called, refused to be recorded. The stream is usable again then.
+    """
+
+    def __init__(self, cuda: Libcuda, stream: int, record: Callable[[], None]) -> None:
+        self._cuda = cuda
+        self._stream = ctypes.c_void_p(stream)
+        self._executable = ctypes.c_void_p()
+        with self._captured(record) as graph:
+            cuda.call(
+                "cuGraphInstantiateWithFlags", ctypes.byref(self._executable), graph, ctypes.c_uint64(0)
+            )
+        cuda.call("cuGraphUpload", self._executable, self._stream)
+
+    @contextmanager
+    def _captured(self, record: Callable[[], None]) -> Iterator[ctypes.c_void_p]:
+        graph = ctypes.c_void_p()
+        self._cuda.call("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL_CAPTURE)
+        try:
+            record()
+        except BaseException:
+            self._abandon(graph)
+            raise
+        self._cuda.call("cuStreamEndCapture", self._stream, ctypes.byref(graph))
+        try:
+            yield graph
+        finally:
+            self._cuda.call("cuGraphDestroy", graph)
+
+    def _abandon(self, graph: ctypes.c_void_p) -> None:
+        """End a capture that failed: the driver may say so again, and may have left a half-made graph."""
+        try:
+            self._cuda.call("cuStreamEndCapture", self._stream, ctypes.byref(graph))
+            if graph.value is not None:
+                self._cuda.call("cuGraphDestroy", graph)
+        except BackendError:
+            return
+
+    def launch(self) -> None:
+        """Put all of it on the stream."""
+        self._cuda.call("cuGraphLaunch", self._executable, self._stream)
+
+    def destroy(self) -> None:
+        """Free it; may be called any number of times."""
+        if self._executable.value is not None:
+            executable, self._executable = self._executable, ctypes.c_void_p()
+            self._cuda.call("cuGraphExecDestroy", executable)
+
+
+def probe() -> Probe:
+    """List the NVIDIA GPUs of this machine, importing nothing and making no context."""
+    cuda = Libcuda.load()
+    if cuda is None:
+        return Probe((), f"no NVIDIA driver is installed ({_LIBRARY} is not there)")
+    return cuda.probe()
+
+
+def choose_gpu(device: str | None) -> tuple[Libcuda, Gpu]:
+    """Return the driver and the GPU that a setting names.
+
+    Parameters
+    ----------
+    device : str or None
+        ``cuda:N``, or None for the first.
+
+    Raises
+    ------
+    BackendError
+        There is no driver, no GPU, or none of that number; the message lists those that are there.
+    """
+    wanted = 0 if device is None else device_index(device)
+    cuda = Libcuda.load()
+    found = probe() if cuda is None else cuda.probe()
+    if cuda is None or not found.gpus:
+        raise BackendError(f"no GPU can be used: {found.why_none}")
+    if wanted >= len(found.gpus):
+        listed = "; ".join(map(str, found.gpus))
+        raise BackendError(f"backend.device is {device}, but the GPUs of this machine are: {listed}")
+    return cuda, found.gpus[wanted]
+
+
+def device_index(device: str) -> int:
+    """Return N of ``cuda:N``; `BackendError` for anything else."""
+    kind, _, number = device.lower().partition(":")
+    if kind != "cuda" or not (number.isdecimal() or device.lower() == "cuda"):
+        raise BackendError(f"backend.device is {device!r}; a GPU is named cuda:0, cuda:1, ...")
+    return int(number or 0)

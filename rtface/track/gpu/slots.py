@@ -1,0 +1,48 @@
+"""Frames in locked memory: lent to the ring, taken back when nothing refers to them any more."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+from rtface.records import Image
+
+
+class LockedFrames:
+    """Memory that a GPU copies from directly, used again when the camera is paused and started anew.
+
+    Parameters
+    ----------
+    lock : callable
+        Makes zeroed, locked memory of a shape.
+    """
+
+    def __init__(self, lock: Callable[[tuple[int, int]], Image]) -> None:
+        self._lock = lock
+        self._addresses: set[int] = set()
+        self._free: dict[tuple[int, int], list[Image]] = {}
+
+    def lend(self, shape: tuple[int, int]) -> Image:
+        """Return memory for one frame, zeroed."""
+        free = self._free.setdefault(shape, [])
+        memory = free.pop() if free else self._lock(shape)
+        memory[:] = 0
+        lent = memory.view()
+        self._addresses.add(address_of(lent))
+        weakref.finalize(lent, free.append, memory).atexit = False
+        return lent
+
+    def holds(self, frame: Image) -> bool:
+        """Tell whether a frame lies in memory that was lent."""
+        return address_of(frame) in self._addresses
+
+    def forget(self) -> None:
+        """Lend nothing again of what was locked so far: it is about to be unlocked."""
+        self._addresses.clear()
+        self._free.clear()
+
+
+def address_of(frame: Image) -> int:
+    """Return where a frame begins in memory."""
+    address: int = frame.__array_interface__["data"][0]
+    return address

@@ -1,0 +1,87 @@
+"""A GPU in the hands of torch: its stream, memory and graphs, for the torch CUDA back end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rtface.errors import BackendError
+
+
+class TorchDevice:
+    """One GPU as torch sees it, current for the thread that made this until it calls `close`.
+
+    Parameters
+    ----------
+    index : int
+        Number of the GPU.
+
+    Raises
+    ------
+    BackendError
+        torch is missing, or was built without CUDA.
+    """
+
+    def __init__(self, index: int) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise BackendError("torch is not installed: pip install 'rtface[train]'") from error
+        if not torch.cuda.is_available():
+            raise BackendError(
+                f"torch {torch.__version__} cannot use the GPU: install its build for CUDA, pip install torch"
+            )
+        self.torch = torch
+        self._device = torch.device("cuda", index)
+        # One shape, run for hours: the fastest algorithm is worth a search.
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = False  # what is called f32 is
+        torch.cuda.set_device(self._device)
+        self._stream: Any = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        torch.cuda.set_stream(self._stream)
+        self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+
+    @property
+    def stream(self) -> int:
+        """Handle of the stream that all work is put on."""
+        handle: int = self._stream.cuda_stream
+        return handle
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Make torch's errors `BackendError`."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise BackendError(f"torch failed on {self._device}: {error}") from error
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return a tensor in the GPU's memory."""
+        return self.torch.empty(shape, dtype=dtype, device=self._device)
+
+    def locked(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return a zeroed tensor in host memory whose pages are locked."""
+        return self.torch.zeros(shape, dtype=dtype, pin_memory=True)
+
+    def adopt(self, module: Any, dtype: Any) -> Any:
+        """Move a network to the GPU in the layout that its convolutions run fastest in."""
+        frozen = module.requires_grad_(False)
+        return frozen.to(self._device, dtype, memory_format=self.torch.channels_last)
+
+    def capture(self, record: Callable[[], None]) -> Callable[[], None]:
+        """Record work on the stream and return what launches it; `BackendError` if it cannot be recorded."""
+        graph = self.torch.cuda.CUDAGraph()
+        with self.torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            record()
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+    def wait(self) -> None:
+        """Wait until the stream has done all that was put on it; Python's lock is free meanwhile."""
+        self._done.record(self._stream)
+        self._done.synchronize()
+
+    def close(self) -> None:
+        """Make torch's own stream current again."""
+        self.torch.cuda.set_stream(self.torch.cuda.default_stream(self._device))
