@@ -1,4 +1,4 @@
-"""A subscriber: keypoints, status and commands of a running service, with numpy, pyzmq and msgpack alone.
+"""A subscriber: keypoints, events, status and commands of a running service, with numpy, pyzmq and msgpack alone.
 
 A machine that only subscribes needs nothing else: ``pip install --no-deps rtface numpy pyzmq msgpack``.
 """
@@ -18,6 +18,7 @@ from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.errors import AddressError, UsageError
 from rtface.publish.address import is_loopback
 from rtface.publish.commands import Hello, crop_map, parse_hello
+from rtface.publish.events import TOPIC_EVENTS, EventMessage
 from rtface.publish.fields import Fields
 from rtface.publish.host import clock_domain
 from rtface.publish.keys import ClientKeys, load_client_keys
@@ -33,7 +34,7 @@ from rtface.publish.wire import (
 )
 from rtface.records import Crop
 
-__all__ = ["Client", "ClockOffset", "Keypoints"]
+__all__ = ["Client", "ClockOffset", "EventMessage", "Keypoints"]
 
 _ANSWER_WITHIN_S = 5.0
 _PINGS = 8
@@ -150,6 +151,41 @@ class Client:
         """The last status that came while keypoints were waited for; the service sends one each second."""
         return self._receiver.latest_status
 
+    @property
+    def missed_events(self) -> int:
+        """Events so far that were lost on the way, or because nobody asked for them."""
+        return self._receiver.missed_events
+
+    def events(self) -> list[EventMessage]:
+        """Return the events that have come since the last call: decisions, light, arming, marks, faults.
+
+        They come in while keypoints are waited for; see `next_event` for who waits for events alone.
+        """
+        kept = self._receiver.events
+        return [kept.popleft() for _ in range(len(kept))]
+
+    def next_event(self, timeout_s: float | None = None) -> EventMessage | None:
+        """Wait for the next event, and pass over the keypoints that come meanwhile.
+
+        Parameters
+        ----------
+        timeout_s : float, optional
+            Seconds to wait; for ever when absent.
+
+        Returns
+        -------
+        EventMessage or None
+            None when none came in time.
+        """
+        self._check_open()
+        kept, deadline_ns = self._receiver.events, _deadline(timeout_s)
+        while not kept:
+            while self._arrived() is not None and not kept:
+                pass
+            if not kept and not self._wait(deadline_ns):
+                return None
+        return kept.popleft()
+
     def __iter__(self) -> Iterator[Keypoints]:
         """Yield keypoints until the client is closed; `AddressError` when none came within `timeout_s`."""
         while not self._socket.closed:
@@ -180,7 +216,7 @@ class Client:
             The client is closed.
         """
         self._check_open()
-        deadline_ns = None if timeout_s is None else monotonic_ns() + round(timeout_s * NS_PER_S)
+        deadline_ns = _deadline(timeout_s)
         while True:
             keypoints = self._arrived()
             if keypoints is not None:
@@ -218,6 +254,36 @@ class Client:
         """Make the service look at another part of the frame, or at all of it; errors as of `start`."""
         return self._ask("set_crop", {"crop": None} if crop is None else crop_map(crop))
 
+    def self_test(self) -> Mapping[str, Any]:
+        """Ask whether stimulation may be armed, and what speaks against it; errors as of `start`.
+
+        Returns
+        -------
+        mapping
+            ``ready`` (bool) and ``findings``, each with ``what``, ``verdict`` (ok, warn, fail), ``text`` and ``mend``.
+        """
+        return self._ask("self_test", {})
+
+    def arm(self, who: str) -> Mapping[str, Any]:
+        """Allow stimulation; `who` is recorded. `ControlError` names what the self-test found against it."""
+        return self._ask("arm", {"who": who})
+
+    def disarm(self, who: str, why: str = "") -> Mapping[str, Any]:
+        """Light off, and no more of it until somebody arms again; errors as of `start`."""
+        return self._ask("disarm", {"who": who, "why": why})
+
+    def emergency_stop(self, who: str) -> Mapping[str, Any]:
+        """Light off, latched until `clear`; errors as of `start`."""
+        return self._ask("emergency_stop", {"who": who})
+
+    def clear(self, who: str) -> Mapping[str, Any]:
+        """End an emergency stop or a fault that was seen to; it arms nothing. Errors as of `start`."""
+        return self._ask("clear", {"who": who})
+
+    def mark(self, who: str, text: str, details: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Put a remark into the session's record, and out as an event; errors as of `start`."""
+        return self._ask("mark", {"who": who, "text": text, "details": details or {}})
+
     def ping(self, times: int = _PINGS) -> ClockOffset:
         """Measure the offset of the service's clock, which the age of keypoints is corrected by until a restart.
 
@@ -245,7 +311,7 @@ class Client:
 
     def _subscribed(self, keys: ClientKeys | None) -> Socket:
         socket = limited_socket(self._context, zmq.SUB, self._queue)
-        for topic in (TOPIC_KEYPOINTS, TOPIC_STATUS):
+        for topic in (TOPIC_KEYPOINTS, TOPIC_STATUS, TOPIC_EVENTS):
             socket.setsockopt(zmq.SUBSCRIBE, topic)
         if keys is not None:
             keys.protect(socket)
@@ -287,3 +353,7 @@ class Client:
             return True
         left_ns = deadline_ns - monotonic_ns()
         return left_ns > 0 and bool(self._socket.poll(-(-left_ns // NS_PER_MS)))
+
+
+def _deadline(timeout_s: float | None) -> int | None:
+    return None if timeout_s is None else monotonic_ns() + round(timeout_s * NS_PER_S)

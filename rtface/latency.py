@@ -24,6 +24,7 @@ STAGES = (
     "prepare",
     "network",
     "decide",
+    "react",
     "publish",
     "overhead",
     "end_to_end",
@@ -31,8 +32,9 @@ STAGES = (
 """Stages in the order of the hot path.
 
 transfer: exposure to arrival. wait: arrival to taken out of the ring. prepare: intensity levels. network: the
-back end. decide: geometry and flags. publish: encode and hand to the socket. overhead: arrival to published, less
-the network. end_to_end: exposure to published.
+back end. decide: geometry and flags. react: features, rules and the hand-over to the output, where there are rules.
+publish: encode and hand to the socket. overhead: arrival to published, less the network. end_to_end: exposure to
+published.
 """
 
 
@@ -132,8 +134,16 @@ class LatencyRecorder:
     def _fresh(self) -> tuple[Histogram, ...]:
         return tuple(Histogram(self._deadline_ns if stage == "end_to_end" else None) for stage in STAGES)
 
-    def add(self, stamps: Stamps, published_ns: int) -> None:
-        """Count one frame."""
+    def add(self, stamps: Stamps, reacted_ns: int, published_ns: int) -> None:
+        """Count one frame.
+
+        Parameters
+        ----------
+        stamps : Stamps
+            The frame's.
+        reacted_ns, published_ns : int
+            When the reaction to it, and its publication, had ended.
+        """
         network_ns = stamps.inferred_ns - stamps.prepared_ns
         durations = (
             stamps.arrival_ns - stamps.exposure_ns,
@@ -141,7 +151,8 @@ class LatencyRecorder:
             stamps.prepared_ns - stamps.taken_ns,
             network_ns,
             stamps.decided_ns - stamps.inferred_ns,
-            published_ns - stamps.decided_ns,
+            reacted_ns - stamps.decided_ns,
+            published_ns - reacted_ns,
             published_ns - stamps.arrival_ns - network_ns,
             published_ns - stamps.exposure_ns,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from rtface.errors import ControlError, UsageError
 TIMEOUT = "timeout"
 
 _WAITING = 16
+
+_log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
@@ -54,13 +57,7 @@ class Mailbox:
             What the command itself raises.
         """
         answer: Future[_Result] = Future()
-        with self._asking:
-            if self._closed:
-                raise UsageError(f"the {self._owner} has ended")
-            try:
-                self._commands.put_nowait((command, answer))  # type: ignore[arg-type]  # Future is invariant
-            except queue.Full:
-                raise UsageError("too many commands are waiting") from None
+        self._put(command, answer)  # type: ignore[arg-type]  # Future is invariant
         try:
             return answer.result(self._answer_within_s)
         except FutureTimeoutError:
@@ -76,6 +73,27 @@ class Mailbox:
             TIMEOUT,
             f"the {self._owner} has begun the command but not ended it {within}; it may yet take effect",
         )
+
+    def post(self, command: Callable[[], object]) -> None:
+        """Have a command carried out by the owner's thread, and do not wait for it; its error is logged.
+
+        Raises
+        ------
+        UsageError
+            The owner has ended, or too many commands are waiting.
+        """
+        answer: Future[object] = Future()
+        answer.add_done_callback(_log_error)
+        self._put(command, answer)
+
+    def _put(self, command: Callable[[], object], answer: Future[object]) -> None:
+        with self._asking:
+            if self._closed:
+                raise UsageError(f"the {self._owner} has ended")
+            try:
+                self._commands.put_nowait((command, answer))
+            except queue.Full:
+                raise UsageError("too many commands are waiting") from None
 
     def serve(self, wait_s: float) -> None:
         """Carry out the next command, if one comes within `wait_s`; called by the owner's thread."""
@@ -101,3 +119,8 @@ class Mailbox:
                 return
             if answer.set_running_or_notify_cancel():
                 answer.set_exception(UsageError(f"the {self._owner} has ended"))
+
+
+def _log_error(answer: Future[object]) -> None:
+    if not answer.cancelled() and (error := answer.exception()) is not None:
+        _log.error("a command that nobody waited for failed", exc_info=error)

@@ -19,6 +19,7 @@ from rtface.acquire.thread import POLL_S, AcquisitionThread
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.errors import CameraLostError, UsageError
 from rtface.latency import LatencyRecorder
+from rtface.loop.base import NoReaction, Reaction
 from rtface.mailbox import Mailbox
 from rtface.publish.base import PoseSink
 from rtface.records import CameraInfo, Crop, Losses
@@ -42,6 +43,8 @@ class Pipeline:
         What finds the keypoints; opened and closed by the pipeline.
     sink : PoseSink
         Where poses go; opened, used and closed by the processing thread.
+    reaction : Reaction or None
+        What acts on each pose before it is published; likewise.
     crop : Crop or None
         The face in the frame; the whole frame when None.
     slots : int
@@ -62,6 +65,7 @@ class Pipeline:
         tracker: Tracker,
         sink: PoseSink,
         *,
+        reaction: Reaction | None = None,
         crop: Crop | None = None,
         slots: int = 6,
         deadline_ns: int = 10 * NS_PER_MS,
@@ -72,6 +76,7 @@ class Pipeline:
         self._camera = camera
         self._tracker = tracker
         self._sink = sink
+        self._reaction: Reaction = reaction or NoReaction()
         self._crop = crop
         self._slots = slots
         self._on_tick = on_tick
@@ -158,15 +163,15 @@ class Pipeline:
 
     def pause(self) -> None:
         """Stop the camera and keep everything else open."""
-        self._ask(self._pause)
+        self.ask(self._pause)
 
     def resume(self) -> None:
         """Start the camera again after `pause`."""
-        self._ask(self._resume)
+        self.ask(self._resume)
 
     def reset_latency(self) -> None:
         """Forget the latencies so far: those of the warm-up, before a measurement."""
-        self._ask(self._latency.reset)
+        self.ask(self._latency.reset)
 
     def latency_distribution(self) -> dict[str, list[tuple[float, int]]]:
         """Return the distribution of every stage in milliseconds; may be called from any thread."""
@@ -183,7 +188,7 @@ class Pipeline:
         UsageError
             The crop reaches beyond the frame; the one in force stays.
         """
-        return self._ask(lambda: self._set_crop(crop))
+        return self.ask(lambda: self._set_crop(crop))
 
     def status(self) -> Status:
         """Return a snapshot; may be called from any thread once the pipeline has started."""
@@ -196,10 +201,23 @@ class Pipeline:
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
         )
 
-    def _ask(self, command: Callable[[], _Result]) -> _Result:
+    def ask(self, command: Callable[[], _Result]) -> _Result:
+        """Have something done by the processing thread, between two frames, and return its result.
+
+        Raises
+        ------
+        UsageError
+            The pipeline is not running.
+        Exception
+            As of `Mailbox.ask`, and what the command itself raises.
+        """
         if not self._thread.is_alive():
             raise UsageError("the pipeline is not running")
         return self._mailbox.ask(command)
+
+    def post(self, command: Callable[[], object]) -> None:
+        """Have something done by the processing thread, between two frames, and do not wait; as `Mailbox.post`."""
+        self._mailbox.post(command)
 
     def _run(self) -> None:
         try:
@@ -215,6 +233,8 @@ class Pipeline:
         try:
             self._open(opened)
             opened.callback(self._finish)
+            opened.callback(lambda: self._reaction.close(self._error))  # before all else, which may take time
+            self._reaction.open(self.camera)
             self._resume()
             self._started.set_result(None)
             self._loop()
@@ -250,6 +270,7 @@ class Pipeline:
         while not self._stopping.is_set():
             if self._ring is None:
                 self._mailbox.serve(POLL_S)
+                self._reaction.idle()
             else:
                 self._mailbox.serve(0)
                 self._process()
@@ -268,6 +289,7 @@ class Pipeline:
         if slot is not None:
             self._track(ring, slot)
         elif alive:
+            self._reaction.idle()
             self._check_silence()
         else:
             if acquisition.error is not None:
@@ -295,9 +317,12 @@ class Pipeline:
         if meta is None:
             raise UsageError("a frame without an identity was handed on")
         pose = self._tracker.track(slot.pixels, meta, taken_ns)
-        ring.release(slot)
+        self._reaction.react(pose)
+        reacted_ns = self._clock.now_ns()
         published_ns = self._sink.publish(pose, self._losses())
-        self._latency.add(pose.stamps, published_ns)
+        self._reaction.keep(slot.pixels, pose, published_ns)
+        ring.release(slot)
+        self._latency.add(pose.stamps, reacted_ns, published_ns)
         self._frames += 1
 
     def _tick(self) -> None:
@@ -307,7 +332,9 @@ class Pipeline:
             return
         self._rate_hz = (self._frames - self._tick_frames) * NS_PER_S / elapsed_ns
         self._tick_frames, self._tick_ns = self._frames, now_ns
-        self._on_tick(self.status())
+        status = self.status()
+        self._reaction.tick(status)
+        self._on_tick(status)
 
     def _losses(self) -> Losses:
         camera = self._camera

@@ -149,6 +149,7 @@ class FakeBackend:
     """
 
     computes_levels = False
+    plan = None
 
     def __init__(
         self,

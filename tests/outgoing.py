@@ -34,6 +34,7 @@ STATUS = ServiceStatus(
     camera={"kind": "simulated", "settings": {"gain": 1.5}},
     subscribers=3,
     error=None,
+    loop={"state": "armed", "armed_by": "Ada"},
 )
 
 HELLO = Hello(
@@ -92,6 +93,24 @@ class Handler:
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         return self._called("set_crop", crop)
+
+    def self_test(self) -> Mapping[str, Any]:
+        return self._called("self_test")
+
+    def arm(self, who: str) -> Mapping[str, Any]:
+        return self._called("arm", who)
+
+    def disarm(self, who: str, why: str) -> Mapping[str, Any]:
+        return self._called("disarm", (who, why))
+
+    def emergency_stop(self, who: str) -> Mapping[str, Any]:
+        return self._called("emergency_stop", who)
+
+    def clear(self, who: str) -> Mapping[str, Any]:
+        return self._called("clear", who)
+
+    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._called("mark", (who, text, details))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ _STAGE_MEANING = {
     "prepare": "intensity levels",
     "network": "keypoint network",
     "decide": "to camera pixels",
+    "react": "features, rules, output",
     "publish": "encode and send",
     "overhead": "all but the network",
     "end_to_end": "exposure to published",

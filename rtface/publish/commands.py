@@ -16,10 +16,13 @@ from rtface.records import MINIMUM_CROP, Crop, Keypoint
 
 MAX_ID = (1 << 63) - 1
 MAX_NAME = 64
+MAX_REMARK = 1_000
+"""Characters of a reason or a mark."""
 
 UNKNOWN_OP = "unknown_op"
 BAD_REQUEST = "bad_request"
 INTERNAL = "internal"
+BUSY = "busy"
 
 _MAX_PIXEL = 1 << 20
 
@@ -201,3 +204,22 @@ def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlEr
 def nonce_in(args: Mapping[str, Any]) -> int:
     """Return the number that ``ping`` wants to see again."""
     return Fields(args, "args.").integer("nonce", 0, MAX_ID)
+
+
+def who_in(args: Mapping[str, Any]) -> str:
+    """Return who gives a command, as they call themselves."""
+    who = Fields(args, "args.").text("who", MAX_NAME)
+    if not who.strip():
+        raise ControlError(BAD_REQUEST, "args.who is empty; a command that is recorded needs a name")
+    return who
+
+
+def why_in(args: Mapping[str, Any]) -> str:
+    """Return the reason that ``disarm`` was given."""
+    return Fields(args, "args.").text("why", MAX_REMARK)
+
+
+def mark_in(args: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the text and the further details of ``mark``."""
+    fields = Fields(args, "args.")
+    return fields.text("text", MAX_REMARK), fields.mapping("details")

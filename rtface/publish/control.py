@@ -1,6 +1,7 @@
 """The socket that commands come in on.
 
-Whatever arrives is untrusted. Every message gets a reply, malformed ones an error; none can end the server.
+Whatever arrives is untrusted. Every message gets a reply, malformed ones an error; none can end the server. What makes
+the animal safer, or asks how things stand, is carried out at once, whatever other command is still under way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from rtface.publish import commands
 from rtface.publish.fields import unpack
 from rtface.publish.host import clock_domain
 from rtface.publish.keys import Guard
-from rtface.publish.sockets import Context, Socket, bound_socket
+from rtface.publish.sockets import Context, Socket, bound_socket, limited_socket
 from rtface.records import Crop
 
 _QUEUE = 1_000
@@ -30,9 +31,10 @@ _log = logging.getLogger(__name__)
 
 
 class ControlHandler(Protocol):
-    """Carries commands out, one after the other, in the thread of the control server.
+    """Carries commands out.
 
-    Each method returns a map of what MessagePack can hold, or raises an `RtfaceError` that the client is told:
+    Those of `ControlServer.URGENT` are called in one thread, and must not wait; all others one after the other in
+    another. Each method returns a map of what MessagePack can hold, or raises an `RtfaceError` that the client is told:
     its code is `ControlError.code`, or for other errors the name of the class in snake case.
     """
 
@@ -51,9 +53,27 @@ class ControlHandler(Protocol):
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         """Look at another part of the frame, or at all of it."""
 
+    def self_test(self) -> Mapping[str, Any]:
+        """Find out whether stimulation may be armed, and what speaks against it."""
+
+    def arm(self, who: str) -> Mapping[str, Any]:
+        """Allow stimulation, if the self-test finds nothing against it; nothing changes while it is armed."""
+
+    def disarm(self, who: str, why: str) -> Mapping[str, Any]:
+        """Light off, and no more of it until somebody arms again."""
+
+    def emergency_stop(self, who: str) -> Mapping[str, Any]:
+        """Light off, latched until `clear`."""
+
+    def clear(self, who: str) -> Mapping[str, Any]:
+        """End an emergency stop or a fault that somebody has seen to; nothing is armed by it."""
+
+    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put a remark into the session's record."""
+
 
 class ControlServer:
-    """Answers commands in a thread of its own, which owns the socket.
+    """Answers commands in a thread of its own, which owns the socket, and has a second one do what may take time.
 
     Parameters
     ----------
@@ -68,6 +88,9 @@ class ControlServer:
     clock : Clock, optional
         Answers ``ping``.
     """
+
+    URGENT = frozenset({"ping", "hello", "status", "disarm", "emergency_stop"})
+    """Commands that wait for no other."""
 
     def __init__(
         self,
@@ -93,6 +116,12 @@ class ControlServer:
             "start": lambda _: handler.start(),
             "stop": lambda _: handler.stop(),
             "set_crop": lambda args: handler.set_crop(commands.parse_crop(args)),
+            "self_test": lambda _: handler.self_test(),
+            "arm": lambda args: handler.arm(commands.who_in(args)),
+            "disarm": lambda args: handler.disarm(commands.who_in(args), commands.why_in(args)),
+            "emergency_stop": lambda args: handler.emergency_stop(commands.who_in(args)),
+            "clear": lambda args: handler.clear(commands.who_in(args)),
+            "mark": lambda args: handler.mark(commands.who_in(args), *commands.mark_in(args)),
         }
 
     @property
@@ -113,14 +142,19 @@ class ControlServer:
         router, self._address = bound_socket(
             self._context, zmq.ROUTER, self._wanted, "publish.control", _QUEUE, self._guard
         )
-        name = f"inproc://rtface-control-{uuid4()}"
-        woken, self._wake = self._context.socket(zmq.PAIR), self._context.socket(zmq.PAIR)
-        woken.bind(name)
-        self._wake.connect(name)
+        woken, self._wake = self._pair()
         self._thread = threading.Thread(
-            target=self._serve, args=(router, woken), name="rtface-control", daemon=True
+            target=self._serve, args=(router, woken, *self._pair()), name="rtface-control", daemon=True
         )
         self._thread.start()
+
+    def _pair(self) -> tuple[Socket, Socket]:
+        """Return two sockets for two threads to talk through."""
+        name = f"inproc://rtface-control-{uuid4()}"
+        one, other = (limited_socket(self._context, zmq.PAIR, _QUEUE) for _ in range(2))
+        one.bind(name)
+        other.connect(name)
+        return one, other
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Stop answering and join the thread; may be called at any time, any number of times.
@@ -141,27 +175,55 @@ class ControlServer:
         wake.close(0)
         self._thread = self._wake = None
 
-    def _serve(self, router: Socket, woken: Socket) -> None:
+    def _serve(self, router: Socket, woken: Socket, work: Socket, taken: Socket) -> None:
+        worker = threading.Thread(target=self._work, args=(taken,), name="rtface-control-work", daemon=True)
+        worker.start()
         poller = zmq.Poller()
-        poller.register(router, zmq.POLLIN)
-        poller.register(woken, zmq.POLLIN)
+        for socket in (router, woken, work):
+            poller.register(socket, zmq.POLLIN)
         try:
-            while woken not in dict(poller.poll()):
-                self._answer(router)
+            while woken not in (ready := dict(poller.poll())):
+                if work in ready:
+                    router.send_multipart(work.recv_multipart(), zmq.NOBLOCK)
+                if router in ready:
+                    self._take(router, work)
+            work.send_multipart([b""])
+            worker.join()
+            while work.poll(0):
+                router.send_multipart(work.recv_multipart(), zmq.NOBLOCK)
         except zmq.ContextTerminated:
             _log.debug("the context ended before the control server was closed")
+            worker.join()
         finally:
             router.close(0)
             woken.close(0)
+            work.close(0)
 
-    def _answer(self, router: Socket) -> None:
-        """Reply to one message, in the envelope that it came in: with REQ's empty part or without."""
+    def _work(self, taken: Socket) -> None:
+        """Carry out, one after the other, what may take time; an envelope without a request ends it."""
+        try:
+            while len(parts := taken.recv_multipart()) > 1:
+                taken.send_multipart([*parts[:-1], self._reply(parts[-1:])])
+        except zmq.ContextTerminated:
+            _log.debug("the context ended while commands could still come")
+        finally:
+            taken.close(0)
+
+    def _take(self, router: Socket, work: Socket) -> None:
+        """Answer one message, or have it answered, in the envelope that it came in: with REQ's empty part or without."""
         try:
             sender, *parts = router.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return
         envelope = [sender, b""] if len(parts) > 1 and not parts[0] else [sender]
-        body = self._reply(parts[len(envelope) - 1 :])
+        asked = parts[len(envelope) - 1 :]
+        if _may_take_time(asked):
+            with suppress(zmq.Again):
+                work.send_multipart([*envelope, *asked], zmq.NOBLOCK)
+                return
+            body = commands.encode_refusal(None, commands.BUSY, "too many commands are waiting")
+        else:
+            body = self._reply(asked)
         router.send_multipart([*envelope, body], zmq.NOBLOCK)
 
     def _reply(self, parts: list[bytes]) -> bytes:
@@ -194,6 +256,14 @@ class ControlServer:
     def _ping(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         nonce = commands.nonce_in(args)
         return {"nonce": nonce, "t_ns": self._clock.now_ns(), "clock": clock_domain()}
+
+
+def _may_take_time(parts: list[bytes]) -> bool:
+    """Tell whether this is a request that others must not wait for; what is malformed is answered at once."""
+    try:
+        return len(parts) == 1 and commands.parse_request(unpack(parts[0])).op not in ControlServer.URGENT
+    except WireError:
+        return False
 
 
 def _internal(request_id: int | None) -> bytes:

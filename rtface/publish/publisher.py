@@ -1,13 +1,17 @@
-"""The socket that keypoints and status go out on."""
+"""The socket that keypoints, status and events go out on."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
+import msgpack
 import zmq
 
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.errors import UsageError
+from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
 from rtface.publish.keys import Guard
 from rtface.publish.sockets import Context, Socket, bound_socket
 from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, Encoder, ServiceStatus
@@ -53,6 +57,8 @@ class Publisher:
     ) -> None:
         self._wanted = address
         self._encoder = Encoder(session)
+        self._session = session
+        self._packer = msgpack.Packer()
         self._context = context
         self._queue = queue
         self._guard = guard
@@ -61,6 +67,7 @@ class Publisher:
         self._address = ""
         self._poses = 0
         self._statuses = 0
+        self._events = 0
         self._lost = 0
         self._subscribers = 0
 
@@ -88,7 +95,7 @@ class Publisher:
             self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard
         )
         self._socket = socket
-        self._poses = self._statuses = self._lost = self._subscribers = 0
+        self._poses = self._statuses = self._events = self._lost = self._subscribers = 0
 
     def publish(self, pose: Pose, losses: Losses) -> int:
         """Send one pose to whoever listens; as `PoseSink.publish`.
@@ -110,6 +117,14 @@ class Publisher:
         self._statuses += 1
         if not _sent(socket, TOPIC_STATUS, body):
             _log.warning("the status could not be sent")
+
+    def publish_event(self, kind: EventKind, t_ns: int, details: Mapping[str, Any]) -> None:
+        """Send an event to whoever listens, as `rtface.publish.events.encode_event` makes it."""
+        socket = self._opened()
+        body = encode_event(self._packer, self._session, self._events, t_ns, kind, details)
+        self._events += 1
+        if not _sent(socket, TOPIC_EVENTS, body):
+            _log.warning("an event (%s) could not be sent", kind)
 
     def count_subscribers(self) -> int:
         """Return how many sockets take the keypoints at this moment; call it now and then, as with each status."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import WireError
+from rtface.publish.events import TOPIC_EVENTS, EventMessage, decode_event
 from rtface.publish.wire import (
     TOPIC_KEYPOINTS,
     TOPIC_STATUS,
@@ -79,6 +81,9 @@ class Keypoints:
     restarted: bool
 
 
+_MOST_EVENTS = 10_000
+
+
 class Receiver:
     """Decodes what a subscriber receives, counts what is missing, passes over what is malformed.
 
@@ -93,6 +98,10 @@ class Receiver:
         self._measured_in: str | None = None
         self.malformed = 0
         self.latest_status: StatusMessage | None = None
+        self.events: deque[EventMessage] = deque()
+        self.missed_events = 0
+        self._events_of: str | None = None
+        self._event_seq = -1
         self._session: str | None = None
         self._seq = -1
 
@@ -119,9 +128,23 @@ class Receiver:
         if topic == TOPIC_STATUS:
             self.latest_status = decode_status(body)
             return None
+        if topic == TOPIC_EVENTS:
+            self._keep(decode_event(body))
+            return None
         if topic != TOPIC_KEYPOINTS:
-            raise WireError(f"topic {topic!r:.40} is neither keypoints nor status")
+            raise WireError(f"topic {topic!r:.40} is none of keypoints, status and events")
         return self._placed(decode_keypoints(body), received_ns)
+
+    def _keep(self, event: EventMessage) -> None:
+        """Keep an event until somebody asks; of too many the oldest goes, and counts as missed."""
+        first = self._events_of is None
+        expected = event.seq if first else 0 if event.session != self._events_of else self._event_seq + 1
+        self._events_of, self._event_seq = event.session, event.seq
+        self.missed_events += max(0, event.seq - expected)
+        if len(self.events) == _MOST_EVENTS:
+            self.events.popleft()
+            self.missed_events += 1
+        self.events.append(event)
 
     def _placed(self, message: KeypointsMessage, received_ns: int) -> Keypoints:
         first = self._session is None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import msgpack
@@ -95,6 +95,8 @@ class ServiceStatus:
         Sockets that take the keypoints now.
     error : str or None
         Why the service failed.
+    loop : dict
+        How the closed loop stands; see `docs/wire.md`. Empty without rules.
     """
 
     state: State
@@ -107,6 +109,7 @@ class ServiceStatus:
     camera: dict[str, Any]
     subscribers: int = 0
     error: str | None = None
+    loop: dict[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -121,6 +124,7 @@ class ServiceStatus:
             "camera": self.camera,
             "subscribers": self.subscribers,
             "error": self.error,
+            "loop": self.loop,
         }
 
 
@@ -270,6 +274,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         camera=fields.mapping("camera"),
         subscribers=fields.integer("subscribers", low=0),
         error=None if fields.is_nil("error") else fields.text("error"),
+        loop=fields.mapping("loop"),
     )
 
 

@@ -437,3 +437,41 @@ print(*sorted(third - {"rtface"}))
     names, packages = done.stdout.splitlines()
     assert names == "nose(tip) paw"
     assert set(packages.split()) <= {"msgpack", "numpy", "zmq", "_distutils_hack", "cython_runtime"}
+
+
+def test_events_are_kept_while_keypoints_are_waited_for(service: Service, client: Client) -> None:
+    service.publish([1])
+    service.publisher.publish_event("mark", 5, {"text": "food"})
+    service.publish([2])
+    assert [keypoints.frame_id for _, keypoints in zip(range(2), client, strict=False)] == [1, 2]
+    assert [(event.kind, event.details) for event in client.events()] == [("mark", {"text": "food"})]
+    assert client.events() == []
+    assert client.missed_events == 0
+
+
+def test_an_event_can_be_waited_for(service: Service, client: Client) -> None:
+    service.publish([1, 2])
+    service.publisher.publish_event("light", 6, {"on": True})
+    event = client.next_event(LONG_S)
+    assert event is not None
+    assert (event.kind, event.t_ns) == ("light", 6)
+    assert client.next_event(0.01) is None
+
+
+def test_the_closed_loop_is_commanded(service: Service, client: Client) -> None:
+    assert client.self_test() == {"done": True}
+    client.arm("Ada")
+    client.mark("Ada", "food", {"n": 1})
+    client.mark("Ada", "more")
+    client.disarm("Ada", "lunch")
+    client.emergency_stop("Eve")
+    client.clear("Ada")
+    assert service.handler.calls == [
+        ("self_test", None),
+        ("arm", "Ada"),
+        ("mark", ("Ada", "food", {"n": 1})),
+        ("mark", ("Ada", "more", {})),
+        ("disarm", ("Ada", "lunch")),
+        ("emergency_stop", "Eve"),
+        ("clear", "Ada"),
+    ]

@@ -114,8 +114,8 @@ STAMPS = Stamps(
 
 
 def test_stages_follow_from_the_stamps() -> None:
-    recorder = LatencyRecorder(deadline_ns=62)
-    recorder.add(STAMPS, 1_000_063)
+    recorder = LatencyRecorder(deadline_ns=126)
+    recorder.add(STAMPS, 1_000_063, 1_000_127)
     durations = {stage: round(summary.max_ms * NS_PER_MS) for stage, summary in recorder.summary().items()}
     assert durations == {
         "transfer": 1,
@@ -123,9 +123,10 @@ def test_stages_follow_from_the_stamps() -> None:
         "prepare": 4,
         "network": 8,
         "decide": 16,
-        "publish": 32,
-        "overhead": 2 + 4 + 16 + 32,
-        "end_to_end": 63,
+        "react": 32,
+        "publish": 64,
+        "overhead": 2 + 4 + 16 + 32 + 64,
+        "end_to_end": 127,
     }
     assert {stage: summary.misses for stage, summary in recorder.summary().items()} == {
         stage: 1 if stage == "end_to_end" else None for stage in STAGES
@@ -136,11 +137,11 @@ def test_stages_follow_from_the_stamps() -> None:
 
 
 def test_reset_forgets_everything_but_the_deadline() -> None:
-    recorder = LatencyRecorder(deadline_ns=62)
-    recorder.add(STAMPS, 1_000_063)
+    recorder = LatencyRecorder(deadline_ns=126)
+    recorder.add(STAMPS, 1_000_063, 1_000_127)
     recorder.reset()
     assert all(summary.n == 0 and summary.max_ms == 0 for summary in recorder.summary().values())
-    recorder.add(STAMPS, 1_000_063)
+    recorder.add(STAMPS, 1_000_063, 1_000_127)
     assert recorder.summary()["end_to_end"].misses == 1
 
 

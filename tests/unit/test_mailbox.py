@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from rtface.errors import ControlError, UsageError
-from rtface.mailbox import Mailbox
+from rtface.mailbox import _WAITING, Mailbox
 
 LONG_S = 20.0
 SOON_S = 0.01
@@ -104,3 +104,30 @@ def test_closing_refuses_what_waits_and_what_would_come() -> None:
         mailbox.ask(command)
     mailbox.serve(0)
     assert not done
+
+
+def test_a_posted_command_is_carried_out_and_nobody_waits_for_it() -> None:
+    mailbox = Mailbox("owner")
+    done: list[str] = []
+    mailbox.post(lambda: done.append("posted"))
+    assert done == []
+    mailbox.serve(LONG_S)
+    assert done == ["posted"]
+
+
+def test_the_error_of_a_posted_command_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    mailbox = Mailbox("owner")
+    mailbox.post(refuse)
+    mailbox.serve(LONG_S)
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_posting_to_an_owner_who_has_ended_or_has_too_much_to_do_is_refused() -> None:
+    mailbox = Mailbox("owner")
+    for _ in range(_WAITING):
+        mailbox.post(refuse)
+    with pytest.raises(UsageError, match="too many"):
+        mailbox.post(refuse)
+    mailbox.close()
+    with pytest.raises(UsageError, match="has ended"):
+        mailbox.post(refuse)

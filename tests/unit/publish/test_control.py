@@ -66,6 +66,17 @@ def request(op: str, args: Mapping[str, Any] | None = None, **fields: Any) -> by
             ("set_crop", Crop(1, 2, 30, 40)),
             {"done": True},
         ),
+        ("self_test", {}, ("self_test", None), {"done": True}),
+        ("arm", {"who": "Ada"}, ("arm", "Ada"), {"done": True}),
+        ("disarm", {"who": "Ada", "why": "lunch"}, ("disarm", ("Ada", "lunch")), {"done": True}),
+        ("emergency_stop", {"who": "Ada"}, ("emergency_stop", "Ada"), {"done": True}),
+        ("clear", {"who": "Ada"}, ("clear", "Ada"), {"done": True}),
+        (
+            "mark",
+            {"who": "Ada", "text": "food", "details": {"n": 1}},
+            ("mark", ("Ada", "food", {"n": 1})),
+            {"done": True},
+        ),
     ],
 )
 def test_commands_reach_the_handler_and_results_the_client(
@@ -99,6 +110,10 @@ def test_ping_tells_the_time_and_whose_it_is(dealer: zmq.Socket[bytes], handler:
         (request("set_crop"), 5, "wire_error", "args.x is missing"),
         (request("set_crop", {"x": 0, "y": 0, "width": 1, "height": 1}), 5, "bad_request", "at least 16"),
         (request("ping"), 5, "wire_error", "args.nonce is missing"),
+        (request("arm"), 5, "wire_error", "args.who is missing"),
+        (request("arm", {"who": " "}), 5, "bad_request", "args.who is empty"),
+        (request("disarm", {"who": "Ada", "why": "x" * 1001}), 5, "wire_error", "args.why has 1001"),
+        (request("mark", {"who": "Ada", "text": "x"}), 5, "wire_error", "args.details is missing"),
     ],
 )
 def test_what_cannot_be_done_gets_an_error_and_the_server_goes_on(
@@ -219,6 +234,60 @@ def test_close_gives_up_on_a_command_that_does_not_end(context: Context) -> None
         released.set()
         server.close()
         assert not [thread for thread in threading.enumerate() if thread.name == "rtface-control"]
+
+
+def test_the_emergency_stop_waits_for_no_other_command(context: Context) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    class Slow(Handler):
+        def arm(self, who: str) -> Mapping[str, Any]:
+            entered.set()
+            assert released.wait(LONG_S)
+            return {"armed": True}
+
+    server = ControlServer("tcp://127.0.0.1:*", Slow(), context)
+    server.open()
+    with context.socket(zmq.DEALER) as slow, context.socket(zmq.DEALER) as quick:
+        slow.connect(server.address)
+        quick.connect(server.address)
+        slow.send(request("arm", {"who": "Ada"}))
+        assert entered.wait(LONG_S)
+        for op, args in (
+            ("emergency_stop", {"who": "Eve"}),
+            ("disarm", {"who": "Eve", "why": ""}),
+            ("status", {}),
+        ):
+            assert asked(quick, request(op, args))["ok"]
+        slow.send(request("emergency_stop", {"who": "Ada"}))
+        assert msgpack.unpackb(received(slow)[0])["result"] == {"done": True}
+        released.set()
+        assert msgpack.unpackb(received(slow)[0])["result"] == {"armed": True}
+    server.close()
+
+
+def test_more_commands_than_can_wait_are_refused(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    class Slow(Handler):
+        def start(self) -> Mapping[str, Any]:
+            entered.set()
+            assert released.wait(LONG_S)
+            return {}
+
+    monkeypatch.setattr("rtface.publish.control._QUEUE", 2)
+    server = ControlServer("tcp://127.0.0.1:*", Slow(), context)
+    server.open()
+    with context.socket(zmq.DEALER) as dealer:
+        dealer.connect(server.address)
+        dealer.send(request("start"))
+        assert entered.wait(LONG_S)
+        codes = []
+        while "busy" not in codes:
+            dealer.send(request("start"))
+            if dealer.poll(100):
+                codes.append(msgpack.unpackb(received(dealer)[0])["error"]["code"])
+        released.set()
+    server.close()
 
 
 def test_an_address_beyond_loopback_needs_keys(context: Context, handler: Handler) -> None:

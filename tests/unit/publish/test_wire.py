@@ -130,11 +130,11 @@ class TestBothMessages:
 
 
 def _paths(fields: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Paths of all fields that rtface reads; a map of the camera is passed on as it is."""
+    """Paths of all fields that rtface reads; those of the camera and the loop are passed on as they are."""
     paths: list[tuple[str, ...]] = []
     for name, value in fields.items():
         paths.append((name,))
-        if isinstance(value, dict) and name not in ("camera", "latency"):
+        if isinstance(value, dict) and name not in ("camera", "latency", "loop"):
             paths += [(name, *path) for path in _paths(value)]
     return paths
 
