@@ -205,13 +205,27 @@ class LatencySettings(Section):
     """From exposure to published keypoints, in milliseconds; later ones are counted as deadline misses."""
 
 
+class SessionSettings(Section):
+    """What is recorded of each run, beside what is published."""
+
+    folder: Path
+    """Folder, relative to the configuration file, in which each session gets a folder of its own."""
+    frames: Literal["none", "h264", "lossless", "ffv1"] = "none"
+    """How frames are recorded: not at all; H.264 that looks the same; H.264 or FFV1 that are the same to the last bit, as
+    an exact replay of the network needs."""
+    min_free_gb: float = Field(2.0, ge=0)
+    """With less room than this on the disk, in GB, no session begins, and one that runs is disarmed."""
+    stall_s: float = Field(2.0, gt=0)
+    """A disk that does not answer for this many seconds is a fault, and disarms."""
+
+
 def _contradiction(message: str, *at: str) -> PydanticCustomError:
     """Return the error of two settings that exclude each other; `at` is the one whose line to name."""
     return PydanticCustomError("contradiction", "{text}", {"text": message, "at": at})
 
 
 class Rig(Section):
-    """A whole rig: camera, crop, engine, back end, addresses, deadline."""
+    """A whole rig: camera, crop, engine, back end, addresses, deadline, record."""
 
     camera: CameraSettings = SimulatedCameraSettings()
     crop: CropSettings | None = None
@@ -225,6 +239,8 @@ class Rig(Section):
     """A camera that delivers nothing for this many seconds is lost; null for one that waits for triggers."""
     publish: PublishSettings = PublishSettings()
     latency: LatencySettings = LatencySettings()
+    session: SessionSettings | None = None
+    """What is recorded; nothing when absent."""
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> Rig:

@@ -14,6 +14,9 @@ import numpy as np
 from rtface.errors import DataError, UsageError
 from rtface.record.session.entries import ENTRIES, Entry
 
+MOST_EVENT_BYTES = 16 * 1024 * 1024
+"""A larger event is a mistake: it would keep others from being written."""
+
 
 def encode(entry: Entry) -> bytes:
     """Return an event as a MessagePack map.
@@ -21,13 +24,15 @@ def encode(entry: Entry) -> bytes:
     Raises
     ------
     UsageError
-        A value is of a type that has no form in a log.
+        A value is of a type that has no form in a log, or the event is larger than `MOST_EVENT_BYTES`.
     """
     values = {each: getattr(entry, each) for each in _FIELDS[entry.kind]}
     try:
         packed: bytes = msgpack.packb(values, default=_plain)
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{entry.name} cannot be recorded: {error}") from error
+    if len(packed) > MOST_EVENT_BYTES:
+        raise UsageError(f"{entry.name} cannot be recorded: {len(packed)} bytes, at most {MOST_EVENT_BYTES}")
     return packed
 
 

@@ -1,7 +1,6 @@
-"""Gray frames to and from a Matroska file, without loss. The only module that writes with PyAV.
+"""Gray frames to and from a Matroska file. The only module that writes with PyAV.
 
-Matroska because a file that was cut off anywhere plays up to there; see `docs/sessions.md` for the measured choice
-of the codec.
+Matroska because a file that was cut off anywhere plays up to there (`docs/sessions.md`).
 """
 
 from __future__ import annotations
@@ -22,10 +21,15 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-VideoCodec = Literal["h264", "ffv1"]
+VideoCodec = Literal["h264", "lossless", "ffv1"]
 
+EXACT: frozenset[str] = frozenset({"lossless", "ffv1"})
+"""The codecs that give back every pixel as it was."""
+
+_X264 = {"preset": "ultrafast", "tune": "zerolatency", "g": "30"}
 _ENCODERS: dict[VideoCodec, tuple[str, dict[str, str]]] = {
-    "h264": ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "qp": "0", "g": "30"}),
+    "h264": ("libx264", {**_X264, "crf": "18"}),
+    "lossless": ("libx264", {**_X264, "qp": "0"}),
     "ffv1": ("ffv1", {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"}),
 }
 _CONTAINER = {"cluster_time_limit": "250", "flush_packets": "1"}
@@ -43,7 +47,8 @@ class VideoEncoder:
     width, height : int
         Pixels of the frames.
     codec : str
-        ``h264``: lossless H.264. ``ffv1``: FFV1, for a PyAV that was built without libx264.
+        ``h264``: H.264 that looks the same and is small. ``lossless``: H.264 that is the same. ``ffv1``: FFV1, as
+        exact, at two or three times the cost, for archives and for a PyAV that was built without libx264.
 
     Raises
     ------

@@ -6,16 +6,16 @@ same for readers in other languages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 Map = Mapping[str, Any]
 Inputs = tuple[tuple[str, float, float, int], ...]
 Texts = tuple[str, ...]
 
 NO_NUMBER = -1
-"""Number of a decision that could not be recorded, and of a pulse that no decision asked for."""
+"""Number of a decision that could not be recorded, and in a command that no decision asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,12 @@ class Configuration(Entry):
     trained: tuple[bool, ...]
     """Whether the network was trained to find each."""
     features: Texts = ()
-    """Names of the features, in the order of their columns."""
+    """Names of the values that the rules see, in the order of their columns: features of the poses, then others."""
     units: Texts = ()
     """Their units."""
+    given: Texts = ()
+    """Those of `features` that were not computed from the poses, such as components of neural activity: a replay
+    takes them as they were recorded."""
     score_definition: str = ""
     """What a keypoint's score means."""
 
@@ -128,7 +131,7 @@ class Arming(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Decision(Entry):
-    """What a rule decided on a frame, with all that it rested on."""
+    """What was decided about a rule, with all that it rested on; fields as in `rtface.decide.decisions.Decision`."""
 
     kind: ClassVar[int] = 7
     name: ClassVar[str] = "decision"
@@ -137,58 +140,73 @@ class Decision(Entry):
     """Number of the decision in the session, from 0; what pulses refer to."""
     rule: str
     """Name of the rule."""
-    frame_id: int
-    """The frame it was decided on."""
+    frame_id: int | None
+    """The frame it was decided on; None where time or a person made it."""
+    session_ns: int | None
+    """Nanoseconds since the session was armed for the first time; None before."""
     state_before: str
     """State of the rule's machine before."""
     state_after: str
     """And after."""
     action: str
-    """``fire``, ``sham``, ``catch``, ``withhold``, ``cancel`` or ``none``."""
+    """``fire``, ``sham``, ``catch``, ``withhold``, ``cancel`` or ``none``: what it is, also of a blinded trial."""
     reason: str
-    """Why; the names of `rtface.decide`."""
+    """Why; the names of `rtface.decide.decisions.Reason`."""
     pulse: Map | None
-    """The pulse (train) that was decided; None without one."""
+    """The pulse (train) that was decided, fields as in `rtface.records.Pulse`; None without one."""
+    trial: int | None
+    """Number of the trial in its rule, from 0; None for what is no trial."""
     inputs: Inputs
-    """Name, value, score and age in nanoseconds of every feature in the rule."""
+    """Name, value, score and age in nanoseconds of every value in the rule."""
+    blind: bool
+    """Whether ``fire`` and ``sham`` are not to be told apart while the session lasts."""
 
 
 @dataclass(frozen=True, slots=True)
 class PulseCommand(Entry):
-    """A command that went to an output, stamped when it was written to the device."""
+    """A command that was handed to an output."""
 
     kind: ClassVar[int] = 8
     name: ClassVar[str] = "pulse"
 
     decision: int
     """Number of the decision; -1 for one that no decision asked for, such as light off when disarming."""
-    seq: int
-    """Sequence number in the output's protocol."""
+    number: int
+    """Number of the command, as the output gave it; what its replies refer to."""
     output: str
     """Name of the output."""
     command: str
-    """``fire`` or ``cancel``."""
+    """``fire``, ``cancel``, ``disarm`` or ``stop``."""
     details: Map = field(default_factory=dict)
     """The pulse as it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateReply(Entry):
-    """What an output answered or reported by itself, stamped when it was read."""
+    """What an output answered or reported by itself, stamped where the host learned of it.
+
+    Fields as in `rtface.stimulate.base.Report`.
+    """
 
     kind: ClassVar[int] = 9
     name: ClassVar[str] = "gate"
 
-    seq: int
-    """Sequence number of the command it answers; -1 for a report by itself."""
+    number: int | None
+    """Number of the command that it belongs to; None for what no command asked for."""
     output: str
     """Name of the output."""
     event: str
-    """``ack``, ``refused``, ``timeout``, ``light_on``, ``light_off``, ``state``, ..."""
+    """``sent``, ``ack``, ``refused``, ``timeout``, ``light_on``, ``light_off``, ``train_ended``, ``state``, ..."""
+    state: str
+    """Where the output stands afterwards, as far as the host knows."""
+    reason: str
+    """Why; the names of `rtface.stimulate.base.Reason`."""
     device_us: int | None
     """When, in microseconds of the device's own clock; None where it does not say."""
+    host_ns: int | None
+    """The same moment on the host's clock; None where it is not known."""
     details: Map = field(default_factory=dict)
-    """What else it says, such as the reason of a refusal."""
+    """What else it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +327,50 @@ class Closed(Entry):
     """How many of everything are in the log, by name: events, and rows of poses, features and frames."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call(Entry):
+    """A call of the decision engine that no frame made; with the rows of features all that its decisions rest on.
+
+    `t_ns` is the time that the engine was told.
+    """
+
+    kind: ClassVar[int] = 17
+    name: ClassVar[str] = "call"
+
+    call: str
+    """Name of the method."""
+    arguments: Map
+    """Its arguments beside the time, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network(Entry):
+    """What finds the keypoints from here on: said at the beginning, and again whenever the crop changes."""
+
+    kind: ClassVar[int] = 18
+    name: ClassVar[str] = "network"
+
+    engine: str
+    """Name of the engine."""
+    backend: Map
+    """What runs it; fields as in `rtface.track.backends.base.BackendInfo`."""
+    crop: Map
+    """The part of the frame that it sees: ``x``, ``y``, ``width`` and ``height`` in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Entry):
+    """What an output said of itself once it was open; fields as in `rtface.stimulate.base.OutputInfo`."""
+
+    kind: ClassVar[int] = 19
+    name: ClassVar[str] = "output"
+
+    output: str
+    """Name of the output."""
+    info: Map
+    """The fields."""
+
+
 ENTRIES: dict[int, type[Entry]] = {
     each.kind: each
     for each in (
@@ -328,46 +390,9 @@ ENTRIES: dict[int, type[Entry]] = {
         Unrecorded,
         Video,
         Closed,
+        Call,
+        Network,
+        Output,
     )
 }
 """Every kind of event, by its number in the log."""
-
-
-class DecisionLike(Protocol):
-    """What `SessionWriter.put_decision` takes: a decision of `rtface.decide`, or anything with its fields."""
-
-    @property
-    def rule(self) -> str:
-        """Name of the rule."""
-
-    @property
-    def frame_id(self) -> int:
-        """The frame."""
-
-    @property
-    def now_ns(self) -> int:
-        """When."""
-
-    @property
-    def state_before(self) -> str:
-        """State before."""
-
-    @property
-    def state_after(self) -> str:
-        """State after."""
-
-    @property
-    def action(self) -> str:
-        """What was decided."""
-
-    @property
-    def reason(self) -> str:
-        """Why."""
-
-    @property
-    def pulse(self) -> Any:
-        """A map, a dataclass or None."""
-
-    @property
-    def inputs(self) -> Sequence[tuple[str, float, float, int]]:
-        """Name, value, score and age in nanoseconds."""

@@ -82,7 +82,7 @@ class FrameRecorder:
         height: int,
         log: Log,
         *,
-        codec: VideoCodec = "h264",
+        codec: VideoCodec = "lossless",
         slots: int = 64,
         on_fault: Callable[[Fault], None] = lambda fault: None,
         clock: Clock = SYSTEM_CLOCK,

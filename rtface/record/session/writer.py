@@ -19,13 +19,12 @@ from rtface.record.session.coding import encode
 from rtface.record.session.entries import (
     NO_NUMBER,
     Closed,
-    Decision,
-    DecisionLike,
     Entry,
     Fault,
     Opened,
     Unrecorded,
 )
+from rtface.record.session.guests import DecisionLike, decision_entry
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
 from rtface.record.session.rows import (
     FEATURES,
@@ -167,6 +166,7 @@ class SessionWriter:
             The event holds a value that cannot be recorded.
         """
         payload = encode(entry)
+        self._check_stall()
         with self._handing:
             if self._accepting and len(self._queue) < self._most:
                 self._queue.append((entry.kind, payload))
@@ -185,19 +185,7 @@ class SessionWriter:
             It holds a value that cannot be recorded.
         """
         number = next(self._numbers)
-        entry = Decision(
-            decision.now_ns,
-            number,
-            decision.rule,
-            decision.frame_id,
-            decision.state_before,
-            decision.state_after,
-            decision.action,
-            decision.reason,
-            decision.pulse,
-            tuple(decision.inputs),
-        )
-        return number if self.put(entry) else NO_NUMBER
+        return number if self.put(decision_entry(decision, number)) else NO_NUMBER
 
     def put_pose(self, pose: Pose, published_ns: int = UNKNOWN) -> bool:
         """Hand over a copy of a pose; False when it found no room and was counted.
@@ -224,10 +212,7 @@ class SessionWriter:
             stamps.decided_ns,
             published_ns,
         )
-        if stamps.decided_ns - self._alive_ns > self._stall_ns:
-            self._report(
-                "stalled", f"the disk has not answered for {self._stall_ns / NS_PER_S:g} s", stamps.decided_ns
-            )
+        self._check_stall()
         if pose.likelihood is None:
             return self._put_row(POSES, b"".join((times, xy, score, outside)))
         return self._put_row(
@@ -278,12 +263,19 @@ class SessionWriter:
         }
 
     def _put_row(self, kind: int, row: bytes) -> bool:
-        if self._accepting and len(self._queue) < self._most_rows:
-            self._queue.append((kind, row))
-            return True
+        with self._handing:
+            if self._accepting and len(self._queue) < self._most_rows:
+                self._queue.append((kind, row))
+                return True
         with self._counting:
             self._lost[ROW_NAMES[kind]] += 1
         return False
+
+    def _check_stall(self) -> None:
+        """Find out whether the thread that writes has come back from the disk lately."""
+        now_ns = self._clock.now_ns()
+        if self._accepting and now_ns - self._alive_ns > self._stall_ns:
+            self._report("stalled", f"the disk has not answered for {self._stall_ns / NS_PER_S:g} s", now_ns)
 
     def _report(self, what: str, text: str, now_ns: int) -> None:
         """Note a fault once, record it and tell the owner."""
