@@ -17,7 +17,7 @@ from rtface.config import Rig
 from rtface.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
-_PATHS = (("camera", "path"), ("camera", "producer"), ("publish", "keys"))
+_PATHS = (("camera", "path"), ("camera", "producer"), ("publish", "keys"), ("output", "path"))
 
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring = 2, 80
