@@ -77,3 +77,9 @@ class DataError(RtfaceError):
     """A recording, a label set or an output file cannot be read or written."""
 
     exit_code = 8
+
+
+class GateError(RtfaceError):
+    """The safety gate, real or emulated, cannot be reached, started or understood, or refused a command."""
+
+    exit_code = 9
