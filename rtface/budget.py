@@ -55,9 +55,18 @@ class BudgetWatch:
     budget : Budget
     frames : int
         How many of the last frames count.
+
+    Attributes
+    ----------
+    text : str
+        The budget's.
+    frames : int
+    late : int
+        How many of the last frames were late.
     """
 
     def __init__(self, budget: Budget, frames: int) -> None:
+        self.text, self.frames = budget.text, frames
         self._limit_ns = budget.limit_ns
         self._allowed = int(budget.share * frames + 1e-9)
         self._late = bytearray(frames)

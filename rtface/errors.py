@@ -77,3 +77,13 @@ class DataError(RtfaceError):
     """A recording, a label set or an output file cannot be read or written."""
 
     exit_code = 8
+
+
+class OutputError(RtfaceError):
+    """An output cannot be opened, was lost, or refused to be armed or cleared; the message has its reason."""
+
+    exit_code = 9
+
+
+class GateError(OutputError):
+    """The safety gate, real or emulated, cannot be reached, started or understood, or refused a command."""

@@ -17,7 +17,14 @@ from rtface.config import Rig
 from rtface.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
-_PATHS = (("camera", "path"), ("camera", "producer"), ("publish", "keys"), ("session", "folder"))
+_PATHS = (
+    ("camera", "path"),
+    ("camera", "producer"),
+    ("publish", "keys"),
+    ("output", "path"),
+    ("rules",),
+    ("session", "folder"),
+)
 
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring = 2, 80
@@ -257,10 +264,13 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _resolve_paths(rig: Rig, folder: Path) -> Rig:
     values = rig.model_dump()
-    for section, key in _PATHS:
-        value = (values[section] or {}).get(key)
+    for *sections, key in _PATHS:
+        inside: Any = values
+        for section in sections:
+            inside = inside[section] or {}
+        value = inside.get(key)
         if isinstance(value, Path) and not value.is_absolute() and str(value) != "viky":
-            values[section][key] = folder / value
+            inside[key] = folder / value
     if "/" in rig.engine and not Path(rig.engine).is_absolute():
         values["engine"] = str(folder / rig.engine)
     return Rig.model_validate(values)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from rtface.decide.decisions import Decision
+from rtface.decide.decisions import Decision, Reason
 from rtface.decide.engine import GRACE_NS, Decider
 from rtface.decide.features import FeatureBank, Features
 from rtface.decide.rules import RulesFile
+from rtface.errors import UsageError
 from rtface.records import Pose
+
+
+CALLS = ("tick", "arm", "disarm", "fault", "clear", "began", "ended")
+"""What the decision engine can be told beside frames."""
 
 
 class Reflex:
@@ -54,6 +60,35 @@ class Reflex:
         self.bank = FeatureBank(rules.features, keypoints, rate_hz)
         self.decider = Decider(rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns)
         self.features: Features = self.bank.newest
+
+    @property
+    def blind(self) -> bool:
+        """Whether a schedule hides from everybody which trials are shams."""
+        return any(rule.schedule is not None and rule.schedule.blind for rule in self.rules.rules.values())
+
+    def call(self, name: str, now_ns: int, **arguments: Any) -> list[Decision]:
+        """Tell the decision engine what no frame says, with plain arguments as a session's record holds them.
+
+        Parameters
+        ----------
+        name : str
+            One of `CALLS`.
+        now_ns : int
+            The present time.
+        **arguments
+            The method's further arguments; a reason by its value.
+
+        Raises
+        ------
+        UsageError
+            There is no such call, or its arguments are others.
+        """
+        if name not in CALLS:
+            raise UsageError(f"the decision engine has no call {name!r}; it has {', '.join(CALLS)}")
+        if "reason" in arguments:
+            arguments["reason"] = Reason(arguments["reason"])
+        decisions: list[Decision] = getattr(self.decider, name)(now_ns, **arguments)
+        return decisions
 
     def take(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
         """Decide on a pose at `now_ns`; decisions and times as in `Decider.frame`."""

@@ -29,8 +29,16 @@ RTFACE = "rtface"
 NOT_READY = "not_ready"
 WRONG_STATE = "wrong_state"
 
-_PASSING = frozenset({outputs.Reason.TOO_SOON, outputs.Reason.WINDOW_FULL, outputs.Reason.BUSY})
-"""Refusals that are gone by themselves: the pulse is left out, and that is all."""
+_PASSING = frozenset(
+    {
+        outputs.Reason.TOO_SOON,
+        outputs.Reason.WINDOW_FULL,
+        outputs.Reason.BUSY,
+        outputs.Reason.NOT_ARMED,
+        outputs.Reason.WRONG_STATE,
+    }
+)
+"""Refusals after which nothing is to be done: they pass, or the output's state says more."""
 _USED_UP = frozenset({outputs.Reason.SESSION_PULSES, outputs.Reason.SESSION_DOSE})
 _BROKEN = {
     Happening.TIMEOUT: "the output did not answer",
@@ -255,7 +263,7 @@ class ClosedLoop:
             if decision.action is Action.FIRE and decision.pulse is not None:
                 if number == NO_NUMBER:
                     self._fail(Reason.DISK, "a decision could not be recorded, and was not carried out")
-                    return
+                    continue
                 command = self._output.fire(decision.pulse)
                 self._pulses.begin(
                     command, Fired(decision.rule, decision.trial, exposure_ns, decision.blind)
@@ -336,7 +344,7 @@ class ClosedLoop:
         """Let no rule fire any more."""
         now_ns = self._clock.now_ns()
         event = "emergency" if state is LoopState.STOPPED else "disarmed"
-        if self._state is not LoopState.FAULT:
+        if state is LoopState.STOPPED or self._state is not LoopState.FAULT:
             self._enter(state, event, who, why, now_ns)
         self._call("disarm", now_ns, reason=reason.value)
 
@@ -367,7 +375,7 @@ class ClosedLoop:
             counts=dict(self._counts),
             lights=0 if hidden else self._pulses.lights,
             latency={} if hidden else self._pulses.summary(),
-            session=record.folder,
+            session="" if record.folder is None else str(record.folder),
         )
 
 

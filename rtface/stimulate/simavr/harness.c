@@ -2,14 +2,16 @@
  * The safety gate in emulation: the shipped image on simavr's ATmega328P, its light and line logged by cycle.
  *
  *   harness IMAGE.hex SEED scripted          time moves only by "run"; the log comes on standard output
- *   harness IMAGE.hex SEED paced LOGFILE     time follows the monotonic clock; the line is a pseudo-terminal
+ *   harness IMAGE.hex SEED paced LOG PORT    time follows the monotonic clock; PORT links to a pseudo-terminal
  *
  * Commands, one a line:  run CYCLES | send HEX | garble HH (a byte with a framing error) | stop 0/1 (1 = open) |
- * arm 0/1 (1 = on) | cable 0/1 (1 = plugged) | reset MCUSR | power MCUSR (memory is lost) | hang 0/1 (the main loop, with
- * or without interrupts) | poke ADDRESS VALUE | eeprom ADDRESS HEX | dump (the EEPROM). Each is answered by "done CYCLE".
+ * arm 0/1 (1 = on) | cable 0/1 (1 = plugged; the board keeps its power) | reset MCUSR | power MCUSR (memory is lost) |
+ * hang 0/1 (the program, with or without interrupts, until the next reset) | dtr 0/1 (1 = opening the port resets, as on
+ * an Uno) | poke ADDRESS VALUE | eeprom ADDRESS HEX | dump (the EEPROM) | peek ADDRESS. Each is answered by "done CYCLE".
  *
- * Log:  L CYCLE TTL AMPLITUDE | T CYCLE HH (byte sent) | B CYCLE HH (byte delivered) | R CYCLE (reset) |
+ * Log:  L CYCLE TTL AMPLITUDE NANOSECONDS | T CYCLE HH (byte sent) | B CYCLE HH (byte delivered) | R CYCLE (reset) |
  * C CYCLE NANOSECONDS (cycle and clock from here on). Bytes travel at 1 Mbaud; simavr hands one over a byte's time late.
+ * NANOSECONDS are the monotonic clock's when the emulation came to the cycle, so never earlier than on a board.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,7 +41,9 @@ enum { WIRE = 1 << 16 };
 static avr_t *avr;
 static avr_irq_t *uart_in;
 static FILE *logged;
-static int pty = -1;
+static const char *image_path, *port_path;
+static int pty = -1, pty_slave = -1, opened = -1;
+static bool dtr;
 static bool plugged = true, stop_open, arm_on = true;
 static int light = -1;
 static uint16_t wire[WIRE];
@@ -94,6 +99,13 @@ static void sent(struct avr_irq_t *irq, uint32_t value, void *parameter)
         perror("harness: pseudo-terminal");
 }
 
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
 static void log_light(void)
 {
     const uint8_t *data = avr->data;
@@ -105,13 +117,28 @@ static void log_light(void)
     int now = ttl << 8 | amplitude;
     if (now != light) {
         light = now;
-        fprintf(logged, "L %llu %d %d\n", (unsigned long long)avr->cycle, ttl, amplitude);
+        fprintf(logged, "L %llu %d %d %lld\n", (unsigned long long)avr->cycle, ttl, amplitude,
+                (long long)clock_ns());
     }
 }
 
+static void load(void)
+{
+    uint32_t size, start;
+    uint8_t *image = read_ihex_file(image_path, &size, &start);
+    if (!image) {
+        fprintf(stderr, "harness: cannot read %s\n", image_path);
+        exit(1);
+    }
+    memcpy(avr->flash + start, image, size);
+    free(image);
+}
+
+/* Every reset passes here, the watchdog's too. */
 static void log_reset(avr_t *a)
 {
     fprintf(logged, "R %llu\n", (unsigned long long)a->cycle);
+    load();
     if (core_reset)
         core_reset(a);
 }
@@ -181,18 +208,6 @@ static void hang(bool without_interrupts)
         avr->sreg[S_I] = 0;
 }
 
-static void load(const char *path)
-{
-    uint32_t size, start;
-    uint8_t *image = read_ihex_file(path, &size, &start);
-    if (!image) {
-        fprintf(stderr, "harness: cannot read %s\n", path);
-        exit(1);
-    }
-    memcpy(avr->flash + start, image, size);
-    free(image);
-}
-
 static void write_eeprom(unsigned address, const char *hex)
 {
     uint8_t bytes[1024];
@@ -211,7 +226,55 @@ static void dump_eeprom(void)
     printf("\n");
 }
 
-static void obey(char *line, const char *image)
+static void open_pty(void)
+{
+    char name[64];
+    struct termios raw;
+    if (openpty(&pty, &pty_slave, name, NULL, NULL) || tcgetattr(pty_slave, &raw)) {
+        perror("harness: pseudo-terminal");
+        exit(1);
+    }
+    cfmakeraw(&raw);
+    tcsetattr(pty_slave, TCSANOW, &raw); /* the slave stays open: the cable stays plugged when the host goes */
+    fcntl(pty, F_SETFL, O_NONBLOCK);
+    opened = inotify_init1(IN_NONBLOCK);
+    inotify_add_watch(opened, name, IN_OPEN);
+    unlink(port_path);
+    if (symlink(name, port_path)) {
+        perror(port_path);
+        exit(1);
+    }
+}
+
+static void close_pty(void)
+{
+    unlink(port_path);
+    close(pty);
+    close(pty_slave);
+    close(opened);
+    pty = pty_slave = opened = -1;
+}
+
+static void plug(bool in)
+{
+    plugged = in;
+    if (port_path && in && pty < 0)
+        open_pty();
+    if (port_path && !in && pty >= 0)
+        close_pty();
+}
+
+static void take_bytes(void)
+{
+    uint8_t bytes[256];
+    if (read(opened, bytes, sizeof bytes) > 0 && dtr)
+        reset(2);
+    ssize_t size = read(pty, bytes, sizeof bytes);
+    for (ssize_t at = 0; at < size; at++)
+        enqueue(bytes[at]);
+}
+
+static void obey(char *line)
 {
     unsigned long long number;
     unsigned a, b;
@@ -229,13 +292,17 @@ static void obey(char *line, const char *image)
     else if (sscanf(line, "arm %u", &a) == 1)
         arm_on = a, set_inputs();
     else if (sscanf(line, "cable %u", &a) == 1)
-        plugged = a;
+        plug(a);
     else if (sscanf(line, "reset %u", &a) == 1)
-        load(image), reset(a);
+        reset(a);
     else if (sscanf(line, "power %u", &a) == 1)
-        load(image), lose_memory(), reset(a);
+        lose_memory(), reset(a);
     else if (sscanf(line, "hang %u", &a) == 1)
         hang(a);
+    else if (sscanf(line, "dtr %u", &a) == 1)
+        dtr = a;
+    else if (sscanf(line, "peek %u", &a) == 1)
+        printf("P %02x\n", avr->data[a]);
     else if (sscanf(line, "poke %u %u", &a, &b) == 2)
         avr_core_watch_write(avr, a, b);
     else if (sscanf(line, "eeprom %u", &a) == 1)
@@ -251,39 +318,8 @@ static void obey(char *line, const char *image)
     fflush(stdout);
 }
 
-static int64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-static void open_pty(void)
-{
-    int slave;
-    char name[64];
-    struct termios raw;
-    if (openpty(&pty, &slave, name, NULL, NULL) || tcgetattr(slave, &raw)) {
-        perror("harness: pseudo-terminal");
-        exit(1);
-    }
-    cfmakeraw(&raw);
-    tcsetattr(slave, TCSANOW, &raw); /* the slave stays open: the cable stays plugged when the host goes */
-    fcntl(pty, F_SETFL, O_NONBLOCK);
-    printf("port %s\n", name);
-    fflush(stdout);
-}
-
-static void take_bytes(void)
-{
-    uint8_t bytes[256];
-    ssize_t size = read(pty, bytes, sizeof bytes);
-    for (ssize_t at = 0; at < size; at++)
-        enqueue(bytes[at]);
-}
-
 /* False at the end of standard input. */
-static bool take_commands(const char *image)
+static bool take_commands(void)
 {
     static char text[1 << 14];
     static size_t size;
@@ -295,7 +331,7 @@ static bool take_commands(const char *image)
     char *begin = text, *end;
     while ((end = strchr(begin, '\n'))) {
         *end = 0;
-        obey(begin, image);
+        obey(begin);
         begin = end + 1;
     }
     size -= begin - text;
@@ -303,10 +339,11 @@ static bool take_commands(const char *image)
     return true;
 }
 
-static void follow_clock(const char *image)
+static void follow_clock(void)
 {
     avr_cycle_count_t cycle = avr->cycle;
     int64_t start = clock_ns();
+    pid_t parent = getppid();
     fprintf(logged, "C %llu %lld\n", (unsigned long long)cycle, (long long)start);
     for (;;) {
         avr_cycle_count_t due = cycle + (clock_ns() - start) * (FREQUENCY / 1000000) / 1000;
@@ -322,11 +359,13 @@ static void follow_clock(const char *image)
         }
         fflush(logged);
         struct pollfd waited[] = {{.fd = pty, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+        if (getppid() != parent)
+            return;
         struct timespec slice = {.tv_nsec = 250000};
         ppoll(waited, 2, &slice, NULL);
         if (waited[0].revents)
             take_bytes();
-        if (waited[1].revents && !take_commands(image))
+        if (waited[1].revents && !take_commands())
             return;
     }
 }
@@ -334,11 +373,11 @@ static void follow_clock(const char *image)
 int main(int count, char **arguments)
 {
     if (count < 4) {
-        fprintf(stderr, "harness IMAGE.hex SEED scripted|paced [LOGFILE]\n");
+        fprintf(stderr, "harness IMAGE.hex SEED scripted|paced [LOG PORT]\n");
         return 2;
     }
-    bool paced = !strcmp(arguments[3], "paced");
-    logged = paced && count > 4 ? fopen(arguments[4], "w") : stdout;
+    bool paced = !strcmp(arguments[3], "paced") && count > 5;
+    logged = paced ? fopen(arguments[4], "w") : stdout;
     if (!logged) {
         perror(arguments[4]);
         return 1;
@@ -357,16 +396,21 @@ int main(int count, char **arguments)
     avr_ioctl(avr, AVR_IOCTL_UART_SET_FLAGS('0'), &flags);
     uart_in = avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_INPUT);
     avr_irq_register_notify(avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUTPUT), sent, NULL);
-    load(arguments[1]);
+    image_path = arguments[1];
+    load();
     lose_memory();
     reset(1);
 
     if (paced) {
+        port_path = arguments[5];
         open_pty();
-        follow_clock(arguments[1]);
+        printf("done %llu\n", (unsigned long long)avr->cycle);
+        fflush(stdout);
+        follow_clock();
+        unlink(port_path);
         return 0;
     }
-    while (take_commands(arguments[1]))
+    while (take_commands())
         ;
     return 0;
 }

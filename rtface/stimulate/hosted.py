@@ -1,0 +1,172 @@
+"""Outputs that are guarded by a thread of this process: any device that can be turned on and off."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Protocol
+
+from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.errors import OutputError
+from rtface.stimulate.base import Check, OutputInfo, Reason
+from rtface.stimulate.softgate import Light, SoftGate, SoftLimits
+from rtface.stimulate.softoutput import Action, SoftOutput
+
+_MOST_WAITING = 256
+_ANSWER_S = 5.0
+
+
+class Device(Light, Protocol):
+    """A light with a beginning and an end; one thread calls it."""
+
+    def open(self) -> OutputInfo:
+        """Take the device; `OutputError` if it cannot be had."""
+
+    def check(self) -> list[Check]:
+        """Look at the device, the light off."""
+
+    def close(self) -> None:
+        """Light off, and give the device back; never raises."""
+
+
+class HostedOutput(SoftOutput):
+    """See `rtface.stimulate.base.Output`. One thread owns the device and times what the device does not.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    device : Device
+    limits : SoftLimits
+        Kept by this process alone.
+    liveness_ns : int
+    clock : Clock
+        Must run with real time: the thread waits by it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: Device,
+        limits: SoftLimits,
+        liveness_ns: int,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(name, clock)
+        self._device = device
+        self._limits = limits
+        self._liveness_ns = liveness_ns
+        self._actions: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._info: OutputInfo | None = None
+
+    def open(self) -> OutputInfo:
+        """See `Output.open`."""
+        if self._info is not None:
+            return self._info
+        opened: Future[OutputInfo] = Future()
+        self._actions = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._run, args=(opened, self._actions), name="rtface-output", daemon=True
+        )
+        self._thread.start()
+        try:
+            self._info = opened.result()
+        except BaseException:
+            self._thread.join()
+            raise
+        return self._info
+
+    def self_test(self) -> list[Check]:
+        """See `Output.self_test`."""
+        found: list[Check] = []
+        self._insist("looked at", lambda gate: self._look(found))
+        return found
+
+    def alive(self) -> None:
+        """See `Output.alive`."""
+        gate = self._gate
+        if gate is not None:
+            gate.alive_ns = self._now()
+
+    def close(self) -> None:
+        """See `Output.close`."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._actions.put(None)
+        thread.join(_ANSWER_S)
+        self._gate = self._info = None
+        if thread.is_alive():
+            raise OutputError(
+                f"{self._name} does not come back from a call of its driver; turn its light off"
+            )
+
+    def _do(self, action: Action) -> bool:
+        if self._actions.qsize() >= _MOST_WAITING:
+            return False
+        self._actions.put(action)
+        return True
+
+    def _ask(self, question: Callable[[SoftGate], Reason]) -> Reason:
+        answer: Future[Reason] = Future()
+
+        def ask(gate: SoftGate) -> None:
+            try:
+                answer.set_result(question(gate))
+            except OutputError as error:
+                answer.set_exception(error)
+
+        if not self._do(ask):
+            return Reason.BUSY
+        try:
+            return answer.result(_ANSWER_S)
+        except FutureTimeoutError:
+            return Reason.NO_ANSWER
+
+    def _look(self, found: list[Check]) -> Reason:
+        found += self._device.check()
+        info = self._info
+        if info is not None and not info.guarded:
+            found.append(
+                Check(
+                    "guard",
+                    "warn",
+                    "the device has no limits or dead-man of its own: if this computer hangs or rtface is "
+                    "killed while the light is on, nothing here turns it off",
+                    "use the safety gate (output.kind: gate)",
+                )
+            )
+        return Reason.NONE
+
+    def _run(self, opened: Future[OutputInfo], actions: queue.SimpleQueue[Action | None]) -> None:
+        try:
+            info = self._device.open()
+        except BaseException as error:  # belongs to whoever opens
+            self._device.close()
+            opened.set_exception(error)
+            return
+        gate = SoftGate(self._device, self._limits, self._liveness_ns, self._reports.add)
+        self._gate = gate
+        opened.set_result(info)
+        try:
+            while (action := self._next(gate, actions)) is not None:
+                action(gate)
+        finally:
+            now_ns = self._now()
+            gate.disarm(self._reports.number(), now_ns, now_ns, "closed")
+            self._device.close()
+
+    def _next(self, gate: SoftGate, actions: queue.SimpleQueue[Action | None]) -> Action | None:
+        """Return what to do next, None to end; does what is due meanwhile."""
+        while True:
+            gate.advance(self._now())
+            due_ns = gate.due_ns
+            try:
+                wait_s = None if due_ns is None else max(0.0, (due_ns - self._now()) / NS_PER_S)
+                return actions.get(timeout=wait_s)
+            except queue.Empty:
+                continue

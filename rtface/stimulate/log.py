@@ -1,0 +1,71 @@
+"""An output that writes what it is told to a file, one JSON object a line, and lights nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TextIO
+
+from rtface.clock import NS_PER_MS, SYSTEM_CLOCK, Clock, wall_ns
+from rtface.config import LogOutputSettings
+from rtface.errors import OutputError
+from rtface.records import Pulse
+from rtface.stimulate.base import Check, OutputInfo
+from rtface.stimulate.hosted import HostedOutput
+from rtface.stimulate.softgate import SoftLimits
+
+
+class _LogFile:
+    """A device that is a text file, opened to append."""
+
+    times_trains = False
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._file: TextIO | None = None
+
+    def open(self) -> OutputInfo:
+        try:
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"the log output cannot write {self._path}: {error.strerror}") from error
+        self._write({"event": "open", "wall_ns": wall_ns()})
+        return OutputInfo("log", str(self._path), drives_light=False, enforces_limits=False)
+
+    def check(self) -> list[Check]:
+        return [Check("output", "warn", f"log: pulses go to {self._path}, nothing will be lit")]
+
+    def on(self, pulse: Pulse, due_ns: int) -> int:
+        return self._write({"event": "on", "on_ns": pulse.on_ns, "amplitude": pulse.amplitude})
+
+    def off(self, due_ns: int) -> int:
+        return self._write({"event": "off"})
+
+    def close(self) -> None:
+        if self._file is not None:
+            try:
+                self._write({"event": "close"})
+                self._file.close()
+            except (OutputError, OSError):
+                pass
+            self._file = None
+
+    def _write(self, entry: dict[str, object]) -> int:
+        now_ns = self._clock.now_ns()
+        if self._file is None:
+            raise OutputError(f"the log output {self._path} is not open")
+        try:
+            self._file.write(json.dumps({"t_ns": now_ns} | entry) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"the log output cannot write {self._path}: {error.strerror}") from error
+        return now_ns
+
+
+def log_output(settings: LogOutputSettings, clock: Clock = SYSTEM_CLOCK) -> HostedOutput:
+    """Return an output that appends to a file."""
+    device = _LogFile(settings.path, clock)
+    return HostedOutput(
+        "the log output", device, SoftLimits(), round(settings.liveness_ms * NS_PER_MS), clock
+    )

@@ -1,0 +1,45 @@
+"""Where an output's reports wait for their reader, and where its commands get their numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+
+from rtface.stimulate.base import Report
+
+MOST_REPORTS = 10_000
+
+
+class Reports:
+    """A bounded queue of reports; written by any thread, drained by any thread, never waits.
+
+    Attributes
+    ----------
+    displaced : int
+        Reports that newer ones displaced because nobody drained them.
+    """
+
+    def __init__(self) -> None:
+        self.displaced = 0
+        self._waiting: deque[Report] = deque()
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        """Return the number of the next command, from 1."""
+        return next(self._numbers)
+
+    def add(self, report: Report) -> None:
+        """Keep a report for the reader."""
+        self._waiting.append(report)
+        if len(self._waiting) > MOST_REPORTS:
+            self._waiting.popleft()
+            self.displaced += 1
+
+    def drain(self) -> list[Report]:
+        """Return what has come since the last call, in order."""
+        drained = []
+        while True:
+            try:
+                drained.append(self._waiting.popleft())
+            except IndexError:
+                return drained

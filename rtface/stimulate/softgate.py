@@ -1,0 +1,302 @@
+"""What a safety gate does, done by this computer, for outputs that have no gate of their own. No thread, no device.
+
+It keeps the order of calls and the same limits, but dies with the process: a light that it has turned on stays on if
+the process is killed. Only a device that ends a pulse by itself can promise more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rtface.clock import NS_PER_MS
+from rtface.errors import OutputError
+from rtface.records import Pulse
+from rtface.stimulate.base import Happening, OutputState, Reason, Report
+
+
+class Light(Protocol):
+    """What a `SoftGate` turns on and off.
+
+    Attributes
+    ----------
+    times_trains : bool
+        `on` begins a whole train that the device times and ends by itself; else one pulse, ended by `off`.
+    """
+
+    times_trains: bool
+
+    def on(self, pulse: Pulse, due_ns: int) -> int:
+        """Light on; return when that was, in nanoseconds of the host's clock.
+
+        Parameters
+        ----------
+        pulse : Pulse
+        due_ns : int
+            When it should be.
+
+        Raises
+        ------
+        OutputError
+            The device failed.
+        """
+
+    def off(self, due_ns: int) -> int:
+        """Light off whatever it was; parameters, return and errors as of `on`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLimits:
+    """What a `SoftGate` refuses to exceed; None: anything goes."""
+
+    max_on_ns: int | None = None
+    min_off_ns: int = 0
+    max_pulses: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return milliseconds and counts by the names of the configuration."""
+        if self.max_on_ns is None:
+            return {}
+        return {
+            "max_on_ms": self.max_on_ns / NS_PER_MS,
+            "min_off_ms": self.min_off_ns / NS_PER_MS,
+            "max_pulses": self.max_pulses,
+        }
+
+
+@dataclass(slots=True)
+class _Train:
+    number: int
+    pulse: Pulse
+    left: int
+    next_ns: int
+    on_ns: int = 0
+    lit: bool = False
+
+
+class SoftGate:
+    """The state machine of an output that the host itself guards.
+
+    Every call takes the present time, which must not decrease, and first does what was due until then.
+
+    Parameters
+    ----------
+    light : Light
+    limits : SoftLimits
+    liveness_ns : int
+        Without `alive_ns` set anew for this long it disarms.
+    say : callable
+        Takes each `Report`.
+
+    Attributes
+    ----------
+    state : OutputState
+    alive_ns : int
+        The caller's last sign of life; set it.
+    """
+
+    def __init__(
+        self, light: Light, limits: SoftLimits, liveness_ns: int, say: Callable[[Report], None]
+    ) -> None:
+        self.state = OutputState.DISARMED
+        self.alive_ns = -(1 << 62)
+        self._light = light
+        self._limits = limits
+        self._liveness_ns = liveness_ns
+        self._say = say
+        self._train: _Train | None = None
+        self._rested_ns = -(1 << 62)
+        self._pulses = 0
+
+    @property
+    def due_ns(self) -> int | None:
+        """When `advance` has something to do; None while nothing can come by itself."""
+        if self.state not in (OutputState.ARMED, OutputState.FIRING):
+            return None
+        silent_ns = self.alive_ns + self._liveness_ns
+        return silent_ns if self._train is None else min(silent_ns, self._train.next_ns)
+
+    def advance(self, now_ns: int) -> None:
+        """Do what was due until now, in its order."""
+        while (due_ns := self.due_ns) is not None and due_ns <= now_ns:
+            train = self._train
+            if train is None or due_ns < train.next_ns:
+                self._report(None, Happening.SILENT, due_ns, Reason.HOST_SILENT)
+                self._leave(OutputState.DISARMED, Reason.HOST_SILENT, due_ns)
+            elif train.lit:
+                self._pulse_over(train, due_ns)
+            else:
+                self._pulse(train, due_ns)
+
+    def arm(self, now_ns: int) -> Reason:
+        """Arm; return why not, or `Reason.NONE`."""
+        self.advance(now_ns)
+        if self.state in (OutputState.ARMED, OutputState.FIRING):
+            return Reason.NONE
+        if self.state is not OutputState.DISARMED:
+            return Reason.WRONG_STATE
+        if now_ns - self.alive_ns >= self._liveness_ns:
+            return Reason.HOST_SILENT
+        self._change(OutputState.ARMED, Reason.NONE, now_ns)
+        return Reason.NONE
+
+    def clear(self, now_ns: int) -> Reason:
+        """End an emergency stop; return why not, or `Reason.NONE`."""
+        if self.state is not OutputState.STOPPED:
+            return Reason.WRONG_STATE
+        self._change(OutputState.DISARMED, Reason.CLEARED, now_ns)
+        return Reason.NONE
+
+    def fire(self, number: int, pulse: Pulse, now_ns: int, handed_ns: int) -> None:
+        """Begin a pulse or a train, or report why not; `handed_ns` is when the caller asked for it."""
+        self.advance(now_ns)
+        refusal = self._refusal(pulse, now_ns)
+        if refusal is not Reason.NONE:
+            self._report(number, Happening.REFUSED, now_ns, refusal)
+            return
+        self._train = train = _Train(number, pulse, pulse.count, now_ns)
+        self.state = OutputState.FIRING
+        try:
+            began_ns = self._light.on(pulse, now_ns)
+        except OutputError as error:
+            self.lost(error, now_ns)
+            return
+        self._report(number, Happening.SENT, began_ns, details={"handed_ns": handed_ns})
+        self._report(number, Happening.ACK, began_ns)
+        self._lit(train, began_ns)
+
+    def cancel(self, number: int, now_ns: int, handed_ns: int) -> None:
+        """Light off; stays armed."""
+        self._obey(number, now_ns, handed_ns, OutputState.ARMED, Reason.CANCELLED)
+
+    def disarm(self, number: int, now_ns: int, handed_ns: int, why: str) -> None:
+        """Light off and disarmed."""
+        self._obey(number, now_ns, handed_ns, OutputState.DISARMED, Reason.DISARMED_BY_HOST, why)
+
+    def stop(self, number: int, now_ns: int, handed_ns: int) -> None:
+        """Light off and stopped until `clear`."""
+        self._obey(number, now_ns, handed_ns, OutputState.STOPPED, Reason.STOPPED_BY_HOST)
+
+    def lost(self, error: OutputError, now_ns: int) -> None:
+        """Report that the device failed, try to turn its light off, and go to FAULT for good."""
+        if self.state is OutputState.FAULT:
+            return
+        self.state = OutputState.FAULT
+        train, self._train = self._train, None
+        number = None if train is None else train.number
+        self._report(number, Happening.LOST, now_ns, Reason.PORT, {"error": str(error)})
+        try:
+            self._light.off(now_ns)
+        except OutputError:
+            return
+
+    def _refusal(self, pulse: Pulse, now_ns: int) -> Reason:
+        limits = self._limits
+        if self.state is OutputState.FIRING:
+            return Reason.BUSY
+        if self.state is not OutputState.ARMED:
+            return Reason.NOT_ARMED
+        if pulse.count < 1 or not 0 < pulse.amplitude <= 1 or pulse.on_ns < 1:
+            return Reason.BAD_VALUE
+        if pulse.count > 1 and pulse.period_ns < pulse.on_ns + limits.min_off_ns:
+            return Reason.BAD_VALUE
+        if limits.max_on_ns is not None and pulse.on_ns > limits.max_on_ns:
+            return Reason.TOO_LONG
+        if now_ns < self._rested_ns:
+            return Reason.TOO_SOON
+        if limits.max_pulses is not None and self._pulses + pulse.count > limits.max_pulses:
+            return Reason.SESSION_PULSES
+        return Reason.NONE
+
+    def _pulse(self, train: _Train, due_ns: int) -> None:
+        try:
+            began_ns = due_ns if self._light.times_trains else self._light.on(train.pulse, due_ns)
+        except OutputError as error:
+            self.lost(error, due_ns)
+            return
+        self._lit(train, began_ns)
+
+    def _lit(self, train: _Train, began_ns: int) -> None:
+        train.on_ns, train.lit = began_ns, True
+        train.next_ns = began_ns + train.pulse.on_ns
+        train.left -= 1
+        self._pulses += 1
+        self._report(train.number, Happening.LIGHT_ON, began_ns)
+
+    def _pulse_over(self, train: _Train, due_ns: int) -> None:
+        if train.left == 0:
+            self._leave(OutputState.ARMED, Reason.COMPLETED, due_ns)
+        elif (ended_ns := self._off(due_ns)) is not None:
+            self._dark(train, ended_ns, Reason.COMPLETED)
+            train.next_ns = train.on_ns + train.pulse.period_ns
+
+    def _off(self, due_ns: int) -> int | None:
+        """Light off at the end of a pulse; None when the device failed."""
+        try:
+            return due_ns if self._light.times_trains else self._light.off(due_ns)
+        except OutputError as error:
+            self.lost(error, due_ns)
+            return None
+
+    def _dark(self, train: _Train, ended_ns: int, reason: Reason) -> None:
+        train.lit = False
+        self._rested_ns = ended_ns + self._limits.min_off_ns
+        self._report(train.number, Happening.LIGHT_OFF, ended_ns, reason, {"on_ns": ended_ns - train.on_ns})
+
+    def _obey(
+        self,
+        number: int,
+        now_ns: int,
+        handed_ns: int,
+        to: OutputState,
+        reason: Reason,
+        why: str | None = None,
+    ) -> None:
+        self.advance(now_ns)
+        if self.state is OutputState.FAULT:
+            self._report(number, Happening.REFUSED, now_ns, Reason.PORT)
+            return
+        details = {"handed_ns": handed_ns} | ({} if why is None else {"why": why})
+        self._report(number, Happening.SENT, now_ns, details=details)
+        armed = self.state in (OutputState.ARMED, OutputState.FIRING)
+        if armed or to is OutputState.STOPPED:
+            self._leave(to, reason, now_ns)
+        if not self._failed():
+            self._report(number, Happening.ACK, now_ns)
+
+    def _failed(self) -> bool:
+        return self.state is OutputState.FAULT
+
+    def _leave(self, to: OutputState, reason: Reason, now_ns: int) -> None:
+        """Go to another state with the light off, and end the train that ran."""
+        train, self._train = self._train, None
+        ended_ns = now_ns
+        if not (self._light.times_trains and reason is Reason.COMPLETED):
+            try:
+                ended_ns = self._light.off(now_ns)
+            except OutputError as error:
+                self._train = train
+                self.lost(error, now_ns)
+                return
+        self.state = to
+        if train is not None:
+            if train.lit:
+                self._dark(train, ended_ns, reason)
+            self._report(train.number, Happening.TRAIN_ENDED, ended_ns, reason)
+        if to is not OutputState.ARMED:
+            self._report(None, Happening.STATE, ended_ns, reason)
+
+    def _change(self, to: OutputState, reason: Reason, now_ns: int) -> None:
+        self.state = to
+        self._report(None, Happening.STATE, now_ns, reason)
+
+    def _report(
+        self,
+        number: int | None,
+        event: Happening,
+        t_ns: int,
+        reason: Reason = Reason.NONE,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._say(Report(number, event, t_ns, self.state, reason, None, None, details or {}))
