@@ -73,13 +73,18 @@ class BudgetWatch:
         self._next = 0
         self.late = 0
 
+    @property
+    def missed(self) -> bool:
+        """Whether more of the last frames were late than the budget allows."""
+        return self.late > self._allowed
+
     def add(self, duration_ns: int) -> bool:
         """Count a frame; True when more of the last frames were late than the budget allows."""
         late = duration_ns >= self._limit_ns
         self.late += late - self._late[self._next]
         self._late[self._next] = late
         self._next = (self._next + 1) % len(self._late)
-        return self.late > self._allowed
+        return self.missed
 
     def reset(self) -> None:
         """Forget all frames."""

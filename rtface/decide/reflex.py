@@ -12,7 +12,6 @@ from rtface.decide.rules import RulesFile
 from rtface.errors import UsageError
 from rtface.records import Pose
 
-
 CALLS = ("tick", "arm", "disarm", "fault", "clear", "began", "ended")
 """What the decision engine can be told beside frames."""
 

@@ -12,7 +12,7 @@ from rtface.budget import BudgetWatch
 from rtface.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.decide.decisions import Action, Decision, Reason
 from rtface.decide.reflex import Reflex
-from rtface.errors import CameraError, ControlError
+from rtface.errors import CameraError, ControlError, OutputError
 from rtface.loop.keeping import Record
 from rtface.loop.pulses import Fired, Pulses
 from rtface.loop.state import LoopState, LoopStatus
@@ -180,7 +180,10 @@ class ClosedLoop:
             else:
                 lost = isinstance(error, CameraError)
                 self._fail(Reason.CAMERA_LOST if lost else Reason.ERROR, why)
-        self._output.close()
+        try:
+            self._output.close()
+        except OutputError as failure:
+            _log.error("%s", failure)
         record, self._record, self._reflex = self._record, None, None
         if record is not None:
             for report in self._output.reports():
@@ -197,7 +200,7 @@ class ClosedLoop:
         ControlError
             ``wrong_state``, ``not_ready``: something has come between.
         """
-        _, record = self._opened()
+        self._opened()
         if self._state is not LoopState.DISARMED:
             raise ControlError(WRONG_STATE, f"the loop is {self._state}: {self._why}")
         if self._output.state is not OutputState.ARMED:
@@ -265,9 +268,7 @@ class ClosedLoop:
                     self._fail(Reason.DISK, "a decision could not be recorded, and was not carried out")
                     continue
                 command = self._output.fire(decision.pulse)
-                self._pulses.begin(
-                    command, Fired(decision.rule, decision.trial, exposure_ns, decision.blind)
-                )
+                self._pulses.begin(command, Fired(decision.rule, decision.trial, exposure_ns, decision.blind))
                 record.pulse(number, command, self._name, "fire", asdict(decision.pulse))
             elif decision.action is Action.CANCEL:
                 record.pulse(number, self._output.cancel(), self._name, "cancel")

@@ -29,7 +29,9 @@ class Record(Protocol):
     def decision(self, decision: Decision) -> int:
         """Record a decision; return its number, -1 where it could not be recorded."""
 
-    def pulse(self, decision: int, number: int, output: str, command: str, details: Mapping[str, Any] = ...) -> None:
+    def pulse(
+        self, decision: int, number: int, output: str, command: str, details: Mapping[str, Any] = ...
+    ) -> None:
         """Record a command that is handed to an output."""
 
     def output(self, name: str, info: Mapping[str, Any]) -> None:
