@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rtface.errors import EngineError
+from rtface.records import Crop
 from rtface.track.backends.base import BackendInfo
 from rtface.track.store import Engine, installed_engines, user_folder
 
@@ -278,8 +279,8 @@ def records_of(engine_sha256: str) -> list[ParityRecord]:
     return found
 
 
-def verify_command(engine: Engine, info: BackendInfo) -> str:
-    """Return the command that makes the record of an engine on what runs it."""
+def verify_command(engine: Engine, info: BackendInfo, crop: Crop | None = None) -> str:
+    """Return the command that makes the record of an engine on what runs it, at a crop if there is one."""
     name = engine.manifest.name
     reference = name if installed_engines().get(name) == engine.folder else str(engine.folder)
     parts = ["rtface engines verify", reference, "--backend", info.name]
@@ -287,6 +288,8 @@ def verify_command(engine: Engine, info: BackendInfo) -> str:
         parts += ["--precision", info.precision]
     if (gpu := re.match(r"cuda:\d+", info.device)) is not None:
         parts += ["--device", gpu.group()]
+    if crop is not None:
+        parts += ["--crop", f"{crop.x},{crop.y},{crop.width},{crop.height}"]
     return " ".join([*parts, "--frames VIDEO"])
 
 
