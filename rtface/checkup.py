@@ -16,15 +16,18 @@ from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.config import Rig
-from rtface.errors import RtfaceError
+from rtface.errors import BackendError, RtfaceError
 from rtface.geometry import check_crop, whole_frame
 from rtface.latency import Histogram
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
-from rtface.records import CameraInfo, FrameMeta
+from rtface.records import CameraInfo, Crop, FrameMeta
 from rtface.rigfile import load_rig
 from rtface.service import describe_backend
-from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.backends.base import BackendInfo
+from rtface.track.backends.factory import engine_for, make_backend, survey
+from rtface.track.parity import find_parity, records_of, verify_command
+from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
 _FRAMES = 30
@@ -91,7 +94,8 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
         yield finding
         if finding.verdict == "fail":
             break
-    yield _guarded("engine", lambda: _engine(rig, info, clock))
+    yield _backends()
+    yield from _engine(rig, info, clock)
     yield _guarded("ports", lambda: _ports(rig))
     yield _clock(clock)
     yield _processor()
@@ -179,9 +183,53 @@ def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
     return arrivals
 
 
-def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Finding:
-    """Open the engine, run it on frames of the camera's size and hold it against the frame period."""
-    engine = engine_for(rig.engine, rig.backend)
+def _backends() -> Finding:
+    """Say which back ends could run here, and why the others could not."""
+    found = survey()
+    able = " and ".join(str(each) for each in found if not each.why_not)
+    reasons = dict.fromkeys(each.why_not for each in found if each.why_not)
+    unable = [
+        f"not {' or '.join(str(each) for each in found if each.why_not == reason)}: {reason}"
+        for reason in reasons
+    ]
+    if not able:
+        return Finding("back ends", "fail", "; ".join(unable), exit_code=BackendError.exit_code)
+    return Finding("back ends", "ok", "; ".join([f"{able} could run here", *unable]))
+
+
+def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Finding]:
+    """Open the engine and run it; say what it was run by and whether that agrees with the reference."""
+    try:
+        engine = engine_for(rig.engine, rig.backend)
+        finding, ran = _speed(engine, rig, info, clock)
+    except RtfaceError as error:
+        yield Finding("engine", "fail", str(error), exit_code=error.exit_code)
+        return
+    yield finding
+    yield _parity(engine, ran, None if rig.crop is None else rig.crop.to_crop())
+
+
+def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None) -> Finding:
+    """Look for the proof, which arming will ask for, that the engine does what its reference does."""
+    sought = find_parity(engine, ran)
+    if sought.record is None:
+        return Finding(
+            "parity",
+            "warn" if records_of(engine.sha256) else "ok",
+            f"{sought.why_none}: nothing can be armed with it",
+            f"before you arm: {verify_command(engine, ran, crop)}",
+        )
+    record = sought.record
+    text = f"{record.reference.engine} in {record.reference.ran.precision}, {record.date[:10]}: {record.in_words()}"
+    if not record.agrees:
+        return Finding(
+            "parity", "warn", f"does not agree with {text}", "another engine, precision or back end"
+        )
+    return Finding("parity", "ok", f"agrees with {text}")
+
+
+def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Finding, BackendInfo]:
+    """Run an engine on frames of the camera's size and hold it against the frame period."""
     tracker = Tracker(engine, make_backend(engine, rig.backend), clock)
     network = Histogram()
     try:
@@ -193,12 +241,12 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Finding:
                 began_ns = clock.now_ns()
                 tracker.track(frame, FrameMeta(number, began_ns, began_ns), began_ns)
                 network.add(clock.now_ns() - began_ns)
-        described = describe_backend(tracker.backend)
+        ran = tracker.backend
     finally:
         tracker.close()
-    text = f"{engine.manifest.name}, {described}"
+    text = f"{engine.manifest.name}, {describe_backend(ran)}; {ran.why}"
     if info is None:
-        return Finding("engine", "ok", text)
+        return Finding("engine", "ok", text), ran
     took = network.summary()
     text += f"; frame to keypoints p50 {took.p50_ms:.2f}, max {took.max_ms:.2f} ms (n = {took.n})"
     period_ms = NS_PER_S / NS_PER_MS / info.rate_hz if info.live and info.rate_hz else None
@@ -208,12 +256,12 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Finding:
             "warn",
             f"{text}, slower than the camera's {period_ms:.2f} ms a frame",
             "frames will be dropped and counted: a smaller crop or network, a faster back end, or a lower rate",
-        )
+        ), ran
     if took.p50_ms > rig.latency.deadline_ms:
         return Finding(
             "engine", "warn", f"{text}, over the deadline", "raise latency.deadline_ms or go faster"
-        )
-    return Finding("engine", "ok", text)
+        ), ran
+    return Finding("engine", "ok", text), ran
 
 
 def _ports(rig: Rig) -> Finding:

@@ -7,17 +7,22 @@ blob is which.
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from rtface.learn.engine import Card, save_engine
 from rtface.learn.labels import LabelledFrame, LabelSet
 from rtface.learn.samples import Augmentation
 from rtface.learn.train import Recipe
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.records import FloatArray, Image
+from rtface.track.manifest import KeypointEntry, ScoreSpec
+from rtface.track.store import Engine
 
 NAMES = ("bright", "faint", "ahead")
 SHAPE = (56, 120)
@@ -71,6 +76,28 @@ def drawn(count: int = 8, seed: int = 0, video: str = "one") -> LabelSet:
         xy = np.stack([first, first + step, first + 1.8 * step]).astype(np.float32)
         frames.append(LabelledFrame(f"{video}-{number}", video, draw(xy), xy))
     return LabelSet(NAMES, tuple(frames))
+
+
+def drawn_engine(folder: Path, *, off_by: float = 0.0) -> Engine:
+    """An engine of random weights, sure of what it finds; the weights of its model.onnx are off by a share of them."""
+    network = fresh()
+    heads: Any = network.network.heads
+    heads.weight.data *= 40
+    changed = copy.deepcopy(network)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        for weight in changed.parameters():
+            weight *= 1 + off_by * torch.randn_like(weight)
+    card = Card(
+        architecture=ARCHITECTURE,
+        keypoints=[KeypointEntry(name=name) for name in NAMES],
+        description="random weights",
+        licence="CC0-1.0",
+        decode="the peak",
+        score=ScoreSpec(definition="made up", calibrated=False),
+        input_size=SIZE,
+    )
+    return save_engine(network, folder, card, folded=changed)
 
 
 def fresh(architecture: dict[str, Any] = ARCHITECTURE, seed: int = 0) -> NetworkWithDecode:

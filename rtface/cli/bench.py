@@ -16,6 +16,7 @@ from rtface.bench.plot import plot_distributions
 from rtface.bench.throughput import ThroughputQuestion, measure_throughput
 from rtface.cli.options import (
     BackendOption,
+    DeviceOption,
     EngineOption,
     JsonOption,
     PrecisionOption,
@@ -46,12 +47,13 @@ def latency(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "engine",
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
     out: OutOption = Path(),
     name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Exposure to a subscriber in another process, from a simulated camera: percentiles per stage."""
-    settings = backend_settings(backend, precision, threads)
+    settings = backend_settings(backend, precision, threads, device)
     question = LatencyQuestion(seconds, rate, width, height, engine, settings, deadline)
     with ending_on_signals() as wish, _progress_bar("latency", quiet=as_json) as progress:
         result = measure_latency(question, progress, wish)
@@ -78,12 +80,13 @@ def throughput(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "engine",
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
     out: OutOption = Path(),
     name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Frames per second of the network alone and from camera to keypoints, in one run."""
-    settings = backend_settings(backend, precision, threads)
+    settings = backend_settings(backend, precision, threads, device)
     with _progress_bar("throughput", quiet=as_json) as progress:
         result = measure_throughput(ThroughputQuestion(frames, width, height, engine, settings), progress)
     _keep(result, out, name or "throughput")

@@ -8,11 +8,19 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from rtface.cli import build, export
-from rtface.cli.options import CropOption, JsonOption
+from rtface.cli import build, export, verify
+from rtface.cli.options import JsonOption
 from rtface.cli.screen import ERR, OUT, print_json, say
 from rtface.errors import BackendError, UsageError
-from rtface.track.store import MANIFEST_FILE, installed_engines, load_engine, read_manifest, user_folder
+from rtface.track.parity import records_of
+from rtface.track.store import (
+    MANIFEST_FILE,
+    file_hash,
+    installed_engines,
+    load_engine,
+    read_manifest,
+    user_folder,
+)
 
 app = typer.Typer(help="Keypoint networks, ready to run.", no_args_is_help=True)
 
@@ -22,12 +30,13 @@ EngineArgument = Annotated[str, typer.Argument(help="Name of an engine, or its f
 @app.command("list")
 def list_(as_json: JsonOption = False) -> None:
     """List the engines that can be named."""
-    engines = {name: read_manifest(folder / MANIFEST_FILE) for name, folder in installed_engines().items()}
+    folders = installed_engines()
+    engines = {name: read_manifest(folder / MANIFEST_FILE) for name, folder in folders.items()}
     if as_json:
         print_json({name: manifest.model_dump(mode="json") for name, manifest in engines.items()})
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("engine", "keypoints", "input", "precision", "what it is"):
+    for column in ("engine", "keypoints", "input", "precision", "agrees on", "what it is"):
         table.add_column(column)
     for name, manifest in engines.items():
         trained = sum(entry.trained for entry in manifest.keypoints)
@@ -37,9 +46,18 @@ def list_(as_json: JsonOption = False) -> None:
             f"{trained} of {len(manifest.keypoints)}",
             f"{size}x{size}" if manifest.resample.square else f"{size} long",
             manifest.precision,
+            _agrees_on(folders[name]),
             manifest.description,
         )
     OUT.print(table)
+
+
+def _agrees_on(folder: Path) -> str:
+    """Return the back ends that an engine was verified on here, each with its precision."""
+    records = records_of(file_hash(folder / MANIFEST_FILE))
+    return ", ".join(
+        dict.fromkeys(f"{each.ran.name} {each.ran.precision}" for each in records if each.agrees)
+    )
 
 
 @app.command()
@@ -48,33 +66,7 @@ def show(engine: EngineArgument = "default") -> None:
     print_json(load_engine(engine).manifest.model_dump(mode="json"))
 
 
-@app.command()
-def verify(
-    engine: EngineArgument = "default",
-    frames: Annotated[
-        Path | None,
-        typer.Option(help="A video or a folder of images: compare an exported engine with its source on it."),
-    ] = None,
-    crop: CropOption = None,
-    count: export.CountOption = 200,
-) -> None:
-    """Check an engine: its files against its manifest, and the live network's inputs and outputs."""
-    from rtface.config import BackendSettings
-    from rtface.service import describe_backend
-    from rtface.track.backends.factory import make_backend
-
-    loaded = load_engine(engine)
-    backend = make_backend(loaded, BackendSettings())
-    try:
-        info = backend.open()
-    finally:
-        backend.close()
-    OUT.print(f"{loaded.manifest.name}: files and network agree with the manifest", markup=False)
-    OUT.print(describe_backend(info), markup=False, soft_wrap=True)
-    if frames is not None:
-        export.check_parity(engine, frames, count, crop)
-
-
+app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("build")(build.build)
 

@@ -13,13 +13,14 @@ from rtface.acquire.recording import source_settings
 from rtface.cli.options import (
     BackendOption,
     CropOption,
+    DeviceOption,
     JsonOption,
     ThreadsOption,
     backend_settings,
     parse_crop,
 )
 from rtface.cli.screen import OUT, print_json
-from rtface.errors import BackendError, DataError, EngineError, UsageError
+from rtface.errors import BackendError, DataError, UsageError
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def export(
     ] = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,7 +78,7 @@ def export(
             precision,
             seen,
             crop=parse_crop(crop),
-            settings=backend_settings(backend, "engine", threads),
+            settings=backend_settings(backend, "engine", threads, device),
             scheme=Scheme.CPU if for_ == "cpu" else Scheme.TENSORRT,
             overwrite=overwrite,
         )
@@ -90,24 +92,6 @@ def export(
         return
     OUT.print(f"{made.engine.manifest.name}: {made.engine.folder}", markup=False, soft_wrap=True)
     show_parity(made.parity)
-
-
-def check_parity(engine: str, frames: Path, count: int, crop: str | None) -> None:
-    """Hold an exported engine against its source again, on other frames; `EngineError` if it shifts too far."""
-    from rtface.learn.exporting import reference_of
-    from rtface.learn.footage import evenly_spaced
-    from rtface.learn.parity import compare
-
-    exported = load_engine(engine)
-    reference = reference_of(exported)
-    parity = compare(
-        reference, exported, evenly_spaced(source_settings(frames), count), crop=parse_crop(crop)
-    )
-    if not parity.agrees:
-        raise EngineError(
-            f"{exported.manifest.name} shifts too far from {parity.reference}: {parity.in_words()}"
-        )
-    show_parity(parity)
 
 
 def show_parity(parity: Parity) -> None:

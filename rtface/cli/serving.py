@@ -10,7 +10,7 @@ from rich.live import Live
 
 from rtface.cli.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, say
 from rtface.errors import RtfaceError
-from rtface.service import Service
+from rtface.service import Service, describe_backend
 from rtface.status import Status
 
 _REFRESH_S = 0.25
@@ -78,10 +78,8 @@ def announce(service: Service) -> None:
     """Say where the service can be reached and what it runs."""
     camera = service.pipeline.camera
     say(f"camera     {camera.kind}: {camera.label}, {camera.width}x{camera.height}")
-    info = service.pipeline.backend
-    say(
-        f"engine     {service.engine.manifest.name} on {info.name} {info.version} ({info.precision}); {info.why}"
-    )
+    ran = service.pipeline.backend
+    say(f"engine     {service.engine.manifest.name}, {describe_backend(ran)}; {ran.why}")
     say(f"keypoints  {service.keypoints_address}")
     say(f"control    {service.control_address}")
 

@@ -12,15 +12,15 @@ from rtface.config import BackendSettings
 from rtface.errors import DataError, EngineError
 from rtface.learn.engine import today
 from rtface.learn.halve import halve
-from rtface.learn.parity import MEDIAN_LIMIT_PX, P99_LIMIT_PX, Parity, compare
+from rtface.learn.parity import FEWEST_FRAMES, Parity, compare
 from rtface.learn.quantise import Plan, Scheme, quantise
 from rtface.records import Crop, Image
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
-from rtface.track.store import Engine, load_engine, write_engine
+from rtface.track.parity import LIMITS
+from rtface.track.store import Engine, write_engine
 
 Precision = Literal["f32", "bf16", "f16", "int8"]
 
-FEWEST_FRAMES = 8
 CALIBRATION_FRAMES = 50
 """With 20, 50 and 197 frames of one rig the median shift of the engine face-1 was 0.081, 0.080 and 0.084 px."""
 
@@ -124,7 +124,8 @@ def export_engine(
             refused.append(parity.in_words() if plan is None else f"{plan.value}: {parity.in_words()}")
     raise EngineError(
         f"{source.manifest.name} in {precision} shifts too far and is refused (limits: median "
-        f"{MEDIAN_LIMIT_PX:g}, p99 {P99_LIMIT_PX:g} px of the network's input): {'; '.join(refused)}"
+        f"{LIMITS.p50_px:g}, p99 {LIMITS.p99_px:g} px of the network's input, p99 of the score {LIMITS.score_p99:g}): "
+        f"{'; '.join(refused)}"
     )
 
 
@@ -189,23 +190,3 @@ def _write(
     }
     fields["metrics"] = kept["metrics"] | dict(proof)
     return write_engine(folder, candidate.files, fields, overwrite=overwrite)
-
-
-def reference_of(engine: Engine) -> Engine:
-    """Return the engine that this one was exported from, which must still be installed and unchanged.
-
-    Raises
-    ------
-    EngineError
-        The engine was not exported from another, or that one is gone or was changed.
-    """
-    training = engine.manifest.training
-    name = training.get("exported_from")
-    if not isinstance(name, str):
-        raise EngineError(
-            f"{engine.manifest.name} was not exported from another engine: there is no parity to check"
-        )
-    reference = load_engine(name)
-    if reference.sha256 != training.get("exported_from_sha256"):
-        raise EngineError(f"{name} is not the engine that {engine.manifest.name} was exported from any more")
-    return reference

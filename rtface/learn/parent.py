@@ -9,8 +9,8 @@ import numpy as np
 
 from rtface.config import BackendSettings
 from rtface.errors import EngineError
-from rtface.learn.exporting import reference_of
 from rtface.learn.labels import LabelSet
+from rtface.learn.parity import reference_of
 from rtface.learn.samples import Picture
 from rtface.learn.teaching import PLAIN, SHIFTS, Taught, full_score, teach, weights
 from rtface.networks.build import build_graph

@@ -16,14 +16,17 @@ from rtface.geometry import NetworkFrame
 from rtface.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import make_backend
-from rtface.track.store import Engine
+from rtface.track.parity import LIMITS, agree
+from rtface.track.store import Engine, load_engine
 from rtface.track.tracker import Tracker
 
-MEDIAN_LIMIT_PX = 0.1
-P99_LIMIT_PX = 1.0
-"""Pixels of the network's input that the median and the 99th percentile of the shift must stay below."""
+FEWEST_FRAMES = 8
+SURE = 0.5
+"""A score from which a point counts as found."""
 
 _WORST_FRAMES = 5
+_NOWHERE = 2.0
+"""Lengths of the network's input that a point which is no number counts as being away; its score as off by 1."""
 
 FloatValues = NDArray[np.float64]
 
@@ -62,6 +65,10 @@ class Parity:
         Frames that both saw.
     crop : tuple of int
         x, y, width, height of what they saw of them.
+    scale : float
+        Camera pixels to a pixel of the network's input.
+    sure : float
+        Share of the points that the reference gave a score of `SURE` or more.
     shift_px : Spread
         Distance between the two answers, in pixels of the network's input, over all frames and trained keypoints.
     score_shift : Spread
@@ -79,6 +86,8 @@ class Parity:
     backend: Mapping[str, str | int | None]
     frames: int
     crop: tuple[int, int, int, int]
+    scale: float
+    sure: float
     shift_px: Spread
     score_shift: Spread
     by_keypoint: Mapping[str, Spread]
@@ -86,8 +95,8 @@ class Parity:
 
     @property
     def agrees(self) -> bool:
-        """Whether the shift stays below `MEDIAN_LIMIT_PX` and `P99_LIMIT_PX`."""
-        return self.shift_px.p50 < MEDIAN_LIMIT_PX and self.shift_px.p99 < P99_LIMIT_PX
+        """Whether the shifts stay below the limits of `rtface.track.parity.LIMITS`."""
+        return agree(self.shift_px, self.score_shift, LIMITS)
 
     def in_words(self) -> str:
         """Return the figures as one line."""
@@ -102,7 +111,8 @@ class Parity:
         """Return a plain map, for files."""
         return asdict(self) | {
             "agrees": self.agrees,
-            "limits_px": {"p50": MEDIAN_LIMIT_PX, "p99": P99_LIMIT_PX},
+            "limits_px": {"p50": LIMITS.p50_px, "p99": LIMITS.p99_px},
+            "limit_score_p99": LIMITS.score_p99,
             "unit": "pixels of the network's input",
         }
 
@@ -148,8 +158,9 @@ def find(engine: Engine, frames: Mapping[int, Image], settings: BackendSettings,
     tracker = Tracker(engine, make_backend(engine, settings), SYSTEM_CLOCK)
     xy, score = [], []
     try:
-        info = tracker.open()
+        tracker.open()
         tracker.look_at(camera, crop)
+        info = tracker.backend
         for number, image in frames.items():
             now_ns = SYSTEM_CLOCK.now_ns()
             pose = tracker.track(image, FrameMeta(number, now_ns, now_ns), now_ns)
@@ -168,6 +179,7 @@ def compare(
     *,
     crop: Crop | None = None,
     settings: BackendSettings | None = None,
+    reference_settings: BackendSettings | None = None,
 ) -> Parity:
     """Hold an engine against another on frames, each run in the arithmetic that its manifest asks for.
 
@@ -180,7 +192,10 @@ def compare(
     crop : Crop or None
         The face in the frame; the whole frame when None.
     settings : BackendSettings or None
-        What runs both; the first back end that is there when None.
+        What runs the engine, and the reference as well unless that has settings of its own; the first back end that
+        is there when None.
+    reference_settings : BackendSettings or None
+        What runs the reference.
 
     Raises
     ------
@@ -195,12 +210,15 @@ def compare(
             f"{ours.name} and {theirs.name} have other keypoints or another preprocessing: not of one network"
         )
     chosen = settings or BackendSettings()
-    before, after = (find(each, frames, chosen, crop) for each in (reference, engine))
+    before = find(reference, frames, reference_settings or chosen, crop)
+    after = find(engine, frames, chosen, crop)
     scale = NetworkFrame(before.crop, ours.input.size, ours.resample.half_pixel, ours.resample.square).scale
     trained = [index for index, entry in enumerate(ours.keypoints) if entry.trained]
     names = [ours.keypoints[index].name for index in trained]
-    shift = np.linalg.norm((after.xy - before.xy)[:, trained].astype(np.float64), axis=2) / scale
+    apart = np.linalg.norm((after.xy - before.xy)[:, trained].astype(np.float64), axis=2) / scale
     score = np.abs(after.score[:, trained].astype(np.float64) - before.score[:, trained])
+    shift = np.where(np.isfinite(apart), apart, _NOWHERE * ours.input.size)
+    score = np.where(np.isfinite(score), score, 1.0)
     box = before.crop
     return Parity(
         reference=theirs.name,
@@ -209,6 +227,8 @@ def compare(
         backend=after.backend.as_dict(),
         frames=len(frames),
         crop=(box.x, box.y, box.width, box.height),
+        scale=scale,
+        sure=round(float((before.score[:, trained] >= SURE).mean()), 4),
         shift_px=spread(shift),
         score_shift=spread(score),
         by_keypoint={name: spread(shift[:, column]) for column, name in enumerate(names)},
@@ -216,8 +236,28 @@ def compare(
     )
 
 
+def reference_of(engine: Engine) -> Engine:
+    """Return the engine that this one was exported from, which must still be installed and unchanged.
+
+    Raises
+    ------
+    EngineError
+        The engine was not exported from another, or that one is gone or was changed.
+    """
+    training = engine.manifest.training
+    name = training.get("exported_from")
+    if not isinstance(name, str):
+        raise EngineError(
+            f"{engine.manifest.name} was not exported from another engine: there is no parity to check"
+        )
+    reference = load_engine(name)
+    if reference.sha256 != training.get("exported_from_sha256"):
+        raise EngineError(f"{name} is not the engine that {engine.manifest.name} was exported from any more")
+    return reference
+
+
 def spread(values: FloatValues) -> Spread:
-    """Return n, median, 99th percentile and maximum of all values; NaN, which no comparison excuses, stays NaN."""
+    """Return n, median, 99th percentile and maximum of all values; NaN stays NaN."""
     p50, p99 = np.percentile(values, [50, 99])
     return Spread(values.size, *(round(float(value), 5) for value in (p50, p99, values.max())))
 

@@ -260,7 +260,7 @@ def test_check_passes_a_good_rig_and_names_what_fails(rtface: Run, tmp_path: Pat
     good = rtface("check", str(write_rig(tmp_path)), "--json")
     assert good.returncode == 0, good.stderr
     assert {finding["what"] for finding in json.loads(good.stdout)} == {
-        "configuration", "camera", "frames", "engine", "ports", "clock", "processor",
+        "configuration", "camera", "frames", "back ends", "engine", "parity", "ports", "clock", "processor",
     }  # fmt: skip
     bad = rtface("check", str(write_rig(tmp_path, "crop: {x: 0, y: 0, width: 90, height: 90}")), "--json")
     assert bad.returncode == 3

@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 
 import cv2
 import pytest
+from drawn import drawn_engine
 from spots import SpotNetwork, outlier, spot_engine, spot_frames
 
 pytest.importorskip("onnxruntime")
@@ -42,10 +43,16 @@ def test_an_engine_is_exported_verified_and_used(rtface: Run, engines: Path, tmp
     manifest = json.loads((engines / "spot-int8" / "manifest.json").read_text())
     assert manifest["metrics"]["parity"] == report
 
-    verified = rtface("engines", "verify", "spot-int8", "--frames", "frames")
+    verified = rtface(
+        *("engines", "verify", "spot-int8", "--backend", "openvino", "--reference", "openvino"),
+        *("--frames", "frames"),
+    )
     assert verified.returncode == 0, verified.stderr
-    assert "(int8" in verified.stdout
+    assert "spot-int8: openvino" in verified.stdout
+    assert "reference: spot: openvino" in verified.stdout
     assert "against spot: shift of 48 keypoints on 24 frames" in verified.stdout
+    assert "agrees; limits: median 0.1, p99 1 px" in verified.stdout
+    assert "openvino int8" in rtface("engines", "list").stdout
 
     tracked = rtface("track", "frames", "--engine", "spot-int8", "--out", "points.csv")
     assert tracked.returncode == 0, tracked.stderr
@@ -76,3 +83,34 @@ def test_a_refused_engine_says_why_in_one_line(rtface: Run, engines: Path) -> No
     assert "shifts too far and is refused" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in engines.iterdir()) == ["spot"]
+
+
+def test_the_parity_gate_lets_a_sound_engine_through_and_stops_one_that_is_off(
+    rtface: Run, engines: Path
+) -> None:
+    drawn_engine(engines / "sound")
+    drawn_engine(engines / "broken", off_by=0.05)
+    options = ("--backend", "openvino", "--frames", "frames", "--crop", "8,4,80,70", "--json")
+    sound = rtface("engines", "verify", "sound", *options)
+    assert sound.returncode == 0, sound.stderr
+    record = json.loads(sound.stdout)
+    assert record["agrees"] is True
+    assert record["reference"]["ran"]["name"] == "torch"
+    assert record["frames"]["source"] == "frames"
+    assert json.loads(Path(record["path"]).read_text()) == {k: v for k, v in record.items() if k != "path"}
+    assert Path(record["path"]).is_relative_to(engines / "_parity")
+
+    broken = rtface("engines", "verify", "broken", *options)
+    assert broken.returncode == 5
+    assert json.loads(broken.stdout)["agrees"] is False
+    assert "error: broken does not agree with broken and will not be armed" in broken.stderr
+    listed = rtface("engines", "list").stdout
+    assert "openvino f32" in next(line for line in listed.splitlines() if line.startswith("sound"))
+    assert "openvino f32" not in next(line for line in listed.splitlines() if line.startswith("broken"))
+
+    itself = rtface("engines", "verify", "sound", *options, "--reference", "openvino")
+    assert itself.returncode == 2
+    assert "held against itself" in itself.stderr
+    few = rtface("engines", "verify", "sound", *options, "--count", "4")
+    assert few.returncode == 8
+    assert "too few" in few.stderr

@@ -13,6 +13,7 @@ from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
 from rtface.cli.options import (
     BackendOption,
     CropOption,
+    DeviceOption,
     EngineOption,
     JsonOption,
     ThreadsOption,
@@ -20,7 +21,7 @@ from rtface.cli.options import (
     parse_crop,
 )
 from rtface.cli.screen import OUT, print_json, say
-from rtface.track.store import load_engine
+from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
     from rtface.learn.judging import Measured
@@ -33,6 +34,7 @@ def evaluate(
     crop: CropOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how far an engine's keypoints lie from labels, on all frames, exactly as it runs live.
@@ -44,9 +46,10 @@ def evaluate(
     from rtface.learn.reading import read_labels
 
     renames, rectangle = parse_renames(rename), parse_crop(crop)
-    loaded = load_engine(engine)
+    settings = backend_settings(backend, "engine", threads, device)
+    loaded = engine_for(engine, settings)
     labelled = read_labels(*labels).renamed(renames)
-    with Watcher(loaded, backend_settings(backend, "engine", threads), rectangle) as watcher:
+    with Watcher(loaded, settings, rectangle) as watcher:
         measured = measure(watcher, labelled)
     report = measured.as_dict()
     if as_json:

@@ -19,6 +19,7 @@ from rtface.acquire.recording import source_settings
 from rtface.cli.options import (
     BackendOption,
     CropOption,
+    DeviceOption,
     EngineOption,
     JsonOption,
     PrecisionOption,
@@ -30,7 +31,7 @@ from rtface.cli.screen import ERR, OUT, print_json, say, say_error
 from rtface.cli.signals import INTERRUPTED, ending_on_signals
 from rtface.config import ImagesCameraSettings
 from rtface.errors import UsageError
-from rtface.track.store import load_engine
+from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
     from rtface.learn.handout import Suggested
@@ -67,6 +68,7 @@ def suggest(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "engine",
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
     crop: CropOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,8 +82,8 @@ def suggest(
 
     check_folder(out)
     recordings = [source_settings(video) for video in videos]
-    chosen = load_engine(engine)
-    settings, rectangle = backend_settings(backend, precision, threads), parse_crop(crop)
+    settings, rectangle = backend_settings(backend, precision, threads, device), parse_crop(crop)
+    chosen = engine_for(engine, settings)
     names = [video.name if video.is_dir() else video.stem for video in videos]
     for video, name in zip(videos, names, strict=True):
         if names.count(name) > 1:

@@ -104,6 +104,18 @@ class Choice:
     on_gpu: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """A back end, and why it cannot run here; `why_not` is empty when it can."""
+
+    name: str
+    on_gpu: bool
+    why_not: str
+
+    def __str__(self) -> str:
+        return f"{self.name} on a GPU" if self.on_gpu else f"{self.name} on the CPU"
+
+
 def choose(settings: BackendSettings, installed: Installed | None = None) -> Choice:
     """Choose a back end, importing none.
 
@@ -132,14 +144,43 @@ def choose(settings: BackendSettings, installed: Installed | None = None) -> Cho
 
 
 def _require(kind: Kind, name: str, found: Installed) -> None:
+    if lacks := _lacks(kind, found):
+        raise BackendError(f"backend.name is {name}, but {lacks}")
+
+
+def _lacks(kind: Kind, found: Installed) -> str:
+    """Say which packages are missing and how to install them; nothing if all are there."""
     missing = found.missing(kind)
     if not missing:
-        return
+        return ""
     lean = "tensorrt" in missing and found.present("tensorrt_lean")
     note = "; TensorRT's lean runtime is there, but it cannot build plans" if lean else ""
-    raise BackendError(
-        f"backend.name is {name}, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
-        f"installed{note}: {kind.install}"
+    return (
+        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed{note}: {kind.install}"
+    )
+
+
+def survey(installed: Installed | None = None) -> tuple[Possible, ...]:
+    """Say of every back end whether it could run here, importing none.
+
+    Parameters
+    ----------
+    installed : Installed or None
+        What there is; looked for when None.
+    """
+    found = installed or Installed()
+    gpus = found.gpus()
+    no_gpu = "" if gpus.gpus else gpus.why_none
+    tensorrt = _lacks(BACKENDS["tensorrt"], found)
+    if not (tensorrt or no_gpu) and not any(_serves(gpu, found) for gpu in gpus.gpus):
+        tensorrt = f"TensorRT for RTX makes no plans for {gpus.gpus[0]}: pip install tensorrt"
+    torch = _lacks(_TORCH_ON_GPU, found)
+    if not (torch or no_gpu or found.torch_has_cuda()):
+        torch = "the torch that is installed is its build for a CPU: pip install torch"
+    return (
+        Possible("tensorrt", True, no_gpu or tensorrt),
+        Possible("torch", True, no_gpu or torch),
+        *(Possible(name, False, _lacks(BACKENDS[name], found)) for name in ("openvino", "torch")),
     )
 
 

@@ -11,8 +11,8 @@ from spots import NAMES, SHAPE, SpotNetwork, outlier, spot_engine, spot_frames
 
 from rtface.config import BackendSettings
 from rtface.errors import BackendError, DataError, EngineError
-from rtface.learn.exporting import export_engine, reference_of
-from rtface.learn.parity import Parity, Spread, compare, spread
+from rtface.learn.exporting import export_engine
+from rtface.learn.parity import Parity, Spread, compare, reference_of, spread
 from rtface.learn.quantise import Scheme, quantise
 from rtface.records import Crop
 from rtface.track.backends.openvino import OpenvinoBackend

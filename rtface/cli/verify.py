@@ -1,0 +1,123 @@
+"""``rtface engines verify``: an engine's files, its live network, and the parity gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rtface.acquire.recording import source_settings
+from rtface.cli.export import CountOption, show_parity
+from rtface.cli.options import (
+    BackendOption,
+    CropOption,
+    DeviceOption,
+    JsonOption,
+    PrecisionOption,
+    ThreadsOption,
+    backend_settings,
+    parse_crop,
+)
+from rtface.cli.screen import OUT, print_json, say
+from rtface.config import BackendSettings
+from rtface.errors import EngineError
+from rtface.service import describe_backend
+from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.parity import store_parity
+from rtface.track.store import Engine
+
+if TYPE_CHECKING:
+    from rtface.learn.verify import ReferenceName
+    from rtface.track.parity import ParityRecord
+
+_SURE_ENOUGH = 0.5
+
+
+def verify(
+    engine: Annotated[str, typer.Argument(help="Name of an engine, or its folder.")] = "default",
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="A video or a folder of images of your rig: compare with the float reference on it."
+        ),
+    ] = None,
+    crop: CropOption = None,
+    count: CountOption = 200,
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "engine",
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    reference: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(help="What runs the float reference on the CPU; auto: torch, or else OpenVINO."),
+    ] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Check an engine's files and live network; with --frames, that its keypoints are those of its float reference.
+
+    The result is stored with your engines, whatever it is. Stimulation is armed only on the engine, back end, version,
+    device, driver and precision that agreed. Exit code 5 when they do not.
+    """
+    settings = backend_settings(backend, precision, threads, device)
+    loaded = engine_for(engine, settings)
+    if frames is None:
+        _check(loaded, settings, as_json)
+    else:
+        _compare(loaded, settings, frames, crop, count, reference, as_json)
+
+
+def _check(engine: Engine, settings: BackendSettings, as_json: bool) -> None:
+    """Open an engine, which checks its live network."""
+    opened = make_backend(engine, settings)
+    try:
+        info = opened.open()
+    finally:
+        opened.close()
+    if as_json:
+        print_json({"engine": engine.manifest.name, "sha256": engine.sha256, "backend": info.as_dict()})
+        return
+    OUT.print(f"{engine.manifest.name}: files and network agree with the manifest", markup=False)
+    OUT.print(describe_backend(info), markup=False, soft_wrap=True)
+
+
+def _compare(
+    engine: Engine,
+    settings: BackendSettings,
+    frames: Path,
+    crop: str | None,
+    count: int,
+    reference: ReferenceName,
+    as_json: bool,
+) -> None:
+    from rtface.learn.footage import evenly_spaced
+    from rtface.learn.verify import verify as compare
+
+    rectangle = parse_crop(crop)
+    seen = evenly_spaced(source_settings(frames), count)
+    parity, record = compare(engine, settings, seen, frames.name, crop=rectangle, reference=reference)
+    path = store_parity(record)
+    if as_json:
+        print_json(record.model_dump(mode="json") | {"path": str(path)})
+    else:
+        OUT.print(f"{record.engine}: {record.ran}", markup=False, soft_wrap=True)
+        OUT.print(
+            f"reference: {record.reference.engine}: {record.reference.ran}", markup=False, soft_wrap=True
+        )
+        show_parity(parity)
+        if record.agrees:
+            OUT.print(f"agrees; limits: {record.limits_in_words()}", markup=False, soft_wrap=True)
+        OUT.print(f"stored: {path}", markup=False, soft_wrap=True)
+    _warn(record)
+    if not record.agrees:
+        raise EngineError(
+            f"{record.engine} does not agree with {record.reference.engine} and will not be armed: {record.in_words()}"
+        )
+
+
+def _warn(record: ParityRecord) -> None:
+    if record.sure < _SURE_ENOUGH:
+        say(
+            f"the reference itself was sure of {record.sure:.0%} of the points alone: is the face in the frames, and in "
+            "the crop?"
+        )

@@ -1,0 +1,326 @@
+"""The parity gate's memory: which back end agrees with which engine's reference network on this machine.
+
+`rtface engines verify` measures and stores; whoever arms a stimulation asks `require_parity`, which needs neither torch
+nor a video. Records lie with the user's engines, in ``_parity/<engine's hash>/``, because the folder of a shipped
+engine may be read-only. No engine can be called that: names begin with a letter or a digit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rtface.errors import EngineError
+from rtface.records import Crop
+from rtface.track.backends.base import BackendInfo
+from rtface.track.store import Engine, installed_engines, user_folder
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(_Part):
+    """What the shifts must stay below: in pixels of the network's input, and in units of the score."""
+
+    p50_px: float = 0.1
+    p99_px: float = 1.0
+    score_p99: float = 0.1
+
+
+LIMITS = Limits()
+
+
+class Figures(_Part):
+    """Of n values: the median, the 99th percentile (linear between ranks) and the largest; never NaN."""
+
+    n: int = Field(ge=1)
+    p50: float = Field(ge=0)
+    p99: float = Field(ge=0)
+    max: float = Field(ge=0)
+
+
+class Ran(_Part):
+    """What ran a network, as of `rtface.track.backends.base.BackendInfo`; a GPU's driver is in `device`."""
+
+    name: str
+    version: str
+    device: str
+    precision: str
+    threads: int | None = None
+    plan: str | None = None
+
+    @classmethod
+    def of(cls, info: BackendInfo) -> Ran:
+        """Return what a back end says of itself, less why it was chosen."""
+        return cls.model_validate({name: getattr(info, name) for name in cls.model_fields})
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must be the same for a record to hold."""
+        return {name: getattr(self, name) for name in _IDENTITY}
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.precision}) on {self.device}"
+
+
+_IDENTITY = ("name", "version", "device", "precision")
+
+
+class Reference(_Part):
+    """The float network that was the truth, and what ran it."""
+
+    engine: str
+    engine_sha256: str
+    ran: Ran
+
+
+class Frames(_Part):
+    """The frames that both saw.
+
+    `sha256` is of the gray levels, frame after frame in the order of their numbers: it is the same for a video and for
+    its frames as images.
+    """
+
+    source: str
+    sha256: str
+    width: int
+    height: int
+    count: int = Field(ge=1)
+    crop: tuple[int, int, int, int]
+    """x, y, width, height."""
+
+
+class ParityRecord(_Part):
+    """How an engine on a back end agreed with its reference.
+
+    Shifts are over all frames and trained keypoints: `shift_px` in pixels of the network's input, `shift_camera_px` in
+    those of the camera. `sure` is the share of them that the reference itself gave a score of 0.5 or more: little
+    agreement is proven by frames where it is low.
+    """
+
+    schema_version: Literal["rtface.parity/1"] = "rtface.parity/1"
+    engine: str
+    engine_sha256: str
+    preprocessing_sha256: str
+    ran: Ran
+    reference: Reference
+    frames: Frames
+    shift_px: Figures
+    shift_camera_px: Figures
+    score_shift: Figures
+    sure: float = Field(ge=0, le=1)
+    limits: Limits
+    agrees: bool
+    date: str
+    """UTC, ISO 8601."""
+    rtface: str
+    """Version of rtface."""
+
+    @model_validator(mode="after")
+    def _verdict_follows(self) -> ParityRecord:
+        if self.agrees != agree(self.shift_px, self.score_shift, self.limits):
+            raise ValueError(f"agrees is {self.agrees}, which its figures and limits contradict")
+        return self
+
+    def limits_in_words(self) -> str:
+        """Return the limits as one line."""
+        limits = self.limits
+        return (
+            f"median {limits.p50_px:g}, p99 {limits.p99_px:g} px of the network's input, p99 of the score "
+            f"{limits.score_p99:g}"
+        )
+
+    def in_words(self) -> str:
+        """Return figures and limits as one line."""
+        shift, camera, score, limits = self.shift_px, self.shift_camera_px, self.score_shift, self.limits
+        return (
+            f"median {shift.p50:.3f} (limit {limits.p50_px:g}), p99 {shift.p99:.3f} (limit {limits.p99_px:g}), largest "
+            f"{shift.max:.2f} px of the network's input ({camera.p99:.3f} and {camera.max:.2f} px of the camera); score "
+            f"p99 {score.p99:.3f} (limit {limits.score_p99:g}); n = {shift.n} on {self.frames.count} frames of "
+            f"{self.frames.source}"
+        )
+
+
+class Shifts(Protocol):
+    """What of `Figures` a verdict needs."""
+
+    @property
+    def p50(self) -> float:
+        """The median."""
+
+    @property
+    def p99(self) -> float:
+        """The 99th percentile."""
+
+
+def agree(shift_px: Shifts, score_shift: Shifts, limits: Limits) -> bool:
+    """Tell whether shifts stay below the limits; NaN does not."""
+    return (
+        shift_px.p50 < limits.p50_px and shift_px.p99 < limits.p99_px and score_shift.p99 < limits.score_p99
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The record that holds for an engine and what runs it; else why there is none.
+
+    A record that says that the two disagree is returned too: `why_none` is then empty, and `record.agrees` False.
+    """
+
+    record: ParityRecord | None
+    why_none: str = ""
+
+
+def parity_folder() -> Path:
+    """Return the folder of all records; it may not exist yet."""
+    return user_folder() / "_parity"
+
+
+def store_parity(record: ParityRecord) -> Path:
+    """Keep a record, in place of an earlier one of the same engine and what ran it, and return its file.
+
+    Raises
+    ------
+    EngineError
+        It cannot be written; the earlier one stays.
+    """
+    path = _file_of(record.engine_sha256, record.ran)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=".new-", delete=False, encoding="utf-8"
+        ) as file:
+            temporary = Path(file.name)
+            file.write(json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise EngineError(
+            f"the parity record {path} cannot be written: {error.strerror}; RTFACE_ENGINES names another folder"
+        ) from error
+    return path
+
+
+def find_parity(engine: Engine, info: BackendInfo) -> Sought:
+    """Look for the record of an engine on what runs it now.
+
+    Engine, back end, its version, device with driver, and precision must be those of the record, to the letter. The
+    plan's hash and the threads are for people: a plan that was built anew from the same is no other engine.
+
+    Parameters
+    ----------
+    engine : Engine
+        A checked engine.
+    info : BackendInfo
+        What runs it, as read back from the open back end.
+    """
+    ran = Ran.of(info)
+    path = _file_of(engine.sha256, ran)
+    if not path.exists():
+        return Sought(None, _why_none(engine, ran))
+    try:
+        record = _read(path)
+    except EngineError as error:
+        return Sought(None, str(error))
+    of_this = (engine.sha256, engine.manifest.preprocessing_sha256, ran.identity)
+    if (record.engine_sha256, record.preprocessing_sha256, record.ran.identity) != of_this:
+        return Sought(None, f"{path} is the record of something else: it was moved or edited")
+    if record.limits != LIMITS:
+        return Sought(
+            None, f"{engine.manifest.name} was judged by other limits than today's, on {record.date}"
+        )
+    return Sought(record)
+
+
+def require_parity(engine: Engine, info: BackendInfo) -> ParityRecord:
+    """Return the record that allows an engine to be armed on what runs it now.
+
+    Parameters
+    ----------
+    engine, info
+        As of `find_parity`.
+
+    Raises
+    ------
+    EngineError
+        There is no record that holds, or it says that the two disagree. The message ends with the command to run.
+    """
+    found = find_parity(engine, info)
+    if found.record is None:
+        raise EngineError(f"{found.why_none}; run: {verify_command(engine, info)}")
+    if not found.record.agrees:
+        reference = found.record.reference
+        raise EngineError(
+            f"{engine.manifest.name} on {Ran.of(info)} does not agree with {reference.engine}, verified on "
+            f"{found.record.date}: {found.record.in_words()}; run another engine, precision or back end, or, on other "
+            f"frames: {verify_command(engine, info)}"
+        )
+    return found.record
+
+
+def records_of(engine_sha256: str) -> list[ParityRecord]:
+    """Return all readable records of an engine, by the order of their files' names."""
+    found = []
+    for path in sorted((parity_folder() / engine_sha256).glob("*.json")):
+        try:
+            found.append(_read(path))
+        except EngineError:
+            continue
+    return found
+
+
+def verify_command(engine: Engine, info: BackendInfo, crop: Crop | None = None) -> str:
+    """Return the command that makes the record of an engine on what runs it, at a crop if there is one."""
+    name = engine.manifest.name
+    reference = name if installed_engines().get(name) == engine.folder else str(engine.folder)
+    parts = ["rtface engines verify", reference, "--backend", info.name]
+    if info.precision != "int8":
+        parts += ["--precision", info.precision]
+    if (gpu := re.match(r"cuda:\d+", info.device)) is not None:
+        parts += ["--device", gpu.group()]
+    if crop is not None:
+        parts += ["--crop", f"{crop.x},{crop.y},{crop.width},{crop.height}"]
+    return " ".join([*parts, "--frames VIDEO"])
+
+
+def _why_none(engine: Engine, ran: Ran) -> str:
+    """Say what differs from the nearest record that there is, or that there is none."""
+    name = engine.manifest.name
+    others = records_of(engine.sha256)
+    if not others:
+        return f"{name} was never held against its reference network on {ran}"
+    wanted = ran.identity
+    nearest = max(others, key=lambda each: sum(wanted[k] == v for k, v in each.ran.identity.items()))
+    theirs = nearest.ran.identity
+    differing = "; ".join(
+        f"{what} was {theirs[what]} and is {wanted[what]}"
+        for what in _IDENTITY
+        if theirs[what] != wanted[what]
+    )
+    return f"{name} was verified on {nearest.date}, but {differing.replace('name was', 'the back end was')}"
+
+
+def _file_of(engine_sha256: str, ran: Ran) -> Path:
+    digest = hashlib.sha256(json.dumps(ran.identity, sort_keys=True).encode()).hexdigest()
+    return parity_folder() / engine_sha256 / f"{ran.name}-{ran.precision}-{digest[:16]}.json"
+
+
+def _read(path: Path) -> ParityRecord:
+    try:
+        return ParityRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise EngineError(f"the parity record {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "record"
+        raise EngineError(f"the parity record {path} is damaged: {field}: {first['msg']}") from error
