@@ -48,6 +48,8 @@ class Document:
     ----------
     path : Path
         The file, for messages.
+    text : str
+        Its text.
     values : dict
         Its sections.
     lines : mapping
@@ -55,6 +57,7 @@ class Document:
     """
 
     path: Path
+    text: str
     values: dict[str, Any]
     lines: Mapping[Location, int]
 
@@ -147,7 +150,7 @@ def parse_document(text: str, path: Path, what: str, *, shape: str) -> Document:
         if where in lines:
             raise ConfigError(f"{path}: line {line_number}: {where[-1]} stands twice in the same section")
         lines[where] = line_number
-    return Document(path, values, lines)
+    return Document(path, text, values, lines)
 
 
 _RIG = "a rig's configuration"

@@ -14,6 +14,7 @@ from rtface.decide.base import Extractor
 from rtface.decide.events import Blink, Groom, Lick
 from rtface.decide.motion import Motion
 from rtface.decide.points import NEVER_NS, PointTrack, Tracks
+from rtface.decide.refusals import RulesError
 from rtface.decide.shapes import Angle, Area, Distance, Position, Speed, Velocity
 from rtface.decide.specs import (
     AngleSpec,
@@ -32,10 +33,12 @@ from rtface.decide.specs import (
     WhiskingSpec,
 )
 from rtface.decide.whisking import Whisking
-from rtface.errors import ConfigError, UsageError
+from rtface.errors import UsageError
 from rtface.records import Pose
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED = ("rule", "neural")
+"""What other values than features begin with."""
 _RESTART_NS = 1_000_000_000
 
 
@@ -84,7 +87,7 @@ class FeatureBank:
 
     Raises
     ------
-    ConfigError
+    RulesError
         A feature's name cannot stand in an expression, a point is not a keypoint of the engine, or a band does not
         fit the frame rate; the message names the feature.
     """
@@ -99,8 +102,14 @@ class FeatureBank:
         units: list[str] = []
         for name, spec in specs.items():
             if not _NAME.fullmatch(name):
-                raise ConfigError(
-                    f"features.{name}: a feature's name is made of letters, digits and _, and does not begin with a digit"
+                raise RulesError(
+                    "a feature's name is made of letters, digits and _, and does not begin with a digit",
+                    *("features", name),
+                )
+            if name in RESERVED:
+                raise RulesError(
+                    f"{' and '.join(RESERVED)} mean something else in conditions; take another name",
+                    *("features", name),
                 )
             extractor = _make(name, spec, self._tracks, rate_hz)
             predicts = isinstance(spec, Smoothed) and isinstance(spec.smooth, KalmanSpec)
@@ -118,6 +127,11 @@ class FeatureBank:
         self._features = Features(
             np.full(count, np.nan), np.zeros(count), np.full(count, NEVER_NS, dtype=np.int64)
         )
+
+    @property
+    def newest(self) -> Features:
+        """The features of the newest frame, borrowed as those of `update`; unknown before the first."""
+        return self._features
 
     def update(self, pose: Pose) -> Features:
         """Take the pose of the next frame and return the features, whose arrays are borrowed.
@@ -208,12 +222,13 @@ def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None) -
 def _rate_for(name: str, highest_hz: float, rate_hz: float | None) -> float:
     """Return the frame rate if a rhythm of `highest_hz` can be told at it."""
     if rate_hz is None:
-        raise ConfigError(
-            f"features.{name}: a rhythm needs the camera's frame rate, which is not known; set camera.rate_hz"
+        raise RulesError(
+            "a rhythm needs the camera's frame rate, which is not known", "features", name, "band_hz"
         )
     if not highest_hz < rate_hz / 2:
-        raise ConfigError(
-            f"features.{name}: {highest_hz:g} Hz cannot be told at {rate_hz:g} frames/s; "
-            f"the band must end below {rate_hz / 2:g} Hz"
+        raise RulesError(
+            f"{highest_hz:g} Hz cannot be told at {rate_hz:g} frames/s; "
+            f"the band must end below {rate_hz / 2:g} Hz",
+            *("features", name, "band_hz"),
         )
     return rate_hz

@@ -6,9 +6,9 @@ import difflib
 import math
 from collections.abc import Sequence
 
+from rtface.decide.refusals import RulesError
 from rtface.decide.smoothing import make_smoother
 from rtface.decide.specs import KalmanSpec, Masked, OneEuroSpec, Smoothed
-from rtface.errors import ConfigError
 
 NEVER_NS = -(1 << 62)
 """The exposure of what was never seen: its age is beyond any limit, and fits into an int64."""
@@ -80,6 +80,8 @@ class PointTrack:
         """Take the keypoint of a frame that is newer than the one before."""
         smoother = self._smoother
         located = x - x == 0 == y - y  # false for NaN and infinities
+        if score != score:
+            score = 0.0
         if score >= self._min_score and located:
             passed_ns = exposure_ns - self.exposure_ns
             if passed_ns > self._max_gap_ns:
@@ -119,13 +121,13 @@ class Tracks:
 
         Raises
         ------
-        ConfigError
+        RulesError
             The engine has no such keypoint; the message names the nearest one.
         """
         if point not in self.keypoints:
             near = difflib.get_close_matches(point, self.keypoints, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self.keypoints)}"
-            raise ConfigError(f"features.{feature}: {point} is not a keypoint of this engine; {hint}")
+            raise RulesError(f"{point} is not a keypoint of this engine; {hint}", "features", feature)
         smooth = spec.smooth if isinstance(spec, Smoothed) else None
         key = (point, spec.min_score, spec.max_gap_ms, smooth)
         if key not in self._tracks:

@@ -58,7 +58,7 @@ class Masked(Section):
 
     min_score: float = Field(0.3, ge=0, le=1)
     """A point with a lower score is not seen: the feature is unknown, and no state takes the point in."""
-    max_gap_ms: float = Field(50.0, gt=0)
+    max_gap_ms: float = Field(50.0, gt=0, le=1000)
     """Filters start afresh once a point was not seen for longer than this."""
 
 

@@ -1,0 +1,138 @@
+"""Whether a rule holds: its condition over time, with hysteresis, dwell and release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rtface.decide.expression import Expression, Floats, Truth, compile_expression
+from rtface.decide.refusals import RulesError
+from rtface.decide.rules import RuleSpec, ns
+from rtface.decide.syntax import ExpressionError
+
+
+class Holding:
+    """The condition of one rule, frame by frame; times are exposures.
+
+    A value that cannot be known interrupts dwell and release, and ends nothing.
+
+    Parameters
+    ----------
+    name : str
+        The rule's.
+    spec : RuleSpec
+    names : sequence of str
+        All names that there are, in the order of the lists it will see.
+
+    Attributes
+    ----------
+    holds : bool
+        The condition was true for the dwell time, and the release not yet for its own.
+    unknown : bool
+        On the newest frame the condition, or while it holds the release, cannot be known.
+    pending : bool
+        The condition is true, the dwell time has not passed.
+    began_ns : int
+        Exposure of the frame on which it began to hold.
+    indices : tuple of int
+        Places of the names that it rests on.
+
+    Raises
+    ------
+    RulesError
+        A condition cannot be read, or names what there is not.
+    """
+
+    __slots__ = (
+        "_dwell_ns",
+        "_leaving_ns",
+        "_negated",
+        "_release",
+        "_release_ns",
+        "_since_ns",
+        "_when",
+        "began_ns",
+        "holds",
+        "indices",
+        "unknown",
+    )
+
+    def __init__(self, name: str, spec: RuleSpec, names: Sequence[str]) -> None:
+        begins, ends = spec.begins, spec.ends
+        key = "when" if spec.value is None else "value"
+        self._when = None if begins is None else _compiled(begins, names, name, key)
+        self._negated = ends is None
+        self._release = (
+            self._when
+            if ends is None
+            else _compiled(ends, names, name, "release" if spec.value is None else "value")
+        )
+        both = [each for each in (self._when, self._release) if each is not None]
+        self.indices = tuple(dict.fromkeys(index for each in both for index in each.indices))
+        self._dwell_ns, self._release_ns = ns(spec.dwell_ms), ns(spec.release_ms)
+        self.reset()
+
+    @property
+    def pending(self) -> bool:
+        """The condition is true, the dwell time has not passed."""
+        return self._since_ns is not None and not self.holds
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self.holds = self.unknown = False
+        self.began_ns = 0
+        self._since_ns: int | None = None
+        self._leaving_ns: int | None = None
+
+    def interrupt(self) -> None:
+        """Let dwell and release begin anew: frames are missing."""
+        self._since_ns = self._leaving_ns = None
+
+    def take(
+        self, values: Floats, scores: Floats, exposures_ns: Sequence[int], now_ns: int, exposure_ns: int
+    ) -> None:
+        """Take a frame that is newer than the one before.
+
+        Parameters
+        ----------
+        values, scores, exposures_ns : list
+            Of all names.
+        now_ns : int
+            The present time, for ages.
+        exposure_ns : int
+            Of the frame.
+        """
+        if self.holds:
+            leaving = self._leaves(values, scores, exposures_ns, now_ns)
+            self.unknown = leaving is None
+            if not leaving:
+                self._leaving_ns = None
+                return
+            if self._leaving_ns is None:
+                self._leaving_ns = exposure_ns
+            if exposure_ns - self._leaving_ns >= self._release_ns:
+                self.holds = False
+                self._since_ns = self._leaving_ns = None
+            return
+        truth = None
+        if self._when is not None:
+            truth = self._when.evaluate(values, scores, exposures_ns, now_ns)
+            self.unknown = truth is None
+        if not truth:
+            self._since_ns = None
+            return
+        if self._since_ns is None:
+            self._since_ns = exposure_ns
+        if exposure_ns - self._since_ns >= self._dwell_ns:
+            self.holds, self.began_ns, self._leaving_ns = True, exposure_ns, None
+
+    def _leaves(self, values: Floats, scores: Floats, exposures_ns: Sequence[int], now_ns: int) -> Truth:
+        assert self._release is not None
+        truth = self._release.evaluate(values, scores, exposures_ns, now_ns)
+        return (None if truth is None else not truth) if self._negated else truth
+
+
+def _compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression:
+    try:
+        return compile_expression(text, names)
+    except ExpressionError as error:
+        raise RulesError(str(error), "rules", rule, key) from error

@@ -1,0 +1,281 @@
+"""What can be asked of a rule: the `rules:` section of a rules file, as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from rtface.clock import NS_PER_MS
+from rtface.config import Section
+from rtface.decide.specs import FeatureSpec
+from rtface.records import Pulse
+
+Seconds = Annotated[float, Field(ge=0, le=1e6)]
+_LONGEST_MS = 600_000.0
+
+
+class PulseSpec(Section):
+    """The light: one pulse (`on_ms`), or a train (`frequency_hz`, `width_ms`, `duration_ms`).
+
+    The gate's own limits have the last word.
+    """
+
+    on_ms: float | None = Field(None, gt=0, le=_LONGEST_MS)
+    """Length of a single pulse in milliseconds."""
+    frequency_hz: float | None = Field(None, gt=0, le=10_000)
+    """Pulses per second of a train."""
+    width_ms: float | None = Field(None, gt=0, le=_LONGEST_MS)
+    """Length of each pulse of a train in milliseconds."""
+    duration_ms: float | None = Field(None, gt=0, le=_LONGEST_MS)
+    """From the beginning of a train to its end in milliseconds; a pulse that does not fit whole is left out."""
+    amplitude: float = Field(1.0, gt=0, le=1)
+    """Part of the full power."""
+
+    @model_validator(mode="after")
+    def _single_or_train(self) -> PulseSpec:
+        train = (self.frequency_hz, self.width_ms, self.duration_ms)
+        if (self.on_ms is None) == all(each is None for each in train) or (
+            self.on_ms is None and None in train
+        ):
+            raise _contradiction(
+                "a pulse is on_ms alone, or a train of frequency_hz, width_ms and duration_ms together"
+            )
+        if self.frequency_hz is not None and self.width_ms is not None and self.duration_ms is not None:
+            if self.width_ms >= 1e3 / self.frequency_hz:
+                raise _contradiction(
+                    f"pulses of {self.width_ms:g} ms leave no dark time at {self.frequency_hz:g} Hz",
+                    "width_ms",
+                )
+            if self.width_ms > self.duration_ms:
+                raise _contradiction(
+                    f"no pulse of {self.width_ms:g} ms fits into {self.duration_ms:g} ms", "duration_ms"
+                )
+        return self
+
+    def record(self) -> Pulse:
+        """Return it as the record that goes to the output."""
+        if self.on_ms is not None:
+            on_ns = ns(self.on_ms)
+            return Pulse(on_ns, on_ns, 1, self.amplitude)
+        assert self.frequency_hz is not None
+        assert self.width_ms is not None
+        assert self.duration_ms is not None
+        on_ns, period_ns = ns(self.width_ms), round(1e9 / self.frequency_hz)
+        count = 1 + max(0, ns(self.duration_ms) - on_ns) // period_ns
+        return Pulse(on_ns, period_ns if count > 1 else on_ns, count, self.amplitude)
+
+
+class RateSpec(Section):
+    """A maximum rate: at most `count` in any stretch of `per_s` seconds."""
+
+    count: int = Field(ge=1, le=10_000)
+    """How many."""
+    per_s: float = Field(gt=0, le=86_400)
+    """In how many seconds."""
+
+
+class Control(Section):
+    """What all schedules of controls share."""
+
+    seed: int = Field(ge=0)
+    """Seed of its random numbers; there is no default, so that it stands in the record."""
+    blind: bool = False
+    """Clients and screens are not told whether a trial was light or sham; the session's record is."""
+
+
+class MixedSpec(Control):
+    """Behaviour makes the trials; some of them are shams (no light, else alike) or catches (left out)."""
+
+    kind: Literal["mixed"]
+    sham: float = Field(0.0, ge=0, le=1)
+    """Part of the trials that are shams."""
+    catch: float = Field(0.0, ge=0, le=1)
+    """Part of the trials that are catches."""
+    block: int | None = Field(None, ge=1, le=10_000)
+    """Shuffle within blocks of so many trials, so that each block has its exact share; chance alone when absent."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> MixedSpec:
+        if self.sham + self.catch > 1:
+            raise _contradiction(f"sham and catch add up to {self.sham + self.catch:g}, more than 1", "sham")
+        for name, part in (("sham", self.sham), ("catch", self.catch)):
+            if self.block is not None and abs(self.block * part - round(self.block * part)) > 1e-9:
+                raise _contradiction(
+                    f"{name} {part:g} of a block of {self.block} is {self.block * part:g} trials, not a whole number",
+                    "block",
+                )
+        return self
+
+
+class _Timed(Control):
+    """Pulses at times of the session, whatever the mouse does; every limit of the rule holds all the same."""
+
+    times_s: tuple[Seconds, ...] | None = None
+    """Session times in seconds."""
+    source: Path | None = None
+    """A session of rtface (its pulses are taken) or a text file with one time in seconds a line."""
+    source_rule: str | None = None
+    """The rule of that session whose pulses are taken; all pulses when absent."""
+
+
+class YokedSpec(_Timed):
+    """The pulses of another session at the same session times: `times_s`, or `source`."""
+
+    kind: Literal["yoked"]
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> YokedSpec:
+        if (self.times_s is None) == (self.source is None):
+            raise _contradiction("yoked needs times_s or source, one of the two")
+        return self
+
+
+class MatchedSpec(_Timed):
+    """Random times: as many as `count`, or as another session or list has, within `span_s`."""
+
+    kind: Literal["matched"]
+    count: int | None = Field(None, ge=1, le=100_000)
+    """How many pulses; when absent, as many as `times_s` or `source` has."""
+    span_s: tuple[Seconds, Seconds]
+    """First and last session time in seconds between which they fall."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> MatchedSpec:
+        if sum(each is not None for each in (self.times_s, self.source, self.count)) != 1:
+            raise _contradiction("matched needs count, times_s or source, one of the three")
+        if self.span_s[0] >= self.span_s[1]:
+            raise _contradiction("the earlier time comes first", "span_s")
+        return self
+
+
+ScheduleSpec = Annotated[MixedSpec | YokedSpec | MatchedSpec, Field(discriminator="kind")]
+
+_UP, _DOWN = ("on_above", "off_below"), ("on_below", "off_above")
+
+
+class RuleSpec(Section):
+    """When light is wanted, what speaks against it, and what the light is.
+
+    A rule begins to hold when its condition was true for `dwell_ms`, and ends when its release was for
+    `release_ms`. What it holds for is one wish, and one wish is one trial, unless `repeat`.
+    """
+
+    when: str | None = None
+    """The condition, such as ``pad.amplitude > 6 and nose.speed < 200``."""
+    release: str | None = None
+    """The condition that ends it (hysteresis); the contrary of `when` when absent."""
+    value: str | None = None
+    """In place of `when` and `release`: a number, such as ``pad.amplitude``, held against two thresholds."""
+    on_above: float | None = None
+    """It begins when `value` is above this..."""
+    off_below: float | None = None
+    """...and ends when it is below this (`on_above` when absent)."""
+    on_below: float | None = None
+    """Or: it begins when `value` is below this..."""
+    off_above: float | None = None
+    """...and ends when it is above this (`on_below` when absent)."""
+    dwell_ms: float = Field(0.0, ge=0, le=_LONGEST_MS)
+    """How long the condition must be true, in exposure times, before the rule holds."""
+    release_ms: float = Field(0.0, ge=0, le=_LONGEST_MS)
+    """How long the release must be true before the rule no longer holds."""
+    repeat: bool = False
+    """While it holds, ask again as soon as the refractory time has passed."""
+    max_delay_ms: float | None = Field(None, ge=0)
+    """A wish that was held up fires no later than this after it began; for as long as it holds when absent."""
+    refractory_ms: float = Field(1000.0, ge=0, le=86_400_000)
+    """From the end of a pulse to the next that may begin."""
+    max_rate: RateSpec | None = None
+    """Maximum rate of trials."""
+    max_pulses: int | None = Field(None, ge=1)
+    """Trials in a session; a train is one. Shams and catches count as the pulses whose place they take."""
+    windows: tuple[tuple[Seconds, Seconds], ...] = ()
+    """Begin and end of the stretches of session time in seconds in which it may fire; always when empty."""
+    min_score: float = Field(0.5, ge=0, le=1)
+    """Least score of every value in its conditions."""
+    max_age_ms: float = Field(20.0, gt=0, le=60_000)
+    """Greatest age of the frame, and of the frames that its values rest on, at the decision."""
+    max_gap_frames: int = Field(0, ge=0)
+    """Frames that may be missing just before this one."""
+    ignore_light_ms: float | None = Field(None, ge=0)
+    """Do not look at frames exposed during a trial, or up to this long before or after: the light may show in
+    them. All frames count when absent."""
+    priority: int = 0
+    """There is one light: where two rules want it on one frame, the higher has it; the first in the file of equals."""
+    pulse: PulseSpec | None = None
+    """The light; a rule without one only lends its truth to others, as ``rule.NAME``."""
+    schedule: ScheduleSpec | None = None
+    """Controls."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RuleSpec:
+        self._check_condition()
+        for start_s, end_s in self.windows:
+            if start_s >= end_s:
+                raise _contradiction(f"{start_s:g} to {end_s:g} s: the earlier time comes first", "windows")
+        if self.schedule is not None and self.pulse is None:
+            raise _contradiction("a schedule of controls without a pulse", "schedule")
+        return self
+
+    def _check_condition(self) -> None:
+        given = {name for name in (*_UP, *_DOWN) if getattr(self, name) is not None}
+        if self.value is None:
+            if given:
+                raise _contradiction(f"{min(given)} without value", min(given))
+            if self.release is not None and self.when is None:
+                raise _contradiction("release without when", "release")
+            if self.when is None and not self.timed:
+                raise _contradiction("a rule needs when, or value with on_above or on_below", "when")
+            return
+        if self.when is not None or self.release is not None:
+            raise _contradiction("value with thresholds, or when: one of the two", "value")
+        if not ((given <= set(_UP) and "on_above" in given) or (given <= set(_DOWN) and "on_below" in given)):
+            raise _contradiction("value needs on_above (and off_below), or on_below (and off_above)", "value")
+        up, down = self.on_above, self.on_below
+        if up is not None and self.off_below is not None and self.off_below > up:
+            raise _contradiction(f"off_below {self.off_below:g} is above on_above {up:g}", "off_below")
+        if down is not None and self.off_above is not None and self.off_above < down:
+            raise _contradiction(f"off_above {self.off_above:g} is below on_below {down:g}", "off_above")
+
+    @property
+    def timed(self) -> bool:
+        """Whether session time makes its trials, not behaviour."""
+        return isinstance(self.schedule, _Timed)
+
+    @property
+    def begins(self) -> str | None:
+        """The condition under which it begins to hold."""
+        if self.value is None:
+            return self.when
+        return _compared(self.value, ">", self.on_above) or _compared(self.value, "<", self.on_below)
+
+    @property
+    def ends(self) -> str | None:
+        """The condition under which it ends; None for the contrary of `begins`."""
+        if self.value is None:
+            return self.release
+        return _compared(self.value, "<", self.off_below) or _compared(self.value, ">", self.off_above)
+
+
+class RulesFile(Section):
+    """A rules file: what is measured on the face, and what follows from it."""
+
+    features: dict[str, FeatureSpec] = Field(default_factory=dict)
+    """What is measured, by name."""
+    rules: dict[str, RuleSpec] = Field(default_factory=dict)
+    """What follows from it, by name."""
+
+
+def ns(milliseconds: float) -> int:
+    """Return milliseconds as whole nanoseconds."""
+    return round(milliseconds * NS_PER_MS)
+
+
+def _compared(value: str, sign: str, limit: float | None) -> str | None:
+    return None if limit is None else f"{value} {sign} {limit!r}"
+
+
+def _contradiction(text: str, *at: str) -> PydanticCustomError:
+    return PydanticCustomError("contradiction", "{text}", {"text": text, "at": at})

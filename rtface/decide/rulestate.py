@@ -1,0 +1,177 @@
+"""What the decision engine keeps of each rule."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from rtface.clock import NS_PER_S
+from rtface.decide.decisions import Reason, State
+from rtface.decide.holding import Holding
+from rtface.decide.points import NEVER_NS
+from rtface.decide.refusals import RulesError
+from rtface.decide.rules import RuleSpec, ns
+from rtface.decide.schedule import Schedule
+
+RULE = "rule."
+"""What the name of a rule has before it where a condition names its truth."""
+
+
+class Light:
+    """A trial's light, or the sham in its place; times of the host, `ended_ns` None while it lasts."""
+
+    __slots__ = ("began_ns", "ended_ns")
+
+    def __init__(self, began_ns: int) -> None:
+        self.began_ns = began_ns
+        self.ended_ns: int | None = None
+
+
+class RuleState:
+    """One rule: what was asked, and where it stands.
+
+    Parameters
+    ----------
+    name : str
+    spec : RuleSpec
+    names : sequence of str
+        All names that conditions may use, its own truth among them.
+
+    Attributes
+    ----------
+    place : int
+        Place of its truth among the names.
+    state : State
+    told : Reason or None
+        Why the present wish was withheld when that was last recorded.
+    answered : bool
+        The present wish has had its trial.
+    trials : int
+        Trials so far.
+    sham : bool
+        The running trial is a sham.
+    due_ns : int
+        When the running trial ends.
+    rest_ns : int
+        When the refractory time of the last one ends.
+    light : Light or None
+        Of the running trial.
+    """
+
+    def __init__(self, name: str, spec: RuleSpec, names: Sequence[str]) -> None:
+        self.name, self.spec = name, spec
+        self.place = names.index(RULE + name)
+        self.holding = Holding(name, spec, names)
+        self.schedule = Schedule(name, spec)
+        self.pulse = None if spec.pulse is None else spec.pulse.record()
+        self.max_age_ns = ns(spec.max_age_ms)
+        self.refractory_ns = ns(spec.refractory_ms)
+        self._windows = [
+            (round(begin_s * NS_PER_S), round(end_s * NS_PER_S)) for begin_s, end_s in spec.windows
+        ]
+        self._beside_ns = None if spec.ignore_light_ms is None else ns(spec.ignore_light_ms)
+        self._max_delay_ns = None if spec.max_delay_ms is None else ns(spec.max_delay_ms)
+        rate = spec.max_rate
+        self._per_ns = 0 if rate is None else round(rate.per_s * NS_PER_S)
+        self._recent: deque[int] = deque(maxlen=1 if rate is None else rate.count)
+        self._next = 0
+        self.state = State.DISARMED
+        self.told: Reason | None = None
+        self.answered = self.sham = self._lit = False
+        self.trials = 0
+        self.due_ns = self.rest_ns = NEVER_NS
+        self.light: Light | None = None
+
+    def in_window(self, session_ns: int | None) -> bool:
+        """Return whether it may fire at this time of the session."""
+        if not self._windows:
+            return True
+        return session_ns is not None and any(begin <= session_ns < end for begin, end in self._windows)
+
+    def spent(self) -> bool:
+        """Return whether it has had all its trials."""
+        return self.spec.max_pulses is not None and self.trials >= self.spec.max_pulses
+
+    def at_rate(self, now_ns: int) -> bool:
+        """Return whether one more trial would exceed its maximum rate."""
+        recent = self._recent
+        return bool(self._per_ns) and len(recent) == recent.maxlen and now_ns - recent[0] < self._per_ns
+
+    def late(self, exposure_ns: int) -> bool:
+        """Return whether the present wish has been held up for too long."""
+        return self._max_delay_ns is not None and exposure_ns - self.holding.began_ns > self._max_delay_ns
+
+    def in_light(self, exposure_ns: int, lights: Iterable[Light]) -> bool:
+        """Return whether a frame is not to be looked at, as it may show the light."""
+        beside_ns = self._beside_ns
+        if beside_ns is None:
+            return False
+        return any(
+            each.began_ns - beside_ns <= exposure_ns
+            and (each.ended_ns is None or exposure_ns <= each.ended_ns + beside_ns)
+            for each in lights
+        )
+
+    def due(self, until_ns: int | None) -> list[int]:
+        """Return the scheduled session times up to `until_ns` that were not returned before."""
+        times, first = self.schedule.times_ns, self._next
+        if until_ns is not None:
+            while self._next < len(times) and times[self._next] <= until_ns:
+                self._next += 1
+        return list(times[first : self._next])
+
+    def start(self, now_ns: int, *, sham: bool) -> Light:
+        """Begin a trial that takes time."""
+        assert self.pulse is not None
+        self.sham, self._lit = sham, False
+        self.due_ns = now_ns + self.pulse.duration_ns
+        self.light = Light(now_ns)
+        return self.light
+
+    def lit(self, now_ns: int) -> None:
+        """Take that the light came on at `now_ns`; said twice, the first counts."""
+        if not self._lit:
+            assert self.pulse is not None
+            self._lit, self.due_ns = True, now_ns + self.pulse.duration_ns
+
+    def count(self, now_ns: int) -> int:
+        """Count a trial and return its number."""
+        self._recent.append(now_ns)
+        self.trials += 1
+        return self.trials - 1
+
+    def rest(self, now_ns: int) -> None:
+        """End what runs, and begin the refractory time."""
+        self.rest_ns = now_ns + self.refractory_ns
+        if self.light is not None:
+            self.light.ended_ns, self.light = now_ns, None
+
+
+def in_order(states: Sequence[RuleState]) -> list[RuleState]:
+    """Return the rules so that each stands after those whose truth it uses.
+
+    Raises
+    ------
+    RulesError
+        Rules rest on each other in a circle.
+    """
+    by_place = {each.place: each for each in states}
+    ordered: list[RuleState] = []
+    waiting: list[RuleState] = []
+
+    def visit(state: RuleState) -> None:
+        if state in ordered:
+            return
+        if state in waiting:
+            circle = " -> ".join(each.name for each in [*waiting[waiting.index(state) :], state])
+            raise RulesError(f"rules rest on each other in a circle: {circle}", "rules", state.name)
+        waiting.append(state)
+        for index in state.holding.indices:
+            if index in by_place:
+                visit(by_place[index])
+        waiting.pop()
+        ordered.append(state)
+
+    for state in states:
+        visit(state)
+    return ordered
