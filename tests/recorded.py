@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rtface.decide.features import Features
 from rtface.record.session import LOG_NAME
 from rtface.record.session.log import DiskFile, LogFile
 from rtface.record.session.logreader import LogReader, LogRecord
@@ -134,7 +135,7 @@ def small_log(folder: Path) -> bytes:
     writer.open()
     for number in range(3):
         writer.put_pose(pose(number, 2))
-        writer.put_features(number, START_NS + number, np.ones(1), np.ones(1), np.ones(1, np.int64))
+        writer.put_features(number, START_NS + number, Features(np.ones(1), np.ones(1), np.ones(1, np.int64)))
         writer.put_decision(MadeDecision(frame_id=number))
     assert writer.close()
     return (folder / LOG_NAME).read_bytes()

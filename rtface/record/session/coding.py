@@ -128,6 +128,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "str": _of(str),
     "bool": _of(bool),
     "float": _number,
+    "float | None": _optional(_number),
     "Map": _of(dict),
     "Map | None": _optional(_of(dict)),
     "int | None": _optional(_of(int)),

@@ -45,6 +45,7 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "str": TEXTS,
     "bool": st.booleans(),
     "float": FLOATS,
+    "float | None": st.none() | FLOATS,
     "Map": MAPS,
     "Map | None": st.none() | MAPS,
     "int | None": st.none() | INTS,

@@ -17,6 +17,8 @@ from fakes import LONG_S, finishes
 from recorded import START_NS, MadeDecision, OpenedFiles, SmallDisk, StuckDisk, pose
 
 from rtface.clock import SYSTEM_CLOCK, ManualClock
+from rtface.decide.features import Features
+from rtface.decide.points import NEVER_NS
 from rtface.errors import DataError, UsageError
 from rtface.record.session import LOG_NAME, log_of, session_folder
 from rtface.record.session.entries import (
@@ -80,7 +82,9 @@ def until(true: Callable[[], object]) -> None:
 
 def put_features(writer: SessionWriter, number: int) -> bool:
     values = np.array([number, np.nan])
-    return writer.put_features(number, START_NS + number, values, values / 2, np.array([number, -1]))
+    return writer.put_features(
+        number, START_NS + number, Features(values, values / 2, np.array([number, -1]))
+    )
 
 
 def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], tmp_path: Path) -> None:
@@ -427,8 +431,8 @@ def test_what_does_not_fit_the_session_is_refused(make: Callable[..., SessionWri
     wide = dataclasses.replace(pose(0, POINTS), xy=np.zeros((POINTS, 2)))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a pose of float64"):
         writer.put_pose(wide)
-    with pytest.raises(UsageError, match="for a record of 2 features"):
-        writer.put_features(0, 0, np.zeros(3), np.zeros(3), np.zeros(3, np.int64))
+    with pytest.raises(UsageError, match="for the features of this record"):
+        writer.put_features(0, 0, Features(np.zeros(3), np.zeros(3), np.zeros(3, np.int64)))
     with pytest.raises(UsageError, match="mark cannot be recorded"):
         writer.put(Mark(0, "me", "", {"a": object()}))
     assert writer.fault is None
@@ -473,6 +477,25 @@ def test_a_put_costs_the_same_however_much_waits(make: Callable[..., SessionWrit
     files.files[0].free.set()
     assert writer.close()
     assert full < 5 * empty
+
+
+def test_further_values_stand_behind_the_features_and_are_unknown_where_they_are_not_given(
+    make: Callable[..., SessionWriter], tmp_path: Path
+) -> None:
+    writer = make(given=1)
+    writer.open()
+    features = Features(np.array([1.0, 2.0]), np.array([0.5, 0.25]), np.array([5, 6]))
+    assert writer.put_features(0, 1, features, Features(np.array([3.0]), np.array([1.0]), np.array([7])))
+    assert writer.put_features(1, 2, features)
+    with pytest.raises(UsageError, match="further values"):
+        writer.put_features(2, 3, features, features)
+    writer.close()
+    first, second = read_session(tmp_path / "s").features
+    assert [first[name].tolist() for name in ("values", "scores", "exposure_ns")] == [
+        [1.0, 2.0, 3.0], [0.5, 0.25, 1.0], [5, 6, 7]
+    ]  # fmt: skip
+    assert np.isnan(second["values"][2])
+    assert (second["scores"][2], second["exposure_ns"][2]) == (0.0, NEVER_NS)
 
 
 @pytest.mark.parametrize("session", ["", "a/b", "..", "ä", "a b"])
