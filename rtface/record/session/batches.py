@@ -32,6 +32,8 @@ def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping
             _write_rows(log, waiting, widths)
             log.append(kind, data)
             continue
+        if kind not in waiting and any(ROW_NAMES[each] == ROW_NAMES[kind] for each in waiting):
+            _write_rows(log, waiting, widths)  # poses with and without likelihood keep their order
         rows = waiting.setdefault(kind, [])
         rows.append(data)
         if len(rows) == ROWS_AT_ONCE:

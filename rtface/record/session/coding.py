@@ -67,7 +67,7 @@ def unpack(payload: bytes) -> Any:
     try:
         return msgpack.unpackb(payload, strict_map_key=False)
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
-        raise DataError(f"a record is not MessagePack: {error or type(error).__name__}") from error
+        raise DataError(f"a record is not MessagePack: {str(error) or type(error).__name__}") from error
 
 
 def _plain(value: Any) -> Any:
@@ -128,6 +128,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "str": _of(str),
     "bool": _of(bool),
     "float": _number,
+    "float | None": _optional(_number),
     "Map": _of(dict),
     "Map | None": _optional(_of(dict)),
     "int | None": _optional(_of(int)),

@@ -60,14 +60,21 @@ class Configuration(Entry):
     trained: tuple[bool, ...]
     """Whether the network was trained to find each."""
     features: Texts = ()
-    """Names of the values that the rules see, in the order of their columns: features of the poses, then others."""
+    """Names of the values that the rules see, in the order of their columns: features of the poses, then `given`."""
     units: Texts = ()
     """Their units."""
     given: Texts = ()
-    """Those of `features` that were not computed from the poses, such as components of neural activity: a replay
-    takes them as they were recorded."""
+    """Those that were not computed from the poses, such as components of neural activity: a replay takes them as they
+    were recorded."""
     score_definition: str = ""
     """What a keypoint's score means."""
+    resolved: str = ""
+    """The rules as JSON with all that the file takes from elsewhere (pulse times of other sessions); empty without
+    rules."""
+    rate_hz: float | None = None
+    """Frames per second that the features were made for; None where it is not known."""
+    grace_ns: int = 0
+    """How long after the end of a pulse its end must have been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +150,7 @@ class Decision(Entry):
     frame_id: int | None
     """The frame it was decided on; None where time or a person made it."""
     session_ns: int | None
-    """Nanoseconds since the session was armed for the first time; None before."""
+    """Session time in nanoseconds; None before it began."""
     state_before: str
     """State of the rule's machine before."""
     state_after: str
@@ -329,16 +336,17 @@ class Closed(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Call(Entry):
-    """A call of the decision engine that no frame made; with the rows of features all that its decisions rest on.
+    """A call of the decision engine that no frame made, and before it stand all calls that came before it.
 
-    `t_ns` is the time that the engine was told.
+    `t_ns` is the time that the engine was told. With poses and rows of features, the calls of frames, it is all that
+    decisions rest on.
     """
 
     kind: ClassVar[int] = 17
     name: ClassVar[str] = "call"
 
     call: str
-    """Name of the method."""
+    """Name of the method of `rtface.decide.engine.Decider`: ``tick``, ``arm``, ``ended``, ..."""
     arguments: Map
     """Its arguments beside the time, by name."""
 

@@ -102,8 +102,8 @@ class LogReader:
 
     def _records(self, file: BinaryIO, end: int) -> Iterator[LogRecord]:
         chain: bytes | None = self._check_head(file, end)
-        offset, number = min(FILE_HEAD.size, end), 0
-        while offset < end:
+        offset, number = (FILE_HEAD.size if end >= FILE_HEAD.size else 0), 0
+        while 0 < offset < end:
             found = self._record_at(file, offset, end)
             if isinstance(found, str):
                 after = _next_record(file, offset + 1, end)

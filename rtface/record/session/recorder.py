@@ -64,10 +64,16 @@ class Setup:
         Of ``engine``, ``firmware`` and whatever else takes part; those of ``rig`` and ``rules`` are added.
     rules : str
         The rules file as text; empty without rules.
-    values, units : sequence of str
-        Of all values that the rules see, in order.
-    given : sequence of str
-        Those values that are not computed from poses.
+    resolved : str
+        The rules as JSON, with the pulse times that they take from elsewhere.
+    features, given : sequence of str
+        Names of the features, and of further values that rules may see.
+    units : sequence of str
+        Of the features and the further values.
+    rate_hz : float or None
+        Frames per second that the features were made for.
+    grace_ns : int
+        As the decision engine was given it.
     """
 
     rig: str
@@ -79,9 +85,12 @@ class Setup:
     crop: Crop
     sha256: Mapping[str, str] = field(default_factory=dict)
     rules: str = ""
-    values: Sequence[str] = ()
-    units: Sequence[str] = ()
+    resolved: str = ""
+    features: Sequence[str] = ()
     given: Sequence[str] = ()
+    units: Sequence[str] = ()
+    rate_hz: float | None = None
+    grace_ns: int = 0
 
 
 class SessionRecorder:
@@ -123,7 +132,8 @@ class SessionRecorder:
             self.folder,
             session,
             points=len(setup.keypoints),
-            features=len(setup.values),
+            features=len(setup.features),
+            given=len(setup.given),
             min_free_bytes=self._min_free_bytes,
             stall_s=settings.stall_s,
             on_fault=on_fault,
@@ -176,10 +186,13 @@ class SessionRecorder:
                 setup.rules,
                 tuple(each.name for each in setup.keypoints),
                 tuple(each.trained for each in setup.keypoints),
-                tuple(setup.values),
+                (*setup.features, *setup.given),
                 tuple(setup.units),
                 tuple(setup.given),
                 setup.score_definition,
+                setup.resolved,
+                setup.rate_hz,
+                setup.grace_ns,
             )
         )
         self._writer.put(Hashes(now_ns, {**setup.sha256, **sha256}))
@@ -197,9 +210,11 @@ class SessionRecorder:
         """Record a pose."""
         self._writer.put_pose(pose, published_ns)
 
-    def features(self, frame_id: int, now_ns: int, features: FeaturesLike) -> None:
-        """Record what the rules saw of a frame, and when."""
-        self._writer.put_features(frame_id, now_ns, features.values, features.scores, features.exposure_ns)
+    def features(
+        self, frame_id: int, now_ns: int, features: FeaturesLike, given: FeaturesLike | None = None
+    ) -> None:
+        """Record what the rules saw of a frame and when, after its pose and before the decisions that come of it."""
+        self._writer.put_features(frame_id, now_ns, features, given)
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
         """Record a call of the decision engine that no frame made, before the decisions that come of it."""

@@ -31,6 +31,9 @@ ROW_NAMES = {POSES: "poses", POSES_WITH_LIKELIHOOD: "poses", FEATURES: "features
 UNKNOWN = -1
 """Stands in a time that is not known."""
 
+NEVER_NS = -(1 << 62)
+"""Stands in the exposure that a value rests on when it rests on none."""
+
 POSE_TIMES = (
     "frame_id",
     "exposure_ns",
@@ -63,7 +66,7 @@ def feature_dtype(width: int) -> np.dtype[np.void]:
     """Return the structure of the features of a frame.
 
     ``frame_id``, ``now_ns`` (when the rules looked at them), ``values`` (NaN: not known), ``scores`` in [0, 1] and
-    ``exposure_ns`` of the newest frame that each value rests on.
+    ``exposure_ns`` of the newest frame that each value rests on, `NEVER_NS` where it rests on none.
     """
     return np.dtype(
         [

@@ -8,7 +8,8 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock, wall_ns
 from rtface.errors import DataError, UsageError
@@ -24,11 +25,12 @@ from rtface.record.session.entries import (
     Opened,
     Unrecorded,
 )
-from rtface.record.session.guests import DecisionLike, decision_entry
+from rtface.record.session.guests import DecisionLike, FeaturesLike, decision_entry
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
 from rtface.record.session.rows import (
     FEATURES,
     FRAMES,
+    NEVER_NS,
     POSES,
     POSES_WITH_LIKELIHOOD,
     ROW_NAMES,
@@ -60,8 +62,8 @@ class SessionWriter:
         Id of the session.
     points : int
         Number of keypoints of a pose.
-    features : int
-        Number of features.
+    features, given : int
+        Number of features, and of further values that rules may see.
     queue_rows, queue_events : int
         Most rows that may wait, and how many more events.
     min_free_bytes : int
@@ -84,6 +86,7 @@ class SessionWriter:
         *,
         points: int,
         features: int = 0,
+        given: int = 0,
         queue_rows: int = 30_000,
         queue_events: int = 10_000,
         min_free_bytes: int = 256 * 1024 * 1024,
@@ -95,9 +98,14 @@ class SessionWriter:
     ) -> None:
         self.folder = folder
         self._session = session
-        self._widths = {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features, FRAMES: 1}
+        self._widths = {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features + given, FRAMES: 1}
         self._point_bytes = (points * 8, points * 4, points)
-        self._feature_bytes = features * 8
+        self._feature_bytes, self._given_bytes = [features * 8] * 3, [given * 8] * 3
+        self._not_given = (
+            np.full(given, np.nan).tobytes(),
+            np.zeros(given).tobytes(),
+            np.full(given, NEVER_NS, np.int64).tobytes(),
+        )
         self._most_rows, self._most = queue_rows, queue_rows + queue_events
         self._min_free_bytes = min_free_bytes
         self._stall_ns = int(stall_s * NS_PER_S)
@@ -219,29 +227,39 @@ class SessionWriter:
             POSES_WITH_LIKELIHOOD, b"".join((times, xy, score, outside, pose.likelihood.tobytes()))
         )
 
-    def put_features(self, frame_id: int, now_ns: int, values: Any, scores: Any, exposure_ns: Any) -> bool:
-        """Hand over a copy of a frame's features; False when they found no room and were counted.
+    def put_features(
+        self, frame_id: int, now_ns: int, features: FeaturesLike, given: FeaturesLike | None = None
+    ) -> bool:
+        """Hand over a copy of what the rules saw of a frame; False when it found no room and was counted.
 
         Parameters
         ----------
         frame_id : int
             The frame.
         now_ns : int
-            When the rules looked at them.
-        values, scores : ndarray, shape (F,), float64
-        exposure_ns : ndarray, shape (F,), int64
+            When the rules looked at it.
+        features : FeaturesLike
+            Computed from its pose.
+        given : FeaturesLike or None
+            The further values; unknown when None.
 
         Raises
         ------
         UsageError
-            An array is of another length than `features`, or of another dtype.
+            An array is of another length than was said, or of another dtype.
         """
-        parts = values.tobytes(), scores.tobytes(), exposure_ns.tobytes()
-        if any(len(part) != self._feature_bytes for part in parts):
+        parts = _parts(features)
+        more = self._not_given if given is None else _parts(given)
+        if [len(each) for each in parts] != self._feature_bytes:
             raise UsageError(
-                f"{values.dtype} {values.shape} for a record of {self._widths[FEATURES]} features"
+                f"{features.values.dtype} {features.values.shape} for the features of this record"
             )
-        return self._put_row(FEATURES, b"".join((pack_feature_times(frame_id, now_ns), *parts)))
+        if [len(each) for each in more] != self._given_bytes:
+            raise UsageError(
+                "further values for the rules of another number than this record has, or another dtype"
+            )
+        times = pack_feature_times(frame_id, now_ns)
+        return self._put_row(FEATURES, b"".join((times, *itertools.chain(*zip(parts, more, strict=True)))))
 
     def put_frame_row(self, row: bytes) -> bool:
         """Hand over a row of the frame index, as `rtface.record.session.rows.pack_frame_row` makes it."""
@@ -359,3 +377,7 @@ class SessionWriter:
             self._end(log, what)
         except OSError:
             return
+
+
+def _parts(features: FeaturesLike) -> tuple[bytes, bytes, bytes]:
+    return features.values.tobytes(), features.scores.tobytes(), features.exposure_ns.tobytes()
