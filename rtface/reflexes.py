@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from rtface.budget import Budget, BudgetWatch
 from rtface.clock import NS_PER_MS, Clock
 from rtface.config import Rig
+from rtface.decide.engine import GRACE_NS
 from rtface.decide.reflex import Reflex
 from rtface.decide.rules import RulesFile
 from rtface.errors import ControlError
 from rtface.loop.arming import Arming
-from rtface.loop.controller import Announce, ClosedLoop, Opened
+from rtface.loop.controller import WRONG_STATE, Announce, ClosedLoop, Opened
 from rtface.loop.keeping import NoRecord, Record
 from rtface.loop.selftest import Circumstances, Verdict
+from rtface.loop.state import LoopState
 from rtface.pipeline import Pipeline
 from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.records import CameraInfo, Pulse
@@ -86,6 +87,11 @@ class Reflexes:
             raise ControlError(NO_LOOP, "the closed loop has no pipeline")
         return self._arming
 
+    def check_disarmed(self, command: str) -> None:
+        """Refuse a command while light may come; `ControlError` ``wrong_state``."""
+        if self.loop.status.state is LoopState.ARMED:
+            raise ControlError(WRONG_STATE, f"{command} is refused while the loop is armed: disarm first")
+
     def network_changed(self) -> None:
         """Record what finds the keypoints from now on; in the processing thread."""
         pipeline = self._running()
@@ -126,8 +132,11 @@ class Reflexes:
                 crop=pipeline.crop,
                 sha256={"engine": self._engine.sha256} | ({"firmware": output.build} if output.build else {}),
                 rules="" if self._rules is None else self._rules.text,
-                values=reflex.bank.names,
+                resolved=reflex.rules.model_dump_json(),
+                features=reflex.bank.names,
                 units=reflex.bank.units,
+                rate_hz=camera.rate_hz,
+                grace_ns=GRACE_NS,
             ),
             on_fault=self.loop.disk_failed,
             clock=self._clock,
@@ -163,7 +172,8 @@ class Commands:
     def _arming(self) -> Arming:
         if self._reflexes is None:
             raise ControlError(
-                NO_LOOP, "this service decides nothing: its rig's file has neither rules: nor output: nor session:"
+                NO_LOOP,
+                "this service decides nothing: its rig's file has neither rules: nor output: nor session:",
             )
         return self._reflexes.arming
 

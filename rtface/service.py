@@ -1,6 +1,6 @@
 """The service: a rig's configuration brought to life.
 
-Opens the control socket and the pipeline, answers commands, publishes the status, and closes everything in the
+Opens the control socket, the pipeline and the closed loop, answers commands, publishes the status, and closes everything in the
 right order. Used by `rtface run`, `rtface demo` and the benchmarks.
 """
 
@@ -30,6 +30,7 @@ from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.publisher import Publisher
 from rtface.publish.wire import ServiceStatus, camera_map
 from rtface.records import Crop
+from rtface.reflexes import Commands, Reflexes
 from rtface.status import Status
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
@@ -57,6 +58,8 @@ class Service:
     ------
     EngineError, BackendError, AddressError
         The engine, the back end or the keys are not there.
+    ConfigError
+        The rules file is wrong.
     """
 
     def __init__(self, rig: Rig, *, camera: Camera | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -80,10 +83,16 @@ class Service:
         self._control = ControlServer(
             rig.publish.control, self, self._context, guard=self._guard, clock=clock
         )
+        reflexes = None
+        if Reflexes.wanted(rig):
+            reflexes = Reflexes(rig, self.session, self.engine, self._publisher.publish_event, clock)
+        self._reflexes = reflexes
+        self.commands = Commands(reflexes)
         self._pipeline = Pipeline(
             camera or make_camera(rig.camera, clock),
             tracker,
             self._publisher,
+            reaction=None if reflexes is None else reflexes.loop,
             crop=None if rig.crop is None else rig.crop.to_crop(),
             slots=rig.slots,
             deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
@@ -91,6 +100,8 @@ class Service:
             on_tick=self._publish_status,
             clock=clock,
         )
+        if reflexes is not None:
+            reflexes.join(self._pipeline)
         self._subscribers = 0
         self._opened = ExitStack()
 
@@ -191,13 +202,44 @@ class Service:
         return {"state": self._pipeline.status().state.value}
 
     def stop(self) -> Mapping[str, Any]:
-        """Stop the camera and keep everything open; command ``stop``."""
+        """Stop the camera and keep everything open, disarmed; command ``stop``."""
+        if self._reflexes is not None:
+            self._reflexes.arming.disarm("rtface", "the camera is stopped")
         self._pipeline.pause()
         return {"state": self._pipeline.status().state.value}
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
-        """Look at another part of the frame; command ``set_crop``."""
-        return {"crop": crop_map(self._pipeline.set_crop(crop))}
+        """Look at another part of the frame; command ``set_crop``. Not while armed."""
+        if self._reflexes is not None:
+            self._reflexes.check_disarmed("set_crop")
+        seen = self._pipeline.set_crop(crop)
+        if self._reflexes is not None:
+            self._pipeline.ask(self._reflexes.network_changed)
+        return {"crop": crop_map(seen)}
+
+    def self_test(self) -> Mapping[str, Any]:
+        """Find out whether light may be allowed; command ``self_test``."""
+        return self.commands.self_test()
+
+    def arm(self, who: str) -> Mapping[str, Any]:
+        """Allow light; command ``arm``."""
+        return self.commands.arm(who)
+
+    def disarm(self, who: str, why: str) -> Mapping[str, Any]:
+        """Light off, and no more of it; command ``disarm``."""
+        return self.commands.disarm(who, why)
+
+    def emergency_stop(self, who: str) -> Mapping[str, Any]:
+        """Light off, latched; command ``emergency_stop``."""
+        return self.commands.emergency_stop(who)
+
+    def clear(self, who: str) -> Mapping[str, Any]:
+        """End an emergency stop or a fault; command ``clear``."""
+        return self.commands.clear(who)
+
+    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Record a remark; command ``mark``."""
+        return self.commands.mark(who, text, details)
 
     @cached_property
     def _camera(self) -> dict[str, Any]:
@@ -220,6 +262,7 @@ class Service:
             camera=self._camera,
             subscribers=self._subscribers,
             error=None if status.error is None else status.error[:_LONGEST_ERROR],
+            loop=self.commands.state(),
         )
 
 

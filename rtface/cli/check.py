@@ -9,9 +9,7 @@ import typer
 
 from rtface.checkup import Finding, check_rig
 from rtface.cli.options import JsonOption
-from rtface.cli.screen import OUT, print_json
-
-_MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+from rtface.cli.screen import print_finding, print_json
 
 
 def check(
@@ -26,10 +24,7 @@ def check(
     for finding in check_rig(rig):
         findings.append(finding)
         if not as_json:
-            OUT.print(_MARK[finding.verdict], end=" ")
-            OUT.print(f"{finding.what}: {finding.text}", markup=False, soft_wrap=True)
-            if finding.mend:
-                OUT.print(f"     -> {finding.mend}", markup=False, soft_wrap=True)
+            print_finding(finding.verdict, finding.what, finding.text, finding.mend)
     if as_json:
         print_json([finding.as_dict() for finding in findings])
     code = next((finding.exit_code for finding in findings if finding.verdict == "fail"), 0)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rtface.cli.operator import Operator
 from rtface.cli.options import JsonOption, SecondsOption
 from rtface.cli.serving import announce, serve
 from rtface.cli.signals import ending_on_signals
@@ -20,12 +21,20 @@ def run(
     seconds: SecondsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Track a rig's camera and publish its keypoints until interrupted (Ctrl-C or SIGTERM).
+    """Track a rig's camera and publish its keypoints until interrupted (Ctrl-C or SIGTERM); decide and act by its rules.
 
+    With rules, an output or a session the loop is disarmed until somebody arms it: by key here, or by `rtface loop arm`.
     Ends by itself when a video has ended; leaves with exit code 4 when the camera is lost.
     """
     settings = load_rig(rig)
     with ending_on_signals() as wish, Service(settings) as service, realtime_process():
-        if not as_json:
-            announce(service)
-        serve(service, wish, seconds, as_json=as_json)
+        if as_json:
+            serve(service, wish, seconds, as_json=True)
+            return
+        announce(service)
+        if not service.commands.state():
+            serve(service, wish, seconds, as_json=False)
+            return
+        operator = Operator(service.commands)
+        with operator.listening():
+            serve(service, wish, seconds, as_json=False, below=operator.view)

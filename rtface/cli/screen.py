@@ -19,6 +19,8 @@ from rtface.records import FloatArray, Losses
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
 
+_VERDICT = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+
 _STAGE_MEANING = {
     "transfer": "exposure to arrival",
     "wait": "in the ring",
@@ -29,6 +31,9 @@ _STAGE_MEANING = {
     "publish": "encode and send",
     "overhead": "all but the network",
     "end_to_end": "exposure to published",
+    "handover": "decision to device driver",
+    "answer": "device driver to device's answer",
+    "light": "exposure to light on",
 }
 
 
@@ -45,6 +50,14 @@ def say(message: str) -> None:
 def print_json(value: Any) -> None:
     """Print one line of JSON; numbers that JSON cannot hold become null."""
     print(json.dumps(_plain(value), ensure_ascii=False), flush=True)  # noqa: T201  (no markup, no wrapping)
+
+
+def print_finding(verdict: str, what: str, text: str, mend: str) -> None:
+    """Print the answer to one question about a rig, and what to do about it."""
+    OUT.print(_VERDICT[verdict], end=" ")
+    OUT.print(f"{what}: {text}", markup=False, soft_wrap=True)
+    if mend:
+        OUT.print(f"     -> {mend}", markup=False, soft_wrap=True)
 
 
 def latency_table(latency: Mapping[str, StageSummary]) -> Table:

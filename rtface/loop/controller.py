@@ -18,7 +18,7 @@ from rtface.loop.pulses import Fired, Pulses
 from rtface.loop.state import LoopState, LoopStatus
 from rtface.publish.events import EventKind
 from rtface.record.session.entries import NO_NUMBER, Fault
-from rtface.records import CameraInfo, Image, Pose
+from rtface.records import CameraInfo, Crop, Image, Pose
 from rtface.status import Status
 from rtface.stimulate import base as outputs
 from rtface.stimulate.base import Happening, Output, OutputInfo, OutputState, Report
@@ -135,6 +135,7 @@ class ClosedLoop:
         self._hear(now_ns)
         frame = pose.frame
         features = reflex.bank.update(pose)
+        record.pose(pose)
         record.features(frame.frame_id, now_ns, features)
         decisions = reflex.decider.frame(frame.frame_id, frame.exposure_ns, now_ns, features)
         self._carry_out(decisions, now_ns, frame.exposure_ns)
@@ -144,9 +145,8 @@ class ClosedLoop:
         self._look_after_disk()
 
     def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """Record the pose, and the frame where frames are recorded."""
+        """Record the frame, where frames are recorded."""
         _, record = self._opened()
-        record.pose(pose, published_ns)
         record.frame(image, pose.frame)
 
     def idle(self) -> None:
@@ -241,6 +241,11 @@ class ClosedLoop:
             self._call("clear", now_ns)
         self._enter(LoopState.DISARMED, "cleared", who, "seen to", now_ns)
 
+    def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
+        """Record what finds the keypoints from here on."""
+        _, record = self._opened()
+        record.network(engine, backend, crop)
+
     def mark(self, who: str, text: str, details: Mapping[str, Any]) -> None:
         """Record a remark, and publish it."""
         _, record = self._opened()
@@ -275,7 +280,7 @@ class ClosedLoop:
             public = decision.public()
             self._counts[public.action.value] += 1
             self._announce("decision", now_ns, public.as_dict())
-        if reflex.decider.faulted and self._state is not LoopState.FAULT:
+        if reflex.decider.faulted and self._state in (LoopState.ARMED, LoopState.DISARMED):
             self._fail(Reason.ERROR, f"the rules are in fault: {decisions[-1].reason if decisions else ''}")
 
     def _hear(self, now_ns: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from rtface.decide.decisions import Decision
 from rtface.decide.features import Features
 from rtface.latency import StageSummary
-from rtface.records import FrameMeta, Image, Losses, Pose
+from rtface.records import Crop, FrameMeta, Image, Losses, Pose
 from rtface.stimulate.base import Report
 
 
@@ -48,7 +48,7 @@ class Record(Protocol):
     def mark(self, who: str, text: str, details: Mapping[str, Any] = ..., t_ns: int | None = None) -> None:
         """Record a remark."""
 
-    def pose(self, pose: Pose, published_ns: int = ...) -> None:
+    def pose(self, pose: Pose) -> None:
         """Record a pose."""
 
     def frame(self, image: Image, meta: FrameMeta) -> None:
@@ -59,6 +59,9 @@ class Record(Protocol):
 
     def latency(self, stages: Mapping[str, StageSummary]) -> None:
         """Record the percentiles so far."""
+
+    def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
+        """Record what finds the keypoints from here on."""
 
     def failed(self, what: str, text: str) -> None:
         """Record a fault of the rig."""
@@ -112,7 +115,7 @@ class NoRecord:
     ) -> None:
         """See `Record`."""
 
-    def pose(self, pose: Pose, published_ns: int = 0) -> None:
+    def pose(self, pose: Pose) -> None:
         """See `Record`."""
 
     def frame(self, image: Image, meta: FrameMeta) -> None:
@@ -122,6 +125,9 @@ class NoRecord:
         """See `Record`."""
 
     def latency(self, stages: Mapping[str, StageSummary]) -> None:
+        """See `Record`."""
+
+    def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
         """See `Record`."""
 
     def failed(self, what: str, text: str) -> None:

@@ -83,10 +83,18 @@ class Verdict:
 
 def self_test(found: Circumstances) -> Verdict:
     """Answer every question, whatever the answer to the one before."""
-    checks = [_camera(found), _frames(found), _engine(found), _rules(found)]
-    checks += _output(found)
-    checks += [_guard(found), _latency(found), _record(found)]
-    return Verdict(tuple(check for check in checks if check is not None))
+    return Verdict(
+        (
+            _camera(found),
+            _frames(found),
+            _engine(found),
+            _rules(found),
+            *_output(found),
+            *_guard(found),
+            _latency(found),
+            _record(found),
+        )
+    )
 
 
 def _camera(found: Circumstances) -> Check:
@@ -154,7 +162,7 @@ def _beyond(rule: str, wanted: str, allowed: str) -> Check:
 def _limit_ns(limits: Mapping[str, Any], name: str) -> int | None:
     for unit, ns in _NS_PER.items():
         if limits.get(name + unit) is not None:
-            return round(limits[name + unit] * ns)
+            return round(float(limits[name + unit]) * ns)
     return None
 
 
@@ -165,19 +173,20 @@ def _output(found: Circumstances) -> list[Check]:
         return [Check("output", "fail", str(error))]
 
 
-def _guard(found: Circumstances) -> Check | None:
+def _guard(found: Circumstances) -> list[Check]:
+    label = found.output.label
     if found.output.guarded:
-        return None
+        return []
     if found.allow_unguarded:
-        return Check(
-            "guard", "warn", f"{found.output.label} has no dead-man of its own; the configuration allows that"
+        return [Check("guard", "warn", f"{label} has no dead-man of its own; the configuration allows that")]
+    return [
+        Check(
+            "guard",
+            "fail",
+            f"{label} has no dead-man of its own: were this computer to hang, its light would stay on",
+            "use the safety gate, or set output.allow_unguarded: true",
         )
-    return Check(
-        "guard",
-        "fail",
-        f"{found.output.label} has no dead-man of its own: were this computer to hang, its light would stay on",
-        "use the safety gate, or set output.allow_unguarded: true",
-    )
+    ]
 
 
 def _latency(found: Circumstances) -> Check:
