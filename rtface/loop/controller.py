@@ -219,7 +219,8 @@ class ClosedLoop:
 
     def stopped(self, who: str, why: str) -> None:
         """Let no rule fire until somebody clears the emergency stop and arms again."""
-        self._output.stop()
+        if self._output.state is not OutputState.STOPPED:
+            self._output.stop()
         self._end(LoopState.STOPPED, Reason.EMERGENCY, who, why)
 
     def cleared(self, who: str) -> None:
@@ -315,12 +316,16 @@ class ClosedLoop:
             self._announce("light", now_ns, {"rule": fired.rule, "trial": fired.trial, **report.as_dict()})
 
     def _follow_output(self, report: Report) -> None:
-        """Let the loop be no more than the output is: a switch, a pin or the device itself may have ended it."""
-        if report.state is OutputState.STOPPED and self._state is not LoopState.STOPPED:
+        """Let the loop be no more than the output is: a switch, a pin or the device itself may have ended it.
+
+        A report may be old by now; the output's state is not.
+        """
+        state = self._output.state
+        if state is OutputState.STOPPED and self._state is not LoopState.STOPPED:
             self.stopped(self._name, f"the output was stopped ({report.reason})")
-        elif report.state is OutputState.FAULT:
+        elif state is OutputState.FAULT:
             self._fail(Reason.GATE, f"the output is in fault ({report.reason})")
-        elif report.state is OutputState.DISARMED and self._state is LoopState.ARMED:
+        elif state is OutputState.DISARMED and self._state is LoopState.ARMED:
             self._end(
                 LoopState.DISARMED, Reason.GATE, self._name, f"the output disarmed itself ({report.reason})"
             )

@@ -1,0 +1,46 @@
+"""The parity that arming asks for, found out on a simulated camera's own frames where nobody has done so yet."""
+
+from __future__ import annotations
+
+from rtface.config import BackendSettings, CameraSettings, SimulatedCameraSettings
+from rtface.errors import EngineError
+from rtface.track.backends.factory import make_backend
+from rtface.track.parity import require_parity, store_parity
+from rtface.track.store import Engine
+
+_FRAMES = 60
+
+
+def ensure_parity(engine: Engine, settings: BackendSettings, camera: CameraSettings) -> None:
+    """Hold an engine against its reference, unless its record is there.
+
+    Parameters
+    ----------
+    engine : Engine
+    settings : BackendSettings
+        What runs it.
+    camera : CameraSettings
+        A simulated one gives the frames; for another the user must have run `rtface engines verify`.
+
+    Raises
+    ------
+    EngineError
+        It does not agree, or there is no record and no simulated camera.
+    """
+    backend = make_backend(engine, settings)
+    try:
+        info = backend.open()
+    finally:
+        backend.close()
+    try:
+        require_parity(engine, info)
+    except EngineError:
+        if not isinstance(camera, SimulatedCameraSettings):
+            raise
+        from rtface.learn.footage import evenly_spaced
+        from rtface.learn.verify import verify
+
+        played = camera.model_copy(update={"paced": False, "frames": 10 * _FRAMES})
+        _, record = verify(engine, settings, evenly_spaced(played, _FRAMES), "simulated mouse")
+        store_parity(record)
+        require_parity(engine, info)
