@@ -168,7 +168,7 @@ def test_arming_tests_first_and_then_lets_rules_fire() -> None:
 def test_what_the_self_test_finds_keeps_the_output_disarmed() -> None:
     rig = Rig(parity=refused, session="")
     with pytest.raises(
-        ControlError, match="engine: was never verified.*; record: nothing would prove"
+        ControlError, match=r"engine: was never verified.*; record: nothing would prove"
     ) as caught:
         rig.arming.arm("Ada", operator=True)
     assert caught.value.code == "not_ready"
