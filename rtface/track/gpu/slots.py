@@ -30,7 +30,7 @@ class LockedFrames:
         memory = free.pop() if free else self._lock(shape)
         memory[:] = 0
         # Whoever holds a part of a frame holds `lent`: numpy's views refer to the last array whose memory is another's.
-        lent = np.frombuffer(memoryview(memory).cast("B"), np.uint8)
+        lent = np.frombuffer(memory.data.cast("B"), np.uint8)
         self._addresses.add(address_of(lent))
         weakref.finalize(lent, free.append, memory).atexit = False
         return lent.reshape(shape)
