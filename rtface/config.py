@@ -58,6 +58,8 @@ class SimulatedCameraSettings(Section):
     """Deliver at `rate_hz`; when false, as fast as the reader takes them, none lost."""
     seed: int = Field(0, ge=0)
     """The same seed gives the same mouse and the same movements."""
+    repeat: int | None = Field(None, ge=1, le=4096)
+    """Show only this many pictures, rendered beforehand, again and again: for rates that rendering cannot keep up with."""
     frames: int | None = Field(None, ge=1)
     """End after this many frames; endless when absent."""
     faults: Faults = Faults()

@@ -13,7 +13,10 @@ from typing import Any
 from rtface import __version__
 from rtface.clock import NS_PER_S, wall_ns
 
-_PACKAGES = ("numpy", "openvino", "pyzmq", "opencv-python-headless", "av", "torch")
+_PACKAGES = (
+    *("numpy", "openvino", "pyzmq", "opencv-python-headless", "av", "torch"),
+    *("tensorrt", "tensorrt-rtx", "pycuda"),
+)
 
 
 def machine_facts() -> dict[str, Any]:

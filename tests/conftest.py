@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import zmq
+from emulated import Emulator
 
 # Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -86,3 +88,12 @@ def test_engine(engines_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of the test engine, found like one of the user's own."""
     monkeypatch.setenv("RTFACE_ENGINES", str(engines_folder))
     return TEST_ENGINE
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
+    """What runs the CUDA kernels on the CPU."""
+    compiler = shutil.which("g++")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("the kernels are run on the CPU with g++ on Linux, which is not on this machine")
+    return Emulator(compiler, tmp_path_factory.mktemp("emulator"))

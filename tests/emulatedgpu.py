@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import ctypes
 import re
+import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 from emulated import Emulator, Memory
+from emulatedtensorrt import tensorrt_module
 
-from rtface.errors import BackendError
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
-from rtface.track.gpu.nvinfer import Built, PlanTensor
 
 STREAM = 7
 SUCCESS, INVALID_VALUE, NO_DEVICE, ILLEGAL_ADDRESS = 0, 1, 100, 700
@@ -53,10 +53,17 @@ class EmulatedGpu:
     """
 
     def __init__(
-        self, emulator: Emulator, *, name: str = "Emulated GPU", capability: tuple[int, int] = (8, 9)
+        self,
+        emulator: Emulator,
+        *,
+        name: str = "Emulated GPU",
+        capability: tuple[int, int] = (8, 9),
+        count: int = 1,
     ) -> None:
         self.emulator = emulator
-        self.name, self.capability = name, capability
+        self.name, self.capability, self.count = name, capability, count
+        self.stream = STREAM
+        self.current_stream: Any = None
         self.log: list[str] = []
         self.fails: dict[str, list[Any]] = {}
         self.memory: dict[int, Memory] = {}
@@ -158,7 +165,7 @@ class _Driver:
 
     @staticmethod
     def cuDeviceGetCount(gpu: EmulatedGpu, count: Any) -> None:  # noqa: N802
-        count._obj.value = 1
+        count._obj.value = gpu.count
 
     @staticmethod
     def cuDeviceGet(gpu: EmulatedGpu, device: Any, index: int) -> None:  # noqa: N802
@@ -282,18 +289,18 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
 
         def detach(self) -> None:
             call("detach")
-            assert gpu.contexts == 0, "the context is let go while it is current"
+            assert gpu.contexts < gpu.retained, "the context is let go while it is current"
             gpu.retained -= 1
 
         @staticmethod
         def pop() -> None:
             call("pop")
-            assert not gpu.memory, "the context is left before its memory is freed"
+            assert gpu.contexts > 1 or not gpu.memory, "the context is left before its memory is freed"
             gpu.contexts -= 1
 
     class Device:
         def __init__(self, index: int) -> None:
-            assert index == 0
+            assert index < gpu.count
 
         def retain_primary_context(self) -> Context:
             call("retain_primary_context")
@@ -363,139 +370,103 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
     return module  # type: ignore[no-any-return]
 
 
-class EmulatedNvinfer:
-    """TensorRT whose plans are networks that onnxruntime runs."""
-
-    targets: tuple[str, ...] = ()
-
-    def __init__(self, gpu: EmulatedGpu, module: str = "tensorrt") -> None:
-        self._gpu = gpu
-        self._module = module
-
-    def open(self) -> tuple[str, str]:
-        return self._module, "10.0.emulated"
-
-    def build(self, onnx: bytes, options: Any, progress: Any = None, timings: Any = None) -> Built:
-        assert self._gpu.contexts > 0, "the full TensorRT builds on the GPU whose context is current"
-        self._gpu.called("build")
-        return Built(b"plan of " + onnx, None)
-
-    def load(self, plan: bytes, what: str = "the plan") -> EmulatedPlan:
-        failure = self._gpu.called("load")
-        if failure is not None:
-            raise failure
-        return EmulatedPlan(self._gpu, plan.removeprefix(b"plan of "))
-
-
-class EmulatedPlan:
-    """A network on the emulated GPU."""
-
-    workspace = 1000
-
-    def __init__(self, gpu: EmulatedGpu, onnx: bytes) -> None:
-        import onnxruntime
-
-        self._gpu = gpu
-        self._session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-        kinds = {"tensor(float16)": "float16", "tensor(float)": "float32"}
-        self.inputs, self.outputs = (
-            tuple(PlanTensor(each.name, tuple(each.shape), kinds[each.type]) for each in tensors)
-            for tensors in (self._session.get_inputs(), self._session.get_outputs())
-        )
-        self._at: dict[str, int] = {}
-        self._workspace = 0
-        gpu.plans.add(id(self))
-
-    def place(self, name: str, address: int) -> None:
-        assert name in {each.name for each in (*self.inputs, *self.outputs)}
-        self._at[name] = address
-
-    def use_workspace(self, address: int) -> None:
-        self._workspace = address
-
-    def capturable(self, stream: int) -> bool:
-        return True
-
-    def enqueue(self, stream: int) -> None:
-        failure = self._gpu.called("enqueue")
-        if failure is not None:
-            raise failure
-        assert stream == STREAM
-        assert self._workspace in self._gpu.memory
-        self._gpu.put(self._run)
-
-    def _run(self) -> None:
-        assert id(self) in self._gpu.plans, "a plan runs after it was closed"
-        (taken,) = self.inputs
-        given = {taken.name: self._gpu.array(self._at[taken.name], taken.shape, taken.dtype)}
-        made = self._session.run([each.name for each in self.outputs], given)
-        for tensor, values in zip(self.outputs, made, strict=True):
-            self._gpu.array(self._at[tensor.name], tensor.shape, tensor.dtype)[...] = values
-
-    def close(self) -> None:
-        if id(self) in self._gpu.plans:
-            self._gpu.called("close plan")
-            assert self._workspace == 0 or self._workspace in self._gpu.memory, "closed after its memory"
-            self._gpu.plans.remove(id(self))
-
-
-def torch_device(gpu: EmulatedGpu) -> type:
-    """Return a class like TorchDevice whose memory is the CPU's and whose work is done at once."""
+def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
+    """Return TorchDevice with the CPU's memory in place of the GPU's, where work is done at once."""
     import torch
 
-    class EmulatedTorchDevice:
-        stream = STREAM
+    from rtface.track.gpu.torchdevice import TorchDevice
 
+    def call(name: str) -> None:
+        failure = gpu.called(f"torch.{name}")
+        if failure is not None:
+            raise failure
+
+    class Stream:
+        cuda_stream = STREAM
+
+        def __init__(self, device: Any) -> None:
+            call("Stream")
+
+    class Event:
+        def record(self, stream: Stream) -> None:
+            call("record")
+            assert gpu.current_stream is stream, "another stream is waited for than is worked on"
+
+        def synchronize(self) -> None:
+            call("synchronize")
+
+    def set_stream(stream: Any) -> None:
+        call("set_stream")
+        gpu.current_stream = stream
+
+    for name, stand_in in {
+        "is_available": lambda: True,
+        "set_device": lambda device: call("set_device"),
+        "Stream": Stream,
+        "Event": Event,
+        "set_stream": set_stream,
+        "default_stream": lambda device: None,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+
+    class EmulatedTorchDevice(TorchDevice):
         def __init__(self, index: int) -> None:
-            assert index == 0
-            self.torch = torch
+            super().__init__(index)
+            assert index < gpu.count
+            self._device = torch.device("cpu")
             gpu.at_once = True
-
-        @contextmanager
-        def translated(self) -> Iterator[None]:
-            try:
-                with torch.inference_mode():
-                    yield
-            except RuntimeError as error:
-                raise BackendError(f"torch failed: {error}") from error
+            gpu.retained += 1
 
         def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+            call("empty")
             return torch.full(shape, 7, dtype=dtype)
 
         def locked(self, shape: tuple[int, ...], dtype: Any) -> Any:
+            call("locked")
             return torch.zeros(shape, dtype=dtype)
 
         def adopt(self, module: Any, dtype: Any) -> Any:
-            return module.to(dtype, memory_format=torch.channels_last)
+            call("adopt")
+            return super().adopt(module, dtype)
 
         def capture(self, record: Callable[[], None]) -> Callable[[], None]:
-            failure = gpu.called("capture")
-            if failure is not None:
-                raise failure
+            call("capture")
             record()
-            return record
+            again = weakref.WeakMethod(record)  # a real graph holds what was recorded, not who recorded it
 
-        def wait(self) -> None:
-            gpu.called("wait")
+            def replay() -> None:
+                call("replay")
+                work = again()
+                assert work is not None, "a graph outlives the memory that it works on"
+                work()
+
+            return replay
 
         def close(self) -> None:
-            gpu.called("close device")
+            gpu.retained -= 1
+            super().close()
 
     return EmulatedTorchDevice
 
 
-def install(gpu: EmulatedGpu, monkeypatch: Any, cache: Path) -> None:
+def install(gpu: EmulatedGpu, monkeypatch: Any, cache: Path, *, rtx: bool = False) -> None:
     """Put the emulated GPU in the place of a driver, pycuda, TensorRT and torch's CUDA."""
     import sys
 
     from rtface.track.backends import tensorrt, torch_cuda
+    from rtface.track.gpu import nvinfer
     from rtface.track.gpu.libcuda import Libcuda
 
     package: Any = ModuleType("pycuda")
     package.driver = pycuda_driver(gpu)
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", package.driver)
+    module = tensorrt_module(gpu, rtx=rtx)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for backend in (tensorrt, torch_cuda):  # kernels that are emulated take their time
+        monkeypatch.setattr(backend, "_WARM_UP_RUNS", 1)
+    monkeypatch.setattr(nvinfer, "find", lambda: module.__name__)
     monkeypatch.setattr(Libcuda, "load", classmethod(lambda cls: cls(gpu)))
-    monkeypatch.setattr(tensorrt, "Nvinfer", lambda: EmulatedNvinfer(gpu))
-    monkeypatch.setattr(torch_cuda, "TorchDevice", torch_device(gpu))
+    if find_spec("torch") is not None:
+        monkeypatch.setattr(torch_cuda, "TorchDevice", torch_device(gpu, monkeypatch))
     monkeypatch.setenv("RTFACE_CACHE", str(cache))

@@ -26,7 +26,8 @@ class SimulatedCamera:
     Paced, frame `i` is exposed at ``start + i / rate_hz`` on the host's clock, an absolute time: no delay ever
     shifts a later frame. The exposure is instantaneous and delivered at once. A picture is rendered before the
     camera sleeps until its exposure, so rendering is no part of the latency unless the reader comes too late for
-    that. The driver holds `DRIVER_BUFFERS` frames: a reader who is later than that many periods loses the oldest.
+    that; with ``settings.repeat`` all is rendered when it is opened. The driver holds `DRIVER_BUFFERS` frames: a reader
+    who is later than that many periods loses the oldest.
 
     Not paced, each frame is exposed when the reader asks for it, after rendering, and none is lost to slowness.
 
@@ -49,6 +50,7 @@ class SimulatedCamera:
         self._end = min(ends) if ends else None
         self._late_ns = round(settings.faults.late_ms * NS_PER_MS)
         self._face: MouseFace | None = None
+        self._pictures: list[Image] = []
         self._life = Lifecycle("simulated")
         self._reset()
 
@@ -75,6 +77,7 @@ class SimulatedCamera:
         self._life.expect(State.CLOSED, "open")
         settings = self._settings
         self._face = MouseFace(settings.width, settings.height, settings.rate_hz, settings.seed)
+        self._pictures = [self._rendered(number) for number in range(settings.repeat or 0)]
         self._reset()
         self._life.state = State.OPEN
         return CameraInfo(
@@ -171,6 +174,7 @@ class SimulatedCamera:
         """Let the mouse go."""
         self._life.state = State.CLOSED
         self._face = None
+        self._pictures = []
 
     def truth(self, frame_id: int) -> FloatArray:
         """Return the true keypoints of the picture that a frame number shows.
@@ -193,7 +197,8 @@ class SimulatedCamera:
         shown = self._shown(frame_id)
         if self._chance(_BLACK, shown, self._settings.faults.black):
             return np.full((len(FACEMAP_KEYPOINTS), 2), np.nan, np.float32)
-        return self._opened().truth(shown)
+        repeat = self._settings.repeat
+        return self._opened().truth(shown if repeat is None else shown % repeat)
 
     def _opened(self) -> MouseFace:
         if self._face is None:
@@ -255,8 +260,15 @@ class SimulatedCamera:
         shown = self._shown(frame_id)
         if self._chance(_BLACK, shown, self._settings.faults.black):
             out.fill(0)
+        elif self._pictures:
+            out[:] = self._pictures[shown % len(self._pictures)]
         else:
             self._opened().render(shown, out)
+
+    def _rendered(self, number: int) -> Image:
+        picture = np.empty((self._settings.height, self._settings.width), np.uint8)
+        self._opened().render(number, picture)
+        return picture
 
     def _deliver(self, exposure_ns: int, ready_ns: int) -> FrameMeta:
         frame_id = self._next

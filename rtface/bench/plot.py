@@ -8,8 +8,19 @@ from typing import Any
 
 import numpy as np
 
-_SHOWN = ("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone")
+_SHOWN = (
+    *("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone"),
+    *("device_copy_in", "device_prepare", "device_network", "device_decode", "device_copy_out"),
+    *("frame_to_keypoints", "sustained_end_to_end"),
+)
 _LABELS = {
+    "device_copy_in": "copy to the GPU",
+    "device_prepare": "levels, crop, resize (GPU)",
+    "device_network": "network (GPU)",
+    "device_decode": "decode (GPU)",
+    "device_copy_out": "copy to the host",
+    "frame_to_keypoints": "frame to keypoints, host to host",
+    "sustained_end_to_end": "exposure to handed over, sustained",
     "prepare": "levels",
     "end_to_end": "exposure to published",
     "exposure_to_subscriber": "exposure to subscriber",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.factory import make_camera
+from rtface.bench.nowhere import Nowhere
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.geometry import whole_frame
@@ -16,7 +17,6 @@ from rtface.latency import Histogram
 from rtface.machine import run_facts
 from rtface.pipeline import Pipeline
 from rtface.realtime import realtime_process
-from rtface.records import Losses, Pose
 from rtface.service import describe_backend
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
@@ -37,21 +37,6 @@ class ThroughputQuestion:
     height: int = 480
     engine: str = "default"
     backend: BackendSettings = field(default_factory=BackendSettings)
-
-
-class _Nowhere:
-    """A sink that takes poses and does nothing with them."""
-
-    lost = 0
-
-    def open(self) -> None:
-        pass
-
-    def publish(self, pose: Pose, losses: Losses) -> int:
-        return SYSTEM_CLOCK.now_ns()
-
-    def close(self) -> None:
-        pass
 
 
 def measure_throughput(question: ThroughputQuestion, progress: Callable[[float], None]) -> dict[str, Any]:
@@ -123,7 +108,7 @@ def _whole_pipeline(
         )
     )
     tracker = Tracker(engine, make_backend(engine, question.backend), SYSTEM_CLOCK)
-    pipeline = Pipeline(camera, tracker, _Nowhere())
+    pipeline = Pipeline(camera, tracker, Nowhere())
     pipeline.start()
     began_ns = SYSTEM_CLOCK.now_ns()
     try:

@@ -60,8 +60,8 @@ def print_finding(verdict: str, what: str, text: str, mend: str) -> None:
         OUT.print(f"     -> {mend}", markup=False, soft_wrap=True)
 
 
-def latency_table(latency: Mapping[str, StageSummary]) -> Table:
-    """Return the percentiles of every stage as a table."""
+def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table:
+    """Return the percentiles of every stage as a table, with so many digits of a millisecond."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("latency (ms)")
     for column in ("p50", "p95", "p99", "p99.9", "max", "late"):
@@ -72,7 +72,11 @@ def latency_table(latency: Mapping[str, StageSummary]) -> Table:
         late = "" if summary.misses is None else str(summary.misses)
         style = "bold" if stage == "end_to_end" else ""
         table.add_row(
-            stage, *(f"{value:.2f}" for value in values), late, _STAGE_MEANING.get(stage, ""), style=style
+            stage,
+            *(f"{value:.{digits}f}" for value in values),
+            late,
+            _STAGE_MEANING.get(stage, ""),
+            style=style,
         )
     return table
 

@@ -78,7 +78,7 @@ def truth_of(
 
 def _same_as(source: Engine, engine: Engine, settings: BackendSettings) -> str | None:
     """Return the reference that would be the very thing that is verified, if there is one."""
-    chosen = choose(settings)
+    chosen = choose(settings, engine=engine)
     precision = engine.manifest.precision if settings.precision == "engine" else settings.precision
     if chosen.on_gpu or precision != "f32" or source.sha256 != engine.sha256:
         return None

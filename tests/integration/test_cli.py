@@ -309,3 +309,25 @@ def test_bench_writes_json_and_a_plot(rtface: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "results" / "throughput.json").read_text(encoding="utf-8"))
     assert result["pipeline_frames"] == 50
+
+
+def test_bench_gpu_runs_with_any_back_end(rtface: Run, tmp_path: Path) -> None:
+    small = ("--engine", "test-engine", "--width", "96", "--height", "80", "--backend", "openvino")
+    done = rtface(
+        *("bench", "gpu", "--frames", "30", "--seconds", "0.5", "--rate", "50", *small, "--out", "results")
+    )
+    assert done.returncode == 0, done.stderr
+    assert "frame to keypoints" in done.stdout
+    result = json.loads((tmp_path / "results" / "gpu.json").read_text(encoding="utf-8"))
+    assert result["frame_to_keypoints"]["n"] == 30
+    assert result["sustained"]["frames"] > 0
+    assert "device_stages" not in result
+    assert (tmp_path / "results" / "gpu.png").read_bytes().startswith(b"\x89PNG")
+    both = rtface("bench", "gpu", *small, "--widths", "2,4,4,4,4")
+    assert both.returncode == 2
+    assert "--engine or --widths" in both.stderr
+    absent = rtface(
+        "bench", "gpu", "--frames", "10", "--seconds", "0", "--device", "cuda:0", "--backend", "torch"
+    )
+    assert absent.returncode == 6
+    assert "backend.name is torch, but" in absent.stderr

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rtface.records import Crop, FloatArray, Image
 
@@ -89,3 +90,34 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free everything; may be called at any time, any number of times."""
+
+
+DeviceStage = Literal["copy_in", "prepare", "network", "decode", "copy_out"]
+"""What happens to a frame on a GPU, in this order: the frame to the device; its histogram, levels, crop, padding and
+resize; the network alone; maps to keypoints; these to the host."""
+
+
+@runtime_checkable
+class Itemises(Protocol):
+    """What a back end may offer besides, for benchmarks alone: asked for by ``isinstance``, and never on the hot path."""
+
+    def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
+        """Run one frame stage by stage, and return what each took on the device.
+
+        Each stage is launched as `infer` launches all of them (as a graph of its own where that is one graph), so that
+        the launches of a network's many kernels are not counted as its work. Called after `prepare`, by the same
+        thread; the first call may take long. The next `infer` is not changed by it.
+
+        Parameters
+        ----------
+        frame : ndarray, shape (height, width), uint8
+            As of `Backend.infer`.
+
+        Returns
+        -------
+        dict
+            Nanoseconds between events on the device's own clock. A stage that cannot be told apart is absent.
+        """
+
+    def memory_used(self) -> int:
+        """Return the bytes of the device's memory that are in use, by whomever."""

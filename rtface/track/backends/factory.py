@@ -14,15 +14,20 @@ from pathlib import Path
 from rtface.config import BackendSettings
 from rtface.errors import BackendError
 from rtface.track.backends.base import Backend
-from rtface.track.gpu.libcuda import Gpu, Probe, probe
+from rtface.track.gpu.libcuda import Gpu, Probe, device_index, gpu_at, probe
+from rtface.track.gpu.nvinfer import FULL, HOW_TO_INSTALL, RTX
 from rtface.track.store import Engine, load_engine
 
 DEFAULT_GPU_ENGINE = "face-2"
 """A GPU runs half precision as fast as int8: the default there is the network that the CPU's was made from."""
 
-TENSORRT_MODULES = ("tensorrt", "tensorrt_rtx")
-NOT_FOR_RTX = (9, 0)
-"""Compute capability that TensorRT for RTX makes no plans for: Hopper, H100 and H200."""
+OLDEST_FOR_RTX = (7, 5)
+NOT_FOR_RTX = frozenset({(8, 7), (9, 0), (10, 0), (10, 3), (11, 0)})
+"""Compute capabilities that TensorRT for RTX makes no plans for, though newer than `OLDEST_FOR_RTX`: Jetson's, and those of
+the data-centre cards Hopper and Blackwell. What it knows in truth it says when it is opened."""
+
+FOR_TENSORRT = "for TensorRT"
+"""How the scheme ends that an int8 engine was quantised by, if TensorRT takes it (`rtface.learn.quantise`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,8 @@ BACKENDS = {
     "tensorrt": Kind(
         "rtface.track.backends.tensorrt",
         "TensorrtBackend",
-        (TENSORRT_MODULES, ("pycuda",), ("onnx",)),
-        "pip install 'rtface[tensorrt]', or 'rtface[rtx]' for a GeForce or RTX card",
+        ((FULL, RTX), ("pycuda",), ("onnx",)),
+        HOW_TO_INSTALL,
     ),
     "openvino": Kind(
         "rtface.track.backends.openvino", "OpenvinoBackend", (("openvino",),), "pip install openvino"
@@ -116,16 +121,21 @@ class Possible:
         return f"{self.name} on a GPU" if self.on_gpu else f"{self.name} on the CPU"
 
 
-def choose(settings: BackendSettings, installed: Installed | None = None) -> Choice:
+def choose(
+    settings: BackendSettings, installed: Installed | None = None, engine: Engine | None = None
+) -> Choice:
     """Choose a back end, importing none.
 
     Parameters
     ----------
     settings : BackendSettings
         ``name`` is a back end, or ``auto``: on a machine with a GPU TensorRT, else torch built for CUDA, whichever is
-        installed; without one, or when neither is, OpenVINO, else torch.
+        installed; without one, when neither is, or for what runs on a CPU alone (bf16, an engine in int8 for CPUs),
+        OpenVINO, else torch.
     installed : Installed or None
         What there is; looked for when None.
+    engine : Engine or None
+        What is to be run, when that is settled.
 
     Raises
     ------
@@ -134,7 +144,7 @@ def choose(settings: BackendSettings, installed: Installed | None = None) -> Cho
     """
     found = installed or Installed()
     if settings.name == "auto":
-        return _automatic(settings, found)
+        return _automatic(settings, found, engine)
     on_gpu = settings.name == "tensorrt" or (settings.name == "torch" and _names_a_gpu(settings))
     kind = _TORCH_ON_GPU if on_gpu and settings.name == "torch" else BACKENDS[settings.name]
     _require(kind, settings.name, found)
@@ -153,7 +163,7 @@ def _lacks(kind: Kind, found: Installed) -> str:
     missing = found.missing(kind)
     if not missing:
         return ""
-    lean = "tensorrt" in missing and found.present("tensorrt_lean")
+    lean = FULL in missing and found.present("tensorrt_lean")
     note = "; TensorRT's lean runtime is there, but it cannot build plans" if lean else ""
     return (
         f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed{note}: {kind.install}"
@@ -184,10 +194,10 @@ def survey(installed: Installed | None = None) -> tuple[Possible, ...]:
     )
 
 
-def _automatic(settings: BackendSettings, found: Installed) -> Choice:
+def _automatic(settings: BackendSettings, found: Installed, engine: Engine | None) -> Choice:
     note = ""
     if settings.device is None or _names_a_gpu(settings):
-        choice, note = _on_gpu(settings, found)
+        choice, note = _on_gpu(settings, found, engine)
         if choice is not None:
             return choice
     for name in ("openvino", "torch"):
@@ -202,18 +212,23 @@ def _automatic(settings: BackendSettings, found: Installed) -> Choice:
     )
 
 
-def _on_gpu(settings: BackendSettings, found: Installed) -> tuple[Choice | None, str]:
+def _on_gpu(settings: BackendSettings, found: Installed, engine: Engine | None) -> tuple[Choice | None, str]:
     """Return the back end for a GPU; else, if there is a GPU, why it is not used."""
     probed = found.gpus()
     if not probed.gpus:
         return None, f"; {probed.why_none}" if _names_a_gpu(settings) else ""
-    gpu = probed.gpus[0]
-    device = settings.device or f"cuda:{gpu.index}"
+    gpu = gpu_at(probed.gpus, device_index(settings.device))
     kind = BACKENDS["tensorrt"]
+    int8 = engine is not None and engine.manifest.precision == "int8"
+    if settings.precision == "bf16":
+        return None, f"; {gpu} is not used, as bf16 runs on a CPU alone"
+    if engine is not None and int8 and not _quantised_for_tensorrt(engine):
+        return None, f"; {gpu} is not used, as {engine.manifest.name} is quantised for a CPU"
+    device = f"cuda:{gpu.index}"
     if not found.missing(kind) and _serves(gpu, found):
-        module = next(filter(found.present, TENSORRT_MODULES))
+        module = next(filter(found.present, (FULL, RTX)))
         return Choice(kind, device, f"auto: {gpu} is there, and {module} is installed", True), ""
-    if not found.missing(_TORCH_ON_GPU) and found.torch_has_cuda():
+    if not int8 and not found.missing(_TORCH_ON_GPU) and found.torch_has_cuda():
         return Choice(
             _TORCH_ON_GPU, device, f"auto: {gpu} is there, and torch for CUDA is installed", True
         ), ""
@@ -221,7 +236,14 @@ def _on_gpu(settings: BackendSettings, found: Installed) -> tuple[Choice | None,
 
 
 def _serves(gpu: Gpu, found: Installed) -> bool:
-    return found.present("tensorrt") or gpu.compute_capability != NOT_FOR_RTX
+    capability = gpu.compute_capability
+    return found.present(FULL) or (capability >= OLDEST_FOR_RTX and capability not in NOT_FOR_RTX)
+
+
+def _quantised_for_tensorrt(engine: Engine) -> bool:
+    """Read what an int8 engine is for in its report of parity; older ones, without a word of it, are for CPUs."""
+    calibration = engine.manifest.metrics.get("parity", {}).get("calibration", {})
+    return str(calibration.get("scheme", "")).endswith(FOR_TENSORRT)
 
 
 def _names_a_gpu(settings: BackendSettings) -> bool:
@@ -253,7 +275,7 @@ def make_backend(engine: Engine, settings: BackendSettings, installed: Installed
     BackendError
         As of `choose`.
     """
-    chosen = choose(settings, installed)
+    chosen = choose(settings, installed, engine)
     if chosen.device is not None:
         settings = settings.model_copy(update={"device": chosen.device})
     kind = chosen.kind

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtface.errors import BackendError
+from rtface.errors import BackendError, EngineError
 from rtface.geometry import NetworkFrame
 from rtface.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, BodyPrecision, body_of
-from rtface.track.gpu.cuda import Device, Owner
+from rtface.track.gpu.cuda import Device
 from rtface.track.gpu.libcuda import Gpu, Graph, choose_gpu
-from rtface.track.gpu.nvinfer import LoadedPlan, Nvinfer
-from rtface.track.gpu.plans import plan_for
+from rtface.track.gpu.nvinfer import LoadedPlan, Nvinfer, PlanTensor
+from rtface.track.gpu.owner import Owner
+from rtface.track.gpu.plans import check_served, plan_for
 from rtface.track.gpu.slots import LockedFrames
 from rtface.track.gpu.steps import COUNTS, Addresses, Steps
 from rtface.track.manifest import Manifest
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from rtface.config import BackendSettings
 
 _WARM_UP_RUNS = 10
-_HOPPER = (9, 0)
 
 _log = logging.getLogger(__name__)
 
@@ -67,13 +67,14 @@ class TensorrtBackend:
         """Take the GPU, and check that the engine's network can be run on it as asked."""
         libcuda, gpu = choose_gpu(self._settings.device)
         module, version = self._nvinfer.open()
-        if module == "tensorrt_rtx" and gpu.compute_capability == _HOPPER:
-            raise BackendError(
-                f"TensorRT for RTX makes no plans for {gpu}: pip install tensorrt, or set backend.name to torch and "
-                f"backend.device to cuda:{gpu.index}"
-            )
+        check_served(gpu, self._nvinfer)
         size = self._engine.manifest.input.size
         body = body_of(self._engine, (size, size), self._precision)
+        if body.quantised and self._settings.precision != "engine":
+            raise BackendError(
+                f"{body.name} is an int8 engine and cannot run in {self._settings.precision}: set backend.precision "
+                "to engine, or take the engine that it was made from"
+            )
         device = Device(gpu.index, libcuda)
         device.open(kernels.ptx())
         self._open = _Open(device, gpu, LockedFrames(device.locked_frame))
@@ -123,6 +124,10 @@ class TensorrtBackend:
         line = self._line
         if line is None:
             raise BackendError("the back end was not prepared for frames of any shape")
+        if frame.shape != line.staging.shape:
+            raise BackendError(
+                f"the back end was prepared for frames of {line.staging.shape}, not {frame.shape}"
+            )
         if not self._taken().frames.holds(frame):
             line.staging[:] = frame
             frame = line.staging
@@ -131,6 +136,7 @@ class TensorrtBackend:
     def close(self) -> None:
         """Give everything back: graph, plan, memory, kernels and context, in this order."""
         self._drop_line()
+        self.plan = None
         if self._open is not None:
             taken, self._open = self._open, None
             taken.frames.forget()
@@ -191,6 +197,7 @@ class _Line:
                 intercept=device.allocate(intercepts.nbytes, owner),
                 out=device.allocate(self._found.nbytes, owner),
             )
+            owner.gives_back(device.wait)  # before anything is freed
             slope = 0.0
             if body.decode is not None:
                 intercepts[:], slope = body.decode.intercept, body.decode.slope
@@ -216,6 +223,7 @@ class _Line:
     def load(self, plan: LoadedPlan) -> None:
         """Take a plan over, run it a few times and record the graph."""
         self._owner.gives_back(plan.close)
+        self._check(plan)
         plan.place(self._body.input, self._at.prepared)
         for name, address in zip(self._body.outputs, self._at.maps, strict=True):
             plan.place(name, address)
@@ -226,6 +234,8 @@ class _Line:
         for _ in range(_WARM_UP_RUNS):
             self.run(self.staging)
         try:
+            if not plan.capturable(self._device.stream):
+                raise BackendError("TensorRT says that this plan cannot be recorded")
             self._graph = self._device.capture(self._work)
         except BackendError as error:
             _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
@@ -233,6 +243,18 @@ class _Line:
         self._owner.gives_back(self._graph.destroy)
         for _ in range(_WARM_UP_RUNS):
             self.run(self.staging)
+
+    def _check(self, plan: LoadedPlan) -> None:
+        """Refuse a plan whose tensors are not those that memory was taken for."""
+        body = self._body
+        kind = "float16" if body.precision == "f16" else "float32"
+        taken = (PlanTensor(body.input, (1, 1, *body.shape), kind),)
+        given = {PlanTensor(name, (1, *body.map_shape), "float32") for name in body.outputs}
+        if plan.inputs != taken or set(plan.outputs) != given:
+            raise EngineError(
+                f"the plan of {body.name} takes {plan.inputs} and gives {plan.outputs}, not what its network does: "
+                "`rtface engines build --rebuild` makes it anew"
+            )
 
     def _work(self) -> None:
         """Put everything after the copy of the frame on the stream."""
@@ -256,6 +278,8 @@ class _Line:
         return self._found
 
     def close(self) -> None:
-        """Give everything back in reverse order; may be called any number of times."""
+        """Give everything back in reverse order, once the GPU rests; may be called any number of times."""
+        if self._plan is not None:
+            self._owner.gives_back(self._device.wait)
         self._graph = self._plan = None
         self._owner.close()

@@ -16,7 +16,8 @@ from rtface.geometry import NetworkFrame
 from rtface.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.gpu import kernels
-from rtface.track.gpu.libcuda import Module, choose_gpu
+from rtface.track.gpu.libcuda import Libcuda, Module, choose_gpu
+from rtface.track.gpu.owner import Owner
 from rtface.track.gpu.slots import LockedFrames
 from rtface.track.gpu.steps import COUNTS, Addresses, Steps
 from rtface.track.gpu.torchdevice import TorchDevice
@@ -50,6 +51,7 @@ class TorchCudaBackend:
         self._engine = engine
         self._settings = settings
         self._why = why
+        self._owner = Owner()
         self._device: TorchDevice | None = None
         self._module: Module | None = None
         self._frames: LockedFrames | None = None
@@ -71,11 +73,21 @@ class TorchCudaBackend:
         self._half = self._settings.precision != "f32"
         libcuda, gpu = choose_gpu(self._settings.device)
         libcuda.wait_by_spinning(gpu.index)
-        device = TorchDevice(gpu.index)
-        torch = device.torch
+        with Owner() as owner:
+            device = TorchDevice(gpu.index)
+            owner.gives_back(device.close)
+            self._build(device, libcuda, owner)
+            self._device = device
+            self._owner.push(owner.pop_all())
+        self._frames = LockedFrames(lambda shape: device.locked(shape, device.torch.uint8).numpy())
+        precision = "f16" if self._half else "f32"
+        return BackendInfo("torch", device.torch.__version__, str(gpu), precision, None, self._why)
 
+    def _build(self, device: TorchDevice, libcuda: Libcuda, owner: Owner) -> None:
+        """Put the network on the GPU, and the kernels around it."""
         from rtface.networks.build import build_graph, fold_batch_norm
 
+        manifest, torch = self._engine.manifest, device.torch
         graph = build_graph(
             manifest.architecture,
             self._engine.file(WEIGHTS_FILE),
@@ -83,17 +95,14 @@ class TorchCudaBackend:
             manifest.resample.square,
             self._engine.folder,
         ).network_with_decode
-        with device.translated():
-            self._network = device.adopt(
+        with device.working():
+            network = device.adopt(
                 fold_batch_norm(graph.get_submodule("network")),
                 torch.float16 if self._half else torch.float32,
             )
             self._module = Module(libcuda, kernels.ptx())
-        self._decode = graph.get_submodule("decode")
-        self._device = device
-        self._frames = LockedFrames(lambda shape: device.locked(shape, torch.uint8).numpy())
-        precision = "f16" if self._half else "f32"
-        return BackendInfo("torch", torch.__version__, str(gpu), precision, None, self._why)
+            owner.gives_back(self._module.unload)
+        self._network, self._decode = network, graph.get_submodule("decode")
 
     def host_memory(self, shape: tuple[int, int]) -> Image:
         """Return memory with locked pages, which the GPU copies from directly."""
@@ -106,7 +115,7 @@ class TorchCudaBackend:
         device, module = self._device, self._module
         if device is None or module is None:
             raise BackendError("the back end is not open")
-        with device.translated():
+        with device.working(), device.arithmetic():
             self._line = _Line(
                 device,
                 module,
@@ -117,29 +126,30 @@ class TorchCudaBackend:
                 crop,
                 self._half,
             )
-        how = "one CUDA graph" if self._line.recorded else "plain launches"
-        self.plan = how
+        self.plan = "one CUDA graph" if self._line.recorded else "plain launches"
 
     def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
         """Copy the frame to the GPU, run everything there and wait for the keypoints."""
         device, line, frames = self._device, self._line, self._frames
         if device is None or line is None or frames is None:
             raise BackendError("the back end was not prepared for frames of any shape")
+        if frame.shape != line.staging.shape:
+            raise BackendError(
+                f"the back end was prepared for frames of {line.staging.shape}, not {frame.shape}"
+            )
         if not frames.holds(frame):
             line.staging[:] = frame
             frame = line.staging
-        with device.translated():
+        with device.working():
             return line.run(frame)
 
     def close(self) -> None:
-        """Give everything back; may be called any number of times."""
-        self._line = self._network = self._decode = None
-        if self._frames is not None:
-            self._frames.forget()
-        if self._device is not None and self._module is not None:
-            with self._device.translated():
-                self._module.unload()
-                self._device.close()
+        """Give everything back, once the GPU rests; may be called any number of times."""
+        if self._device is not None:
+            with Owner() as first:
+                first.gives_back(self._device.wait)
+        self._line = self._network = self._decode = self.plan = None
+        self._owner.close()
         self._device = self._module = self._frames = None
 
 
@@ -203,6 +213,7 @@ class _Line:
         try:
             self._replay = device.capture(self._work)
         except (BackendError, RuntimeError) as error:
+            device.wait()
             _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
             return
         for _ in range(_WARM_UP_RUNS):
@@ -231,7 +242,8 @@ class _Line:
         """Return the keypoints of a frame in locked memory; borrowed until the next call."""
         self._frame.copy_(self._device.torch.from_numpy(frame), non_blocking=True)
         if self._replay is None:
-            self._work()
+            with self._device.arithmetic():
+                self._work()
         else:
             self._replay()
         self._device.wait()

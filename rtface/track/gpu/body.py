@@ -110,9 +110,9 @@ def body_of(engine: Engine, shape: tuple[int, int], precision: BodyPrecision) ->
     if len(maps) != len(OUTPUTS[family]):
         raise EngineError(f"{whole.name}: {family} has {len(OUTPUTS[family])} maps, its graph {len(maps)}")
     nodes = whole.between(source, maps)
+    _check_quantisation(whole, nodes, engine)
     if foreign := sorted({node.op_type for node in nodes} - _KNOWN):
         raise EngineError(f"{whole.name}: its network has operations unknown here: {', '.join(foreign)}")
-    _check_quantisation(whole, nodes, engine)
     model = _assemble(whole, nodes, source, dict(zip(maps, OUTPUTS[family], strict=True)), shape, precision)
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)

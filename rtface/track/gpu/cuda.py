@@ -8,11 +8,9 @@ holds a frame afterwards holds valid memory.
 
 from __future__ import annotations
 
-import logging
 import math
 import mmap
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -21,25 +19,9 @@ from numpy.typing import NDArray
 from rtface.errors import BackendError
 from rtface.records import FloatArray, Image
 from rtface.track.gpu.libcuda import Graph, Libcuda, Module
+from rtface.track.gpu.owner import Owner
 
 _NON_BLOCKING = 1
-
-_log = logging.getLogger(__name__)
-
-
-class Owner(ExitStack):
-    """What was taken from a GPU, given back in reverse; one failure does not keep the rest from being given back."""
-
-    def gives_back(self, step: Callable[[], Any]) -> None:
-        """Remember how to give something back."""
-
-        def surely() -> None:
-            try:
-                step()
-            except Exception as error:  # of a GPU that has failed nearly anything may come
-                _log.warning("while giving back what was taken from the GPU: %s", error)
-
-        self.callback(surely)
 
 
 class Device:
@@ -158,6 +140,7 @@ class Device:
 
     def close(self) -> None:
         """Free everything, the last made first; may be called any number of times."""
+        self._module = None
         self._owner.close()
 
 

@@ -8,6 +8,7 @@ into the same kind of graph. Source: CUDA Driver API, sections 6.1 to 6.24.
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _THREAD_LOCAL_CAPTURE = 1
 _SCHEDULE_SPIN = 1
 _PORTABLE = 1
 _ATTRIBUTE_MAJOR, _ATTRIBUTE_MINOR = 75, 76
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,15 @@ class Libcuda:
         Raises
         ------
         BackendError
-            It did not return success; the message has the driver's name of the error.
+            It did not return success (the message has the driver's name of the error), or is older than the function.
         """
-        result: int = getattr(self._library, function)(*arguments)
+        try:
+            work = getattr(self._library, function)
+        except AttributeError as error:
+            raise BackendError(
+                f"the GPU's driver is too old: it has no {function}, which needs CUDA 11.4"
+            ) from error
+        result: int = work(*arguments)
         if result != 0:
             raise BackendError(f"the GPU's driver refused {function}: {self._error_name(result)}")
 
@@ -110,15 +119,18 @@ class Libcuda:
         return f"{text.value.decode()} ({result})"
 
     def probe(self) -> Probe:
-        """List the GPUs, without making a context on any."""
+        """List the GPUs, without making a context on any; raises nothing."""
         result: int = self._library.cuInit(0)
         if result == _NO_DEVICE:
             return Probe((), "the NVIDIA driver finds no GPU")
         if result != 0:
             return Probe((), f"the NVIDIA driver does not start: {self._error_name(result)}")
         count = ctypes.c_int()
-        self.call("cuDeviceGetCount", ctypes.byref(count))
-        gpus = tuple(self._describe(index) for index in range(count.value))
+        try:
+            self.call("cuDeviceGetCount", ctypes.byref(count))
+            gpus = tuple(self._describe(index) for index in range(count.value))
+        except BackendError as error:
+            return Probe((), str(error))
         return Probe(gpus, "" if gpus else "the NVIDIA driver finds no GPU")
 
     def _describe(self, index: int) -> Gpu:
@@ -144,10 +156,17 @@ class Libcuda:
             return cuda
 
     def wait_by_spinning(self, index: int) -> None:
-        """Let waiting on this GPU spin in the driver, which gives Python's lock free, instead of sleeping."""
+        """Let waiting on this GPU spin in the driver, which gives Python's lock free, instead of sleeping.
+
+        It holds for all that this process does on the GPU. Where another library has settled it already, the driver may
+        refuse: then waiting takes longer, and is right all the same.
+        """
         device = ctypes.c_int()
         self.call("cuDeviceGet", ctypes.byref(device), index)
-        self.call("cuDevicePrimaryCtxSetFlags_v2", device, _SCHEDULE_SPIN)
+        try:
+            self.call("cuDevicePrimaryCtxSetFlags_v2", device, _SCHEDULE_SPIN)
+        except BackendError as error:
+            _log.warning("waiting for the GPU may sleep, which costs time: %s", error)
 
     def lock_pages(self, memory: NDArray[np.uint8]) -> None:
         """Lock the pages of host memory, so that the GPU copies from where a camera wrote; needs a current context."""
@@ -238,7 +257,11 @@ class Graph:
             cuda.call(
                 "cuGraphInstantiateWithFlags", ctypes.byref(self._executable), graph, ctypes.c_uint64(0)
             )
-        cuda.call("cuGraphUpload", self._executable, self._stream)
+        try:
+            cuda.call("cuGraphUpload", self._executable, self._stream)
+        except BackendError:
+            self.destroy()
+            raise
 
     @contextmanager
     def _captured(self, record: Callable[[], None]) -> Iterator[ctypes.c_void_p]:
@@ -296,19 +319,26 @@ def choose_gpu(device: str | None) -> tuple[Libcuda, Gpu]:
     BackendError
         There is no driver, no GPU, or none of that number; the message lists those that are there.
     """
-    wanted = 0 if device is None else device_index(device)
+    wanted = device_index(device)
     cuda = Libcuda.load()
     found = probe() if cuda is None else cuda.probe()
     if cuda is None or not found.gpus:
         raise BackendError(f"no GPU can be used: {found.why_none}")
-    if wanted >= len(found.gpus):
-        listed = "; ".join(map(str, found.gpus))
-        raise BackendError(f"backend.device is {device}, but the GPUs of this machine are: {listed}")
-    return cuda, found.gpus[wanted]
+    return cuda, gpu_at(found.gpus, wanted)
 
 
-def device_index(device: str) -> int:
-    """Return N of ``cuda:N``; `BackendError` for anything else."""
+def gpu_at(gpus: tuple[Gpu, ...], index: int) -> Gpu:
+    """Return one of the GPUs that there are; `BackendError` lists them if it is none of them."""
+    if index >= len(gpus):
+        listed = "; ".join(map(str, gpus))
+        raise BackendError(f"backend.device is cuda:{index}, but the GPUs of this machine are: {listed}")
+    return gpus[index]
+
+
+def device_index(device: str | None) -> int:
+    """Return N of ``cuda:N``, 0 of None; `BackendError` for anything else."""
+    if device is None:
+        return 0
     kind, _, number = device.lower().partition(":")
     if kind != "cuda" or not (number.isdecimal() or device.lower() == "cuda"):
         raise BackendError(f"backend.device is {device!r}; a GPU is named cuda:0, cuda:1, ...")

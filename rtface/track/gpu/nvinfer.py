@@ -203,7 +203,10 @@ class Nvinfer:
         """
         self.open()
         self._logger.messages.clear()
-        runtime = self._trt.Runtime(self._logger)
+        try:
+            runtime = self._trt.Runtime(self._logger)
+        except (TypeError, RuntimeError) as error:
+            raise self._failed("does not start on this GPU", str(error)) from error
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise self._failed(

@@ -172,6 +172,23 @@ def plan_for(
     return Plan(built.plan, sha256, path, key, True, facts)
 
 
+def check_served(gpu: GpuFacts, nvinfer: Builder) -> None:
+    """Refuse a GPU that the TensorRT that is installed makes no plans for.
+
+    Raises
+    ------
+    BackendError
+        It is TensorRT for RTX, and the GPU none that it knows; the message says what else runs there.
+    """
+    known = nvinfer.targets
+    if known and gpu.architecture not in known:
+        module, version = nvinfer.open()
+        raise BackendError(
+            f"{module} {version} makes no plans for {gpu.name} ({gpu.architecture}), only for {', '.join(known)}: "
+            "pip install 'rtface[tensorrt]', or set backend.name to torch and backend.device to cuda:N"
+        )
+
+
 def _for_gpu(options: BuildOptions, gpu: GpuFacts | None, nvinfer: Builder) -> BuildOptions:
     """Return the options with the targets written out; refuse what this TensorRT cannot build."""
     module, version = nvinfer.open()
@@ -181,11 +198,8 @@ def _for_gpu(options: BuildOptions, gpu: GpuFacts | None, nvinfer: Builder) -> B
             f"{module} {version} builds plans only on the GPU that runs them, and there is none: build there, or "
             "pip install 'rtface[rtx]', which builds for RTX cards on any machine"
         )
-    if gpu is not None and known and gpu.architecture not in known:
-        raise BackendError(
-            f"{module} {version} makes no plans for {gpu.name} ({gpu.architecture}), only for {', '.join(known)}: "
-            "pip install 'rtface[tensorrt]', or run the engine with the torch back end"
-        )
+    if gpu is not None:
+        check_served(gpu, nvinfer)
     if options.targets or not known:
         return options
     return replace(options, targets=known if gpu is None else (gpu.architecture,))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 
+import numpy as np
+
 from rtface.records import Image
 
 
@@ -27,14 +29,15 @@ class LockedFrames:
         free = self._free.setdefault(shape, [])
         memory = free.pop() if free else self._lock(shape)
         memory[:] = 0
-        lent = memory.view()
+        # Whoever holds a part of a frame holds `lent`: numpy's views refer to the last array whose memory is another's.
+        lent = np.frombuffer(memory.data.cast("B"), np.uint8)
         self._addresses.add(address_of(lent))
         weakref.finalize(lent, free.append, memory).atexit = False
-        return lent
+        return lent.reshape(shape)
 
     def holds(self, frame: Image) -> bool:
-        """Tell whether a frame lies in memory that was lent."""
-        return address_of(frame) in self._addresses
+        """Tell whether a frame lies in memory that was lent, as it was lent."""
+        return frame.flags.c_contiguous and address_of(frame) in self._addresses
 
     def forget(self) -> None:
         """Lend nothing again of what was locked so far: it is about to be unlocked."""

@@ -10,7 +10,7 @@ from rtface.errors import BackendError
 
 
 class TorchDevice:
-    """One GPU as torch sees it, current for the thread that made this until it calls `close`.
+    """One GPU as torch sees it, used by one thread until `close`.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class TorchDevice:
     Raises
     ------
     BackendError
-        torch is missing, or was built without CUDA.
+        torch is missing, was built without CUDA, or cannot start on the GPU.
     """
 
     def __init__(self, index: int) -> None:
@@ -34,13 +34,12 @@ class TorchDevice:
             )
         self.torch = torch
         self._device = torch.device("cuda", index)
-        # One shape, run for hours: the fastest algorithm is worth a search.
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = False  # what is called f32 is
-        torch.cuda.set_device(self._device)
-        self._stream: Any = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        torch.cuda.set_stream(self._stream)
-        self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        try:
+            torch.cuda.set_device(self._device)
+            self._stream: Any = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise BackendError(f"torch failed on {self._device}: {error}") from error
 
     @property
     def stream(self) -> int:
@@ -49,12 +48,27 @@ class TorchDevice:
         return handle
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Make torch's errors `BackendError`."""
+    def working(self) -> Iterator[None]:
+        """Put torch's work on the stream, keep nothing for gradients, and make torch's errors `BackendError`.
+
+        The stream is made torch's own each time: another back end in this thread may have made its own that meanwhile.
+        """
         try:
-            yield
+            self.torch.cuda.set_stream(self._stream)
+            with self.torch.inference_mode():
+                yield
         except RuntimeError as error:
             raise BackendError(f"torch failed on {self._device}: {error}") from error
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Settle how convolutions are computed, within: f32 is f32 and not TF32, the fastest algorithm is searched for.
+
+        The settings are the whole process's, so they are put back. A graph keeps what was in force when it was recorded.
+        """
+        cudnn = self.torch.backends.cudnn
+        with cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False):
+            yield
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return a tensor in the GPU's memory."""
@@ -70,7 +84,7 @@ class TorchDevice:
         return frozen.to(self._device, dtype, memory_format=self.torch.channels_last)
 
     def capture(self, record: Callable[[], None]) -> Callable[[], None]:
-        """Record work on the stream and return what launches it; `BackendError` if it cannot be recorded."""
+        """Record work on the stream and return what launches it; torch's or the driver's error if it cannot be."""
         graph = self.torch.cuda.CUDAGraph()
         with self.torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             record()
@@ -83,5 +97,5 @@ class TorchDevice:
         self._done.synchronize()
 
     def close(self) -> None:
-        """Make torch's own stream current again."""
+        """Make torch's default stream current again."""
         self.torch.cuda.set_stream(self.torch.cuda.default_stream(self._device))

@@ -97,6 +97,18 @@ def test_the_picture_is_rendered_before_its_exposure(monkeypatch: pytest.MonkeyP
     assert all(meta.arrival_ns == meta.exposure_ns for meta in metas[1:])
 
 
+def test_a_few_pictures_repeat_and_none_is_rendered_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = make(SteppingClock(START_NS), frames=20, repeat=7)
+    face = MouseFace(64, 64, 300.0, 4)
+    expected = [rendered(number) for number in range(7)]
+    monkeypatch.setattr(MouseFace, "render", lambda *_: pytest.fail("rendered while it runs"))
+    seen = list(frames(camera))
+    assert [meta.frame_id for meta, _ in seen] == list(range(20))
+    for meta, image in seen:
+        assert np.array_equal(image, expected[meta.frame_id % 7])
+        assert np.array_equal(camera.truth(meta.frame_id), face.truth(meta.frame_id % 7), equal_nan=True)
+
+
 def test_fill_gives_up_at_its_timeout_and_loses_nothing() -> None:
     clock = SteppingClock(START_NS)
     camera = make(clock, rate_hz=10.0)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -10,8 +13,154 @@ from fakes import fake_engine
 from rtface.config import BackendSettings
 from rtface.errors import BackendError
 from rtface.track.backends import factory
-from rtface.track.backends.factory import BACKENDS, make_backend
-from rtface.track.store import Engine
+from rtface.track.backends.factory import (
+    BACKENDS,
+    DEFAULT_GPU_ENGINE,
+    NOT_FOR_RTX,
+    Installed,
+    choose,
+    engine_for,
+    make_backend,
+)
+from rtface.track.gpu.libcuda import Gpu, Probe
+from rtface.track.store import Engine, load_engine
+
+GPU_PARTS = ("tensorrt", "pycuda", "onnx")
+RTX_PARTS = ("tensorrt_rtx", "pycuda", "onnx")
+NONE = Probe((), "no NVIDIA driver is installed (libcuda.so.1 is not there)")
+
+
+def card(index: int = 0, capability: tuple[int, int] = (8, 9), name: str = "RTX") -> Gpu:
+    return Gpu(index, name, capability, 8 << 30, "580")
+
+
+def machine(*packages: str, gpus: tuple[Gpu, ...] = (), cuda: bool = False) -> Installed:
+    """What is installed on a machine, which GPUs are in it, and whether its torch knows CUDA."""
+    return Installed(lambda name: name in packages, lambda: cuda, lambda: Probe(gpus) if gpus else NONE)
+
+
+def asked(**settings: Any) -> BackendSettings:
+    return BackendSettings.model_validate(settings)
+
+
+def of_precision(precision: str, scheme: str | None = None) -> Engine:
+    engine = fake_engine()
+    facts = {"calibration": {} if scheme is None else {"scheme": scheme}}
+    changed = {"precision": precision, "metrics": {"parity": facts}}
+    return replace(engine, manifest=engine.manifest.model_copy(update=changed))
+
+
+CARD = (card(),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "here", "attribute", "device", "why"),
+    [
+        # A CPU: OpenVINO, else torch.
+        ({}, machine("openvino", "torch"), "OpenvinoBackend", None, "auto: openvino is the first .* installed"),
+        ({}, machine("torch"), "TorchBackend", None, "auto: torch is the first that is installed"),
+        ({}, machine("openvino", *GPU_PARTS), "OpenvinoBackend", None, "installed$"),
+        # A GPU: TensorRT, TensorRT for RTX, torch for CUDA.
+        ({}, machine("openvino", "torch", *GPU_PARTS, gpus=CARD, cuda=True), "TensorrtBackend", "cuda:0",
+         "auto: cuda:0: RTX .sm_89, driver 580. is there, and tensorrt is installed"),
+        ({}, machine("openvino", *RTX_PARTS, gpus=CARD), "TensorrtBackend", "cuda:0", "tensorrt_rtx is installed"),
+        ({}, machine("tensorrt_rtx", *GPU_PARTS, gpus=CARD), "TensorrtBackend", "cuda:0", "and tensorrt is"),
+        ({}, machine("openvino", "torch", gpus=CARD, cuda=True), "TorchCudaBackend", "cuda:0", "torch for CUDA"),
+        # Parts of TensorRT are missing.
+        ({}, machine("openvino", "tensorrt", "onnx", gpus=CARD), "OpenvinoBackend", None,
+         r"cuda:0: RTX .* is not used, for that pip install 'rtface\[tensorrt\]'"),
+        ({}, machine("torch", "tensorrt", "pycuda", gpus=CARD, cuda=True), "TorchCudaBackend", "cuda:0", "torch"),
+        ({}, machine("openvino", "tensorrt_lean", "pycuda", "onnx", gpus=CARD), "OpenvinoBackend", None, "not used"),
+        # torch is there, but not for CUDA.
+        ({}, machine("openvino", "torch", gpus=CARD), "OpenvinoBackend", None, "not used"),
+        # A card that TensorRT for RTX does not serve.
+        ({}, machine("openvino", "torch", *RTX_PARTS, gpus=(card(0, (9, 0)),), cuda=True), "TorchCudaBackend",
+         "cuda:0", "sm_90"),
+        ({}, machine("openvino", *RTX_PARTS, gpus=(card(0, (7, 0)),)), "OpenvinoBackend", None, "not used"),
+        ({}, machine("openvino", *GPU_PARTS, gpus=(card(0, (9, 0)),)), "TensorrtBackend", "cuda:0", "sm_90"),
+        # The device decides.
+        ({"device": "CPU"}, machine("openvino", *GPU_PARTS, gpus=CARD), "OpenvinoBackend", None, "installed$"),
+        ({"device": "GPU.1"}, machine("openvino", *GPU_PARTS, gpus=CARD), "OpenvinoBackend", None, "installed$"),
+        ({"device": "cuda"}, machine(*GPU_PARTS, gpus=CARD), "TensorrtBackend", "cuda:0", "cuda:0"),
+        ({"device": "cuda:1"}, machine("torch", *RTX_PARTS, gpus=(card(0, (9, 0)), card(1)), cuda=True),
+         "TensorrtBackend", "cuda:1", "auto: cuda:1: RTX"),
+        ({"device": "cuda:1"}, machine("torch", *RTX_PARTS, gpus=(card(), card(1, (9, 0))), cuda=True),
+         "TorchCudaBackend", "cuda:1", "cuda:1: RTX .sm_90"),
+        # bf16 is a CPU's.
+        ({"precision": "bf16"}, machine("openvino", *GPU_PARTS, gpus=CARD), "OpenvinoBackend", None,
+         "cuda:0.*not used, as bf16 runs on a CPU alone"),
+        # By name.
+        ({"name": "openvino"}, machine("openvino", *GPU_PARTS, gpus=CARD), "OpenvinoBackend", None, "asked for"),
+        ({"name": "torch"}, machine("torch", gpus=CARD, cuda=True), "TorchBackend", None, "asked for: torch"),
+        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=CARD), "TorchCudaBackend", None, "asked for"),
+        ({"name": "tensorrt"}, machine(*RTX_PARTS, gpus=CARD), "TensorrtBackend", None, "asked for: tensorrt"),
+    ],
+)  # fmt: skip
+def test_what_is_chosen_and_why(
+    settings: dict[str, str], here: Installed, attribute: str, device: str | None, why: str
+) -> None:
+    import re
+
+    choice = choose(asked(**settings), here)
+    assert (choice.kind.attribute, choice.device) == (attribute, device)
+    assert re.search(why, choice.why), choice.why
+    assert choice.on_gpu == (attribute in ("TensorrtBackend", "TorchCudaBackend"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "here", "message"),
+    [
+        ({}, machine(), "no back end is installed: pip install .*tensorrt.*; or pip install openvino; or"),
+        ({}, machine(gpus=CARD), "no back end can run on this machine; cuda:0: RTX .* is not used, for that pip"),
+        ({"device": "cuda:0"}, machine("openvino", *GPU_PARTS), "on cuda:0; no NVIDIA driver is installed"),
+        ({"device": "cuda:0"}, machine("openvino", gpus=CARD), "on cuda:0; cuda:0: RTX .* for that pip install"),
+        ({"device": "cuda:2"}, machine(*GPU_PARTS, gpus=(card(), card(1))), "cuda:2, but .*cuda:0: .*; cuda:1: "),
+        ({"device": "cuda:x"}, machine(*GPU_PARTS, gpus=CARD), "'cuda:x'; a GPU is named cuda:0, cuda:1"),
+        ({"name": "openvino"}, machine("torch"), "backend.name is openvino, but openvino is not installed: pip"),
+        ({"name": "torch"}, machine("openvino"), r"but torch is not installed: pip install 'rtface\[train\]'"),
+        ({"name": "tensorrt"}, machine(*GPU_PARTS), "backend.name is tensorrt, but no NVIDIA driver is installed"),
+        ({"name": "tensorrt"}, machine(gpus=CARD), "but tensorrt and pycuda and onnx are not installed: pip"),
+        ({"name": "tensorrt"}, machine("tensorrt", "onnx", gpus=CARD), "but pycuda is not installed: pip install"),
+        ({"name": "tensorrt"}, machine("tensorrt_lean", "pycuda", "onnx", gpus=CARD),
+         "but tensorrt is not installed; TensorRT's lean runtime is there, but it cannot build plans: pip"),
+        ({"name": "torch", "device": "cuda:0"}, machine("torch"), "is torch, but no NVIDIA driver is installed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_chosen_is_an_error_that_says_what_to_do(
+    settings: dict[str, str], here: Installed, message: str
+) -> None:
+    with pytest.raises(BackendError, match=message):
+        choose(asked(**settings), here)
+
+
+def test_an_engine_in_int8_for_a_cpu_is_not_sent_to_the_gpu() -> None:
+    here = machine("openvino", "torch", *GPU_PARTS, gpus=CARD, cuda=True)
+    for scheme in (None, "activations in u8 by their range, biases in int32"):
+        choice = choose(asked(), here, of_precision("int8", scheme))
+        assert choice.kind is BACKENDS["openvino"]
+        assert "is not used, as fake is quantised for a CPU" in choice.why
+    assert choose(asked(), here, of_precision("f32")).on_gpu
+
+
+def test_an_engine_in_int8_for_tensorrt_runs_there_or_on_the_cpu_but_not_in_torch() -> None:
+    from rtface.learn.quantise import Scheme
+
+    engine = of_precision("int8", Scheme.TENSORRT.value)
+    with_all = machine("openvino", "torch", *GPU_PARTS, gpus=CARD, cuda=True)
+    assert choose(asked(), with_all, engine).kind is BACKENDS["tensorrt"]
+    without = machine("openvino", "torch", gpus=CARD, cuda=True)
+    assert choose(asked(), without, engine).kind is BACKENDS["openvino"]
+    assert not Scheme.CPU.value.endswith(factory.FOR_TENSORRT)
+
+
+def test_the_cards_that_tensorrt_for_rtx_does_not_serve_are_those_it_says() -> None:
+    """Held against the real list, where it is installed."""
+    pytest.importorskip("tensorrt_rtx")
+    from rtface.track.gpu.nvinfer import Nvinfer
+
+    served = {(int(name[3:-1]), int(name[-1])) for name in Nvinfer().targets}
+    assert min(served) == factory.OLDEST_FOR_RTX
+    assert not served & NOT_FOR_RTX
 
 
 class Made:
@@ -19,58 +168,67 @@ class Made:
         self.engine, self.settings, self.why = engine, settings, why
 
 
-@pytest.fixture(autouse=True)
-def _made_up_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two back ends, first and second, in the order of probing."""
-    for name in ("first", "second"):
-        module: Any = ModuleType(f"rtface_test_{name}")
-        module.Backend = type(name, (Made,), {})
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(
-        factory,
-        "BACKENDS",
-        {
-            "openvino": ("rtface_test_first", "Backend", "onepackage", "pip install one"),
-            "torch": ("rtface_test_second", "Backend", "otherpackage", "pip install other"),
-        },
-    )
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Put a stand-in in the place of a back end's class."""
+
+    def put(module_name: str, attribute: str) -> None:
+        module: Any = ModuleType(module_name)
+        setattr(module, attribute, type(attribute, (Made,), {}))
+        monkeypatch.setitem(sys.modules, module_name, module)
+
+    return put
 
 
-def make(name: str, *installed: str) -> Any:
-    settings = BackendSettings.model_validate({"name": name, "threads": 3})
-    return make_backend(fake_engine(), settings, present=lambda package: package in installed)
+def test_the_back_end_is_made_of_engine_settings_and_reason(made_up: Callable[[str, str], None]) -> None:
+    made_up("rtface.track.backends.tensorrt", "TensorrtBackend")
+    engine = fake_engine()
+    made: Any = make_backend(engine, asked(threads=3), machine(*GPU_PARTS, gpus=(card(), card(1))))
+    assert type(made).__name__ == "TensorrtBackend"
+    assert made.engine is engine
+    assert (made.settings.device, made.settings.threads) == ("cuda:0", 3)
+    assert made.why.startswith("auto: cuda:0")
 
 
-def test_auto_takes_the_first_that_is_installed_and_says_why() -> None:
-    both = make("auto", "onepackage", "otherpackage")
-    assert type(both).__name__ == "first"
-    assert both.why == "auto: onepackage is the first that is installed"
-    assert both.settings.threads == 3
-    assert both.engine == fake_engine()
-    second = make("auto", "otherpackage")
-    assert type(second).__name__ == "second"
-    assert second.why == "auto: otherpackage is the first that is installed"
+def test_a_device_that_was_asked_for_is_handed_on_as_it_is(made_up: Callable[[str, str], None]) -> None:
+    made_up("rtface.track.backends.torch_cuda", "TorchCudaBackend")
+    settings = asked(name="torch", device="cuda:1")
+    made: Any = make_backend(fake_engine(), settings, machine("torch", gpus=CARD))
+    assert made.settings == settings
 
 
-def test_the_one_asked_for_is_made_and_no_other() -> None:
-    made = make("torch", "onepackage", "otherpackage")
-    assert type(made).__name__ == "second"
-    assert made.why == "asked for: torch"
+def test_the_default_engine_is_the_float_one_where_a_gpu_runs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(factory, "Installed", lambda: machine("openvino", *GPU_PARTS, gpus=CARD))
+    assert engine_for("default", asked()).manifest.name == DEFAULT_GPU_ENGINE
+    assert engine_for("default", asked(name="openvino")).manifest.name == load_engine("default").manifest.name
+    assert engine_for("face-2-tiny", asked()).manifest.name == "face-2-tiny"
+    assert load_engine(DEFAULT_GPU_ENGINE).manifest.precision == "f32"
+    monkeypatch.setattr(factory, "Installed", lambda: machine("openvino"))
+    assert engine_for("default", asked()).manifest.precision == "int8"
 
 
-def test_the_one_asked_for_is_missing_and_none_takes_its_place() -> None:
-    with pytest.raises(BackendError, match=r"backend\.name is torch, but otherpackage .*: pip install other"):
-        make("torch", "onepackage")
+def test_finding_out_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tensorrt", "tensorrt_rtx", "pycuda", "torch", "openvino"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    before = set(sys.modules)
+    choose(asked(), replace(Installed(), present=lambda name: name == "openvino"))
+    choose(asked(name="openvino"))
+    assert not {"tensorrt", "tensorrt_rtx", "pycuda", "torch", "openvino"} & (set(sys.modules) - before)
 
 
-def test_none_is_installed() -> None:
-    with pytest.raises(BackendError, match="no back end is installed: pip install one; or pip install other"):
-        make("auto")
-
-
-def test_installed_packages_are_found_without_importing_them() -> None:
-    with pytest.raises(BackendError, match="not installed"):
-        make_backend(fake_engine(), BackendSettings(name="openvino"))
+@pytest.mark.parametrize("found", [True, False])
+def test_torch_for_cuda_is_known_by_its_libraries(
+    found: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "torch"
+    (package / "lib").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('must not be imported')")
+    (package / "lib" / ("libtorch_cuda.so" if found else "libtorch_cpu.so")).touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert Installed().torch_has_cuda() is found
 
 
 def test_every_name_of_the_configuration_is_known() -> None:

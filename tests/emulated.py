@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
 
-HERE = Path(__file__).parent
+SOURCES = Path(__file__).parent / "emulation"
 GUARD = 64 * mmap.PAGESIZE
 PROT_NONE = 0
 
@@ -82,8 +82,8 @@ class Emulator:
             *("-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"),
             *("-fsanitize=undefined,float-cast-overflow", "-fno-sanitize=vptr"),
             "-fsanitize-undefined-trap-on-error",
-            *(f"-I{HERE}", f"-I{Path(kernels.__file__).parent}"),
-            *(str(HERE / "emulate.cpp"), "-o", str(library)),
+            *(f"-I{SOURCES}", f"-I{Path(kernels.__file__).parent}"),
+            *(str(SOURCES / "emulate.cpp"), "-o", str(library)),
         ]
         subprocess.run(command, check=True, capture_output=True, text=True)
         self._library = ctypes.CDLL(str(library))

@@ -1,0 +1,283 @@
+"""What a frame costs from host memory to keypoints in host memory, stage by stage, and at a steady rate.
+
+Made for GPUs; any back end can be measured, and stages that one cannot tell apart are absent from the result.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from rtface.acquire.factory import make_camera
+from rtface.bench.nowhere import Nowhere
+from rtface.bench.random_engine import random_facemap_engine
+from rtface.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.config import BackendSettings, SimulatedCameraSettings
+from rtface.geometry import whole_frame
+from rtface.latency import Histogram, StageSummary
+from rtface.machine import run_facts
+from rtface.pipeline import Pipeline
+from rtface.realtime import realtime_process
+from rtface.records import FloatArray, Image
+from rtface.service import describe_backend
+from rtface.simulate.face import MouseFace
+from rtface.track.backends.base import Backend, BackendInfo, Itemises
+from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.gpu.libcuda import probe
+from rtface.track.normalise import levels
+from rtface.track.store import Engine
+from rtface.track.tracker import Tracker
+
+_DIFFERENT_FRAMES = 64
+_WARM_UP_FRAMES = 200
+_WARM_UP_S = 1.0
+_POLL_S = 0.2
+_TOLD_EVERY = 500
+_NO_LEVELS = np.zeros(2, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuQuestion:
+    """What to measure.
+
+    Attributes
+    ----------
+    frames : int
+        Frames one after another, from host to host.
+    itemised : int
+        Frames stage by stage.
+    seconds, rate_hz : float
+        How long a simulated camera of this rate is kept up with; 0 seconds leaves that out.
+    width, height : int
+        Of the frames.
+    engine : str
+        As of `load_engine`; not read if there are `widths`.
+    widths : tuple of int or None
+        Of a Facemap network of random weights.
+    backend : BackendSettings
+        What runs it.
+    """
+
+    frames: int = 100_000
+    itemised: int = 1000
+    seconds: float = 60.0
+    rate_hz: float = 1000.0
+    width: int = 640
+    height: int = 480
+    engine: str = "default"
+    widths: tuple[int, ...] | None = None
+    backend: BackendSettings = field(default_factory=BackendSettings)
+
+
+def measure_gpu(
+    question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+) -> dict[str, Any]:
+    """Measure an engine on a back end, alone and behind a simulated camera, in one run.
+
+    Parameters
+    ----------
+    question : GpuQuestion
+        What to measure.
+    progress : callable
+        Called with the share that is done, 0 to 1.
+    wish : Event
+        Set by whoever wants an early end; what was measured until then is the result.
+
+    Returns
+    -------
+    dict
+        Date, command, machine and GPUs; ``frame_to_keypoints``, from a frame in the back end's host memory to keypoints
+        in host memory, levels included, with its ``jitter_ms``; ``device_stages``, by the device's own clock, as far as
+        the back end can tell them apart, ``rest_p50_ms``, what the medians of these leave of the median of the whole
+        (launch and wait), and ``over_network``, the whole in units of the network, both absent without stages;
+        ``memory``, absent where there is none of its own; ``sustained``, the camera's frames, lost ones and stages.
+
+    Raises
+    ------
+    RtfaceError
+        The engine or the back end is not there, or failed.
+    """
+    with _engine(question) as engine, realtime_process():
+        measured = _one_by_one(engine, question, lambda share: progress(share / 2), wish)
+        if question.seconds > 0 and not wish.is_set():
+            kept_up, took = _sustained(engine, question, lambda share: progress(0.5 + share / 2), wish)
+            measured["sustained"] = kept_up
+            measured["distribution"] |= {"sustained_end_to_end": took}
+        facts = run_facts()
+        facts["machine"] |= {"gpus": [str(gpu) for gpu in probe().gpus]}
+        return (
+            facts
+            | {
+                "question": "a frame in host memory to keypoints in host memory",
+                "frame": f"{question.width}x{question.height}",
+                "engine": engine.manifest.name,
+                "engine_sha256": engine.sha256,
+            }
+            | measured
+        )
+
+
+@contextmanager
+def _engine(question: GpuQuestion) -> Iterator[Engine]:
+    if question.widths is None:
+        yield engine_for(question.engine, question.backend)
+        return
+    with random_facemap_engine(question.widths) as engine:
+        yield engine
+
+
+def _one_by_one(
+    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+) -> dict[str, Any]:
+    backend = make_backend(engine, question.backend)
+    try:
+        info = backend.open()
+        backend.prepare((question.height, question.width), whole_frame(question.width, question.height))
+        frames = _frames(backend, question)
+        used = [_memory(backend)]
+        took = _host_to_host(backend, engine, frames, question.frames, progress, wish)
+        stages = _itemised(backend, frames, question.itemised, wish)
+        used.append(_memory(backend))
+        ran = replace(info, plan=backend.plan)
+    finally:
+        backend.close()
+    return _report(ran, took, stages, used)
+
+
+def _frames(backend: Backend, question: GpuQuestion) -> list[Image]:
+    """Render different frames where the back end reads them fastest, as the ring's slots are."""
+    face = MouseFace(question.width, question.height, question.rate_hz, 0)
+    frames = [backend.host_memory((question.height, question.width)) for _ in range(_DIFFERENT_FRAMES)]
+    for index, frame in enumerate(frames):
+        face.render(index, frame)
+    return frames
+
+
+def _memory(backend: Backend) -> int | None:
+    return backend.memory_used() if isinstance(backend, Itemises) else None
+
+
+def _host_to_host(
+    backend: Backend,
+    engine: Engine,
+    frames: list[Image],
+    count: int,
+    progress: Callable[[float], None],
+    wish: threading.Event,
+) -> Histogram:
+    spec = engine.manifest.normalise
+
+    def level(frame: Image) -> FloatArray:
+        return _NO_LEVELS if backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
+
+    took, now = Histogram(), SYSTEM_CLOCK.now_ns
+    for index in range(-min(_WARM_UP_FRAMES, count), count):
+        frame = frames[index % len(frames)]
+        began_ns = now()
+        backend.infer(frame, level(frame))
+        done_ns = now()
+        if index >= 0:
+            took.add(done_ns - began_ns)
+        if index % _TOLD_EVERY == 0:
+            progress(max(0, index) / count)
+            if wish.is_set():
+                break
+    return took
+
+
+def _itemised(
+    backend: Backend, frames: list[Image], count: int, wish: threading.Event
+) -> dict[str, Histogram]:
+    stages: dict[str, Histogram] = {}
+    if not isinstance(backend, Itemises):
+        return stages
+    for index in range(-min(_WARM_UP_FRAMES, count), count):
+        if wish.is_set():
+            break
+        found = backend.itemise(frames[index % len(frames)])
+        if index >= 0:
+            for stage, took_ns in found.items():
+                stages.setdefault(stage, Histogram()).add(took_ns)
+    return stages
+
+
+def _report(
+    ran: BackendInfo, took: Histogram, stages: Mapping[str, Histogram], used: list[int | None]
+) -> dict[str, Any]:
+    whole = took.summary()
+    report: dict[str, Any] = {
+        "backend": describe_backend(ran),
+        "ran": ran.as_dict(),
+        "frame_to_keypoints": whole.as_dict(),
+        "jitter_ms": _jitter(whole),
+        "distribution": {"frame_to_keypoints": took.distribution()},
+    }
+    if stages:
+        summaries = {stage: each.summary() for stage, each in stages.items()}
+        report["device_stages"] = {stage: each.as_dict() for stage, each in summaries.items()}
+        report["rest_p50_ms"] = whole.p50_ms - sum(each.p50_ms for each in summaries.values())
+        report["distribution"] |= {f"device_{stage}": each.distribution() for stage, each in stages.items()}
+        if "network" in summaries:
+            report["over_network"] = whole.p50_ms / summaries["network"].p50_ms
+    if None not in used:
+        report["memory"] = {
+            "what": "bytes in use on the GPU, by whomever, before and after the frames",
+            "before": used[0],
+            "after": used[1],
+        }
+    return report
+
+
+def _jitter(whole: StageSummary) -> dict[str, float]:
+    """Return how far the slow frames lie from the median."""
+    slow = {"p99": whole.p99_ms, "p999": whole.p999_ms, "max": whole.max_ms}
+    return {f"{name}_over_p50": value - whole.p50_ms for name, value in slow.items()}
+
+
+def _sustained(
+    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+) -> tuple[dict[str, Any], list[tuple[float, int]]]:
+    """Keep up with a camera; return what was kept up with, and the distribution from exposure to handed over."""
+    camera = make_camera(
+        SimulatedCameraSettings(
+            width=question.width, height=question.height, rate_hz=question.rate_hz, repeat=_DIFFERENT_FRAMES
+        )
+    )
+    pipeline = Pipeline(
+        camera, Tracker(engine, make_backend(engine, question.backend), SYSTEM_CLOCK), Nowhere()
+    )
+    pipeline.start()
+    try:
+        pipeline.wait(_WARM_UP_S)
+        pipeline.reset_latency()
+        before, began_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
+        while (done_s := (SYSTEM_CLOCK.now_ns() - began_ns) / NS_PER_S) < question.seconds:
+            progress(done_s / question.seconds)
+            if pipeline.wait(_POLL_S) or wish.is_set():
+                break
+        after, ended_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
+        distribution = pipeline.latency_distribution()
+    finally:
+        pipeline.stop()
+    if pipeline.error is not None:
+        raise pipeline.error
+    seconds = (ended_ns - began_ns) / NS_PER_S
+    lost = {
+        place: getattr(after.losses, place) - getattr(before.losses, place)
+        for place in ("camera", "transport", "ring")
+    }
+    frames = after.frames - before.frames
+    kept_up = {
+        "rate_hz": question.rate_hz,
+        "seconds": round(seconds, 2),
+        "frames": frames,
+        "frames_per_second": frames / seconds,
+        "lost": lost,
+        "stages": {stage: summary.as_dict() for stage, summary in after.latency.items()},
+    }
+    return kept_up, distribution["end_to_end"]

@@ -1,0 +1,22 @@
+"""Where poses go when only what comes before them is measured."""
+
+from __future__ import annotations
+
+from rtface.clock import SYSTEM_CLOCK
+from rtface.records import Losses, Pose
+
+
+class Nowhere:
+    """A sink that takes poses and does nothing with them."""
+
+    lost = 0
+
+    def open(self) -> None:
+        """Do nothing."""
+
+    def publish(self, pose: Pose, losses: Losses) -> int:
+        """Say when the pose came."""
+        return SYSTEM_CLOCK.now_ns()
+
+    def close(self) -> None:
+        """Do nothing."""
