@@ -31,7 +31,9 @@ static const PROGMEM uint8_t next_state[STATE_COUNT][GATE_EVENT_COUNT] = {
 /* clang-format on */
 
 static volatile uint8_t state = STATE_FAULT, reason;
-static volatile bool changed, ended, ticked, line_error, scheduled, begun;
+volatile bool light_line_broke;
+
+static volatile bool changed, ended, ticked, scheduled, begun;
 static struct pulse_end last;
 static struct light_order order;
 static uint32_t begin_at, end_at;
@@ -44,13 +46,6 @@ static volatile struct {
     uint8_t state, inverse;
 } latched __attribute__((section(".noinit")));
 
-/* The amplitude first and last: it is never up without the TTL. */
-static void dark(void)
-{
-    TCCR2A = 0;
-    PORTD &= ~TTL_BIT;
-}
-
 static void latch(void)
 {
     latched.state = state;
@@ -62,7 +57,7 @@ void light_start(bool powered_on)
     uint8_t before = latched.state, inverse = latched.inverse;
     bool latching = !powered_on && (before ^ inverse) == 0xFF && (before == STATE_STOPPED || before == STATE_FAULT);
 
-    dark();
+    light_dark();
     PORTD |= SWITCH_BIT | STOP_BIT;
     DDRD |= TTL_BIT | AMPLITUDE_BIT;
     DDRB |= LED_BIT;
@@ -95,7 +90,7 @@ static bool apply(enum gate_event event, enum reason why)
     if (next == state)
         return false;
     if (next != STATE_FIRING)
-        dark();
+        light_dark();
     uint16_t edge = TCNT1;
     if (state == STATE_FIRING) {
         last.off_tick = clock_ticks_of_locked(edge);
@@ -120,8 +115,8 @@ static void obey_inputs(void)
         apply(GATE_STOP, REASON_STOP_PIN);
     if (arm_switch_required && !(inputs & INPUT_ARM_SWITCH_ON))
         apply(GATE_DISARM, REASON_ARM_SWITCH);
-    if (line_error) {
-        line_error = false;
+    if (light_line_broke) {
+        light_line_broke = false;
         apply(GATE_DISARM, REASON_LINE_ERROR);
     }
 }
@@ -155,7 +150,7 @@ ISR(TIMER0_COMPA_vect)
     clock_count_ms();
     ticked = true;
     if (state != STATE_FIRING)
-        dark();
+        light_dark();
     else if (++on_ms > on_ms_allowed)
         apply(GATE_FAIL, REASON_BACKSTOP);
     obey_inputs();
@@ -169,12 +164,6 @@ ISR(TIMER0_COMPA_vect)
         PORTB &= ~LED_BIT;
     else
         PORTB |= LED_BIT;
-}
-
-void light_line_error(void)
-{
-    dark();
-    line_error = true;
 }
 
 bool light_event(enum gate_event event, enum reason why)

@@ -60,8 +60,20 @@ bool light_fire(const struct light_order *order, uint32_t tick);
 /* True once the light that was ordered last has gone on. */
 bool light_begun(void);
 
-/* From the receiver's interrupt: dark at once; the state follows at the next millisecond. */
-void light_line_error(void);
+/* The amplitude first and last: it is never up without the TTL. */
+static inline __attribute__((always_inline)) void light_dark(void)
+{
+    TCCR2A = 0;
+    PORTD &= ~TTL_BIT;
+}
+
+/* From the receiver's interrupt: dark at once; the state follows at the next millisecond. Short, as it is inlined. */
+extern volatile bool light_line_broke;
+static inline __attribute__((always_inline)) void light_line_error(void)
+{
+    light_dark();
+    light_line_broke = true;
+}
 
 enum state light_state(void);
 enum reason light_reason(void);
