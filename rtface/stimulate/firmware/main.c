@@ -28,7 +28,7 @@ __attribute__((naked, used, section(".init3"))) static void first_of_all(void)
     PORTD = 0;
     DDRD = TTL_BIT | AMPLITUDE_BIT;
     GPIOR0 = MCUSR;
-    MCUSR = 0;
+    MCUSR = _BV(PORF); /* can only be cleared: one that is set stays until the session is written */
     wdt_enable(WDTO_15MS);
 }
 
@@ -50,6 +50,7 @@ static void start(void)
     clock_start();
     limits_load();
     bool taken_up = session_start(powered_on);
+    MCUSR = 0;
     light_rules(limits.deadman_ms, limits.arm_switch);
     light_start(powered_on);
     /* These resets leave memory alone. If the session is gone all the same, something has written over it. */

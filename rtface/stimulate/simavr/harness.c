@@ -155,8 +155,9 @@ static void set_inputs(void)
 
 static void reset(uint8_t mcusr)
 {
+    uint8_t before = mcusr & 1 ? 0 : avr->data[MCUSR_AT];
     avr_reset(avr);
-    avr->data[MCUSR_AT] = mcusr;
+    avr->data[MCUSR_AT] = before | mcusr;
     wire_tail = wire_head;
     wire_busy = false;
     set_inputs();
