@@ -71,7 +71,6 @@ static void bright(void)
 {
     end_at = clock_ticks_locked() + order.on_us * TICKS_PER_US - END_LATENCY_TICKS;
     OCR1B = (uint16_t)end_at;
-    TIFR1 = _BV(OCF1B);
     TIMSK1 |= _BV(OCIE1B);
     on_ms = 0;
     begun = true;
@@ -130,7 +129,10 @@ static bool begin(void)
     return apply(GATE_PULSE, REASON_NONE);
 }
 
-/* Both match once in each lap of the counter; the last lap is the one that counts. */
+/*
+ * Both match once in each lap of the counter, and a match of before may still be pending when one is set; only the time
+ * itself counts.
+ */
 ISR(TIMER1_COMPA_vect)
 {
     if (scheduled && reached(clock_ticks_locked(), begin_at))
@@ -185,7 +187,6 @@ bool light_fire(const struct light_order *wanted, uint32_t tick)
             begun = false;
             begin_at = tick - BEGIN_LATENCY_TICKS;
             OCR1A = (uint16_t)begin_at;
-            TIFR1 = _BV(OCF1A);
             TIMSK1 |= _BV(OCIE1A);
             taken = scheduled = true;
             if (reached(clock_ticks_locked(), begin_at))
