@@ -22,12 +22,6 @@ from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
 DEFAULT_FORMAT = "rtface"
-_ENDINGS = {
-    "rtface": ".rtface.h5",
-    "deeplabcut-csv": ".csv",
-    "deeplabcut-h5": ".h5",
-    "facemap": "_FacemapPose.h5",
-}
 _POLL_S = 0.1
 
 
@@ -117,7 +111,7 @@ def plan_outputs(sources: Sequence[Path], out: Path, form: str | None) -> list[O
             raise UsageError(f"{out} is a file, but there are several recordings: name a folder")
         return [Output(out, formats.choose(out, form).name)]
     chosen = formats.choose(out, form or DEFAULT_FORMAT).name
-    outputs = [Output(out / (source.stem + _ENDINGS[chosen]), chosen) for source in sources]
+    outputs = [Output(out / (source.stem + formats.DEFAULT_ENDINGS[chosen]), chosen) for source in sources]
     paths = [output.path for output in outputs]
     for source, path in zip(sources, paths, strict=True):
         if paths.count(path) > 1:

@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from rtface import __version__
-from rtface.cli import bench, cameras, check, config, demo, engines, keys, learn, loop, run, track, watch
+from rtface.cli import (
+    bench,
+    cameras,
+    check,
+    config,
+    demo,
+    engines,
+    keys,
+    learn,
+    loop,
+    replay,
+    run,
+    session,
+    track,
+    watch,
+)
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
@@ -43,11 +58,13 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("track")(track.track)
+app.command("replay")(replay.replay)
 app.command("cameras")(cameras.cameras)
 app.command("check")(check.check)
 app.add_typer(bench.app, name="bench")
 app.add_typer(engines.app, name="engines")
 app.add_typer(learn.app, name="learn")
 app.add_typer(loop.app, name="loop")
+app.add_typer(session.app, name="session")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

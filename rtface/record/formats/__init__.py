@@ -19,6 +19,14 @@ FORMATS: dict[str, KeypointFormat] = {
 }
 """Every format by its name."""
 
+DEFAULT_ENDINGS = {
+    "rtface": ".rtface.h5",
+    "deeplabcut-csv": ".csv",
+    "deeplabcut-h5": ".h5",
+    "facemap": "_FacemapPose.h5",
+}
+"""What a new file of each format is called, after its stem."""
+
 _ENDINGS = (
     (".csv", "deeplabcut-csv"),
     ("_facemappose.h5", "facemap"),

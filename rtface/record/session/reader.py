@@ -12,7 +12,7 @@ import numpy as np
 from rtface.errors import DataError
 from rtface.record.session import log_of
 from rtface.record.session.coding import decode
-from rtface.record.session.entries import Closed, Configuration, Decision, Entry, Opened
+from rtface.record.session.entries import Closed, Configuration, Decision, Entry, Hashes, Opened
 from rtface.record.session.logreader import Damage, LogReader
 from rtface.record.session.rows import (
     FRAME_DTYPE,
@@ -96,6 +96,11 @@ class Session:
     def configuration(self) -> Configuration | None:
         """What it was run with; None where that could not be read."""
         return self.last(Configuration)
+
+    @property
+    def hashes(self) -> Hashes | None:
+        """What took part, by its hash; None where that could not be read."""
+        return self.last(Hashes)
 
     @property
     def closed(self) -> Closed | None:

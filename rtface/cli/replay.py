@@ -1,0 +1,163 @@
+"""``rtface replay``: a recorded session run again, and the first difference."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from rtface.cli.options import (
+    BackendOption,
+    DeviceOption,
+    JsonOption,
+    PrecisionOption,
+    ThreadsOption,
+    backend_settings,
+)
+from rtface.cli.screen import ERR, OUT, print_json, say
+from rtface.decide.rules import RulesFile
+from rtface.errors import UsageError
+from rtface.record.session.entries import Network
+from rtface.record.session.reader import read_session
+from rtface.replay.network import NetworkReplay, replay_network
+from rtface.replay.rules import Difference, RulesReplay, replay_rules
+from rtface.rigfile import read_document
+from rtface.track.backends.factory import engine_for
+
+DIFFERS = 1
+"""Exit code where the replay is not as the record."""
+
+
+def replay(
+    session: Annotated[Path, typer.Argument(metavar="SESSION", help="Folder of a session, or its log.")],
+    network: Annotated[
+        bool, typer.Option("--network", help="Run the network again on the recorded frames, too.")
+    ] = False,
+    rules: Annotated[Path | None, typer.Option(help="A rules file in place of the session's own.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="With --network: an engine in place of the session's own.")
+    ] = None,
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "engine",
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run features and rules again on the recorded poses, and compare every value and every decision bit for bit.
+
+    With --network the network runs again on the recorded frames, too; from a video that keeps every pixel its poses
+    should be the same. Exit code 0 if nothing differs that should not, 1 otherwise.
+    """
+    said = read_session(session)
+    has_rules = rules is not None or (said.configuration is not None and bool(said.configuration.resolved))
+    if not has_rules and not network:
+        raise UsageError("this session was run without rules; --network runs its network again")
+    reports: dict[str, RulesReplay | NetworkReplay] = {}
+    if network:
+        name = engine or next((each.engine for each in said.of(Network)), "default")
+        settings = backend_settings(backend, precision, threads, device)
+        with _bar(quiet=as_json) as bar:
+            task = bar.add_task("network", total=len(said.frames))
+
+            def progress(done: int, total: int) -> bool:
+                bar.update(task, completed=done, total=total)
+                return True
+
+            reports["network"] = replay_network(
+                session, engine_for(name, settings), settings, progress=progress
+            )
+    if has_rules:
+        reports["rules"] = replay_rules(session, None if rules is None else _read_rules(rules))
+    if as_json:
+        print_json({name: _as_map(each) for name, each in reports.items()})
+    else:
+        for each in reports.values():
+            _print(each)
+    if not all(
+        each.identical or (isinstance(each, NetworkReplay) and not each.exact) for each in reports.values()
+    ):
+        raise typer.Exit(DIFFERS)
+
+
+def _read_rules(path: Path) -> RulesFile:
+    shape = "a rules file is a map of features: and rules:"
+    return read_document(path, "a rules file", shape=shape).checked(RulesFile)
+
+
+def _as_map(report: RulesReplay | NetworkReplay) -> dict[str, object]:
+    first = report.first
+    return dataclasses.asdict(report) | {
+        "identical": report.identical,
+        "first": None if first is None else dataclasses.asdict(first) | {"text": first.in_words()},
+    }
+
+
+def _print(report: RulesReplay | NetworkReplay) -> None:
+    if isinstance(report, NetworkReplay):
+        _print_network(report)
+        return
+    OUT.print(
+        f"rules: {report.frames} frames and {report.calls} other calls, {report.values} values and "
+        f"{sum(report.recorded.values())} decisions compared",
+        soft_wrap=True,
+    )
+    if report.identical:
+        OUT.print(Text("identical, bit for bit", style="bold green"))
+        return
+    for title, each in (("value", report.value), ("decision", report.decision), ("gap", report.hole)):
+        if each is not None:
+            _print_difference(title, each)
+
+
+def _print_difference(title: str, difference: Difference) -> None:
+    OUT.print(Text(f"first {title} that differs: {difference.in_words()}", style="bold red"), soft_wrap=True)
+    inputs = difference.inputs
+    if "recorded" not in inputs:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("value", "recorded", "replayed", "score", "exposed (ns)"):
+        table.add_column(column)
+    for name, was in inputs["recorded"].items():
+        now = inputs["replayed"].get(name)
+        same = now is None or repr(now) == repr(was)
+        table.add_row(
+            Text(name),
+            f"{was['value']!r}",
+            "" if now is None else f"{now['value']!r}",
+            f"{was['score']:.3f}",
+            str(was["exposure_ns"]),
+            style="" if same else "red",
+        )
+    OUT.print(table)
+
+
+def _print_network(report: NetworkReplay) -> None:
+    OUT.print(f"network: {report.identical_frames} of {report.frames} poses identical", soft_wrap=True)
+    if report.shift_px is not None:
+        p50, p99, largest = report.shift_px
+        OUT.print(
+            f"keypoints shift by {p50:.4f} px in the median, {p99:.4f} px at the 99th percentile, {largest:.4f} px at most"
+        )
+    if report.altered:
+        OUT.print(Text(f"{report.altered} frames are not those that were recorded", style="bold red"))
+    if report.first is not None:
+        OUT.print(Text(f"first difference: {report.first.in_words()}", style="bold red"), soft_wrap=True)
+    else:
+        OUT.print(Text("identical, bit for bit", style="bold green"))
+    if not report.exact:
+        say(
+            "The video does not keep every pixel, so some shift is expected; record `frames: lossless` for an exact replay."
+        )
+    for remark in report.remarks:
+        say(remark)
+
+
+def _bar(*, quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=ERR, disable=quiet
+    )

@@ -1,0 +1,260 @@
+"""What happened in a session, counted: for people, and as a map for machines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rtface.clock import NS_PER_MS, NS_PER_S
+from rtface.record.session.entries import (
+    Arming,
+    Camera,
+    Decision,
+    Fault,
+    GateReply,
+    LatencySummary,
+    LossCounts,
+    Mark,
+    Network,
+    PulseCommand,
+    Unrecorded,
+    Video,
+)
+from rtface.record.session.reader import Session
+
+TRIAL = "trial"
+"""What a blinded ``fire`` and a blinded ``sham`` are both called."""
+
+_LIT = frozenset({"fire", "sham"})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened once: when, in seconds since the session began, what, and by whom."""
+
+    at_s: float
+    what: str
+    who: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pulses:
+    """What became of the decisions to fire.
+
+    Attributes
+    ----------
+    commanded, acknowledged, lit : int
+        Commands to fire, those that an output carried out, and how often it said that the light was on.
+    light_ms : float
+        For how long it was on in all, as outputs say.
+    not_carried_out : mapping of str to int
+        The other answers: event and reason, and how many.
+    """
+
+    commanded: int
+    acknowledged: int
+    lit: int
+    light_ms: float
+    not_carried_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What happened in a session.
+
+    Attributes
+    ----------
+    session, folder, state : str
+        Its id, the name of its folder, and how whole its log is (see `Session`).
+    began : str or None
+        In universal time, ISO 8601.
+    seconds : float
+        From the first to the last that is recorded.
+    facts : mapping of str to str
+        Engine, back end, crop, camera, machine: what it was run with.
+    sha256 : mapping of str to str
+        Hashes.
+    poses, features, frames, dropped_frames : int
+        Rows that are recorded, and frames that could not be.
+    rate_hz : float or None
+        Poses per second.
+    decisions : mapping of (rule, action, reason) to int
+        How many of each; those of blinded trials as ``trial``, unless asked for.
+    blinded : int
+        Decisions that are shown as ``trial``.
+    pulses : Pulses or None
+        None while blinded: the number of pulses would tell.
+    armings, marks, faults : tuple of Moment
+    losses, unrecorded : mapping of str to int
+        Frames lost by place, and what the disk was too slow for.
+    latency : mapping of str to mapping
+        Percentiles by stage, as they were recorded last.
+    missing : tuple of str
+        What is not there, in words.
+    """
+
+    session: str
+    folder: str
+    state: str
+    began: str | None
+    seconds: float
+    facts: Mapping[str, str]
+    sha256: Mapping[str, str]
+    poses: int
+    features: int
+    frames: int
+    dropped_frames: int
+    rate_hz: float | None
+    decisions: Mapping[tuple[str, str, str], int]
+    blinded: int
+    pulses: Pulses | None
+    armings: tuple[Moment, ...]
+    marks: tuple[Moment, ...]
+    faults: tuple[Moment, ...]
+    losses: Mapping[str, int]
+    unrecorded: Mapping[str, int]
+    latency: Mapping[str, Mapping[str, Any]]
+    missing: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for machines."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return values | {
+            "decisions": [
+                {"rule": rule, "action": action, "reason": reason, "count": count}
+                for (rule, action, reason), count in self.decisions.items()
+            ],
+            "pulses": None if self.pulses is None else _fields(self.pulses),
+            **{name: [_fields(each) for each in values[name]] for name in ("armings", "marks", "faults")},
+        }
+
+
+def summarise(session: Session, *, unblind: bool = False) -> Summary:
+    """Count what happened.
+
+    Parameters
+    ----------
+    session : Session
+        As it was read.
+    unblind : bool
+        Tell light and sham of blinded trials apart.
+    """
+    began_ns, ended_ns = _span(session)
+    seconds = (ended_ns - began_ns) / NS_PER_S
+    opened, video = session.opened, session.last(Video)
+    actions = [shown(each, unblind=unblind) for each in session.decisions]
+    decisions = Counter((each.rule, *action) for each, action in zip(session.decisions, actions, strict=True))
+    blinded = sum(action == TRIAL for action, _ in actions)
+    losses, unrecorded = session.last(LossCounts), session.last(Unrecorded)
+    latency = session.last(LatencySummary)
+
+    def moment(t_ns: int, what: str, who: str, text: str) -> Moment:
+        return Moment((t_ns - began_ns) / NS_PER_S, what, who, text)
+
+    return Summary(
+        session="" if opened is None else opened.session,
+        folder=session.folder.name,
+        state=session.state,
+        began=None if opened is None else _iso(opened.wall_ns),
+        seconds=seconds,
+        facts=_facts(session),
+        sha256={} if session.hashes is None else dict(session.hashes.sha256),
+        poses=len(session.poses),
+        features=len(session.features),
+        frames=len(session.frames),
+        dropped_frames=0 if video is None else video.dropped,
+        rate_hz=_rate(session),
+        decisions=dict(sorted(decisions.items())),
+        blinded=blinded,
+        pulses=None if blinded else _pulses(session),
+        armings=tuple(moment(each.t_ns, each.event, each.who, each.why) for each in session.of(Arming)),
+        marks=tuple(moment(each.t_ns, "mark", each.who, each.text) for each in session.of(Mark)),
+        faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(Fault)),
+        losses={} if losses is None else _counts(losses),
+        unrecorded={} if unrecorded is None else _counts(unrecorded),
+        latency={} if latency is None else dict(latency.stages),
+        missing=session.missing,
+    )
+
+
+def shown(decision: Decision, *, unblind: bool) -> tuple[str, str]:
+    """Return action and reason of a decision as they may be shown."""
+    if decision.blind and decision.action in _LIT and not unblind:
+        return TRIAL, "rule"
+    return decision.action, decision.reason
+
+
+def _span(session: Session) -> tuple[int, int]:
+    """Return the first and the last moment that is recorded."""
+    times = [each.t_ns for each in session.events]
+    for rows, name in ((session.poses, "decided_ns"), (session.features, "now_ns")):
+        if len(rows):
+            times += [int(rows[name][0]), int(rows[name][-1])]
+    began_ns = session.opened.t_ns if session.opened is not None else min(times, default=0)
+    return began_ns, max(times, default=began_ns)
+
+
+def _facts(session: Session) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    network, camera, opened = session.last(Network), session.last(Camera), session.opened
+    if network is not None:
+        backend, crop = network.backend, network.crop
+        facts["engine"] = network.engine
+        facts["back end"] = " ".join(
+            str(backend[name]) for name in ("name", "version", "precision", "device") if backend.get(name)
+        )
+        facts["crop"] = "{width}x{height} at {x}, {y}".format_map(crop)
+    if camera is not None:
+        info = camera.info
+        rate = "" if info.get("rate_hz") is None else f", {info['rate_hz']:g} frames per second"
+        facts["camera"] = (
+            f"{info.get('kind')} {info.get('label')}, {info.get('width')}x{info.get('height')}{rate}"
+        )
+    if (video := session.last(Video)) is not None:
+        facts["video"] = f"{video.file} ({video.codec})"
+    if opened is not None:
+        machine = opened.machine
+        facts["machine"] = f"{machine.get('processor')}, {machine.get('system')}"
+        facts["rtface"] = str(machine.get("rtface"))
+    return facts
+
+
+def _rate(session: Session) -> float | None:
+    taken = session.poses["taken_ns"]
+    if len(taken) < 2 or taken[-1] <= taken[0]:
+        return None
+    return float((len(taken) - 1) * NS_PER_S / (taken[-1] - taken[0]))
+
+
+def _pulses(session: Session) -> Pulses:
+    fires = {(each.output, each.number) for each in session.of(PulseCommand) if each.command == "fire"}
+    replies = session.of(GateReply)
+    answers = Counter(
+        each.event if each.reason in ("", "none") else f"{each.event}: {each.reason}"
+        for each in replies
+        if each.event in ("refused", "timeout", "lost") and (each.output, each.number) in fires
+    )
+    return Pulses(
+        commanded=len(fires),
+        acknowledged=sum(each.event == "ack" and (each.output, each.number) in fires for each in replies),
+        lit=sum(each.event == "light_on" for each in replies),
+        light_ms=sum(each.details.get("on_ns", 0) for each in replies if each.event == "light_off")
+        / NS_PER_MS,
+        not_carried_out=dict(answers),
+    )
+
+
+def _counts(entry: LossCounts | Unrecorded) -> dict[str, int]:
+    return {name: value for name, value in _fields(entry).items() if name != "t_ns"}
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def _iso(wall_ns: int) -> str:
+    return datetime.fromtimestamp(wall_ns / NS_PER_S, UTC).isoformat(timespec="milliseconds")

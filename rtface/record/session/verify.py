@@ -1,0 +1,311 @@
+"""Whether a session is whole: every claim that its record makes of itself, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rtface.errors import DataError
+from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
+from rtface.record.session.entries import (
+    NO_NUMBER,
+    Decision,
+    Fault,
+    GateReply,
+    PulseCommand,
+    Unrecorded,
+    Video,
+)
+from rtface.record.session.reader import Session
+from rtface.record.session.rows import ROW_NAMES, Rows
+
+Verdict = Literal["whole", "missing", "wrong"]
+
+_MOST_NAMED = 5
+_ANSWERS = frozenset({"ack", "refused", "timeout", "lost"})
+_LIT = frozenset({"light_on"})
+_ORDER = ("arrival_ns", "taken_ns", "prepared_ns", "inferred_ns", "decided_ns")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes
+    ----------
+    check : str
+        What was checked.
+    verdict : str
+        ``whole``; ``missing``: something is not there, and the record says so or ends early; ``wrong``: the record
+        contradicts itself, or was changed.
+    text : str
+        What was found, for a person.
+    """
+
+    check: str
+    verdict: Verdict
+    text: str
+
+
+def verify(
+    session: Session, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[Finding]:
+    """Check a session and return what each check found, in a fixed order.
+
+    Parameters
+    ----------
+    session : Session
+        As it was read.
+    progress : callable
+        Called with the frames of the video that were looked at, and how many there are.
+    """
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        lambda: _log(session),
+        lambda: _totals(session),
+        lambda: _losses(session),
+        lambda: _texts(session),
+        lambda: _decisions(session),
+        lambda: _pulses(session),
+        lambda: _times(session),
+        lambda: _video(session, progress),
+    )
+    return [finding for check in checks for finding in check()]
+
+
+def _log(session: Session) -> Iterator[Finding]:
+    name = "log"
+    for damage in session.damage:
+        yield Finding(name, "wrong", damage.in_words())
+    if session.cut_off:
+        yield Finding(
+            name, "missing", f"its last {session.cut_off} bytes are part of a record that was cut off"
+        )
+    if session.state == "truncated":
+        yield Finding(name, "missing", "it was not closed: at most its last second is missing")
+    elif session.state == "open":
+        yield Finding(name, "missing", "it is still being written")
+    if session.unknown:
+        yield Finding(name, "missing", f"{session.unknown} records are of kinds that a newer rtface writes")
+    if session.state == "closed" and not session.unknown:
+        yield Finding(
+            name, "whole", f"closed; every checksum and the chain hold ({session.fingerprint[:16]}...)"
+        )
+
+
+def _totals(session: Session) -> Iterator[Finding]:
+    name = "totals"
+    closed = session.closed
+    if closed is None:
+        return
+    counts = Counter(type(each).name for each in session.events if each is not closed)
+    counts.update(poses=len(session.poses), features=len(session.features), frames=len(session.frames))
+    wrong = [
+        f"{kind}: {counts[kind]} of {closed.totals.get(kind, 0)}"
+        for kind in sorted({*counts, *closed.totals})
+        if counts[kind] != closed.totals.get(kind, 0)
+    ]
+    if wrong:
+        yield Finding(name, "wrong", f"other counts than when it was closed: {', '.join(wrong)}")
+    else:
+        rows = ", ".join(f"{counts[each]} {each}" for each in dict.fromkeys(ROW_NAMES.values()))
+        events = sum(counts.values()) - sum(counts[each] for each in set(ROW_NAMES.values()))
+        yield Finding(name, "whole", f"{events} events, {rows}")
+
+
+def _losses(session: Session) -> Iterator[Finding]:
+    name = "kept"
+    lost = session.last(Unrecorded)
+    if lost is not None:
+        counts = {each: getattr(lost, each) for each in ("poses", "features", "frames", "events")}
+        said = ", ".join(f"{count} {each}" for each, count in counts.items() if count)
+        yield Finding(name, "missing", f"the disk was too slow for {said}")
+    video = session.last(Video)
+    if video is not None and video.dropped:
+        yield Finding(name, "missing", f"{video.dropped} of {video.offered} frames were not recorded")
+    for fault in session.of(Fault):
+        if fault.what in ("lost", "write", "video", "internal"):
+            yield Finding(name, "missing", fault.text)
+    if lost is None and not (video is not None and video.dropped):
+        yield Finding(name, "whole", "nothing that was handed over is missing")
+
+
+def _texts(session: Session) -> Iterator[Finding]:
+    name = "texts"
+    if session.opened is None:
+        yield Finding(name, "missing", "how the session began is not in the log")
+    said, hashes = session.configuration, session.hashes
+    if said is None or hashes is None:
+        yield Finding(name, "missing", "configuration or hashes are not in the log")
+        return
+    wrong = [
+        each
+        for each, text in (("rig", said.rig), ("rules", said.rules))
+        if hashes.sha256.get(each) != hashlib.sha256(text.encode()).hexdigest()
+    ]
+    if wrong:
+        yield Finding(name, "wrong", f"the text of {' and '.join(wrong)} has another hash than was recorded")
+    else:
+        yield Finding(
+            name, "whole", f"configuration and rules have their hashes; known too: {_others(hashes.sha256)}"
+        )
+
+
+def _others(sha256: object) -> str:
+    assert isinstance(sha256, dict)
+    return ", ".join(sorted(set(sha256) - {"rig", "rules"})) or "nothing"
+
+
+def _decisions(session: Session) -> Iterator[Finding]:
+    name = "decisions"
+    numbers = [each.number for each in session.decisions]
+    if numbers == list(range(len(numbers))):
+        yield Finding(name, "whole", f"{len(numbers)}, numbered without a gap")
+        return
+    gone = sorted(set(range(max(numbers) + 1)) - set(numbers))
+    if gone:
+        yield Finding(name, "missing", f"{len(gone)} of {max(numbers) + 1}: number {_some(gone)}")
+    if numbers != sorted(set(numbers)):
+        yield Finding(name, "wrong", "they are not in order, or some are there twice")
+
+
+def _pulses(session: Session) -> Iterator[Finding]:
+    name = "pulses"
+    decisions = {each.number: each for each in session.decisions}
+    commands = session.of(PulseCommand)
+    fires = [each for each in commands if each.command == "fire"]
+    commanded = Counter(each.decision for each in fires)
+    answered = {(each.output, each.number) for each in session.of(GateReply) if each.event in _ANSWERS}
+    lit = {(each.output, each.number) for each in session.of(GateReply) if each.event in _LIT}
+    problems: list[tuple[Verdict, str, list[int]]] = [
+        (
+            "missing",
+            "decided to fire without a command to an output, decision",
+            [
+                number
+                for number, each in decisions.items()
+                if each.action == "fire" and number not in commanded
+            ],
+        ),
+        (
+            "missing",
+            "commands without an answer, of decision",
+            [each.decision for each in fires if (each.output, each.number) not in answered],
+        ),
+        (
+            "wrong",
+            "fired twice, decision",
+            [n for n, count in commanded.items() if count > 1 and n != NO_NUMBER],
+        ),
+        (
+            "wrong",
+            "fired without a decision to fire, decision",
+            [number for number in commanded if not _fires(decisions.get(number))],
+        ),
+        (
+            "wrong",
+            "light came on that no command asked for, command",
+            [
+                number
+                for output, number in lit - {(each.output, each.number) for each in fires}
+                if number is not None
+            ],
+        ),
+    ]
+    found = False
+    for verdict, text, which in problems:
+        if which:
+            found = True
+            yield Finding(name, verdict, f"{len(which)} {text} {_some(sorted(which))}")
+    if not found:
+        yield Finding(
+            name,
+            "whole",
+            f"{len(fires)} commanded, each decided before and answered; light on {len(lit)} times",
+        )
+
+
+def _fires(decision: Decision | None) -> bool:
+    return decision is not None and decision.action == "fire"
+
+
+def _times(session: Session) -> Iterator[Finding]:
+    name = "times"
+    wrong = []
+    poses = session.poses
+    for before, after in itertools.pairwise(_ORDER):
+        if len(back := np.flatnonzero(poses[after] < poses[before])):
+            wrong.append(f"{after} before {before} at frame {_ids(poses, back)}")
+    published = poses["published_ns"]
+    if len(back := np.flatnonzero((published >= 0) & (published < poses["decided_ns"]))):
+        wrong.append(f"published_ns before decided_ns at frame {_ids(poses, back)}")
+    for what, rows, column in (
+        ("poses' taken_ns", poses, "taken_ns"),
+        ("features' now_ns", session.features, "now_ns"),
+    ):
+        if len(back := np.flatnonzero(np.diff(rows[column]) < 0) + 1):
+            wrong.append(f"{what} go back at frame {_ids(rows, back)}")
+    moments = np.array([each.t_ns for each in session.decisions], np.int64)
+    if len(back := np.flatnonzero(np.diff(moments) < 0) + 1):
+        wrong.append(f"decisions go back in time at number {_some([int(each) for each in back])}")
+    for text in wrong:
+        yield Finding(name, "wrong", text)
+    if not wrong:
+        yield Finding(name, "whole", "in order at every frame and from frame to frame")
+
+
+def _video(session: Session, progress: Callable[[int, int], None]) -> Iterator[Finding]:
+    name = "video"
+    said = session.last(Video)
+    if said is None:
+        if len(session.frames):
+            yield Finding(name, "wrong", "there is a frame index, but no word of a video")
+        return
+    if session.frames["position"].tolist() != list(range(len(session.frames))):
+        yield Finding(name, "missing", "the frame index has gaps")
+    try:
+        found = list(_compared(session, said, progress))
+    except DataError as error:
+        found = [Finding(name, "missing", str(error))]
+    yield from found
+
+
+def _compared(session: Session, said: Video, progress: Callable[[int, int], None]) -> Iterator[Finding]:
+    name, path, rows = "video", session.folder / said.file, session.frames
+    if said.codec in EXACT:
+        wanted = dict(zip(rows["position"].tolist(), rows["crc32"].tolist(), strict=True))
+        pictures, wrong = 0, []
+        for pictures, checksum in enumerate(frame_checksums(path), 1):
+            if wanted.get(pictures - 1, checksum) != checksum:
+                wrong.append(pictures - 1)
+            progress(pictures, len(rows))
+        if wrong:
+            yield Finding(
+                name, "wrong", f"{len(wrong)} pictures are not those recorded: number {_some(wrong)}"
+            )
+    else:
+        pictures, wrong = count_frames(path), []
+    if pictures < len(rows):
+        yield Finding(name, "missing", f"{len(rows) - pictures} of the {len(rows)} frames in the index")
+    elif pictures > len(rows):
+        yield Finding(
+            name, "missing", f"the index lacks the last {pictures - len(rows)} of {pictures} pictures"
+        )
+    elif not wrong:
+        exact = "every pixel as recorded" if said.codec in EXACT else "not exact, so counted only"
+        yield Finding(name, "whole", f"{pictures} frames ({said.codec}: {exact})")
+
+
+def _ids(rows: Rows, at: np.ndarray[tuple[int], np.dtype[np.intp]]) -> str:
+    return _some(rows["frame_id"][at[: _MOST_NAMED + 1]].tolist(), len(at))
+
+
+def _some(numbers: list[int], count: int | None = None) -> str:
+    """Return the first few of many numbers, for a person."""
+    more = (len(numbers) if count is None else count) - _MOST_NAMED
+    return ", ".join(map(str, numbers[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
