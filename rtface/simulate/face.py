@@ -48,6 +48,8 @@ class MouseFace:
         Which mouse: its appearance (unless `parameters` are given), fur, whiskers and movements.
     parameters : FaceParameters, optional
         Appearance; ``FaceParameters.typical(seed)`` when absent.
+    motion : Motion, optional
+        How it moves, of at least as many whiskers; the movements of seed and parameters when absent.
 
     Raises
     ------
@@ -56,7 +58,13 @@ class MouseFace:
     """
 
     def __init__(
-        self, width: int, height: int, rate_hz: float, seed: int, parameters: FaceParameters | None = None
+        self,
+        width: int,
+        height: int,
+        rate_hz: float,
+        seed: int,
+        parameters: FaceParameters | None = None,
+        motion: Motion | None = None,
     ) -> None:
         if min(width, height) < SMALLEST_SIDE:
             raise UsageError(
@@ -68,13 +76,7 @@ class MouseFace:
         self.parameters = parameters = parameters or FaceParameters.typical(seed)
         rng = np.random.default_rng([seed, 0xF0])
         self._place = place = Placement(parameters, width, height)
-        self._motion = Motion(
-            seed,
-            max(3, parameters.whiskers),
-            parameters.movement,
-            parameters.blink_probability,
-            parameters.paw_probability,
-        )
+        self._motion = motion or Motion.of(seed, parameters)
         self._make_whiskers(rng)
         self._still = render_still(place, parameters, self._roots, width, height, rng)
         self._muzzle = Muzzle(place, width, height)

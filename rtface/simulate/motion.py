@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.simulate.chance import uniform_hash
+from rtface.simulate.parameters import FaceParameters
 
 _BANDS_HZ = {
     "nose_x": (0.1, 1.2),
@@ -71,6 +74,15 @@ class Pose:
     paw_sway: tuple[float, float]
 
 
+class Engagement(NamedTuple):
+    """How strong each rhythm is at one time, 0 to 1."""
+
+    sniff: float
+    whisk: float
+    chew: float
+    lick: float
+
+
 def _bout(signal: float) -> float:
     """Turn a slow signal of unit variance into an envelope that is 0 most of the time and rises to 1."""
     return min(1.0, max(0.0, 1.6 * (signal - 0.2)))
@@ -109,6 +121,17 @@ class Motion:
         self._seed, self._movement = seed, movement
         self._blink_probability, self._paw_probability = blink_probability, paw_probability
 
+    @staticmethod
+    def of(seed: int, parameters: FaceParameters) -> Motion:
+        """Return the movements of a mouse of these habits."""
+        return Motion(
+            seed,
+            max(3, parameters.whiskers),
+            parameters.movement,
+            parameters.blink_probability,
+            parameters.paw_probability,
+        )
+
     def _pulse(
         self, kind: int, time_s: float, window_s: float, duration_s: float, probability: float
     ) -> float:
@@ -119,15 +142,19 @@ class Motion:
         part = (time_s - start) / duration_s
         return math.sin(math.pi * part) if 0 < part < 1 else 0.0
 
+    def _engagement(self, time_s: float, slow: Mapping[str, float]) -> Engagement:
+        return Engagement(*(_bout(slow[each]) for each in Engagement._fields))
+
     def at(self, time_s: float) -> Pose:
         """Return the pose at a time in seconds since the first frame."""
         waves = np.sin(self._omega * time_s + self._phase).sum(axis=1) * math.sqrt(2 / _COMPONENTS)
         slow = dict(zip(_BANDS_HZ, waves.tolist(), strict=False))
         turn, gain = 2 * math.pi * time_s, self._movement
-        sniff = _bout(slow["sniff"]) * math.sin(turn * self._sniff_hz)
-        whisk = _bout(slow["whisk"]) * math.sin(turn * self._whisk_hz + 3 * slow["whisk_phase"])
-        chew = _bout(slow["chew"]) * (0.5 - 0.5 * math.cos(turn * self._chew_hz))
-        lick = _bout(slow["lick"]) * max(0.0, math.sin(turn * self._lick_hz))
+        engaged = self._engagement(time_s, slow)
+        sniff = engaged.sniff * math.sin(turn * self._sniff_hz)
+        whisk = engaged.whisk * math.sin(turn * self._whisk_hz + 3 * slow["whisk_phase"])
+        chew = engaged.chew * (0.5 - 0.5 * math.cos(turn * self._chew_hz))
+        lick = engaged.lick * max(0.0, math.sin(turn * self._lick_hz))
         blink = min(1.0, 1.3 * self._pulse(1, time_s, 2.5, 0.25, self._blink_probability))
         paw = min(1.0, 1.6 * self._pulse(2, time_s, 5.0, 1.6, self._paw_probability))
         squint = 0.12 * gain * (1 + math.tanh(slow["squint"]))

@@ -1,0 +1,1 @@
+"""What neural activity says of behaviour: simulated populations, clusters, states, forecasts, reports."""

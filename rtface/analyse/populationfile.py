@@ -1,0 +1,171 @@
+"""Recordings of a population as ``.npz`` files, in the layout of Facemap's neural data.
+
+``spks`` (neurons x time), ``tcam``, ``tneural``, ``xpos``, ``ypos``, ``run``; and of a simulated one ``keypoints``,
+``keypoint_names``, ``simulated``, ``about`` (JSON) and what is true of it (``truth_...``, see `Population.truth`).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from rtface.analyse.simulate import Population
+from rtface.errors import DataError
+from rtface.record.formats.base import atomic_file
+from rtface.records import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A recording of a population, as read from a file.
+
+    Attributes
+    ----------
+    spks : ndarray, shape (N, S), float32
+        Deconvolved traces.
+    tcam, tneural : ndarray, shape (T,) and (S,), float64
+        Times in seconds.
+    xpos, ypos : ndarray, shape (N,), float32
+        Places in micrometres.
+    run : ndarray, shape (S,) or one more or less, float32
+        Running speed.
+    simulated : bool
+        Whether the file says that it is simulated.
+    keypoints : ndarray, shape (T, K, 2), float32, or None
+        Where the file holds them.
+    keypoint_names : tuple of str
+        Their names.
+    truth : dict
+        Arrays of a simulated one, without the ``truth_`` of their names.
+    about : str
+        JSON of what was simulated, or "".
+    """
+
+    spks: FloatArray
+    tcam: NDArray[np.float64]
+    tneural: NDArray[np.float64]
+    xpos: FloatArray
+    ypos: FloatArray
+    run: FloatArray
+    simulated: bool = False
+    keypoints: FloatArray | None = None
+    keypoint_names: tuple[str, ...] = ()
+    truth: dict[str, NDArray[Any]] = field(default_factory=dict)
+    about: str = ""
+
+
+def write_population(
+    population: Population,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write a simulated session; traces go to the file block by block and are never held together.
+
+    Parameters
+    ----------
+    population : Population
+        What to write.
+    path : Path
+        Ends in ``.npz``.
+    overwrite : bool
+        Whether a file of that name may be replaced.
+    progress : callable
+        Told the neurons done and to do.
+
+    Raises
+    ------
+    DataError
+        The file is there already, or cannot be written.
+    """
+    if path.suffix != ".npz":
+        raise DataError(f"{path}: a population's file ends in .npz")
+    whole = {
+        "tcam": population.tcam,
+        "tneural": population.tneural,
+        "xpos": population.xpos,
+        "ypos": population.ypos,
+        "run": population.run,
+        "keypoints": population.keypoints,
+        "keypoint_names": np.array(population.behaviour.names),
+        "simulated": np.array(True),
+        "about": np.array(population.about()),
+        **population.truth(),
+    }
+    neurons, samples = len(population.rate), len(population.tneural)
+    with (
+        atomic_file(path, overwrite=overwrite) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for name, array in whole.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                npy.write_array(entry, np.asarray(array), allow_pickle=False)
+        with archive.open("spks.npy", "w", force_zip64=True) as entry:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (neurons, samples)}
+            npy.write_array_header_1_0(entry, header)
+            for part, traces in population.blocks():
+                entry.write(np.ascontiguousarray(traces, "<f4").data.cast("B"))
+                progress(part.stop, neurons)
+
+
+def read_population(path: Path) -> Recorded:
+    """Read a recording: Facemap's neural data, or a simulated session.
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no ``.npz``, holds pickles, lacks an array, or its shapes do not go together. The
+        message names file and array.
+    """
+    arrays = _arrays(path)
+    for name in ("spks", "tcam", "tneural", "xpos", "ypos"):
+        if name not in arrays:
+            raise DataError(f"{path}: no array {name!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+    spks = arrays["spks"]
+    if spks.ndim != 2 or spks.dtype.kind not in "fiu":
+        raise DataError(f"{path}: spks is {spks.dtype} of shape {spks.shape}, not numbers of neurons x time")
+    neurons, samples = spks.shape
+    for name, length in (("tneural", samples), ("xpos", neurons), ("ypos", neurons)):
+        if arrays[name].shape != (length,):
+            raise DataError(
+                f"{path}: {name} has shape {arrays[name].shape}, but spks has {neurons} neurons x {samples} times"
+            )
+    keypoints = arrays.get("keypoints")
+    if keypoints is not None and keypoints.shape[:1] != arrays["tcam"].shape:
+        raise DataError(
+            f"{path}: {len(keypoints)} frames of keypoints but {len(arrays['tcam'])} camera times"
+        )
+    return Recorded(
+        spks=spks.astype(np.float32, copy=False),
+        tcam=arrays["tcam"].astype(np.float64, copy=False),
+        tneural=arrays["tneural"].astype(np.float64, copy=False),
+        xpos=arrays["xpos"].astype(np.float32, copy=False),
+        ypos=arrays["ypos"].astype(np.float32, copy=False),
+        run=arrays.get("run", np.zeros(samples)).astype(np.float32, copy=False),
+        simulated=bool(arrays.get("simulated", False)),
+        keypoints=keypoints,
+        keypoint_names=tuple(arrays["keypoint_names"].tolist()) if "keypoint_names" in arrays else (),
+        truth={
+            name.removeprefix("truth_"): each for name, each in arrays.items() if name.startswith("truth_")
+        },
+        about=str(arrays.get("about", "")),
+    )
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise DataError(f"{path}: one array, not an .npz file of several")
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: {error}") from error
