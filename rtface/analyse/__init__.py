@@ -1,1 +1,1 @@
-"""What neural activity says of behaviour: simulated populations, clusters, states, forecasts, reports."""
+"""What encoders explain and what populations do, offline: scores, baselines, simulated populations, clusters, states."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -169,19 +169,43 @@ class Training:
         return draw_batch(pick, shape, recipe.size, recipe.augmentation, random)
 
 
+class Resumable(Protocol):
+    """A training that `train` can run, save and restore; `Training` says what the members are."""
+
+    done: int
+    losses: list[float]
+    average: nn.Module
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to do."""
+
+    def step(self) -> float:
+        """Train on one batch and return its loss."""
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, as tensors and plain values."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another training with the same arguments was."""
+
+
+_Kind = TypeVar("_Kind", bound=Resumable)
+
+
 def train(
-    training: Training,
+    training: _Kind,
     *,
     progress: Progress = lambda step, loss: None,
     checkpoint: Path | None = None,
     every: int = 100,
-    stop: Callable[[Training], bool] = lambda training: False,
+    stop: Callable[[_Kind], bool] = lambda training: False,
 ) -> nn.Module:
     """Run a training to its end and return the averaged network, in evaluation mode.
 
     Parameters
     ----------
-    training : Training
+    training : Training or another `Resumable`
     progress : callable
         Called with the steps done and the loss.
     checkpoint : Path, optional

@@ -1,0 +1,1 @@
+"""Training encoders: recordings, targets, the training itself, bundles."""

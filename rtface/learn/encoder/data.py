@@ -1,0 +1,298 @@
+"""A recording for an encoder: what the face did, what the neurons did, and when.
+
+Neural data are as Facemap takes them: an npz file with ``spks`` (neurons x samples) and, if it has them, ``tneural``,
+``tcam``, ``xpos``, ``ypos``, ``run``; or an npy file of the matrix alone. Keypoints are any file that rtface reads, or
+Facemap's filtered ones (npy).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.errors import DataError, UsageError
+from rtface.learn.encoder.arrays import npz_fields, read_matrix, read_vector
+from rtface.learn.formats.plainpickle import read_npy_object
+from rtface.record import formats
+from rtface.record.table import NO_TIME
+from rtface.records import FloatArray
+
+Seconds = NDArray[np.float64]
+
+EXCLUDED = ("paw",)
+"""Keypoints that are not taken unless asked for: the paw is behaviour, but not of the face."""
+
+_OFF = 0.01
+"""Share by which the number of camera times may differ from that of frames before it is an error."""
+
+_MOST_FILLED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The face at a camera's rate, neurons at theirs, on one clock.
+
+    Attributes
+    ----------
+    keypoints, extras : tuple of str
+        K points and E other inputs.
+    raw : ndarray, shape (T, 2 K + E), float32
+        x0, y0, x1, ... in pixels, then the extras; NaN: not known. Lost frames are rows of NaN, so rows are evenly
+        spaced in time.
+    frame_times : ndarray, shape (T,), float64
+        Seconds.
+    neurons : ndarray, shape (N, S), float32
+    neural_times : ndarray, shape (S,), float64
+        Seconds, on the same clock.
+    positions : ndarray, shape (N, 2), float64, or None
+        Of the neurons, in the file's unit (micrometres in Facemap's).
+    sources : mapping of str to mapping
+        For each file its name, size and SHA-256.
+    remarks : tuple of str
+        What had to be mended.
+    """
+
+    keypoints: tuple[str, ...]
+    extras: tuple[str, ...]
+    raw: FloatArray
+    frame_times: Seconds
+    neurons: FloatArray
+    neural_times: Seconds
+    positions: NDArray[np.float64] | None
+    sources: Mapping[str, Mapping[str, Any]]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return float(1 / np.median(np.diff(self.frame_times)))
+
+    @property
+    def neural_rate(self) -> float:
+        """Neural samples a second."""
+        return float(1 / np.median(np.diff(self.neural_times)))
+
+    def frames_at(self, delay_s: float) -> NDArray[np.int64]:
+        """Return for each neural sample the newest frame that is at least `delay_s` seconds older; -1: none is."""
+        # A nanosecond in favour of the frame: times on a grid are equal but for rounding.
+        return np.searchsorted(self.frame_times, self.neural_times - delay_s + 1e-9, side="right") - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a recording's parts are found.
+
+    Attributes
+    ----------
+    keypoints, neurons : Path
+    frame_times, neural_times : Path, optional
+        Files of seconds; else what the neural file says, the keypoint file's camera times, or the rates.
+    frame_rate, neural_rate : float, optional
+        Of evenly spaced samples that begin together; where no times are known.
+    exclude : sequence of str
+        Keypoints not to use.
+    extras : mapping of str to Path or None
+        Further inputs, each a file, or None for a field of the neural file: one value a frame, or one a
+        neural sample that is held until the next.
+    """
+
+    keypoints: Path
+    neurons: Path
+    frame_times: Path | None = None
+    neural_times: Path | None = None
+    frame_rate: float | None = None
+    neural_rate: float | None = None
+    exclude: Sequence[str] = EXCLUDED
+    extras: Mapping[str, Path | None] | None = None
+
+
+def read_recording(where: Where) -> Recording:
+    """Read a recording and bring its parts onto one clock.
+
+    Raises
+    ------
+    DataError
+        A file or a field cannot be read or does not fit the others; both are named.
+    UsageError
+        Times are not known and no rate was given.
+    """
+    remarks: list[str] = []
+    names, xy, own_times = _read_keypoints(where.keypoints)
+    used = _usable(names, xy, where, remarks)
+    fields = npz_fields(where.neurons)
+    neurons = read_matrix(where.neurons, "spks" if fields else None)
+    neural_times = _neural_times(where, fields, neurons.shape)
+    frame_times = _frame_times(where, fields, len(xy), own_times, remarks)
+    extras = dict(where.extras or {})
+    columns = [xy[:, used].reshape(len(xy), -1)]
+    columns += [
+        _extra(name, path, where.neurons, frame_times, neural_times)[:, None] for name, path in extras.items()
+    ]
+    raw, frame_times = _evenly(np.concatenate(columns, axis=1), frame_times, where.keypoints, remarks)
+    if frame_times[0] > neural_times[-1] or frame_times[-1] < neural_times[0]:
+        raise DataError(
+            f"{where.keypoints} (from {frame_times[0]:.1f} to {frame_times[-1]:.1f} s) and {where.neurons} "
+            f"(from {neural_times[0]:.1f} to {neural_times[-1]:.1f} s) share no time: their clocks differ"
+        )
+    files = [where.keypoints, where.neurons, where.frame_times, where.neural_times, *extras.values()]
+    return Recording(
+        keypoints=tuple(names[index] for index in used),
+        extras=tuple(extras),
+        raw=raw,
+        frame_times=frame_times,
+        neurons=neurons,
+        neural_times=neural_times,
+        positions=_positions(where.neurons, fields, len(neurons)),
+        sources={str(path): _source(path) for path in files if path is not None},
+        remarks=tuple(remarks),
+    )
+
+
+def _read_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | None]:
+    """Return names, places (T, K, 2) and, where the file knows them, the frames' times."""
+    if path.suffix == ".npy":
+        kept = read_npy_object(path)
+        xy = kept.get("xy") if isinstance(kept, dict) else None
+        names = kept.get("keypoint_labels") if isinstance(kept, dict) else None
+        if not isinstance(xy, np.ndarray) or xy.ndim != 3 or xy.shape[2] != 2 or names is None:
+            raise DataError(f"{path}: not filtered keypoints of Facemap: xy and keypoint_labels are missing")
+        if len(names) != xy.shape[1]:
+            raise DataError(f"{path}: keypoint_labels names {len(names)} points, but xy has {xy.shape[1]}")
+        return tuple(map(str, names)), xy.astype(np.float32), None
+    table = formats.read(path)
+    row = table.frame_id - table.frame_id[0] if len(table.frame_id) else table.frame_id
+    if len(row) < 2:
+        raise DataError(f"{path} has {len(row)} frames: too few to learn from")
+    if (np.diff(row) < 1).any():
+        raise DataError(f"{path}: frame_id does not rise")
+    if row[-1] >= _MOST_FILLED * len(row):
+        raise DataError(f"{path}: frame_id says that {row[-1] + 1 - len(row)} of {row[-1] + 1} frames are lost")
+    xy = np.full((int(row[-1]) + 1, len(table.names), 2), np.nan, np.float32)
+    xy[row] = table.xy
+    times = None
+    for clock in (table.camera_ns, table.exposure_ns):
+        if times is None and not (clock == NO_TIME).any() and (np.diff(clock) > 0).all():
+            times = np.interp(np.arange(len(xy)), row, clock * 1e-9)
+    return table.names, xy, times
+
+
+def _usable(names: Sequence[str], xy: FloatArray, where: Where, remarks: list[str]) -> list[int]:
+    """Return the numbers of the points to use: those not excluded that were ever seen."""
+    if unknown := [name for name in where.exclude if name not in names and name not in EXCLUDED]:
+        raise UsageError(
+            f"{where.keypoints} has no keypoint {unknown[0]!r} to exclude; it has {', '.join(names)}"
+        )
+    wanted = [index for index, name in enumerate(names) if name not in where.exclude]
+    seen = [index for index in wanted if np.isfinite(xy[:, index]).all(axis=1).any()]
+    if blind := [names[index] for index in wanted if index not in seen]:
+        remarks.append(f"never seen in {where.keypoints.name} and not used: {', '.join(blind)}")
+    if not seen:
+        raise DataError(f"{where.keypoints} has no keypoint to use: none was ever seen")
+    return seen
+
+
+def _neural_times(where: Where, fields: Sequence[str], shape: tuple[int, ...]) -> Seconds:
+    neurons, samples = shape
+    if where.neural_times is not None:
+        times, named = read_vector(where.neural_times), str(where.neural_times)
+    elif "tneural" in fields:
+        times, named = read_vector(where.neurons, "tneural"), f"{where.neurons}: tneural"
+    elif where.neural_rate is not None:
+        return np.arange(samples) / where.neural_rate
+    else:
+        raise UsageError(f"{where.neurons} has no tneural: give the neural samples' times or their rate")
+    if len(times) != samples:
+        turned = " (the matrix is neurons x samples: is it turned round?)" if len(times) == neurons else ""
+        raise DataError(
+            f"{named} has {len(times)} times, but {where.neurons} has {samples} samples of {neurons} neurons"
+            f"{turned}"
+        )
+    return _rising(times, named)
+
+
+def _frame_times(
+    where: Where, fields: Sequence[str], frames: int, own: Seconds | None, remarks: list[str]
+) -> Seconds:
+    if where.frame_times is not None:
+        times, named = read_vector(where.frame_times), str(where.frame_times)
+    elif "tcam" in fields:
+        times, named = read_vector(where.neurons, "tcam"), f"{where.neurons}: tcam"
+    elif where.frame_rate is not None:
+        return np.arange(frames) / where.frame_rate
+    elif own is not None:
+        remarks.append(
+            f"the frames' times are those of {where.keypoints.name}, taken to be on the neurons' clock"
+        )
+        return own
+    else:
+        raise UsageError(f"{where.keypoints} has no times: give the frames' times or their rate")
+    times = _rising(times, named)
+    if len(times) == frames:
+        return times
+    if abs(len(times) - frames) > _OFF * frames:
+        raise DataError(f"{named} has {len(times)} times, but {where.keypoints} has {frames} frames")
+    remarks.append(
+        f"{named} has {len(times)} times for {frames} frames: spread evenly over them, as Facemap does"
+    )
+    place = np.linspace(0, len(times) - 1, frames)
+    return np.interp(place, np.arange(len(times)), times)
+
+
+def _rising(times: Seconds, named: str) -> Seconds:
+    if len(times) < 2 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise DataError(f"{named} are not rising seconds")
+    return times
+
+
+def _extra(
+    name: str, path: Path | None, neurons: Path, frame_times: Seconds, neural_times: Seconds
+) -> FloatArray:
+    values = read_vector(neurons, name) if path is None else read_vector(path)
+    if len(values) == len(frame_times):
+        return values.astype(np.float32)
+    if abs(len(values) - len(neural_times)) <= 1:
+        held = np.searchsorted(neural_times[: len(values)], frame_times, side="right") - 1
+        return np.where(held < 0, np.nan, values[np.maximum(held, 0)]).astype(np.float32)
+    raise DataError(
+        f"{path or neurons}: {name} has {len(values)} values; it needs one a frame ({len(frame_times)}) or one a "
+        f"neural sample ({len(neural_times)})"
+    )
+
+
+def _evenly(
+    values: FloatArray, times: Seconds, path: Path, remarks: list[str]
+) -> tuple[FloatArray, Seconds]:
+    """Put a row of NaN where the times say that frames were lost."""
+    interval = float(np.median(np.diff(times)))
+    steps = np.maximum(np.round(np.diff(times) / interval).astype(np.int64), 1)
+    row = np.concatenate([[0], np.cumsum(steps)])
+    lost = int(row[-1]) + 1 - len(row)
+    if not lost:
+        return values, times
+    if row[-1] >= _MOST_FILLED * len(row):
+        raise DataError(f"the frames' times of {path} say that {lost} frames were lost: more than there are")
+    remarks.append(f"{lost} frames are missing between the times of {path.name}: they count as not seen")
+    filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan, np.float32)
+    filled[row] = values
+    return filled, np.interp(np.arange(len(filled)), row, times)
+
+
+def _positions(path: Path, fields: Sequence[str], neurons: int) -> NDArray[np.float64] | None:
+    if not {"xpos", "ypos"} <= set(fields):
+        return None
+    x, y = (read_vector(path, field) for field in ("xpos", "ypos"))
+    if not len(x) == len(y) == neurons:
+        raise DataError(f"{path}: xpos and ypos have {len(x)} and {len(y)} values for {neurons} neurons")
+    return np.stack([x, y], axis=1)
+
+
+def _source(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
