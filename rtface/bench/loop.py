@@ -119,7 +119,7 @@ def measure_loop(
     """
     with tempfile.TemporaryDirectory() as folder, EmulatedGate() as gate:
         gate.arm_switch(True)
-        rig = _rig(question, Path(folder), gate.port)
+        rig = _rig(question, Path(folder), str(gate.port))
         with Service(rig) as service, realtime_process():
             ensure_parity(service.engine, rig.backend, rig.camera)
             service.wait(_WARM_UP_S)

@@ -12,6 +12,7 @@ _SHOWN = (
     *("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone"),
     *("device_copy_in", "device_prepare", "device_network", "device_decode", "device_copy_out"),
     *("frame_to_keypoints", "sustained_end_to_end"),
+    *("rules", "handover", "gate", "exposure_to_pin"),
 )
 _LABELS = {
     "device_copy_in": "copy to the GPU",
@@ -21,6 +22,10 @@ _LABELS = {
     "device_copy_out": "copy to the host",
     "frame_to_keypoints": "frame to keypoints, host to host",
     "sustained_end_to_end": "exposure to handed over, sustained",
+    "rules": "features and rules",
+    "handover": "hand-over to the port",
+    "gate": "line and firmware",
+    "exposure_to_pin": "exposure to the gate's pin",
     "prepare": "levels",
     "end_to_end": "exposure to published",
     "exposure_to_subscriber": "exposure to subscriber",

@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from rtface.bench.gpu import GpuQuestion, measure_gpu
 from rtface.bench.latency import LatencyQuestion, measure_latency
+from rtface.bench.loop import LoopQuestion, measure_loop
 from rtface.bench.plot import plot_distributions
 from rtface.bench.throughput import ThroughputQuestion, measure_throughput
 from rtface.cli.options import (
@@ -189,6 +190,54 @@ def _show_gpu(result: Mapping[str, Any]) -> None:
             f"lost {kept_up['lost']}",
             markup=False,
         )
+
+
+@app.command()
+def loop(
+    seconds: Annotated[float, typer.Option(min=1, help="How long to measure.")] = 60.0,
+    rate: Annotated[float, typer.Option(min=1, help="Frames per second.")] = 200.0,
+    width: WidthOption = 640,
+    height: HeightOption = 480,
+    deadline: Annotated[float, typer.Option(min=0.1, help="Deadline in milliseconds.")] = 12.0,
+    on_ms: Annotated[float, typer.Option(min=0.1, help="Length of a pulse.")] = 2.0,
+    refractory_ms: Annotated[float, typer.Option(min=10, help="From the end of a pulse to the next.")] = 95.0,
+    engine: EngineOption = "default",
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "engine",
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    out: OutOption = Path(),
+    name: NameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Exposure to the pin of the emulated safety gate, stage by stage, from a simulated camera.
+
+    Needs Debian's packages gcc, simavr, libsimavr-dev and libelf-dev. For a rig with its own gate and a light that the
+    camera sees: `rtface bench led`.
+    """
+    question = LoopQuestion(
+        seconds=seconds,
+        rate_hz=rate,
+        width=width,
+        height=height,
+        engine=engine,
+        backend=backend_settings(backend, precision, threads, device),
+        deadline_ms=deadline,
+        on_ms=on_ms,
+        refractory_ms=refractory_ms,
+    )
+    with ending_on_signals() as wish, _progress_bar("loop", quiet=as_json) as progress:
+        result = measure_loop(question, progress, wish)
+    _keep(result, out, name or "loop")
+    if as_json:
+        print_json(result)
+        return
+    OUT.print(latency_table({stage: StageSummary(**summary) for stage, summary in result["stages"].items()}))
+    OUT.print(
+        f"{result['decisions_to_fire']} decisions to fire, {result['commands']} commands, {result['lights_seen']} lights "
+        f"at the pin; {result['frames']} frames, lost {result['lost']}; at the end {result['state_at_the_end']['state']}",
+        markup=False,
+    )
 
 
 @contextmanager

@@ -172,7 +172,9 @@ def _read_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | 
     if (np.diff(row) < 1).any():
         raise DataError(f"{path}: frame_id does not rise")
     if row[-1] >= _MOST_FILLED * len(row):
-        raise DataError(f"{path}: frame_id says that {row[-1] + 1 - len(row)} of {row[-1] + 1} frames are lost")
+        raise DataError(
+            f"{path}: frame_id says that {row[-1] + 1 - len(row)} of {row[-1] + 1} frames are lost"
+        )
     xy = np.full((int(row[-1]) + 1, len(table.names), 2), np.nan, np.float32)
     xy[row] = table.xy
     times = None
@@ -265,9 +267,7 @@ def _extra(
     )
 
 
-def _evenly(
-    values: FloatArray, times: Seconds, path: Path, remarks: list[str]
-) -> tuple[FloatArray, Seconds]:
+def _evenly(values: FloatArray, times: Seconds, path: Path, remarks: list[str]) -> tuple[FloatArray, Seconds]:
     """Put a row of NaN where the times say that frames were lost."""
     interval = float(np.median(np.diff(times)))
     steps = np.maximum(np.round(np.diff(times) / interval).astype(np.int64), 1)
