@@ -49,6 +49,7 @@ class Timing:
 class _Train:
     number: int
     single: bool
+    handed_ns: int
     acknowledged: bool = False
     missing: int = 0
 
@@ -146,6 +147,8 @@ class Conversation:
             self._unheard_ns = None
             self._understand(frame, now_ns)
         noise = self._decoder.rejected + self._echoes
+        if not self._greeted:
+            self._noise = noise  # what a boot loader says, or half a frame of a conversation before this one
         if noise > self._noise and now_ns >= self._next_noise_ns:
             self._noise = noise
             self._next_noise_ns = now_ns + _NOISE_NS
@@ -183,7 +186,7 @@ class Conversation:
         if refusal is not Reason.NONE:
             self._report(number, Happening.REFUSED, now_ns, refusal)
             return
-        self._train = _Train(number, wanted.count == 1)
+        self._train = _Train(number, wanted.count == 1, handed_ns)
         self.errands.send(wanted, number, None, {"handed_ns": handed_ns})
 
     def order(self, message: Message, number: int, handed_ns: int, now_ns: int, why: str = "") -> None:
@@ -306,7 +309,7 @@ class Conversation:
             self._forget_train(errand.number)
         elif isinstance(errand.message, protocol.Pulse):
             if self._train is None and late:
-                self._train = _Train(errand.number, errand.message.count == 1)
+                self._train = _Train(errand.number, errand.message.count == 1, errand.details["handed_ns"])
             if self._train is not None and self._train.number == errand.number:
                 self._train.acknowledged = True
         happening = Happening.ACK if accepted else Happening.REFUSED
@@ -389,6 +392,9 @@ class Conversation:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         host_ns = None if device_us is None else self.clock.to_host(device_us, t_ns)
+        train = self._train
+        if host_ns is not None and train is not None and train.number == number:
+            host_ns = max(host_ns, train.handed_ns)  # whatever the clocks say, it cannot have been before
         self._say(Report(number, event, t_ns, self.state, reason, device_us, host_ns, details or {}))
 
 

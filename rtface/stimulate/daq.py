@@ -37,6 +37,7 @@ class _Daq:
         try:
             import nidaqmx
             import nidaqmx.constants
+            import nidaqmx.errors
             import nidaqmx.system
         except ImportError as error:
             raise OutputError(
@@ -123,7 +124,7 @@ class _Daq:
     def _ni_errors(self) -> Iterator[None]:
         try:
             yield
-        except self._ni.DaqError as error:
+        except self._ni.errors.Error as error:
             raise OutputError(f"{self._settings.channel}: {error}") from error
 
 

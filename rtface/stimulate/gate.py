@@ -177,6 +177,9 @@ class Gate:
             try:
                 if self._present().failure is None:
                     self._ask(protocol.Disarm(), protocol.Ack)
+                    self._ask(
+                        protocol.GetStatus(), protocol.Status
+                    )  # comes after what the disarming has ended
             except OutputError:
                 pass  # it does not answer: its dead-man turns the light off
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import termios
 from typing import Any
 
 from rtface.errors import OutputError
@@ -51,6 +52,9 @@ class SerialPort:
         self.low_latency = self._hurry()
         self._descriptor: int = port.fileno()
         os.set_blocking(self._descriptor, False)
+        attributes = termios.tcgetattr(self._descriptor)
+        attributes[6][termios.VMIN] = 1  # so that an empty read means the end, not "nothing yet"
+        termios.tcsetattr(self._descriptor, termios.TCSANOW, attributes)
 
     def fileno(self) -> int:
         """Return the descriptor to wait for; one line, for `selectors`."""
