@@ -244,7 +244,7 @@ class _Output(Section):
     """Without a sign of life of the thread that decides for this many milliseconds, the output is disarmed."""
 
 
-class _UnguardedOutput(_Output):
+class UnguardedOutput(_Output):
     """An output whose device has no limits or dead-man of its own; those here are kept by this computer alone."""
 
     allow_unguarded: bool = False
@@ -289,7 +289,7 @@ class GateOutputSettings(_Output):
     """Refuse a gate with other firmware than this rtface's own, or accept any that speaks its protocol."""
 
 
-class PulsePalOutputSettings(_UnguardedOutput):
+class PulsePalOutputSettings(UnguardedOutput):
     """A Pulse Pal: times each train by itself, so a train ends even without this computer."""
 
     kind: Literal["pulsepal"]
@@ -301,7 +301,7 @@ class PulsePalOutputSettings(_UnguardedOutput):
     """Voltage of amplitude 1."""
 
 
-class LineOutputSettings(_UnguardedOutput):
+class LineOutputSettings(UnguardedOutput):
     """A serial device with text commands for on and off, timed by this computer."""
 
     kind: Literal["line"]
@@ -317,7 +317,7 @@ class LineOutputSettings(_UnguardedOutput):
     """How long the device needs after its port was opened (an Arduino starts anew: 2)."""
 
 
-class DaqOutputSettings(_UnguardedOutput):
+class DaqOutputSettings(UnguardedOutput):
     """A National Instruments device: trains timed by its hardware (`pip install rtface[daq]`)."""
 
     kind: Literal["daq"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,3 +32,18 @@ def realtime_process() -> Iterator[None]:
         gc.unfreeze()
         sys.setswitchinterval(before)
         cv2.setNumThreads(before_opencv)
+
+
+def prefer_this_thread() -> str:
+    """Ask the system to run the calling thread before ordinary ones; return what it got: ``fifo`` or ``normal``.
+
+    For a thread that sleeps and must wake on time, such as the one that sends the gate's heartbeats. Needs the
+    privilege CAP_SYS_NICE or an rtprio limit (`ulimit -r`); without it nothing changes.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return "normal"
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        return "normal"
+    return "fifo"

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from rtface.acquire.clockfit import ClockFit
 from rtface.acquire.framenumbers import FrameNumbers
 from rtface.acquire.genicam_nodes import Nodes
 from rtface.acquire.gentl import (
@@ -32,6 +31,7 @@ from rtface.acquire.gentl import (
 )
 from rtface.acquire.lifecycle import Lifecycle, State, check_out
 from rtface.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.clockfit import ClockFit
 from rtface.config import GenicamCameraSettings
 from rtface.errors import CameraError, CameraLostError, CameraSettingError
 from rtface.records import CameraInfo, FrameMeta, Image

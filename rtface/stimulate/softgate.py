@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rtface.clock import NS_PER_MS
+from rtface.config import UnguardedOutput
 from rtface.errors import OutputError
 from rtface.records import Pulse
 from rtface.stimulate.base import Happening, OutputState, Reason, Report
@@ -53,6 +54,18 @@ class SoftLimits:
     max_on_ns: int | None = None
     min_off_ns: int = 0
     max_pulses: int | None = None
+    only_full: bool = False
+    """The device cannot give less than full light."""
+
+    @classmethod
+    def of(cls, settings: UnguardedOutput, *, only_full: bool = False) -> SoftLimits:
+        """Return the limits that a configuration sets."""
+        return cls(
+            round(settings.max_on_ms * NS_PER_MS),
+            round(settings.min_off_ms * NS_PER_MS),
+            settings.max_pulses,
+            only_full,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return milliseconds and counts by the names of the configuration."""
@@ -200,6 +213,8 @@ class SoftGate:
         if pulse.count < 1 or not 0 < pulse.amplitude <= 1 or pulse.on_ns < 1:
             return Reason.BAD_VALUE
         if pulse.count > 1 and pulse.period_ns < pulse.on_ns + limits.min_off_ns:
+            return Reason.BAD_VALUE
+        if limits.only_full and pulse.amplitude < 1:
             return Reason.BAD_VALUE
         if limits.max_on_ns is not None and pulse.on_ns > limits.max_on_ns:
             return Reason.TOO_LONG

@@ -1,18 +1,27 @@
-"""A device's clock mapped to the host's, from the arrival times of its frames."""
+"""A device's clock mapped to the host's, from the arrival times of what it has stamped."""
 
 from __future__ import annotations
 
 from collections import deque
 from itertools import pairwise
+from typing import NamedTuple
 
 from rtface.clock import NS_PER_MS, NS_PER_S
 
 WINDOW_NS = NS_PER_S
 WINDOWS = 64
 MAX_DRIFT = 2e-4
-"""Largest difference in rate between two clocks that is believed: crystals differ by under 100 ppm."""
+"""Largest difference in rate between two crystals that is believed: they differ by under 100 ppm."""
 JUMP_NS = 50 * NS_PER_MS
 """A frame that seems to arrive this long before it can have been taken means that the device's clock has jumped."""
+
+
+class ClockLine(NamedTuple):
+    """The map itself: host = device + `offset_ns` + `slope` * (device - `anchor_ns`)."""
+
+    anchor_ns: int
+    offset_ns: float
+    slope: float
 
 
 class ClockFit:
@@ -20,13 +29,22 @@ class ClockFit:
 
     A frame arrives after it was stamped, by a delay that varies but is never negative, so arrival minus stamp
     lies above the line ``offset + drift * time`` and touches it when the delay is least. The line is the edge of
-    the lower convex hull of the least differences of the last `WINDOWS` windows of `WINDOW_NS`, taken at their
-    mean time, which of all lines below the points has the least sum of distances (Moon, Skelly and Towsley,
-    INFOCOM 1999), with its slope held within `MAX_DRIFT`. The least delay itself cannot be seen in this way: host
-    times are late by it, the same for all frames.
+    the lower convex hull of the least differences of the last `WINDOWS` windows, taken at their mean time, which of
+    all lines below the points has the least sum of distances (Moon, Skelly and Towsley, INFOCOM 1999), with its slope
+    held within `max_drift`. The least delay itself cannot be seen in this way: host times are late by it, the same
+    for all frames.
+
+    Parameters
+    ----------
+    window_ns : int
+        Length of a window.
+    max_drift : float
+        Largest difference in rate that is believed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window_ns: int = WINDOW_NS, max_drift: float = MAX_DRIFT) -> None:
+        self._window_ns = window_ns
+        self._max_drift = max_drift
         self._last_host_ns: int | None = None
         self._latest_ns: int | None = None
         self._closed: deque[tuple[int, int]] = deque(maxlen=WINDOWS)
@@ -64,6 +82,15 @@ class ClockFit:
         self._last_host_ns = host_ns
         return host_ns
 
+    @property
+    def line(self) -> ClockLine:
+        """The map as it stands, for records."""
+        return ClockLine(self._anchor_ns, self._offset_ns, self._slope)
+
+    def at(self, device_ns: int) -> int:
+        """Map a time without learning from it: one before the newest of `to_host`, or shortly after."""
+        return device_ns + round(self._line_at(device_ns))
+
     def _forget(self) -> None:
         """Begin a new fit; the first observation sets its line."""
         self._closed.clear()
@@ -72,7 +99,7 @@ class ClockFit:
     def _observe(self, device_ns: int, difference_ns: int) -> None:
         if self._window is None:
             self._window_began_ns = device_ns
-        elif device_ns - self._window_began_ns >= WINDOW_NS:
+        elif device_ns - self._window_began_ns >= self._window_ns:
             self._closed.append(self._window)
             self._window = None
             self._window_began_ns = device_ns
@@ -86,7 +113,7 @@ class ClockFit:
         """Fit the line; `points` are (device time, difference) in nanoseconds, by increasing time."""
         origin_ns, base_ns = points[0]
         relative = [(float(time - origin_ns), float(difference - base_ns)) for time, difference in points]
-        slope = max(-MAX_DRIFT, min(MAX_DRIFT, _slope_at_mean(relative)))
+        slope = max(-self._max_drift, min(self._max_drift, _slope_at_mean(relative)))
         self._slope = slope
         self._anchor_ns = origin_ns
         self._offset_ns = base_ns + min(difference - slope * time for time, difference in relative)

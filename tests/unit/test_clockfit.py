@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtface.acquire.clockfit import ClockFit
+from rtface.clockfit import ClockFit
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -1,0 +1,99 @@
+"""A serial device that is turned on and off by text; this computer times its pulses."""
+
+from __future__ import annotations
+
+import contextlib
+
+from rtface.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.config import LineOutputSettings
+from rtface.errors import OutputError
+from rtface.records import Pulse
+from rtface.stimulate.base import Check, OutputInfo
+from rtface.stimulate.hosted import HostedOutput
+from rtface.stimulate.serialport import SerialPort
+from rtface.stimulate.softgate import SoftLimits
+
+
+class _LineDevice:
+    times_trains = False
+
+    def __init__(self, settings: LineOutputSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._port: SerialPort | None = None
+
+    def open(self) -> OutputInfo:
+        settings = self._settings
+        self._text(settings.on, Pulse(NS_PER_MS, NS_PER_MS, 1, 1.0))
+        self._port = SerialPort(settings.port, settings.baud)
+        now_ns = self._clock.now_ns()
+        self._clock.sleep_until_ns(now_ns + round(settings.ready_s * NS_PER_S))
+        self.off(now_ns)
+        return OutputInfo(
+            "line",
+            f"serial device at {settings.port}",
+            drives_light=True,
+            enforces_limits=False,
+            limits=SoftLimits.of(settings).as_dict(),
+            settings={
+                "port": settings.port,
+                "baud": settings.baud,
+                "on": settings.on,
+                "off": settings.off,
+                "low_latency": self._port.low_latency,
+            },
+        )
+
+    def check(self) -> list[Check]:
+        self.off(self._clock.now_ns())
+        return [
+            Check(
+                "line", "warn", f"{self._settings.port} takes bytes; whether the device obeys cannot be seen"
+            )
+        ]
+
+    def on(self, pulse: Pulse, due_ns: int) -> int:
+        return self._send(self._text(self._settings.on, pulse))
+
+    def off(self, due_ns: int) -> int:
+        return self._send(self._settings.off)
+
+    def close(self) -> None:
+        if self._port is not None:
+            with contextlib.suppress(OutputError):
+                self.off(self._clock.now_ns())
+            self._port.close()
+            self._port = None
+
+    def _send(self, text: str) -> int:
+        if self._port is None:
+            raise OutputError(f"{self._settings.port} is not open")
+        data = text.encode()
+        if self._port.write(data) != len(data):
+            raise OutputError(f"{self._settings.port} takes no more bytes: the device does not read them")
+        return self._clock.now_ns()
+
+    def _text(self, template: str, pulse: Pulse) -> str:
+        values = {
+            "amplitude": round(pulse.amplitude * 255),
+            "percent": round(pulse.amplitude * 100),
+            "on_us": round(pulse.on_ns / NS_PER_US),
+        }
+        try:
+            return template.format_map(values)
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
+            raise OutputError(
+                f"output.on {template!r} cannot be filled in ({error}); it may name {{amplitude}}, {{percent}} and "
+                "{on_us}, and a brace of its own is written twice"
+            ) from None
+
+
+def line_output(settings: LineOutputSettings, clock: Clock = SYSTEM_CLOCK) -> HostedOutput:
+    """Return an output for a serial device with text commands."""
+    return HostedOutput(
+        f"the serial device at {settings.port}",
+        _LineDevice(settings, clock),
+        SoftLimits.of(settings),
+        round(settings.liveness_ms * NS_PER_MS),
+        clock,
+    )

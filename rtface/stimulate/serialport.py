@@ -1,0 +1,118 @@
+"""A serial port as a file descriptor: opened by pyserial, which is imported here alone, and never waited for."""
+
+from __future__ import annotations
+
+import os
+import termios
+from typing import Any
+
+from rtface.errors import OutputError
+
+_CHUNK = 4096
+
+
+class SerialPort:
+    """An open port, exclusive to this process where the system can promise that.
+
+    Parameters
+    ----------
+    path : str
+        The device, for instance ``/dev/ttyACM0``.
+    baud : int
+        Bits per second.
+    dtr : bool
+        Level of the line that resets an Arduino when it rises at opening.
+
+    Attributes
+    ----------
+    low_latency : bool
+        The driver was told to hand bytes over at once (an FTDI chip else waits 16 ms).
+
+    Raises
+    ------
+    OutputError
+        The port is not there, may not be used, is in use, or cannot run at `baud`.
+    """
+
+    def __init__(self, path: str, baud: int, *, dtr: bool = True) -> None:
+        import serial
+
+        self.path = path
+        port: Any = serial.Serial()
+        port.port, port.baudrate, port.timeout, port.write_timeout = path, baud, 0, 0
+        port.exclusive = True
+        if not dtr:
+            port.dtr = False
+        try:
+            port.open()
+            port.reset_input_buffer()
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise OutputError(_why(path, error)) from error
+        self._port = port
+        self.low_latency = self._hurry()
+        self._descriptor: int = port.fileno()
+        os.set_blocking(self._descriptor, False)
+        attributes = termios.tcgetattr(self._descriptor)
+        attributes[6][termios.VMIN] = 1  # so that an empty read means the end, not "nothing yet"
+        termios.tcsetattr(self._descriptor, termios.TCSANOW, attributes)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for; one line, for `selectors`."""
+        return self._descriptor
+
+    def read(self) -> bytes:
+        """Return the bytes that are there; empty when none are.
+
+        Raises
+        ------
+        OutputError
+            The port is gone.
+        """
+        try:
+            data = os.read(self._descriptor, _CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise OutputError(f"{self.path} is gone: {error.strerror}") from error
+        if not data:
+            raise OutputError(f"{self.path} is gone: it has ended")
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Hand bytes to the system; return how many it took.
+
+        Raises
+        ------
+        OutputError
+            The port is gone.
+        """
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise OutputError(f"{self.path} is gone: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Give the port back; never raises."""
+        try:
+            self._port.close()
+        except OSError:
+            return
+
+    def _hurry(self) -> bool:
+        try:
+            self._port.set_low_latency_mode(True)
+        except (AttributeError, OSError, ValueError, NotImplementedError):
+            return False
+        return True
+
+
+def _why(path: str, error: BaseException) -> str:
+    number = getattr(error, "errno", None)
+    if "exclusively lock" in str(error):
+        return f"{path} is in use by another program; close that first"
+    if isinstance(number, int):
+        hint = {2: "; is it plugged in?", 13: "; add yourself to the group that owns it (often dialout)"}
+        return f"{path} cannot be opened: {os.strerror(number)}{hint.get(number, '')}"
+    return f"{path} cannot be opened: {error}"
