@@ -21,6 +21,10 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 
+class _Ended(UsageError):
+    """The owner ended before it came to the command."""
+
+
 class Mailbox:
     """A bounded queue of commands; whoever asks waits for the answer, which is the command's result or its error.
 
@@ -118,9 +122,10 @@ class Mailbox:
             except queue.Empty:
                 return
             if answer.set_running_or_notify_cancel():
-                answer.set_exception(UsageError(f"the {self._owner} has ended"))
+                answer.set_exception(_Ended(f"the {self._owner} has ended"))
 
 
 def _log_error(answer: Future[object]) -> None:
-    if not answer.cancelled() and (error := answer.exception()) is not None:
+    error = answer.exception()
+    if error is not None and not isinstance(error, _Ended):
         _log.error("a command that nobody waited for failed", exc_info=error)

@@ -214,7 +214,7 @@ def _itemised(session: Session, lights: Sequence[LightChange]) -> Iterator[tuple
     stamps = {int(pose["frame_id"]): pose for pose in session.poses}
     decisions = {each.number: each for each in session.of(Decision)}
     asked_by = {each.number: each for each in session.of(PulseCommand) if each.command == "fire"}
-    sent = {each.number: each.t_ns for each in session.of(GateReply) if each.event == "sent"}
+    sent = {each.number: each for each in session.of(GateReply) if each.event == "sent"}
     told = [each for each in session.of(GateReply) if each.event == "light_on"]
     seen = _risen(lights)
     if len(told) != len(seen):
@@ -229,7 +229,8 @@ def _itemised(session: Session, lights: Sequence[LightChange]) -> Iterator[tuple
             int(pose[name])
             for name in ("exposure_ns", "arrival_ns", "taken_ns", "prepared_ns", "inferred_ns", "decided_ns")
         ]
-        times += [command.t_ns, sent[command.number], pin_ns]
+        written = sent[command.number]
+        times += [int(written.details["handed_ns"]), written.t_ns, pin_ns]
         stages = tuple(after - before for before, after in pairwise(times))
         yield (*stages, pin_ns - times[0])
 

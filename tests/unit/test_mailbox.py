@@ -131,3 +131,10 @@ def test_posting_to_an_owner_who_has_ended_or_has_too_much_to_do_is_refused() ->
     mailbox.close()
     with pytest.raises(UsageError, match="has ended"):
         mailbox.post(refuse)
+
+
+def test_a_posted_command_that_the_owner_never_came_to_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    mailbox = Mailbox("owner")
+    mailbox.post(refuse)
+    mailbox.close()
+    assert caplog.records == []
