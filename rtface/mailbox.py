@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 
-class _Ended(UsageError):
+class _EndedError(UsageError):
     """The owner ended before it came to the command."""
 
 
@@ -122,10 +122,10 @@ class Mailbox:
             except queue.Empty:
                 return
             if answer.set_running_or_notify_cancel():
-                answer.set_exception(_Ended(f"the {self._owner} has ended"))
+                answer.set_exception(_EndedError(f"the {self._owner} has ended"))
 
 
 def _log_error(answer: Future[object]) -> None:
     error = answer.exception()
-    if error is not None and not isinstance(error, _Ended):
+    if error is not None and not isinstance(error, _EndedError):
         _log.error("a command that nobody waited for failed", exc_info=error)

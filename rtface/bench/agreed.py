@@ -37,10 +37,9 @@ def ensure_parity(engine: Engine, settings: BackendSettings, camera: CameraSetti
     except EngineError:
         if not isinstance(camera, SimulatedCameraSettings):
             raise
-        from rtface.learn.footage import evenly_spaced
+        from rtface.learn.footage import rig_frames
         from rtface.learn.verify import verify
 
-        played = camera.model_copy(update={"paced": False, "frames": 10 * _FRAMES})
-        _, record = verify(engine, settings, evenly_spaced(played, _FRAMES), "simulated mouse")
+        _, record = verify(engine, settings, rig_frames(camera, _FRAMES), "the simulated mouse")
         store_parity(record)
         require_parity(engine, info)

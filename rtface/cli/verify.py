@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,7 +22,10 @@ from rtface.cli.options import (
 )
 from rtface.cli.screen import OUT, print_json, say
 from rtface.config import BackendSettings
-from rtface.errors import EngineError
+from rtface.errors import EngineError, UsageError
+from rtface.learn.footage import evenly_spaced, rig_frames
+from rtface.records import Crop, Image
+from rtface.rigfile import load_rig
 from rtface.service import describe_backend
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.parity import store_parity
@@ -42,6 +46,12 @@ def verify(
             help="A video or a folder of images of your rig: compare with the float reference on it."
         ),
     ] = None,
+    rig: Annotated[
+        Path | None,
+        typer.Option(
+            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig asks for."
+        ),
+    ] = None,
     crop: CropOption = None,
     count: CountOption = 200,
     backend: BackendOption = "auto",
@@ -59,12 +69,22 @@ def verify(
     The result is stored with your engines, whatever it is. Stimulation is armed only on the engine, back end, version,
     device, driver and precision that agreed. Exit code 5 when they do not.
     """
+    if rig is not None:
+        if frames is not None:
+            raise UsageError("--rig and --frames are two sources of frames: give one")
+        whole = load_rig(rig)
+        loaded = engine_for(whole.engine, whole.backend)
+        seen, seen_of = rig_frames(whole.camera, count), f"the camera of {rig.name}"
+        rectangle = None if whole.crop is None else whole.crop.to_crop()
+        _compare(loaded, whole.backend, seen, seen_of, rectangle, reference, as_json)
+        return
     settings = backend_settings(backend, precision, threads, device)
     loaded = engine_for(engine, settings)
     if frames is None:
         _check(loaded, settings, as_json)
-    else:
-        _compare(loaded, settings, frames, crop, count, reference, as_json)
+        return
+    seen = evenly_spaced(source_settings(frames), count)
+    _compare(loaded, settings, seen, frames.name, parse_crop(crop), reference, as_json)
 
 
 def _check(engine: Engine, settings: BackendSettings, as_json: bool) -> None:
@@ -84,18 +104,15 @@ def _check(engine: Engine, settings: BackendSettings, as_json: bool) -> None:
 def _compare(
     engine: Engine,
     settings: BackendSettings,
-    frames: Path,
-    crop: str | None,
-    count: int,
+    seen: Mapping[int, Image],
+    seen_of: str,
+    crop: Crop | None,
     reference: ReferenceName,
     as_json: bool,
 ) -> None:
-    from rtface.learn.footage import evenly_spaced
     from rtface.learn.verify import verify as compare
 
-    rectangle = parse_crop(crop)
-    seen = evenly_spaced(source_settings(frames), count)
-    parity, record = compare(engine, settings, seen, frames.name, crop=rectangle, reference=reference)
+    parity, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
     path = store_parity(record)
     if as_json:
         print_json(record.model_dump(mode="json") | {"path": str(path)})

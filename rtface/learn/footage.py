@@ -1,4 +1,4 @@
-"""Evenly spaced frames of a recording."""
+"""Evenly spaced frames of a recording, or of a rig's camera."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import numpy as np
 
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
-from rtface.config import CameraSettings
+from rtface.clock import NS_PER_S
+from rtface.config import (
+    CameraSettings,
+    ImagesCameraSettings,
+    SimulatedCameraSettings,
+    VideoCameraSettings,
+)
 from rtface.errors import DataError, UsageError
 from rtface.records import FrameMeta, Image
 
@@ -71,4 +77,56 @@ def evenly_spaced(recording: CameraSettings, count: int) -> dict[int, Image]:
         camera.close()
     if not kept:
         raise DataError(f"{info.label} has no frames")
+    return kept
+
+
+def rig_frames(camera: CameraSettings, count: int, seconds: float = 10.0) -> dict[int, Image]:
+    """Return frames of a rig's camera: of a recording all along it, of any other over some seconds.
+
+    Parameters
+    ----------
+    camera : CameraSettings
+        Of the rig; one that is simulated is not waited for.
+    count : int
+        Most frames to return.
+    seconds : float
+        For how long to watch a camera that does not end.
+
+    Returns
+    -------
+    dict of int to ndarray, shape (height, width), uint8
+        By number, from 0.
+
+    Raises
+    ------
+    CameraError, DataError, UsageError
+        As of `evenly_spaced`.
+    """
+    if isinstance(camera, VideoCameraSettings | ImagesCameraSettings):
+        rate_hz = None if isinstance(camera, VideoCameraSettings) else camera.rate_hz
+        return evenly_spaced(
+            camera.model_copy(update={"paced": False, "loop": False, "rate_hz": rate_hz}), count
+        )
+    if isinstance(camera, SimulatedCameraSettings):
+        frames = round(seconds * camera.rate_hz)
+        return evenly_spaced(camera.model_copy(update={"paced": False, "frames": frames}), count)
+    return _watched(camera, count, seconds)
+
+
+def _watched(settings: CameraSettings, count: int, seconds: float) -> dict[int, Image]:
+    camera = make_camera(settings)
+    kept: dict[int, Image] = {}
+    end_ns = 0
+    try:
+        info = camera.open()
+        step = max(1, round((info.rate_hz or 0) * seconds / count))
+        for number, (image, meta) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
+            end_ns = end_ns or meta.arrival_ns + round(seconds * NS_PER_S)
+            if number % step == 0:
+                kept[number] = image.copy()
+            if len(kept) == count or meta.arrival_ns >= end_ns:
+                return kept
+    finally:
+        camera.stop()
+        camera.close()
     return kept
