@@ -21,7 +21,8 @@ from rtface.geometry import check_crop, whole_frame
 from rtface.latency import Histogram
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
-from rtface.records import CameraInfo, Crop, FrameMeta
+from rtface.records import CameraInfo, Crop, FrameMeta, Keypoint
+from rtface.reflexcheck import check_reflexes
 from rtface.rigfile import load_rig
 from rtface.service import describe_backend
 from rtface.track.backends.base import BackendInfo
@@ -68,7 +69,7 @@ class Finding:
 
 
 def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
-    """Check a rig's configuration, camera, engine, ports, clock and processor.
+    """Check a rig's configuration, camera, engine, rules, output, record, ports, clock and processor.
 
     Parameters
     ----------
@@ -96,6 +97,8 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
             break
     yield _backends()
     yield from _engine(rig, info, clock)
+    for check, exit_code in check_reflexes(rig, _skeleton(rig), info, clock):
+        yield Finding(check.what, check.verdict, check.text, check.mend, exit_code)
     yield _guarded("ports", lambda: _ports(rig))
     yield _clock(clock)
     yield _processor()
@@ -207,6 +210,13 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Finding
         return
     yield finding
     yield _parity(engine, ran, None if rig.crop is None else rig.crop.to_crop())
+
+
+def _skeleton(rig: Rig) -> tuple[Keypoint, ...] | None:
+    try:
+        return engine_for(rig.engine, rig.backend).manifest.skeleton
+    except RtfaceError:  # told by the question after the engine
+        return None
 
 
 def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None) -> Finding:
