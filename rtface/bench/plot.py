@@ -12,7 +12,7 @@ _SHOWN = (
     *("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone"),
     *("device_copy_in", "device_prepare", "device_network", "device_decode", "device_copy_out"),
     *("frame_to_keypoints", "sustained_end_to_end"),
-    *("rules", "handover", "gate", "exposure_to_pin"),
+    *("rules", "handover", "gate", "exposure_to_pin", "to_bright_frame", "told_to_bright_frame"),
 )
 _LABELS = {
     "device_copy_in": "copy to the GPU",
@@ -26,6 +26,8 @@ _LABELS = {
     "handover": "hand-over to the port",
     "gate": "line and firmware",
     "exposure_to_pin": "exposure to the gate's pin",
+    "to_bright_frame": "command to the first bright frame",
+    "told_to_bright_frame": "output's word to the first bright frame",
     "prepare": "levels",
     "end_to_end": "exposure to published",
     "exposure_to_subscriber": "exposure to subscriber",
@@ -62,7 +64,7 @@ def plot_distributions(result: Mapping[str, Any], path: Path) -> None:
         axes.text(1.0, share, f" {name}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
     axes.set(xscale="log", yscale="log", xlabel="milliseconds", ylabel="share of frames that took longer")
     axes.set_title(
-        f"{result.get('camera', result.get('frame', ''))}, {result['engine']}\n{result['backend']}",
+        f"{result.get('camera', result.get('frame', ''))}\n{result.get('engine', '')} {result.get('backend', '')}",
         fontsize=9,
     )
     axes.legend(fontsize=8, frameon=False, loc="lower left")

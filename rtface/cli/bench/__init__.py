@@ -1,0 +1,14 @@
+"""``rtface bench``: this machine's latency and throughput, as JSON and a plot."""
+
+from __future__ import annotations
+
+import typer
+
+from rtface.cli.bench import gpu, loop, speed
+
+app = typer.Typer(help="How fast this machine is, as JSON and a plot.", no_args_is_help=True)
+app.command("latency")(speed.latency)
+app.command("throughput")(speed.throughput)
+app.command("gpu")(gpu.gpu)
+app.command("loop")(loop.loop)
+app.command("led")(loop.led)
