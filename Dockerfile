@@ -8,11 +8,13 @@
 # GENICAM_GENTL64_PATH.
 ARG VARIANT=runtime
 FROM nvidia/cuda:12.8.1-${VARIANT}-ubuntu24.04
+ARG VARIANT
 ARG EXTRAS=
 
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --no-install-recommends -y python3 python3-venv \
+    && if [ "$VARIANT" = devel ]; then apt-get install --no-install-recommends -y python3-dev; fi \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1100 --groups video experimenter \
     && python3 -m venv /opt/rtface
