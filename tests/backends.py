@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,13 @@ def _real(settings: dict[str, Any]) -> Runner:
 def face(shape: tuple[int, int] = SHAPE, index: int = 7) -> Image:
     """A frame of the simulated mouse."""
     picture = np.zeros(shape, np.uint8)
-    MouseFace(shape[1], shape[0], 100.0, 0).render(index, picture)
+    _mouse(shape).render(index, picture)
     return picture
+
+
+@lru_cache
+def _mouse(shape: tuple[int, int]) -> MouseFace:
+    return MouseFace(shape[1], shape[0], 100.0, 0)
 
 
 def levels_for(engine: Engine, frame: Image) -> FloatArray:
@@ -121,9 +127,9 @@ def levels_for(engine: Engine, frame: Image) -> FloatArray:
     return levels(frame, spec.low, spec.high, spec.row_step)
 
 
-def tiny_engine(folder: Path, family: str) -> Engine:
+def tiny_engine(folder: Path, family: str, size: int = 64) -> Engine:
     """An engine of random weights: ``small``, whose input is not square, or ``facemap``, whose input is."""
-    from drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, SIZE, fresh
+    from drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, fresh
 
     from rtface.learn.fit import write_engine_of
     from rtface.track.manifest import KeypointEntry
@@ -138,7 +144,7 @@ def tiny_engine(folder: Path, family: str) -> Engine:
         folder,
         architecture,
         [KeypointEntry(name=name) for name in NAMES],
-        size=SIZE,
+        size=size,
         square=not small,
         calibrated=False,
         description="random weights",

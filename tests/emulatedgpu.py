@@ -49,7 +49,8 @@ def signatures(ptx: str) -> dict[str, list[Any]]:
 class EmulatedGpu:
     """One GPU, and everything that talks to it.
 
-    `fails` maps the name of a call to the errors of its next calls: a number that the driver returns, or an exception.
+    `fails` maps the name of a call to the errors of its next calls: a number that the driver returns, or an exception;
+    None is none. `lacks` names functions that the driver is too old for, `taken` lists the GPUs that pycuda took.
     """
 
     def __init__(
@@ -66,6 +67,9 @@ class EmulatedGpu:
         self.current_stream: Any = None
         self.log: list[str] = []
         self.fails: dict[str, list[Any]] = {}
+        self.lacks: set[str] = set()
+        self.taken: list[int] = []
+        self.lost: set[int] = set()
         self.memory: dict[int, Memory] = {}
         self.locked: set[int] = set()
         self.modules: set[int] = set()
@@ -137,12 +141,14 @@ class EmulatedGpu:
 
     def __getattr__(self, name: str) -> Callable[..., int]:
         """Return a function of the driver, which writes itself down and may be told to fail."""
-        if not name.startswith("cu"):
+        if not name.startswith("cu") or name in self.lacks:
             raise AttributeError(name)
         work: Callable[..., int | None] = getattr(_Driver, name)
 
         def call(*arguments: Any) -> int:
             failure = self.called(name)
+            if name == "cuStreamEndCapture" and failure is not None:
+                self.recording = None  # whatever it says, it ends
             if failure is not None:
                 return int(failure)
             return work(self, *arguments) or SUCCESS
@@ -295,12 +301,15 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
         @staticmethod
         def pop() -> None:
             call("pop")
-            assert gpu.contexts > 1 or not gpu.memory, "the context is left before its memory is freed"
+            assert gpu.contexts > 1 or set(gpu.memory) == gpu.lost, (
+                "the context is left before its memory is freed"
+            )
             gpu.contexts -= 1
 
     class Device:
         def __init__(self, index: int) -> None:
             assert index < gpu.count
+            gpu.taken.append(index)
 
         def retain_primary_context(self) -> Context:
             call("retain_primary_context")
@@ -336,7 +345,9 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
             return self.address
 
         def free(self) -> None:
+            gpu.lost.add(self.address)
             call("free")
+            gpu.lost.remove(self.address)
             gpu.free(self.address)
 
     def locked(array: Any) -> bool:

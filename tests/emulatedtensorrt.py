@@ -1,12 +1,13 @@
 """A module like `tensorrt` or `tensorrt_rtx` whose plans are networks that onnxruntime runs on the emulated GPU.
 
 It has the names that both have and those of one alone; what fails says so as TensorRT does: by None or False, and a
-message to the logger. Contexts, engines and runtimes must go in this order.
+message to the logger. A context holds its engine, an engine its runtime, as they do in the real one.
 """
 
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,15 @@ WORKSPACE = 1000
 _BEGIN = b"plan of "
 _TYPES = {"tensor(float16)": "HALF", "tensor(float)": "FLOAT"}
 _WIDTHS = {"HALF": "float16", "FLOAT": "float32"}
+
+
+@lru_cache(maxsize=16)
+def _session(onnx: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
 
 
 def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
@@ -164,14 +174,12 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
         device_memory_size_v2 = WORKSPACE
 
         def __init__(self, runtime: Runtime, onnx: bytes) -> None:
-            import onnxruntime
-
-            self.session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+            self.session = _session(onnx)
             self.inputs, self.outputs = self.session.get_inputs(), self.session.get_outputs()
             self.tensors = {each.name: each for each in (*self.inputs, *self.outputs)}
             self.logger, self.contexts = runtime.logger, 0
-            self.parent = runtime.__dict__
-            self.parent["engines"] += 1
+            self.runtime = runtime
+            runtime.engines += 1
             gpu.plans.add(id(self))
 
         @property
@@ -200,7 +208,7 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
         def __del__(self) -> None:
             gpu.called("free engine")
             assert self.contexts == 0, "an engine is freed before its context"
-            self.parent["engines"] -= 1
+            self.runtime.engines -= 1
             gpu.plans.remove(id(self))
 
     class Context:
@@ -209,8 +217,8 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
             self.inputs, self.outputs = engine.inputs, engine.outputs
             self.at: dict[str, int] = {}
             self.workspace: int | None = None
-            self.parent = engine.__dict__
-            self.parent["contexts"] += 1
+            self.engine = engine
+            engine.contexts += 1
             gpu.plans.add(id(self))
 
         def set_tensor_address(self, name: str, address: int) -> bool:
@@ -231,7 +239,7 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
             gpu.called("free context")
             assert not gpu.pending, "a plan is freed while work is under way"
             assert self.workspace in gpu.memory or not rtx or self.workspace is None
-            self.parent["contexts"] -= 1
+            self.engine.contexts -= 1
             gpu.plans.remove(id(self))
 
     class RtxContext(Context):

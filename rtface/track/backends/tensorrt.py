@@ -197,11 +197,12 @@ class _Line:
                 intercept=device.allocate(intercepts.nbytes, owner),
                 out=device.allocate(self._found.nbytes, owner),
             )
-            owner.gives_back(device.wait)  # before anything is freed
             slope = 0.0
             if body.decode is not None:
                 intercepts[:], slope = body.decode.intercept, body.decode.slope
+            owner.gives_back(device.wait)
             device.upload(self._at.intercept, intercepts)
+            device.wait()
             self._steps = Steps(
                 device.module,
                 device.stream,

@@ -79,7 +79,7 @@ class TorchCudaBackend:
             self._build(device, libcuda, owner)
             self._device = device
             self._owner.push(owner.pop_all())
-        self._frames = LockedFrames(lambda shape: device.locked(shape, device.torch.uint8).numpy())
+        self._frames = LockedFrames(self._locked_frame)
         precision = "f16" if self._half else "f32"
         return BackendInfo("torch", device.torch.__version__, str(gpu), precision, None, self._why)
 
@@ -103,6 +103,14 @@ class TorchCudaBackend:
             self._module = Module(libcuda, kernels.ptx())
             owner.gives_back(self._module.unload)
         self._network, self._decode = network, graph.get_submodule("decode")
+
+    def _locked_frame(self, shape: tuple[int, int]) -> Image:
+        device = self._device
+        if device is None:
+            raise BackendError("the back end is not open")
+        with device.working():
+            frame: Image = device.locked(shape, device.torch.uint8).numpy()
+        return frame
 
     def host_memory(self, shape: tuple[int, int]) -> Image:
         """Return memory with locked pages, which the GPU copies from directly."""

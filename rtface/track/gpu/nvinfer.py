@@ -209,10 +209,13 @@ class Nvinfer:
             raise self._failed("does not start on this GPU", str(error)) from error
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
+            del runtime
             raise self._failed(
                 f"cannot load {what} on this GPU; `rtface engines build --rebuild` makes it anew"
             )
-        return LoadedPlan(self._trt, self._logger, runtime, engine)
+        parts = [runtime, engine]
+        del runtime, engine
+        return LoadedPlan(self._trt, self._logger, parts)
 
     def _failed(self, what: str, *reasons: str) -> BackendError:
         name, version = self.open()
@@ -222,6 +225,13 @@ class Nvinfer:
 class LoadedPlan:
     """A plan on a GPU, run by one thread.
 
+    Parameters
+    ----------
+    trt, logger
+        TensorRT and its logger.
+    parts : list
+        Runtime and engine, which are taken out of it: no traceback of an error may keep them longer than the GPU.
+
     Attributes
     ----------
     inputs, outputs : tuple of PlanTensor
@@ -230,26 +240,28 @@ class LoadedPlan:
         Bytes of GPU memory that `use_workspace` must be given before the first run; 0 when the plan has its own.
     """
 
-    def __init__(self, trt: Any, logger: Any, runtime: Any, engine: Any) -> None:
+    def __init__(self, trt: Any, logger: Any, parts: list[Any]) -> None:
         self._trt = trt
         self._logger = logger
-        self._runtime = runtime
-        self._engine = engine
+        self._engine, self._runtime = parts.pop(), parts.pop()
         ours = hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION")
         strategy = trt.ExecutionContextAllocationStrategy
-        self._context = engine.create_execution_context(strategy.USER_MANAGED if ours else strategy.STATIC)
+        self._context = self._engine.create_execution_context(
+            strategy.USER_MANAGED if ours else strategy.STATIC
+        )
         if self._context is None:
+            self.close()
             raise BackendError(f"TensorRT cannot make the plan ready: {logger.reasons()}")
-        self.workspace = int(engine.device_memory_size_v2) if ours else 0
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        taken = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+        self.workspace = int(self._engine.device_memory_size_v2) if ours else 0
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        taken = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         self.inputs = tuple(self._tensor(name) for name in taken)
         self.outputs = tuple(self._tensor(name) for name in names if name not in taken)
 
     def _tensor(self, name: str) -> PlanTensor:
-        engine = self._engine
-        kind = str(engine.get_tensor_dtype(name).name)
-        return PlanTensor(name, tuple(engine.get_tensor_shape(name)), _DTYPES.get(kind, kind.lower()))
+        kind = str(self._engine.get_tensor_dtype(name).name)
+        shape = tuple(self._engine.get_tensor_shape(name))
+        return PlanTensor(name, shape, _DTYPES.get(kind, kind.lower()))
 
     def place(self, name: str, address: int) -> None:
         """Say where in GPU memory an input is read or an output written.

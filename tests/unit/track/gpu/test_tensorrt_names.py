@@ -25,9 +25,8 @@ CLASS_OF = {
     "config.get_timing_cache()": "ITimingCache",
     "context": "IExecutionContext",
     "self._open()": "IExecutionContext",
-    "engine": "ICudaEngine",
     "self._engine": "ICudaEngine",
-    "engine.get_tensor_dtype(name)": "DataType",
+    "self._engine.get_tensor_dtype(name)": "DataType",
     "error": "ParserError",
     "parser": "OnnxParser",
     "runtime": "Runtime",
@@ -44,7 +43,7 @@ CLASS_OF = {
 OURS = {
     *("importlib", "logger", "members", "monitor", "name", "options", "self", "told", "_DTYPES"),
     *("bool", "dict", "kind", "progress", "super()", "', '", "'; '"),
-    *("logger.messages", "self.messages", "self._logger", "self._logger.messages", "self._steps"),
+    *("logger.messages", "self.messages", "self._logger", "self._logger.messages", "self._steps", "parts"),
     "f'{error.node_operator()} {error.node_name()}'",
 }
 """What is not TensorRT's: nothing else may have attributes, so that no name is overlooked."""
