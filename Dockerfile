@@ -1,19 +1,26 @@
 # rtface on a rig with an NVIDIA GPU; it runs on the CPU as well.
 #   docker build -t rtface .
 #   docker run --rm --network host -v "$PWD:/rig" rtface run /rig/rig.yaml
+# With what runs networks on the GPU: EXTRAS is [train] (torch), or with the -devel image, whose compiler pycuda needs,
+# [tensorrt] or [rtx] (docs/gpu.md):
+#   docker build -t rtface --build-arg VARIANT=devel --build-arg EXTRAS='[tensorrt]' .
 # For a GPU add --gpus all; for a USB camera --device /dev/video0, or mount the vendor's GenTL producer and set
 # GENICAM_GENTL64_PATH.
-FROM nvidia/cuda:12.8.1-runtime-ubuntu24.04
+ARG VARIANT=runtime
+FROM nvidia/cuda:12.8.1-${VARIANT}-ubuntu24.04
+ARG VARIANT
+ARG EXTRAS=
 
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --no-install-recommends -y python3 python3-venv \
+    && if [ "$VARIANT" = devel ]; then apt-get install --no-install-recommends -y python3-dev; fi \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1100 --groups video experimenter \
     && python3 -m venv /opt/rtface
 
 COPY . /src
-RUN /opt/rtface/bin/pip install --no-cache-dir /src && rm -rf /src
+RUN /opt/rtface/bin/pip install --no-cache-dir "/src${EXTRAS}" && rm -rf /src
 
 USER 1100
 WORKDIR /home/experimenter

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ import numpy as np
 from rtface.errors import BackendError, EngineError
 from rtface.geometry import NetworkFrame
 from rtface.records import Crop, FloatArray, Image
-from rtface.track.backends.base import BackendInfo
+from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, BodyPrecision, body_of
 from rtface.track.gpu.cuda import Device
@@ -28,6 +29,7 @@ from rtface.track.gpu.owner import Owner
 from rtface.track.gpu.plans import check_served, plan_for
 from rtface.track.gpu.slots import LockedFrames
 from rtface.track.gpu.steps import COUNTS, Addresses, Steps
+from rtface.track.gpu.stopwatch import Itemised
 from rtface.track.manifest import Manifest
 from rtface.track.store import Engine
 
@@ -133,6 +135,16 @@ class TensorrtBackend:
             frame = line.staging
         return line.run(frame)
 
+    def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
+        """Run one frame and return what each stage took on the GPU, in nanoseconds."""
+        if self._line is None:
+            raise BackendError("the back end was not prepared for frames of any shape")
+        return self._line.itemise(frame)
+
+    def memory_used(self) -> int:
+        """Return the bytes of the GPU's memory that are in use, by whomever."""
+        return self._taken().device.memory_used()
+
     def close(self) -> None:
         """Give everything back: graph, plan, memory, kernels and context, in this order."""
         self._drop_line()
@@ -181,6 +193,7 @@ class _Line:
         self._body = body
         self._plan: LoadedPlan | None = None
         self._graph: Graph | None = None
+        self._itemised: Itemised | None = None
         with Owner() as owner:
             keypoints = len(manifest.keypoints)
             self.staging: Image = device.locked(frame_shape, np.uint8, owner)
@@ -278,9 +291,43 @@ class _Line:
         self._device.wait()
         return self._found
 
+    def itemise(self, frame: Image) -> dict[DeviceStage, int]:
+        """Return what each stage of a frame took on the GPU, in nanoseconds."""
+        self.staging[:] = frame
+        itemised = self._itemised = self._itemised or self._marked()
+        itemised.launch()
+        self._device.wait()
+        return itemised.watch.read()
+
+    def _marked(self) -> Itemised:
+        """Put marks between the stages: in a graph, if the work itself is one."""
+        device, at, plan = self._device, self._at, self._plan
+        if plan is None:
+            raise BackendError("no plan is loaded")
+
+        def prepare() -> None:
+            device.clear(at.counts, COUNTS)
+            self._steps.before()
+
+        watch = device.stopwatch(
+            {
+                "copy_in": lambda: device.upload(at.frame, self.staging),
+                "prepare": prepare,
+                "network": lambda: plan.enqueue(device.stream),
+                "decode": self._steps.after,
+                "copy_out": lambda: device.download(self._found, at.out),
+            }
+        )
+        self._owner.gives_back(watch.close)
+        if self._graph is None:
+            return Itemised(watch, watch.launch)
+        graph = device.capture(watch.record)
+        self._owner.gives_back(graph.destroy)
+        return Itemised(watch, graph.launch)
+
     def close(self) -> None:
         """Give everything back in reverse order, once the GPU rests; may be called any number of times."""
         if self._plan is not None:
             self._owner.gives_back(self._device.wait)
-        self._graph = self._plan = None
+        self._graph = self._plan = self._itemised = None
         self._owner.close()

@@ -8,18 +8,19 @@ CUDA graph.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rtface.errors import BackendError
 from rtface.geometry import NetworkFrame
 from rtface.records import Crop, FloatArray, Image
-from rtface.track.backends.base import BackendInfo
+from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
 from rtface.track.gpu.libcuda import Libcuda, Module, choose_gpu
 from rtface.track.gpu.owner import Owner
 from rtface.track.gpu.slots import LockedFrames
 from rtface.track.gpu.steps import COUNTS, Addresses, Steps
+from rtface.track.gpu.stopwatch import Itemised, Stopwatch
 from rtface.track.gpu.torchdevice import TorchDevice
 from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.store import Engine
@@ -58,6 +59,8 @@ class TorchCudaBackend:
         self._network: Any = None
         self._decode: Any = None
         self._line: _Line | None = None
+        self._libcuda: Libcuda | None = None
+        self._itemised: Itemised | None = None
         self._half = True
         self.plan: str | None = None
 
@@ -77,7 +80,7 @@ class TorchCudaBackend:
             device = TorchDevice(gpu.index)
             owner.gives_back(device.close)
             self._build(device, libcuda, owner)
-            self._device = device
+            self._device, self._libcuda = device, libcuda
             self._owner.push(owner.pop_all())
         self._frames = LockedFrames(self._locked_frame)
         precision = "f16" if self._half else "f32"
@@ -124,6 +127,7 @@ class TorchCudaBackend:
         if device is None or module is None:
             raise BackendError("the back end is not open")
         with device.working(), device.arithmetic():
+            self._forget_marks()
             self._line = _Line(
                 device,
                 module,
@@ -151,14 +155,42 @@ class TorchCudaBackend:
         with device.working():
             return line.run(frame)
 
+    def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
+        """Run one frame and return what each stage took on the GPU, in nanoseconds."""
+        device, line, libcuda = self._device, self._line, self._libcuda
+        if device is None or line is None or libcuda is None:
+            raise BackendError("the back end was not prepared for frames of any shape")
+        with device.working():
+            if self._itemised is None:
+                with device.arithmetic():
+                    self._itemised = line.marked(libcuda)
+            line.staging[:] = frame
+            self._itemised.launch()
+            device.wait()
+            return self._itemised.watch.read()
+
+    def memory_used(self) -> int:
+        """Return the bytes of the GPU's memory that are in use, by whomever."""
+        if self._device is None or self._libcuda is None:
+            raise BackendError("the back end is not open")
+        with self._device.working():
+            free, total = self._libcuda.free_memory()
+        return total - free
+
+    def _forget_marks(self) -> None:
+        if self._itemised is not None:
+            itemised, self._itemised = self._itemised, None
+            itemised.watch.close()
+
     def close(self) -> None:
         """Give everything back, once the GPU rests; may be called any number of times."""
         if self._device is not None:
             with Owner() as first:
+                first.gives_back(self._forget_marks)
                 first.gives_back(self._device.wait)
         self._line = self._network = self._decode = self.plan = None
         self._owner.close()
-        self._device = self._module = self._frames = None
+        self._device = self._module = self._frames = self._libcuda = None
 
 
 class _Line:
@@ -239,12 +271,42 @@ class _Line:
 
     def _work(self) -> None:
         """Put everything after the copy of the frame on the stream."""
+        self._prepare()
+        self._infer()
+        self._steps.after()
+        self._copy_out()
+
+    def _prepare(self) -> None:
         self._counts.zero_()
         self._steps.before()
+
+    def _infer(self) -> None:
         for kept, made in zip(self._maps, self._maps_of(), strict=True):
             kept.copy_(made[0])
-        self._steps.after()
+
+    def _copy_out(self) -> None:
         self._host.copy_(self._out, non_blocking=True)
+
+    def marked(self, cuda: Libcuda) -> Itemised:
+        """Put marks between the stages of a frame in `staging`: in a graph, if the work itself is one."""
+        watch = Stopwatch(
+            cuda,
+            self._device.stream,
+            {
+                "copy_in": lambda: self._frame.copy_(self._staging, non_blocking=True),
+                "prepare": self._prepare,
+                "network": self._infer,
+                "decode": self._steps.after,
+                "copy_out": self._copy_out,
+            },
+        )
+        if self._replay is None:
+            return Itemised(watch, watch.launch)
+        try:
+            return Itemised(watch, self._device.capture(watch.record))
+        except BaseException:
+            watch.close()
+            raise
 
     def run(self, frame: Image) -> FloatArray:
         """Return the keypoints of a frame in locked memory; borrowed until the next call."""

@@ -20,6 +20,7 @@ from rtface.errors import BackendError
 from rtface.records import FloatArray, Image
 from rtface.track.gpu.libcuda import Graph, Libcuda, Module
 from rtface.track.gpu.owner import Owner
+from rtface.track.gpu.stopwatch import Launches, Stopwatch
 
 _NON_BLOCKING = 1
 
@@ -132,6 +133,10 @@ class Device:
         """Wait until the stream has done all that was put on it; Python's lock is free meanwhile."""
         self._try(self._done.record, self._stream)
         self._try(self._done.synchronize)
+
+    def stopwatch(self, launches: Launches) -> Stopwatch:
+        """Return what times stages that are put on the stream."""
+        return Stopwatch(self._libcuda, self.stream, launches)
 
     def memory_used(self) -> int:
         """Return the bytes of the GPU that are in use, by whomever."""
