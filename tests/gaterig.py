@@ -53,7 +53,7 @@ def need_avr_gcc() -> None:
 
 def limits_of(**changes: Any) -> Limits:
     """Return the default limits with changes, as someone signed them."""
-    return replace(DEFAULT_LIMITS, counter=1, signed_off_by="a test", **changes)
+    return replace(DEFAULT_LIMITS, **{"counter": 1, "signed_off_by": "a test", **changes})
 
 
 def stored(limits: Limits) -> bytes:
