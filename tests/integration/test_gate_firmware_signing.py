@@ -85,7 +85,7 @@ def test_stricter_limits_hold_at_once_and_nothing_that_was_had_is_forgotten() ->
         gate.gate.run_ms(WRITTEN_MS)
         gate.arm()
         assert gate.reason(Pulse(1_500, 0, 1, 255)) is Reason.TOO_SOON
-        gate.beat(250, every=20)
+        gate.beat(400, every=20)
         assert gate.reason(Pulse(1_500, 0, 1, 255)) is Reason.WINDOW_FULL
         gate.fire(500)
         gate.beat(5)
