@@ -1,4 +1,4 @@
-"""Random sessions with the gate's shipped firmware in emulation: is the light ever on when it must not be?
+"""Random sessions with the shipped firmware in emulation, looking for light that must not be.
 
 A host that knows the protocol and keeps breaking it: pulses and trains within the limits and beyond, frames that are
 flipped, cut, repeated, out of order, random bytes, bytes without a stop bit, switches, the cable, resets, power,

@@ -210,11 +210,13 @@ def _permissions(
             yield Violation(flash.on, "not armed", "no arm with a token that was still good")
             continue
         over = [ending for ending in endings if armed < ending.cycle and ending.by < flash.off]
+        since = armed
         for ending in over:
-            if ending.why != "Cancel":
+            if ending.why == "Cancel":
+                since = max(since, ending.cycle)
+            else:
                 late = (flash.off - ending.cycle) / CYCLES_PER_MS
                 yield Violation(flash.off, ending.why, f"on until {late} ms after")
-        since = max((ending.cycle for ending in over), default=armed)
         if not any(since < cycle < flash.on and _fits(flash, pulse) for cycle, pulse in pulses):
             yield Violation(flash.on, "not commanded", f"{flash.us} us at {flash.amplitude}")
     for cycle, until, why in forbidden:

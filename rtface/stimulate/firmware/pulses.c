@@ -12,7 +12,10 @@
 static struct pulse train;
 static uint16_t left, had;
 static uint32_t planned, due;
-static bool running, waiting; /* waiting: a pulse is charged and ordered, and was not seen to begin yet */
+static bool running;
+
+/* ORDERED: charged, and not seen to begin yet. BEGUN: its end was not seen yet. */
+static enum { NO_PULSE, ORDERED, BEGUN } stage;
 
 void pulses_report(enum kind kind, enum reason reason, uint32_t value, uint64_t time_us)
 {
@@ -30,9 +33,9 @@ void pulses_report(enum kind kind, enum reason reason, uint32_t value, uint64_t 
 
 static void report_beginning(void)
 {
-    if (!waiting || !light_begun())
+    if (stage != ORDERED || !light_begun())
         return;
-    waiting = false;
+    stage = BEGUN;
     pulses_report(KIND_PULSE_BEGAN, REASON_NONE, train.on_us, clock_us_of(light_on_tick()));
 }
 
@@ -42,13 +45,14 @@ static void settle(void)
     if (!light_take_end(&end))
         return;
     report_beginning();
+    stage = NO_PULSE;
     uint32_t on_us = (end.off_tick - end.on_tick + TICKS_PER_US - 1) / TICKS_PER_US;
     session_settle(on_us, end.off_tick);
     had++;
     pulses_report(KIND_PULSE_ENDED, end.reason, on_us, clock_us_of(end.off_tick));
 
     uint32_t next = planned + train.period_us * TICKS_PER_US;
-    uint32_t soonest = end.off_tick + limits.min_off_us * TICKS_PER_US;
+    uint32_t soonest = end.off_tick + 1 + limits.min_off_us * TICKS_PER_US; /* the edge is within the tick */
     due = reached(next, soonest) ? next : soonest;
 }
 
@@ -65,7 +69,7 @@ static enum reason begin_one(uint32_t tick)
     }
     left--;
     planned = tick;
-    waiting = true;
+    stage = ORDERED;
     return REASON_NONE;
 }
 
@@ -99,7 +103,7 @@ void pulses_poll(void)
     settle();
     if (!running)
         return;
-    if (light_state() == STATE_GAP && !waiting && reached(clock_ticks() + LEAD_TICKS, due)) {
+    if (light_state() == STATE_GAP && stage == NO_PULSE && reached(clock_ticks() + LEAD_TICKS, due)) {
         enum reason refusal = begin_one(due);
         if (refusal != REASON_NONE)
             light_event(GATE_CANCEL, refusal);
@@ -108,9 +112,10 @@ void pulses_poll(void)
     if (state != STATE_FIRING && state != STATE_GAP) {
         report_beginning();
         settle();
-        if (waiting)
+        if (stage == ORDERED)
             session_give_back();
-        running = waiting = false;
+        stage = NO_PULSE;
+        running = false;
         if (train.count > 1)
             pulses_report(KIND_TRAIN_ENDED, light_reason(), had, clock_us());
     }
