@@ -181,6 +181,9 @@ class Conversation:
 
     def fire(self, number: int, pulse: Pulse, handed_ns: int, now_ns: int) -> None:
         """Send a pulse or train, or report why not."""
+        if self._failure is not None:
+            self._report(number, Happening.REFUSED, now_ns, self._failure)
+            return
         wanted = to_message(pulse)
         refusal = self._refusal(wanted, handed_ns, now_ns)
         if refusal is not Reason.NONE:
@@ -205,8 +208,6 @@ class Conversation:
 
     def _refusal(self, wanted: protocol.Pulse, handed_ns: int, now_ns: int) -> Reason:
         limits = self.limits
-        if self._failure is not None:
-            return self._failure
         if self.state is not OutputState.ARMED and self.state is not OutputState.FIRING:
             return Reason.NOT_ARMED
         if self.state is OutputState.FIRING or self._train is not None:
@@ -365,9 +366,9 @@ class Conversation:
     def _end_train(
         self, reason: Reason, time_us: int, now_ns: int, details: Mapping[str, Any] | None = None
     ) -> None:
-        train, self._train = self._train, None
-        if train is not None:
-            self._report(train.number, Happening.TRAIN_ENDED, now_ns, reason, time_us, details)
+        if self._train is not None:
+            self._report(self._train.number, Happening.TRAIN_ENDED, now_ns, reason, time_us, details)
+        self._train = None
 
     def _forget_train(self, number: int) -> None:
         if self._train is not None and self._train.number == number:

@@ -104,13 +104,13 @@ class Gate:
             if not talk.fresh(self._clock.now_ns()):
                 raise self._cannot("armed", Reason.HOST_SILENT)
             welcome = self._ask(protocol.Hello(), protocol.Welcome)
-            self._obeyed("armed", protocol.Arm(welcome.token))
+            self._ask(protocol.Arm(welcome.token), protocol.Ack, wanted="armed")
 
     def clear(self) -> None:
         """See `Output.clear`."""
         with self._asking:
             welcome = self._ask(protocol.Hello(), protocol.Welcome)
-            self._obeyed("cleared", protocol.Clear(welcome.token))
+            self._ask(protocol.Clear(welcome.token), protocol.Ack, wanted="cleared")
 
     def self_test(self) -> list[Check]:
         """See `Output.self_test`: who it is, round trips, limits, switches."""
@@ -131,8 +131,8 @@ class Gate:
             The gate refused, for instance because it is armed.
         """
         with self._asking:
-            crc = self._obeyed("given other limits", proposal).value
-            self._obeyed("given other limits", protocol.CommitLimits(crc, proposal.counter))
+            crc = self._ask(proposal, protocol.Ack, wanted="given other limits").value
+            self._ask(protocol.CommitLimits(crc, proposal.counter), protocol.Ack, wanted="given other limits")
             deadline_ns = self._clock.now_ns() + 5 * NS_PER_S
             while True:
                 limits = self._ask(protocol.GetLimits(), protocol.Limits)
@@ -264,32 +264,26 @@ class Gate:
             self._reports.add(Report(number, Happening.REFUSED, handed_ns, self.state, reason))
         return number
 
-    def _ask(self, message: Message, kind: type[_Kind], timeout_s: float | None = None) -> _Kind:
-        """Ask and wait; `GateError` when there is no answer, or one of another kind."""
+    def _ask(
+        self, message: Message, kind: type[_Kind], timeout_s: float | None = None, wanted: str = ""
+    ) -> _Kind:
+        """Ask and wait; `GateError` when there is no answer, or a refusal of what was `wanted`."""
         answer: Future[Answer] = Future()
         thread = self._thread
         self._present()
+        wanted = wanted or f"asked ({type(message).__name__})"
         if thread is None or not thread.hand(lambda talk, now: talk.ask(message, answer, now)):
-            raise GateError(f"{self._name}: too many commands wait for it")
+            raise self._cannot(wanted, Reason.BUSY)
         try:
             got = answer.result(self._answer_s if timeout_s is None else timeout_s)
         except FutureTimeoutError:
-            raise self._unanswered(message, Reason.NO_ANSWER) from None
+            raise self._cannot(wanted, Reason.NO_ANSWER) from None
         except OutputError as error:
-            raise self._unanswered(message, Reason(str(error))) from None
+            raise self._cannot(wanted, Reason(str(error))) from None
         if isinstance(got, kind):
             return got
         reason = Reason(got.reason.name.lower()) if isinstance(got, protocol.Nak) else Reason.BAD_VALUE
-        raise self._unanswered(message, reason)
-
-    def _unanswered(self, message: Message, reason: Reason) -> GateError:
-        return GateError(f"{self._name}: no answer to {type(message).__name__}: {explain(reason)}")
-
-    def _obeyed(self, wanted: str, message: Message) -> protocol.Ack:
-        try:
-            return self._ask(message, protocol.Ack)
-        except GateError as error:
-            raise GateError(f"{self._name} cannot be {wanted}: {error}") from None
+        raise self._cannot(wanted, reason)
 
     def _cannot(self, wanted: str, reason: Reason) -> GateError:
         return GateError(f"{self._name} cannot be {wanted}: {explain(reason)}")

@@ -140,6 +140,7 @@ class Gate(Rig):
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
+        self.gate.arm_switch(True)  # the emulation answers once its log is written
         return self.gate.light_is_on
 
     def vanish(self) -> None:
