@@ -243,6 +243,7 @@ class Gate:
                 "liveness_ms": self._settings.liveness_ms,
                 "low_latency": port.low_latency,
                 "priority": thread.priority,
+                "packaged_build": f"{ours:08x}",
                 "reset_cause": cause_name(welcome.reset_cause),
                 "resets": welcome.resets,
                 "state": welcome.state.name.lower(),

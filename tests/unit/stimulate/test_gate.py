@@ -212,6 +212,7 @@ def test_a_gate_in_order_has_nothing_to_mend() -> None:
 @pytest.mark.parametrize(
     ("info", "status", "limits", "what", "verdict"),
     [
+        ({"build": "abcd"}, {}, {}, "gate", "warn"),
         ({"limits": {"source": "defaults"}}, {}, {}, "limits", "warn"),
         ({"limits": {"source": "one_copy"}}, {}, {}, "limits", "warn"),
         ({"limits": {"source": "lost"}}, {}, {}, "limits", "fail"),
