@@ -50,6 +50,7 @@ class Reason(IntEnum):
     LINE_ERROR = 9
     NEW_HELLO = 10
     BACKSTOP = 11
+    MEMORY = 12
     NO_HELLO = 16
     STALE = 17
     BAD_TOKEN = 18

@@ -70,14 +70,20 @@ class Log:
     ----------
     light : list of LightChange
         In order; the first is the state at power-on.
-    delivered : list of (int, int)
-        Cycle and value of each byte that came to the chip.
+    delivered : list of (int, int, bool)
+        Cycle and value of each byte that came to the chip, and whether its stop bit was missing.
     sent : list of (int, int)
         Cycle and value of each byte that left it.
     frames : list of (int, Frame)
         The messages among them, each with the cycle of its last byte.
     resets : list of int
         Cycles at which the chip began anew, power-on being the first.
+    powers, hangs : list of int
+        Cycles at which memory was lost, and at which the program was made to hang.
+    switches : list of (int, bool, bool)
+        Cycle, whether the stop switch is open, whether the arm switch is on.
+    cable : list of (int, bool)
+        Cycle, and whether the line is plugged from there on.
     anchors : list of (int, int)
         Cycle and nanoseconds of the monotonic clock: where a paced gate began, and again after the machine stood still.
     rejected : int
@@ -85,10 +91,14 @@ class Log:
     """
 
     light: list[LightChange] = field(default_factory=list)
-    delivered: list[tuple[int, int]] = field(default_factory=list)
+    delivered: list[tuple[int, int, bool]] = field(default_factory=list)
     sent: list[tuple[int, int]] = field(default_factory=list)
     frames: list[tuple[int, Frame]] = field(default_factory=list)
     resets: list[int] = field(default_factory=list)
+    powers: list[int] = field(default_factory=list)
+    hangs: list[int] = field(default_factory=list)
+    switches: list[tuple[int, bool, bool]] = field(default_factory=list)
+    cable: list[tuple[int, bool]] = field(default_factory=list)
     anchors: list[tuple[int, int]] = field(default_factory=list)
     _decoder: Decoder = field(default_factory=Decoder)
 
@@ -110,13 +120,21 @@ class Log:
             case "L":
                 self.light.append(LightChange(cycle, int(rest[3]), rest[1] == "1", int(rest[2])))
             case "B":
-                self.delivered.append((cycle, int(rest[1], 16)))
+                self.delivered.append((cycle, int(rest[1], 16), rest[2] == "1"))
             case "T":
                 byte = int(rest[1], 16)
                 self.sent.append((cycle, byte))
                 self.frames += [(cycle, frame) for frame in self._decoder.feed(bytes((byte,)))]
             case "R":
                 self.resets.append(cycle)
+            case "P":
+                self.powers.append(cycle)
+            case "H":
+                self.hangs.append(cycle)
+            case "I":
+                self.switches.append((cycle, rest[1] == "1", rest[2] == "1"))
+            case "U":
+                self.cable.append((cycle, rest[1] == "1"))
             case "C":
                 self.anchors.append((cycle, int(rest[1])))
             case _:
@@ -207,7 +225,7 @@ class _Board:
             if word == "done":
                 self.cycle = int(rest)
                 return answers
-            if word in ("E", "P"):
+            if word in ("E", "M"):
                 answers[word] = rest
             else:
                 self.log.take(line)
@@ -274,7 +292,7 @@ class ScriptedGate(_Board):
 
     def peek(self, address: int) -> int:
         """Return a register or a cell of memory."""
-        return int(self._ask(f"peek {address}")["P"], 16)
+        return int(self._ask(f"peek {address}")["M"], 16)
 
 
 class EmulatedGate(_Board):

@@ -27,11 +27,12 @@ static uint32_t overflows_at(uint16_t counter)
     return overflows + ((TIFR1 & _BV(TOV1)) && counter < 0x8000);
 }
 
-uint32_t clock_ticks_locked(void)
+uint32_t clock_ticks_of_locked(uint16_t counter)
 {
-    uint16_t counter = TCNT1;
     return (uint32_t)(uint16_t)overflows_at(counter) << 16 | counter;
 }
+
+uint32_t clock_ticks_locked(void) { return clock_ticks_of_locked(TCNT1); }
 
 uint32_t clock_ticks(void)
 {

@@ -9,8 +9,12 @@
 
 void clock_start(void);
 
-/* Ticks since reset, wrapping after 35 minutes. For callers with interrupts off, and for all others. */
+/* Ticks since reset, wrapping after 35 minutes. For callers with interrupts off. */
 uint32_t clock_ticks_locked(void);
+
+/* The same for a value of TCNT1 that was read since interrupts went off. */
+uint32_t clock_ticks_of_locked(uint16_t counter);
+/* For all others. */
 uint32_t clock_ticks(void);
 
 uint64_t clock_us(void);

@@ -49,7 +49,11 @@ static enum reason arm(uint32_t given)
         return REASON_BAD_TOKEN;
     if (limits_storing())
         return REASON_STORING;
-    if (limits_load() == LIMITS_SOURCE_LOST)
+    uint32_t counter = limits.counter;
+    enum limits_source source = limits_load();
+    if (limits.counter != counter)
+        session_new_limits();
+    if (source == LIMITS_SOURCE_LOST)
         return REASON_LIMITS_LOST;
     light_rules(limits.deadman_ms, limits.arm_switch);
     if (limits.arm_switch && !(light_inputs() & INPUT_ARM_SWITCH_ON))
@@ -178,6 +182,7 @@ static void answer_question(const struct frame *frame)
 static void greet(uint16_t seq)
 {
     light_event(GATE_DISARM, REASON_NEW_HELLO);
+    limits_forget_proposal();
     greeted = true;
     newest_seq = seq;
     last.given = false;

@@ -6,8 +6,9 @@
 
 #include "clock.h"
 
-/* What the compare interrupt takes from the match to the falling edge: on-times come out right on the pin. */
-#define LATENCY_TICKS 10
+/* What the compare interrupts take from the match to the edge: trains and on-times come out right on the pin. */
+#define BEGIN_LATENCY_TICKS 45
+#define END_LATENCY_TICKS 9
 #define BACKSTOP_MS 2
 
 #define OFF STATE_DISARMED
@@ -30,43 +31,56 @@ static const PROGMEM uint8_t next_state[STATE_COUNT][GATE_EVENT_COUNT] = {
 /* clang-format on */
 
 static volatile uint8_t state = STATE_FAULT, reason;
-static volatile bool changed, ended, ticked, line_error;
+volatile bool light_line_broke;
+
+static volatile bool changed, ended, ticked, scheduled, begun;
 static struct pulse_end last;
 static struct light_order order;
-static uint32_t deadline;
+static uint32_t begin_at, end_at;
 static uint16_t on_ms, on_ms_allowed;
 static uint8_t silence_ms, silence_allowed_ms;
 static bool arm_switch_required;
 
-static void dark(void)
+/* STOPPED and FAULT outlive a reset; kept here by whoever sets them, the main loop hanging or not. */
+static volatile struct {
+    uint8_t state, inverse;
+} latched __attribute__((section(".noinit")));
+
+static void latch(void)
 {
-    PORTD &= ~TTL_BIT;
-    TCCR2A = 0;
+    latched.state = state;
+    latched.inverse = ~state;
 }
 
-void light_start(uint8_t latched_state)
+void light_start(bool powered_on)
 {
-    dark();
+    uint8_t before = latched.state, inverse = latched.inverse;
+    bool latching = !powered_on && (before ^ inverse) == 0xFF && (before == STATE_STOPPED || before == STATE_FAULT);
+
+    light_dark();
     PORTD |= SWITCH_BIT | STOP_BIT;
     DDRD |= TTL_BIT | AMPLITUDE_BIT;
     DDRB |= LED_BIT;
     TCCR2B = _BV(CS20);
-    state = latched_state;
+    state = latching ? before : STATE_DISARMED;
+    latch();
 }
 
+/* The end is arranged before the light goes on. */
 static void bright(void)
 {
-    last.on_tick = clock_ticks_locked();
-    deadline = last.on_tick + order.on_us * TICKS_PER_US - LATENCY_TICKS;
-    OCR1B = (uint16_t)deadline;
-    TIFR1 = _BV(OCF1B);
+    end_at = clock_ticks_locked() + order.on_us * TICKS_PER_US - END_LATENCY_TICKS;
+    OCR1B = (uint16_t)end_at;
     TIMSK1 |= _BV(OCIE1B);
     on_ms = 0;
+    begun = true;
     TCCR2A = 0; /* outside the PWM modes OCR2B is not buffered */
     OCR2B = order.amplitude;
     TCNT2 = 0;
-    TCCR2A = _BV(COM2B1) | _BV(WGM20);
     PORTD |= TTL_BIT;
+    uint16_t edge = TCNT1;
+    TCCR2A = _BV(COM2B1) | _BV(WGM20);
+    last.on_tick = clock_ticks_of_locked(edge);
 }
 
 static bool apply(enum gate_event event, enum reason why)
@@ -75,14 +89,17 @@ static bool apply(enum gate_event event, enum reason why)
     if (next == state)
         return false;
     if (next != STATE_FIRING)
-        dark();
+        light_dark();
+    uint16_t edge = TCNT1;
     if (state == STATE_FIRING) {
-        last.off_tick = clock_ticks_locked();
+        last.off_tick = clock_ticks_of_locked(edge);
         last.reason = why;
         ended = true;
     }
     state = next;
     reason = why;
+    scheduled = false;
+    latch();
     if (next == STATE_DISARMED || next == STATE_STOPPED || next == STATE_FAULT)
         changed = true;
     if (next == STATE_FIRING)
@@ -90,48 +107,65 @@ static bool apply(enum gate_event event, enum reason why)
     return true;
 }
 
-/* Matches once in each lap of the counter; the last lap is the one that counts. */
+static void obey_inputs(void)
+{
+    uint8_t inputs = light_inputs();
+    if (inputs & INPUT_STOP_OPEN)
+        apply(GATE_STOP, REASON_STOP_PIN);
+    if (arm_switch_required && !(inputs & INPUT_ARM_SWITCH_ON))
+        apply(GATE_DISARM, REASON_ARM_SWITCH);
+    if (light_line_broke) {
+        light_line_broke = false;
+        apply(GATE_DISARM, REASON_LINE_ERROR);
+    }
+}
+
+/* Only with the switches as they must be at this very moment. */
+static bool begin(void)
+{
+    TIMSK1 &= ~_BV(OCIE1A);
+    scheduled = false;
+    obey_inputs();
+    return apply(GATE_PULSE, REASON_NONE);
+}
+
+/*
+ * Both match once in each lap of the counter, and a match of before may still be pending when one is set; only the time
+ * itself counts.
+ */
+ISR(TIMER1_COMPA_vect)
+{
+    if (scheduled && reached(clock_ticks_locked(), begin_at))
+        begin();
+}
+
 ISR(TIMER1_COMPB_vect)
 {
-    if (state == STATE_FIRING && reached(clock_ticks_locked(), deadline))
+    if (state == STATE_FIRING && reached(clock_ticks_locked(), end_at))
         apply(order.last ? GATE_TRAIN_OVER : GATE_ON_TIME_OVER, REASON_COMPLETED);
 }
 
 ISR(TIMER0_COMPA_vect)
 {
     static uint8_t blink;
-    uint8_t inputs = light_inputs();
 
     clock_count_ms();
     ticked = true;
     if (state != STATE_FIRING)
-        dark();
+        light_dark();
     else if (++on_ms > on_ms_allowed)
         apply(GATE_FAIL, REASON_BACKSTOP);
-    if (inputs & INPUT_STOP_OPEN)
-        apply(GATE_STOP, REASON_STOP_PIN);
-    if (arm_switch_required && !(inputs & INPUT_ARM_SWITCH_ON))
-        apply(GATE_DISARM, REASON_ARM_SWITCH);
+    obey_inputs();
     if (silence_ms < UINT8_MAX)
         silence_ms++;
     if (silence_ms >= silence_allowed_ms)
         apply(GATE_DISARM, REASON_SILENCE);
-    if (line_error) {
-        line_error = false;
-        apply(GATE_DISARM, REASON_LINE_ERROR);
-    }
 
     blink++;
     if (state == STATE_DISARMED || (state >= STATE_STOPPED && blink & 64))
         PORTB &= ~LED_BIT;
     else
         PORTB |= LED_BIT;
-}
-
-void light_line_error(void)
-{
-    dark();
-    line_error = true;
 }
 
 bool light_event(enum gate_event event, enum reason why)
@@ -141,20 +175,28 @@ bool light_event(enum gate_event event, enum reason why)
     return applied;
 }
 
-bool light_fire(const struct light_order *wanted)
+bool light_fire(const struct light_order *wanted, uint32_t tick)
 {
-    bool fired = false;
+    bool taken = false;
     uint16_t allowed = wanted->on_us / 1000 + BACKSTOP_MS;
     ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
     {
-        if (state != STATE_FIRING && !ended && !line_error) {
+        if ((state == STATE_ARMED || state == STATE_GAP) && !ended) {
             order = *wanted;
             on_ms_allowed = allowed;
-            fired = apply(GATE_PULSE, REASON_NONE);
+            begun = false;
+            begin_at = tick - BEGIN_LATENCY_TICKS;
+            OCR1A = (uint16_t)begin_at;
+            TIMSK1 |= _BV(OCIE1A);
+            taken = scheduled = true;
+            if (reached(clock_ticks_locked(), begin_at))
+                taken = begin();
         }
     }
-    return fired;
+    return taken;
 }
+
+bool light_begun(void) { return begun; }
 
 bool light_take_end(struct pulse_end *end)
 {

@@ -41,23 +41,39 @@ struct pulse_end {
     uint8_t reason;
 };
 
-/* For GATE_PULSE: what the next pulse is to be. Set only while the light is off. */
+/* What the next pulse is to be. */
 struct light_order {
     uint32_t on_us;
     uint8_t amplitude;
     bool last;
 };
 
-void light_start(uint8_t latched_state);
+/* Begin disarmed, or stopped or failed if that was so before a reset that was no power-on. */
+void light_start(bool powered_on);
 
 /* Apply an event; false if the state does not care for it. */
 bool light_event(enum gate_event event, enum reason reason);
 
-/* Switch the light on as ordered; false if the state does not allow it. */
-bool light_fire(const struct light_order *order);
+/* Switch the light on as ordered, at `tick` or at once if it has come; false if the state does not allow it. */
+bool light_fire(const struct light_order *order, uint32_t tick);
 
-/* From the receiver's interrupt: dark at once; the state follows at the next millisecond. */
-void light_line_error(void);
+/* True once the light that was ordered last has gone on. */
+bool light_begun(void);
+
+/* The amplitude first and last: it is never up without the TTL. */
+static inline __attribute__((always_inline)) void light_dark(void)
+{
+    TCCR2A = 0;
+    PORTD &= ~TTL_BIT;
+}
+
+/* From the receiver's interrupt: dark at once; the state follows at the next millisecond. Short, as it is inlined. */
+extern volatile bool light_line_broke;
+static inline __attribute__((always_inline)) void light_line_error(void)
+{
+    light_dark();
+    light_line_broke = true;
+}
 
 enum state light_state(void);
 enum reason light_reason(void);

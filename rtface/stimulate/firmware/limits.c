@@ -19,7 +19,7 @@ struct limits limits;
 static enum limits_source where;
 static struct stored proposal;
 static bool proposed;
-static uint8_t copies_left, cell;
+static uint8_t in_force, copies_left, cell;
 
 static uint8_t *address(uint8_t copy) { return (uint8_t *)(FIRST_COPY + copy * COPY_STRIDE); }
 
@@ -50,13 +50,9 @@ enum limits_source limits_load(void)
     bool blank = true;
     bool first_valid = read_copy(0, &first, &blank), second_valid = read_copy(1, &second, &blank);
 
-    if (first_valid && (!second_valid || first.limits.counter >= second.limits.counter))
-        limits = first.limits;
-    else if (second_valid)
-        limits = second.limits;
-    else
-        limits = defaults;
-    if (first_valid && second_valid)
+    in_force = !first_valid || (second_valid && second.limits.counter > first.limits.counter);
+    limits = !first_valid && !second_valid ? defaults : in_force ? second.limits : first.limits;
+    if (first_valid && second_valid && !memcmp(&first, &second, sizeof first))
         where = LIMITS_SOURCE_EEPROM;
     else if (first_valid || second_valid)
         where = LIMITS_SOURCE_ONE_COPY;
@@ -86,22 +82,27 @@ enum reason limits_propose(const struct limits *wanted, uint16_t *crc)
 
 enum reason limits_commit(const struct commit_limits *wanted)
 {
-    if (!proposed || wanted->crc != proposal.crc)
+    bool standing = proposed;
+    proposed = false;
+    if (!standing || wanted->crc != proposal.crc)
         return REASON_BAD_TOKEN;
     if (wanted->counter != proposal.limits.counter)
         return REASON_BAD_COUNTER;
-    proposed = false;
     copies_left = 2;
     cell = 0;
     return REASON_NONE;
 }
 
+void limits_forget_proposal(void) { proposed = false; }
+
+/* The copy that is not in force is written first: torn at any byte, a valid one is left. */
 bool limits_store(void)
 {
     if (!limits_storing() || !eeprom_is_ready())
         return false;
     if (cell < sizeof proposal) {
-        eeprom_update_byte(address(2 - copies_left) + cell, ((const uint8_t *)&proposal)[cell]);
+        uint8_t copy = copies_left == 2 ? !in_force : in_force;
+        eeprom_update_byte(address(copy) + cell, ((const uint8_t *)&proposal)[cell]);
         cell++;
         return false;
     }

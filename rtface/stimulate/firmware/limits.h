@@ -19,8 +19,9 @@ enum limits_source limits_where(void);
 /* First step; REASON_NONE and the CRC to commit with, or why not. */
 enum reason limits_propose(const struct limits *wanted, uint16_t *crc);
 
-/* Second step: begin to write. */
+/* Second step: begin to write. A wrong one ends the proposal, as a new host does. */
 enum reason limits_commit(const struct commit_limits *wanted);
+void limits_forget_proposal(void);
 
 /* Write a byte if the EEPROM is ready; true once, when both copies are written. */
 bool limits_store(void);

@@ -50,7 +50,8 @@ ISR(USART_RX_vect)
 
 ISR(USART_UDRE_vect)
 {
-    UDR0 = out[out_tail++];
+    if (out_tail != out_head)
+        UDR0 = out[out_tail++];
     if (out_tail == out_head)
         UCSR0B &= ~_BV(UDRIE0);
 }

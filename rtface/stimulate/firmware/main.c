@@ -12,13 +12,23 @@
 #include "pulses.h"
 #include "session.h"
 
-/* Runs before memory is set up: the light is driven low, and the watchdog is on, whatever comes after. */
+/* The stack grows down to here; nothing else uses this memory. */
+extern uint8_t __heap_start;
+#define GUARD 0xA5C35A3CUL
+#define guard (*(volatile uint32_t *)&__heap_start)
+
+/*
+ * Runs before memory is set up: the light is driven low, and the watchdog is on, whatever comes after. A program that
+ * has lost its way can come here without a reset, so nothing is taken for granted.
+ */
 __attribute__((naked, used, section(".init3"))) static void first_of_all(void)
 {
+    cli();
+    TCCR2A = 0;
     PORTD = 0;
     DDRD = TTL_BIT | AMPLITUDE_BIT;
     GPIOR0 = MCUSR;
-    MCUSR = 0;
+    MCUSR = _BV(PORF); /* can only be cleared: one that is set stays until the session is written */
     wdt_enable(WDTO_15MS);
 }
 
@@ -34,12 +44,18 @@ ISR(BADISR_vect)
 static void start(void)
 {
     uint8_t reset_cause = GPIOR0;
+    bool powered_on = reset_cause & _BV(PORF);
 
+    guard = GUARD;
     clock_start();
     limits_load();
-    session_start(reset_cause & _BV(PORF));
+    bool taken_up = session_start(powered_on);
+    MCUSR = 0;
     light_rules(limits.deadman_ms, limits.arm_switch);
-    light_start(session.latched_state);
+    light_start(powered_on);
+    /* These resets leave memory alone. If the session is gone all the same, something has written over it. */
+    if (!taken_up && (reset_cause & (_BV(WDRF) | _BV(EXTRF))) && !(reset_cause & (_BV(PORF) | _BV(BORF))))
+        light_event(GATE_FAIL, REASON_MEMORY);
     link_start();
     set_sleep_mode(SLEEP_MODE_IDLE);
     sei();
@@ -50,7 +66,6 @@ static void report_change(void)
 {
     if (!light_take_change())
         return;
-    session_latch(light_state());
     pulses_report(KIND_STATE, light_reason(), 0, clock_us());
 }
 
@@ -72,11 +87,13 @@ int main(void)
     for (;;) {
         if (light_take_tick())
             wdt_reset();
+        if (guard != GUARD)
+            light_event(GATE_FAIL, REASON_MEMORY);
         pulses_poll();
         report_change();
         session_poll();
         if (limits_store()) {
-            session_new_window();
+            session_new_limits();
             light_rules(limits.deadman_ms, limits.arm_switch);
             pulses_report(KIND_LIMITS_STORED, REASON_NONE, limits.counter, clock_us());
         }

@@ -20,7 +20,7 @@ static uint32_t parts[PARTS], parts_sum;
 static uint8_t part;
 static uint32_t part_began_ms;
 
-static uint32_t charged_on_us, charged_dose_us, rest_since;
+static uint32_t charged_dose_us, rest_since;
 static uint8_t charged_amplitude;
 static bool charged, rested;
 
@@ -30,7 +30,9 @@ static void keep(void)
 {
     session.crc = crc_of(&session);
     kept[0] = session;
+    __asm__ volatile("" ::: "memory");
     kept[1] = session;
+    __asm__ volatile("" ::: "memory");
 }
 
 static bool valid(const struct session *record)
@@ -45,18 +47,25 @@ static void one_part(uint32_t on_us)
     part_began_ms = clock_ms();
 }
 
-void session_start(bool powered_on)
+static void rest(uint32_t since)
 {
-    if (!powered_on && (valid(&kept[0]) || valid(&kept[1]))) {
+    rest_since = since;
+    rested = false;
+}
+
+bool session_start(bool powered_on)
+{
+    bool taken_up = !powered_on && (valid(&kept[0]) || valid(&kept[1]));
+    if (taken_up) {
         session = valid(&kept[0]) ? kept[0] : kept[1];
         session.resets++;
     } else {
-        session = (struct session){.magic = MAGIC, .latched_state = STATE_DISARMED};
+        session = (struct session){.magic = MAGIC};
     }
     one_part(session.window_us);
-    rest_since = clock_ticks();
-    rested = false;
+    rest(clock_ticks());
     keep();
+    return taken_up;
 }
 
 void session_poll(void)
@@ -74,7 +83,11 @@ void session_poll(void)
         rested = true;
 }
 
-void session_new_window(void) { one_part(parts_sum); }
+void session_new_limits(void)
+{
+    one_part(parts_sum);
+    rest(clock_ticks());
+}
 
 /* Rounded up; no step exceeds 32 bits. */
 static uint32_t dose(uint32_t on_us, uint8_t amplitude)
@@ -84,14 +97,14 @@ static uint32_t dose(uint32_t on_us, uint8_t amplitude)
 
 static bool fits(uint32_t more, uint32_t had, uint32_t limit) { return had <= limit && more <= limit - had; }
 
-enum reason session_refusal(uint32_t on_us, uint8_t amplitude)
+enum reason session_refusal(uint32_t on_us, uint8_t amplitude, uint32_t tick)
 {
     session_poll();
     if (on_us > limits.max_on_us)
         return REASON_TOO_LONG;
     if (amplitude > limits.max_amplitude)
         return REASON_TOO_STRONG;
-    if (!rested)
+    if (!rested && !reached(tick, rest_since + limits.min_off_us * TICKS_PER_US))
         return REASON_TOO_SOON;
     if (!fits(1, session.pulses, limits.session_pulses))
         return REASON_SESSION_PULSES;
@@ -105,7 +118,6 @@ enum reason session_refusal(uint32_t on_us, uint8_t amplitude)
 void session_charge(uint32_t on_us, uint8_t amplitude)
 {
     charged = true;
-    charged_on_us = on_us;
     charged_amplitude = amplitude;
     charged_dose_us = dose(on_us, amplitude);
     session.pulses++;
@@ -116,21 +128,22 @@ void session_charge(uint32_t on_us, uint8_t amplitude)
 
 void session_settle(uint32_t on_us, uint32_t off_tick)
 {
-    session.dose_us = session.dose_us - charged_dose_us + dose(on_us, charged_amplitude);
+    uint32_t had = dose(on_us, charged_amplitude);
+    session.dose_us -= charged_dose_us;
+    session.dose_us = had > UINT32_MAX - session.dose_us ? UINT32_MAX : session.dose_us + had;
     parts[part] += on_us;
     parts_sum += on_us;
     session.window_us = parts_sum;
-    rest_since = off_tick;
-    rested = false;
     charged = false;
+    rest(off_tick);
     keep();
 }
 
-void session_latch(enum state state)
+void session_give_back(void)
 {
-    uint8_t latched = state == STATE_STOPPED || state == STATE_FAULT ? state : STATE_DISARMED;
-    if (latched != session.latched_state) {
-        session.latched_state = latched;
-        keep();
-    }
+    session.pulses--;
+    session.dose_us -= charged_dose_us;
+    session.window_us = parts_sum;
+    charged = false;
+    keep();
 }

@@ -9,7 +9,8 @@
  * hang 0/1 (the program, with or without interrupts, until the next reset) | dtr 0/1 (1 = opening the port resets, as on
  * an Uno) | poke ADDRESS VALUE | eeprom ADDRESS HEX | dump (the EEPROM) | peek ADDRESS. Each is answered by "done CYCLE".
  *
- * Log:  L CYCLE TTL AMPLITUDE NANOSECONDS | T CYCLE HH (byte sent) | B CYCLE HH (byte delivered) | R CYCLE (reset) |
+ * Log:  L CYCLE TTL AMPLITUDE NANOSECONDS | T CYCLE HH (byte sent) | B CYCLE HH 0/1 (byte delivered; 1 = garbled) |
+ * R CYCLE (reset) | P CYCLE (power lost) | H CYCLE (hang) | I CYCLE STOP ARM (the switches) | U CYCLE 0/1 (the cable) |
  * C CYCLE NANOSECONDS (cycle and clock from here on). Bytes travel at 1 Mbaud; simavr hands one over a byte's time late.
  * NANOSECONDS are the monotonic clock's when the emulation came to the cycle, so never earlier than on a board.
  */
@@ -68,7 +69,7 @@ static avr_cycle_count_t deliver(avr_t *a, avr_cycle_count_t when, void *paramet
     }
     uint16_t value = wire[wire_tail++ % WIRE];
     if (plugged) {
-        fprintf(logged, "B %llu %02x\n", (unsigned long long)a->cycle, value & 0xFF);
+        fprintf(logged, "B %llu %02x %d\n", (unsigned long long)a->cycle, value & 0xFF, value > 0xFF);
         avr_raise_irq(uart_in, value);
     }
     return when + BYTE_CYCLES;
@@ -145,6 +146,7 @@ static void log_reset(avr_t *a)
 
 static void set_inputs(void)
 {
+    fprintf(logged, "I %llu %d %d\n", (unsigned long long)avr->cycle, stop_open, arm_on);
     avr_ioport_external_t switches = {.name = 'D', .mask = 1 << 2 | 1 << 4, .value = stop_open << 2 | !arm_on << 4};
     avr_ioctl(avr, AVR_IOCTL_IOPORT_SET_EXTERNAL('D'), &switches);
     avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), 2), stop_open);
@@ -153,8 +155,9 @@ static void set_inputs(void)
 
 static void reset(uint8_t mcusr)
 {
+    uint8_t before = mcusr & 1 ? 0 : avr->data[MCUSR_AT];
     avr_reset(avr);
-    avr->data[MCUSR_AT] = mcusr;
+    avr->data[MCUSR_AT] = before | mcusr;
     wire_tail = wire_head;
     wire_busy = false;
     set_inputs();
@@ -163,6 +166,7 @@ static void reset(uint8_t mcusr)
 
 static void lose_memory(void)
 {
+    fprintf(logged, "P %llu\n", (unsigned long long)avr->cycle);
     for (unsigned at = avr->ioend + 1; at <= avr->ramend; at++) {
         random_state = random_state * 1664525u + 1013904223u;
         avr->data[at] = random_state >> 24;
@@ -200,6 +204,7 @@ static void run_to(avr_cycle_count_t target)
 /* A jump to itself in place of the instruction that comes next. */
 static void hang(bool without_interrupts)
 {
+    fprintf(logged, "H %llu\n", (unsigned long long)avr->cycle);
     avr->flash[avr->pc] = 0xFF;
     avr->flash[avr->pc + 1] = 0xCF;
     if (avr->state == cpu_Sleeping)
@@ -258,6 +263,7 @@ static void close_pty(void)
 static void plug(bool in)
 {
     plugged = in;
+    fprintf(logged, "U %llu %d\n", (unsigned long long)avr->cycle, in);
     if (port_path && in && pty < 0)
         open_pty();
     if (port_path && !in && pty >= 0)
@@ -302,7 +308,7 @@ static void obey(char *line)
     else if (sscanf(line, "dtr %u", &a) == 1)
         dtr = a;
     else if (sscanf(line, "peek %u", &a) == 1)
-        printf("P %02x\n", avr->data[a]);
+        printf("M %02x\n", avr->data[a]);
     else if (sscanf(line, "poke %u %u", &a, &b) == 2)
         avr_core_watch_write(avr, a, b);
     else if (sscanf(line, "eeprom %u", &a) == 1)

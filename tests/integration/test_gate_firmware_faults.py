@@ -1,0 +1,418 @@
+"""Everything that can go wrong while the light is on, on the real firmware in emulation, judged by the chip's cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from gaterig import Rig, damaged, limits_of, ms, need_simavr, proposal, rig
+
+from rtface.stimulate.codes import Inputs, Kind, Reason, ResetCause, State
+from rtface.stimulate.proof import received
+from rtface.stimulate.protocol import (
+    Ack,
+    Arm,
+    Cancel,
+    Clear,
+    Disarm,
+    Event,
+    GetLimits,
+    GetStatus,
+    Heartbeat,
+    Hello,
+    Limits,
+    Nak,
+    Pulse,
+    Status,
+    Stop,
+    Welcome,
+)
+
+LONG = limits_of(max_on_us=400_000, window_on_us=10_000_000)
+TIMSK1 = 0x6F
+MEMORY = range(0x100, 0x900)
+
+
+@pytest.fixture(autouse=True)
+def _simavr() -> None:
+    need_simavr()
+
+
+def firing(gate: Rig, beat_ms: float = 30) -> None:
+    """Bring the light on for 400 ms, `beat_ms` of them with heartbeats."""
+    gate.arm()
+    gate.fire(400_000)
+    gate.beat(beat_ms)
+    assert gate.gate.log.light_is_on
+
+
+def test_power_on_is_dark_and_disarmed() -> None:
+    with rig() as gate:
+        gate.gate.run_ms(200)
+        assert gate.light == []
+        (boot,) = gate.events(Kind.BOOT)
+        assert (boot.state, boot.value) == (State.DISARMED, ResetCause.POWER_ON)
+        assert gate.hello().state is State.DISARMED
+
+
+def test_silence_puts_the_light_out_within_the_dead_man_s_time() -> None:
+    for deadman in (20, 50, 200):
+        with rig(limits_of(max_on_us=400_000, window_on_us=10_000_000, deadman_ms=deadman)) as gate:
+            firing(gate)
+            gate.gate.run_ms(250)
+            beats = [r.cycle for r in received(gate.gate.log) if isinstance(r.message, Heartbeat)]
+            dark = ms(gate.light[0].off - beats[-1])
+            assert deadman - 3 < dark <= deadman
+            (end,) = gate.events(Kind.PULSE_ENDED)
+            assert end.reason is Reason.SILENCE
+            assert gate.status().state is State.DISARMED
+
+
+@pytest.mark.parametrize("message", [GetStatus(), Pulse(100, 0, 1, 1)])
+def test_nothing_but_a_heartbeat_keeps_the_light_on(message: GetStatus | Pulse) -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        for _ in range(12):
+            gate.say(message)
+            gate.gate.run_ms(5)
+        assert not gate.gate.log.light_is_on
+
+
+@pytest.mark.parametrize("back", [0, 1, 5, 0x7FFF, 0x8000])
+def test_a_heartbeat_that_is_not_new_keeps_nothing_alive(back: int) -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        stale = (gate.seq - back) & 0xFFFF
+        last = gate.gate.cycle
+        for _ in range(6):
+            answer = gate.ask(Heartbeat(), stale)
+            assert isinstance(answer, Nak)
+            assert answer.reason is Reason.STALE
+            gate.gate.run_ms(7)
+        assert ms(gate.light[0].off - last) <= 50
+
+
+def test_sequence_numbers_wrap() -> None:
+    with rig(LONG) as gate:
+        gate.seq = 0xFFF0
+        firing(gate, beat_ms=300)
+        assert gate.seq < 0x100
+        assert gate.gate.log.light_is_on
+        gate.beat(110)
+
+
+@pytest.mark.parametrize(
+    ("send", "reason", "within_ms"),
+    [
+        (lambda gate: gate.gate.send_bytes(damaged(Heartbeat(), gate.seq + 1)), Reason.BAD_FRAME, 1),
+        (lambda gate: gate.gate.send_bytes(b"\x01\0"), Reason.BAD_FRAME, 1),
+        (lambda gate: gate.gate.send_bytes(bytes(range(1, 200)) + b"\0"), Reason.BAD_FRAME, 3),
+        (lambda gate: gate.say(Status(State.ARMED, Reason.NONE, Inputs(0), 0, 0, 0, 0, 0, 0)), Reason.BAD_FRAME, 1),
+        (lambda gate: gate.gate.garble(0x55), Reason.LINE_ERROR, 0.1),
+        (lambda gate: gate.gate.garble(0), Reason.BAD_FRAME, 0.1),
+        (lambda gate: gate.say(Disarm()), Reason.DISARMED_BY_HOST, 1),
+        (lambda gate: gate.say(Stop()), Reason.STOPPED_BY_HOST, 1),
+        (lambda gate: gate.say(Cancel()), Reason.CANCELLED, 1),
+        (lambda gate: gate.say(Hello()), Reason.NEW_HELLO, 1),
+        (lambda gate: gate.say(Disarm(), 0), Reason.DISARMED_BY_HOST, 1),
+        (lambda gate: gate.say(Stop(), 0), Reason.STOPPED_BY_HOST, 1),
+        (lambda gate: gate.gate.stop_switch(open=True), Reason.STOP_PIN, 1.1),
+        (lambda gate: gate.gate.arm_switch(on=False), Reason.ARM_SWITCH, 1.1),
+    ],
+)  # fmt: skip
+def test_what_ends_a_pulse_ends_it_at_once(
+    send: Callable[[Rig], object], reason: Reason, within_ms: float
+) -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        before = len(gate.gate.log.delivered)
+        now = gate.gate.cycle
+        send(gate)
+        gate.gate.run_ms(20)
+        bytes_since = gate.gate.log.delivered[before:]
+        arrived = bytes_since[-1][0] if bytes_since else now
+        (flash,) = gate.light
+        assert ms(flash.off - arrived) <= within_ms
+        assert gate.events(Kind.PULSE_ENDED)[0].reason is reason
+        gate.gate.send_bytes(b"\0")
+        status = gate.ask(GetStatus())
+        assert isinstance(status, Status)
+        stopped = {Reason.STOPPED_BY_HOST: State.STOPPED, Reason.STOP_PIN: State.STOPPED}
+        expected = State.ARMED if reason is Reason.CANCELLED else stopped.get(reason, State.DISARMED)
+        assert (status.state, status.reason) == (expected, reason)
+
+
+def test_a_cable_that_is_pulled_is_silence() -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        last = gate.gate.cycle
+        gate.gate.cable(plugged=False)
+        gate.beat(100)
+        assert ms(gate.light[0].off - last) <= 50
+        gate.gate.cable(plugged=True)
+        assert gate.state is State.DISARMED
+
+
+@pytest.mark.parametrize("cause", [ResetCause.EXTERNAL, ResetCause.BROWN_OUT, ResetCause(0)])
+def test_a_reset_puts_the_light_out_and_the_session_goes_on(cause: ResetCause) -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        now = gate.gate.cycle
+        gate.gate.reset(cause)
+        gate.gate.run_ms(100)
+        assert gate.light[0].off == now
+        assert len(gate.light) == 1
+        welcome = gate.hello()
+        assert (welcome.state, welcome.reset_cause, welcome.resets) == (State.DISARMED, cause, 1)
+        assert gate.status().pulses == 1
+
+
+def test_power_off_puts_the_light_out() -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        now = gate.gate.cycle
+        gate.gate.power_cycle()
+        gate.gate.run_ms(100)
+        assert [flash.off for flash in gate.light] == [now]
+        assert gate.hello().resets == 0
+
+
+@pytest.mark.parametrize("interrupts", [True, False])
+def test_the_watchdog_ends_a_program_that_hangs(interrupts: bool) -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        hung = gate.gate.cycle
+        gate.gate.hang(interrupts)
+        gate.gate.run_ms(40)
+        assert ms(gate.light[0].off - hung) <= 17
+        welcome = gate.hello()
+        assert (welcome.state, welcome.reset_cause) == (State.DISARMED, ResetCause.WATCHDOG)
+        assert gate.status().pulses == 1
+
+
+def test_a_stop_outlives_a_program_that_hangs() -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        gate.gate.hang(interrupts=True)
+        gate.gate.stop_switch(open=True)
+        gate.gate.run_ms(2)
+        gate.gate.stop_switch(open=False)
+        gate.gate.run_ms(40)
+        assert gate.hello().state is State.STOPPED
+
+
+def test_an_end_that_the_timer_forgets_is_a_fault_until_power_off() -> None:
+    with rig(judged=False) as gate:
+        gate.arm()
+        gate.fire(5_000)
+        gate.gate.poke(TIMSK1, 0)
+        gate.beat(20)
+        (flash,) = gate.light
+        assert flash.us <= 8_100
+        assert gate.events(Kind.PULSE_ENDED)[0].reason is Reason.BACKSTOP
+        assert gate.state is State.FAULT
+        welcome = gate.hello()
+        assert gate.reason(Arm(welcome.token)) is Reason.WRONG_STATE
+        assert gate.reason(Clear(gate.hello().token)) is Reason.WRONG_STATE
+        gate.gate.reset()
+        gate.gate.run_ms(20)
+        assert gate.hello().state is State.FAULT
+        gate.gate.power_cycle()
+        gate.gate.run_ms(20)
+        assert gate.hello().state is State.DISARMED
+
+
+def test_memory_that_a_reset_has_lost_is_a_fault() -> None:
+    with rig() as gate:
+        for address in MEMORY:
+            gate.gate.poke(address, 0x5A)
+        gate.gate.reset(ResetCause.WATCHDOG)
+        gate.gate.run_ms(20)
+        assert gate.hello().state is State.FAULT
+        assert gate.status().reason is Reason.MEMORY
+
+
+def test_a_stack_that_grows_too_far_is_a_fault() -> None:
+    with rig(LONG, judged=False) as gate:
+        firing(gate)
+        found = [
+            at for at in MEMORY[:-4]
+            if bytes(gate.gate.peek(at + i) for i in range(4)) == bytes.fromhex("3c5ac3a5")
+        ]  # fmt: skip
+        assert len(found) == 1, "the guard is not where the heap would begin"
+        gate.gate.poke(found[0] + 2, 0)
+        gate.beat(5)
+        assert not gate.gate.log.light_is_on
+        assert gate.events(Kind.PULSE_ENDED)[0].reason is Reason.MEMORY
+        assert gate.state is State.FAULT
+
+
+def test_the_stack_leaves_memory_to_spare() -> None:
+    """The emulator fills memory with chance at power-on: what still holds it was never used."""
+    with rig(LONG) as gate:
+        gate.gate.power_cycle()
+        before = [gate.gate.peek(at) for at in MEMORY]
+        gate.gate.run_ms(20)
+        firing(gate)
+        gate.gate.send_bytes(damaged(Heartbeat(), 1) * 9)
+        gate.beat(20, every=0.5)
+        gate.gate.run_ms(30)
+        assert gate.reason(proposal(limits_of(counter=2))) is Reason.NONE
+        after = [gate.gate.peek(at) for at in MEMORY]
+    longest = run = 0
+    for was, now in zip(before, after, strict=True):
+        run = run + 1 if was == now else 0
+        longest = max(longest, run)
+    assert longest > 400
+
+
+def test_the_switches_are_asked_again_before_each_pulse() -> None:
+    with rig(limits_of(min_off_us=1_000)) as gate:
+        gate.arm()
+        gate.fire(300, 1_700, 50)
+        gate.beat(5)
+        while gate.gate.log.light_is_on:
+            gate.gate.run(1_600)
+        had = len(gate.light)
+        gate.gate.stop_switch(open=True)
+        gate.gate.run_ms(5)
+        assert len(gate.light) == had
+        assert gate.hello().state is State.STOPPED
+
+
+def test_a_stop_holds_until_it_is_cleared_by_token_with_the_switch_closed() -> None:
+    with rig() as gate:
+        gate.gate.stop_switch(open=True)
+        gate.gate.run_ms(2)
+        welcome = gate.hello()
+        assert (welcome.state, welcome.inputs) == (State.STOPPED, Inputs.STOP_OPEN | Inputs.ARM_SWITCH_ON)
+        assert gate.reason(Clear(welcome.token)) is Reason.STOP_PIN
+        gate.gate.stop_switch(open=False)
+        gate.gate.run_ms(2)
+        assert gate.reason(Clear(welcome.token)) is Reason.BAD_TOKEN
+        gate.gate.reset()
+        gate.gate.run_ms(20)
+        welcome = gate.hello()
+        assert welcome.state is State.STOPPED
+        assert gate.reason(Arm(welcome.token)) is Reason.WRONG_STATE
+        assert gate.reason(Clear(welcome.token)) is Reason.NONE
+        assert gate.reason(Arm(welcome.token)) is Reason.BAD_TOKEN
+        gate.arm()
+        gate.fire(1_000)
+        gate.beat(5)
+        assert len(gate.light) == 1
+
+
+def test_nothing_is_armed_without_its_switch() -> None:
+    with rig() as gate:
+        gate.gate.arm_switch(on=False)
+        gate.gate.run_ms(2)
+        assert gate.reason(Arm(gate.hello().token)) is Reason.ARM_SWITCH
+        assert gate.state is State.DISARMED
+    with rig(limits_of(arm_switch=0)) as gate:
+        gate.gate.arm_switch(on=False)
+        gate.arm()
+        gate.fire(1_000)
+        gate.beat(5)
+        assert len(gate.light) == 1
+
+
+def test_a_token_arms_once_and_only_the_newest() -> None:
+    with rig() as gate:
+        old = gate.hello().token
+        new = gate.hello().token
+        assert old != new
+        assert gate.reason(Arm(old)) is Reason.BAD_TOKEN
+        assert gate.reason(Arm(new)) is Reason.BAD_TOKEN
+        token = gate.hello().token
+        assert gate.reason(Arm(token)) is Reason.NONE
+        assert gate.reason(Disarm()) is Reason.NONE
+        assert gate.reason(Arm(token)) is Reason.BAD_TOKEN
+        assert gate.state is State.DISARMED
+
+
+def test_a_session_that_is_played_back_fires_nothing() -> None:
+    with rig() as gate:
+        gate.arm()
+        gate.fire(5_000)
+        gate.beat(60)
+        tape = bytes(byte for _, byte, _ in gate.gate.log.delivered)
+        fired = len(gate.light)
+        assert fired == 1
+        for _ in range(2):
+            gate.gate.send_bytes(tape)
+            gate.gate.run_ms(60)
+            assert len(gate.light) == fired
+            gate.gate.reset()
+            gate.gate.run_ms(20)
+        gate.gate.power_cycle()
+        gate.gate.run_ms(20)
+        gate.gate.send_bytes(tape)
+        gate.gate.run_ms(60)
+        assert len(gate.light) == fired
+
+
+def test_before_a_hello_only_what_makes_safer_is_done() -> None:
+    with rig() as gate:
+        for message in (Heartbeat(), Arm(0), Pulse(1_000, 0, 1, 255), Clear(0), GetStatus()):
+            assert gate.reason(message) is Reason.NO_HELLO
+        assert gate.reason(Disarm()) is Reason.NONE
+        assert gate.reason(Stop()) is Reason.NONE
+        assert gate.hello().state is State.STOPPED
+
+
+def test_a_command_that_is_sent_again_is_carried_out_once() -> None:
+    with rig() as gate:
+        gate.arm()
+        gate.gate.cable(plugged=False)
+        gate.gate.cable(plugged=True)
+        pulse = Pulse(2_000, 0, 1, 255)
+        seq = gate.say(pulse)
+        gate.gate.run_ms(3)
+        first, *rest = [gate.ask(pulse, seq) for _ in range(4)]
+        assert isinstance(first, Ack)
+        assert (first.repeated, first.value) == (1, 1)
+        assert all(isinstance(a, Ack) and a.repeated == 1 and a.time_us == first.time_us for a in rest)
+        gate.beat(40)
+        assert len(gate.light) == 1
+        late = gate.ask(pulse, seq)
+        assert isinstance(late, Ack)
+        assert late == first
+        assert gate.reason(pulse, gate.seq - 3) is Reason.STALE
+        assert len(gate.light) == 1
+
+
+def test_a_refusal_that_is_asked_for_again_stays_one() -> None:
+    with rig() as gate:
+        gate.arm()
+        seq = gate.say(Pulse(25_000, 0, 1, 255))
+        gate.gate.run_ms(3)
+        answer = gate.ask(Pulse(5_000, 0, 1, 255), seq)
+        assert isinstance(answer, Nak)
+        assert (answer.reason, answer.repeated) == (Reason.TOO_LONG, 1)
+        assert gate.light == []
+
+
+def test_a_flood_leaves_the_light_off_and_the_gate_answering() -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        gate.gate.send_bytes(bytes(range(1, 256)) * 8 + b"\0")
+        gate.gate.run_ms(60)
+        assert not gate.gate.log.light_is_on
+        assert gate.status().bad_frames > 0
+        assert isinstance(gate.ask(Hello()), Welcome)
+
+
+def test_questions_and_answers_agree_with_what_happened() -> None:
+    with rig() as gate:
+        gate.arm()
+        gate.fire(5_000)
+        status = gate.status()
+        assert (status.state, status.pulses) == (State.FIRING, 1)
+        gate.beat(20)
+        limits = gate.ask(GetLimits())
+        assert isinstance(limits, Limits)
+        assert limits == gate.limits
+        began, ended = gate.events(Kind.PULSE_BEGAN), gate.events(Kind.PULSE_ENDED)
+        assert [event.pulse for event in began + ended] == [1, 1]
+        assert all(isinstance(event, Event) for event in began)
