@@ -293,7 +293,7 @@ class Conversation:
             if errand.sent_ns is not None and errand.tries == 1:
                 self.clock.learn(status.time_us, errand.sent_ns, now_ns)
                 self._report_clock(now_ns)
-        self._see(_STATES[status.state], _reason(status.reason), status.time_us, now_ns)
+        self._see(_STATES[status.state], to_reason(status.reason), status.time_us, now_ns)
         self._miss_train(status, now_ns)
 
     def _take_answer(self, answer: protocol.Ack | protocol.Nak, seq: int, now_ns: int) -> None:
@@ -315,12 +315,12 @@ class Conversation:
                 self._train.acknowledged = True
         happening = Happening.ACK if accepted else Happening.REFUSED
         details = {"tries": errand.tries} | ({"late": True} if late else {})
-        self._report(errand.number, happening, now_ns, _reason(answer.reason), answer.time_us, details)
+        self._report(errand.number, happening, now_ns, to_reason(answer.reason), answer.time_us, details)
 
     def _take_event(self, event: protocol.Event, now_ns: int) -> None:
         if not self._greeted:
             return
-        reason, time_us = _reason(event.reason), event.time_us
+        reason, time_us = to_reason(event.reason), event.time_us
         train = self._train
         number = None if train is None else train.number
         match event.kind:
@@ -361,7 +361,7 @@ class Conversation:
             return
         train.missing += 1
         if train.missing >= _TIMES_WITHOUT_TRAIN:
-            self._end_train(_reason(status.reason), status.time_us, now_ns, {"presumed": True})
+            self._end_train(to_reason(status.reason), status.time_us, now_ns, {"presumed": True})
 
     def _end_train(
         self, reason: Reason, time_us: int, now_ns: int, details: Mapping[str, Any] | None = None
@@ -415,5 +415,6 @@ def cause_name(cause: int) -> str:
     return (codes.ResetCause(cause & 15).name or "unknown").lower()
 
 
-def _reason(reason: codes.Reason) -> Reason:
+def to_reason(reason: codes.Reason) -> Reason:
+    """Return the gate's reason by its name here."""
     return Reason(reason.name.lower())

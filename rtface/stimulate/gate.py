@@ -15,8 +15,8 @@ from rtface.records import Pulse
 from rtface.stimulate import protocol
 from rtface.stimulate.base import Check, Happening, OutputInfo, OutputState, Reason, Report
 from rtface.stimulate.codes import BAUD, PROTOCOL, Inputs
-from rtface.stimulate.conversation import Conversation, Timing, cause_name
-from rtface.stimulate.errands import TRIES, Answer
+from rtface.stimulate.conversation import Conversation, Timing, cause_name, to_reason
+from rtface.stimulate.errands import PATIENCE, TRIES, Answer
 from rtface.stimulate.firmware import packaged_build
 from rtface.stimulate.gatechecks import gate_checks
 from rtface.stimulate.portthread import Command, PortThread
@@ -28,8 +28,17 @@ from rtface.stimulate.softoutput import explain
 _HELLO_S = 0.25
 _END_S = 2.0
 _PINGS = 50
+_GREETINGS = 3
 
 _Kind = TypeVar("_Kind", bound=Answer)
+
+
+class _RefusedError(GateError):
+    """What was wanted was not done, for this reason."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Gate:
@@ -48,7 +57,7 @@ class Gate:
         self._reports = Reports()
         self._lifecycle = threading.Lock()
         self._asking = threading.Lock()
-        self._answer_s = TRIES * settings.answer_ms / 1e3 + 1.0
+        self._answer_s = TRIES * PATIENCE * settings.answer_ms / 1e3 + 1.0
         self._talk: Conversation | None = None
         self._thread: PortThread | None = None
         self._info: OutputInfo | None = None
@@ -103,14 +112,12 @@ class Gate:
             talk = self._present()
             if not talk.fresh(self._clock.now_ns()):
                 raise self._cannot("armed", Reason.HOST_SILENT)
-            welcome = self._ask(protocol.Hello(), protocol.Welcome)
-            self._ask(protocol.Arm(welcome.token), protocol.Ack, wanted="armed")
+            self._with_token("armed", protocol.Arm)
 
     def clear(self) -> None:
         """See `Output.clear`."""
         with self._asking:
-            welcome = self._ask(protocol.Hello(), protocol.Welcome)
-            self._ask(protocol.Clear(welcome.token), protocol.Ack, wanted="cleared")
+            self._with_token("cleared", protocol.Clear)
 
     def self_test(self) -> list[Check]:
         """See `Output.self_test`: who it is, round trips, limits, switches."""
@@ -213,6 +220,18 @@ class Gate:
                         "it (`rtface gate flash`), and is it the right port?"
                     ) from error
 
+    def _with_token(self, wanted: str, message: type[protocol.Arm] | type[protocol.Clear]) -> None:
+        """Greet and command, anew if the line lost or doubled one of the two: a token is good once."""
+        for left in reversed(range(_GREETINGS)):
+            welcome = self._ask(protocol.Hello(), protocol.Welcome, wanted=wanted)
+            try:
+                self._ask(message(welcome.token), protocol.Ack, wanted=wanted)
+            except _RefusedError as refusal:
+                if not left or refusal.reason not in (Reason.BAD_TOKEN, Reason.STALE):
+                    raise
+            else:
+                return
+
     def _describe(
         self, welcome: protocol.Welcome, limits: protocol.Limits, port: SerialPort, thread: PortThread
     ) -> OutputInfo:
@@ -266,7 +285,11 @@ class Gate:
         return number
 
     def _ask(
-        self, message: Message, kind: type[_Kind], timeout_s: float | None = None, wanted: str = ""
+        self,
+        message: Message,
+        kind: type[_Kind],
+        timeout_s: float | None = None,
+        wanted: str = "",
     ) -> _Kind:
         """Ask and wait; `GateError` when there is no answer, or a refusal of what was `wanted`."""
         answer: Future[Answer] = Future()
@@ -283,8 +306,8 @@ class Gate:
             raise self._cannot(wanted, Reason(str(error))) from None
         if isinstance(got, kind):
             return got
-        reason = Reason(got.reason.name.lower()) if isinstance(got, protocol.Nak) else Reason.BAD_VALUE
+        reason = to_reason(got.reason) if isinstance(got, protocol.Nak) else Reason.BAD_VALUE
         raise self._cannot(wanted, reason)
 
-    def _cannot(self, wanted: str, reason: Reason) -> GateError:
-        return GateError(f"{self._name} cannot be {wanted}: {explain(reason)}")
+    def _cannot(self, wanted: str, reason: Reason) -> _RefusedError:
+        return _RefusedError(f"{self._name} cannot be {wanted}: {explain(reason)}", reason)

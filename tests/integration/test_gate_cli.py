@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def rtface(*arguments: object, typed: str = "") -> Result:
 
 def pulses(gate: EmulatedGate) -> int:
     gate.arm_switch(True)
-    return sum(change.ttl for change in gate.light())
+    return sum(now.ttl and not before.ttl for before, now in pairwise(gate.light()))
 
 
 def test_the_self_test_names_what_it_looked_at(gate: EmulatedGate) -> None:

@@ -82,10 +82,10 @@ def wait_for_dark(gate: EmulatedGate) -> tuple[int, int]:
     end = time.monotonic() + LONG_S
     while True:
         gate.arm_switch(True)
-        lit = [change for change in gate.light() if change.ttl]
-        dark = [change for change in gate.light() if lit and change.cycle > lit[-1].cycle]
-        if lit and dark:
-            return lit[-1].cycle, dark[0].cycle
+        lit = [change.cycle for change in gate.light() if change.ttl]
+        dark = [change.cycle for change in gate.light() if lit and change.cycle > lit[-1]]
+        if dark:
+            return lit[0], dark[0]
         assert time.monotonic() < end, "the light stays on"
         time.sleep(0.005)
 
@@ -98,7 +98,7 @@ def test_a_host_killed_in_mid_pulse_loses_the_light_within_the_dead_man(emulated
     host.stdout.close()
     on, off = wait_for_dark(emulated)
     assert off - on < ON_US * 16, "it was not the pulse's own end"
-    last_byte = max(cycle for cycle, _ in emulated.log.delivered if cycle < off)
+    last_byte = max(cycle for cycle, *_ in emulated.log.delivered if cycle < off)
     assert 0 < off - last_byte <= DEADMAN_MS * CYCLES_PER_MS
     assert not emulated.light_is_on
 

@@ -181,7 +181,9 @@ def test_who_waits_for_an_answer_that_never_comes_gets_an_error() -> None:
     rig.gate.lose = TRIES
     answer: Future[Answer] = Future()
     rig.talk.ask(protocol.Clear(1), answer, rig.now_ns)
-    rig.run(100)
+    rig.run(599)
+    assert not answer.done()
+    rig.run(2)
     with pytest.raises(OutputError, match="no_answer"):
         answer.result(0)
 

@@ -15,7 +15,6 @@ from fakes import LONG_S, finishes
 from rtface.clock import NS_PER_MS as MS
 from rtface.config import GateOutputSettings
 from rtface.errors import GateError
-from rtface.latency import StageSummary
 from rtface.records import Pulse
 from rtface.stimulate import protocol
 from rtface.stimulate.base import Happening, OutputInfo, OutputState, Reason
@@ -200,7 +199,15 @@ def test_closing_does_not_wait_for_a_gate_that_does_not_answer(board: Board) -> 
     assert gate.state is OutputState.CLOSED
 
 
-INFO = OutputInfo("gate", "a gate", True, True, limits={"source": "eeprom"}, settings={"heartbeat_ms": 10.0})
+INFO = OutputInfo(
+    kind="gate",
+    label="a gate",
+    drives_light=True,
+    enforces_limits=True,
+    build="1234",
+    limits={"source": "eeprom"},
+    settings={"heartbeat_ms": 10.0, "packaged_build": "1234"},
+)
 STATUS = protocol.Status(State.DISARMED, Code.NONE, Inputs.ARM_SWITCH_ON, 0, 0, 0, 0, 0, 0)
 QUICK = StageSummary(50, 0.5, 0.8, 0.9, 1.0, 1.0)
 
