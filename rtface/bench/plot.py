@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 
-_SHOWN = ("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone")
+_SHOWN = (
+    *("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone"),
+    *("hand_over", "acknowledge", "light", "known"),
+)
 _LABELS = {
     "prepare": "levels",
     "end_to_end": "exposure to published",
     "exposure_to_subscriber": "exposure to subscriber",
     "network_alone": "network alone",
+    "hand_over": "decision to written",
+    "acknowledge": "written to acknowledged",
+    "light": "decision to light",
+    "known": "decision to light known to the host",
 }
 
 
@@ -44,11 +51,14 @@ def plot_distributions(result: Mapping[str, Any], path: Path) -> None:
     for share, name in ((0.5, "p50"), (0.01, "p99"), (0.001, "p99.9")):
         axes.axhline(share, color="0.85", linewidth=0.8, zorder=0)
         axes.text(1.0, share, f" {name}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
-    axes.set(xscale="log", yscale="log", xlabel="milliseconds", ylabel="share of frames that took longer")
-    axes.set_title(
-        f"{result.get('camera', result.get('frame', ''))}, {result['engine']}\n{result['backend']}",
-        fontsize=9,
-    )
+    axes.set(xscale="log", yscale="log", xlabel="milliseconds", ylabel="share that took longer")
+    axes.set_title(_title(result), fontsize=9)
     axes.legend(fontsize=8, frameon=False, loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    if "gate" in result:
+        return f"{result['question']}\n{result['gate']}, firmware {result['firmware_build']}"
+    return f"{result.get('camera', result.get('frame', ''))}, {result['engine']}\n{result['backend']}"

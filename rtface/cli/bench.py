@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
+from rtface.bench.gate import GateQuestion, measure_gate
 from rtface.bench.latency import LatencyQuestion, measure_latency
 from rtface.bench.plot import plot_distributions
 from rtface.bench.throughput import ThroughputQuestion, measure_throughput
@@ -98,6 +99,33 @@ def throughput(
         f"camera to keypoints {result['pipeline_per_second']:.0f} (rendering the camera's frames included)",
         markup=False,
     )
+
+
+@app.command()
+def gate(
+    pulses: Annotated[int, typer.Option(min=1, max=900, help="Pulses of 1 ms to fire.")] = 500,
+    port: Annotated[
+        Path | None, typer.Option(help="Port of a real gate, whose light will flash; else the emulated one.")
+    ] = None,
+    out: OutOption = Path(),
+    name: NameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decision to light through the safety gate: hand-over, acknowledgement, the pin itself."""
+    with ending_on_signals() as wish, _progress_bar("gate", quiet=as_json) as progress:
+        result = measure_gate(GateQuestion(pulses, port), progress, wish)
+    _keep(result, out, name or "gate")
+    if as_json:
+        print_json(result)
+        return
+    stages = {stage: StageSummary(**summary) for stage, summary in result["stages"].items()}
+    OUT.print(latency_table(stages | {"round trip": StageSummary(**result["round_trip"])}))
+    OUT.print(f"{result['lit']} of {result['pulses']} pulses lit, refused {result['refused']}", markup=False)
+    if result["emulation_stood_still"]:
+        stood = result["emulation_stood_still"]
+        OUT.print(
+            f"the emulation stood still {stood['times']} times, {stood['total_ms']} ms in all", markup=False
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TypeVar
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import GateOutputSettings
 from rtface.errors import GateError, OutputError
+from rtface.latency import StageSummary
 from rtface.records import Pulse
 from rtface.stimulate import protocol
 from rtface.stimulate.base import Check, Happening, OutputInfo, OutputState, Reason, Report
@@ -73,6 +74,10 @@ class Gate:
         """The limits in force; None while the gate is not open."""
         return None if self._talk is None else self._talk.limits
 
+    def round_trips(self) -> StageSummary:
+        """Return percentiles of the round trips since it was opened."""
+        return self._present().clock.round_trips()
+
     def open(self) -> OutputInfo:
         """Open the port, wait for the gate, check its protocol and firmware, read its limits.
 
@@ -125,9 +130,9 @@ class Gate:
             for _ in range(_PINGS):
                 status = self._ask(protocol.GetStatus(), protocol.Status)
             limits = self._ask(protocol.GetLimits(), protocol.Limits)
-            talk, info = self._present(), self._info
+            info = self._info
             assert info is not None
-            return gate_checks(info, status, limits, talk.clock.round_trips())
+            return gate_checks(info, status, limits, self.round_trips())
 
     def change_limits(self, proposal: protocol.ProposeLimits) -> protocol.Limits:
         """Store other limits in the gate, in the protocol's two steps; return those in force then.

@@ -15,6 +15,7 @@ from fakes import LONG_S, finishes
 from rtface.clock import NS_PER_MS as MS
 from rtface.config import GateOutputSettings
 from rtface.errors import GateError
+from rtface.latency import StageSummary
 from rtface.records import Pulse
 from rtface.stimulate import protocol
 from rtface.stimulate.base import Happening, OutputInfo, OutputState, Reason
