@@ -114,10 +114,9 @@ def bare_host(port: str) -> None:
 
 def real_host(port: str) -> None:
     """Keep the light on as the service does, until killed."""
-    from rtface.stimulate.gate import Gate  # type: ignore[import-not-found]
-
     from rtface.config import GateOutputSettings  # type: ignore[attr-defined]
     from rtface.records import Pulse as OutputPulse  # type: ignore[attr-defined]
+    from rtface.stimulate.gate import Gate  # type: ignore[import-not-found]
 
     gate = Gate(GateOutputSettings(kind="gate", port=port, heartbeat_ms=1000 * BEAT_S))
     gate.open()

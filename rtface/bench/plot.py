@@ -13,6 +13,7 @@ _SHOWN = (
     *("device_copy_in", "device_prepare", "device_network", "device_decode", "device_copy_out"),
     *("frame_to_keypoints", "sustained_end_to_end"),
     *("rules", "handover", "gate", "exposure_to_pin", "to_bright_frame", "told_to_bright_frame"),
+    *("hand_over", "acknowledge", "light", "known"),
 )
 _LABELS = {
     "device_copy_in": "copy to the GPU",
@@ -32,6 +33,10 @@ _LABELS = {
     "end_to_end": "exposure to published",
     "exposure_to_subscriber": "exposure to subscriber",
     "network_alone": "network alone",
+    "hand_over": "decision to written",
+    "acknowledge": "written to acknowledged",
+    "light": "decision to light",
+    "known": "decision to light known to the host",
 }
 
 
@@ -62,11 +67,15 @@ def plot_distributions(result: Mapping[str, Any], path: Path) -> None:
     for share, name in ((0.5, "p50"), (0.01, "p99"), (0.001, "p99.9")):
         axes.axhline(share, color="0.85", linewidth=0.8, zorder=0)
         axes.text(1.0, share, f" {name}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
-    axes.set(xscale="log", yscale="log", xlabel="milliseconds", ylabel="share of frames that took longer")
-    axes.set_title(
-        f"{result.get('camera', result.get('frame', ''))}\n{result.get('engine', '')} {result.get('backend', '')}",
-        fontsize=9,
-    )
+    axes.set(xscale="log", yscale="log", xlabel="milliseconds", ylabel="share that took longer")
+    axes.set_title(_title(result), fontsize=9)
     axes.legend(fontsize=8, frameon=False, loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    if "gate" in result:
+        return f"{result['question']}\n{result['gate']}, firmware {result['firmware_build']}"
+    frames = result.get("camera", result.get("frame", ""))
+    return f"{frames}\n{result.get('engine', '')} {result.get('backend', '')}"

@@ -14,6 +14,7 @@ from rtface.cli import (
     config,
     demo,
     engines,
+    gate,
     keys,
     learn,
     loop,
@@ -66,5 +67,6 @@ app.add_typer(engines.app, name="engines")
 app.add_typer(learn.app, name="learn")
 app.add_typer(loop.app, name="loop")
 app.add_typer(session.app, name="session")
+app.add_typer(gate.app, name="gate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

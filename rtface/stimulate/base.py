@@ -70,6 +70,7 @@ class Reason(StrEnum):
     LINE_ERROR = "line_error"
     NEW_HELLO = "new_hello"
     BACKSTOP = "backstop"
+    MEMORY = "memory"
     NO_HELLO = "no_hello"
     STALE = "stale"
     BAD_TOKEN = "bad_token"

@@ -181,6 +181,9 @@ class Conversation:
 
     def fire(self, number: int, pulse: Pulse, handed_ns: int, now_ns: int) -> None:
         """Send a pulse or train, or report why not."""
+        if self._failure is not None:
+            self._report(number, Happening.REFUSED, now_ns, self._failure)
+            return
         wanted = to_message(pulse)
         refusal = self._refusal(wanted, handed_ns, now_ns)
         if refusal is not Reason.NONE:
@@ -205,8 +208,6 @@ class Conversation:
 
     def _refusal(self, wanted: protocol.Pulse, handed_ns: int, now_ns: int) -> Reason:
         limits = self.limits
-        if self._failure is not None:
-            return self._failure
         if self.state is not OutputState.ARMED and self.state is not OutputState.FIRING:
             return Reason.NOT_ARMED
         if self.state is OutputState.FIRING or self._train is not None:
@@ -292,7 +293,7 @@ class Conversation:
             if errand.sent_ns is not None and errand.tries == 1:
                 self.clock.learn(status.time_us, errand.sent_ns, now_ns)
                 self._report_clock(now_ns)
-        self._see(_STATES[status.state], _reason(status.reason), status.time_us, now_ns)
+        self._see(_STATES[status.state], to_reason(status.reason), status.time_us, now_ns)
         self._miss_train(status, now_ns)
 
     def _take_answer(self, answer: protocol.Ack | protocol.Nak, seq: int, now_ns: int) -> None:
@@ -314,12 +315,12 @@ class Conversation:
                 self._train.acknowledged = True
         happening = Happening.ACK if accepted else Happening.REFUSED
         details = {"tries": errand.tries} | ({"late": True} if late else {})
-        self._report(errand.number, happening, now_ns, _reason(answer.reason), answer.time_us, details)
+        self._report(errand.number, happening, now_ns, to_reason(answer.reason), answer.time_us, details)
 
     def _take_event(self, event: protocol.Event, now_ns: int) -> None:
         if not self._greeted:
             return
-        reason, time_us = _reason(event.reason), event.time_us
+        reason, time_us = to_reason(event.reason), event.time_us
         train = self._train
         number = None if train is None else train.number
         match event.kind:
@@ -360,14 +361,14 @@ class Conversation:
             return
         train.missing += 1
         if train.missing >= _TIMES_WITHOUT_TRAIN:
-            self._end_train(_reason(status.reason), status.time_us, now_ns, {"presumed": True})
+            self._end_train(to_reason(status.reason), status.time_us, now_ns, {"presumed": True})
 
     def _end_train(
         self, reason: Reason, time_us: int, now_ns: int, details: Mapping[str, Any] | None = None
     ) -> None:
-        train, self._train = self._train, None
-        if train is not None:
-            self._report(train.number, Happening.TRAIN_ENDED, now_ns, reason, time_us, details)
+        if self._train is not None:
+            self._report(self._train.number, Happening.TRAIN_ENDED, now_ns, reason, time_us, details)
+        self._train = None
 
     def _forget_train(self, number: int) -> None:
         if self._train is not None and self._train.number == number:
@@ -414,5 +415,6 @@ def cause_name(cause: int) -> str:
     return (codes.ResetCause(cause & 15).name or "unknown").lower()
 
 
-def _reason(reason: codes.Reason) -> Reason:
+def to_reason(reason: codes.Reason) -> Reason:
+    """Return the gate's reason by its name here."""
     return Reason(reason.name.lower())

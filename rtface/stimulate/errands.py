@@ -17,6 +17,8 @@ from rtface.stimulate.protocol import Message
 
 TRIES = 3
 
+PATIENCE = 10
+"""Somebody who waits for an answer can wait for this much longer: nothing is late by it."""
 _MOST_GIVEN_UP = 16
 _SEQS = 1 << 16
 
@@ -45,6 +47,12 @@ class Errand:
     sent_ns: int | None = None
     tries: int = 0
 
+    def overdue_ns(self, answer_ns: int) -> int | None:
+        """Return when it has waited for long enough; None while it is not written."""
+        if self.sent_ns is None:
+            return None
+        return self.sent_ns + (answer_ns if self.answer is None else PATIENCE * answer_ns)
+
     def resolve(self, answer: Answer) -> None:
         """Give the answer to who waits for it."""
         if self.answer is not None and not self.answer.done():
@@ -62,7 +70,7 @@ class Errands:
     Parameters
     ----------
     answer_ns : int
-        How long to wait for an answer before the next try.
+        How long to wait for an answer before the next try; ten times as long where somebody waits for it.
 
     Attributes
     ----------
@@ -117,15 +125,15 @@ class Errands:
     @property
     def due_ns(self) -> int | None:
         """When the next one has waited for long enough."""
-        sent = [errand.sent_ns for errand in self._waiting.values() if errand.sent_ns is not None]
-        return min(sent) + self._answer_ns if sent else None
+        due = [errand.overdue_ns(self._answer_ns) for errand in self._waiting.values()]
+        return min((at for at in due if at is not None), default=None)
 
     def overdue(self, now_ns: int) -> list[Errand]:
         """Send again what has waited for long enough; return what has been tried often enough, and is given up."""
         late = [
             errand
             for errand in self._waiting.values()
-            if errand.sent_ns is not None and now_ns - errand.sent_ns >= self._answer_ns
+            if (due_ns := errand.overdue_ns(self._answer_ns)) is not None and due_ns <= now_ns
         ]
         given_up = [errand for errand in late if errand.tries >= TRIES]
         for errand in late:

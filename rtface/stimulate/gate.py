@@ -11,12 +11,13 @@ from typing import TypeVar
 from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import GateOutputSettings
 from rtface.errors import GateError, OutputError
+from rtface.latency import StageSummary
 from rtface.records import Pulse
 from rtface.stimulate import protocol
 from rtface.stimulate.base import Check, Happening, OutputInfo, OutputState, Reason, Report
 from rtface.stimulate.codes import BAUD, PROTOCOL, Inputs
-from rtface.stimulate.conversation import Conversation, Timing, cause_name
-from rtface.stimulate.errands import TRIES, Answer
+from rtface.stimulate.conversation import Conversation, Timing, cause_name, to_reason
+from rtface.stimulate.errands import PATIENCE, TRIES, Answer
 from rtface.stimulate.firmware import packaged_build
 from rtface.stimulate.gatechecks import gate_checks
 from rtface.stimulate.portthread import Command, PortThread
@@ -28,8 +29,17 @@ from rtface.stimulate.softoutput import explain
 _HELLO_S = 0.25
 _END_S = 2.0
 _PINGS = 50
+_GREETINGS = 3
 
 _Kind = TypeVar("_Kind", bound=Answer)
+
+
+class _RefusedError(GateError):
+    """What was wanted was not done, for this reason."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Gate:
@@ -48,7 +58,7 @@ class Gate:
         self._reports = Reports()
         self._lifecycle = threading.Lock()
         self._asking = threading.Lock()
-        self._answer_s = TRIES * settings.answer_ms / 1e3 + 1.0
+        self._answer_s = TRIES * PATIENCE * settings.answer_ms / 1e3 + 1.0
         self._talk: Conversation | None = None
         self._thread: PortThread | None = None
         self._info: OutputInfo | None = None
@@ -63,6 +73,10 @@ class Gate:
     def limits(self) -> protocol.Limits | None:
         """The limits in force; None while the gate is not open."""
         return None if self._talk is None else self._talk.limits
+
+    def round_trips(self) -> StageSummary:
+        """Return percentiles of the round trips since it was opened."""
+        return self._present().clock.round_trips()
 
     def open(self) -> OutputInfo:
         """Open the port, wait for the gate, check its protocol and firmware, read its limits.
@@ -103,14 +117,12 @@ class Gate:
             talk = self._present()
             if not talk.fresh(self._clock.now_ns()):
                 raise self._cannot("armed", Reason.HOST_SILENT)
-            welcome = self._ask(protocol.Hello(), protocol.Welcome)
-            self._obeyed("armed", protocol.Arm(welcome.token))
+            self._with_token("armed", protocol.Arm)
 
     def clear(self) -> None:
         """See `Output.clear`."""
         with self._asking:
-            welcome = self._ask(protocol.Hello(), protocol.Welcome)
-            self._obeyed("cleared", protocol.Clear(welcome.token))
+            self._with_token("cleared", protocol.Clear)
 
     def self_test(self) -> list[Check]:
         """See `Output.self_test`: who it is, round trips, limits, switches."""
@@ -118,9 +130,9 @@ class Gate:
             for _ in range(_PINGS):
                 status = self._ask(protocol.GetStatus(), protocol.Status)
             limits = self._ask(protocol.GetLimits(), protocol.Limits)
-            talk, info = self._present(), self._info
+            info = self._info
             assert info is not None
-            return gate_checks(info, status, limits, talk.clock.round_trips())
+            return gate_checks(info, status, limits, self.round_trips())
 
     def change_limits(self, proposal: protocol.ProposeLimits) -> protocol.Limits:
         """Store other limits in the gate, in the protocol's two steps; return those in force then.
@@ -131,8 +143,8 @@ class Gate:
             The gate refused, for instance because it is armed.
         """
         with self._asking:
-            crc = self._obeyed("given other limits", proposal).value
-            self._obeyed("given other limits", protocol.CommitLimits(crc, proposal.counter))
+            crc = self._ask(proposal, protocol.Ack, wanted="given other limits").value
+            self._ask(protocol.CommitLimits(crc, proposal.counter), protocol.Ack, wanted="given other limits")
             deadline_ns = self._clock.now_ns() + 5 * NS_PER_S
             while True:
                 limits = self._ask(protocol.GetLimits(), protocol.Limits)
@@ -213,6 +225,18 @@ class Gate:
                         "it (`rtface gate flash`), and is it the right port?"
                     ) from error
 
+    def _with_token(self, wanted: str, message: type[protocol.Arm] | type[protocol.Clear]) -> None:
+        """Greet and command, anew if the line lost or doubled one of the two: a token is good once."""
+        for left in reversed(range(_GREETINGS)):
+            welcome = self._ask(protocol.Hello(), protocol.Welcome, wanted=wanted)
+            try:
+                self._ask(message(welcome.token), protocol.Ack, wanted=wanted)
+            except _RefusedError as refusal:
+                if not left or refusal.reason not in (Reason.BAD_TOKEN, Reason.STALE):
+                    raise
+            else:
+                return
+
     def _describe(
         self, welcome: protocol.Welcome, limits: protocol.Limits, port: SerialPort, thread: PortThread
     ) -> OutputInfo:
@@ -243,6 +267,7 @@ class Gate:
                 "liveness_ms": self._settings.liveness_ms,
                 "low_latency": port.low_latency,
                 "priority": thread.priority,
+                "packaged_build": f"{ours:08x}",
                 "reset_cause": cause_name(welcome.reset_cause),
                 "resets": welcome.resets,
                 "state": welcome.state.name.lower(),
@@ -264,32 +289,30 @@ class Gate:
             self._reports.add(Report(number, Happening.REFUSED, handed_ns, self.state, reason))
         return number
 
-    def _ask(self, message: Message, kind: type[_Kind], timeout_s: float | None = None) -> _Kind:
-        """Ask and wait; `GateError` when there is no answer, or one of another kind."""
+    def _ask(
+        self,
+        message: Message,
+        kind: type[_Kind],
+        timeout_s: float | None = None,
+        wanted: str = "",
+    ) -> _Kind:
+        """Ask and wait; `GateError` when there is no answer, or a refusal of what was `wanted`."""
         answer: Future[Answer] = Future()
         thread = self._thread
         self._present()
+        wanted = wanted or f"asked ({type(message).__name__})"
         if thread is None or not thread.hand(lambda talk, now: talk.ask(message, answer, now)):
-            raise GateError(f"{self._name}: too many commands wait for it")
+            raise self._cannot(wanted, Reason.BUSY)
         try:
             got = answer.result(self._answer_s if timeout_s is None else timeout_s)
         except FutureTimeoutError:
-            raise self._unanswered(message, Reason.NO_ANSWER) from None
+            raise self._cannot(wanted, Reason.NO_ANSWER) from None
         except OutputError as error:
-            raise self._unanswered(message, Reason(str(error))) from None
+            raise self._cannot(wanted, Reason(str(error))) from None
         if isinstance(got, kind):
             return got
-        reason = Reason(got.reason.name.lower()) if isinstance(got, protocol.Nak) else Reason.BAD_VALUE
-        raise self._unanswered(message, reason)
+        reason = to_reason(got.reason) if isinstance(got, protocol.Nak) else Reason.BAD_VALUE
+        raise self._cannot(wanted, reason)
 
-    def _unanswered(self, message: Message, reason: Reason) -> GateError:
-        return GateError(f"{self._name}: no answer to {type(message).__name__}: {explain(reason)}")
-
-    def _obeyed(self, wanted: str, message: Message) -> protocol.Ack:
-        try:
-            return self._ask(message, protocol.Ack)
-        except GateError as error:
-            raise GateError(f"{self._name} cannot be {wanted}: {error}") from None
-
-    def _cannot(self, wanted: str, reason: Reason) -> GateError:
-        return GateError(f"{self._name} cannot be {wanted}: {explain(reason)}")
+    def _cannot(self, wanted: str, reason: Reason) -> _RefusedError:
+        return _RefusedError(f"{self._name} cannot be {wanted}: {explain(reason)}", reason)

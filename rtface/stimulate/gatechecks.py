@@ -24,13 +24,21 @@ def gate_checks(info: OutputInfo, status: Status, limits: Limits, round_trips: S
         Of questions and heartbeats since it was opened.
     """
     return [
-        Check("gate", "ok", f"{info.label}, firmware {info.firmware} build {info.build}"),
+        _firmware(info),
         _line(status, round_trips),
         _limits(info, limits),
         _heartbeat(info, limits),
         _arm_switch(status, limits),
         _stop(status),
     ]
+
+
+def _firmware(info: OutputInfo) -> Check:
+    text = f"{info.label}, firmware {info.firmware} build {info.build}"
+    if info.build == info.settings["packaged_build"]:
+        return Check("gate", "ok", text)
+    mend = f"this rtface brings build {info.settings['packaged_build']}: `rtface gate flash`, or output.build: any"
+    return Check("gate", "warn", text, mend)
 
 
 def _line(status: Status, round_trips: StageSummary) -> Check:

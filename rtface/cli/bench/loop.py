@@ -1,4 +1,4 @@
-"""``rtface bench loop`` and ``led``: from exposure to light."""
+"""``rtface bench loop``, ``gate`` and ``led``: from exposure, or from a decision, to light."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rtface.acquire.factory import make_camera
+from rtface.bench.gate import GateQuestion, measure_gate
 from rtface.bench.led import LedQuestion, measure_led
 from rtface.bench.loop import LoopQuestion, measure_loop
 from rtface.cli.bench.common import HeightOption, NameOption, OutOption, WidthOption, keep, progress_bar
@@ -74,6 +75,32 @@ def loop(
         f"at the pin; {result['frames']} frames, lost {result['lost']}; at the end {result['state_at_the_end']['state']}",
         markup=False,
     )
+
+
+def gate(
+    pulses: Annotated[int, typer.Option(min=1, max=900, help="Pulses of 1 ms to fire.")] = 500,
+    port: Annotated[
+        Path | None, typer.Option(help="Port of a real gate, whose light will flash; else the emulated one.")
+    ] = None,
+    out: OutOption = Path(),
+    name: NameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decision to light through the safety gate: hand-over, acknowledgement, the pin itself."""
+    with ending_on_signals() as wish, progress_bar("gate", quiet=as_json) as progress:
+        result = measure_gate(GateQuestion(pulses, port), progress, wish)
+    keep(result, out, name or "gate")
+    if as_json:
+        print_json(result)
+        return
+    stages = {stage: StageSummary(**summary) for stage, summary in result["stages"].items()}
+    OUT.print(latency_table(stages | {"round trip": StageSummary(**result["round_trip"])}))
+    OUT.print(f"{result['lit']} of {result['pulses']} pulses lit, refused {result['refused']}", markup=False)
+    if result["emulation_stood_still"]:
+        stood = result["emulation_stood_still"]
+        OUT.print(
+            f"the emulation stood still {stood['times']} times, {stood['total_ms']} ms in all", markup=False
+        )
 
 
 def led(

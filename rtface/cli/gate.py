@@ -1,0 +1,256 @@
+"""``rtface gate``: the safety gate between this computer and the light."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.table import Table
+
+from rtface.cli.options import JsonOption, SecondsOption
+from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.signals import ending_on_signals
+from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
+from rtface.config import GateOutputSettings
+from rtface.errors import DataError, GateError, UsageError
+from rtface.records import Pulse
+from rtface.stimulate.base import Happening, Report
+from rtface.stimulate.emulator import EmulatedGate, LightChange
+from rtface.stimulate.firmware import flash_command
+from rtface.stimulate.gate import Gate
+from rtface.stimulate.limits import MEANINGS, differences, propose
+
+app = typer.Typer(help="The safety gate between this computer and the light.", no_args_is_help=True)
+
+PortOption = Annotated[
+    str, typer.Option("--port", help="The gate's serial port; best by /dev/serial/by-id/.")
+]
+
+_MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+_FLASH_NS = 5 * NS_PER_MS
+_WATCH_S = 0.05
+_ENDS = {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT, Happening.LOST}
+
+
+@app.command()
+def emulate(
+    seconds: SecondsOption = None,
+    resets_on_open: Annotated[
+        bool, typer.Option(help="Reset when the port is opened, as an Arduino Uno does.")
+    ] = False,
+) -> None:
+    """Run the gate's firmware in emulation (simavr), print its port, and show its light until Ctrl-C."""
+    with ending_on_signals() as wish, EmulatedGate(resets_on_open=resets_on_open) as gate:
+        OUT.print(f"port {gate.port}", markup=False, soft_wrap=True)
+        say("in a rig's file:  output: {kind: gate, port: " + str(gate.port) + "}")
+        say("arm switch on, emergency stop released; Ctrl-C ends")
+        shown = 0
+        end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
+        while not wish.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
+            changes = gate.light()
+            for before, now in zip(changes[max(shown - 1, 0) :], changes[max(shown, 1) :], strict=False):
+                _show_light(before, now, changes[0])
+            shown = len(changes)
+
+
+@app.command("test")
+def look(
+    port: PortOption,
+    flash_light: Annotated[
+        bool, typer.Option("--flash-light", help="Then arm, after a question, and fire one pulse of 5 ms.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say who the gate is, how quick it answers, its limits, and whether its switches allow arming.
+
+    Exit code 9 when anything fails.
+    """
+    with _opened(port) as gate:
+        checks = gate.self_test()
+        if as_json:
+            print_json([asdict(check) for check in checks])
+        else:
+            for check in checks:
+                OUT.print(_MARK[check.verdict], end=" ")
+                OUT.print(f"{check.what}: {check.text}", markup=False, soft_wrap=True)
+                if check.mend:
+                    OUT.print(f"     -> {check.mend}", markup=False, soft_wrap=True)
+        if any(check.verdict == "fail" for check in checks):
+            raise typer.Exit(GateError.exit_code)
+        if flash_light:
+            _flash_light(gate)
+
+
+@app.command()
+def limits(
+    port: PortOption,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE|FILE", help="A new limit, or a YAML file of them."),
+    ] = None,
+    signed_off_by: Annotated[str, typer.Option(help="Who answers for the new limits.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show the limits in force; with --set change them, after a question.
+
+    They are kept in the gate's own memory, twice, and hold whatever computer it is plugged into.
+    """
+    wanted = _wanted(changes or [])
+    with _opened(port) as gate:
+        before = gate.limits
+        assert before is not None
+        if not wanted:
+            if as_json:
+                print_json(asdict(before))
+            else:
+                OUT.print(_limits_table(asdict(before)))
+            return
+        proposal = propose(before, wanted, signed_off_by)
+        OUT.print(_changes_table(differences(before, proposal)))
+        _ask_for(
+            "store", f"Store these limits in the gate at {port}, signed off by {proposal.signed_off_by}?"
+        )
+        after = gate.change_limits(proposal)
+        if as_json:
+            print_json(asdict(after))
+        else:
+            OUT.print(f"stored, as change {after.counter}", markup=False)
+
+
+@app.command()
+def flash(
+    port: PortOption,
+    programmer: Annotated[
+        str, typer.Option(help="avrdude's name of what writes; arduino: the boot loader.")
+    ] = "arduino",
+    baud: Annotated[
+        int, typer.Option(help="Bits per second of the boot loader; old Nanos have 57600.")
+    ] = 115_200,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the command.")] = False,
+) -> None:
+    """Write the packaged firmware to an Arduino Uno or Nano with avrdude; stored limits stay.
+
+    Switch the light source off first: while a board is flashed nothing drives its pins.
+    """
+    command = flash_command(port, programmer=programmer, baud=baud)
+    OUT.print(shlex.join(command), markup=False, soft_wrap=True)
+    if dry_run:
+        return
+    if shutil.which(command[0]) is None:
+        raise GateError(
+            "avrdude is not installed: apt-get install avrdude, or give the command above elsewhere"
+        )
+    done = subprocess.run(command)
+    if done.returncode:
+        raise GateError(f"avrdude failed (status {done.returncode}); the gate may have no firmware now")
+    say("done; `rtface gate test` says whether it answers")
+
+
+@contextmanager
+def _opened(port: str) -> Iterator[Gate]:
+    gate = Gate(GateOutputSettings(kind="gate", port=port, build="any"))
+    try:
+        gate.open()
+        yield gate
+    finally:
+        gate.close()
+
+
+def _ask_for(word: str, question: str) -> None:
+    """Go on only when the word is typed in full."""
+    typed = typer.prompt(f"{question} Type '{word}' to do it", default="", show_default=False, err=True)
+    if typed.strip() != word:
+        raise UsageError(f"nothing was done: {word!r} was not typed")
+
+
+def _flash_light(gate: Gate) -> None:
+    limits = gate.limits
+    assert limits is not None
+    on_ns = min(_FLASH_NS, limits.max_on_us * 1000)
+    amplitude = max(1, limits.max_amplitude) / 255
+    _ask_for(
+        "flash",
+        f"One pulse of {on_ns / NS_PER_MS:g} ms at {amplitude:.0%}: is nobody looking into the light?",
+    )
+    gate.alive()
+    gate.arm()
+    number = gate.fire(Pulse(on_ns, on_ns, 1, amplitude))
+    seen: list[Report] = []
+    while not {each.event for each in seen} & _ENDS:
+        gate.alive()
+        fresh = [each for each in gate.reports() if number == each.number or each.event is Happening.LOST]
+        for report in fresh:
+            seen.append(report)
+            OUT.print(_report_line(report, seen[0]), markup=False)
+        SYSTEM_CLOCK.sleep_until_ns(SYSTEM_CLOCK.now_ns() + NS_PER_MS)
+    if not any(each.event is Happening.LIGHT_ON for each in seen):
+        raise GateError(f"the pulse was not fired: {seen[-1].event.value}, {seen[-1].reason.value}")
+
+
+def _report_line(report: Report, first: Report) -> str:
+    at_ms = (report.t_ns - first.details.get("handed_ns", first.t_ns)) / NS_PER_MS
+    host = (
+        ""
+        if report.host_ns is None
+        else f", by the gate's clock {(report.host_ns - first.t_ns) / NS_PER_MS:.2f} ms"
+    )
+    reason = "" if report.reason.value == "none" else f" ({report.reason.value})"
+    return f"{at_ms:8.2f} ms  {report.event.value}{reason}{host}"
+
+
+def _show_light(before: LightChange, now: LightChange, first: LightChange) -> None:
+    if before.ttl == now.ttl:
+        return
+    at_s = (now.t_ns - first.t_ns) / NS_PER_S
+    OUT.print(
+        f"{at_s:9.3f} s  light {'on, amplitude ' + str(now.amplitude) if now.ttl else 'off'}", markup=False
+    )
+
+
+def _wanted(changes: list[str]) -> dict[str, object]:
+    wanted: dict[str, object] = {}
+    for change in changes:
+        name, found, value = change.partition("=")
+        wanted |= {name.strip(): value.strip()} if found else _from_file(Path(change))
+    return wanted
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise DataError(f"{path}: a file of limits is a map of names and whole numbers")
+    return values
+
+
+def _limits_table(values: dict[str, object]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("limit")
+    table.add_column("in force", justify="right")
+    table.add_column("", style="dim")
+    for name, value in values.items():
+        table.add_row(name, str(value), MEANINGS.get(name, ""))
+    return table
+
+
+def _changes_table(changed: list[tuple[str, object, object]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("limit")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right", style="bold")
+    table.add_column("", style="dim")
+    for name, before, after in changed:
+        table.add_row(name, str(before), str(after), MEANINGS.get(name, ""))
+    return table

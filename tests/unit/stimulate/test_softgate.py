@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtface.clock import NS_PER_MS as MS
+from rtface.clock import ManualClock
+from rtface.config import LogOutputSettings, NullOutputSettings
+from rtface.errors import OutputError
+from rtface.records import Pulse
+from rtface.stimulate.base import Happening, OutputState, Reason, Report
+from rtface.stimulate.log import log_output
+from rtface.stimulate.null import NullOutput
+from rtface.stimulate.softgate import SoftGate, SoftLimits
+
+LIVENESS_NS = 100 * MS
+LIMITS = SoftLimits(max_on_ns=20 * MS, min_off_ns=10 * MS, max_pulses=50)
+
+
+class Lamp:
+    """Notes when it was lit; fails on demand."""
+
+    def __init__(self, *, times_trains: bool = False) -> None:
+        self.times_trains = times_trains
+        self.lit_ns: int | None = None
+        self.spans: list[tuple[int, int]] = []
+        self.calls: list[str] = []
+        self.broken = False
+
+    def on(self, pulse: Pulse, due_ns: int) -> int:
+        self.calls.append("on")
+        if self.broken:
+            raise OutputError("broken")
+        self.lit_ns = due_ns
+        return due_ns
+
+    def off(self, due_ns: int) -> int:
+        self.calls.append("off")
+        if self.broken:
+            raise OutputError("broken")
+        if self.lit_ns is not None:
+            self.spans.append((self.lit_ns, due_ns))
+        self.lit_ns = None
+        return due_ns
+
+
+class Rig:
+    def __init__(self, lamp: Lamp | None = None, limits: SoftLimits = LIMITS) -> None:
+        self.lamp = lamp or Lamp()
+        self.reports: list[Report] = []
+        self.gate = SoftGate(self.lamp, limits, LIVENESS_NS, self.reports.append)
+
+    def arm(self, now_ns: int = 0) -> SoftGate:
+        self.gate.alive_ns = now_ns
+        assert self.gate.arm(now_ns) is Reason.NONE
+        return self.gate
+
+
+def test_what_was_due_happens_at_its_time_however_late_one_looks() -> None:
+    rig = Rig()
+    gate = rig.arm()
+    gate.fire(1, Pulse(5 * MS, 20 * MS, 3, 1.0), 1 * MS, 0)
+    gate.alive_ns = 10**12
+    gate.advance(5000 * MS)
+    assert rig.lamp.spans == [(1 * MS, 6 * MS), (21 * MS, 26 * MS), (41 * MS, 46 * MS)]
+    assert gate.state is OutputState.ARMED
+    assert gate.due_ns == 10**12 + LIVENESS_NS
+
+
+def test_silence_turns_the_light_off_at_its_time() -> None:
+    rig = Rig()
+    gate = rig.arm()
+    gate.fire(1, Pulse(15 * MS, 30 * MS, 50, 1.0), 0, 0)
+    gate.advance(5000 * MS)
+    assert rig.lamp.spans[-1] == (90 * MS, 100 * MS)
+    silent = next(each for each in rig.reports if each.event is Happening.SILENT)
+    assert silent.t_ns == LIVENESS_NS
+    assert gate.state is OutputState.DISARMED
+    assert gate.due_ns is None
+
+
+def test_limits_hold() -> None:
+    rig = Rig(limits=SoftLimits(20 * MS, 10 * MS, 3, only_full=True))
+    gate = rig.arm()
+    wanted = {
+        1: (Pulse(20 * MS + 1, 0, 1, 1.0), 0, Reason.TOO_LONG),
+        2: (Pulse(5 * MS, 14 * MS, 2, 1.0), 0, Reason.BAD_VALUE),
+        3: (Pulse(5 * MS, 0, 1, 0.5), 0, Reason.BAD_VALUE),
+        4: (Pulse(5 * MS, 15 * MS, 4, 1.0), 0, Reason.SESSION_PULSES),
+        5: (Pulse(5 * MS, 15 * MS, 2, 1.0), 0, None),
+        6: (Pulse(5 * MS, 0, 1, 1.0), 29 * MS, Reason.TOO_SOON),
+        7: (Pulse(5 * MS, 0, 1, 1.0), 30 * MS, None),
+        8: (Pulse(5 * MS, 0, 1, 1.0), 60 * MS, Reason.SESSION_PULSES),
+    }
+    for number, (pulse, now_ns, _) in wanted.items():
+        gate.fire(number, pulse, now_ns, now_ns)
+    refused = {each.number: each.reason for each in rig.reports if each.event is Happening.REFUSED}
+    assert refused == {number: reason for number, (_, _, reason) in wanted.items() if reason}
+
+
+def test_a_device_that_times_trains_is_told_once_and_stopped_only_by_force() -> None:
+    rig = Rig(Lamp(times_trains=True))
+    gate = rig.arm()
+    gate.fire(1, Pulse(5 * MS, 20 * MS, 3, 1.0), 0, 0)
+    gate.advance(90 * MS)
+    assert rig.lamp.calls == ["on"]
+    assert [each.t_ns for each in rig.reports if each.event is Happening.LIGHT_OFF] == [
+        5 * MS,
+        25 * MS,
+        45 * MS,
+    ]
+    gate.fire(2, Pulse(5 * MS, 20 * MS, 3, 1.0), 90 * MS, 0)
+    gate.cancel(3, 92 * MS, 0)
+    assert rig.lamp.calls == ["on", "on", "off"]
+
+
+@pytest.mark.parametrize("when", ["on", "off", "cancel"])
+def test_a_device_that_fails_is_lost_and_an_attempt_is_made_to_darken_it(when: str) -> None:
+    rig = Rig()
+    gate = rig.arm()
+    rig.lamp.broken = when == "on"
+    gate.fire(1, Pulse(5 * MS, 0, 1, 1.0), 0, 0)
+    rig.lamp.broken = True
+    if when == "off":
+        gate.advance(50 * MS)
+    elif when == "cancel":
+        gate.cancel(2, 1 * MS, 0)
+    lost = next(each for each in rig.reports if each.event is Happening.LOST)
+    assert lost.number == 1
+    assert lost.details == {"error": "broken"}
+    assert gate.state is OutputState.FAULT
+    assert rig.lamp.calls[-1] == "off"
+    gate.advance(10**12)
+    gate.alive_ns = 10**12
+    assert gate.arm(10**12) is Reason.WRONG_STATE
+    assert gate.clear(10**12) is Reason.WRONG_STATE
+
+
+Step = tuple[str, int]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["arm", "fire", "long", "train", "cancel", "disarm", "stop", "clear", "alive", "wait"]
+        ),
+        st.integers(0, 60),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300)
+@given(STEPS, st.booleans())
+def test_no_sequence_of_calls_lights_what_it_must_not(steps: list[Step], times_trains: bool) -> None:
+    lamp = Lamp(times_trains=times_trains)
+    rig = Rig(lamp)
+    gate, now_ns = rig.gate, 0
+    for number, (call, ms) in enumerate(steps):
+        now_ns += ms * MS
+        gate.advance(now_ns)
+        allowed = gate.state is OutputState.ARMED
+        on_before = lamp.calls.count("on")
+        match call:
+            case "arm":
+                gate.arm(now_ns)
+            case "fire":
+                gate.fire(number, Pulse(5 * MS, 0, 1, 1.0), now_ns, now_ns)
+            case "long":
+                gate.fire(number, Pulse(30 * MS, 0, 1, 1.0), now_ns, now_ns)
+            case "train":
+                gate.fire(number, Pulse(10 * MS, 25 * MS, 4, 1.0), now_ns, now_ns)
+            case "cancel":
+                gate.cancel(number, now_ns, now_ns)
+            case "disarm":
+                gate.disarm(number, now_ns, now_ns, "")
+            case "stop":
+                gate.stop(number, now_ns, now_ns)
+            case "clear":
+                gate.clear(now_ns)
+            case "alive":
+                gate.alive_ns = now_ns
+        assert allowed or lamp.calls.count("on") == on_before
+        assert call in ("fire", "train") or lamp.calls.count("on") == on_before
+        if call in ("cancel", "disarm", "stop"):
+            assert lamp.lit_ns is None
+        if gate.state is not OutputState.FIRING and not times_trains:
+            assert lamp.lit_ns is None
+        if gate.state in (OutputState.ARMED, OutputState.FIRING):
+            assert now_ns - gate.alive_ns < LIVENESS_NS
+    if not times_trains:
+        assert all(end - begin <= 20 * MS for begin, end in lamp.spans)
+        assert all(later - end >= 10 * MS for (_, end), (later, _) in pairwise(lamp.spans))
+    begun = [each.number for each in rig.reports if each.event is Happening.ACK and each.device_us is None]
+    ended = [each.number for each in rig.reports if each.event is Happening.TRAIN_ENDED]
+    assert len(ended) == len(set(ended))
+    assert set(ended) <= set(begun)
+    lit = sum(each.event is Happening.LIGHT_ON for each in rig.reports)
+    dark = sum(each.event is Happening.LIGHT_OFF for each in rig.reports)
+    assert lit - dark in (0, 1)
+
+
+def test_the_null_output_runs_by_the_clock_that_it_is_given() -> None:
+    clock = ManualClock()
+    output = NullOutput(NullOutputSettings(liveness_ms=100), clock)
+    output.open()
+    output.alive()
+    output.arm()
+    number = output.fire(Pulse(50 * MS, 50 * MS, 1, 0.5))
+    clock.sleep_until_ns(90 * MS)
+    reports = {each.event: each for each in output.reports() if each.number == number}
+    assert reports[Happening.LIGHT_OFF].t_ns == 50 * MS
+    assert output.state is OutputState.ARMED
+    clock.sleep_until_ns(100 * MS)
+    assert output.state is OutputState.DISARMED
+
+
+def test_the_log_output_names_each_pulse_with_its_time(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    output = log_output(LogOutputSettings(kind="log", path=path))
+    output.open()
+    output.alive()
+    output.arm()
+    number = output.fire(Pulse(2 * MS, 2 * MS, 1, 0.25))
+    ended: list[Report] = []
+    while not any(each.event is Happening.TRAIN_ENDED for each in ended):
+        output.alive()
+        ended += output.reports()
+    output.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["open", "on", "off", "off", "close"]
+    assert lines[1]["amplitude"] == 0.25
+    on = next(each for each in ended if each.event is Happening.LIGHT_ON)
+    assert on.number == number
+    assert lines[1]["t_ns"] == on.t_ns
