@@ -288,3 +288,19 @@ def test_a_video_cut_off_anywhere_plays_up_to_there(tmp_path: Path, codec: Codec
         found = list(frame_checksums(cut))
         assert found == all_frames[: len(found)]
         assert abs(len(found) - sum(end <= size for end in ends)) <= 1, size
+
+
+@pytest.mark.parametrize("codec", ["lossless", "ffv1", "h264"])
+@pytest.mark.parametrize("rate_hz", [10, 30, 200, 1000])
+def test_what_a_killed_process_leaves_lacks_a_third_of_a_second_at_most(
+    tmp_path: Path, codec: Codec, rate_hz: int
+) -> None:
+    """What another process can read of the file while it is written is what outlives its writer."""
+    encoder = VideoEncoder(tmp_path / VIDEO_NAME, 70, 50, codec)
+    written = 3 * rate_hz
+    still = np.zeros(SHAPE, np.uint8)
+    for number in range(written):
+        encoder.write(still, 1000 * number // rate_hz)
+    assert count_frames(tmp_path / VIDEO_NAME) >= written - rate_hz / 3 - 2
+    encoder.close()
+    assert count_frames(tmp_path / VIDEO_NAME) == written
