@@ -18,7 +18,7 @@ from rtface.record.session.reader import Session, read_session
 from rtface.record.session.verify import verify
 from rtface.replay.steps import steps
 
-WRITER = Path(__file__).resolve().parent.parent / "sessionwriter.py"
+WRITER = Path(__file__).resolve().parents[2] / "bench" / "record_writer.py"
 SECOND_NS = 1_000_000_000
 
 
