@@ -173,8 +173,10 @@ class Decider:
         self.armed = True
         for rule in self._rules.values():
             event = Event.ARM_RESTING if now_ns < rule.rest_ns else Event.ARM
-            found += self._step(rule, event, Reason.OPERATOR, now_ns)
-            rule.told = None
+            changed = self._step(rule, event, Reason.OPERATOR, now_ns)
+            if changed:
+                rule.told = None
+            found += changed
         return found
 
     def disarm(self, now_ns: int, reason: Reason = Reason.OPERATOR) -> list[Decision]:
