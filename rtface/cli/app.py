@@ -17,6 +17,7 @@ from rtface.cli import (
     keys,
     learn,
     replay,
+    rules,
     run,
     session,
     track,
@@ -64,5 +65,6 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(engines.app, name="engines")
 app.add_typer(learn.app, name="learn")
 app.add_typer(session.app, name="session")
+app.add_typer(rules.app, name="rules")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
