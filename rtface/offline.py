@@ -10,7 +10,7 @@ from rtface import __version__
 from rtface.acquire.factory import make_camera
 from rtface.acquire.recording import source_settings
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK
-from rtface.config import BackendSettings
+from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.errors import DataError, RtfaceError, UsageError
 from rtface.pipeline import Pipeline
 from rtface.record import formats
@@ -132,7 +132,7 @@ def partial_path(path: Path) -> Path:
 
 
 def track_recording(
-    source: Path,
+    source: Path | SimulatedCameraSettings,
     engine: Engine,
     backend: BackendSettings,
     *,
@@ -143,8 +143,8 @@ def track_recording(
 
     Parameters
     ----------
-    source : Path
-        A video file or a folder of images.
+    source : Path or SimulatedCameraSettings
+        A video file or a folder of images; or the simulated mouse.
     engine : Engine
         A checked engine.
     backend : BackendSettings
@@ -159,7 +159,7 @@ def track_recording(
     RtfaceError
         The recording or the engine cannot be opened at all. What goes wrong later is in `Tracked.error`.
     """
-    camera = make_camera(source_settings(source))
+    camera = make_camera(source_settings(source) if isinstance(source, Path) else source)
     tracker = Tracker(engine, make_backend(engine, backend), SYSTEM_CLOCK)
     skeleton = engine.manifest.skeleton
     builder = PoseTableBuilder(
@@ -182,7 +182,7 @@ def track_recording(
         raise error
     progress(Progress(len(builder), total))
     table = builder.build(
-        source=str(source),
+        source=str(source) if isinstance(source, Path) else pipeline.camera.label,
         engine=engine.manifest.name,
         score_definition=engine.manifest.score.definition,
         provenance=_provenance(engine, pipeline),

@@ -19,6 +19,7 @@ from rtface.cli import (
     learn,
     loop,
     replay,
+    rules,
     run,
     session,
     track,
@@ -68,5 +69,6 @@ app.add_typer(learn.app, name="learn")
 app.add_typer(loop.app, name="loop")
 app.add_typer(session.app, name="session")
 app.add_typer(gate.app, name="gate")
+app.add_typer(rules.app, name="rules")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

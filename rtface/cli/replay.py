@@ -20,13 +20,12 @@ from rtface.cli.options import (
     backend_settings,
 )
 from rtface.cli.screen import ERR, OUT, print_json, say
-from rtface.decide.rules import RulesFile
 from rtface.errors import UsageError
 from rtface.record.session.entries import Network
 from rtface.record.session.reader import read_session
 from rtface.replay.network import NetworkReplay, replay_network
 from rtface.replay.rules import Difference, RulesReplay, replay_rules
-from rtface.rigfile import read_document
+from rtface.rulesfile import Rules
 from rtface.track.backends.factory import engine_for
 
 DIFFERS = 1
@@ -72,7 +71,7 @@ def replay(
                 session, engine_for(name, settings), settings, progress=progress
             )
     if has_rules:
-        reports["rules"] = replay_rules(session, None if rules is None else _read_rules(rules))
+        reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec)
     if as_json:
         print_json({name: _as_map(each) for name, each in reports.items()})
     else:
@@ -82,11 +81,6 @@ def replay(
         each.identical or (isinstance(each, NetworkReplay) and not each.exact) for each in reports.values()
     ):
         raise typer.Exit(DIFFERS)
-
-
-def _read_rules(path: Path) -> RulesFile:
-    shape = "a rules file is a map of features: and rules:"
-    return read_document(path, "a rules file", shape=shape).checked(RulesFile)
 
 
 def _as_map(report: RulesReplay | NetworkReplay) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from rtface.errors import DataError, RtfaceError, UsageError
 from rtface.latency import StageSummary
 from rtface.record import formats
 from rtface.record.session import LOG_NAME
+from rtface.record.session.entries import Decision
 from rtface.record.session.reader import Session, read_session
 from rtface.record.session.summary import Moment, Pulses, Summary, shown, summarise
 from rtface.record.session.tables import write_tables
@@ -285,8 +287,8 @@ def _print_findings(session: Session, findings: list[Finding]) -> None:
     OUT.print(Text(f"fingerprint {session.fingerprint}", style="dim"), soft_wrap=True)
 
 
-def _as_map(decision: Any, unblind: bool) -> dict[str, Any]:
-    values = {name: getattr(decision, name) for name in decision.__dataclass_fields__}
+def _as_map(decision: Decision, unblind: bool) -> dict[str, Any]:
+    values = {each.name: getattr(decision, each.name) for each in dataclasses.fields(decision)}
     action, reason = shown(decision, unblind=unblind)
     return values | {"action": action, "reason": reason}
 

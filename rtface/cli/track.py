@@ -73,7 +73,7 @@ def track(
     with ending_on_signals() as wish:
         for source, output in zip(inputs, outputs, strict=True):
             try:
-                with _progress_bar(source, wish, quiet=as_json) as progress:
+                with progress_bar(source.name, wish, quiet=as_json) as progress:
                     tracked = track_recording(source, chosen, settings, crop=rectangle, progress=progress)
                 written = output.path if tracked.complete else partial_path(output.path)
                 formats.write(
@@ -95,7 +95,8 @@ def track(
 
 
 @contextmanager
-def _progress_bar(source: Path, wish: threading.Event, *, quiet: bool) -> Iterator[Callable[[Frames], bool]]:
+def progress_bar(name: str, wish: threading.Event, *, quiet: bool) -> Iterator[Callable[[Frames], bool]]:
+    """Show how far a recording has been tracked; what it yields returns False once `wish` is set."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -104,7 +105,7 @@ def _progress_bar(source: Path, wish: threading.Event, *, quiet: bool) -> Iterat
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=ERR, disable=quiet) as bar:
-        task = bar.add_task(source.name, total=None)
+        task = bar.add_task(name, total=None)
 
         def update(frames: Frames) -> bool:
             bar.update(task, completed=frames.frames, total=frames.total)

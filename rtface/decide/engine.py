@@ -104,6 +104,11 @@ class Decider:
         """Where each rule with a pulse stands, by priority."""
         return {name: rule.state for name, rule in self._rules.items()}
 
+    @property
+    def truths(self) -> list[float]:
+        """On the newest frame, for each rule of the file 1 where it holds, 0 where not, NaN where that is unknown."""
+        return self._values[sum(self._widths) :]
+
     def session_ns(self, now_ns: int) -> int | None:
         """Return the session's time; None before it began."""
         return None if self._start_ns is None else now_ns - self._start_ns
@@ -173,8 +178,10 @@ class Decider:
         self.armed = True
         for rule in self._rules.values():
             event = Event.ARM_RESTING if now_ns < rule.rest_ns else Event.ARM
-            found += self._step(rule, event, Reason.OPERATOR, now_ns)
-            rule.told = None
+            changed = self._step(rule, event, Reason.OPERATOR, now_ns)
+            if changed:
+                rule.told = None
+            found += changed
         return found
 
     def disarm(self, now_ns: int, reason: Reason = Reason.OPERATOR) -> list[Decision]:

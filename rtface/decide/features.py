@@ -84,6 +84,8 @@ class FeatureBank:
         Of each value, such as ``pad.amplitude``.
     units : tuple of str
         Of each value.
+    points : dict of str to tuple of str
+        The keypoints that each feature rests on.
 
     Raises
     ------
@@ -96,6 +98,7 @@ class FeatureBank:
         self, specs: Mapping[str, FeatureSpec], keypoints: tuple[str, ...], rate_hz: float | None
     ) -> None:
         self._tracks = Tracks(keypoints)
+        self.points: dict[str, tuple[str, ...]] = {}
         self._extractors: list[Extractor] = []
         self._predicted: list[tuple[PointTrack, ...]] = []
         names: list[str] = []
@@ -111,7 +114,9 @@ class FeatureBank:
                     f"{' and '.join(RESERVED)} mean something else in conditions; take another name",
                     *("features", name),
                 )
-            extractor = _make(name, spec, self._tracks, rate_hz)
+            asked: list[str] = []
+            extractor = _make(name, spec, self._tracks, rate_hz, asked)
+            self.points[name] = tuple(asked)
             predicts = isinstance(spec, Smoothed) and isinstance(spec.smooth, KalmanSpec)
             self._extractors.append(extractor)
             self._predicted.append(extractor.tracks if predicts else ())
@@ -189,8 +194,11 @@ def _largest_error(tracks: Sequence[PointTrack]) -> float:
     return largest
 
 
-def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None) -> Extractor:
+def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, asked: list[str]) -> Extractor:
+    """Return what computes a feature; its keypoints are appended to `asked`."""
+
     def of(*points: str) -> list[PointTrack]:
+        asked.extend(points)
         return [tracks.of(name, point, spec) for point in points]
 
     match spec:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rtface.decide.expression import Expression, Floats, Truth, compile_expression
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import RuleSpec, ns
-from rtface.decide.syntax import ExpressionError
+from rtface.decide.syntax import ExpressionError, parse
 
 
 class Holding:
@@ -59,6 +59,8 @@ class Holding:
     def __init__(self, name: str, spec: RuleSpec, names: Sequence[str]) -> None:
         begins, ends = spec.begins, spec.ends
         key = "when" if spec.value is None else "value"
+        if spec.value is not None:
+            _checked_number(spec.value, name)
         self._when = None if begins is None else _compiled(begins, names, name, key)
         self._negated = ends is None
         self._release = (
@@ -129,6 +131,13 @@ class Holding:
         assert self._release is not None
         truth = self._release.evaluate(values, scores, exposures_ns, now_ns)
         return (None if truth is None else not truth) if self._negated else truth
+
+
+def _checked_number(text: str, rule: str) -> None:
+    try:
+        parse(text, truth=False)
+    except ExpressionError as error:
+        raise RulesError(str(error), "rules", rule, "value") from error
 
 
 def _compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression:

@@ -131,8 +131,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; there are: {', '.join(choices)}" if choices else ""
 
 
-def parse(text: str) -> Node:
-    """Return a condition as a tree.
+def parse(text: str, *, truth: bool = True) -> Node:
+    """Return a condition as a tree; or, where `truth` is False, a number.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def parse(text: str) -> Node:
     parser = _Parser(text)
     node = parser.condition()
     parser.expect_end()
-    return parser.needs(node, truth=True)
+    return parser.needs(node, truth=truth)
 
 
 class _Parser:

@@ -26,7 +26,7 @@ RIGS = {
     "opencv": "camera: {kind: opencv, device: /dev/video0}",
     "all": "engine: x\nslots: 3\nbackend: {name: torch, threads: 2, device: cuda:0}\n"
     "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*', keys: keys}\n"
-    "latency: {deadline_ms: 5}",
+    "latency: {deadline_ms: 5}\nsession: {folder: sessions, frames: lossless, min_free_gb: 5, stall_s: 1}",
 }
 
 

@@ -188,7 +188,12 @@ def test_aliases_may_be_used() -> None:
 
 
 def test_paths_are_relative_to_the_file() -> None:
-    rig = parse_rig("camera: {kind: video, path: ../a.avi}\npublish: {keys: keys}\nengine: ./mine\n", RIG)
+    rig = parse_rig(
+        "camera: {kind: video, path: ../a.avi}\npublish: {keys: keys}\nengine: ./mine\nsession: {folder: s}\n",
+        RIG,
+    )
+    assert rig.session is not None
+    assert rig.session.folder == Path("/rigs/left/s")
     assert isinstance(rig.camera, VideoCameraSettings)
     assert rig.camera.path == Path("/rigs/left/../a.avi")
     assert rig.publish.keys == Path("/rigs/left/keys")

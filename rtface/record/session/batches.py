@@ -14,7 +14,9 @@ ROWS_AT_ONCE = 512
 
 
 def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping[int, int]) -> None:
-    """Take what is in the queue now and append it to the log, all rows before an event that came after them.
+    """Take what is in the queue now and append it to the log.
+
+    All rows stand before an event that came after them, and poses before features that came after them.
 
     Parameters
     ----------
@@ -50,6 +52,6 @@ def totals(log: LogWriter) -> dict[str, int]:
 
 
 def _write_rows(log: LogWriter, waiting: dict[int, list[bytes]], widths: Mapping[int, int]) -> None:
-    for kind, rows in waiting.items():
+    for kind, rows in sorted(waiting.items()):  # poses before the features that were made of them
         log.append(kind, encode_rows(widths[kind], rows), len(rows))
     waiting.clear()

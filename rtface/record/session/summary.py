@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -122,7 +122,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for machines."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = _fields(self)
         return values | {
             "decisions": [
                 {"rule": rule, "action": action, "reason": reason, "count": count}
@@ -253,7 +253,7 @@ def _counts(entry: LossCounts | Unrecorded) -> dict[str, int]:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
 def _iso(wall_ns: int) -> str:

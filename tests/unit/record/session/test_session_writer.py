@@ -194,6 +194,32 @@ def test_several_threads_keep_each_its_order(make: Callable[..., SessionWriter],
     assert [each.number for each in session.decisions] == numbers == list(range(300))
 
 
+def test_what_was_taken_while_the_session_closed_is_in_the_log_and_the_rest_is_refused(
+    make: Callable[..., SessionWriter], tmp_path: Path
+) -> None:
+    writer = make()
+    writer.open()
+    taken, started = [0] * 3, threading.Barrier(4)
+
+    def work(thread: int) -> None:
+        each = pose(thread, POINTS)
+        started.wait()
+        while writer.put_pose(each):
+            taken[thread] += 1
+
+    threads = [threading.Thread(target=work, args=(each,)) for each in range(3)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    assert writer.close()
+    for thread in threads:
+        thread.join()
+    ids, counts = np.unique(read_session(tmp_path / "s").poses["frame_id"], return_counts=True)
+    assert dict(zip(ids.tolist(), counts.tolist(), strict=True)) == {
+        number: count for number, count in enumerate(taken) if count
+    }
+
+
 def test_a_session_can_be_read_while_it_is_written(
     make: Callable[..., SessionWriter], tmp_path: Path
 ) -> None:

@@ -1,0 +1,203 @@
+"""What recording costs the loop, how much the log takes, and how much a killed process loses.
+
+    python bench/record.py --count 20000 --kills 100
+
+The cost of a call is taken where the live loop makes it: between two frames of a paced loop, with the recorder's own
+thread at work. Throughput is how many poses a second are handed over by a loop that does nothing else, without one
+being dropped. For the loss a process of its own (`record_writer.py`) records at 200 frames a second with exact frames
+and is killed (SIGKILL) at a random moment; the loss is the exposure of the last frame that it says it had handed over
+less that of the last one in the log, and in the video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtface.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK
+from rtface.config import SessionSettings
+from rtface.decide.decisions import Action, Decision, Reason, State
+from rtface.decide.features import Features
+from rtface.machine import run_facts
+from rtface.record.session.encoder import count_frames
+from rtface.record.session.entries import Unrecorded
+from rtface.record.session.reader import read_session
+from rtface.record.session.recorder import SessionRecorder, Setup
+from rtface.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Pulse, Stamps
+
+RESULTS = Path(__file__).resolve().parent / "results"
+WRITER = Path(__file__).resolve().parent / "record_writer.py"
+POINTS, FEATURES, SIZE = 15, 12, (640, 480)
+RATE_HZ = 1000.0
+WARM_UP = 200
+
+
+def setup() -> Setup:
+    """Return a session of a usual size."""
+    width, height = SIZE
+    return Setup(
+        rig="",
+        keypoints=[Keypoint(f"point{each}") for each in range(POINTS)],
+        score_definition="none",
+        camera=CameraInfo("made up", "1", width, height, RATE_HZ, None, True, "camera", {}),
+        engine="none",
+        backend={},
+        crop=Crop(0, 0, width, height),
+        features=[f"f{each}" for each in range(FEATURES)],
+        units=["1"] * FEATURES,
+    )
+
+
+def open_recorder(root: Path, frames: str) -> SessionRecorder:
+    """Return a recorder that has begun."""
+    recorder = SessionRecorder(SessionSettings(folder=root, frames=frames, min_free_gb=0), "bench", setup())
+    recorder.open()
+    return recorder
+
+
+def pose_of(number: int, now_ns: int) -> Pose:
+    """Return a pose."""
+    points = np.full((POINTS, 2), number, np.float32)
+    stamps = Stamps(now_ns, now_ns, now_ns, now_ns, now_ns, now_ns)
+    return Pose(
+        FrameMeta(number, now_ns, now_ns), stamps, points, points[:, 0].copy(), np.zeros(POINTS, bool)
+    )
+
+
+def costs(root: Path, count: int) -> dict[str, Any]:
+    """Return percentiles of what each call costs the thread that makes it."""
+    recorder = open_recorder(root, "lossless")
+    values = np.ones(FEATURES)
+    features = Features(values, values, np.ones(FEATURES, np.int64))
+    inputs = tuple((f"f{each}", 1.0, 1.0, 1) for each in range(3))
+    picture = np.add.outer(np.arange(SIZE[1]), np.arange(SIZE[0])).astype(np.uint8)
+    taken: dict[str, list[int]] = {name: [] for name in ("frame", "pose", "features", "decision", "call")}
+
+    def timed(name: str, call: Callable[[], object]) -> None:
+        began_ns = SYSTEM_CLOCK.now_ns()
+        call()
+        taken[name].append(SYSTEM_CLOCK.now_ns() - began_ns)
+
+    began_ns = SYSTEM_CLOCK.now_ns()
+    for number in range(WARM_UP + count):
+        SYSTEM_CLOCK.sleep_until_ns(began_ns + round(number * NS_PER_S / RATE_HZ))
+        now_ns = SYSTEM_CLOCK.now_ns()
+        pose = pose_of(number, now_ns)
+        decision = Decision(
+            "rule", number, now_ns, now_ns, State.ARMED, State.FIRING, Action.FIRE, Reason.RULE,
+            Pulse(1, 1, 1, 1.0), number, inputs,
+        )  # fmt: skip
+        if number % 5 == 0:
+            timed("frame", lambda pose=pose: recorder.frame(picture, pose.frame))  # type: ignore[misc]
+        timed("pose", lambda pose=pose: recorder.pose(pose, 1))  # type: ignore[misc]
+        timed("features", lambda now_ns=now_ns, number=number: recorder.features(number, now_ns, features))  # type: ignore[misc]
+        timed("decision", lambda decision=decision: recorder.decision(decision))  # type: ignore[misc]
+        timed("call", lambda now_ns=now_ns: recorder.call("tick", now_ns))  # type: ignore[misc]
+    whole = recorder.close(timeout_s=60)
+    return {"rate_hz": RATE_HZ, "whole": whole} | {
+        name: percentiles(np.array(each[WARM_UP // 5 :]) / NS_PER_US, "us") for name, each in taken.items()
+    }
+
+
+def throughput(root: Path, count: int) -> dict[str, Any]:
+    """Return how many poses a second can be handed over without one being dropped, and their size in the log."""
+    recorder = open_recorder(root, "none")
+    pose = pose_of(0, SYSTEM_CLOCK.now_ns())
+    began_ns = SYSTEM_CLOCK.now_ns()
+    for _ in range(count):
+        recorder.pose(pose, 1)
+    handed_ns = SYSTEM_CLOCK.now_ns() - began_ns
+    recorder.close(timeout_s=60)
+    written_ns = SYSTEM_CLOCK.now_ns() - began_ns
+    session = read_session(recorder.folder)
+    lost = session.last(Unrecorded)
+    size = sum(each.stat().st_size for each in recorder.folder.iterdir())
+    return {
+        "poses": count,
+        "dropped": 0 if lost is None else lost.poses,
+        "handed_over_per_s": round(count * NS_PER_S / handed_ns),
+        "written_per_s": round(len(session.poses) * NS_PER_S / written_ns),
+        "bytes_per_pose": round(size / max(1, len(session.poses)), 1),
+    }
+
+
+def losses(root: Path, kills: int) -> dict[str, Any]:
+    """Kill a recording process again and again; return how much each lost."""
+    source = random.Random(1)
+    log_ms: list[float] = []
+    video_ms: list[float] = []
+    damaged = 0
+    for kill in range(kills):
+        folder, exposure_ns = kill_one(root / str(kill), source.randint(150, 500))
+        session = read_session(folder)
+        damaged += session.state != "truncated"
+        log_ms.append((exposure_ns - int(session.poses["exposure_ns"][-1])) / NS_PER_MS)
+        known = min(count_frames(folder / "frames.mkv"), len(session.frames))
+        video_ms.append((exposure_ns - int(session.frames["exposure_ns"][known - 1])) / NS_PER_MS)
+    return {
+        "kills": kills,
+        "damaged": damaged,
+        "log": percentiles(np.array(log_ms), "ms"),
+        "video": percentiles(np.array(video_ms), "ms"),
+    }
+
+
+def kill_one(root: Path, after: int) -> tuple[Path, int]:
+    """Return the folder that a killed process leaves, and the exposure of the last frame it had handed over."""
+    process = subprocess.Popen([sys.executable, str(WRITER), str(root)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    line = b""
+    for _ in range(after):
+        line = process.stdout.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    rest, _ = process.communicate()
+    lines = [line, *(each for each in rest.splitlines() if len(each.split()) == 2)]
+    return next(root.iterdir()), int(lines[-1].split()[1])
+
+
+def percentiles(values: np.ndarray, unit: str) -> dict[str, Any]:
+    """Return n, percentiles and the maximum."""
+    p50, p95, p99, p999, most = np.percentile(values, [50, 95, 99, 99.9, 100]).round(3).tolist()
+    return {
+        "n": len(values), f"p50_{unit}": p50, f"p95_{unit}": p95, f"p99_{unit}": p99, f"p999_{unit}": p999,
+        f"max_{unit}": most,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=20_000, help="calls of each kind")
+    parser.add_argument("--kills", type=int, default=100, help="processes to kill")
+    parser.add_argument(
+        "--root", type=Path, help="folder on the disk to record to; a temporary one when absent"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS / "record.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.root) as folder:
+        root = Path(folder)
+        result = run_facts() | {
+            "cost": costs(root / "cost", options.count),
+            "throughput": throughput(root / "throughput", options.count),
+            "kill": losses(root / "kill", options.kills),
+        }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""``rtface rules``: check a rules file, and try it on a recording before any light is switched on."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from rtface.cli.options import (
+    BackendOption,
+    CropOption,
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    PrecisionOption,
+    ThreadsOption,
+    backend_settings,
+    parse_crop,
+)
+from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.cli.track import progress_bar
+from rtface.clock import NS_PER_S
+from rtface.config import BackendSettings, SimulatedCameraSettings
+from rtface.decide.words import rule_in_words
+from rtface.drypicture import draw_dry_run
+from rtface.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
+from rtface.errors import DataError, UsageError
+from rtface.offline import track_recording
+from rtface.records import Crop
+from rtface.rulesfile import Rules
+from rtface.track.backends.factory import engine_for
+from rtface.track.store import MANIFEST_FILE, find_engine, read_manifest
+
+app = typer.Typer(help="Rules: from the face to the light.", no_args_is_help=True)
+
+RulesArgument = Annotated[Path, typer.Argument(help="The rules file.", show_default=False)]
+
+_SIMULATED = "simulated"
+_SIMULATED_S = 30.0
+_RATE_HZ = 200.0
+
+
+@app.command()
+def check(
+    path: RulesArgument,
+    engine: EngineOption = "default",
+    rate: Annotated[float, typer.Option("--rate", min=1, help="The camera's frames per second.")] = _RATE_HZ,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a rules file against an engine: what is measured, in which unit, and each rule in words.
+
+    Errors name file and line, and the nearest right name.
+    """
+    rules = Rules(path)
+    manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
+    bank = rules.reflex(tuple(point.name for point in manifest.skeleton), rate).bank
+    units = dict(zip(bank.names, bank.units, strict=True))
+    untrained = {point.name for point in manifest.skeleton if not point.trained}
+    words = {name: rule_in_words(spec) for name, spec in rules.spec.rules.items()}
+    blind = {name: sorted(set(points) & untrained) for name, points in bank.points.items()}
+    blind = {name: points for name, points in blind.items() if points}
+    if as_json:
+        print_json(
+            {
+                "rules_file": str(path),
+                "engine": manifest.name,
+                "features": units,
+                "rules": words,
+                "untrained": blind,
+            }
+        )
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("feature", "unit"):
+        table.add_column(column)
+    for name, unit in units.items():
+        table.add_row(name, unit)
+    OUT.print(table)
+    for name, lines in words.items():
+        OUT.print(f"\n{name}", style="bold", markup=False)
+        for line in lines:
+            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+    for name, points in blind.items():
+        say(f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown")
+
+
+@app.command("dry-run")
+def dry_run_(
+    path: RulesArgument,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A session's folder, a keypoint file (.rtface.h5, DeepLabCut), a video or a folder of images; "
+            "or the word simulated for the simulated mouse.",
+            show_default=False,
+        ),
+    ],
+    engine: EngineOption = "default",
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "engine",
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    crop: CropOption = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", min=1, help="Frames per second, where the recording does not say."),
+    ] = None,
+    latency: Annotated[
+        float,
+        typer.Option(
+            "--latency", min=0, help="Milliseconds from exposure to decision; sessions know theirs."
+        ),
+    ] = LATENCY_MS,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, help="How long to film the simulated mouse.")
+    ] = _SIMULATED_S,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Draw a picture into this file (.png, .svg, .pdf).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run rules over a recording as if armed: how often they would have fired, when, and why not.
+
+    Recordings without keypoints are tracked first, by the live path. Nothing is switched on.
+    """
+    rules = Rules(path)
+    if out is not None and out.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"{out}: a picture's name ends in .png, .svg or .pdf")
+    recording = Path(source)
+    if source != _SIMULATED and has_poses(recording):
+        poses = read_poses(recording, rate_hz=rate, latency_ms=latency)
+    else:
+        settings = backend_settings(backend, precision, threads, device)
+        camera = _simulated(rate or _RATE_HZ, seconds) if source == _SIMULATED else recording
+        poses = _tracked(camera, engine, settings, parse_crop(crop), rate, latency, quiet=as_json)
+    run = dry_run(rules, poses)
+    if out is not None:
+        try:
+            draw_dry_run(run, out)
+        except OSError as error:
+            raise DataError(f"{out} cannot be written: {error.strerror}") from error
+    if as_json:
+        print_json(run.summary())
+    else:
+        _report(run)
+        if out is not None:
+            OUT.print(f"\npicture: {out}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def example() -> None:
+    """Print a rules file with remarks, to begin with."""
+    typer.echo(files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8"), nl=False)
+
+
+def _simulated(rate_hz: float, seconds: float) -> SimulatedCameraSettings:
+    return SimulatedCameraSettings(rate_hz=rate_hz, frames=max(1, round(rate_hz * seconds)), paced=False)
+
+
+def _tracked(
+    source: Path | SimulatedCameraSettings,
+    engine: str,
+    settings: BackendSettings,
+    crop: Crop | None,
+    rate_hz: float | None,
+    latency_ms: float,
+    *,
+    quiet: bool,
+) -> Poses:
+    chosen = engine_for(engine, settings)
+    name = source.name if isinstance(source, Path) else _SIMULATED
+    with ending_on_signals() as wish:
+        with progress_bar(name, wish, quiet=quiet) as progress:
+            tracked = track_recording(source, chosen, settings, crop=crop, progress=progress)
+        if wish.is_set():
+            raise typer.Exit(INTERRUPTED)
+    if tracked.error is not None:
+        raise tracked.error
+    table = tracked.table
+    if not isinstance(
+        source, Path
+    ):  # it was filmed as fast as it could be: the mouse's own time is the frame's
+        own = np.round(table.frame_id * (NS_PER_S / source.rate_hz)).astype(np.int64)
+        table = dataclasses.replace(table, camera_ns=own)
+    return on_time_axis(table, rate_hz=rate_hz, latency_ms=latency_ms)
+
+
+def _report(run: DryRun) -> None:
+    summary = run.summary()
+    OUT.print(
+        f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n",
+        markup=False,
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("feature")
+    for column in ("unit", "known", "5 %", "median", "95 %", "99 %"):
+        table.add_column(column, justify="right")
+    for name, each in summary["features"].items():
+        spread = ("-" if each[key] is None else f"{each[key]:.3g}" for key in ("p5", "p50", "p95", "p99"))
+        table.add_row(name, each["unit"], f"{each['known']:.0%}", *spread)
+    OUT.print(table)
+    for name, each in summary["rules"].items():
+        OUT.print(f"\n{name}", style="bold", markup=False)
+        for line in _said(each):
+            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _said(rule: dict[str, Any]) -> list[str]:
+    trials = rule["fired"] + rule["sham"] + rule["catch"]
+    rate = f", {rule['per_minute']:.1f} trials a minute" if rule["per_minute"] is not None else ""
+    apart = (
+        f", {rule['median_interval_s']:.2f} s apart in the median"
+        if rule["median_interval_s"] is not None
+        else ""
+    )
+    light = f"{rule['fired']} fired ({rule['light_s']:.2f} s of light)"
+    said = [f"{trials} trials: {light}, {rule['sham']} shams, {rule['catch']} catches{rate}{apart}"]
+    if rule["withheld"]:
+        said.append(
+            "withheld: " + ", ".join(f"{count} {reason}" for reason, count in rule["withheld"].items())
+        )
+    if rule["trials"]:
+        first = ", ".join(f"{each['time_s']:.2f}" for each in rule["trials"][:12])
+        said.append(f"at {first}{' ...' if trials > 12 else ''} s")
+    return said
