@@ -131,8 +131,8 @@ class ClosedLoop:
     def react(self, pose: Pose) -> None:
         """Hear what the output says, decide, and act."""
         reflex, record = self._opened()
+        self._hear()
         now_ns = self._last_frame_ns = self._clock.now_ns()
-        self._hear(now_ns)
         frame = pose.frame
         features = reflex.bank.update(pose)
         record.pose(pose)
@@ -152,8 +152,8 @@ class ClosedLoop:
     def idle(self) -> None:
         """Hear what the output says, and decide what time alone decides."""
         reflex, record = self._opened()
+        self._hear()
         now_ns = self._clock.now_ns()
-        self._hear(now_ns)
         decisions = reflex.decider.tick(now_ns)
         if decisions:
             record.call("tick", now_ns)
@@ -284,23 +284,24 @@ class ClosedLoop:
         if reflex.decider.faulted and self._state in (LoopState.ARMED, LoopState.DISARMED):
             self._fail(Reason.ERROR, f"the rules are in fault: {decisions[-1].reason if decisions else ''}")
 
-    def _hear(self, now_ns: int) -> None:
+    def _hear(self) -> None:
         self._output.alive()
         for report in self._output.reports():
-            self._take(report, now_ns)
+            self._take(report)
 
-    def _take(self, report: Report, now_ns: int) -> None:
+    def _take(self, report: Report) -> None:
         _, record = self._opened()
         record.reply(report, self._name)
         fired = self._pulses.take(report)
         if report.event in _BROKEN:
             self._fail(Reason.GATE, f"{_BROKEN[report.event]} ({report.reason})")
         elif fired is not None:
-            self._follow_pulse(report, fired, now_ns)
+            self._follow_pulse(report, fired)
         elif report.event is Happening.STATE:
             self._follow_output(report)
 
-    def _follow_pulse(self, report: Report, fired: Fired, now_ns: int) -> None:
+    def _follow_pulse(self, report: Report, fired: Fired) -> None:
+        now_ns = self._clock.now_ns()
         if report.event is Happening.LIGHT_ON:
             self._call("began", now_ns, rule=fired.rule)
         elif report.event in (Happening.TRAIN_ENDED, Happening.REFUSED):

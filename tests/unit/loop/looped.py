@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rtface.budget import Budget, BudgetWatch
-from rtface.clock import NS_PER_MS, ManualClock
+from rtface.clock import NS_PER_MS, NS_PER_US, ManualClock
 from rtface.config import NullOutputSettings
 from rtface.decide.decisions import Decision
 from rtface.decide.features import Features
@@ -29,6 +29,14 @@ RULES: dict[str, Any] = {
     "features": {"nose": {"kind": "position", "point": "nose(tip)"}},
     "rules": {"right": {"when": "nose.x > 30", "refractory_ms": 100, "pulse": {"on_ms": 5}}},
 }
+
+
+class Ticking(ManualClock):
+    """A microsecond passes with each look at it, as time does."""
+
+    def now_ns(self) -> int:
+        self.sleep_until_ns(super().now_ns() + NS_PER_US)
+        return super().now_ns()
 
 
 class Recorded(NoRecord):
@@ -128,7 +136,7 @@ class Looped:
         budget: str | None = None,
         make: Callable[[], Opened] | None = None,
     ) -> None:
-        self.clock = ManualClock(10**12)
+        self.clock = Ticking(10**12)
         self.output = Scripted(self.clock)
         self.record = Recorded()
         self.said: list[tuple[str, dict[str, Any]]] = []

@@ -141,6 +141,19 @@ def test_a_pin_that_stops_the_output_stops_the_loop_until_it_is_cleared(looped: 
     assert looped.actions()[-1] == "fire"
 
 
+def test_time_never_goes_back_for_the_rules(looped: Looped) -> None:
+    """What the output says is told to the rules before the frame, at a time of its own."""
+    for _ in range(3):
+        looped.arm()
+        looped.frame(40)
+        looped.output.stop()
+        looped.frame(0)
+        looped.loop.idle()
+        looped.output.clear()
+        looped.loop.cleared("Ada")
+    assert "clock" not in {each.reason for each in looped.record.decisions}
+
+
 def test_a_switch_that_disarms_the_output_disarms_the_loop(looped: Looped) -> None:
     looped.arm()
     looped.output.disarm("the switch")
