@@ -46,11 +46,18 @@ def emulate(
     resets_on_open: Annotated[
         bool, typer.Option(help="Reset when the port is opened, as an Arduino Uno does.")
     ] = False,
+    link: Annotated[
+        Path | None, typer.Option(help="Make this a link to the port, so that a rig's file can name it.")
+    ] = None,
 ) -> None:
     """Run the gate's firmware in emulation (simavr), print its port, and show its light until Ctrl-C."""
-    with ending_on_signals() as wish, EmulatedGate(resets_on_open=resets_on_open) as gate:
-        OUT.print(f"port {gate.port}", markup=False, soft_wrap=True)
-        say("in a rig's file:  output: {kind: gate, port: " + str(gate.port) + "}")
+    with (
+        ending_on_signals() as wish,
+        EmulatedGate(resets_on_open=resets_on_open) as gate,
+        _linked(Path(gate.port), link) as port,
+    ):
+        OUT.print(f"port {port}", markup=False, soft_wrap=True)
+        say(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
         say("arm switch on, emergency stop released; Ctrl-C ends")
         shown = 0
         end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
@@ -59,6 +66,25 @@ def emulate(
             for before, now in zip(changes[max(shown - 1, 0) :], changes[max(shown, 1) :], strict=False):
                 _show_light(before, now, changes[0])
             shown = len(changes)
+
+
+@contextmanager
+def _linked(port: Path, link: Path | None) -> Iterator[Path]:
+    """Give a port by the name that was asked for, while the block runs."""
+    if link is None:
+        yield port
+        return
+    if link.exists() and not link.is_symlink():
+        raise UsageError(f"{link} is there and is no link")
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(port)
+    except OSError as error:
+        raise DataError(f"{link} cannot be made: {error.strerror}") from error
+    try:
+        yield link
+    finally:
+        link.unlink(missing_ok=True)
 
 
 @app.command("test")

@@ -1,6 +1,6 @@
 """Arms the loop, follows what it decides for half a minute, and disarms: a client as rig software would be.
 
-    python client.py [seconds]
+python client.py [seconds]
 """
 
 import sys

@@ -1,0 +1,247 @@
+"""The whole closed loop: simulated mouse, rules, the gate's firmware in emulation, the record, and its replay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fakes import LONG_S
+
+from rtface.bench.agreed import ensure_parity
+from rtface.client import Client
+from rtface.clock import NS_PER_S, monotonic_ns
+from rtface.errors import ControlError, OutputError
+from rtface.record.session.entries import Arming, Decision, GateReply, PulseCommand
+from rtface.record.session.reader import read_session
+from rtface.rigfile import load_rig
+from rtface.service import Service
+from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
+
+FREE = "tcp://127.0.0.1:*"
+DEADMAN_MS = 50
+PATIENT = {"answer_ms": 500, "silence_ms": 5000, "liveness_ms": 5000}
+"""For a machine that runs other tests beside the emulation."""
+RULES = """\
+features:
+  nose: {kind: position, point: nose(tip), min_score: 0}
+rules:
+  often:
+    when: nose.x > -1000
+    repeat: true
+    refractory_ms: 200
+    min_score: 0
+    max_age_ms: 10000
+    max_gap_frames: 1000
+    pulse: PULSE
+    schedule: {kind: mixed, sham: SHAM, block: 4, seed: 1}
+"""
+SHORT = RULES.replace("PULSE", "{frequency_hz: 50, width_ms: 5, duration_ms: 45}").replace("SHAM", "0.25")
+LONG = RULES.replace("PULSE", "{frequency_hz: 30, width_ms: 20, duration_ms: 5000}").replace("SHAM", "0")
+
+
+@pytest.fixture
+def gate() -> Iterator[EmulatedGate]:
+    try:
+        emulated = EmulatedGate()
+    except OutputError as error:
+        pytest.skip(str(error))
+    with emulated:
+        yield emulated
+
+
+@pytest.fixture
+def rig_file(test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A rig whose engine has been verified, without an output."""
+    engines = tmp_path / "engines"
+    shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
+    monkeypatch.setenv("RTFACE_ENGINES", str(engines))
+    path = tmp_path / "rig.yaml"
+    settings = {
+        "camera": {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 20},
+        "engine": test_engine,
+        "backend": {"name": "openvino"},
+        "rules": "rules.yaml",
+        "session": {"folder": "sessions", "frames": "lossless", "min_free_gb": 0},
+        "arming": {"frame_timeout_ms": 5000},
+        "publish": {"keypoints": FREE, "control": FREE},
+    }
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    path.with_name("rules.yaml").write_text(SHORT, encoding="utf-8")
+    rig = load_rig(path)
+    with Service(rig.model_copy(update={"session": None, "rules": None})) as service:
+        ensure_parity(service.engine, rig.backend, rig.camera)
+    return path
+
+
+def with_output(rig_file: Path, **settings: Any) -> Path:
+    changed = yaml.safe_load(rig_file.read_text(encoding="utf-8")) | settings
+    rig_file.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    return rig_file
+
+
+def armed(client: Client) -> None:
+    """Arm, again and again while the self-test finds that frames have not come for long enough."""
+    end_ns = monotonic_ns() + round(LONG_S * NS_PER_S)
+    while True:
+        try:
+            client.arm("test")
+            return
+        except ControlError as error:
+            if monotonic_ns() > end_ns or "frames:" not in str(error):
+                raise
+            client.next(0.2)
+
+
+def risen(lights: list[LightChange]) -> list[LightChange]:
+    return [after for before, after in pairwise(lights) if after.ttl and not before.ttl]
+
+
+def listen(client: Client, kind: str, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        event = client.next_event(LONG_S)
+        assert event is not None, f"{len(found)} of {count} {kind}"
+        if event.kind == kind:
+            found.append(event.details)
+    return found
+
+
+def test_every_light_was_decided_commanded_answered_and_seen(gate: EmulatedGate, rig_file: Path) -> None:
+    rig = load_rig(with_output(rig_file, output={"kind": "gate", "port": str(gate.port), **PATIENT}))
+    with (
+        Service(rig) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        armed(client)
+        listen(client, "decision", 12)
+        client.mark("test", "half way")
+        listen(client, "decision", 12)
+        client.disarm("test", "enough")
+        assert listen(client, "arming", 1)[0]["state"] == "disarmed"
+        loop = client.status().loop
+        assert loop["state"] == "disarmed"
+        folder = Path(loop["session"])
+    lights = risen(gate.light())
+    assert not gate.light_is_on
+    session = read_session(folder)
+    assert session.state == "closed"
+    fired = [each for each in session.of(Decision) if each.action == "fire"]
+    shams = [each for each in session.of(Decision) if each.action == "sham"]
+    commands = [each for each in session.of(PulseCommand) if each.command == "fire"]
+    assert fired
+    assert shams
+    assert [each.decision for each in commands] == [each.number for each in fired]
+    replies = session.of(GateReply)
+    told = [each for each in replies if each.event == "light_on"]
+    assert len(told) == len(lights)
+    for reply, light in zip(told, lights, strict=True):
+        assert reply.host_ns is not None
+        assert abs(reply.host_ns - light.t_ns) < 20_000_000
+    answered = {each.number for each in replies if each.event == "ack"}
+    assert {each.number for each in commands} <= answered
+    assert [each.event for each in session.of(Arming)] == ["armed", "disarmed"]
+    for command in ("session verify", "replay", "replay --network"):
+        done = subprocess.run(
+            [sys.executable, "-m", "rtface", *command.split(), str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+def test_a_host_that_is_killed_in_mid_pulse_leaves_darkness_and_a_record(
+    gate: EmulatedGate, rig_file: Path
+) -> None:
+    rig_file.with_name("rules.yaml").write_text(LONG, encoding="utf-8")
+    ports = {"keypoints": f"ipc://{rig_file.parent}/keypoints", "control": f"ipc://{rig_file.parent}/control"}
+    with_output(rig_file, output={"kind": "gate", "port": str(gate.port), **PATIENT}, publish=ports)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rtface", "run", str(rig_file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with Client(ports["keypoints"], ports["control"], timeout_s=LONG_S) as client:
+            armed(client)
+            events = listen(client, "light", 3)
+            assert events[0]["event"] == "light_on"
+            folder = Path(client.status().loop["session"])
+            process.kill()
+            process.wait(LONG_S)
+    finally:
+        process.kill()
+        process.wait(LONG_S)
+    log = gate.read_log()
+    while (log := gate.read_log()).light[-1].cycle + 200 * CYCLES_PER_MS > _now_cycle(log):
+        pass
+    last_byte = log.delivered[-1][0]
+    assert not log.light[-1].ttl
+    assert log.light[-1].cycle - last_byte <= (DEADMAN_MS + 1) * CYCLES_PER_MS
+    session = read_session(folder)
+    assert session.state == "truncated"
+    assert [each.event for each in session.of(Arming)] == ["armed"]
+    assert any(each.event == "light_on" for each in session.of(GateReply))
+
+
+def _now_cycle(log: Any) -> int:
+    """Return the newest cycle that the emulation is known to have reached."""
+    cycle, t_ns = log.anchors[-1]
+    return int(cycle + (monotonic_ns() - t_ns) * 16 // 1000)
+
+
+def test_an_engine_that_was_never_verified_is_not_armed(
+    rig_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtface.track.parity.parity_folder", lambda: tmp_path / "elsewhere")
+    with (
+        Service(load_rig(rig_file)) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        told = client.self_test()
+        assert not told["ready"]
+        (engine,) = [each for each in told["findings"] if each["what"] == "engine"]
+        assert engine["verdict"] == "fail"
+        assert "rtface engines verify" in engine["text"]
+        with pytest.raises(ControlError, match="rtface engines verify"):
+            client.arm("test")
+
+
+def test_a_service_without_rules_says_that_it_decides_nothing(test_engine: str) -> None:
+    from rtface.config import PublishSettings, Rig, SimulatedCameraSettings
+
+    rig = Rig(
+        camera=SimulatedCameraSettings(width=96, height=80, rate_hz=50),
+        engine=test_engine,
+        publish=PublishSettings(keypoints=FREE, control=FREE),
+    )
+    with (
+        Service(rig) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        assert client.status().loop == {}
+        with pytest.raises(ControlError, match="decides nothing") as caught:
+            client.arm("test")
+        assert caught.value.code == "no_loop"
+
+
+def test_the_crop_stays_and_the_camera_s_stop_disarms_while_armed(rig_file: Path) -> None:
+    with (
+        Service(load_rig(rig_file)) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        armed(client)
+        with pytest.raises(ControlError, match="disarm first"):
+            client.set_crop(None)
+        client.stop()
+        assert client.status().loop["state"] == "disarmed"
+        client.set_crop(None)
