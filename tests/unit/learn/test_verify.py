@@ -45,7 +45,6 @@ def test_a_sound_engine_agrees_and_may_be_armed(engine: Engine, frames: dict[int
     assert record.agrees
     assert 0 < record.shift_px.max < 0.01
     assert record.shift_px.n == 12 * 3 == parity.shift_px.n
-    assert record.shift_camera_px.max == pytest.approx(record.shift_px.max * 100 / 64, abs=2e-5)
     assert (record.reference.engine, record.reference.engine_sha256) == ("sound", engine.sha256)
     assert (record.reference.ran.name, record.reference.ran.device) == ("torch", "cpu")
     assert (record.ran.name, record.ran.precision, record.ran.threads) == ("openvino", "f32", 1)
@@ -66,6 +65,7 @@ def test_an_engine_whose_weights_are_a_little_off_is_refused(
     _, record = verify(broken, OPENVINO, frames, "day1.avi")
     assert not record.agrees
     assert record.shift_px.p99 > LIMITS.p99_px
+    assert record.shift_camera_px.max == pytest.approx(record.shift_px.max * SHAPE[1] / 64, rel=1e-3)
     store_parity(record)
     with pytest.raises(EngineError, match="does not agree with broken"):
         require_parity(broken, _info(broken))
