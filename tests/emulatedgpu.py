@@ -203,7 +203,8 @@ class _Driver:
 
     @staticmethod
     def cuMemGetInfo_v2(gpu: EmulatedGpu, free: Any, total: Any) -> None:  # noqa: N802
-        free._obj.value, total._obj.value = 6 << 30, 8 << 30
+        used = (len(gpu.memory) + len(gpu.plans) + len(gpu.executables)) << 20
+        free._obj.value, total._obj.value = (6 << 30) - used, 8 << 30
 
     @staticmethod
     def cuEventCreate(gpu: EmulatedGpu, event: Any, flags: int) -> None:  # noqa: N802

@@ -105,7 +105,7 @@ def test_it_is_said_in_words_and_written_where_it_is_wanted(tmp_path: Path) -> N
     assert "small-test in f32, input of 64x64 pixels, for sm_89, sm_86" in output
     assert f"{out.stat().st_size} bytes, built in" in output
     assert "sha256 " in output
-    with pytest.raises(DataError, match="the plan cannot be written to .*: No such file"):
+    with pytest.raises(DataError, match=r"the plan cannot be written to .*: No such file"):
         build("small-test", "--target", "sm_89", "--out", str(tmp_path / "no" / "x.plan"))
 
 
