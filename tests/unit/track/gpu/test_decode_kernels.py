@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from emulated import Emulator
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtface.records import FloatArray
@@ -20,7 +20,7 @@ from rtface.networks.small import SmallDecode  # noqa: E402
 RUBBISH = -123.0
 
 seeds = st.integers(0, 2**32 - 1)
-quickly = settings(max_examples=60, deadline=None)
+quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def decoded_small(emulator: Emulator, logits: FloatArray, intercept: FloatArray, slope: float) -> FloatArray:

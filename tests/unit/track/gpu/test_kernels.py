@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 from emulated import Emulator, EmulatorError, Memory
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -70,7 +70,7 @@ def picture(shape: tuple[int, int], seed: int) -> Image:
 
 sides = st.integers(1, 70)
 seeds = st.integers(0, 2**32 - 1)
-quickly = settings(max_examples=60, deadline=None)
+quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(sides, st.integers(1, 130), st.integers(1, 16), seeds, st.integers(0, 3))
