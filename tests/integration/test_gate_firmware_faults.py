@@ -29,7 +29,7 @@ from rtface.stimulate.protocol import (
 )
 
 LONG = limits_of(max_on_us=400_000, window_on_us=10_000_000)
-TIMSK1 = 0x6F
+TIMSK1, EICRA, EIMSK = 0x6F, 0x69, 0x3D
 MEMORY = range(0x100, 0x900)
 
 
@@ -190,6 +190,33 @@ def test_the_watchdog_ends_a_program_that_hangs(interrupts: bool) -> None:
         assert gate.status().pulses == 1
 
 
+def test_a_program_that_strays_to_its_start_is_dark_and_keeps_its_session() -> None:
+    with rig(LONG, judged=False) as gate:
+        firing(gate)
+        lost = gate.gate.cycle
+        gate.gate.stray()
+        gate.gate.run_ms(20)
+        (flash,) = gate.light
+        assert ms(flash.off - lost) < 0.01
+        welcome = gate.hello()
+        assert (welcome.state, welcome.reset_cause, welcome.resets) == (State.DISARMED, ResetCause(0), 1)
+        assert gate.status().pulses == 1
+
+
+def test_an_interrupt_that_nobody_asked_for_is_dark_and_ends_in_a_reset() -> None:
+    with rig(LONG, judged=False) as gate:
+        firing(gate)
+        now = gate.gate.cycle
+        gate.gate.poke(EICRA, 1)
+        gate.gate.poke(EIMSK, 1)
+        gate.gate.stop_switch(open=True)
+        gate.gate.stop_switch(open=False)
+        gate.gate.run_ms(40)
+        (flash,) = gate.light
+        assert ms(flash.off - now) < 0.05
+        assert gate.hello().reset_cause is ResetCause.WATCHDOG
+
+
 def test_a_stop_outlives_a_program_that_hangs() -> None:
     with rig(LONG) as gate:
         firing(gate)
@@ -271,9 +298,13 @@ def test_the_switches_are_asked_again_before_each_pulse() -> None:
         gate.arm()
         gate.fire(300, 1_700, 50)
         gate.beat(5)
+        while not gate.gate.log.light_is_on:
+            gate.gate.run(160)
         while gate.gate.log.light_is_on:
-            gate.gate.run(1_600)
+            gate.gate.run(160)
         had = len(gate.light)
+        gate.gate.run_ms(1.35)
+        assert not gate.gate.log.light_is_on, "the next pulse is due in some 50 microseconds"
         gate.gate.stop_switch(open=True)
         gate.gate.run_ms(5)
         assert len(gate.light) == had
