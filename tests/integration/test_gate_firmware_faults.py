@@ -68,6 +68,17 @@ def test_silence_puts_the_light_out_within_the_dead_man_s_time() -> None:
             assert gate.status().state is State.DISARMED
 
 
+def test_heartbeats_that_wait_in_the_queue_count_from_when_they_came() -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        for _ in range(30):
+            gate.say(Heartbeat())
+        gate.gate.run_ms(100)
+        (flash,) = gate.light
+        beats = [r.cycle for r in received(gate.gate.log) if isinstance(r.message, Heartbeat)]
+        assert 30 < ms(flash.off - beats[-1]) <= 50
+
+
 @pytest.mark.parametrize("message", [GetStatus(), Pulse(100, 0, 1, 1)])
 def test_nothing_but_a_heartbeat_keeps_the_light_on(message: GetStatus | Pulse) -> None:
     with rig(LONG) as gate:
