@@ -29,7 +29,7 @@ from rtface.stimulate.protocol import (
 )
 
 LONG = limits_of(max_on_us=400_000, window_on_us=10_000_000)
-TIMSK1, EICRA, EIMSK = 0x6F, 0x69, 0x3D
+TIMSK0, TIMSK1, EICRA, EIMSK = 0x6E, 0x6F, 0x69, 0x3D
 MEMORY = range(0x100, 0x900)
 
 
@@ -199,6 +199,17 @@ def test_the_watchdog_ends_a_program_that_hangs(interrupts: bool) -> None:
         welcome = gate.hello()
         assert (welcome.state, welcome.reset_cause) == (State.DISARMED, ResetCause.WATCHDOG)
         assert gate.status().pulses == 1
+
+
+def test_a_millisecond_s_interrupt_that_stops_ends_in_a_reset_however_busy_the_main_loop() -> None:
+    """Without it nobody watches switches and silence; the main loop alone does not feed the watchdog."""
+    with rig(LONG, judged=False) as gate:
+        firing(gate)
+        now = gate.gate.cycle
+        gate.gate.poke(TIMSK0, 0)
+        gate.beat(30, every=2)
+        assert ms(gate.light[0].off - now) <= 17
+        assert gate.hello().reset_cause is ResetCause.WATCHDOG
 
 
 def test_a_program_that_strays_to_its_start_is_dark_and_keeps_its_session() -> None:
