@@ -272,7 +272,7 @@ void light_rules(uint8_t deadman_ms, bool arm_switch)
     }
 }
 
-void light_heartbeat(void)
+void light_heartbeat(uint8_t age_ms)
 {
-    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { silence_ms = 0; }
+    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { silence_ms = age_ms; }
 }
