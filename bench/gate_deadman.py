@@ -71,7 +71,8 @@ class Kill:
     silent_ms : float
         From the last heartbeat's last byte to the falling edge, by the chip's cycles.
     mid_pulse : bool
-        Whether the light was on when it came, and the pulse would have gone on for longer than the dead-man.
+        Whether the light was on when it came, and went out before the pulse's own end. Else the dead-man was there first,
+        as when the host was kept from its heartbeats by a busy machine; such a kill is reported and tried again.
     """
 
     into_pulse_ms: float
@@ -143,11 +144,15 @@ def kill_hosts(n: int, seed: int, host: Callable[[str], None]) -> tuple[list[Kil
         for address in EEPROM_COPIES:
             gate.write_eeprom(address, copy)
         gate.power_cycle()
-        while len(kills) < n:
+        while sum(kill.mid_pulse for kill in kills) < n:
             log = _fresh_log(gate)
             kill = _kill_one(gate, host, chance.uniform(0, LATEST_KILL_MS))
             wrong += len(violations(log, LIMITS, log.light[-1].cycle))
             kills.append(kill)
+            if len(kills) > 2 * n + 10:
+                raise SystemExit(
+                    "too few kills come in mid-pulse: the machine is too busy for the host's heartbeats"
+                )
             if len(kills) % 100 == 0:
                 print(f"{len(kills)} kills", file=sys.stderr, flush=True)
     return kills, wrong
@@ -195,15 +200,15 @@ def _wait_for(gate: EmulatedGate, lit: bool, process: BaseProcess | None = None)
 
 def report(kills: list[Kill], wrong: int, host: str) -> dict[str, Any]:
     """Return the numbers."""
-    silent = np.array([kill.silent_ms for kill in kills])
-    into = np.array([kill.into_pulse_ms for kill in kills])
+    silent = np.array([kill.silent_ms for kill in kills if kill.mid_pulse])
+    into = np.array([kill.into_pulse_ms for kill in kills if kill.mid_pulse])
     return {
         **run_facts(),
         "host": host,
         "deadman_ms": LIMITS.deadman_ms,
         "heartbeat_ms": 1000 * BEAT_S,
-        "n": len(kills),
-        "mid_pulse": sum(kill.mid_pulse for kill in kills),
+        "n": sum(kill.mid_pulse for kill in kills),
+        "too_late": sum(not kill.mid_pulse for kill in kills),
         "off_within_deadman": int(np.count_nonzero(silent <= LIMITS.deadman_ms)),
         "violations": wrong,
         "last_heartbeat_to_light_off_ms": _percentiles(silent),
@@ -235,8 +240,7 @@ def main() -> None:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "gate_deadman.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    done = result["mid_pulse"] == result["off_within_deadman"] == result["n"] and not result["violations"]
-    sys.exit(0 if done else 1)
+    sys.exit(0 if result["off_within_deadman"] == result["n"] and not result["violations"] else 1)
 
 
 if __name__ == "__main__":

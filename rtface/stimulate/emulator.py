@@ -286,6 +286,10 @@ class ScriptedGate(_Board):
         """Put a byte on the line whose stop bit is missing."""
         self._ask(f"garble {byte:02x}")
 
+    def stray(self) -> None:
+        """Let the program go on at its start without a reset, as one that has lost its way does."""
+        self._ask("stray")
+
     def poke(self, address: int, value: int) -> None:
         """Write a register or a cell of memory."""
         self._ask(f"poke {address} {value}")

@@ -36,7 +36,7 @@ LINE_MS = 0.1
 SETTLING = 5 * CYCLES_PER_US
 """How shortly before a pulse a switch may turn without being seen."""
 WATCHDOG_MS = 17.0
-"""How long the light may stay on in a program that hangs."""
+"""How long the light may stay on in a program that hangs, whatever the limits: the watchdog alone is left to end it."""
 TURN_MS = 1.0
 PIECE_MS = 0.7
 """How long a frame may take: a turn of the main loop, and each piece that waits before it."""
@@ -129,15 +129,26 @@ def violations(log: Log, limits: Limits, end: int) -> list[Violation]:
     """Return all that is wrong in a log that ends at the cycle `end` and was made under these limits."""
     lit = flashes(log, end)
     pieces = received(log)
+    own = [flash for flash in lit if not _ended_by_watchdog(log, flash)]
     return [
         *_amplitudes(log),
-        *_widths(lit, limits),
+        *_widths(own, limits),
         *_gaps(lit, limits),
         *_windows(log, lit, limits),
         *_sessions(log, lit, limits),
-        *_silences(lit, pieces, limits),
+        *_silences(own, pieces, limits),
         *_permissions(log, lit, pieces, limits),
     ]
+
+
+def _ended_by_watchdog(log: Log, flash: Flash) -> bool:
+    return any(flash.on <= hang < flash.off <= hang + WATCHDOG_MS * CYCLES_PER_MS for hang in log.hangs)
+
+
+def _beyond(log: Log, session: Sequence[Flash]) -> float:
+    """Microseconds that a session may have had beyond its limits."""
+    hung = sum(_ended_by_watchdog(log, flash) for flash in session)
+    return JITTER_US + len(session) + hung * WATCHDOG_MS * 1000
 
 
 def _amplitudes(log: Log) -> Iterator[Violation]:
@@ -174,7 +185,7 @@ def _windows(log: Log, lit: Sequence[Flash], limits: Limits) -> Iterator[Violati
             begin = flash.off - limits.window_ms * CYCLES_PER_MS
             inside = [f for f in session[: last + 1] if f.off > begin]
             us = sum(f.off - max(f.on, begin) for f in inside) / CYCLES_PER_US
-            if us > limits.window_on_us + JITTER_US + len(inside):
+            if us > limits.window_on_us + _beyond(log, inside):
                 yield Violation(flash.off, "window", f"{us} us within {limits.window_ms} ms")
 
 
@@ -183,7 +194,7 @@ def _sessions(log: Log, lit: Sequence[Flash], limits: Limits) -> Iterator[Violat
         if len(session) > limits.session_pulses:
             yield Violation(session[-1].on, "session pulses", f"{len(session)}")
         dose = sum(flash.us * flash.amplitude / 255 for flash in session)
-        if dose > limits.session_dose_us + JITTER_US + len(session):
+        if dose > limits.session_dose_us + _beyond(log, session):
             yield Violation(session[-1].off, "session dose", f"{dose} us")
 
 
@@ -210,21 +221,21 @@ def _permissions(
             yield Violation(flash.on, "not armed", "no arm with a token that was still good")
             continue
         over = [ending for ending in endings if armed < ending.cycle and ending.by < flash.off]
+        since = armed
         for ending in over:
-            if ending.why != "Cancel":
+            if ending.why == "Cancel":
+                since = max(since, ending.cycle)
+            else:
                 late = (flash.off - ending.cycle) / CYCLES_PER_MS
                 yield Violation(flash.off, ending.why, f"on until {late} ms after")
-        since = max((ending.cycle for ending in over), default=armed)
-        if not any(since < cycle < flash.on and _fits(flash, pulse) for cycle, pulse in pulses):
+        us = 0.0 if _ended_by_watchdog(log, flash) else flash.us
+        ordered = (pulse for cycle, pulse in pulses if since < cycle < flash.on)
+        if not any(us <= p.on_us + JITTER_US and flash.amplitude in (p.amplitude, 0) for p in ordered):
             yield Violation(flash.on, "not commanded", f"{flash.us} us at {flash.amplitude}")
     for cycle, until, why in forbidden:
         for flash in lit:
             if cycle + SETTLING < flash.on < until:
                 yield Violation(flash.on, why, "began while it was so")
-
-
-def _fits(flash: Flash, pulse: Pulse) -> bool:
-    return flash.us <= pulse.on_us + JITTER_US and flash.amplitude in (pulse.amplitude, 0)
 
 
 def _arms(log: Log, pieces: Sequence[Received]) -> Iterator[int]:

@@ -29,7 +29,7 @@ from rtface.stimulate.protocol import (
 )
 
 LONG = limits_of(max_on_us=400_000, window_on_us=10_000_000)
-TIMSK1 = 0x6F
+TIMSK0, TIMSK1, EICRA, EIMSK = 0x6E, 0x6F, 0x69, 0x3D
 MEMORY = range(0x100, 0x900)
 
 
@@ -66,6 +66,17 @@ def test_silence_puts_the_light_out_within_the_dead_man_s_time() -> None:
             (end,) = gate.events(Kind.PULSE_ENDED)
             assert end.reason is Reason.SILENCE
             assert gate.status().state is State.DISARMED
+
+
+def test_heartbeats_that_wait_in_the_queue_count_from_when_they_came() -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        for _ in range(30):
+            gate.say(Heartbeat())
+        gate.gate.run_ms(100)
+        (flash,) = gate.light
+        beats = [r.cycle for r in received(gate.gate.log) if isinstance(r.message, Heartbeat)]
+        assert 30 < ms(flash.off - beats[-1]) <= 50
 
 
 @pytest.mark.parametrize("message", [GetStatus(), Pulse(100, 0, 1, 1)])
@@ -190,6 +201,44 @@ def test_the_watchdog_ends_a_program_that_hangs(interrupts: bool) -> None:
         assert gate.status().pulses == 1
 
 
+def test_a_millisecond_s_interrupt_that_stops_ends_in_a_reset_however_busy_the_main_loop() -> None:
+    """Without it nobody watches switches and silence; the main loop alone does not feed the watchdog."""
+    with rig(LONG, judged=False) as gate:
+        firing(gate)
+        now = gate.gate.cycle
+        gate.gate.poke(TIMSK0, 0)
+        gate.beat(30, every=2)
+        assert ms(gate.light[0].off - now) <= 17
+        assert gate.hello().reset_cause is ResetCause.WATCHDOG
+
+
+def test_a_program_that_strays_to_its_start_is_dark_and_keeps_its_session() -> None:
+    with rig(LONG, judged=False) as gate:
+        firing(gate)
+        lost = gate.gate.cycle
+        gate.gate.stray()
+        gate.gate.run_ms(20)
+        (flash,) = gate.light
+        assert ms(flash.off - lost) < 0.01
+        welcome = gate.hello()
+        assert (welcome.state, welcome.reset_cause, welcome.resets) == (State.DISARMED, ResetCause(0), 1)
+        assert gate.status().pulses == 1
+
+
+def test_an_interrupt_that_nobody_asked_for_is_dark_and_ends_in_a_reset() -> None:
+    with rig(LONG, judged=False) as gate:
+        firing(gate)
+        now = gate.gate.cycle
+        gate.gate.poke(EICRA, 1)
+        gate.gate.poke(EIMSK, 1)
+        gate.gate.stop_switch(open=True)
+        gate.gate.stop_switch(open=False)
+        gate.gate.run_ms(40)
+        (flash,) = gate.light
+        assert ms(flash.off - now) < 0.05
+        assert gate.hello().reset_cause is ResetCause.WATCHDOG
+
+
 def test_a_stop_outlives_a_program_that_hangs() -> None:
     with rig(LONG) as gate:
         firing(gate)
@@ -271,9 +320,13 @@ def test_the_switches_are_asked_again_before_each_pulse() -> None:
         gate.arm()
         gate.fire(300, 1_700, 50)
         gate.beat(5)
+        while not gate.gate.log.light_is_on:
+            gate.gate.run(160)
         while gate.gate.log.light_is_on:
-            gate.gate.run(1_600)
+            gate.gate.run(160)
         had = len(gate.light)
+        gate.gate.run_ms(1.35)
+        assert not gate.gate.log.light_is_on, "the next pulse is due in some 50 microseconds"
         gate.gate.stop_switch(open=True)
         gate.gate.run_ms(5)
         assert len(gate.light) == had

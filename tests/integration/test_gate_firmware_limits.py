@@ -198,13 +198,16 @@ def test_a_reset_in_mid_pulse_costs_the_whole_pulse() -> None:
         assert gate.light[0].us < 10_000
 
 
-def test_a_pulse_of_a_train_that_never_began_costs_nothing() -> None:
+@pytest.mark.parametrize("message", [Disarm(), Cancel()])
+def test_a_pulse_of_a_train_that_is_called_off_just_before_neither_comes_nor_costs(
+    message: Disarm | Cancel,
+) -> None:
     with rig(limits_of(min_off_us=1_000)) as gate:
         gate.arm()
         gate.fire(1_000, 20_000, 5)
         gate.beat(20 - 3 - 1, every=1)
         assert len(gate.light) == 1
-        assert gate.reason(Disarm()) is Reason.NONE
+        assert gate.reason(message) is Reason.NONE
         gate.gate.run_ms(30)
         status = gate.status()
         assert len(gate.light) == status.pulses == 1

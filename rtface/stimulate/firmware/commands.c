@@ -58,7 +58,7 @@ static enum reason arm(uint32_t given)
     light_rules(limits.deadman_ms, limits.arm_switch);
     if (limits.arm_switch && !(light_inputs() & INPUT_ARM_SWITCH_ON))
         return REASON_ARM_SWITCH;
-    light_heartbeat();
+    light_heartbeat(link_age_ms());
     return light_event(GATE_ARM, REASON_NONE) ? REASON_NONE : REASON_WRONG_STATE;
 }
 
@@ -167,7 +167,7 @@ static void answer_question(const struct frame *frame)
 {
     switch (frame->type) {
     case MSG_HEARTBEAT:
-        light_heartbeat();
+        light_heartbeat(link_age_ms());
         send_status(frame->seq);
         break;
     case MSG_GET_STATUS:

@@ -175,25 +175,36 @@ bool light_event(enum gate_event event, enum reason why)
     return applied;
 }
 
+enum fired { TOO_LATE_TO_PLAN, REFUSED, TAKEN };
+
+static enum fired try_to_fire(const struct light_order *wanted, uint32_t tick)
+{
+    if ((state != STATE_ARMED && state != STATE_GAP) || ended)
+        return REFUSED;
+    order = *wanted;
+    begun = false;
+    if (reached(clock_ticks_locked(), tick))
+        return begin() ? TAKEN : REFUSED;
+    begin_at = tick - BEGIN_LATENCY_TICKS;
+    OCR1A = (uint16_t)begin_at;
+    TIMSK1 |= _BV(OCIE1A);
+    scheduled = !reached(clock_ticks_locked(), begin_at);
+    return scheduled ? TAKEN : TOO_LATE_TO_PLAN;
+}
+
+/* In the last moments before its time, when the interrupt cannot be had any more, wait for it: never too early. */
 bool light_fire(const struct light_order *wanted, uint32_t tick)
 {
-    bool taken = false;
+    enum fired fired;
     uint16_t allowed = wanted->on_us / 1000 + BACKSTOP_MS;
-    ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
-    {
-        if ((state == STATE_ARMED || state == STATE_GAP) && !ended) {
-            order = *wanted;
+    do {
+        ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
+        {
             on_ms_allowed = allowed;
-            begun = false;
-            begin_at = tick - BEGIN_LATENCY_TICKS;
-            OCR1A = (uint16_t)begin_at;
-            TIMSK1 |= _BV(OCIE1A);
-            taken = scheduled = true;
-            if (reached(clock_ticks_locked(), begin_at))
-                taken = begin();
+            fired = try_to_fire(wanted, tick);
         }
-    }
-    return taken;
+    } while (fired == TOO_LATE_TO_PLAN);
+    return fired == TAKEN;
 }
 
 bool light_begun(void) { return begun; }
@@ -261,7 +272,7 @@ void light_rules(uint8_t deadman_ms, bool arm_switch)
     }
 }
 
-void light_heartbeat(void)
+void light_heartbeat(uint8_t age_ms)
 {
-    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { silence_ms = 0; }
+    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { silence_ms = age_ms; }
 }

@@ -92,7 +92,9 @@ bool light_attention(void);
 uint32_t light_on_tick(void);
 
 void light_rules(uint8_t deadman_ms, bool arm_switch);
-void light_heartbeat(void);
+
+/* A sign of life that came so long ago. */
+void light_heartbeat(uint8_t age_ms);
 
 /* True if a millisecond has passed since the last call: the sign of life that the watchdog waits for. */
 bool light_take_tick(void);

@@ -4,6 +4,7 @@
 #include <avr/io.h>
 #include <string.h>
 
+#include "clock.h"
 #include "crc.h"
 #include "light.h"
 #include "protocol.h"
@@ -23,6 +24,7 @@ static volatile bool line_broke;
 
 static uint8_t piece[MAX_FRAME], piece_size;
 static bool piece_broken;
+static uint32_t empty_ms;
 static uint16_t unsent;
 
 void link_start(void)
@@ -92,8 +94,16 @@ static bool decode(struct frame *frame)
     return true;
 }
 
+uint8_t link_age_ms(void)
+{
+    uint32_t age = clock_ms() - empty_ms;
+    return age < UINT8_MAX ? age : UINT8_MAX;
+}
+
 enum received link_receive(struct frame *frame)
 {
+    if (in_tail == in_head)
+        empty_ms = clock_ms();
     for (uint8_t left = MAX_FRAME; left > 0 && in_tail != in_head; left--) {
         uint8_t byte = in[in_tail];
         in_tail++;

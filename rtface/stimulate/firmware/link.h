@@ -19,6 +19,9 @@ void link_start(void);
 /* Take a bounded number of bytes, up to the end of the next piece; the payload is valid until the next call. */
 enum received link_receive(struct frame *frame);
 
+/* At most how long ago the piece that was taken last can have come: since then no queue was empty. */
+uint8_t link_age_ms(void);
+
 /* True while received bytes wait. For callers with interrupts off. */
 bool link_waiting(void);
 

@@ -52,7 +52,7 @@ static void settle(void)
     pulses_report(KIND_PULSE_ENDED, end.reason, on_us, clock_us_of(end.off_tick));
 
     uint32_t next = planned + train.period_us * TICKS_PER_US;
-    uint32_t soonest = end.off_tick + limits.min_off_us * TICKS_PER_US;
+    uint32_t soonest = end.off_tick + 1 + limits.min_off_us * TICKS_PER_US; /* the edge is within the tick */
     due = reached(next, soonest) ? next : soonest;
 }
 

@@ -7,7 +7,7 @@
  * Commands, one a line:  run CYCLES | send HEX | garble HH (a byte with a framing error) | stop 0/1 (1 = open) |
  * arm 0/1 (1 = on) | cable 0/1 (1 = plugged; the board keeps its power) | reset MCUSR | power MCUSR (memory is lost) |
  * hang 0/1 (the program, with or without interrupts, until the next reset) | dtr 0/1 (1 = opening the port resets, as on
- * an Uno) | poke ADDRESS VALUE | eeprom ADDRESS HEX | dump (the EEPROM) | peek ADDRESS. Each is answered by "done CYCLE".
+ * an Uno) | stray (the program goes on at its start, no reset) | poke ADDRESS VALUE | eeprom ADDRESS HEX | dump (the EEPROM) | peek ADDRESS. Each is answered by "done CYCLE".
  *
  * Log:  L CYCLE TTL AMPLITUDE NANOSECONDS | T CYCLE HH (byte sent) | B CYCLE HH 0/1 (byte delivered; 1 = garbled) |
  * R CYCLE (reset) | P CYCLE (power lost) | H CYCLE (hang) | I CYCLE STOP ARM (the switches) | U CYCLE 0/1 (the cable) |
@@ -305,6 +305,8 @@ static void obey(char *line)
         lose_memory(), reset(a);
     else if (sscanf(line, "hang %u", &a) == 1)
         hang(a);
+    else if (!strncmp(line, "stray", 5))
+        avr->pc = 0, avr->state = cpu_Running;
     else if (sscanf(line, "dtr %u", &a) == 1)
         dtr = a;
     else if (sscanf(line, "peek %u", &a) == 1)

@@ -1,0 +1,46 @@
+"""Random sessions with the real firmware: a few of those that `bench/gate_fuzz.py` runs for minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from gaterig import need_simavr, rig
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtface.stimulate.codes import State
+
+BENCH = Path(__file__).resolve().parents[2] / "bench"
+
+
+@pytest.fixture
+def gate_fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    need_simavr()
+    monkeypatch.syspath_prepend(str(BENCH))
+    import gate_fuzz
+
+    return gate_fuzz
+
+
+def test_random_sessions_never_light_what_must_be_dark(gate_fuzz: ModuleType) -> None:
+    outcomes = [gate_fuzz.fuzz(seed, steps=40) for seed in range(1000, 1010)]
+    assert [(outcome.seed, outcome.violations) for outcome in outcomes if outcome.violations] == []
+    assert sum(outcome.pulses for outcome in outcomes) > 50, "sessions that never fire prove nothing"
+    assert {"DISARMED", "ARMED", "FIRING"} <= {state for outcome in outcomes for state in outcome.states}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.lists(st.binary(min_size=1, max_size=120), min_size=1, max_size=6))
+def test_no_bytes_at_all_light_a_gate_that_is_not_armed(data: list[bytes]) -> None:
+    need_simavr()
+    with rig() as gate:
+        gate.hello()
+        for piece in data:
+            gate.gate.send_bytes(piece)
+            gate.gate.run_ms(3)
+        gate.gate.send_bytes(b"\0")
+        gate.gate.run_ms(20)
+        assert gate.light == []
+        assert gate.hello().state is State.DISARMED
