@@ -309,9 +309,9 @@ class LineOutputSettings(UnguardedOutput):
     """Its serial port."""
     baud: int = Field(115_200, ge=300, le=12_000_000)
     """Bits per second."""
-    on: str
+    light_on: str
     """Turns the light on, line end included. {amplitude} is 0 to 255, {percent} 0 to 100, {on_us} the pulse's length."""
-    off: str
+    light_off: str
     """Turns it off, whatever it was; sent at the beginning and the end too."""
     ready_s: float = Field(0.0, ge=0, le=30)
     """How long the device needs after its port was opened (an Arduino starts anew: 2)."""

@@ -30,7 +30,7 @@ STAGES = {
 """Stages, and what each is."""
 
 _PULSE = Pulse(NS_PER_MS, NS_PER_MS, 1, 1.0)
-_PAUSE_NS = 15 * NS_PER_MS
+_PAUSE_NS = 40 * NS_PER_MS
 _BEAT_NS = 2 * NS_PER_MS
 _ENDS = {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT, Happening.LOST}
 

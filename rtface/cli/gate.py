@@ -177,7 +177,7 @@ def flash(
     done = subprocess.run(command)
     if done.returncode:
         raise GateError(f"avrdude failed (status {done.returncode}); the gate may have no firmware now")
-    say("done; `rtface gate test` says whether it answers")
+    say("done; unplug the board, plug it in again, and see `rtface gate test`")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class _LineDevice:
 
     def open(self) -> OutputInfo:
         settings = self._settings
-        self._text(settings.on, Pulse(NS_PER_MS, NS_PER_MS, 1, 1.0))
+        self._text(settings.light_on, Pulse(NS_PER_MS, NS_PER_MS, 1, 1.0))
         self._port = SerialPort(settings.port, settings.baud)
         now_ns = self._clock.now_ns()
         self._clock.sleep_until_ns(now_ns + round(settings.ready_s * NS_PER_S))
@@ -38,8 +38,8 @@ class _LineDevice:
             settings={
                 "port": settings.port,
                 "baud": settings.baud,
-                "on": settings.on,
-                "off": settings.off,
+                "light_on": settings.light_on,
+                "light_off": settings.light_off,
                 "low_latency": self._port.low_latency,
             },
         )
@@ -53,10 +53,10 @@ class _LineDevice:
         ]
 
     def on(self, pulse: Pulse, due_ns: int) -> int:
-        return self._send(self._text(self._settings.on, pulse))
+        return self._send(self._text(self._settings.light_on, pulse))
 
     def off(self, due_ns: int) -> int:
-        return self._send(self._settings.off)
+        return self._send(self._settings.light_off)
 
     def close(self) -> None:
         if self._port is not None:
@@ -83,7 +83,7 @@ class _LineDevice:
             return template.format_map(values)
         except (KeyError, ValueError, IndexError, AttributeError) as error:
             raise OutputError(
-                f"output.on {template!r} cannot be filled in ({error}); it may name {{amplitude}}, {{percent}} and "
+                f"output.light_on {template!r} cannot be filled in ({error}); it may name {{amplitude}}, {{percent}} and "
                 "{on_us}, and a brace of its own is written twice"
             ) from None
 

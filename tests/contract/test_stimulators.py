@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 from devices import FakeNidaqmx, LineDevice, PulsePalDevice
+from emulatedgate import patient_gate
 from fakes import LONG_S, finishes
 from pydantic import TypeAdapter
 
@@ -18,11 +19,11 @@ from rtface.config import OutputSettings
 from rtface.errors import OutputError
 from rtface.records import Pulse
 from rtface.stimulate.base import Check, Happening, Output, OutputState, Reason, Report
-from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate
 from rtface.stimulate.factory import make_output
 
 MS = NS_PER_MS
-LIVENESS_MS = 100
+LIVENESS_MS = 1000
+"""Longer than a busy machine keeps a thread from running."""
 SHORT = Pulse(5 * MS, 5 * MS, 1, 1.0)
 TRAIN = Pulse(5 * MS, 20 * MS, 3, 1.0)
 LONG_TRAIN = Pulse(15 * MS, 30 * MS, 900, 1.0)
@@ -82,7 +83,7 @@ class Line(Rig):
     def __init__(self, folder: Path) -> None:
         self.device = LineDevice()
         self.port = self.device.port
-        super().__init__(kind="line", port=self.port, on="ON {amplitude} {on_us}\n", off="OFF\n")
+        super().__init__(kind="line", port=self.port, light_on="ON {amplitude} {on_us}\n", light_off="OFF\n")
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
@@ -130,11 +131,9 @@ class Daq(Rig):
 class Gate(Rig):
     def __init__(self, folder: Path) -> None:
         try:
-            self.gate = EmulatedGate()
+            self.gate = patient_gate()
         except OutputError as error:
             pytest.skip(str(error))
-        while self.gate.cycle < 20 * CYCLES_PER_MS:  # the shortest off-time counts from power-on
-            self.gate.arm_switch(True)
         self.port = str(self.gate.port)
         super().__init__(kind="gate", port=self.port, silence_ms=1000)
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"

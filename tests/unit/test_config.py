@@ -13,8 +13,10 @@ from rtface.config import (
     Rig,
     Section,
     SimulatedCameraSettings,
+    UnguardedOutput,
     VideoCameraSettings,
 )
+from rtface.errors import ConfigError
 from rtface.rigfile import parse_rig
 
 RIGS = {
@@ -24,6 +26,10 @@ RIGS = {
     "images": "camera: {kind: images, path: pictures}",
     "genicam": "camera: {kind: genicam, producer: viky, nodes: {Gain: 1.5, Reverse: true, Mode: On}}",
     "opencv": "camera: {kind: opencv, device: /dev/video0}",
+    "gate": "output: {kind: gate, port: /dev/ttyACM0, build: any}",
+    "line": "output: {kind: line, port: /dev/ttyACM0, light_on: 'ON {amplitude}', light_off: 'OFF'}",
+    "pulsepal": "output: {kind: pulsepal, port: /dev/ttyACM0, allow_unguarded: true}",
+    "daq": "output: {kind: daq, channel: Dev1/ctr0}",
     "all": "engine: x\nslots: 3\nbackend: {name: torch, threads: 2, device: cuda:0}\n"
     "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*', keys: keys}\n"
     "latency: {deadline_ms: 5}\nsession: {folder: sessions, frames: lossless, min_free_gb: 5, stall_s: 1}",
@@ -74,7 +80,7 @@ def test_every_section_is_closed_and_frozen() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    told_by_their_section = {"kind", "camera", "faults", "backend", "publish", "latency"}
+    told_by_their_section = {"kind", "camera", "faults", "backend", "publish", "latency", "output"}
     for section in sections():
         for name, field in section.model_fields.items():
             assert field.description or name in told_by_their_section, f"{section.__name__}.{name}"
@@ -136,3 +142,17 @@ def test_a_rate_is_for_a_video_at_a_pace_but_for_images_in_any_case() -> None:
         VideoCameraSettings.model_validate({**video, "paced": False})
     images = {"kind": "images", "path": "pictures", "rate_hz": 100, "paced": False}
     assert ImagesCameraSettings.model_validate(images).rate_hz == 100
+
+
+def test_an_output_without_a_gate_is_not_armed_unless_somebody_says_so() -> None:
+    assert Rig().output.kind == "null"
+    for kind in ("line", "pulsepal", "daq"):
+        output = parse_rig(RIGS[kind], Path("/rigs/rig.yaml")).output
+        assert isinstance(output, UnguardedOutput)
+        assert output.allow_unguarded is (kind == "pulsepal")
+    assert not hasattr(parse_rig(RIGS["gate"], Path("/rigs/rig.yaml")).output, "allow_unguarded")
+
+
+def test_an_output_needs_its_port() -> None:
+    with pytest.raises(ConfigError, match=r"output\.port"):
+        parse_rig("output: {kind: gate}", Path("/rigs/rig.yaml"))

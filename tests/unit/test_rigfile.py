@@ -198,6 +198,8 @@ def test_paths_are_relative_to_the_file() -> None:
     assert rig.camera.path == Path("/rigs/left/../a.avi")
     assert rig.publish.keys == Path("/rigs/left/keys")
     assert rig.engine == "/rigs/left/mine"
+    logged = parse_rig("output: {kind: log, path: pulses.jsonl}\n", RIG).output
+    assert logged.model_dump()["path"] == Path("/rigs/left/pulses.jsonl")
 
 
 def test_absolute_paths_and_names_stay() -> None:

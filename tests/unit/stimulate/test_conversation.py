@@ -238,6 +238,8 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     rig.run(500)
     assert len(rig.gate.heard) == heard
     assert rig.of(9) == rig.of(10) == [Happening.REFUSED]
+    rig.say(rig.gate.event(Kind.STATE, rig.us()))
+    rig.talk.received(rig.gate.take(encode(protocol.GetStatus(), 99), rig.us()), rig.now_ns)
     assert rig.talk.state is OutputState.FAULT
 
 

@@ -97,7 +97,7 @@ def test_a_text_device_gets_its_commands_filled_in() -> None:
     device = LineDevice()
     try:
         settings = LineOutputSettings(
-            kind="line", port=device.port, on="ON {amplitude} {percent} {on_us}\n", off="OFF\n"
+            kind="line", port=device.port, light_on="ON {amplitude} {percent} {on_us}\n", light_off="OFF\n"
         )
         fire(line_output(settings), Pulse(1500 * NS_PER_US, 20 * MS, 2, 0.5))
         while len(device.lines) < 6:
@@ -110,7 +110,9 @@ def test_a_text_device_gets_its_commands_filled_in() -> None:
 def test_a_command_that_cannot_be_filled_in_is_refused_at_opening() -> None:
     device = LineDevice()
     try:
-        settings = LineOutputSettings(kind="line", port=device.port, on="ON {power}\n", off="OFF\n")
+        settings = LineOutputSettings(
+            kind="line", port=device.port, light_on="ON {power}\n", light_off="OFF\n"
+        )
         with pytest.raises(OutputError, match="power"):
             line_output(settings).open()
         assert not device.received

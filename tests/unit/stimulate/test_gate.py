@@ -131,6 +131,20 @@ def test_arming_uses_a_token_of_its_own_each_time(board: Board) -> None:
     gate.close()
 
 
+def test_a_token_that_the_line_has_spoilt_is_asked_for_anew(board: Board) -> None:
+    gate = gate_at(board)
+    gate.open()
+    obey, spoilt = board.gate._obey, [Code.BAD_TOKEN, Code.STALE]
+    board.gate._obey = lambda message, time_us: (  # type: ignore[method-assign]
+        (spoilt.pop(), b"") if isinstance(message, protocol.Arm) and spoilt else obey(message, time_us)
+    )
+    gate.alive()
+    gate.arm()
+    assert gate.state is OutputState.ARMED
+    assert not spoilt
+    gate.close()
+
+
 def test_other_limits_are_proposed_committed_and_read_back(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
