@@ -135,6 +135,14 @@ def test_frames_without_times_need_a_rate() -> None:
     assert on_time_axis(bare, rate_hz=50.0).exposure_ns[10] == 200 * MS
 
 
+def test_the_rate_is_that_between_frames_that_are_not_lost() -> None:
+    whole = table()
+    kept = np.delete(np.arange(1000), [100, 101, 500])
+    fields = ("xy", "score", "outside", "frame_id", "exposure_ns", "arrival_ns", "camera_ns")
+    lossy = dataclasses.replace(whole, **{name: getattr(whole, name)[kept] for name in fields})
+    assert on_time_axis(lossy).rate_hz == pytest.approx(RATE_HZ)
+
+
 def test_a_recording_without_frames_is_refused() -> None:
     with pytest.raises(DataError, match="no frames"):
         on_time_axis(table(0))

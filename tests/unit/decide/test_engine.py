@@ -123,6 +123,7 @@ def test_a_score_that_is_no_number_is_low() -> None:
     ("settings", "frame"),
     [
         ({"min_score": 0.49}, {"score": 0.49}),
+        ({"min_score": 1}, {"score": 1}),
         ({}, {"age_ms": 20, "step_ms": 100}),
         ({}, {"age_ms": 0}),
         ({"max_gap_frames": 2}, {"skip": 2}),
