@@ -238,8 +238,6 @@ class _Light:
         for each in decisions:
             if each.action is Action.FIRE and each.pulse is not None:
                 self._running.append((each.now_ns + each.pulse.duration_ns, each))
-            elif each.action is Action.CANCEL:
-                self._running.clear()
 
     def until(self, now_ns: int) -> list[Decision]:
         found: list[Decision] = []
