@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import struct
 from collections import Counter
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from loop import RULES, Loop, record_loop
+from loop import RULES, Loop, record_loop, setup
 
+from rtface.config import SessionSettings
 from rtface.decide.decisions import Reason
 from rtface.decide.rules import RulesFile
 from rtface.errors import DataError, UsageError
@@ -23,6 +25,7 @@ from rtface.record.session.coding import decode, encode
 from rtface.record.session.entries import Call, Decision, Entry
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.logreader import LogReader
+from rtface.record.session.recorder import SessionRecorder
 from rtface.record.session.rows import FEATURES, POSES, decode_rows, encode_rows
 from rtface.replay.rules import replay_rules
 from rtface.rulesfile import Rules
@@ -173,8 +176,6 @@ def test_a_decision_that_is_missing_or_made_up_is_named(loop: Loop, tmp_path: Pa
     ],
 )
 def test_every_field_of_a_decision_counts(loop: Loop, tmp_path: Path, field: str, value: Any) -> None:
-    import dataclasses
-
     def change(each: Decision) -> list[Decision]:
         new = not each.blind if field == "blind" else value
         return [dataclasses.replace(each, **{field: new})] if each.number == 20 else [each]
@@ -236,11 +237,6 @@ def test_a_damaged_session_is_not_replayed(loop: Loop, tmp_path: Path) -> None:
 
 
 def test_a_session_without_rules_has_none_to_replay(tmp_path: Path) -> None:
-    from loop import setup
-
-    from rtface.config import SessionSettings
-    from rtface.record.session.recorder import SessionRecorder
-
     recorder = SessionRecorder(
         SessionSettings(folder=tmp_path, min_free_gb=0), "x", setup(RulesFile.model_validate({}))
     )
