@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,7 @@ def _stretches(times: NDArray[np.float64], state: NDArray[np.bool_]) -> list[tup
 
 def _thinned(times: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[Any, Any]:
     """Return least and largest value of each of at most `_BINS` stretches of a long trace, or all of a short one."""
-    size = len(values) // _BINS
+    size = math.ceil(len(values) / _BINS)
     if size < 2:
         return times, values
     cut = values[: len(values) // size * size].reshape(-1, size)

@@ -338,13 +338,14 @@ class Decider:
         if reason is not None:
             return reason
         spec, place = rule.spec, rule.place
-        age_ns = now_ns - frame.exposure_ns
-        if age_ns < 0 or max(age_ns, now_ns - self._exposures[place]) > rule.max_age_ns:
+        if not 0 <= now_ns - frame.exposure_ns <= rule.max_age_ns:
             return Reason.STALE
         if frame.missing > spec.max_gap_frames:
             return Reason.GAP
         if self._scores[place] < spec.min_score:
             return Reason.LOW_SCORE
+        if now_ns - self._exposures[place] > rule.max_age_ns:
+            return Reason.STALE
         if not rule.in_window(self.session_ns(now_ns)):
             return Reason.WINDOW
         if rule.spent():

@@ -115,7 +115,7 @@ def test_what_speaks_against_a_frame(settings: dict[str, Any], frame: dict[str, 
 
 def test_a_score_that_is_no_number_is_low() -> None:
     rig = Rig(decider((), ("x",), whisk=rule()))
-    rig.see()
+    rig.see(extra=measured([0.0], 2 * MS))
     assert short(rig.see(extra=measured([6.0], 7 * MS, float("nan")))) == [("withhold", "low_score")]
 
 
@@ -399,7 +399,7 @@ def test_further_values_are_named_beside_the_features() -> None:
         ("x",), ("neural.pc1", "neural.state"), n=rule(when="neural.pc1 > 1.5 and neural.state == 3")
     )
     rig = Rig(made)
-    assert short(rig.see(0)) == [("withhold", "stale")]  # never known
+    assert short(rig.see(0)) == [("withhold", "low_score")]  # never known
     (fired,) = rig.see(0, extra=measured([2.0, 3.0], 6 * MS, [0.9, 0.8]))
     assert fired.inputs == (("neural.pc1", 2.0, 0.9, 4 * MS), ("neural.state", 3.0, 0.8, 4 * MS))
     with pytest.raises(UsageError, match="1 features and 2 further values"):

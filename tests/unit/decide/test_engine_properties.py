@@ -222,6 +222,18 @@ class Court:
             found.add(Reason.REFRACTORY)
         return found
 
+    def reasons(self, account: Account, now_ns: int, frame: dict[str, Any] | None) -> set[Reason]:
+        """All that a wish may be withheld for now."""
+        found = self.state_reasons(account, now_ns)
+        if frame is None or found:
+            return found
+        found |= self.objections(account, now_ns, frame)
+        holds, truth, began_ns = account.holds()
+        delay = account.spec.max_delay_ms
+        if holds and delay is not None and frame["exposure"] - began_ns > delay * MS:
+            found.add(Reason.LATE)
+        return found | {Reason.UNKNOWN_VALUE} if truth is None else found
+
     def judge(self, said: Decision, now_ns: int, frame: dict[str, Any] | None) -> None:
         account = self.accounts[said.rule]
         self.seen[f"{said.action.value} {said.reason.value}"] += 1
@@ -255,15 +267,7 @@ class Court:
                 account.end_due_ns = now_ns + said.pulse.duration_ns
                 account.lights.append([now_ns, math.inf])
         elif said.action is Action.WITHHOLD:
-            reasons = self.state_reasons(account, now_ns)
-            if frame is not None and not reasons:
-                reasons |= self.objections(account, now_ns, frame)
-                holds, truth, began_ns = account.holds()
-                delay = account.spec.max_delay_ms
-                if holds and delay is not None and frame["exposure"] - began_ns > delay * MS:
-                    reasons.add(Reason.LATE)
-                if truth is None:
-                    reasons.add(Reason.UNKNOWN_VALUE)
+            reasons = self.reasons(account, now_ns, frame)
             if account.spec.timed:
                 times = self.due(account)
                 assert times[account.timed_done] * 1e9 <= now_ns - (self.start_ns or 0) + 1
@@ -314,6 +318,8 @@ class Court:
             elif (holds or truth is None) and not account.answered:
                 fired = account.trials and account.trials[-1].now_ns == now_ns
                 assert account.told is not None or fired, "a wish without a record"
+                told = {account.told} - {None}
+                assert told <= self.reasons(account, now_ns, frame), "a reason that is no longer true"
         if frame is not None and self.start_ns is not None:
             times = self.due(self.accounts["yoked"])
             owed = sum(each * 1e9 <= now_ns - self.start_ns for each in times)

@@ -1,0 +1,135 @@
+"""``rtface rules``: what it prints, what it writes, and how it names what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rtface.cli.app import app
+from rtface.errors import ConfigError, DataError, UsageError
+from rtface.record import formats
+from rtface.record.table import NO_TIME, PoseTable
+from rtface.records import FACEMAP_KEYPOINTS
+from rtface.simulate.face import MouseFace
+
+FRAMES = 1600
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["rules", *map(str, arguments)], env={"COLUMNS": "200"})
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(call("example"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def poses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """True keypoints of a simulated mouse as if tracked: 8 s with a whisking bout and a blink."""
+    face = MouseFace(640, 480, 200.0, 0)
+    xy = np.stack([face.truth(index) for index in range(FRAMES)])
+    score = np.where(np.isnan(xy[..., 0]), 0, 0.9).astype(np.float32)
+    times = np.round(np.arange(FRAMES) * 5e6).astype(np.int64)
+    unknown = np.full(FRAMES, NO_TIME, np.int64)
+    table = PoseTable(
+        FACEMAP_KEYPOINTS, (True,) * 15, xy, score, np.zeros(score.shape, np.bool_),
+        np.arange(FRAMES, dtype=np.int64), unknown, unknown.copy(), times, source="mouse.mp4",
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("poses") / "mouse.rtface.h5"
+    formats.write(table, path)
+    return path
+
+
+def test_check_says_what_is_measured_and_each_rule_in_words(example: Path, test_engine: str) -> None:
+    said = call("check", example, "--engine", test_engine)
+    for part in (
+        "pad.amplitude",
+        "px/s",
+        "whisking_bout",
+        "holds when pad.amplitude > 3",
+        "5 pulses of 5 ms at 20 Hz",
+    ):
+        assert part in said
+    told = json.loads(call("check", example, "--engine", test_engine, "--json"))
+    assert told["features"]["pad.frequency"] == "Hz"
+    assert list(told["rules"]) == ["calm", "whisking_bout", "blink"]
+    assert told["untrained"] == {}
+
+
+def test_check_tells_line_and_nearest_name(example: Path, test_engine: str) -> None:
+    example.write_text(
+        example.read_text("utf-8").replace("point: nose(tip)", "point: nosetip"), encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match=r"rules.yaml: line 14: features.nose: nosetip is not .* nose\(t"):
+        call("check", example, "--engine", test_engine)
+
+
+def test_check_tells_a_rate_that_is_too_low(example: Path, test_engine: str) -> None:
+    with pytest.raises(ConfigError, match="30 Hz cannot be told at 50"):
+        call("check", example, "--engine", test_engine, "--rate", 50)
+
+
+def test_dry_run_over_keypoints_prints_when_and_why_not_and_draws(
+    example: Path, poses: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "dry.png"
+    said = call("dry-run", example, poses, "--out", picture)
+    assert "mouse.mp4: 1600 frames, 8.0 s" in said
+    assert "1 trials: 1 fired" in said
+    assert picture.stat().st_size > 10_000
+    told = json.loads(call("dry-run", example, poses, "--json"))
+    (bout,) = told["rules"]["whisking_bout"]["trials"]
+    assert 5 < bout["time_s"] < 7
+    (blink,) = told["rules"]["blink"]["trials"]
+    assert 3 < blink["time_s"] < 4.5
+    assert told["rules"]["blink"]["withheld"] == {"unknown_value": 1}  # before the open eye is known
+    late = json.loads(call("dry-run", example, poses, "--json", "--latency", 21))
+    assert late["rules"]["whisking_bout"]["fired"] == 0
+
+
+def test_dry_run_films_the_simulated_mouse(example: Path, test_engine: str) -> None:
+    told = json.loads(
+        call(
+            "dry-run", example, "simulated", "--engine", test_engine, "--seconds", 1, "--rate", 100, "--json"
+        )
+    )
+    assert told["frames"] == 100
+    assert told["seconds"] == pytest.approx(0.99)
+    assert told["source"] == "simulated mouse 0"
+
+
+def test_dry_run_tracks_a_video(example: Path, test_engine: str, tmp_path: Path) -> None:
+    import cv2
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    face = MouseFace(96, 80, 100.0, 0)
+    for index in range(20):
+        image = np.zeros((80, 96), np.uint8)
+        face.render(index, image)
+        cv2.imwrite(str(folder / f"{index:03}.png"), image)
+    text = "features:\n  nose: {kind: speed, point: nose(tip)}\nrules:\n  a: {when: nose.speed > 0, pulse: {on_ms: 5}}\n"
+    example.write_text(text, encoding="utf-8")
+    told = json.loads(call("dry-run", example, folder, "--engine", test_engine, "--json"))
+    assert told["frames"] == 20
+
+
+def test_what_cannot_be_done_is_told(example: Path, poses: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a picture's name ends in"):
+        call("dry-run", example, poses, "--out", tmp_path / "dry.txt")
+    with pytest.raises(DataError, match="cannot be written"):
+        call("dry-run", example, poses, "--out", tmp_path / "no" / "dry.png")
+    with pytest.raises(DataError, match="no such file or folder"):
+        call("dry-run", example, tmp_path / "nothing.mp4")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        call("check", tmp_path / "nothing.yaml")
