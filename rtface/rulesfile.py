@@ -34,7 +34,7 @@ class Rules:
     text : str
         The file's text, for the record.
     spec : RulesFile
-        What it says; `times_s` of yoked and matched schedules are there.
+        What it says; `times_s` of yoked and matched schedules stand in place of their `source`.
 
     Raises
     ------
@@ -52,6 +52,11 @@ class Rules:
         spec = self._document.checked(RulesFile)
         rules = {name: self._with_times(name, rule) for name, rule in spec.rules.items()}
         self.spec = spec.model_copy(update={"rules": rules})
+
+    @property
+    def resolved(self) -> str:
+        """All that the rules are, as JSON that needs no other file: what a session records and a replay runs."""
+        return self.spec.model_dump_json()
 
     def reflex(
         self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
@@ -78,7 +83,8 @@ class Rules:
             times = pulse_times(source, asked.source_rule)
         except DataError as error:
             raise self._document.refusal(str(error), *at) from error
-        return rule.model_copy(update={"schedule": asked.model_copy(update={"times_s": times})})
+        here = asked.model_copy(update={"times_s": times, "source": None, "source_rule": None})
+        return rule.model_copy(update={"schedule": here})
 
 
 def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recorded import MadeReport
 
 from rtface.config import SessionSettings
 from rtface.decide.decisions import Action, Decision, Reason
@@ -168,8 +169,6 @@ class Loop:
 
 def made_report(number: int | None, event: str, t_ns: int, reason: str = "none") -> Any:
     """A report of the gate."""
-    from recorded import MadeReport
-
     return MadeReport(number, event, t_ns, reason=reason)
 
 

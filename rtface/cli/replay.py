@@ -24,7 +24,8 @@ from rtface.errors import UsageError
 from rtface.record.session.entries import Network
 from rtface.record.session.reader import read_session
 from rtface.replay.network import NetworkReplay, replay_network
-from rtface.replay.rules import Difference, RulesReplay, replay_rules
+from rtface.replay.report import Difference, RulesReplay
+from rtface.replay.rules import replay_rules
 from rtface.rulesfile import Rules
 from rtface.track.backends.factory import engine_for
 

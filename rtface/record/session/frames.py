@@ -1,4 +1,4 @@
-"""The recorder of a session's frames: a thread of its own that encodes, behind a queue that never makes wait."""
+"""The recorder of a session's frames: a thread that encodes, behind a queue that never makes wait, and one that syncs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ class FrameRecorder:
         self._encoder: Encoder | None = None
         self._accepting = False
         self.fault: Fault | None = None
+        self._failing = threading.Lock()
+        self._sync_wanted, self._ended = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="rtface-record-frames", daemon=True)
+        self._syncing = threading.Thread(target=self._sync, name="rtface-record-sync", daemon=True)
 
     @property
     def dropped(self) -> int:
@@ -161,21 +164,33 @@ class FrameRecorder:
         encoder = self._encoder
         if encoder is None:
             return
-        while (item := self._next(encoder)) is not None:
+        self._syncing.start()
+        while (item := self._next()) is not None:
             if self.fault is None:
                 self._guarded(functools.partial(self._encode, encoder, *item))
             self._free.append(item[0])
+        self._ended = True
+        self._sync_wanted.set()
+        self._syncing.join()
         self._guarded(lambda: self._index(encoder.close()))
         self._tell(ended=True)
 
-    def _next(self, encoder: Encoder) -> tuple[Image, int, int] | None:
+    def _sync(self) -> None:
+        """Put on the disk what is in the file, when asked: some disks take longer over it than frames can wait."""
+        while self._sync_wanted.wait():
+            self._sync_wanted.clear()
+            if self._ended or self._encoder is None:
+                return
+            self._guarded(self._encoder.sync)
+
+    def _next(self) -> tuple[Image, int, int] | None:
         """Wait for the next frame, None at the end; once a second say how far the recording is."""
         while True:
             now_ns = self._clock.now_ns()
             if now_ns - self._told_ns >= NS_PER_S:
                 self._told_ns = now_ns
                 if self.fault is None:
-                    self._guarded(encoder.sync)
+                    self._sync_wanted.set()
                 self._tell(ended=False)
             with contextlib.suppress(queue.Empty):
                 return self._full.get(timeout=_WAIT_S)
@@ -219,7 +234,9 @@ class FrameRecorder:
             self._fail(f"the frames' recorder failed: {type(error).__name__}: {error}")
 
     def _fail(self, text: str) -> None:
-        if self.fault is None:
+        with self._failing:
+            if self.fault is not None:
+                return
             self.fault = Fault(self._clock.now_ns(), "video", text)
-            self._log.put(self.fault)
-            self._on_fault(self.fault)
+        self._log.put(self.fault)
+        self._on_fault(self.fault)

@@ -65,7 +65,7 @@ class Setup:
     rules : str
         The rules file as text; empty without rules.
     resolved : str
-        The rules as JSON, with the pulse times that they take from elsewhere.
+        The rules as `rtface.rulesfile.Rules.resolved` says.
     features, given : sequence of str
         Names of the features, and of further values that rules may see.
     units : sequence of str

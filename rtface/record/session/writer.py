@@ -9,10 +9,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock, wall_ns
-from rtface.errors import DataError, UsageError
+from rtface.errors import DataError
 from rtface.machine import machine_facts
 from rtface.record.session import LOG_NAME
 from rtface.record.session.batches import totals, write_queue
@@ -27,16 +25,14 @@ from rtface.record.session.entries import (
 )
 from rtface.record.session.guests import DecisionLike, FeaturesLike, decision_entry
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
+from rtface.record.session.packing import Packer
 from rtface.record.session.rows import (
     FEATURES,
     FRAMES,
-    NEVER_NS,
     POSES,
     POSES_WITH_LIKELIHOOD,
     ROW_NAMES,
     UNKNOWN,
-    pack_feature_times,
-    pack_pose_times,
 )
 from rtface.records import Pose
 
@@ -99,13 +95,7 @@ class SessionWriter:
         self.folder = folder
         self._session = session
         self._widths = {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features + given, FRAMES: 1}
-        self._point_bytes = (points * 8, points * 4, points)
-        self._feature_bytes, self._given_bytes = [features * 8] * 3, [given * 8] * 3
-        self._not_given = (
-            np.full(given, np.nan).tobytes(),
-            np.zeros(given).tobytes(),
-            np.full(given, NEVER_NS, np.int64).tobytes(),
-        )
+        self._packer = Packer(points, features, given)
         self._most_rows, self._most = queue_rows, queue_rows + queue_events
         self._min_free_bytes = min_free_bytes
         self._stall_ns = int(stall_s * NS_PER_S)
@@ -203,29 +193,9 @@ class SessionWriter:
         UsageError
             It has another number of keypoints than `points`, or another dtype.
         """
-        frame, stamps = pose.frame, pose.stamps
-        xy, score, outside = pose.xy.tobytes(), pose.score.tobytes(), pose.outside.tobytes()
-        if (len(xy), len(score), len(outside)) != self._point_bytes:
-            raise UsageError(
-                f"a pose of {pose.xy.dtype} {pose.xy.shape} for a record of {self._widths[POSES]} keypoints"
-            )
-        times = pack_pose_times(
-            frame.frame_id,
-            frame.exposure_ns,
-            frame.arrival_ns,
-            UNKNOWN if frame.camera_ns is None else frame.camera_ns,
-            stamps.taken_ns,
-            stamps.prepared_ns,
-            stamps.inferred_ns,
-            stamps.decided_ns,
-            published_ns,
-        )
+        kind, row = self._packer.pose(pose, published_ns)
         self._check_stall()
-        if pose.likelihood is None:
-            return self._put_row(POSES, b"".join((times, xy, score, outside)))
-        return self._put_row(
-            POSES_WITH_LIKELIHOOD, b"".join((times, xy, score, outside, pose.likelihood.tobytes()))
-        )
+        return self._put_row(kind, row)
 
     def put_features(
         self, frame_id: int, now_ns: int, features: FeaturesLike, given: FeaturesLike | None = None
@@ -248,18 +218,7 @@ class SessionWriter:
         UsageError
             An array is of another length than was said, or of another dtype.
         """
-        parts = _parts(features)
-        more = self._not_given if given is None else _parts(given)
-        if [len(each) for each in parts] != self._feature_bytes:
-            raise UsageError(
-                f"{features.values.dtype} {features.values.shape} for the features of this record"
-            )
-        if [len(each) for each in more] != self._given_bytes:
-            raise UsageError(
-                "further values for the rules of another number than this record has, or another dtype"
-            )
-        times = pack_feature_times(frame_id, now_ns)
-        return self._put_row(FEATURES, b"".join((times, *itertools.chain(*zip(parts, more, strict=True)))))
+        return self._put_row(FEATURES, self._packer.features(frame_id, now_ns, features, given))
 
     def put_frame_row(self, row: bytes) -> bool:
         """Hand over a row of the frame index, as `rtface.record.session.rows.pack_frame_row` makes it."""
@@ -377,7 +336,3 @@ class SessionWriter:
             self._end(log, what)
         except OSError:
             return
-
-
-def _parts(features: FeaturesLike) -> tuple[bytes, bytes, bytes]:
-    return features.values.tobytes(), features.scores.tobytes(), features.exposure_ns.tobytes()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import json
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loop import RULES, Loop, record_loop
+import yaml
+from loop import RULES, Loop, record_loop, setup
 
+from rtface.config import SessionSettings
 from rtface.decide.decisions import Reason
 from rtface.decide.rules import RulesFile
 from rtface.errors import DataError, UsageError
@@ -21,8 +25,10 @@ from rtface.record.session.coding import decode, encode
 from rtface.record.session.entries import Call, Decision, Entry
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.logreader import LogReader
+from rtface.record.session.recorder import SessionRecorder
 from rtface.record.session.rows import FEATURES, POSES, decode_rows, encode_rows
 from rtface.replay.rules import replay_rules
+from rtface.rulesfile import Rules
 
 FRAMES = 3000
 
@@ -170,8 +176,6 @@ def test_a_decision_that_is_missing_or_made_up_is_named(loop: Loop, tmp_path: Pa
     ],
 )
 def test_every_field_of_a_decision_counts(loop: Loop, tmp_path: Path, field: str, value: Any) -> None:
-    import dataclasses
-
     def change(each: Decision) -> list[Decision]:
         new = not each.blind if field == "blind" else value
         return [dataclasses.replace(each, **{field: new})] if each.number == 20 else [each]
@@ -233,11 +237,6 @@ def test_a_damaged_session_is_not_replayed(loop: Loop, tmp_path: Path) -> None:
 
 
 def test_a_session_without_rules_has_none_to_replay(tmp_path: Path) -> None:
-    from loop import setup
-
-    from rtface.config import SessionSettings
-    from rtface.record.session.recorder import SessionRecorder
-
     recorder = SessionRecorder(
         SessionSettings(folder=tmp_path, min_free_gb=0), "x", setup(RulesFile.model_validate({}))
     )
@@ -245,3 +244,35 @@ def test_a_session_without_rules_has_none_to_replay(tmp_path: Path) -> None:
     assert recorder.close()
     with pytest.raises(UsageError, match="run without rules"):
         replay_rules(recorder.folder)
+
+
+def test_pulse_times_of_another_session_are_in_the_record_and_replay_without_it(tmp_path: Path) -> None:
+    (tmp_path / "times.txt").write_text("1.5\n3.25\n4\n", encoding="utf-8")
+    text = yaml.safe_dump(
+        {
+            "features": RULES["features"],
+            "rules": {
+                "yoked": {
+                    "pulse": {"on_ms": 20},
+                    "schedule": {"kind": "yoked", "source": "times.txt", "seed": 1},
+                    "refractory_ms": 10,
+                },
+                "matched": {
+                    "pulse": {"on_ms": 20},
+                    "schedule": {"kind": "matched", "source": "times.txt", "span_s": [0, 4], "seed": 1},
+                    "refractory_ms": 10,
+                },
+            },
+        },
+        sort_keys=False,
+    )
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+    rules = Rules(tmp_path / "rules.yaml")
+    loop = record_loop(tmp_path / "sessions", 900, json.loads(rules.resolved))
+    assert RulesFile.model_validate_json(rules.resolved) == rules.spec
+    (tmp_path / "times.txt").unlink()
+    fired = [each for each in loop.decisions if each.action.value == "fire"]
+    assert {each.rule for each in fired} == {"yoked", "matched"}
+    report = replay_rules(loop.folder)
+    assert report.identical, report.first
+    assert report.recorded["fire"] == len(fired)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import zlib
 from pathlib import Path
@@ -237,6 +238,51 @@ def test_once_a_second_it_says_how_far_it_is_and_syncs(tmp_path: Path) -> None:
     assert made.close()
     videos = [each for each in log.entries if isinstance(each, Video)]
     assert [each.ended for each in videos] == [False, True]
+
+
+def test_frames_do_not_wait_for_a_slow_sync(tmp_path: Path) -> None:
+    class Slow(FakeEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.go_on = threading.Event()
+
+        def sync(self) -> None:
+            super().sync()
+            assert self.go_on.wait(LONG_S)
+
+    log, encoder, clock = FakeLog(), Slow(), ManualClock(10**9)
+    made = recorder(tmp_path, log, make_encoder=encoder.make, clock=clock, slots=2)
+    made.open()
+    clock.sleep_until_ns(2 * 10**9)
+    made.put(frame(0), meta(0))
+    assert encoder.synced.wait(LONG_S)
+    for number in range(1, 20):
+        finishes(functools.partial(_put_in_turn, made, encoder, number))
+    encoder.go_on.set()
+    assert made.close()
+    assert (log.last.encoded, log.last.dropped) == (20, 0)
+
+
+def _put_in_turn(made: FrameRecorder, encoder: FakeEncoder, number: int) -> None:
+    assert made.put(frame(number), meta(number))
+    while len(encoder.seen) <= number:
+        SYSTEM_CLOCK.sleep_until_ns(SYSTEM_CLOCK.now_ns() + 100_000)
+
+
+def test_a_sync_that_fails_is_a_fault(tmp_path: Path) -> None:
+    class Failing(FakeEncoder):
+        def sync(self) -> None:
+            super().sync()
+            raise DataError("Input/output error")
+
+    encoder, clock, came = Failing(), ManualClock(10**9), threading.Event()
+    made = recorder(
+        tmp_path, FakeLog(), make_encoder=encoder.make, clock=clock, on_fault=lambda fault: came.set()
+    )
+    made.open()
+    clock.sleep_until_ns(2 * 10**9)
+    assert came.wait(LONG_S)
+    assert not made.close()
 
 
 def test_what_is_no_frame_of_the_video_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from rtface.errors import UsageError
 from rtface.latency import Histogram
 from rtface.record.session import LOG_NAME, VIDEO_NAME
 from rtface.record.session.coding import decode, encode
+from rtface.record.session.encoder import VideoEncoder
 from rtface.record.session.entries import (
     ENTRIES,
     Closed,
@@ -237,8 +238,6 @@ def test_the_pictures_of_a_video_are_held_against_the_frame_index(tmp_path: Path
 
 
 def test_a_video_of_other_pictures_is_wrong(tmp_path: Path) -> None:
-    from rtface.record.session.encoder import VideoEncoder
-
     folder = with_video(tmp_path / "a", "lossless")
     (folder / VIDEO_NAME).unlink()
     encoder = VideoEncoder(folder / VIDEO_NAME, 32, 24, "lossless")

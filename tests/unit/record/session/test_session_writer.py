@@ -21,6 +21,7 @@ from rtface.decide.features import Features
 from rtface.decide.points import NEVER_NS
 from rtface.errors import DataError, UsageError
 from rtface.record.session import LOG_NAME, log_of, session_folder
+from rtface.record.session.coding import encode
 from rtface.record.session.entries import (
     ENTRIES,
     Call,
@@ -544,8 +545,6 @@ def test_no_session_is_said_to_be_none(tmp_path: Path) -> None:
 
 
 def test_records_after_the_end_are_damage(tmp_path: Path) -> None:
-    from rtface.record.session.coding import encode
-
     folder = tmp_path / "s"
     folder.mkdir()
     log = LogWriter(DiskFile(folder / LOG_NAME))

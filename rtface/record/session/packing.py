@@ -1,0 +1,83 @@
+"""A frame's pose and features as packed rows: what the loop pays for being recorded."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from rtface.errors import UsageError
+from rtface.record.session.guests import FeaturesLike
+from rtface.record.session.rows import (
+    NEVER_NS,
+    POSES,
+    POSES_WITH_LIKELIHOOD,
+    UNKNOWN,
+    pack_feature_times,
+    pack_pose_times,
+)
+from rtface.records import Pose
+
+
+class Packer:
+    """Copies poses and features into bytes; holds nothing back.
+
+    Parameters
+    ----------
+    points, features, given : int
+        Number of keypoints, of features and of further values that rules may see.
+    """
+
+    def __init__(self, points: int, features: int, given: int) -> None:
+        self._points = points
+        self._point_bytes = (points * 8, points * 4, points)
+        self._feature_bytes, self._given_bytes = [features * 8] * 3, [given * 8] * 3
+        self._not_given = (
+            np.full(given, np.nan).tobytes(),
+            np.zeros(given).tobytes(),
+            np.full(given, NEVER_NS, np.int64).tobytes(),
+        )
+
+    def pose(self, pose: Pose, published_ns: int) -> tuple[int, bytes]:
+        """Return kind and row of a pose; `UsageError` for one of another number of keypoints or another dtype."""
+        frame, stamps = pose.frame, pose.stamps
+        xy, score, outside = pose.xy.tobytes(), pose.score.tobytes(), pose.outside.tobytes()
+        if (len(xy), len(score), len(outside)) != self._point_bytes:
+            raise UsageError(
+                f"a pose of {pose.xy.dtype} {pose.xy.shape} for a record of {self._points} keypoints"
+            )
+        times = pack_pose_times(
+            frame.frame_id,
+            frame.exposure_ns,
+            frame.arrival_ns,
+            UNKNOWN if frame.camera_ns is None else frame.camera_ns,
+            stamps.taken_ns,
+            stamps.prepared_ns,
+            stamps.inferred_ns,
+            stamps.decided_ns,
+            published_ns,
+        )
+        if pose.likelihood is None:
+            return POSES, b"".join((times, xy, score, outside))
+        return POSES_WITH_LIKELIHOOD, b"".join((times, xy, score, outside, pose.likelihood.tobytes()))
+
+    def features(
+        self, frame_id: int, now_ns: int, features: FeaturesLike, given: FeaturesLike | None
+    ) -> bytes:
+        """Return the row of what rules saw; `UsageError` for another number of values or another dtype."""
+        parts = _parts(features)
+        more = self._not_given if given is None else _parts(given)
+        if [len(each) for each in parts] != self._feature_bytes:
+            raise UsageError(
+                f"{features.values.dtype} {features.values.shape} for the features of this record"
+            )
+        if [len(each) for each in more] != self._given_bytes:
+            raise UsageError(
+                "further values for the rules of another number than this record has, or another dtype"
+            )
+        times = pack_feature_times(frame_id, now_ns)
+        return b"".join((times, *itertools.chain(*zip(parts, more, strict=True))))
+
+
+def _parts(features: FeaturesLike) -> tuple[bytes, bytes, bytes]:
+    return features.values.tobytes(), features.scores.tobytes(), features.exposure_ns.tobytes()
