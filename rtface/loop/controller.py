@@ -175,9 +175,9 @@ class ClosedLoop:
         self._output.disarm("the session ends")
         why = "the session ended" if error is None else f"{type(error).__name__}: {error}"
         if self._reflex is not None:
-            if error is None:
+            if error is None and self._state is LoopState.ARMED:
                 self._end(LoopState.DISARMED, Reason.SESSION, RTFACE, why)
-            else:
+            elif error is not None:
                 lost = isinstance(error, CameraError)
                 self._fail(Reason.CAMERA_LOST if lost else Reason.ERROR, why)
         try:

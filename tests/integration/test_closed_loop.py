@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from emulatedgate import patient_gate
 from fakes import LONG_S
 
 from rtface.bench.agreed import ensure_parity
@@ -23,10 +24,11 @@ from rtface.record.session.entries import Arming, Decision, GateReply, PulseComm
 from rtface.record.session.reader import read_session
 from rtface.rigfile import load_rig
 from rtface.service import Service
+from rtface.stimulate.codes import ABSOLUTE
 from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
 
 FREE = "tcp://127.0.0.1:*"
-DEADMAN_MS = 50
+DEADMAN_MS = ABSOLUTE["MAX_DEADMAN_MS"]
 PATIENT = {"answer_ms": 500, "silence_ms": 5000, "liveness_ms": 5000}
 """For a machine that runs other tests beside the emulation."""
 RULES = """\
@@ -50,7 +52,7 @@ LONG = RULES.replace("PULSE", "{frequency_hz: 30, width_ms: 20, duration_ms: 500
 @pytest.fixture
 def gate() -> Iterator[EmulatedGate]:
     try:
-        emulated = EmulatedGate()
+        emulated = patient_gate()
     except OutputError as error:
         pytest.skip(str(error))
     with emulated:
@@ -173,7 +175,7 @@ def test_a_host_that_is_killed_in_mid_pulse_leaves_darkness_and_a_record(
     try:
         with Client(ports["keypoints"], ports["control"], timeout_s=LONG_S) as client:
             armed(client)
-            events = listen(client, "light", 3)
+            events = listen(client, "light", 20)
             assert events[0]["event"] == "light_on"
             folder = Path(client.status().loop["session"])
             process.kill()

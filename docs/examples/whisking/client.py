@@ -22,7 +22,7 @@ def main(seconds: float) -> None:
                 if event is None:
                     break
                 if event.kind == "decision" and event.details["action"] in ("fire", "sham"):
-                    name, value, score, age_ns = event.details["inputs"][0]
+                    name, value, _, age_ns = event.details["inputs"][0]
                     print(f"{event.details['action']:5} {name} = {value:.1f}, {age_ns / 1e6:.1f} ms old")
                 elif event.kind == "light":
                     print(f"      {event.details['event']}")
