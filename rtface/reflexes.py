@@ -132,7 +132,7 @@ class Reflexes:
                 crop=pipeline.crop,
                 sha256={"engine": self._engine.sha256} | ({"firmware": output.build} if output.build else {}),
                 rules="" if self._rules is None else self._rules.text,
-                resolved=reflex.rules.model_dump_json(),
+                resolved="" if self._rules is None else self._rules.resolved,
                 features=reflex.bank.names,
                 units=reflex.bank.units,
                 rate_hz=camera.rate_hz,

@@ -12,7 +12,7 @@ from rtface.decide.rules import RulesFile
 from rtface.errors import UsageError
 from rtface.records import Pose
 
-CALLS = ("tick", "arm", "disarm", "fault", "clear", "began", "ended")
+CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
 """What the decision engine can be told beside frames."""
 
 
@@ -84,10 +84,13 @@ class Reflex:
         """
         if name not in CALLS:
             raise UsageError(f"the decision engine has no call {name!r}; it has {', '.join(CALLS)}")
-        if "reason" in arguments:
-            arguments["reason"] = Reason(arguments["reason"])
-        decisions: list[Decision] = getattr(self.decider, name)(now_ns, **arguments)
-        return decisions
+        try:
+            if "reason" in arguments:
+                arguments["reason"] = Reason(arguments["reason"])
+            decisions: list[Decision] | None = getattr(self.decider, name)(now_ns, **arguments)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the decision engine's call {name} does not take that: {error}") from error
+        return decisions or []
 
     def take(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
         """Decide on a pose at `now_ns`; decisions and times as in `Decider.frame`."""

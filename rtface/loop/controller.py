@@ -134,10 +134,9 @@ class ClosedLoop:
         self._hear()
         now_ns = self._last_frame_ns = self._clock.now_ns()
         frame = pose.frame
-        features = reflex.bank.update(pose)
+        decisions = reflex.take(pose, now_ns)
         record.pose(pose)
-        record.features(frame.frame_id, now_ns, features)
-        decisions = reflex.decider.frame(frame.frame_id, frame.exposure_ns, now_ns, features)
+        record.features(frame.frame_id, now_ns, reflex.features)
         self._carry_out(decisions, now_ns, frame.exposure_ns)
         if self._budget is not None and self._budget.add(self._clock.now_ns() - frame.exposure_ns):
             late = f"{self._budget.late} of the last {self._budget.frames} frames were late for {self._budget.text}"
@@ -151,13 +150,9 @@ class ClosedLoop:
 
     def idle(self) -> None:
         """Hear what the output says, and decide what time alone decides."""
-        reflex, record = self._opened()
         self._hear()
         now_ns = self._clock.now_ns()
-        decisions = reflex.decider.tick(now_ns)
-        if decisions:
-            record.call("tick", now_ns)
-            self._carry_out(decisions, now_ns)
+        self._call("tick", now_ns)
         silent_ns = now_ns - self._last_frame_ns
         if silent_ns > self._frame_timeout_ns:
             self._fail_if_armed(Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms")

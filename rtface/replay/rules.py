@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from rtface.decide.decisions import Decision, Reason
-from rtface.decide.engine import Decider
+from rtface.decide.decisions import Decision
 from rtface.decide.features import Features
 from rtface.decide.reflex import Reflex
 from rtface.decide.rules import RulesFile
@@ -113,7 +112,7 @@ class _Comparison:
         else:
             assert step.call is not None
             self._calls += 1
-            found = _call(self._reflex.decider, step.call)
+            found = _call(self._reflex, step.call)
         self._recorded.update(each.action for each in step.decisions)
         self._replayed.update(each.action.value for each in found)
         self._decision = self._compare_decisions(step, found)
@@ -202,31 +201,12 @@ def _by_name(names: Sequence[str], values: Any, scores: Any, exposures: Any) -> 
     }
 
 
-def _call(decider: Decider, call: Call) -> list[Decision]:
+def _call(reflex: Reflex, call: Call) -> list[Decision]:
     """Make a call that no frame made."""
-    now_ns, arguments = call.t_ns, call.arguments
     try:
-        match call.call:
-            case "begin":
-                decider.begin(now_ns)
-                return []
-            case "tick":
-                return decider.tick(now_ns)
-            case "arm":
-                return decider.arm(now_ns)
-            case "disarm":
-                return decider.disarm(now_ns, Reason(arguments.get("reason", Reason.OPERATOR)))
-            case "fault":
-                return decider.fault(now_ns, Reason(arguments["reason"]))
-            case "clear":
-                return decider.clear(now_ns)
-            case "began":
-                return decider.began(now_ns, arguments["rule"])
-            case "ended":
-                return decider.ended(now_ns, arguments["rule"], arguments.get("trial"))
-    except (KeyError, ValueError, UsageError) as error:
+        return reflex.call(call.call, call.t_ns, **call.arguments)
+    except UsageError as error:
         raise HoleError(f"the call {call.call} of the record cannot be made again: {error}") from error
-    raise HoleError(f"the record has a call that this rtface does not know: {call.call}")
 
 
 def _as_recorded(decision: Decision) -> entries.Decision:
