@@ -78,6 +78,7 @@ class EmulatedGpu:
         self.plans: set[int] = set()
         self.contexts = 0
         self.retained = 0
+        self.detached = 0
         self.pending: list[Callable[[], None]] = []
         self.recording: list[Callable[[], None]] | None = None
         self.at_once = False
@@ -94,7 +95,7 @@ class EmulatedGpu:
             "modules": len(self.modules),
             "graphs": len(self.graphs) + len(self.executables),
             "plans": len(self.plans),
-            "contexts": self.contexts + self.retained,
+            "contexts": self.contexts + self.retained + self.detached,
         }
         return Counter({kind: count for kind, count in kinds.items() if count})
 
@@ -203,6 +204,11 @@ class _Driver:
         free._obj.value, total._obj.value = (6 << 30) - used, 8 << 30
 
     @staticmethod
+    def cuCtxPopCurrent_v2(gpu: EmulatedGpu, context: Any) -> None:  # noqa: N802
+        assert gpu.detached > 0, "a context is popped that pycuda believes to be current"
+        gpu.detached -= 1
+
+    @staticmethod
     def cuMemHostRegister_v2(gpu: EmulatedGpu, address: Any, size: Any, flags: int) -> None:  # noqa: N802
         assert address.value not in gpu.locked
         assert gpu.contexts > 0
@@ -298,6 +304,9 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
             call("detach")
             assert gpu.contexts < gpu.retained, "the context is let go while it is current"
             gpu.retained -= 1
+            gpu.detached += (
+                1  # pycuda makes it current, and the driver does not change that when it is released
+            )
 
         @staticmethod
         def pop() -> None:
