@@ -78,12 +78,10 @@ class EmulatedGpu:
         self.plans: set[int] = set()
         self.contexts = 0
         self.retained = 0
+        self.detached = 0
         self.pending: list[Callable[[], None]] = []
         self.recording: list[Callable[[], None]] | None = None
         self.at_once = False
-        self.torch_records = False
-        self.marks: dict[int, int | None] = {}
-        self.passed: list[int] = []
         self._functions: dict[int, str] = {}
         self._handles = iter(range(1000, 10**9))
         self._signatures = signatures(kernels.ptx().decode())
@@ -97,8 +95,7 @@ class EmulatedGpu:
             "modules": len(self.modules),
             "graphs": len(self.graphs) + len(self.executables),
             "plans": len(self.plans),
-            "marks": len(self.marks),
-            "contexts": self.contexts + self.retained,
+            "contexts": self.contexts + self.retained + self.detached,
         }
         return Counter({kind: count for kind, count in kinds.items() if count})
 
@@ -207,35 +204,9 @@ class _Driver:
         free._obj.value, total._obj.value = (6 << 30) - used, 8 << 30
 
     @staticmethod
-    def cuEventCreate(gpu: EmulatedGpu, event: Any, flags: int) -> None:  # noqa: N802
-        assert flags == 0, "an event that can be timed"
-        event._obj.value = next(gpu._handles)
-        gpu.marks[event._obj.value] = None
-
-    @staticmethod
-    def cuEventRecordWithFlags(gpu: EmulatedGpu, event: Any, stream: Any, flags: Any) -> None:  # noqa: N802
-        assert stream.value == STREAM
-        capturing = gpu.recording is not None or gpu.torch_records
-        assert flags.value == int(capturing), "external in a graph, and only there"
-        handle = event.value
-
-        def passed() -> None:
-            gpu.passed.append(handle)
-            gpu.marks[handle] = len(gpu.passed)
-
-        gpu.put(passed)
-
-    @staticmethod
-    def cuEventElapsedTime(gpu: EmulatedGpu, milliseconds: Any, begun: Any, ended: Any) -> None:  # noqa: N802
-        first, last = gpu.marks[begun.value], gpu.marks[ended.value]
-        assert first is not None, "read before it was passed"
-        assert last is not None, "read before it was passed"
-        milliseconds._obj.value = (last - first) / 1e3
-
-    @staticmethod
-    def cuEventDestroy_v2(gpu: EmulatedGpu, event: Any) -> None:  # noqa: N802
-        assert not gpu.pending
-        del gpu.marks[event.value]
+    def cuCtxPopCurrent_v2(gpu: EmulatedGpu, context: Any) -> None:  # noqa: N802
+        assert gpu.detached > 0, "a context is popped that pycuda believes to be current"
+        gpu.detached -= 1
 
     @staticmethod
     def cuMemHostRegister_v2(gpu: EmulatedGpu, address: Any, size: Any, flags: int) -> None:  # noqa: N802
@@ -333,6 +304,9 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
             call("detach")
             assert gpu.contexts < gpu.retained, "the context is let go while it is current"
             gpu.retained -= 1
+            gpu.detached += (
+                1  # pycuda makes it current, and the driver does not change that when it is released
+            )
 
         @staticmethod
         def pop() -> None:
@@ -478,20 +452,14 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
 
         def capture(self, record: Callable[[], None]) -> Callable[[], None]:
             call("capture")
-            gpu.torch_records = True
-            try:
-                record()
-            finally:
-                gpu.torch_records = False
+            record()
             again = weakref.WeakMethod(record)  # a real graph holds what was recorded, not who recorded it
 
             def replay() -> None:
                 call("replay")
                 work = again()
                 assert work is not None, "a graph outlives the memory that it works on"
-                gpu.torch_records = True
                 work()
-                gpu.torch_records = False
 
             return replay
 

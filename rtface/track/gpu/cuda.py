@@ -62,6 +62,7 @@ class Device:
         with Owner() as owner:
             self._libcuda.wait_by_spinning(self._index)
             context = self._try(lambda: self._driver.Device(self._index).retain_primary_context())
+            owner.gives_back(self._libcuda.pop_context)  # pycuda's detach leaves the context current
             owner.gives_back(context.detach)
             self._try(context.push)
             owner.gives_back(self._driver.Context.pop)

@@ -177,6 +177,11 @@ class Libcuda:
         """Undo `lock_pages`; the memory itself stays its owner's."""
         self.call("cuMemHostUnregister", ctypes.c_void_p(memory.ctypes.data))
 
+    def pop_context(self) -> None:
+        """Make the context that is current in this thread current no more."""
+        popped = ctypes.c_void_p()
+        self.call("cuCtxPopCurrent_v2", ctypes.byref(popped))
+
     def free_memory(self) -> tuple[int, int]:
         """Return free and all memory of the current context's GPU in bytes."""
         free, total = ctypes.c_size_t(), ctypes.c_size_t()

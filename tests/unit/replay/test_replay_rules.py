@@ -194,8 +194,8 @@ def test_a_call_that_is_not_in_the_record_shows(loop: Loop, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (Call(1, "explode", {}), "does not know: explode"),
-        (Call(1, "fault", {}), "fault of the record cannot be made again: 'reason'"),
+        (Call(1, "explode", {}), "has no call .explode."),
+        (Call(1, "fault", {}), "fault of the record cannot be made again"),
         (Call(1, "fault", {"reason": "no reason"}), "cannot be made again"),
         (Call(1, "ended", {"rule": "nobody"}), "no rule with a pulse is called nobody"),
     ],
