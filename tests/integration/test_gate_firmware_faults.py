@@ -8,6 +8,7 @@ import pytest
 from gaterig import Rig, damaged, limits_of, ms, need_simavr, proposal, rig
 
 from rtface.stimulate.codes import Inputs, Kind, Reason, ResetCause, State
+from rtface.stimulate.framing import encode
 from rtface.stimulate.proof import received
 from rtface.stimulate.protocol import (
     Ack,
@@ -469,3 +470,20 @@ def test_questions_and_answers_agree_with_what_happened() -> None:
         began, ended = gate.events(Kind.PULSE_BEGAN), gate.events(Kind.PULSE_ENDED)
         assert [event.pulse for event in began + ended] == [1, 1]
         assert all(isinstance(event, Event) for event in began)
+
+
+@pytest.mark.parametrize("message", [Stop(), GetStatus()])
+def test_a_frame_with_any_one_bit_flipped_is_none(message: Stop | GetStatus) -> None:
+    with rig() as gate:
+        gate.hello()
+        heard = len(gate.gate.log.frames)
+        whole = encode(message, gate.seq + 1)
+        for bit in range(8 * (len(whole) - 1)):
+            frame = bytearray(whole)
+            frame[bit // 8] ^= 1 << bit % 8
+            gate.gate.send_bytes(bytes(frame))
+            gate.gate.run_ms(1)
+        gate.gate.run_ms(20)
+        answers = [f.message for _, f in gate.gate.log.frames[heard:] if not isinstance(f.message, Event)]
+        assert answers == []
+        assert gate.status().bad_frames >= 8 * (len(whole) - 1)
