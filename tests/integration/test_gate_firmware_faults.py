@@ -282,6 +282,22 @@ def test_memory_that_a_reset_has_lost_is_a_fault() -> None:
         assert gate.status().reason is Reason.MEMORY
 
 
+@pytest.mark.parametrize("copy", [0, 1, 2])
+def test_a_session_s_record_is_kept_twice(copy: int) -> None:
+    """The third is the one in use, which a reset clears anyway."""
+    with rig(LONG) as gate:
+        firing(gate)
+        memory = bytes(gate.gate.peek(at) for at in MEMORY)
+        magic = bytes.fromhex("31477472")
+        records = [MEMORY[at] for at in range(len(memory)) if memory.startswith(magic, at)]
+        assert len(records) == 3
+        gate.gate.poke(records[copy] + 5, 0x77)
+        gate.gate.reset()
+        gate.gate.run_ms(20)
+        assert gate.hello().state is State.DISARMED
+        assert gate.status().pulses == 1
+
+
 def test_a_stack_that_grows_too_far_is_a_fault() -> None:
     with rig(LONG, judged=False) as gate:
         firing(gate)
