@@ -37,6 +37,8 @@ PortOption = Annotated[
 _MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 _FLASH_NS = 5 * NS_PER_MS
 _WATCH_S = 0.05
+_PATIENT_MS = 3000
+"""A person can wait for longer than an experiment until a gate counts as lost."""
 _ENDS = {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT, Happening.LOST}
 
 
@@ -156,7 +158,9 @@ def flash(
 
 @contextmanager
 def _opened(port: str) -> Iterator[Gate]:
-    gate = Gate(GateOutputSettings(kind="gate", port=port, build="any"))
+    gate = Gate(
+        GateOutputSettings(kind="gate", port=port, build="any", silence_ms=_PATIENT_MS, answer_ms=100)
+    )
     try:
         gate.open()
         yield gate
