@@ -16,9 +16,10 @@ from rtface.records import Pulse
 from rtface.stimulate import base, codes, protocol
 from rtface.stimulate.base import Happening, OutputState, Report
 from rtface.stimulate.codes import Kind
-from rtface.stimulate.conversation import LATEST_FIRE_NS, Conversation, Timing, to_message
+from rtface.stimulate.conversation import LATEST_FIRE_NS, Conversation, Timing
 from rtface.stimulate.errands import TRIES, Answer
 from rtface.stimulate.framing import encode
+from rtface.stimulate.gatewords import to_message
 
 TIMING = Timing(heartbeat_ns=10 * MS, answer_ns=20 * MS, silence_ns=200 * MS, liveness_ns=100 * MS)
 WAY_NS = 100 * NS_PER_US
