@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from rtface.stimulate import protocol
 from rtface.stimulate.codes import PROTOCOL, Inputs, Kind, LimitsSource, Reason, ResetCause, State
-from rtface.stimulate.firmware import packaged_build
 from rtface.stimulate.framing import Decoder, encode
 from rtface.stimulate.protocol import DEFAULT_LIMITS, Message
+from rtface.stimulate.shipped import packaged_build
 
 
 class FakeGate:

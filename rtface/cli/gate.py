@@ -25,9 +25,9 @@ from rtface.errors import DataError, GateError, UsageError
 from rtface.records import Pulse
 from rtface.stimulate.base import Happening, Report
 from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
-from rtface.stimulate.firmware import flash_command
 from rtface.stimulate.gate import Gate
 from rtface.stimulate.limits import MEANINGS, differences, propose
+from rtface.stimulate.shipped import flash_command
 
 app = typer.Typer(help="The safety gate between this computer and the light.", no_args_is_help=True)
 
