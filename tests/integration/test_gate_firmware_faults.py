@@ -8,6 +8,7 @@ import pytest
 from gaterig import Rig, damaged, limits_of, ms, need_simavr, proposal, rig
 
 from rtface.stimulate.codes import Inputs, Kind, Reason, ResetCause, State
+from rtface.stimulate.framing import encode
 from rtface.stimulate.proof import received
 from rtface.stimulate.protocol import (
     Ack,
@@ -281,6 +282,22 @@ def test_memory_that_a_reset_has_lost_is_a_fault() -> None:
         assert gate.status().reason is Reason.MEMORY
 
 
+@pytest.mark.parametrize("copy", [0, 1, 2])
+def test_a_session_s_record_is_kept_twice(copy: int) -> None:
+    """The third is the one in use, which a reset clears anyway."""
+    with rig(LONG) as gate:
+        firing(gate)
+        memory = bytes(gate.gate.peek(at) for at in MEMORY)
+        magic = bytes.fromhex("31477472")
+        records = [MEMORY[at] for at in range(len(memory)) if memory.startswith(magic, at)]
+        assert len(records) == 3
+        gate.gate.poke(records[copy] + 5, 0x77)
+        gate.gate.reset()
+        gate.gate.run_ms(20)
+        assert gate.hello().state is State.DISARMED
+        assert gate.status().pulses == 1
+
+
 def test_a_stack_that_grows_too_far_is_a_fault() -> None:
     with rig(LONG, judged=False) as gate:
         firing(gate)
@@ -469,3 +486,20 @@ def test_questions_and_answers_agree_with_what_happened() -> None:
         began, ended = gate.events(Kind.PULSE_BEGAN), gate.events(Kind.PULSE_ENDED)
         assert [event.pulse for event in began + ended] == [1, 1]
         assert all(isinstance(event, Event) for event in began)
+
+
+@pytest.mark.parametrize("message", [Stop(), GetStatus()])
+def test_a_frame_with_any_one_bit_flipped_is_none(message: Stop | GetStatus) -> None:
+    with rig() as gate:
+        gate.hello()
+        heard = len(gate.gate.log.frames)
+        whole = encode(message, gate.seq + 1)
+        for bit in range(8 * (len(whole) - 1)):
+            frame = bytearray(whole)
+            frame[bit // 8] ^= 1 << bit % 8
+            gate.gate.send_bytes(bytes(frame))
+            gate.gate.run_ms(1)
+        gate.gate.run_ms(20)
+        answers = [f.message for _, f in gate.gate.log.frames[heard:] if not isinstance(f.message, Event)]
+        assert answers == []
+        assert gate.status().bad_frames >= 8 * (len(whole) - 1)
