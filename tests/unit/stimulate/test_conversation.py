@@ -162,6 +162,28 @@ def test_a_lost_answer_is_asked_for_again_and_the_pulse_fires_once() -> None:
     assert rig.first(Happening.ACK).details["tries"] == 2
 
 
+def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() -> None:
+    rig = Rig()
+    rig.arm()
+    rig.gate.deaf = 1
+    rig.fire()
+    rig.run(50)
+    assert rig.of(1) == [Happening.SENT, Happening.REFUSED]
+    assert rig.first(Happening.REFUSED).reason is base.Reason.STALE
+    assert to_message(SHORT) not in rig.gate.carried_out
+
+
+@pytest.mark.parametrize("question", [protocol.GetLimits(), protocol.GetStatus(), protocol.Hello()])
+def test_a_lost_question_is_asked_anew(question: protocol.Message) -> None:
+    rig = Rig()
+    rig.greet()
+    rig.gate.deaf = 1
+    answer: Future[Answer] = Future()
+    rig.talk.ask(question, answer, rig.now_ns)
+    rig.run(250)
+    assert not isinstance(answer.result(0), protocol.Nak)
+
+
 def test_a_command_that_is_never_answered_is_given_up_after_its_tries() -> None:
     rig = Rig()
     rig.arm()
