@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from rtface.stimulate import protocol
 from rtface.stimulate.codes import PROTOCOL, Inputs, Kind, LimitsSource, Reason, ResetCause, State
-from rtface.stimulate.firmware import packaged_build
 from rtface.stimulate.framing import Decoder, encode
 from rtface.stimulate.protocol import DEFAULT_LIMITS, Message
+from rtface.stimulate.shipped import packaged_build
 
 
 class FakeGate:
@@ -22,6 +22,8 @@ class FakeGate:
         What was obeyed.
     lose : int
         How many of the next answers to commands are lost.
+    deaf : int
+        How many of the next commands and questions, heartbeats apart, are lost on their way here.
     mute : bool
         Nothing is answered at all.
     tell_events : bool
@@ -33,6 +35,7 @@ class FakeGate:
         self.heard: list[tuple[int, Message]] = []
         self.carried_out: list[Message] = []
         self.lose = 0
+        self.deaf = 0
         self.mute = False
         self.tell_events = True
         self.welcome = protocol.Welcome(
@@ -51,12 +54,16 @@ class FakeGate:
         self._decoder = Decoder()
         self._events = 0
         self._pulses = 0
+        self._newest = 0
         self._last: tuple[int, int, bytes] | None = None
 
     def take(self, data: bytes, time_us: int) -> bytes:
         """Return the answer to some bytes."""
         answers = b""
         for frame in self._decoder.feed(data):
+            if self.deaf and not isinstance(frame.message, protocol.Heartbeat):
+                self.deaf -= 1
+                continue
             self.heard.append((frame.seq, frame.message))
             answer = self._answer(frame.seq, frame.message, time_us)
             answers += b"" if self.mute else answer
@@ -75,6 +82,12 @@ class FakeGate:
         return sum(isinstance(message, kind) for _, message in self.heard)
 
     def _answer(self, seq: int, message: Message, time_us: int) -> bytes:
+        again = self._last is not None and self._last[:2] == (seq, message.TYPE)
+        newer = 0 < (seq - self._newest) % 65536 < 32768 or isinstance(message, protocol.Hello)
+        if newer:
+            self._newest = seq
+        elif not again and not isinstance(message, protocol.Disarm | protocol.Cancel | protocol.Stop):
+            return encode(protocol.Nak(message.TYPE, Reason.STALE, self.state, 0, 0, time_us), seq)
         match message:
             case protocol.Hello():
                 self.state = State.DISARMED if self.state is not State.STOPPED else State.STOPPED
@@ -89,7 +102,7 @@ class FakeGate:
                 return encode(status, seq)
             case protocol.GetLimits():
                 return encode(self.limits, seq)
-        if self._last is not None and self._last[:2] == (seq, message.TYPE):
+        if again and self._last is not None:
             return self._sent(self._last[2])
         reason, after = self._obey(message, time_us)
         kind = protocol.Ack if reason is Reason.NONE else protocol.Nak

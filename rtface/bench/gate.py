@@ -32,6 +32,7 @@ STAGES = {
 _PULSE = Pulse(NS_PER_MS, NS_PER_MS, 1, 1.0)
 _PAUSE_NS = 40 * NS_PER_MS
 _BEAT_NS = 2 * NS_PER_MS
+_SILENCE_MS = 3000
 _ENDS = {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT, Happening.LOST}
 
 
@@ -72,7 +73,7 @@ def measure_gate(
     refused: dict[str, int] = {}
     handed: list[int] = []
     with _gate_at(question.port) as (emulated, port), realtime_process():
-        gate = Gate(GateOutputSettings(kind="gate", port=str(port), build="any"))
+        gate = Gate(GateOutputSettings(kind="gate", port=str(port), build="any", silence_ms=_SILENCE_MS))
         try:
             info = gate.open()
             gate.self_test()

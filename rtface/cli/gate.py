@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import shutil
 import subprocess
@@ -23,10 +24,10 @@ from rtface.config import GateOutputSettings
 from rtface.errors import DataError, GateError, UsageError
 from rtface.records import Pulse
 from rtface.stimulate.base import Happening, Report
-from rtface.stimulate.emulator import EmulatedGate, LightChange
-from rtface.stimulate.firmware import flash_command
+from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
 from rtface.stimulate.gate import Gate
 from rtface.stimulate.limits import MEANINGS, differences, propose
+from rtface.stimulate.shipped import flash_command
 
 app = typer.Typer(help="The safety gate between this computer and the light.", no_args_is_help=True)
 
@@ -37,6 +38,8 @@ PortOption = Annotated[
 _MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 _FLASH_NS = 5 * NS_PER_MS
 _WATCH_S = 0.05
+_PATIENT_MS = 3000
+"""A person can wait for longer than an experiment until a gate counts as lost."""
 _ENDS = {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT, Happening.LOST}
 
 
@@ -59,13 +62,13 @@ def emulate(
         OUT.print(f"port {port}", markup=False, soft_wrap=True)
         say(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
         say("arm switch on, emergency stop released; Ctrl-C ends")
-        shown = 0
+        shown = 1
         end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
         while not wish.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
             changes = gate.light()
-            for before, now in zip(changes[max(shown - 1, 0) :], changes[max(shown, 1) :], strict=False):
-                _show_light(before, now, changes[0])
-            shown = len(changes)
+            for at in range(shown, len(changes)):
+                _show_light(changes[: at + 1])
+            shown = max(shown, len(changes))
 
 
 @contextmanager
@@ -182,7 +185,9 @@ def flash(
 
 @contextmanager
 def _opened(port: str) -> Iterator[Gate]:
-    gate = Gate(GateOutputSettings(kind="gate", port=port, build="any"))
+    gate = Gate(
+        GateOutputSettings(kind="gate", port=port, build="any", silence_ms=_PATIENT_MS, answer_ms=100)
+    )
     try:
         gate.open()
         yield gate
@@ -222,23 +227,29 @@ def _flash_light(gate: Gate) -> None:
 
 
 def _report_line(report: Report, first: Report) -> str:
-    at_ms = (report.t_ns - first.details.get("handed_ns", first.t_ns)) / NS_PER_MS
+    began_ns = first.details.get("handed_ns", first.t_ns)
+    at_ms = (report.t_ns - began_ns) / NS_PER_MS
     host = (
         ""
         if report.host_ns is None
-        else f", by the gate's clock {(report.host_ns - first.t_ns) / NS_PER_MS:.2f} ms"
+        else f", by the gate's clock {(report.host_ns - began_ns) / NS_PER_MS:.2f} ms"
     )
     reason = "" if report.reason.value == "none" else f" ({report.reason.value})"
     return f"{at_ms:8.2f} ms  {report.event.value}{reason}{host}"
 
 
-def _show_light(before: LightChange, now: LightChange, first: LightChange) -> None:
+def _show_light(changes: list[LightChange]) -> None:
+    """Say what the newest change means; the amplitude of a pulse is known once it has ended."""
+    *_, before, now = changes
     if before.ttl == now.ttl:
         return
-    at_s = (now.t_ns - first.t_ns) / NS_PER_S
-    OUT.print(
-        f"{at_s:9.3f} s  light {'on, amplitude ' + str(now.amplitude) if now.ttl else 'off'}", markup=False
-    )
+    at_s = (now.t_ns - changes[0].t_ns) / NS_PER_S
+    said = "light on"
+    if not now.ttl:
+        pulse = list(itertools.takewhile(lambda change: change.ttl, reversed(changes[:-1])))
+        on_ms = (now.cycle - pulse[-1].cycle) / CYCLES_PER_MS
+        said = f"light off after {on_ms:.2f} ms, amplitude {max(change.amplitude for change in pulse)}"
+    OUT.print(f"{at_s:9.3f} s  {said}", markup=False)
 
 
 def _wanted(changes: list[str]) -> dict[str, object]:

@@ -9,12 +9,13 @@ from typing import Any
 
 from rtface.clock import NS_PER_MS, NS_PER_S, NS_PER_US
 from rtface.records import Pulse
-from rtface.stimulate import codes, protocol
+from rtface.stimulate import protocol
 from rtface.stimulate.base import Happening, OutputState, Reason, Report
 from rtface.stimulate.codes import ABSOLUTE, Kind
 from rtface.stimulate.errands import Answer, Errand, Errands
 from rtface.stimulate.framing import Decoder, Frame
 from rtface.stimulate.gateclock import GateClock
+from rtface.stimulate.gatewords import STATES, cause_name, to_message, to_reason
 from rtface.stimulate.protocol import Message
 
 LATEST_FIRE_NS = 50 * NS_PER_MS
@@ -24,15 +25,6 @@ _IDLE_BEATS = 5
 _CLOCK_NS = NS_PER_S
 _NOISE_NS = 100 * NS_PER_MS
 _TIMES_WITHOUT_TRAIN = 3
-
-_STATES = {
-    codes.State.DISARMED: OutputState.DISARMED,
-    codes.State.ARMED: OutputState.ARMED,
-    codes.State.FIRING: OutputState.FIRING,
-    codes.State.GAP: OutputState.FIRING,
-    codes.State.STOPPED: OutputState.STOPPED,
-    codes.State.FAULT: OutputState.FAULT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +275,7 @@ class Conversation:
         if not self._greeted:
             self._greeted = True
             self._next_poll_ns = now_ns
-        self._see(_STATES[welcome.state], Reason.NONE, welcome.time_us, now_ns)
+        self._see(STATES[welcome.state], Reason.NONE, welcome.time_us, now_ns)
 
     def _take_status(self, status: protocol.Status, seq: int, now_ns: int) -> None:
         self.status = status
@@ -293,7 +285,7 @@ class Conversation:
             if errand.sent_ns is not None and errand.tries == 1:
                 self.clock.learn(status.time_us, errand.sent_ns, now_ns)
                 self._report_clock(now_ns)
-        self._see(_STATES[status.state], to_reason(status.reason), status.time_us, now_ns)
+        self._see(STATES[status.state], to_reason(status.reason), status.time_us, now_ns)
         self._miss_train(status, now_ns)
 
     def _take_answer(self, answer: protocol.Ack | protocol.Nak, seq: int, now_ns: int) -> None:
@@ -301,7 +293,7 @@ class Conversation:
         if errand is None:
             return
         accepted = isinstance(answer, protocol.Ack)
-        self.state = _STATES[answer.state]
+        self.state = STATES[answer.state]
         if accepted and isinstance(errand.message, protocol.Arm):
             self._see(OutputState.ARMED, Reason.NONE, answer.time_us, now_ns)
         if errand.number is None:
@@ -331,16 +323,16 @@ class Conversation:
                 self._report(number, Happening.LIGHT_ON, now_ns, reason, time_us, {"pulse": event.pulse})
             case Kind.PULSE_ENDED:
                 details = {"pulse": event.pulse, "on_ns": event.value * NS_PER_US}
-                self.state = _STATES[event.state]
+                self.state = STATES[event.state]
                 self._report(number, Happening.LIGHT_OFF, now_ns, reason, time_us, details)
                 if train is not None and train.single:
                     self._end_train(reason, time_us, now_ns)
             case Kind.TRAIN_ENDED:
-                self.state = _STATES[event.state]
+                self.state = STATES[event.state]
                 if train is not None:
                     self._end_train(reason, time_us, now_ns, {"pulses": event.value})
             case Kind.STATE:
-                self._see(_STATES[event.state], reason, time_us, now_ns)
+                self._see(STATES[event.state], reason, time_us, now_ns)
             case Kind.BAD_FRAME:
                 self._report(None, Happening.NOISE, now_ns, reason, time_us, {"bad_frames": event.value})
             case Kind.LIMITS_STORED:
@@ -357,7 +349,7 @@ class Conversation:
     def _miss_train(self, status: protocol.Status, now_ns: int) -> None:
         """End a train whose end the gate could not tell: it has said several times since that nothing runs."""
         train = self._train
-        if train is None or not train.acknowledged or _STATES[status.state] is OutputState.FIRING:
+        if train is None or not train.acknowledged or STATES[status.state] is OutputState.FIRING:
             return
         train.missing += 1
         if train.missing >= _TIMES_WITHOUT_TRAIN:
@@ -397,24 +389,3 @@ class Conversation:
         if host_ns is not None and train is not None and train.number == number:
             host_ns = max(host_ns, train.handed_ns)  # whatever the clocks say, it cannot have been before
         self._say(Report(number, event, t_ns, self.state, reason, device_us, host_ns, details or {}))
-
-
-def to_message(pulse: Pulse) -> protocol.Pulse:
-    """Return a pulse in the gate's units: whole microseconds, amplitudes of 1 to 255."""
-    amplitude = min(max(1, round(pulse.amplitude * 255)), 256) if pulse.amplitude > 0 else 0
-    return protocol.Pulse(
-        on_us=round(pulse.on_ns / NS_PER_US),
-        period_us=round(pulse.period_ns / NS_PER_US) if pulse.count > 1 else 0,
-        count=pulse.count,
-        amplitude=amplitude,
-    )
-
-
-def cause_name(cause: int) -> str:
-    """Return why the gate began anew, for a person."""
-    return (codes.ResetCause(cause & 15).name or "unknown").lower()
-
-
-def to_reason(reason: codes.Reason) -> Reason:
-    """Return the gate's reason by its name here."""
-    return Reason(reason.name.lower())

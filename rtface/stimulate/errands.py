@@ -21,6 +21,8 @@ PATIENCE = 10
 """Somebody who waits for an answer can wait for this much longer: nothing is late by it."""
 _MOST_GIVEN_UP = 16
 _SEQS = 1 << 16
+_QUESTIONS = (protocol.Hello, protocol.GetStatus, protocol.GetLimits)
+"""Asked again under a new number: they change nothing, and the old one is stale once a heartbeat has passed it."""
 
 Answer = protocol.Ack | protocol.Nak | protocol.Welcome | protocol.Status | protocol.Limits
 
@@ -139,6 +141,10 @@ class Errands:
         for errand in late:
             if errand.tries < TRIES:
                 errand.sent_ns = None
+                if isinstance(errand.message, _QUESTIONS):
+                    del self._waiting[errand.seq]
+                    errand.seq = self._next_seq()
+                    self._waiting[errand.seq] = errand
                 self._write(errand)
         for errand in given_up:
             del self._waiting[errand.seq]
@@ -175,10 +181,13 @@ class Errands:
         return waiting
 
     def _new(self, message: Message) -> Errand:
-        self._seq = (self._seq + 1) % _SEQS
-        errand = Errand(message, self._seq)
+        errand = Errand(message, self._next_seq())
         self._write(errand)
         return errand
+
+    def _next_seq(self) -> int:
+        self._seq = (self._seq + 1) % _SEQS
+        return self._seq
 
     def _write(self, errand: Errand) -> None:
         self._out += encode(errand.message, errand.seq)

@@ -16,14 +16,15 @@ from rtface.records import Pulse
 from rtface.stimulate import protocol
 from rtface.stimulate.base import Check, Happening, OutputInfo, OutputState, Reason, Report
 from rtface.stimulate.codes import BAUD, PROTOCOL, Inputs
-from rtface.stimulate.conversation import Conversation, Timing, cause_name, to_reason
+from rtface.stimulate.conversation import Conversation, Timing
 from rtface.stimulate.errands import PATIENCE, TRIES, Answer
-from rtface.stimulate.firmware import packaged_build
 from rtface.stimulate.gatechecks import gate_checks
+from rtface.stimulate.gatewords import cause_name, to_reason
 from rtface.stimulate.portthread import Command, PortThread
 from rtface.stimulate.protocol import Message
 from rtface.stimulate.reports import Reports
 from rtface.stimulate.serialport import SerialPort
+from rtface.stimulate.shipped import packaged_build
 from rtface.stimulate.softoutput import explain
 
 _HELLO_S = 0.25

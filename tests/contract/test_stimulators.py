@@ -135,7 +135,7 @@ class Gate(Rig):
         except OutputError as error:
             pytest.skip(str(error))
         self.port = str(self.gate.port)
-        super().__init__(kind="gate", port=self.port, silence_ms=1000)
+        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=100)
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:

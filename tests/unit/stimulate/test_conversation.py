@@ -16,9 +16,10 @@ from rtface.records import Pulse
 from rtface.stimulate import base, codes, protocol
 from rtface.stimulate.base import Happening, OutputState, Report
 from rtface.stimulate.codes import Kind
-from rtface.stimulate.conversation import LATEST_FIRE_NS, Conversation, Timing, to_message
+from rtface.stimulate.conversation import LATEST_FIRE_NS, Conversation, Timing
 from rtface.stimulate.errands import TRIES, Answer
 from rtface.stimulate.framing import encode
+from rtface.stimulate.gatewords import to_message
 
 TIMING = Timing(heartbeat_ns=10 * MS, answer_ns=20 * MS, silence_ns=200 * MS, liveness_ns=100 * MS)
 WAY_NS = 100 * NS_PER_US
@@ -159,6 +160,28 @@ def test_a_lost_answer_is_asked_for_again_and_the_pulse_fires_once() -> None:
     assert rig.gate.carried_out.count(to_message(SHORT)) == 1
     assert rig.of(1) == [Happening.SENT, Happening.LIGHT_ON, Happening.ACK]
     assert rig.first(Happening.ACK).details["tries"] == 2
+
+
+def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() -> None:
+    rig = Rig()
+    rig.arm()
+    rig.gate.deaf = 1
+    rig.fire()
+    rig.run(50)
+    assert rig.of(1) == [Happening.SENT, Happening.REFUSED]
+    assert rig.first(Happening.REFUSED).reason is base.Reason.STALE
+    assert to_message(SHORT) not in rig.gate.carried_out
+
+
+@pytest.mark.parametrize("question", [protocol.GetLimits(), protocol.GetStatus(), protocol.Hello()])
+def test_a_lost_question_is_asked_anew(question: protocol.Message) -> None:
+    rig = Rig()
+    rig.greet()
+    rig.gate.deaf = 1
+    answer: Future[Answer] = Future()
+    rig.talk.ask(question, answer, rig.now_ns)
+    rig.run(250)
+    assert not isinstance(answer.result(0), protocol.Nak)
 
 
 def test_a_command_that_is_never_answered_is_given_up_after_its_tries() -> None:

@@ -21,10 +21,10 @@ from rtface.stimulate import protocol
 from rtface.stimulate.base import Happening, OutputInfo, OutputState, Reason
 from rtface.stimulate.codes import Inputs, State
 from rtface.stimulate.codes import Reason as Code
-from rtface.stimulate.firmware import IMAGE, flash_command, packaged_build
 from rtface.stimulate.gate import Gate
 from rtface.stimulate.gatechecks import gate_checks
 from rtface.stimulate.protocol import DEFAULT_LIMITS
+from rtface.stimulate.shipped import IMAGE, flash_command, packaged_build
 
 SHORT = Pulse(5 * MS, 5 * MS, 1, 1.0)
 
