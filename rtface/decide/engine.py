@@ -6,19 +6,16 @@ same decisions, bit for bit.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from rtface.clock import NS_PER_S
-from rtface.decide.decisions import Action, Decision, Input, Reason, State
+from rtface.decide.decisions import Action, Decision, Reason, State
 from rtface.decide.features import Features
 from rtface.decide.machine import Event, step
-from rtface.decide.points import NEVER_NS
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import RuleSpec
 from rtface.decide.rulestate import RULE, Light, RuleState, in_order
+from rtface.decide.sight import Frame, Sight
 from rtface.errors import UsageError
 
 GRACE_NS = 50_000_000
@@ -27,18 +24,9 @@ GRACE_NS = 50_000_000
 PUNCTUAL_NS = 100_000_000
 """A scheduled pulse that finds no frame within this time is withheld."""
 
-_RESTART_NS = NS_PER_S
 _LIGHTS = 16
-_OUT_OF_ORDER = 1 << 62
 _LIT = (Action.FIRE, Action.SHAM)
 _TRIALS = (*_LIT, Action.CATCH)
-
-
-class _Frame(NamedTuple):
-    frame_id: int
-    exposure_ns: int
-    missing: int
-    newer: bool
 
 
 class Decider:
@@ -81,23 +69,18 @@ class Decider:
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
     ) -> None:
-        self.names = (*names, *extra_names, *(RULE + name for name in rules))
+        self._sight = sight = Sight(names, extra_names, [RULE + name for name in rules])
+        self.names = sight.names
         _check_names(rules, self.names)
-        self._widths = len(names), len(extra_names)
         states = [RuleState(name, spec, self.names) for name, spec in rules.items()]
         self._by_need = in_order(states)
         ranked = sorted(states, key=lambda each: -each.spec.priority)
         self._rules = {each.name: each for each in ranked if each.pulse is not None}
-        self._values: list[float] = []
-        self._scores: list[float] = []
-        self._exposures: list[int] = []
         self._grace_ns = grace_ns
         self._lights: deque[Light] = deque(maxlen=_LIGHTS)
         self.armed = self.faulted = False
         self._now_ns: int | None = None
         self._start_ns: int | None = None
-        self._frame_id: int | None = None
-        self._exposure_ns = NEVER_NS
 
     @property
     def states(self) -> dict[str, State]:
@@ -107,7 +90,7 @@ class Decider:
     @property
     def truths(self) -> list[float]:
         """On the newest frame, for each rule of the file 1 where it holds, 0 where not, NaN where that is unknown."""
-        return self._values[sum(self._widths) :]
+        return self._sight.truths
 
     def session_ns(self, now_ns: int) -> int | None:
         """Return the session's time; None before it began."""
@@ -145,14 +128,15 @@ class Decider:
             There are more or fewer values than names.
         """
         found = self._advance(now_ns)
-        frame = self._follow(frame_id, exposure_ns)
-        self._load(features, extra)
+        sight = self._sight
+        frame = sight.follow(frame_id, exposure_ns)
+        sight.load(features, extra)
         for rule in self._by_need:
             if frame.newer and not rule.in_light(exposure_ns, self._lights):
                 if frame.missing > rule.spec.max_gap_frames:
                     rule.holding.interrupt()
-                rule.holding.take(self._values, self._scores, self._exposures, now_ns, exposure_ns)
-            self._lend_truth(rule, exposure_ns)
+                rule.holding.take(sight.values, sight.scores, sight.exposures, now_ns, exposure_ns)
+            sight.lend(rule.place, rule.holding, exposure_ns)
         for rule in self._rules.values():
             found += self._scheduled(rule, now_ns, frame)
             if not rule.in_light(exposure_ns, self._lights):
@@ -257,48 +241,7 @@ class Decider:
     def _all(self, event: Event, reason: Reason, now_ns: int) -> list[Decision]:
         return [each for rule in self._rules.values() for each in self._step(rule, event, reason, now_ns)]
 
-    def _follow(self, frame_id: int, exposure_ns: int) -> _Frame:
-        """Place a frame after the one before; one much older, or with a lower number, begins a new count."""
-        last_id, last_ns = self._frame_id, self._exposure_ns
-        if last_ns - _RESTART_NS < exposure_ns <= last_ns:
-            return _Frame(frame_id, exposure_ns, _OUT_OF_ORDER, newer=False)
-        self._frame_id, self._exposure_ns = frame_id, exposure_ns
-        if last_id is None:
-            return _Frame(frame_id, exposure_ns, 0, newer=True)
-        in_order = exposure_ns > last_ns and frame_id > last_id
-        return _Frame(
-            frame_id, exposure_ns, frame_id - last_id - 1 if in_order else _OUT_OF_ORDER, newer=True
-        )
-
-    def _load(self, features: Features, extra: Features | None) -> None:
-        width, more = self._widths
-        if len(features.values) != width or (extra is not None and len(extra.values) != more):
-            raise UsageError(f"rules over {width} features and {more} further values were given others")
-        values: list[float] = features.values.tolist()
-        scores: list[float] = features.scores.tolist()
-        exposures: list[int] = features.exposure_ns.tolist()
-        if extra is not None:
-            values += extra.values.tolist()
-            scores += [each if each == each else 0.0 for each in extra.scores.tolist()]
-            exposures += extra.exposure_ns.tolist()
-        lacking = len(self.names) - len(values)
-        self._values = values + [math.nan] * lacking
-        self._scores = scores + [0.0] * lacking
-        self._exposures = exposures + [NEVER_NS] * lacking
-
-    def _lend_truth(self, rule: RuleState, exposure_ns: int) -> None:
-        """Put a rule's truth among the values, with the least score and the oldest exposure that it rests on."""
-        place, holding = rule.place, rule.holding
-        self._values[place] = math.nan if holding.unknown else float(holding.holds)
-        score = 1.0
-        for index in holding.indices:
-            if self._scores[index] < score:
-                score = self._scores[index]
-            if self._exposures[index] < exposure_ns:
-                exposure_ns = self._exposures[index]
-        self._scores[place], self._exposures[place] = score, exposure_ns
-
-    def _scheduled(self, rule: RuleState, now_ns: int, frame: _Frame) -> list[Decision]:
+    def _scheduled(self, rule: RuleState, now_ns: int, frame: Frame) -> list[Decision]:
         """Decide on the session times that have come."""
         found: list[Decision] = []
         session_ns = self.session_ns(now_ns)
@@ -309,7 +252,7 @@ class Decider:
             found += self._answer(rule, refusal, now_ns, frame)
         return found
 
-    def _wished(self, rule: RuleState, now_ns: int, frame: _Frame) -> list[Decision]:
+    def _wished(self, rule: RuleState, now_ns: int, frame: Frame) -> list[Decision]:
         """Decide on what the face asks for."""
         holding = rule.holding
         if not (holding.holds or holding.unknown):
@@ -332,7 +275,7 @@ class Decider:
         rule.told, rule.answered = refusal, refusal is None and not rule.spec.repeat
         return self._answer(rule, refusal, now_ns, frame)
 
-    def _refusal(self, rule: RuleState, now_ns: int, frame: _Frame) -> Reason | None:
+    def _refusal(self, rule: RuleState, now_ns: int, frame: Frame) -> Reason | None:
         """Return what speaks against a trial now, its own state first; None for nothing."""
         reason = step(rule.state, Event.REFUSED).reason
         if reason is not None:
@@ -342,9 +285,9 @@ class Decider:
             return Reason.STALE
         if frame.missing > spec.max_gap_frames:
             return Reason.GAP
-        if self._scores[place] < spec.min_score:
+        if self._sight.scores[place] < spec.min_score:
             return Reason.LOW_SCORE
-        if now_ns - self._exposures[place] > rule.max_age_ns:
+        if now_ns - self._sight.exposures[place] > rule.max_age_ns:
             return Reason.STALE
         if not rule.in_window(self.session_ns(now_ns)):
             return Reason.WINDOW
@@ -356,13 +299,13 @@ class Decider:
             return Reason.BUSY
         return None
 
-    def _answer(self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: _Frame) -> list[Decision]:
+    def _answer(self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: Frame) -> list[Decision]:
         if refusal is not None:
             return self._step(rule, Event.REFUSED, refusal, now_ns, frame)
         return self._step(rule, rule.schedule.draw(), Reason.RULE, now_ns, frame)
 
     def _step(
-        self, rule: RuleState, event: Event, reason: Reason, now_ns: int, frame: _Frame | None = None
+        self, rule: RuleState, event: Event, reason: Reason, now_ns: int, frame: Frame | None = None
     ) -> list[Decision]:
         """Let something happen to a rule; return the decision, if it is one."""
         before = rule.state
@@ -387,16 +330,10 @@ class Decider:
                 reason=cell.reason or reason,
                 pulse=rule.pulse if cell.action in _LIT else None,
                 trial=trial,
-                inputs=() if frame is None else self._inputs(rule, now_ns),
+                inputs=() if frame is None else self._sight.inputs(rule.holding.indices, now_ns),
                 blind=rule.schedule.blind,
             )
         ]
-
-    def _inputs(self, rule: RuleState, now_ns: int) -> tuple[Input, ...]:
-        return tuple(
-            (self.names[index], self._values[index], self._scores[index], now_ns - self._exposures[index])
-            for index in rule.holding.indices
-        )
 
 
 def _check_names(rules: Mapping[str, RuleSpec], names: Sequence[str]) -> None:

@@ -13,7 +13,8 @@ from rtface.decide.syntax import ExpressionError, parse
 class Holding:
     """The condition of one rule, frame by frame; times are exposures.
 
-    A value that cannot be known interrupts dwell and release, and ends nothing.
+    A value that cannot be known interrupts dwell and release. A rule that holds goes on holding through it for
+    `max_age_ms`; after that the condition must be seen to be true anew.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ class Holding:
     __slots__ = (
         "_dwell_ns",
         "_leaving_ns",
+        "_lost_ns",
+        "_max_age_ns",
         "_negated",
         "_release",
         "_release_ns",
@@ -71,6 +74,7 @@ class Holding:
         both = [each for each in (self._when, self._release) if each is not None]
         self.indices = tuple(dict.fromkeys(index for each in both for index in each.indices))
         self._dwell_ns, self._release_ns = ns(spec.dwell_ms), ns(spec.release_ms)
+        self._max_age_ns = ns(spec.max_age_ms)
         self.reset()
 
     @property
@@ -84,6 +88,7 @@ class Holding:
         self.began_ns = 0
         self._since_ns: int | None = None
         self._leaving_ns: int | None = None
+        self._lost_ns: int | None = None
 
     def interrupt(self) -> None:
         """Let dwell and release begin anew: frames are missing."""
@@ -104,16 +109,7 @@ class Holding:
             Of the frame.
         """
         if self.holds:
-            leaving = self._leaves(values, scores, exposures_ns, now_ns)
-            self.unknown = leaving is None
-            if not leaving:
-                self._leaving_ns = None
-                return
-            if self._leaving_ns is None:
-                self._leaving_ns = exposure_ns
-            if exposure_ns - self._leaving_ns >= self._release_ns:
-                self.holds = False
-                self._since_ns = self._leaving_ns = None
+            self._hold(self._leaves(values, scores, exposures_ns, now_ns), exposure_ns)
             return
         truth = None
         if self._when is not None:
@@ -125,7 +121,24 @@ class Holding:
         if self._since_ns is None:
             self._since_ns = exposure_ns
         if exposure_ns - self._since_ns >= self._dwell_ns:
-            self.holds, self.began_ns, self._leaving_ns = True, exposure_ns, None
+            self.holds, self.began_ns, self._leaving_ns, self._lost_ns = True, exposure_ns, None, None
+
+    def _hold(self, leaving: Truth, exposure_ns: int) -> None:
+        """Go on holding, or not, as the release says."""
+        self.unknown = leaving is None
+        if leaving is None and self._lost_ns is None:
+            self._lost_ns = exposure_ns
+        elif leaving is not None:
+            self._lost_ns = None
+        if not leaving:
+            self._leaving_ns = None
+        elif self._leaving_ns is None:
+            self._leaving_ns = exposure_ns
+        left = self._leaving_ns is not None and exposure_ns - self._leaving_ns >= self._release_ns
+        lost = self._lost_ns is not None and exposure_ns - self._lost_ns > self._max_age_ns
+        if left or lost:
+            self.holds = False
+            self._since_ns = self._leaving_ns = self._lost_ns = None
 
     def _leaves(self, values: Floats, scores: Floats, exposures_ns: Sequence[int], now_ns: int) -> Truth:
         assert self._release is not None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from faces import MS, decider, measured, rule
 
 from rtface.decide.decisions import Action
-from rtface.decide.rules import PulseSpec, RuleSpec
+from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
+from rtface.decide.specs import FeatureSpec
 from rtface.decide.words import rule_in_words, thresholds
 from rtface.errors import ConfigError, DataError
 from rtface.record.session.entries import Arming
@@ -40,6 +42,31 @@ def test_the_example_is_a_rules_file_that_fits(tmp_path: Path) -> None:
     reflex = rules.reflex(FACEMAP_KEYPOINTS, 200.0)
     assert list(reflex.decider.states) == ["blink", "whisking_bout"]  # by priority
     assert reflex.bank.names[:3] == ("pad.amplitude", "pad.frequency", "pad.setpoint")
+
+
+def test_the_file_on_the_page_fits(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+    (shown,) = [
+        each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if each.startswith("features:")
+    ]
+    assert list(Rules(written(tmp_path, shown)).reflex(FACEMAP_KEYPOINTS, 200.0).decider.states) == [
+        "whisking_bout"
+    ]
+
+
+def test_the_page_names_every_setting() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+    kinds = [
+        *get_args(get_args(FeatureSpec)[0]),
+        RuleSpec,
+        PulseSpec,
+        RateSpec,
+        *get_args(get_args(ScheduleSpec)[0]),
+    ]
+    shared = {"kind", "smooth", "min_score", "max_gap_ms"}
+    missing = {f"{kind.__name__}.{name}" for kind in kinds for name in kind.model_fields if name not in page}
+    assert missing == set()
+    assert all(name in page for name in shared)
 
 
 def test_an_empty_file_measures_nothing_and_wishes_nothing(tmp_path: Path) -> None:

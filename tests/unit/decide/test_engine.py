@@ -152,6 +152,23 @@ def test_a_value_that_cannot_be_known_may_be_a_wish() -> None:
     assert short(rig.see(6, 6)) == [("fire", "rule")]
 
 
+def test_a_rule_does_not_hold_through_a_long_time_in_which_nothing_is_known() -> None:
+    nan = float("nan")
+    rig = Rig(decider(whisk=rule(release="x < 3", pulse={"on_ms": 1}, max_age_ms=20)))
+    assert short(rig.see(6, score=0.1)) == [("withhold", "low_score")]
+    rig.see(nan, score=0.1, frames=4)  # 15 ms
+    assert short(rig.see(4)) == [("fire", "rule")]
+    rig.decider.ended(rig.now_ns, "whisk")
+    rig.see(0, frames=2)
+    rig.see(6, score=0.1)
+    rig.see(nan, score=0.1, frames=6)  # 25 ms
+    assert short(rig.see(4)) == [("none", "released")]
+    assert short(rig.see(6)) == [("fire", "rule")]
+    rig.decider.ended(rig.now_ns, "whisk")
+    rig.see(nan, frames=9)
+    assert [each for each in rig.see(6, frames=3) if each.action is Action.FIRE] == []  # still the same wish
+
+
 def test_a_wish_held_up_for_too_long_does_not_fire() -> None:
     rig = Rig(decider(whisk=rule(max_delay_ms=20)))
     assert short(rig.see(6, score=0)) == [("withhold", "low_score")]

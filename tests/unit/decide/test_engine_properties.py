@@ -36,7 +36,7 @@ RULES = {
         schedule={"kind": "mixed", "sham": 0.25, "catch": 0.25, "block": 4, "seed": 1},
     ),
     "again": rule(
-        when="x > 5 or y > 5", repeat=True, refractory_ms=20, max_delay_ms=200, min_score=0.4, max_pulses=12
+        when="x > 5 or y > 5", repeat=True, refractory_ms=20, max_delay_ms=200, min_score=0.4, max_pulses=6
     ),
     "dark": rule(when="y > 5 and not x > 5", ignore_light_ms=5, refractory_ms=0, max_age_ms=30),
     "yoked": rule(
@@ -92,7 +92,7 @@ class Account:
 
     def holds(self) -> tuple[bool, bool | None, int]:
         """Go through all frames from the first: whether it holds, the newest truth, and since when."""
-        holds, since, leaving, began, truth = False, None, None, 0, False
+        holds, since, leaving, lost, began, truth = False, None, None, None, 0, False
         for exposure_ns, begins, ends, broken in self.history:
             if broken:
                 since = leaving = None
@@ -100,9 +100,12 @@ class Account:
                 truth = begins
                 since = (exposure_ns if since is None else since) if begins else None
                 if begins and exposure_ns - since >= self.spec.dwell_ms * MS:
-                    holds, leaving, began = True, None, exposure_ns
+                    holds, leaving, lost, began = True, None, None, exposure_ns
             else:
                 truth = ends
+                lost = (exposure_ns if lost is None else lost) if ends is None else None
+                if ends is None and exposure_ns - lost > self.spec.max_age_ms * MS:
+                    holds, since = False, None
                 leaving = (exposure_ns if leaving is None else leaving) if ends else None
                 if ends and exposure_ns - leaving >= self.spec.release_ms * MS:
                     holds, since, truth = False, None, begins
