@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def stretches(samples: Indices) -> list[Indices]:
 def _split(samples: int, before: int, after: int) -> Split:
     edges = np.linspace(0, samples, SEGMENTS + 1).round().astype(np.int64)
     train, test = [], []
-    for index, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (start, end) in enumerate(pairwise(edges)):
         cut = start + round(SHARE * (end - start))
         last = end if index == SEGMENTS - 1 else end - after
         if cut - start < FEWEST or last - (cut + before) < 1:

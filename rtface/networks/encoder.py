@@ -315,7 +315,9 @@ class CausalEncoder(Encoder):
         fast, starts, average, linear = batch
         units, span = torch.relu(self.fast(fast)), average.shape[2]
         rows = torch.stack([units[start : start + span] for start in starts.tolist()])
-        averaged = (average @ rows).unflatten(1, (len(self.slow), _BLOCK))  # block, average, frame, unit
+        averaged = (average @ rows).reshape(
+            len(starts), len(self.slow), _BLOCK, -1
+        )  # block, average, frame, unit
         return self._dense(averaged.permute(0, 2, 3, 1).flatten(0, 1)[: len(linear)], linear)
 
     def latents(self, inputs: Tensor) -> Tensor:
@@ -371,7 +373,7 @@ def _blocks(offsets: Tensor, kernels: Tensor, rows: int) -> tuple[Tensor, Tensor
     wanted. The last block is filled with zeros.
     """
     count, taps = kernels.shape
-    parts = offsets.split(_BLOCK)
+    parts = torch.split(offsets, _BLOCK)
     span = min(rows, max(int(part[-1] - part[0]) for part in parts) + taps)
     starts = torch.stack([part[0] for part in parts]).clamp(max=rows - span)
     matrices = np.zeros((len(parts), count, _BLOCK, span), np.float32)

@@ -188,7 +188,7 @@ class EncoderTraining:
         error = (predicted - targets).pow(2).sum(dim=1).mean() / self._size
         loss = error + self.recipe.smoothness * self._network.roughness()
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
         self._optimiser.step()
         self._schedule.step()
