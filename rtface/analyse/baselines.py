@@ -190,15 +190,15 @@ def keypoint_baselines(
     """
     moment = smoothed_at(inputs, frames, frames_per_sample)
     line = fit_reduced_rank(moment[split.train], values[split.train], PUBLISHED_RANK, PUBLISHED_PENALTY)
-    yield "reduced rank, keypoints of the moment (published)", line.predict(moment[split.test])
+    yield "reduced rank, keypoints (published)", line.predict(moment[split.test])
     for name, features in (
-        ("ridge, keypoints of the moment", inputs[frames]),
+        ("ridge, keypoints", inputs[frames]),
         (
-            "ridge, keypoints under causal filters",
+            "ridge, causal filters of them",
             filtered_at(inputs, frames, bumps(_FILTERS, window)),
         ),
         (
-            "ridge, keypoint wavelets (half in the future)",
+            "ridge, wavelets, half future",
             filtered_at(inputs, frames, gabors(_WAVELETS, window), window // 2),
         ),
     ):

@@ -274,6 +274,7 @@ class CausalEncoder(Encoder):
         window = fast_taps + slow_taps - 1
         _check_look_ahead(look_ahead, window)
         self.past, self.look_ahead = window - 1 - look_ahead, look_ahead
+        self._linear = linear_bumps > 0
         for name, basis in (
             ("fast_basis", bumps(fast_bumps, fast_taps)),
             ("linear_basis", bumps(linear_bumps, window)),
@@ -327,7 +328,7 @@ class CausalEncoder(Encoder):
         before = functional.pad(ahead, (0, 0, self.slow.shape[1] - 1, 0))
         units = torch.relu(self.fast(_filtered(before, self.fast_basis, 0).flatten(1)))
         averaged = _filtered(units, self.slow, 0)[self.slow.shape[1] - 1 :]
-        linear = _filtered(ahead, self.linear_basis, 0).flatten(1)
+        linear = _filtered(ahead, self.linear_basis, 0).flatten(1) if self._linear else ahead[:, :0]
         return self._dense(averaged[self.look_ahead :], linear[self.look_ahead :])
 
     def _dense(self, averaged: Tensor, linear: Tensor) -> Tensor:
@@ -360,8 +361,6 @@ def _animals(outputs: int | Sequence[int]) -> list[tuple[str, int]]:
 
 def _filtered(values: Tensor, kernels: Tensor, ahead: int) -> Tensor:
     """Return values (T, D) under kernels (F, taps), oldest tap first, as (T, D, F); zeros beyond both ends."""
-    if not len(kernels):
-        return values.new_zeros((*values.shape, 0))
     padded = functional.pad(values.T, (kernels.shape[1] - 1 - ahead, ahead))
     return functional.conv1d(padded[:, None], kernels[:, None]).permute(2, 0, 1)
 

@@ -121,7 +121,7 @@ def evaluate_encoder(
             )
         predictions.append(
             (
-                "reduced rank, motion energy of the video (published)",
+                "reduced rank, motion energy",
                 video_baseline(found.traces, np.maximum(frames, 0), values, split, per_sample),
             )
         )

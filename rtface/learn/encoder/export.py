@@ -51,6 +51,7 @@ def export_encoder(network: Encoder, columns: int, path: Path) -> float:
             "The feature will be removed",
         ):
             warnings.filterwarnings("ignore", message, DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         try:
             torch.onnx.export(
                 network,
