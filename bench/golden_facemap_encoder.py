@@ -33,7 +33,14 @@ CASES: tuple[dict[str, Any], ...] = (
 
 def shapes_of(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of the arrays of a weight file, as the layout of Facemap's files is known."""
-    given = {"n_kp": None, "n_filt": 10, "kernel_size": 201, "n_core_layers": 2, "n_latents": 256, "n_med": 50}
+    given = {
+        "n_kp": None,
+        "n_filt": 10,
+        "kernel_size": 201,
+        "n_core_layers": 2,
+        "n_latents": 256,
+        "n_med": 50,
+    }
     given |= {"n_animals": 1, "identity": False, "n_out_layers": 1} | arguments
     mixed = given["n_in"] if given["n_kp"] is None or given["identity"] else given["n_kp"]
     layers: list[tuple[str, int, int]] = []
@@ -82,7 +89,12 @@ def main() -> None:
         work = Path(folder)
         torch.save(cases, work / "cases.pt")
         subprocess.run(
-            [options.facemap_python, HERE / "facemap_encoder_reference.py", work / "cases.pt", work / "out.npz"],
+            [
+                options.facemap_python,
+                HERE / "facemap_encoder_reference.py",
+                work / "cases.pt",
+                work / "out.npz",
+            ],
             check=True,
             env=os.environ | {"HOME": folder, "PYTHONPATH": ""},
         )
@@ -95,9 +107,8 @@ def main() -> None:
     arrays["arguments"] = json.dumps(CASES)
     np.savez_compressed(TARGET, **arrays)
     for number in range(len(CASES)):
-        state = {name: value for name, value in cases[number]["state"].items()}
         with tempfile.TemporaryDirectory() as folder:
-            torch.save(state, Path(folder) / "weights.pth")
+            torch.save(cases[number]["state"], Path(folder) / "weights.pth")
             network, _ = read_facemap_encoder(Path(folder) / "weights.pth")
         with torch.no_grad():
             outputs, latents = network(cases[number]["inputs"], cases[number]["animal"])

@@ -38,8 +38,8 @@ def against_shuffled_trials(
     """Compare a prediction with itself after the trials were shuffled among their neighbours.
 
     Trials change places within blocks of successive ones only, and within each block and moment the mean over trials
-    is taken off. What drifts slowly through a session and what every trial repeats is so the same in the
-    shuffled and in the true order, and cannot pass for encoding.
+    and a linear trend are taken off. What drifts slowly through a session and what every trial repeats is so the same
+    in the shuffled and in the true order, and cannot pass for encoding.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def against_shuffled_trials(
     columns = actual.shape[-1]
     here, there = (_centred(each.reshape(trials, -1, columns), blocks) for each in (actual, predicted))
     size = np.linalg.norm(here, axis=(0, 1)) * np.linalg.norm(there, axis=(0, 1))
-    used = size > 0
+    used = size > 1e-9 * np.linalg.norm(actual) * np.linalg.norm(predicted)
     if not used.any():
         raise DataError("neither activity nor prediction changes from trial to trial")
     here, there, size = here[:, :, used], there[:, :, used], size[used]
@@ -83,10 +83,10 @@ def against_shuffled_trials(
     return Shuffled(observed, null, (1 + int((null >= observed).sum())) / (shuffles + 1))
 
 
-def _centred(
-    values: NDArray[np.float32], blocks: list[NDArray[np.int64]]
-) -> NDArray[np.float64]:
+def _centred(values: NDArray[np.float32], blocks: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     centred = values.astype(np.float64)
     for block in blocks:
-        centred[block] -= centred[block].mean(axis=0)
+        base = np.linalg.qr(np.stack([np.ones(len(block)), np.linspace(-1, 1, len(block))], axis=1))[0]
+        part = centred[block].reshape(len(block), -1)
+        centred[block] = (part - base @ (base.T @ part)).reshape(centred[block].shape)
     return centred

@@ -52,7 +52,7 @@ _FACEMAP: dict[str, Any] = {
 _CAUSAL: dict[str, Any] = {
     "fast_taps": 50,
     "fast_bumps": 8,
-    "units": 64,
+    "units": 32,
     "slow_taps": 150,
     "slow_frames": (0.0, 4.0, 12.0, 30.0, 60.0),
     "linear_bumps": 10,

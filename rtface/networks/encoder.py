@@ -258,7 +258,7 @@ class CausalEncoder(Encoder):
         *,
         fast_taps: int = 50,
         fast_bumps: int = 8,
-        units: int = 64,
+        units: int = 32,
         slow_taps: int = 150,
         slow_frames: Sequence[float] = (0.0, 4.0, 12.0, 30.0, 60.0),
         linear_bumps: int = 10,

@@ -91,7 +91,9 @@ def infer_architecture(state: Mapping[str, Tensor], path: Path) -> dict[str, Any
             readout.setdefault(int(match[2] or 0), {})[int(match[1])] = name
     if not readout:
         raise EngineError(f"{path} is not of a Facemap encoder: it has no readout.features.linear0.weight")
-    several = any("_" in name.rsplit("linear", 1)[1] for layers in readout.values() for name in layers.values())
+    several = any(
+        "_" in name.rsplit("linear", 1)[1] for layers in readout.values() for name in layers.values()
+    )
     outputs = [state[readout[animal][max(readout[animal])]].shape[0] for animal in sorted(readout)]
     first = state[core[1]].shape[1] if 1 in core else width
     identity = 0 not in core

@@ -20,11 +20,26 @@ GOLDEN = Path(__file__).resolve().parents[2] / "data" / "facemap_encoder_golden.
 ARCHITECTURES: tuple[dict[str, Any], ...] = (
     {"name": "facemap", "inputs": 4, "outputs": 3},
     {"name": "facemap", "inputs": 4, "outputs": 3, "look_ahead": 0, "taps": 31},
-    {"name": "facemap", "inputs": 4, "outputs": 3, "mixed": 5, "core_layers": 1, "taps": 31, "look_ahead": 10},
+    {
+        "name": "facemap",
+        "inputs": 4,
+        "outputs": 3,
+        "mixed": 5,
+        "core_layers": 1,
+        "taps": 31,
+        "look_ahead": 10,
+    },
     {"name": "facemap", "inputs": 4, "outputs": 3, "identity": True, "core_layers": 3, "readout_layers": 3},
     {"name": "causal", "inputs": 4, "outputs": 3},
     {"name": "causal", "inputs": 4, "outputs": 3, "look_ahead": 7, "units": 5},
-    {"name": "causal", "inputs": 4, "outputs": 3, "linear_bumps": 0, "slow_frames": [0.0, 9.0], "slow_taps": 20},
+    {
+        "name": "causal",
+        "inputs": 4,
+        "outputs": 3,
+        "linear_bumps": 0,
+        "slow_frames": [0.0, 9.0],
+        "slow_taps": 20,
+    },
 )
 
 
