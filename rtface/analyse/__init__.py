@@ -1,1 +1,1 @@
-"""What encoders explain and what populations do, offline; needs scipy and scikit-learn."""
+"""What neural activity says of behaviour: simulated populations, clusters, states, forecasts, reports."""

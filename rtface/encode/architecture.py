@@ -56,7 +56,7 @@ _CAUSAL: dict[str, Any] = {
     "slow_taps": 150,
     "slow_frames": (0.0, 4.0, 12.0, 30.0, 60.0),
     "linear_bumps": 10,
-    "hidden": 128,
+    "hidden": 64,
     "latents": 256,
     "dropout": 0.0,
     "look_ahead": 0,

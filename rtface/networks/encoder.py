@@ -262,7 +262,7 @@ class CausalEncoder(Encoder):
         slow_taps: int = 150,
         slow_frames: Sequence[float] = (0.0, 4.0, 12.0, 30.0, 60.0),
         linear_bumps: int = 10,
-        hidden: int = 128,
+        hidden: int = 64,
         latents: int = 256,
         dropout: float = 0.0,
         look_ahead: int = 0,

@@ -48,15 +48,15 @@ class Recipe:
     seed : int
     """
 
-    epochs: int = 60
+    epochs: int = 30
     samples: int = 100
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     schedule: str = "cosine"
     smoothness: float = 0.0
     averaging: float = 0.99
     noise: float = 0.0
-    patience: int = 15
+    patience: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
