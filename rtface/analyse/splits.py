@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,11 +44,13 @@ def published(samples: int) -> Split:
     DataError
         There are too few samples.
     """
-    return _split(samples, PUBLISHED_GAP, 0)
+    return _split(samples, SEGMENTS, PUBLISHED_GAP, 0)
 
 
 def strict(samples: int, gap: int) -> Split:
-    """Return the same ten segments with a gap on both sides of every test block.
+    """Return ten segments with a gap on both sides of every test block.
+
+    Of a short recording there are fewer, so that test blocks are no shorter than the gaps beside them.
 
     Parameters
     ----------
@@ -60,7 +63,9 @@ def strict(samples: int, gap: int) -> Split:
     DataError
         Too few samples are left between the gaps.
     """
-    return _split(samples, max(gap, PUBLISHED_GAP), max(gap, PUBLISHED_GAP))
+    gap = max(gap, PUBLISHED_GAP)
+    segments = max(1, min(SEGMENTS, int(samples * (1 - SHARE) / (3 * gap))))
+    return _split(samples, segments, gap, gap)
 
 
 def hold_back(train: Indices, share: float, gap: int) -> Split:
@@ -100,15 +105,15 @@ def stretches(samples: Indices) -> list[Indices]:
     return np.split(samples, np.flatnonzero(np.diff(samples) != 1) + 1)
 
 
-def _split(samples: int, before: int, after: int) -> Split:
-    edges = np.linspace(0, samples, SEGMENTS + 1).round().astype(np.int64)
+def _split(samples: int, segments: int, before: int, after: int) -> Split:
+    edges = np.linspace(0, samples, segments + 1).round().astype(np.int64)
     train, test = [], []
-    for index, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (start, end) in enumerate(pairwise(edges)):
         cut = start + round(SHARE * (end - start))
-        last = end if index == SEGMENTS - 1 else end - after
+        last = end if index == segments - 1 else end - after
         if cut - start < FEWEST or last - (cut + before) < 1:
             raise DataError(
-                f"{samples} neural samples are too few for {SEGMENTS} segments with gaps of {before} samples: "
+                f"{samples} neural samples are too few for {segments} segments with gaps of {before} samples: "
                 "a longer recording or a shorter window is needed"
             )
         train.append(np.arange(start, cut))

@@ -13,6 +13,7 @@ from rtface.cli import (
     check,
     config,
     demo,
+    encoder,
     engines,
     gate,
     keys,
@@ -70,5 +71,6 @@ app.add_typer(loop.app, name="loop")
 app.add_typer(session.app, name="session")
 app.add_typer(gate.app, name="gate")
 app.add_typer(rules.app, name="rules")
+app.add_typer(encoder.app, name="encoder")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

@@ -66,7 +66,7 @@ def load_facemap_weights(path: Path, params: Path | None = None) -> FacemapWeigh
     EngineError
         A file is missing, damaged, holds code, or is not of a Facemap network; the message names the file.
     """
-    state = _check_names(_load(path, "weight"), path)
+    state = _check_names(load_tensors(path, "weight"), path)
     channels, keypoints = _infer_widths(state, path)
     _check_tensors(state, channels, keypoints, path)
     bodyparts: tuple[str, ...] | None = None
@@ -97,7 +97,7 @@ def network_from_weights(weights: FacemapWeights) -> NetworkWithDecode:
     return NetworkWithDecode(fold_batch_norm(network), FacemapDecode()).eval()
 
 
-def _load(path: Path, kind: str) -> object:
+def load_tensors(path: Path, kind: str) -> object:
     """Read tensors and plain containers from a file of torch; anything else in it is refused."""
     if not path.is_file():
         raise EngineError(f"the {kind} file {path} does not exist")
@@ -164,7 +164,7 @@ def _check_tensors(state: Mapping[str, Tensor], channels: Sequence[int], keypoin
 
 def _read_params(path: Path) -> tuple[tuple[int, ...] | None, tuple[str, ...] | None]:
     """Return widths and names of keypoints of a parameter file, each None where it states none."""
-    content = _load(path, "parameter")
+    content = load_tensors(path, "parameter")
     params = content.get("params") if isinstance(content, Mapping) else None
     if not isinstance(params, Mapping):
         raise EngineError(f'{path} is not a parameter file of Facemap: it has no "params"')

@@ -173,8 +173,10 @@ class Resumable(Protocol):
     """A training that `train` can run, save and restore; `Training` says what the members are."""
 
     done: int
-    losses: list[float]
-    average: nn.Module
+
+    @property
+    def average(self) -> nn.Module:
+        """What is returned at the end."""
 
     @property
     def finished(self) -> bool:

@@ -258,11 +258,11 @@ class CausalEncoder(Encoder):
         *,
         fast_taps: int = 50,
         fast_bumps: int = 8,
-        units: int = 64,
+        units: int = 32,
         slow_taps: int = 150,
         slow_frames: Sequence[float] = (0.0, 4.0, 12.0, 30.0, 60.0),
         linear_bumps: int = 10,
-        hidden: int = 128,
+        hidden: int = 64,
         latents: int = 256,
         dropout: float = 0.0,
         look_ahead: int = 0,
@@ -274,6 +274,7 @@ class CausalEncoder(Encoder):
         window = fast_taps + slow_taps - 1
         _check_look_ahead(look_ahead, window)
         self.past, self.look_ahead = window - 1 - look_ahead, look_ahead
+        self._linear = linear_bumps > 0
         for name, basis in (
             ("fast_basis", bumps(fast_bumps, fast_taps)),
             ("linear_basis", bumps(linear_bumps, window)),
@@ -315,7 +316,9 @@ class CausalEncoder(Encoder):
         fast, starts, average, linear = batch
         units, span = torch.relu(self.fast(fast)), average.shape[2]
         rows = torch.stack([units[start : start + span] for start in starts.tolist()])
-        averaged = (average @ rows).unflatten(1, (len(self.slow), _BLOCK))  # block, average, frame, unit
+        averaged = (average @ rows).reshape(
+            len(starts), len(self.slow), _BLOCK, -1
+        )  # block, average, frame, unit
         return self._dense(averaged.permute(0, 2, 3, 1).flatten(0, 1)[: len(linear)], linear)
 
     def latents(self, inputs: Tensor) -> Tensor:
@@ -325,7 +328,7 @@ class CausalEncoder(Encoder):
         before = functional.pad(ahead, (0, 0, self.slow.shape[1] - 1, 0))
         units = torch.relu(self.fast(_filtered(before, self.fast_basis, 0).flatten(1)))
         averaged = _filtered(units, self.slow, 0)[self.slow.shape[1] - 1 :]
-        linear = _filtered(ahead, self.linear_basis, 0).flatten(1)
+        linear = _filtered(ahead, self.linear_basis, 0).flatten(1) if self._linear else ahead[:, :0]
         return self._dense(averaged[self.look_ahead :], linear[self.look_ahead :])
 
     def _dense(self, averaged: Tensor, linear: Tensor) -> Tensor:
@@ -358,8 +361,6 @@ def _animals(outputs: int | Sequence[int]) -> list[tuple[str, int]]:
 
 def _filtered(values: Tensor, kernels: Tensor, ahead: int) -> Tensor:
     """Return values (T, D) under kernels (F, taps), oldest tap first, as (T, D, F); zeros beyond both ends."""
-    if not len(kernels):
-        return values.new_zeros((*values.shape, 0))
     padded = functional.pad(values.T, (kernels.shape[1] - 1 - ahead, ahead))
     return functional.conv1d(padded[:, None], kernels[:, None]).permute(2, 0, 1)
 
@@ -371,7 +372,7 @@ def _blocks(offsets: Tensor, kernels: Tensor, rows: int) -> tuple[Tensor, Tensor
     wanted. The last block is filled with zeros.
     """
     count, taps = kernels.shape
-    parts = offsets.split(_BLOCK)
+    parts = torch.split(offsets, _BLOCK)
     span = min(rows, max(int(part[-1] - part[0]) for part in parts) + taps)
     starts = torch.stack([part[0] for part in parts]).clamp(max=rows - span)
     matrices = np.zeros((len(parts), count, _BLOCK, span), np.float32)

@@ -42,8 +42,8 @@ def averages(time_constants: Sequence[float], taps: int) -> FloatArray:
     bank = np.stack(
         [np.exp(-age / constant) if constant else (age == 0) * 1.0 for constant in time_constants]
     )
-    return (bank / bank.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(bank / bank.sum(axis=1, keepdims=True), np.float32)
 
 
 def _of_unit_norm(bank: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> FloatArray:
-    return (bank / np.linalg.norm(bank, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(bank / np.linalg.norm(bank, axis=1, keepdims=True), np.float32)

@@ -62,7 +62,7 @@ def read_matrix(path: Path, field: str | None = None) -> FloatArray:
     try:
         if field is None:
             kept = np.load(path, mmap_mode="r", allow_pickle=False)
-            values = kept if kept.dtype == np.float32 else kept.astype(np.float32)
+            values: FloatArray = kept if kept.dtype == np.float32 else kept.astype(np.float32)
         else:
             with zipfile.ZipFile(path) as archive, archive.open(f"{field}.npy") as stream:
                 values = _stream_matrix(stream, where)

@@ -8,6 +8,7 @@ Facemap's filtered ones (npy).
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,8 @@ def read_recording(where: Where) -> Recording:
 
 def _read_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | None]:
     """Return names, places (T, K, 2) and, where the file knows them, the frames' times."""
+    if path.suffix == ".npz":
+        return _read_npz_keypoints(path)
     if path.suffix == ".npy":
         kept = read_npy_object(path)
         xy = kept.get("xy") if isinstance(kept, dict) else None
@@ -182,6 +185,26 @@ def _read_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | 
         if times is None and not (clock == NO_TIME).any() and (np.diff(clock) > 0).all():
             times = np.interp(np.arange(len(xy)), row, clock * 1e-9)
     return table.names, xy, times
+
+
+def _read_npz_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | None]:
+    """Return names, places and times of an npz file with ``keypoints`` (T, K, 2), ``keypoint_names`` and ``tcam``."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            arrays = {
+                name: kept[name] for name in ("keypoints", "keypoint_names", "tcam") if name in kept.files
+            }
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if missing := [name for name in ("keypoints", "keypoint_names") if name not in arrays]:
+        raise DataError(f"{path} has no field {missing[0]}: an npz file of keypoints has it")
+    xy, names = arrays["keypoints"], tuple(str(name) for name in arrays["keypoint_names"].ravel())
+    if xy.ndim != 3 or xy.shape[1:] != (len(names), 2) or xy.dtype.kind not in "fiu":
+        raise DataError(
+            f"{path}: keypoints has the shape {xy.shape}, but keypoint_names has {len(names)} names"
+        )
+    times = arrays.get("tcam")
+    return names, xy.astype(np.float32), times if times is None or len(times) == len(xy) else None
 
 
 def _usable(names: Sequence[str], xy: FloatArray, where: Where, remarks: list[str]) -> list[int]:

@@ -48,15 +48,15 @@ class Recipe:
     seed : int
     """
 
-    epochs: int = 60
+    epochs: int = 30
     samples: int = 100
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     schedule: str = "cosine"
     smoothness: float = 0.0
     averaging: float = 0.99
     noise: float = 0.0
-    patience: int = 15
+    patience: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -188,7 +188,7 @@ class EncoderTraining:
         error = (predicted - targets).pow(2).sum(dim=1).mean() / self._size
         loss = error + self.recipe.smoothness * self._network.roughness()
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
         self._optimiser.step()
         self._schedule.step()

@@ -1,0 +1,120 @@
+"""How long does an encoder take to fit, and in what memory? A session of noise with a few shared latents.
+
+The time hangs on sizes and not on what the numbers mean, so the session is drawn at random. Each part is timed; the
+memory is the process's peak.
+
+    python bench/encoder_fit.py --neurons 50000 --seconds 3600
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rtface.clock import SYSTEM_CLOCK
+from rtface.learn.encoder.data import Where
+from rtface.learn.encoder.fit import Order, fit_encoder
+from rtface.machine import run_facts
+
+RESULTS = Path(__file__).resolve().parent / "results"
+RATE, NEURAL_RATE, POINTS, LATENTS = 50, 3, 14, 40
+
+
+def write_session(path: Path, neurons: int, seconds: float, seed: int = 0) -> None:
+    """Write an npz session in float32, a block of neurons at a time."""
+    random = np.random.default_rng(seed)
+    frames, samples = round(seconds * RATE), round(seconds * NEURAL_RATE)
+    steps = random.normal(0, 1, (frames, 2 * POINTS)).astype(np.float32)
+    places = np.empty_like(steps)
+    places[0] = steps[0]
+    for frame in range(1, frames):
+        places[frame] = 0.95 * places[frame - 1] + steps[frame]
+    tneural = np.arange(samples) / NEURAL_RATE
+    at = np.minimum((tneural * RATE).astype(int), frames - 1)
+    shared = np.abs(places[at] @ random.normal(size=(2 * POINTS, LATENTS))).astype(np.float32)
+    shared /= shared.std(axis=0)
+    spks = np.empty((neurons, samples), np.float32)
+    for first in range(0, neurons, 1000):
+        block = spks[first : first + 1000]
+        block[:] = random.standard_normal(block.shape, np.float32) * 2
+        block += (
+            random.standard_normal((len(block), LATENTS), np.float32) @ shared.T / np.float32(LATENTS**0.5)
+        )
+    np.savez(
+        path,
+        spks=spks,
+        tneural=tneural,
+        tcam=np.arange(frames) / RATE,
+        xpos=random.uniform(0, 2000, neurons),
+        ypos=random.uniform(0, 2000, neurons),
+        keypoints=200 + places.reshape(frames, POINTS, 2),
+        keypoint_names=[f"point{index}" for index in range(POINTS)],
+    )
+
+
+def main() -> None:
+    """Write a session, fit it in this process, and write what it took."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--neurons", type=int, default=50_000)
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--work", type=Path, help="folder for the session; else a temporary one")
+    parser.add_argument("--out", type=Path, default=RESULTS / "encoder_fit.json")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory(dir=options.work) as folder:
+        session = Path(folder) / "session.npz"
+        if (process := _forked(lambda: write_session(session, options.neurons, options.seconds))) != 0:
+            raise SystemExit(f"the session could not be written: {process}")
+        parts: list[tuple[str, int]] = []
+
+        def begin(what: str, steps: int) -> Callable[[int, float], None]:
+            parts.append((what, SYSTEM_CLOCK.now_ns()))
+            return lambda done, loss: None
+
+        began = SYSTEM_CLOCK.now_ns()
+        order = Order(where=Where(session, session), encoder=Path(folder) / "enc", run=Path(folder) / "run")
+        fitted = fit_encoder(order, progress=begin)
+        ended = SYSTEM_CLOCK.now_ns()
+    assert fitted is not None
+    starts = [("reading", began), *parts, ("", ended)]
+    result: dict[str, Any] = run_facts() | {
+        "neurons": options.neurons,
+        "seconds_of_recording": options.seconds,
+        "threads": options.threads,
+        "fit_s": round((ended - began) * 1e-9, 1),
+        "parts_s": {
+            name: round((after - start) * 1e-9, 1)
+            for (name, start), (_, after) in pairwise(starts)
+        },
+        "epochs": fitted.report["training"]["epochs"],
+        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+    print(json.dumps(result, indent=2))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _forked(work: Callable[[], None]) -> int | None:
+    """Run something in a process of its own, so that its memory does not count; return its exit code."""
+    import multiprocessing
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+if __name__ == "__main__":
+    main()

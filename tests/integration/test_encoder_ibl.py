@@ -1,0 +1,55 @@
+"""The encoder and its baselines on real neurons: they know more of them than of shuffled trials."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[2] / "bench" / "encoder_ibl.py"
+SHUFFLES = 199
+
+
+@pytest.fixture(scope="module")
+def ibl() -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("encoder_ibl", BENCH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["encoder_ibl"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["encoder_ibl"]
+
+
+@pytest.mark.parametrize("recording", ["trials", "segment"])
+def test_real_neurons_are_predicted_better_than_shuffled_trials(
+    ibl: ModuleType, shared_data: Path, recording: str
+) -> None:
+    read = {"trials": ibl.read_trials, "segment": ibl.read_segment}[recording]
+    trials = read(shared_data / "ibl_behaviour_and_spikes")
+    methods = ibl.methods_of(trials, epochs=30)
+    chosen = {name: methods[name] for name in ("ridge", "reduced rank 4", "causal encoder")}
+    told = ibl.judge_trials(trials, chosen, SHUFFLES)
+    for name in chosen:
+        assert told[name]["p"] <= 0.01
+        assert told[name]["correlation"] > told[name]["shuffled_mean"] + 2.5 * told[name]["shuffled_sd"]
+
+
+def test_other_trials_behaviour_predicts_nothing(ibl: ModuleType, shared_data: Path) -> None:
+    trials = ibl.read_trials(shared_data / "ibl_behaviour_and_spikes")
+    shift = 100 * 60
+    moved = ibl.Trials(
+        ibl.np.roll(trials.inputs, shift, axis=0),
+        trials.frames,
+        trials.activity,
+        trials.encoders,
+        trials.window,
+        trials.block,
+    )
+    told = ibl.judge_trials(moved, {"ridge": ibl.methods_of(moved, 1)["ridge"]}, SHUFFLES)
+    assert told["ridge"]["p"] > 0.01
