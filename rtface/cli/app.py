@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rtface import __version__
-from rtface.cli import bench, cameras, check, config, demo, engines, keys, learn, run, track, watch
+from rtface.cli import analyse, bench, cameras, check, config, demo, engines, keys, learn, run, track, watch
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
@@ -48,5 +48,6 @@ app.command("check")(check.check)
 app.add_typer(bench.app, name="bench")
 app.add_typer(engines.app, name="engines")
 app.add_typer(learn.app, name="learn")
+app.add_typer(analyse.app, name="analyse")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

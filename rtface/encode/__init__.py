@@ -1,0 +1,1 @@
+"""From keypoints to the state of the brain, frame by frame."""
