@@ -51,9 +51,7 @@ class Pictures:
             each.spines[["top", "right"]].set_visible(False)
         yield axes
         if self._simulated:
-            figure.text(
-                0.995, 0.995, "SIMULATED", ha="right", va="top", color=_ACCENT, fontsize=8, fontweight="bold"
-            )
+            figure.suptitle("SIMULATED", x=0.995, ha="right", color=_ACCENT, fontsize=8, fontweight="bold")
         figure.savefig(self._folder / f"{name}.png", dpi=_DPI)
         self.names.append(name)
 
@@ -229,7 +227,7 @@ class Pictures:
     def forecast(self, result: Comparison) -> None:
         """Draw the variance explained of the future by lag, one panel a group of keypoints."""
         count = len(result.groups)
-        with self._drawing("forecast", 1, count, 2.5 * count + 0.6, 3) as panels:
+        with self._drawing("forecast", 1, count, 2.5 * count + 0.6, 3.2) as panels:
             for row, (axes, group) in enumerate(zip(panels, result.groups, strict=True)):
                 axes.plot(result.seconds, result.hold[row], color=_GREY, label="last position")
                 axes.plot(result.seconds, result.kalman[row], color="C1", ls="--", label="Kalman, live path")
@@ -248,4 +246,7 @@ class Pictures:
                 axes.set_xlabel("ahead (s)")
                 if row == 0:
                     axes.set_ylabel("variance explained of the future")
-                    axes.legend(frameon=False, fontsize=7, loc="lower left")
+                    handles = axes.get_legend_handles_labels()
+                    axes.figure.legend(
+                        *handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8
+                    )

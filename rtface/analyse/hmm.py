@@ -39,9 +39,9 @@ class FitOptions:
         Of the clusterings.
     """
 
-    features: int = 12
-    every: int = 25
-    starts: int = 8
+    features: int = 20
+    every: int = 10
+    starts: int = 5
     iterations: int = 40
     seed: int = 0
 
@@ -207,16 +207,37 @@ def _projection(latents: NDArray[np.floating[Any]], features: int) -> tuple[Floa
     return centre, axes
 
 
-def _hmmlearn(states: int, iterations: int, seed: int, spread: float) -> Any:
+def _gaussian_hmm(states: int, kind: str, iterations: int, floor: float) -> Any:
     try:
         from hmmlearn.hmm import GaussianHMM
     except ImportError as error:
         raise BackendError(
             f"states of latents need hmmlearn: pip install 'rtface[analyse]' ({error})"
         ) from error
-    # hmmlearn warns of steps that lose likelihood through `min_covar`; the likeliest start is kept anyway.
+    # hmmlearn logs steps that lose likelihood through the floor of the covariance; the likeliest start is kept anyway.
     logging.getLogger("hmmlearn").setLevel(logging.ERROR)
-    return GaussianHMM(states, "tied", min_covar=_FLOOR * spread, n_iter=iterations, random_state=seed)
+    return GaussianHMM(states, kind, min_covar=floor, n_iter=iterations, init_params="")
+
+
+def _started(seen: Float, states: int, iterations: int, seed: int, floor: float) -> Any:
+    """Return a model to be fitted that starts from clusters of the steps.
+
+    hmmlearn's own start has the covariance of all steps and a random transition matrix; from there the fit often
+    ends in states that alternate rather than in those that last.
+    """
+    from sklearn.cluster import KMeans
+
+    clusters = KMeans(states, n_init=1, random_state=seed).fit(seen)
+    labels, centres = clusters.labels_, clusters.cluster_centers_
+    away = seen - centres[labels]
+    counts = np.ones((states, states))
+    np.add.at(counts, (labels[:-1], labels[1:]), 1)
+    model = _gaussian_hmm(states, "tied", iterations, floor)
+    model.startprob_ = np.full(states, 1 / states)
+    model.transmat_ = counts / counts.sum(axis=1, keepdims=True)
+    model.means_ = centres
+    model.covars_ = away.T @ away / len(seen) + floor * np.eye(seen.shape[1])
+    return model
 
 
 def _fit(seen: list[Float], states: int, centre: Float, axes: Float, options: FitOptions) -> StateModel:
@@ -230,7 +251,7 @@ def _fit(seen: list[Float], states: int, centre: Float, axes: Float, options: Fi
     lengths = [len(each) for each in seen]
     best, likelihood = None, -np.inf
     for start in range(options.starts):
-        model = _hmmlearn(states, options.iterations, options.seed + start, spread)
+        model = _started(stacked, states, options.iterations, options.seed + start, _FLOOR * spread)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(stacked, lengths)
@@ -253,8 +274,7 @@ def _fit(seen: list[Float], states: int, centre: Float, axes: Float, options: Fi
 
 
 def _as_hmmlearn(model: StateModel) -> Any:
-    hmm = _hmmlearn(model.states, 1, 0, 1.0)
-    hmm.covariance_type = "full"
+    hmm = _gaussian_hmm(model.states, "full", 1, _FLOOR)
     hmm.startprob_, hmm.transmat_, hmm.means_ = model.start, model.transition, model.means
     hmm.n_features = model.means.shape[1]
     hmm.covars_ = model.covariances
