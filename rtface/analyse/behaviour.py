@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 640, 480
 
 _LEFT_OUT = "paw"
 _MOST_MISSING = 0.5
+_BLINKS = 0.04
 _NOTHING: Callable[[int, int], None] = lambda done, total: None  # noqa: E731
 
 
@@ -59,7 +60,7 @@ def moody_face(
 
     Its keypoints scale with the frame, so that the same behaviour can be filmed smaller than it is tracked.
     """
-    parameters = FaceParameters.typical(seed)
+    parameters = replace(FaceParameters.typical(seed), blink_probability=_BLINKS)
     return MouseFace(width, height, rate_hz, seed, parameters, MoodyMotion(seed, parameters, moods, rate_hz))
 
 

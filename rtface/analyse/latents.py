@@ -15,7 +15,7 @@ Kind = Literal["linear", "speed", "onset", "threshold", "fold", "coincidence"]
 KINDS: tuple[Kind, ...] = ("linear", "speed", "onset", "threshold", "fold", "coincidence")
 
 _CYCLE: tuple[Kind, ...] = ("linear", "onset", "threshold", "speed", "linear", "fold", "speed", "coincidence")
-_FASTEST_S, _SLOWEST_S = 0.08, 2.0
+_FASTEST_S, _SLOWEST_S = 0.05, 1.2
 _RISE = 0.3
 _GROUPS = ("whisker", "nose", "eye", "lowerlip", "mouth")
 

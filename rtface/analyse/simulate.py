@@ -12,7 +12,7 @@ Stated so that nobody takes the gap for a discovery. Only a quarter of the laten
 full-wave or half-wave rectified movements (speed, onset, coincidence of two parts), of which whisking at 9 to 15 Hz
 is a good part: after the resampling to 3 Hz that the linear method needs, a linear function of position or of the
 movie has lost them. Motion energy keeps the speed of the whole pad, but neither its direction (onset) nor where a
-part is held (linear, threshold, fold). Kernels last 0.08 to 2 s, and the linear method sees one moment. The light of
+part is held (linear, threshold, fold). Kernels last 0.05 to 1.2 s, and the linear method sees one moment. The light of
 the room changes (`brightness`) and moves the movie's components, as it does in real films; that costs little here.
 What favours the linear method: neurons are all but linear in the latents, tracking noise hurts keypoints alone, the
 film is sharp, and all that moves in it is the mouse. In a quarter of an hour of 2,000 neurons, ridge regression
@@ -91,7 +91,7 @@ class PopulationParameters:
     camera_hz: float = 50.0
     neural_hz: float = 3.0
     moods: int = 6
-    dwell_s: float = 2.5
+    dwell_s: float = 4.0
     circulation: float = 0.9
     latents: int = 32
     hidden: int = 16

@@ -8,6 +8,7 @@ import typer
 
 from rtface import __version__
 from rtface.cli import (
+    analyse,
     bench,
     cameras,
     check,
@@ -72,5 +73,6 @@ app.add_typer(session.app, name="session")
 app.add_typer(gate.app, name="gate")
 app.add_typer(rules.app, name="rules")
 app.add_typer(encoder.app, name="encoder")
+app.add_typer(analyse.app, name="analyse")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

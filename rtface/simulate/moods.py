@@ -17,16 +17,17 @@ MOODS = ("rest", "alert", "whisk", "explore", "sniff", "lick")
 # fmt: off
 _HABITS = np.array([
     # sniff whisk chew lick  nose_x nose_y pad_x  jaw  angle squint pupil
-    [0.00, 0.00, 0.00, 0.00,   8.0,   8.0,  6.0, -3.0, -0.25, 0.30, 0.85],  # rest
-    [0.10, 0.15, 0.00, 0.00,   2.0, -12.0,  0.0, -2.0,  0.05, 0.00, 1.15],  # alert
-    [0.05, 1.00, 0.00, 0.00,  -2.0,  -2.0, -8.0,  0.0,  0.30, 0.05, 1.05],  # whisk
-    [0.90, 0.80, 0.00, 0.00, -14.0,  -8.0, -9.0,  1.0,  0.25, 0.00, 1.20],  # explore
-    [1.00, 0.10, 0.05, 0.00,  -8.0,   8.0, -1.0,  2.0,  0.00, 0.10, 1.00],  # sniff
-    [0.05, 0.10, 0.90, 0.80,   3.0,   3.0,  3.0,  8.0, -0.10, 0.15, 0.95],  # lick
+    [0.00, 0.00, 0.00, 0.00,  12.0,  12.0,  9.0, -4.0, -0.25, 0.40, 0.85],  # rest
+    [0.05, 0.15, 0.00, 0.00,   4.0, -18.0,  1.0, -4.0,  0.05, 0.00, 1.15],  # alert
+    [0.05, 1.00, 0.00, 0.00,  -3.0,  -3.0,-13.0,  0.0,  0.30, 0.05, 1.05],  # whisk
+    [0.90, 0.80, 0.00, 0.00, -20.0, -12.0,-10.0,  2.0,  0.25, 0.00, 1.20],  # explore
+    [1.00, 0.10, 0.05, 0.00, -12.0,  13.0,  0.0,  3.0,  0.00, 0.15, 1.00],  # sniff
+    [0.05, 0.10, 0.90, 0.80,   4.0,   4.0,  5.0, 10.0, -0.10, 0.25, 0.95],  # lick
 ])
 # fmt: on
 _SETTLING_S = 0.1
 _OTHER = 0.06
+_DRIFT = 0.15
 
 
 def ring_jumps(states: int, circulation: float) -> NDArray[np.float64]:
@@ -98,7 +99,7 @@ class MoodyMotion(Motion):
     """The movements of a mouse in its moods.
 
     A mood says how strong each rhythm is and where nose, whiskers, jaw and eyelids are held; the slow movements of
-    `Motion` go on beneath it, at half their size. Changes of mood settle with a time constant of 0.1 s.
+    `Motion` go on beneath it, at a seventh of their size. Changes of mood settle with a time constant of 0.1 s.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ class MoodyMotion(Motion):
         super().__init__(
             seed,
             max(3, parameters.whiskers),
-            0.5 * parameters.movement,
+            _DRIFT * parameters.movement,
             parameters.blink_probability,
             parameters.paw_probability,
         )
@@ -134,7 +135,7 @@ class MoodyMotion(Motion):
         return now
 
     def _engagement(self, time_s: float, slow: object) -> Engagement:
-        return Engagement(*(2 * self._now(time_s)[: len(Engagement._fields)]).tolist())
+        return Engagement(*(self._now(time_s)[: len(Engagement._fields)] / _DRIFT).tolist())
 
     def at(self, time_s: float) -> Pose:
         """See `Motion.at`."""

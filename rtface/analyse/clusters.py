@@ -1,0 +1,107 @@
+"""Clusters of neurons by their activity, by Rastermap or by k-means of scaled loadings.
+
+Rastermap (Stringer et al. 2025) is GPL and therefore an optional extra that this file alone imports. Without it
+k-means does: the same question, another answer, and named as such wherever the result is shown.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.errors import BackendError, UsageError
+from rtface.records import FloatArray
+
+Method = Literal["auto", "rastermap", "kmeans"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Groups of N neurons.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (N,), int64
+        Cluster of each neuron, 0 to `count` - 1.
+    order : ndarray, shape (N,), int64
+        Neurons sorted so that those of like activity are neighbours.
+    count : int
+        Clusters.
+    method : str
+        ``rastermap`` or ``kmeans``.
+    """
+
+    labels: NDArray[np.int64]
+    order: NDArray[np.int64]
+    count: int
+    method: str
+
+
+def find_clusters(loadings: FloatArray, count: int = 100, method: Method = "auto", seed: int = 0) -> Clusters:
+    """Return clusters of neurons.
+
+    Parameters
+    ----------
+    loadings : ndarray, shape (N, C)
+        Of the neurons on the components of the population, scaled by singular values (``U * sv``).
+    count : int
+        Clusters, 2 or more, fewer than neurons.
+    method : str
+        ``auto`` takes Rastermap where it is installed.
+    seed : int
+        Of k-means; Rastermap is deterministic.
+
+    Raises
+    ------
+    UsageError
+        The count does not go with the neurons, or a loading is not finite.
+    BackendError
+        Rastermap was asked for and is not there.
+    """
+    if loadings.ndim != 2 or not np.isfinite(loadings).all():
+        raise UsageError(f"loadings are finite, neurons x components, not of shape {loadings.shape}")
+    if not 2 <= count < len(loadings):
+        raise UsageError(f"{count} clusters of {len(loadings)} neurons: 2 or more, fewer than neurons")
+    if method == "auto":
+        method = "rastermap" if importlib.util.find_spec("rastermap") else "kmeans"
+    if method == "rastermap":
+        return _by_rastermap(loadings, count)
+    return _by_kmeans(loadings, count, seed)
+
+
+def _by_rastermap(loadings: FloatArray, count: int) -> Clusters:
+    try:
+        from rastermap import Rastermap
+    except ImportError as error:
+        raise BackendError(
+            f"clusters by Rastermap need it: pip install 'rtface[cluster]' ({error})"
+        ) from error
+    # Facemap's settings: 100 clusters, a window of 10 samples, locality 0.5, on U * sv.
+    model = Rastermap(
+        n_clusters=count, time_lag_window=10, locality=0.5, n_PCs=loadings.shape[1], verbose=False
+    )
+    model.fit(Usv=loadings.astype(np.float32), compute_X_embedding=False)
+    labels = np.asarray(model.embedding_clust, np.int64)
+    return Clusters(labels, np.asarray(model.isort, np.int64), int(labels.max()) + 1, "rastermap")
+
+
+def _by_kmeans(loadings: FloatArray, count: int, seed: int) -> Clusters:
+    """Cluster directions, so that how strongly a neuron is driven plays no part, and chain the centres by likeness."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    size = np.linalg.norm(loadings, axis=1, keepdims=True)
+    unit = (loadings / np.maximum(size, 1e-9)).astype(np.float32)
+    model = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=4096).fit(unit)
+    centres = model.cluster_centers_
+    like = centres @ centres.T
+    chain, left = [0], set(range(1, count))
+    while left:
+        chain.append(max(left, key=lambda each: (like[chain[-1], each], -each)))
+        left.remove(chain[-1])
+    place = np.argsort(chain)
+    labels = place[model.labels_].astype(np.int64)
+    return Clusters(labels, np.argsort(labels, kind="stable"), count, "kmeans")

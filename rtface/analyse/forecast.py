@@ -1,0 +1,234 @@
+"""Where keypoints will be: a causal linear forecast, and how far ahead it is worth anything.
+
+The method is Facemap's: the keypoints through causal exponential filters of 1 to 128 frames, and ridge regression
+from all of them to all keypoints some frames later; the present frame is added to what it sees. Being causal and
+linear it can also make up for the latency of a rig; so it is held against staying where the point was last seen and
+against the Kalman filter of the live path (`rtface.decide.smoothing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from rtface.decide.smoothing import make_smoother
+from rtface.decide.specs import KalmanSpec
+from rtface.errors import UsageError
+
+Float = NDArray[np.float64]
+
+TIME_CONSTANTS = tuple(2.0**power for power in range(8))
+"""Of the filters, in frames."""
+RIDGE = 1e-3
+TEST_PART = 0.25
+LAGS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377)
+"""Frames ahead that `compare` looks at by default."""
+
+_GUARD = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """Says where coordinates will be `lag` frames later.
+
+    Attributes
+    ----------
+    lag : int
+        Frames ahead.
+    mean, scale : ndarray, shape (F,), float64
+        Of the coordinates in training.
+    weights : ndarray, shape (9 F + 1, F), float64
+        From coordinates, filtered coordinates and a constant to standardised coordinates.
+    """
+
+    lag: int
+    mean: Float
+    scale: Float
+    weights: Float
+
+    def predict(self, coordinates: NDArray[np.floating[Any]]) -> Float:
+        """Return for each frame of `coordinates` (T, F) where they will be `lag` frames later, shape (T, F)."""
+        ahead: Float = self.mean + self.scale * (
+            _features((coordinates - self.mean) / self.scale) @ self.weights
+        )
+        return ahead
+
+
+def fit_forecaster(coordinates: NDArray[np.floating[Any]], lag: int, ridge: float = RIDGE) -> Forecaster:
+    """Fit a forecast on a stretch of frames.
+
+    Parameters
+    ----------
+    coordinates : ndarray, shape (T, F)
+        Frame by frame at a steady rate, no NaN; x and y of all keypoints for Facemap's forecast.
+    lag : int
+        Frames ahead, 1 or more.
+    ridge : float
+        Penalty as a part of the features' mean square.
+
+    Raises
+    ------
+    UsageError
+        Too few frames, a NaN, or a lag below 1.
+    """
+    _check(coordinates)
+    if lag < 1 or lag > len(coordinates) - _GUARD:
+        raise UsageError(
+            f"a lag is from 1 frame to {_GUARD} fewer than there are ({len(coordinates)}), not {lag}"
+        )
+    mean = coordinates.mean(axis=0, dtype=np.float64)
+    scale = np.maximum(coordinates.std(axis=0, dtype=np.float64), 1e-6)
+    normal = (coordinates - mean) / scale
+    features = _features(normal)
+    seen, wanted = features[_GUARD // 2 : -lag], normal[_GUARD // 2 + lag :]
+    penalty = ridge * np.eye(features.shape[1])
+    penalty[-1, -1] = 0  # the constant is free
+    gram = seen.T @ seen / len(seen) + penalty
+    return Forecaster(lag, mean, scale, np.linalg.solve(gram, seen.T @ wanted / len(seen)))
+
+
+def _features(normal: Float) -> Float:
+    """Return the coordinates, the same through each filter of unit gain, and a constant, shape (T, 9 F + 1).
+
+    The filters are recursive, as a live path would run them; they start as if the first frame had lasted for ever.
+    """
+    columns = [normal]
+    for tau in TIME_CONSTANTS:
+        keep = np.exp(-1 / tau)
+        columns.append(normal[:1] + lfilter([1 - keep], [1, -keep], normal - normal[:1], axis=0))
+    return np.concatenate([*columns, np.ones((len(normal), 1))], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """How well the future is told, by lag and group of keypoints, on frames not fitted.
+
+    Attributes
+    ----------
+    lags : ndarray, shape (M,), int64
+        Frames ahead.
+    seconds : ndarray, shape (M,), float64
+        The same in seconds.
+    groups : tuple of str, length G
+        Groups of keypoints.
+    forecast, hold, kalman : ndarray, shape (G, M), float64
+        Variance explained by the forecast, by the last position, and by the Kalman filter's prediction: 1 - squared
+        error over variance, both summed over the group's coordinates. Below 0: worse than the mean of the test frames.
+    half_s : ndarray, shape (G,), float64
+        Lag in seconds at which the forecast explains half of what it does at the shortest lag (interpolated); NaN
+        where it never falls so far.
+    """
+
+    lags: NDArray[np.int64]
+    seconds: Float
+    groups: tuple[str, ...]
+    forecast: Float
+    hold: Float
+    kalman: Float
+    half_s: Float
+
+
+def group_keypoints(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the indices of the keypoints of eye, whiskers, nose and mouth; others are left out."""
+    prefixes = {"eye": ("eye",), "whisker": ("whisker",), "nose": ("nose",), "mouth": ("mouth", "lowerlip")}
+    groups = {
+        group: [index for index, name in enumerate(names) if name.startswith(starts)]
+        for group, starts in prefixes.items()
+    }
+    return {group: chosen for group, chosen in groups.items() if chosen} or {"all": list(range(len(names)))}
+
+
+def compare(
+    keypoints: NDArray[np.floating[Any]],
+    names: Sequence[str],
+    rate_hz: float,
+    lags: Sequence[int] = LAGS,
+    truth: NDArray[np.floating[Any]] | None = None,
+) -> Comparison:
+    """Hold the forecast against the last position and the Kalman filter.
+
+    The first three quarters are fitted, the rest is tested, with 128 frames between.
+
+    Parameters
+    ----------
+    keypoints : ndarray, shape (T, K, 2)
+        As tracked, in px; no NaN.
+    names : sequence of str, length K
+        The keypoints.
+    rate_hz : float
+        Frames per second.
+    lags : sequence of int
+        Frames ahead, rising; those too long for the recording are left out.
+    truth : ndarray, shape (T, K, 2), optional
+        What the future is held against; the tracked keypoints when absent, whose noise nothing can tell.
+    """
+    frames = len(keypoints)
+    flat = np.asarray(keypoints, np.float64).reshape(frames, -1)
+    _check(flat)
+    if len(names) != keypoints.shape[1]:
+        raise UsageError(f"{len(names)} names for {keypoints.shape[1]} keypoints")
+    target = flat if truth is None else np.asarray(truth, np.float64).reshape(frames, -1)
+    start = int(frames * (1 - TEST_PART)) + _GUARD
+    tried = np.array([lag for lag in lags if lag <= (frames - start) // 2], np.int64)
+    if tried.size == 0 or frames < 8 * _GUARD:
+        raise UsageError(f"{frames} frames are too few to test a forecast; {8 * _GUARD} or more are needed")
+    groups = group_keypoints(names)
+    columns = {
+        name: np.array([2 * k + axis for k in chosen for axis in (0, 1)]) for name, chosen in groups.items()
+    }
+    scores = np.empty((3, len(groups), len(tried)))
+    states = _kalman(flat[start - _GUARD :], rate_hz)[_GUARD:]
+    for index, lag in enumerate(tried):
+        forecaster = fit_forecaster(flat[: start - _GUARD], int(lag))
+        future, now = target[start + lag :], flat[start:-lag]
+        ahead = forecaster.predict(flat[start - _GUARD :])[_GUARD:-lag]
+        moved = states[:-lag, 0] + lag / rate_hz * states[:-lag, 1]
+        for row, chosen in enumerate(columns.values()):
+            for kind, guess in enumerate((ahead, now, moved)):
+                scores[kind, row, index] = _explained(guess[:, chosen], future[:, chosen])
+    seconds = tried / rate_hz
+    half = np.array([_half_life(seconds, curve) for curve in scores[0]])
+    forecast, hold, kalman = scores
+    return Comparison(tried, seconds, tuple(groups), forecast, hold, kalman, half)
+
+
+def _kalman(flat: Float, rate_hz: float) -> Float:
+    """Return position and velocity of every coordinate after each frame, shape (T, 2, F), by the live path's filter."""
+    states = np.empty((len(flat), 2, flat.shape[1]))
+    for column in range(0, flat.shape[1], 2):
+        smoother = make_smoother(KalmanSpec(kind="kalman", latency_ms=0.0))
+        for index, (x, y) in enumerate(flat[:, column : column + 2].tolist()):
+            if index:
+                smoother.step(x, y, 1 / rate_hz)
+            else:
+                smoother.start(x, y)
+            states[index, :, column] = smoother.x, smoother.vx
+            states[index, :, column + 1] = smoother.y, smoother.vy
+    return states
+
+
+def _explained(guess: Float, actual: Float) -> float:
+    spread = ((actual - actual.mean(axis=0)) ** 2).sum()
+    return float(1 - ((actual - guess) ** 2).sum() / max(float(spread), 1e-12))
+
+
+def _half_life(seconds: Float, curve: Float) -> float:
+    """Return where `curve` first falls to half of its first value."""
+    below = np.flatnonzero(curve <= curve[0] / 2)
+    if curve[0] <= 0 or below.size == 0:
+        return float("nan")
+    end = int(below[0])
+    part = (curve[end - 1] - curve[0] / 2) / (curve[end - 1] - curve[end])
+    return float(seconds[end - 1] + part * (seconds[end] - seconds[end - 1]))
+
+
+def _check(coordinates: NDArray[np.floating[Any]]) -> None:
+    if coordinates.ndim != 2 or not np.isfinite(coordinates).all():
+        raise UsageError(
+            f"coordinates are frames x coordinates without NaN, not of shape {coordinates.shape}"
+        )
