@@ -7,6 +7,7 @@
 | ``inputs.npz`` | ``mean``, ``sd``: reference of the raw inputs; ``usual_mean``, ``usual``, ``usual_limit``: those trained on |
 | ``readout.npz`` | ``mean``, ``sd`` of the neurons; ``basis`` from components to them; ``residual_sd`` of the outputs |
 | ``model.onnx`` | the network for other tools, where it was exported |
+| ``states.npz`` | a state model of the latents (`rtface.encode.states`), where there is one |
 """
 
 from __future__ import annotations
@@ -162,7 +163,10 @@ def load_encoder(folder: Path) -> EncoderBundle:
     wanted: dict[str, tuple[int, ...]] = {"mean": (neurons,), "sd": (neurons,), "residual_sd": (outputs,)}
     if manifest.targets.kind == "components":
         wanted["basis"] = (neurons, outputs)
-    readout = _arrays(folder / READOUT_FILE, wanted)
+    readout = {
+        name: array.astype(np.float32, copy=False)
+        for name, array in _arrays(folder / READOUT_FILE, wanted).items()
+    }
     return EncoderBundle(
         folder,
         manifest,

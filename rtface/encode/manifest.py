@@ -14,6 +14,7 @@ WEIGHTS_FILE = "weights.npz"
 INPUTS_FILE = "inputs.npz"
 READOUT_FILE = "readout.npz"
 ONNX_FILE = "model.onnx"
+STATES_FILE = "states.npz"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 
 

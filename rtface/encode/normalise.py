@@ -126,7 +126,11 @@ class Normaliser:
         """Forget the stream; the reference is what is known again."""
         self._mean, self._variance = self._mean0.copy(), self._sd0**2
         self._seen: Float64Array = np.zeros(self.columns)
-        self._value = self._mean0.copy()
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Forget where everything was, but not how it moves: after a pause of the same camera and animal."""
+        self._value = self._mean.copy()
         self._last: Float64Array = np.full(self._coords, np.nan)
         self._recent: Float64Array = np.full((self._coords, self._rules.median_frames), np.nan)
         self._place = 0
