@@ -1,4 +1,4 @@
-"""A subscriber: keypoints, events, status and commands of a running service, with numpy, pyzmq and msgpack alone.
+"""A subscriber: all that a running service publishes, and its commands, with numpy, pyzmq and msgpack alone.
 
 A machine that only subscribes needs nothing else: ``pip install --no-deps rtface numpy pyzmq msgpack``.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import zmq
 
@@ -17,11 +17,13 @@ from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.errors import AddressError, UsageError
 from rtface.publish.address import is_loopback
+from rtface.publish.backlog import Backlog, Numbered
 from rtface.publish.commands import Hello, crop_map, parse_hello
 from rtface.publish.events import TOPIC_EVENTS, EventMessage
 from rtface.publish.fields import Fields
 from rtface.publish.host import clock_domain
 from rtface.publish.keys import ClientKeys, load_client_keys
+from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage
 from rtface.publish.receive import Keypoints, Receiver
 from rtface.publish.request import Requester
 from rtface.publish.sockets import Socket, connect, limited_socket
@@ -34,10 +36,12 @@ from rtface.publish.wire import (
 )
 from rtface.records import Crop
 
-__all__ = ["Client", "ClockOffset", "EventMessage", "Keypoints"]
+__all__ = ["Client", "ClockOffset", "EventMessage", "Keypoints", "NeuralMessage"]
 
 _ANSWER_WITHIN_S = 5.0
 _PINGS = 8
+
+_Message = TypeVar("_Message", bound=Numbered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +158,14 @@ class Client:
     @property
     def missed_events(self) -> int:
         """Events so far that were lost on the way, or because nobody asked for them."""
-        return self._receiver.missed_events
+        return self._receiver.events.missed
 
     def events(self) -> list[EventMessage]:
         """Return the events that have come since the last call: decisions, light, arming, marks, faults.
 
         They come in while keypoints are waited for; see `next_event` for who waits for events alone.
         """
-        kept = self._receiver.events
-        return [kept.popleft() for _ in range(len(kept))]
+        return self._receiver.events.drain()
 
     def next_event(self, timeout_s: float | None = None) -> EventMessage | None:
         """Wait for the next event, and pass over the keypoints that come meanwhile.
@@ -177,8 +180,27 @@ class Client:
         EventMessage or None
             None when none came in time.
         """
+        return self._next_of(self._receiver.events, timeout_s)
+
+    @property
+    def missed_neural(self) -> int:
+        """Neural predictions so far that were lost on the way, or because nobody asked for them."""
+        return self._receiver.neural.missed
+
+    def neural(self) -> list[NeuralMessage]:
+        """Return the neural predictions that have come since the last call, from a service with an encoder.
+
+        They come in while keypoints are waited for; see `next_neural` for who waits for them alone.
+        """
+        return self._receiver.neural.drain()
+
+    def next_neural(self, timeout_s: float | None = None) -> NeuralMessage | None:
+        """Wait for the next neural prediction, and pass over the keypoints that come meanwhile; as `next_event`."""
+        return self._next_of(self._receiver.neural, timeout_s)
+
+    def _next_of(self, backlog: Backlog[_Message], timeout_s: float | None) -> _Message | None:
         self._check_open()
-        kept, deadline_ns = self._receiver.events, _deadline(timeout_s)
+        kept, deadline_ns = backlog.waiting, _deadline(timeout_s)
         while not kept:
             while self._arrived() is not None and not kept:
                 pass
@@ -311,7 +333,7 @@ class Client:
 
     def _subscribed(self, keys: ClientKeys | None) -> Socket:
         socket = limited_socket(self._context, zmq.SUB, self._queue)
-        for topic in (TOPIC_KEYPOINTS, TOPIC_STATUS, TOPIC_EVENTS):
+        for topic in (TOPIC_KEYPOINTS, TOPIC_STATUS, TOPIC_EVENTS, TOPIC_NEURAL):
             socket.setsockopt(zmq.SUBSCRIBE, topic)
         if keys is not None:
             keys.protect(socket)

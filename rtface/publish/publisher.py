@@ -1,9 +1,10 @@
-"""The socket that keypoints, status and events go out on."""
+"""The socket that keypoints, neural predictions, status and events go out on."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -13,6 +14,7 @@ from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.errors import UsageError
 from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
 from rtface.publish.keys import Guard
+from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
 from rtface.publish.sockets import Context, Socket, bound_socket
 from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, Encoder, ServiceStatus
 from rtface.records import Losses, Pose
@@ -68,6 +70,7 @@ class Publisher:
         self._poses = 0
         self._statuses = 0
         self._events = 0
+        self._neural = 0
         self._lost = 0
         self._subscribers = 0
 
@@ -95,7 +98,7 @@ class Publisher:
             self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard
         )
         self._socket = socket
-        self._poses = self._statuses = self._events = self._lost = self._subscribers = 0
+        self._poses = self._statuses = self._events = self._neural = self._lost = self._subscribers = 0
 
     def publish(self, pose: Pose, losses: Losses) -> int:
         """Send one pose to whoever listens; as `PoseSink.publish`.
@@ -125,6 +128,15 @@ class Publisher:
         self._events += 1
         if not _sent(socket, TOPIC_EVENTS, body):
             _log.warning("an event (%s) could not be sent", kind)
+
+    def publish_neural(self, message: NeuralMessage) -> None:
+        """Send a neural prediction to whoever listens; its session, number and time are put in here."""
+        socket = self._opened()
+        placed = replace(message, session=self._session, seq=self._neural, published_ns=self._clock.now_ns())
+        body = encode_neural(self._packer, placed)
+        self._neural += 1
+        if not _sent(socket, TOPIC_NEURAL, body):
+            _log.warning("a neural prediction could not be sent")
 
     def count_subscribers(self) -> int:
         """Return how many sockets take the keypoints at this moment; call it now and then, as with each status."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import WireError
+from rtface.publish.backlog import Backlog
 from rtface.publish.events import TOPIC_EVENTS, EventMessage, decode_event
+from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, decode_neural
 from rtface.publish.wire import (
     TOPIC_KEYPOINTS,
     TOPIC_STATUS,
@@ -82,6 +83,7 @@ class Keypoints:
 
 
 _MOST_EVENTS = 10_000
+_MOST_NEURAL = 10_000
 
 
 class Receiver:
@@ -98,10 +100,8 @@ class Receiver:
         self._measured_in: str | None = None
         self.malformed = 0
         self.latest_status: StatusMessage | None = None
-        self.events: deque[EventMessage] = deque()
-        self.missed_events = 0
-        self._events_of: str | None = None
-        self._event_seq = -1
+        self.events: Backlog[EventMessage] = Backlog(_MOST_EVENTS)
+        self.neural: Backlog[NeuralMessage] = Backlog(_MOST_NEURAL)
         self._session: str | None = None
         self._seq = -1
 
@@ -129,22 +129,22 @@ class Receiver:
             self.latest_status = decode_status(body)
             return None
         if topic == TOPIC_EVENTS:
-            self._keep(decode_event(body))
+            self.events.keep(decode_event(body))
+            return None
+        if topic == TOPIC_NEURAL:
+            self.neural.keep(self._aged(decode_neural(body), received_ns))
             return None
         if topic != TOPIC_KEYPOINTS:
-            raise WireError(f"topic {topic!r:.40} is none of keypoints, status and events")
+            raise WireError(f"topic {topic!r:.40} is none of keypoints, status, events and neural")
         return self._placed(decode_keypoints(body), received_ns)
 
-    def _keep(self, event: EventMessage) -> None:
-        """Keep an event until somebody asks; of too many the oldest goes, and counts as missed."""
-        first = self._events_of is None
-        expected = event.seq if first else 0 if event.session != self._events_of else self._event_seq + 1
-        self._events_of, self._event_seq = event.session, event.seq
-        self.missed_events += max(0, event.seq - expected)
-        if len(self.events) == _MOST_EVENTS:
-            self.events.popleft()
-            self.missed_events += 1
-        self.events.append(event)
+    def _aged(self, message: NeuralMessage, received_ns: int) -> NeuralMessage:
+        """Return a message with its age; a restart is for the keypoints to find, which come before it."""
+        known = self._offset_ns is not None and (
+            self._offset_ns == 0 or self._measured_in in (None, message.session)
+        )
+        age_ns = received_ns + (self._offset_ns or 0) - message.exposure_ns if known else None
+        return replace(message, received_ns=received_ns, age_ns=age_ns)
 
     def _placed(self, message: KeypointsMessage, received_ns: int) -> Keypoints:
         first = self._session is None

@@ -66,8 +66,8 @@ def test_events_that_arrived_and_were_missed_add_up(start: int, arrived: set[int
     receiver = Receiver(0)
     for seq in sorted(arrived):
         assert receiver.take([TOPIC_EVENTS, body(start + seq)], 0) is None
-    assert [event.seq for event in receiver.events] == [start + seq for seq in sorted(arrived)]
-    assert receiver.missed_events + len(arrived) == max(arrived) - min(arrived) + 1
+    assert [event.seq for event in receiver.events.waiting] == [start + seq for seq in sorted(arrived)]
+    assert receiver.events.missed + len(arrived) == max(arrived) - min(arrived) + 1
     assert receiver.malformed == 0
 
 
@@ -75,7 +75,7 @@ def test_a_restart_begins_the_numbers_anew() -> None:
     receiver = Receiver(0)
     for seq, session in ((8, "a"), (1, "b"), (2, "b")):
         receiver.take([TOPIC_EVENTS, body(seq, session)], 0)
-    assert receiver.missed_events == 1
+    assert receiver.events.missed == 1
 
 
 def test_events_that_nobody_asks_for_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,5 +83,5 @@ def test_events_that_nobody_asks_for_are_bounded_and_counted(monkeypatch: pytest
     receiver = Receiver(0)
     for seq in range(5):
         receiver.take([TOPIC_EVENTS, body(seq)], 0)
-    assert [event.seq for event in receiver.events] == [2, 3, 4]
-    assert receiver.missed_events == 2
+    assert [event.seq for event in receiver.events.waiting] == [2, 3, 4]
+    assert receiver.events.missed == 2
