@@ -69,7 +69,7 @@ class Finding:
 
 
 def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
-    """Check a rig's configuration, camera, engine, rules, output, record, ports, clock and processor.
+    """Check a rig's configuration, camera, engine, encoder, rules, output, record, ports, clock and processor.
 
     Parameters
     ----------

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.clock import NS_PER_MS, NS_PER_S
+from rtface.config import EncoderSettings
 from rtface.decide.decisions import Action, Decision, Reason
 from rtface.decide.engine import Decider
 from rtface.errors import DataError
+from rtface.loop.neural import NeuralSight
 from rtface.record import formats
 from rtface.record.session import log_of
 from rtface.record.session.reader import read_session
 from rtface.record.table import NO_TIME, PoseTable
-from rtface.records import FrameMeta, Pose, Stamps
+from rtface.records import FrameMeta, Keypoint, Pose, Stamps
 from rtface.rulesfile import Rules
 
 LATENCY_MS = 10.0
@@ -192,32 +194,50 @@ def on_time_axis(
     return Poses(table, times, now_ns, rate_hz or measured)
 
 
-def dry_run(rules: Rules, poses: Poses) -> DryRun:
+def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) -> DryRun:
     """Run features and rules over a recording as if armed from its first frame, with a light that does as it is told.
+
+    Parameters
+    ----------
+    rules : Rules
+    poses : Poses
+    encoder : EncoderSettings, optional
+        Gives the neural values that rules may name.
 
     Raises
     ------
     ConfigError
         The rules do not fit the keypoints or the rate; with file and line.
+    EngineError
+        The encoder does not.
     """
-    table = poses.table
-    reflex = rules.reflex(table.names, poses.rate_hz)
+    table, neural = poses.table, None
+    if encoder is not None:
+        skeleton = [Keypoint(*each) for each in zip(table.names, map(bool, table.trained), strict=True)]
+        neural = NeuralSight(encoder, skeleton)
+        neural.open(poses.rate_hz)
+    given_names, given_units = ((), ()) if neural is None else (neural.names, neural.units)
+    reflex = rules.reflex(table.names, poses.rate_hz, extra_names=given_names)
+    names, units = reflex.bank.names + given_names, reflex.bank.units + given_units
     decider, light = reflex.decider, _Light(reflex.decider)
     start_ns = int(min(poses.exposure_ns[0], poses.now_ns[0]))
     decisions = decider.arm(start_ns)
-    values = np.empty((len(table), len(reflex.bank.names)))
+    values = np.empty((len(table), len(names)))
     holds = np.empty((len(table), len(rules.spec.rules)))
     for index, (pose, now_ns) in enumerate(zip(_each(poses), poses.now_ns.tolist(), strict=True)):
         decisions += light.until(now_ns)
-        found = reflex.take(pose, now_ns)
+        given = None if neural is None else neural.look(pose)
+        found = reflex.take(pose, now_ns, given)
         light.told(found)
         decisions += found
-        values[index], holds[index] = reflex.features.values, decider.truths
+        seen = reflex.features.values
+        values[index] = seen if given is None else np.concatenate([seen, given.values])
+        holds[index] = decider.truths
     last_ns = int(poses.now_ns[-1])
     decisions += light.until(last_ns) + decider.disarm(last_ns, Reason.SESSION)
     return DryRun(
-        reflex.bank.names,
-        reflex.bank.units,
+        names,
+        units,
         (poses.now_ns - start_ns) / NS_PER_S,
         values,
         holds,

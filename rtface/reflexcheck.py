@@ -1,13 +1,14 @@
-"""Whether a rig's rules, output and record are ready, before the rig is run; the light stays off."""
+"""Whether a rig's encoder, rules, output and record are ready, before the rig is run; the light stays off."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rtface.clock import Clock
-from rtface.config import Rig, SessionSettings
+from rtface.config import EncoderSettings, Rig, SessionSettings
+from rtface.decide.rules import RuleSpec
 from rtface.decide.specs import (
     FeatureSpec,
     GroomSpec,
@@ -16,7 +17,9 @@ from rtface.decide.specs import (
     SpeedSpec,
     VelocitySpec,
 )
+from rtface.decide.syntax import parse
 from rtface.errors import RtfaceError
+from rtface.loop.neural import PREFIX, NeuralSight
 from rtface.records import CameraInfo, Keypoint
 from rtface.rulesfile import Rules
 from rtface.stimulate.base import Check
@@ -44,15 +47,46 @@ def check_reflexes(
     (Check, int)
         Each with the exit code that it means where it is the first failure.
     """
-    if rig.rules is not None:
-        yield _rules(rig.rules, skeleton, camera)
+    neural = None
+    if rig.encoder is not None:
+        check, exit_code, neural = _encoder(rig.encoder, skeleton, camera)
+        yield check, exit_code
+    if rig.rules is not None and (neural is not None or rig.encoder is None):
+        yield _rules(rig.rules, skeleton, camera, neural)
     if rig.rules is not None or rig.output.kind != "null":
         yield from _output(rig, clock)
     if rig.session is not None:
         yield _record(rig.session), 8
 
 
-def _rules(path: Path, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo | None) -> tuple[Check, int]:
+def _encoder(
+    settings: EncoderSettings, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo | None
+) -> tuple[Check, int, NeuralSight | None]:
+    """Check the encoder; it is None where it cannot be had, and what rests on it cannot be checked."""
+    if skeleton is None or camera is None:
+        text = f"{settings.path}: not held against engine and camera, which are not there"
+        return Check("encoder", "warn", text), 3, None
+    try:
+        neural = NeuralSight(settings, skeleton)
+        neural.open(camera.rate_hz)
+    except RtfaceError as error:
+        return Check("encoder", "fail", str(error)), error.exit_code, None
+    manifest, states = neural.bundle.manifest, neural.stream.states
+    simulated = "SIMULATED, says nothing of a brain; " if manifest.simulated else ""
+    text = (
+        f"{manifest.name}: {simulated}{manifest.targets.count} {manifest.targets.kind} at "
+        f"{manifest.frame_rate_hz:g} Hz, look-ahead {manifest.look_ahead_s:g} s, {states or 'no'} states; "
+        f"rules may name {neural.names[0]} ... {neural.names[-1]}"
+    )
+    return Check("encoder", "ok", text), 3, neural
+
+
+def _rules(
+    path: Path,
+    skeleton: tuple[Keypoint, ...] | None,
+    camera: CameraInfo | None,
+    neural: NeuralSight | None,
+) -> tuple[Check, int]:
     try:
         rules = Rules(path)
         text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
@@ -60,7 +94,11 @@ def _rules(path: Path, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo
             return Check(
                 "rules", "warn", f"{text}; not held against engine and camera, which are not there"
             ), 3
-        rules.reflex(tuple(point.name for point in skeleton), camera.rate_hz)
+        rules.reflex(
+            tuple(point.name for point in skeleton),
+            camera.rate_hz,
+            extra_names=() if neural is None else neural.names,
+        )
     except RtfaceError as error:
         return Check("rules", "fail", str(error)), error.exit_code
     needed = {point for spec in rules.spec.features.values() for point in _points(spec)}
@@ -72,7 +110,31 @@ def _rules(path: Path, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo
             f"{text}; {', '.join(sorted(untrained))}: the engine was never trained to find that, so what rests on it "
             "never fires",
         ), 3
+    if neural is not None and (late := _too_old(rules.spec.rules, neural)):
+        return Check(
+            "rules",
+            "warn",
+            f"{text}; {', '.join(late)}: neural values are up to {neural.oldest_ms:g} ms old when a frame comes, so "
+            "they are mostly stale for it",
+            f"set max_age_ms above {neural.oldest_ms:g} and what the rig takes for a frame",
+        ), 3
     return Check("rules", "ok", text), 3
+
+
+def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralSight) -> list[str]:
+    """Return the rules that rest on neural values and ask for newer ones than there are."""
+    return [
+        name
+        for name, spec in rules.items()
+        if spec.pulse is not None and spec.max_age_ms <= neural.oldest_ms and _rests_on_neurons(spec)
+    ]
+
+
+def _rests_on_neurons(spec: RuleSpec) -> bool:
+    texts = [text for text in (spec.begins, spec.ends) if text is not None]
+    return any(
+        node.kind == "name" and node.text.startswith(PREFIX) for text in texts for node in parse(text).walk()
+    )
 
 
 def _points(spec: FeatureSpec) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from rtface.errors import ControlError
 from rtface.loop.arming import Arming
 from rtface.loop.controller import WRONG_STATE, Announce, ClosedLoop, Opened
 from rtface.loop.keeping import NoRecord, Record
+from rtface.loop.neural import NeuralSight
 from rtface.loop.selftest import Circumstances, Verdict
 from rtface.loop.state import LoopState
 from rtface.pipeline import Pipeline
@@ -41,6 +42,8 @@ class Reflexes:
     announce : callable
         Publishes an event, in the processing thread.
     clock : Clock
+    neural : NeuralSight or None
+        Predicts neural activity, which rules may name.
 
     Raises
     ------
@@ -48,9 +51,18 @@ class Reflexes:
         The rules file is wrong; with file and line.
     """
 
-    def __init__(self, rig: Rig, session: str, engine: Engine, announce: Announce, clock: Clock) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        session: str,
+        engine: Engine,
+        announce: Announce,
+        clock: Clock,
+        neural: NeuralSight | None = None,
+    ) -> None:
         self._rig, self._session, self._engine, self._clock = rig, session, engine, clock
         self._rules = None if rig.rules is None else Rules(rig.rules)
+        self._neural = neural
         self._output = make_output(rig.output, clock)
         self._info: OutputInfo | None = None
         self._pulses: dict[str, Pulse] = {}
@@ -61,6 +73,7 @@ class Reflexes:
             rig.output.kind,
             self._make,
             announce,
+            neural=neural,
             budget=self._budget,
             frame_timeout_ns=round(rig.arming.frame_timeout_ms * NS_PER_MS),
             clock=clock,
@@ -104,10 +117,11 @@ class Reflexes:
 
     def _make(self, camera: CameraInfo, output: OutputInfo) -> Opened:
         keypoints = tuple(point.name for point in self._engine.manifest.skeleton)
+        given = () if self._neural is None else self._neural.names
         if self._rules is None:
-            reflex = Reflex(RulesFile(), keypoints, camera.rate_hz)
+            reflex = Reflex(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
-            reflex = self._rules.reflex(keypoints, camera.rate_hz)
+            reflex = self._rules.reflex(keypoints, camera.rate_hz, extra_names=given)
         self._info = output
         self._pulses = {
             name: rule.pulse.record() for name, rule in reflex.rules.rules.items() if rule.pulse is not None
@@ -118,7 +132,12 @@ class Reflexes:
         settings, pipeline = self._rig.session, self._running()
         if settings is None:
             return NoRecord()
-        manifest = self._engine.manifest
+        manifest, neural = self._engine.manifest, self._neural
+        sha256 = {"engine": self._engine.sha256}
+        if output.build:
+            sha256["firmware"] = output.build
+        if neural is not None:
+            sha256 |= neural.sha256
         recorder = SessionRecorder(
             settings,
             self._session,
@@ -130,11 +149,12 @@ class Reflexes:
                 engine=manifest.name,
                 backend=pipeline.backend.as_dict(),
                 crop=pipeline.crop,
-                sha256={"engine": self._engine.sha256} | ({"firmware": output.build} if output.build else {}),
+                sha256=sha256,
                 rules="" if self._rules is None else self._rules.text,
                 resolved="" if self._rules is None else self._rules.resolved,
                 features=reflex.bank.names,
-                units=reflex.bank.units,
+                given=() if neural is None else neural.names,
+                units=reflex.bank.units + (() if neural is None else neural.units),
                 rate_hz=camera.rate_hz,
                 grace_ns=GRACE_NS,
             ),

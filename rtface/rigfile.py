@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from rtface.config import Rig
+from rtface.defaults import SIMULATED_ENCODER
 from rtface.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
@@ -24,7 +25,11 @@ _PATHS = (
     ("output", "path"),
     ("rules",),
     ("session", "folder"),
+    ("encoder", "path"),
+    ("encoder", "states"),
 )
+_NAMES = ("viky", SIMULATED_ENCODER)
+"""What may stand in place of a path and stays a name."""
 
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring = 2, 80
@@ -167,7 +172,7 @@ _RIG_SHAPE = "a rig is a map of sections such as camera: and engine:"
 def load_rig(path: Path) -> Rig:
     """Read and check a rig's configuration.
 
-    Paths in the file are relative to the file. ``camera.producer: viky`` stays a name.
+    Paths in the file are relative to the file. ``camera.producer: viky`` and ``encoder.path: simulated-mouse`` stay names.
 
     Raises
     ------
@@ -269,7 +274,7 @@ def _resolve_paths(rig: Rig, folder: Path) -> Rig:
         for section in sections:
             inside = inside[section] or {}
         value = inside.get(key)
-        if isinstance(value, Path) and not value.is_absolute() and str(value) != "viky":
+        if isinstance(value, Path) and not value.is_absolute() and str(value) not in _NAMES:
             inside[key] = folder / value
     if "/" in rig.engine and not Path(rig.engine).is_absolute():
         values["engine"] = str(folder / rig.engine)

@@ -22,6 +22,8 @@ from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import Rig
 from rtface.errors import ConfigError, UsageError
 from rtface.geometry import whole_frame
+from rtface.loop.base import Reaction
+from rtface.loop.neural import NeuralReaction, NeuralSight
 from rtface.pipeline import Pipeline
 from rtface.publish.address import check_address
 from rtface.publish.commands import Hello, crop_map
@@ -57,7 +59,7 @@ class Service:
     Raises
     ------
     EngineError, BackendError, AddressError
-        The engine, the back end or the keys are not there.
+        The engine, the encoder, the back end or the keys are not there.
     ConfigError
         The rules file is wrong.
     """
@@ -83,16 +85,25 @@ class Service:
         self._control = ControlServer(
             rig.publish.control, self, self._context, guard=self._guard, clock=clock
         )
+        self.neural: NeuralSight | None = None
+        reaction: Reaction | None = None
+        if rig.encoder is not None:
+            skeleton = self.engine.manifest.skeleton
+            self.neural = NeuralSight(rig.encoder, skeleton, self._publisher.publish_neural)
+            reaction = NeuralReaction(self.neural)
         reflexes = None
         if Reflexes.wanted(rig):
-            reflexes = Reflexes(rig, self.session, self.engine, self._publisher.publish_event, clock)
+            reflexes = Reflexes(
+                rig, self.session, self.engine, self._publisher.publish_event, clock, self.neural
+            )
+            reaction = reflexes.loop
         self._reflexes = reflexes
         self.commands = Commands(reflexes)
         self._pipeline = Pipeline(
             camera or make_camera(rig.camera, clock),
             tracker,
             self._publisher,
-            reaction=None if reflexes is None else reflexes.loop,
+            reaction=reaction,
             crop=None if rig.crop is None else rig.crop.to_crop(),
             slots=rig.slots,
             deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),

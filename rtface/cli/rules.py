@@ -26,11 +26,12 @@ from rtface.cli.screen import OUT, print_json, say
 from rtface.cli.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.track import progress_bar
 from rtface.clock import NS_PER_S
-from rtface.config import BackendSettings, SimulatedCameraSettings
+from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSettings
 from rtface.decide.words import rule_in_words
 from rtface.drypicture import draw_dry_run
 from rtface.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
 from rtface.errors import DataError, UsageError
+from rtface.loop.neural import NeuralSight
 from rtface.offline import track_recording
 from rtface.records import Crop
 from rtface.rulesfile import Rules
@@ -40,6 +41,14 @@ from rtface.track.store import MANIFEST_FILE, find_engine, read_manifest
 app = typer.Typer(help="Rules: from the face to the light.", no_args_is_help=True)
 
 RulesArgument = Annotated[Path, typer.Argument(help="The rules file.", show_default=False)]
+
+EncoderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--encoder",
+        help="An encoder's folder (or simulated-mouse, which comes with rtface), for rules that name neural.pc1, ...",
+    ),
+]
 
 _SIMULATED = "simulated"
 _SIMULATED_S = 30.0
@@ -51,6 +60,7 @@ def check(
     path: RulesArgument,
     engine: EngineOption = "default",
     rate: Annotated[float, typer.Option("--rate", min=1, help="The camera's frames per second.")] = _RATE_HZ,
+    encoder: EncoderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a rules file against an engine: what is measured, in which unit, and each rule in words.
@@ -59,8 +69,10 @@ def check(
     """
     rules = Rules(path)
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
-    bank = rules.reflex(tuple(point.name for point in manifest.skeleton), rate).bank
-    units = dict(zip(bank.names, bank.units, strict=True))
+    neural = None if encoder is None else NeuralSight(EncoderSettings(path=encoder), manifest.skeleton)
+    given = () if neural is None else neural.names
+    bank = rules.reflex(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
+    units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
     words = {name: rule_in_words(spec) for name, spec in rules.spec.rules.items()}
     blind = {name: sorted(set(points) & untrained) for name, points in bank.points.items()}
@@ -120,6 +132,7 @@ def dry_run_(
     seconds: Annotated[
         float, typer.Option("--seconds", min=1, help="How long to film the simulated mouse.")
     ] = _SIMULATED_S,
+    encoder: EncoderOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Draw a picture into this file (.png, .svg, .pdf).")
     ] = None,
@@ -139,7 +152,7 @@ def dry_run_(
         settings = backend_settings(backend, precision, threads, device)
         camera = _simulated(rate or _RATE_HZ, seconds) if source == _SIMULATED else recording
         poses = _tracked(camera, engine, settings, parse_crop(crop), rate, latency, quiet=as_json)
-    run = dry_run(rules, poses)
+    run = dry_run(rules, poses, None if encoder is None else EncoderSettings(path=encoder))
     if out is not None:
         try:
             draw_dry_run(run, out)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.live import Live
 
 from rtface.cli.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, say
+from rtface.encode.manifest import EncoderManifest
 from rtface.errors import RtfaceError
 from rtface.service import Service, describe_backend
 from rtface.status import Status
@@ -80,8 +81,19 @@ def announce(service: Service) -> None:
     say(f"camera     {camera.kind}: {camera.label}, {camera.width}x{camera.height}")
     ran = service.pipeline.backend
     say(f"engine     {service.engine.manifest.name}, {describe_backend(ran)}; {ran.why}")
+    if service.neural is not None:
+        say(f"encoder    {described(service.neural.bundle.manifest)}")
     say(f"keypoints  {service.keypoints_address}")
     say(f"control    {service.control_address}")
+
+
+def described(manifest: EncoderManifest) -> str:
+    """Return one line that says what an encoder is."""
+    simulated = "SIMULATED, " if manifest.simulated else ""
+    return (
+        f"{manifest.name}: {simulated}{manifest.targets.count} {manifest.targets.kind} of "
+        f"{manifest.targets.neurons} neurons, look-ahead {manifest.look_ahead_s:g} s"
+    )
 
 
 def _headline(status: Status) -> str:

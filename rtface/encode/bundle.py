@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from rtface.defaults import SIMULATED_ENCODER
 from rtface.encode.architecture import layout
 from rtface.encode.manifest import (
     INPUTS_FILE,
@@ -115,6 +116,12 @@ class EncoderBundle:
             self.inputs.mean,
             self.inputs.sd,
         )
+
+
+def find_encoder(path: Path) -> Path:
+    """Return an encoder's folder: that which comes with rtface for its name, else the path itself."""
+    shipped = Path(__file__).resolve().parent / "data"
+    return shipped / SIMULATED_ENCODER if str(path) == SIMULATED_ENCODER else path
 
 
 def load_encoder(folder: Path) -> EncoderBundle:

@@ -121,6 +121,11 @@ class EncoderManifest(_Part):
         return 2 * len(self.keypoints) + len(self.extras)
 
     @property
+    def simulated(self) -> bool:
+        """Whether it learnt from a simulated population, so that it says nothing of a brain."""
+        return self.training.get("simulated") is True
+
+    @property
     def look_ahead_s(self) -> float:
         """How much later than its frame an output is known, in seconds."""
         return self.look_ahead_frames / self.frame_rate_hz

@@ -179,6 +179,11 @@ class StreamingEncoder:
             self._network.latents,
         )
 
+    @property
+    def states(self) -> int:
+        """Number of states; 0 without a state model."""
+        return 0 if self._states is None else self._states.model.states
+
     def step(
         self,
         xy: FloatArray,

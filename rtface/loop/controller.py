@@ -14,6 +14,7 @@ from rtface.decide.decisions import Action, Decision, Reason
 from rtface.decide.reflex import Reflex
 from rtface.errors import CameraError, ControlError, OutputError
 from rtface.loop.keeping import Record
+from rtface.loop.neural import NeuralSight
 from rtface.loop.pulses import Fired, Pulses
 from rtface.loop.state import LoopState, LoopStatus
 from rtface.publish.events import EventKind
@@ -69,6 +70,8 @@ class ClosedLoop:
         open.
     announce : callable
         Publishes an event: its kind, when it happened, and its details.
+    neural : NeuralSight or None
+        Predicts neural activity from each pose, before the rules look.
     budget : BudgetWatch or None
         Frames over it disarm.
     frame_timeout_ns : int
@@ -84,6 +87,7 @@ class ClosedLoop:
         make: Callable[[CameraInfo, OutputInfo], Opened],
         announce: Announce,
         *,
+        neural: NeuralSight | None = None,
         budget: BudgetWatch | None = None,
         frame_timeout_ns: int = 500 * NS_PER_MS,
         clock: Clock = SYSTEM_CLOCK,
@@ -91,6 +95,7 @@ class ClosedLoop:
         self._output, self._name = output, output_name
         self._make = make
         self._announce = announce
+        self._neural = neural
         self._budget = budget
         self._frame_timeout_ns = frame_timeout_ns
         self._clock = clock
@@ -121,7 +126,9 @@ class ClosedLoop:
             self._disk = fault
 
     def open(self, camera: CameraInfo) -> None:
-        """Open the output, and what `make` makes."""
+        """Open the encoder, the output, and what `make` makes."""
+        if self._neural is not None:
+            self._neural.open(camera.rate_hz)
         info = self._output.open()
         self._reflex, self._record = self._make(camera, info)
         self._record.output(self._name, info.as_dict())
@@ -132,11 +139,12 @@ class ClosedLoop:
         """Hear what the output says, decide, and act."""
         reflex, record = self._opened()
         self._hear()
+        given = None if self._neural is None else self._neural.look(pose)
         now_ns = self._last_frame_ns = self._clock.now_ns()
         frame = pose.frame
-        decisions = reflex.take(pose, now_ns)
+        decisions = reflex.take(pose, now_ns, given)
         record.pose(pose)
-        record.features(frame.frame_id, now_ns, reflex.features)
+        record.features(frame.frame_id, now_ns, reflex.features, given)
         self._carry_out(decisions, now_ns, frame.exposure_ns)
         if self._budget is not None and self._budget.add(self._clock.now_ns() - frame.exposure_ns):
             late = f"{self._budget.late} of the last {self._budget.frames} frames were late for {self._budget.text}"
@@ -144,8 +152,10 @@ class ClosedLoop:
         self._look_after_disk()
 
     def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """Record the frame, where frames are recorded."""
+        """Publish what was predicted, and record the frame, where frames are recorded."""
         _, record = self._opened()
+        if self._neural is not None:
+            self._neural.tell()
         record.frame(image, pose.frame)
 
     def idle(self) -> None:

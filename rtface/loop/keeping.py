@@ -20,7 +20,7 @@ class Record(Protocol):
     def folder(self) -> Path | None:
         """Where it is; None for no record."""
 
-    def features(self, frame_id: int, now_ns: int, features: Features) -> None:
+    def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         """Record what the rules saw of a frame, and when."""
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
@@ -78,7 +78,7 @@ class NoRecord:
     def __init__(self) -> None:
         self._decisions = 0
 
-    def features(self, frame_id: int, now_ns: int, features: Features) -> None:
+    def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         """See `Record`."""
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:

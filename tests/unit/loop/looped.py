@@ -82,7 +82,7 @@ class Recorded(NoRecord):
     def pose(self, pose: Pose) -> None:
         self.poses += 1
 
-    def features(self, frame_id: int, now_ns: int, features: Features) -> None:
+    def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         self.rows += 1
 
     def frame(self, image: Any, meta: FrameMeta) -> None:
