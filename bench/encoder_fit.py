@@ -94,10 +94,7 @@ def main() -> None:
         "seconds_of_recording": options.seconds,
         "threads": options.threads,
         "fit_s": round((ended - began) * 1e-9, 1),
-        "parts_s": {
-            name: round((after - start) * 1e-9, 1)
-            for (name, start), (_, after) in pairwise(starts)
-        },
+        "parts_s": {name: round((after - start) * 1e-9, 1) for (name, start), (_, after) in pairwise(starts)},
         "epochs": fitted.report["training"]["epochs"],
         "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
