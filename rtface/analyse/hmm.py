@@ -18,6 +18,7 @@ Float = NDArray[np.float64]
 
 _FLOOR = 1e-3
 _BLOCKS = 10
+_STARTS_TO_CHOOSE = 2
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def choose_states(
     """Choose the number of states by the likelihood of held-out time.
 
     Time is cut into 10 blocks for each fold; every fold holds out each so manieth block, and the projection is fitted
-    without it too. Of the held-out blocks the first tenth is left out of the mean, since it is near training time.
+    without it too. Each fit has two starts at most, since there are many. Of the held-out blocks the first tenth is left out of the mean, since it is near training time.
 
     Parameters
     ----------
@@ -121,6 +122,7 @@ def choose_states(
         2 or more.
     """
     options = options or FitOptions()
+    options = replace(options, starts=min(options.starts, _STARTS_TO_CHOOSE))
     if folds < 2 or not candidates or list(candidates) != sorted(set(candidates)):
         raise UsageError("two folds or more and rising numbers of states are needed to choose among them")
     blocks = np.array_split(latents, _BLOCKS * folds)
