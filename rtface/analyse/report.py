@@ -313,6 +313,7 @@ def _states(
         choice = choose_states(latents, CANDIDATES, options.fit)
         pictures.choice(choice)
         number = choice.chosen
+        found["still_rising"] = choice.rising
         found["tried"] = dict(zip(map(str, choice.states), choice.gain.mean(axis=0).tolist(), strict=True))
     say(f"{number} states")
     model = fit_states(latents, number, options.fit)
@@ -434,6 +435,10 @@ def _markdown(report: Mapping[str, Any], command: str) -> str:
             f"Latents: {report['latents']}.",
             f"{part['states']} states, steps of {part['step_s']:.2g} s.",
         ]
+        if part.get("still_rising"):
+            lines.append(
+                "The held-out likelihood still rises with the most states tried; the knee of its curve was taken."
+            )
         if "adjusted_rand_index" in part:
             lines.append(f"Adjusted Rand index against the true moods: {part['adjusted_rand_index']:.2f}.")
         if arrow := part.get("irreversibility"):
