@@ -139,13 +139,8 @@ class Pictures:
         error = choice.gain.std(axis=0, ddof=1) / np.sqrt(len(choice.gain))
         with self._drawing("state_number", 1, 1, 4, 3) as (axes,):
             axes.errorbar(choice.states, mean, error, color=_PREDICTED, marker="o", ms=4, capsize=2)
-            axes.axvline(
-                choice.chosen,
-                color=_ACCENT,
-                lw=0.8,
-                ls="--",
-                label=f"chosen: {choice.chosen}{' (knee)' if choice.rising else ''}",
-            )
+            chosen = f"knee: {choice.chosen}" if choice.rising else f"chosen: {choice.chosen}"
+            axes.axvline(choice.chosen, color=_ACCENT, lw=0.8, ls="--", label=chosen)
             axes.set_xlabel("states")
             axes.set_ylabel("held-out log-likelihood over\none Gaussian (nats a step)")
             axes.legend(frameon=False, loc="lower right")

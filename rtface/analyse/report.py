@@ -253,8 +253,8 @@ def _clusters(
     spks = recorded.spks - recorded.spks.mean(axis=1, keepdims=True)
     spks /= np.maximum(spks.std(axis=1, keepdims=True), 1e-6)
     size = min(_COMPONENTS, min(spks.shape) - 1)
-    left, values, _ = randomized_svd(spks, size, n_iter=3, random_state=options.seed)
-    clusters = find_clusters(left * values, count, options.method, options.seed)
+    left, values, right = randomized_svd(spks, size, n_iter=3, random_state=options.seed)
+    clusters = find_clusters(left * values, right.T * values, count, options.method, options.seed)
     local = locality(recorded.xpos, recorded.ypos, clusters.labels, clusters.count)
     traces = cluster_traces(spks, clusters.labels, clusters.count)
     if predictions is not None and predictions.readout is not None:
@@ -422,7 +422,7 @@ def _markdown(report: Mapping[str, Any], command: str) -> str:
         if "predicted_by" in part:
             test = part["locality_against_predictability"]
             lines += [
-                f"Predicted by {part['predicted_by']}: mean correlation {part['mean_correlation']:.2f} on held-out time.",
+                f"Predictability from {part['predicted_by']}: mean correlation {part['mean_correlation']:.2f} on held-out time.",
                 f"Locality against predictability: Spearman {test['spearman']:.2f}, permutation p = {test['p']:.2g},",
                 f"{test['n']} clusters (negative: what behaviour predicts is spread).",
             ]
