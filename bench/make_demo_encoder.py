@@ -134,7 +134,9 @@ def main() -> None:
         bundle = finished(fitted.bundle, where, given.out, given.seed)
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())
     metrics = bundle.manifest.metrics
-    print(f"{bundle.folder}: {size / 1e3:.0f} kB, explains {metrics['variance_explained']} of {COMPONENTS} components")
+    print(
+        f"{bundle.folder}: {size / 1e3:.0f} kB, explains {metrics['variance_explained']} of {COMPONENTS} components"
+    )
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ class Recorded(NoRecord):
         self.armings: list[tuple[str, str, str]] = []
         self.failures: list[str] = []
         self.poses = self.rows = self.frames = 0
+        self.given: list[Any] = []
         self.full = False
         self.closed: str | None = None
 
@@ -84,6 +85,8 @@ class Recorded(NoRecord):
 
     def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         self.rows += 1
+        if given is not None:
+            self.given.append(given.values.copy())
 
     def frame(self, image: Any, meta: FrameMeta) -> None:
         self.frames += 1

@@ -1,0 +1,192 @@
+"""An encoder in the whole service: predictions to a client, rules and record, and a replay that is the same to the bit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from encoders import CAUSAL, made_encoder, made_states
+
+from rtface.bench.agreed import ensure_parity
+from rtface.checkup import Finding, check_rig
+from rtface.client import Client
+from rtface.clock import NS_PER_S, monotonic_ns
+from rtface.encode.stream import StreamingEncoder
+from rtface.errors import ControlError, EngineError
+from rtface.record.session.entries import Decision, Hashes
+from rtface.record.session.reader import read_session
+from rtface.replay.rules import replay_rules
+from rtface.rigfile import load_rig
+from rtface.service import Service
+
+LONG_S = 20.0
+FREE = "tcp://127.0.0.1:*"
+NAMES = ("nose(tip)", "eye(back)", "mouth")
+RULES = """\
+features:
+  nose: {kind: position, point: nose(tip), min_score: 0}
+rules:
+  high: {when: neural.pc1 > LIMIT, repeat: true, refractory_ms: 150, min_score: 0, max_age_ms: 10000,
+         max_gap_frames: 1000, pulse: {on_ms: 5}}
+  there: {when: neural.state == 1 and neural.strange < 1000, min_score: 0, max_age_ms: 10000, max_gap_frames: 1000,
+          pulse: {on_ms: 5}}
+"""
+
+
+def rig_file(tmp_path: Path, engine: str, **settings: Any) -> Path:
+    """A camera of 40 frames a second before an encoder of 20."""
+    made_encoder(
+        tmp_path / "enc",
+        {**CAUSAL, "fast_taps": 5, "slow_taps": 6},
+        names=NAMES,
+        frame_rate_hz=20.0,
+        states=made_states(),
+        centre=(40.0, 20.0),
+    )
+    path = tmp_path / "rig.yaml"
+    whole = {
+        "camera": {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 40},
+        "engine": engine,
+        "backend": {"name": "openvino"},
+        "publish": {"keypoints": FREE, "control": FREE},
+        "encoder": {"path": "enc", "outputs": 2, "neurons": [1, 4]},
+        **settings,
+    }
+    path.write_text(yaml.safe_dump(whole), encoding="utf-8")
+    return path
+
+
+def test_a_client_gets_what_the_encoder_makes_of_the_keypoints(test_engine: str, tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path, test_engine))
+    with (
+        Service(rig) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        assert service.neural is not None
+        hello = client.hello()
+        assert client.status().loop == {}
+        poses, said = {}, []
+        while len(said) < 25:
+            keypoints = client.next(LONG_S)
+            assert keypoints is not None
+            poses[keypoints.frame_id] = keypoints
+            said += client.neural()
+        assert client.missed_neural == 0
+        bundle = service.neural.bundle
+    first = min(poses)
+    # Keypoints from the first frame on and none missed: then a stream of ours is that of the service.
+    if first == 0 and list(poses) == list(range(max(poses) + 1)):
+        stream = StreamingEncoder(bundle, [point.name for point in hello.skeleton], 40.0)
+        expected = {}
+        for frame_id, each in poses.items():
+            found = stream.step(each.xy, each.score, each.stamps.exposure_ns, frame_id)
+            if found is not None:
+                expected[frame_id] = found.outputs[:2].copy()
+        for message in said:
+            assert message.frame_id is not None
+            np.testing.assert_array_equal(message.outputs, expected[message.frame_id])
+    for message in said:
+        assert message.model == bundle.sha256
+        assert message.frame_id is not None
+        assert message.age_ns is not None
+        assert message.age_ns > 0
+        if message.frame_id in poses:
+            assert message.exposure_ns == poses[message.frame_id].stamps.exposure_ns
+    assert any(message.neurons is not None for message in said)
+    assert any(message.neurons is None for message in said)
+    assert said[-1].warm
+
+
+def armed(client: Client) -> None:
+    """Arm, again and again while the self-test finds that frames have not come for long enough."""
+    end_ns = monotonic_ns() + round(LONG_S * NS_PER_S)
+    while True:
+        try:
+            client.arm("test")
+            return
+        except ControlError as error:
+            if monotonic_ns() > end_ns or "frames:" not in str(error):
+                raise
+            client.next(0.2)
+
+
+def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
+    test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = tmp_path / "engines"
+    shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
+    monkeypatch.setenv("RTFACE_ENGINES", str(engines))
+    path = rig_file(
+        tmp_path,
+        test_engine,
+        rules="rules.yaml",
+        session={"folder": "sessions", "min_free_gb": 0},
+        arming={"frame_timeout_ms": 5000},
+    )
+    path.with_name("rules.yaml").write_text(RULES.replace("LIMIT", "-1000"), encoding="utf-8")
+    rig = load_rig(path)
+    with Service(rig.model_copy(update={"session": None, "rules": None, "encoder": None})) as service:
+        ensure_parity(service.engine, rig.backend, rig.camera)
+    with (
+        Service(rig) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        armed(client)
+        fired = 0
+        while fired < 3:
+            event = client.next_event(LONG_S)
+            assert event is not None
+            fired += event.kind == "decision" and event.details["action"] == "fire"
+        folder = Path(client.status().loop["session"])
+        assert service.neural is not None
+        sha256 = service.neural.bundle.sha256
+    session = read_session(folder)
+    said = session.configuration
+    assert said is not None
+    assert said.given == ("neural.pc1", "neural.pc2", "neural.state", "neural.strange")
+    assert said.features[-4:] == said.given
+    assert len(said.units) == len(said.features)
+    assert [each.sha256["encoder"] for each in session.of(Hashes)] == [sha256]
+    values = session.features["values"][:, -4:]
+    assert np.isfinite(values).all(axis=1).any()
+    fires = [each for each in session.of(Decision) if each.action == "fire"]
+    assert {each.inputs[0][0] for each in fires} <= {"neural.pc1", "neural.state"}
+    replayed = replay_rules(folder)
+    assert replayed.identical, replayed.first
+    assert replayed.frames == len(session.features)
+
+
+def check(path: Path) -> dict[str, Finding]:
+    return {finding.what: finding for finding in check_rig(path)}
+
+
+def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: str, tmp_path: Path) -> None:
+    path = rig_file(tmp_path, test_engine, rules="rules.yaml")
+    rules = path.with_name("rules.yaml")
+    rules.write_text(RULES.replace("LIMIT", "1.5"), encoding="utf-8")
+    found = check(path)
+    assert found["encoder"].verdict == "ok"
+    assert "enc: 4 components at 20 Hz, look-ahead 0 s, 3 states" in found["encoder"].text
+    assert "neural.pc1 ... neural.strange" in found["encoder"].text
+    assert found["rules"].verdict == "ok"
+    rules.write_text(RULES.replace("LIMIT", "1.5").replace("max_age_ms: 10000", "max_age_ms: 20"))
+    assert found["rules"].mend == ""
+    found = check(path)
+    assert found["rules"].verdict == "warn"
+    assert "high, there: neural values are up to 50 ms old" in found["rules"].text
+    rules.write_text(RULES.replace("neural.pc1 > LIMIT", "neural.pc9 > 1"))
+    assert "neural.pc9" in check(path)["rules"].text
+    settings = yaml.safe_load(path.read_text())
+    settings["camera"]["rate_hz"] = 10
+    path.write_text(yaml.safe_dump(settings))
+    found = check(path)
+    assert found["encoder"].verdict == "fail"
+    assert "encoder.json: frame_rate_hz: 10 frames a second are too few for 20" in found["encoder"].text
+    assert "rules" not in found
+    with pytest.raises(EngineError, match="too few"), Service(load_rig(path)):
+        pass
