@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.text import Text
 
+from rtface.cli.neuralview import NeuralView
 from rtface.cli.options import EngineOption, JsonOption, SecondsOption
-from rtface.cli.screen import keypoints_table
+from rtface.cli.screen import beside, keypoints_table
 from rtface.cli.serving import announce, serve
 from rtface.cli.signals import ending_on_signals
 from rtface.client import Client
-from rtface.config import PublishSettings, Rig, SimulatedCameraSettings
+from rtface.config import EncoderSettings, PublishSettings, Rig, SimulatedCameraSettings
+from rtface.defaults import SIMULATED_ENCODER
 from rtface.realtime import realtime_process
 from rtface.service import Service
 from rtface.simulate.face import MouseFace
@@ -28,17 +31,23 @@ def demo(
     height: Annotated[int, typer.Option(min=64, help="Height of its frames in pixels.")] = 480,
     seed: Annotated[int, typer.Option(min=0, help="Which simulated mouse.")] = 0,
     engine: EngineOption = "default",
+    encoder: Annotated[
+        bool,
+        typer.Option("--encoder", help="Show SIMULATED neural activity beside, predicted from the face."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Track a simulated mouse: a live table of rate, latency percentiles, losses and the keypoints.
 
-    Runs until interrupted, or for --seconds. Nothing is needed: no camera, no GPU.
+    With --encoder also what an encoder makes of the keypoints: components of simulated neurons that were made up from
+    such a mouse's face, and their state. Runs until interrupted, or for --seconds. Nothing is needed: no camera, no GPU.
     """
     camera_settings = SimulatedCameraSettings(width=width, height=height, rate_hz=rate, seed=seed)
     rig = Rig(
         camera=camera_settings,
         engine=engine,
         publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
+        encoder=EncoderSettings(path=Path(SIMULATED_ENCODER)) if encoder else None,
     )
     face = MouseFace(width, height, rate, seed)
     with (
@@ -51,16 +60,18 @@ def demo(
         if not as_json:
             announce(service)
         latest: list[Any] = []
+        neural = NeuralView()
 
         def keypoints() -> list[Any]:
             found = client.next(0)
+            neural.take(client.neural())
             if found is not None:
                 truth = face.truth(found.frame_id)
                 distance = np.linalg.norm(found.xy - truth, axis=1)
                 known = distance[~np.isnan(distance)]
                 error = f"{np.median(known):.1f}" if known.size else "-"
                 latest[:] = [
-                    keypoints_table(names, found.xy, found.score, found.outside),
+                    beside(keypoints_table(names, found.xy, found.score, found.outside), neural.render()),
                     Text(
                         f"frame {found.frame_id}: {error} px median from the simulated mouse's true keypoints"
                     ),

@@ -16,6 +16,8 @@ from rich.text import Text
 from rtface.latency import StageSummary
 from rtface.records import FloatArray, Losses
 
+_WIDE = 120
+
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
 
@@ -105,6 +107,17 @@ def keypoints_table(
         note = "outside" if beyond else ""
         table.add_row(name, f"{x:.1f}", f"{y:.1f}", f"{value:.2f}", note)
     return table
+
+
+def beside(left: Any, right: Sequence[Any]) -> Any:
+    """Return two views next to each other where the terminal is wide enough, else the right one above the left."""
+    if not right:
+        return left
+    if ERR.width < _WIDE:
+        return Group(*right, Text(""), left)
+    grid = Table.grid(padding=(0, 4, 0, 0))
+    grid.add_row(left, Group(*right))
+    return grid
 
 
 def live_view(head: str, *parts: Any) -> Group:

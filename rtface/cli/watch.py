@@ -9,14 +9,16 @@ from typing import Annotated, Any
 import typer
 from rich.live import Live
 
+from rtface.cli.neuralview import NeuralView
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.screen import ERR, OUT, keypoints_table, live_view, losses_line, print_json
+from rtface.cli.screen import ERR, OUT, beside, keypoints_table, live_view, losses_line, print_json
 from rtface.cli.signals import ending_on_signals
 from rtface.client import Client, Keypoints
 from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.errors import AddressError, ControlError, WireError
 from rtface.latency import Histogram
+from rtface.publish.neural import NeuralMessage
 from rtface.publish.wire import StatusMessage
 
 _POLL_S = 0.1
@@ -32,7 +34,7 @@ def watch(
     count: Annotated[int | None, typer.Option(min=1, help="End after this many messages.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the keypoints of a running service with their age, gaps and losses.
+    """Show the keypoints of a running service with their age, gaps and losses, and what its encoder predicts.
 
     It says when nothing has been heard for some seconds: the service is gone, or compiles for a new crop size.
     With --json every message is printed as one line. Ends when the service ends, after --seconds or --count.
@@ -54,6 +56,7 @@ class _Watch:
         self._received = self._missed = 0
         self._latest: Keypoints | None = None
         self._status: StatusMessage | None = None
+        self._neural = NeuralView()
 
     def run(self, wish: threading.Event, seconds: float | None, count: int | None) -> None:
         now_ns = self._now_ns
@@ -76,6 +79,11 @@ class _Watch:
 
     def _listen(self) -> None:
         keypoints, status = self._client.next(_POLL_S), self._client.latest_status
+        neural = self._client.neural()
+        self._neural.take(neural)
+        if self._as_json:
+            for message in neural:
+                print_json(_neural_map(message))
         if keypoints is not None or status is not self._status:
             self._heard_ns, self._status = self._now_ns(), status
         if keypoints is not None:
@@ -128,7 +136,8 @@ class _Watch:
             f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
             f"{losses_line(latest.lost)}; {self._heard()}"
         )
-        return live_view(head, keypoints_table(self._names, latest.xy, latest.score, latest.outside))
+        table = keypoints_table(self._names, latest.xy, latest.score, latest.outside)
+        return live_view(head, beside(table, self._neural.render()))
 
     def _ages(self, latest: Keypoints) -> str:
         if latest.age_ns is None:
@@ -142,3 +151,19 @@ class _Watch:
         if silent_ns > _SILENCE_NS:
             return f"no heartbeat for {silent_ns // NS_PER_S} s"
         return f"heard {silent_ns / NS_PER_S:.1f} s ago"
+
+
+def _neural_map(message: NeuralMessage) -> dict[str, Any]:
+    return {
+        "session": message.session,
+        "seq": message.seq,
+        "frame_id": message.frame_id,
+        "age_ms": None if message.age_ns is None else message.age_ns / 1e6,
+        "neural": {
+            name: getattr(message, name)
+            for name in (
+                *("encoder", "simulated", "kind", "outputs", "uncertainty", "neurons", "chosen", "state"),
+                *("probability", "look_ahead_ns", "delay_ns", "warm", "strange", "unusual", "score"),
+            )
+        },
+    }

@@ -12,6 +12,7 @@ from rtface.client import Client, Keypoints
 from rtface.clock import NS_PER_MS, NS_PER_S, ManualClock
 from rtface.errors import AddressError, ControlError, WireError
 from rtface.publish.commands import Hello
+from rtface.publish.neural import NeuralMessage
 from rtface.publish.receive import Receiver
 from rtface.publish.wire import TOPIC_KEYPOINTS, Encoder, StatusMessage
 
@@ -23,6 +24,11 @@ class Scripted:
         self.queued: list[Keypoints] = []
         self.latest_status: StatusMessage | None = None
         self.failure: Exception | None = None
+        self.predicted: list[NeuralMessage] = []
+
+    def neural(self) -> list[NeuralMessage]:
+        predicted, self.predicted = self.predicted, []
+        return predicted
 
     def next(self, timeout_s: float) -> Keypoints | None:
         return self.queued.pop(0) if self.queued else None
