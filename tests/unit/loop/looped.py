@@ -104,6 +104,7 @@ class Scripted(NullOutput):
         self.says: list[Report] = []
         self.forced: OutputState | None = None
         self.refuses: Reason | None = None
+        self.deaf = False
 
     @property
     def state(self) -> OutputState:
@@ -124,7 +125,8 @@ class Scripted(NullOutput):
 
     def reports(self) -> list[Report]:
         said, self.says = self.says, []
-        return [*super().reports(), *said]
+        own = super().reports()
+        return [*([] if self.deaf else own), *said]
 
 
 class Looped:
