@@ -55,6 +55,16 @@ def finishes(work: Callable[[], _Result]) -> _Result:
     return results[0]
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread or process is about to do; fail, rather than hang, if it never does."""
+    never = threading.Event()
+    for _ in range(round(LONG_S * 100)):
+        if condition():
+            return
+        never.wait(0.01)
+    raise AssertionError(f"{condition} never came true")
+
+
 def meta(frame_id: int) -> FrameMeta:
     """Identity of a frame whose exposure and arrival follow from its number."""
     return FrameMeta(frame_id, 1_000 * frame_id, 1_000 * frame_id + 100)

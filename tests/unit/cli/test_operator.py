@@ -9,11 +9,11 @@ import select
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes import LONG_S
+from fakes import wait_until
 from rich.console import Console
 
 from rtface.cli.keyboard import keys_do
@@ -87,21 +87,12 @@ def shown(operator: Operator) -> str:
     return console.export_text()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    ended = threading.Event()
-    for _ in range(int(LONG_S * 100)):
-        if condition():
-            return
-        ended.wait(0.01)
-    raise AssertionError("it never came")
-
-
 def test_each_key_does_its_own(terminal: Terminal) -> None:
     commands = Commands()
     operator = Operator(commands)  # type: ignore[arg-type]
     with operator.listening():
         terminal.press("Ad cmmx")
-        wait_for(lambda: len(commands.told) == 6)
+        wait_until(lambda: len(commands.told) == 6)
         assert "keys: A arm" in shown(operator)
     assert commands.told == [
         ("arm", True),
@@ -118,9 +109,9 @@ def test_neither_a_small_a_nor_an_arrow_arms(terminal: Terminal, keys: str) -> N
     commands = Commands()
     with Operator(commands).listening():  # type: ignore[arg-type]
         terminal.press(keys)
-        wait_for(lambda: not select.select([terminal.program], [], [], 0)[0])
+        wait_until(lambda: not select.select([terminal.program], [], [], 0)[0])
         terminal.press("d")
-        wait_for(lambda: bool(commands.told))
+        wait_until(lambda: bool(commands.told))
     assert commands.told == [("disarm", "key d")]
 
 
@@ -130,9 +121,9 @@ def test_what_is_refused_is_shown_and_the_keys_go_on(terminal: Terminal) -> None
     operator = Operator(commands)  # type: ignore[arg-type]
     with operator.listening():
         terminal.press("A")
-        wait_for(lambda: "not armed: engine: was never verified" in shown(operator))
+        wait_until(lambda: "not armed: engine: was never verified" in shown(operator))
         terminal.press(" ")
-        wait_for(lambda: commands.told[-1] == ("stop",))
+        wait_until(lambda: commands.told[-1] == ("stop",))
 
 
 def test_the_terminal_is_as_before_afterwards(terminal: Terminal) -> None:
