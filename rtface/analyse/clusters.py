@@ -1,7 +1,7 @@
 """Clusters of neurons by their activity, by Rastermap or by k-means of scaled loadings.
 
-Rastermap (Stringer et al. 2025) is GPL and therefore an optional extra that this file alone imports. Without it
-k-means does: the same question, another answer, and named as such wherever the result is shown.
+Rastermap (Stringer et al., Nature Neuroscience 2025) is GPL and therefore an optional extra that this file alone
+imports. Without it k-means does: the same question, another answer, and named as such wherever the result is shown.
 """
 
 from __future__ import annotations
@@ -41,15 +41,19 @@ class Clusters:
     method: str
 
 
-def find_clusters(loadings: FloatArray, count: int = 100, method: Method = "auto", seed: int = 0) -> Clusters:
+def find_clusters(
+    loadings: FloatArray, courses: FloatArray, count: int = 100, method: Method = "auto", seed: int = 0
+) -> Clusters:
     """Return clusters of neurons.
 
     Parameters
     ----------
     loadings : ndarray, shape (N, C)
         Of the neurons on the components of the population, scaled by singular values (``U * sv``).
+    courses : ndarray, shape (S, C)
+        Of the components in time, scaled alike (``V * sv``). Rastermap alone needs them, to chain its clusters.
     count : int
-        Clusters, 2 or more, fewer than neurons.
+        Clusters, 2 or more, fewer than neurons; under 200 for Rastermap.
     method : str
         ``auto`` takes Rastermap where it is installed.
     seed : int
@@ -64,27 +68,36 @@ def find_clusters(loadings: FloatArray, count: int = 100, method: Method = "auto
     """
     if loadings.ndim != 2 or not np.isfinite(loadings).all():
         raise UsageError(f"loadings are finite, neurons x components, not of shape {loadings.shape}")
+    if courses.ndim != 2 or courses.shape[1] != loadings.shape[1]:
+        raise UsageError(f"courses of shape {courses.shape} for loadings of shape {loadings.shape}")
     if not 2 <= count < len(loadings):
         raise UsageError(f"{count} clusters of {len(loadings)} neurons: 2 or more, fewer than neurons")
     if method == "auto":
         method = "rastermap" if importlib.util.find_spec("rastermap") else "kmeans"
     if method == "rastermap":
-        return _by_rastermap(loadings, count)
+        return _by_rastermap(loadings, courses, count)
     return _by_kmeans(loadings, count, seed)
 
 
-def _by_rastermap(loadings: FloatArray, count: int) -> Clusters:
+def _by_rastermap(loadings: FloatArray, courses: FloatArray, count: int) -> Clusters:
     try:
         from rastermap import Rastermap
     except ImportError as error:
         raise BackendError(
             f"clusters by Rastermap need it: pip install 'rtface[cluster]' ({error})"
         ) from error
-    # Facemap's settings: 100 clusters, a window of 10 samples, locality 0.5, on U * sv.
+    # Facemap's settings, on U * sv; normalising is done.
     model = Rastermap(
-        n_clusters=count, time_lag_window=10, locality=0.5, n_PCs=loadings.shape[1], verbose=False
+        n_clusters=count,
+        time_lag_window=10,
+        locality=0.5,
+        n_PCs=loadings.shape[1],
+        mean_time=False,
+        verbose=False,
     )
-    model.fit(Usv=loadings.astype(np.float32), compute_X_embedding=False)
+    model.fit(
+        Usv=np.array(loadings, np.float32), Vsv=np.array(courses, np.float32), compute_X_embedding=False
+    )
     labels = np.asarray(model.embedding_clust, np.int64)
     return Clusters(labels, np.asarray(model.isort, np.int64), int(labels.max()) + 1, "rastermap")
 

@@ -90,7 +90,7 @@ class Pictures:
         with self._drawing("explained", 1, 1, 5, 3.2) as (axes,):
             if ceiling is not None:
                 axes.plot(number, ceiling, color=_GREY, lw=1.2, label="ceiling: all that behaviour tells")
-            axes.plot(number, explained, color=_PREDICTED, lw=1.2, label="predicted from keypoints")
+            axes.plot(number, explained, color=_PREDICTED, lw=1.2, label="predicted")
             axes.axhline(0, color="k", lw=0.5)
             axes.set_xscale("log")
             axes.set_ylim(min(-0.05, max(-0.3, float(np.nanmin(explained)))), 1)
@@ -139,7 +139,8 @@ class Pictures:
         error = choice.gain.std(axis=0, ddof=1) / np.sqrt(len(choice.gain))
         with self._drawing("state_number", 1, 1, 4, 3) as (axes,):
             axes.errorbar(choice.states, mean, error, color=_PREDICTED, marker="o", ms=4, capsize=2)
-            axes.axvline(choice.chosen, color=_ACCENT, lw=0.8, ls="--", label=f"chosen: {choice.chosen}")
+            chosen = f"knee: {choice.chosen}" if choice.rising else f"chosen: {choice.chosen}"
+            axes.axvline(choice.chosen, color=_ACCENT, lw=0.8, ls="--", label=chosen)
             axes.set_xlabel("states")
             axes.set_ylabel("held-out log-likelihood over\none Gaussian (nats a step)")
             axes.legend(frameon=False, loc="lower right")

@@ -18,6 +18,7 @@ Float = NDArray[np.float64]
 
 _FLOOR = 1e-3
 _BLOCKS = 10
+_STARTS_TO_CHOOSE = 2
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,17 @@ class Choice:
     gain : ndarray, shape (folds, len(states)), float64
         Log-likelihood of held-out steps, in nats a step, over that of one Gaussian.
     chosen : int
-        The fewest states whose mean gain is within one standard error of the best.
+        The fewest states whose mean gain is within one standard error of the best; where the gain still rises, the
+        knee of the curve: the number farthest above the line from the first to the last.
+    rising : bool
+        Only the last number was good enough, so that more might be better still: what changes continuously takes as
+        many states as it is given.
     """
 
     states: tuple[int, ...]
     gain: Float
     chosen: int
+    rising: bool
 
 
 def choose_states(
@@ -109,7 +115,8 @@ def choose_states(
     """Choose the number of states by the likelihood of held-out time.
 
     Time is cut into 10 blocks for each fold; every fold holds out each so manieth block, and the projection is fitted
-    without it too. Of the held-out blocks the first tenth is left out of the mean, since it is near training time.
+    without it too. Each fit has two starts at most, since there are many. Of each held-out block the first tenth is
+    left out of the mean, since it is near training time.
 
     Parameters
     ----------
@@ -121,6 +128,7 @@ def choose_states(
         2 or more.
     """
     options = options or FitOptions()
+    options = replace(options, starts=min(options.starts, _STARTS_TO_CHOOSE))
     if folds < 2 or not candidates or list(candidates) != sorted(set(candidates)):
         raise UsageError("two folds or more and rising numbers of states are needed to choose among them")
     blocks = np.array_split(latents, _BLOCKS * folds)
@@ -143,8 +151,13 @@ def choose_states(
     mean = gain.mean(axis=0)
     best = int(mean.argmax())
     error = (gain - gain[:, best : best + 1]).std(axis=0, ddof=1) / np.sqrt(folds)
-    enough = np.flatnonzero(mean[best] - mean <= error)
-    return Choice(tuple(candidates), gain, candidates[int(enough[0])])
+    enough = int(np.flatnonzero(mean[best] - mean <= error)[0])
+    rising = len(candidates) > 2 and enough == len(candidates) - 1
+    if rising:
+        number = np.array(candidates, np.float64)
+        line = mean[0] + (mean[-1] - mean[0]) * (number - number[0]) / (number[-1] - number[0])
+        enough = int((mean - line).argmax())
+    return Choice(tuple(candidates), gain, candidates[enough], rising)
 
 
 def held_out_likelihood(model: StateModel, latents: NDArray[np.floating[Any]]) -> float:

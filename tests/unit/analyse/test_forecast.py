@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="the extra `analyse` is not installed")
 
+from rtface.analyse.behaviour import tracked_behaviour
 from rtface.analyse.forecast import compare, fit_forecaster, group_keypoints
 from rtface.errors import UsageError
+from rtface.record.formats import read
 
 NAMES = ("eye(top)", "nose(tip)", "whisker(I)")
 
@@ -64,6 +68,20 @@ def test_no_forecast_looks_ahead() -> None:
 def test_groups_follow_the_names() -> None:
     assert group_keypoints(("mouth", "lowerlip", "paw", "nose(tip)")) == {"nose": [3], "mouth": [0, 1]}
     assert group_keypoints(("hand", "tongue")) == {"all": [0, 1]}
+
+
+def test_a_forecast_that_has_learned_nothing_stays_put() -> None:
+    walk = np.cumsum(np.random.default_rng(1).standard_normal((1100, 3, 2)), axis=0)
+    result = compare(walk, NAMES, 60.0, (1, 3))
+    assert (result.forecast > result.hold - 0.1).all()
+
+
+def test_on_real_paws_it_is_no_worse_than_staying_put(shared_data: Path) -> None:
+    for path in sorted((shared_data / "ibl_keypoint_traces" / "ibl-paw").glob("*right*.csv"))[:2]:
+        behaviour = tracked_behaviour(read(path), 150.0)
+        result = compare(behaviour.xy, behaviour.names, 150.0, (1, 2, 3, 5, 8))
+        assert (result.forecast > result.hold - 0.05).all()
+        assert (result.forecast >= result.kalman - 0.03).all()
 
 
 def test_recordings_that_foretell_nothing_are_refused() -> None:

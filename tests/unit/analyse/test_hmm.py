@@ -62,12 +62,21 @@ def test_the_moods_of_a_simulated_mouse_are_found() -> None:
 
 def test_held_out_time_tells_how_many_states_there_are() -> None:
     latents, _ = drawn(3, 1500, 3)
-    choice = choose_states(latents, (2, 3, 4), STEP)
-    assert choice.chosen == 3
-    assert choice.gain.shape == (3, 3)
+    choice = choose_states(latents, (2, 3, 4, 5), STEP)
+    assert (choice.chosen, choice.rising) == (3, False)
+    assert choice.gain.shape == (3, 4)
     assert choice.gain.mean(axis=0)[1] > choice.gain.mean(axis=0)[0] + 0.1
     noise = np.random.default_rng(0).standard_normal((600, 5))
     assert choose_states(noise, (2,), STEP).gain.max() < 0.05
+
+
+def test_where_the_likelihood_still_rises_the_knee_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    angle = 2 * np.pi * np.arange(1500) / 100 + np.cumsum(rng.normal(0, 0.05, 1500))
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) + 0.05 * rng.standard_normal((1500, 2))
+    choice = choose_states(ring, (2, 4, 8, 12), STEP)
+    assert choice.rising
+    assert choice.chosen in (4, 8)
 
 
 def test_held_out_likelihood_is_lower_for_time_of_another_kind() -> None:

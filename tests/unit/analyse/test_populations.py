@@ -22,11 +22,12 @@ def population() -> Population:
 
 
 @pytest.fixture(scope="module")
-def loadings(population: Population) -> np.ndarray:
+def parts(population: Population) -> tuple[np.ndarray, np.ndarray]:
+    """Loadings of the neurons on components, and the courses of these in time."""
     spks = population.traces()
     normal = (spks - spks.mean(axis=1, keepdims=True)) / spks.std(axis=1, keepdims=True)
-    left, values, _ = np.linalg.svd(normal, full_matrices=False)
-    return left[:, :24] * values[:24]
+    left, values, right = np.linalg.svd(normal, full_matrices=False)
+    return left[:, :24] * values[:24], right[:24].T * values[:24]
 
 
 def test_locality_by_hand() -> None:
@@ -49,25 +50,27 @@ def test_local_clusters_are_told_from_spread_ones(population: Population) -> Non
     assert found.p < 0.05
 
 
-def test_kmeans_finds_the_clusters(population: Population, loadings: np.ndarray) -> None:
-    clusters = find_clusters(loadings, 12, "kmeans")
+def test_kmeans_finds_the_clusters(population: Population, parts: tuple[np.ndarray, np.ndarray]) -> None:
+    clusters = find_clusters(*parts, 12, "kmeans")
     assert clusters.method == "kmeans"
     assert adjusted_rand_score(population.cluster, clusters.labels) > 0.6
     assert sorted(clusters.order) == list(range(2000))
     assert (np.diff(clusters.labels[clusters.order]) >= 0).all()
-    again = find_clusters(loadings, 12, "kmeans")
+    again = find_clusters(*parts, 12, "kmeans")
     assert (again.labels == clusters.labels).all()
     found = locality(population.xpos, population.ypos, clusters.labels, 12)
     assert found.max() > 2 * found.min()
 
 
-def test_rastermap_finds_them_where_it_is_installed(population: Population, loadings: np.ndarray) -> None:
+def test_rastermap_finds_them_where_it_is_installed(
+    population: Population, parts: tuple[np.ndarray, np.ndarray]
+) -> None:
     if importlib.util.find_spec("rastermap") is None:
         with pytest.raises(BackendError, match=r"rtface\[cluster\]"):
-            find_clusters(loadings, 12, "rastermap")
-        assert find_clusters(loadings, 12).method == "kmeans"
+            find_clusters(*parts, 12, "rastermap")
+        assert find_clusters(*parts, 12).method == "kmeans"
         pytest.skip("rastermap (GPL) is not installed")
-    clusters = find_clusters(loadings, 12)
+    clusters = find_clusters(*parts, 12)
     assert clusters.method == "rastermap"
     assert adjusted_rand_score(population.cluster, clusters.labels) > 0.5
     assert sorted(clusters.order) == list(range(2000))
@@ -107,10 +110,16 @@ def test_p_of_a_relation_is_that_of_shuffled_pairings() -> None:
         relation(one[:3], one[:3])
 
 
-def test_loadings_that_give_no_clusters_are_refused(loadings: np.ndarray) -> None:
-    for wrong, count in ((loadings, 1), (loadings[:5], 5), (np.full((9, 2), np.nan), 3)):
-        with pytest.raises(UsageError):
-            find_clusters(wrong, count)
+def test_loadings_that_give_no_clusters_are_refused(parts: tuple[np.ndarray, np.ndarray]) -> None:
+    loadings, courses = parts
+    for wrong, count, words in (
+        (loadings, 1, "1 clusters"),
+        (loadings[:5], 5, "5 clusters"),
+        (loadings * np.nan, 3, "finite"),
+        (loadings[:, 1:], 3, "courses"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            find_clusters(wrong, courses, count)
     with pytest.raises(UsageError, match="labels"):
         locality(np.ones(3, np.float32), np.ones(3, np.float32), np.zeros(4, int), 1)
     with pytest.raises(UsageError, match="label 7"):
