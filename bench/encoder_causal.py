@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtface.analyse.baselines import keypoint_baselines
+from rtface.analyse.baselines import keypoint_baselines, video_baseline
 from rtface.analyse.causality import draw_causality
 from rtface.analyse.explained import variance_explained
 from rtface.analyse.splits import Split, hold_back
+from rtface.analyse.svd import decompose
 from rtface.clock import SYSTEM_CLOCK
 from rtface.learn.encoder.data import EXCLUDED, Recording, Where, read_recording
 from rtface.learn.encoder.fit import HELD_BACK, Prepared, prepare
@@ -33,12 +34,17 @@ from rtface.learn.encoder.training import RECIPES, EncoderTraining, within
 from rtface.machine import run_facts
 from rtface.networks.encoder import Encoder
 from rtface.networks.encoders import build_encoder
+from rtface.records import Image
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 LONGEST_S = 4.02
 """Window of the published network: the gaps are as long."""
 
+FILM = (160, 120)
+"""Width and height in which the simulated mouse is filmed for its motion energy."""
+
+SWEEPS = ("networks", "window", "delay", "look_ahead")
 WINDOWS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 DELAYS_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 LOOK_AHEADS_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -131,7 +137,7 @@ def sweep(prepared: Prepared, seeds: int, only: set[str]) -> dict[str, Any]:
         jobs.append(
             ("look_ahead", "Facemap's, causal", seconds, {"name": "facemap", "look_ahead": ahead}, 0.0)
         )
-    told: dict[str, Any] = {"networks": [], "window": [], "delay": [], "look_ahead": []}
+    told: dict[str, Any] = {what: [] for what in SWEEPS}
     for what, family, seconds, architecture, delay in jobs:
         if what not in only:
             continue
@@ -163,6 +169,32 @@ def lines_of(prepared: Prepared) -> dict[str, float]:
     return {name: round(variance_explained(prepared.values[test], predicted), 4) for name, predicted in found}
 
 
+def film_line(population: Any, prepared: Prepared) -> float:
+    """Return what the method before keypoints explains: reduced rank from the motion energy of the mouse's film."""
+    from rtface.analyse.simulate import Film
+
+    width, height = FILM
+    film, out = Film(population, width, height), np.zeros((height, width), np.uint8)
+
+    def read() -> Iterator[Image]:
+        for frame in range(len(prepared.inputs)):
+            film.render(frame, out)
+            yield out
+
+    found = decompose(read, len(prepared.inputs))
+    recording, test = prepared.recording, judged(prepared)
+    held = hold_back(prepared.split.train, HELD_BACK, gap_of(recording))
+    predicted = video_baseline(
+        found.traces,
+        np.maximum(prepared.frames, 0),
+        prepared.values,
+        Split(prepared.split.train, test),
+        held,
+        recording.frame_rate / recording.neural_rate,
+    )
+    return round(variance_explained(prepared.values[test], predicted), 4)
+
+
 def ceiling_of(population: Any, prepared: Prepared) -> float:
     """Return what the best prediction from behaviour explains of the same samples."""
     targets, test = prepared.targets, judged(prepared)
@@ -180,7 +212,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--seed", type=int, default=0, help="of the simulated session")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each encoder")
-    parser.add_argument("--only", action="append", choices=("networks", "window", "delay", "look_ahead"))
+    parser.add_argument("--only", action="append", choices=(*SWEEPS, "film"), help="else all; repeatable")
     parser.add_argument(
         "--session", type=Path, help="a recording instead: npz as `rtface encoder fit` takes it"
     )
@@ -205,10 +237,11 @@ def main() -> None:
         "ceiling": None if population is None else round(ceiling_of(population, prepared), 4),
         "regressions": lines_of(prepared),
     }
+    only = set(options.only or (*SWEEPS, "film"))
+    if population is not None and "film" in only:
+        result["regressions"]["reduced rank, motion energy"] = film_line(population, prepared)
     print(json.dumps({key: result[key] for key in ("ceiling", "regressions")}), flush=True)
-    result |= sweep(
-        prepared, options.seeds, set(options.only or ("networks", "window", "delay", "look_ahead"))
-    )
+    result |= sweep(prepared, options.seeds, only)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if all(result[what] for what in ("window", "delay", "look_ahead")):

@@ -68,7 +68,7 @@ def main() -> None:
     )
     parser.add_argument("--neurons", type=int, default=50_000)
     parser.add_argument("--seconds", type=float, default=3600.0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="folder for the session; else a temporary one")
     parser.add_argument("--out", type=Path, default=RESULTS / "encoder_fit.json")
     options = parser.parse_args()

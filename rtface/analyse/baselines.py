@@ -210,9 +210,19 @@ def keypoint_baselines(
 
 
 def video_baseline(
-    traces: FloatArray, frames: Indices, values: FloatArray, split: Split, frames_per_sample: float
+    traces: FloatArray,
+    frames: Indices,
+    values: FloatArray,
+    split: Split,
+    held: Split,
+    frames_per_sample: float,
 ) -> FloatArray:
-    """Return what the published linear method predicts of the test samples from a video's components (T, C)."""
+    """Return what a reduced-rank regression from a video's components (T, C) predicts of the test samples.
+
+    Rank and smoothing are the published method's. The penalty is chosen on held-back samples: the published one is
+    far too small where components are as many as samples.
+    """
     moment = smoothed_at(traces, np.minimum(frames, len(traces) - 1), frames_per_sample)
-    line = fit_reduced_rank(moment[split.train], values[split.train], PUBLISHED_RANK, PUBLISHED_PENALTY)
+    penalty = choose_penalty(moment, values, held, PUBLISHED_RANK)
+    line = fit_reduced_rank(moment[split.train], values[split.train], PUBLISHED_RANK, penalty)
     return line.predict(moment[split.test])

@@ -121,7 +121,8 @@ def _learn(model: IncrementalPCA | None, gathered: list[FloatArray], components:
     gathered.clear()
     if model is None:
         model = IncrementalPCA(min(components, *rows.shape))
-    model.partial_fit(rows)
+    with np.errstate(invalid="ignore", divide="ignore"):  # shares of a variance that is 0 where nothing moves
+        model.partial_fit(rows)
     return model
 
 

@@ -64,7 +64,12 @@ InputOption = Annotated[
         help="A further input, such as run: a field of the neural file, or a file of one value a frame; repeatable.",
     ),
 ]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of the arithmetic.")]
+ThreadsOption = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Threads of the network's arithmetic; it is small, and more help only on idle cores."
+    ),
+]
 
 
 @app.command()
@@ -109,7 +114,7 @@ def fit(
     ] = None,
     explainable: Annotated[bool, typer.Option(help="Say what is explainable by the other neurons.")] = True,
     licence: Annotated[str, typer.Option(help="Of the encoder.")] = "that of the recording",
-    threads: ThreadsOption = None,
+    threads: ThreadsOption = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoder that is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -170,7 +175,7 @@ def evaluate(
     frame_rate: FrameRateOption = None,
     neural_rate: NeuralRateOption = None,
     inputs: InputOption = None,
-    threads: ThreadsOption = None,
+    threads: ThreadsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Say what an encoder explains of the test part of a recording: its own, or another of the same neurons.
@@ -248,13 +253,12 @@ def _where(
 
 
 @contextmanager
-def _training_packages(threads: int | None) -> Iterator[None]:
+def _training_packages(threads: int) -> Iterator[None]:
     """Turn what is missing into an error that says what to install, and set torch's threads."""
     try:
         import torch
 
-        if threads is not None:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads)
         yield
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error

@@ -25,7 +25,7 @@ def bumps(count: int, taps: int) -> FloatArray:
     """Return raised cosines, shape (count, taps), that widen into the past and sum to a constant between peaks.
 
     They are evenly spaced and equally wide in the logarithm of the age. The first peaks at the present frame, the
-    last at the oldest.
+    last at the oldest. A bump that falls between the taps of a short window is 0.
     """
     if count == 0:
         return np.zeros((0, taps), np.float32)
@@ -46,4 +46,5 @@ def averages(time_constants: Sequence[float], taps: int) -> FloatArray:
 
 
 def _of_unit_norm(bank: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> FloatArray:
-    return np.asarray(bank / np.linalg.norm(bank, axis=1, keepdims=True), np.float32)
+    size = np.linalg.norm(bank, axis=1, keepdims=True)
+    return np.asarray(bank / np.where(size > 0, size, 1), np.float32)

@@ -96,10 +96,9 @@ def evaluate_encoder(
     predictions = [(f"encoder {manifest.name}", predict(network, inputs, frames[split.test]))]
     values = targets.of(recording.neurons, np.arange(len(frames)))
     per_sample = recording.frame_rate / recording.neural_rate
+    held = hold_back(split.train, HELD_BACK, int(np.ceil(network.window / per_sample)) + 1)
+    chosen = np.maximum(frames, 0)
     if baselines and not stop():
-        gap = int(np.ceil(network.window / per_sample)) + 1
-        held = hold_back(split.train, HELD_BACK, gap)
-        chosen = np.maximum(frames, 0)
         told = progress("regressions", 4)
         for done, each in enumerate(
             keypoint_baselines(inputs, chosen, values, split, held, per_sample, network.window)
@@ -122,7 +121,7 @@ def evaluate_encoder(
         predictions.append(
             (
                 "reduced rank, motion energy",
-                video_baseline(found.traces, np.maximum(frames, 0), values, split, per_sample),
+                video_baseline(found.traces, chosen, values, split, held, per_sample),
             )
         )
     if stop():

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -216,6 +217,30 @@ def test_another_recording_must_be_of_the_same_neurons_and_keypoints(fitted: Any
     slow = tmp_path / "slow.npz"
     with pytest.raises(DataError, match="45 frames a second"):
         evaluate_encoder(fitted.bundle, Where(slow, slow))
+
+
+def test_motion_energy_of_the_video_is_a_baseline(fitted: Any, session: Path, tmp_path: Path) -> None:
+    with np.load(session) as kept:
+        shake = np.abs(kept["keypoints"][:, 1, 0] - 120)
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 50, (16, 16))
+    for frame, size in enumerate(np.clip(shake * 12, 0, 110)):
+        image = np.full((16, 16, 3), 120, np.uint8)
+        image[4:12, 4:12] += np.uint8(size * (frame % 2))
+        writer.write(image)
+    writer.release()
+    where = Where(session, session)
+    report = evaluate_encoder(fitted.bundle, where, baselines=False, video=tmp_path / "v.avi")
+    assert report is not None
+    encoder, motion = report["results"]
+    assert motion["name"] == "reduced rank, motion energy"
+    # The film shows the size of the shake, of the moment only.
+    assert 0.02 < motion["variance_explained"] < encoder["variance_explained"]
+    short = cv2.VideoWriter(str(tmp_path / "short.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 50, (16, 16))
+    for _ in range(30):
+        short.write(np.full((16, 16, 3), 120, np.uint8))
+    short.release()
+    with pytest.raises(DataError, match=r"short\.avi has 30 frames"):
+        evaluate_encoder(fitted.bundle, where, baselines=False, video=tmp_path / "short.avi")
 
 
 def test_impossible_orders_are_refused_before_the_work(session: Path, tmp_path: Path) -> None:

@@ -166,3 +166,4 @@ def test_kernels_are_what_they_are_said_to_be() -> None:
     crossings = (np.diff(np.sign(waves), axis=1) != 0).sum(axis=1)
     assert (np.diff(crossings[::2]) > 0).all()
     assert bumps(0, 7).shape == (0, 7)
+    assert np.isfinite(bumps(8, 2)).all()
