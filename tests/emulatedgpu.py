@@ -82,6 +82,9 @@ class EmulatedGpu:
         self.pending: list[Callable[[], None]] = []
         self.recording: list[Callable[[], None]] | None = None
         self.at_once = False
+        self.torch_records = False
+        self.marks: dict[int, int | None] = {}
+        self.passed: list[int] = []
         self._functions: dict[int, str] = {}
         self._handles = iter(range(1000, 10**9))
         self._signatures = signatures(kernels.ptx().decode())
@@ -95,6 +98,7 @@ class EmulatedGpu:
             "modules": len(self.modules),
             "graphs": len(self.graphs) + len(self.executables),
             "plans": len(self.plans),
+            "marks": len(self.marks),
             "contexts": self.contexts + self.retained + self.detached,
         }
         return Counter({kind: count for kind, count in kinds.items() if count})
@@ -202,6 +206,37 @@ class _Driver:
     def cuMemGetInfo_v2(gpu: EmulatedGpu, free: Any, total: Any) -> None:  # noqa: N802
         used = (len(gpu.memory) + len(gpu.plans) + len(gpu.executables)) << 20
         free._obj.value, total._obj.value = (6 << 30) - used, 8 << 30
+
+    @staticmethod
+    def cuEventCreate(gpu: EmulatedGpu, event: Any, flags: int) -> None:  # noqa: N802
+        assert flags == 0, "an event that can be timed"
+        event._obj.value = next(gpu._handles)
+        gpu.marks[event._obj.value] = None
+
+    @staticmethod
+    def cuEventRecordWithFlags(gpu: EmulatedGpu, event: Any, stream: Any, flags: Any) -> None:  # noqa: N802
+        assert stream.value == STREAM
+        capturing = gpu.recording is not None or gpu.torch_records
+        assert flags.value == int(capturing), "external in a graph, and only there"
+        handle = event.value
+
+        def passed() -> None:
+            gpu.passed.append(handle)
+            gpu.marks[handle] = len(gpu.passed)
+
+        gpu.put(passed)
+
+    @staticmethod
+    def cuEventElapsedTime(gpu: EmulatedGpu, milliseconds: Any, begun: Any, ended: Any) -> None:  # noqa: N802
+        first, last = gpu.marks[begun.value], gpu.marks[ended.value]
+        assert first is not None, "read before it was passed"
+        assert last is not None, "read before it was passed"
+        milliseconds._obj.value = (last - first) / 1e3
+
+    @staticmethod
+    def cuEventDestroy_v2(gpu: EmulatedGpu, event: Any) -> None:  # noqa: N802
+        assert not gpu.pending
+        del gpu.marks[event.value]
 
     @staticmethod
     def cuCtxPopCurrent_v2(gpu: EmulatedGpu, context: Any) -> None:  # noqa: N802
@@ -452,14 +487,20 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
 
         def capture(self, record: Callable[[], None]) -> Callable[[], None]:
             call("capture")
-            record()
+            gpu.torch_records = True
+            try:
+                record()
+            finally:
+                gpu.torch_records = False
             again = weakref.WeakMethod(record)  # a real graph holds what was recorded, not who recorded it
 
             def replay() -> None:
                 call("replay")
                 work = again()
                 assert work is not None, "a graph outlives the memory that it works on"
+                gpu.torch_records = True
                 work()
+                gpu.torch_records = False
 
             return replay
 

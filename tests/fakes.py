@@ -55,6 +55,16 @@ def finishes(work: Callable[[], _Result]) -> _Result:
     return results[0]
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread or process is about to do; fail, rather than hang, if it never does."""
+    never = threading.Event()
+    for _ in range(round(LONG_S * 100)):
+        if condition():
+            return
+        never.wait(0.01)
+    raise AssertionError(f"{condition} never came true")
+
+
 def meta(frame_id: int) -> FrameMeta:
     """Identity of a frame whose exposure and arrival follow from its number."""
     return FrameMeta(frame_id, 1_000 * frame_id, 1_000 * frame_id + 100)
@@ -280,3 +290,38 @@ def fake_engine(**changes: Any) -> Engine:
     files = {MODEL_FILE: FileEntry(sha256="0" * 64, bytes=1)}
     manifest = Manifest(**fields, name="fake", files=files, preprocessing_sha256=digest)
     return Engine(Path("nowhere"), manifest)
+
+
+class FakeReaction:
+    """Writes down when it was called; `fails` as of `FakeCamera`."""
+
+    def __init__(self, log: list[str], fails: dict[str, BaseException] | None = None) -> None:
+        self.log = log
+        self.fails = {} if fails is None else fails
+        self.closed_with: list[BaseException | None] = []
+        self.idled = threading.Event()
+
+    def _call(self, name: str) -> None:
+        self.log.append(f"reaction.{name}")
+        if name in self.fails:
+            raise self.fails[name]
+
+    def open(self, camera: CameraInfo) -> None:
+        self._call("open")
+
+    def react(self, pose: Pose) -> None:
+        self._call("react")
+
+    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
+        assert image[0, 0] == pose.frame.frame_id % 256, "the frame that the pose is of"
+        self._call("keep")
+
+    def idle(self) -> None:
+        self.idled.set()
+
+    def tick(self, status: Any) -> None:
+        self._call("tick")
+
+    def close(self, error: BaseException | None) -> None:
+        self.closed_with.append(error)
+        self._call("close")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import threading
@@ -18,6 +19,8 @@ else:
     _HAS_TERMINALS = True
 
 _POLL_S = 0.1
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
+"""What arrows and other special keys send; they hold letters that nobody pressed."""
 
 
 @contextmanager
@@ -51,6 +54,6 @@ def _listen(terminal: int, actions: Mapping[str, Callable[[], None]], ended: thr
             pressed = os.read(terminal, 64).decode(errors="replace")
             if not pressed:
                 return
-            for key in pressed:
+            for key in _SEQUENCE.sub("", pressed):
                 if key in actions:
                     actions[key]()

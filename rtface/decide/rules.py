@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from rtface.clock import NS_PER_MS
-from rtface.config import Section
+from rtface.config import Section, contradiction
 from rtface.decide.specs import FeatureSpec
 from rtface.records import Pulse
 
@@ -40,17 +39,17 @@ class PulseSpec(Section):
         if (self.on_ms is None) == all(each is None for each in train) or (
             self.on_ms is None and None in train
         ):
-            raise _contradiction(
+            raise contradiction(
                 "a pulse is on_ms alone, or a train of frequency_hz, width_ms and duration_ms together"
             )
         if self.frequency_hz is not None and self.width_ms is not None and self.duration_ms is not None:
             if self.width_ms >= 1e3 / self.frequency_hz:
-                raise _contradiction(
+                raise contradiction(
                     f"pulses of {self.width_ms:g} ms leave no dark time at {self.frequency_hz:g} Hz",
                     "width_ms",
                 )
             if self.width_ms > self.duration_ms:
-                raise _contradiction(
+                raise contradiction(
                     f"no pulse of {self.width_ms:g} ms fits into {self.duration_ms:g} ms", "duration_ms"
                 )
         return self
@@ -100,10 +99,10 @@ class MixedSpec(Control):
     @model_validator(mode="after")
     def _shares(self) -> MixedSpec:
         if self.sham + self.catch > 1:
-            raise _contradiction(f"sham and catch add up to {self.sham + self.catch:g}, more than 1", "sham")
+            raise contradiction(f"sham and catch add up to {self.sham + self.catch:g}, more than 1", "sham")
         for name, part in (("sham", self.sham), ("catch", self.catch)):
             if self.block is not None and abs(self.block * part - round(self.block * part)) > 1e-9:
-                raise _contradiction(
+                raise contradiction(
                     f"{name} {part:g} of a block of {self.block} is {self.block * part:g} trials, not a whole number",
                     "block",
                 )
@@ -129,7 +128,7 @@ class YokedSpec(_Timed):
     @model_validator(mode="after")
     def _one_origin(self) -> YokedSpec:
         if (self.times_s is None) == (self.source is None):
-            raise _contradiction("yoked needs times_s or source, one of the two")
+            raise contradiction("yoked needs times_s or source, one of the two")
         return self
 
 
@@ -145,9 +144,9 @@ class MatchedSpec(_Timed):
     @model_validator(mode="after")
     def _one_origin(self) -> MatchedSpec:
         if sum(each is not None for each in (self.times_s, self.source, self.count)) != 1:
-            raise _contradiction("matched needs count, times_s or source, one of the three")
+            raise contradiction("matched needs count, times_s or source, one of the three")
         if self.span_s[0] >= self.span_s[1]:
-            raise _contradiction("the earlier time comes first", "span_s")
+            raise contradiction("the earlier time comes first", "span_s")
         return self
 
 
@@ -214,30 +213,30 @@ class RuleSpec(Section):
         self._check_condition()
         for start_s, end_s in self.windows:
             if start_s >= end_s:
-                raise _contradiction(f"{start_s:g} to {end_s:g} s: the earlier time comes first", "windows")
+                raise contradiction(f"{start_s:g} to {end_s:g} s: the earlier time comes first", "windows")
         if self.schedule is not None and self.pulse is None:
-            raise _contradiction("a schedule of controls without a pulse", "schedule")
+            raise contradiction("a schedule of controls without a pulse", "schedule")
         return self
 
     def _check_condition(self) -> None:
         given = {name for name in (*_UP, *_DOWN) if getattr(self, name) is not None}
         if self.value is None:
             if given:
-                raise _contradiction(f"{min(given)} without value", min(given))
+                raise contradiction(f"{min(given)} without value", min(given))
             if self.release is not None and self.when is None:
-                raise _contradiction("release without when", "release")
+                raise contradiction("release without when", "release")
             if self.when is None and not self.timed:
-                raise _contradiction("a rule needs when, or value with on_above or on_below", "when")
+                raise contradiction("a rule needs when, or value with on_above or on_below", "when")
             return
         if self.when is not None or self.release is not None:
-            raise _contradiction("value with thresholds, or when: one of the two", "value")
+            raise contradiction("value with thresholds, or when: one of the two", "value")
         if not ((given <= set(_UP) and "on_above" in given) or (given <= set(_DOWN) and "on_below" in given)):
-            raise _contradiction("value needs on_above (and off_below), or on_below (and off_above)", "value")
+            raise contradiction("value needs on_above (and off_below), or on_below (and off_above)", "value")
         up, down = self.on_above, self.on_below
         if up is not None and self.off_below is not None and self.off_below > up:
-            raise _contradiction(f"off_below {self.off_below:g} is above on_above {up:g}", "off_below")
+            raise contradiction(f"off_below {self.off_below:g} is above on_above {up:g}", "off_below")
         if down is not None and self.off_above is not None and self.off_above < down:
-            raise _contradiction(f"off_above {self.off_above:g} is below on_below {down:g}", "off_above")
+            raise contradiction(f"off_above {self.off_above:g} is below on_below {down:g}", "off_above")
 
     @property
     def timed(self) -> bool:
@@ -275,7 +274,3 @@ def ns(milliseconds: float) -> int:
 
 def _compared(value: str, sign: str, limit: float | None) -> str | None:
     return None if limit is None else f"{value} {sign} {limit!r}"
-
-
-def _contradiction(text: str, *at: str) -> PydanticCustomError:
-    return PydanticCustomError("contradiction", "{text}", {"text": text, "at": at})

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from rtface.config import Section
+from rtface.config import Section, contradiction
 
 Band = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 """Lower and upper edge of a band in Hz."""
@@ -254,10 +253,10 @@ FeatureSpec = Annotated[
 def _ordered(low: float, high: float, low_name: str, high_name: str) -> None:
     if low > high:
         text = f"{low_name} {low:g} is above {high_name} {high:g}"
-        raise PydanticCustomError("contradiction", "{text}", {"text": text, "at": (low_name,)})
+        raise contradiction(text, low_name)
 
 
 def _rising(band_hz: Band) -> None:
     if band_hz[0] >= band_hz[1]:
         text = "the lower edge comes first and is the smaller one"
-        raise PydanticCustomError("contradiction", "{text}", {"text": text, "at": ("band_hz",)})
+        raise contradiction(text, "band_hz")

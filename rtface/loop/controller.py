@@ -105,7 +105,7 @@ class ClosedLoop:
         self._counts: Counter[str] = Counter()
         self._state, self._who, self._why = LoopState.DISARMED, "", "nobody has armed"
         self._disk: Fault | None = None
-        self._last_frame_ns = 0
+        self._last_frame_ns = self._told_ns = 0
         self._status = LoopStatus()
 
     @property
@@ -140,7 +140,7 @@ class ClosedLoop:
         reflex, record = self._opened()
         self._hear()
         given = None if self._neural is None else self._neural.look(pose)
-        now_ns = self._last_frame_ns = self._clock.now_ns()
+        now_ns = self._last_frame_ns = self._told_ns = self._clock.now_ns()
         frame = pose.frame
         decisions = reflex.take(pose, now_ns, given)
         record.pose(pose)
@@ -267,6 +267,7 @@ class ClosedLoop:
     def _call(self, name: str, now_ns: int, **arguments: Any) -> None:
         """Tell the decision engine something that no frame says; a replay makes the same calls."""
         reflex, record = self._opened()
+        self._told_ns = now_ns
         record.call(name, now_ns, **arguments)
         self._carry_out(reflex.call(name, now_ns, **arguments), now_ns)
 
@@ -306,7 +307,8 @@ class ClosedLoop:
             self._follow_output(report)
 
     def _follow_pulse(self, report: Report, fired: Fired) -> None:
-        now_ns = self._clock.now_ns()
+        """Tell the rules when light began and ended: when that was known, not when this thread came round to it."""
+        now_ns = max(self._told_ns, report.t_ns)
         if report.event is Happening.LIGHT_ON:
             self._call("began", now_ns, rule=fired.rule)
         elif report.event in (Happening.TRAIN_ENDED, Happening.REFUSED):

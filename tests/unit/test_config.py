@@ -55,7 +55,7 @@ def test_the_schema_accepts_what_the_rig_resolves_to(name: str) -> None:
         {"colour": 1},
         {"slots": 2},
         {"latency": {"deadline_ms": 0}},
-        {"backend": {"name": "tensorrt"}},
+        {"backend": {"name": "tensorflow"}},
         {"crop": {"x": 0}},
     ],
 )

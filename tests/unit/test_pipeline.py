@@ -13,6 +13,7 @@ from fakes import (
     CountingClock,
     FakeBackend,
     FakeCamera,
+    FakeReaction,
     FakeSink,
     fake_engine,
     finishes,
@@ -24,7 +25,7 @@ from rtface.acquire.thread import AcquisitionThread
 from rtface.clock import NS_PER_S
 from rtface.errors import BackendError, CameraError, CameraLostError, UsageError
 from rtface.pipeline import Pipeline
-from rtface.records import Crop, Losses
+from rtface.records import Crop, Losses, Pose
 from rtface.status import PipelineState, Status
 from rtface.track.tracker import Tracker
 
@@ -35,7 +36,13 @@ CLOSING = ["camera.stop", "tick", "sink.close", "backend.close", "camera.close"]
 class Rig:
     """A pipeline of fakes that share one log and one map of faults."""
 
-    def __init__(self, *feed: int | BaseException, live: bool = False, crop: Crop | None = None) -> None:
+    def __init__(
+        self,
+        *feed: int | BaseException,
+        live: bool = False,
+        crop: Crop | None = None,
+        reacts: bool = False,
+    ) -> None:
         self.log: list[str] = []
         self.fails: dict[str, BaseException] = {}
         self.ticks: list[Status] = []
@@ -43,10 +50,12 @@ class Rig:
         self.camera = FakeCamera(*feed, live=live, log=self.log)
         self.backend = FakeBackend(log=self.log)
         self.sink = FakeSink(self.clock, log=self.log)
+        self.reaction = FakeReaction(self.log)
         self.pipeline = Pipeline(
             self.camera,
             Tracker(fake_engine(), self.backend, self.clock),
             self.sink,
+            reaction=self.reaction if reacts else None,
             crop=crop,
             slots=4,
             on_tick=self._tick,
@@ -597,3 +606,78 @@ def test_stamps_rise_along_the_way() -> None:
     assert (stamps.exposure_ns, stamps.arrival_ns) == (7_000, 7_100)
     order = [stamps.taken_ns, stamps.prepared_ns, stamps.inferred_ns, stamps.decided_ns]
     assert order == list(range(order[0], order[0] + 4))
+
+
+def test_reacting_comes_before_publishing_and_keeping_after_it() -> None:
+    rig = Rig(1, 2, END, reacts=True)
+    publish = rig.sink.publish
+
+    def published(pose: Pose, losses: Losses) -> int:
+        rig.log.append("sink.publish")
+        return publish(pose, losses)
+
+    rig.sink.publish = published  # type: ignore[method-assign]
+    rig.pipeline.start()
+    rig.ends()
+    log = [entry for entry in rig.log if entry.startswith(("reaction", "sink.publish"))]
+    frame = ["reaction.react", "sink.publish", "reaction.keep"]
+    assert log == ["reaction.open", *frame, *frame, "reaction.close"]
+    assert rig.reaction.closed_with == [None]
+
+
+def test_what_acts_is_closed_before_anything_else() -> None:
+    rig = Rig(1, live=True, reacts=True)
+    rig.pipeline.start()
+    rig.pipeline.stop()
+    rig.ends()
+    assert [each for each in rig.log if each in (*CLOSING, "reaction.close")][-len(CLOSING) - 1 :] == [
+        "reaction.close",
+        *CLOSING,
+    ]
+
+
+def test_a_camera_that_is_lost_closes_what_acts_with_its_error_even_if_the_camera_hangs() -> None:
+    lost = CameraLostError("gone")
+    rig = Rig(1, lost, live=True, reacts=True)
+    rig.pipeline.start()
+    rig.ends()
+    assert rig.reaction.closed_with == [lost]
+    assert rig.log.index("reaction.close") < rig.log.index("camera.close")
+
+
+@pytest.mark.parametrize("call", ["open", "react", "keep", "close"])
+def test_a_reaction_that_fails_ends_the_pipeline_and_is_closed(call: str) -> None:
+    rig = Rig(1, 2, END, reacts=True)
+    failure = UsageError("of the reaction")
+    rig.reaction.fails = {call: failure}
+    if call == "open":
+        with pytest.raises(UsageError, match="of the reaction"):
+            rig.pipeline.start()
+    else:
+        rig.pipeline.start()
+    rig.ends()
+    assert rig.pipeline.error is failure
+    assert rig.state is PipelineState.FAILED
+    assert "reaction.close" in rig.log
+    assert rig.log[-1] == "camera.close"
+
+
+def test_while_no_frame_comes_and_while_it_is_stopped_the_reaction_goes_on() -> None:
+    rig = Rig(1, live=True, reacts=True)
+    rig.pipeline.start()
+    assert rig.reaction.idled.wait(LONG_S)
+    rig.pipeline.pause()
+    rig.reaction.idled.clear()
+    assert rig.reaction.idled.wait(LONG_S)
+    rig.pipeline.stop()
+    rig.ends()
+
+
+def test_a_posted_command_is_carried_out_between_two_frames() -> None:
+    rig = Rig(1, live=True, reacts=True)
+    rig.pipeline.start()
+    done = threading.Event()
+    rig.pipeline.post(done.set)
+    assert done.wait(LONG_S)
+    rig.pipeline.stop()
+    rig.ends()

@@ -38,7 +38,7 @@ def test_an_empty_file_gives_the_defaults(text: str) -> None:
         ("backend:\n  thread: 2\n", "line 2: backend.thread: unknown setting; did you mean threads?"),
         ("publish:\n\n  key: x\n", "line 3: publish.key: unknown setting; did you mean keys?"),
         ("latency: {deadline: 3}\n", "line 1: latency.deadline: unknown setting; did you mean deadline_ms?"),
-        ("latency: {zzz: 3}\n", "line 1: latency.zzz: unknown setting; known here: deadline_ms"),
+        ("latency: {zzz: 3}\n", "line 1: latency.zzz: unknown setting; known here: budget, budget_frames, deadline_ms"),
         ("repeated: 1\n", "line 1: repeated: unknown setting; known here: " + ", ".join(sorted(Rig.model_fields))),
         ("camera:\n  kind: video\n  path: x\n  video: 1\n",
          "line 4: camera.video: unknown setting; known here: kind, loop, paced, path, rate_hz"),

@@ -174,7 +174,7 @@ def test_the_verb_prints_the_figures_and_whether_they_are_of_new_recordings(
     write_table(set_of(*TWO_SIZES), tmp_path / "labels")
     training: dict[str, object] = {"recordings": ["v"], "held_out": {"recordings": ["w"]}}
     loaded = engine(tmp_path, score=CALIBRATED, training=training)
-    monkeypatch.setattr("rtface.cli.learn.evaluate.load_engine", lambda _: loaded)
+    monkeypatch.setattr("rtface.cli.learn.evaluate.engine_for", lambda *_: loaded)
     arguments = ["learn", "evaluate", str(tmp_path / "labels")]
     shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "120"})
     assert shown.exit_code == 0, shown.output

@@ -107,6 +107,7 @@ class Scripted(NullOutput):
         self.says: list[Report] = []
         self.forced: OutputState | None = None
         self.refuses: Reason | None = None
+        self.deaf = False
 
     @property
     def state(self) -> OutputState:
@@ -127,7 +128,8 @@ class Scripted(NullOutput):
 
     def reports(self) -> list[Report]:
         said, self.says = self.says, []
-        return [*super().reports(), *said]
+        own = super().reports()
+        return [*([] if self.deaf else own), *said]
 
 
 class Looped:

@@ -154,6 +154,26 @@ def test_time_never_goes_back_for_the_rules(looped: Looped) -> None:
     assert "clock" not in {each.reason for each in looped.record.decisions}
 
 
+def test_an_end_that_is_heard_late_was_told_in_time(looped: Looped) -> None:
+    """A camera of 5 frames a second, or a busy computer, is no missing end of a pulse."""
+    looped.arm()
+    looped.frame(40)
+    looped.pass_ms(190)
+    looped.frame(40)
+    assert looped.loop.status.state is LoopState.ARMED
+    assert [name for name, _ in looped.record.calls] == ["arm", "began", "ended"]
+
+
+def test_an_end_that_nobody_tells_is_a_fault(looped: Looped) -> None:
+    looped.arm()
+    looped.output.deaf = True
+    looped.frame(40)
+    looped.pass_ms(60)
+    looped.frame(40)
+    assert looped.loop.status.state is LoopState.FAULT
+    assert looped.output.state is OutputState.DISARMED
+
+
 def test_a_switch_that_disarms_the_output_disarms_the_loop(looped: Looped) -> None:
     looped.arm()
     looped.output.disarm("the switch")

@@ -194,7 +194,7 @@ def test_a_call_that_is_not_in_the_record_shows(loop: Loop, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (Call(1, "explode", {}), "has no call .explode."),
+        (Call(1, "explode", {}), "has no call"),
         (Call(1, "fault", {}), "fault of the record cannot be made again"),
         (Call(1, "fault", {"reason": "no reason"}), "cannot be made again"),
         (Call(1, "ended", {"rule": "nobody"}), "no rule with a pulse is called nobody"),

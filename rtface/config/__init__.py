@@ -1,0 +1,200 @@
+"""The configuration of a rig: one YAML file, checked before anything is opened.
+
+Every section refuses unknown keys. What a setting means, its unit and its default stand here and nowhere else:
+`rtface config schema` prints them as JSON schema, and `rtface.rigfile` turns a violation into a message that
+names the file, the line and the nearest right name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from rtface.budget import Budget
+from rtface.config.cameras import (
+    CameraSettings,
+    Faults,
+    GenicamCameraSettings,
+    ImagesCameraSettings,
+    OpencvCameraSettings,
+    SimulatedCameraSettings,
+    VideoCameraSettings,
+)
+from rtface.config.outputs import (
+    DaqOutputSettings,
+    GateOutputSettings,
+    LineOutputSettings,
+    LogOutputSettings,
+    NullOutputSettings,
+    OutputSettings,
+    PulsePalOutputSettings,
+    UnguardedOutput,
+)
+from rtface.config.section import Section, contradiction
+from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+from rtface.errors import ConfigError
+from rtface.records import MINIMUM_CROP, Crop
+
+__all__ = [
+    "ArmingSettings",
+    "BackendSettings",
+    "CameraSettings",
+    "CropSettings",
+    "DaqOutputSettings",
+    "Faults",
+    "GateOutputSettings",
+    "GenicamCameraSettings",
+    "ImagesCameraSettings",
+    "LatencySettings",
+    "LineOutputSettings",
+    "LogOutputSettings",
+    "NullOutputSettings",
+    "OpencvCameraSettings",
+    "OutputSettings",
+    "PublishSettings",
+    "PulsePalOutputSettings",
+    "Rig",
+    "Section",
+    "SessionSettings",
+    "SimulatedCameraSettings",
+    "UnguardedOutput",
+    "VideoCameraSettings",
+    "contradiction",
+]
+
+
+class CropSettings(Section):
+    """The part of the frame that shows the face; it should fill it."""
+
+    x: int = Field(ge=0)
+    """Left edge in pixels of the camera frame."""
+    y: int = Field(ge=0)
+    """Top edge in pixels of the camera frame."""
+    width: int = Field(ge=MINIMUM_CROP)
+    """Width in pixels."""
+    height: int = Field(ge=MINIMUM_CROP)
+    """Height in pixels."""
+
+    def to_crop(self) -> Crop:
+        """Return the crop as the record that the rest of rtface uses."""
+        return Crop(self.x, self.y, self.width, self.height)
+
+
+class BackendSettings(Section):
+    """Where and how the network runs."""
+
+    name: Literal["auto", "tensorrt", "openvino", "torch"] = "auto"
+    """`auto` takes the first that can run here, a GPU's before a CPU's, and says which and why."""
+    precision: Literal["engine", "f32", "bf16", "f16"] = "engine"
+    """Arithmetic of the network; `engine` is what the engine's manifest asks for on a CPU, and half precision for a
+    float engine on a GPU. Never changed silently."""
+    threads: int | None = Field(None, ge=1, le=256)
+    """Threads of the network on a CPU; the back end's own choice when absent."""
+    device: str | None = None
+    """The back end's name of the device: CPU, cuda:1. When absent CPU, or the first GPU."""
+
+
+class PublishSettings(Section):
+    """Where keypoints and status go out, and who may command."""
+
+    keypoints: str = LOOPBACK_KEYPOINTS
+    """ZeroMQ address that the keypoints and the status are published on; port * takes a free one."""
+    control: str = LOOPBACK_CONTROL
+    """ZeroMQ address of the control socket; port * takes a free one."""
+    keys: Path | None = None
+    """Folder made by `rtface keys new`; needed for any address beyond loopback."""
+    queue: int = Field(1000, ge=100, le=1_000_000)
+    """Messages kept for a slow subscriber before they are dropped for it; a keen one may need some hundred."""
+
+
+class LatencySettings(Section):
+    """The latency that the rig is held to."""
+
+    deadline_ms: float = Field(10.0, gt=0)
+    """From exposure to published keypoints, in milliseconds; later ones are counted as deadline misses."""
+    budget: str | None = None
+    """Such as `p99 < 15 ms`: what exposure to the hand-over to the output must keep, or the session is disarmed."""
+    budget_frames: int = Field(1000, ge=10, le=1_000_000)
+    """How many of the last frames the budget is held against."""
+
+    @field_validator("budget")
+    @classmethod
+    def _is_a_budget(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                Budget.parse(text)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return text
+
+
+class SessionSettings(Section):
+    """What is recorded of each run, beside what is published."""
+
+    folder: Path
+    """Folder, relative to the configuration file, in which each session gets a folder of its own."""
+    frames: Literal["none", "h264", "lossless", "ffv1"] = "none"
+    """How frames are recorded: not at all; H.264 that looks the same; H.264 or FFV1 that are the same to the last bit, as
+    an exact replay of the network needs."""
+    min_free_gb: float = Field(2.0, ge=0)
+    """With less room than this on the disk, in GB, no session begins, and one that runs is disarmed."""
+    stall_s: float = Field(2.0, gt=0)
+    """A disk that does not answer for this many seconds is a fault, and disarms."""
+
+
+class ArmingSettings(Section):
+    """Who may allow light, and what ends it."""
+
+    clients: bool = True
+    """Whether clients may arm; if not, only the operator at the terminal of `rtface run`. Anybody may disarm."""
+    frame_timeout_ms: float = Field(500.0, ge=50, le=60_000)
+    """While armed, a longer time without a frame disarms."""
+
+
+class Rig(Section):
+    """A whole rig: camera, crop, engine, back end, addresses, deadline, output, rules, record."""
+
+    camera: CameraSettings = SimulatedCameraSettings()
+    crop: CropSettings | None = None
+    """The face in the frame; the whole frame when absent."""
+    engine: str = "default"
+    """Name of an installed engine, or the path of an engine's folder."""
+    backend: BackendSettings = BackendSettings()
+    slots: int = Field(6, ge=3, le=1024)
+    """Frames that the ring between camera and network can hold."""
+    silence_s: float | None = Field(10.0, gt=0)
+    """A camera that delivers nothing for this many seconds is lost; null for one that waits for triggers."""
+    publish: PublishSettings = PublishSettings()
+    latency: LatencySettings = LatencySettings()
+    session: SessionSettings | None = None
+    """What is recorded; nothing when absent."""
+    output: OutputSettings = NullOutputSettings()
+    """What makes light."""
+    rules: Path | None = None
+    """The rules file, relative to the configuration file; nothing is decided when absent."""
+    arming: ArmingSettings = ArmingSettings()
+    """Who may allow light, and what ends it."""
+
+    @model_validator(mode="after")
+    def _addresses_differ(self) -> Rig:
+        same = self.publish.keypoints == self.publish.control
+        if same and not self.publish.keypoints.endswith(":*"):
+            raise contradiction(
+                "publish.keypoints and publish.control are the same address", "publish", "control"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _crop_fits_the_camera(self) -> Rig:
+        camera, crop = self.camera, self.crop
+        if crop is None or not isinstance(camera, SimulatedCameraSettings | GenicamCameraSettings):
+            return self
+        for end, size, axis in (
+            (crop.x + crop.width, camera.width, "width"),
+            (crop.y + crop.height, camera.height, "height"),
+        ):
+            if size is not None and end > size:
+                raise contradiction(f"ends at pixel {end}, beyond camera.{axis} {size}", "crop", axis)
+        return self

@@ -1,0 +1,112 @@
+"""The example of docs/closed-loop.md, as a user runs it: emulated gate, service, client, and the record afterwards."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from fakes import LONG_S, wait_until
+
+from rtface.bench.agreed import ensure_parity
+from rtface.client import Client
+from rtface.config import BackendSettings, SimulatedCameraSettings
+from rtface.errors import AddressError, OutputError
+from rtface.rulesfile import Rules
+from rtface.stimulate.emulator import harness_path
+from rtface.track.store import load_engine
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "whisking"
+GUIDE = EXAMPLE.parents[1] / "closed-loop.md"
+
+
+def rtface(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rtface", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The example's folder, for a machine that does other things too: fewer frames, no budget."""
+    copied = tmp_path / "whisking"
+    shutil.copytree(EXAMPLE, copied)
+    path = copied / "rig.yaml"
+    rig = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rig["camera"]["rate_hz"] = 70
+    rig["latency"] = {"deadline_ms": 10}
+    rig["output"] |= {"port": str(tmp_path / "gate"), "silence_ms": 5000, "answer_ms": 500}
+    rig["arming"] = {"frame_timeout_ms": 5000}
+    path.write_text(yaml.safe_dump(rig), encoding="utf-8")
+    return copied
+
+
+def test_the_example_s_rules_are_what_the_guide_says(folder: Path) -> None:
+    done = rtface("rules", "check", "rules.yaml", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "pad.amplitude" in done.stdout
+    assert list(Rules(folder / "rules.yaml").spec.rules) == ["whisking_bout"]
+
+
+def test_commands_of_the_guide_exist() -> None:
+    text = "".join(re.findall(r"```sh\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL))
+    found = set(re.findall(r"^rtface ((?:[a-z-]+ ?){1,2})", text, flags=re.MULTILINE))
+    assert len(found) > 10
+    for command in found:
+        words = [word for word in command.split() if word not in ("sessions", "rig")]
+        done = subprocess.run(
+            [sys.executable, "-m", "rtface", *words, "--help"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, command
+
+
+def test_a_bout_of_whisking_fires_the_emulated_gate(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
+    try:
+        harness_path()
+    except OutputError as error:
+        pytest.skip(str(error))
+    ensure_parity(load_engine("default"), BackendSettings(), SimulatedCameraSettings(width=160, height=120))
+    started = []
+    try:
+        gate = [sys.executable, "-m", "rtface", "gate", "emulate", "--link", str(tmp_path / "gate")]
+        started.append(subprocess.Popen(gate, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        wait_until((tmp_path / "gate").exists)
+        service = [sys.executable, "-m", "rtface", "run", "rig.yaml", "--json"]
+        started.append(
+            subprocess.Popen(
+                service,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        with Client(timeout_s=LONG_S) as client:
+            wait_until(lambda: _ready(client))
+        done = subprocess.run(
+            [sys.executable, "client.py", "20"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(LONG_S)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^fire  pad\.amplitude = \d", done.stdout, flags=re.MULTILINE), done.stdout
+    assert "light_on" in done.stdout
+    (session,) = (folder / "sessions").iterdir()
+    assert rtface("session", "verify", str(session), folder=folder).returncode == 0
+    assert rtface("replay", str(session), folder=folder).returncode == 0
+
+
+def _ready(client: Client) -> bool:
+    try:
+        return bool(client.self_test()["ready"])
+    except AddressError:
+        return False
