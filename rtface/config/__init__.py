@@ -43,6 +43,7 @@ __all__ = [
     "CameraSettings",
     "CropSettings",
     "DaqOutputSettings",
+    "EncoderSettings",
     "Faults",
     "GateOutputSettings",
     "GenicamCameraSettings",
@@ -153,6 +154,26 @@ class ArmingSettings(Section):
     """While armed, a longer time without a frame disarms."""
 
 
+class EncoderSettings(Section):
+    """Neural activity predicted from the face, live."""
+
+    path: Path
+    """Folder of an encoder (made by `rtface encoder fit`), relative to the configuration file; `simulated-mouse` is the
+    one of a simulated population that comes with rtface."""
+    states: Path | None = None
+    """A state model of its latents (.npz), relative to the configuration file; the encoder's own when absent."""
+    outputs: int = Field(16, ge=1, le=1024)
+    """How many of its components, the first ones, are published, recorded and known to rules: neural.pc1, ..."""
+    latents: tuple[int, ...] = Field((), max_length=1024)
+    """Numbers (from 0) of latents that rules may name too and that are recorded: neural.latent7."""
+    neurons: tuple[int, ...] = Field((), max_length=4096)
+    """Numbers (from 0) of neurons that are read out and published at the rate of the recording."""
+    publish_hz: float | None = Field(None, gt=0)
+    """Predictions published a second, at most; each one when absent."""
+    min_score: float = Field(0.0, ge=0, le=1)
+    """Keypoints of a lower score count as not seen. 0 is how encoders are trained."""
+
+
 class Rig(Section):
     """A whole rig: camera, crop, engine, back end, addresses, deadline, output, rules, record."""
 
@@ -175,6 +196,8 @@ class Rig(Section):
     rules: Path | None = None
     """The rules file, relative to the configuration file; nothing is decided when absent."""
     arming: ArmingSettings = ArmingSettings()
+    encoder: EncoderSettings | None = None
+    """Predicts neural activity from the keypoints; nothing is predicted when absent."""
     """Who may allow light, and what ends it."""
 
     @model_validator(mode="after")
