@@ -107,6 +107,12 @@ def fit(
     neural_times: NeuralTimesOption = None,
     frame_rate: FrameRateOption = None,
     neural_rate: NeuralRateOption = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=1, help="Rows a second of the encoder, for a camera that is faster; else the camera's rate."
+        ),
+    ] = None,
     exclude: ExcludeOption = None,
     inputs: InputOption = None,
     run: Annotated[
@@ -131,7 +137,10 @@ def fit(
     if look_ahead is not None:
         architecture["look_ahead"] = look_ahead
     order = Order(
-        where=_where(keypoints, neurons, frame_times, neural_times, frame_rate, neural_rate, exclude, inputs),
+        where=replace(
+            _where(keypoints, neurons, frame_times, neural_times, frame_rate, neural_rate, exclude, inputs),
+            rate=rate,
+        ),
         encoder=out,
         run=run or out.with_name(f"{out.name}-run"),
         architecture=architecture,

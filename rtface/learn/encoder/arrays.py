@@ -50,6 +50,11 @@ def read_vector(path: Path, field: str | None = None) -> NDArray[np.float64]:
     return values.astype(np.float64)
 
 
+def read_flag(path: Path, field: str) -> bool:
+    """Return a field of an npz file that is true or false; errors as of `read_vector`."""
+    return bool(_read(path, field).any())
+
+
 def read_matrix(path: Path, field: str | None = None) -> FloatArray:
     """Return a matrix in float32; of an npy file a view of the file where it is float32 already.
 

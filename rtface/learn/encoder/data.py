@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.encode.grid import rows_of
 from rtface.errors import DataError, UsageError
-from rtface.learn.encoder.arrays import npz_fields, read_matrix, read_vector
+from rtface.learn.encoder.arrays import npz_fields, read_flag, read_matrix, read_vector
 from rtface.learn.formats.plainpickle import read_npy_object
 from rtface.record import formats
 from rtface.record.table import NO_TIME
@@ -57,6 +58,8 @@ class Recording:
         For each file its name, size and SHA-256.
     remarks : tuple of str
         What had to be mended.
+    simulated : bool
+        The neural file says that its neurons are simulated.
     """
 
     keypoints: tuple[str, ...]
@@ -68,6 +71,7 @@ class Recording:
     positions: NDArray[np.float64] | None
     sources: Mapping[str, Mapping[str, Any]]
     remarks: tuple[str, ...] = ()
+    simulated: bool = False
 
     @property
     def frame_rate(self) -> float:
@@ -98,6 +102,8 @@ class Where:
         Of evenly spaced samples that begin together; where no times are known.
     exclude : sequence of str
         Keypoints not to use.
+    rate : float, optional
+        Rows a second, where there are to be fewer than frames: chosen as the stream chooses them.
     extras : mapping of str to Path or None
         Further inputs, each a file, or None for a field of the neural file: one value a frame, or one a
         neural sample that is held until the next.
@@ -109,6 +115,7 @@ class Where:
     neural_times: Path | None = None
     frame_rate: float | None = None
     neural_rate: float | None = None
+    rate: float | None = None
     exclude: Sequence[str] = EXCLUDED
     extras: Mapping[str, Path | None] | None = None
 
@@ -121,7 +128,7 @@ def read_recording(where: Where) -> Recording:
     DataError
         A file or a field cannot be read or does not fit the others; both are named.
     UsageError
-        Times are not known and no rate was given.
+        Times are not known and no rate was given, or there are fewer frames than rows were asked for.
     """
     remarks: list[str] = []
     names, xy, own_times = _read_keypoints(where.keypoints)
@@ -135,7 +142,11 @@ def read_recording(where: Where) -> Recording:
     columns += [
         _extra(name, path, where.neurons, frame_times, neural_times)[:, None] for name, path in extras.items()
     ]
-    raw, frame_times = _evenly(np.concatenate(columns, axis=1), frame_times, where.keypoints, remarks)
+    raw = np.concatenate(columns, axis=1)
+    if where.rate is None:
+        raw, frame_times = _evenly(raw, frame_times, where.keypoints, remarks)
+    else:
+        raw, frame_times = _rows(raw, 2 * len(used), frame_times, where.rate, where.keypoints, remarks)
     if frame_times[0] > neural_times[-1] or frame_times[-1] < neural_times[0]:
         raise DataError(
             f"{where.keypoints} (from {frame_times[0]:.1f} to {frame_times[-1]:.1f} s) and {where.neurons} "
@@ -152,6 +163,7 @@ def read_recording(where: Where) -> Recording:
         positions=_positions(where.neurons, fields, len(neurons)),
         sources={str(path): _source(path) for path in files if path is not None},
         remarks=tuple(remarks),
+        simulated="simulated" in fields and read_flag(where.neurons, "simulated"),
     )
 
 
@@ -304,6 +316,30 @@ def _evenly(values: FloatArray, times: Seconds, path: Path, remarks: list[str]) 
     filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan, np.float32)
     filled[row] = values
     return filled, np.interp(np.arange(len(filled)), row, times)
+
+
+def _rows(
+    values: FloatArray, coordinates: int, times: Seconds, rate: float, path: Path, remarks: list[str]
+) -> tuple[FloatArray, Seconds]:
+    """Return the rows that the stream would see at a lower rate; rows between two of its streams are not seen."""
+    there = np.isfinite(values[:, :coordinates]).any(
+        axis=1
+    )  # the others were lost: the stream never gets them
+    values, times = values[there], times[there]
+    camera_hz = float(1 / np.median(np.diff(times)))
+    parts = rows_of(values, np.round(times * 1e9).astype(np.int64), rate, camera_hz)
+    frames: list[NDArray[np.int64]] = []
+    for _, part in parts:
+        if frames:
+            lost = round((times[part[0]] - times[frames[-1][-1]]) * rate) - 1
+            frames.append(np.full(max(0, lost), -1))
+        frames.append(part)
+    chosen = np.concatenate(frames)
+    seen = np.flatnonzero(chosen >= 0)
+    rows = np.full((len(chosen), values.shape[1]), np.nan, np.float32)
+    rows[seen] = values[chosen[seen]]
+    remarks.append(f"{len(values)} frames of {path.name} became {len(rows)} rows at {rate:g} a second")
+    return rows, np.interp(np.arange(len(rows)), seen, times[chosen[seen]])
 
 
 def _positions(path: Path, fields: Sequence[str], neurons: int) -> NDArray[np.float64] | None:

@@ -72,7 +72,8 @@ def evaluate_encoder(
         The recording cannot be read, or is not one of the encoder's neurons, keypoints and rates.
     """
     manifest = bundle.manifest
-    recording = _arranged(read_recording(replace(where, exclude=())), bundle, where)
+    rate = manifest.frame_rate_hz if manifest.training.get("resampled") else None
+    recording = _arranged(read_recording(replace(where, exclude=(), rate=rate)), bundle, where)
     own = {source["sha256"] for source in manifest.training.get("sources", ())}
     known = hashes_of(recording) <= own
     frames = recording.frames_at(manifest.delay_s)

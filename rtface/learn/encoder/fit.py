@@ -326,7 +326,7 @@ def _configuration(order: Order, recipe: Recipe, recording: Recording) -> dict[s
         "architecture": dict(order.architecture),
         "sources": {name: source["sha256"] for name, source in recording.sources.items()},
         "inputs": [*recording.keypoints, *recording.extras],
-        "rates": [order.where.frame_rate, order.where.neural_rate],
+        "rates": [order.where.frame_rate, order.where.neural_rate, order.where.rate],
         "components": order.components,
         "delay_s": order.delay_s,
         "rules": asdict(order.rules),
@@ -371,6 +371,8 @@ def _fields(
         "training": {
             "sources": [dict(source) for source in recording.sources.values()],
             "remarks": list(recording.remarks),
+            "simulated": recording.simulated,
+            "resampled": order.where.rate is not None,
             "seconds": round(float(recording.neural_times[-1] - recording.neural_times[0]), 1),
             "split": order.split,
             "samples": len(prepared.split.train),

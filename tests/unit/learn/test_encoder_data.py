@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sessions import NAMES, make_session, write_session
 
+from rtface.encode.grid import rows_of
 from rtface.errors import DataError, UsageError
 from rtface.learn.encoder.arrays import read_matrix
 from rtface.learn.encoder.data import Where, read_recording
@@ -198,3 +199,44 @@ def test_pickled_neurons_are_never_run(tmp_path: Path) -> None:
     np.savez(tmp_path / "n.npz", spks=np.array([[{}]], dtype=object), tneural=np.arange(1.0))
     with pytest.raises(DataError, match="holds object, not numbers"):
         read_recording(where)
+
+
+def test_a_fast_camera_becomes_rows_as_the_stream_sees_them(tmp_path: Path) -> None:
+    """200 frames a second, of which some are lost, as rows at 50: those of `rtface.encode.grid`."""
+    random = np.random.default_rng(0)
+    frame_id = np.sort(random.choice(2400, 2000, replace=False))
+    frame_id = frame_id[~((frame_id > 800) & (frame_id < 1200))]
+    table = pose_table(frame_id, 10**12 + frame_id * 5_000_000)
+    formats.write(table, tmp_path / "k.rtface.h5")
+    spks = neural(tmp_path / "n.npz", tneural=1000 + np.arange(20) / 3.0)
+    recording = read_recording(Where(tmp_path / "k.rtface.h5", spks, rate=50.0))
+    times_ns = 10**12 + frame_id * 5_000_000
+    parts = rows_of(table.xy[:, :1].reshape(-1, 2), times_ns, 50.0, 200.0)
+    assert len(parts) == 2
+    (one, _), (two, frames) = parts
+    np.testing.assert_array_equal(recording.raw[: len(one)], one)
+    np.testing.assert_array_equal(recording.raw[-len(two) :], two)
+    between = recording.raw[len(one) : -len(two)]
+    assert 90 < len(between) < 100
+    assert np.isnan(between).all()
+    assert recording.frame_rate == pytest.approx(50, rel=0.01)
+    seen = np.flatnonzero(frames >= 0)
+    there = recording.frame_times[-len(two) :][seen]
+    np.testing.assert_allclose(there, times_ns[frames[seen]] / 1e9)
+    assert any("became" in remark for remark in recording.remarks)
+    with pytest.raises(UsageError, match="200 frames a second are too few for 400 rows"):
+        read_recording(Where(tmp_path / "k.rtface.h5", spks, rate=400.0))
+
+
+def test_a_simulated_population_says_so(tmp_path: Path) -> None:
+    formats.write(pose_table(np.arange(300), 10**9 + np.arange(300) * 20_000_000), tmp_path / "k.rtface.h5")
+    for said in (True, False):
+        spks = neural(
+            tmp_path / "n.npz",
+            tneural=1 + np.arange(15) / 3.0,
+            spks=np.ones((3, 15)),
+            simulated=np.array(said),
+        )
+        assert read_recording(Where(tmp_path / "k.rtface.h5", spks)).simulated is said
+    spks = neural(tmp_path / "n.npz", tneural=1 + np.arange(15) / 3.0, spks=np.ones((3, 15)))
+    assert not read_recording(Where(tmp_path / "k.rtface.h5", spks)).simulated
