@@ -78,6 +78,17 @@ def _encoder(
         f"{manifest.frame_rate_hz:g} Hz, look-ahead {manifest.look_ahead_s:g} s, {states or 'no'} states; "
         f"rules may name {neural.names[0]} ... {neural.names[-1]}"
     )
+    if not camera.live:
+        return (
+            Check(
+                "encoder",
+                "warn",
+                f"{text}; the frames come faster than they were filmed, so the encoder takes every movement for a faster one",
+                "camera.paced: true",
+            ),
+            3,
+            neural,
+        )
     return Check("encoder", "ok", text), 3, neural
 
 

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from rtface.cli.encoderstates import states
 from rtface.cli.options import JsonOption
 from rtface.cli.screen import ERR, OUT, print_json, say
 from rtface.cli.signals import INTERRUPTED, ending_on_signals
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rtface.learn.encoder.data import Where
 
 app = typer.Typer(help="Predict neural activity from the face: fit, judge and show.", no_args_is_help=True)
+app.command()(states)
 
 Family = Literal["causal", "facemap"]
 Splitting = Literal["strict", "published"]

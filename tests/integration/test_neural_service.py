@@ -182,6 +182,10 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
     rules.write_text(RULES.replace("neural.pc1 > LIMIT", "neural.pc9 > 1"))
     assert "neural.pc9" in check(path)["rules"].text
     settings = yaml.safe_load(path.read_text())
+    settings["camera"]["paced"] = False
+    path.write_text(yaml.safe_dump(settings))
+    found = check(path)
+    assert (found["encoder"].verdict, found["encoder"].mend) == ("warn", "camera.paced: true")
     settings["camera"]["rate_hz"] = 10
     path.write_text(yaml.safe_dump(settings))
     found = check(path)

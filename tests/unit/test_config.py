@@ -29,6 +29,7 @@ RIGS = {
     "gate": "output: {kind: gate, port: /dev/ttyACM0, build: any}",
     "line": "output: {kind: line, port: /dev/ttyACM0, light_on: 'ON {amplitude}', light_off: 'OFF'}",
     "pulsepal": "output: {kind: pulsepal, port: /dev/ttyACM0, allow_unguarded: true}",
+    "encoder": "encoder: {path: monday, states: s.npz, outputs: 4, latents: [3], neurons: [1, 2], publish_hz: 10}",
     "daq": "output: {kind: daq, channel: Dev1/ctr0}",
     "all": "engine: x\nslots: 3\nbackend: {name: torch, threads: 2, device: cuda:0}\n"
     "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*', keys: keys}\n"

@@ -200,6 +200,9 @@ def test_paths_are_relative_to_the_file() -> None:
     assert rig.engine == "/rigs/left/mine"
     logged = parse_rig("output: {kind: log, path: pulses.jsonl}\n", RIG).output
     assert logged.model_dump()["path"] == Path("/rigs/left/pulses.jsonl")
+    encoder = parse_rig("encoder: {path: encoders/monday, states: s.npz}\n", RIG).encoder
+    assert encoder is not None
+    assert (encoder.path, encoder.states) == (Path("/rigs/left/encoders/monday"), Path("/rigs/left/s.npz"))
 
 
 def test_absolute_paths_and_names_stay() -> None:
@@ -209,6 +212,9 @@ def test_absolute_paths_and_names_stay() -> None:
     assert rig.publish.keys == Path("/k")
     assert rig.engine == "/e/mine"
     assert parse_rig("engine: mine\n", RIG).engine == "mine"
+    encoder = parse_rig("encoder: {path: simulated-mouse}\n", RIG).encoder
+    assert encoder is not None
+    assert encoder.path == Path("simulated-mouse")
     named = parse_rig("camera: {kind: genicam, producer: lib/x.cti}\n", RIG)
     assert isinstance(named.camera, GenicamCameraSettings)
     assert named.camera.producer == Path("/rigs/left/lib/x.cti")

@@ -146,3 +146,24 @@ def test_wrong_references_and_rules_are_refused() -> None:
         NormaliseRules(jump_px=0)
     with pytest.raises(UsageError, match="memory_s"):
         NormaliseRules(memory_s=-1)
+
+
+def test_an_interruption_forgets_places_and_keeps_how_they_vary() -> None:
+    raw = walk(600) + 8
+    normaliser = made(walk(600), memory_s=5.0, reference_s=1.0)
+    fresh = normaliser.run(raw[:1])
+    normaliser.run(raw)
+    normaliser.interrupt()
+    moved = raw[-1] + 60
+    inputs = normaliser.step(moved)
+    assert not normaliser.held.any()  # no jump: nothing is known of where it was
+    assert not np.array_equal(inputs, fresh[0])
+    normaliser.interrupt()
+    assert np.array_equal(normaliser.step(np.full(5, np.nan)), np.zeros(5, np.float32))
+    going_on, anew = (
+        made(walk(600), memory_s=5.0, reference_s=1.0),
+        made(walk(600), memory_s=5.0, reference_s=1.0),
+    )
+    going_on.run(raw)
+    going_on.interrupt()
+    assert np.abs(going_on.step(raw[0])).mean() < np.abs(anew.step(raw[0])).mean()
