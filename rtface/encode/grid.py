@@ -72,11 +72,6 @@ class RowGrid:
         self._newest_ns = 0
         self._row_ns = 0.0  # of the newest row, since the first frame
 
-    @property
-    def most_missing(self) -> int:
-        """Rows that may be missing in a row, so to speak, without a restart."""
-        return self._most
-
     def row_time_ns(self, back: int) -> int:
         """Return the time of the row that is `back` rows before the newest."""
         assert self._first_ns is not None

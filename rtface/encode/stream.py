@@ -209,7 +209,15 @@ class StreamingEncoder:
         -------
         Prediction or None
             None where the frame shows no row of its own, and before the look-ahead has passed.
+
+        Raises
+        ------
+        UsageError
+            There are more or fewer further inputs than the encoder takes.
         """
+        raw, points = self._raw, self._points
+        if len(extras) != len(raw) - points:
+            raise UsageError(f"{len(extras)} further inputs, but the encoder takes {len(raw) - points}")
         placed = self._grid.place(exposure_ns)
         if placed is None:
             return None
@@ -218,13 +226,10 @@ class StreamingEncoder:
         for back in range(placed.missing, 0, -1):
             self.lost += 1
             self._take(self._unseen, None, self._grid.row_time_ns(back))
-        raw, points = self._raw, self._points
         raw[:points] = xy[self._at].reshape(-1)
         self._column_score[:points] = np.repeat(score[self._at], 2)
         if self._min_score > 0:
             raw[:points][self._column_score[:points] < self._min_score] = np.nan
-        if len(extras) != len(raw) - points:
-            raise UsageError(f"{len(extras)} further inputs, but the encoder takes {len(raw) - points}")
         raw[points:] = extras
         self._column_score[points:] = 1
         self._take(raw, frame_id, exposure_ns, seen=True)
