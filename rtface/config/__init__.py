@@ -196,9 +196,9 @@ class Rig(Section):
     rules: Path | None = None
     """The rules file, relative to the configuration file; nothing is decided when absent."""
     arming: ArmingSettings = ArmingSettings()
+    """Who may allow light, and what ends it."""
     encoder: EncoderSettings | None = None
     """Predicts neural activity from the keypoints; nothing is predicted when absent."""
-    """Who may allow light, and what ends it."""
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> Rig:
