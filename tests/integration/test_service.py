@@ -218,9 +218,7 @@ def test_genicam_at_100_frames_per_second_reaches_a_client_and_every_loss_is_cou
         received = [keypoints for _, keypoints in zip(range(100), client, strict=False)]
     assert [keypoints.missed for keypoints in received[1:]] == [0] * 99
     ids = [keypoints.frame_id for keypoints in received]
-    lost = received[-1].lost
-    assert (
-        ids[-1] - ids[0]
-        == 99 + lost.transport + lost.ring - received[0].lost.transport - received[0].lost.ring
-    )
+    lost = [keypoints.lost.transport + keypoints.lost.ring for keypoints in received]
+    # A message counts what was displaced until it was sent, which is after its own frame.
+    assert lost[-2] - lost[0] <= ids[-1] - ids[0] - 99 <= lost[-1]
     assert all(keypoints.age_ns is not None and keypoints.age_ns >= 0 for keypoints in received)
