@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from rtface import sidecar
 from rtface.defaults import SIMULATED_ENCODER
 from rtface.encode.architecture import layout
 from rtface.encode.manifest import (
@@ -197,18 +198,7 @@ def read_manifest(path: Path) -> EncoderManifest:
     EngineError
         It cannot be read or breaks a rule; the message names file and field.
     """
-    try:
-        return EncoderManifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise EngineError(
-            f"{path} cannot be read: {error.strerror}; an encoder is a folder with that file"
-        ) from error
-    except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'manifest'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise EngineError(f"{path}: {reasons}") from error
+    return sidecar.read_manifest(path, EncoderManifest, "; an encoder is a folder with that file")
 
 
 def check_new(folder: Path, *, overwrite: bool = False) -> None:

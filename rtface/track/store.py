@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rtface import sidecar
 from rtface.errors import EngineError
 from rtface.track.manifest import (
     NAME_PATTERN,
@@ -153,16 +154,7 @@ def read_manifest(path: Path) -> Manifest:
     EngineError
         It cannot be read or breaks a rule; the message names file and field.
     """
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise EngineError(f"{path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'manifest'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise EngineError(f"{path}: {reasons}") from error
+    return sidecar.read_manifest(path, Manifest)
 
 
 def check_new(folder: Path, *, overwrite: bool = False) -> None:
