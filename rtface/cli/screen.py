@@ -35,7 +35,7 @@ _STAGE_MEANING = {
     "end_to_end": "exposure to published",
     "handover": "decision to device driver",
     "answer": "device driver to device's answer",
-    "light": "exposure to light on",
+    "light": "until the light is on",
 }
 
 
