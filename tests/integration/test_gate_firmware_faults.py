@@ -179,6 +179,35 @@ def test_a_reset_puts_the_light_out_and_the_session_goes_on(cause: ResetCause) -
         assert gate.status().pulses == 1
 
 
+@pytest.mark.parametrize("between_ms", [0.002, 0.01, 0.05, 0.1, 0.3, 1, 3])
+def test_a_button_that_bounces_is_not_taken_for_new_power(between_ms: float) -> None:
+    """A second reset comes while the start after the first is under way."""
+    with rig(LONG) as gate:
+        firing(gate)
+        for _ in range(3):
+            gate.gate.reset()
+            gate.gate.run_ms(between_ms)
+        gate.gate.run_ms(20)
+        welcome = gate.hello()
+        assert welcome.reset_cause is ResetCause.EXTERNAL
+        assert welcome.resets > 0
+        assert gate.status().pulses == 1
+
+
+@pytest.mark.parametrize("between_ms", [0.002, 0.01, 0.05])
+def test_power_that_comes_with_a_bounce_is_new_power(between_ms: float) -> None:
+    with rig(LONG) as gate:
+        firing(gate)
+        gate.gate.power_cycle()
+        gate.gate.run_ms(between_ms)
+        gate.gate.reset()
+        gate.gate.run_ms(20)
+        welcome = gate.hello()
+        assert welcome.state is State.DISARMED
+        assert ResetCause.POWER_ON in welcome.reset_cause
+        assert gate.status().pulses == 0
+
+
 def test_power_off_puts_the_light_out() -> None:
     with rig(LONG) as gate:
         firing(gate)

@@ -28,7 +28,7 @@ __attribute__((naked, used, section(".init3"))) static void first_of_all(void)
     PORTD = 0;
     DDRD = TTL_BIT | AMPLITUDE_BIT;
     GPIOR0 = MCUSR;
-    MCUSR = _BV(PORF); /* can only be cleared: one that is set stays until the session is written */
+    MCUSR = GPIOR0 & _BV(PORF); /* stays until the session is written; a second reset may come before that */
     wdt_enable(WDTO_15MS);
 }
 
