@@ -184,12 +184,14 @@ def test_a_button_that_bounces_is_not_taken_for_new_power(between_ms: float) -> 
     """A second reset comes while the start after the first is under way."""
     with rig(LONG) as gate:
         firing(gate)
+        gate.say(Stop())
+        gate.gate.run_ms(3)
         for _ in range(3):
             gate.gate.reset()
             gate.gate.run_ms(between_ms)
         gate.gate.run_ms(20)
         welcome = gate.hello()
-        assert welcome.reset_cause is ResetCause.EXTERNAL
+        assert (welcome.state, welcome.reset_cause) == (State.STOPPED, ResetCause.EXTERNAL)
         assert welcome.resets > 0
         assert gate.status().pulses == 1
 
