@@ -26,10 +26,13 @@ from typing import Any
 import numpy as np
 
 from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.config import GateOutputSettings
 from rtface.machine import run_facts
+from rtface.records import Pulse as OutputPulse
 from rtface.stimulate.codes import BAUD
-from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate, Log
-from rtface.stimulate.framing import Decoder, crc16, encode
+from rtface.stimulate.emulator import CYCLES_PER_MS, LIMITS_AT, EmulatedGate, Log, limits_cells
+from rtface.stimulate.framing import Decoder, encode
+from rtface.stimulate.gate import Gate
 from rtface.stimulate.proof import received, violations
 from rtface.stimulate.protocol import (
     DEFAULT_LIMITS,
@@ -41,10 +44,8 @@ from rtface.stimulate.protocol import (
     Nak,
     Pulse,
     Welcome,
-    to_payload,
 )
 
-EEPROM_COPIES = (64, 192)
 PULSE_MS = 350
 LATEST_KILL_MS = 200
 BEAT_S = 0.010
@@ -115,10 +116,6 @@ def bare_host(port: str) -> None:
 
 def real_host(port: str) -> None:
     """Keep the light on as the service does, until killed."""
-    from rtface.config import GateOutputSettings  # type: ignore[attr-defined]
-    from rtface.records import Pulse as OutputPulse  # type: ignore[attr-defined]
-    from rtface.stimulate.gate import Gate  # type: ignore[import-not-found]
-
     gate = Gate(GateOutputSettings(kind="gate", port=port, heartbeat_ms=1000 * BEAT_S))
     gate.open()
     gate.alive()
@@ -136,13 +133,11 @@ HOSTS: dict[str, Callable[[str], None]] = {"bare": bare_host, "gate": real_host}
 def kill_hosts(n: int, seed: int, host: Callable[[str], None]) -> tuple[list[Kill], int]:
     """Return what `n` kills came to, and how often the light was on when it must not be."""
     chance = random.Random(seed)
-    payload = to_payload(LIMITS)
-    copy = payload + crc16(payload).to_bytes(2, "little")
     kills: list[Kill] = []
     wrong = 0
     with EmulatedGate(seed=seed) as gate:
-        for address in EEPROM_COPIES:
-            gate.write_eeprom(address, copy)
+        for address in LIMITS_AT:
+            gate.write_eeprom(address, limits_cells(LIMITS))
         gate.power_cycle()
         while sum(kill.mid_pulse for kill in kills) < n:
             log = _fresh_log(gate)

@@ -24,8 +24,8 @@ from typing import Any
 from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.machine import run_facts
 from rtface.stimulate.codes import State
-from rtface.stimulate.emulator import CYCLES_PER_MS, ScriptedGate
-from rtface.stimulate.framing import crc16, encode
+from rtface.stimulate.emulator import CYCLES_PER_MS, LIMITS_AT, ScriptedGate, limits_cells
+from rtface.stimulate.framing import encode
 from rtface.stimulate.proof import Violation, flashes, violations
 from rtface.stimulate.protocol import (
     DEFAULT_LIMITS,
@@ -46,11 +46,7 @@ from rtface.stimulate.protocol import (
     Status,
     Stop,
     Welcome,
-    to_payload,
 )
-
-EEPROM_COPIES = (64, 192)
-LIMITS_SIZE = len(to_payload(DEFAULT_LIMITS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +68,6 @@ class Outcome:
     ms: float
     states: dict[str, int]
     violations: tuple[Violation, ...]
-
-
-def stored(limits: Limits) -> bytes:
-    """Return the limits as a copy in EEPROM: their bytes and CRC."""
-    payload = to_payload(limits)
-    return payload + crc16(payload).to_bytes(2, "little")
 
 
 def random_limits(chance: random.Random) -> Limits:
@@ -245,8 +235,8 @@ def fuzz(seed: int, steps: int = 60) -> Outcome:
     limits = random_limits(chance) if chance.random() < 0.8 else DEFAULT_LIMITS
     with ScriptedGate(seed=seed) as gate:
         if limits is not DEFAULT_LIMITS:
-            for address in chance.choice((EEPROM_COPIES, EEPROM_COPIES[:1], EEPROM_COPIES[1:])):
-                gate.write_eeprom(address, stored(limits))
+            for address in chance.choice((LIMITS_AT, LIMITS_AT[:1], LIMITS_AT[1:])):
+                gate.write_eeprom(address, limits_cells(limits))
             gate.power_cycle()
         gate.run_ms(chance.choice((0, 1, 15)))
         host = Host(gate, limits, seed)

@@ -12,8 +12,15 @@ import pytest
 
 from rtface.errors import GateError
 from rtface.stimulate.codes import Kind, Reason, State
-from rtface.stimulate.emulator import CYCLES_PER_MS, CYCLES_PER_US, ScriptedGate, harness_path
-from rtface.stimulate.framing import crc16, encode
+from rtface.stimulate.emulator import (
+    CYCLES_PER_MS,
+    CYCLES_PER_US,
+    LIMITS_AT,
+    ScriptedGate,
+    harness_path,
+    limits_cells,
+)
+from rtface.stimulate.framing import encode
 from rtface.stimulate.proof import Flash, flashes, violations
 from rtface.stimulate.protocol import (
     DEFAULT_LIMITS,
@@ -29,11 +36,7 @@ from rtface.stimulate.protocol import (
     Pulse,
     Status,
     Welcome,
-    to_payload,
 )
-
-COPIES = (64, 192)
-"""Where the firmware keeps its limits in EEPROM."""
 
 
 def need_simavr() -> None:
@@ -54,12 +57,6 @@ def need_avr_gcc() -> None:
 def limits_of(**changes: Any) -> Limits:
     """Return the default limits with changes, as someone signed them."""
     return replace(DEFAULT_LIMITS, **{"counter": 1, "signed_off_by": "a test", **changes})
-
-
-def stored(limits: Limits) -> bytes:
-    """Return a copy of limits as it lies in EEPROM."""
-    payload = to_payload(limits)
-    return payload + crc16(payload).to_bytes(2, "little")
 
 
 class Rig:
@@ -149,8 +146,8 @@ def rig(limits: Limits = DEFAULT_LIMITS, *, seed: int = 0, judged: bool = True) 
     """A gate with these limits in its EEPROM, 20 ms after power-on."""
     with ScriptedGate(seed=seed) as gate:
         if limits is not DEFAULT_LIMITS:
-            for address in COPIES:
-                gate.write_eeprom(address, stored(limits))
+            for address in LIMITS_AT:
+                gate.write_eeprom(address, limits_cells(limits))
             gate.power_cycle()
         gate.run_ms(1 + max(19, limits.min_off_us / 1000))
         host = Rig(gate, limits)

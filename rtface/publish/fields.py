@@ -6,8 +6,8 @@ field was wrong. Keys that nobody asks for are ignored, so that a later version 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -21,6 +21,8 @@ MAX_BODY = 65_536
 
 MAX_TEXT = 4_096
 """Largest text in characters."""
+
+_Choice = TypeVar("_Choice", bound=str)
 
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1
 
@@ -115,6 +117,14 @@ class Fields:
         if len(value) > longest:
             raise WireError(f"{self._where}{name} has {len(value)} characters; at most {longest} are allowed")
         return value
+
+    def choice(self, name: str, allowed: Sequence[_Choice]) -> _Choice:
+        """Return a text that is one of those allowed."""
+        value = self.text(name)
+        for each in allowed:
+            if value == each:
+                return each
+        raise WireError(f"{self._where}{name} must be one of {', '.join(allowed)}, not {value!r:.40}")
 
     def boolean(self, name: str) -> bool:
         """Return a boolean."""

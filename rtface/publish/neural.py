@@ -158,9 +158,7 @@ def decode_neural(body: bytes) -> NeuralMessage:
     """
     fields = Fields(unpack(body))
     fields.check_version()
-    kind = fields.text("kind")
-    if kind not in KINDS:
-        raise WireError(f"kind must be one of {', '.join(KINDS)}, not {kind!r:.40}")
+    kind = fields.choice("kind", KINDS)
     outputs, uncertainty = _numbers(fields, "outputs"), _numbers(fields, "uncertainty")
     if len(outputs) != len(uncertainty):
         raise WireError(f"uncertainty has {len(uncertainty)} numbers for {len(outputs)} outputs")

@@ -259,9 +259,7 @@ def decode_status(body: bytes) -> StatusMessage:
 
 def parse_status(fields: Fields) -> ServiceStatus:
     """Return the status whose fields stand in a message of any kind."""
-    state = fields.text("state")
-    if state not in _STATES:
-        raise WireError(f"state must be one of {', '.join(_STATES)}, not {state!r:.40}")
+    state = fields.choice("state", _STATES)
     latency = fields.nested("latency")
     return ServiceStatus(
         state=state,

@@ -12,7 +12,7 @@ import numpy as np
 from rtface.errors import DataError
 from rtface.record.session.entries import Call, Decision
 from rtface.record.session.reader import RowBatch, iterate
-from rtface.record.session.rows import UNKNOWN, Rows
+from rtface.record.session.rows import POSE_TIMES, UNKNOWN, Rows
 from rtface.records import FrameMeta, Pose, Stamps
 
 
@@ -117,19 +117,7 @@ def poses_of(rows: Rows) -> Iterator[Pose]:
     has_likelihood = "likelihood" in (rows.dtype.names or ())
     likelihood = np.ascontiguousarray(rows["likelihood"]) if has_likelihood else None
     times = zip(
-        *(
-            rows[name].tolist()
-            for name in (
-                "frame_id",
-                "exposure_ns",
-                "arrival_ns",
-                "camera_ns",
-                "taken_ns",
-                "prepared_ns",
-                "inferred_ns",
-                "decided_ns",
-            )
-        ),
+        *(rows[name].tolist() for name in POSE_TIMES if name != "published_ns"),
         strict=True,
     )
     for row, (frame_id, exposure_ns, arrival_ns, camera_ns, *later) in enumerate(times):

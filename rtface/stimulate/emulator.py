@@ -16,14 +16,15 @@ from typing import IO, Self
 
 from rtface.errors import GateError
 from rtface.stimulate.codes import ResetCause
-from rtface.stimulate.framing import Decoder, Frame, encode
+from rtface.stimulate.framing import Decoder, Frame, crc16, encode
 from rtface.stimulate.harness import PACKAGES, build_harness, harness_path
-from rtface.stimulate.protocol import Message
+from rtface.stimulate.protocol import Limits, Message, to_payload
 
 __all__ = [
     "CYCLES_PER_MS",
     "CYCLES_PER_US",
     "IMAGE",
+    "LIMITS_AT",
     "PACKAGES",
     "EmulatedGate",
     "LightChange",
@@ -31,6 +32,7 @@ __all__ = [
     "ScriptedGate",
     "build_harness",
     "harness_path",
+    "limits_cells",
 ]
 
 IMAGE = Path(__file__).parent / "firmware" / "gate-atmega328p.hex"
@@ -38,6 +40,15 @@ IMAGE = Path(__file__).parent / "firmware" / "gate-atmega328p.hex"
 
 CYCLES_PER_US = 16
 CYCLES_PER_MS = 16_000
+
+LIMITS_AT = (64, 192)
+"""Where in EEPROM the firmware keeps its two copies of the limits."""
+
+
+def limits_cells(limits: Limits) -> bytes:
+    """Return one copy of limits as it lies in EEPROM: their bytes and CRC."""
+    payload = to_payload(limits)
+    return payload + crc16(payload).to_bytes(2, "little")
 
 
 @dataclass(frozen=True, slots=True)

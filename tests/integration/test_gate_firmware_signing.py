@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from gaterig import COPIES, Rig, limits_of, need_simavr, proposal, rig, stored
+from gaterig import Rig, limits_of, need_simavr, proposal, rig
 
 from rtface.stimulate.codes import Kind, LimitsSource, Reason, State
-from rtface.stimulate.emulator import ScriptedGate
+from rtface.stimulate.emulator import LIMITS_AT, ScriptedGate, limits_cells
 from rtface.stimulate.protocol import (
     DEFAULT_LIMITS,
     Ack,
@@ -66,7 +66,7 @@ def test_two_steps_change_the_limits_for_good() -> None:
         welcome = gate.hello()
         assert (welcome.limits_source, welcome.device_id) == (LimitsSource.EEPROM, 7)
         assert in_force(gate) == wanted
-        assert gate.gate.read_eeprom()[COPIES[0] :][:58] == stored(wanted)
+        assert gate.gate.read_eeprom()[LIMITS_AT[0] :][:58] == limits_cells(wanted)
         gate.arm()
         assert gate.reason(Pulse(3_001, 0, 1, 255)) is Reason.TOO_LONG
         gate.fire(3_000)
@@ -170,10 +170,10 @@ def test_a_write_that_is_torn_at_any_moment_leaves_the_old_or_the_new() -> None:
     old, new = limits_of(max_on_us=2_000), limits_of(max_on_us=9_000, counter=2, signed_off_by="another")
     found = set()
     for torn_ms in (1, 5, 12, 20, 31, 44, 57, 60, 75, 100, 114, 130):
-        for copies in (COPIES, COPIES[:1], COPIES[1:]):
+        for copies in (LIMITS_AT, LIMITS_AT[:1], LIMITS_AT[1:]):
             with ScriptedGate() as board:
                 for address in copies:
-                    board.write_eeprom(address, stored(old))
+                    board.write_eeprom(address, limits_cells(old))
                 board.power_cycle()
                 board.run_ms(20)
                 gate = Rig(board, new)
@@ -197,7 +197,7 @@ def test_a_write_that_is_torn_at_any_moment_leaves_the_old_or_the_new() -> None:
 def test_one_damaged_copy_is_told_and_the_other_holds(copy: int) -> None:
     limits = limits_of(max_on_us=2_000)
     with rig(limits) as gate:
-        gate.gate.write_eeprom(COPIES[copy] + 5, b"\xaa")
+        gate.gate.write_eeprom(LIMITS_AT[copy] + 5, b"\xaa")
         gate.gate.power_cycle()
         gate.gate.run_ms(20)
         assert gate.hello().limits_source is LimitsSource.ONE_COPY
@@ -209,7 +209,7 @@ def test_one_damaged_copy_is_told_and_the_other_holds(copy: int) -> None:
 
 def test_two_damaged_copies_forbid_arming_until_limits_are_signed_anew() -> None:
     with rig(limits_of(max_on_us=2_000)) as gate:
-        for address in COPIES:
+        for address in LIMITS_AT:
             gate.gate.write_eeprom(address + 5, b"\xaa")
         assert gate.reason(Arm(gate.hello().token)) is Reason.LIMITS_LOST
         gate.gate.power_cycle()
@@ -227,8 +227,8 @@ def test_two_damaged_copies_forbid_arming_until_limits_are_signed_anew() -> None
 def test_a_copy_that_goes_bad_while_running_is_seen_at_the_next_arm() -> None:
     with rig(limits_of(max_on_us=5_000)) as gate:
         other = limits_of(max_on_us=1_000, counter=9)
-        for address in COPIES:
-            gate.gate.write_eeprom(address, stored(other))
+        for address in LIMITS_AT:
+            gate.gate.write_eeprom(address, limits_cells(other))
         gate.arm()
         assert gate.reason(Pulse(1_001, 0, 1, 255)) is not Reason.NONE
         assert in_force(gate) == other
