@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from rtface.learn.evaluate import Answers, answer
-from rtface.learn.families import architecture
-from rtface.learn.figures import difference_interval, error_summary
-from rtface.learn.fit import pictures_of
-from rtface.learn.labels import LabelSet
+from rtface.core.machine import run_facts
+from rtface.learn.error_summary import difference_interval, error_summary
+from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.ship import GENTLE, SIMULATED_TRAINING, STRONG, Plan, read_side_view, run
-from rtface.machine import run_facts
+from rtface.learn.tracker.families import architecture
+from rtface.learn.tracker.labelled_frames import pictures_of
+from rtface.learn.tracker.predictions import Answers, answer
 from rtface.networks.build import build_network
 
 RESULTS = Path(__file__).resolve().parent / "results"

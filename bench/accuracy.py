@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from rtface.config import BackendSettings
-from rtface.learn.calibrate import reliability
-from rtface.learn.figures import error_summary
-from rtface.learn.judging import Measured, Watcher, measure
-from rtface.learn.reading import read_labels
+from rtface.core.machine import run_facts
+from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
+from rtface.learn.engines.accuracy import Measured, Watcher, measure
+from rtface.learn.error_summary import error_summary
+from rtface.learn.labels.reading import read_labels
 from rtface.learn.ship import NAMES
-from rtface.machine import run_facts
-from rtface.records import FACEMAP_KEYPOINTS, FloatArray
+from rtface.learn.tracker.calibration import reliability
 from rtface.simulate.face import MouseFace
 from rtface.track.store import load_engine
 

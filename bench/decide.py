@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from rtface.decide.decisions import Action
-from rtface.decide.engine import Decider
-from rtface.machine import run_facts
-from rtface.records import FACEMAP_KEYPOINTS, FrameMeta, Pose, Stamps
-from rtface.rulesfile import Rules
+from rtface.core.decision import Action
+from rtface.core.machine import run_facts
+from rtface.core.records import FACEMAP_KEYPOINTS, FrameMeta, Pose, Stamps
+from rtface.decide.rulebank import Decider
+from rtface.live.rulesfile import Rules
 from rtface.simulate.face import MouseFace
 
 RESULTS = Path(__file__).resolve().parent / "results"

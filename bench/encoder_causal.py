@@ -26,15 +26,15 @@ from rtface.analyse.causality import draw_causality
 from rtface.analyse.explained import variance_explained
 from rtface.analyse.splits import Split, hold_back
 from rtface.analyse.svd import decompose
-from rtface.clock import SYSTEM_CLOCK
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.machine import run_facts
+from rtface.core.records import Image
 from rtface.learn.encoder.data import EXCLUDED, Recording, Where, read_recording
-from rtface.learn.encoder.fit import HELD_BACK, Prepared, prepare
-from rtface.learn.encoder.judge import predict
-from rtface.learn.encoder.training import RECIPES, EncoderTraining, within
-from rtface.machine import run_facts
+from rtface.learn.encoder.from_recording import HELD_BACK, Prepared, prepare
+from rtface.learn.encoder.optimise import RECIPES, EncoderTraining, within
+from rtface.learn.encoder.scoring import predict
 from rtface.networks.encoder import Encoder
 from rtface.networks.encoders import build_encoder
-from rtface.records import Image
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

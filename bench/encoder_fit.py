@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtface.clock import SYSTEM_CLOCK
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.machine import run_facts
 from rtface.learn.encoder.data import Where
-from rtface.learn.encoder.fit import Order, fit_encoder
-from rtface.machine import run_facts
+from rtface.learn.encoder.from_recording import Order, fit_encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RATE, NEURAL_RATE, POINTS, LATENTS = 50, 3, 14, 40

@@ -30,12 +30,12 @@ from rtface.analyse.baselines import choose_penalty, filtered_at, fit_reduced_ra
 from rtface.analyse.explained import by_column, variance_explained
 from rtface.analyse.permutation import against_shuffled_trials
 from rtface.analyse.splits import Split, stretches
-from rtface.learn.encoder.judge import predict
-from rtface.learn.encoder.training import RECIPES, EncoderTraining
-from rtface.machine import run_facts
+from rtface.core.machine import run_facts
+from rtface.core.records import FloatArray
+from rtface.learn.encoder.optimise import RECIPES, EncoderTraining
+from rtface.learn.encoder.scoring import predict
 from rtface.networks.encoders import build_encoder
 from rtface.networks.kernels import bumps
-from rtface.records import FloatArray
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FOLDS, GAP, HELD = 5, 3, 0.2

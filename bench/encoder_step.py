@@ -26,14 +26,14 @@ from typing import Any
 import numpy as np
 
 from rtface.config import EncoderSettings
+from rtface.core.machine import run_facts
+from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray, FrameMeta, Keypoint, Pose, Stamps
 from rtface.encode.architecture import layout
 from rtface.encode.bundle import EncoderBundle, write_encoder
 from rtface.encode.normalise import NormaliseRules
 from rtface.encode.states import StateModel
 from rtface.encode.stream import StreamingEncoder
-from rtface.loop.neural import NeuralSight
-from rtface.machine import run_facts
-from rtface.records import FACEMAP_KEYPOINTS, FloatArray, FrameMeta, Keypoint, Pose, Stamps
+from rtface.live.neural import NeuralSight
 
 RESULTS = Path(__file__).resolve().parent / "results"
 NAMES = tuple(name for name in FACEMAP_KEYPOINTS if name != "paw")

@@ -26,19 +26,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtface.clock import NS_PER_S, monotonic_ns
-from rtface.learn.adapt import NEW_RATE, Order, adapt
-from rtface.learn.evaluate import answer
-from rtface.learn.figures import error_summary
-from rtface.learn.finetune import TUNING, blended, few_frames, fine_tune, teach_new
-from rtface.learn.fit import pictures_of
-from rtface.learn.labels import LabelSet
-from rtface.learn.parent import network_of, source_of
-from rtface.learn.reading import read_labels
-from rtface.learn.samples import Picture
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.machine import run_facts
+from rtface.learn.error_summary import error_summary
+from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.labels.reading import read_labels
 from rtface.learn.ship import read_side_view
-from rtface.learn.train import Training, train
-from rtface.machine import run_facts
+from rtface.learn.tracker.adapt import NEW_RATE, Order, adapt
+from rtface.learn.tracker.few_frames import TUNING, blended, few_frames, fine_tune, teach_new
+from rtface.learn.tracker.labelled_frames import pictures_of
+from rtface.learn.tracker.optimise import Training, train
+from rtface.learn.tracker.parent_engine import network_of, source_of
+from rtface.learn.tracker.predictions import answer
+from rtface.learn.tracker.samples import Picture
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
@@ -65,7 +65,7 @@ STARTS = ("trained", "scratch")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Steps and blend of one training; a blend of None is that of `rtface.learn.finetune.few_frames`."""
+    """Steps and blend of one training; a blend of None is that of `rtface.learn.tracker.few_frames.few_frames`."""
 
     steps: int
     blend: float | None = None

@@ -25,16 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.config import GateOutputSettings
-from rtface.machine import run_facts
-from rtface.records import Pulse as OutputPulse
-from rtface.stimulate.codes import BAUD
-from rtface.stimulate.emulator import CYCLES_PER_MS, LIMITS_AT, EmulatedGate, Log, limits_cells
-from rtface.stimulate.framing import Decoder, encode
-from rtface.stimulate.gate import Gate
-from rtface.stimulate.proof import received, violations
-from rtface.stimulate.protocol import (
+from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.machine import run_facts
+from rtface.core.records import Pulse as OutputPulse
+from rtface.stimulate.gate.codes import BAUD
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, LIMITS_AT, EmulatedGate, Log, limits_cells
+from rtface.stimulate.gate.framing import Decoder, encode
+from rtface.stimulate.gate.output import Gate
+from rtface.stimulate.gate.proof import received, violations
+from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,
     Arm,

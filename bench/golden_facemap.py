@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from parity_facemap import run_facemap, write_lossless
 
-from rtface.learn.facemap_fetch import PARAMS_NAME, STATE_NAME
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop, Image
+from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
 from rtface.networks.facemap import FacemapNetwork
-from rtface.records import FACEMAP_KEYPOINTS, Crop, Image
 
 CHANNELS = (3, 5, 7, 11, 13)
 CROP = Crop(30, 11, 51, 40)

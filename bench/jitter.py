@@ -23,9 +23,9 @@ import numpy as np
 from parity_facemap import read_gray
 
 from rtface.config import BackendSettings
-from rtface.learn.judging import Watcher
-from rtface.machine import run_facts
-from rtface.records import FloatArray, Image
+from rtface.core.machine import run_facts
+from rtface.core.records import FloatArray, Image
+from rtface.learn.engines.accuracy import Watcher
 from rtface.track.store import load_engine
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -22,14 +22,14 @@ from rtface.analyse.behaviour import HEIGHT, WIDTH, Behaviour
 from rtface.analyse.hmm import FitOptions, fit_states
 from rtface.analyse.populationfile import write_population
 from rtface.analyse.simulate import PopulationParameters, simulate
-from rtface.clock import SYSTEM_CLOCK
 from rtface.config import BackendSettings
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta
 from rtface.encode.bundle import EncoderBundle, write_encoder
 from rtface.encode.manifest import STATES_FILE
+from rtface.learn.encoder.compare import network_of
 from rtface.learn.encoder.data import Where, read_recording
-from rtface.learn.encoder.evaluate import network_of
-from rtface.learn.encoder.fit import Order, fit_encoder
-from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta
+from rtface.learn.encoder.from_recording import Order, fit_encoder
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.tracker import Tracker

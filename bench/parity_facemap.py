@@ -30,14 +30,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtface.clock import SystemClock
 from rtface.config import BackendSettings
-from rtface.learn.facemap_fetch import PARAMS_NAME, STATE_NAME
-from rtface.learn.importing import import_facemap
-from rtface.machine import run_facts
+from rtface.core.clock import SystemClock
+from rtface.core.machine import run_facts
+from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
+from rtface.learn.engines.facemap_import import import_facemap
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import FACEMAP_OFFSET, FACEMAP_STRIDE, PadResize
-from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.track.backends.factory import make_backend
 from rtface.track.normalise import levels
 from rtface.track.store import Engine

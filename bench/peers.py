@@ -31,10 +31,10 @@ from peers_report import MEAN_POSITION, judge, mean_position, plot, report, tabl
 from peers_sleap import train_sleap
 from peers_speed import FACEMAP, FACEMAP_IN_RTFACE, SLEAP, measure, track_all
 
-from rtface.clock import NS_PER_S, monotonic_ns
-from rtface.learn.labels import LabelSet
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.machine import run_facts
+from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.ship import WRONG_LABELS, read_side_view
-from rtface.machine import run_facts
 from rtface.track.store import load_engine
 
 RESULTS = Path(__file__).resolve().parent / "results"

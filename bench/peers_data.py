@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rtface.learn.labels import LabelSet
-from rtface.records import FloatArray
+from rtface.core.records import FloatArray
+from rtface.learn.labels.labelset import LabelSet
 
 
 @dataclass(frozen=True, slots=True)

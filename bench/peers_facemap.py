@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from rtface.geometry import NetworkFrame
-from rtface.learn.labels import LabelledFrame, LabelSet
-from rtface.learn.losses import facemap_loss
-from rtface.learn.samples import Picture, plain_sample, prepare
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.tracker.losses import facemap_loss
+from rtface.learn.tracker.samples import Picture, plain_sample, prepare
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import FacemapDecode, NetworkWithDecode
-from rtface.records import FACEMAP_KEYPOINTS, FloatArray
 
 CHANNELS = (16, 32, 64, 128, 200)
 SIZE = 256

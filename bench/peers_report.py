@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from peers_data import Found, distances
 
-from rtface.learn.figures import difference_interval, error_summary
-from rtface.learn.labels import LabelSet
-from rtface.records import FloatArray
+from rtface.core.records import FloatArray
+from rtface.learn.error_summary import difference_interval, error_summary
+from rtface.learn.labels.labelset import LabelSet
 
 BOTH = "both"
 MEAN_POSITION = "mean position"

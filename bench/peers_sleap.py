@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from peers_data import Found
 
-from rtface.learn.labels import LabelSet
+from rtface.learn.labels.labelset import LabelSet
 
 REFERENCE = Path(__file__).resolve().parent / "sleap_reference.py"
 SAMPLES = 3400

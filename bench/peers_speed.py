@@ -19,13 +19,13 @@ from parity_facemap import run_facemap, write_lossless
 from peers_facemap import CHANNELS, SIZE
 from peers_sleap import run_reference, write_frames
 
-from rtface.clock import SYSTEM_CLOCK
 from rtface.config import BackendSettings
-from rtface.learn.facemap_fetch import PARAMS_NAME, STATE_NAME
-from rtface.learn.importing import import_facemap
-from rtface.learn.labels import LabelSet
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FrameMeta, Image
+from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
+from rtface.learn.engines.facemap_import import import_facemap
+from rtface.learn.labels.labelset import LabelSet
 from rtface.networks.facemap import FacemapNetwork
-from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, FrameMeta, Image
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker

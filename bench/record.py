@@ -25,16 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from rtface.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK
 from rtface.config import SessionSettings
-from rtface.decide.decisions import Action, Decision, Reason, State
-from rtface.decide.features import Features
-from rtface.machine import run_facts
+from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK
+from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.machine import run_facts
+from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Pulse, Stamps
+from rtface.decide.features.bank import Features
 from rtface.record.session.encoder import count_frames
 from rtface.record.session.entries import Unrecorded
 from rtface.record.session.reader import read_session
 from rtface.record.session.recorder import SessionRecorder, Setup
-from rtface.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Pulse, Stamps
 
 RESULTS = Path(__file__).resolve().parent / "results"
 WRITER = Path(__file__).resolve().parent / "record_writer.py"

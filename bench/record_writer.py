@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.config import SessionSettings
-from rtface.decide.decisions import Action, Decision, Reason, State
-from rtface.decide.features import Features
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Pulse, Stamps
+from rtface.decide.features.bank import Features
 from rtface.record.session.recorder import SessionRecorder, Setup
-from rtface.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Pulse, Stamps
 
 POINTS, FEATURES = 15, 12
 

@@ -17,14 +17,14 @@ from collections import Counter
 from pathlib import Path
 
 from rtface.bench.agreed import ensure_parity
-from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.config import PublishSettings, Rig, SessionSettings, SimulatedCameraSettings
-from rtface.errors import ControlError
-from rtface.machine import run_facts
-from rtface.realtime import realtime_process
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.errors import ControlError
+from rtface.core.machine import run_facts
+from rtface.core.realtime import realtime_process
+from rtface.live.service import Service, describe_backend
+from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.reader import read_session
-from rtface.replay.rules import replay_rules
-from rtface.service import Service, describe_backend
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RULES = Path(__file__).resolve().parent.parent / "docs" / "examples" / "whisking" / "rules.yaml"

@@ -30,12 +30,12 @@ from parity_facemap import (
     write_lossless,
 )
 
-from rtface.clock import SYSTEM_CLOCK
 from rtface.config import BackendSettings
-from rtface.learn.facemap_fetch import PARAMS_NAME, STATE_NAME
-from rtface.learn.importing import import_facemap
-from rtface.machine import run_facts
-from rtface.records import CameraInfo, FrameMeta, Image
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.machine import run_facts
+from rtface.core.records import CameraInfo, FrameMeta, Image
+from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
+from rtface.learn.engines.facemap_import import import_facemap
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine, load_engine
 from rtface.track.tracker import Tracker

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import zmq
 
-from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
-from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.errors import AddressError, UsageError
+from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+from rtface.core.errors import AddressError, UsageError
+from rtface.core.records import Crop
 from rtface.publish.address import is_loopback
 from rtface.publish.backlog import Backlog, Numbered
 from rtface.publish.commands import Hello, crop_map, parse_hello
@@ -34,7 +35,6 @@ from rtface.publish.wire import (
     StatusMessage,
     parse_status,
 )
-from rtface.records import Crop
 
 __all__ = ["Client", "ClockOffset", "EventMessage", "Keypoints", "NeuralMessage"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import zmq
-from emulated import Emulator
+from support.emulated import Emulator
 
 # Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ WIDTHS = [2, 4, 4, 4, 4]
 def engines_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of engines with one of random weights: real graph, real back end, a millisecond a frame."""
     torch = pytest.importorskip("torch")
-    from rtface.learn.importing import import_facemap
+    from rtface.learn.engines.facemap_import import import_facemap
     from rtface.networks.facemap import FacemapNetwork
 
     folder = tmp_path_factory.mktemp("engines")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rtface.records import CameraInfo, FrameMeta, Image
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 
 class EndOfStream(Exception):  # noqa: N818  (not an error: the source has simply ended)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rtface.acquire.genicam import list_genicam
 from rtface.acquire.gentl import PRODUCERS_VARIABLE
 from rtface.acquire.opencv import list_opencv
-from rtface.errors import CameraError
+from rtface.core.errors import CameraError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from rtface.acquire.base import Camera
-from rtface.clock import SYSTEM_CLOCK, Clock
 from rtface.config import (
     CameraSettings,
     GenicamCameraSettings,
@@ -14,6 +13,7 @@ from rtface.config import (
     SimulatedCameraSettings,
     VideoCameraSettings,
 )
+from rtface.core.clock import SYSTEM_CLOCK, Clock
 
 
 def make_camera(settings: CameraSettings, clock: Clock = SYSTEM_CLOCK) -> Camera:

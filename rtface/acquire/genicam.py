@@ -30,11 +30,11 @@ from rtface.acquire.gentl import (
     vendor_errors,
 )
 from rtface.acquire.lifecycle import Lifecycle, State, check_out
-from rtface.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.clockfit import ClockFit
 from rtface.config import GenicamCameraSettings
-from rtface.errors import CameraError, CameraLostError, CameraSettingError
-from rtface.records import CameraInfo, FrameMeta, Image
+from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.core.clockfit import ClockFit
+from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 POLL_NS = 500 * NS_PER_US
 SHIFTS = {"Mono8": 0, "Mono10": 2, "Mono12": 4, "Mono16": 8}

@@ -6,7 +6,7 @@ import math
 from contextlib import suppress
 from typing import Any
 
-from rtface.errors import CameraSettingError
+from rtface.core.errors import CameraSettingError
 
 RELATIVE_TOLERANCE = 0.01
 """Floating point features are quantised by the device; a value read back may differ by this part of it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtface.errors import CameraError
+from rtface.core.errors import CameraError
 
 PRODUCERS_VARIABLE = "GENICAM_GENTL64_PATH"
 HANDLING_MODES = ("OldestFirstOverwrite", "NewestOnly")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from rtface.acquire.pacing import PlayedCamera, SourceFacts, Step
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import ImagesCameraSettings
-from rtface.errors import CameraError, CameraLostError
-from rtface.records import Image
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import CameraError, CameraLostError
+from rtface.core.records import Image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 

@@ -6,8 +6,8 @@ from enum import Enum
 
 import numpy as np
 
-from rtface.errors import UsageError
-from rtface.records import Image
+from rtface.core.errors import UsageError
+from rtface.core.records import Image
 
 
 class State(Enum):

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.lifecycle import Lifecycle, State, check_out
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import OpencvCameraSettings
-from rtface.errors import CameraError, CameraLostError, CameraSettingError
-from rtface.records import CameraInfo, FrameMeta, Image
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 RATE_TOLERANCE = 0.01
 """A rate read back may differ from the one asked for by this part of it."""

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.lifecycle import Lifecycle, State, check_out
-from rtface.clock import NS_PER_S, Clock
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
-from rtface.errors import CameraLostError
-from rtface.records import CameraInfo, FrameMeta, Image
+from rtface.core.clock import NS_PER_S, Clock
+from rtface.core.errors import CameraLostError
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 DEFAULT_RATE_HZ = 30.0
 """Frames per second when paced and neither the settings nor the source says."""

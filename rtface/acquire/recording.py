@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 
 
 def source_settings(source: Path) -> VideoCameraSettings | ImagesCameraSettings:

@@ -20,8 +20,8 @@ from enum import Enum, auto
 
 import numpy as np
 
-from rtface.errors import UsageError
-from rtface.records import FrameMeta, Image
+from rtface.core.errors import UsageError
+from rtface.core.records import FrameMeta, Image
 
 MINIMUM_SLOTS = 3
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.lifecycle import Lifecycle, State, check_out
-from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import SimulatedCameraSettings
-from rtface.errors import CameraLostError, UsageError
-from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta, Image
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import CameraLostError, UsageError
+from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta, Image
 from rtface.simulate.chance import uniform_hash
 from rtface.simulate.face import MouseFace
 

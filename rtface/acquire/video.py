@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from rtface.acquire.pacing import PlayedCamera, SourceFacts, Step
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.config import VideoCameraSettings
-from rtface.errors import CameraError, CameraLostError
-from rtface.records import Image
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import CameraError, CameraLostError
+from rtface.core.records import Image
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream

@@ -12,9 +12,9 @@ from scipy.linalg import eigh, solve
 from scipy.ndimage import gaussian_filter1d
 
 from rtface.analyse.splits import Split
-from rtface.errors import DataError
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray
 from rtface.networks.kernels import bumps, gabors
-from rtface.records import FloatArray
 
 Float64Array = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
+from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
 from rtface.record.table import NO_TIME, PoseTable
-from rtface.records import FACEMAP_KEYPOINTS, FloatArray
 from rtface.simulate.face import MouseFace
 from rtface.simulate.moods import MoodyMotion
 from rtface.simulate.parameters import FaceParameters

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import BackendError, UsageError
-from rtface.records import FloatArray
+from rtface.core.errors import BackendError, UsageError
+from rtface.core.records import FloatArray
 
 Method = Literal["auto", "rastermap", "kmeans"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rtface.analyse.baselines import fit_reduced_rank
 from rtface.analyse.targets import COMPONENTS, Targets, fit_targets
-from rtface.errors import DataError
-from rtface.records import FloatArray
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray
 
 Float64Array = NDArray[np.float64]
 Indices = NDArray[np.int64]

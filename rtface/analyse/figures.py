@@ -14,7 +14,7 @@ from rtface.analyse.forecast import Comparison
 from rtface.analyse.hmm import Choice
 from rtface.analyse.populations import Relation
 from rtface.analyse.transitions import Irreversibility, Lifetimes
-from rtface.records import FloatArray
+from rtface.core.records import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ ridge regression from all of them to all keypoints some frames later. Here the p
 the change from now is what it tells, so that the penalty pulls towards staying put, and the penalty is chosen on the last
 quarter of the training frames: a forecast fitted on too little says little rather than nonsense. Being causal and linear
 it can also make up for the latency of a rig; so it is held against staying where the point was last seen and against the
-Kalman filter of the live path (`rtface.decide.smoothing`).
+Kalman filter of the live path (`rtface.decide.features.smoothing`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from rtface.decide.smoothing import make_smoother
-from rtface.decide.specs import KalmanSpec
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
+from rtface.decide.features.smoothing import make_smoother
+from rtface.decide.features.specs import KalmanSpec
 
 Float = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.errors import BackendError, UsageError
 from rtface.encode.states import StateFilter, StateModel
-from rtface.errors import BackendError, UsageError
 
 Float = NDArray[np.float64]
 

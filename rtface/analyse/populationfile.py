@@ -17,9 +17,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from rtface.analyse.simulate import Population
-from rtface.errors import DataError
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray
 from rtface.record.formats.base import atomic_file
-from rtface.records import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

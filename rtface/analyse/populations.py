@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import UsageError
-from rtface.records import FloatArray
+from rtface.core.errors import UsageError
+from rtface.core.records import FloatArray
 
 BIN_UM = 200.0
 

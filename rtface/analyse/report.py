@@ -29,8 +29,8 @@ from rtface.analyse.transitions import (
     sequence_order,
     without_self,
 )
-from rtface.errors import DataError
-from rtface.records import FloatArray
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray
 
 Float = NDArray[np.float64]
 

@@ -34,8 +34,8 @@ from scipy.special import ndtr
 
 from rtface.analyse.behaviour import Behaviour, moody_face, simulated_behaviour
 from rtface.analyse.latents import Latent, draw_latents, kernel_response, latent_traces
-from rtface.errors import UsageError
-from rtface.records import FloatArray, Image
+from rtface.core.errors import UsageError
+from rtface.core.records import FloatArray, Image
 from rtface.simulate.chance import uniform_hash
 from rtface.simulate.moods import ring_jumps, sample_moods
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 
 Indices = NDArray[np.int64]
 

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from sklearn.decomposition import IncrementalPCA
 
-from rtface.errors import DataError
-from rtface.records import FloatArray, Image
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray, Image
 
 Kind = Literal["motion", "movie"]
 

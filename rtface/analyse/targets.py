@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import DataError
-from rtface.records import FloatArray
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray
 
 COMPONENTS = 128
 FEWEST_NEURONS = 200

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 
 Float = NDArray[np.float64]
 Path = NDArray[np.int64]

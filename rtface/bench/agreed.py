@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtface.config import BackendSettings, CameraSettings, SimulatedCameraSettings
-from rtface.errors import EngineError
+from rtface.core.errors import EngineError
 from rtface.track.backends.factory import make_backend
 from rtface.track.parity import require_parity, store_parity
 from rtface.track.store import Engine
@@ -37,8 +37,8 @@ def ensure_parity(engine: Engine, settings: BackendSettings, camera: CameraSetti
     except EngineError:
         if not isinstance(camera, SimulatedCameraSettings):
             raise
-        from rtface.learn.footage import rig_frames
-        from rtface.learn.verify import verify
+        from rtface.acquire.sampling import rig_frames
+        from rtface.track.verify import verify
 
         _, record = verify(engine, settings, rig_frames(camera, _FRAMES), "the simulated mouse")
         store_parity(record)

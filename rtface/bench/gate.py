@@ -10,16 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
 from rtface.config import GateOutputSettings
-from rtface.errors import GateError
-from rtface.latency import Histogram
-from rtface.machine import run_facts
-from rtface.realtime import realtime_process
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
+from rtface.core.errors import GateError
+from rtface.core.latency import Histogram
+from rtface.core.machine import run_facts
+from rtface.core.realtime import realtime_process
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Happening, Report
-from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate import Gate
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
+from rtface.stimulate.gate.output import Gate
 
 STAGES = {
     "hand_over": "fire() to the end of the write",

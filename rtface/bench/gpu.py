@@ -16,15 +16,15 @@ import numpy as np
 from rtface.acquire.factory import make_camera
 from rtface.bench.nowhere import Nowhere
 from rtface.bench.random_engine import random_facemap_engine
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.config import BackendSettings, SimulatedCameraSettings
-from rtface.geometry import whole_frame
-from rtface.latency import Histogram, StageSummary
-from rtface.machine import run_facts
-from rtface.pipeline import Pipeline
-from rtface.realtime import realtime_process
-from rtface.records import FloatArray, Image
-from rtface.service import describe_backend
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.geometry import whole_frame
+from rtface.core.latency import Histogram, StageSummary
+from rtface.core.machine import run_facts
+from rtface.core.realtime import realtime_process
+from rtface.core.records import FloatArray, Image
+from rtface.live.pipeline import Pipeline
+from rtface.live.service import describe_backend
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.base import Backend, BackendInfo, Itemises
 from rtface.track.backends.factory import engine_for, make_backend

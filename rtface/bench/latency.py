@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtface.bench.subscriber import subscriber_process
-from rtface.clock import NS_PER_S, monotonic_ns
 from rtface.config import BackendSettings, LatencySettings, PublishSettings, Rig, SimulatedCameraSettings
-from rtface.machine import run_facts
-from rtface.realtime import realtime_process
-from rtface.service import Service, describe_backend
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.machine import run_facts
+from rtface.core.realtime import realtime_process
+from rtface.live.service import Service, describe_backend
 
 _FREE_PORT = "tcp://127.0.0.1:*"
 _WARM_UP_S = 4.0

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.base import Camera
-from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.errors import CameraError, OutputError, UsageError
-from rtface.geometry import check_crop
-from rtface.latency import Histogram
-from rtface.machine import run_facts
-from rtface.records import Crop, FrameMeta, Image, Pulse
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import CameraError, OutputError, UsageError
+from rtface.core.geometry import check_crop
+from rtface.core.latency import Histogram
+from rtface.core.machine import run_facts
+from rtface.core.records import Crop, FrameMeta, Image, Pulse
 from rtface.stimulate.base import Happening, Output, Report
 
 _FRAME_S = 1.0

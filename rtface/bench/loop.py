@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from rtface.bench.agreed import ensure_parity
-from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.config import (
     BackendSettings,
     GateOutputSettings,
@@ -25,15 +24,16 @@ from rtface.config import (
     SessionSettings,
     SimulatedCameraSettings,
 )
-from rtface.decide.decisions import Action
-from rtface.errors import ControlError, DataError
-from rtface.latency import Histogram
-from rtface.machine import run_facts
-from rtface.realtime import realtime_process
+from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.decision import Action
+from rtface.core.errors import ControlError, DataError
+from rtface.core.latency import Histogram
+from rtface.core.machine import run_facts
+from rtface.core.realtime import realtime_process
+from rtface.live.service import Service, describe_backend
 from rtface.record.session.entries import Decision, GateReply, PulseCommand
 from rtface.record.session.reader import Session, read_session
-from rtface.service import Service, describe_backend
-from rtface.stimulate.emulator import EmulatedGate, LightChange
+from rtface.stimulate.gate.emulator import EmulatedGate, LightChange
 
 STAGES = (
     "transfer",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtface.clock import SYSTEM_CLOCK
-from rtface.records import Losses, Pose
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.records import Losses, Pose
 
 
 class Nowhere:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rtface.errors import BackendError
-from rtface.records import FACEMAP_KEYPOINTS
+from rtface.core.errors import BackendError
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.track.store import Engine
 
 
@@ -31,7 +31,7 @@ def random_facemap_engine(widths: Sequence[int]) -> Iterator[Engine]:
     try:
         import torch
 
-        from rtface.learn.importing import import_facemap
+        from rtface.learn.engines.facemap_import import import_facemap
         from rtface.networks.facemap import FacemapNetwork
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtface.client import Client
-from rtface.errors import DataError
-from rtface.latency import Histogram
-from rtface.realtime import realtime_process
+from rtface.core.errors import DataError
+from rtface.core.latency import Histogram
+from rtface.core.realtime import realtime_process
 
 _POLL_S = 0.5
 _SILENT_POLLS = 20

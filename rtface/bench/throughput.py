@@ -10,14 +10,14 @@ import numpy as np
 
 from rtface.acquire.factory import make_camera
 from rtface.bench.nowhere import Nowhere
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.config import BackendSettings, SimulatedCameraSettings
-from rtface.geometry import whole_frame
-from rtface.latency import Histogram
-from rtface.machine import run_facts
-from rtface.pipeline import Pipeline
-from rtface.realtime import realtime_process
-from rtface.service import describe_backend
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.geometry import whole_frame
+from rtface.core.latency import Histogram
+from rtface.core.machine import run_facts
+from rtface.core.realtime import realtime_process
+from rtface.live.pipeline import Pipeline
+from rtface.live.service import describe_backend
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.normalise import levels

@@ -12,8 +12,8 @@ import sys
 def main() -> None:
     """Run the command line and leave with its exit code."""
     from rtface.cli.app import app
-    from rtface.cli.screen import say_error
-    from rtface.errors import RtfaceError
+    from rtface.cli.terminal.screen import say_error
+    from rtface.core.errors import RtfaceError
 
     try:
         app()

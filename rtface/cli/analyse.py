@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from rtface.cli.screen import ERR, OUT, say
-from rtface.errors import DataError, UsageError
+from rtface.cli.terminal.screen import ERR, OUT, say
+from rtface.core.errors import DataError, UsageError
 
 app = typer.Typer(help="Populations of neurons and what behaviour says of them.", no_args_is_help=True)
 

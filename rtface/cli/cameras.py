@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rtface.acquire.discovery import find_cameras
 from rtface.cli.options import JsonOption
-from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, print_json, say
 
 
 def cameras(

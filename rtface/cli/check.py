@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rtface.checkup import Finding, check_rig
 from rtface.cli.options import JsonOption
-from rtface.cli.screen import print_finding, print_json
+from rtface.cli.terminal.screen import print_finding, print_json
+from rtface.live.check_rig import Finding, check_rig
 
 
 def check(

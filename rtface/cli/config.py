@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli.screen import OUT
+from rtface.cli.terminal.screen import OUT
 from rtface.config import Rig
-from rtface.rigfile import load_rig
+from rtface.config.yamlfile import load_rig
 
 app = typer.Typer(help="The rig's configuration.", no_args_is_help=True)
 

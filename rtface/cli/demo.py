@@ -9,16 +9,16 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from rtface.cli.neuralview import NeuralView
 from rtface.cli.options import EngineOption, JsonOption, SecondsOption
-from rtface.cli.screen import beside, keypoints_table
-from rtface.cli.serving import announce, serve
-from rtface.cli.signals import ending_on_signals
+from rtface.cli.terminal.neural import NeuralView
+from rtface.cli.terminal.screen import beside, keypoints_table
+from rtface.cli.terminal.serving import announce, serve
+from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client
 from rtface.config import EncoderSettings, PublishSettings, Rig, SimulatedCameraSettings
-from rtface.defaults import SIMULATED_ENCODER
-from rtface.realtime import realtime_process
-from rtface.service import Service
+from rtface.core.defaults import SIMULATED_ENCODER
+from rtface.core.realtime import realtime_process
+from rtface.live.service import Service
 from rtface.simulate.face import MouseFace
 
 _FREE_PORT = "tcp://127.0.0.1:*"

@@ -17,17 +17,17 @@ import yaml
 from rich.table import Table
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.screen import OUT, print_json, say
-from rtface.cli.signals import ending_on_signals
-from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
+from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config import GateOutputSettings
-from rtface.errors import DataError, GateError, UsageError
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
+from rtface.core.errors import DataError, GateError, UsageError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Happening, Report
-from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
-from rtface.stimulate.gate import Gate
-from rtface.stimulate.limits import MEANINGS, differences, propose
-from rtface.stimulate.shipped import flash_command
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
+from rtface.stimulate.gate.limits import MEANINGS, differences, propose
+from rtface.stimulate.gate.output import Gate
+from rtface.stimulate.gate.shipped import flash_command
 
 app = typer.Typer(help="The safety gate between this computer and the light.", no_args_is_help=True)
 

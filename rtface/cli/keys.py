@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli.screen import OUT
+from rtface.cli.terminal.screen import OUT
 from rtface.publish.keys import add_client, make_keys
 
 app = typer.Typer(help="Keys for addresses that other machines can reach.", no_args_is_help=True)

@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.screen import OUT, latency_table, print_finding, print_json
-from rtface.cli.signals import ending_on_signals
+from rtface.cli.terminal.screen import OUT, latency_table, print_finding, print_json
+from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client, EventMessage
-from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
-from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.errors import UsageError
-from rtface.latency import StageSummary
+from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+from rtface.core.errors import UsageError
+from rtface.core.latency import StageSummary
 
 app = typer.Typer(help="The closed loop of a running service.", no_args_is_help=True)
 

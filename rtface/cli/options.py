@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from rtface.config import BackendSettings
-from rtface.errors import UsageError
-from rtface.records import MINIMUM_CROP, Crop
+from rtface.core.errors import UsageError
+from rtface.core.records import MINIMUM_CROP, Crop
 
 EngineOption = Annotated[
     str, typer.Option("--engine", help="Name of an engine (`rtface engines list`) or its folder.")

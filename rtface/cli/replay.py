@@ -19,14 +19,14 @@ from rtface.cli.options import (
     ThreadsOption,
     backend_settings,
 )
-from rtface.cli.screen import ERR, OUT, print_json, say
-from rtface.errors import UsageError
+from rtface.cli.terminal.screen import ERR, OUT, print_json, say
+from rtface.core.errors import UsageError
+from rtface.live.rulesfile import Rules
+from rtface.offline.replay.network import NetworkReplay, replay_network
+from rtface.offline.replay.report import Difference, RulesReplay
+from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import Network
 from rtface.record.session.reader import read_session
-from rtface.replay.network import NetworkReplay, replay_network
-from rtface.replay.report import Difference, RulesReplay
-from rtface.replay.rules import replay_rules
-from rtface.rulesfile import Rules
 from rtface.track.backends.factory import engine_for
 
 DIFFERS = 1

@@ -22,19 +22,19 @@ from rtface.cli.options import (
     backend_settings,
     parse_crop,
 )
-from rtface.cli.screen import OUT, print_json, say
-from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.track import progress_bar
-from rtface.clock import NS_PER_S
 from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSettings
+from rtface.core.clock import NS_PER_S
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import Crop
 from rtface.decide.words import rule_in_words
-from rtface.drypicture import draw_dry_run
-from rtface.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
-from rtface.errors import DataError, UsageError
-from rtface.loop.neural import NeuralSight
-from rtface.offline import track_recording
-from rtface.records import Crop
-from rtface.rulesfile import Rules
+from rtface.live.neural import NeuralSight
+from rtface.live.rulesfile import Rules
+from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
+from rtface.offline.dryrun_picture import draw_dry_run
+from rtface.offline.tracking import track_recording
 from rtface.track.backends.factory import engine_for
 from rtface.track.store import MANIFEST_FILE, find_engine, read_manifest
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli.operator import Operator
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.serving import announce, serve
-from rtface.cli.signals import ending_on_signals
-from rtface.realtime import realtime_process
-from rtface.rigfile import load_rig
-from rtface.service import Service
+from rtface.cli.terminal.operator import Operator
+from rtface.cli.terminal.serving import announce, serve
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.config.yamlfile import load_rig
+from rtface.core.realtime import realtime_process
+from rtface.live.service import Service
 
 
 def run(

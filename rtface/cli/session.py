@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rtface.cli.options import JsonOption
-from rtface.cli.screen import ERR, OUT, latency_table, print_json, say_error
-from rtface.errors import DataError, RtfaceError, UsageError
-from rtface.latency import StageSummary
+from rtface.cli.terminal.screen import ERR, OUT, latency_table, print_json, say_error
+from rtface.core.errors import DataError, RtfaceError, UsageError
+from rtface.core.latency import StageSummary
 from rtface.record import formats
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import Decision

@@ -23,11 +23,11 @@ from rtface.cli.options import (
     backend_settings,
     parse_crop,
 )
-from rtface.cli.screen import ERR, OUT, print_json, say_error
-from rtface.cli.signals import INTERRUPTED, ending_on_signals
-from rtface.errors import RtfaceError
-from rtface.offline import Progress as Frames
-from rtface.offline import Tracked, partial_path, plan_outputs, track_recording
+from rtface.cli.terminal.screen import ERR, OUT, print_json, say_error
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
+from rtface.core.errors import RtfaceError
+from rtface.offline.tracking import Progress as Frames
+from rtface.offline.tracking import Tracked, partial_path, plan_outputs, track_recording
 from rtface.record import formats
 from rtface.track.backends.factory import engine_for
 

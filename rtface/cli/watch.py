@@ -9,15 +9,15 @@ from typing import Annotated, Any
 import typer
 from rich.live import Live
 
-from rtface.cli.neuralview import NeuralView
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.screen import ERR, OUT, beside, keypoints_table, live_view, losses_line, print_json
-from rtface.cli.signals import ending_on_signals
+from rtface.cli.terminal.neural import NeuralView
+from rtface.cli.terminal.screen import ERR, OUT, beside, keypoints_table, live_view, losses_line, print_json
+from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client, Keypoints
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.errors import AddressError, ControlError, WireError
-from rtface.latency import Histogram
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+from rtface.core.errors import AddressError, ControlError, WireError
+from rtface.core.latency import Histogram
 from rtface.publish.neural import NeuralMessage
 from rtface.publish.wire import StatusMessage
 

@@ -1,7 +1,7 @@
 """The configuration of a rig: one YAML file, checked before anything is opened.
 
 Every section refuses unknown keys. What a setting means, its unit and its default stand here and nowhere else:
-`rtface config schema` prints them as JSON schema, and `rtface.rigfile` turns a violation into a message that
+`rtface config schema` prints them as JSON schema, and `rtface.config.yamlfile` turns a violation into a message that
 names the file, the line and the nearest right name.
 """
 
@@ -12,7 +12,6 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rtface.budget import Budget
 from rtface.config.cameras import (
     CameraSettings,
     Faults,
@@ -33,9 +32,10 @@ from rtface.config.outputs import (
     UnguardedOutput,
 )
 from rtface.config.section import Section, contradiction
-from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.errors import ConfigError
-from rtface.records import MINIMUM_CROP, Crop
+from rtface.core.budget import Budget
+from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+from rtface.core.errors import ConfigError
+from rtface.core.records import MINIMUM_CROP, Crop
 
 __all__ = [
     "ArmingSettings",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from rtface.clock import NS_PER_MS
+from rtface.core.clock import NS_PER_MS
 from rtface.decide.syntax import OF_NAMES, ExpressionError, Node, nearest, parse
 
 Truth = bool | None

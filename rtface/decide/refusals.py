@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtface.errors import ConfigError
+from rtface.core.errors import ConfigError
 
 
 class RulesError(ConfigError):

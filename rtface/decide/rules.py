@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rtface.clock import NS_PER_MS
 from rtface.config import Section, contradiction
-from rtface.decide.specs import FeatureSpec
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS
+from rtface.core.records import Pulse
+from rtface.decide.features.specs import FeatureSpec
 
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
 _LONGEST_MS = 600_000.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from rtface.clock import NS_PER_S
-from rtface.decide.decisions import Reason, State
+from rtface.core.clock import NS_PER_S
+from rtface.core.decision import Reason, State
+from rtface.decide.features.points import NEVER_NS
 from rtface.decide.holding import Holding
-from rtface.decide.points import NEVER_NS
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.schedule import Schedule

@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from rtface.clock import NS_PER_S
-from rtface.decide.machine import Event
+from rtface.core.clock import NS_PER_S
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import MatchedSpec, MixedSpec, RuleSpec, YokedSpec, ns
+from rtface.decide.transitions import Event
 
 
 class Schedule:

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rtface.errors import ConfigError
+from rtface.core.errors import ConfigError
 
 MOST_CHARACTERS = 1000
 DEEPEST = 64

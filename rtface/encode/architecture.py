@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rtface.errors import EngineError
+from rtface.core.errors import EngineError
 
 READOUT_WIDTH = 128
 """Of all but the last dense layer of a Facemap readout, where it has several."""

@@ -26,8 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from rtface import sidecar
-from rtface.defaults import SIMULATED_ENCODER
+from rtface.core import files as sidecar
+from rtface.core.defaults import SIMULATED_ENCODER
+from rtface.core.errors import EngineError
+from rtface.core.records import FloatArray
 from rtface.encode.architecture import layout
 from rtface.encode.manifest import (
     INPUTS_FILE,
@@ -38,8 +40,6 @@ from rtface.encode.manifest import (
     FileEntry,
 )
 from rtface.encode.normalise import Normaliser
-from rtface.errors import EngineError
-from rtface.records import FloatArray
 
 Arrays = Mapping[str, NDArray[Any]]
 

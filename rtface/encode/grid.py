@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import UsageError
-from rtface.records import FloatArray
+from rtface.core.errors import UsageError
+from rtface.core.records import FloatArray
 
 LARGEST_GAP_S = 1.0
 """Frames that were missing for longer begin a new stream."""

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rtface.core.errors import UsageError
 from rtface.encode.normalise import NormaliseRules
-from rtface.errors import UsageError
 
 MANIFEST_FILE = "encoder.json"
 WEIGHTS_FILE = "weights.npz"

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rtface.core.records import FloatArray
 from rtface.encode.architecture import complete
-from rtface.records import FloatArray
 
 
 class RowNetwork(Protocol):

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import UsageError
-from rtface.records import FloatArray
+from rtface.core.errors import UsageError
+from rtface.core.records import FloatArray
 
 Float64Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import EngineError, UsageError
+from rtface.core.errors import EngineError, UsageError
 
 FORMAT = 1
 _ARRAYS = {"start": 1, "transition": 2, "means": 2, "covariances": 3, "centre": 1, "axes": 2}

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.errors import EngineError, UsageError
+from rtface.core.records import FloatArray
 from rtface.encode.bundle import EncoderBundle
 from rtface.encode.grid import RowGrid
 from rtface.encode.manifest import MANIFEST_FILE, STATES_FILE
 from rtface.encode.network import matvec, row_network
 from rtface.encode.states import StateFilter, StateModel, load_states
-from rtface.errors import EngineError, UsageError
-from rtface.records import FloatArray
 
 _NS_PER_S = 1_000_000_000
 _JUDGED_S = 1.0

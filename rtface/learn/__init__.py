@@ -1,1 +1,1 @@
-"""Networks, training and export; needs torch, and the live path never imports it."""
+"""From labels to networks: `labels` needs no torch; `tracker`, `encoder` and `engines` need it where they train or export."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtface.learn.calibrate import RADIUS_PX
-from rtface.records import FloatArray
+from rtface.core.records import FloatArray
+from rtface.learn.tracker.calibration import RADIUS_PX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def draw_reliability(path: Path, reliability: Mapping[str, Any]) -> None:
     path : Path
         A new picture.
     reliability : mapping
-        As of `rtface.learn.calibrate.reliability`.
+        As of `rtface.learn.tracker.calibration.reliability`.
     """
     with _Drawing(path) as axes:
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)

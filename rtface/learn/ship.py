@@ -20,21 +20,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtface.clock import NS_PER_S, monotonic_ns
-from rtface.errors import DataError
-from rtface.learn.calibrate import RADIUS_PX, fit_calibration, reliability
-from rtface.learn.evaluate import Answers, answer
-from rtface.learn.families import architecture
-from rtface.learn.figures import error_summary
-from rtface.learn.fit import judge, pictures_of, set_calibration, write_engine_of
-from rtface.learn.labels import LabelSet
-from rtface.learn.reading import read_labels
-from rtface.learn.runs import open_run
-from rtface.learn.samples import Augmentation, simulated_pictures
-from rtface.learn.train import Recipe, Training, train
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.errors import DataError
+from rtface.core.records import FACEMAP_KEYPOINTS
+from rtface.learn.error_summary import error_summary
+from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.labels.reading import read_labels
+from rtface.learn.run_folder import open_run
+from rtface.learn.tracker.calibration import RADIUS_PX, fit_calibration, reliability
+from rtface.learn.tracker.families import architecture
+from rtface.learn.tracker.labelled_frames import judge, pictures_of, set_calibration, write_engine_of
+from rtface.learn.tracker.optimise import Recipe, Training, train
+from rtface.learn.tracker.predictions import Answers, answer
+from rtface.learn.tracker.samples import Augmentation, simulated_pictures
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
-from rtface.records import FACEMAP_KEYPOINTS
 from rtface.track.manifest import WEIGHTS_FILE, KeypointEntry
 
 NAMES = {"whisker 1": "whisker(II)", "whisker 2": "whisker(I)", "whisker 3": "whisker(III)"}

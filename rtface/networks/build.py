@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from rtface.errors import EngineError
+from rtface.core.errors import EngineError
 from rtface.networks import facemap, small
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode

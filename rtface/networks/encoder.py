@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.networks.kernels import averages, bumps, gabors
 
 READOUT_WIDTH = 128

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rtface.errors import EngineError, UsageError
+from rtface.core.errors import EngineError, UsageError
 from rtface.networks.encoder import CausalEncoder, Encoder, FacemapEncoder
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {"facemap": FacemapEncoder, "causal": CausalEncoder}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 
 BLOCKS = 5
 """Encoder blocks; the maps are a quarter of the input's size because two of the four poolings are undone."""

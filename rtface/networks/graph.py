@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rtface.records import SHORT_STEP
+from rtface.core.records import SHORT_STEP
 
 FACEMAP_STRIDE = 4
 """Pixels of the network's input between neighbouring cells of Facemap's maps."""
@@ -31,7 +31,7 @@ def _length(image: Tensor, axis: int) -> Tensor:
 
 
 class PadResize(nn.Module):
-    """Pad an image with zeros and resize it bilinearly to the network's input, as `rtface.geometry` says.
+    """Pad an image with zeros and resize it bilinearly to the network's input, as `rtface.core.geometry` says.
 
     When the input is square this is equal to normalising, padding with zeros and
     ``interpolate(mode="bilinear", align_corners=False)`` in this order (Facemap's preprocessing; no antialiasing),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rtface.records import FloatArray
+from rtface.core.records import FloatArray
 
 
 def gabors(count: int, taps: int) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from rtface.errors import AddressError
+from rtface.core.errors import AddressError
 
 
 def is_loopback(address: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rtface.records import Losses, Pose
+from rtface.core.records import Losses, Pose
 
 
 class PoseSink(Protocol):

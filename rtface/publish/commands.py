@@ -9,10 +9,10 @@ from typing import Any
 import msgpack
 
 from rtface import __version__
-from rtface.errors import ControlError
+from rtface.core.errors import ControlError
+from rtface.core.records import MINIMUM_CROP, Crop, Keypoint
 from rtface.publish.fields import MAX_TEXT, PROTOCOL, Fields, pack, unpack
 from rtface.publish.wire import MAX_SESSION
-from rtface.records import MINIMUM_CROP, Crop, Keypoint
 
 MAX_ID = (1 << 63) - 1
 MAX_NAME = 64

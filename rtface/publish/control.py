@@ -16,14 +16,14 @@ from uuid import uuid4
 
 import zmq
 
-from rtface.clock import SYSTEM_CLOCK, Clock
-from rtface.errors import ControlError, RtfaceError, UsageError, WireError
+from rtface.core.clock import SYSTEM_CLOCK, Clock
+from rtface.core.errors import ControlError, RtfaceError, UsageError, WireError
+from rtface.core.records import Crop
 from rtface.publish import commands
 from rtface.publish.fields import unpack
 from rtface.publish.host import clock_domain
 from rtface.publish.keys import Guard
 from rtface.publish.sockets import Context, Socket, bound_socket, limited_socket
-from rtface.records import Crop
 
 _QUEUE = 1_000
 

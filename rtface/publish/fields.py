@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgpack
 
-from rtface.errors import WireError
+from rtface.core.errors import WireError
 
 PROTOCOL = 1
 """Version of the protocol. Fields are only ever added to it; any other change is a new version."""

@@ -26,7 +26,7 @@ from zmq.auth import create_certificates, load_certificate
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils import z85
 
-from rtface.errors import AddressError, UsageError
+from rtface.core.errors import AddressError, UsageError
 
 _DOMAIN = "rtface"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -9,10 +9,10 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import WireError
+from rtface.core.errors import WireError
+from rtface.core.records import FloatArray
 from rtface.publish.fields import PROTOCOL, Fields, pack, unpack
 from rtface.publish.wire import MAX_SESSION
-from rtface.records import FloatArray
 
 TOPIC_NEURAL = b"neural"
 

@@ -10,14 +10,14 @@ from typing import Any
 import msgpack
 import zmq
 
-from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.errors import UsageError
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import UsageError
+from rtface.core.records import Losses, Pose
 from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
 from rtface.publish.sockets import Context, Socket, bound_socket
 from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, Encoder, ServiceStatus
-from rtface.records import Losses, Pose
 
 _SUBSCRIPTIONS_AT_ONCE = 1_000
 _FAREWELL_MS = 500

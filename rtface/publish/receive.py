@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import WireError
+from rtface.core.errors import WireError
+from rtface.core.records import FloatArray, Losses, Stamps
 from rtface.publish.backlog import Backlog
 from rtface.publish.events import TOPIC_EVENTS, EventMessage, decode_event
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, decode_neural
@@ -20,7 +21,6 @@ from rtface.publish.wire import (
     decode_keypoints,
     decode_status,
 )
-from rtface.records import FloatArray, Losses, Stamps
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import zmq
 
-from rtface.clock import NS_PER_MS, NS_PER_S, monotonic_ns
-from rtface.errors import AddressError, ControlError
+from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.errors import AddressError, ControlError
 from rtface.publish.commands import Request, decode_reply, encode_request
 from rtface.publish.keys import ClientKeys
 from rtface.publish.sockets import Context, Socket, connect, limited_socket

@@ -6,7 +6,7 @@ import errno
 
 import zmq
 
-from rtface.errors import AddressError
+from rtface.core.errors import AddressError
 from rtface.publish.address import check_address
 from rtface.publish.fields import MAX_BODY
 from rtface.publish.keys import Guard

@@ -13,10 +13,10 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import WireError
-from rtface.latency import StageSummary
+from rtface.core.errors import WireError
+from rtface.core.latency import StageSummary
+from rtface.core.records import CameraInfo, FloatArray, Losses, Pose, Stamps
 from rtface.publish.fields import PROTOCOL, Fields, pack, unpack
-from rtface.records import CameraInfo, FloatArray, Losses, Pose, Stamps
 
 TOPIC_KEYPOINTS = b"keypoints"
 TOPIC_STATUS = b"status"

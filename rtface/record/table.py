@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import UsageError
-from rtface.records import FloatArray, Pose
+from rtface.core.errors import UsageError
+from rtface.core.records import FloatArray, Pose
 
 NO_TIME = -1
 """Stands in the times of a `PoseTable` where they are not known."""
@@ -32,7 +32,7 @@ class PoseTable:
     trained : tuple of bool, length K
         Whether the network was trained to find the keypoint.
     xy : ndarray, shape (N, K, 2), float32
-        x and y in pixels of the full camera frame (`rtface.records`); NaN for a keypoint never trained.
+        x and y in pixels of the full camera frame (`rtface.core.records`); NaN for a keypoint never trained.
     score : ndarray, shape (N, K), float32
         As `score_definition` says; 0 for a keypoint never trained.
     outside : ndarray, shape (N, K), bool
@@ -40,7 +40,7 @@ class PoseTable:
     frame_id : ndarray, shape (N,), int64
         Number of the frame, as the camera or the video counts.
     exposure_ns, arrival_ns : ndarray, shape (N,), int64
-        Nanoseconds of the host's monotonic clock, as in `rtface.records.FrameMeta`; `NO_TIME` where not known.
+        Nanoseconds of the host's monotonic clock, as in `rtface.core.records.FrameMeta`; `NO_TIME` where not known.
         Of a video that was not played at its own pace they say when it was read, not when it was filmed.
     camera_ns : ndarray, shape (N,), int64
         Nanoseconds of the camera's own clock, or since the first frame of a video: the time axis of a recording.

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.records import FACEMAP_KEYPOINTS
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.simulate.parameters import FaceParameters
 
 Points = NDArray[np.float64]

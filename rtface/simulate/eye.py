@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rtface.records import Image
+from rtface.core.records import Image
 from rtface.simulate.anatomy import EYE_BALL, EYE_HALF, Placement, Points, eye_margin
 from rtface.simulate.fur import FRACTION_BITS, fixed_point
 from rtface.simulate.motion import Pose

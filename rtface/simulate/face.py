@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import UsageError
-from rtface.records import FACEMAP_KEYPOINTS, FloatArray, Image
+from rtface.core.errors import UsageError
+from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray, Image
 from rtface.simulate.anatomy import RESTING, Placement, Points, eye_keypoints
 from rtface.simulate.chance import uniform_hash
 from rtface.simulate.eye import Eye
@@ -135,7 +135,7 @@ class MouseFace:
         Returns
         -------
         ndarray, shape (15, 2), float32
-            x and y in pixels of the full frame, in the order of `rtface.records.FACEMAP_KEYPOINTS`; NaN for a paw
+            x and y in pixels of the full frame, in the order of `rtface.core.records.FACEMAP_KEYPOINTS`; NaN for a paw
             that is not up. A point that has moved out of the frame keeps its coordinates.
         """
         pose = self._pose(index)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.simulate.motion import Engagement, Motion, Pose
 from rtface.simulate.parameters import FaceParameters
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.records import Image
+from rtface.core.records import Image
 from rtface.simulate.anatomy import Placement, Points
 from rtface.simulate.motion import Pose
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from typing import Any, Literal, Protocol
 
-from rtface.records import Pulse
+from rtface.core.records import Pulse
 
 
 @unique
@@ -56,7 +56,7 @@ class Happening(StrEnum):
 
 @unique
 class Reason(StrEnum):
-    """Why. Those down to `BAD_COUNTER` are the safety gate's own, by the names of `rtface.stimulate.codes.Reason`."""
+    """Why. Those down to `BAD_COUNTER` are the safety gate's own, by the names of `rtface.stimulate.gate.codes.Reason`."""
 
     NONE = "none"
     COMPLETED = "completed"

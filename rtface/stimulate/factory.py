@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from rtface.clock import SYSTEM_CLOCK, Clock
 from rtface.config import (
     DaqOutputSettings,
     GateOutputSettings,
@@ -14,6 +13,7 @@ from rtface.config import (
     OutputSettings,
     PulsePalOutputSettings,
 )
+from rtface.core.clock import SYSTEM_CLOCK, Clock
 from rtface.stimulate.base import Output
 
 
@@ -37,7 +37,7 @@ def make_output(settings: OutputSettings, clock: Clock = SYSTEM_CLOCK) -> Output
 
             return log_output(settings, clock)
         case GateOutputSettings():
-            from rtface.stimulate.gate import Gate
+            from rtface.stimulate.gate.output import Gate
 
             return Gate(settings, clock)
         case PulsePalOutputSettings():

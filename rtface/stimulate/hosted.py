@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Protocol
 
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.errors import OutputError
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import OutputError
 from rtface.stimulate.base import Check, OutputInfo, Reason
 from rtface.stimulate.softgate import Light, SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import TextIO
 
-from rtface.clock import NS_PER_MS, SYSTEM_CLOCK, Clock, wall_ns
 from rtface.config import LogOutputSettings
-from rtface.errors import OutputError
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock, wall_ns
+from rtface.core.errors import OutputError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Check, OutputInfo
 from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.softgate import SoftLimits

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from rtface.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.config import NullOutputSettings
-from rtface.errors import OutputError
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
+from rtface.core.errors import OutputError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Check, OutputInfo, OutputState, Reason, Report
 from rtface.stimulate.softgate import SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import struct
 
-from rtface.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.config import PulsePalOutputSettings
-from rtface.errors import OutputError
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.core.errors import OutputError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Check, OutputInfo
 from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.serialport import SerialPort

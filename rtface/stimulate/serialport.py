@@ -6,7 +6,7 @@ import os
 import termios
 from typing import Any
 
-from rtface.errors import OutputError
+from rtface.core.errors import OutputError
 
 _CHUNK = 4096
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtface.clock import Clock
-from rtface.errors import OutputError
-from rtface.records import Pulse
+from rtface.core.clock import Clock
+from rtface.core.errors import OutputError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Happening, OutputState, Reason, Report
 from rtface.stimulate.reports import Reports
 from rtface.stimulate.softgate import SoftGate

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from rtface.records import Keypoint
+from rtface.core.records import Keypoint
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.pt"

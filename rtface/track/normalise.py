@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.records import FloatArray, Image
+from rtface.core.records import FloatArray, Image
 
 _BINS = [256]
 _RANGE = [0.0, 256.0]

@@ -17,8 +17,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rtface.errors import EngineError
-from rtface.records import Crop
+from rtface.core.errors import EngineError
+from rtface.core.records import Crop
 from rtface.track.backends.base import BackendInfo
 from rtface.track.store import Engine, installed_engines, user_folder
 

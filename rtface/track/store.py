@@ -20,8 +20,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rtface import sidecar
-from rtface.errors import EngineError
+from rtface.core import files as sidecar
+from rtface.core.errors import EngineError
 from rtface.track.manifest import (
     NAME_PATTERN,
     DecodeSpec,

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtface.clock import Clock
-from rtface.errors import UsageError
-from rtface.geometry import NetworkFrame, check_crop, outside, whole_frame
-from rtface.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Pose, Stamps
+from rtface.core.clock import Clock
+from rtface.core.errors import UsageError
+from rtface.core.geometry import NetworkFrame, check_crop, outside, whole_frame
+from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Pose, Stamps
 from rtface.track.backends.base import Backend, BackendInfo
 from rtface.track.normalise import levels
 from rtface.track.store import Engine

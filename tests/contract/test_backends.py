@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from backends import (
+from support.backends import (
     ALL,
     CARDS,
     ON_CPU,
@@ -21,9 +21,9 @@ from backends import (
     tiny_engine,
 )
 
-from rtface.errors import BackendError, EngineError
-from rtface.learn.quantise import Scheme
-from rtface.records import Crop, FloatArray, Image
+from rtface.core.errors import BackendError, EngineError
+from rtface.core.records import Crop, FloatArray, Image
+from rtface.learn.engines.quantise import Scheme
 from rtface.track.backends.base import Backend
 from rtface.track.backends.factory import BACKENDS
 from rtface.track.store import Engine
@@ -244,7 +244,7 @@ def int8_engine(
 ) -> Engine:
     """The small engine in int8, by either scheme; of random weights, so that no report of parity lets it in."""
     pytest.importorskip("onnxruntime")
-    from rtface.learn.quantise import quantise
+    from rtface.learn.engines.quantise import quantise
     from rtface.track.manifest import MODEL_FILE
     from rtface.track.store import write_engine
 

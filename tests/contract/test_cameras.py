@@ -15,7 +15,6 @@ import pytest
 
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
-from rtface.clock import SYSTEM_CLOCK, Clock, ManualClock
 from rtface.config import (
     CameraSettings,
     GenicamCameraSettings,
@@ -24,8 +23,9 @@ from rtface.config import (
     SimulatedCameraSettings,
     VideoCameraSettings,
 )
-from rtface.errors import UsageError
-from rtface.records import CameraInfo, FrameMeta, Image
+from rtface.core.clock import SYSTEM_CLOCK, Clock, ManualClock
+from rtface.core.errors import UsageError
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 WIDTH, HEIGHT, FRAMES = 128, 104, 7
 GIVE_UP_S = 5.0

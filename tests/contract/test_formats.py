@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rtface.errors import DataError, UsageError
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.record import formats
 from rtface.record.formats.base import MOST_MISSING_ROWS
 from rtface.record.table import NO_TIME, PoseTable
-from rtface.records import FACEMAP_KEYPOINTS
 
 FILES = {
     "deeplabcut-csv": "mouse.csv",

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from outgoing import LOSSES, make_pose, zmq_context
+from support.outgoing import LOSSES, make_pose, zmq_context
 
-from rtface.clock import monotonic_ns
-from rtface.errors import AddressError, RtfaceError, UsageError
+from rtface.core.clock import monotonic_ns
+from rtface.core.errors import AddressError, RtfaceError, UsageError
 from rtface.publish.base import PoseSink
 from rtface.publish.publisher import Publisher
 

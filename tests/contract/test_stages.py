@@ -7,9 +7,9 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from backends import ON_CPU, ON_GPU, SHAPE, Runner, face, levels_for, runner_of, tiny_engine
+from support.backends import ON_CPU, ON_GPU, SHAPE, Runner, face, levels_for, runner_of, tiny_engine
 
-from rtface.records import Crop
+from rtface.core.records import Crop
 from rtface.track.backends.base import DeviceStage, Itemises
 from rtface.track.store import Engine
 
@@ -88,7 +88,7 @@ def test_marks_are_passed_in_order_around_each_stage(engine: Engine, request: py
 def test_an_error_of_the_clock_is_told_and_leaves_nothing(
     engine: Engine, request: pytest.FixtureRequest, name: str, call: str
 ) -> None:
-    from rtface.errors import BackendError
+    from rtface.core.errors import BackendError
 
     runner = runner_of(name, request)
     assert runner.gpu is not None

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from devices import FakeNidaqmx, LineDevice, PulsePalDevice
-from emulatedgate import patient_gate
-from fakes import LONG_S, finishes
 from pydantic import TypeAdapter
+from support.devices import FakeNidaqmx, LineDevice, PulsePalDevice
+from support.emulatedgate import patient_gate
+from support.fakes import LONG_S, finishes
 
-from rtface.clock import NS_PER_MS, monotonic_ns
 from rtface.config import OutputSettings
-from rtface.errors import OutputError
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS, monotonic_ns
+from rtface.core.errors import OutputError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Check, Happening, Output, OutputState, Reason, Report
 from rtface.stimulate.factory import make_output
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from backends import ON_GPU, Runner, face, levels_for, reference, runner_of, tiny_engine
+from support.backends import ON_GPU, Runner, face, levels_for, reference, runner_of, tiny_engine
 
-from rtface.errors import BackendError
-from rtface.geometry import whole_frame
-from rtface.records import Crop, FloatArray
+from rtface.core.errors import BackendError
+from rtface.core.geometry import whole_frame
+from rtface.core.records import Crop, FloatArray
 from rtface.track.backends.base import Backend
 from rtface.track.gpu.libcuda import Libcuda, probe
 from rtface.track.store import Engine, load_engine

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from outgoing import LONG_S, LOSSES, Handler, make_pose, zmq_context
+from support.outgoing import LONG_S, LOSSES, Handler, make_pose, zmq_context
+from support.paths import DOCS
 
-from rtface.clock import monotonic_ns
+from rtface.core.clock import monotonic_ns
 from rtface.publish.control import ControlServer
 from rtface.publish.keys import Guard, load_server_keys, make_keys
 from rtface.publish.publisher import Publisher
@@ -84,7 +85,7 @@ def test_every_message_arrives_in_order_with_its_age(keys: tuple[Path, Path] | N
 
 
 def test_the_example_of_the_documentation_works() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
+    page = (DOCS / "wire.md").read_text()
     example = page.split("```python\n")[1].split("```")[0]
     with zmq_context() as context:
         publisher = Publisher("tcp://127.0.0.1:*", "session", context)

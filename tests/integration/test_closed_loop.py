@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 import yaml
-from emulatedgate import patient_gate
-from fakes import LONG_S
+from support.emulatedgate import patient_gate
+from support.fakes import LONG_S
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
-from rtface.clock import NS_PER_S, monotonic_ns
-from rtface.errors import ControlError, OutputError
+from rtface.config.yamlfile import load_rig
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.errors import ControlError, OutputError
+from rtface.live.service import Service
 from rtface.record.session.entries import Arming, Decision, GateReply, PulseCommand
 from rtface.record.session.reader import read_session
-from rtface.rigfile import load_rig
-from rtface.service import Service
-from rtface.stimulate.codes import ABSOLUTE
-from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
+from rtface.stimulate.gate.codes import ABSOLUTE
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
 
 FREE = "tcp://127.0.0.1:*"
 DEADMAN_MS = ABSOLUTE["MAX_DEADMAN_MS"]

@@ -9,14 +9,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support.paths import BENCH
 
-BENCH = Path(__file__).resolve().parents[2] / "bench" / "encoder_ibl.py"
+SCRIPT = BENCH / "encoder_ibl.py"
 SHUFFLES = 199
 
 
 @pytest.fixture(scope="module")
 def ibl() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("encoder_ibl", BENCH)
+    spec = importlib.util.spec_from_file_location("encoder_ibl", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

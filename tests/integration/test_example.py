@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fakes import LONG_S, wait_until
+from support.fakes import LONG_S, wait_until
+from support.paths import DOCS
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
 from rtface.config import BackendSettings, SimulatedCameraSettings
-from rtface.errors import AddressError, OutputError
-from rtface.rulesfile import Rules
-from rtface.stimulate.emulator import harness_path
+from rtface.core.errors import AddressError, OutputError
+from rtface.live.rulesfile import Rules
+from rtface.stimulate.gate.emulator import harness_path
 from rtface.track.store import load_engine
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "whisking"
+EXAMPLE = DOCS / "examples" / "whisking"
 GUIDE = EXAMPLE.parents[1] / "closed-loop.md"
 
 

@@ -11,13 +11,14 @@ from types import ModuleType
 
 import openvino  # noqa: F401  its first import starts a thread that stays
 import pytest
+from support.paths import BENCH
 
-BENCH = Path(__file__).resolve().parents[2] / "bench" / "parity_facemap.py"
+SCRIPT = BENCH / "parity_facemap.py"
 
 
 @pytest.fixture
 def parity() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("parity_facemap", BENCH)
+    spec = importlib.util.spec_from_file_location("parity_facemap", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

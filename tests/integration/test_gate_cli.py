@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rtface.cli.app import app
-from rtface.errors import DataError, GateError, OutputError, UsageError
-from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate
+from rtface.core.errors import DataError, GateError, OutputError, UsageError
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
 
 
 @pytest.fixture

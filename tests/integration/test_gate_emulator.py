@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from gaterig import need_simavr
+from support.gaterig import need_simavr
 
-from rtface.clock import monotonic_ns
-from rtface.errors import GateError
-from rtface.stimulate.codes import BAUD, Kind, State
-from rtface.stimulate.emulator import EmulatedGate, ScriptedGate
-from rtface.stimulate.framing import Decoder, encode
-from rtface.stimulate.protocol import Ack, Arm, Event, Hello, Message, Pulse, Welcome
+from rtface.core.clock import monotonic_ns
+from rtface.core.errors import GateError
+from rtface.stimulate.gate.codes import BAUD, Kind, State
+from rtface.stimulate.gate.emulator import EmulatedGate, ScriptedGate
+from rtface.stimulate.gate.framing import Decoder, encode
+from rtface.stimulate.gate.protocol import Ack, Arm, Event, Hello, Message, Pulse, Welcome
 
 serial = pytest.importorskip("serial", reason="pyserial is not installed")
 
@@ -139,7 +139,7 @@ def test_what_is_no_firmware_is_told(tmp_path: Path) -> None:
 def test_the_emulation_ends_with_the_process_that_began_it() -> None:
     code = (
         "import os, sys, time\n"
-        "from rtface.stimulate.emulator import EmulatedGate\n"
+        "from rtface.stimulate.gate.emulator import EmulatedGate\n"
         "gate = EmulatedGate()\n"
         "print(gate._process.pid, flush=True)\n"
         "time.sleep(0.05)\n"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from gaterig import Rig, damaged, limits_of, ms, need_simavr, proposal, rig
+from support.gaterig import Rig, damaged, limits_of, ms, need_simavr, proposal, rig
 
-from rtface.stimulate.codes import Inputs, Kind, Reason, ResetCause, State
-from rtface.stimulate.framing import encode
-from rtface.stimulate.proof import received
-from rtface.stimulate.protocol import (
+from rtface.stimulate.gate.codes import Inputs, Kind, Reason, ResetCause, State
+from rtface.stimulate.gate.framing import encode
+from rtface.stimulate.gate.proof import received
+from rtface.stimulate.gate.protocol import (
     Ack,
     Arm,
     Cancel,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import pytest
-from gaterig import need_simavr, rig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.gaterig import need_simavr, rig
+from support.paths import BENCH
 
-from rtface.stimulate.codes import State
-
-BENCH = Path(__file__).resolve().parents[2] / "bench"
+from rtface.stimulate.gate.codes import State
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from gaterig import limits_of, need_simavr, rig, us
+from support.gaterig import limits_of, need_simavr, rig, us
 
-from rtface.stimulate.codes import Kind, Reason, State
-from rtface.stimulate.proof import JITTER_US
-from rtface.stimulate.protocol import Cancel, Disarm, Pulse
+from rtface.stimulate.gate.codes import Kind, Reason, State
+from rtface.stimulate.gate.proof import JITTER_US
+from rtface.stimulate.gate.protocol import Cancel, Disarm, Pulse
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from gaterig import Rig, limits_of, need_simavr, proposal, rig
+from support.gaterig import Rig, limits_of, need_simavr, proposal, rig
 
-from rtface.stimulate.codes import Kind, LimitsSource, Reason, State
-from rtface.stimulate.emulator import LIMITS_AT, ScriptedGate, limits_cells
-from rtface.stimulate.protocol import (
+from rtface.stimulate.gate.codes import Kind, LimitsSource, Reason, State
+from rtface.stimulate.gate.emulator import LIMITS_AT, ScriptedGate, limits_cells
+from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,
     Arm,

@@ -10,20 +10,19 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
-from fakes import LONG_S
+from support.fakes import LONG_S
 
 from rtface.config import GateOutputSettings
-from rtface.errors import OutputError
-from rtface.stimulate import protocol
-from rtface.stimulate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate import Gate
-from rtface.stimulate.protocol import DEFAULT_LIMITS
+from rtface.core.errors import OutputError
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
+from rtface.stimulate.gate.output import Gate, protocol
+from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
 
 HOST = """
 import sys, time
 from rtface.config import GateOutputSettings
-from rtface.records import Pulse
-from rtface.stimulate.gate import Gate
+from rtface.core.records import Pulse
+from rtface.stimulate.gate.output import Gate
 
 gate = Gate(GateOutputSettings(kind="gate", port=sys.argv[1], liveness_ms=100, silence_ms=2000))
 gate.open()

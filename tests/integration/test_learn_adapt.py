@@ -8,11 +8,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from drawn import NAMES, SIZE, drawn, fresh
+from support.drawn import NAMES, SIZE, drawn, fresh
 
-from rtface.learn.fit import write_engine_of
-from rtface.learn.formats.table import write_table
-from rtface.learn.labels import LabelSet
+from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.tracker.labelled_frames import write_engine_of
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import load_engine
 

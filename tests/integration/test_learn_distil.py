@@ -13,10 +13,10 @@ import pytest
 
 from rtface.acquire.recording import source_settings
 from rtface.config import BackendSettings
-from rtface.learn.parity import find
-from rtface.learn.survey import read_frames
-from rtface.records import FACEMAP_KEYPOINTS
+from rtface.core.records import FACEMAP_KEYPOINTS
+from rtface.learn.labels.survey import read_frames
 from rtface.simulate.face import MouseFace
+from rtface.track.comparison import find
 from rtface.track.store import load_engine
 
 Run = Callable[..., CompletedProcess[str]]

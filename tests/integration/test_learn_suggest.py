@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rtface.errors import DataError
-from rtface.learn.reading import read_labels
-from rtface.records import FACEMAP_KEYPOINTS
+from rtface.core.errors import DataError
+from rtface.core.records import FACEMAP_KEYPOINTS
+from rtface.learn.labels.reading import read_labels
 from rtface.simulate.face import MouseFace
 
 Run = Callable[..., CompletedProcess[str]]

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from encoders import CAUSAL, made_encoder, made_states
+from support.encoders import CAUSAL, made_encoder, made_states
 
 from rtface.bench.agreed import ensure_parity
-from rtface.checkup import Finding, check_rig
 from rtface.client import Client
-from rtface.clock import NS_PER_S, monotonic_ns
+from rtface.config.yamlfile import load_rig
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.errors import ControlError, EngineError
 from rtface.encode.stream import StreamingEncoder
-from rtface.errors import ControlError, EngineError
+from rtface.live.check_rig import Finding, check_rig
+from rtface.live.service import Service
+from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import Decision, Hashes
 from rtface.record.session.reader import read_session
-from rtface.replay.rules import replay_rules
-from rtface.rigfile import load_rig
-from rtface.service import Service
 
 LONG_S = 20.0
 FREE = "tcp://127.0.0.1:*"

@@ -17,11 +17,11 @@ from rtface.config import (
     SimulatedCameraSettings,
     VideoCameraSettings,
 )
-from rtface.errors import AddressError, CameraLostError, ConfigError, ControlError, EngineError
+from rtface.core.errors import AddressError, CameraLostError, ConfigError, ControlError, EngineError
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop
+from rtface.live.service import Service
+from rtface.live.status import PipelineState
 from rtface.publish.keys import make_keys
-from rtface.records import FACEMAP_KEYPOINTS, Crop
-from rtface.service import Service
-from rtface.status import PipelineState
 
 LONG_S = 20.0
 FREE = "tcp://127.0.0.1:*"

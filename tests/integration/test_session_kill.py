@@ -9,16 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import BENCH
 
-from rtface.clock import SYSTEM_CLOCK
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.offline.replay.steps import steps
 from rtface.record.session import LOG_NAME
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
 from rtface.record.session.entries import Video
 from rtface.record.session.reader import Session, read_session
 from rtface.record.session.verify import verify
-from rtface.replay.steps import steps
 
-WRITER = Path(__file__).resolve().parents[2] / "bench" / "record_writer.py"
+WRITER = BENCH / "record_writer.py"
 SECOND_NS = 1_000_000_000
 
 

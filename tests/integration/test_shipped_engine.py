@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.clock import SystemClock
 from rtface.config import BackendSettings
-from rtface.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.clock import SystemClock
+from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import MODEL_FILE

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import zmq
-from outgoing import HELLO, LONG_S, LOSSES, STATUS, Handler, make_pose, zmq_context
+from support.outgoing import HELLO, LONG_S, LOSSES, STATUS, Handler, make_pose, zmq_context
 
 import rtface
 from rtface.client import Client, ClockOffset
-from rtface.clock import ManualClock, monotonic_ns
-from rtface.errors import AddressError, ControlError, UsageError, WireError
+from rtface.core.clock import ManualClock, monotonic_ns
+from rtface.core.errors import AddressError, ControlError, UsageError, WireError
+from rtface.core.records import Crop
 from rtface.publish.commands import encode_result, parse_request
 from rtface.publish.control import ControlServer
 from rtface.publish.fields import unpack
@@ -22,7 +23,6 @@ from rtface.publish.keys import Guard, load_server_keys, make_keys
 from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
 from rtface.publish.wire import TOPIC_KEYPOINTS, Encoder
-from rtface.records import Crop
 
 
 @dataclass

@@ -12,8 +12,8 @@ import typer
 from rich.progress import Progress
 
 from rtface.bench.plot import plot_distributions
-from rtface.cli.screen import ERR
-from rtface.errors import DataError
+from rtface.cli.terminal.screen import ERR
+from rtface.core.errors import DataError
 
 OutOption = Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.png.")]
 NameOption = Annotated[str | None, typer.Option(help="Name of the result; else the benchmark's.")]

@@ -19,10 +19,10 @@ from rtface.cli.options import (
     ThreadsOption,
     backend_settings,
 )
-from rtface.cli.screen import OUT, latency_table, print_json
-from rtface.cli.signals import ending_on_signals
-from rtface.errors import UsageError
-from rtface.latency import StageSummary
+from rtface.cli.terminal.screen import OUT, latency_table, print_json
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.core.errors import UsageError
+from rtface.core.latency import StageSummary
 
 
 def gpu(

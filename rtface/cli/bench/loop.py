@@ -22,11 +22,11 @@ from rtface.cli.options import (
     backend_settings,
     parse_crop,
 )
-from rtface.cli.screen import OUT, latency_table, print_json
-from rtface.cli.signals import INTERRUPTED, ending_on_signals
-from rtface.errors import UsageError
-from rtface.latency import StageSummary
-from rtface.rigfile import load_rig
+from rtface.cli.terminal.screen import OUT, latency_table, print_json
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
+from rtface.config.yamlfile import load_rig
+from rtface.core.errors import UsageError
+from rtface.core.latency import StageSummary
 from rtface.stimulate.factory import make_output
 
 

@@ -19,9 +19,9 @@ from rtface.cli.options import (
     ThreadsOption,
     backend_settings,
 )
-from rtface.cli.screen import OUT, latency_table, print_json
-from rtface.cli.signals import ending_on_signals
-from rtface.latency import StageSummary
+from rtface.cli.terminal.screen import OUT, latency_table, print_json
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.core.latency import StageSummary
 
 
 def latency(

@@ -13,13 +13,13 @@ import typer
 from rtface.cli.learn.common import errors_table, training_bar
 from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
 from rtface.cli.options import CropOption, EngineOption, JsonOption, parse_crop
-from rtface.cli.screen import OUT, print_json, say
-from rtface.cli.signals import INTERRUPTED, ending_on_signals
-from rtface.errors import BackendError
+from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
+from rtface.core.errors import BackendError
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
-    from rtface.learn.adapt import Adapted
+    from rtface.learn.tracker.adapt import Adapted
 
     Told = Callable[[int, float], None]
 
@@ -66,7 +66,7 @@ def adapt(
     Keypoints keep what they know. --rename OLD=NEW goes for the engine's, the labels' or both. Ctrl-C ends it early
     and leaves a checkpoint; the same command goes on from there.
     """
-    from rtface.learn.keyset import Keyset
+    from rtface.learn.labels.keypoint_changes import Keyset
 
     by_labels = keypoints == OF_LABELS
     keyset = Keyset(
@@ -80,10 +80,10 @@ def adapt(
     try:
         import torch
 
-        from rtface.learn.adapt import Order
-        from rtface.learn.adapt import adapt as adapt_engine
-        from rtface.learn.finetune import TUNING
-        from rtface.learn.reading import read_labels
+        from rtface.learn.labels.reading import read_labels
+        from rtface.learn.tracker.adapt import Order
+        from rtface.learn.tracker.adapt import adapt as adapt_engine
+        from rtface.learn.tracker.few_frames import TUNING
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     begun = load_engine(engine)

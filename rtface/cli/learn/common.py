@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from rtface.cli.screen import ERR
+from rtface.cli.terminal.screen import ERR
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def errors_table(metrics: Mapping[str, Any]) -> Table:
     Parameters
     ----------
     metrics : mapping
-        As of `rtface.learn.figures.error_summary`; ``unit``, where it is there, goes into the head.
+        As of `rtface.learn.error_summary.error_summary`; ``unit``, where it is there, goes into the head.
     """
     table = plain_table(f"error ({metrics.get('unit', 'pixels')})", "labels", "mean", "median", "p90")
     for name, summary in metrics.get("by_keypoint", {}).items():
@@ -80,7 +80,7 @@ def reliability_table(reliability: Mapping[str, Any]) -> Table:
     Parameters
     ----------
     reliability : mapping
-        As of `rtface.learn.calibrate.reliability`.
+        As of `rtface.learn.tracker.calibration.reliability`.
     """
     table = plain_table("score", "within the radius", "labels")
     for each in reliability["bins"]:

@@ -22,13 +22,13 @@ from rtface.cli.options import (
     backend_settings,
     parse_crop,
 )
-from rtface.cli.screen import OUT, print_json, say
-from rtface.cli.signals import INTERRUPTED, ending_on_signals
-from rtface.errors import BackendError
+from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
+from rtface.core.errors import BackendError
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
-    from rtface.learn.distil import Distilled
+    from rtface.learn.tracker.distil import Distilled
     from rtface.track.store import Engine
 
 Family = Literal["small", "tiny"]
@@ -86,9 +86,9 @@ def distil(
     try:
         import torch
 
-        from rtface.learn.distil import distil as distil_engine
-        from rtface.learn.lesson import SPECIALIST, Lesson
-        from rtface.learn.reading import read_labels
+        from rtface.learn.labels.reading import read_labels
+        from rtface.learn.tracker.distil import distil as distil_engine
+        from rtface.learn.tracker.distil_request import SPECIALIST, Lesson
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = replace(SPECIALIST, seed=seed, steps=steps or SPECIALIST.steps, batch=batch or SPECIALIST.batch)
@@ -133,8 +133,8 @@ def distil(
 
 
 def _start(teacher: Engine, asked: str | None, family: Family | None) -> Engine | None:
-    from rtface.learn.parent import source_of
-    from rtface.learn.students import default_start
+    from rtface.learn.tracker.initial_network import default_start
+    from rtface.learn.tracker.parent_engine import source_of
 
     if asked == SCRATCH:
         return None

@@ -20,11 +20,11 @@ from rtface.cli.options import (
     backend_settings,
     parse_crop,
 )
-from rtface.cli.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, print_json, say
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
-    from rtface.learn.judging import Measured
+    from rtface.learn.engines.accuracy import Measured
 
 
 def evaluate(
@@ -42,8 +42,8 @@ def evaluate(
     Keypoints are brought together by name; --rename changes the labels' names. Works for every engine, int8 too, and
     needs no torch.
     """
-    from rtface.learn.judging import Watcher, measure
-    from rtface.learn.reading import read_labels
+    from rtface.learn.engines.accuracy import Watcher, measure
+    from rtface.learn.labels.reading import read_labels
 
     renames, rectangle = parse_renames(rename), parse_crop(crop)
     settings = backend_settings(backend, "engine", threads, device)
@@ -59,7 +59,7 @@ def evaluate(
 
 
 def _show(measured: Measured, report: Mapping[str, Any]) -> None:
-    from rtface.learn.judging import near_names
+    from rtface.learn.engines.accuracy import near_names
 
     OUT.print(errors_table(report))
     OUT.print(_videos_table(report["by_video"]))
@@ -92,7 +92,7 @@ def _videos_table(by_video: Mapping[str, Any]) -> Table:
 
 def _in_words(measured: Measured, by_video: Mapping[str, Any]) -> str:
     """Return what the errors say of a new recording, by what the manifest tells of the training."""
-    from rtface.learn.provenance import origin_in_words
+    from rtface.learn.engines.provenance import origin_in_words
 
     manifest = measured.engine.manifest
     told = {each["training"] for each in by_video.values()}

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rtface.cli.learn.common import plain_table
 from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
 from rtface.cli.options import JsonOption
-from rtface.cli.screen import OUT, print_json
+from rtface.cli.terminal.screen import OUT, print_json
 
 if TYPE_CHECKING:
-    from rtface.learn.labels import LabelSet
+    from rtface.learn.labels.labelset import LabelSet
 
 
 def labels(
@@ -26,8 +26,8 @@ def labels(
     as_json: JsonOption = False,
 ) -> None:
     """Show what label sets hold: labels by keypoint, frames and image sizes by video. Several become one."""
-    from rtface.learn.formats.table import write_table
-    from rtface.learn.reading import read_labels
+    from rtface.learn.labels.formats.table import write_table
+    from rtface.learn.labels.reading import read_labels
 
     renames = parse_renames(rename)
     found = read_labels(*paths).renamed(renames)

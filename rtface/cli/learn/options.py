@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 
 LabelsArgument = Annotated[
     list[Path],

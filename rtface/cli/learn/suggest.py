@@ -27,14 +27,14 @@ from rtface.cli.options import (
     backend_settings,
     parse_crop,
 )
-from rtface.cli.screen import ERR, OUT, print_json, say, say_error
-from rtface.cli.signals import INTERRUPTED, ending_on_signals
+from rtface.cli.terminal.screen import ERR, OUT, print_json, say, say_error
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.config import ImagesCameraSettings
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
-    from rtface.learn.handout import Suggested
+    from rtface.learn.labels.labelling_folder import Suggested
 
 _VIDEO_GAP_S = 0.5
 
@@ -76,9 +76,9 @@ def suggest(
 
     Black, white and blurred frames and near-duplicates are passed over; the same recordings give the same frames.
     """
-    from rtface.learn.handout import check_folder, collect, write_handout
-    from rtface.learn.suggest import choose, features
-    from rtface.learn.survey import survey
+    from rtface.learn.labels.labelling_folder import check_folder, collect, write_handout
+    from rtface.learn.labels.suggest import choose, features
+    from rtface.learn.labels.survey import survey
 
     check_folder(out)
     recordings = [source_settings(video) for video in videos]

@@ -20,13 +20,13 @@ from rtface.cli.learn.options import (
     parse_renames,
 )
 from rtface.cli.options import CropOption, JsonOption, parse_crop
-from rtface.cli.screen import OUT, print_json, say
-from rtface.cli.signals import INTERRUPTED, ending_on_signals
-from rtface.errors import BackendError
+from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
+from rtface.core.errors import BackendError
 from rtface.track.store import user_folder
 
 if TYPE_CHECKING:
-    from rtface.learn.training import Trained
+    from rtface.learn.tracker.from_labels import Trained
 
 Family = Literal["small", "tiny", "facemap"]
 
@@ -63,8 +63,8 @@ def train(
     try:
         import torch
 
-        from rtface.learn.train import Recipe
-        from rtface.learn.training import SHARE_HELD_OUT, SIMULATED, Order, train_engine
+        from rtface.learn.tracker.from_labels import SHARE_HELD_OUT, SIMULATED, Order, train_engine
+        from rtface.learn.tracker.optimise import Recipe
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = Recipe(seed=seed)

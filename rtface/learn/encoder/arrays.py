@@ -9,8 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import DataError
-from rtface.records import FloatArray
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray
 
 _CHUNK_BYTES = 64 * 1024 * 1024
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import FloatArray
 from rtface.encode.grid import rows_of
-from rtface.errors import DataError, UsageError
 from rtface.learn.encoder.arrays import npz_fields, read_flag, read_matrix, read_vector
-from rtface.learn.formats.plainpickle import read_npy_object
+from rtface.learn.labels.formats.plainpickle import read_npy_object
 from rtface.record import formats
 from rtface.record.table import NO_TIME
-from rtface.records import FloatArray
 
 Seconds = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import onnx
 import torch
 from onnx.reference import ReferenceEvaluator
 
-from rtface.errors import EngineError
+from rtface.core.errors import EngineError
 from rtface.networks.encoder import Encoder
 
 OPSET = 17

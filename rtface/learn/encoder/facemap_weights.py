@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rtface.errors import EngineError
-from rtface.learn.facemap_weights import load_tensors
+from rtface.core.errors import EngineError
+from rtface.learn.engines.facemap_weights import load_tensors
 from rtface.networks.encoder import FacemapEncoder
 
 _KERNELS = "core.features.wavelet0.weight"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.record.formats.base import KeypointFormat, check_target
 from rtface.record.formats.deeplabcut import DeepLabCutCsv, DeepLabCutHdf5
 from rtface.record.formats.facemap import Facemap

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import DataError, UsageError
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import FloatArray
 from rtface.record.table import NO_TIME, PoseTable
-from rtface.records import FloatArray
 
 MOST_MISSING_ROWS = 1_000_000
 """More missing frame numbers than this are taken for a wrong `PoseTable.first_frame`, not for lost frames."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
+from rtface.core.records import FloatArray
 from rtface.record.formats.base import atomic_file, from_rows, rows_by_frame
 from rtface.record.table import PoseTable
-from rtface.records import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.record.formats.base import from_rows, read_array, reading_hdf5, rows_by_frame, write_hdf5
 from rtface.record.table import PoseTable
-from rtface.records import FACEMAP_KEYPOINTS
 
 GROUP = "Facemap"
 MEANING = "likelihood_definition"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rtface.errors import DataError, UsageError
+from rtface.core.errors import DataError, UsageError
 from rtface.record.formats.base import read_array, reading_hdf5, write_hdf5
 from rtface.record.table import NO_TIME, PoseTable
 

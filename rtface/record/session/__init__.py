@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rtface.clock import NS_PER_S, wall_ns
-from rtface.errors import UsageError
+from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.core.errors import UsageError
 
 LOG_NAME = "session.log"
 VIDEO_NAME = "frames.mkv"

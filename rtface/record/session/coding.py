@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from rtface.errors import DataError, UsageError
+from rtface.core.errors import DataError, UsageError
 from rtface.record.session.entries import ENTRIES, Entry
 
 MOST_EVENT_BYTES = 16 * 1024 * 1024

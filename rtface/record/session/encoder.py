@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from rtface.errors import DataError
-from rtface.records import Image
+from rtface.core.errors import DataError
+from rtface.core.records import Image
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream

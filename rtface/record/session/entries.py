@@ -91,7 +91,7 @@ class Hashes(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Camera(Entry):
-    """What the camera said of itself once it was open; fields as in `rtface.records.CameraInfo`."""
+    """What the camera said of itself once it was open; fields as in `rtface.core.records.CameraInfo`."""
 
     kind: ClassVar[int] = 4
     name: ClassVar[str] = "camera"
@@ -138,7 +138,7 @@ class Arming(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Decision(Entry):
-    """What was decided about a rule, with all that it rested on; fields as in `rtface.decide.decisions.Decision`."""
+    """What was decided about a rule, with all that it rested on; fields as in `rtface.core.decision.Decision`."""
 
     kind: ClassVar[int] = 7
     name: ClassVar[str] = "decision"
@@ -158,9 +158,9 @@ class Decision(Entry):
     action: str
     """``fire``, ``sham``, ``catch``, ``withhold``, ``cancel`` or ``none``: what it is, also of a blinded trial."""
     reason: str
-    """Why; the names of `rtface.decide.decisions.Reason`."""
+    """Why; the names of `rtface.core.decision.Reason`."""
     pulse: Map | None
-    """The pulse (train) that was decided, fields as in `rtface.records.Pulse`; None without one."""
+    """The pulse (train) that was decided, fields as in `rtface.core.records.Pulse`; None without one."""
     trial: int | None
     """Number of the trial in its rule, from 0; None for what is no trial."""
     inputs: Inputs
@@ -218,7 +218,7 @@ class GateReply(Entry):
 
 @dataclass(frozen=True, slots=True)
 class LossCounts(Entry):
-    """Frames lost since the start, by place; fields as in `rtface.records.Losses`."""
+    """Frames lost since the start, by place; fields as in `rtface.core.records.Losses`."""
 
     kind: ClassVar[int] = 10
     name: ClassVar[str] = "losses"
@@ -256,7 +256,7 @@ class LatencySummary(Entry):
     name: ClassVar[str] = "latency"
 
     stages: Map
-    """By stage, fields as in `rtface.latency.StageSummary`."""
+    """By stage, fields as in `rtface.core.latency.StageSummary`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +346,7 @@ class Call(Entry):
     name: ClassVar[str] = "call"
 
     call: str
-    """Name of the method of `rtface.decide.engine.Decider`: ``tick``, ``arm``, ``ended``, ..."""
+    """Name of the method of `rtface.decide.rulebank.Decider`: ``tick``, ``arm``, ``ended``, ..."""
     arguments: Map
     """Its arguments beside the time, by name."""
 

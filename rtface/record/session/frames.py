@@ -14,13 +14,13 @@ from typing import Protocol
 
 import numpy as np
 
-from rtface.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.errors import DataError, UsageError
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import FrameMeta, Image
 from rtface.record.session import VIDEO_NAME
 from rtface.record.session.encoder import VideoCodec, VideoEncoder
 from rtface.record.session.entries import Entry, Fault, Video
 from rtface.record.session.rows import pack_frame_row
-from rtface.records import FrameMeta, Image
 
 _WAIT_S = 0.25
 

@@ -80,7 +80,7 @@ def decision_entry(decision: DecisionLike, number: int) -> Decision:
 
 
 class FeaturesLike(Protocol):
-    """Features of `rtface.decide.features`, or anything with their arrays; see `SessionWriter.put_features`."""
+    """Features of `rtface.decide.features.bank`, or anything with their arrays; see `SessionWriter.put_features`."""
 
     @property
     def values(self) -> Any:

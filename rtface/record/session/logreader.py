@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 from rtface.record.session.log import (
     FILE_HEAD,
     MAGIC,

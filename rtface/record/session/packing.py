@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
+from rtface.core.records import Pose
 from rtface.record.session.guests import FeaturesLike
 from rtface.record.session.rows import (
     NEVER_NS,
@@ -16,7 +17,6 @@ from rtface.record.session.rows import (
     pack_feature_times,
     pack_pose_times,
 )
-from rtface.records import Pose
 
 
 class Packer:

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 from rtface.record.session import log_of
 from rtface.record.session.coding import decode
 from rtface.record.session.entries import Closed, Configuration, Decision, Entry, Hashes, Opened

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtface.clock import SYSTEM_CLOCK, Clock
 from rtface.config import SessionSettings
-from rtface.errors import DataError
-from rtface.latency import StageSummary
+from rtface.core.clock import SYSTEM_CLOCK, Clock
+from rtface.core.errors import DataError
+from rtface.core.latency import StageSummary
+from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
 from rtface.record.session import session_folder
 from rtface.record.session.entries import (
     Arming,
@@ -34,7 +35,6 @@ from rtface.record.session.frames import FrameRecorder
 from rtface.record.session.guests import DecisionLike, FeaturesLike, ReportLike, reply_entry
 from rtface.record.session.rows import UNKNOWN
 from rtface.record.session.writer import SessionWriter
-from rtface.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
 
 _GB = 1_000_000_000
 _NOTHING: Map = {}
@@ -65,7 +65,7 @@ class Setup:
     rules : str
         The rules file as text; empty without rules.
     resolved : str
-        The rules as `rtface.rulesfile.Rules.resolved` says.
+        The rules as `rtface.live.rulesfile.Rules.resolved` says.
     features, given : sequence of str
         Names of the features, and of further values that rules may see.
     units : sequence of str

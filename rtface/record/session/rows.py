@@ -15,7 +15,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 from rtface.record.session.coding import unpack
 
 Rows = NDArray[np.void]
@@ -51,7 +51,7 @@ pack_frame_row = struct.Struct("<4q").pack
 
 
 def pose_dtype(points: int, *, likelihood: bool = False) -> np.dtype[np.void]:
-    """Return the structure of a pose of `points` keypoints; fields as in `rtface.records.Pose` and `Stamps`.
+    """Return the structure of a pose of `points` keypoints; fields as in `rtface.core.records.Pose` and `Stamps`.
 
     ``camera_ns`` and ``published_ns`` are -1 where they are not known.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from rtface.clock import NS_PER_MS, NS_PER_S
+from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.record.session.entries import (
     Arming,
     Camera,

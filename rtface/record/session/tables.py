@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtface.clock import NS_PER_MS, NS_PER_S
-from rtface.errors import DataError, UsageError
+from rtface.core.clock import NS_PER_MS, NS_PER_S
+from rtface.core.errors import DataError, UsageError
 from rtface.record.session.entries import Decision, GateReply, PulseCommand
 from rtface.record.session.reader import Session
 from rtface.record.session.summary import TRIAL, shown

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
 from rtface.record.session.entries import (
     NO_NUMBER,

@@ -9,9 +9,10 @@ from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 
-from rtface.clock import NS_PER_S, SYSTEM_CLOCK, Clock, wall_ns
-from rtface.errors import DataError
-from rtface.machine import machine_facts
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock, wall_ns
+from rtface.core.errors import DataError
+from rtface.core.machine import machine_facts
+from rtface.core.records import Pose
 from rtface.record.session import LOG_NAME
 from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
@@ -34,7 +35,6 @@ from rtface.record.session.rows import (
     ROW_NAMES,
     UNKNOWN,
 )
-from rtface.records import Pose
 
 POLL_S = 0.05
 """Seconds between two visits to the queue: what a killed process can lose, on a disk that keeps up."""

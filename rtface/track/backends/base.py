@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from rtface.records import Crop, FloatArray, Image
+from rtface.core.records import Crop, FloatArray, Image
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rtface.config import BackendSettings
-from rtface.errors import BackendError
+from rtface.core.errors import BackendError
 from rtface.track.backends.base import Backend
 from rtface.track.gpu.libcuda import Gpu, Probe, device_index, gpu_at, probe
 from rtface.track.gpu.nvinfer import FULL, HOW_TO_INSTALL, RTX
@@ -27,7 +27,7 @@ NOT_FOR_RTX = frozenset({(8, 7), (9, 0), (10, 0), (10, 3), (11, 0)})
 the data-centre cards Hopper and Blackwell. What it knows in truth it says when it is opened."""
 
 FOR_TENSORRT = "for TensorRT"
-"""How the scheme ends that an int8 engine was quantised by, if TensorRT takes it (`rtface.learn.quantise`)."""
+"""How the scheme ends that an int8 engine was quantised by, if TensorRT takes it (`rtface.learn.engines.quantise`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtface.errors import BackendError, EngineError
-from rtface.records import Crop, FloatArray, Image
+from rtface.core.errors import BackendError, EngineError
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.manifest import MODEL_FILE
 from rtface.track.store import Engine

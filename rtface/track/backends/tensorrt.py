@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtface.errors import BackendError, EngineError
-from rtface.geometry import NetworkFrame
-from rtface.records import Crop, FloatArray, Image
+from rtface.core.errors import BackendError, EngineError
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, BodyPrecision, body_of

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rtface.errors import BackendError
-from rtface.geometry import NetworkFrame
-from rtface.records import Crop, FloatArray, Image
+from rtface.core.errors import BackendError
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
 from rtface.track.gpu.libcuda import Libcuda, Module, choose_gpu

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rtface.errors import BackendError, EngineError
+from rtface.core.errors import BackendError, EngineError
 from rtface.track.gpu.wholegraph import QUANTISERS, Array, WholeGraph
 from rtface.track.manifest import MODEL_FILE
 from rtface.track.store import Engine
@@ -86,7 +86,7 @@ def body_of(engine: Engine, shape: tuple[int, int], precision: BodyPrecision) ->
     engine : Engine
         A checked engine.
     shape : tuple of int
-        Rows and columns of the network's input, as `rtface.geometry.NetworkFrame.shape` gives them.
+        Rows and columns of the network's input, as `rtface.core.geometry.NetworkFrame.shape` gives them.
     precision : str
         ``f32`` or ``f16``; in an int8 engine that of all but its quantised convolutions.
 

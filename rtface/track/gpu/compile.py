@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 TEXT = Path(__file__).with_name("kernels.ptx")

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import BackendError
-from rtface.records import FloatArray, Image
+from rtface.core.errors import BackendError
+from rtface.core.records import FloatArray, Image
 from rtface.track.gpu.libcuda import Graph, Libcuda, Module
 from rtface.track.gpu.owner import Owner
 from rtface.track.gpu.stopwatch import Launches, Stopwatch

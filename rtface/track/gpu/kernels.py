@@ -17,8 +17,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from rtface.geometry import NetworkFrame
-from rtface.records import Crop
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import Crop
 from rtface.track.manifest import NormaliseSpec
 
 THREADS = 256
@@ -100,7 +100,7 @@ def prepare(
     frame_shape : tuple of int
         Height and width in pixels.
     crop : Crop
-        The part that the network sees; lies within the frame (`rtface.geometry.check_crop`).
+        The part that the network sees; lies within the frame (`rtface.core.geometry.check_crop`).
     size : int
         Longer side of the network's input in pixels.
     square : bool

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import BackendError
+from rtface.core.errors import BackendError
 from rtface.track.gpu.kernels import Launch
 
 _LIBRARY = "libcuda.so.1"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from rtface.errors import BackendError
+from rtface.core.errors import BackendError
 from rtface.track.gpu.listening import Progress, make_logger, make_monitor
 
 FULL, RTX = "tensorrt", "tensorrt_rtx"

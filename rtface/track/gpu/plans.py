@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from rtface.clock import NS_PER_S, monotonic_ns, wall_ns
-from rtface.errors import BackendError
+from rtface.core.clock import NS_PER_S, monotonic_ns, wall_ns
+from rtface.core.errors import BackendError
 from rtface.track.gpu.body import Body
 from rtface.track.gpu.listening import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Built

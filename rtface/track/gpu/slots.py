@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rtface.records import Image
+from rtface.core.records import Image
 
 
 class LockedFrames:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtface.errors import EngineError
-from rtface.records import Crop
+from rtface.core.errors import EngineError
+from rtface.core.records import Crop
 from rtface.track.gpu import kernels
 from rtface.track.gpu.libcuda import Module
 from rtface.track.manifest import Manifest

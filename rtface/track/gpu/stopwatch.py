@@ -9,7 +9,7 @@ import ctypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rtface.clock import NS_PER_MS
+from rtface.core.clock import NS_PER_MS
 from rtface.track.backends.base import DeviceStage
 from rtface.track.gpu.libcuda import Libcuda
 

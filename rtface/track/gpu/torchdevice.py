@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rtface.errors import BackendError
+from rtface.core.errors import BackendError
 
 
 class TorchDevice:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import EngineError
+from rtface.core.errors import EngineError
 from rtface.track.manifest import MODEL_FILE
 
 QUANTISERS = frozenset({"QuantizeLinear", "DequantizeLinear"})

@@ -3,11 +3,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from fakes import END, LONG_S, FakeCamera, finishes
+from support.fakes import END, LONG_S, FakeCamera, finishes
 
 from rtface.acquire.ring import FrameRing, SlotState
 from rtface.acquire.thread import AcquisitionThread
-from rtface.errors import CameraLostError
+from rtface.core.errors import CameraLostError
 
 SHAPE = (24, 32)
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rtface.acquire import genicam
 from rtface.acquire import gentl as seam
 from rtface.acquire.genicam import GenicamCamera, list_genicam
-from rtface.clock import SYSTEM_CLOCK
 from rtface.config import GenicamCameraSettings
-from rtface.errors import CameraError, CameraLostError, CameraSettingError
-from rtface.records import CameraInfo, FrameMeta, Image
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 VIKY = Path("viky")
 S = 1_000_000_000

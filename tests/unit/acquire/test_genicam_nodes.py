@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from rtface.acquire.genicam_nodes import Nodes
-from rtface.errors import CameraSettingError
+from rtface.core.errors import CameraSettingError
 
 
 class RefusedError(Exception):

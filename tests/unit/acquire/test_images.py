@@ -8,9 +8,9 @@ import pytest
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.images import ImagesCamera, natural_key
-from rtface.clock import ManualClock
 from rtface.config import ImagesCameraSettings
-from rtface.errors import CameraError, CameraLostError
+from rtface.core.clock import ManualClock
+from rtface.core.errors import CameraError, CameraLostError
 
 
 def write(path: Path, value: int, shape: tuple[int, ...] = (20, 30)) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rtface.acquire.opencv import OpencvCamera, list_opencv
-from rtface.clock import ManualClock
 from rtface.config import OpencvCameraSettings
-from rtface.errors import CameraError, CameraLostError, CameraSettingError
+from rtface.core.clock import ManualClock
+from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
 
 
 class FakeCapture:

@@ -8,14 +8,14 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from fakes import LONG_S, finishes, meta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.fakes import LONG_S, finishes, meta
 
 from rtface.acquire.ring import FrameRing, Slot, SlotState
-from rtface.errors import UsageError
-from rtface.records import Image
+from rtface.core.errors import UsageError
+from rtface.core.records import Image
 
 SHAPE = (2, 3)
 

@@ -8,10 +8,10 @@ import pytest
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.simulated import DRIVER_BUFFERS, SimulatedCamera
-from rtface.clock import NS_PER_MS, NS_PER_S, ManualClock
 from rtface.config import Faults, SimulatedCameraSettings
-from rtface.errors import CameraLostError, UsageError
-from rtface.records import FrameMeta, Image
+from rtface.core.clock import NS_PER_MS, NS_PER_S, ManualClock
+from rtface.core.errors import CameraLostError, UsageError
+from rtface.core.records import FrameMeta, Image
 from rtface.simulate.face import MouseFace
 
 START_NS = 5_000_000_123

@@ -13,10 +13,10 @@ import pytest
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.pacing import DRIVER_FRAMES
 from rtface.acquire.video import VideoCamera
-from rtface.clock import ManualClock
 from rtface.config import VideoCameraSettings
-from rtface.errors import CameraError, CameraLostError
-from rtface.records import FrameMeta, Image
+from rtface.core.clock import ManualClock
+from rtface.core.errors import CameraError, CameraLostError
+from rtface.core.records import FrameMeta, Image
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 60
 MS = 1_000_000

@@ -9,7 +9,7 @@ pytest.importorskip("scipy", reason="the extra `analyse` is not installed")
 
 from rtface.analyse.behaviour import tracked_behaviour
 from rtface.analyse.forecast import compare, fit_forecaster, group_keypoints
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.record.formats import read
 
 NAMES = ("eye(top)", "nose(tip)", "whisker(I)")

@@ -21,7 +21,7 @@ from rtface.analyse.hmm import (
 )
 from rtface.analyse.simulate import Population, PopulationParameters, simulate
 from rtface.analyse.transitions import irreversibility
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.simulate.moods import ring_jumps, sample_moods
 
 STEP = FitOptions(features=3, every=1, starts=2, iterations=15)

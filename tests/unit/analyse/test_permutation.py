@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtface.analyse.permutation import against_shuffled_trials
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 
 
 def test_encoding_of_single_trials_is_found() -> None:

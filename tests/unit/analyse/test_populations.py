@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from rtface.analyse.clusters import find_clusters
 from rtface.analyse.populations import cluster_traces, locality, relation, trace_scores
 from rtface.analyse.simulate import Population, PopulationParameters, simulate
-from rtface.errors import BackendError, UsageError
+from rtface.core.errors import BackendError, UsageError
 
 
 @pytest.fixture(scope="module")

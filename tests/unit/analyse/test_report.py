@@ -24,7 +24,7 @@ from rtface.analyse.report import (
 )
 from rtface.analyse.simulate import PopulationParameters, ceiling_of, simulate
 from rtface.cli.app import app
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 
 QUICK = ReportOptions(clusters=8, method="kmeans", states=6, fit=FitOptions(starts=2, iterations=15))
 

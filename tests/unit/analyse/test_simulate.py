@@ -19,7 +19,7 @@ from rtface.analyse.simulate import (
     ceiling_of,
     simulate,
 )
-from rtface.errors import DataError, UsageError
+from rtface.core.errors import DataError, UsageError
 from rtface.record.table import PoseTable
 
 SMALL = PopulationParameters(neurons=BLOCK + 100, seconds=240, clusters=12, seed=3)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtface.analyse.splits import hold_back, published, stretches, strict
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 
 
 def test_the_published_split_is_the_papers() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rtface.analyse.svd import decompose
-from rtface.errors import DataError
-from rtface.records import Image
+from rtface.core.errors import DataError
+from rtface.core.records import Image
 
 
 def film(frames: int = 2600, rows: int = 30, cols: int = 40) -> tuple[list[Image], np.ndarray]:

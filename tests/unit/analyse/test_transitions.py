@@ -18,7 +18,7 @@ from rtface.analyse.transitions import (
     sequence_order,
     without_self,
 )
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.simulate.moods import ring_jumps, sample_moods
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from rtface.bench import gpu
 from rtface.bench.gpu import GpuQuestion, measure_gpu
-from rtface.errors import UsageError
-from rtface.records import Crop, FloatArray, Image
+from rtface.core.errors import UsageError
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 
 NS = {"copy_in": 10_000, "prepare": 20_000, "network": 300_000, "decode": 5_000, "copy_out": 1_000}

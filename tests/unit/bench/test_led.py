@@ -9,10 +9,10 @@ import pytest
 
 from rtface.acquire.base import Camera
 from rtface.bench.led import LedQuestion, measure_led
-from rtface.clock import NS_PER_MS, ManualClock
 from rtface.config import NullOutputSettings
-from rtface.errors import OutputError, UsageError
-from rtface.records import CameraInfo, Crop, FrameMeta, Image, Pulse
+from rtface.core.clock import NS_PER_MS, ManualClock
+from rtface.core.errors import OutputError, UsageError
+from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Pulse
 from rtface.stimulate.base import Happening, OutputState, Report
 from rtface.stimulate.null import NullOutput
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backends import tiny_engine
-from emulated import Emulator
-from emulatedgpu import EmulatedGpu, install
+from support.backends import tiny_engine
+from support.emulated import Emulator
+from support.emulatedgpu import EmulatedGpu, install
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
-from rtface.errors import BackendError, DataError, RtfaceError
+from rtface.core.errors import BackendError, DataError, RtfaceError
 from rtface.track.gpu import libcuda
 from rtface.track.gpu.libcuda import Libcuda
 
@@ -164,7 +164,7 @@ def gpu(
 ) -> EmulatedGpu:
     made = EmulatedGpu(emulator, count=2)
     install(made, monkeypatch, tmp_path / "cache", rtx=request.param)
-    from rtface.cli import build as command
+    from rtface.cli.engines import build as command
 
     monkeypatch.setattr(command, "probe", Libcuda(made).probe)  # type: ignore[arg-type]
     return made
@@ -172,7 +172,7 @@ def gpu(
 
 def test_on_a_gpu_the_plan_is_the_one_that_arming_takes(gpu: EmulatedGpu) -> None:
     from rtface.config import BackendSettings
-    from rtface.records import Crop
+    from rtface.core.records import Crop
     from rtface.track.backends.tensorrt import TensorrtBackend
     from rtface.track.store import load_engine
 

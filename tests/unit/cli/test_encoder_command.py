@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from sessions import write_session
+from support.sessions import write_session
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
-from rtface.errors import DataError, EngineError, UsageError
+from rtface.core.errors import DataError, EngineError, UsageError
 
 RUNNER = CliRunner()
 

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from rtface.cli.app import app
 from rtface.cli.learn.options import parse_renames
-from rtface.errors import DataError, UsageError
-from rtface.learn.formats.table import write_table
-from rtface.learn.labels import LabelledFrame, LabelSet
-from rtface.learn.reading import read_labels
+from rtface.core.errors import DataError, UsageError
+from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.labels.reading import read_labels
 
 NAN = float("nan")
 

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from drawn import drawn
 from rich.console import Console
+from support.drawn import drawn
 from typer.testing import CliRunner, Result
 
 from rtface.cli.app import app
 from rtface.cli.learn import train as module
 from rtface.cli.learn.common import errors_table, reliability_table, training_bar
 from rtface.cli.learn.options import parse_hold_out, parse_names
-from rtface.errors import RtfaceError, UsageError
-from rtface.learn.formats.table import write_table
+from rtface.core.errors import RtfaceError, UsageError
+from rtface.learn.labels.formats.table import write_table
 from rtface.track.store import load_engine
 
 BRIEFLY = ("--family", "tiny", "--steps", "3", "--batch", "2", "--simulated", "0")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from rich.console import Console
 
-from rtface.cli.neuralview import NeuralView
+from rtface.cli.terminal.neural import NeuralView
 from rtface.publish.neural import NeuralMessage
 
 MESSAGE = NeuralMessage(

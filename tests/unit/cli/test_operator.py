@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes import wait_until
 from rich.console import Console
+from support.fakes import wait_until
 
-from rtface.cli.keyboard import keys_do
-from rtface.cli.operator import Operator
-from rtface.errors import ControlError
-from rtface.loop.state import LoopStatus
+from rtface.cli.terminal.keyboard import keys_do
+from rtface.cli.terminal.operator import Operator
+from rtface.core.errors import ControlError
+from rtface.live.loop_status import LoopStatus
 
 
 class Terminal:

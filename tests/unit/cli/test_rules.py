@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
-from rtface.errors import ConfigError, DataError, UsageError
+from rtface.core.errors import ConfigError, DataError, UsageError
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.record import formats
 from rtface.record.table import NO_TIME, PoseTable
-from rtface.records import FACEMAP_KEYPOINTS
 from rtface.simulate.face import MouseFace
 
 FRAMES = 1600

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from loop import RULES, Loop, record_loop
+from support.loop import RULES, Loop, record_loop
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
-from rtface.errors import RtfaceError
+from rtface.core.errors import RtfaceError
 from rtface.record import formats
 from rtface.record.session import LOG_NAME
 from rtface.record.session.reader import read_session
@@ -30,7 +30,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     """Run a command; return its exit code and what it printed."""
     for stream in ("OUT", "ERR"):
-        monkeypatch.setattr(f"rtface.cli.screen.{stream}._width", 200)
+        monkeypatch.setattr(f"rtface.cli.terminal.screen.{stream}._width", 200)
 
     def call(*arguments: object) -> tuple[int, str]:
         result = CliRunner().invoke(app, [str(each) for each in arguments])

@@ -4,13 +4,13 @@ import json
 from typing import cast
 
 import pytest
-from outgoing import HELLO, LOSSES, STATUS, make_pose
 from rich.console import Console
+from support.outgoing import HELLO, LOSSES, STATUS, make_pose
 
 from rtface.cli.watch import _Watch
 from rtface.client import Client, Keypoints
-from rtface.clock import NS_PER_MS, NS_PER_S, ManualClock
-from rtface.errors import AddressError, ControlError, WireError
+from rtface.core.clock import NS_PER_MS, NS_PER_S, ManualClock
+from rtface.core.errors import AddressError, ControlError, WireError
 from rtface.publish.commands import Hello
 from rtface.publish.neural import NeuralMessage
 from rtface.publish.receive import Receiver

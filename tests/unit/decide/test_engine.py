@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from faces import MS, decider, measured, rule
+from support.faces import MS, decider, measured, rule
 
-from rtface.decide.decisions import Action, Decision, Reason, State
-from rtface.decide.engine import GRACE_NS, PUNCTUAL_NS, Decider
-from rtface.decide.points import NEVER_NS
+from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.errors import UsageError
+from rtface.core.records import Pulse
+from rtface.decide.features.points import NEVER_NS
 from rtface.decide.refusals import RulesError
-from rtface.errors import UsageError
-from rtface.records import Pulse
+from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, Decider
 
 
 class Rig:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from faces import MS, decider, measured, rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.faces import MS, decider, measured, rule
 
-from rtface.decide.decisions import Action, Decision, Reason, State
-from rtface.decide.engine import GRACE_NS, PUNCTUAL_NS, Decider
+from rtface.core.decision import Action, Decision, Reason, State
+from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, Decider
 from rtface.decide.rules import RuleSpec
 
 RULES = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtface.clock import NS_PER_MS
+from rtface.core.clock import NS_PER_MS
 from rtface.decide.expression import compile_expression
 from rtface.decide.syntax import ExpressionError, parse
 

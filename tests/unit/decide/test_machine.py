@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.paths import DOCS
 
-from rtface.decide.decisions import Action, Reason, State
-from rtface.decide.machine import TABLE, WISHES, Event, step
+from rtface.core.decision import Action, Reason, State
+from rtface.decide.transitions import TABLE, WISHES, Event, step
 
 CELLS = list(product(State, Event))
 LIT = (Action.FIRE, Action.SHAM)
@@ -74,7 +74,7 @@ def test_no_walk_lights_without_an_arming_after_the_last_disarming_or_fault(walk
 
 
 def test_the_page_shows_the_table_as_it_is() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text("utf-8")
+    page = (DOCS / "rules.md").read_text("utf-8")
     rows = re.findall(
         r"^\| `(\w+)` \|(.*)\|$", page.split("<!-- machine -->")[1].split("<!-- end machine -->")[0], re.M
     )
@@ -94,5 +94,5 @@ def in_words(state: State, event: Event) -> str:
 
 
 def test_every_reason_stands_on_the_page() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text("utf-8")
+    page = (DOCS / "rules.md").read_text("utf-8")
     assert [reason.value for reason in Reason if f"| `{reason.value}` |" not in page] == []

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faces import MS, decider, measured, rule
 from scipy import stats
+from support.faces import MS, decider, measured, rule
 
-from rtface.decide.decisions import Action, Decision, Reason, State
-from rtface.decide.machine import Event
+from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.records import Pulse
 from rtface.decide.refusals import RulesError
 from rtface.decide.schedule import Schedule
-from rtface.records import Pulse
+from rtface.decide.transitions import Event
 
 
 def mixed(name: str = "whisk", **settings: Any) -> Schedule:

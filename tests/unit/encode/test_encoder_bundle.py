@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rtface.core.errors import EngineError
 from rtface.encode.architecture import layout
 from rtface.encode.bundle import EncoderBundle, check_new, load_encoder, write_encoder
 from rtface.encode.manifest import MANIFEST_FILE, READOUT_FILE, WEIGHTS_FILE
-from rtface.errors import EngineError
 
 ARCHITECTURE = {"name": "causal", "inputs": 5, "outputs": 4, "fast_taps": 6, "slow_taps": 9, "units": 3}
 NEURONS = 7

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rtface.core.errors import UsageError
 from rtface.encode.normalise import Normaliser, NormaliseRules, reference
-from rtface.errors import UsageError
 
 RATE = 50.0
 

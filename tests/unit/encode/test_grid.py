@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtface.core.errors import UsageError
 from rtface.encode.grid import RowGrid
-from rtface.errors import UsageError
 
 RATE_HZ = 50.0
 PERIOD_NS = 20_000_000

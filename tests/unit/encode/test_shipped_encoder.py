@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.clock import SYSTEM_CLOCK
 from rtface.config import BackendSettings
-from rtface.defaults import SIMULATED_ENCODER
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.defaults import SIMULATED_ENCODER
+from rtface.core.records import CameraInfo, FrameMeta
 from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.stream import Prediction, StreamingEncoder
-from rtface.records import CameraInfo, FrameMeta
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.tracker import Tracker

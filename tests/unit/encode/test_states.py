@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtface.core.errors import EngineError, UsageError
 from rtface.encode.states import StateFilter, StateModel, load_states
-from rtface.errors import EngineError, UsageError
 
 
 def drawn_model(

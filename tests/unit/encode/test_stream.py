@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encoders import ARCHITECTURES, CAUSAL, FACEMAP, NAMES, made_encoder, made_states, walk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.encoders import ARCHITECTURES, CAUSAL, FACEMAP, NAMES, made_encoder, made_states, walk
 
+from rtface.core.errors import EngineError, UsageError
+from rtface.core.records import FloatArray
 from rtface.encode.bundle import EncoderBundle
 from rtface.encode.grid import rows_of
 from rtface.encode.states import StateFilter
 from rtface.encode.stream import StreamingEncoder
-from rtface.errors import EngineError, UsageError
-from rtface.records import FloatArray
 
 ROW_NS = 20_000_000
 SURE = np.ones(len(NAMES), np.float32)
@@ -61,7 +61,7 @@ def streamed(
 def network(bundle: EncoderBundle, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return outputs and latents of all rows by the network that was trained, in torch."""
     torch = pytest.importorskip("torch", reason="the reference is torch's")
-    from rtface.learn.encoder.evaluate import network_of
+    from rtface.learn.encoder.compare import network_of
 
     with torch.no_grad():
         outputs, latents = network_of(bundle)(torch.from_numpy(inputs))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rtface.errors import DataError
-from rtface.learn.runs import CONFIGURATION_FILE, open_run
+from rtface.core.errors import DataError
+from rtface.learn.run_folder import CONFIGURATION_FILE, open_run
 
 ASKED = {"family": "small", "keypoints": ("a", "b"), "recipe": {"steps": 3, "augmentation": {"zoom": 1.1}}}
 

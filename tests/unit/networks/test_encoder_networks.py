@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.paths import DATA
 
+from rtface.core.errors import EngineError, UsageError
 from rtface.encode.architecture import layout
-from rtface.errors import EngineError, UsageError
 from rtface.learn.encoder.facemap_weights import read_facemap_encoder
 from rtface.networks.encoder import CausalEncoder, Encoder, FacemapEncoder
 from rtface.networks.encoders import build_encoder
 from rtface.networks.kernels import averages, bumps, gabors
 
-GOLDEN = Path(__file__).resolve().parents[2] / "data" / "facemap_encoder_golden.npz"
+GOLDEN = DATA / "facemap_encoder_golden.npz"
 
 ARCHITECTURES: tuple[dict[str, Any], ...] = (
     {"name": "facemap", "inputs": 4, "outputs": 3},

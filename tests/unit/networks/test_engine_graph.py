@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rtface.geometry import NetworkFrame, whole_frame
+from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode, PadResize
 
 SIZE = 256

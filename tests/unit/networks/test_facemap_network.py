@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.networks.facemap import FacemapNetwork, fold_batch_norm
 
 CHANNELS = (3, 5, 7, 11, 13)

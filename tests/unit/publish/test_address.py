@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rtface.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.errors import AddressError
+from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+from rtface.core.errors import AddressError
 from rtface.publish.address import check_address, is_loopback
 
 LOOPBACK = [

@@ -8,15 +8,15 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outgoing import HELLO
 from pydantic import ValidationError
+from support.outgoing import HELLO
 
 from rtface import __version__
 from rtface.config import CropSettings
-from rtface.errors import ControlError, WireError
+from rtface.core.errors import ControlError, WireError
+from rtface.core.records import Crop
 from rtface.publish import commands
 from rtface.publish.fields import MAX_TEXT, unpack
-from rtface.records import Crop
 
 VALUES = st.recursive(
     st.none()

@@ -8,15 +8,15 @@ from typing import Any
 import msgpack
 import pytest
 import zmq
-from outgoing import HELLO, LONG_S, STATUS, Handler, received
+from support.outgoing import HELLO, LONG_S, STATUS, Handler, received
 
-from rtface.clock import ManualClock
-from rtface.errors import AddressError, CameraSettingError, ControlError, UsageError
+from rtface.core.clock import ManualClock
+from rtface.core.errors import AddressError, CameraSettingError, ControlError, UsageError
+from rtface.core.records import Crop
 from rtface.publish.control import ControlServer
 from rtface.publish.fields import MAX_BODY
 from rtface.publish.host import clock_domain
 from rtface.publish.sockets import Context
-from rtface.records import Crop
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
-from outgoing import LONG_S, received
+from support.outgoing import LONG_S, received
 
-from rtface.clock import ManualClock
-from rtface.errors import UsageError, WireError
+from rtface.core.clock import ManualClock
+from rtface.core.errors import UsageError, WireError
 from rtface.publish.events import KINDS, TOPIC_EVENTS, EventMessage, decode_event, encode_event
 from rtface.publish.publisher import Publisher
 from rtface.publish.receive import Receiver

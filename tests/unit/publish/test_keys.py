@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import zmq
-from outgoing import LONG_S, LOSSES, Handler, make_pose, received
+from support.outgoing import LONG_S, LOSSES, Handler, make_pose, received
 
-from rtface.errors import AddressError, ControlError, UsageError
+from rtface.core.errors import AddressError, ControlError, UsageError
 from rtface.publish.control import ControlServer
 from rtface.publish.keys import (
     ClientKeys,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outgoing import LONG_S, LOSSES, make_pose
+from support.outgoing import LONG_S, LOSSES, make_pose
 
 from rtface.client import Client
-from rtface.clock import ManualClock, monotonic_ns
-from rtface.errors import WireError
+from rtface.core.clock import ManualClock, monotonic_ns
+from rtface.core.errors import WireError
 from rtface.publish.neural import MAX_NEURONS, TOPIC_NEURAL, NeuralMessage, decode_neural, encode_neural
 from rtface.publish.publisher import Publisher
 from rtface.publish.receive import Receiver

@@ -5,15 +5,15 @@ from typing import ClassVar
 
 import pytest
 import zmq
-from outgoing import LONG_S, LOSSES, STATUS, make_pose, received
+from support.outgoing import LONG_S, LOSSES, STATUS, make_pose, received
 
-from rtface.clock import ManualClock
-from rtface.errors import AddressError, UsageError
+from rtface.core.clock import ManualClock
+from rtface.core.errors import AddressError, UsageError
+from rtface.core.records import Losses, Pose
 from rtface.publish.publisher import Publisher
 from rtface.publish.receive import Receiver
 from rtface.publish.sockets import Context
 from rtface.publish.wire import decode_keypoints, decode_status
-from rtface.records import Losses, Pose
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from outgoing import LOSSES, STATUS, make_pose
+from support.outgoing import LOSSES, STATUS, make_pose
 
-from rtface.errors import WireError
+from rtface.core.errors import WireError
+from rtface.core.records import CameraInfo, FrameMeta, Losses, Pose, Stamps
 from rtface.publish.fields import MAX_BODY
 from rtface.publish.wire import (
     MAX_KEYPOINTS,
@@ -22,7 +23,6 @@ from rtface.publish.wire import (
     decode_keypoints,
     decode_status,
 )
-from rtface.records import CameraInfo, FrameMeta, Losses, Pose, Stamps
 
 NS = st.integers(-(1 << 63), (1 << 63) - 1)
 COUNT = st.integers(0, (1 << 63) - 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rtface.errors import DataError, UsageError
+from rtface.core.errors import DataError, UsageError
 from rtface.record import formats
 from rtface.record.formats.base import atomic_file
 

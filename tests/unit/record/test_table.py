@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
+from rtface.core.records import FrameMeta, Pose, Stamps
 from rtface.record.table import NO_TIME, PoseTable, PoseTableBuilder
-from rtface.records import FrameMeta, Pose, Stamps
 
 NAMES = ("eye(top)", "paw")
 

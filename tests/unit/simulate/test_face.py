@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.errors import UsageError
-from rtface.records import FACEMAP_KEYPOINTS, Image
+from rtface.core.errors import UsageError
+from rtface.core.records import FACEMAP_KEYPOINTS, Image
 from rtface.simulate.face import MouseFace
 from rtface.simulate.parameters import FaceParameters
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtface.errors import UsageError
+from rtface.core.errors import UsageError
 from rtface.simulate.face import MouseFace
 from rtface.simulate.moods import MOODS, MoodyMotion, ring_jumps, sample_moods
 from rtface.simulate.parameters import FaceParameters

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from devices import FakeNidaqmx, LineDevice, PulsePalDevice
+from support.devices import FakeNidaqmx, LineDevice, PulsePalDevice
 
-from rtface.clock import NS_PER_MS as MS
-from rtface.clock import NS_PER_US
 from rtface.config import DaqOutputSettings, LineOutputSettings, PulsePalOutputSettings
-from rtface.errors import OutputError
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS as MS
+from rtface.core.clock import NS_PER_US
+from rtface.core.errors import OutputError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Happening, Output, Reason
 from rtface.stimulate.daq import daq_output
 from rtface.stimulate.line import line_output

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtface.clock import NS_PER_MS as MS
-from rtface.clock import ManualClock
 from rtface.config import LogOutputSettings, NullOutputSettings
-from rtface.errors import OutputError
-from rtface.records import Pulse
+from rtface.core.clock import NS_PER_MS as MS
+from rtface.core.clock import ManualClock
+from rtface.core.errors import OutputError
+from rtface.core.records import Pulse
 from rtface.stimulate.base import Happening, OutputState, Reason, Report
 from rtface.stimulate.log import log_output
 from rtface.stimulate.null import NullOutput

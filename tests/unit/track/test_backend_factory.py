@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from fakes import fake_engine
+from support.fakes import fake_engine
 
 from rtface.config import BackendSettings
-from rtface.errors import BackendError
+from rtface.core.errors import BackendError
 from rtface.track.backends import factory
 from rtface.track.backends.factory import (
     BACKENDS,
@@ -143,7 +143,7 @@ def test_an_engine_in_int8_for_a_cpu_is_not_sent_to_the_gpu() -> None:
 
 
 def test_an_engine_in_int8_for_tensorrt_runs_there_or_on_the_cpu_but_not_in_torch() -> None:
-    from rtface.learn.quantise import Scheme
+    from rtface.learn.engines.quantise import Scheme
 
     engine = of_precision("int8", Scheme.TENSORRT.value)
     with_all = machine("openvino", "torch", *GPU_PARTS, gpus=CARD, cuda=True)

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from fakes import engine_fields, fake_engine
 from pydantic import ValidationError
+from support.fakes import engine_fields, fake_engine
 
-from rtface.records import Keypoint
+from rtface.core.records import Keypoint
 from rtface.track.manifest import (
     DecodeSpec,
     InputSpec,

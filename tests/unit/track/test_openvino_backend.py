@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fakes import engine_fields
 from onnx import TensorProto, helper
+from support.fakes import engine_fields
 
 from rtface.config import BackendSettings
-from rtface.errors import BackendError, EngineError
-from rtface.records import Crop
+from rtface.core.errors import BackendError, EngineError
+from rtface.core.records import Crop
 from rtface.track.backends.openvino import OpenvinoBackend
 from rtface.track.store import Engine, write_engine
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rtface.errors import EngineError
+from rtface.core.errors import EngineError
 from rtface.track import parity
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import (

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import engine_fields
+from support.fakes import engine_fields
 
-from rtface.errors import EngineError
+from rtface.core.errors import EngineError
 from rtface.track import store
 from rtface.track.store import (
     DEFAULT_ENGINE,

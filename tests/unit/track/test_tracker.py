@@ -4,11 +4,11 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
-from fakes import CountingClock, FakeBackend, fake_engine, meta
+from support.fakes import CountingClock, FakeBackend, fake_engine, meta
 
-from rtface.errors import BackendError, UsageError
-from rtface.geometry import NetworkFrame
-from rtface.records import CameraInfo, Crop, FloatArray, Image
+from rtface.core.errors import BackendError, UsageError
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import CameraInfo, Crop, FloatArray, Image
 from rtface.track.tracker import Tracker
 
 CAMERA = CameraInfo("fake", "fake", 320, 240, None, None, True, "camera", {})

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgpack
 import numpy as np
-from loop import record_loop
+from support.loop import record_loop
+from support.paths import DOCS
 
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import ENTRIES
@@ -24,7 +25,7 @@ from rtface.record.session.rows import (
     pose_dtype,
 )
 
-TEXT = (Path(__file__).resolve().parents[4] / "docs" / "sessions.md").read_text(encoding="utf-8")
+TEXT = (DOCS / "sessions.md").read_text(encoding="utf-8")
 TYPES = {
     "int": "int",
     "str": "text",

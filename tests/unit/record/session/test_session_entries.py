@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
-from rtface.errors import DataError, UsageError
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import Pulse
 from rtface.record.session.coding import MOST_EVENT_BYTES, decode, encode
 from rtface.record.session.entries import ENTRIES, Decision, Entry, Fault, Mark, PulseCommand
 from rtface.record.session.rows import (
@@ -29,7 +30,6 @@ from rtface.record.session.rows import (
     join_rows,
     pose_dtype,
 )
-from rtface.records import Pulse
 
 INTS = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(width=64)

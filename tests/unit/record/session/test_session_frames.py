@@ -11,18 +11,18 @@ from typing import Any, Literal
 import av
 import numpy as np
 import pytest
-from fakes import LONG_S, finishes
+from support.fakes import LONG_S, finishes
 
 from rtface.acquire.factory import make_camera
-from rtface.clock import SYSTEM_CLOCK, ManualClock
 from rtface.config import VideoCameraSettings
-from rtface.errors import DataError, UsageError
+from rtface.core.clock import SYSTEM_CLOCK, ManualClock
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import FrameMeta, Image
 from rtface.record.session import VIDEO_NAME
 from rtface.record.session.encoder import VideoEncoder, count_frames, frame_checksums
 from rtface.record.session.entries import Entry, Fault, Video
 from rtface.record.session.frames import FrameRecorder
 from rtface.record.session.rows import FRAME_DTYPE, Rows
-from rtface.records import FrameMeta, Image
 
 SHAPE = (50, 70)
 Codec = Literal["h264", "lossless", "ffv1"]

@@ -6,13 +6,13 @@ import dataclasses
 
 import pytest
 
-from rtface.decide.decisions import Action, Decision, Reason, State
-from rtface.decide.points import NEVER_NS
+from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.records import Pulse
+from rtface.decide.features.points import NEVER_NS
 from rtface.record.session import entries, rows
 from rtface.record.session.coding import decode, encode
 from rtface.record.session.guests import decision_entry, reply_entry
 from rtface.record.session.verify import _ANSWERS, _LIT
-from rtface.records import Pulse
 
 
 def names(kind: type) -> set[str]:

@@ -7,9 +7,9 @@ import zlib
 from pathlib import Path
 
 import pytest
-from recorded import SmallDisk, small_log
+from support.recorded import SmallDisk, small_log
 
-from rtface.errors import DataError
+from rtface.core.errors import DataError
 from rtface.record.session import LOG_NAME
 from rtface.record.session.log import (
     FILE_HEAD,

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loop import MS, Loop, made_report, record_loop, setup
-from recorded import MadeDecision, pose
+from support.loop import MS, Loop, made_report, record_loop, setup
+from support.recorded import MadeDecision, pose
 
 from rtface.config import SessionSettings
+from rtface.core.errors import UsageError
+from rtface.core.latency import Histogram
+from rtface.core.records import FrameMeta, Losses
 from rtface.decide.rules import RulesFile
-from rtface.errors import UsageError
-from rtface.latency import Histogram
 from rtface.record.session import LOG_NAME, VIDEO_NAME
 from rtface.record.session.coding import decode, encode
 from rtface.record.session.encoder import VideoEncoder
@@ -41,7 +42,6 @@ from rtface.record.session.rows import POSES, ROW_NAMES, decode_rows, encode_row
 from rtface.record.session.summary import summarise
 from rtface.record.session.tables import write_tables
 from rtface.record.session.verify import verify
-from rtface.records import FrameMeta, Losses
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import LONG_S, finishes
-from recorded import START_NS, MadeDecision, OpenedFiles, SmallDisk, StuckDisk, pose
+from support.fakes import LONG_S, finishes
+from support.recorded import START_NS, MadeDecision, OpenedFiles, SmallDisk, StuckDisk, pose
 
-from rtface.clock import SYSTEM_CLOCK, ManualClock
-from rtface.decide.features import Features
-from rtface.decide.points import NEVER_NS
-from rtface.errors import DataError, UsageError
+from rtface.core.clock import SYSTEM_CLOCK, ManualClock
+from rtface.core.errors import DataError, UsageError
+from rtface.decide.features.bank import Features
+from rtface.decide.features.points import NEVER_NS
 from rtface.record.session import LOG_NAME, log_of, session_folder
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import (

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from backends import face, tiny_engine
+from support.backends import face, tiny_engine
+from support.paths import REPOSITORY
 
-from rtface.errors import BackendError, EngineError
-from rtface.learn.quantise import Scheme
+from rtface.core.errors import BackendError, EngineError
+from rtface.learn.engines.quantise import Scheme
 from rtface.track.gpu.body import Body, body_of
 from rtface.track.gpu.nvinfer import BuildOptions, Nvinfer
 from rtface.track.manifest import MODEL_FILE
@@ -19,7 +19,7 @@ from rtface.track.store import Engine, load_engine, write_engine
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: pip install 'rtface[rtx]'")
 pytest.importorskip("onnx")
 
-ENGINES = Path(__file__).parents[4] / "engines"
+ENGINES = REPOSITORY / "engines"
 SHIPPED = sorted(folder.name for folder in ENGINES.iterdir() if folder.is_dir())
 FLOAT = [name for name in SHIPPED if load_engine(name).manifest.precision == "f32"]
 ONE = BuildOptions(targets=("sm_89",))
@@ -86,7 +86,7 @@ def test_every_architecture_is_built(
 def quantised(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """face-2 in int8 as exported for TensorRT."""
     pytest.importorskip("onnxruntime")
-    from rtface.learn.quantise import quantise
+    from rtface.learn.engines.quantise import quantise
 
     source, folder = load_engine("face-2"), tmp_path_factory.mktemp("int8")
     frames = {index: face((120, 160), index) for index in range(3)}

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from rtface.errors import UsageError
-from rtface.records import Crop
+from rtface.core.errors import UsageError
+from rtface.core.records import Crop
 from rtface.track.gpu import compile as compiling
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch

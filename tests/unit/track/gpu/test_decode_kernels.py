@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from emulated import Emulator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.emulated import Emulator
 
-from rtface.records import FloatArray
+from rtface.core.records import FloatArray
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from backends import EMULATED, Runner, face, levels_for, reference, runner_of, tiny_engine
-from emulatedgpu import ILLEGAL_ADDRESS, EmulatedGpu, PycudaError
+from support.backends import EMULATED, Runner, face, levels_for, reference, runner_of, tiny_engine
+from support.emulatedgpu import ILLEGAL_ADDRESS, EmulatedGpu, PycudaError
 
-from rtface.errors import BackendError
-from rtface.records import Crop, FloatArray
+from rtface.core.errors import BackendError
+from rtface.core.records import Crop, FloatArray
 from rtface.track.backends.base import Backend
 from rtface.track.store import Engine
 
@@ -380,7 +380,7 @@ def test_a_card_that_tensorrt_for_rtx_does_not_serve_is_told_at_once(
 
 def test_a_plan_that_is_of_another_network_is_refused(tensorrt: Runner, engine: Engine) -> None:
     """Else its outputs would be written beyond the memory that was taken for them."""
-    from rtface.errors import EngineError
+    from rtface.core.errors import EngineError
     from rtface.track.gpu.nvinfer import LoadedPlan, PlanTensor
 
     gpu, backend = gpu_of(tensorrt), tensorrt.make(engine)

@@ -6,13 +6,13 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from emulated import Emulator, EmulatorError, Memory
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.emulated import Emulator, EmulatorError, Memory
 
-from rtface.geometry import NetworkFrame, whole_frame
-from rtface.records import Crop, FloatArray, Image
+from rtface.core.geometry import NetworkFrame, whole_frame
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch

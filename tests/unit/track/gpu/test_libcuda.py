@@ -6,10 +6,10 @@ import ctypes
 from pathlib import Path
 
 import pytest
-from emulated import Emulator
-from emulatedgpu import NO_DEVICE, EmulatedGpu
+from support.emulated import Emulator
+from support.emulatedgpu import NO_DEVICE, EmulatedGpu
 
-from rtface.errors import BackendError
+from rtface.core.errors import BackendError
 from rtface.track.gpu import libcuda
 from rtface.track.gpu.libcuda import Libcuda, choose_gpu, device_index, probe
 

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.paths import REPOSITORY
 
-ROOT = Path(__file__).parents[4]
-SOURCES = sorted((ROOT / "rtface").rglob("*.py"))
+SOURCES = sorted((REPOSITORY / "rtface").rglob("*.py"))
 BY_NAME = {"rtface/__init__.py", "rtface/track/gpu/nvinfer.py", "rtface/track/backends/factory.py"}
 """Import by name: TensorRT, which may be one of two modules; and modules of rtface's own."""
 
@@ -36,18 +36,18 @@ def by_name(path: Path) -> list[ast.Call]:
 
 
 def test_pycuda_and_tensorrt_are_imported_in_one_file_each() -> None:
-    users = {str(path.relative_to(ROOT)): imports(path) for path in SOURCES}
+    users = {str(path.relative_to(REPOSITORY)): imports(path) for path in SOURCES}
     assert [path for path, names in users.items() if "pycuda" in names] == ["rtface/track/gpu/cuda.py"]
     assert not [
         path for path, names in users.items() if names & {"tensorrt", "tensorrt_rtx", "tensorrt_lean"}
     ]
-    assert {str(path.relative_to(ROOT)) for path in SOURCES if by_name(path)} == BY_NAME
+    assert {str(path.relative_to(REPOSITORY)) for path in SOURCES if by_name(path)} == BY_NAME
 
 
 def test_the_factory_imports_none_but_our_own_by_name() -> None:
     from rtface.track.backends import factory
 
-    (call,) = by_name(ROOT / "rtface/track/backends/factory.py")
+    (call,) = by_name(REPOSITORY / "rtface/track/backends/factory.py")
     assert ast.unparse(call) == "import_module(kind.module)"
     kinds = [*factory.BACKENDS.values(), factory._TORCH_ON_GPU]
     assert all(kind.module.startswith("rtface.track.backends.") for kind in kinds)
@@ -55,13 +55,14 @@ def test_the_factory_imports_none_but_our_own_by_name() -> None:
 
 def test_kernels_and_engines_are_in_the_wheel(tmp_path: Path) -> None:
     build = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed")
-    if not (ROOT / "pyproject.toml").is_file():
+    if not (REPOSITORY / "pyproject.toml").is_file():
         pytest.skip("not in a checkout")
-    (made,) = build.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    (made,) = build.WheelBuilder(str(REPOSITORY)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(made) as wheel:
         names = set(wheel.namelist())
         assert (
-            wheel.read("rtface/track/gpu/kernels.ptx") == (ROOT / "rtface/track/gpu/kernels.ptx").read_bytes()
+            wheel.read("rtface/track/gpu/kernels.ptx")
+            == (REPOSITORY / "rtface/track/gpu/kernels.ptx").read_bytes()
         )
     assert "rtface/track/gpu/kernels.cu" in names
     assert {

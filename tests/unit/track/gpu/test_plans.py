@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import finishes
+from support.fakes import finishes
 
-from rtface.errors import BackendError
+from rtface.core.errors import BackendError
 from rtface.track.gpu.body import Body
 from rtface.track.gpu.nvinfer import BuildOptions, Built
 from rtface.track.gpu.plans import Plan, plan_for, plans_folder
@@ -247,7 +247,7 @@ def test_for_rtx_a_plan_is_for_the_gpu_that_is_there_or_for_all() -> None:
 def test_times_go_into_tensorrt_and_out_of_it_again(
     emulator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from emulatedgpu import EmulatedGpu, install
+    from support.emulatedgpu import EmulatedGpu, install
 
     from rtface.track.gpu.nvinfer import Nvinfer
 
@@ -264,7 +264,7 @@ def test_times_go_into_tensorrt_and_out_of_it_again(
 
 
 def test_for_rtx_nothing_is_timed(emulator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from emulatedgpu import EmulatedGpu, install
+    from support.emulatedgpu import EmulatedGpu, install
 
     from rtface.track.gpu.nvinfer import Nvinfer
 

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import tensorrtnames
-from tensorrtnames import RECORD, Names
+from support import tensorrtnames
+from support.tensorrtnames import RECORD, Names
 
 from rtface.track.gpu import listening, nvinfer
 
@@ -131,7 +131,7 @@ def test_every_name_is_in_the_installed_module(name: str) -> None:
 
 @pytest.mark.parametrize("rtx", [False, True])
 def test_the_emulated_module_has_no_name_that_the_real_one_lacks(rtx: bool) -> None:
-    from emulatedtensorrt import tensorrt_module
+    from support.emulatedtensorrt import tensorrt_module
 
     emulated = tensorrt_module(None, rtx=rtx)  # type: ignore[arg-type]
     for release, names in RELEASES.items():

@@ -1,0 +1,1 @@
+"""``rtface encoder``: one module a group of verbs."""

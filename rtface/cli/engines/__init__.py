@@ -1,0 +1,1 @@
+"""``rtface engines``: one module a verb."""

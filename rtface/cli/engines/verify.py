@@ -1,0 +1,140 @@
+"""``rtface engines verify``: an engine's files, its live network, and the parity gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rtface.acquire.recording import source_settings
+from rtface.acquire.sampling import evenly_spaced, rig_frames
+from rtface.cli.engines.export import CountOption, show_parity
+from rtface.cli.options import (
+    BackendOption,
+    CropOption,
+    DeviceOption,
+    JsonOption,
+    PrecisionOption,
+    ThreadsOption,
+    backend_settings,
+    parse_crop,
+)
+from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.config import BackendSettings
+from rtface.config.yamlfile import load_rig
+from rtface.core.errors import EngineError, UsageError
+from rtface.core.records import Crop, Image
+from rtface.live.service import describe_backend
+from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.parity import store_parity
+from rtface.track.store import Engine
+
+if TYPE_CHECKING:
+    from rtface.track.parity import ParityRecord
+    from rtface.track.verify import ReferenceName
+
+_SURE_ENOUGH = 0.5
+
+
+def verify(
+    engine: Annotated[str, typer.Argument(help="Name of an engine, or its folder.")] = "default",
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="A video or a folder of images of your rig: compare with the float reference on it."
+        ),
+    ] = None,
+    rig: Annotated[
+        Path | None,
+        typer.Option(
+            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig asks for."
+        ),
+    ] = None,
+    crop: CropOption = None,
+    count: CountOption = 200,
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "engine",
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    reference: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(help="What runs the float reference on the CPU; auto: torch, or else OpenVINO."),
+    ] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Check an engine's files and live network; with --frames, that its keypoints are those of its float reference.
+
+    The result is stored with your engines, whatever it is. Stimulation is armed only on the engine, back end, version,
+    device, driver and precision that agreed. Exit code 5 when they do not.
+    """
+    if rig is not None:
+        if frames is not None:
+            raise UsageError("--rig and --frames are two sources of frames: give one")
+        whole = load_rig(rig)
+        loaded = engine_for(whole.engine, whole.backend)
+        seen, seen_of = rig_frames(whole.camera, count), f"the camera of {rig.name}"
+        rectangle = None if whole.crop is None else whole.crop.to_crop()
+        _compare(loaded, whole.backend, seen, seen_of, rectangle, reference, as_json)
+        return
+    settings = backend_settings(backend, precision, threads, device)
+    loaded = engine_for(engine, settings)
+    if frames is None:
+        _check(loaded, settings, as_json)
+        return
+    seen = evenly_spaced(source_settings(frames), count)
+    _compare(loaded, settings, seen, frames.name, parse_crop(crop), reference, as_json)
+
+
+def _check(engine: Engine, settings: BackendSettings, as_json: bool) -> None:
+    """Open an engine, which checks its live network."""
+    opened = make_backend(engine, settings)
+    try:
+        info = opened.open()
+    finally:
+        opened.close()
+    if as_json:
+        print_json({"engine": engine.manifest.name, "sha256": engine.sha256, "backend": info.as_dict()})
+        return
+    OUT.print(f"{engine.manifest.name}: files and network agree with the manifest", markup=False)
+    OUT.print(describe_backend(info), markup=False, soft_wrap=True)
+
+
+def _compare(
+    engine: Engine,
+    settings: BackendSettings,
+    seen: Mapping[int, Image],
+    seen_of: str,
+    crop: Crop | None,
+    reference: ReferenceName,
+    as_json: bool,
+) -> None:
+    from rtface.track.verify import verify as compare
+
+    parity, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
+    path = store_parity(record)
+    if as_json:
+        print_json(record.model_dump(mode="json") | {"path": str(path)})
+    else:
+        OUT.print(f"{record.engine}: {record.ran}", markup=False, soft_wrap=True)
+        OUT.print(
+            f"reference: {record.reference.engine}: {record.reference.ran}", markup=False, soft_wrap=True
+        )
+        show_parity(parity)
+        if record.agrees:
+            OUT.print(f"agrees; limits: {record.limits_in_words()}", markup=False, soft_wrap=True)
+        OUT.print(f"stored: {path}", markup=False, soft_wrap=True)
+    _warn(record)
+    if not record.agrees:
+        raise EngineError(
+            f"{record.engine} does not agree with {record.reference.engine} and will not be armed: {record.in_words()}"
+        )
+
+
+def _warn(record: ParityRecord) -> None:
+    if record.sure < _SURE_ENOUGH:
+        say(
+            f"the reference itself was sure of {record.sure:.0%} of the points alone: is the face in the frames, and in "
+            "the crop?"
+        )

@@ -1,0 +1,1 @@
+"""What commands show and take at a terminal."""

@@ -1,0 +1,69 @@
+"""The operator at the terminal of `rtface run`: keys that arm, disarm and stop, and what came of the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.text import Text
+
+from rtface.cli.loop import loop_view, me
+from rtface.cli.terminal.keyboard import keys_do
+from rtface.core.errors import RtfaceError
+from rtface.live.assembly import Commands
+
+_HELP = "keys: A arm, d disarm, space emergency stop, c clear, m mark"
+
+
+class Operator:
+    """Commands a service from its own terminal.
+
+    Parameters
+    ----------
+    commands : Commands
+        Of a service that decides something.
+    """
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._who = f"operator {me()}"[:64]
+        self._said = ""
+        self._marks = 0
+        self._listens = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take keys while the block runs, where there is a keyboard."""
+        who = self._who
+        actions = {
+            "A": self._guarded("armed", lambda: self._commands.arm(who, operator=True)),
+            "d": self._guarded("disarmed", lambda: self._commands.disarm(who, "key d")),
+            " ": self._guarded("stopped", lambda: self._commands.emergency_stop(who)),
+            "c": self._guarded("cleared", lambda: self._commands.clear(who)),
+            "m": self._guarded("marked", self._mark),
+        }
+        with keys_do(actions) as self._listens:
+            yield
+
+    def view(self) -> list[Any]:
+        """Return what stands below the latency table."""
+        return [
+            loop_view(self._commands.state()),
+            Text(_HELP if self._listens else "no keyboard here: use rtface loop", style="dim"),
+            Text(self._said),
+        ]
+
+    def _mark(self) -> None:
+        self._marks += 1
+        self._commands.mark(self._who, f"mark {self._marks}", {})
+
+    def _guarded(self, done: str, command: Callable[[], Any]) -> Callable[[], None]:
+        def act() -> None:
+            try:
+                command()
+                self._said = done
+            except RtfaceError as error:
+                self._said = f"not {done}: {error}"
+
+        return act

@@ -1,0 +1,142 @@
+"""What is printed: tables, lines and errors. Results go to standard output, all else to standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from rtface.core.latency import StageSummary
+from rtface.core.records import FloatArray, Losses
+
+_WIDE = 120
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False)
+
+_VERDICT = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+
+_STAGE_MEANING = {
+    "transfer": "exposure to arrival",
+    "wait": "in the ring",
+    "prepare": "intensity levels",
+    "network": "keypoint network",
+    "decide": "to camera pixels",
+    "react": "features, rules, output",
+    "publish": "encode and send",
+    "overhead": "all but the network",
+    "end_to_end": "exposure to published",
+    "handover": "decision to device driver",
+    "answer": "device driver to device's answer",
+    "light": "until the light is on",
+}
+
+
+def say_error(message: str) -> None:
+    """Print an error, one line a reason."""
+    ERR.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """Print a remark for a person."""
+    ERR.print(message, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON; numbers that JSON cannot hold become null."""
+    print(json.dumps(_plain(value), ensure_ascii=False), flush=True)  # noqa: T201  (no markup, no wrapping)
+
+
+def print_finding(verdict: str, what: str, text: str, mend: str) -> None:
+    """Print the answer to one question about a rig, and what to do about it."""
+    OUT.print(_VERDICT[verdict], end=" ")
+    OUT.print(f"{what}: {text}", markup=False, soft_wrap=True)
+    if mend:
+        OUT.print(f"     -> {mend}", markup=False, soft_wrap=True)
+
+
+def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table:
+    """Return the percentiles of every stage as a table, with so many digits of a millisecond."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("latency (ms)")
+    for column in ("p50", "p95", "p99", "p99.9", "max", "late"):
+        table.add_column(column, justify="right")
+    table.add_column("", style="dim")
+    for stage, summary in latency.items():
+        values = (summary.p50_ms, summary.p95_ms, summary.p99_ms, summary.p999_ms, summary.max_ms)
+        late = "" if summary.misses is None else str(summary.misses)
+        style = "bold" if stage == "end_to_end" else ""
+        table.add_row(
+            stage,
+            *(f"{value:.{digits}f}" for value in values),
+            late,
+            _STAGE_MEANING.get(stage, ""),
+            style=style,
+        )
+    return table
+
+
+def losses_line(losses: Losses) -> str:
+    """Return the lost frames by place, in one line."""
+    return (
+        f"lost: camera {losses.camera}, transport {losses.transport}, ring {losses.ring}, "
+        f"publish {losses.publish}"
+    )
+
+
+def keypoints_table(
+    names: Sequence[str], xy: FloatArray, score: FloatArray, outside: NDArray[np.bool_]
+) -> Table:
+    """Return one frame's keypoints as a table; those never trained are marked."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("keypoint")
+    for column in ("x", "y", "score"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for name, (x, y), value, beyond in zip(names, xy, score, outside, strict=True):
+        if np.isnan(x):
+            table.add_row(name, "-", "-", "-", "not trained", style="dim")
+            continue
+        note = "outside" if beyond else ""
+        table.add_row(name, f"{x:.1f}", f"{y:.1f}", f"{value:.2f}", note)
+    return table
+
+
+def beside(left: Any, right: Sequence[Any]) -> Any:
+    """Return two views next to each other where the terminal is wide enough, else the right one above the left."""
+    if not right:
+        return left
+    if ERR.width < _WIDE:
+        return Group(*right, Text(""), left)
+    grid = Table.grid(padding=(0, 4, 0, 0))
+    grid.add_row(left, Group(*right))
+    return grid
+
+
+def live_view(head: str, *parts: Any) -> Group:
+    """Return a headline and what stands below it, for a live display."""
+    blocks: list[Any] = [Text(head, style="bold")]
+    for part in parts:
+        blocks += [Text(""), part]
+    return Group(*blocks)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, np.integer | np.bool_):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -1,0 +1,103 @@
+"""What `rtface run` and `rtface demo` share: a service, its live table, its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from rich.live import Live
+
+from rtface.cli.terminal.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, say
+from rtface.core.errors import RtfaceError
+from rtface.encode.manifest import EncoderManifest
+from rtface.live.service import Service, describe_backend
+from rtface.live.status import Status
+
+_REFRESH_S = 0.25
+
+
+def serve(
+    service: Service,
+    wish: threading.Event,
+    seconds: float | None,
+    *,
+    as_json: bool,
+    below: Callable[[], list[Any]] = list,
+) -> None:
+    """Show an opened service until it ends, is interrupted, or `seconds` have passed.
+
+    Parameters
+    ----------
+    service : Service
+        Opened; closed by the caller.
+    wish : Event
+        Set by a signal that asks for the end.
+    seconds : float or None
+        How long at most.
+    as_json : bool
+        Print one line of JSON a second in place of the table.
+    below : callable
+        Makes what stands below the latency table, at each refresh.
+
+    Raises
+    ------
+    RtfaceError
+        What ended the service, if it was an error.
+    """
+    refreshes = None if seconds is None else max(1, round(seconds / _REFRESH_S))
+    shown = 0
+    with Live(console=ERR, auto_refresh=False, transient=True) as live:
+        while refreshes is None or shown < refreshes:
+            shown += 1
+            if wish.wait(_REFRESH_S) or service.wait(0):
+                break
+            status = service.pipeline.status()
+            if not as_json:
+                live.update(
+                    live_view(_headline(status), latency_table(status.latency), *below()),
+                    refresh=True,
+                )
+            elif shown % round(1 / _REFRESH_S) == 0:
+                print_json(service.status())
+    final = service.pipeline.status()
+    if as_json:
+        print_json(service.status())
+    else:
+        OUT.print(live_view(_headline(final), latency_table(final.latency), *below()))
+    raise_failure(service)
+
+
+def raise_failure(service: Service) -> None:
+    """Raise what ended the service, if it was an error."""
+    error = service.pipeline.error
+    if error is not None:
+        raise error if isinstance(error, RtfaceError) else RuntimeError(str(error)) from error
+
+
+def announce(service: Service) -> None:
+    """Say where the service can be reached and what it runs."""
+    camera = service.pipeline.camera
+    say(f"camera     {camera.kind}: {camera.label}, {camera.width}x{camera.height}")
+    ran = service.pipeline.backend
+    say(f"engine     {service.engine.manifest.name}, {describe_backend(ran)}; {ran.why}")
+    if service.neural is not None:
+        say(f"encoder    {described(service.neural.bundle.manifest)}")
+    say(f"keypoints  {service.keypoints_address}")
+    say(f"control    {service.control_address}")
+
+
+def described(manifest: EncoderManifest) -> str:
+    """Return one line that says what an encoder is."""
+    simulated = "SIMULATED, " if manifest.simulated else ""
+    return (
+        f"{manifest.name}: {simulated}{manifest.targets.count} {manifest.targets.kind} of "
+        f"{manifest.targets.neurons} neurons, look-ahead {manifest.look_ahead_s:g} s"
+    )
+
+
+def _headline(status: Status) -> str:
+    return (
+        f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
+        f"{losses_line(status.losses)}"
+    )

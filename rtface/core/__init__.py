@@ -1,0 +1,1 @@
+"""What every room shares: records, errors, time, geometry, budgets, files. Imports nothing of the rest of rtface."""

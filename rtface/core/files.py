@@ -1,0 +1,41 @@
+"""Reading a JSON file that a model describes, with errors that name file and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from rtface.core.errors import EngineError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_manifest(path: Path, model: type[_Model], missing: str = "") -> _Model:
+    """Read and check the manifest of an engine or an encoder.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    model : type of BaseModel
+        What it holds.
+    missing : str
+        Added to the message where the file cannot be read.
+
+    Raises
+    ------
+    EngineError
+        It cannot be read or breaks a rule; the message names the file and each field.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}{missing}") from error
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'manifest'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise EngineError(f"{path}: {reasons}") from error

@@ -1,0 +1,61 @@
+"""The facts of the machine that a measurement was made on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rtface import __version__
+from rtface.core.clock import NS_PER_S, wall_ns
+
+_PACKAGES = (
+    *("numpy", "openvino", "pyzmq", "opencv-python-headless", "av", "torch"),
+    *("tensorrt", "tensorrt-rtx", "pycuda"),
+)
+
+
+def machine_facts() -> dict[str, Any]:
+    """Return processor, cores, memory, system and versions."""
+    return {
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "rtface": __version__,
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+    }
+
+
+def run_facts() -> dict[str, Any]:
+    """Return date, command and machine: the head of every result."""
+    date = datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).isoformat(timespec="seconds")
+    return {"date": date, "command": _command(), "machine": machine_facts()}
+
+
+def _command() -> str:
+    program, *arguments = sys.argv
+    name = Path(program).stem if "rtface" in Path(program).name else f"python {Path(program).name}"
+    return " ".join([name, *arguments])
+
+
+def _processor_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,99 @@
+"""From a pose to decisions: features and rules together, as the live loop, the dry run and the replay use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rtface.core.decision import Decision, Reason
+from rtface.core.errors import UsageError
+from rtface.core.records import Pose
+from rtface.decide.features.bank import FeatureBank, Features
+from rtface.decide.rulebank import GRACE_NS, Decider
+from rtface.decide.rules import RulesFile
+
+CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
+"""What the decision engine can be told beside frames."""
+
+
+class Reflex:
+    """The features and rules of a file, for one engine and one camera.
+
+    Parameters
+    ----------
+    rules : RulesFile
+        With the times of yoked and matched schedules read.
+    keypoints : tuple of str
+        The engine's, in the order of its poses.
+    rate_hz : float or None
+        The camera's frames per second; needed for rhythms alone.
+    extra_names : sequence of str
+        As for `Decider`.
+    grace_ns : int
+        As for `Decider`.
+
+    Attributes
+    ----------
+    bank : FeatureBank
+    decider : Decider
+        For everything that is not a frame: `tick`, `arm`, `disarm`, `fault`, `clear`, `began`, `ended`.
+    features : Features
+        Of the newest frame, borrowed until the next.
+
+    Raises
+    ------
+    RulesError
+        The rules do not fit the engine or the camera, or are wrong in themselves.
+    """
+
+    def __init__(
+        self,
+        rules: RulesFile,
+        keypoints: tuple[str, ...],
+        rate_hz: float | None,
+        *,
+        extra_names: Sequence[str] = (),
+        grace_ns: int = GRACE_NS,
+    ) -> None:
+        self.rules = rules
+        self.bank = FeatureBank(rules.features, keypoints, rate_hz)
+        self.decider = Decider(rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns)
+        self.features: Features = self.bank.newest
+
+    @property
+    def blind(self) -> bool:
+        """Whether a schedule hides from everybody which trials are shams."""
+        return any(rule.schedule is not None and rule.schedule.blind for rule in self.rules.rules.values())
+
+    def call(self, name: str, now_ns: int, **arguments: Any) -> list[Decision]:
+        """Tell the decision engine what no frame says, with plain arguments as a session's record holds them.
+
+        Parameters
+        ----------
+        name : str
+            One of `CALLS`.
+        now_ns : int
+            The present time.
+        **arguments
+            The method's further arguments; a reason by its value.
+
+        Raises
+        ------
+        UsageError
+            There is no such call, or its arguments are others.
+        """
+        if name not in CALLS:
+            raise UsageError(f"the decision engine has no call {name!r}; it has {', '.join(CALLS)}")
+        try:
+            if "reason" in arguments:
+                arguments["reason"] = Reason(arguments["reason"])
+            decisions: list[Decision] | None = getattr(self.decider, name)(now_ns, **arguments)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the decision engine's call {name} does not take that: {error}") from error
+        return decisions or []
+
+    def take(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
+        """Decide on a pose at `now_ns`; decisions and times as in `Decider.frame`."""
+        self.features = self.bank.update(pose)
+        frame = pose.frame
+        return self.decider.frame(frame.frame_id, frame.exposure_ns, now_ns, self.features, extra)

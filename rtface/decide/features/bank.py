@@ -1,0 +1,242 @@
+"""Features of the face, frame by frame: causal, at constant cost, each with its unit, score and age."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.core.errors import UsageError
+from rtface.core.records import Pose
+from rtface.decide.features.base import Extractor
+from rtface.decide.features.events import Blink, Groom, Lick
+from rtface.decide.features.motion import Motion
+from rtface.decide.features.points import NEVER_NS, PointTrack, Tracks
+from rtface.decide.features.shapes import Angle, Area, Distance, Position, Speed, Velocity
+from rtface.decide.features.specs import (
+    AngleSpec,
+    AreaSpec,
+    BlinkSpec,
+    DistanceSpec,
+    FeatureSpec,
+    GroomSpec,
+    KalmanSpec,
+    LickSpec,
+    MotionSpec,
+    PositionSpec,
+    Smoothed,
+    SpeedSpec,
+    VelocitySpec,
+    WhiskingSpec,
+)
+from rtface.decide.features.whisking import Whisking
+from rtface.decide.refusals import RulesError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED = ("rule", "neural")
+"""What other values than features begin with."""
+_RESTART_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The features at one frame, in the order of `FeatureBank.names`; borrowed until the bank's next update.
+
+    Attributes
+    ----------
+    values : ndarray, shape (F,), float64
+        In `FeatureBank.units`; NaN where it cannot be known: warm-up, score too low, never seen.
+    scores : ndarray, shape (F,), float64
+        In [0, 1]: the least score of the keypoints that the value rests on. Where a score was too low it is that
+        score; 0 where a keypoint has no coordinates or was never seen.
+    exposure_ns : ndarray, shape (F,), int64
+        Exposure of the newest frame that the value rests on, so that its age is now less this; for an unknown
+        value the newest in which all its points were seen, and `rtface.decide.features.points.NEVER_NS` before the first.
+    """
+
+    values: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    exposure_ns: NDArray[np.int64]
+
+
+class FeatureBank:
+    """All features that a rules file asks for.
+
+    A frame that is not newer than the last is left out: the features stay, and their exposure tells. A frame more
+    than 1 s older than the last is a new recording: all is forgotten.
+
+    Parameters
+    ----------
+    specs : mapping of str to FeatureSpec
+        By the name of the feature.
+    keypoints : tuple of str
+        The engine's keypoints in the order of its poses.
+    rate_hz : float or None
+        Frames per second; needed for whisking and licks alone.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of each value, such as ``pad.amplitude``.
+    units : tuple of str
+        Of each value.
+    points : dict of str to tuple of str
+        The keypoints that each feature rests on.
+
+    Raises
+    ------
+    RulesError
+        A feature's name cannot stand in an expression, a point is not a keypoint of the engine, or a band does not
+        fit the frame rate; the message names the feature.
+    """
+
+    def __init__(
+        self, specs: Mapping[str, FeatureSpec], keypoints: tuple[str, ...], rate_hz: float | None
+    ) -> None:
+        self._tracks = Tracks(keypoints)
+        self.points: dict[str, tuple[str, ...]] = {}
+        self._extractors: list[Extractor] = []
+        self._predicted: list[tuple[PointTrack, ...]] = []
+        names: list[str] = []
+        units: list[str] = []
+        for name, spec in specs.items():
+            if not _NAME.fullmatch(name):
+                raise RulesError(
+                    "a feature's name is made of letters, digits and _, and does not begin with a digit",
+                    *("features", name),
+                )
+            if name in RESERVED:
+                raise RulesError(
+                    f"{' and '.join(RESERVED)} mean something else in conditions; take another name",
+                    *("features", name),
+                )
+            asked: list[str] = []
+            extractor = _make(name, spec, self._tracks, rate_hz, asked)
+            self.points[name] = tuple(asked)
+            predicts = isinstance(spec, Smoothed) and isinstance(spec.smooth, KalmanSpec)
+            self._extractors.append(extractor)
+            self._predicted.append(extractor.tracks if predicts else ())
+            names += [f"{name}.{value}" for value in extractor.names]
+            units += extractor.units
+            if predicts:
+                names.append(f"{name}.prediction_error")
+                units.append("px")
+        self.names: tuple[str, ...] = tuple(names)
+        self.units: tuple[str, ...] = tuple(units)
+        self._last_ns = NEVER_NS
+        count = len(names)
+        self._features = Features(
+            np.full(count, np.nan), np.zeros(count), np.full(count, NEVER_NS, dtype=np.int64)
+        )
+
+    @property
+    def newest(self) -> Features:
+        """The features of the newest frame, borrowed as those of `update`; unknown before the first."""
+        return self._features
+
+    def update(self, pose: Pose) -> Features:
+        """Take the pose of the next frame and return the features, whose arrays are borrowed.
+
+        Raises
+        ------
+        UsageError
+            The pose has another number of keypoints than the bank was made for.
+        """
+        now_ns, features = pose.frame.exposure_ns, self._features
+        if len(pose.score) != len(self._tracks.keypoints):
+            raise UsageError(
+                f"a pose of {len(pose.score)} keypoints for features of {len(self._tracks.keypoints)}"
+            )
+        if now_ns <= self._last_ns:
+            if now_ns > self._last_ns - _RESTART_NS:
+                return features
+            self.reset()
+        self._last_ns = now_ns
+        self._tracks.take(pose.xy.tolist(), pose.score.tolist(), now_ns)
+        values: list[float] = []
+        scores: list[float] = []
+        exposures: list[int] = []
+        for extractor, predicted in zip(self._extractors, self._predicted, strict=True):
+            values += extractor.values(now_ns)
+            if predicted:
+                values.append(_largest_error(predicted))
+            more = len(values) - len(scores)
+            scores += [extractor.score] * more
+            exposures += [extractor.exposure_ns] * more
+        features.values[:] = values
+        features.scores[:] = scores
+        features.exposure_ns[:] = exposures
+        return features
+
+    def reset(self) -> None:
+        """Forget all frames, also the slow averages that outlast gaps."""
+        self._tracks.reset()
+        for extractor in self._extractors:
+            extractor.reset()
+        self._last_ns = NEVER_NS
+        self._features.values.fill(np.nan)
+        self._features.scores.fill(0)
+        self._features.exposure_ns.fill(NEVER_NS)
+
+
+def _largest_error(tracks: Sequence[PointTrack]) -> float:
+    largest = 0.0
+    for track in tracks:
+        error = track.error
+        if error != error:
+            return math.nan
+        if error > largest:
+            largest = error
+    return largest
+
+
+def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, asked: list[str]) -> Extractor:
+    """Return what computes a feature; its keypoints are appended to `asked`."""
+
+    def of(*points: str) -> list[PointTrack]:
+        asked.extend(points)
+        return [tracks.of(name, point, spec) for point in points]
+
+    match spec:
+        case PositionSpec():
+            return Position(of(spec.point))
+        case VelocitySpec():
+            return Velocity(of(spec.point))
+        case SpeedSpec():
+            return Speed(of(spec.point))
+        case DistanceSpec():
+            return Distance(of(*spec.points))
+        case AngleSpec():
+            return Angle(of(*spec.points))
+        case AreaSpec():
+            return Area(of(*spec.points))
+        case MotionSpec():
+            return Motion(of(*(spec.points or tracks.keypoints)), spec.min_seen)
+        case WhiskingSpec():
+            highest = max(spec.band_hz[1], spec.setpoint_hz or 0.0)
+            return Whisking(of(*spec.points), spec, _rate_for(name, highest, rate_hz))
+        case BlinkSpec():
+            return Blink(of(*spec.points), spec)
+        case LickSpec():
+            return Lick(of(*spec.points), spec, _rate_for(name, spec.band_hz[1], rate_hz))
+        case GroomSpec():
+            return Groom(of(spec.paw, spec.mouth), spec)
+
+
+def _rate_for(name: str, highest_hz: float, rate_hz: float | None) -> float:
+    """Return the frame rate if a rhythm of `highest_hz` can be told at it."""
+    if rate_hz is None:
+        raise RulesError(
+            "a rhythm needs the camera's frame rate, which is not known", "features", name, "band_hz"
+        )
+    if not highest_hz < rate_hz / 2:
+        raise RulesError(
+            f"{highest_hz:g} Hz cannot be told at {rate_hz:g} frames/s; "
+            f"the band must end below {rate_hz / 2:g} Hz",
+            *("features", name, "band_hz"),
+        )
+    return rate_hz

@@ -1,0 +1,348 @@
+"""The decision engine: what each frame, each tick and each word from outside makes of every rule.
+
+A deterministic function of its calls. It reads no clock: the caller says what time it is. The same calls give the
+same decisions, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.errors import UsageError
+from rtface.decide.features.bank import Features
+from rtface.decide.refusals import RulesError
+from rtface.decide.rules import RuleSpec
+from rtface.decide.rulestate import RULE, Light, RuleState, in_order
+from rtface.decide.transitions import Event, step
+from rtface.decide.values import Frame, Sight
+
+GRACE_NS = 50_000_000
+"""How long after the end of a pulse its end must have been told."""
+
+PUNCTUAL_NS = 100_000_000
+"""A scheduled pulse that finds no frame within this time is withheld."""
+
+_LIGHTS = 16
+_LIT = (Action.FIRE, Action.SHAM)
+_TRIALS = (*_LIT, Action.CATCH)
+
+
+class Decider:
+    """All rules of a session.
+
+    Every method that takes `now_ns` returns the decisions that follow, in order. A decision is made when a rule
+    fires, shams or leaves a trial out, when a wish is withheld (once, and again whenever the reason changes), when a
+    pulse must end now, and when a rule's state changes. A time that goes back is a fault.
+
+    Parameters
+    ----------
+    rules : mapping of str to RuleSpec
+        By name.
+    names : sequence of str
+        Of the features, as `FeatureBank.names`.
+    extra_names : sequence of str
+        Further values that conditions may name, such as ``neural.pc1``; `frame` is given them as `extra`.
+    grace_ns : int
+        How long after the end of a pulse its end must have been told; later is a fault.
+
+    Attributes
+    ----------
+    armed, faulted : bool
+        As `arm`, `disarm`, `fault` and `clear` left it.
+    names : tuple of str
+        All names that conditions may use: features, further values, and ``rule.NAME`` of each rule.
+
+    Raises
+    ------
+    RulesError
+        A condition cannot be read or names what there is not, rules rest on each other in a circle, or a schedule
+        cannot be kept.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, RuleSpec],
+        names: Sequence[str],
+        *,
+        extra_names: Sequence[str] = (),
+        grace_ns: int = GRACE_NS,
+    ) -> None:
+        self._sight = sight = Sight(names, extra_names, [RULE + name for name in rules])
+        self.names = sight.names
+        _check_names(rules, self.names)
+        states = [RuleState(name, spec, self.names) for name, spec in rules.items()]
+        self._by_need = in_order(states)
+        ranked = sorted(states, key=lambda each: -each.spec.priority)
+        self._rules = {each.name: each for each in ranked if each.pulse is not None}
+        self._grace_ns = grace_ns
+        self._lights: deque[Light] = deque(maxlen=_LIGHTS)
+        self.armed = self.faulted = False
+        self._now_ns: int | None = None
+        self._start_ns: int | None = None
+
+    @property
+    def states(self) -> dict[str, State]:
+        """Where each rule with a pulse stands, by priority."""
+        return {name: rule.state for name, rule in self._rules.items()}
+
+    @property
+    def truths(self) -> list[float]:
+        """On the newest frame, for each rule of the file 1 where it holds, 0 where not, NaN where that is unknown."""
+        return self._sight.truths
+
+    def session_ns(self, now_ns: int) -> int | None:
+        """Return the session's time; None before it began."""
+        return None if self._start_ns is None else now_ns - self._start_ns
+
+    def begin(self, now_ns: int) -> None:
+        """Begin the session's time now; the first arming does it otherwise."""
+        if self._start_ns is None:
+            self._start_ns = now_ns
+
+    def frame(
+        self,
+        frame_id: int,
+        exposure_ns: int,
+        now_ns: int,
+        features: Features,
+        extra: Features | None = None,
+    ) -> list[Decision]:
+        """Decide on a frame.
+
+        Parameters
+        ----------
+        frame_id, exposure_ns : int
+            The frame's, as in `rtface.core.records.FrameMeta`.
+        now_ns : int
+            The present time.
+        features : Features
+            Of this frame, as `FeatureBank.update` returns them.
+        extra : Features or None
+            Values of `extra_names`; unknown when None.
+
+        Raises
+        ------
+        UsageError
+            There are more or fewer values than names.
+        """
+        found = self._advance(now_ns)
+        sight = self._sight
+        frame = sight.follow(frame_id, exposure_ns)
+        sight.load(features, extra)
+        for rule in self._by_need:
+            if frame.newer and not rule.in_light(exposure_ns, self._lights):
+                if frame.missing > rule.spec.max_gap_frames:
+                    rule.holding.interrupt()
+                rule.holding.take(sight.values, sight.scores, sight.exposures, now_ns, exposure_ns)
+            sight.lend(rule.place, rule.holding, exposure_ns)
+        for rule in self._rules.values():
+            found += self._scheduled(rule, now_ns, frame)
+            if not rule.in_light(exposure_ns, self._lights):
+                found += self._wished(rule, now_ns, frame)
+        return found
+
+    def tick(self, now_ns: int) -> list[Decision]:
+        """Decide what time alone decides: ends of shams and of refractory times, ends overdue, times missed."""
+        found = self._advance(now_ns)
+        session_ns = self.session_ns(now_ns)
+        if session_ns is not None:
+            for rule in self._rules.values():
+                for _ in rule.due(session_ns - PUNCTUAL_NS - 1):
+                    found += self._step(rule, Event.REFUSED, Reason.LATE, now_ns)
+        return found
+
+    def arm(self, now_ns: int) -> list[Decision]:
+        """Let rules fire; in a fault nothing happens."""
+        found = self._advance(now_ns)
+        if self.faulted:
+            return found
+        self.begin(now_ns)
+        self.armed = True
+        for rule in self._rules.values():
+            event = Event.ARM_RESTING if now_ns < rule.rest_ns else Event.ARM
+            changed = self._step(rule, event, Reason.OPERATOR, now_ns)
+            if changed:
+                rule.told = None
+            found += changed
+        return found
+
+    def disarm(self, now_ns: int, reason: Reason = Reason.OPERATOR) -> list[Decision]:
+        """Let no rule fire, and end what runs."""
+        found = self._advance(now_ns)
+        self.armed = False
+        return found + self._all(Event.DISARM, reason, now_ns)
+
+    def fault(self, now_ns: int, reason: Reason) -> list[Decision]:
+        """Let no rule fire, and end what runs, until `clear`."""
+        return self._advance(now_ns) + self._fail(reason, now_ns)
+
+    def clear(self, now_ns: int) -> list[Decision]:
+        """End a fault, as an operator has seen to it; the session is disarmed then."""
+        found = self._advance(now_ns)
+        if not self.faulted:
+            return found
+        self.faulted = False
+        return found + self._all(Event.CLEAR, Reason.OPERATOR, now_ns)
+
+    def began(self, now_ns: int, rule: str) -> list[Decision]:
+        """Take the output's word that a rule's light came on."""
+        found = self._advance(now_ns)
+        state = self._rule(rule)
+        if state.state is State.FIRING and not state.sham:
+            state.lit(now_ns)
+        return found
+
+    def ended(self, now_ns: int, rule: str, trial: int | None = None) -> list[Decision]:
+        """Take the output's word that a rule's light is off.
+
+        Parameters
+        ----------
+        now_ns : int
+            The present time.
+        rule : str
+            Its name.
+        trial : int or None
+            `Decision.trial` of the pulse, so that the late word of an earlier one's end is not taken for this one's.
+        """
+        found = self._advance(now_ns)
+        state = self._rule(rule)
+        if not state.sham and trial in (None, state.trials - 1):
+            found += self._step(state, Event.ENDED, Reason.ENDED, now_ns)
+        return found
+
+    def _rule(self, name: str) -> RuleState:
+        if name not in self._rules:
+            raise UsageError(f"no rule with a pulse is called {name}")
+        return self._rules[name]
+
+    def _advance(self, now_ns: int) -> list[Decision]:
+        """Let time pass."""
+        before_ns, self._now_ns = self._now_ns, now_ns
+        if before_ns is not None and now_ns < before_ns:
+            return self._fail(Reason.CLOCK, now_ns)
+        found: list[Decision] = []
+        for rule in self._rules.values():
+            if rule.state is State.FIRING and now_ns >= rule.due_ns:
+                if rule.sham:
+                    found += self._step(rule, Event.ENDED, Reason.ENDED, now_ns)
+                elif now_ns > rule.due_ns + self._grace_ns:
+                    found += self._step(rule, Event.OVERDUE, Reason.NO_END, now_ns)
+                    found += self._fail(Reason.NO_END, now_ns)
+            if rule.state is State.REFRACTORY and now_ns >= rule.rest_ns:
+                found += self._step(rule, Event.RESTED, Reason.RESTED, now_ns)
+        return found
+
+    def _fail(self, reason: Reason, now_ns: int) -> list[Decision]:
+        self.faulted, self.armed = True, False
+        return self._all(Event.FAULT, reason, now_ns)
+
+    def _all(self, event: Event, reason: Reason, now_ns: int) -> list[Decision]:
+        return [each for rule in self._rules.values() for each in self._step(rule, event, reason, now_ns)]
+
+    def _scheduled(self, rule: RuleState, now_ns: int, frame: Frame) -> list[Decision]:
+        """Decide on the session times that have come."""
+        found: list[Decision] = []
+        session_ns = self.session_ns(now_ns)
+        for time_ns in rule.due(session_ns):
+            assert session_ns is not None
+            late = session_ns - time_ns > PUNCTUAL_NS
+            refusal = self._refusal(rule, now_ns, frame) or (Reason.LATE if late else None)
+            found += self._answer(rule, refusal, now_ns, frame)
+        return found
+
+    def _wished(self, rule: RuleState, now_ns: int, frame: Frame) -> list[Decision]:
+        """Decide on what the face asks for."""
+        holding = rule.holding
+        if not (holding.holds or holding.unknown):
+            if holding.pending:
+                return []
+            rule.told, rule.answered = None, False
+            return self._step(rule, Event.RELEASED, Reason.RELEASED, now_ns, frame)
+        if rule.answered:
+            return []
+        refusal = self._refusal(rule, now_ns, frame)
+        if refusal is None:
+            if rule.schedule.timed:
+                refusal = Reason.SCHEDULE
+            elif holding.unknown:
+                refusal = Reason.UNKNOWN_VALUE
+            elif rule.late(frame.exposure_ns):
+                refusal = Reason.LATE
+        if refusal is not None and refusal is rule.told:
+            return []
+        rule.told, rule.answered = refusal, refusal is None and not rule.spec.repeat
+        return self._answer(rule, refusal, now_ns, frame)
+
+    def _refusal(self, rule: RuleState, now_ns: int, frame: Frame) -> Reason | None:
+        """Return what speaks against a trial now, its own state first; None for nothing."""
+        reason = step(rule.state, Event.REFUSED).reason
+        if reason is not None:
+            return reason
+        spec, place = rule.spec, rule.place
+        if not 0 <= now_ns - frame.exposure_ns <= rule.max_age_ns:
+            return Reason.STALE
+        if frame.missing > spec.max_gap_frames:
+            return Reason.GAP
+        if self._sight.scores[place] < spec.min_score:
+            return Reason.LOW_SCORE
+        if now_ns - self._sight.exposures[place] > rule.max_age_ns:
+            return Reason.STALE
+        if not rule.in_window(self.session_ns(now_ns)):
+            return Reason.WINDOW
+        if rule.spent():
+            return Reason.SPENT
+        if rule.at_rate(now_ns):
+            return Reason.RATE
+        if any(other.state is State.FIRING for other in self._rules.values()):
+            return Reason.BUSY
+        return None
+
+    def _answer(self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: Frame) -> list[Decision]:
+        if refusal is not None:
+            return self._step(rule, Event.REFUSED, refusal, now_ns, frame)
+        return self._step(rule, rule.schedule.draw(), Reason.RULE, now_ns, frame)
+
+    def _step(
+        self, rule: RuleState, event: Event, reason: Reason, now_ns: int, frame: Frame | None = None
+    ) -> list[Decision]:
+        """Let something happen to a rule; return the decision, if it is one."""
+        before = rule.state
+        cell = step(before, event)
+        rule.state = cell.state
+        trial = rule.count(now_ns) if cell.action in _TRIALS else None
+        if cell.action in _LIT:
+            self._lights.append(rule.start(now_ns, sham=cell.action is Action.SHAM))
+        elif before is State.FIRING is not cell.state or cell.action is Action.CATCH:
+            rule.rest(now_ns)
+        if cell.action is Action.NONE and cell.state is before:
+            return []
+        return [
+            Decision(
+                rule=rule.name,
+                frame_id=None if frame is None else frame.frame_id,
+                now_ns=now_ns,
+                session_ns=self.session_ns(now_ns),
+                state_before=before,
+                state_after=cell.state,
+                action=cell.action,
+                reason=cell.reason or reason,
+                pulse=rule.pulse if cell.action in _LIT else None,
+                trial=trial,
+                inputs=() if frame is None else self._sight.inputs(rule.holding.indices, now_ns),
+                blind=rule.schedule.blind,
+            )
+        ]
+
+
+def _check_names(rules: Mapping[str, RuleSpec], names: Sequence[str]) -> None:
+    for name in rules:
+        if not name.isidentifier() or not name.isascii():
+            raise RulesError(
+                "a rule's name is made of letters, digits and _, and does not begin with a digit",
+                *("rules", name),
+            )
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise RulesError(f"{min(twice)} is the name of two values")

@@ -1,0 +1,137 @@
+"""From a trained network to an engine's folder: the one place that gathers a manifest's fields."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.learn.engines.onnx_export import columns, export_onnx
+from rtface.networks.graph import NetworkWithDecode
+from rtface.track.manifest import (
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    DecodeSpec,
+    InputSpec,
+    KeypointEntry,
+    NormaliseSpec,
+    ResampleSpec,
+    ScoreSpec,
+)
+from rtface.track.store import Engine, write_engine
+
+
+def today() -> str:
+    """Return the date in UTC, ISO 8601."""
+    return datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is to be said of a network beyond its weights; becomes the fields of its `Manifest`.
+
+    Attributes
+    ----------
+    architecture : mapping
+        As of `build_network`; its ``name`` is the engine's family, which says which columns the decode has.
+    keypoints : sequence of KeypointEntry
+        In the order of the network's outputs.
+    description, licence : str
+        For people.
+    decode : str
+        How a keypoint is found in the maps, in words.
+    score : ScoreSpec
+        What the score means.
+    input_size : int
+        Longer side of the network's input in pixels.
+    resample : ResampleSpec
+        How the crop becomes the network's input.
+    normalise : NormaliseSpec
+        How gray levels are scaled.
+    training, metrics : mapping
+        For the record.
+    created : str
+        Date, ISO 8601.
+    """
+
+    architecture: Mapping[str, Any]
+    keypoints: Sequence[KeypointEntry]
+    description: str
+    licence: str
+    decode: str
+    score: ScoreSpec
+    input_size: int = 256
+    resample: ResampleSpec = ResampleSpec(half_pixel=True)  # noqa: RUF009  (frozen)
+    normalise: NormaliseSpec = NormaliseSpec()  # noqa: RUF009  (frozen)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    created: str = field(default_factory=today)
+
+    @property
+    def family(self) -> str:
+        """The architecture's name."""
+        return str(self.architecture["name"])
+
+
+def save_engine(
+    network: NetworkWithDecode,
+    folder: Path,
+    card: Card,
+    *,
+    folded: nn.Module | None = None,
+    overwrite: bool = False,
+) -> Engine:
+    """Make an engine's folder of a network: its graph, its weights and its manifest.
+
+    Parameters
+    ----------
+    network : NetworkWithDecode
+        What ``card.architecture`` builds, trained; its ``state_dict`` is the engine's weights.
+    folder : Path
+        The engine's folder; its name is the engine's name.
+    card : Card
+        What is to be said of it.
+    folded : Module or None
+        An equal network that is faster, to be exported in the place of `network`.
+    overwrite : bool
+        Replace an engine that is there.
+
+    Raises
+    ------
+    UsageError
+        The network's output is not what its family's decode gives.
+    EngineError
+        The folder exists, cannot be written, or the card makes no manifest.
+    """
+    with tempfile.TemporaryDirectory() as made:
+        model, weights = Path(made) / MODEL_FILE, Path(made) / WEIGHTS_FILE
+        export_onnx(
+            (folded or network).eval(),
+            model,
+            family=card.family,
+            input_size=card.input_size,
+            square=card.resample.square,
+        )
+        torch.save(network.state_dict(), weights)
+        fields = {
+            "description": card.description,
+            "created": card.created,
+            "licence": card.licence,
+            "architecture": dict(card.architecture),
+            "keypoints": tuple(card.keypoints),
+            "input": InputSpec(size=card.input_size),
+            "normalise": card.normalise,
+            "resample": card.resample,
+            "decode": DecodeSpec(method=card.decode, columns=columns(card.family)),
+            "score": card.score,
+            "training": dict(card.training),
+            "metrics": dict(card.metrics),
+        }
+        return write_engine(folder, {MODEL_FILE: model, WEIGHTS_FILE: weights}, fields, overwrite=overwrite)

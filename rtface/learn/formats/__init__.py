@@ -1,1 +1,0 @@
-"""Readers of label sets, one module a format; `rtface.learn.reading` chooses among them."""

@@ -1,0 +1,1 @@
+"""Label sets: read, checked, changed and asked for. Needs no torch."""

@@ -1,0 +1,1 @@
+"""Readers of label sets, one module a format; `rtface.learn.labels.reading` chooses among them."""

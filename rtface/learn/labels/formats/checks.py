@@ -1,0 +1,123 @@
+"""What every reader of labels checks, with the file and the line or frame in each message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isinf
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.core.errors import DataError
+from rtface.core.records import Image
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled frame as a file has it, not yet checked.
+
+    Attributes
+    ----------
+    where : str
+        The file and the line or frame, for messages.
+    name, video : str
+        As in `LabelledFrame`.
+    image : ndarray, shape (height, width), uint8
+    xy : ndarray, shape (K, 2), float64
+        Pixels of the image; NaN in both coordinates where there is no label.
+    """
+
+    where: str
+    name: str
+    video: str
+    image: Image
+    xy: NDArray[np.float64]
+
+
+def gather(source: Path, keypoints: Sequence[str], rows: Iterable[Row]) -> LabelSet:
+    """Check frames and return them as a set.
+
+    Raises
+    ------
+    DataError
+        A label lacks one coordinate, is infinite or lies outside its image, a frame is there twice, a keypoint has
+        no name, or there is no label at all.
+    """
+    if "" in keypoints:
+        raise DataError(f"{source}: a keypoint has no name")
+    first: dict[tuple[str, str], str] = {}
+    frames = []
+    for row in rows:
+        key = row.video, row.name
+        if key in first:
+            raise DataError(
+                f"{row.where}: frame {row.name!r} of video {row.video!r} was labelled before, at {first[key]}"
+            )
+        first[key] = row.where
+        _check_points(row, keypoints)
+        frames.append(LabelledFrame(row.name, row.video, row.image, row.xy.astype(np.float32)))
+    labels = LabelSet(tuple(keypoints), tuple(frames))
+    if labels.labels == 0:
+        raise DataError(f"{source} holds no labels: {len(frames)} frames, not one keypoint placed")
+    return labels
+
+
+def read_image(path: Path, where: str) -> Image:
+    """Return an image file as 8-bit gray, of the same values as the camera that plays images.
+
+    Raises
+    ------
+    DataError
+        The file is missing or no image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except FileNotFoundError:
+        raise DataError(f"{where}: the image {path} is missing") from None
+    except OSError as error:
+        raise DataError(f"{where}: the image {path} cannot be read: {error.strerror}") from error
+    except cv2.error:
+        image = None
+    if image is None:
+        raise DataError(f"{where}: {path} cannot be read as an image")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def check_size(image: Image, width: int, height: int, where: str) -> None:
+    """Raise DataError when an image has another size than its labels were made for."""
+    if image.shape != (height, width):
+        raise DataError(
+            f"{where}: the image has {image.shape[1]}x{image.shape[0]} pixels, its labels are of "
+            f"{width}x{height}; use the image that was labelled"
+        )
+
+
+def number(text: str, what: str, where: str) -> float:
+    """Return a cell's number, NaN for an empty cell or ``nan``; DataError for any other text."""
+    if not text.strip():
+        return float("nan")
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{where}: {what} is {text!r}, not a number") from None
+
+
+def _check_points(row: Row, keypoints: Sequence[str]) -> None:
+    height, width = row.image.shape
+    for keypoint, (x, y) in zip(keypoints, row.xy.tolist(), strict=True):
+        missing = np.isnan([x, y])
+        if missing.all():
+            continue
+        if missing.any():
+            raise DataError(f"{row.where}: {keypoint} has {'y but no x' if missing[0] else 'x but no y'}")
+        if isinf(x) or isinf(y):
+            raise DataError(f"{row.where}: {keypoint} at ({x:g}, {y:g}) is not finite")
+        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+            raise DataError(
+                f"{row.where}: {keypoint} at ({x:g}, {y:g}) is outside the image of {width}x{height} pixels"
+            )

@@ -1,0 +1,244 @@
+"""DeepLabCut's labels: a project, one folder of ``labeled-data``, or one ``CollectedData`` file.
+
+A folder may hold the same labels as csv and as h5, for DeepLabCut writes both and trains on the h5. Both are read:
+where they differ the set is refused, because either may be the newer one. A path to one file reads that file alone.
+
+A row's image is looked for beside its file first, then by the row's own path under ``labeled-data``; the recording is
+the folder of the image. Coordinates are kept as they are: napari, which DeepLabCut labels with, counts pixels as
+rtface does. DeepLabCut does not record the size of an image, so sizes are not checked, only that labels lie within.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from rtface.core.errors import DataError
+from rtface.learn.labels.formats.checks import Row, gather, number, read_image
+from rtface.learn.labels.formats.dlch5 import read_h5_table
+from rtface.learn.labels.labelset import LabelSet
+
+CONFIG_FILE = "config.yaml"
+DATA_FOLDER = "labeled-data"
+FILE_STEM = "CollectedData"
+_SAME_PX = 1e-3
+"""Coordinates of csv and h5 that differ by less are the same: a csv may have been rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """One CollectedData file: its frames' paths as parts, and where in the file they stand."""
+
+    path: Path
+    keypoints: tuple[str, ...]
+    images: list[tuple[str, ...]]
+    places: list[str]
+    xy: NDArray[np.float64]
+
+
+def read_deeplabcut(path: Path) -> LabelSet:
+    """Read a project's folder, one folder of its ``labeled-data``, or one ``CollectedData`` csv or h5.
+
+    Raises
+    ------
+    DataError
+        The project has several animals, a file is missing, damaged, or holds predictions instead of labels, csv and
+        h5 of one folder differ, or an image or a label is wrong; named with the file and the line or row.
+    """
+    if path.is_file():
+        files = [_read_file(path)]
+    elif (path / CONFIG_FILE).is_file() or (path / DATA_FOLDER).is_dir():
+        files = _read_project(path)
+    else:
+        files = [_read_folder(path, None)]
+    keypoints = tuple(dict.fromkeys(name for file in files for name in file.keypoints))
+    return gather(path, keypoints, (row for file in files for row in _rows(file, keypoints)))
+
+
+def _read_project(project: Path) -> list[_Labels]:
+    config = project / CONFIG_FILE
+    scorer = None
+    if config.is_file():
+        try:
+            settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise DataError(f"{config} cannot be read: {error}") from error
+        if not isinstance(settings, dict):
+            raise DataError(f"{config} is no DeepLabCut configuration")
+        if settings.get("multianimalproject"):
+            raise _several_animals(config)
+        scorer = settings.get("scorer")
+    data = project / DATA_FOLDER
+    # Videos' folders with drawn labels end in "_labeled" and hold no labels of their own.
+    folders = sorted({file.parent for file in data.glob(f"*/{FILE_STEM}*") if file.suffix in (".csv", ".h5")})
+    if not folders:
+        raise DataError(f"{data} has no folder with labels: no */{FILE_STEM}_SCORER.csv or .h5")
+    return [_read_folder(folder, scorer) for folder in folders]
+
+
+def _read_folder(folder: Path, scorer: str | None) -> _Labels:
+    """Read a folder's labels; of several scorers', those of the project's."""
+    found = {file.suffix: file for file in folder.glob(f"{FILE_STEM}_{scorer}.*")} if scorer else {}
+    if not found.keys() & {".csv", ".h5"}:
+        files = [file for file in sorted(folder.glob(f"{FILE_STEM}*")) if file.suffix in (".csv", ".h5")]
+        if len({file.stem for file in files}) > 1:
+            raise DataError(
+                f"{folder} holds labels of several scorers ({', '.join(file.name for file in files)}); name one file"
+            )
+        found = {file.suffix: file for file in files}
+    if not found:
+        raise DataError(f"{folder} holds no labels: no {FILE_STEM}_SCORER.csv or .h5")
+    read = [_read_file(found[suffix]) for suffix in (".h5", ".csv") if suffix in found]
+    if len(read) == 2 and (difference := _difference(*read)):
+        raise DataError(
+            f"{read[0].path} and {read[1].path.name} differ: {difference}. DeepLabCut trains on the h5; name the one file "
+            "that is right, or make the h5 anew from the csv with deeplabcut.convertcsv2h5"
+        )
+    return read[0]
+
+
+def _difference(h5: _Labels, table: _Labels) -> str | None:
+    if h5.keypoints != table.keypoints:
+        return f"the keypoints are {', '.join(h5.keypoints)} and {', '.join(table.keypoints)}"
+    rows = {image[-2:]: row for row, image in enumerate(table.images)}
+    images = [image[-2:] for image in h5.images]
+    if other := sorted(set(images) ^ set(rows)):
+        return f"{'/'.join(other[0])} is in one of them only"
+    same = np.isclose(
+        h5.xy, table.xy[[rows[image] for image in images]], rtol=0, atol=_SAME_PX, equal_nan=True
+    )
+    if same.all():
+        return None
+    row, keypoint, _ = np.argwhere(~same)[0]
+    return f"{h5.keypoints[keypoint]} of {'/'.join(images[row])}, {table.places[rows[images[row]]]}"
+
+
+def _read_file(path: Path) -> _Labels:
+    if path.suffix == ".csv":
+        return _read_csv(path)
+    columns, images, values = read_h5_table(path)
+    keypoints = _keypoints(path, columns)
+    places = [f"row {row + 1}" for row in range(len(images))]
+    return _Labels(path, keypoints, _parts(path, images, places), places, _points(values, columns, keypoints))
+
+
+def _read_csv(path: Path) -> _Labels:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.reader(file, strict=True)
+            header: list[list[str]] = []
+            for cells in lines:
+                header.append(cells)
+                if not cells or cells[0] == "coords" or len(header) > 4:
+                    break
+            levels = [cells[0] if cells else "" for cells in header]
+            if levels[-1:] != ["coords"]:
+                raise DataError(
+                    f"{path}: line 1: no header of DeepLabCut's (scorer, bodyparts, coords), but {levels}"
+                )
+            # Newer versions write three index columns (labeled-data, video, image), older ones the path in one.
+            index = next((at for at, cell in enumerate(header[-1]) if at and cell), len(header[-1]))
+            columns = list(zip(*(cells[index:] for cells in header), strict=True))
+            keypoints = _keypoints(path, columns)
+            images, places, values = [], [], []
+            for cells in lines:
+                if not any(cells):
+                    continue
+                where = f"line {lines.line_num}"
+                if len(cells) != index + len(columns):
+                    raise DataError(
+                        f"{path}: {where}: {len(cells)} cells, the header has {index + len(columns)}"
+                    )
+                images.append(tuple(cells[:index]))
+                places.append(where)
+                values.append(
+                    [
+                        number(cell, " ".join(column[-2:]), f"{path}: {where}")
+                        for cell, column in zip(cells[index:], columns, strict=True)
+                    ]
+                )
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (csv.Error, UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path} is no csv of DeepLabCut's: {error}") from error
+    table = np.array(values, np.float64).reshape(len(values), len(columns))
+    return _Labels(path, keypoints, _parts(path, images, places), places, _points(table, columns, keypoints))
+
+
+def _keypoints(path: Path, columns: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the body parts, after checking that the columns are labels of one animal."""
+    if any(len(column) == 4 for column in columns):
+        raise _several_animals(path)
+    if not columns or any(len(column) != 3 for column in columns):
+        raise DataError(f"{path}: its columns are not DeepLabCut's scorer, bodyparts and coords")
+    if any(column[2] == "likelihood" for column in columns):
+        raise DataError(
+            f"{path} holds predictions, not labels: it has likelihoods. Labels are in {FILE_STEM}_* files"
+        )
+    if len({column[0] for column in columns}) > 1:
+        raise DataError(
+            f"{path} holds labels of several scorers: {sorted({column[0] for column in columns})}"
+        )
+    keypoints = tuple(dict.fromkeys(column[1] for column in columns))
+    wanted = {(keypoint, axis) for keypoint in keypoints for axis in "xy"}
+    if len(columns) != len(wanted) or {column[1:] for column in columns} != wanted:
+        raise DataError(
+            f"{path}: each body part needs one column x and one y; there are {len(columns)} columns"
+        )
+    return keypoints
+
+
+def _several_animals(path: Path) -> DataError:
+    return DataError(
+        f"{path} is of a project of several animals; rtface tracks one animal: give it a project of one, or a "
+        "csv of rtface's own with one animal's labels"
+    )
+
+
+def _parts(path: Path, images: Sequence[tuple[str, ...]], places: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the images' paths as parts, whichever system wrote them."""
+    parts = []
+    for image, place in zip(images, places, strict=True):
+        split = tuple(part for piece in image for part in piece.replace("\\", "/").split("/") if part)
+        if not split:
+            raise DataError(f"{path}: {place}: the image's path is empty")
+        parts.append(split)
+    return parts
+
+
+def _points(
+    values: NDArray[np.float64], columns: Sequence[tuple[str, ...]], keypoints: Sequence[str]
+) -> NDArray[np.float64]:
+    place = {column[1:]: at for at, column in enumerate(columns)}
+    return values[:, [place[keypoint, axis] for keypoint in keypoints for axis in "xy"]].reshape(
+        len(values), len(keypoints), 2
+    )
+
+
+def _rows(labels: _Labels, keypoints: Sequence[str]) -> Iterator[Row]:
+    columns = [keypoints.index(name) for name in labels.keypoints]
+    for image, place, points in zip(labels.images, labels.places, labels.xy, strict=True):
+        where = f"{labels.path}: {place}"
+        path = _find_image(labels.path.resolve().parent, image)
+        xy = np.full((len(keypoints), 2), np.nan)
+        xy[columns] = points
+        yield Row(where, image[-1], path.parent.name, read_image(path, where), xy)
+
+
+def _find_image(folder: Path, image: tuple[str, ...]) -> Path:
+    """Return where a row's image is, or where it should be.
+
+    A copied or renamed folder keeps the old path in its rows, so the image beside the file is taken where the row's
+    own folder is nowhere to be found.
+    """
+    beside = folder / image[-1]
+    if len(image) == 1 or image[-2] == folder.name:
+        return beside
+    places = [above / DATA_FOLDER / image[-2] / image[-1] for above in folder.parents]
+    return next((place for place in places if place.is_file()), beside)

@@ -1,0 +1,164 @@
+"""rtface's own label sets: ``labels.csv`` beside a folder ``frames``.
+
+The csv has the column ``file`` and, for each keypoint, ``NAME_x`` and ``NAME_y``: pixels of the image, pixel centres
+at integers; an empty cell is a missing label. Optional columns: ``video``, the recording (else the name of the
+csv's folder); ``name``, the frame's name (else its file's); ``width`` and ``height``, the image's size when it was
+labelled. Other columns are ignored. Images lie in ``frames`` beside the csv, or relative to the csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rtface.core.errors import DataError
+from rtface.learn.labels.formats.checks import Row, check_size, gather, number, read_image
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+
+TABLE_FILE = "labels.csv"
+FRAMES_FOLDER = "frames"
+_SIZE = ("width", "height")
+
+
+def read_table(path: Path) -> LabelSet:
+    """Read a csv of labels, or the folder of its ``labels.csv``.
+
+    Raises
+    ------
+    DataError
+        A file or column is missing, a row is wrong, or an image does not fit its labels; named with the line.
+    """
+    path = path / TABLE_FILE if path.is_dir() else path
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.reader(file, strict=True)
+            header = next(lines, [])
+            keypoints = _keypoints(path, header)
+            numbered = ((lines.line_num, cells) for cells in lines)
+            return gather(path, keypoints, _rows(path, numbered, header, keypoints))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no csv in UTF-8: {error}") from error
+
+
+def write_table(labels: LabelSet, folder: Path) -> Path:
+    """Write a label set so that `read_table` returns it unchanged; images as png, coordinates to the last bit.
+
+    Returns
+    -------
+    Path
+        The csv.
+
+    Raises
+    ------
+    DataError
+        The folder exists and is not empty, or cannot be written. Nothing is left half written.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} exists already; labels are never overwritten: name a new folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            # A folder of its own within: TemporaryDirectory's is private to its user, the result need not be.
+            part = Path(temporary) / "labels"
+            part.mkdir()
+            _write(labels, part)
+            if folder.exists():
+                folder.rmdir()
+            shutil.move(part, folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
+    return folder / TABLE_FILE
+
+
+def _keypoints(path: Path, header: Sequence[str]) -> list[str]:
+    if "file" not in header:
+        raise DataError(
+            f"{path}: line 1: the column file is missing; there is {', '.join(header) or 'nothing'}"
+        )
+    if repeated := sorted({name for name in header if name and header.count(name) > 1}):
+        raise DataError(f"{path}: line 1: the column {repeated[0]} is there twice")
+    if ("width" in header) != ("height" in header):
+        raise DataError(f"{path}: line 1: of the columns width and height there is only one")
+    stems = {axis: [name[:-2] for name in header if name.endswith(f"_{axis}")] for axis in "xy"}
+    for one, other in ("xy", "yx"):
+        if alone := [stem for stem in stems[one] if stem not in stems[other]]:
+            raise DataError(f"{path}: line 1: there is {alone[0]}_{one} but no {alone[0]}_{other}")
+    if not stems["x"]:
+        raise DataError(f"{path}: line 1: there is no keypoint, no pair of columns NAME_x and NAME_y")
+    return stems["x"]
+
+
+def _rows(
+    path: Path, lines: Iterator[tuple[int, list[str]]], header: Sequence[str], keypoints: Sequence[str]
+) -> Iterator[Row]:
+    for line, cells in lines:
+        where = f"{path}: line {line}"
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise DataError(f"{where}: {len(cells)} cells, but the header has {len(header)}")
+        row = dict(zip(header, cells, strict=True))
+        if not row["file"]:
+            raise DataError(f"{where}: the file's name is empty")
+        image = read_image(_image_path(path.parent, row["file"]), where)
+        if any(row.get(side) for side in _SIZE):
+            width, height = (number(row[side], side, where) for side in _SIZE)
+            if not (width.is_integer() and height.is_integer()):
+                raise DataError(f"{where}: the size {row['width']}x{row['height']} is not in whole pixels")
+            check_size(image, int(width), int(height), where)
+        xy = [
+            [number(row[f"{keypoint}_{axis}"], f"{keypoint}_{axis}", where) for axis in "xy"]
+            for keypoint in keypoints
+        ]
+        video = row.get("video") or path.resolve().parent.name
+        yield Row(where, row.get("name") or row["file"], video, image, np.array(xy, np.float64))
+
+
+def _image_path(folder: Path, file: str) -> Path:
+    """Return where an image is, or where it should be."""
+    within = folder / FRAMES_FOLDER / file
+    beside = folder / file
+    return beside if beside.is_file() and not within.is_file() else within
+
+
+def _write(labels: LabelSet, folder: Path) -> None:
+    taken: set[str] = set()
+    columns = [f"{keypoint}_{axis}" for keypoint in labels.keypoints for axis in "xy"]
+    with (folder / TABLE_FILE).open("x", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["file", "video", "name", *_SIZE, *columns])
+        for frame in labels.frames:
+            image = _free_name(frame, taken)
+            target = folder / FRAMES_FOLDER / image
+            target.parent.mkdir(parents=True, exist_ok=True)
+            done, png = cv2.imencode(".png", frame.image)
+            if not done:
+                raise DataError(f"the image of frame {frame.name!r} cannot be written as png")
+            target.write_bytes(png.tobytes())
+            height, width = frame.image.shape
+            numbers = ["" if np.isnan(value) else str(value) for value in frame.xy.ravel()]
+            table.writerow([image, frame.video, frame.name, width, height, *numbers])
+
+
+def _free_name(frame: LabelledFrame, taken: set[str]) -> str:
+    """Return a file name of no other frame, even where the file system does not tell case apart."""
+    stem = re.sub(r"\.(png|jpe?g|tiff?|bmp)$", "", frame.name, flags=re.IGNORECASE)
+    video, stem = (
+        re.sub(r"[^\w.() +=-]|^\.+|[. ]+$", "_", text)[:100] or "_" for text in (frame.video, stem)
+    )
+    name, count = f"{video}/{stem}.png", 1
+    while name.casefold() in taken:
+        count += 1
+        name = f"{video}/{stem}~{count}.png"
+    taken.add(name.casefold())
+    return name

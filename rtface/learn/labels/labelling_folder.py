@@ -1,0 +1,262 @@
+"""The folder that a person labels: frames, an empty table, and on request the engine's guesses for DeepLabCut."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.core.errors import DataError, UsageError
+from rtface.core.geometry import outside
+from rtface.core.records import FloatArray, Image
+from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.labels.suggest import Choice, Features
+from rtface.learn.labels.survey import Survey, read_frames
+
+CHOSEN_FILE = "chosen.json"
+SHEET_FILE = "sheet.png"
+DEEPLABCUT_FOLDER = "deeplabcut"
+SCORER = "rtface"
+
+_TILE_WIDTH, _COLUMNS, _CAPTION = 432, 4, 26
+_SHIFT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """One chosen frame, with what is needed to label it.
+
+    Attributes
+    ----------
+    video : str
+        The recording's name.
+    frame : int
+        Number in the recording, from 0.
+    time_s : float
+        Seconds since its first frame.
+    choice : Choice
+        Why it was chosen.
+    xy : ndarray, shape (K, 2), float32
+        What the engine found, in pixels of the camera frame; NaN where it was not trained.
+    score : ndarray, shape (K,), float32
+    image : ndarray, shape (height, width), uint8
+        The whole camera frame.
+    """
+
+    video: str
+    frame: int
+    time_s: float
+    choice: Choice
+    xy: FloatArray
+    score: FloatArray
+    image: Image
+
+
+def collect(surveys: Sequence[Survey], what: Features, choices: Sequence[Choice]) -> list[Suggested]:
+    """Read the chosen frames again, in the order of the choices.
+
+    Raises
+    ------
+    RtfaceError
+        A recording can no longer be read.
+    """
+    first = np.concatenate([[0], np.cumsum([len(each) for each in surveys])])
+    places = [(int(what.video[choice.index]), choice) for choice in choices]
+    images = [
+        read_frames(
+            seen.recording,
+            [int(seen.frame[choice.index - first[video]]) for video, choice in places if video == number],
+        )
+        if any(video == number for video, _ in places)
+        else {}
+        for number, seen in enumerate(surveys)
+    ]
+    suggested = []
+    for video, choice in places:
+        seen, row = surveys[video], choice.index - int(first[video])
+        frame = int(seen.frame[row])
+        suggested.append(
+            Suggested(
+                seen.name,
+                frame,
+                float(seen.time_s[row]),
+                choice,
+                seen.xy[row],
+                seen.score[row],
+                images[video][frame],
+            )
+        )
+    return suggested
+
+
+def check_folder(folder: Path) -> None:
+    """Fail now as `write_handout` would fail after minutes of work.
+
+    Raises
+    ------
+    UsageError
+        The folder exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already; labels are never overwritten: name a new folder")
+
+
+def write_handout(
+    folder: Path,
+    frames: Sequence[Suggested],
+    keypoints: Sequence[str],
+    about: dict[str, Any],
+    *,
+    guesses_above: float | None = None,
+) -> None:
+    """Write the folder, all of it or nothing.
+
+    It holds ``labels.csv`` (no label yet) and ``frames`` as `rtface.learn.labels.formats.table` reads them, why each frame
+    was chosen, and a sheet of all of them with what the engine found. With guesses also
+    ``deeplabcut/labeled-data/VIDEO``: images, ``CollectedData_rtface.csv`` and ``.h5`` that DeepLabCut and napari open.
+
+    Parameters
+    ----------
+    folder : Path
+        New, or empty.
+    frames : sequence of Suggested
+        The most useful first.
+    keypoints : sequence of str
+        Names of the engine's K keypoints.
+    about : dict
+        What stands at the head of ``chosen.json``.
+    guesses_above : float or None
+        Lowest score of a point that is given as a guess; None for no guesses at all. Points beyond the frame are
+        left empty too.
+
+    Raises
+    ------
+    UsageError
+        The folder exists and is not empty.
+    DataError
+        It cannot be written.
+    """
+    folder = folder.resolve()
+    check_folder(folder)
+    empty = np.full((len(keypoints), 2), np.nan, np.float32)
+    labels = LabelSet(
+        tuple(keypoints),
+        tuple(LabelledFrame(_name(each), each.video, each.image, empty) for each in frames),
+    )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            part = Path(temporary) / "handout"
+            write_table(labels, part)
+            entries = [_entry(rank, each) for rank, each in enumerate(frames, 1)]
+            text = json.dumps({**about, "frames": entries}, indent=2, ensure_ascii=False)
+            (part / CHOSEN_FILE).write_text(text + "\n", encoding="utf-8")
+            (part / SHEET_FILE).write_bytes(_png(sheet(frames)))
+            if guesses_above is not None:
+                _write_guesses(part / DEEPLABCUT_FOLDER, frames, keypoints, guesses_above)
+            if folder.exists():
+                folder.rmdir()
+            shutil.move(part, folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def sheet(frames: Sequence[Suggested]) -> NDArray[np.uint8]:
+    """Draw all frames with what the engine found, from red (score 0) to green (score 1).
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, 3), uint8
+        Blue, green, red.
+    """
+    tiles = [_tile(rank, each) for rank, each in enumerate(frames, 1)]
+    columns = min(_COLUMNS, len(tiles))
+    height = max(tile.shape[0] for tile in tiles)
+    picture = np.zeros((-(-len(tiles) // columns) * height, columns * _TILE_WIDTH, 3), np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // columns * height, place % columns * _TILE_WIDTH
+        picture[top : top + tile.shape[0], left : left + _TILE_WIDTH] = tile
+    return picture
+
+
+def _tile(rank: int, each: Suggested) -> NDArray[np.uint8]:
+    rows, columns = each.image.shape
+    scale = _TILE_WIDTH / columns
+    small = cv2.resize(each.image, (_TILE_WIDTH, max(1, round(rows * scale))), interpolation=cv2.INTER_AREA)
+    tile = cv2.copyMakeBorder(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), _CAPTION, 0, 0, 0, cv2.BORDER_CONSTANT)
+    for (x, y), score in zip(each.xy.tolist(), each.score.tolist(), strict=True):
+        if not np.isfinite([x, y]).all():
+            continue
+        middle = [(x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5 + _CAPTION]
+        place = np.round(np.clip(middle, -1e4, 1e4) * np.float64(1 << _SHIFT)).astype(int).tolist()
+        color = 0, round(255 * min(1.0, 2 * score)), round(255 * min(1.0, 2 - 2 * score))
+        cv2.circle(tile, place, 3 << _SHIFT, color, -1, cv2.LINE_AA, _SHIFT)
+    text = f"{rank}  {each.video} {each.frame}  {each.choice.why}  doubt {each.choice.doubt:.2f}"
+    cv2.putText(tile, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    drawn: NDArray[np.uint8] = np.asarray(tile, np.uint8)
+    return drawn
+
+
+def _name(each: Suggested) -> str:
+    return f"frame{each.frame:06d}.png"
+
+
+def _entry(rank: int, each: Suggested) -> dict[str, Any]:
+    choice = each.choice
+    return {
+        "rank": rank,
+        "video": each.video,
+        "frame": each.frame,
+        "time_s": round(each.time_s, 4),
+        "why": choice.why,
+        "doubt": round(choice.doubt, 4),
+        "distance": round(choice.distance, 4) if np.isfinite(choice.distance) else None,
+        "stands_for": choice.stands_for,
+    }
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    done, data = cv2.imencode(".png", image)
+    if not done:
+        raise DataError(f"a picture of shape {image.shape} cannot be written as png")
+    return bytes(data.tobytes())
+
+
+def _guess(each: Suggested, above: float) -> FloatArray:
+    """Return the points worth dragging, shape (K, 2); NaN for those with a low score or beyond the frame."""
+    height, width = each.image.shape
+    good = (each.score >= above) & ~outside(each.xy, width, height)
+    guess: FloatArray = np.where(good[:, None], each.xy, np.float32(np.nan))
+    return guess
+
+
+def _write_guesses(folder: Path, frames: Sequence[Suggested], keypoints: Sequence[str], above: float) -> None:
+    import pandas as pd
+
+    from rtface.record.formats.deeplabcut import KEY, LEVELS
+
+    for video in dict.fromkeys(each.video for each in frames):
+        here = sorted((each for each in frames if each.video == video), key=lambda each: each.frame)
+        target = folder / "labeled-data" / video
+        target.mkdir(parents=True)
+        guesses = np.stack([_guess(each, above) for each in here])
+        names = [f"img{each.frame:06d}.png" for each in here]
+        for name, each in zip(names, here, strict=True):
+            (target / name).write_bytes(_png(each.image))
+        table = pd.DataFrame(
+            guesses.reshape(len(here), -1).astype(np.float64),
+            index=pd.MultiIndex.from_tuples([("labeled-data", video, name) for name in names]),
+            columns=pd.MultiIndex.from_product([[SCORER], keypoints, ["x", "y"]], names=LEVELS),
+        )
+        stem = target / f"CollectedData_{SCORER}"
+        table.to_csv(stem.with_suffix(".csv"), encoding="utf-8", lineterminator="\n")
+        table.to_hdf(stem.with_suffix(".h5"), key=KEY, mode="w")

@@ -1,0 +1,1 @@
+"""Keypoint networks trained, adapted and distilled. Needs torch."""

@@ -1,0 +1,234 @@
+"""A network for a user's own labels, from label files to an engine that states its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rtface.core.errors import DataError
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop
+from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.labels.reading import read_labels
+from rtface.learn.plots import draw_errors, draw_reliability
+from rtface.learn.run_folder import RunFolder, open_run
+from rtface.learn.tracker.families import architecture
+from rtface.learn.tracker.labelled_frames import Judgement, hold_out, judge, pictures_of, write_engine_of
+from rtface.learn.tracker.mirror import swap_of
+from rtface.learn.tracker.optimise import Progress, Recipe, Training, train
+from rtface.learn.tracker.samples import Picture, simulated_pictures
+from rtface.networks.build import build_network
+from rtface.networks.graph import NetworkWithDecode
+from rtface.track.manifest import KeypointEntry
+from rtface.track.store import Engine, check_new
+
+SIMULATED = 800
+"""Simulated mice in a training, unless another number is asked for."""
+
+SHARE_HELD_OUT = 0.15
+"""Share of the frames held out, unless something else is asked for."""
+
+_SIMULATED_SEED = 100_000
+_NAME = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be trained.
+
+    Attributes
+    ----------
+    labels : tuple of Path
+        Label sets, as `read_labels` takes them.
+    engine : Path
+        The engine's folder, whose name is the engine's name.
+    run : Path
+        The run's folder.
+    family : str
+        One of `rtface.learn.tracker.families.FAMILIES`.
+    keypoints : tuple of str
+        What the network is to find, after renaming; all of the labels' keypoints where it is empty.
+    renames : mapping of str to str
+        Other names for some of the labels' keypoints.
+    crop : Crop, optional
+        The part of every frame that the network is to see.
+    held_out : tuple of str, or float
+        As of `rtface.learn.tracker.labelled_frames.hold_out`.
+    simulated : int
+        How many simulated mice to train on besides; they teach the keypoints that have Facemap's names.
+    recipe : Recipe
+        Its `square` is set by the family, its augmentation's `swap` by the keypoints' names.
+    overwrite : bool
+        Replace an engine that is there.
+    """
+
+    labels: tuple[Path, ...]
+    engine: Path
+    run: Path
+    family: str = "small"
+    keypoints: tuple[str, ...] = ()
+    renames: Mapping[str, str] = field(default_factory=dict)
+    crop: Crop | None = None
+    held_out: tuple[str, ...] | float = SHARE_HELD_OUT
+    simulated: int = SIMULATED
+    recipe: Recipe = field(default_factory=Recipe)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came out.
+
+    Attributes
+    ----------
+    engine : Engine
+    metrics : dict
+        Errors on the held-out frames, as the manifest states them; empty where none was held out.
+    untrained : tuple of str
+        Keypoints that no frame trained on has a label for: the engine gives NaN for them.
+    """
+
+    engine: Engine
+    metrics: dict[str, Any]
+    untrained: tuple[str, ...]
+
+
+def train_engine(
+    order: Order,
+    *,
+    progress: Progress = lambda step, loss: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Trained | None:
+    """Train a network, judge and calibrate it on held-out frames and write it as an engine.
+
+    The run's folder keeps a checkpoint: the same order goes on from where an earlier one was stopped.
+
+    Parameters
+    ----------
+    order : Order
+    progress : callable
+        Called with the steps done and the loss.
+    stop : callable
+        Asked after each step whether to end early.
+
+    Returns
+    -------
+    Trained or None
+        None where `stop` ended it; the checkpoint lies in the run's folder.
+
+    Raises
+    ------
+    EngineError
+        The engine exists, or its name cannot be one.
+    UsageError
+        There is no such family.
+    DataError
+        Labels cannot be read or split, a keypoint is unknown, or the run's folder holds something else.
+    """
+    check_new(order.engine, overwrite=order.overwrite)
+    labels = _labels(order)
+    network_of = architecture(order.family, labels.keypoints)
+    mirrored = replace(order.recipe.augmentation, swap=swap_of(labels.keypoints))
+    recipe = replace(order.recipe, square=network_of["name"] == "facemap", augmentation=mirrored)
+    training_set, judging_set = hold_out(labels, order.held_out, recipe.seed)
+    if not training_set.labels:
+        raise DataError("the frames to train on have no label of any of these keypoints")
+    pictures, held_out = pictures_of(training_set, order.crop), pictures_of(judging_set, order.crop)
+    run = open_run(order.run, _configuration(order, labels, recipe))
+    simulated = simulated_pictures(order.simulated, _SIMULATED_SEED, keypoints=labels.keypoints)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        whole = build_network(network_of)
+    training = Training(whole.network, network_of["name"], pictures, simulated, recipe)
+    whole.network = train(
+        training,
+        progress=progress,
+        checkpoint=run.checkpoint(_NAME),
+        stop=lambda _: stop(),
+    )
+    run.write_losses(_NAME, training.losses)
+    if not training.finished:
+        return None
+    judgement = _judge(run, whole, held_out, labels.keypoints, recipe) if judging_set.labels else None
+    metrics = judgement.metrics if judgement else {}
+    facts = _facts(order, training_set, judging_set, recipe)
+    engine = write_engine_of(
+        whole,
+        order.engine,
+        network_of,
+        [KeypointEntry(name=name, trained=name in training_set.labelled) for name in labels.keypoints],
+        size=recipe.size,
+        square=recipe.square,
+        calibrated=judgement is not None and judgement.calibrated,
+        description=f"trained on {training_set.labels} labels of {len(training_set)} frames ({order.family})",
+        licence="that of the labelled frames",
+        training=facts,
+        metrics=metrics,
+        overwrite=order.overwrite,
+    )
+    run.write_report({"engine": engine.manifest.name, "training": facts, "metrics": metrics})
+    untrained = tuple(entry.name for entry in engine.manifest.keypoints if not entry.trained)
+    return Trained(engine, metrics, untrained)
+
+
+def _labels(order: Order) -> LabelSet:
+    """Read the labels and arrange them as the network's outputs will be."""
+    labels = read_labels(*order.labels).renamed(order.renames)
+    names = order.keypoints or labels.keypoints
+    known = set(labels.keypoints) | (set(FACEMAP_KEYPOINTS) if order.simulated else set())
+    if unknown := [name for name in names if name not in known]:
+        raise DataError(
+            f"nothing can teach the keypoint {unknown[0]!r}: the labels have {', '.join(labels.keypoints)}"
+        )
+    return labels.arranged(names)
+
+
+def _configuration(order: Order, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "verb": _NAME,
+        "family": order.family,
+        "keypoints": labels.keypoints,
+        "labels_sha256": labels.digest,
+        "crop": None if order.crop is None else asdict(order.crop),
+        "held_out": order.held_out,
+        "simulated": order.simulated,
+        "recipe": asdict(recipe),
+    }
+
+
+def _judge(
+    run: RunFolder,
+    network: NetworkWithDecode,
+    pictures: Sequence[Picture],
+    keypoints: Sequence[str],
+    recipe: Recipe,
+) -> Judgement:
+    """Measure and calibrate a network, with pictures of both in the run's folder."""
+    judgement = judge(network, pictures, keypoints, recipe.size, square=recipe.square)
+    draw_errors(run.folder / "errors.png", judgement.answers.camera_distance, keypoints)
+    if judgement.calibrated:
+        draw_reliability(run.folder / "reliability.png", judgement.metrics["score_reliability"])
+    return judgement
+
+
+def _facts(order: Order, training_set: LabelSet, judging_set: LabelSet, recipe: Recipe) -> dict[str, Any]:
+    """Return how a network was trained, for the record."""
+    new = not set(training_set.videos) & set(judging_set.videos)
+    return {
+        "frames": len(training_set),
+        "labels": training_set.labels,
+        "recordings": training_set.videos,
+        "held_out": {
+            "frames": len(judging_set),
+            "recordings": judging_set.videos,
+            "of_recordings_not_trained_on": new,
+        },
+        "simulated_mice": order.simulated,
+        "crop": None if order.crop is None else asdict(order.crop),
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "batch": recipe.batch,
+    }

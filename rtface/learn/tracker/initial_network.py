@@ -1,0 +1,85 @@
+"""The network that a student starts as."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from rtface.core.errors import EngineError, UsageError
+from rtface.learn.tracker.families import architecture
+from rtface.learn.tracker.parent_engine import source_of
+from rtface.networks.build import build_graph, build_network
+from rtface.networks.graph import NetworkWithDecode
+from rtface.networks.surgery import with_keypoints
+from rtface.track.manifest import WEIGHTS_FILE
+from rtface.track.store import Engine, load_engine
+
+FAMILIES_OF_STUDENTS = ("small", "tiny")
+
+
+def default_start(teacher: Engine, family: str) -> Engine | None:
+    """Return the shipped default's float source, if it is of the family and knows half of the teacher's keypoints."""
+    try:
+        engine = source_of(load_engine("default"))
+    except EngineError:
+        return None
+    ours = {entry.name for entry in engine.manifest.keypoints if entry.trained}
+    theirs = {entry.name for entry in teacher.manifest.keypoints if entry.trained}
+    fits = _is_of(engine, family) and WEIGHTS_FILE in engine.manifest.files
+    return engine if fits and 2 * len(ours & theirs) >= len(theirs) else None
+
+
+def student_network(
+    keypoints: Sequence[str], *, family: str | None, start: Engine | None, seed: int
+) -> tuple[NetworkWithDecode, dict[str, Any]]:
+    """Return a network to be trained and what it is built of.
+
+    Parameters
+    ----------
+    keypoints : sequence of str
+        What it is to find.
+    family : str or None
+        One of `FAMILIES_OF_STUDENTS`; when None that of `start`, else ``small``.
+    start : Engine or None
+        An engine whose weights are taken over, those of its keypoints by name; when None they are random.
+    seed : int
+        Of the random weights.
+
+    Raises
+    ------
+    UsageError
+        The family is not a student's, or `start` is not of it.
+    EngineError
+        The start has no weights, or they do not fit its architecture.
+    """
+    if start is None:
+        if family is not None and family not in FAMILIES_OF_STUDENTS:
+            raise UsageError(f"a student is of the family {' or '.join(FAMILIES_OF_STUDENTS)}, not {family}")
+        built_of = architecture(family or FAMILIES_OF_STUDENTS[0], keypoints)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build_network(built_of), built_of
+    manifest = start.manifest
+    if manifest.architecture.get("name") != "small":
+        raise UsageError(
+            f"{manifest.name} has the architecture {manifest.architecture.get('name')}: a student starts from "
+            f"an engine of the family {' or '.join(FAMILIES_OF_STUDENTS)}, or from random weights"
+        )
+    if family is not None and not _is_of(start, family):
+        raise UsageError(f"{manifest.name} is not of the family {family}: leave out one of the two")
+    graph = build_graph(
+        manifest.architecture,
+        start.file(WEIGHTS_FILE),
+        manifest.input.size,
+        manifest.resample.square,
+        start.folder,
+    )
+    network = graph.network_with_decode
+    assert isinstance(network, NetworkWithDecode)
+    return with_keypoints(network, manifest.architecture, manifest.names, keypoints)
+
+
+def _is_of(engine: Engine, family: str) -> bool:
+    return dict(engine.manifest.architecture) == architecture(family, engine.manifest.names)

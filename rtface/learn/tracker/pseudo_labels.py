@@ -1,0 +1,180 @@
+"""A teacher's labels: what an engine finds in frames, averaged over small shifts, with what each is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.config import BackendSettings
+from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.learn.tracker.calibration import RADIUS_PX
+from rtface.track.backends.factory import make_backend
+from rtface.track.store import Engine
+from rtface.track.tracker import Tracker
+
+UNSURE = 0.2
+"""A label of a smaller weight is not learnt from, and is not counted in the distance between the networks."""
+
+PLAIN = ((0, 0),)
+SHIFTS = ((0, 0), (2, 1), (-1, 2), (-2, -1), (1, -2))
+"""Shifts of the frame, x and y in pixels of the network's input, that labels are averaged over.
+
+They are fractions of the networks' strides, so that errors that come from a point's place on the grid average out.
+Zooming and mirroring, tried as well, made the labels of a teacher on a rig that was new to it worse."""
+
+_TYPICAL_PERCENTILE = 95
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A teacher's labels on N frames.
+
+    Attributes
+    ----------
+    xy : ndarray, shape (N, K, 2), float32
+        Camera pixels, the mean over the shifts; NaN for a keypoint that the teacher was never trained on, or that it
+        finds outside the crop.
+    score : ndarray, shape (N, K), float32
+        As the teacher's manifest defines it, the mean over the shifts; 0 where `xy` is NaN.
+    spread : ndarray, shape (N, K), float32
+        Root mean square distance from `xy` over the shifts, in pixels of the teacher's input; 0 where `xy` is NaN.
+    plain : ndarray, shape (N, K, 2), float32
+        Camera pixels, as found with the first of the shifts, none; NaN as in `xy`.
+    """
+
+    xy: FloatArray
+    score: FloatArray
+    spread: FloatArray
+    plain: FloatArray
+
+
+def teach(
+    teacher: Engine,
+    frames: Mapping[int, Image],
+    settings: BackendSettings,
+    crop: Crop | None,
+    *,
+    shifts: Sequence[tuple[int, int]] = SHIFTS,
+    progress: Callable[[int], None] = lambda frames: None,
+) -> Taught:
+    """Label frames of one size with a teacher, run as the service runs it.
+
+    Parameters
+    ----------
+    teacher : Engine
+        A checked engine of any family, input size and columns.
+    frames : mapping of int to ndarray, shape (height, width), uint8
+        Whole camera frames of one size, by number; at least one.
+    settings : BackendSettings
+        What runs the teacher.
+    crop : Crop or None
+        The face in the frame; the whole frame when None.
+    shifts : sequence of tuple of int
+        x and y in pixels of the teacher's input; `PLAIN` for the teacher's own points.
+    progress : callable
+        Called after each frame with the frames done.
+
+    Raises
+    ------
+    BackendError
+        The teacher cannot be run.
+    UsageError
+        The crop reaches beyond the frames.
+    """
+    height, width = next(iter(frames.values())).shape
+    camera = CameraInfo("images", "frames", width, height, None, len(frames), False, "arrival", {})
+    tracker = Tracker(teacher, make_backend(teacher, settings), SYSTEM_CLOCK)
+    labels = []
+    try:
+        tracker.open()
+        tracker.look_at(camera, crop)
+        scale = network_scale(teacher, tracker.crop)
+        moves = [(round(x * scale), round(y * scale)) for x, y in shifts]
+        for number, image in frames.items():
+            labels.append(_average(*_views(tracker, image, number, moves), tracker.crop, scale))
+            progress(len(labels))
+    finally:
+        tracker.close()
+    return Taught(*(np.stack(part).astype(np.float32) for part in zip(*labels, strict=True)))
+
+
+def network_scale(engine: Engine, crop: Crop) -> float:
+    """Return camera pixels to a pixel of an engine's input."""
+    resample = engine.manifest.resample
+    return NetworkFrame(crop, engine.manifest.input.size, resample.half_pixel, resample.square).scale
+
+
+def full_score(teacher: Engine, score: FloatArray) -> float:
+    """Return the score that counts as certain: 1 where it is a probability, else the teacher's 95th percentile.
+
+    Facemap's share of mass, for one, is 0.39 for the best of maps.
+
+    Parameters
+    ----------
+    teacher : Engine
+    score : ndarray, shape (N, K), float32
+        On frames of the rig; zeros, of keypoints without a label, are left out.
+    """
+    given = score[score > 0]
+    if teacher.manifest.score.calibrated or given.size == 0:
+        return 1.0
+    return float(np.percentile(given, _TYPICAL_PERCENTILE))
+
+
+def weights(taught: Taught, full: float) -> FloatArray:
+    """Return how much each label counts, shape (N, K), 0 to 1: its score over the full one.
+
+    Labels below `UNSURE` count nothing, nor do those whose shifts contradict each other by more than `RADIUS_PX`.
+    """
+    share = np.clip(taught.score / full, 0, 1)
+    share[(share < UNSURE) | (taught.spread > RADIUS_PX) | np.isnan(taught.xy).any(axis=2)] = 0
+    return np.asarray(share, np.float32)
+
+
+def within(xy: FloatArray, crop: Crop) -> NDArray[np.bool_]:
+    """Tell which points, shape (..., 2), lie in a crop; NaN does not."""
+    x, y = xy[..., 0] - crop.x + 0.5, xy[..., 1] - crop.y + 0.5
+    inside: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x <= crop.width) & (y <= crop.height)
+    return inside
+
+
+def _views(
+    tracker: Tracker, image: Image, number: int, moves: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return points of the unmoved frame, shape (V, K, 2), and scores, shape (V, K)."""
+    height, width = image.shape
+    points, scores = [], []
+    for move in moves:
+        warp = np.array([[1, 0, move[0]], [0, 1, move[1]]], np.float32)
+        shown = image
+        if any(move):
+            moved = cv2.warpAffine(
+                image, warp, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+            )
+            shown = np.asarray(moved, np.uint8)
+        now_ns = SYSTEM_CLOCK.now_ns()
+        pose = tracker.track(shown, FrameMeta(number, now_ns, now_ns), now_ns)
+        points.append(pose.xy - np.array(move, np.float32))
+        scores.append(pose.score)
+    return np.array(points, np.float64), np.array(scores, np.float64)
+
+
+def _average(
+    points: NDArray[np.float64], scores: NDArray[np.float64], crop: Crop, scale: float
+) -> tuple[NDArray[np.float64], ...]:
+    """Return mean points, weighted by score, mean scores, spreads, and the first points."""
+    share = (scores + 1e-6) / (scores + 1e-6).sum(axis=0)
+    xy = (share[..., None] * points).sum(axis=0)
+    spread = np.sqrt((share * ((points - xy) ** 2).sum(axis=2)).sum(axis=0)) / scale
+    score = scores.mean(axis=0)
+    beyond = ~within(xy.astype(np.float32), crop)
+    plain = points[0].copy()
+    plain[~within(points[0].astype(np.float32), crop)] = np.nan
+    xy[beyond], score[beyond], spread[beyond] = np.nan, 0.0, 0.0
+    return xy, score, spread, plain

@@ -1,0 +1,1 @@
+"""A rig that runs: pipeline, service, closed loop, arming, self-test, and what puts them together."""

@@ -1,0 +1,195 @@
+"""Whether a rig's encoder, rules, output and record are ready, before the rig is run; the light stays off."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rtface.config import EncoderSettings, Rig, SessionSettings
+from rtface.core.clock import Clock
+from rtface.core.errors import RtfaceError
+from rtface.core.records import CameraInfo, Keypoint
+from rtface.decide.features.specs import (
+    FeatureSpec,
+    GroomSpec,
+    MotionSpec,
+    PositionSpec,
+    SpeedSpec,
+    VelocitySpec,
+)
+from rtface.decide.rules import RuleSpec
+from rtface.decide.syntax import parse
+from rtface.live.neural import PREFIX, NeuralSight
+from rtface.live.rulesfile import Rules
+from rtface.stimulate.base import Check
+from rtface.stimulate.factory import make_output
+
+_GB = 1e9
+
+
+def check_reflexes(
+    rig: Rig, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo | None, clock: Clock
+) -> Iterator[tuple[Check, int]]:
+    """Check what a rig decides by, acts through and records into; nothing where it does none of it.
+
+    Parameters
+    ----------
+    rig : Rig
+    skeleton : tuple of Keypoint or None
+        The engine's; None where it could not be had.
+    camera : CameraInfo or None
+        Likewise.
+    clock : Clock
+
+    Yields
+    ------
+    (Check, int)
+        Each with the exit code that it means where it is the first failure.
+    """
+    neural = None
+    if rig.encoder is not None:
+        check, exit_code, neural = _encoder(rig.encoder, skeleton, camera)
+        yield check, exit_code
+    if rig.rules is not None and (neural is not None or rig.encoder is None):
+        yield _rules(rig.rules, skeleton, camera, neural)
+    if rig.rules is not None or rig.output.kind != "null":
+        yield from _output(rig, clock)
+    if rig.session is not None:
+        yield _record(rig.session), 8
+
+
+def _encoder(
+    settings: EncoderSettings, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo | None
+) -> tuple[Check, int, NeuralSight | None]:
+    """Check the encoder; it is None where it cannot be had, and what rests on it cannot be checked."""
+    if skeleton is None or camera is None:
+        text = f"{settings.path}: not held against engine and camera, which are not there"
+        return Check("encoder", "warn", text), 3, None
+    try:
+        neural = NeuralSight(settings, skeleton)
+        neural.open(camera.rate_hz)
+    except RtfaceError as error:
+        return Check("encoder", "fail", str(error)), error.exit_code, None
+    manifest, states = neural.bundle.manifest, neural.stream.states
+    simulated = "SIMULATED, says nothing of a brain; " if manifest.simulated else ""
+    text = (
+        f"{manifest.name}: {simulated}{manifest.targets.count} {manifest.targets.kind} at "
+        f"{manifest.frame_rate_hz:g} Hz, look-ahead {manifest.look_ahead_s:g} s, {states or 'no'} states; "
+        f"rules may name {neural.names[0]} ... {neural.names[-1]}"
+    )
+    if not camera.live:
+        return (
+            Check(
+                "encoder",
+                "warn",
+                f"{text}; the frames come faster than they were filmed, so the encoder takes every movement for a faster one",
+                "camera.paced: true",
+            ),
+            3,
+            neural,
+        )
+    return Check("encoder", "ok", text), 3, neural
+
+
+def _rules(
+    path: Path,
+    skeleton: tuple[Keypoint, ...] | None,
+    camera: CameraInfo | None,
+    neural: NeuralSight | None,
+) -> tuple[Check, int]:
+    try:
+        rules = Rules(path)
+        text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
+        if skeleton is None or camera is None:
+            return Check(
+                "rules", "warn", f"{text}; not held against engine and camera, which are not there"
+            ), 3
+        rules.reflex(
+            tuple(point.name for point in skeleton),
+            camera.rate_hz,
+            extra_names=() if neural is None else neural.names,
+        )
+    except RtfaceError as error:
+        return Check("rules", "fail", str(error)), error.exit_code
+    needed = {point for spec in rules.spec.features.values() for point in _points(spec)}
+    untrained = needed & {point.name for point in skeleton if not point.trained}
+    if untrained:
+        return Check(
+            "rules",
+            "warn",
+            f"{text}; {', '.join(sorted(untrained))}: the engine was never trained to find that, so what rests on it "
+            "never fires",
+        ), 3
+    if neural is not None and (late := _too_old(rules.spec.rules, neural)):
+        return Check(
+            "rules",
+            "warn",
+            f"{text}; {', '.join(late)}: neural values are up to {neural.oldest_ms:g} ms old when a frame comes, so "
+            "they are mostly stale for it",
+            f"set max_age_ms above {neural.oldest_ms:g} and what the rig takes for a frame",
+        ), 3
+    return Check("rules", "ok", text), 3
+
+
+def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralSight) -> list[str]:
+    """Return the rules that rest on neural values and ask for newer ones than there are."""
+    return [
+        name
+        for name, spec in rules.items()
+        if spec.pulse is not None and spec.max_age_ms <= neural.oldest_ms and _rests_on_neurons(spec)
+    ]
+
+
+def _rests_on_neurons(spec: RuleSpec) -> bool:
+    texts = [text for text in (spec.begins, spec.ends) if text is not None]
+    return any(
+        node.kind == "name" and node.text.startswith(PREFIX) for text in texts for node in parse(text).walk()
+    )
+
+
+def _points(spec: FeatureSpec) -> tuple[str, ...]:
+    """Return the keypoints that a feature cannot do without."""
+    if isinstance(spec, MotionSpec):
+        return ()
+    if isinstance(spec, GroomSpec):
+        return spec.paw, spec.mouth
+    if isinstance(spec, PositionSpec | VelocitySpec | SpeedSpec):
+        return (spec.point,)
+    return tuple(spec.points)
+
+
+def _output(rig: Rig, clock: Clock) -> Iterator[tuple[Check, int]]:
+    output = make_output(rig.output, clock)
+    try:
+        info = output.open()
+        limits = ", ".join(f"{name} {value}" for name, value in info.limits.items()) or "no limits"
+        yield Check("output", "ok", f"{info.kind}: {info.label}; {limits}"), 9
+        for check in output.self_test():
+            yield check, 9
+        if not info.guarded and not getattr(rig.output, "allow_unguarded", False):
+            yield (
+                Check(
+                    "guard",
+                    "fail",
+                    f"{info.label} has no dead-man of its own: it will not be armed",
+                    "use the safety gate, or set output.allow_unguarded: true",
+                ),
+                9,
+            )
+    except RtfaceError as error:
+        yield Check("output", "fail", str(error)), error.exit_code
+    finally:
+        output.close()
+
+
+def _record(settings: SessionSettings) -> Check:
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        free_gb = shutil.disk_usage(settings.folder).free / _GB
+    except OSError as error:
+        return Check("record", "fail", f"{settings.folder}: {error.strerror}")
+    text = f"{settings.folder}: {free_gb:.1f} GB free, frames: {settings.frames}"
+    if free_gb < settings.min_free_gb:
+        return Check("record", "fail", text, f"make room: session.min_free_gb is {settings.min_free_gb:g}")
+    return Check("record", "ok", text)

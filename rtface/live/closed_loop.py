@@ -1,0 +1,401 @@
+"""The closed loop in the processing thread: features, decisions, the output, and the record of all of it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rtface.core.budget import BudgetWatch
+from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
+from rtface.core.decision import Action, Decision, Reason
+from rtface.core.errors import CameraError, ControlError, OutputError
+from rtface.core.records import CameraInfo, Crop, Image, Pose
+from rtface.decide.evaluator import Reflex
+from rtface.live.loop_record import Record
+from rtface.live.loop_status import LoopState, LoopStatus
+from rtface.live.neural import NeuralSight
+from rtface.live.pulses import Fired, Pulses
+from rtface.live.status import Status
+from rtface.publish.events import EventKind
+from rtface.record.session.entries import NO_NUMBER, Fault
+from rtface.stimulate import base as outputs
+from rtface.stimulate.base import Happening, Output, OutputInfo, OutputState, Report
+
+RTFACE = "rtface"
+"""Who disarms when nobody does."""
+
+NOT_READY = "not_ready"
+WRONG_STATE = "wrong_state"
+
+_PASSING = frozenset(
+    {
+        outputs.Reason.TOO_SOON,
+        outputs.Reason.WINDOW_FULL,
+        outputs.Reason.BUSY,
+        outputs.Reason.NOT_ARMED,
+        outputs.Reason.WRONG_STATE,
+    }
+)
+"""Refusals after which nothing is to be done: they pass, or the output's state says more."""
+_USED_UP = frozenset({outputs.Reason.SESSION_PULSES, outputs.Reason.SESSION_DOSE})
+_BROKEN = {
+    Happening.TIMEOUT: "the output did not answer",
+    Happening.LOST: "the output is lost",
+    Happening.SILENT: "the processing thread gave no sign of life in time",
+}
+
+Announce = Callable[[EventKind, int, Mapping[str, Any]], None]
+Opened = tuple[Reflex, Record]
+
+_log = logging.getLogger(__name__)
+
+
+class ClosedLoop:
+    """Acts on every pose; a `rtface.live.handler.Reaction`.
+
+    All methods belong to the processing thread, but for `status`. Commands of other threads come through
+    `rtface.live.arming.Arming`, which sees to the light itself before it tells this.
+
+    Parameters
+    ----------
+    output : Output
+        What makes light; opened and closed here.
+    output_name : str
+        What the record calls it.
+    make : callable
+        Given the open camera and what the output says of itself, makes features and rules, and the record, which is
+        open.
+    announce : callable
+        Publishes an event: its kind, when it happened, and its details.
+    neural : NeuralSight or None
+        Predicts neural activity from each pose, before the rules look.
+    budget : BudgetWatch or None
+        Frames over it disarm.
+    frame_timeout_ns : int
+        While armed, a longer time without a frame disarms.
+    clock : Clock
+        Source of time.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        output_name: str,
+        make: Callable[[CameraInfo, OutputInfo], Opened],
+        announce: Announce,
+        *,
+        neural: NeuralSight | None = None,
+        budget: BudgetWatch | None = None,
+        frame_timeout_ns: int = 500 * NS_PER_MS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._output, self._name = output, output_name
+        self._make = make
+        self._announce = announce
+        self._neural = neural
+        self._budget = budget
+        self._frame_timeout_ns = frame_timeout_ns
+        self._clock = clock
+        self._reflex: Reflex | None = None
+        self._record: Record | None = None
+        self._pulses = Pulses()
+        self._counts: Counter[str] = Counter()
+        self._state, self._who, self._why = LoopState.DISARMED, "", "nobody has armed"
+        self._disk: Fault | None = None
+        self._last_frame_ns = self._told_ns = 0
+        self._status = LoopStatus()
+
+    @property
+    def status(self) -> LoopStatus:
+        """The newest snapshot; may be read from any thread."""
+        return self._status
+
+    @property
+    def disk_fault(self) -> Fault | None:
+        """Why the session can no longer be recorded, None while it can; may be read from any thread."""
+        return self._disk
+
+    def disk_failed(self, fault: Fault) -> None:
+        """Take note, from any thread, that the record is in danger; little room alone is no end of it."""
+        if fault.what == "space":
+            _log.warning("%s", fault.text)
+        elif self._disk is None:
+            self._disk = fault
+
+    def open(self, camera: CameraInfo) -> None:
+        """Open the encoder, the output, and what `make` makes."""
+        if self._neural is not None:
+            self._neural.open(camera.rate_hz)
+        info = self._output.open()
+        self._reflex, self._record = self._make(camera, info)
+        self._record.output(self._name, info.as_dict())
+        self._last_frame_ns = self._clock.now_ns()
+        self._refresh()
+
+    def react(self, pose: Pose) -> None:
+        """Hear what the output says, decide, and act."""
+        reflex, record = self._opened()
+        self._hear()
+        given = None if self._neural is None else self._neural.look(pose)
+        now_ns = self._last_frame_ns = self._told_ns = self._clock.now_ns()
+        frame = pose.frame
+        decisions = reflex.take(pose, now_ns, given)
+        record.pose(pose)
+        record.features(frame.frame_id, now_ns, reflex.features, given)
+        self._carry_out(decisions, now_ns, frame.exposure_ns)
+        if self._budget is not None and self._budget.add(self._clock.now_ns() - frame.exposure_ns):
+            late = f"{self._budget.late} of the last {self._budget.frames} frames were late for {self._budget.text}"
+            self._fail_if_armed(Reason.BUDGET, f"the latency budget is missed: {late}")
+        self._look_after_disk()
+
+    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
+        """Publish what was predicted, and record the frame, where frames are recorded."""
+        _, record = self._opened()
+        if self._neural is not None:
+            self._neural.tell()
+        record.frame(image, pose.frame)
+
+    def idle(self) -> None:
+        """Hear what the output says, and decide what time alone decides."""
+        self._hear()
+        now_ns = self._clock.now_ns()
+        self._call("tick", now_ns)
+        silent_ns = now_ns - self._last_frame_ns
+        if silent_ns > self._frame_timeout_ns:
+            self._fail_if_armed(Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms")
+        self._look_after_disk()
+
+    def tick(self, status: Status) -> None:
+        """Record losses and latencies, and renew the snapshot."""
+        _, record = self._opened()
+        record.losses(status.losses)
+        record.latency({**status.latency, **self._pulses.summary()})
+        self._refresh()
+
+    def close(self, error: BaseException | None) -> None:
+        """Light off, then complete the record."""
+        self._output.disarm("the session ends")
+        why = "the session ended" if error is None else f"{type(error).__name__}: {error}"
+        if self._reflex is not None:
+            if error is None and self._state is LoopState.ARMED:
+                self._end(LoopState.DISARMED, Reason.SESSION, RTFACE, why)
+            elif error is not None:
+                lost = isinstance(error, CameraError)
+                self._fail(Reason.CAMERA_LOST if lost else Reason.ERROR, why)
+        try:
+            self._output.close()
+        except OutputError as failure:
+            _log.error("%s", failure)
+        record, self._record, self._reflex = self._record, None, None
+        if record is not None:
+            for report in self._output.reports():
+                record.reply(report, self._name)
+            record.latency(self._pulses.summary())
+            if not record.close("ended" if error is None else why):
+                _log.error("the session's record could not be completed: see rtface session verify")
+
+    def armed(self, who: str, findings: Sequence[Mapping[str, Any]]) -> None:
+        """Let rules fire: the self-test has found nothing against it, and the output is armed.
+
+        Raises
+        ------
+        ControlError
+            ``wrong_state``, ``not_ready``: something has come between.
+        """
+        self._opened()
+        if self._state is not LoopState.DISARMED:
+            raise ControlError(WRONG_STATE, f"the loop is {self._state}: {self._why}")
+        if self._output.state is not OutputState.ARMED:
+            raise ControlError(NOT_READY, f"the output is {self._output.state}, not armed")
+        if self._budget is not None:
+            self._budget.reset()
+        now_ns = self._clock.now_ns()
+        self._enter(LoopState.ARMED, "armed", who, "asked for", now_ns, {"self_test": list(findings)})
+        self._call("arm", now_ns)
+
+    def disarmed(self, who: str, why: str) -> None:
+        """Let no rule fire until somebody arms again."""
+        self._output.disarm(why)
+        if self._state is LoopState.ARMED:
+            self._end(LoopState.DISARMED, Reason.OPERATOR, who, why)
+
+    def stopped(self, who: str, why: str) -> None:
+        """Let no rule fire until somebody clears the emergency stop and arms again."""
+        if self._output.state is not OutputState.STOPPED:
+            self._output.stop()
+        self._end(LoopState.STOPPED, Reason.EMERGENCY, who, why)
+
+    def cleared(self, who: str) -> None:
+        """End an emergency stop or a fault, disarmed; the output is clear again.
+
+        Raises
+        ------
+        ControlError
+            ``wrong_state``: there is nothing to clear; ``not_ready``: the output is not clear.
+        """
+        reflex, _ = self._opened()
+        if self._state not in (LoopState.STOPPED, LoopState.FAULT):
+            raise ControlError(WRONG_STATE, f"there is nothing to clear: the loop is {self._state}")
+        if self._output.state in (OutputState.STOPPED, OutputState.FAULT, OutputState.CLOSED):
+            raise ControlError(NOT_READY, f"the output is {self._output.state}")
+        self._pulses.forget()
+        now_ns = self._clock.now_ns()
+        if reflex.decider.faulted:
+            self._call("clear", now_ns)
+        self._enter(LoopState.DISARMED, "cleared", who, "seen to", now_ns)
+
+    def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
+        """Record what finds the keypoints from here on."""
+        _, record = self._opened()
+        record.network(engine, backend, crop)
+
+    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> None:
+        """Record a remark, and publish it."""
+        _, record = self._opened()
+        now_ns = self._clock.now_ns()
+        record.mark(who, text, details, t_ns=now_ns)
+        self._announce("mark", now_ns, {"who": who, "text": text, "details": dict(details)})
+
+    def _opened(self) -> Opened:
+        if self._reflex is None or self._record is None:
+            raise ControlError(WRONG_STATE, "the closed loop is not open")
+        return self._reflex, self._record
+
+    def _call(self, name: str, now_ns: int, **arguments: Any) -> None:
+        """Tell the decision engine something that no frame says; a replay makes the same calls."""
+        reflex, record = self._opened()
+        self._told_ns = now_ns
+        record.call(name, now_ns, **arguments)
+        self._carry_out(reflex.call(name, now_ns, **arguments), now_ns)
+
+    def _carry_out(self, decisions: Sequence[Decision], now_ns: int, exposure_ns: int = 0) -> None:
+        reflex, record = self._opened()
+        for decision in decisions:
+            number = record.decision(decision)
+            if decision.action is Action.FIRE and decision.pulse is not None:
+                if number == NO_NUMBER:
+                    self._fail(Reason.DISK, "a decision could not be recorded, and was not carried out")
+                    continue
+                command = self._output.fire(decision.pulse)
+                self._pulses.begin(command, Fired(decision.rule, decision.trial, exposure_ns, decision.blind))
+                record.pulse(number, command, self._name, "fire", asdict(decision.pulse))
+            elif decision.action is Action.CANCEL:
+                record.pulse(number, self._output.cancel(), self._name, "cancel")
+            public = decision.public()
+            self._counts[public.action.value] += 1
+            self._announce("decision", now_ns, public.as_dict())
+        if reflex.decider.faulted and self._state in (LoopState.ARMED, LoopState.DISARMED):
+            self._fail(Reason.ERROR, f"the rules are in fault: {decisions[-1].reason if decisions else ''}")
+
+    def _hear(self) -> None:
+        self._output.alive()
+        for report in self._output.reports():
+            self._take(report)
+
+    def _take(self, report: Report) -> None:
+        _, record = self._opened()
+        record.reply(report, self._name)
+        fired = self._pulses.take(report)
+        if report.event in _BROKEN:
+            self._fail(Reason.GATE, f"{_BROKEN[report.event]} ({report.reason})")
+        elif fired is not None:
+            self._follow_pulse(report, fired)
+        elif report.event is Happening.STATE:
+            self._follow_output(report)
+
+    def _follow_pulse(self, report: Report, fired: Fired) -> None:
+        """Tell the rules when light began and ended: when that was known, not when this thread came round to it."""
+        now_ns = max(self._told_ns, report.t_ns)
+        if report.event is Happening.LIGHT_ON:
+            self._call("began", now_ns, rule=fired.rule)
+        elif report.event in (Happening.TRAIN_ENDED, Happening.REFUSED):
+            self._call("ended", now_ns, rule=fired.rule, trial=fired.trial)
+        if report.event is Happening.REFUSED and report.reason not in _PASSING:
+            why = f"the output refused to fire: {report.reason}"
+            if report.reason in _USED_UP:
+                self._output.disarm(why)
+                self._end(LoopState.DISARMED, Reason.LIMIT, RTFACE, why)
+            else:
+                self._fail(Reason.LIMIT, why)
+        if not fired.blind and report.event in _TOLD:
+            self._announce("light", now_ns, {"rule": fired.rule, "trial": fired.trial, **report.as_dict()})
+
+    def _follow_output(self, report: Report) -> None:
+        """Let the loop be no more than the output is: a switch, a pin or the device itself may have ended it.
+
+        A report may be old by now; the output's state is not.
+        """
+        state = self._output.state
+        if state is OutputState.STOPPED and self._state is not LoopState.STOPPED:
+            self.stopped(self._name, f"the output was stopped ({report.reason})")
+        elif state is OutputState.FAULT:
+            self._fail(Reason.GATE, f"the output is in fault ({report.reason})")
+        elif state is OutputState.DISARMED and self._state is LoopState.ARMED:
+            self._end(
+                LoopState.DISARMED, Reason.GATE, self._name, f"the output disarmed itself ({report.reason})"
+            )
+
+    def _look_after_disk(self) -> None:
+        if self._disk is not None:
+            self._fail_if_armed(Reason.DISK, self._disk.text)
+
+    def _fail_if_armed(self, reason: Reason, why: str) -> None:
+        if self._state is LoopState.ARMED:
+            self._fail(reason, why)
+
+    def _fail(self, reason: Reason, why: str) -> None:
+        """Light off, and no more of it until somebody has seen to what went wrong."""
+        reflex, record = self._opened()
+        self._output.disarm(why)
+        if self._state is LoopState.FAULT:
+            return
+        now_ns = self._clock.now_ns()
+        self._enter(LoopState.FAULT, "fault", RTFACE, why, now_ns)
+        record.failed(reason.value, why)
+        self._announce("fault", now_ns, {"reason": reason.value, "why": why})
+        if not reflex.decider.faulted:
+            self._call("fault", now_ns, reason=reason.value)
+
+    def _end(self, state: LoopState, reason: Reason, who: str, why: str) -> None:
+        """Let no rule fire any more."""
+        now_ns = self._clock.now_ns()
+        event = "emergency" if state is LoopState.STOPPED else "disarmed"
+        if state is LoopState.STOPPED or self._state is not LoopState.FAULT:
+            self._enter(state, event, who, why, now_ns)
+        self._call("disarm", now_ns, reason=reason.value)
+
+    def _enter(
+        self,
+        state: LoopState,
+        event: str,
+        who: str,
+        why: str,
+        now_ns: int,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        _, record = self._opened()
+        self._state, self._who, self._why = state, who, why
+        record.arming(event, who, why, details or {}, t_ns=now_ns)
+        self._refresh()
+        self._announce("arming", now_ns, {"event": event, "state": state.value, "who": who, "why": why})
+
+    def _refresh(self) -> None:
+        reflex, record = self._opened()
+        hidden = reflex.blind
+        self._status = LoopStatus(
+            state=self._state,
+            why=self._why,
+            who=self._who,
+            output=self._output.state.value,
+            rules={} if hidden else {name: state.value for name, state in reflex.decider.states.items()},
+            counts=dict(self._counts),
+            lights=0 if hidden else self._pulses.lights,
+            latency={} if hidden else self._pulses.summary(),
+            session="" if record.folder is None else str(record.folder),
+        )
+
+
+_TOLD = frozenset({Happening.LIGHT_ON, Happening.LIGHT_OFF, Happening.TRAIN_ENDED, Happening.REFUSED})

@@ -1,0 +1,405 @@
+"""The pipeline: wires camera, ring, tracker and outputs, and owns the two threads of the hot path.
+
+The acquisition thread fills the ring. The processing thread opens and owns everything else: it takes the newest
+frame, finds the keypoints, hands them to the sink and counts. Other threads only ask it to do something between two
+frames, or read the last snapshot of its state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from typing import TypeVar
+
+from rtface.acquire.base import Camera
+from rtface.acquire.ring import FrameRing, Slot
+from rtface.acquire.thread import POLL_S, AcquisitionThread
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import CameraLostError, UsageError
+from rtface.core.latency import LatencyRecorder
+from rtface.core.mailbox import Mailbox
+from rtface.core.records import CameraInfo, Crop, Losses
+from rtface.live.handler import NoReaction, Reaction
+from rtface.live.status import PipelineState, Status
+from rtface.publish.base import PoseSink
+from rtface.track.backends.base import BackendInfo
+from rtface.track.tracker import Tracker
+
+TICK_NS = NS_PER_S
+
+_Result = TypeVar("_Result")
+
+
+class Pipeline:
+    """From a camera to a sink.
+
+    Parameters
+    ----------
+    camera : Camera
+        Where frames come from; opened, started, stopped and closed by the pipeline.
+    tracker : Tracker
+        What finds the keypoints; opened and closed by the pipeline.
+    sink : PoseSink
+        Where poses go; opened, used and closed by the processing thread.
+    reaction : Reaction or None
+        What acts on each pose before it is published; likewise.
+    crop : Crop or None
+        The face in the frame; the whole frame when None.
+    slots : int
+        Frames the ring can hold.
+    deadline_ns : int
+        From exposure to published; later ones are counted.
+    silence_ns : int or None
+        A live camera that delivers nothing for longer is lost; None to wait for ever.
+    on_tick : callable
+        Called in the processing thread with a `Status` about once a second, and once more at the end.
+    clock : Clock
+        Source of the stamps.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        tracker: Tracker,
+        sink: PoseSink,
+        *,
+        reaction: Reaction | None = None,
+        crop: Crop | None = None,
+        slots: int = 6,
+        deadline_ns: int = 10 * NS_PER_MS,
+        silence_ns: int | None = None,
+        on_tick: Callable[[Status], None] = lambda status: None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._camera = camera
+        self._tracker = tracker
+        self._sink = sink
+        self._reaction: Reaction = reaction or NoReaction()
+        self._crop = crop
+        self._slots = slots
+        self._on_tick = on_tick
+        self._silence_ns = silence_ns
+        self._clock = clock
+        self._latency = LatencyRecorder(deadline_ns)
+        self._mailbox = Mailbox("pipeline")
+        self._stopping = threading.Event()
+        self._started: Future[None] = Future()
+        self._info: CameraInfo | None = None
+        self._backend_info: BackendInfo | None = None
+        self._thread = threading.Thread(target=self._run, name="rtface-process", daemon=True)
+        self._ring: FrameRing | None = None
+        self._acquisition: AcquisitionThread | None = None
+        self._state = PipelineState.STARTING
+        self._error: BaseException | None = None
+        self._source_ended = False
+        self._frames = 0
+        self._drops: tuple[int, FrameRing | None] = (0, None)
+        self._camera_hangs = False
+        self._last_frame_ns = 0
+        self._tick_frames = 0
+        self._tick_ns = 0
+        self._rate_hz = 0.0
+
+    @property
+    def camera(self) -> CameraInfo:
+        """The camera as it was opened; `UsageError` before that."""
+        return self._opened(self._info)
+
+    @property
+    def backend(self) -> BackendInfo:
+        """The back end as it was opened; `UsageError` before that."""
+        return self._opened(self._backend_info)
+
+    @property
+    def crop(self) -> Crop:
+        """The crop in force."""
+        return self._tracker.crop
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the pipeline, if it was an error."""
+        return self._error
+
+    def start(self) -> None:
+        """Open everything and begin.
+
+        Raises
+        ------
+        RtfaceError
+            Whatever camera, engine, back end or sink could not do; all that had been opened is closed again.
+        """
+        self._thread.start()
+        try:
+            self._started.result()
+        except BaseException:  # an interrupt of this thread too must not leave the other one running
+            self._stopping.set()
+            self._thread.join()
+            raise
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of the pipeline runs: it was never started, or its thread has ended."""
+        return not self._thread.is_alive()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end: of the source, by an error, or by `stop`; True when it has come."""
+        if self._thread.ident is None:
+            raise UsageError("the pipeline has not been started")
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End everything; True when all threads have ended in time."""
+        self._stopping.set()
+        if self._thread.ident is None:
+            return True
+        return self.wait(timeout_s)
+
+    def ask_to_stop(self) -> None:
+        """Begin what `stop` waits for: no further frame is taken, waiting commands are refused."""
+        self._stopping.set()
+
+    def pause(self) -> None:
+        """Stop the camera and keep everything else open."""
+        self.ask(self._pause)
+
+    def resume(self) -> None:
+        """Start the camera again after `pause`."""
+        self.ask(self._resume)
+
+    def reset_latency(self) -> None:
+        """Forget the latencies so far: those of the warm-up, before a measurement."""
+        self.ask(self._latency.reset)
+
+    def latency_distribution(self) -> dict[str, list[tuple[float, int]]]:
+        """Return the distribution of every stage in milliseconds; may be called from any thread."""
+        return self._latency.distribution()
+
+    def set_crop(self, crop: Crop | None) -> Crop:
+        """Look at another part of the frame (None: the whole frame) and return it.
+
+        A crop of another size makes the back end compile anew: frames that arrive meanwhile are dropped and
+        counted.
+
+        Raises
+        ------
+        UsageError
+            The crop reaches beyond the frame; the one in force stays.
+        """
+        return self.ask(lambda: self._set_crop(crop))
+
+    def status(self) -> Status:
+        """Return a snapshot; may be called from any thread once the pipeline has started."""
+        return Status(
+            state=self._state,
+            rate_hz=self._rate_hz,
+            frames=self._frames,
+            losses=self._losses(),
+            latency=self._latency.summary(),
+            error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
+        )
+
+    def ask(self, command: Callable[[], _Result]) -> _Result:
+        """Have something done by the processing thread, between two frames, and return its result.
+
+        Raises
+        ------
+        UsageError
+            The pipeline is not running.
+        Exception
+            As of `Mailbox.ask`, and what the command itself raises.
+        """
+        if not self._thread.is_alive():
+            raise UsageError("the pipeline is not running")
+        return self._mailbox.ask(command)
+
+    def post(self, command: Callable[[], object]) -> None:
+        """Have something done by the processing thread, between two frames, and do not wait; as `Mailbox.post`."""
+        self._mailbox.post(command)
+
+    def _run(self) -> None:
+        try:
+            with ExitStack() as opened:
+                self._work(opened)
+        except BaseException as error:  # of closing: everything has been tried all the same
+            self._fail(error)
+        self._mailbox.close()
+        if not self._started.done():
+            self._started.set_exception(self._error or UsageError("stopped before it had started"))
+
+    def _work(self, opened: ExitStack) -> None:
+        try:
+            self._open(opened)
+            opened.callback(self._finish)
+            opened.callback(lambda: self._reaction.close(self._error))  # before all else, which may take time
+            self._reaction.open(self.camera)
+            self._resume()
+            self._started.set_result(None)
+            self._loop()
+            self._state = PipelineState.ENDED
+        except BaseException as error:  # kept for the owner: start() raises it, or `error` tells it
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None:
+            self._state, self._error = PipelineState.FAILED, error
+
+    def _finish(self) -> None:
+        """End the acquisition, tell waiting commands and say so, while the sink is still open."""
+        try:
+            self._end_acquisition()
+        except Exception as error:
+            self._fail(error)
+        self._mailbox.close()
+        self._on_tick(self.status())
+
+    def _open(self, opened: ExitStack) -> None:
+        opened.callback(self._close_camera)
+        info = self._info = self._camera.open()
+        opened.callback(self._tracker.close)
+        self._tracker.open()
+        self._tracker.look_at(info, self._crop)
+        self._backend_info = self._tracker.backend
+        opened.callback(self._sink.close)
+        self._sink.open()
+
+    def _loop(self) -> None:
+        self._tick_ns = self._clock.now_ns()
+        while not self._stopping.is_set():
+            if self._ring is None:
+                self._mailbox.serve(POLL_S)
+                self._reaction.idle()
+            else:
+                self._mailbox.serve(0)
+                self._process()
+            if self._error is not None:
+                raise self._error
+            self._tick()
+            if self._source_ended:
+                return
+
+    def _process(self) -> None:
+        ring, acquisition = self._ring, self._acquisition
+        if ring is None or acquisition is None:
+            return
+        alive = acquisition.alive  # asked before the ring: once it is not, no frame can follow an empty ring
+        slot = ring.take(POLL_S)
+        if slot is not None:
+            self._track(ring, slot)
+        elif alive:
+            self._reaction.idle()
+            self._check_silence()
+        else:
+            if acquisition.error is not None:
+                raise acquisition.error
+            if not acquisition.ended:
+                raise CameraLostError("the camera's thread ended without a reason")
+            self._end_acquisition()
+            self._source_ended = True
+
+    def _check_silence(self) -> None:
+        limit_ns = self._silence_ns
+        if (
+            limit_ns is not None
+            and self.camera.live
+            and self._clock.now_ns() - self._last_frame_ns > limit_ns
+        ):
+            raise CameraLostError(
+                f"no frame came for {limit_ns / NS_PER_S:g} s; for a camera that waits for triggers set "
+                "silence_s: null"
+            )
+
+    def _track(self, ring: FrameRing, slot: Slot) -> None:
+        taken_ns = self._last_frame_ns = self._clock.now_ns()
+        meta = slot.meta
+        if meta is None:
+            raise UsageError("a frame without an identity was handed on")
+        pose = self._tracker.track(slot.pixels, meta, taken_ns)
+        self._reaction.react(pose)
+        reacted_ns = self._clock.now_ns()
+        published_ns = self._sink.publish(pose, self._losses())
+        self._reaction.keep(slot.pixels, pose, published_ns)
+        ring.release(slot)
+        self._latency.add(pose.stamps, reacted_ns, published_ns)
+        self._frames += 1
+
+    def _tick(self) -> None:
+        now_ns = self._clock.now_ns()
+        elapsed_ns = now_ns - self._tick_ns
+        if elapsed_ns < TICK_NS:
+            return
+        self._rate_hz = (self._frames - self._tick_frames) * NS_PER_S / elapsed_ns
+        self._tick_frames, self._tick_ns = self._frames, now_ns
+        status = self.status()
+        self._reaction.tick(status)
+        self._on_tick(status)
+
+    def _losses(self) -> Losses:
+        camera = self._camera
+        before, ring = self._drops
+        dropped = before + (ring.dropped if ring is not None else 0)
+        return Losses(camera.lost_at_camera, camera.lost_in_transport, dropped, self._sink.lost)
+
+    def _resume(self) -> None:
+        if self._ring is not None:
+            return
+        shape = (self.camera.height, self.camera.width)
+        keep_all = not self.camera.live
+        ring = FrameRing(self._slots, shape, keep_all=keep_all, allocate=self._tracker.host_memory)
+        self._camera.start()
+        acquisition = AcquisitionThread(self._camera, ring)
+        acquisition.start()
+        self._ring, self._acquisition = ring, acquisition
+        self._drops = (self._drops[0], ring)
+        self._last_frame_ns = self._clock.now_ns()
+        self._state = PipelineState.RUNNING
+
+    def _pause(self) -> None:
+        ring, acquisition = self._ring, self._acquisition
+        if ring is None or acquisition is None:
+            return
+        acquisition.stop()
+        try:
+            while (slot := ring.take(0)) is not None:
+                self._track(ring, slot)
+        except Exception as error:  # not of the command, which only came at that moment
+            self._fail(error)
+            raise
+        if acquisition.error is not None:
+            raise acquisition.error
+        self._end_acquisition()
+        self._state = PipelineState.STOPPED
+
+    def _end_acquisition(self) -> None:
+        ring, acquisition = self._ring, self._acquisition
+        if ring is None or acquisition is None:
+            return
+        self._camera_hangs = not acquisition.stop()
+        before, _ = self._drops
+        self._drops = (before + ring.dropped, None)
+        self._ring = self._acquisition = None
+        if self._camera_hangs:
+            error = CameraLostError(
+                "the camera did not answer when it was asked to stop; it stays open until this process ends"
+            )
+            self._fail(error)
+            raise error
+        self._camera.stop()
+
+    def _close_camera(self) -> None:
+        """Close the camera, unless its thread is still inside the driver, which must not lose its memory then."""
+        if not self._camera_hangs:
+            self._camera.close()
+
+    def _set_crop(self, crop: Crop | None) -> Crop:
+        self._tracker.look_at(self.camera, crop)
+        self._backend_info = self._tracker.backend
+        return self._tracker.crop
+
+    @staticmethod
+    def _opened(info: _Result | None) -> _Result:
+        if info is None:
+            raise UsageError("the pipeline has not been opened")
+        return info

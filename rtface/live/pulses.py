@@ -1,0 +1,92 @@
+"""What became of each command to fire, and how long it took. No thread, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtface.core.latency import Histogram, StageSummary
+from rtface.stimulate.base import Happening, Report
+
+STAGES = ("handover", "answer", "light")
+"""As of `rtface.live.loop_status.LoopStatus.latency`."""
+
+
+@dataclass(slots=True)
+class Fired:
+    """A command to fire that has not ended.
+
+    Attributes
+    ----------
+    rule : str
+        Whose.
+    trial : int or None
+        As of the decision.
+    exposure_ns : int
+        Of the frame that it was decided on.
+    blind : bool
+        Whether nobody may learn of it while the session lasts.
+    sent_ns : int or None
+        When its bytes were with the device's driver.
+    lit : bool
+        Whether the output has said that the light came on.
+    """
+
+    rule: str
+    trial: int | None
+    exposure_ns: int
+    blind: bool
+    sent_ns: int | None = None
+    lit: bool = False
+
+
+class Pulses:
+    """The commands to fire that are under way, and the latencies of all there were.
+
+    Attributes
+    ----------
+    lights : int
+        Commands whose light came on.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[int, Fired] = {}
+        self._stages = {stage: Histogram() for stage in STAGES}
+        self.lights = 0
+
+    def begin(self, number: int, fired: Fired) -> None:
+        """Follow a command that was handed to the output."""
+        self._running[number] = fired
+
+    def take(self, report: Report) -> Fired | None:
+        """Learn from a report; return the command that it is about, None for any other.
+
+        Only the first light of a train counts as its beginning.
+        """
+        if report.number is None:
+            return None
+        fired = self._running.get(report.number)
+        if fired is None:
+            return None
+        if report.event is Happening.SENT:
+            fired.sent_ns = report.t_ns
+            handed_ns = report.details.get("handed_ns")
+            if isinstance(handed_ns, int):
+                self._stages["handover"].add(report.t_ns - handed_ns)
+        elif report.event is Happening.ACK and fired.sent_ns is not None:
+            self._stages["answer"].add(report.t_ns - fired.sent_ns)
+        elif report.event is Happening.LIGHT_ON and not fired.lit:
+            fired.lit = True
+            self.lights += 1
+            lit_ns = report.t_ns if report.host_ns is None else report.host_ns
+            self._stages["light"].add(lit_ns - fired.exposure_ns)
+        elif report.event in (Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT):
+            del self._running[report.number]
+        return fired
+
+    def forget(self) -> None:
+        """Follow no command any more: the output is lost, or open anew."""
+        self._running.clear()
+
+    def summary(self) -> dict[str, StageSummary]:
+        """Return the percentiles of each stage."""
+        return {stage: histogram.summary() for stage, histogram in self._stages.items()}

@@ -1,0 +1,215 @@
+"""What must be true before light may be allowed. Nothing here acts: what was found out is looked at, question by question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rtface.core.budget import BudgetWatch
+from rtface.core.clock import NS_PER_MS
+from rtface.core.errors import RtfaceError
+from rtface.core.records import CameraInfo, Pulse
+from rtface.live.status import PipelineState, Status
+from rtface.stimulate.base import Check, OutputInfo
+
+_RATE_TOLERANCE = 0.05
+_FRAMES_BEFORE = 200
+_NS_PER = {"_us": 1_000, "_ms": NS_PER_MS}
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """All that the self-test looks at.
+
+    Attributes
+    ----------
+    camera : CameraInfo
+    status : Status
+        Of the pipeline.
+    parity : callable
+        Returns in words how the engine agrees with its reference on this machine; raises `RtfaceError` where that is
+        not known.
+    output : OutputInfo
+    output_checks : callable
+        The output's own self-test; raises `RtfaceError`.
+    allow_unguarded : bool
+        The configuration allows an output that no device guards.
+    pulses : mapping of str to Pulse
+        What each rule fires.
+    budget : BudgetWatch or None
+        Held against the frames so far.
+    session : str
+        Folder of the record; empty without one.
+    disk_fault : str
+        Why the session can no longer be recorded; empty while it can.
+    """
+
+    camera: CameraInfo
+    status: Status
+    parity: Callable[[], str]
+    output: OutputInfo
+    output_checks: Callable[[], list[Check]]
+    allow_unguarded: bool
+    pulses: Mapping[str, Pulse]
+    budget: BudgetWatch | None
+    session: str
+    disk_fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the self-test found."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing speaks against arming."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """What speaks against it."""
+        return tuple(check for check in self.checks if check.verdict == "fail")
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Return the checks as plain maps, for messages and files."""
+        return [
+            {"what": check.what, "verdict": check.verdict, "text": check.text, "mend": check.mend}
+            for check in self.checks
+        ]
+
+
+def self_test(found: Circumstances) -> Verdict:
+    """Answer every question, whatever the answer to the one before."""
+    return Verdict(
+        (
+            _camera(found),
+            _frames(found),
+            _engine(found),
+            _rules(found),
+            *_output(found),
+            *_guard(found),
+            _latency(found),
+            _record(found),
+        )
+    )
+
+
+def _camera(found: Circumstances) -> Check:
+    camera = found.camera
+    read = ", ".join(f"{name} {value}" for name, value in camera.settings.items()) or "no settings"
+    return Check(
+        "camera", "ok", f"{camera.kind} {camera.label}, {camera.width}x{camera.height}; read back: {read}"
+    )
+
+
+def _frames(found: Circumstances) -> Check:
+    status, promised = found.status, found.camera.rate_hz
+    if status.state is not PipelineState.RUNNING:
+        return Check("frames", "fail", f"the camera is {status.state.value}", "start it")
+    if status.rate_hz == 0:
+        return Check("frames", "fail", "no frames come", "is the camera waiting for a trigger?")
+    text = f"{status.rate_hz:.1f} per second"
+    if found.camera.live and promised and abs(status.rate_hz / promised - 1) > _RATE_TOLERANCE:
+        return Check(
+            "frames",
+            "fail",
+            f"{text}, but the camera says {promised:g}",
+            "frames are lost or late: see the losses by place; a smaller crop or network, or a lower rate",
+        )
+    return Check("frames", "ok", text)
+
+
+def _engine(found: Circumstances) -> Check:
+    try:
+        return Check("engine", "ok", found.parity())
+    except RtfaceError as error:
+        return Check("engine", "fail", str(error))
+
+
+def _rules(found: Circumstances) -> Check:
+    if not found.pulses:
+        return Check("rules", "fail", "no rule has a pulse: nothing can be fired", "rules: in the rig's file")
+    limits = found.output.limits
+    longest, darkest = _limit_ns(limits, "max_on"), _limit_ns(limits, "min_off")
+    for name, pulse in found.pulses.items():
+        if longest is not None and pulse.on_ns > longest:
+            return _beyond(
+                name, f"a pulse of {pulse.on_ns / NS_PER_MS:g} ms", f"at most {longest / NS_PER_MS:g}"
+            )
+        dark_ns = pulse.period_ns - pulse.on_ns
+        if darkest is not None and pulse.count > 1 and dark_ns < darkest:
+            return _beyond(
+                name, f"{dark_ns / NS_PER_MS:g} ms between pulses", f"at least {darkest / NS_PER_MS:g}"
+            )
+        most = limits.get("max_amplitude")
+        if most is not None and round(pulse.amplitude * 255) > most:
+            return _beyond(name, f"an amplitude of {pulse.amplitude:g}", f"at most {most / 255:.2f}")
+    return Check("rules", "ok", f"{', '.join(found.pulses)}: within the output's limits")
+
+
+def _beyond(rule: str, wanted: str, allowed: str) -> Check:
+    return Check(
+        "rules",
+        "fail",
+        f"{rule} wants {wanted}, the output allows {allowed}",
+        "the rule, or `rtface gate limits`",
+    )
+
+
+def _limit_ns(limits: Mapping[str, Any], name: str) -> int | None:
+    for unit, ns in _NS_PER.items():
+        if limits.get(name + unit) is not None:
+            return round(float(limits[name + unit]) * ns)
+    return None
+
+
+def _output(found: Circumstances) -> list[Check]:
+    try:
+        return found.output_checks()
+    except RtfaceError as error:
+        return [Check("output", "fail", str(error))]
+
+
+def _guard(found: Circumstances) -> list[Check]:
+    label = found.output.label
+    if found.output.guarded:
+        return []
+    if found.allow_unguarded:
+        return [Check("guard", "warn", f"{label} has no dead-man of its own; the configuration allows that")]
+    return [
+        Check(
+            "guard",
+            "fail",
+            f"{label} has no dead-man of its own: were this computer to hang, its light would stay on",
+            "use the safety gate, or set output.allow_unguarded: true",
+        )
+    ]
+
+
+def _latency(found: Circumstances) -> Check:
+    budget, end = found.budget, found.status.latency["end_to_end"]
+    text = f"exposure to published p50 {end.p50_ms:.1f}, p99 {end.p99_ms:.1f} ms (n = {end.n})"
+    if budget is None:
+        return Check("latency", "warn", f"{text}; no budget", "set latency.budget, such as p99 < 15 ms")
+    needed = min(budget.frames, _FRAMES_BEFORE)
+    if end.n < needed:
+        return Check(
+            "latency", "fail", f"{text}: too few frames to hold against {budget.text}", "try again soon"
+        )
+    late = f"{budget.late} of the last {min(end.n, budget.frames)} frames were late for {budget.text}"
+    if budget.missed:
+        return Check("latency", "fail", f"{text}; {late}", "a faster network or computer, or another budget")
+    return Check("latency", "ok", f"{text}; {late}")
+
+
+def _record(found: Circumstances) -> Check:
+    if found.disk_fault:
+        return Check("record", "fail", found.disk_fault, "see to the disk, and start rtface anew")
+    if found.session:
+        return Check("record", "ok", found.session)
+    if found.output.drives_light:
+        return Check("record", "fail", "nothing would prove what was done", "session: in the rig's file")
+    return Check("record", "warn", "nothing is recorded", "session: in the rig's file")

@@ -1,0 +1,284 @@
+"""The service: a rig's configuration brought to life.
+
+Opens the control socket, the pipeline and the closed loop, answers commands, publishes the status, and closes everything in the
+right order. Used by `rtface run`, `rtface demo` and the benchmarks.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from rtface.acquire.base import Camera
+from rtface.acquire.factory import make_camera
+from rtface.config import Rig
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import ConfigError, UsageError
+from rtface.core.geometry import whole_frame
+from rtface.core.records import Crop
+from rtface.live.assembly import Commands, Reflexes
+from rtface.live.handler import Reaction
+from rtface.live.neural import NeuralReaction, NeuralSight
+from rtface.live.pipeline import Pipeline
+from rtface.live.status import Status
+from rtface.publish.address import check_address
+from rtface.publish.commands import Hello, crop_map
+from rtface.publish.control import ControlServer
+from rtface.publish.keys import Guard, load_server_keys
+from rtface.publish.publisher import Publisher
+from rtface.publish.wire import ServiceStatus, camera_map
+from rtface.track.backends.base import BackendInfo
+from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.store import Engine
+from rtface.track.tracker import Tracker
+
+_LONGEST_ERROR = 2_000
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """A rig that runs: camera to ZeroMQ, under the command of clients.
+
+    Parameters
+    ----------
+    rig : Rig
+        A checked configuration.
+    camera : Camera, optional
+        In place of the one that the configuration names.
+    clock : Clock
+        Source of the stamps.
+
+    Raises
+    ------
+    EngineError, BackendError, AddressError
+        The engine, the encoder, the back end or the keys are not there.
+    ConfigError
+        The rules file is wrong.
+    """
+
+    def __init__(self, rig: Rig, *, camera: Camera | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._rig = rig
+        self.session = secrets.token_hex(8)
+        self.engine: Engine = engine_for(rig.engine, rig.backend)
+        tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
+        keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
+        check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
+        check_address(rig.publish.control, "publish.control", keys is not None)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._guard = None if keys is None else Guard(self._context, keys)
+        self._publisher = Publisher(
+            rig.publish.keypoints,
+            self.session,
+            self._context,
+            queue=rig.publish.queue,
+            guard=self._guard,
+            clock=clock,
+        )
+        self._control = ControlServer(
+            rig.publish.control, self, self._context, guard=self._guard, clock=clock
+        )
+        self.neural: NeuralSight | None = None
+        reaction: Reaction | None = None
+        if rig.encoder is not None:
+            skeleton = self.engine.manifest.skeleton
+            self.neural = NeuralSight(rig.encoder, skeleton, self._publisher.publish_neural)
+            reaction = NeuralReaction(self.neural)
+        reflexes = None
+        if Reflexes.wanted(rig):
+            reflexes = Reflexes(
+                rig, self.session, self.engine, self._publisher.publish_event, clock, self.neural
+            )
+            reaction = reflexes.loop
+        self._reflexes = reflexes
+        self.commands = Commands(reflexes)
+        self._pipeline = Pipeline(
+            camera or make_camera(rig.camera, clock),
+            tracker,
+            self._publisher,
+            reaction=reaction,
+            crop=None if rig.crop is None else rig.crop.to_crop(),
+            slots=rig.slots,
+            deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
+            silence_ns=None if rig.silence_s is None else round(rig.silence_s * NS_PER_S),
+            on_tick=self._publish_status,
+            clock=clock,
+        )
+        if reflexes is not None:
+            reflexes.join(self._pipeline)
+        self._subscribers = 0
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open everything; see `open`."""
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close everything; see `close`."""
+        self.close()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline, for its camera, back end, status and end."""
+        return self._pipeline
+
+    @property
+    def keypoints_address(self) -> str:
+        """Where keypoints are published, with the port that was taken."""
+        return self._publisher.address
+
+    @property
+    def control_address(self) -> str:
+        """Where commands are taken, with the port that was taken."""
+        return self._control.address
+
+    def open(self) -> None:
+        """Open the sockets, the camera and the network, and begin.
+
+        Raises
+        ------
+        RtfaceError
+            What could not be opened; everything else is closed again.
+        """
+        with ExitStack() as opened:
+            opened.callback(self._end_context)
+            if self._guard is not None:
+                self._guard.open()
+                opened.callback(self._guard.close)
+            opened.callback(self._pipeline.stop)
+            self._start_pipeline()
+            opened.callback(self._control.close)
+            self._control.open()
+            opened.callback(self._pipeline.ask_to_stop)
+            self._opened = opened.pop_all()
+
+    def _start_pipeline(self) -> None:
+        try:
+            self._pipeline.start()
+        except UsageError as error:  # of the pipeline's parts only the crop can be at odds with the camera
+            raise ConfigError(str(error)) from error
+
+    def _end_context(self) -> None:
+        """End ZeroMQ's threads, unless the processing thread still uses a socket: that would crash both."""
+        if self._pipeline.ended:
+            self._context.destroy()
+        else:
+            _log.error("the processing thread did not end; its sockets stay open until this process ends")
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of the source or a failure; True when it has come."""
+        return self._pipeline.wait(timeout_s)
+
+    def close(self) -> None:
+        """Stop and close everything; may be called any number of times."""
+        self._opened.close()
+
+    def hello(self) -> Mapping[str, Any]:
+        """Say what the service is; command ``hello``."""
+        camera, crop, manifest = self._pipeline.camera, self._pipeline.crop, self.engine.manifest
+        return Hello(
+            session=self.session,
+            skeleton=manifest.skeleton,
+            width=camera.width,
+            height=camera.height,
+            crop=None if crop == whole_frame(camera.width, camera.height) else crop,
+            engine=manifest.name,
+            engine_hash=self.engine.sha256,
+            score_definition=manifest.score.definition,
+            keypoints_address=self.keypoints_address,
+            control_address=self.control_address,
+            camera=camera_map(camera),
+        ).as_map()
+
+    def status(self) -> Mapping[str, Any]:
+        """Say how the service is; command ``status``."""
+        return self._service_status(self._pipeline.status()).as_map()
+
+    def start(self) -> Mapping[str, Any]:
+        """Start the camera again; command ``start``."""
+        self._pipeline.resume()
+        return {"state": self._pipeline.status().state.value}
+
+    def stop(self) -> Mapping[str, Any]:
+        """Stop the camera and keep everything open, disarmed; command ``stop``."""
+        if self._reflexes is not None:
+            self._reflexes.arming.disarm("rtface", "the camera is stopped")
+        self._pipeline.pause()
+        return {"state": self._pipeline.status().state.value}
+
+    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
+        """Look at another part of the frame; command ``set_crop``. Not while armed."""
+        if self._reflexes is not None:
+            self._reflexes.check_disarmed("set_crop")
+        seen = self._pipeline.set_crop(crop)
+        if self._reflexes is not None:
+            self._pipeline.ask(self._reflexes.network_changed)
+        return {"crop": crop_map(seen)}
+
+    def self_test(self) -> Mapping[str, Any]:
+        """Find out whether light may be allowed; command ``self_test``."""
+        return self.commands.self_test()
+
+    def arm(self, who: str) -> Mapping[str, Any]:
+        """Allow light; command ``arm``."""
+        return self.commands.arm(who)
+
+    def disarm(self, who: str, why: str) -> Mapping[str, Any]:
+        """Light off, and no more of it; command ``disarm``."""
+        return self.commands.disarm(who, why)
+
+    def emergency_stop(self, who: str) -> Mapping[str, Any]:
+        """Light off, latched; command ``emergency_stop``."""
+        return self.commands.emergency_stop(who)
+
+    def clear(self, who: str) -> Mapping[str, Any]:
+        """End an emergency stop or a fault; command ``clear``."""
+        return self.commands.clear(who)
+
+    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Record a remark; command ``mark``."""
+        return self.commands.mark(who, text, details)
+
+    @cached_property
+    def _camera(self) -> dict[str, Any]:
+        """The camera, which does not change: made a map of once, not with each status."""
+        return camera_map(self._pipeline.camera)
+
+    def _publish_status(self, status: Status) -> None:
+        self._subscribers = self._publisher.count_subscribers()
+        self._publisher.publish_status(self._service_status(status))
+
+    def _service_status(self, status: Status) -> ServiceStatus:
+        return ServiceStatus(
+            state=status.state.value,
+            rate_hz=status.rate_hz,
+            frames=status.frames,
+            losses=status.losses,
+            latency=status.latency,
+            engine=self.engine.manifest.name,
+            backend=describe_backend(self._pipeline.backend),
+            camera=self._camera,
+            subscribers=self._subscribers,
+            error=None if status.error is None else status.error[:_LONGEST_ERROR],
+            loop=self.commands.state(),
+        )
+
+
+def describe_backend(info: BackendInfo) -> str:
+    """Return one line that names back end, version, precision, threads and device."""
+    threads = "" if info.threads is None else f", {info.threads} threads"
+    plan = "" if info.plan is None else f", plan {info.plan}"
+    return f"{info.name} {info.version} ({info.precision}{threads}{plan}) on {info.device}"

@@ -1,0 +1,50 @@
+"""What a pipeline says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rtface.core.latency import StageSummary
+from rtface.core.records import Losses
+
+
+class PipelineState(StrEnum):
+    """What the pipeline is doing.
+
+    ``stopped``: the camera is paused and may be started again. ``ended``: the source delivered its last frame, or
+    the pipeline was stopped for good.
+    """
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A snapshot of the pipeline.
+
+    Attributes
+    ----------
+    state : PipelineState
+    rate_hz : float
+        Poses per second over the last full second.
+    frames : int
+        Poses since the start.
+    losses : Losses
+        Frames lost since the start, by place.
+    latency : dict of str to StageSummary
+        Percentiles by stage.
+    error : str or None
+        What ended the pipeline, if it was an error.
+    """
+
+    state: PipelineState
+    rate_hz: float
+    frames: int
+    losses: Losses
+    latency: dict[str, StageSummary]
+    error: str | None

@@ -1,1 +1,0 @@
-"""The closed loop: what is done with each pose, who may allow it, and what must be true before."""

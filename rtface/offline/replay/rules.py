@@ -1,0 +1,251 @@
+"""Features and rules run again on the recorded poses; every value and every decision compared bit for bit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from rtface.core.decision import Decision
+from rtface.core.errors import DataError, UsageError
+from rtface.decide.evaluator import Reflex
+from rtface.decide.features.bank import Features
+from rtface.decide.rules import RulesFile
+from rtface.offline.replay.report import Difference, RulesReplay
+from rtface.offline.replay.steps import HoleError, Seen, Step, steps
+from rtface.record.session import entries
+from rtface.record.session.coding import decode, encode
+from rtface.record.session.entries import Call, Configuration
+from rtface.record.session.guests import decision_entry
+from rtface.record.session.reader import read_session
+
+_UNNUMBERED = 0
+
+
+def recorded_rules(said: Configuration) -> RulesFile:
+    """Return the rules that a session was run with.
+
+    Raises
+    ------
+    UsageError
+        It was run without rules.
+    DataError
+        They are not what this rtface takes for rules.
+    """
+    if not said.resolved:
+        raise UsageError("this session was run without rules, so there are none to replay")
+    try:
+        return RulesFile.model_validate_json(said.resolved)
+    except ValidationError as error:
+        raise DataError(f"the rules in the record cannot be read by this rtface: {error}") from error
+
+
+def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
+    """Run features and rules again on the recorded poses, with the recorded times, and compare.
+
+    Parameters
+    ----------
+    path : Path
+        The session's folder or log.
+    rules : RulesFile or None
+        In place of those that the session was run with.
+
+    Raises
+    ------
+    UsageError
+        The session was run without rules, and none are given.
+    DataError
+        The log cannot be read, is damaged, or has no configuration.
+    ConfigError
+        The rules do not fit the session's keypoints and values.
+    """
+    session = read_session(path)
+    said = session.configuration
+    if session.damage:
+        raise DataError(f"{path} is damaged and cannot be replayed: {session.damage[0].in_words()}")
+    if said is None:
+        raise DataError(f"{path}: without its configuration a session cannot be replayed")
+    spec = recorded_rules(said) if rules is None else rules
+    reflex = Reflex(spec, said.keypoints, said.rate_hz, extra_names=said.given, grace_ns=said.grace_ns)
+    comparison = _Comparison(reflex, said)
+    try:
+        for step in steps(path):
+            if not comparison.take(step):
+                break
+    except HoleError as hole:
+        comparison.hole = Difference("hole", None, comparison.now_ns, str(hole), {}, {}, {})
+    return comparison.result()
+
+
+class _Comparison:
+    """Makes each call again and holds what comes of it against the record."""
+
+    def __init__(self, reflex: Reflex, said: Configuration) -> None:
+        self._reflex, self._said = reflex, said
+        self._width = len(said.features) - len(said.given)
+        names = reflex.bank.names
+        recorded = said.features[: self._width]
+        self._common = [(name, recorded.index(name), names.index(name)) for name in names if name in recorded]
+        self._here = np.array([here for _, _, here in self._common], np.intp)
+        self._there = np.array([there for _, there, _ in self._common], np.intp)
+        self._frames = self._calls = self._values = 0
+        self._recorded: Counter[str] = Counter()
+        self._replayed: Counter[str] = Counter()
+        self._value: Difference | None = None
+        self._decision: Difference | None = None
+        self.hole: Difference | None = None
+        self.now_ns = 0
+
+    def take(self, step: Step) -> bool:
+        """Make a call again; False when its decisions are others than were recorded."""
+        self.now_ns = step.now_ns
+        if step.pose is not None and step.seen is not None:
+            self._frames += 1
+            given = self._given(step.seen)
+            found = self._reflex.take(step.pose, step.seen.now_ns, given)
+            if self._value is None:
+                self._value = self._compare_values(step, step.seen)
+        else:
+            assert step.call is not None
+            self._calls += 1
+            found = _call(self._reflex, step.call)
+        self._recorded.update(each.action for each in step.decisions)
+        self._replayed.update(each.action.value for each in found)
+        self._decision = self._compare_decisions(step, found)
+        return self._decision is None
+
+    def result(self) -> RulesReplay:
+        return RulesReplay(
+            self._frames,
+            self._calls,
+            self._values,
+            dict(self._recorded),
+            dict(self._replayed),
+            self._value,
+            self._decision,
+            self.hole,
+        )
+
+    def _given(self, seen: Seen) -> Features | None:
+        if not self._said.given:
+            return None
+        rest = slice(self._width, None)
+        return Features(seen.values[rest], seen.scores[rest], seen.exposure_ns[rest])
+
+    def _compare_values(self, step: Step, seen: Seen) -> Difference | None:
+        features = self._reflex.features
+        self._values += 3 * len(self._common)
+        for name, recorded, replayed in (
+            ("value", seen.values, features.values),
+            ("score", seen.scores, features.scores),
+            ("exposure_ns", seen.exposure_ns, features.exposure_ns),
+        ):
+            one, two = recorded[self._there], replayed[self._here]
+            differ = np.flatnonzero(
+                (one.view(np.int64) != two.view(np.int64)) & ~((one != one) & (two != two))
+            )
+            if len(differ):
+                at = int(differ[0])
+                feature = self._common[at][0]
+                was, now = one[at].item(), two[at].item()
+                return Difference(
+                    "value",
+                    step.frame_id,
+                    step.now_ns,
+                    f"the {name.replace('_ns', '')} of {feature} was {was!r} and is {now!r}",
+                    {"name": feature, name: was},
+                    {"name": feature, name: now},
+                    self._inputs(step),
+                )
+        return None
+
+    def _compare_decisions(self, step: Step, found: Sequence[Decision]) -> Difference | None:
+        recorded = [_plain(each) for each in step.decisions]
+        replayed = [_plain(_as_recorded(each)) for each in found]
+        for number in range(max(len(recorded), len(replayed))):
+            was = recorded[number] if number < len(recorded) else {}
+            now = replayed[number] if number < len(replayed) else {}
+            if (text := _difference(was, now)) is not None:
+                return Difference("decision", step.frame_id, step.now_ns, text, was, now, self._inputs(step))
+        return None
+
+    def _inputs(self, step: Step) -> dict[str, Any]:
+        """Return all that a call was given, and the replay's own values."""
+        if step.call is not None:
+            return {"call": step.call.call, **step.call.arguments}
+        assert step.pose is not None
+        assert step.seen is not None
+        pose, seen, features = step.pose, step.seen, self._reflex.features
+        return {
+            "exposure_ns": pose.frame.exposure_ns,
+            "keypoints": {
+                name: {"x": float(x), "y": float(y), "score": float(score)}
+                for name, (x, y), score in zip(self._said.keypoints, pose.xy, pose.score, strict=True)
+            },
+            "recorded": _by_name(self._said.features, seen.values, seen.scores, seen.exposure_ns),
+            "replayed": _by_name(
+                self._reflex.bank.names, features.values, features.scores, features.exposure_ns
+            ),
+        }
+
+
+def _by_name(names: Sequence[str], values: Any, scores: Any, exposures: Any) -> dict[str, Any]:
+    rows = zip(names, values.tolist(), scores.tolist(), exposures.tolist(), strict=True)
+    return {
+        name: {"value": value, "score": score, "exposure_ns": exposure}
+        for name, value, score, exposure in rows
+    }
+
+
+def _call(reflex: Reflex, call: Call) -> list[Decision]:
+    """Make a call that no frame made."""
+    try:
+        return reflex.call(call.call, call.t_ns, **call.arguments)
+    except UsageError as error:
+        raise HoleError(f"the call {call.call} of the record cannot be made again: {error}") from error
+
+
+def _as_recorded(decision: Decision) -> entries.Decision:
+    """Return a decision as it would come out of a record."""
+    back = decode(entries.Decision.kind, encode(decision_entry(decision, _UNNUMBERED)))
+    assert isinstance(back, entries.Decision)
+    return back
+
+
+def _plain(decision: entries.Decision) -> dict[str, Any]:
+    """Return all of a decision but its number, which is the session's."""
+    return {
+        "rule": decision.rule,
+        "now_ns": decision.t_ns,
+        "frame_id": decision.frame_id,
+        "session_ns": decision.session_ns,
+        "state_before": decision.state_before,
+        "state_after": decision.state_after,
+        "action": decision.action,
+        "reason": decision.reason,
+        "pulse": None if decision.pulse is None else dict(decision.pulse),
+        "trial": decision.trial,
+        "inputs": [list(each) for each in decision.inputs],
+        "blind": decision.blind,
+    }
+
+
+def _difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """Say how two decisions differ; None where they do not."""
+    if not now:
+        return f"{_short(was)} was decided and is not"
+    if not was:
+        return f"{_short(now)} is decided and was not"
+    fields = [name for name in was if repr(was[name]) != repr(now[name])]
+    if not fields:
+        return None
+    both = ", ".join(f"{name} was {was[name]!r} and is {now[name]!r}" for name in fields)
+    return f"the decision of {now['rule']}: {both}"
+
+
+def _short(decision: dict[str, Any]) -> str:
+    return f"{decision['action']} ({decision['reason']}) of {decision['rule']}"

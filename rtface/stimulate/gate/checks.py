@@ -1,0 +1,99 @@
+"""What a gate's own words mean for whoever is about to arm it."""
+
+from __future__ import annotations
+
+from rtface.core.latency import StageSummary
+from rtface.stimulate.base import Check, OutputInfo
+from rtface.stimulate.gate.codes import Inputs, State
+from rtface.stimulate.gate.protocol import Limits, Status
+
+_SLOW_MS = 5.0
+_BEATS_IN_DEADMAN = 3
+
+
+def gate_checks(info: OutputInfo, status: Status, limits: Limits, round_trips: StageSummary) -> list[Check]:
+    """Return the findings of a self-test.
+
+    Parameters
+    ----------
+    info : OutputInfo
+        Of the opened gate.
+    status, limits
+        The gate's newest.
+    round_trips : StageSummary
+        Of questions and heartbeats since it was opened.
+    """
+    return [
+        _firmware(info),
+        _line(status, round_trips),
+        _limits(info, limits),
+        _heartbeat(info, limits),
+        _arm_switch(status, limits),
+        _stop(status),
+    ]
+
+
+def _firmware(info: OutputInfo) -> Check:
+    text = f"{info.label}, firmware {info.firmware} build {info.build}"
+    if info.build == info.settings["packaged_build"]:
+        return Check("gate", "ok", text)
+    mend = f"this rtface brings build {info.settings['packaged_build']}: `rtface gate flash`, or output.build: any"
+    return Check("gate", "warn", text, mend)
+
+
+def _line(status: Status, round_trips: StageSummary) -> Check:
+    text = (
+        f"round trip p50 {round_trips.p50_ms:.2f}, p99 {round_trips.p99_ms:.2f}, max {round_trips.max_ms:.2f} ms "
+        f"(n = {round_trips.n}); damaged frames {status.bad_frames}, unsent {status.unsent}"
+    )
+    if status.bad_frames or status.unsent:
+        return Check("line", "warn", text, "a damaged frame disarms: shorten or shield the cable")
+    if round_trips.p99_ms > _SLOW_MS:
+        return Check("line", "warn", text, "is another program busy, or the port behind a slow USB hub?")
+    return Check("line", "ok", text)
+
+
+def _limits(info: OutputInfo, limits: Limits) -> Check:
+    text = (
+        f"pulse at most {limits.max_on_us / 1e3:g} ms, off at least {limits.min_off_us / 1e3:g} ms, "
+        f"{limits.window_on_us / 1e3:g} ms of light in {limits.window_ms / 1e3:g} s, {limits.session_pulses} pulses "
+        f"and {limits.session_dose_us / 1e6:g} s of full light a session, amplitude at most {limits.max_amplitude}; "
+        f"signed off by {limits.signed_off_by}"
+    )
+    set_them = "`rtface gate limits --set ... --signed-off-by NAME`"
+    match info.limits["source"]:
+        case "defaults":
+            return Check("limits", "warn", text, f"nobody has signed off limits for this rig: {set_them}")
+        case "one_copy":
+            return Check("limits", "warn", text, f"one of the two stored copies is damaged: {set_them}")
+        case "lost":
+            return Check("limits", "fail", "both stored copies are damaged", set_them)
+    return Check("limits", "ok", text)
+
+
+def _heartbeat(info: OutputInfo, limits: Limits) -> Check:
+    beat_ms = info.settings["heartbeat_ms"]
+    text = f"every {beat_ms:g} ms; the light goes off {limits.deadman_ms} ms after the last"
+    if limits.deadman_ms < _BEATS_IN_DEADMAN * beat_ms:
+        mend = "the dead-man must last for three heartbeats: a smaller output.heartbeat_ms, or a longer limit"
+        return Check("heartbeat", "fail", text, mend)
+    return Check("heartbeat", "ok", text)
+
+
+def _arm_switch(status: Status, limits: Limits) -> Check:
+    if not limits.arm_switch:
+        return Check("arm switch", "ok", "not asked for by the limits")
+    if status.inputs & Inputs.ARM_SWITCH_ON:
+        return Check("arm switch", "ok", "on")
+    return Check("arm switch", "warn", "off: the gate refuses to be armed", "turn it on (pin 4 to ground)")
+
+
+def _stop(status: Status) -> Check:
+    if status.state is State.FAULT:
+        return Check("state", "fail", "the gate found a fault in itself", "switch its power off and on")
+    if status.inputs & Inputs.STOP_OPEN:
+        mend = "release it; a normally closed switch belongs between pin 2 and ground"
+        return Check("emergency stop", "fail", "pressed, or not wired", mend)
+    if status.state is State.STOPPED:
+        return Check("emergency stop", "warn", "released, but still latched", "clear it before arming")
+    return Check("emergency stop", "ok", "wired and not pressed")

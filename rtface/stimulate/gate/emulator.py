@@ -1,0 +1,375 @@
+"""The gate in emulation: its shipped firmware, unchanged, on simavr's ATmega328P.
+
+`EmulatedGate` follows the host's clock and is opened like a board, by its port. `ScriptedGate` is for tests and fuzzing:
+its time moves only by `run`, so that what happens is the same each time. Both log the light by the chip's own cycles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from rtface.core.errors import GateError
+from rtface.stimulate.gate.codes import ResetCause
+from rtface.stimulate.gate.framing import Decoder, Frame, crc16, encode
+from rtface.stimulate.gate.harness import PACKAGES, build_harness, harness_path
+from rtface.stimulate.gate.protocol import Limits, Message, to_payload
+
+__all__ = [
+    "CYCLES_PER_MS",
+    "CYCLES_PER_US",
+    "IMAGE",
+    "LIMITS_AT",
+    "PACKAGES",
+    "EmulatedGate",
+    "LightChange",
+    "Log",
+    "ScriptedGate",
+    "build_harness",
+    "harness_path",
+    "limits_cells",
+]
+
+IMAGE = Path(__file__).parents[1] / "firmware" / "gate-atmega328p.hex"
+"""The firmware that rtface ships."""
+
+CYCLES_PER_US = 16
+CYCLES_PER_MS = 16_000
+
+LIMITS_AT = (64, 192)
+"""Where in EEPROM the firmware keeps its two copies of the limits."""
+
+
+def limits_cells(limits: Limits) -> bytes:
+    """Return one copy of limits as it lies in EEPROM: their bytes and CRC."""
+    payload = to_payload(limits)
+    return payload + crc16(payload).to_bytes(2, "little")
+
+
+@dataclass(frozen=True, slots=True)
+class LightChange:
+    """The light's lines took these values.
+
+    Attributes
+    ----------
+    cycle : int
+        Of the chip, 16 a microsecond, counted on through resets.
+    t_ns : int
+        The host's monotonic clock when the emulation came to it.
+    ttl : bool
+        The line that switches the light.
+    amplitude : int
+        Duty of the amplitude's line, 0 to 255.
+    """
+
+    cycle: int
+    t_ns: int
+    ttl: bool
+    amplitude: int
+
+
+@dataclass(slots=True)
+class Log:
+    """What happened, by cycle.
+
+    Attributes
+    ----------
+    light : list of LightChange
+        In order; the first is the state at power-on.
+    delivered : list of (int, int, bool)
+        Cycle and value of each byte that came to the chip, and whether its stop bit was missing.
+    sent : list of (int, int)
+        Cycle and value of each byte that left it.
+    frames : list of (int, Frame)
+        The messages among them, each with the cycle of its last byte.
+    resets : list of int
+        Cycles at which the chip began anew, power-on being the first.
+    powers, hangs : list of int
+        Cycles at which memory was lost, and at which the program was made to hang.
+    switches : list of (int, bool, bool)
+        Cycle, whether the stop switch is open, whether the arm switch is on.
+    cable : list of (int, bool)
+        Cycle, and whether the line is plugged from there on.
+    anchors : list of (int, int)
+        Cycle and nanoseconds of the monotonic clock: where a paced gate began, and again after the machine stood still.
+    rejected : int
+        Pieces that left the chip and were no frame: those that a reset cut short.
+    """
+
+    light: list[LightChange] = field(default_factory=list)
+    delivered: list[tuple[int, int, bool]] = field(default_factory=list)
+    sent: list[tuple[int, int]] = field(default_factory=list)
+    frames: list[tuple[int, Frame]] = field(default_factory=list)
+    resets: list[int] = field(default_factory=list)
+    powers: list[int] = field(default_factory=list)
+    hangs: list[int] = field(default_factory=list)
+    switches: list[tuple[int, bool, bool]] = field(default_factory=list)
+    cable: list[tuple[int, bool]] = field(default_factory=list)
+    anchors: list[tuple[int, int]] = field(default_factory=list)
+    _decoder: Decoder = field(default_factory=Decoder)
+
+    @property
+    def light_is_on(self) -> bool:
+        """Whether the line that switches the light is high."""
+        return bool(self.light) and self.light[-1].ttl
+
+    @property
+    def rejected(self) -> int:
+        """See the class."""
+        return self._decoder.rejected
+
+    def take(self, line: str) -> None:
+        """Add a line of the harness's log."""
+        kind, *rest = line.split()
+        cycle = int(rest[0])
+        match kind:
+            case "L":
+                self.light.append(LightChange(cycle, int(rest[3]), rest[1] == "1", int(rest[2])))
+            case "B":
+                self.delivered.append((cycle, int(rest[1], 16), rest[2] == "1"))
+            case "T":
+                byte = int(rest[1], 16)
+                self.sent.append((cycle, byte))
+                self.frames += [(cycle, frame) for frame in self._decoder.feed(bytes((byte,)))]
+            case "R":
+                self.resets.append(cycle)
+            case "P":
+                self.powers.append(cycle)
+            case "H":
+                self.hangs.append(cycle)
+            case "I":
+                self.switches.append((cycle, rest[1] == "1", rest[2] == "1"))
+            case "U":
+                self.cable.append((cycle, rest[1] == "1"))
+            case "C":
+                self.anchors.append((cycle, int(rest[1])))
+            case _:
+                raise GateError(f"the emulated gate logged {line!r}")
+
+
+class _Board:
+    """The harness's process, and the switches and mishaps that both kinds of gate have."""
+
+    def __init__(self, image: Path, seed: int, *arguments: str) -> None:
+        if not image.exists():
+            raise GateError(f"{image}: there is no such firmware")
+        self.log = Log()
+        self.cycle = 0
+        self._process = subprocess.Popen(
+            [str(harness_path()), str(image), str(seed), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def arm_switch(self, on: bool) -> None:
+        """Turn the arm switch."""
+        self._ask(f"arm {on:d}")
+
+    def stop_switch(self, open: bool) -> None:  # noqa: A002  (a normally closed switch is open or closed)
+        """Press (open) or release the emergency stop."""
+        self._ask(f"stop {open:d}")
+
+    def cable(self, plugged: bool) -> None:
+        """Pull or plug the serial line; the board keeps its power."""
+        self._ask(f"cable {plugged:d}")
+
+    def reset(self, cause: ResetCause = ResetCause.EXTERNAL) -> None:
+        """Reset the chip, its memory kept."""
+        self._ask(f"reset {cause:d}")
+
+    def power_cycle(self, cause: ResetCause = ResetCause.POWER_ON) -> None:
+        """Switch the power off and on: memory holds chance afterwards, the EEPROM what it held."""
+        self._ask(f"power {cause:d}")
+
+    def hang(self, interrupts: bool = True) -> None:
+        """Make the program run in a circle from its next instruction to the next reset, with or without interrupts."""
+        self._ask(f"hang {not interrupts:d}")
+
+    def read_eeprom(self) -> bytes:
+        """Return its 1,024 bytes."""
+        return bytes.fromhex(self._ask("dump")["E"])
+
+    def write_eeprom(self, address: int, data: bytes) -> None:
+        """Overwrite cells, as wear or a torn write would."""
+        self._ask(f"eeprom {address} {data.hex()}")
+
+    def close(self) -> None:
+        """End the emulation."""
+        stdin, stdout, stderr = self._pipes()
+        with contextlib.suppress(BrokenPipeError):
+            stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        stdout.close()
+        stderr.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, command: str) -> dict[str, str]:
+        """Give a command, take the log's lines that come before its answer, return other lines by their letter."""
+        stdin, stdout, _ = self._pipes()
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(command + "\n")
+            stdin.flush()
+        return self._answer(stdout)
+
+    def _answer(self, stdout: IO[str]) -> dict[str, str]:
+        answers: dict[str, str] = {}
+        for line in stdout:
+            word, _, rest = line.rstrip("\n").partition(" ")
+            if word == "done":
+                self.cycle = int(rest)
+                return answers
+            if word in ("E", "M"):
+                answers[word] = rest
+            else:
+                self.log.take(line)
+        raise GateError(f"the emulated gate has ended: {self._pipes()[2].read().strip()}")
+
+    def _pipes(self) -> tuple[IO[str], IO[str], IO[str]]:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        return process.stdin, process.stdout, process.stderr
+
+
+class ScriptedGate(_Board):
+    """A gate whose time moves only by `run`; the same calls and seed give the same log.
+
+    Parameters
+    ----------
+    image : Path
+        The firmware, as Intel hex.
+    seed : int
+        Of what memory holds after power-on.
+
+    Attributes
+    ----------
+    cycle : int
+        Now.
+    log : Log
+        All since power-on.
+
+    Raises
+    ------
+    GateError
+        There is no such file, no compiler or no simavr.
+    """
+
+    def __init__(self, image: Path = IMAGE, seed: int = 0) -> None:
+        super().__init__(image, seed, "scripted")
+
+    def run(self, cycles: int) -> None:
+        """Let the chip run for so many cycles, or one instruction more."""
+        self._ask(f"run {cycles}")
+
+    def run_ms(self, ms: float) -> None:
+        """Let the chip run for so many milliseconds."""
+        self.run(round(ms * CYCLES_PER_MS))
+
+    def send(self, message: Message, seq: int) -> None:
+        """Put a frame on the line; its bytes come in while the chip runs, 10 microseconds each."""
+        self.send_bytes(encode(message, seq))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Put bytes on the line."""
+        if data:
+            self._ask(f"send {data.hex()}")
+
+    def garble(self, byte: int = 0) -> None:
+        """Put a byte on the line whose stop bit is missing."""
+        self._ask(f"garble {byte:02x}")
+
+    def stray(self) -> None:
+        """Let the program go on at its start without a reset, as one that has lost its way does."""
+        self._ask("stray")
+
+    def poke(self, address: int, value: int) -> None:
+        """Write a register or a cell of memory."""
+        self._ask(f"poke {address} {value}")
+
+    def peek(self, address: int) -> int:
+        """Return a register or a cell of memory."""
+        return int(self._ask(f"peek {address}")["M"], 16)
+
+
+class EmulatedGate(_Board):
+    """A gate that follows the host's clock, behind a pseudo-terminal; a context manager.
+
+    It takes about half a core. When the machine leaves it behind by 5 ms, it stands still rather than hurry.
+
+    Parameters
+    ----------
+    image : Path
+        The firmware, as Intel hex.
+    seed : int
+        Of what memory holds after power-on.
+    resets_on_open : bool
+        Whether opening the port resets the chip, as it does on an Arduino Uno.
+
+    Attributes
+    ----------
+    port : Path
+        What pyserial opens. While the cable is pulled it is not there, and who holds it gets an error.
+
+    Raises
+    ------
+    GateError
+        There is no such file, no compiler or no simavr.
+    """
+
+    def __init__(self, image: Path = IMAGE, seed: int = 0, *, resets_on_open: bool = False) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="rtface-gate-")
+        folder = Path(self._folder.name)
+        self.port = folder / "port"
+        try:
+            super().__init__(image, seed, "paced", str(folder / "log"), str(self.port))
+            self._answer(self._pipes()[1])
+            self._ask(f"dtr {resets_on_open:d}")
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self._log_file = open(folder / "log", encoding="ascii")  # noqa: SIM115
+        self._rest = ""
+
+    def light(self) -> list[LightChange]:
+        """Return all changes of the light so far."""
+        return self.read_log().light
+
+    @property
+    def light_is_on(self) -> bool:
+        """Whether the line that switches the light is high."""
+        return self.read_log().light_is_on
+
+    def read_log(self) -> Log:
+        """Return all that happened so far."""
+        *lines, self._rest = (self._rest + self._log_file.read()).split("\n")
+        for line in lines:
+            self.log.take(line)
+        return self.log
+
+    def close(self) -> None:
+        """End the emulation; its log can still be read."""
+        if self._log_file.closed:
+            return
+        super().close()
+        self.read_log()
+        self._log_file.close()
+        self._folder.cleanup()

@@ -1,0 +1,65 @@
+"""Builds the harness that runs the gate's firmware on simavr, once for each version of its source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from rtface.core.errors import GateError
+
+PACKAGES = "gcc simavr libsimavr-dev libelf-dev"
+"""Debian packages that the emulated gate needs."""
+
+SOURCE = Path(__file__).parents[1] / "simavr" / "harness.c"
+_OPTIONS = ("-O2", "-Wall", "-Wextra", "-I/usr/include/simavr")
+_LIBRARIES = ("-lsimavr", "-lelf", "-lutil")
+
+
+def harness_path() -> Path:
+    """Return the harness, built if this version of it lies in the user's cache not yet.
+
+    Raises
+    ------
+    GateError
+        There is no compiler or no simavr.
+    """
+    return build_harness(_cache_folder())
+
+
+def build_harness(folder: Path) -> Path:
+    """Return ``folder/gate-harness-<hash of the source>``, compiled if it is not there.
+
+    Raises
+    ------
+    GateError
+        There is no compiler or no simavr.
+    """
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join((*_OPTIONS, *_LIBRARIES)).encode()).hexdigest()
+    built = folder / f"gate-harness-{key[:16]}"
+    if built.exists():
+        return built
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise GateError(f"the emulated gate needs a C compiler and simavr: apt-get install {PACKAGES}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        fresh = Path(scratch) / built.name
+        command = [compiler, *_OPTIONS, "-o", str(fresh), str(SOURCE), *_LIBRARIES]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
+            raise GateError(
+                f"the emulated gate's harness does not compile ({reason}); apt-get install {PACKAGES}"
+            )
+        os.replace(fresh, built)
+    return built
+
+
+def _cache_folder() -> Path:
+    if named := os.environ.get("RTFACE_CACHE"):
+        return Path(named) / "gate"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtface" / "gate"

@@ -1,0 +1,98 @@
+"""A lab's own limits for its gate: from text to a proposal that the firmware will accept, or a clear error. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+
+from rtface.core.errors import UsageError
+from rtface.stimulate.gate.codes import ABSOLUTE, SIGNER_BYTES
+from rtface.stimulate.gate.protocol import Limits, ProposeLimits
+
+MEANINGS = {
+    "max_on_us": "longest pulse, in microseconds",
+    "min_off_us": "shortest time between two pulses, in microseconds",
+    "window_ms": "length of the sliding window, in milliseconds; a multiple of 16",
+    "window_on_us": "most light in any such window, in microseconds",
+    "session_pulses": "most pulses from power-on to power-off",
+    "session_dose_us": "most light from power-on to power-off, as microseconds of full light",
+    "deadman_ms": "light off this many milliseconds after the last heartbeat",
+    "max_amplitude": "strongest light, 255 being full",
+    "arm_switch": "1: the arm switch must be on; 0: its pin is not looked at",
+    "device_id": "a number of the lab's own",
+}
+"""What each limit that may be set means."""
+
+_MAX_U32 = (1 << 32) - 1
+_RANGES = {
+    "max_on_us": (ABSOLUTE["MIN_ON_US"], ABSOLUTE["MAX_ON_US"]),
+    "min_off_us": (ABSOLUTE["MIN_OFF_US"], ABSOLUTE["MAX_OFF_US"]),
+    "window_ms": (ABSOLUTE["MIN_WINDOW_MS"], ABSOLUTE["MAX_WINDOW_MS"]),
+    "window_on_us": (0, _MAX_U32),
+    "session_pulses": (0, _MAX_U32),
+    "session_dose_us": (0, _MAX_U32),
+    "deadman_ms": (ABSOLUTE["MIN_DEADMAN_MS"], ABSOLUTE["MAX_DEADMAN_MS"]),
+    "max_amplitude": (0, 255),
+    "arm_switch": (0, 1),
+    "device_id": (0, _MAX_U32),
+}
+
+
+def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) -> ProposeLimits:
+    """Return the limits in force with some of them changed, as a proposal for the gate.
+
+    Parameters
+    ----------
+    current : Limits
+    changes : mapping
+        Whole numbers, or text of them, by the names of `MEANINGS`.
+    signed_off_by : str
+        Who answers for them.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown, a value is no whole number or beyond what the firmware accepts, or nobody signs.
+    """
+    values = {field.name: getattr(current, field.name) for field in fields(current)}
+    for name, value in changes.items():
+        if name not in MEANINGS:
+            near = difflib.get_close_matches(name, MEANINGS, 1)
+            raise UsageError(
+                f"there is no limit {name!r}" + (f"; did you mean {near[0]}?" if near else f": {_all()}")
+            )
+        values[name] = _whole(name, value)
+    if values["window_ms"] % ABSOLUTE["WINDOW_PARTS"]:
+        raise UsageError(f"window_ms = {values['window_ms']} is not a multiple of {ABSOLUTE['WINDOW_PARTS']}")
+    if values["window_on_us"] > values["window_ms"] * 1000:
+        raise UsageError(
+            f"window_on_us = {values['window_on_us']} is longer than the window itself ({values['window_ms']} ms)"
+        )
+    signer = signed_off_by.strip()
+    if not signer or len(signer.encode()) > SIGNER_BYTES:
+        raise UsageError(f"the limits need the name of who signs them off, of up to {SIGNER_BYTES} bytes")
+    return ProposeLimits(**(values | {"counter": current.counter + 1, "signed_off_by": signer}))
+
+
+def differences(before: Limits, after: ProposeLimits | Limits) -> list[tuple[str, object, object]]:
+    """Return name, old and new value of every field that differs."""
+    old, new = asdict(before), asdict(after)
+    return [(name, old[name], new[name]) for name in old if old[name] != new[name]]
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        whole = int(value) if isinstance(value, str) else value
+    except ValueError:
+        whole = None
+    if not isinstance(whole, int) or isinstance(whole, bool):
+        raise UsageError(f"{name} takes a whole number ({MEANINGS[name]}), not {value!r}")
+    low, high = _RANGES[name]
+    if not low <= whole <= high:
+        raise UsageError(f"{name} = {whole} is not within {low} to {high}, which the firmware allows at most")
+    return whole
+
+
+def _all() -> str:
+    return "the limits are " + ", ".join(MEANINGS)

@@ -1,0 +1,319 @@
+"""The safety gate as an output: a microcontroller that has the last word on the light."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import asdict
+from typing import TypeVar
+
+from rtface.config import GateOutputSettings
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.errors import GateError, OutputError
+from rtface.core.latency import StageSummary
+from rtface.core.records import Pulse
+from rtface.stimulate.base import Check, Happening, OutputInfo, OutputState, Reason, Report
+from rtface.stimulate.gate import protocol
+from rtface.stimulate.gate.checks import gate_checks
+from rtface.stimulate.gate.codes import BAUD, PROTOCOL, Inputs
+from rtface.stimulate.gate.conversation import Conversation, Timing
+from rtface.stimulate.gate.portthread import Command, PortThread
+from rtface.stimulate.gate.protocol import Message
+from rtface.stimulate.gate.requests import PATIENCE, TRIES, Answer
+from rtface.stimulate.gate.shipped import packaged_build
+from rtface.stimulate.gate.translate import cause_name, to_reason
+from rtface.stimulate.reports import Reports
+from rtface.stimulate.serialport import SerialPort
+from rtface.stimulate.softoutput import explain
+
+_HELLO_S = 0.25
+_END_S = 2.0
+_PINGS = 50
+_GREETINGS = 3
+
+_Kind = TypeVar("_Kind", bound=Answer)
+
+
+class _RefusedError(GateError):
+    """What was wanted was not done, for this reason."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Gate:
+    """See `rtface.stimulate.base.Output`.
+
+    Parameters
+    ----------
+    settings : GateOutputSettings
+    clock : Clock
+        Must run with real time: the port's thread waits by it.
+    """
+
+    def __init__(self, settings: GateOutputSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._reports = Reports()
+        self._lifecycle = threading.Lock()
+        self._asking = threading.Lock()
+        self._answer_s = TRIES * PATIENCE * settings.answer_ms / 1e3 + 1.0
+        self._talk: Conversation | None = None
+        self._thread: PortThread | None = None
+        self._info: OutputInfo | None = None
+
+    @property
+    def state(self) -> OutputState:
+        """Where the gate stands, by its own last word."""
+        talk = self._talk
+        return OutputState.CLOSED if talk is None else talk.state
+
+    @property
+    def limits(self) -> protocol.Limits | None:
+        """The limits in force; None while the gate is not open."""
+        return None if self._talk is None else self._talk.limits
+
+    def round_trips(self) -> StageSummary:
+        """Return percentiles of the round trips since it was opened."""
+        return self._present().clock.round_trips()
+
+    def open(self) -> OutputInfo:
+        """Open the port, wait for the gate, check its protocol and firmware, read its limits.
+
+        Raises
+        ------
+        OutputError
+            The port cannot be had, no gate answers on it, or its protocol or firmware is another.
+        """
+        with self._lifecycle:
+            if self._info is not None:
+                return self._info
+            settings = self._settings
+            port = SerialPort(settings.port, BAUD)
+            timing = Timing(
+                heartbeat_ns=round(settings.heartbeat_ms * NS_PER_MS),
+                answer_ns=round(settings.answer_ms * NS_PER_MS),
+                silence_ns=round(settings.silence_ms * NS_PER_MS),
+                liveness_ns=round(settings.liveness_ms * NS_PER_MS),
+            )
+            self._talk = talk = Conversation(timing, self._reports.add)
+            self._thread = thread = PortThread(port, talk, self._clock)
+            thread.start()
+            try:
+                welcome = self._first_greeting()
+                limits = self._ask(protocol.GetLimits(), protocol.Limits)
+                self._info = self._describe(welcome, limits, port, thread)
+            except BaseException:
+                self._end()
+                raise
+            return self._info
+
+    def arm(self) -> None:
+        """See `Output.arm`."""
+        with self._asking:
+            if self.state in (OutputState.ARMED, OutputState.FIRING):
+                return
+            talk = self._present()
+            if not talk.fresh(self._clock.now_ns()):
+                raise self._cannot("armed", Reason.HOST_SILENT)
+            self._with_token("armed", protocol.Arm)
+
+    def clear(self) -> None:
+        """See `Output.clear`."""
+        with self._asking:
+            self._with_token("cleared", protocol.Clear)
+
+    def self_test(self) -> list[Check]:
+        """See `Output.self_test`: who it is, round trips, limits, switches."""
+        with self._asking:
+            for _ in range(_PINGS):
+                status = self._ask(protocol.GetStatus(), protocol.Status)
+            limits = self._ask(protocol.GetLimits(), protocol.Limits)
+            info = self._info
+            assert info is not None
+            return gate_checks(info, status, limits, self.round_trips())
+
+    def change_limits(self, proposal: protocol.ProposeLimits) -> protocol.Limits:
+        """Store other limits in the gate, in the protocol's two steps; return those in force then.
+
+        Raises
+        ------
+        OutputError
+            The gate refused, for instance because it is armed.
+        """
+        with self._asking:
+            crc = self._ask(proposal, protocol.Ack, wanted="given other limits").value
+            self._ask(protocol.CommitLimits(crc, proposal.counter), protocol.Ack, wanted="given other limits")
+            deadline_ns = self._clock.now_ns() + 5 * NS_PER_S
+            while True:
+                limits = self._ask(protocol.GetLimits(), protocol.Limits)
+                if limits.counter == proposal.counter:
+                    return limits
+                if self._clock.now_ns() >= deadline_ns:
+                    raise GateError(f"{self._name}: the new limits were accepted but not stored in time")
+                self._clock.sleep_until_ns(self._clock.now_ns() + 20 * NS_PER_MS)
+
+    def fire(self, pulse: Pulse) -> int:
+        """See `Output.fire`."""
+        number, handed_ns = self._reports.number(), self._clock.now_ns()
+        return self._hand(number, handed_ns, lambda talk, now: talk.fire(number, pulse, handed_ns, now))
+
+    def cancel(self) -> int:
+        """See `Output.cancel`."""
+        return self._order(protocol.Cancel())
+
+    def disarm(self, reason: str) -> int:
+        """See `Output.disarm`."""
+        return self._order(protocol.Disarm(), reason)
+
+    def stop(self) -> int:
+        """See `Output.stop`."""
+        return self._order(protocol.Stop())
+
+    def alive(self) -> None:
+        """See `Output.alive`."""
+        talk = self._talk
+        if talk is not None:
+            talk.alive_ns = self._clock.now_ns()
+
+    def reports(self) -> list[Report]:
+        """See `Output.reports`."""
+        return self._reports.drain()
+
+    def close(self) -> None:
+        """See `Output.close`."""
+        with self._lifecycle:
+            if self._thread is None:
+                return
+            try:
+                if self._present().failure is None:
+                    self._ask(protocol.Disarm(), protocol.Ack)
+                    self._ask(
+                        protocol.GetStatus(), protocol.Status
+                    )  # comes after what the disarming has ended
+            except OutputError:
+                pass  # it does not answer: its dead-man turns the light off
+            finally:
+                self._end()
+
+    @property
+    def _name(self) -> str:
+        return f"the gate at {self._settings.port}"
+
+    def _end(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.end(_END_S)
+        self._talk = self._info = None
+
+    def _present(self) -> Conversation:
+        if self._talk is None:
+            raise GateError(f"{self._name} is not open")
+        return self._talk
+
+    def _first_greeting(self) -> protocol.Welcome:
+        """Greet until the gate answers: opening the port may have reset it, and its boot loader takes its time."""
+        deadline_ns = self._clock.now_ns() + round(self._settings.open_s * NS_PER_S)
+        while True:
+            try:
+                return self._ask(protocol.Hello(), protocol.Welcome, _HELLO_S)
+            except OutputError as error:
+                if self._present().failure is not None or self._clock.now_ns() >= deadline_ns:
+                    raise GateError(
+                        f"{self._settings.port}: no gate answers within {self._settings.open_s:g} s; is the firmware on "
+                        "it (`rtface gate flash`), and is it the right port?"
+                    ) from error
+
+    def _with_token(self, wanted: str, message: type[protocol.Arm] | type[protocol.Clear]) -> None:
+        """Greet and command, anew if the line lost or doubled one of the two: a token is good once."""
+        for left in reversed(range(_GREETINGS)):
+            welcome = self._ask(protocol.Hello(), protocol.Welcome, wanted=wanted)
+            try:
+                self._ask(message(welcome.token), protocol.Ack, wanted=wanted)
+            except _RefusedError as refusal:
+                if not left or refusal.reason not in (Reason.BAD_TOKEN, Reason.STALE):
+                    raise
+            else:
+                return
+
+    def _describe(
+        self, welcome: protocol.Welcome, limits: protocol.Limits, port: SerialPort, thread: PortThread
+    ) -> OutputInfo:
+        if welcome.protocol != PROTOCOL:
+            raise GateError(
+                f"{self._name} speaks protocol {welcome.protocol}, this rtface {PROTOCOL}: "
+                "`rtface gate flash` puts the right firmware on it"
+            )
+        ours = packaged_build()
+        if welcome.build != ours and self._settings.build == "packaged":
+            raise GateError(
+                f"{self._name} runs firmware build {welcome.build:08x}, this rtface brings {ours:08x}: "
+                "`rtface gate flash`, or output.build: any"
+            )
+        return OutputInfo(
+            kind="gate",
+            label=f"safety gate {welcome.device_id} at {self._settings.port}",
+            drives_light=True,
+            enforces_limits=True,
+            firmware=f"{welcome.firmware >> 8}.{welcome.firmware & 0xFF}",
+            build=f"{welcome.build:08x}",
+            protocol=str(welcome.protocol),
+            limits=asdict(limits) | {"source": welcome.limits_source.name.lower()},
+            settings={
+                "port": self._settings.port,
+                "baud": BAUD,
+                "heartbeat_ms": self._settings.heartbeat_ms,
+                "liveness_ms": self._settings.liveness_ms,
+                "low_latency": port.low_latency,
+                "priority": thread.priority,
+                "packaged_build": f"{ours:08x}",
+                "reset_cause": cause_name(welcome.reset_cause),
+                "resets": welcome.resets,
+                "state": welcome.state.name.lower(),
+                "arm_switch_on": bool(welcome.inputs & Inputs.ARM_SWITCH_ON),
+                "stop_open": bool(welcome.inputs & Inputs.STOP_OPEN),
+            },
+        )
+
+    def _order(self, message: Message, why: str = "") -> int:
+        number, handed_ns = self._reports.number(), self._clock.now_ns()
+        return self._hand(
+            number, handed_ns, lambda talk, now: talk.order(message, number, handed_ns, now, why)
+        )
+
+    def _hand(self, number: int, handed_ns: int, command: Command) -> int:
+        thread = self._thread
+        if thread is None or not thread.hand(command):
+            reason = Reason.CLOSED if thread is None else Reason.BUSY
+            self._reports.add(Report(number, Happening.REFUSED, handed_ns, self.state, reason))
+        return number
+
+    def _ask(
+        self,
+        message: Message,
+        kind: type[_Kind],
+        timeout_s: float | None = None,
+        wanted: str = "",
+    ) -> _Kind:
+        """Ask and wait; `GateError` when there is no answer, or a refusal of what was `wanted`."""
+        answer: Future[Answer] = Future()
+        thread = self._thread
+        self._present()
+        wanted = wanted or f"asked ({type(message).__name__})"
+        if thread is None or not thread.hand(lambda talk, now: talk.ask(message, answer, now)):
+            raise self._cannot(wanted, Reason.BUSY)
+        try:
+            got = answer.result(self._answer_s if timeout_s is None else timeout_s)
+        except FutureTimeoutError:
+            raise self._cannot(wanted, Reason.NO_ANSWER) from None
+        except OutputError as error:
+            raise self._cannot(wanted, Reason(str(error))) from None
+        if isinstance(got, kind):
+            return got
+        reason = to_reason(got.reason) if isinstance(got, protocol.Nak) else Reason.BAD_VALUE
+        raise self._cannot(wanted, reason)
+
+    def _cannot(self, wanted: str, reason: Reason) -> _RefusedError:
+        return _RefusedError(f"{self._name} cannot be {wanted}: {explain(reason)}", reason)

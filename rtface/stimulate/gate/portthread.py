@@ -1,0 +1,137 @@
+"""The one thread that owns the gate's port: it writes, reads, and keeps the heartbeat's time."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from rtface.core.clock import NS_PER_S, Clock
+from rtface.core.errors import OutputError
+from rtface.core.realtime import prefer_this_thread
+from rtface.stimulate.base import Reason
+from rtface.stimulate.gate.conversation import Conversation
+from rtface.stimulate.serialport import SerialPort
+
+Command = Callable[[Conversation, int], None]
+
+_MOST_WAITING = 256
+
+
+class PortThread:
+    """Runs a conversation over a port until it is told to end.
+
+    Parameters
+    ----------
+    port : SerialPort
+        Closed when the thread ends.
+    talk : Conversation
+        Touched by this thread alone, but for its public values.
+    clock : Clock
+
+    Attributes
+    ----------
+    priority : str
+        What the system gave the thread; see `rtface.core.realtime.prefer_this_thread`.
+    """
+
+    def __init__(self, port: SerialPort, talk: Conversation, clock: Clock) -> None:
+        self.priority = "normal"
+        self._port = port
+        self._talk = talk
+        self._clock = clock
+        self._commands: deque[Command] = deque()
+        self._ending = False
+        self._piping = threading.Lock()  # the pipe is closed once nobody writes to it
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+        self._began = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rtface-gate", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+        self._began.wait()
+
+    def hand(self, command: Command) -> bool:
+        """Have the thread carry a command out at once; never waits. False: too many are waiting already."""
+        if len(self._commands) >= _MOST_WAITING:
+            return False
+        self._commands.append(command)
+        self._wake()
+        return True
+
+    def end(self, timeout_s: float) -> bool:
+        """Write what is left, end, and close the port; True when it has."""
+        self._ending = True
+        self._wake()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        with self._piping:
+            if self._wake_writer >= 0:
+                os.close(self._wake_writer)
+                os.close(self._wake_reader)
+                self._wake_writer = -1
+        return True
+
+    def _wake(self) -> None:
+        with self._piping:
+            if self._wake_writer < 0:
+                return
+            try:
+                os.write(self._wake_writer, b"\0")
+            except BlockingIOError:
+                return
+
+    def _run(self) -> None:
+        self.priority = prefer_this_thread()
+        self._began.set()
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._wake_reader, selectors.EVENT_READ)
+                selector.register(self._port, selectors.EVENT_READ)
+                self._serve(selector)
+        finally:
+            self._port.close()
+
+    def _serve(self, selector: selectors.BaseSelector) -> None:
+        """Turn until told to end; a port that fails, or a fault in here, loses the gate, but not the thread."""
+        attended = True
+        while True:
+            try:
+                self._turn(selector)
+            except OutputError as error:
+                self._talk.lost(Reason.PORT, self._clock.now_ns(), str(error))
+            except Exception as error:  # whatever it is, the heartbeat must not go on without answers
+                self._talk.lost(Reason.PORT, self._clock.now_ns(), repr(error))
+            if attended and self._talk.failure is not None:
+                attended = False
+                selector.unregister(self._port)
+            if self._ending and not self._commands:
+                return
+
+    def _turn(self, selector: selectors.BaseSelector) -> None:
+        talk, clock = self._talk, self._clock
+        while self._commands:
+            self._commands.popleft()(talk, clock.now_ns())
+        if talk.failure is None:
+            if outgoing := talk.errands.outgoing:
+                talk.wrote(self._port.write(outgoing), clock.now_ns())
+            due_ns = talk.due_ns
+        else:
+            due_ns = None
+        if self._ending:
+            return
+        wait_s = None if due_ns is None else max(0.0, (due_ns - clock.now_ns()) / NS_PER_S)
+        ready = {key.fd for key, _ in selector.select(wait_s)}
+        if self._wake_reader in ready:
+            os.read(self._wake_reader, 4096)
+        if talk.failure is None:
+            looked_ns = clock.now_ns()  # before the read: what had come until then is not silence
+            if self._port.fileno() in ready and (data := self._port.read()):
+                talk.received(data, clock.now_ns())
+            talk.tick(looked_ns)

@@ -1,0 +1,173 @@
+"""Hold an engine, on the back end that shall run it, against its float reference; make the record that arming asks for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from rtface import __version__
+from rtface.config import BackendSettings
+from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.core.errors import DataError, UsageError
+from rtface.core.records import Crop, Image
+from rtface.track.backends.factory import choose
+from rtface.track.comparison import FEWEST_FRAMES, Parity, Spread, compare, reference_of
+from rtface.track.manifest import WEIGHTS_FILE
+from rtface.track.parity import LIMITS, Figures, Frames, ParityRecord, Ran, Reference
+from rtface.track.store import Engine
+
+ReferenceName = Literal["auto", "torch", "openvino"]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The float network that an engine is held against: the engine that has it, and what runs it."""
+
+    engine: Engine
+    settings: BackendSettings
+
+
+def truth_of(
+    engine: Engine, settings: BackendSettings, wanted: ReferenceName = "auto", has_torch: bool | None = None
+) -> Truth:
+    """Choose the reference of an engine.
+
+    The network is the engine's own if that is in float32, else that of the engine it was exported from. torch runs it
+    on the CPU, in the arithmetic that it was trained in, from its weights; where torch or the weights are missing,
+    OpenVINO in float32.
+
+    Parameters
+    ----------
+    engine : Engine
+        The engine to be verified.
+    settings : BackendSettings
+        What is to run it.
+    wanted : str
+        What shall run the reference; ``auto`` chooses as above, but never what is being verified.
+    has_torch : bool or None
+        Whether torch is installed; looked for when None.
+
+    Raises
+    ------
+    EngineError
+        The engine it was exported from is gone or was changed.
+    UsageError
+        Reference and engine would be the same network run by the same: that could only agree.
+    BackendError
+        As of `choose`.
+    """
+    manifest = engine.manifest
+    floating = manifest.precision == "f32" and manifest.weights == "f32"
+    source = engine if floating else reference_of(engine)
+    torch_there = find_spec("torch") is not None if has_torch is None else has_torch
+    able = ["torch"] if torch_there and WEIGHTS_FILE in source.manifest.files else []
+    names = [*able, "openvino"] if wanted == "auto" else [wanted]
+    same = _same_as(source, engine, settings)
+    for name in names:
+        if name != same:
+            return Truth(source, BackendSettings.model_validate({"name": name, "precision": "f32"}))
+    raise UsageError(
+        f"{manifest.name} in f32 with {same} would be held against itself: name another reference "
+        "(--reference), or pip install 'rtface[train]' for torch"
+    )
+
+
+def _same_as(source: Engine, engine: Engine, settings: BackendSettings) -> str | None:
+    """Return the reference that would be the very thing that is verified, if there is one."""
+    chosen = choose(settings, engine=engine)
+    precision = engine.manifest.precision if settings.precision == "engine" else settings.precision
+    if chosen.on_gpu or precision != "f32" or source.sha256 != engine.sha256:
+        return None
+    return "torch" if chosen.kind.attribute == "TorchBackend" else "openvino"
+
+
+def verify(
+    engine: Engine,
+    settings: BackendSettings,
+    frames: Mapping[int, Image],
+    source: str,
+    *,
+    crop: Crop | None = None,
+    reference: ReferenceName = "auto",
+) -> tuple[Parity, ParityRecord]:
+    """Compare an engine on a back end with its reference; nothing is stored.
+
+    Parameters
+    ----------
+    engine : Engine
+        A checked engine.
+    settings : BackendSettings
+        What runs it.
+    frames : mapping of int to ndarray, shape (height, width), uint8
+        Whole camera frames of one size, by number; at least `FEWEST_FRAMES`.
+    source : str
+        Name of the recording that they are from.
+    crop : Crop or None
+        The face in the frame; the whole frame when None.
+    reference : str
+        As of `truth_of`.
+
+    Raises
+    ------
+    DataError
+        There are too few frames, or they differ in size.
+    EngineError, BackendError, UsageError
+        As of `truth_of` and `rtface.track.comparison.compare`.
+    """
+    if len(frames) < FEWEST_FRAMES:
+        raise DataError(
+            f"{source}: {len(frames)} frames are too few to verify an engine on: {FEWEST_FRAMES} or more"
+        )
+    truth = truth_of(engine, settings, reference)
+    parity = compare(
+        truth.engine, engine, frames, crop=crop, settings=settings, reference_settings=truth.settings
+    )
+    height, width = next(iter(frames.values())).shape
+    record = ParityRecord(
+        engine=engine.manifest.name,
+        engine_sha256=engine.sha256,
+        preprocessing_sha256=engine.manifest.preprocessing_sha256,
+        ran=_ran(parity.backend),
+        reference=Reference(
+            engine=truth.engine.manifest.name,
+            engine_sha256=truth.engine.sha256,
+            ran=_ran(parity.reference_backend),
+        ),
+        frames=Frames(
+            source=source,
+            sha256=_hash(frames),
+            width=width,
+            height=height,
+            count=len(frames),
+            crop=parity.crop,
+        ),
+        shift_px=_figures(parity.shift_px),
+        shift_camera_px=_figures(parity.shift_px, parity.scale),
+        score_shift=_figures(parity.score_shift),
+        sure=parity.sure,
+        limits=LIMITS,
+        agrees=parity.agrees,
+        date=datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).isoformat(timespec="seconds"),
+        rtface=__version__,
+    )
+    return parity, record
+
+
+def _ran(facts: Mapping[str, Any]) -> Ran:
+    return Ran.model_validate({name: facts[name] for name in Ran.model_fields})
+
+
+def _figures(spread: Spread, scale: float = 1.0) -> Figures:
+    shifts = {name: round(getattr(spread, name) * scale, 5) for name in ("p50", "p99", "max")}
+    return Figures(n=spread.n, **shifts)
+
+
+def _hash(frames: Mapping[int, Image]) -> str:
+    digest = hashlib.sha256()
+    for number in sorted(frames):
+        digest.update(frames[number].tobytes())
+    return digest.hexdigest()

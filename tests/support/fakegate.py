@@ -1,0 +1,141 @@
+"""A gate made of Python, for faults that a real one shows rarely: answers lost, late, doubled, garbled or never sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rtface.stimulate.gate import protocol
+from rtface.stimulate.gate.codes import PROTOCOL, Inputs, Kind, LimitsSource, Reason, ResetCause, State
+from rtface.stimulate.gate.framing import Decoder, encode
+from rtface.stimulate.gate.protocol import DEFAULT_LIMITS, Message
+from rtface.stimulate.gate.shipped import packaged_build
+
+
+class FakeGate:
+    """Answers as the firmware does, as far as a host can see; its time is what it is told.
+
+    Attributes
+    ----------
+    heard : list of (int, Message)
+        Sequence number and message of all that came, repetitions included.
+    carried_out : list of Message
+        What was obeyed.
+    lose : int
+        How many of the next answers to commands are lost.
+    deaf : int
+        How many of the next commands and questions, heartbeats apart, are lost on their way here.
+    mute : bool
+        Nothing is answered at all.
+    tell_events : bool
+    """
+
+    def __init__(self) -> None:
+        self.state = State.DISARMED
+        self.limits = DEFAULT_LIMITS
+        self.heard: list[tuple[int, Message]] = []
+        self.carried_out: list[Message] = []
+        self.lose = 0
+        self.deaf = 0
+        self.mute = False
+        self.tell_events = True
+        self.welcome = protocol.Welcome(
+            protocol=PROTOCOL,
+            firmware=0x0100,
+            build=packaged_build(),
+            reset_cause=ResetCause.POWER_ON,
+            resets=0,
+            state=State.DISARMED,
+            inputs=Inputs.ARM_SWITCH_ON,
+            limits_source=LimitsSource.EEPROM,
+            device_id=7,
+            token=1,
+            time_us=0,
+        )
+        self._decoder = Decoder()
+        self._events = 0
+        self._pulses = 0
+        self._newest = 0
+        self._last: tuple[int, int, bytes] | None = None
+
+    def take(self, data: bytes, time_us: int) -> bytes:
+        """Return the answer to some bytes."""
+        answers = b""
+        for frame in self._decoder.feed(data):
+            if self.deaf and not isinstance(frame.message, protocol.Heartbeat):
+                self.deaf -= 1
+                continue
+            self.heard.append((frame.seq, frame.message))
+            answer = self._answer(frame.seq, frame.message, time_us)
+            answers += b"" if self.mute else answer
+        return answers
+
+    def event(self, kind: Kind, time_us: int, reason: Reason = Reason.NONE, value: int = 0) -> bytes:
+        self._events += 1
+        event = protocol.Event(kind, reason, self.state, self._pulses, value, time_us)
+        return encode(event, self._events) if self.tell_events else b""
+
+    def pulse_over(self, time_us: int, on_us: int = 5000) -> bytes:
+        self.state = State.ARMED
+        return self.event(Kind.PULSE_ENDED, time_us, Reason.COMPLETED, on_us)
+
+    def times(self, kind: type[Message]) -> int:
+        return sum(isinstance(message, kind) for _, message in self.heard)
+
+    def _answer(self, seq: int, message: Message, time_us: int) -> bytes:
+        again = self._last is not None and self._last[:2] == (seq, message.TYPE)
+        newer = 0 < (seq - self._newest) % 65536 < 32768 or isinstance(message, protocol.Hello)
+        if newer:
+            self._newest = seq
+        elif not again and not isinstance(message, protocol.Disarm | protocol.Cancel | protocol.Stop):
+            return encode(protocol.Nak(message.TYPE, Reason.STALE, self.state, 0, 0, time_us), seq)
+        match message:
+            case protocol.Hello():
+                self.state = State.DISARMED if self.state is not State.STOPPED else State.STOPPED
+                self.welcome = replace(
+                    self.welcome, token=self.welcome.token + 1, state=self.state, time_us=time_us
+                )
+                return encode(self.welcome, seq)
+            case protocol.Heartbeat() | protocol.GetStatus():
+                status = protocol.Status(
+                    self.state, Reason.NONE, Inputs.ARM_SWITCH_ON, self._pulses, 0, 0, 0, 0, time_us
+                )
+                return encode(status, seq)
+            case protocol.GetLimits():
+                return encode(self.limits, seq)
+        if again and self._last is not None:
+            return self._sent(self._last[2])
+        reason, after = self._obey(message, time_us)
+        kind = protocol.Ack if reason is Reason.NONE else protocol.Nak
+        answer = encode(kind(message.TYPE, reason, self.state, 0, self._pulses, time_us), seq)
+        self._last = (seq, message.TYPE, answer)
+        return self._sent(answer) + after
+
+    def _sent(self, answer: bytes) -> bytes:
+        if self.lose:
+            self.lose -= 1
+            return b""
+        return answer
+
+    def _obey(self, message: Message, time_us: int) -> tuple[Reason, bytes]:
+        match message:
+            case protocol.Arm(token):
+                if token != self.welcome.token:
+                    return Reason.BAD_TOKEN, b""
+                self.state = State.ARMED
+            case protocol.Pulse():
+                if self.state is not State.ARMED:
+                    return Reason.WRONG_STATE, b""
+                self.state, self._pulses = State.FIRING, self._pulses + 1
+                self.carried_out.append(message)
+                return Reason.NONE, self.event(Kind.PULSE_BEGAN, time_us, value=message.on_us)
+            case protocol.Disarm() | protocol.Cancel() | protocol.Stop():
+                was = self.state
+                new = {protocol.Disarm: State.DISARMED, protocol.Cancel: State.ARMED}
+                self.state = new.get(type(message), State.STOPPED)
+                after = b""
+                if was is State.FIRING:
+                    after += self.event(Kind.PULSE_ENDED, time_us, Reason.CANCELLED, 1000)
+                self.carried_out.append(message)
+                return Reason.NONE, after + self.event(Kind.STATE, time_us, Reason.DISARMED_BY_HOST)
+        self.carried_out.append(message)
+        return Reason.NONE, b""

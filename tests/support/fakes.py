@@ -1,0 +1,327 @@
+"""A camera, a back end, a sink and an engine that do what a test tells them, and waits that cannot hang."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rtface.acquire.base import EndOfStream
+from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Losses, Pose
+from rtface.track.backends.base import BackendInfo
+from rtface.track.manifest import (
+    MODEL_FILE,
+    DecodeSpec,
+    FileEntry,
+    InputSpec,
+    KeypointEntry,
+    Manifest,
+    NormaliseSpec,
+    ResampleSpec,
+    ScoreSpec,
+    preprocessing_hash,
+)
+from rtface.track.store import Engine
+
+LONG_S = 20.0
+"""Far longer than anything here takes: a wait of this length that runs out is a failure, not a delay."""
+
+END = EndOfStream()
+
+_Result = TypeVar("_Result")
+
+
+def finishes(work: Callable[[], _Result]) -> _Result:
+    """Return what `work` returns; fail, rather than hang, if it does not return."""
+    results: list[_Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(LONG_S)
+    assert not thread.is_alive(), f"{work} does not return"
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread or process is about to do; fail, rather than hang, if it never does."""
+    never = threading.Event()
+    for _ in range(round(LONG_S * 100)):
+        if condition():
+            return
+        never.wait(0.01)
+    raise AssertionError(f"{condition} never came true")
+
+
+def meta(frame_id: int) -> FrameMeta:
+    """Identity of a frame whose exposure and arrival follow from its number."""
+    return FrameMeta(frame_id, 1_000 * frame_id, 1_000 * frame_id + 100)
+
+
+class CountingClock:
+    """Every look at it is one nanosecond later than the one before, unless it is moved on."""
+
+    def __init__(self, start_ns: int = 10**9) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        self._now_ns += 1
+        return self._now_ns
+
+    def advance_ns(self, duration_ns: int) -> None:
+        self._now_ns += duration_ns
+
+    def sleep_until_ns(self, deadline_ns: int) -> None:
+        self._now_ns = max(self._now_ns, deadline_ns)
+
+
+class FakeCamera:
+    """Delivers what it is fed: a frame number (the picture is full of it), or an error to raise.
+
+    `fails` maps a call (open, start, stop, close) to the error that it raises once it has been logged. `asked` is
+    set whenever the camera waits with nothing to deliver.
+    """
+
+    def __init__(
+        self,
+        *feed: int | BaseException,
+        live: bool = False,
+        width: int = 32,
+        height: int = 24,
+        log: list[str] | None = None,
+        fails: dict[str, BaseException] | None = None,
+    ) -> None:
+        self.log = [] if log is None else log
+        self.fails = {} if fails is None else fails
+        self.asked = threading.Event()
+        self.lost_at_camera = 0
+        self.lost_in_transport = 0
+        self.stuck: threading.Event | None = None
+        self._info = CameraInfo("fake", "fake 1", width, height, None, None, live, "camera", {})
+        self._feed: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+        self.feed(*feed)
+
+    def feed(self, *items: int | BaseException) -> None:
+        for item in items:
+            self._feed.put(item)
+
+    def _call(self, name: str) -> None:
+        self.log.append(f"camera.{name}")
+        if name in self.fails:
+            raise self.fails[name]
+
+    def open(self) -> CameraInfo:
+        self._call("open")
+        return self._info
+
+    def start(self) -> None:
+        self._call("start")
+
+    def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
+        if self.stuck is not None:
+            self.asked.set()
+            self.stuck.wait(LONG_S)
+            return None
+        if self._feed.empty():
+            self.asked.set()
+        try:
+            item = self._feed.get(timeout=min(timeout_s, 0.01))
+        except queue.Empty:
+            return None
+        if isinstance(item, BaseException):
+            raise item
+        out[:] = item % 256
+        return meta(item)
+
+    def stop(self) -> None:
+        self._call("stop")
+
+    def close(self) -> None:
+        self._call("close")
+
+
+class FakeBackend:
+    """Finds the same network pixels in every frame; keeps a copy of the frames that it was shown.
+
+    `gate`, where set, is acquired before each answer. `prepared` holds what was prepared for.
+    """
+
+    computes_levels = False
+    plan = None
+
+    def __init__(
+        self,
+        found: Sequence[Sequence[float]] = ((1.0, 2.0, 0.5),),
+        *,
+        log: list[str] | None = None,
+        fails: dict[str, BaseException] | None = None,
+    ) -> None:
+        self.found: FloatArray = np.array(found, np.float32)
+        self.log = [] if log is None else log
+        self.fails = {} if fails is None else fails
+        self.gate: threading.Semaphore | None = None
+        self.waiting = threading.Event()
+        self.prepared: list[tuple[tuple[int, int], Crop]] = []
+        self.levels: list[tuple[float, ...]] = []
+        self.values: list[int] = []
+
+    def _call(self, name: str) -> None:
+        self.log.append(f"backend.{name}")
+        if name in self.fails:
+            raise self.fails[name]
+
+    def open(self) -> BackendInfo:
+        self._call("open")
+        return BackendInfo("fake", "1", "nowhere", "f32", None, "a test")
+
+    def host_memory(self, shape: tuple[int, int]) -> Image:
+        return np.zeros(shape, np.uint8)
+
+    def prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
+        self._call("prepare")
+        self.prepared.append((frame_shape, crop))
+
+    def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
+        if "infer" in self.fails:
+            raise self.fails["infer"]
+        self.waiting.set()
+        if self.gate is not None:
+            assert self.gate.acquire(timeout=LONG_S)
+        assert frame.min() == frame.max(), "a torn frame"
+        self.values.append(int(frame[0, 0]))
+        self.levels.append(tuple(levels.tolist()))
+        return self.found
+
+    def close(self) -> None:
+        self._call("close")
+
+
+class FakeSink:
+    """Keeps what it is given; `gate`, where set, is acquired before each pose is taken."""
+
+    def __init__(
+        self,
+        clock: CountingClock,
+        *,
+        log: list[str] | None = None,
+        fails: dict[str, BaseException] | None = None,
+    ) -> None:
+        self.lost = 0
+        self.log = [] if log is None else log
+        self.fails = {} if fails is None else fails
+        self.gate: threading.Semaphore | None = None
+        self.waiting = threading.Event()
+        self.poses: list[Pose] = []
+        self.losses: list[Losses] = []
+        self._clock = clock
+        self._changed = threading.Condition()
+
+    def _call(self, name: str) -> None:
+        self.log.append(f"sink.{name}")
+        if name in self.fails:
+            raise self.fails[name]
+
+    @property
+    def ids(self) -> list[int]:
+        return [pose.frame.frame_id for pose in self.poses]
+
+    def open(self) -> None:
+        self._call("open")
+
+    def publish(self, pose: Pose, losses: Losses) -> int:
+        if "publish" in self.fails:
+            raise self.fails["publish"]
+        self.waiting.set()
+        if self.gate is not None:
+            assert self.gate.acquire(timeout=LONG_S)
+        with self._changed:
+            self.poses.append(pose)
+            self.losses.append(losses)
+            self._changed.notify_all()
+        return self._clock.now_ns()
+
+    def wait_for(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.poses) >= count, LONG_S), f"only {self.ids}"
+
+    def close(self) -> None:
+        self._call("close")
+
+
+def engine_fields(
+    *,
+    keypoints: Sequence[tuple[str, bool]] = (("nose", True),),
+    size: int = 64,
+    half_pixel: bool = True,
+    columns: tuple[str, ...] = ("x", "y", "score"),
+    row_step: int = 1,
+) -> dict[str, Any]:
+    """The fields that `write_engine` is given for a small network."""
+    return {
+        "description": "a test",
+        "created": "2025-01-01",
+        "licence": "CC0-1.0",
+        "architecture": {"name": "none"},
+        "keypoints": tuple(KeypointEntry(name=name, trained=trained) for name, trained in keypoints),
+        "input": InputSpec(size=size),
+        "normalise": NormaliseSpec(row_step=row_step),
+        "resample": ResampleSpec(half_pixel=half_pixel),
+        "decode": DecodeSpec(method="none", columns=columns),
+        "score": ScoreSpec(definition="made up", calibrated=False),
+    }
+
+
+def fake_engine(**changes: Any) -> Engine:
+    """An engine without files, for back ends that need none; arguments as of `engine_fields`."""
+    fields = engine_fields(**changes)
+    digest = preprocessing_hash(fields["input"], fields["normalise"], fields["resample"], fields["decode"])
+    files = {MODEL_FILE: FileEntry(sha256="0" * 64, bytes=1)}
+    manifest = Manifest(**fields, name="fake", files=files, preprocessing_sha256=digest)
+    return Engine(Path("nowhere"), manifest)
+
+
+class FakeReaction:
+    """Writes down when it was called; `fails` as of `FakeCamera`."""
+
+    def __init__(self, log: list[str], fails: dict[str, BaseException] | None = None) -> None:
+        self.log = log
+        self.fails = {} if fails is None else fails
+        self.closed_with: list[BaseException | None] = []
+        self.idled = threading.Event()
+
+    def _call(self, name: str) -> None:
+        self.log.append(f"reaction.{name}")
+        if name in self.fails:
+            raise self.fails[name]
+
+    def open(self, camera: CameraInfo) -> None:
+        self._call("open")
+
+    def react(self, pose: Pose) -> None:
+        self._call("react")
+
+    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
+        assert image[0, 0] == pose.frame.frame_id % 256, "the frame that the pose is of"
+        self._call("keep")
+
+    def idle(self) -> None:
+        self.idled.set()
+
+    def tick(self, status: Any) -> None:
+        self._call("tick")
+
+    def close(self, error: BaseException | None) -> None:
+        self.closed_with.append(error)
+        self._call("close")

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from rtface.config import (
+    CropSettings,
+    ImagesCameraSettings,
+    Rig,
+    Section,
+    SimulatedCameraSettings,
+    UnguardedOutput,
+    VideoCameraSettings,
+)
+from rtface.config.yamlfile import parse_rig
+from rtface.core.errors import ConfigError
+
+RIGS = {
+    "defaults": "",
+    "simulated": "camera: {kind: simulated, frames: 5, faults: {lost: 0.5, disconnect_after: 4}}",
+    "video": "camera: {kind: video, path: a.avi, paced: false}\ncrop: {x: 1, y: 2, width: 300, height: 300}",
+    "images": "camera: {kind: images, path: pictures}",
+    "genicam": "camera: {kind: genicam, producer: viky, nodes: {Gain: 1.5, Reverse: true, Mode: On}}",
+    "opencv": "camera: {kind: opencv, device: /dev/video0}",
+    "gate": "output: {kind: gate, port: /dev/ttyACM0, build: any}",
+    "line": "output: {kind: line, port: /dev/ttyACM0, light_on: 'ON {amplitude}', light_off: 'OFF'}",
+    "pulsepal": "output: {kind: pulsepal, port: /dev/ttyACM0, allow_unguarded: true}",
+    "encoder": "encoder: {path: monday, states: s.npz, outputs: 4, latents: [3], neurons: [1, 2], publish_hz: 10}",
+    "daq": "output: {kind: daq, channel: Dev1/ctr0}",
+    "all": "engine: x\nslots: 3\nbackend: {name: torch, threads: 2, device: cuda:0}\n"
+    "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*', keys: keys}\n"
+    "latency: {deadline_ms: 5}\nsession: {folder: sessions, frames: lossless, min_free_gb: 5, stall_s: 1}",
+}
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(Rig.model_json_schema())
+
+
+@pytest.mark.parametrize("name", RIGS)
+def test_the_schema_accepts_what_the_rig_resolves_to(name: str) -> None:
+    rig = parse_rig(RIGS[name], Path("/rigs/rig.yaml"))
+    resolved = rig.model_dump(mode="json")
+    jsonschema.Draft202012Validator(Rig.model_json_schema()).validate(resolved)
+    assert Rig.model_validate(resolved) == rig
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"camera": {"kind": "simulated", "wide": 1}},
+        {"colour": 1},
+        {"slots": 2},
+        {"latency": {"deadline_ms": 0}},
+        {"backend": {"name": "tensorflow"}},
+        {"crop": {"x": 0}},
+    ],
+)
+def test_the_schema_refuses_what_the_rig_refuses(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Rig.model_validate(values)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(Rig.model_json_schema()).validate(values)
+
+
+def sections(kind: type[BaseModel] = Section) -> set[type[BaseModel]]:
+    return {found for sub in kind.__subclasses__() for found in {sub, *sections(sub)}}
+
+
+def test_every_section_is_closed_and_frozen() -> None:
+    assert len(sections()) >= 11
+    for section in sections():
+        assert section.model_config.get("extra") == "forbid"
+        assert section.model_config.get("frozen") is True
+    with pytest.raises(ValidationError, match="frozen"):
+        Rig().slots = 9  # type: ignore[misc]
+
+
+def test_every_setting_is_explained() -> None:
+    told_by_their_section = {"kind", "camera", "faults", "backend", "publish", "latency", "output"}
+    for section in sections():
+        for name, field in section.model_fields.items():
+            assert field.description or name in told_by_their_section, f"{section.__name__}.{name}"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_are_finite(value: float) -> None:
+    for values in (
+        {"latency": {"deadline_ms": value}},
+        {"camera": {"kind": "genicam", "gain": value}},
+        {"camera": {"kind": "simulated", "faults": {"late_ms": value}}},
+    ):
+        with pytest.raises(ValidationError, match="finite number"):
+            Rig.model_validate(values)
+
+
+def test_two_free_ports_are_not_the_same_address() -> None:
+    publish = {"keypoints": "tcp://127.0.0.1:*", "control": "tcp://127.0.0.1:*"}
+    assert Rig.model_validate({"publish": publish}).publish.keypoints == publish["control"]
+
+
+@pytest.mark.parametrize(
+    ("crop", "fits"),
+    [
+        ((0, 0, 640, 480), True),
+        ((100, 80, 540, 400), True),
+        ((101, 80, 540, 400), False),
+        ((100, 81, 540, 400), False),
+    ],
+)
+def test_a_crop_must_fit_a_camera_whose_size_is_known(crop: tuple[int, int, int, int], fits: bool) -> None:
+    x, y, width, height = crop
+    settings = CropSettings(x=x, y=y, width=width, height=height)
+    assert settings.to_crop().shape == (height, width)
+    if fits:
+        assert Rig(crop=settings).crop == settings
+    else:
+        with pytest.raises(ValidationError, match="beyond camera"):
+            Rig(crop=settings)
+    genicam = {"kind": "genicam", "width": 640, "height": 480}
+    for camera in ({"kind": "video", "path": "x"}, {"kind": "genicam"}, genicam):
+        values = {"camera": camera, "crop": settings.model_dump()}
+        if fits or camera is not genicam:
+            Rig.model_validate(values)
+        else:
+            with pytest.raises(ValidationError, match="beyond camera"):
+                Rig.model_validate(values)
+
+
+def test_files_are_played_at_their_pace_unless_asked_otherwise() -> None:
+    assert SimulatedCameraSettings().paced
+    assert VideoCameraSettings(kind="video", path=Path("x")).paced
+
+
+def test_a_rate_is_for_a_video_at_a_pace_but_for_images_in_any_case() -> None:
+    video = {"kind": "video", "path": "a.avi", "rate_hz": 100}
+    assert VideoCameraSettings.model_validate(video).rate_hz == 100
+    with pytest.raises(ValidationError, match="rate_hz"):
+        VideoCameraSettings.model_validate({**video, "paced": False})
+    images = {"kind": "images", "path": "pictures", "rate_hz": 100, "paced": False}
+    assert ImagesCameraSettings.model_validate(images).rate_hz == 100
+
+
+def test_an_output_without_a_gate_is_not_armed_unless_somebody_says_so() -> None:
+    assert Rig().output.kind == "null"
+    for kind in ("line", "pulsepal", "daq"):
+        output = parse_rig(RIGS[kind], Path("/rigs/rig.yaml")).output
+        assert isinstance(output, UnguardedOutput)
+        assert output.allow_unguarded is (kind == "pulsepal")
+    assert not hasattr(parse_rig(RIGS["gate"], Path("/rigs/rig.yaml")).output, "allow_unguarded")
+
+
+def test_an_output_needs_its_port() -> None:
+    with pytest.raises(ConfigError, match=r"output\.port"):
+        parse_rig("output: {kind: gate}", Path("/rigs/rig.yaml"))

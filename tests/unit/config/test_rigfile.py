@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtface.config import GenicamCameraSettings, Rig, VideoCameraSettings
+from rtface.config.yamlfile import load_rig, parse_rig
+from rtface.core.errors import ConfigError
+
+RIG = Path("/rigs/left/rig.yaml")
+
+
+def refused(text: str) -> list[str]:
+    """Return the lines of the message, each without the file's name, which it must begin with."""
+    with pytest.raises(ConfigError) as caught:
+        parse_rig(text, RIG)
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith(f"{RIG}: ") for line in lines)
+    return [line.removeprefix(f"{RIG}: ") for line in lines]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing but a remark\n", "---\n", "{}", "null"])
+def test_an_empty_file_gives_the_defaults(text: str) -> None:
+    assert parse_rig(text, RIG) == Rig()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("slots: 4\n\nengin: x\n", "line 3: engin: unknown setting; did you mean engine?"),
+        ("camera:\n  kind: simulated\n  widht: 9\n", "line 3: camera.widht: unknown setting; did you mean width?"),
+        (
+            "camera:\n  kind: simulated\n  faults:\n    blck: 1\n",
+            "line 4: camera.faults.blck: unknown setting; did you mean black?",
+        ),
+        ("crop:\n  x: 0\n  y: 0\n  width: 99\n  heigth: 99\n", "line 5: crop.heigth: unknown setting; did you mean height?"),
+        ("backend:\n  thread: 2\n", "line 2: backend.thread: unknown setting; did you mean threads?"),
+        ("publish:\n\n  key: x\n", "line 3: publish.key: unknown setting; did you mean keys?"),
+        ("latency: {deadline: 3}\n", "line 1: latency.deadline: unknown setting; did you mean deadline_ms?"),
+        ("latency: {zzz: 3}\n", "line 1: latency.zzz: unknown setting; known here: budget, budget_frames, deadline_ms"),
+        ("repeated: 1\n", "line 1: repeated: unknown setting; known here: " + ", ".join(sorted(Rig.model_fields))),
+        ("camera:\n  kind: video\n  path: x\n  video: 1\n",
+         "line 4: camera.video: unknown setting; known here: kind, loop, paced, path, rate_hz"),
+    ],
+)  # fmt: skip
+def test_an_unknown_setting_is_named_with_its_line_and_the_nearest_right_one(text: str, message: str) -> None:
+    assert message in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "place", "about"),
+    [
+        ("slots: many\n", 1, "slots", "'many'"),
+        ("a: &a 1\n\nslots: 3.5\n", 3, "slots", "3.5"),
+        ("engine: [a, b]\n", 1, "engine", "['a', 'b']"),
+        ("crop: 3\n", 1, "crop", "3"),
+        ("publish:\n", 1, "publish", "None"),
+        ("camera: 3\n", 1, "camera", "3"),
+        ("camera:\n  kind: opencv\n  device: [1]\n", 3, "camera.device", "[1]"),
+        ("camera:\n  kind: genicam\n  nodes:\n    Gain: {a: 1}\n", 4, "camera.nodes.Gain", "valid"),
+        ("camera:\n  kind: simulated\n  paced: maybe\n", 3, "camera.paced", "'maybe'"),
+    ],
+)
+def test_a_wrong_type_is_named_with_its_line(text: str, line: int, place: str, about: str) -> None:
+    assert any(found.startswith(f"line {line}: {place}: ") and about in found for found in refused(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "place", "about"),
+    [
+        ("\nslots: 2\n", 2, "slots", "greater than or equal to 3 (it is 2)"),
+        ("camera:\n  kind: simulated\n  rate_hz: 0\n", 3, "camera.rate_hz", "greater than 0 (it is 0)"),
+        ("camera:\n  kind: simulated\n  faults:\n    lost: 1.5\n", 4, "camera.faults.lost", "less than or equal to 1"),
+        ("crop:\n  x: -1\n  y: 0\n  width: 99\n  height: 99\n", 2, "crop.x", "greater than or equal to 0 (it is -1)"),
+        ("latency:\n  deadline_ms: .inf\n", 2, "latency.deadline_ms", "finite number (it is inf)"),
+        ("backend:\n  name: openvin\n", 2, "backend.name", "'openvino' or 'torch' (it is 'openvin')"),
+        ("crop:\n  x: 0\n  y: 0\n  width: 99\n", 1, "crop.height", "Field required"),
+        ("camera:\n  kind: video\n", 1, "camera.path", "Field required"),
+    ],
+)  # fmt: skip
+def test_what_is_out_of_range_is_named_with_its_line(text: str, line: int, place: str, about: str) -> None:
+    (found,) = refused(text)
+    assert found.startswith(f"line {line}: {place}: ")
+    assert about in found
+
+
+def test_all_violations_are_told_at_once() -> None:
+    lines = refused("slots: 2\nengin: x\nlatency:\n  deadline_ms: -1\n")
+    assert sorted(line.split(": ")[0] for line in lines) == ["line 1", "line 2", "line 4"]
+
+
+def test_an_unknown_camera_is_told_which_there_are() -> None:
+    (line,) = refused("slots: 4\ncamera:\n  width: 640\n  kind: gige\n")
+    assert line == (
+        "line 4: camera.kind: no camera is called gige; there are: simulated, video, images, genicam, opencv"
+    )
+    (line,) = refused("slots: 4\ncamera:\n  width: 640\n")
+    assert line == "line 2: camera.kind: missing; there are: simulated, video, images, genicam, opencv"
+
+
+def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:
+    same = "slots: 4\npublish:\n  keypoints: tcp://127.0.0.1:7000\n  control: tcp://127.0.0.1:7000\n"
+    assert refused(same) == [
+        "line 4: publish.control: publish.keypoints and publish.control are the same address"
+    ]
+    default = "publish:\n  keypoints: tcp://127.0.0.1:5571\n"
+    assert refused(default) == [
+        "line 1: publish.control: publish.keypoints and publish.control are the same address"
+    ]
+    wide = "crop:\n  x: 600\n  y: 0\n  width: 100\n  height: 480\n"
+    assert refused(wide) == ["line 4: crop.width: ends at pixel 700, beyond camera.width 640"]
+    pace = "camera:\n  kind: video\n  path: a.avi\n  rate_hz: 100\n  paced: false\n"
+    (message,) = refused(pace)
+    assert message.startswith("line 4: camera.rate_hz: ")
+    assert "paced: false" in message
+    tall = "camera: {kind: genicam, height: 300}\ncrop:\n  x: 600\n  y: 1\n  width: 100\n  height: 300\n"
+    assert refused(tall) == ["line 6: crop.height: ends at pixel 301, beyond camera.height 300"]
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    assert refused("slots: 4\nengine: x\nslots: 5\n") == ["line 3: slots stands twice in the same section"]
+    nested = "camera:\n  kind: simulated\n  faults:\n    lost: 0\n    late: 0\n    lost: 1\n"
+    assert refused(nested) == ["line 6: lost stands twice in the same section"]
+    apart = "publish:\n  queue: 500\ncamera:\n  kind: simulated\n"
+    assert parse_rig(apart, RIG).publish.queue == 500
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("slots: 4\nengine: a: b\n", 2),
+        ("camera: {kind: simulated\n", 2),
+        ("slots: 4\n\tengine: x\n", 2),
+        ("slots: 4\n---\nslots: 5\n", 2),
+        ("slots: 4\nengine: !!python/object/apply:os.system ['true']\n", 2),
+        ("slots: 4\n? [a, b]\n: 3\n", 2),
+        ("slots: 4\nengine: 2024-99-99\n", 2),
+        ("slots: 4\nengine: !!bool perhaps\n", 2),
+        ("slots: 4\nengine: !!timestamp x\n", 2),
+        ("slots: *nowhere\n", 1),
+    ],
+)
+def test_what_is_not_yaml_is_named_with_its_line(text: str, line: int) -> None:
+    (found,) = refused(text.rstrip("\n") + "\n")
+    assert found.startswith(f"line {line}: not valid YAML: ")
+
+
+@pytest.mark.parametrize("text", ["- 1\n- 2\n", "just words\n", "3\n"])
+def test_a_file_that_is_no_map_is_refused(text: str) -> None:
+    assert refused(text) == ["line 1: a rig is a map of sections such as camera: and engine:"]
+
+
+def test_keys_that_are_no_names_are_refused() -> None:
+    assert refused("slots: 4\n1: 2\n") == ["line 2: 1: Keys should be strings (it is 1)"]
+    assert refused("slots: 4\nnull: 2\n")
+
+
+def test_control_characters_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"rig\.yaml: not valid YAML"):
+        parse_rig("slots: \x00", RIG)
+
+
+def test_a_map_that_holds_itself_is_refused() -> None:
+    lines = refused("camera: &a\n  kind: simulated\n  faults: *a\n")
+    assert any("camera.faults.kind: unknown setting" in line for line in lines)
+
+
+def test_a_few_lines_that_unfold_to_billions_are_refused_at_once() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
+    )
+    assert len("\n".join(refused(bomb + "engine: *a11\n"))) < 10_000
+    maps = "a0: &a0 {x: 1}\n" + "".join(
+        f"a{level}: &a{level} {{{', '.join(f'k{n}: *a{level - 1}' for n in range(9))}}}\n"
+        for level in range(1, 12)
+    )
+    assert len("\n".join(refused(maps))) < 10_000
+
+
+def test_absurd_nesting_is_refused() -> None:
+    assert refused("[" * 20_000) == ["nested too deeply, surely not a rig's configuration"]
+
+
+def test_aliases_may_be_used() -> None:
+    rig = parse_rig("slots: &n 200\npublish: {queue: *n}\nbackend: {threads: *n}\n", RIG)
+    assert (rig.slots, rig.publish.queue, rig.backend.threads) == (200, 200, 200)
+
+
+def test_paths_are_relative_to_the_file() -> None:
+    rig = parse_rig(
+        "camera: {kind: video, path: ../a.avi}\npublish: {keys: keys}\nengine: ./mine\nsession: {folder: s}\n",
+        RIG,
+    )
+    assert rig.session is not None
+    assert rig.session.folder == Path("/rigs/left/s")
+    assert isinstance(rig.camera, VideoCameraSettings)
+    assert rig.camera.path == Path("/rigs/left/../a.avi")
+    assert rig.publish.keys == Path("/rigs/left/keys")
+    assert rig.engine == "/rigs/left/mine"
+    logged = parse_rig("output: {kind: log, path: pulses.jsonl}\n", RIG).output
+    assert logged.model_dump()["path"] == Path("/rigs/left/pulses.jsonl")
+    encoder = parse_rig("encoder: {path: encoders/monday, states: s.npz}\n", RIG).encoder
+    assert encoder is not None
+    assert (encoder.path, encoder.states) == (Path("/rigs/left/encoders/monday"), Path("/rigs/left/s.npz"))
+
+
+def test_absolute_paths_and_names_stay() -> None:
+    rig = parse_rig("camera: {kind: genicam, producer: viky}\npublish: {keys: /k}\nengine: /e/mine\n", RIG)
+    assert isinstance(rig.camera, GenicamCameraSettings)
+    assert rig.camera.producer == Path("viky")
+    assert rig.publish.keys == Path("/k")
+    assert rig.engine == "/e/mine"
+    assert parse_rig("engine: mine\n", RIG).engine == "mine"
+    encoder = parse_rig("encoder: {path: simulated-mouse}\n", RIG).encoder
+    assert encoder is not None
+    assert encoder.path == Path("simulated-mouse")
+    named = parse_rig("camera: {kind: genicam, producer: lib/x.cti}\n", RIG)
+    assert isinstance(named.camera, GenicamCameraSettings)
+    assert named.camera.producer == Path("/rigs/left/lib/x.cti")
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "rig.yaml"
+    file.write_text("\ufeffslots: 9  # größer\ncamera: {kind: images, path: bilder}\n", encoding="utf-8")
+    rig = load_rig(file)
+    assert rig.slots == 9
+    assert rig.camera.model_dump()["path"] == tmp_path / "bilder"
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read: No such file"):
+        load_rig(tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_rig(tmp_path)
+    file = tmp_path / "rig.yaml"
+    file.write_bytes(b"slots: 4\nengine: \xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"rig\.yaml: not UTF-8 text \(byte 17\)"):
+        load_rig(file)
+    file.write_bytes(b"#" * (1 << 20) + b"#")
+    with pytest.raises(ConfigError, match=r"rig\.yaml: larger than 1048576 bytes"):
+        load_rig(file)
+    file.write_bytes(b"#" * (1 << 20))
+    assert load_rig(file) == Rig()

@@ -1,0 +1,335 @@
+"""Adapting an engine to a rig: what it gains, what it must not lose, and when it stays as it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.drawn import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, drawn, fresh
+
+from rtface.config import BackendSettings
+from rtface.core.errors import DataError, EngineError, UsageError
+from rtface.core.records import FloatArray
+from rtface.learn.labels.keypoint_changes import Keyset
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.tracker.adapt import Adapted, Order, adapt, spread_over_time
+from rtface.learn.tracker.few_frames import blended, fine_tune, teach_new
+from rtface.learn.tracker.labelled_frames import pictures_of, write_engine_of
+from rtface.learn.tracker.optimise import Recipe, Training, train
+from rtface.learn.tracker.parent_engine import network_of, source_of
+from rtface.learn.tracker.predictions import answer
+from rtface.learn.tracker.pseudo_labels import PLAIN, teach
+from rtface.networks.graph import NetworkWithDecode
+from rtface.networks.surgery import with_keypoints
+from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
+from rtface.track.store import Engine, load_engine, write_engine
+
+KNOWN = ("bright", "faint")
+RIG_SHAPE = (96, 180)
+CHANCE = replace(STILL, shift=0.06, zoom=1.1, contrast=0.2)
+RECIPE = Recipe(
+    steps=75,
+    batch=8,
+    size=SIZE,
+    learning_rate=5e-3,
+    averaging=0.9,
+    bf16=False,
+    augmentation=CHANCE,
+    simulated_share=0,
+)
+
+
+def rig(count: int, seed: int = 5, names: tuple[str, ...] = NAMES, shift: float = 4.0) -> LabelSet:
+    """Frames of another rig: larger, other blobs on a brighter ground, labelled some pixels lower."""
+    chance = np.random.default_rng(seed)
+    frames = []
+    for number in range(count):
+        first = np.array([chance.uniform(40, 80), chance.uniform(30, 66)])
+        step = np.array([chance.uniform(28, 34), chance.uniform(-5, 5)])
+        xy = np.stack([first, first + step, first + 1.8 * step]).astype(np.float32)
+        light = 60 + 160 * blob(RIG_SHAPE, *xy[0], sigma=6.0) + 90 * blob(RIG_SHAPE, *xy[1], sigma=6.0)
+        image = np.clip(light, 0, 255).round().astype(np.uint8)
+        frames.append(LabelledFrame(f"{number:03}", "rig", image, xy + np.float32([0, shift])))
+    return LabelSet(NAMES, tuple(frames)).arranged(names)
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """An engine that finds the two blobs of the drawn frames."""
+    architecture = ARCHITECTURE | {"keypoints": 2}
+    network = fresh(architecture)
+    pictures = pictures_of(drawn(24).arranged(KNOWN))
+    network.network = train(
+        Training(network.network, "small", pictures, [], replace(RECIPE, steps=150, learning_rate=1e-2))
+    )
+    return write_engine_of(
+        network,
+        tmp_path_factory.mktemp("parent") / "parent",
+        architecture,
+        [KeypointEntry(name=name) for name in KNOWN],
+        size=SIZE,
+        square=False,
+        calibrated=False,
+        description="two blobs",
+        licence="CC0-1.0",
+        training={},
+        metrics={},
+    )
+
+
+@pytest.fixture
+def order(parent: Engine, tmp_path: Path) -> Callable[..., Order]:
+    """Return orders, each with folders of its own."""
+    number = itertools.count()
+
+    def make(labels: LabelSet, **changes: object) -> Order:
+        here = tmp_path / f"adapted-{next(number)}"
+        plain = Order(engine=parent, labels=labels, folder=here / "new", run=here / "run", recipe=RECIPE)
+        return replace(plain, **changes)  # type: ignore[arg-type]
+
+    return make
+
+
+def done(what: Order) -> Adapted:
+    adapted = adapt(what)
+    assert adapted is not None
+    return adapted
+
+
+def found(network: NetworkWithDecode, labels: LabelSet, names: tuple[str, ...]) -> FloatArray:
+    """Mean distance from the labels by keypoint, in pixels of the network's input."""
+    return np.asarray(np.nanmean(answer(network, pictures_of(labels.arranged(names)), SIZE).distance, axis=0))
+
+
+def points(engine: Engine, labels: LabelSet) -> FloatArray:
+    frames = {place: frame.image for place, frame in enumerate(labels.frames)}
+    return teach(engine, frames, BackendSettings(name="torch"), None, shifts=PLAIN).xy
+
+
+def weights(engine: Engine) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(engine.file(WEIGHTS_FILE), weights_only=True)
+    return state
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
+    parent: Engine, order: Callable[..., Order]
+) -> None:
+    unseen = rig(12, seed=99, names=KNOWN)
+    adapted = done(order(rig(12, names=KNOWN)))
+    before, after = (found(network_of(each), unseen, KNOWN).mean() for each in (parent, adapted.engine))
+    assert after < 0.6 * before, (before, after)
+    report = adapted.report
+    assert report["steps"] > 0
+    assert report["after"]["mean_px"] < report["before"]["mean_px"]
+    assert report["after"]["n"] == 2 * len(report["held_out_frames"]) == 6
+    assert load_engine(str(adapted.engine.folder)).manifest.names == KNOWN
+    assert not adapted.engine.manifest.score.calibrated
+
+
+def test_a_new_keypoint_is_learned_and_the_others_stay(parent: Engine, order: Callable[..., Order]) -> None:
+    unseen = drawn(12, seed=99)
+    adapted = done(order(drawn(10, seed=7).arranged(("ahead",)), keyset=Keyset(add=("ahead",))))
+    assert adapted.engine.manifest.names == (*KNOWN, "ahead")
+    assert adapted.report["taught_by_parent"] == list(KNOWN)
+    before, after = found(network_of(parent), unseen, KNOWN), found(network_of(adapted.engine), unseen, NAMES)
+    assert after[2] < 2.5, after
+    assert (after[:2] < before + 0.5).all(), (before, after)
+
+
+def test_dropped_keypoints_are_gone_and_a_renamed_one_is_found_where_it_was(
+    parent: Engine, order: Callable[..., Order]
+) -> None:
+    labels = rig(3, names=("faint",))
+    keyset = Keyset(renames={"faint": "dim"}, drop=("bright",))
+    adapted = done(order(labels, keyset=keyset, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0)))
+    assert adapted.engine.manifest.names == ("dim",)
+    np.testing.assert_allclose(points(adapted.engine, labels)[:, 0], points(parent, labels)[:, 1], atol=0.01)
+
+
+def test_an_engine_that_no_step_makes_better_stays_as_it_is(
+    parent: Engine, order: Callable[..., Order]
+) -> None:
+    labels = drawn(10, seed=3).arranged(KNOWN)
+    held_out, chance = spread_over_time(labels), np.random.default_rng(0)
+    frames = tuple(
+        frame if place in held_out else replace(frame, xy=chance.uniform(5, 60, (2, 2)).astype(np.float32))
+        for place, frame in enumerate(labels.frames)
+    )
+    adapted = done(order(LabelSet(KNOWN, frames)))
+    assert adapted.report["kept_weights"]
+    assert adapted.report["steps"] == 0
+    assert same(weights(adapted.engine), weights(parent))
+
+
+def test_one_frame_is_enough_to_begin_with(parent: Engine, order: Callable[..., Order]) -> None:
+    adapted = done(order(rig(1, names=KNOWN)))
+    assert "after" not in adapted.report
+    assert adapted.report["held_out_frames"] == []
+    assert adapted.report["steps"] > 0
+    assert not same(weights(adapted.engine), weights(parent))
+
+
+def test_the_same_seed_gives_the_same_engine(order: Callable[..., Order]) -> None:
+    brief = replace(RECIPE, steps=10, batch=4)
+    one, two, other = (
+        done(order(rig(4, names=KNOWN), recipe=replace(brief, seed=seed))) for seed in (0, 0, 1)
+    )
+    assert same(weights(one.engine), weights(two.engine))
+    assert not same(weights(one.engine), weights(other.engine))
+
+
+@pytest.mark.parametrize("after", [10, 62, 120])
+def test_an_interrupted_one_goes_on_to_the_same_engine(order: Callable[..., Order], after: int) -> None:
+    whole = order(rig(8), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4))
+    straight = done(whole)
+    asked = itertools.count(1)
+    broken = order(rig(8), keyset=whole.keyset, recipe=whole.recipe)
+    assert adapt(broken, stop=lambda: next(asked) >= after) is None
+    resumed = done(broken)
+    assert same(weights(straight.engine), weights(resumed.engine))
+    assert straight.report["looks"] == resumed.report["looks"]
+    assert (broken.run / "final.losses.csv").read_text() == (whole.run / "final.losses.csv").read_text()
+
+
+def test_when_the_time_is_up_it_is_content_with_what_there_is(order: Callable[..., Order]) -> None:
+    adapted = done(order(rig(8, names=KNOWN), minutes=1e-6))
+    assert adapted.report["ended_by_time"]
+    assert len(adapted.report["looks"]) == 1, "one step each: no look but the first"
+
+
+def test_guesses_that_nobody_moved_are_named(parent: Engine, order: Callable[..., Order]) -> None:
+    labels = rig(4, names=KNOWN)
+    own = points(parent, labels)
+    frames = tuple(
+        replace(frame, xy=np.stack([own[place, 0], frame.xy[1]]).astype(np.float32))
+        for place, frame in enumerate(labels.frames)
+    )
+    brief = replace(RECIPE, steps=2)
+    assert done(order(LabelSet(KNOWN, frames), recipe=brief)).report["untouched_guesses"] == ["bright"]
+    assert done(order(labels, recipe=brief)).report["untouched_guesses"] == []
+
+
+def test_fine_tuning_leaves_statistics_and_the_start_alone() -> None:
+    start = fresh()
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    tuned = fine_tune(start, "small", pictures_of(drawn()), replace(BRIEF, steps=3))
+    assert same(start.state_dict(), before)
+    for name, value in tuned.state_dict().items():
+        assert torch.equal(value, before[name]) == (
+            "running" in name or "num_batches" in name or "decode" in name
+        )
+
+
+def test_new_keypoints_learn_alone() -> None:
+    start = fresh()
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    taught = teach_new(start, "small", pictures_of(drawn()), [1], BRIEF)
+    assert same(start.state_dict(), before), "the start is left as it is"
+    changed = {
+        name
+        for name, value in taught.state_dict().items()
+        if not torch.equal(value, start.state_dict()[name])
+    }
+    assert changed == {"network.heads.weight", "network.heads.bias"}
+    for part in (taught.network.heads.weight, taught.network.heads.bias):
+        old = start.state_dict()["network.heads.weight" if part.dim() > 1 else "network.heads.bias"]
+        assert [torch.equal(part[row], old[row]) for row in range(3)] == [True, False, True]
+
+
+def test_a_blend_lies_between() -> None:
+    one, two = fresh(seed=0), fresh(seed=1)
+    assert same(blended(one, two, 0.0).state_dict(), one.state_dict())
+    half = blended(one, two, 0.5).state_dict()["network.heads.weight"]
+    ends = (each.state_dict()["network.heads.weight"] for each in (one, two))
+    torch.testing.assert_close(half, sum(ends) / 2)
+
+
+def test_held_out_frames_are_spread_over_the_recordings() -> None:
+    labels = LabelSet(NAMES, (*drawn(9, video="b").frames, *drawn(9, video="a").frames))
+    places = spread_over_time(labels)
+    assert len(places) == 4
+    assert [labels.frames[place].video for place in places].count("a") == 2
+    assert len(spread_over_time(drawn(8))) == 2
+
+
+@pytest.mark.parametrize(
+    ("keyset", "message"),
+    [
+        (Keyset(), "ahead.*add, rename or drop"),
+        (Keyset(add=("front",)), "do not have a keypoint 'front'"),
+        (Keyset(add=("ahead",), drop=("fain",)), r"'fain' \(is fain the same as faint\?\)"),
+        (Keyset(renames={"nose": "tip"}), "neither the engine nor the labels have a keypoint 'nose'"),
+        (Keyset(renames={"bright": "faint"}), "two keypoints"),
+        (Keyset(only=("bright",), add=("ahead",)), "one of the two"),
+        (Keyset(drop=NAMES), "none is left"),
+    ],
+)
+def test_keypoints_that_cannot_be_had_are_refused(
+    order: Callable[..., Order], keyset: Keyset, message: str
+) -> None:
+    what = order(rig(2), keyset=keyset)
+    with pytest.raises(UsageError, match=message):
+        adapt(what)
+    assert not what.run.exists()
+
+
+def test_names_are_chosen_as_asked() -> None:
+    assert Keyset(add=("c",)).wanted(("a", "b"), ("c", "b")) == ("a", "b", "c")
+    assert Keyset(drop=("a", "c")).wanted(("a", "b"), ("c", "b")) == ("b",)
+    assert Keyset(only=("c", "a")).wanted(("a", "b"), ("c", "b")) == ("c", "a")
+    assert Keyset(only_labels=True).wanted(("a", "b"), ("c", "b")) == ("c", "b")
+
+
+def test_what_cannot_be_adapted_is_refused(
+    parent: Engine, order: Callable[..., Order], tmp_path: Path
+) -> None:
+    one = rig(1, names=KNOWN).frames[0]
+    many = LabelSet(KNOWN, tuple(replace(one, name=str(number)) for number in range(101)))
+    with pytest.raises(DataError, match="101 frames are more"):
+        adapt(order(many))
+    empty = LabelSet(KNOWN, (replace(one, xy=np.full((2, 2), np.nan, np.float32)),))
+    with pytest.raises(DataError, match="no label"):
+        adapt(order(empty))
+    fields = parent.manifest.model_dump(exclude={"name", "files", "preprocessing_sha256"})
+    bare = write_engine(tmp_path / "bare", {MODEL_FILE: parent.file(MODEL_FILE)}, fields)
+    with pytest.raises(EngineError, match=r"no weights\.pt"):
+        adapt(order(LabelSet(KNOWN, (one,)), engine=bare))
+
+
+def test_an_exported_engine_stands_for_the_one_it_was_made_from(
+    parent: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTFACE_ENGINES", str(parent.folder.parent))
+    fields = parent.manifest.model_dump(exclude={"name", "files", "preprocessing_sha256"})
+    fields["training"] = {"exported_from": "parent", "exported_from_sha256": parent.sha256}
+    half = write_engine(tmp_path / "half", {MODEL_FILE: parent.file(MODEL_FILE)}, fields)
+    assert source_of(half).folder == parent.folder
+    assert source_of(parent) is parent
+
+
+def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[..., Order]) -> None:
+    labels = rig(2)
+    frames = tuple(replace(frame, xy=np.vstack([frame.xy[:2], [[np.nan] * 2]])) for frame in labels.frames)
+    adapted = done(
+        order(LabelSet(NAMES, frames), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2))
+    )
+    assert [entry.trained for entry in adapted.engine.manifest.keypoints] == [True, True, False]
+    facts = adapted.engine.manifest.training
+    assert (facts["parent"], facts["parent_sha256"], facts["frames"]) == ("parent", parent.sha256, 2)
+
+
+def test_surgery_and_adapting_agree_on_the_calibration(parent: Engine, order: Callable[..., Order]) -> None:
+    adapted = done(order(rig(2), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2)))
+    plain, _ = with_keypoints(network_of(parent), parent.manifest.architecture, KNOWN, NAMES)
+    torch.testing.assert_close(
+        weights(adapted.engine)["decode.intercept"], plain.state_dict()["decode.intercept"]
+    )

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.looped import CAMERA, Looped, status
+
+from rtface.core.budget import Budget, BudgetWatch
+from rtface.core.clock import NS_PER_MS
+from rtface.core.errors import ControlError, EngineError, OutputError, UsageError
+from rtface.core.records import Pulse
+from rtface.live.arming import Arming
+from rtface.live.loop_status import LoopState
+from rtface.live.selftest import Circumstances, self_test
+from rtface.live.status import PipelineState
+from rtface.stimulate.base import Check, OutputInfo, OutputState
+
+GATE = OutputInfo(
+    "gate", "gate 1", True, True, limits={"max_on_us": 20_000, "min_off_us": 10_000, "max_amplitude": 255}
+)
+PULSE = Pulse(5 * NS_PER_MS, 5 * NS_PER_MS, 1, 1.0)
+WELL = Circumstances(
+    camera=CAMERA,
+    status=status(),
+    parity=lambda: "agrees",
+    output=GATE,
+    output_checks=lambda: [Check("gate", "ok", "answers")],
+    allow_unguarded=False,
+    pulses={"right": PULSE},
+    budget=None,
+    session="sessions/1",
+    disk_fault="",
+)
+
+
+def refused() -> Any:
+    raise EngineError("was never verified: rtface engines verify")
+
+
+def gone() -> Any:
+    raise OutputError("the gate does not answer")
+
+
+def budget(late: int) -> BudgetWatch:
+    watch = BudgetWatch(Budget.parse("p99 < 5 ms"), 100)
+    for number in range(100):
+        watch.add(10 * NS_PER_MS if number < late else 0)
+    return watch
+
+
+def test_a_rig_that_is_well_is_ready() -> None:
+    verdict = self_test(WELL)
+    assert verdict.ready
+    assert [each["what"] for each in verdict.findings()] == [
+        "camera",
+        "frames",
+        "engine",
+        "rules",
+        "gate",
+        "latency",
+        "record",
+    ]
+    assert self_test(replace(WELL, budget=budget(1))).ready
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "text"),
+    [
+        ({"status": status(80.0)}, "frames", "80.0 per second, but the camera says 100"),
+        ({"status": status(0.0)}, "frames", "no frames come"),
+        ({"status": status(state=PipelineState.STOPPED)}, "frames", "the camera is stopped"),
+        ({"parity": refused}, "engine", "rtface engines verify"),
+        ({"output_checks": gone}, "output", "does not answer"),
+        ({"output_checks": lambda: [Check("switch", "fail", "is off")]}, "switch", "is off"),
+        ({"pulses": {}}, "rules", "no rule has a pulse"),
+        (
+            {"pulses": {"right": replace(PULSE, on_ns=21 * NS_PER_MS)}},
+            "rules",
+            "right wants a pulse of 21 ms",
+        ),
+        (
+            {"pulses": {"right": replace(PULSE, period_ns=14 * NS_PER_MS, count=3)}},
+            "rules",
+            "9 ms between pulses, the output allows at least 10",
+        ),
+        (
+            {"output": replace(GATE, limits={"max_amplitude": 127})},
+            "rules",
+            "an amplitude of 1, the output allows at most 0.50",
+        ),
+        ({"output": replace(GATE, limits={"max_on_ms": 4.0})}, "rules", "at most 4"),
+        ({"output": replace(GATE, enforces_limits=False)}, "guard", "no dead-man of its own"),
+        ({"budget": budget(2)}, "latency", "2 of the last 100 frames were late for p99 < 5 ms"),
+        ({"session": ""}, "record", "nothing would prove"),
+        ({"disk_fault": "disk full"}, "record", "disk full"),
+    ],
+)
+def test_what_speaks_against_arming_is_named(change: dict[str, Any], what: str, text: str) -> None:
+    verdict = self_test(replace(WELL, **change))
+    assert not verdict.ready
+    (failure,) = verdict.failures
+    assert failure.what == what
+    assert text in failure.text
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"output": replace(GATE, enforces_limits=False), "allow_unguarded": True}, "guard"),
+        ({"output": replace(GATE, drives_light=False), "session": ""}, "record"),
+    ],
+)
+def test_what_the_user_allowed_is_a_warning(change: dict[str, Any], what: str) -> None:
+    verdict = self_test(replace(WELL, **change))
+    assert verdict.ready
+    assert what in [check.what for check in verdict.checks if check.verdict == "warn"]
+
+
+def test_too_few_frames_are_no_proof() -> None:
+    few = status()
+    latency = {stage: replace(summary, n=20) for stage, summary in few.latency.items()}
+    verdict = self_test(replace(WELL, status=replace(few, latency=latency), budget=budget(0)))
+    assert [check.what for check in verdict.failures] == ["latency"]
+
+
+class Rig:
+    """A loop whose pipeline is here: it does at once what it is asked, unless it has hung."""
+
+    def __init__(self, *, clients: bool = True, **changes: Any) -> None:
+        self.looped = Looped()
+        self.hung = False
+        self.between: Callable[[], None] = lambda: None
+        self.changes = changes
+        self.arming = Arming(
+            self.looped.loop, self.looped.output, self, lambda: replace(WELL, **self.changes), clients=clients
+        )
+        self.looped.frame(0)
+
+    @property
+    def state(self) -> LoopState:
+        return self.looped.loop.status.state
+
+    def ask(self, command: Callable[[], Any]) -> Any:
+        self.between()
+        if self.hung:
+            raise UsageError("the pipeline has ended")
+        return command()
+
+    def post(self, command: Callable[[], Any]) -> None:
+        if self.hung:
+            raise UsageError("too many commands are waiting")
+        command()
+
+
+def test_arming_tests_first_and_then_lets_rules_fire() -> None:
+    rig = Rig()
+    assert rig.arming.arm("Ada", operator=False).ready
+    assert rig.state is LoopState.ARMED
+    assert rig.looped.output.state is OutputState.ARMED
+    rig.looped.frame(40)
+    assert rig.looped.actions() == ["fire"]
+    with pytest.raises(ControlError, match="the loop is armed"):
+        rig.arming.arm("Eve", operator=True)
+
+
+def test_what_the_self_test_finds_keeps_the_output_disarmed() -> None:
+    rig = Rig(parity=refused, session="")
+    with pytest.raises(
+        ControlError, match=r"engine: was never verified.*; record: nothing would prove"
+    ) as caught:
+        rig.arming.arm("Ada", operator=True)
+    assert caught.value.code == "not_ready"
+    assert rig.looped.output.state is OutputState.DISARMED
+    assert rig.state is LoopState.DISARMED
+
+
+def test_clients_may_be_kept_from_arming_but_not_from_disarming() -> None:
+    rig = Rig(clients=False)
+    with pytest.raises(ControlError, match="only the operator") as caught:
+        rig.arming.arm("Ada", operator=False)
+    assert caught.value.code == "not_allowed"
+    rig.arming.arm("Ada", operator=True)
+    rig.arming.disarm("Eve", "")
+    assert rig.state is LoopState.DISARMED
+
+
+def test_the_light_goes_off_although_the_processing_thread_hangs() -> None:
+    for end in ("disarm", "emergency_stop"):
+        rig = Rig()
+        rig.arming.arm("Ada", operator=True)
+        rig.looped.frame(40)
+        assert rig.looped.output.state is OutputState.FIRING
+        rig.hung = True
+        if end == "disarm":
+            rig.arming.disarm("Eve", "smoke")
+            assert rig.looped.output.state is OutputState.DISARMED
+        else:
+            rig.arming.emergency_stop("Eve")
+            assert rig.looped.output.state is OutputState.STOPPED
+        rig.looped.frame(0)
+        assert rig.state in (LoopState.DISARMED, LoopState.STOPPED), "it learns from the output"
+
+
+def test_arming_that_cannot_be_completed_leaves_nothing_armed() -> None:
+    rig = Rig()
+    rig.hung = True
+    with pytest.raises(UsageError, match="has ended"):
+        rig.arming.arm("Ada", operator=True)
+    assert rig.looped.output.state is OutputState.DISARMED
+
+
+def test_a_stop_that_comes_between_wins() -> None:
+    rig = Rig()
+    rig.between = lambda: rig.arming.emergency_stop("Eve")
+    with pytest.raises(ControlError, match="the loop is stopped"):
+        rig.arming.arm("Ada", operator=True)
+    assert rig.looped.output.state is OutputState.STOPPED
+    assert rig.state is LoopState.STOPPED
+
+
+def test_a_stop_is_latched_until_it_is_cleared() -> None:
+    rig = Rig()
+    with pytest.raises(ControlError, match="nothing to clear"):
+        rig.arming.clear("Ada")
+    rig.arming.emergency_stop("Eve")
+    with pytest.raises(ControlError, match="the loop is stopped: emergency stop"):
+        rig.arming.arm("Ada", operator=True)
+    rig.arming.clear("Ada")
+    assert rig.state is LoopState.DISARMED
+    rig.arming.arm("Ada", operator=True)
+    assert rig.state is LoopState.ARMED
+
+
+def test_marks_reach_the_record() -> None:
+    rig = Rig()
+    rig.arming.mark("Ada", "food", {})
+    assert rig.looped.kinds("mark") == [{"who": "Ada", "text": "food", "details": {}}]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtface.config import Rig
+from rtface.core.clock import ManualClock
+from rtface.core.records import CameraInfo, Keypoint
+from rtface.live.check_loop import check_reflexes
+from rtface.stimulate.base import Check
+
+SKELETON = (Keypoint("nose(tip)"), Keypoint("paw", trained=False), Keypoint("mouth"))
+CAMERA = CameraInfo("fake", "fake 1", 64, 48, 200.0, None, True, "camera", {})
+RULES = """\
+features:
+  nose: {kind: position, point: nose(tip)}
+rules:
+  right: {when: nose.x > 30, pulse: {on_ms: 5}}
+"""
+
+
+def found(
+    folder: Path, text: str = RULES, skeleton: Any = SKELETON, camera: Any = CAMERA, **settings: Any
+) -> dict[str, Check]:
+    rules = folder / "rules.yaml"
+    rules.write_text(text, encoding="utf-8")
+    rig = Rig.model_validate({"rules": rules, **settings})
+    return {check.what: check for check, _ in check_reflexes(rig, skeleton, camera, ManualClock(0))}
+
+
+def test_a_rig_that_decides_nothing_has_nothing_to_check() -> None:
+    assert list(check_reflexes(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
+
+
+def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
+    checks = found(tmp_path, session={"folder": tmp_path / "sessions", "min_free_gb": 0})
+    assert {what: check.verdict for what, check in checks.items()} == {
+        "rules": "ok",
+        "output": "warn",
+        "record": "ok",
+    }
+    assert "right" in checks["rules"].text
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "problem"),
+    [
+        (RULES.replace("nose.x", "nsoe.x"), "fail", "line 4.*nose.x"),
+        (RULES.replace("nose(tip)", "nose(top)"), "fail", "nose"),
+        (
+            RULES.replace("rules:", "  groom: {kind: groom, near_px: 9}\nrules:"),
+            "warn",
+            "paw: the engine was never trained",
+        ),
+        (RULES.replace("rules:", "  all: {kind: motion}\nrules:"), "ok", "right"),
+        (
+            RULES.replace("rules:", "  pad: {kind: whisking, point: mouth, band_hz: [6, 120]}\nrules:"),
+            "fail",
+            "120 Hz cannot be told at 200",
+        ),
+    ],
+)
+def test_rules_are_held_against_engine_and_camera(
+    tmp_path: Path, text: str, verdict: str, problem: str
+) -> None:
+    import re
+
+    check = found(tmp_path, text)["rules"]
+    assert check.verdict == verdict
+    assert re.search(problem, check.text, re.DOTALL)
+
+
+def test_without_engine_or_camera_rules_are_only_read(tmp_path: Path) -> None:
+    assert found(tmp_path, skeleton=None)["rules"].verdict == "warn"
+    assert found(tmp_path, camera=None)["rules"].verdict == "warn"
+
+
+def test_an_output_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    check = found(tmp_path, output={"kind": "gate", "port": str(tmp_path / "nothing")})["output"]
+    assert check.verdict == "fail"
+    assert "nothing" in check.text
+
+
+def test_too_little_room_is_a_failure(tmp_path: Path) -> None:
+    check = found(tmp_path, session={"folder": tmp_path, "min_free_gb": 1e9})["record"]
+    assert check.verdict == "fail"
+    assert "min_free_gb" in check.mend

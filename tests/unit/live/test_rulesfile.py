@@ -1,0 +1,348 @@
+"""Rules files: what they say, what is refused with its line, and where pulse times come from."""
+
+from __future__ import annotations
+
+import math
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from support.faces import MS, decider, measured, rule
+from support.paths import DOCS
+
+from rtface.core.decision import Action
+from rtface.core.errors import ConfigError, DataError
+from rtface.core.records import FACEMAP_KEYPOINTS, Pulse
+from rtface.decide.features.specs import FeatureSpec
+from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
+from rtface.decide.words import rule_in_words, thresholds
+from rtface.live.rulesfile import Rules, pulse_times
+from rtface.record.session.entries import Arming
+from rtface.record.session.writer import SessionWriter
+
+EXAMPLE = files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "rules.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(folder: Path, text: str, *, rate_hz: float | None = 200.0) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Rules(written(folder, text)).reflex(FACEMAP_KEYPOINTS, rate_hz)
+    return str(caught.value).replace(str(folder / "rules.yaml"), "F")
+
+
+def test_the_example_is_a_rules_file_that_fits(tmp_path: Path) -> None:
+    rules = Rules(written(tmp_path, EXAMPLE))
+    assert rules.text == EXAMPLE
+    reflex = rules.reflex(FACEMAP_KEYPOINTS, 200.0)
+    assert list(reflex.decider.states) == ["blink", "whisking_bout"]  # by priority
+    assert reflex.bank.names[:3] == ("pad.amplitude", "pad.frequency", "pad.setpoint")
+
+
+def test_the_file_on_the_page_fits(tmp_path: Path) -> None:
+    page = (DOCS / "rules.md").read_text("utf-8")
+    (shown,) = [
+        each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if each.startswith("features:")
+    ]
+    assert list(Rules(written(tmp_path, shown)).reflex(FACEMAP_KEYPOINTS, 200.0).decider.states) == [
+        "whisking_bout"
+    ]
+
+
+def test_the_page_names_every_setting() -> None:
+    page = (DOCS / "rules.md").read_text("utf-8")
+    kinds = [
+        *get_args(get_args(FeatureSpec)[0]),
+        RuleSpec,
+        PulseSpec,
+        RateSpec,
+        *get_args(get_args(ScheduleSpec)[0]),
+    ]
+    shared = {"kind", "smooth", "min_score", "max_gap_ms"}
+    missing = {f"{kind.__name__}.{name}" for kind in kinds for name in kind.model_fields if name not in page}
+    assert missing == set()
+    assert all(name in page for name in shared)
+
+
+def test_an_empty_file_measures_nothing_and_wishes_nothing(tmp_path: Path) -> None:
+    reflex = Rules(written(tmp_path, "")).reflex(FACEMAP_KEYPOINTS, None)
+    assert (reflex.bank.names, reflex.decider.states) == ((), {})
+
+
+FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules: [1, 2]", "F: line 1: rules: "),
+        ("featurs: {}", "F: line 1: featurs: unknown setting; did you mean features?"),
+        (
+            "features:\n  nose: {kind: sped, point: x}",
+            "F: line 2: features.nose.kind: no feature is called sped; there are: position, ",
+        ),
+        ("features:\n  nose: {point: x}", "F: line 2: features.nose.kind: missing; there are: position"),
+        ("features:\n  nose: {kind: speed}", "F: line 2: features.nose.point: Field required"),
+        (
+            "features:\n  nose:\n    kind: speed\n    pont: x\n    point: y",
+            "F: line 4: features.nose.pont: unknown setting; did you mean point?",
+        ),
+        (
+            "features:\n  nose: {kind: speed, point: nosetip}",
+            "F: line 2: features.nose: nosetip is not a keypoint of this engine; did you",
+        ),
+        (
+            "features:\n  p:\n    kind: whisking\n    point: mouth\n    band_hz: [30, 6]",
+            "F: line 5: features.p.band_hz: the lower edge comes first",
+        ),
+        (
+            "features:\n  p:\n    kind: whisking\n    point: mouth\n    band_hz: [30, 100]",
+            "F: line 5: features.p.band_hz: 100 Hz cannot be told at 200",
+        ),
+        (
+            "features:\n  e:\n    kind: blink\n    closed_below: 0.9\n    open_above: 0.8",
+            "F: line 4: features.e.closed_below: closed_below 0.9 is above open_above 0.8",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.sped > 1",
+            "F: line 5: rules.a.when: no feature is called nose.sped; did you mean nose.speed? (column 1)",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    release: nose.speed",
+            "F: line 6: rules.a.release: a comparison is needed here",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    dwell: 5\n    when: nose.speed > 1",
+            "F: line 5: rules.a.dwell: unknown setting; did you mean dwell_ms?",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    dwell_ms: -5\n    when: nose.speed > 1",
+            "F: line 5: rules.a.dwell_ms: Input should be greater than or equal to 0 (it is -5)",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    dwell_ms: .nan\n    when: nose.speed > 1",
+            "F: line 5: rules.a.dwell_ms: ",
+        ),
+        (FEATURE + "rules:\n  a: {pulse: {on_ms: 5}}", "F: line 4: rules.a.when: a rule needs when"),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    value: nose.speed",
+            "F: line 6: rules.a.value: value with thresholds, or when",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    value: nose.speed\n    on_above: 1\n    off_above: 2",
+            "F: line 5: rules.a.value: value needs on_above",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    value: nose.speed\n    on_above: 1\n    off_below: 2",
+            "F: line 7: rules.a.off_below: off_below 2 is above on_above 1",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    on_above: 2",
+            "F: line 6: rules.a.on_above: on_above without value",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5, width_ms: 5}",
+            "F: line 6: rules.a.pulse: a pulse is on_ms alone, or a train",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {frequency_hz: 10}",
+            "F: line 6: rules.a.pulse: a pulse is on_ms alone, or a train",
+        ),
+        (
+            FEATURE
+            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {frequency_hz: 100, width_ms: 10, duration_ms: 100}",
+            "rules.a.pulse.width_ms: pulses of 10 ms leave no dark time at 100 Hz",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    windows: [[5, 5]]",
+            "F: line 6: rules.a.windows: 5 to 5 s: the earlier time comes first",
+        ),
+        (
+            FEATURE
+            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5}\n    schedule: {kind: mixed, sham: 0.5}",
+            "F: line 7: rules.a.schedule.seed: Field required",
+        ),
+        (
+            FEATURE
+            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5}\n"
+            + "    schedule: {kind: mixed, sham: 0.5, seed: 1, block: 5}",
+            "rules.a.schedule.block: sham 0.5 of a block of 5 is 2.5 trials",
+        ),
+        (
+            FEATURE
+            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5}\n    schedule: {kind: mixd, seed: 1}",
+            "rules.a.schedule.kind: no schedule is called mixd; there are: mixed, yoked, matched",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    schedule: {kind: mixed, seed: 1}",
+            "rules.a.schedule: a schedule of controls without a pulse",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule: {kind: yoked, seed: 1}",
+            "rules.a.schedule: yoked needs times_s or source",
+        ),
+        (
+            FEATURE
+            + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule: {kind: matched, seed: 1, count: 5, span_s: [9, 1]}",
+            "rules.a.schedule.span_s: the earlier time comes first",
+        ),
+        (
+            FEATURE
+            + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule:\n      kind: yoked\n      seed: 1\n      source: nowhere",
+            "F: line 9: rules.a.schedule.source: ",
+        ),
+        (
+            FEATURE
+            + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule:\n      kind: matched\n"
+            + "      seed: 1\n      count: 500\n      span_s: [0, 10]",
+            "F: line 10: rules.a.schedule.span_s: 500 pulses",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n  a:\n    when: nose.speed > 2",
+            "F: line 6: a stands twice in the same section",
+        ),
+        (
+            FEATURE + "rules:\n  a:\n    when: rule.b == 1\n  b:\n    when: rule.a == 1",
+            "F: line 4: rules.a: rules rest on each other in a circle: a -> b -> a",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refused(tmp_path, text)
+
+
+def test_a_rhythm_without_a_frame_rate_is_told(tmp_path: Path) -> None:
+    text = "features:\n  p: {kind: whisking, point: mouth}\n"
+    assert "F: line 2: features.p.band_hz: a rhythm needs" in refused(tmp_path, text, rate_hz=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "pulse"),
+    [
+        ({"on_ms": 5}, Pulse(5 * MS, 5 * MS, 1, 1.0)),
+        ({"frequency_hz": 20, "width_ms": 5, "duration_ms": 500}, Pulse(5 * MS, 50 * MS, 10, 1.0)),
+        ({"frequency_hz": 20, "width_ms": 5, "duration_ms": 504.9}, Pulse(5 * MS, 50 * MS, 10, 1.0)),
+        ({"frequency_hz": 20, "width_ms": 5, "duration_ms": 505}, Pulse(5 * MS, 50 * MS, 11, 1.0)),
+        ({"frequency_hz": 20, "width_ms": 5, "duration_ms": 5}, Pulse(5 * MS, 5 * MS, 1, 1.0)),
+        (
+            {"frequency_hz": 3, "width_ms": 1, "duration_ms": 1000, "amplitude": 0.5},
+            Pulse(MS, 333_333_333, 3, 0.5),
+        ),
+    ],
+)
+def test_pulses_and_trains(settings: dict[str, Any], pulse: Pulse) -> None:
+    made = PulseSpec.model_validate(settings).record()
+    assert made == pulse
+    assert made.duration_ns <= 1e6 * settings.get("duration_ms", settings.get("on_ms"))
+
+
+def test_thresholds_are_found_for_the_picture() -> None:
+    spec = RuleSpec.model_validate(
+        {"when": "x > 3 and (2 < y < 9 or -4 > x) and max(x, y) > 1", "release": "x < 2.5"}
+    )
+    assert thresholds(spec) == {
+        "x": [(3.0, True), (-4.0, True), (2.5, False)],
+        "y": [(2.0, True), (9.0, True)],
+    }
+    spec = RuleSpec.model_validate({"value": "x", "on_below": 1, "off_above": 2})
+    assert thresholds(spec) == {"x": [(1.0, True), (2.0, False)]}
+
+
+def test_a_rule_in_words() -> None:
+    spec = rule(
+        when="x > 3", dwell_ms=20, refractory_ms=500, max_rate={"count": 3, "per_s": 60}, windows=[[5, 60]],
+        pulse={"frequency_hz": 20, "width_ms": 5, "duration_ms": 250}, max_gap_frames=2, ignore_light_ms=4,
+        schedule={"kind": "mixed", "sham": 0.2, "seed": 7, "blind": True},
+    )  # fmt: skip
+    assert rule_in_words(spec) == [
+        "holds when x > 3 for 20 ms, until that is no longer so",
+        "light: 5 pulses of 5 ms at 20 Hz (205 ms in all) at full power",
+        "controls: 20% shams, 0% catches, blinded (seed 7)",
+        "held back: "
+        + "; ".join(
+            [
+                "500 ms after each",
+                "beyond 3 in 60 s",
+                "outside 5 to 60 s",
+                "score below 0.5",
+                "older than 20 ms",
+                "after more than 2 missing frames",
+                "frames within 4 ms of a trial's light are not looked at",
+            ]
+        ),
+    ]
+    timed = rule(when=..., schedule={"kind": "yoked", "times_s": [1, 2], "seed": 0})
+    assert "controls: yoked: 2 pulses at the times of the list (seed 0)" in rule_in_words(timed)
+
+
+def test_pulse_times_of_a_text_file(tmp_path: Path) -> None:
+    source = tmp_path / "times.txt"
+    source.write_text("# seconds\n1.5\n\n3   # the second\n", encoding="utf-8")
+    assert pulse_times(source) == (1.5, 3.0)
+    text = "rules:\n  y:\n    pulse: {on_ms: 5}\n    schedule: {kind: yoked, seed: 0, source: times.txt}\n"
+    rules = Rules(written(tmp_path, text))  # relative to the rules file
+    schedule = rules.spec.rules["y"].schedule
+    assert schedule is not None
+    assert schedule.times_s == (1.5, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("1\nsoon\n", "line 2: 'soon' is not a time"),
+        ("-1", "line 1"),
+        ("nan", "line 1"),
+        ("# none\n", "no pulses"),
+    ],
+)
+def test_pulse_times_that_are_none(tmp_path: Path, content: str, said: str) -> None:
+    source = tmp_path / "times.txt"
+    source.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=said):
+        pulse_times(source)
+    with pytest.raises(DataError, match="neither a session nor a list"):
+        pulse_times(tmp_path / "nothing")
+
+
+def recorded(folder: Path, *, armed: bool = True) -> list[float]:
+    """Record a session in which two rules fire; return when, in seconds since it was armed."""
+    made = decider(one=rule(), two=rule(when="x < -5"))
+    writer = SessionWriter(folder, "s", points=1)
+    writer.open()
+    start_ns = 10**12
+    if armed:
+        writer.put(Arming(start_ns, "armed", "operator", "test"))
+    said = made.arm(start_ns)
+    times = []
+    for index in range(1, 60):
+        now_ns = start_ns + index * 20 * MS
+        found = made.frame(index, now_ns, now_ns, measured([6.0 * math.sin(index)], now_ns, 1.0))
+        for each in found:
+            if each.action is Action.FIRE:
+                times.append((each.now_ns - start_ns) / 1e9)
+                found = found + made.ended(now_ns + MS, each.rule, each.trial)
+        said += found
+    for each in said:
+        writer.put_decision(each)
+    assert writer.close()
+    return times
+
+
+def test_pulse_times_of_a_session_are_those_since_it_was_armed(tmp_path: Path) -> None:
+    times = recorded(tmp_path / "session")
+    assert len(times) > 5
+    assert pulse_times(tmp_path / "session") == pytest.approx(times)
+    one = pulse_times(tmp_path / "session", "one")
+    assert 0 < len(one) < len(times)
+    assert pulse_times(tmp_path / "session" / "session.log", "one") == one
+    with pytest.raises(DataError, match="no pulses"):
+        pulse_times(tmp_path / "session", "three")
+    recorded(tmp_path / "unarmed", armed=False)
+    with pytest.raises(DataError, match="never armed"):
+        pulse_times(tmp_path / "unarmed")
