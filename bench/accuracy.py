@@ -23,7 +23,7 @@ import numpy as np
 from rtface.config import BackendSettings
 from rtface.core.machine import run_facts
 from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
-from rtface.learn.engines.accuracy import Measured, Watcher, measure
+from rtface.learn.engines.accuracy import EngineErrors, Watcher, measure
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.ship import NAMES
@@ -39,7 +39,7 @@ SIMULATED_FRAMES = range(0, 1000, 50)
 SIMULATED_SHAPE, SIMULATED_HZ = (480, 640), 50.0
 
 
-def on_labels(measured: Measured, radius: float) -> dict[str, Any]:
+def on_labels(measured: EngineErrors, radius: float) -> dict[str, Any]:
     """Return the errors on labelled frames, in their pixels, and the reliability of the scores."""
     distance, frames, keypoints = measured.distance, measured.labels.frames, measured.labels.keypoints
     sound = np.array([frame.name != MISLABELLED for frame in frames])

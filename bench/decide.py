@@ -20,7 +20,7 @@ import numpy as np
 from rtface.core.decision import Action
 from rtface.core.machine import run_facts
 from rtface.core.records import FACEMAP_KEYPOINTS, FrameMeta, Pose, Stamps
-from rtface.decide.rulebank import Decider
+from rtface.decide.rulebank import RuleBank
 from rtface.live.rulesfile import Rules
 from rtface.simulate.face import MouseFace
 
@@ -58,7 +58,7 @@ def microseconds(act: Callable[[Pose], object], frames: list[Pose]) -> dict[str,
     )
 
 
-def deciding(decider: Decider, take: Callable[[Pose, int], Any]) -> Callable[[Pose], None]:
+def deciding(decider: RuleBank, take: Callable[[Pose, int], Any]) -> Callable[[Pose], None]:
     """Return what a live loop does with a pose, with an output that ends each pulse at once."""
 
     def act(pose: Pose) -> None:
@@ -93,10 +93,10 @@ def measure(rules: Rules, frames: list[Pose]) -> dict[str, Any]:
             )
             for name, spec in many.items()
         }
-        bank, decider = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ).bank, Decider(named, alone.bank.names)
+        bank, decider = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ).bank, RuleBank(named, alone.bank.names)
         decider.arm(0)
 
-        def take(pose: Pose, now_ns: int, bank: Any = bank, decider: Decider = decider) -> Any:
+        def take(pose: Pose, now_ns: int, bank: Any = bank, decider: RuleBank = decider) -> Any:
             return decider.frame(pose.frame.frame_id, pose.frame.exposure_ns, now_ns, bank.update(pose))
 
         result["by_number_of_rules"][str(len(named))] = microseconds(deciding(decider, take), frames)

@@ -33,7 +33,7 @@ from rtface.learn.encoder.data import EXCLUDED, Recording, Where, read_recording
 from rtface.learn.encoder.from_recording import HELD_BACK, Prepared, prepare
 from rtface.learn.encoder.optimise import RECIPES, EncoderTraining, within
 from rtface.learn.encoder.scoring import predict
-from rtface.networks.encoder import Encoder
+from rtface.networks.encoder import EncoderNetwork
 from rtface.networks.encoders import build_encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -92,7 +92,7 @@ def train_one(prepared: Prepared, architecture: Mapping[str, Any], seed: int) ->
     return explained(training.kept(), prepared), seconds, training.best
 
 
-def explained(network: Encoder, prepared: Prepared) -> float:
+def explained(network: EncoderNetwork, prepared: Prepared) -> float:
     """Return what a network explains of the test samples."""
     test = judged(prepared)
     predicted = predict(network, prepared.inputs, prepared.frames[test])

@@ -23,7 +23,7 @@ import torch
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.machine import run_facts
 from rtface.learn.encoder.data import Where
-from rtface.learn.encoder.from_recording import Order, fit_encoder
+from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RATE, NEURAL_RATE, POINTS, LATENTS = 50, 3, 14, 40
@@ -84,7 +84,9 @@ def main() -> None:
             return lambda done, loss: None
 
         began = SYSTEM_CLOCK.now_ns()
-        order = Order(where=Where(session, session), encoder=Path(folder) / "enc", run=Path(folder) / "run")
+        order = EncoderRequest(
+            where=Where(session, session), encoder=Path(folder) / "enc", run=Path(folder) / "run"
+        )
         fitted = fit_encoder(order, progress=begin)
         ended = SYSTEM_CLOCK.now_ns()
     assert fitted is not None

@@ -33,7 +33,7 @@ from rtface.encode.bundle import EncoderBundle, write_encoder
 from rtface.encode.normalise import NormaliseRules
 from rtface.encode.states import StateModel
 from rtface.encode.stream import StreamingEncoder
-from rtface.live.neural import NeuralSight
+from rtface.live.neural import NeuralPredictor
 
 RESULTS = Path(__file__).resolve().parent / "results"
 NAMES = tuple(name for name in FACEMAP_KEYPOINTS if name != "paw")
@@ -139,7 +139,7 @@ def measure(bundle: EncoderBundle, frames: int, readouts: int, random: np.random
     said: list[Any] = []
     states_file = bundle.folder.with_name(f"{bundle.folder.name}-states.npz")
     states.save(states_file)
-    sight = NeuralSight(
+    sight = NeuralPredictor(
         EncoderSettings(path=bundle.folder, states=states_file),
         [Keypoint(name) for name in NAMES],
         said.append,

@@ -32,7 +32,7 @@ from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.ship import read_side_view
-from rtface.learn.tracker.adapt import NEW_RATE, Order, adapt
+from rtface.learn.tracker.adapt import NEW_RATE, AdaptRequest, adapt
 from rtface.learn.tracker.few_frames import TUNING, blended, few_frames, fine_tune, teach_new
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Training, train
@@ -320,7 +320,7 @@ def end_to_end(options: argparse.Namespace) -> None:
     folder = options.runs / f"fewshot-adapted-{options.seed}"
     began_ns = monotonic_ns()
     done = adapt(
-        Order(
+        AdaptRequest(
             engine=parent,
             labels=chosen,
             folder=folder,

@@ -30,7 +30,7 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.core.records import Pulse as OutputPulse
 from rtface.stimulate.gate.codes import BAUD
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS, LIMITS_AT, EmulatedGate, Log, limits_cells
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, LIMITS_AT, EmulatedGate, EmulationLog, limits_cells
 from rtface.stimulate.gate.framing import Decoder, encode
 from rtface.stimulate.gate.output import Gate
 from rtface.stimulate.gate.proof import received, violations
@@ -153,10 +153,10 @@ def kill_hosts(n: int, seed: int, host: Callable[[str], None]) -> tuple[list[Kil
     return kills, wrong
 
 
-def _fresh_log(gate: EmulatedGate) -> Log:
+def _fresh_log(gate: EmulatedGate) -> EmulationLog:
     """Let the log begin anew, dark, so that judging it does not take longer with each kill."""
     last = gate.read_log()
-    gate.log = Log(light=last.light[-1:], resets=last.resets[-1:], powers=last.powers[-1:])
+    gate.log = EmulationLog(light=last.light[-1:], resets=last.resets[-1:], powers=last.powers[-1:])
     return gate.log
 
 

@@ -29,7 +29,7 @@ from rtface.encode.bundle import EncoderBundle, write_encoder
 from rtface.encode.manifest import STATES_FILE
 from rtface.learn.encoder.compare import network_of
 from rtface.learn.encoder.data import Where, read_recording
-from rtface.learn.encoder.from_recording import Order, fit_encoder
+from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.tracker import Tracker
@@ -121,7 +121,7 @@ def main() -> None:
         np.savez(folder / "tracked.npz", keypoints=tracked, keypoint_names=np.array(names), tcam=times)
         neurons_of(true, given.seed, folder / "population.npz")
         where = Where(folder / "tracked.npz", folder / "population.npz", exclude=(LEFT_OUT,))
-        order = Order(
+        order = EncoderRequest(
             where=where,
             encoder=folder / "fitted",
             run=folder / "run",

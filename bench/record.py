@@ -27,12 +27,12 @@ import numpy as np
 
 from rtface.config import SessionSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK
-from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
+from rtface.core.features import Features
 from rtface.core.machine import run_facts
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Pulse, Stamps
-from rtface.decide.features.bank import Features
 from rtface.record.session.encoder import count_frames
-from rtface.record.session.entries import Unrecorded
+from rtface.record.session.entries import UnrecordedEntry
 from rtface.record.session.reader import read_session
 from rtface.record.session.recorder import SessionRecorder, Setup
 
@@ -95,7 +95,7 @@ def costs(root: Path, count: int) -> dict[str, Any]:
         now_ns = SYSTEM_CLOCK.now_ns()
         pose = pose_of(number, now_ns)
         decision = Decision(
-            "rule", number, now_ns, now_ns, State.ARMED, State.FIRING, Action.FIRE, Reason.RULE,
+            "rule", number, now_ns, now_ns, RuleStatus.ARMED, RuleStatus.FIRING, Action.FIRE, Reason.RULE,
             Pulse(1, 1, 1, 1.0), number, inputs,
         )  # fmt: skip
         if number % 5 == 0:
@@ -121,7 +121,7 @@ def throughput(root: Path, count: int) -> dict[str, Any]:
     recorder.close(timeout_s=60)
     written_ns = SYSTEM_CLOCK.now_ns() - began_ns
     session = read_session(recorder.folder)
-    lost = session.last(Unrecorded)
+    lost = session.last(UnrecordedEntry)
     size = sum(each.stat().st_size for each in recorder.folder.iterdir())
     return {
         "poses": count,

@@ -13,9 +13,9 @@ import numpy as np
 
 from rtface.config import SessionSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
-from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
+from rtface.core.features import Features
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Pulse, Stamps
-from rtface.decide.features.bank import Features
 from rtface.record.session.recorder import SessionRecorder, Setup
 
 POINTS, FEATURES = 15, 12
@@ -71,7 +71,7 @@ def _record(recorder: SessionRecorder, picture: np.ndarray, meta: FrameMeta) -> 
     recorder.features(number, now_ns, Features(values, values, np.full(FEATURES, meta.exposure_ns)))
     if number % 10 == 0:
         fired = Decision(
-            "rule", number, now_ns, now_ns, State.ARMED, State.FIRING, Action.FIRE, Reason.RULE,
+            "rule", number, now_ns, now_ns, RuleStatus.ARMED, RuleStatus.FIRING, Action.FIRE, Reason.RULE,
             Pulse(5_000_000, 5_000_000, 1, 1.0), number // 10, (("f0", float(number), 1.0, 1),),
         )  # fmt: skip
         recorder.pulse(recorder.decision(fired), number, "gate", "fire")

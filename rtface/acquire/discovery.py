@@ -32,14 +32,14 @@ class FoundCamera:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Discovery:
     """All cameras that were found, and remarks on where none could be looked for."""
 
     cameras: list[FoundCamera] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
-def find_cameras(producer: Path | None = None) -> Found:
+def find_cameras(producer: Path | None = None) -> Discovery:
     """Look for cameras through all drivers.
 
     Parameters
@@ -52,7 +52,7 @@ def find_cameras(producer: Path | None = None) -> Found:
     CameraError
         The producer that was named cannot be loaded.
     """
-    found = Found()
+    found = Discovery()
     found.cameras.append(FoundCamera("simulated", "rendered mouse face", {"kind": "simulated"}))
     _find_genicam(found, producer)
     for device in list_opencv():
@@ -62,7 +62,7 @@ def find_cameras(producer: Path | None = None) -> Found:
     return found
 
 
-def _find_genicam(found: Found, producer: Path | None) -> None:
+def _find_genicam(found: Discovery, producer: Path | None) -> None:
     if producer is None and not os.environ.get(PRODUCERS_VARIABLE):
         found.remarks.append(
             f"genicam: {PRODUCERS_VARIABLE} is not set; install the camera vendor's GenTL producer, or try the "

@@ -29,7 +29,7 @@ from rtface.acquire.gentl import (
     release,
     vendor_errors,
 )
-from rtface.acquire.lifecycle import Lifecycle, State, check_out
+from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.core.clockfit import ClockFit
@@ -111,29 +111,29 @@ class GenicamCamera:
 
     def open(self) -> CameraInfo:
         """Open the device, apply every setting and read it back; see `Camera.open`."""
-        self._life.expect(State.CLOSED, "open")
+        self._life.expect(CameraState.CLOSED, "open")
         try:
             info = self._open()
         except BaseException:
             self.close()
             raise
-        self._life.state = State.OPEN
+        self._life.state = CameraState.OPEN
         return info
 
     def start(self) -> None:
         """Begin to deliver frames."""
-        if self._life.state is State.RUNNING:
+        if self._life.state is CameraState.RUNNING:
             return
-        self._life.expect(State.OPEN, "start")
+        self._life.expect(CameraState.OPEN, "start")
         self._numbers.restart()
         self._incomplete = 0
         with self._lost_if_it_fails("starting"):
             self._acquirer.start()
-        self._life.state = State.RUNNING
+        self._life.state = CameraState.RUNNING
 
     def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         """Copy the next frame into `out`; see `Camera.fill`."""
-        self._life.expect(State.RUNNING, "fill")
+        self._life.expect(CameraState.RUNNING, "fill")
         check_out(out, *self._shape)
         deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
         with self._lost_if_it_fails("waiting for a frame"):
@@ -155,8 +155,8 @@ class GenicamCamera:
 
     def stop(self) -> None:
         """Stop delivering frames; also after the device was lost."""
-        if self._life.state is State.RUNNING:
-            self._life.state = State.OPEN
+        if self._life.state is CameraState.RUNNING:
+            self._life.state = CameraState.OPEN
             with suppress(*vendor_errors()):
                 self._acquirer.stop()
 
@@ -164,7 +164,7 @@ class GenicamCamera:
         """Give the device back; also after it was lost."""
         self.stop()
         harvester, self._harvester, self._acquirer = self._harvester, None, None
-        self._life.state = State.CLOSED
+        self._life.state = CameraState.CLOSED
         if harvester is not None:
             release(harvester)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtface.acquire.pacing import PlayedCamera, SourceFacts, Step
+from rtface.acquire.pacing import Advance, PlayedCamera, SourceFacts
 from rtface.config import ImagesCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraError, CameraLostError
@@ -81,9 +81,9 @@ class _ImagesSource:
     def rewind(self) -> None:
         self._next = 0
 
-    def read(self, out: Image) -> Step:
+    def read(self, out: Image) -> Advance:
         if self._next >= len(self._paths):
-            return Step.END
+            return Advance.END
         path = self._paths[self._next]
         image = _load(path)
         if image is None:
@@ -95,13 +95,13 @@ class _ImagesSource:
             )
         np.copyto(out, image)
         self._next += 1
-        return Step.FRAME
+        return Advance.FRAME
 
-    def skip(self) -> Step:
+    def skip(self) -> Advance:
         if self._next >= len(self._paths):
-            return Step.END
+            return Advance.END
         self._next += 1
-        return Step.FRAME
+        return Advance.FRAME
 
     def close(self) -> None:
         self._paths = []

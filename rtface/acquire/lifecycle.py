@@ -10,7 +10,7 @@ from rtface.core.errors import UsageError
 from rtface.core.records import Image
 
 
-class State(Enum):
+class CameraState(Enum):
     """How far a camera has been taken."""
 
     CLOSED = "closed"
@@ -29,9 +29,9 @@ class Lifecycle:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.state = State.CLOSED
+        self.state = CameraState.CLOSED
 
-    def expect(self, state: State, call: str) -> None:
+    def expect(self, state: CameraState, call: str) -> None:
         """Refuse a call that comes out of order.
 
         Raises

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rtface.acquire.lifecycle import Lifecycle, State, check_out
+from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
 from rtface.config import OpencvCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
@@ -85,7 +85,7 @@ class OpencvCamera:
         """Open the device, apply every setting and read it back; see `Camera.open`."""
         import cv2
 
-        self._life.expect(State.CLOSED, "open")
+        self._life.expect(CameraState.CLOSED, "open")
         device = self._settings.device
         with _quiet():
             self._capture = cv2.VideoCapture(device, _api(device))
@@ -102,21 +102,21 @@ class OpencvCamera:
             self.close()
             raise
         self._next_id = 0
-        self._life.state = State.OPEN
+        self._life.state = CameraState.OPEN
         return info
 
     def start(self) -> None:
         """Begin to deliver frames."""
-        if self._life.state is State.RUNNING:
+        if self._life.state is CameraState.RUNNING:
             return
-        self._life.expect(State.OPEN, "start")
-        self._life.state = State.RUNNING
+        self._life.expect(CameraState.OPEN, "start")
+        self._life.state = CameraState.RUNNING
 
     def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         """Copy the next frame into `out`; see `Camera.fill`."""
         import cv2
 
-        self._life.expect(State.RUNNING, "fill")
+        self._life.expect(CameraState.RUNNING, "fill")
         check_out(out, *self._shape)
         try:
             if (
@@ -147,13 +147,13 @@ class OpencvCamera:
 
     def stop(self) -> None:
         """Stop delivering frames."""
-        if self._life.state is State.RUNNING:
-            self._life.state = State.OPEN
+        if self._life.state is CameraState.RUNNING:
+            self._life.state = CameraState.OPEN
 
     def close(self) -> None:
         """Give the device back."""
         capture, self._capture = self._capture, None
-        self._life.state = State.CLOSED
+        self._life.state = CameraState.CLOSED
         if capture is not None:
             capture.release()
 

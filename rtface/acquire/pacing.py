@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from rtface.acquire.base import EndOfStream
-from rtface.acquire.lifecycle import Lifecycle, State, check_out
+from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
 from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import CameraLostError
@@ -43,7 +43,7 @@ class SourceFacts:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-class Step(Enum):
+class Advance(Enum):
     """What came of going to the next frame of a source."""
 
     FRAME = "frame"
@@ -69,10 +69,10 @@ class Source(Protocol):
     def rewind(self) -> None:
         """Make the first frame the next one."""
 
-    def read(self, out: Image) -> Step:
+    def read(self, out: Image) -> Advance:
         """Write the next frame into `out`. Raises CameraLostError."""
 
-    def skip(self) -> Step:
+    def skip(self) -> Advance:
         """Pass over the next frame. Raises CameraLostError."""
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class PlayedCamera:
 
     def open(self) -> CameraInfo:
         """Open the source; see `Camera.open`."""
-        self._life.expect(State.CLOSED, "open")
+        self._life.expect(CameraState.CLOSED, "open")
         facts = self._source.open()
         rate_hz = self._rate_hz or facts.rate_hz
         if self._paced and rate_hz is None:
@@ -144,7 +144,7 @@ class PlayedCamera:
         self._next_id = self._lost = 0
         self._ended = False
         self._failure = None
-        self._life.state = State.OPEN
+        self._life.state = CameraState.OPEN
         return CameraInfo(
             kind=self._life.name,
             label=self._source.label,
@@ -159,16 +159,16 @@ class PlayedCamera:
 
     def start(self) -> None:
         """Play on from the next frame, which is exposed now."""
-        if self._life.state is State.RUNNING:
+        if self._life.state is CameraState.RUNNING:
             return
-        self._life.expect(State.OPEN, "start")
+        self._life.expect(CameraState.OPEN, "start")
         self._since_epoch = 0
         self._epoch_ns = self._clock.now_ns()
-        self._life.state = State.RUNNING
+        self._life.state = CameraState.RUNNING
 
     def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         """Copy the next frame into `out`; see `Camera.fill`."""
-        self._life.expect(State.RUNNING, "fill")
+        self._life.expect(CameraState.RUNNING, "fill")
         check_out(out, *self._shape)
         if self._failure is not None:
             raise CameraLostError(self._failure)
@@ -186,13 +186,13 @@ class PlayedCamera:
 
     def stop(self) -> None:
         """Stop playing."""
-        if self._life.state is State.RUNNING:
-            self._life.state = State.OPEN
+        if self._life.state is CameraState.RUNNING:
+            self._life.state = CameraState.OPEN
 
     def close(self) -> None:
         """Close the source."""
         self._source.close()
-        self._life.state = State.CLOSED
+        self._life.state = CameraState.CLOSED
 
     def _fill_now(self, out: Image, deadline_ns: int) -> FrameMeta | None:
         now_ns = self._clock.now_ns()
@@ -233,8 +233,8 @@ class PlayedCamera:
     def _advance(self, out: Image | None, deadline_ns: int) -> int | None:
         """Take the next frame, or pass over it, and return its number; None if the source is still busy at the deadline."""
         rewound = False
-        while (step := self._source.skip() if out is None else self._source.read(out)) is not Step.FRAME:
-            if step is Step.BUSY:
+        while (step := self._source.skip() if out is None else self._source.read(out)) is not Advance.FRAME:
+            if step is Advance.BUSY:
                 if self._clock.now_ns() >= deadline_ns:
                     return None
                 continue

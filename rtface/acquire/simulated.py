@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtface.acquire.base import EndOfStream
-from rtface.acquire.lifecycle import Lifecycle, State, check_out
+from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
 from rtface.config import SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
@@ -74,12 +74,12 @@ class SimulatedCamera:
 
     def open(self) -> CameraInfo:
         """Make the mouse, reset all counts and say what this camera is."""
-        self._life.expect(State.CLOSED, "open")
+        self._life.expect(CameraState.CLOSED, "open")
         settings = self._settings
         self._face = MouseFace(settings.width, settings.height, settings.rate_hz, settings.seed)
         self._pictures = [self._rendered(number) for number in range(settings.repeat or 0)]
         self._reset()
-        self._life.state = State.OPEN
+        self._life.state = CameraState.OPEN
         return CameraInfo(
             kind="simulated",
             label=f"simulated mouse {settings.seed}",
@@ -100,16 +100,16 @@ class SimulatedCamera:
         UsageError
             The camera is not open.
         """
-        if self._life.state is State.RUNNING:
+        if self._life.state is CameraState.RUNNING:
             return
-        self._life.expect(State.OPEN, "start")
+        self._life.expect(CameraState.OPEN, "start")
         now_ns = self._clock.now_ns()
         if self._zero_ns is None:
             self._zero_ns = now_ns
         self._epoch_ns = now_ns - self._after_first_ns(self._next)
         self._queue_ns = now_ns
         self._asked_ns = None
-        self._life.state = State.RUNNING
+        self._life.state = CameraState.RUNNING
 
     def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         """Render the next frame into `out` and return at its time; see `rtface.acquire.base.Camera.fill`.
@@ -136,7 +136,7 @@ class SimulatedCamera:
         UsageError
             The camera was not started, or `out` has another shape.
         """
-        self._life.expect(State.RUNNING, "fill")
+        self._life.expect(CameraState.RUNNING, "fill")
         check_out(out, self._settings.height, self._settings.width)
         now_ns = self._clock.now_ns()
         deadline_ns = now_ns + round(timeout_s * NS_PER_S)
@@ -167,12 +167,12 @@ class SimulatedCamera:
 
     def stop(self) -> None:
         """Expose no more frames; numbers go on from here at the next ``start``."""
-        if self._life.state is State.RUNNING:
-            self._life.state = State.OPEN
+        if self._life.state is CameraState.RUNNING:
+            self._life.state = CameraState.OPEN
 
     def close(self) -> None:
         """Let the mouse go."""
-        self._life.state = State.CLOSED
+        self._life.state = CameraState.CLOSED
         self._face = None
         self._pictures = []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from rtface.acquire.pacing import PlayedCamera, SourceFacts, Step
+from rtface.acquire.pacing import Advance, PlayedCamera, SourceFacts
 from rtface.config import VideoCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraError, CameraLostError
@@ -56,7 +56,7 @@ class _VideoSource:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._container: InputContainer | None = None
-        self._frames: Iterator[VideoFrame | Step] = iter(())
+        self._frames: Iterator[VideoFrame | Advance] = iter(())
         self._read = 0
         self._first_pts: int | None = None
         self._camera_ns: int | None = None
@@ -91,9 +91,9 @@ class _VideoSource:
         self._read = 0
         self._frames = self._all_frames()
 
-    def read(self, out: Image) -> Step:
+    def read(self, out: Image) -> Advance:
         frame = self._next()
-        if isinstance(frame, Step):
+        if isinstance(frame, Advance):
             return frame
         if (frame.height, frame.width) != out.shape:
             raise CameraLostError(
@@ -101,11 +101,11 @@ class _VideoSource:
                 f"the video {out.shape[1]}x{out.shape[0]}; re-encode it in one size"
             )
         _write_gray(frame, out)
-        return Step.FRAME
+        return Advance.FRAME
 
-    def skip(self) -> Step:
+    def skip(self) -> Advance:
         frame = self._next()
-        return frame if isinstance(frame, Step) else Step.FRAME
+        return frame if isinstance(frame, Advance) else Advance.FRAME
 
     def close(self) -> None:
         self._frames = iter(())
@@ -113,9 +113,9 @@ class _VideoSource:
             self._container.close()
             self._container = None
 
-    def _next(self) -> VideoFrame | Step:
-        frame = next(self._frames, Step.END)
-        if isinstance(frame, Step):
+    def _next(self) -> VideoFrame | Advance:
+        frame = next(self._frames, Advance.END)
+        if isinstance(frame, Advance):
             return frame
         if self._read == 0:
             self._first_pts = frame.pts
@@ -153,7 +153,7 @@ class _VideoSource:
         stream.thread_type = threads
         return stream
 
-    def _all_frames(self) -> Iterator[VideoFrame | Step]:
+    def _all_frames(self) -> Iterator[VideoFrame | Advance]:
         """Every frame, then an error if those were not all.
 
         Parallel decoding gives up a few good frames before a damaged one, so from the first damage the file is
@@ -168,7 +168,7 @@ class _VideoSource:
             try:
                 for number, frame in enumerate(self._decode("NONE")):
                     if number < delivered:
-                        yield Step.BUSY
+                        yield Advance.BUSY
                     else:
                         delivered += 1
                         yield frame

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.analyse.forecast import Comparison
-from rtface.analyse.hmm import Choice
+from rtface.analyse.hmm import StateCounts
 from rtface.analyse.populations import Relation
 from rtface.analyse.transitions import Irreversibility, Lifetimes
 from rtface.core.records import FloatArray
@@ -133,7 +133,7 @@ class Pictures:
                 axes.set_xlabel("x (mm)")
                 axes.set_ylabel("y (mm)")
 
-    def choice(self, choice: Choice) -> None:
+    def choice(self, choice: StateCounts) -> None:
         """Draw the likelihood of held-out time by number of states."""
         mean = choice.gain.mean(axis=0)
         error = choice.gain.std(axis=0, ddof=1) / np.sqrt(len(choice.gain))

@@ -82,7 +82,7 @@ def fit_states(
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class StateCounts:
     """Held-out likelihood by number of states.
 
     Attributes
@@ -111,7 +111,7 @@ def choose_states(
     options: FitOptions | None = None,
     folds: int = 3,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Choice:
+) -> StateCounts:
     """Choose the number of states by the likelihood of held-out time.
 
     Time is cut into 10 blocks for each fold; every fold holds out each so manieth block, and the projection is fitted
@@ -157,7 +157,7 @@ def choose_states(
         number = np.array(candidates, np.float64)
         line = mean[0] + (mean[-1] - mean[0]) * (number - number[0]) / (number[-1] - number[0])
         enough = int((mean - line).argmax())
-    return Choice(tuple(candidates), gain, candidates[enough], rising)
+    return StateCounts(tuple(candidates), gain, candidates[enough], rising)
 
 
 def held_out_likelihood(model: StateModel, latents: NDArray[np.floating[Any]]) -> float:

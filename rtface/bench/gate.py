@@ -15,9 +15,9 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
 from rtface.core.errors import GateError
 from rtface.core.latency import Histogram
 from rtface.core.machine import run_facts
+from rtface.core.outputs import OutputEvent, Report
 from rtface.core.realtime import realtime_process
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, Report
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
 from rtface.stimulate.gate.output import Gate
 
@@ -33,7 +33,7 @@ _PULSE = Pulse(NS_PER_MS, NS_PER_MS, 1, 1.0)
 _PAUSE_NS = 40 * NS_PER_MS
 _BEAT_NS = 2 * NS_PER_MS
 _SILENCE_MS = 3000
-_ENDS = {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT, Happening.LOST}
+_ENDS = {OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED, OutputEvent.TIMEOUT, OutputEvent.LOST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,9 @@ def _wait(gate: Gate, duration_ns: int) -> None:
         SYSTEM_CLOCK.sleep_until_ns(min(SYSTEM_CLOCK.now_ns() + _BEAT_NS, end_ns))
 
 
-def _fire(gate: Gate) -> dict[Happening, Report]:
+def _fire(gate: Gate) -> dict[OutputEvent, Report]:
     """Fire, and return the first report of each kind."""
-    seen: dict[Happening, Report] = {}
+    seen: dict[OutputEvent, Report] = {}
     number = gate.fire(_PULSE)
     give_up_ns = SYSTEM_CLOCK.now_ns() + NS_PER_S
     while not _ENDS & seen.keys():
@@ -132,27 +132,27 @@ def _fire(gate: Gate) -> dict[Happening, Report]:
             raise GateError("a pulse of 1 ms did not end within a second")
         _wait(gate, NS_PER_MS)
         for report in gate.reports():
-            if report.number == number or report.event is Happening.LOST:
+            if report.number == number or report.event is OutputEvent.LOST:
                 seen.setdefault(report.event, report)
     return seen
 
 
 def _take(
-    seen: dict[Happening, Report],
+    seen: dict[OutputEvent, Report],
     histograms: dict[str, Histogram],
     refused: dict[str, int],
     handed: list[int],
 ) -> None:
-    if Happening.LIGHT_ON not in seen:
+    if OutputEvent.LIGHT_ON not in seen:
         reason = next(seen[event].reason.value for event in _ENDS if event in seen)
         refused[reason] = refused.get(reason, 0) + 1
         return
-    sent, light = seen[Happening.SENT], seen[Happening.LIGHT_ON]
+    sent, light = seen[OutputEvent.SENT], seen[OutputEvent.LIGHT_ON]
     handed_ns = int(sent.details["handed_ns"])
     handed.append(handed_ns)
     histograms["hand_over"].add(sent.t_ns - handed_ns)
-    if Happening.ACK in seen:
-        histograms["acknowledge"].add(seen[Happening.ACK].t_ns - sent.t_ns)
+    if OutputEvent.ACK in seen:
+        histograms["acknowledge"].add(seen[OutputEvent.ACK].t_ns - sent.t_ns)
     histograms["known"].add(light.t_ns - handed_ns)
     histograms["light"].add((light.host_ns or light.t_ns) - handed_ns)
 

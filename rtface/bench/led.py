@@ -21,8 +21,9 @@ from rtface.core.errors import CameraError, OutputError, UsageError
 from rtface.core.geometry import check_crop
 from rtface.core.latency import Histogram
 from rtface.core.machine import run_facts
+from rtface.core.outputs import OutputEvent, Report
 from rtface.core.records import Crop, FrameMeta, Image, Pulse
-from rtface.stimulate.base import Happening, Output, Report
+from rtface.stimulate.base import Output
 
 _FRAME_S = 1.0
 _BASELINE_FRAMES = 100
@@ -61,7 +62,7 @@ class _Shot:
     seen_ns: int | None = None
 
 
-class _Watch:
+class _BrightBox:
     """Tells bright boxes from dark ones, by a baseline of dark frames."""
 
     def __init__(self, box: Crop, dark: list[float]) -> None:
@@ -130,7 +131,7 @@ def measure_led(
         described = output.open()
         frame = np.zeros((info.height, info.width), np.uint8)
         camera.start()
-        watch = _Watch(question.box, _dark(camera, frame, question.box))
+        watch = _BrightBox(question.box, _dark(camera, frame, question.box))
         output.alive()
         output.arm()
         chance = random.Random(question.seed)
@@ -176,7 +177,7 @@ def _filled(camera: Camera, frame: Image) -> FrameMeta:
 
 
 def _dark(camera: Camera, frame: Image, box: Crop) -> list[float]:
-    watch = _Watch(box, [0.0])
+    watch = _BrightBox(box, [0.0])
     found = []
     for _ in range(_BASELINE_FRAMES):
         _filled(camera, frame)
@@ -192,7 +193,9 @@ def _pass(camera: Camera, output: Output, frame: Image, duration_ns: int, clock:
         _check(output.reports())
 
 
-def _shoot(camera: Camera, output: Output, frame: Image, watch: _Watch, pulse: Pulse, clock: Clock) -> _Shot:
+def _shoot(
+    camera: Camera, output: Output, frame: Image, watch: _BrightBox, pulse: Pulse, clock: Clock
+) -> _Shot:
     shot = _Shot(clock.now_ns())
     number = output.fire(pulse)
     for _ in range(_LOST_FRAMES):
@@ -201,9 +204,9 @@ def _shoot(camera: Camera, output: Output, frame: Image, watch: _Watch, pulse: P
         reports = output.reports()
         _check(reports)
         for report in reports:
-            if report.number == number and report.event is Happening.SENT:
+            if report.number == number and report.event is OutputEvent.SENT:
                 shot.sent_ns = report.t_ns
-            elif report.number == number and report.event is Happening.LIGHT_ON:
+            elif report.number == number and report.event is OutputEvent.LIGHT_ON:
                 shot.told_ns = report.host_ns
         if shot.seen_ns is None and watch.bright(frame):
             shot.seen_ns = meta.exposure_ns
@@ -214,5 +217,5 @@ def _shoot(camera: Camera, output: Output, frame: Image, watch: _Watch, pulse: P
 
 def _check(reports: list[Report]) -> None:
     for report in reports:
-        if report.event in (Happening.REFUSED, Happening.LOST, Happening.TIMEOUT):
+        if report.event in (OutputEvent.REFUSED, OutputEvent.LOST, OutputEvent.TIMEOUT):
             raise OutputError(f"the output says {report.event} ({report.reason})")

@@ -31,7 +31,7 @@ from rtface.core.latency import Histogram
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
 from rtface.live.service import Service, describe_backend
-from rtface.record.session.entries import Decision, GateReply, PulseCommand
+from rtface.record.session.entries import DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session, read_session
 from rtface.stimulate.gate.emulator import EmulatedGate, LightChange
 
@@ -160,7 +160,7 @@ def measure_loop(
             "deadline_ms": question.deadline_ms,
             "pulses": pulses,
             "decisions_to_fire": sum(each.action == Action.FIRE for each in session.decisions),
-            "commands": sum(each.command == "fire" for each in session.of(PulseCommand)),
+            "commands": sum(each.command == "fire" for each in session.of(PulseCommandEntry)),
             "lights_seen": len(_risen(lights)),
             "state_at_the_end": {"state": loop["state"], "why": loop["why"]},
             "record": {"state": session.state, "missing": list(session.missing)},
@@ -212,10 +212,10 @@ def _itemised(session: Session, lights: Sequence[LightChange]) -> Iterator[tuple
     The n-th light that the gate reports is the n-th that the emulator saw; should their numbers differ there is none.
     """
     stamps = {int(pose["frame_id"]): pose for pose in session.poses}
-    decisions = {each.number: each for each in session.of(Decision)}
-    asked_by = {each.number: each for each in session.of(PulseCommand) if each.command == "fire"}
-    sent = {each.number: each for each in session.of(GateReply) if each.event == "sent"}
-    told = [each for each in session.of(GateReply) if each.event == "light_on"]
+    decisions = {each.number: each for each in session.of(DecisionEntry)}
+    asked_by = {each.number: each for each in session.of(PulseCommandEntry) if each.command == "fire"}
+    sent = {each.number: each for each in session.of(GateReplyEntry) if each.event == "sent"}
+    told = [each for each in session.of(GateReplyEntry) if each.event == "light_on"]
     seen = _risen(lights)
     if len(told) != len(seen):
         raise DataError(f"the gate told of {len(told)} lights, the emulator saw {len(seen)}")

@@ -22,8 +22,8 @@ from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
 from rtface.core.errors import DataError, GateError, UsageError
+from rtface.core.outputs import OutputEvent, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, Report
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
 from rtface.stimulate.gate.limits import MEANINGS, differences, propose
 from rtface.stimulate.gate.output import Gate
@@ -40,7 +40,7 @@ _FLASH_NS = 5 * NS_PER_MS
 _WATCH_S = 0.05
 _PATIENT_MS = 3000
 """A person can wait for longer than an experiment until a gate counts as lost."""
-_ENDS = {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT, Happening.LOST}
+_ENDS = {OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED, OutputEvent.TIMEOUT, OutputEvent.LOST}
 
 
 @app.command()
@@ -217,12 +217,12 @@ def _flash_light(gate: Gate) -> None:
     seen: list[Report] = []
     while not {each.event for each in seen} & _ENDS:
         gate.alive()
-        fresh = [each for each in gate.reports() if number == each.number or each.event is Happening.LOST]
+        fresh = [each for each in gate.reports() if number == each.number or each.event is OutputEvent.LOST]
         for report in fresh:
             seen.append(report)
             OUT.print(_report_line(report, seen[0]), markup=False)
         SYSTEM_CLOCK.sleep_until_ns(SYSTEM_CLOCK.now_ns() + NS_PER_MS)
-    if not any(each.event is Happening.LIGHT_ON for each in seen):
+    if not any(each.event is OutputEvent.LIGHT_ON for each in seen):
         raise GateError(f"the pulse was not fired: {seen[-1].event.value}, {seen[-1].reason.value}")
 
 

@@ -25,7 +25,7 @@ from rtface.live.rulesfile import Rules
 from rtface.offline.replay.network import NetworkReplay, replay_network
 from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.rules import replay_rules
-from rtface.record.session.entries import Network
+from rtface.record.session.entries import NetworkEntry
 from rtface.record.session.reader import read_session
 from rtface.track.backends.factory import engine_for
 
@@ -59,7 +59,7 @@ def replay(
         raise UsageError("this session was run without rules; --network runs its network again")
     reports: dict[str, RulesReplay | NetworkReplay] = {}
     if network:
-        name = engine or next((each.engine for each in said.of(Network)), "default")
+        name = engine or next((each.engine for each in said.of(NetworkEntry)), "default")
         settings = backend_settings(backend, precision, threads, device)
         with _bar(quiet=as_json) as bar:
             task = bar.add_task("network", total=len(said.frames))

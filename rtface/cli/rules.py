@@ -30,7 +30,7 @@ from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.records import Crop
 from rtface.decide.words import rule_in_words
-from rtface.live.neural import NeuralSight
+from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules
 from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
 from rtface.offline.dryrun_picture import draw_dry_run
@@ -69,7 +69,7 @@ def check(
     """
     rules = Rules(path)
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
-    neural = None if encoder is None else NeuralSight(EncoderSettings(path=encoder), manifest.skeleton)
+    neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
     bank = rules.reflex(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))

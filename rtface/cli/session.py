@@ -17,11 +17,11 @@ from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.core.latency import StageSummary
 from rtface.record import formats
 from rtface.record.session import LOG_NAME
-from rtface.record.session.entries import Decision
+from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.reader import Session, read_session
-from rtface.record.session.summary import Moment, Pulses, Summary, shown, summarise
+from rtface.record.session.summary import Moment, PulseCounts, Summary, shown, summarise
 from rtface.record.session.tables import write_tables
-from rtface.record.session.verify import Finding, verify
+from rtface.record.session.verify import SessionFinding, verify
 
 app = typer.Typer(
     help="Recorded sessions: what happened, and whether the record is whole.", no_args_is_help=True
@@ -208,7 +208,7 @@ def _print_decisions(summary: Summary) -> None:
         _block(_pulse_line(summary.pulses))
 
 
-def _pulse_line(pulses: Pulses) -> Text:
+def _pulse_line(pulses: PulseCounts) -> Text:
     line = Text(
         f"pulses: {pulses.commanded} commanded, {pulses.acknowledged} acknowledged, light on {pulses.lit} times"
     )
@@ -265,7 +265,7 @@ def _latency_line(stage: Mapping[str, Any]) -> Text:
     )
 
 
-def _print_findings(session: Session, findings: list[Finding]) -> None:
+def _print_findings(session: Session, findings: list[SessionFinding]) -> None:
     table = _table("check", "", "")
     for each in findings:
         word, style = _VERDICT[each.verdict]
@@ -287,13 +287,13 @@ def _print_findings(session: Session, findings: list[Finding]) -> None:
     OUT.print(Text(f"fingerprint {session.fingerprint}", style="dim"), soft_wrap=True)
 
 
-def _as_map(decision: Decision, unblind: bool) -> dict[str, Any]:
+def _as_map(decision: DecisionEntry, unblind: bool) -> dict[str, Any]:
     values = {each.name: getattr(decision, each.name) for each in dataclasses.fields(decision)}
     action, reason = shown(decision, unblind=unblind)
     return values | {"action": action, "reason": reason}
 
 
-def _finding(finding: Finding) -> dict[str, str]:
+def _finding(finding: SessionFinding) -> dict[str, str]:
     return {"check": finding.check, "verdict": finding.verdict, "text": finding.text}
 
 

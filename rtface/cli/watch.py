@@ -40,10 +40,10 @@ def watch(
     With --json every message is printed as one line. Ends when the service ends, after --seconds or --count.
     """
     with ending_on_signals() as wish, Client(address, control, keys=keys, timeout_s=2.0) as client:
-        _Watch(client, as_json=as_json).run(wish, seconds, count)
+        _Follower(client, as_json=as_json).run(wish, seconds, count)
 
 
-class _Watch:
+class _Follower:
     """Follows one client's messages."""
 
     def __init__(self, client: Client, *, as_json: bool, clock: Clock = SYSTEM_CLOCK) -> None:

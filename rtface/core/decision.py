@@ -10,7 +10,7 @@ from rtface.core.records import Pulse
 
 
 @unique
-class State(StrEnum):
+class RuleStatus(StrEnum):
     """Where a rule stands."""
 
     ARMED = "armed"
@@ -146,8 +146,8 @@ class Decision:
     frame_id: int | None
     now_ns: int
     session_ns: int | None
-    state_before: State
-    state_after: State
+    state_before: RuleStatus
+    state_after: RuleStatus
     action: Action
     reason: Reason
     pulse: Pulse | None = None

@@ -7,16 +7,17 @@ from typing import Any
 
 from rtface.core.decision import Decision, Reason
 from rtface.core.errors import UsageError
+from rtface.core.features import Features
 from rtface.core.records import Pose
-from rtface.decide.features.bank import FeatureBank, Features
-from rtface.decide.rulebank import GRACE_NS, Decider
+from rtface.decide.features.bank import FeatureBank
+from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import RulesFile
 
 CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
 """What the decision engine can be told beside frames."""
 
 
-class Reflex:
+class RuleEvaluator:
     """The features and rules of a file, for one engine and one camera.
 
     Parameters
@@ -28,9 +29,9 @@ class Reflex:
     rate_hz : float or None
         The camera's frames per second; needed for rhythms alone.
     extra_names : sequence of str
-        As for `Decider`.
+        As for `RuleBank`.
     grace_ns : int
-        As for `Decider`.
+        As for `RuleBank`.
 
     Attributes
     ----------
@@ -57,7 +58,7 @@ class Reflex:
     ) -> None:
         self.rules = rules
         self.bank = FeatureBank(rules.features, keypoints, rate_hz)
-        self.decider = Decider(rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns)
+        self.decider = RuleBank(rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns)
         self.features: Features = self.bank.newest
 
     @property
@@ -93,7 +94,7 @@ class Reflex:
         return decisions or []
 
     def take(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
-        """Decide on a pose at `now_ns`; decisions and times as in `Decider.frame`."""
+        """Decide on a pose at `now_ns`; decisions and times as in `RuleBank.frame`."""
         self.features = self.bank.update(pose)
         frame = pose.frame
         return self.decider.frame(frame.frame_id, frame.exposure_ns, now_ns, self.features, extra)

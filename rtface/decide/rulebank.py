@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.errors import UsageError
-from rtface.decide.features.bank import Features
+from rtface.core.features import Features
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import RuleSpec
-from rtface.decide.rulestate import RULE, Light, RuleState, in_order
-from rtface.decide.transitions import Event, step
-from rtface.decide.values import Frame, Sight
+from rtface.decide.rulestate import RULE, RuleState, TrialLight, in_order
+from rtface.decide.transitions import RuleEvent, step
+from rtface.decide.values import FramePosition, Sight
 
 GRACE_NS = 50_000_000
 """How long after the end of a pulse its end must have been told."""
@@ -29,7 +29,7 @@ _LIT = (Action.FIRE, Action.SHAM)
 _TRIALS = (*_LIT, Action.CATCH)
 
 
-class Decider:
+class RuleBank:
     """All rules of a session.
 
     Every method that takes `now_ns` returns the decisions that follow, in order. A decision is made when a rule
@@ -77,13 +77,13 @@ class Decider:
         ranked = sorted(states, key=lambda each: -each.spec.priority)
         self._rules = {each.name: each for each in ranked if each.pulse is not None}
         self._grace_ns = grace_ns
-        self._lights: deque[Light] = deque(maxlen=_LIGHTS)
+        self._lights: deque[TrialLight] = deque(maxlen=_LIGHTS)
         self.armed = self.faulted = False
         self._now_ns: int | None = None
         self._start_ns: int | None = None
 
     @property
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, RuleStatus]:
         """Where each rule with a pulse stands, by priority."""
         return {name: rule.state for name, rule in self._rules.items()}
 
@@ -150,7 +150,7 @@ class Decider:
         if session_ns is not None:
             for rule in self._rules.values():
                 for _ in rule.due(session_ns - PUNCTUAL_NS - 1):
-                    found += self._step(rule, Event.REFUSED, Reason.LATE, now_ns)
+                    found += self._step(rule, RuleEvent.REFUSED, Reason.LATE, now_ns)
         return found
 
     def arm(self, now_ns: int) -> list[Decision]:
@@ -161,7 +161,7 @@ class Decider:
         self.begin(now_ns)
         self.armed = True
         for rule in self._rules.values():
-            event = Event.ARM_RESTING if now_ns < rule.rest_ns else Event.ARM
+            event = RuleEvent.ARM_RESTING if now_ns < rule.rest_ns else RuleEvent.ARM
             changed = self._step(rule, event, Reason.OPERATOR, now_ns)
             if changed:
                 rule.told = None
@@ -172,7 +172,7 @@ class Decider:
         """Let no rule fire, and end what runs."""
         found = self._advance(now_ns)
         self.armed = False
-        return found + self._all(Event.DISARM, reason, now_ns)
+        return found + self._all(RuleEvent.DISARM, reason, now_ns)
 
     def fault(self, now_ns: int, reason: Reason) -> list[Decision]:
         """Let no rule fire, and end what runs, until `clear`."""
@@ -184,13 +184,13 @@ class Decider:
         if not self.faulted:
             return found
         self.faulted = False
-        return found + self._all(Event.CLEAR, Reason.OPERATOR, now_ns)
+        return found + self._all(RuleEvent.CLEAR, Reason.OPERATOR, now_ns)
 
     def began(self, now_ns: int, rule: str) -> list[Decision]:
         """Take the output's word that a rule's light came on."""
         found = self._advance(now_ns)
         state = self._rule(rule)
-        if state.state is State.FIRING and not state.sham:
+        if state.state is RuleStatus.FIRING and not state.sham:
             state.lit(now_ns)
         return found
 
@@ -209,7 +209,7 @@ class Decider:
         found = self._advance(now_ns)
         state = self._rule(rule)
         if not state.sham and trial in (None, state.trials - 1):
-            found += self._step(state, Event.ENDED, Reason.ENDED, now_ns)
+            found += self._step(state, RuleEvent.ENDED, Reason.ENDED, now_ns)
         return found
 
     def _rule(self, name: str) -> RuleState:
@@ -224,24 +224,24 @@ class Decider:
             return self._fail(Reason.CLOCK, now_ns)
         found: list[Decision] = []
         for rule in self._rules.values():
-            if rule.state is State.FIRING and now_ns >= rule.due_ns:
+            if rule.state is RuleStatus.FIRING and now_ns >= rule.due_ns:
                 if rule.sham:
-                    found += self._step(rule, Event.ENDED, Reason.ENDED, now_ns)
+                    found += self._step(rule, RuleEvent.ENDED, Reason.ENDED, now_ns)
                 elif now_ns > rule.due_ns + self._grace_ns:
-                    found += self._step(rule, Event.OVERDUE, Reason.NO_END, now_ns)
+                    found += self._step(rule, RuleEvent.OVERDUE, Reason.NO_END, now_ns)
                     found += self._fail(Reason.NO_END, now_ns)
-            if rule.state is State.REFRACTORY and now_ns >= rule.rest_ns:
-                found += self._step(rule, Event.RESTED, Reason.RESTED, now_ns)
+            if rule.state is RuleStatus.REFRACTORY and now_ns >= rule.rest_ns:
+                found += self._step(rule, RuleEvent.RESTED, Reason.RESTED, now_ns)
         return found
 
     def _fail(self, reason: Reason, now_ns: int) -> list[Decision]:
         self.faulted, self.armed = True, False
-        return self._all(Event.FAULT, reason, now_ns)
+        return self._all(RuleEvent.FAULT, reason, now_ns)
 
-    def _all(self, event: Event, reason: Reason, now_ns: int) -> list[Decision]:
+    def _all(self, event: RuleEvent, reason: Reason, now_ns: int) -> list[Decision]:
         return [each for rule in self._rules.values() for each in self._step(rule, event, reason, now_ns)]
 
-    def _scheduled(self, rule: RuleState, now_ns: int, frame: Frame) -> list[Decision]:
+    def _scheduled(self, rule: RuleState, now_ns: int, frame: FramePosition) -> list[Decision]:
         """Decide on the session times that have come."""
         found: list[Decision] = []
         session_ns = self.session_ns(now_ns)
@@ -252,14 +252,14 @@ class Decider:
             found += self._answer(rule, refusal, now_ns, frame)
         return found
 
-    def _wished(self, rule: RuleState, now_ns: int, frame: Frame) -> list[Decision]:
+    def _wished(self, rule: RuleState, now_ns: int, frame: FramePosition) -> list[Decision]:
         """Decide on what the face asks for."""
         holding = rule.holding
         if not (holding.holds or holding.unknown):
             if holding.pending:
                 return []
             rule.told, rule.answered = None, False
-            return self._step(rule, Event.RELEASED, Reason.RELEASED, now_ns, frame)
+            return self._step(rule, RuleEvent.RELEASED, Reason.RELEASED, now_ns, frame)
         if rule.answered:
             return []
         refusal = self._refusal(rule, now_ns, frame)
@@ -275,9 +275,9 @@ class Decider:
         rule.told, rule.answered = refusal, refusal is None and not rule.spec.repeat
         return self._answer(rule, refusal, now_ns, frame)
 
-    def _refusal(self, rule: RuleState, now_ns: int, frame: Frame) -> Reason | None:
+    def _refusal(self, rule: RuleState, now_ns: int, frame: FramePosition) -> Reason | None:
         """Return what speaks against a trial now, its own state first; None for nothing."""
-        reason = step(rule.state, Event.REFUSED).reason
+        reason = step(rule.state, RuleEvent.REFUSED).reason
         if reason is not None:
             return reason
         spec, place = rule.spec, rule.place
@@ -295,17 +295,24 @@ class Decider:
             return Reason.SPENT
         if rule.at_rate(now_ns):
             return Reason.RATE
-        if any(other.state is State.FIRING for other in self._rules.values()):
+        if any(other.state is RuleStatus.FIRING for other in self._rules.values()):
             return Reason.BUSY
         return None
 
-    def _answer(self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: Frame) -> list[Decision]:
+    def _answer(
+        self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: FramePosition
+    ) -> list[Decision]:
         if refusal is not None:
-            return self._step(rule, Event.REFUSED, refusal, now_ns, frame)
+            return self._step(rule, RuleEvent.REFUSED, refusal, now_ns, frame)
         return self._step(rule, rule.schedule.draw(), Reason.RULE, now_ns, frame)
 
     def _step(
-        self, rule: RuleState, event: Event, reason: Reason, now_ns: int, frame: Frame | None = None
+        self,
+        rule: RuleState,
+        event: RuleEvent,
+        reason: Reason,
+        now_ns: int,
+        frame: FramePosition | None = None,
     ) -> list[Decision]:
         """Let something happen to a rule; return the decision, if it is one."""
         before = rule.state
@@ -314,7 +321,7 @@ class Decider:
         trial = rule.count(now_ns) if cell.action in _TRIALS else None
         if cell.action in _LIT:
             self._lights.append(rule.start(now_ns, sham=cell.action is Action.SHAM))
-        elif before is State.FIRING is not cell.state or cell.action is Action.CATCH:
+        elif before is RuleStatus.FIRING is not cell.state or cell.action is Action.CATCH:
             rule.rest(now_ns)
         if cell.action is Action.NONE and cell.state is before:
             return []

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from rtface.core.clock import NS_PER_S
-from rtface.core.decision import Reason, State
-from rtface.decide.features.points import NEVER_NS
+from rtface.core.decision import Reason, RuleStatus
+from rtface.core.features import NEVER_NS
 from rtface.decide.holding import Holding
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import RuleSpec, ns
@@ -17,7 +17,7 @@ RULE = "rule."
 """What the name of a rule has before it where a condition names its truth."""
 
 
-class Light:
+class TrialLight:
     """A trial's light, or the sham in its place; times of the host, `ended_ns` None while it lasts."""
 
     __slots__ = ("began_ns", "ended_ns")
@@ -75,12 +75,12 @@ class RuleState:
         self._per_ns = 0 if rate is None else round(rate.per_s * NS_PER_S)
         self._recent: deque[int] = deque(maxlen=1 if rate is None else rate.count)
         self._next = 0
-        self.state = State.DISARMED
+        self.state = RuleStatus.DISARMED
         self.told: Reason | None = None
         self.answered = self.sham = self._lit = False
         self.trials = 0
         self.due_ns = self.rest_ns = NEVER_NS
-        self.light: Light | None = None
+        self.light: TrialLight | None = None
 
     def in_window(self, session_ns: int | None) -> bool:
         """Return whether it may fire at this time of the session."""
@@ -101,7 +101,7 @@ class RuleState:
         """Return whether the present wish has been held up for too long."""
         return self._max_delay_ns is not None and exposure_ns - self.holding.began_ns > self._max_delay_ns
 
-    def in_light(self, exposure_ns: int, lights: Iterable[Light]) -> bool:
+    def in_light(self, exposure_ns: int, lights: Iterable[TrialLight]) -> bool:
         """Return whether a frame is not to be looked at, as it may show the light."""
         beside_ns = self._beside_ns
         if beside_ns is None:
@@ -120,12 +120,12 @@ class RuleState:
                 self._next += 1
         return list(times[first : self._next])
 
-    def start(self, now_ns: int, *, sham: bool) -> Light:
+    def start(self, now_ns: int, *, sham: bool) -> TrialLight:
         """Begin a trial that takes time."""
         assert self.pulse is not None
         self.sham, self._lit = sham, False
         self.due_ns = now_ns + self.pulse.duration_ns
-        self.light = Light(now_ns)
+        self.light = TrialLight(now_ns)
         return self.light
 
     def lit(self, now_ns: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rtface.core.clock import NS_PER_S
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import MatchedSpec, MixedSpec, RuleSpec, YokedSpec, ns
-from rtface.decide.transitions import Event
+from rtface.decide.transitions import RuleEvent
 
 
 class Schedule:
@@ -47,7 +47,7 @@ class Schedule:
         self.times_ns: tuple[int, ...] = ()
         self._mixed = asked if isinstance(asked, MixedSpec) else None
         self._random = random.Random(None if asked is None else f"{asked.seed} {name}")
-        self._block: list[Event] = []
+        self._block: list[RuleEvent] = []
         if isinstance(asked, YokedSpec):
             self.times_ns = tuple(sorted(_in_ns(_known(asked, name))))
         elif isinstance(asked, MatchedSpec):
@@ -57,11 +57,11 @@ class Schedule:
             first_ns, last_ns = _in_ns(asked.span_s)
             self.times_ns = self._scattered(count, first_ns, last_ns, apart_ns, name)
 
-    def draw(self) -> Event:
+    def draw(self) -> RuleEvent:
         """Return what the next trial is to be: PASSED (light), SHAM or CATCH."""
         mixed = self._mixed
         if mixed is None:
-            return Event.PASSED
+            return RuleEvent.PASSED
         if mixed.block is None:
             return _share(self._random.random(), mixed.sham, mixed.catch)
         if not self._block:
@@ -85,14 +85,14 @@ class Schedule:
         return tuple(first_ns + each + place * apart_ns for place, each in enumerate(drawn))
 
 
-def _share(part: float, sham: float, catch: float) -> Event:
+def _share(part: float, sham: float, catch: float) -> RuleEvent:
     """Return what stands at a place in [0, 1) of a line of shams, catches and light."""
     if part < sham:
-        return Event.SHAM
-    return Event.CATCH if part < sham + catch else Event.PASSED
+        return RuleEvent.SHAM
+    return RuleEvent.CATCH if part < sham + catch else RuleEvent.PASSED
 
 
-def _shuffle(items: list[Event], source: random.Random) -> None:
+def _shuffle(items: list[RuleEvent], source: random.Random) -> None:
     """Shuffle in place (Fisher and Yates)."""
     for last in range(len(items) - 1, 0, -1):
         other = int(source.random() * (last + 1))

@@ -9,11 +9,11 @@ from __future__ import annotations
 from enum import StrEnum, unique
 from typing import NamedTuple
 
-from rtface.core.decision import Action, Reason, State
+from rtface.core.decision import Action, Reason, RuleStatus
 
 
 @unique
-class Event(StrEnum):
+class RuleEvent(StrEnum):
     """What can happen to a rule."""
 
     PASSED = "passed"
@@ -47,102 +47,102 @@ class Event(StrEnum):
 class Cell(NamedTuple):
     """What comes of an event in a state; `reason` None is the reason that came with the event."""
 
-    state: State
+    state: RuleStatus
     action: Action = Action.NONE
     reason: Reason | None = None
 
 
-WISHES = (Event.PASSED, Event.SHAM, Event.CATCH, Event.REFUSED)
+WISHES = (RuleEvent.PASSED, RuleEvent.SHAM, RuleEvent.CATCH, RuleEvent.REFUSED)
 """The events that are wishes: each must leave a decision."""
 
 
-def _refusing(state: State, reason: Reason) -> dict[Event, Cell]:
+def _refusing(state: RuleStatus, reason: Reason) -> dict[RuleEvent, Cell]:
     return {event: Cell(state, Action.WITHHOLD, reason) for event in WISHES}
 
 
 _READY = {
-    Event.PASSED: Cell(State.FIRING, Action.FIRE, Reason.RULE),
-    Event.SHAM: Cell(State.FIRING, Action.SHAM, Reason.SCHEDULE),
-    Event.CATCH: Cell(State.REFRACTORY, Action.CATCH, Reason.SCHEDULE),
-    Event.REFUSED: Cell(State.WITHHELD, Action.WITHHOLD),
-    Event.RELEASED: Cell(State.ARMED, Action.NONE, Reason.RELEASED),
-    Event.OVERDUE: Cell(State.FAULT, Action.CANCEL, Reason.NO_END),
-    Event.ARM_RESTING: Cell(State.REFRACTORY),
-    Event.DISARM: Cell(State.DISARMED),
-    Event.FAULT: Cell(State.FAULT),
+    RuleEvent.PASSED: Cell(RuleStatus.FIRING, Action.FIRE, Reason.RULE),
+    RuleEvent.SHAM: Cell(RuleStatus.FIRING, Action.SHAM, Reason.SCHEDULE),
+    RuleEvent.CATCH: Cell(RuleStatus.REFRACTORY, Action.CATCH, Reason.SCHEDULE),
+    RuleEvent.REFUSED: Cell(RuleStatus.WITHHELD, Action.WITHHOLD),
+    RuleEvent.RELEASED: Cell(RuleStatus.ARMED, Action.NONE, Reason.RELEASED),
+    RuleEvent.OVERDUE: Cell(RuleStatus.FAULT, Action.CANCEL, Reason.NO_END),
+    RuleEvent.ARM_RESTING: Cell(RuleStatus.REFRACTORY),
+    RuleEvent.DISARM: Cell(RuleStatus.DISARMED),
+    RuleEvent.FAULT: Cell(RuleStatus.FAULT),
 }
 
-_ROWS: dict[State, dict[Event, Cell]] = {
-    State.ARMED: {
+_ROWS: dict[RuleStatus, dict[RuleEvent, Cell]] = {
+    RuleStatus.ARMED: {
         **_READY,
-        Event.ENDED: Cell(State.ARMED),
-        Event.RESTED: Cell(State.ARMED),
-        Event.ARM: Cell(State.ARMED),
-        Event.CLEAR: Cell(State.ARMED),
+        RuleEvent.ENDED: Cell(RuleStatus.ARMED),
+        RuleEvent.RESTED: Cell(RuleStatus.ARMED),
+        RuleEvent.ARM: Cell(RuleStatus.ARMED),
+        RuleEvent.CLEAR: Cell(RuleStatus.ARMED),
     },
-    State.WITHHELD: {
+    RuleStatus.WITHHELD: {
         **_READY,
-        Event.ENDED: Cell(State.WITHHELD),
-        Event.RESTED: Cell(State.WITHHELD),
-        Event.ARM: Cell(State.WITHHELD),
-        Event.CLEAR: Cell(State.WITHHELD),
+        RuleEvent.ENDED: Cell(RuleStatus.WITHHELD),
+        RuleEvent.RESTED: Cell(RuleStatus.WITHHELD),
+        RuleEvent.ARM: Cell(RuleStatus.WITHHELD),
+        RuleEvent.CLEAR: Cell(RuleStatus.WITHHELD),
     },
-    State.FIRING: {
-        **_refusing(State.FIRING, Reason.FIRING),
-        Event.RELEASED: Cell(State.FIRING),
-        Event.ENDED: Cell(State.REFRACTORY, Action.NONE, Reason.ENDED),
-        Event.OVERDUE: Cell(State.FAULT, Action.CANCEL, Reason.NO_END),
-        Event.RESTED: Cell(State.FIRING),
-        Event.ARM: Cell(State.FIRING),
-        Event.ARM_RESTING: Cell(State.FIRING),
-        Event.DISARM: Cell(State.DISARMED, Action.CANCEL),
-        Event.FAULT: Cell(State.FAULT, Action.CANCEL),
-        Event.CLEAR: Cell(State.FIRING),
+    RuleStatus.FIRING: {
+        **_refusing(RuleStatus.FIRING, Reason.FIRING),
+        RuleEvent.RELEASED: Cell(RuleStatus.FIRING),
+        RuleEvent.ENDED: Cell(RuleStatus.REFRACTORY, Action.NONE, Reason.ENDED),
+        RuleEvent.OVERDUE: Cell(RuleStatus.FAULT, Action.CANCEL, Reason.NO_END),
+        RuleEvent.RESTED: Cell(RuleStatus.FIRING),
+        RuleEvent.ARM: Cell(RuleStatus.FIRING),
+        RuleEvent.ARM_RESTING: Cell(RuleStatus.FIRING),
+        RuleEvent.DISARM: Cell(RuleStatus.DISARMED, Action.CANCEL),
+        RuleEvent.FAULT: Cell(RuleStatus.FAULT, Action.CANCEL),
+        RuleEvent.CLEAR: Cell(RuleStatus.FIRING),
     },
-    State.REFRACTORY: {
-        **_refusing(State.REFRACTORY, Reason.REFRACTORY),
-        Event.RELEASED: Cell(State.REFRACTORY),
-        Event.ENDED: Cell(State.REFRACTORY),
-        Event.OVERDUE: Cell(State.FAULT, Action.CANCEL, Reason.NO_END),
-        Event.RESTED: Cell(State.ARMED, Action.NONE, Reason.RESTED),
-        Event.ARM: Cell(State.REFRACTORY),
-        Event.ARM_RESTING: Cell(State.REFRACTORY),
-        Event.DISARM: Cell(State.DISARMED),
-        Event.FAULT: Cell(State.FAULT),
-        Event.CLEAR: Cell(State.REFRACTORY),
+    RuleStatus.REFRACTORY: {
+        **_refusing(RuleStatus.REFRACTORY, Reason.REFRACTORY),
+        RuleEvent.RELEASED: Cell(RuleStatus.REFRACTORY),
+        RuleEvent.ENDED: Cell(RuleStatus.REFRACTORY),
+        RuleEvent.OVERDUE: Cell(RuleStatus.FAULT, Action.CANCEL, Reason.NO_END),
+        RuleEvent.RESTED: Cell(RuleStatus.ARMED, Action.NONE, Reason.RESTED),
+        RuleEvent.ARM: Cell(RuleStatus.REFRACTORY),
+        RuleEvent.ARM_RESTING: Cell(RuleStatus.REFRACTORY),
+        RuleEvent.DISARM: Cell(RuleStatus.DISARMED),
+        RuleEvent.FAULT: Cell(RuleStatus.FAULT),
+        RuleEvent.CLEAR: Cell(RuleStatus.REFRACTORY),
     },
-    State.DISARMED: {
-        **_refusing(State.DISARMED, Reason.DISARMED),
-        Event.RELEASED: Cell(State.DISARMED),
-        Event.ENDED: Cell(State.DISARMED),
-        Event.OVERDUE: Cell(State.FAULT, Action.CANCEL, Reason.NO_END),
-        Event.RESTED: Cell(State.DISARMED),
-        Event.ARM: Cell(State.ARMED),
-        Event.ARM_RESTING: Cell(State.REFRACTORY),
-        Event.DISARM: Cell(State.DISARMED),
-        Event.FAULT: Cell(State.FAULT),
-        Event.CLEAR: Cell(State.DISARMED),
+    RuleStatus.DISARMED: {
+        **_refusing(RuleStatus.DISARMED, Reason.DISARMED),
+        RuleEvent.RELEASED: Cell(RuleStatus.DISARMED),
+        RuleEvent.ENDED: Cell(RuleStatus.DISARMED),
+        RuleEvent.OVERDUE: Cell(RuleStatus.FAULT, Action.CANCEL, Reason.NO_END),
+        RuleEvent.RESTED: Cell(RuleStatus.DISARMED),
+        RuleEvent.ARM: Cell(RuleStatus.ARMED),
+        RuleEvent.ARM_RESTING: Cell(RuleStatus.REFRACTORY),
+        RuleEvent.DISARM: Cell(RuleStatus.DISARMED),
+        RuleEvent.FAULT: Cell(RuleStatus.FAULT),
+        RuleEvent.CLEAR: Cell(RuleStatus.DISARMED),
     },
-    State.FAULT: {
-        **_refusing(State.FAULT, Reason.FAULT),
-        Event.RELEASED: Cell(State.FAULT),
-        Event.ENDED: Cell(State.FAULT),
-        Event.OVERDUE: Cell(State.FAULT, Action.CANCEL, Reason.NO_END),
-        Event.RESTED: Cell(State.FAULT),
-        Event.ARM: Cell(State.FAULT),
-        Event.ARM_RESTING: Cell(State.FAULT),
-        Event.DISARM: Cell(State.FAULT),
-        Event.FAULT: Cell(State.FAULT),
-        Event.CLEAR: Cell(State.DISARMED),
+    RuleStatus.FAULT: {
+        **_refusing(RuleStatus.FAULT, Reason.FAULT),
+        RuleEvent.RELEASED: Cell(RuleStatus.FAULT),
+        RuleEvent.ENDED: Cell(RuleStatus.FAULT),
+        RuleEvent.OVERDUE: Cell(RuleStatus.FAULT, Action.CANCEL, Reason.NO_END),
+        RuleEvent.RESTED: Cell(RuleStatus.FAULT),
+        RuleEvent.ARM: Cell(RuleStatus.FAULT),
+        RuleEvent.ARM_RESTING: Cell(RuleStatus.FAULT),
+        RuleEvent.DISARM: Cell(RuleStatus.FAULT),
+        RuleEvent.FAULT: Cell(RuleStatus.FAULT),
+        RuleEvent.CLEAR: Cell(RuleStatus.DISARMED),
     },
 }
 
-TABLE: dict[tuple[State, Event], Cell] = {
+TABLE: dict[tuple[RuleStatus, RuleEvent], Cell] = {
     (state, event): cell for state, row in _ROWS.items() for event, cell in row.items()
 }
 """Every state and event; none is missing."""
 
 
-def step(state: State, event: Event) -> Cell:
+def step(state: RuleStatus, event: RuleEvent) -> Cell:
     """Return what comes of an event in a state."""
     return TABLE[state, event]

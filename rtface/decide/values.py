@@ -9,15 +9,14 @@ from typing import NamedTuple
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Input
 from rtface.core.errors import UsageError
-from rtface.decide.features.bank import Features
-from rtface.decide.features.points import NEVER_NS
+from rtface.core.features import NEVER_NS, Features
 from rtface.decide.holding import Holding
 
 _RESTART_NS = NS_PER_S
 _OUT_OF_ORDER = 1 << 62
 
 
-class Frame(NamedTuple):
+class FramePosition(NamedTuple):
     """A frame among the others.
 
     Attributes
@@ -66,16 +65,18 @@ class Sight:
         """Those of the rules."""
         return self.values[sum(self._widths) :]
 
-    def follow(self, frame_id: int, exposure_ns: int) -> Frame:
+    def follow(self, frame_id: int, exposure_ns: int) -> FramePosition:
         """Place a frame after the one before; one much older, or with a lower number, begins a new count."""
         last_id, last_ns = self._frame_id, self._exposure_ns
         if last_ns - _RESTART_NS < exposure_ns <= last_ns:
-            return Frame(frame_id, exposure_ns, _OUT_OF_ORDER, newer=False)
+            return FramePosition(frame_id, exposure_ns, _OUT_OF_ORDER, newer=False)
         self._frame_id, self._exposure_ns = frame_id, exposure_ns
         if last_id is None:
-            return Frame(frame_id, exposure_ns, 0, newer=True)
+            return FramePosition(frame_id, exposure_ns, 0, newer=True)
         in_order = exposure_ns > last_ns and frame_id > last_id
-        return Frame(frame_id, exposure_ns, frame_id - last_id - 1 if in_order else _OUT_OF_ORDER, newer=True)
+        return FramePosition(
+            frame_id, exposure_ns, frame_id - last_id - 1 if in_order else _OUT_OF_ORDER, newer=True
+        )
 
     def load(self, features: Features, extra: Features | None) -> None:
         """Take the values of a frame; truths are unknown until they are lent.

@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from rtface.core import files as sidecar
 from rtface.core.defaults import SIMULATED_ENCODER
 from rtface.core.errors import EngineError
+from rtface.core.files import FileEntry
 from rtface.core.records import FloatArray
 from rtface.encode.architecture import layout
 from rtface.encode.manifest import (
@@ -37,7 +38,6 @@ from rtface.encode.manifest import (
     READOUT_FILE,
     WEIGHTS_FILE,
     EncoderManifest,
-    FileEntry,
 )
 from rtface.encode.normalise import Normaliser
 
@@ -45,7 +45,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Inputs:
+class EncoderInputs:
     """What is known of the inputs, D columns.
 
     Attributes
@@ -99,7 +99,7 @@ class EncoderBundle:
     folder: Path
     manifest: EncoderManifest
     weights: Mapping[str, FloatArray]
-    inputs: Inputs
+    inputs: EncoderInputs
     readout: Readout
 
     @property
@@ -179,7 +179,7 @@ def load_encoder(folder: Path) -> EncoderBundle:
         folder,
         manifest,
         {name: array.astype(np.float32, copy=False) for name, array in weights.items()},
-        Inputs(
+        EncoderInputs(
             inputs["mean"].astype(np.float64),
             inputs["sd"].astype(np.float64),
             inputs["usual_mean"].astype(np.float32),

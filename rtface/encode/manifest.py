@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rtface.core.errors import UsageError
+from rtface.core.files import NAME_PATTERN, FileEntry, ManifestPart
 from rtface.encode.normalise import NormaliseRules
 
 MANIFEST_FILE = "encoder.json"
@@ -15,14 +16,9 @@ INPUTS_FILE = "inputs.npz"
 READOUT_FILE = "readout.npz"
 ONNX_FILE = "model.onnx"
 STATES_FILE = "states.npz"
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NormaliseSpec(_Part):
+class RunningScaleSpec(ManifestPart):
     """`rtface.encode.normalise.NormaliseRules`, as kept."""
 
     jump_px: float
@@ -33,7 +29,7 @@ class NormaliseSpec(_Part):
     limit: float
 
     @model_validator(mode="after")
-    def _possible(self) -> NormaliseSpec:
+    def _possible(self) -> RunningScaleSpec:
         try:
             self.rules()
         except UsageError as error:
@@ -45,7 +41,7 @@ class NormaliseSpec(_Part):
         return NormaliseRules(**self.model_dump())
 
 
-class TargetSpec(_Part):
+class TargetSpec(ManifestPart):
     """What the network's outputs are."""
 
     kind: Literal["components", "neurons"]
@@ -60,14 +56,7 @@ class TargetSpec(_Part):
         return self
 
 
-class FileEntry(_Part):
-    """A file of the encoder."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(ge=1)
-
-
-class EncoderManifest(_Part):
+class EncoderManifest(ManifestPart):
     """Everything that is to be known of an encoder."""
 
     rtface_encoder: Literal[1] = 1
@@ -91,7 +80,7 @@ class EncoderManifest(_Part):
     """Frames before the present one that an output depends on."""
     look_ahead_frames: int = Field(ge=0)
     """Frames after it; an output is known so much later. 0: causal."""
-    normalise: NormaliseSpec
+    normalise: RunningScaleSpec
     targets: TargetSpec
     latents: int = Field(ge=1)
     files: dict[str, FileEntry]

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from rtface.core.errors import ControlError, OutputError, UsageError
+from rtface.core.outputs import OutputState
 from rtface.live.closed_loop import NOT_READY, RTFACE, WRONG_STATE, ClosedLoop
 from rtface.live.loop_status import LoopState
 from rtface.live.selftest import Circumstances, Verdict, self_test
-from rtface.stimulate.base import Output, OutputState
+from rtface.stimulate.base import Output
 
 NOT_ALLOWED = "not_allowed"
 

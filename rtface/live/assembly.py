@@ -9,20 +9,20 @@ from rtface.config import Rig
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.clock import NS_PER_MS, Clock
 from rtface.core.errors import ControlError
+from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Pulse
-from rtface.decide.evaluator import Reflex
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import GRACE_NS
 from rtface.decide.rules import RulesFile
 from rtface.live.arming import Arming
 from rtface.live.closed_loop import WRONG_STATE, Announce, ClosedLoop, Opened
 from rtface.live.loop_record import NoRecord, Record
 from rtface.live.loop_status import LoopState
-from rtface.live.neural import NeuralSight
+from rtface.live.neural import NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.rulesfile import Rules
 from rtface.live.selftest import Circumstances, Verdict
 from rtface.record.session.recorder import SessionRecorder, Setup
-from rtface.stimulate.base import OutputInfo
 from rtface.stimulate.factory import make_output
 from rtface.track.parity import require_parity
 from rtface.track.store import Engine
@@ -30,7 +30,7 @@ from rtface.track.store import Engine
 NO_LOOP = "no_loop"
 
 
-class Reflexes:
+class Assembly:
     """Everything of a service that decides, acts and records; made before the pipeline, which it reacts in.
 
     Parameters
@@ -58,7 +58,7 @@ class Reflexes:
         engine: Engine,
         announce: Announce,
         clock: Clock,
-        neural: NeuralSight | None = None,
+        neural: NeuralPredictor | None = None,
     ) -> None:
         self._rig, self._session, self._engine, self._clock = rig, session, engine, clock
         self._rules = None if rig.rules is None else Rules(rig.rules)
@@ -119,7 +119,7 @@ class Reflexes:
         keypoints = tuple(point.name for point in self._engine.manifest.skeleton)
         given = () if self._neural is None else self._neural.names
         if self._rules is None:
-            reflex = Reflex(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
+            reflex = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
             reflex = self._rules.reflex(keypoints, camera.rate_hz, extra_names=given)
         self._info = output
@@ -128,7 +128,7 @@ class Reflexes:
         }
         return reflex, self._record(camera, output, reflex)
 
-    def _record(self, camera: CameraInfo, output: OutputInfo, reflex: Reflex) -> Record:
+    def _record(self, camera: CameraInfo, output: OutputInfo, reflex: RuleEvaluator) -> Record:
         settings, pipeline = self._rig.session, self._running()
         if settings is None:
             return NoRecord()
@@ -185,7 +185,7 @@ class Reflexes:
 class Commands:
     """The commands of the closed loop as the control socket takes them; those of a service without one say so."""
 
-    def __init__(self, reflexes: Reflexes | None) -> None:
+    def __init__(self, reflexes: Assembly | None) -> None:
         self._reflexes = reflexes
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rtface.config import EncoderSettings, Rig, SessionSettings
+from rtface.core.check import Check
 from rtface.core.clock import Clock
 from rtface.core.errors import RtfaceError
 from rtface.core.records import CameraInfo, Keypoint
@@ -20,9 +21,8 @@ from rtface.decide.features.specs import (
 )
 from rtface.decide.rules import RuleSpec
 from rtface.decide.syntax import parse
-from rtface.live.neural import PREFIX, NeuralSight
+from rtface.live.neural import PREFIX, NeuralPredictor
 from rtface.live.rulesfile import Rules
-from rtface.stimulate.base import Check
 from rtface.stimulate.factory import make_output
 
 _GB = 1e9
@@ -61,13 +61,13 @@ def check_reflexes(
 
 def _encoder(
     settings: EncoderSettings, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo | None
-) -> tuple[Check, int, NeuralSight | None]:
+) -> tuple[Check, int, NeuralPredictor | None]:
     """Check the encoder; it is None where it cannot be had, and what rests on it cannot be checked."""
     if skeleton is None or camera is None:
         text = f"{settings.path}: not held against engine and camera, which are not there"
         return Check("encoder", "warn", text), 3, None
     try:
-        neural = NeuralSight(settings, skeleton)
+        neural = NeuralPredictor(settings, skeleton)
         neural.open(camera.rate_hz)
     except RtfaceError as error:
         return Check("encoder", "fail", str(error)), error.exit_code, None
@@ -96,7 +96,7 @@ def _rules(
     path: Path,
     skeleton: tuple[Keypoint, ...] | None,
     camera: CameraInfo | None,
-    neural: NeuralSight | None,
+    neural: NeuralPredictor | None,
 ) -> tuple[Check, int]:
     try:
         rules = Rules(path)
@@ -132,7 +132,7 @@ def _rules(
     return Check("rules", "ok", text), 3
 
 
-def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralSight) -> list[str]:
+def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralPredictor) -> list[str]:
     """Return the rules that rest on neural values and ask for newer ones than there are."""
     return [
         name

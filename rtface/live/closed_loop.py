@@ -12,17 +12,17 @@ from rtface.core.budget import BudgetWatch
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.errors import CameraError, ControlError, OutputError
+from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import CameraInfo, Crop, Image, Pose
-from rtface.decide.evaluator import Reflex
+from rtface.core.status import PipelineStatus
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.live.loop_record import Record
 from rtface.live.loop_status import LoopState, LoopStatus
-from rtface.live.neural import NeuralSight
-from rtface.live.pulses import Fired, Pulses
-from rtface.live.status import Status
+from rtface.live.neural import NeuralPredictor
+from rtface.live.pulses import Fired, FiredPulses
 from rtface.publish.events import EventKind
-from rtface.record.session.entries import NO_NUMBER, Fault
-from rtface.stimulate import base as outputs
-from rtface.stimulate.base import Happening, Output, OutputInfo, OutputState, Report
+from rtface.record.session.entries import NO_NUMBER, FaultEntry
+from rtface.stimulate.base import Output
 
 RTFACE = "rtface"
 """Who disarms when nobody does."""
@@ -32,29 +32,29 @@ WRONG_STATE = "wrong_state"
 
 _PASSING = frozenset(
     {
-        outputs.Reason.TOO_SOON,
-        outputs.Reason.WINDOW_FULL,
-        outputs.Reason.BUSY,
-        outputs.Reason.NOT_ARMED,
-        outputs.Reason.WRONG_STATE,
+        OutputReason.TOO_SOON,
+        OutputReason.WINDOW_FULL,
+        OutputReason.BUSY,
+        OutputReason.NOT_ARMED,
+        OutputReason.WRONG_STATE,
     }
 )
 """Refusals after which nothing is to be done: they pass, or the output's state says more."""
-_USED_UP = frozenset({outputs.Reason.SESSION_PULSES, outputs.Reason.SESSION_DOSE})
+_USED_UP = frozenset({OutputReason.SESSION_PULSES, OutputReason.SESSION_DOSE})
 _BROKEN = {
-    Happening.TIMEOUT: "the output did not answer",
-    Happening.LOST: "the output is lost",
-    Happening.SILENT: "the processing thread gave no sign of life in time",
+    OutputEvent.TIMEOUT: "the output did not answer",
+    OutputEvent.LOST: "the output is lost",
+    OutputEvent.SILENT: "the processing thread gave no sign of life in time",
 }
 
 Announce = Callable[[EventKind, int, Mapping[str, Any]], None]
-Opened = tuple[Reflex, Record]
+Opened = tuple[RuleEvaluator, Record]
 
 _log = logging.getLogger(__name__)
 
 
 class ClosedLoop:
-    """Acts on every pose; a `rtface.live.handler.Reaction`.
+    """Acts on every pose; a `rtface.live.handler.PoseHandler`.
 
     All methods belong to the processing thread, but for `status`. Commands of other threads come through
     `rtface.live.arming.Arming`, which sees to the light itself before it tells this.
@@ -87,7 +87,7 @@ class ClosedLoop:
         make: Callable[[CameraInfo, OutputInfo], Opened],
         announce: Announce,
         *,
-        neural: NeuralSight | None = None,
+        neural: NeuralPredictor | None = None,
         budget: BudgetWatch | None = None,
         frame_timeout_ns: int = 500 * NS_PER_MS,
         clock: Clock = SYSTEM_CLOCK,
@@ -99,12 +99,12 @@ class ClosedLoop:
         self._budget = budget
         self._frame_timeout_ns = frame_timeout_ns
         self._clock = clock
-        self._reflex: Reflex | None = None
+        self._reflex: RuleEvaluator | None = None
         self._record: Record | None = None
-        self._pulses = Pulses()
+        self._pulses = FiredPulses()
         self._counts: Counter[str] = Counter()
         self._state, self._who, self._why = LoopState.DISARMED, "", "nobody has armed"
-        self._disk: Fault | None = None
+        self._disk: FaultEntry | None = None
         self._last_frame_ns = self._told_ns = 0
         self._status = LoopStatus()
 
@@ -114,11 +114,11 @@ class ClosedLoop:
         return self._status
 
     @property
-    def disk_fault(self) -> Fault | None:
+    def disk_fault(self) -> FaultEntry | None:
         """Why the session can no longer be recorded, None while it can; may be read from any thread."""
         return self._disk
 
-    def disk_failed(self, fault: Fault) -> None:
+    def disk_failed(self, fault: FaultEntry) -> None:
         """Take note, from any thread, that the record is in danger; little room alone is no end of it."""
         if fault.what == "space":
             _log.warning("%s", fault.text)
@@ -168,7 +168,7 @@ class ClosedLoop:
             self._fail_if_armed(Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms")
         self._look_after_disk()
 
-    def tick(self, status: Status) -> None:
+    def tick(self, status: PipelineStatus) -> None:
         """Record losses and latencies, and renew the snapshot."""
         _, record = self._opened()
         record.losses(status.losses)
@@ -303,17 +303,17 @@ class ClosedLoop:
             self._fail(Reason.GATE, f"{_BROKEN[report.event]} ({report.reason})")
         elif fired is not None:
             self._follow_pulse(report, fired)
-        elif report.event is Happening.STATE:
+        elif report.event is OutputEvent.STATE:
             self._follow_output(report)
 
     def _follow_pulse(self, report: Report, fired: Fired) -> None:
         """Tell the rules when light began and ended: when that was known, not when this thread came round to it."""
         now_ns = max(self._told_ns, report.t_ns)
-        if report.event is Happening.LIGHT_ON:
+        if report.event is OutputEvent.LIGHT_ON:
             self._call("began", now_ns, rule=fired.rule)
-        elif report.event in (Happening.TRAIN_ENDED, Happening.REFUSED):
+        elif report.event in (OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED):
             self._call("ended", now_ns, rule=fired.rule, trial=fired.trial)
-        if report.event is Happening.REFUSED and report.reason not in _PASSING:
+        if report.event is OutputEvent.REFUSED and report.reason not in _PASSING:
             why = f"the output refused to fire: {report.reason}"
             if report.reason in _USED_UP:
                 self._output.disarm(why)
@@ -398,4 +398,4 @@ class ClosedLoop:
         )
 
 
-_TOLD = frozenset({Happening.LIGHT_ON, Happening.LIGHT_OFF, Happening.TRAIN_ENDED, Happening.REFUSED})
+_TOLD = frozenset({OutputEvent.LIGHT_ON, OutputEvent.LIGHT_OFF, OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED})

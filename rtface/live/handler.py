@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from rtface.core.records import CameraInfo, Image, Pose
-from rtface.live.status import Status
+from rtface.core.status import PipelineStatus
 
 
-class Reaction(Protocol):
+class PoseHandler(Protocol):
     """Acts on every pose.
 
     The processing thread makes all calls, in the order ``open, (react, keep | idle | tick)..., close``. An error that
@@ -43,7 +43,7 @@ class Reaction(Protocol):
     def idle(self) -> None:
         """No frame has come for a while; called at least every 100 ms."""
 
-    def tick(self, status: Status) -> None:
+    def tick(self, status: PipelineStatus) -> None:
         """Look after what changes slowly; comes about once a second."""
 
     def close(self, error: BaseException | None) -> None:
@@ -56,23 +56,23 @@ class Reaction(Protocol):
         """
 
 
-class NoReaction:
+class NoHandler:
     """Does nothing."""
 
     def open(self, camera: CameraInfo) -> None:
-        """See `Reaction`."""
+        """See `PoseHandler`."""
 
     def react(self, pose: Pose) -> None:
-        """See `Reaction`."""
+        """See `PoseHandler`."""
 
     def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """See `Reaction`."""
+        """See `PoseHandler`."""
 
     def idle(self) -> None:
-        """See `Reaction`."""
+        """See `PoseHandler`."""
 
-    def tick(self, status: Status) -> None:
-        """See `Reaction`."""
+    def tick(self, status: PipelineStatus) -> None:
+        """See `PoseHandler`."""
 
     def close(self, error: BaseException | None) -> None:
-        """See `Reaction`."""
+        """See `PoseHandler`."""

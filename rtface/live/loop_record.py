@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rtface.core.decision import Decision
+from rtface.core.features import Features
 from rtface.core.latency import StageSummary
+from rtface.core.outputs import Report
 from rtface.core.records import Crop, FrameMeta, Image, Losses, Pose
-from rtface.decide.features.bank import Features
-from rtface.stimulate.base import Report
 
 
 class Record(Protocol):

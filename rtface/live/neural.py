@@ -11,14 +11,13 @@ import numpy as np
 from rtface.config import EncoderSettings
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import ConfigError, EngineError
+from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import CameraInfo, Image, Keypoint, Pose
-from rtface.decide.features.bank import Features
-from rtface.decide.features.points import NEVER_NS
 from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.manifest import MANIFEST_FILE
 from rtface.encode.states import load_states
 from rtface.encode.stream import Prediction, StreamingEncoder
-from rtface.live.handler import NoReaction
+from rtface.live.handler import NoHandler
 from rtface.publish.neural import NeuralMessage
 
 PREFIX = "neural."
@@ -28,7 +27,7 @@ Tell = Callable[[NeuralMessage], None]
 _EARLY = 0.999
 
 
-class NeuralSight:
+class NeuralPredictor:
     """Predicts neural activity from the poses of a rig.
 
     `look` and `tell` belong to one thread.
@@ -191,10 +190,10 @@ class NeuralSight:
         values[count + 1], scores[count + 1] = found.strange, 1
 
 
-class NeuralReaction(NoReaction):
+class NeuralHandler(NoHandler):
     """Predicts and publishes after the keypoints, in a rig that does nothing else with them."""
 
-    def __init__(self, sight: NeuralSight) -> None:
+    def __init__(self, sight: NeuralPredictor) -> None:
         self._sight = sight
 
     def open(self, camera: CameraInfo) -> None:

@@ -21,8 +21,8 @@ from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
 from rtface.core.mailbox import Mailbox
 from rtface.core.records import CameraInfo, Crop, Losses
-from rtface.live.handler import NoReaction, Reaction
-from rtface.live.status import PipelineState, Status
+from rtface.core.status import PipelineState, PipelineStatus
+from rtface.live.handler import NoHandler, PoseHandler
 from rtface.publish.base import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker
@@ -54,7 +54,7 @@ class Pipeline:
     silence_ns : int or None
         A live camera that delivers nothing for longer is lost; None to wait for ever.
     on_tick : callable
-        Called in the processing thread with a `Status` about once a second, and once more at the end.
+        Called in the processing thread with a `PipelineStatus` about once a second, and once more at the end.
     clock : Clock
         Source of the stamps.
     """
@@ -65,18 +65,18 @@ class Pipeline:
         tracker: Tracker,
         sink: PoseSink,
         *,
-        reaction: Reaction | None = None,
+        reaction: PoseHandler | None = None,
         crop: Crop | None = None,
         slots: int = 6,
         deadline_ns: int = 10 * NS_PER_MS,
         silence_ns: int | None = None,
-        on_tick: Callable[[Status], None] = lambda status: None,
+        on_tick: Callable[[PipelineStatus], None] = lambda status: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._camera = camera
         self._tracker = tracker
         self._sink = sink
-        self._reaction: Reaction = reaction or NoReaction()
+        self._reaction: PoseHandler = reaction or NoHandler()
         self._crop = crop
         self._slots = slots
         self._on_tick = on_tick
@@ -190,9 +190,9 @@ class Pipeline:
         """
         return self.ask(lambda: self._set_crop(crop))
 
-    def status(self) -> Status:
+    def status(self) -> PipelineStatus:
         """Return a snapshot; may be called from any thread once the pipeline has started."""
-        return Status(
+        return PipelineStatus(
             state=self._state,
             rate_hz=self._rate_hz,
             frames=self._frames,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtface.core.latency import Histogram, StageSummary
-from rtface.stimulate.base import Happening, Report
+from rtface.core.outputs import OutputEvent, Report
 
 STAGES = ("handover", "answer", "light")
 """As of `rtface.live.loop_status.LoopStatus.latency`."""
@@ -39,7 +39,7 @@ class Fired:
     lit: bool = False
 
 
-class Pulses:
+class FiredPulses:
     """The commands to fire that are under way, and the latencies of all there were.
 
     Attributes
@@ -67,19 +67,19 @@ class Pulses:
         fired = self._running.get(report.number)
         if fired is None:
             return None
-        if report.event is Happening.SENT:
+        if report.event is OutputEvent.SENT:
             fired.sent_ns = report.t_ns
             handed_ns = report.details.get("handed_ns")
             if isinstance(handed_ns, int):
                 self._stages["handover"].add(report.t_ns - handed_ns)
-        elif report.event is Happening.ACK and fired.sent_ns is not None:
+        elif report.event is OutputEvent.ACK and fired.sent_ns is not None:
             self._stages["answer"].add(report.t_ns - fired.sent_ns)
-        elif report.event is Happening.LIGHT_ON and not fired.lit:
+        elif report.event is OutputEvent.LIGHT_ON and not fired.lit:
             fired.lit = True
             self.lights += 1
             lit_ns = report.t_ns if report.host_ns is None else report.host_ns
             self._stages["light"].add(lit_ns - fired.exposure_ns)
-        elif report.event in (Happening.TRAIN_ENDED, Happening.REFUSED, Happening.TIMEOUT):
+        elif report.event in (OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED, OutputEvent.TIMEOUT):
             del self._running[report.number]
         return fired
 

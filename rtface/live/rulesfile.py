@@ -10,11 +10,11 @@ from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action
 from rtface.core.errors import DataError
-from rtface.decide.evaluator import Reflex
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.refusals import RulesError
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.record.session import log_of
-from rtface.record.session.entries import Arming, Decision
+from rtface.record.session.entries import ArmingEntry, DecisionEntry
 from rtface.record.session.reader import read_session
 
 _MOST_BYTES = 1 << 20
@@ -60,8 +60,8 @@ class Rules:
 
     def reflex(
         self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
-    ) -> Reflex:
-        """Return features and rules for an engine and a camera, as `Reflex`.
+    ) -> RuleEvaluator:
+        """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class Rules:
             They do not fit; with file and line.
         """
         try:
-            return Reflex(self.spec, keypoints, rate_hz, extra_names=extra_names)
+            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names)
         except RulesError as error:
             raise self._document.refusal(error.problem, *error.at) from error
 
@@ -128,12 +128,12 @@ def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:
 
 def _of_session(source: Path, rule: str | None) -> tuple[float, ...]:
     session = read_session(source)
-    armings = [each.t_ns for each in session.of(Arming) if each.event == "armed"]
+    armings = [each.t_ns for each in session.of(ArmingEntry) if each.event == "armed"]
     if not armings:
         raise DataError(f"{source}: this session was never armed")
     fired = [
         each.t_ns
-        for each in session.of(Decision)
+        for each in session.of(DecisionEntry)
         if each.action == Action.FIRE.value and rule in (None, each.rule)
     ]
     return _some(tuple((each - armings[0]) / NS_PER_S for each in fired), source)

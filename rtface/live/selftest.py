@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtface.core.budget import BudgetWatch
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import RtfaceError
+from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Pulse
-from rtface.live.status import PipelineState, Status
-from rtface.stimulate.base import Check, OutputInfo
+from rtface.core.status import PipelineState, PipelineStatus
 
 _RATE_TOLERANCE = 0.05
 _FRAMES_BEFORE = 200
@@ -46,7 +47,7 @@ class Circumstances:
     """
 
     camera: CameraInfo
-    status: Status
+    status: PipelineStatus
     parity: Callable[[], str]
     output: OutputInfo
     output_checks: Callable[[], list[Check]]

@@ -23,11 +23,11 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import ConfigError, UsageError
 from rtface.core.geometry import whole_frame
 from rtface.core.records import Crop
-from rtface.live.assembly import Commands, Reflexes
-from rtface.live.handler import Reaction
-from rtface.live.neural import NeuralReaction, NeuralSight
+from rtface.core.status import PipelineStatus
+from rtface.live.assembly import Assembly, Commands
+from rtface.live.handler import PoseHandler
+from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
-from rtface.live.status import Status
 from rtface.publish.address import check_address
 from rtface.publish.commands import Hello, crop_map
 from rtface.publish.control import ControlServer
@@ -85,15 +85,15 @@ class Service:
         self._control = ControlServer(
             rig.publish.control, self, self._context, guard=self._guard, clock=clock
         )
-        self.neural: NeuralSight | None = None
-        reaction: Reaction | None = None
+        self.neural: NeuralPredictor | None = None
+        reaction: PoseHandler | None = None
         if rig.encoder is not None:
             skeleton = self.engine.manifest.skeleton
-            self.neural = NeuralSight(rig.encoder, skeleton, self._publisher.publish_neural)
-            reaction = NeuralReaction(self.neural)
+            self.neural = NeuralPredictor(rig.encoder, skeleton, self._publisher.publish_neural)
+            reaction = NeuralHandler(self.neural)
         reflexes = None
-        if Reflexes.wanted(rig):
-            reflexes = Reflexes(
+        if Assembly.wanted(rig):
+            reflexes = Assembly(
                 rig, self.session, self.engine, self._publisher.publish_event, clock, self.neural
             )
             reaction = reflexes.loop
@@ -257,13 +257,13 @@ class Service:
         """The camera, which does not change: made a map of once, not with each status."""
         return camera_map(self._pipeline.camera)
 
-    def _publish_status(self, status: Status) -> None:
+    def _publish_status(self, status: PipelineStatus) -> None:
         self._subscribers = self._publisher.count_subscribers()
         self._publisher.publish_status(self._service_status(status))
 
-    def _service_status(self, status: Status) -> ServiceStatus:
+    def _service_status(self, status: PipelineStatus) -> ServiceStatus:
         return ServiceStatus(
-            state=status.state.value,
+            state=status.state,
             rate_hz=status.rate_hz,
             frames=status.frames,
             losses=status.losses,

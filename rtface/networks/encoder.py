@@ -28,7 +28,7 @@ READOUT_WIDTH = 128
 _BLOCK = 32
 
 
-class Encoder(nn.Module):
+class EncoderNetwork(nn.Module):
     """What both networks have in common.
 
     Attributes
@@ -83,7 +83,7 @@ class Encoder(nn.Module):
         return self.read_out(latents, animal), latents
 
 
-class FacemapEncoder(Encoder):
+class FacemapEncoder(EncoderNetwork):
     """Facemap's encoder: one bank of kernels shared by all inputs, then dense layers.
 
     Parameters
@@ -169,16 +169,16 @@ class FacemapEncoder(Encoder):
         return kernels
 
     def roughness(self) -> Tensor:
-        """See `Encoder.roughness`."""
+        """See `EncoderNetwork.roughness`."""
         return (self._kernels.diff(dim=1) ** 2).sum()
 
     @torch.no_grad()
     def batch(self, inputs: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
-        """Return the windows, shape (N, D, taps); see `Encoder.batch`."""
+        """Return the windows, shape (N, D, taps); see `EncoderNetwork.batch`."""
         return (inputs.unfold(0, self.window, 1)[frames - self.past],)
 
     def latents_of(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """See `Encoder.latents_of`. The first layer is applied to the filtered windows, which is the same."""
+        """See `EncoderNetwork.latents_of`. The first layer is applied to the filtered windows, which is the same."""
         (windows,) = batch
         kernels = self._kernels
         filtered = windows @ kernels.T
@@ -188,7 +188,7 @@ class FacemapEncoder(Encoder):
         return self._dense(filtered)
 
     def latents(self, inputs: Tensor) -> Tensor:
-        """See `Encoder.latents`; as published, the zeros beyond the ends stand behind the first layer."""
+        """See `EncoderNetwork.latents`; as published, the zeros beyond the ends stand behind the first layer."""
         mix = self._layers(self.core).get("linear0")
         mixed = inputs if mix is None else mix(inputs)
         return self._dense(_filtered(mixed, self._kernels, self.look_ahead))
@@ -203,7 +203,7 @@ class FacemapEncoder(Encoder):
         return torch.relu(latents) if self._rectify_latents else latents
 
     def read_out(self, latents: Tensor, animal: int = 0) -> Tensor:
-        """See `Encoder.read_out`."""
+        """See `EncoderNetwork.read_out`."""
         layers = self._layers(self.readout)
         *first, last = (layers[name] for name in self._readouts[animal])
         for layer in first:
@@ -212,7 +212,7 @@ class FacemapEncoder(Encoder):
         return outputs
 
 
-class CausalEncoder(Encoder):
+class CausalEncoder(EncoderNetwork):
     """Our encoder: filters of the last second, rectified, then slow averages of what they gave.
 
     A neuron that follows the strength of whisking needs two filters with a bend between them: a fast one that finds
@@ -289,7 +289,7 @@ class CausalEncoder(Encoder):
 
     @torch.no_grad()
     def batch(self, inputs: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
-        """See `Encoder.batch`.
+        """See `EncoderNetwork.batch`.
 
         Returns
         -------
@@ -312,7 +312,7 @@ class CausalEncoder(Encoder):
         return fast, starts, average, linear
 
     def latents_of(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """See `Encoder.latents_of`."""
+        """See `EncoderNetwork.latents_of`."""
         fast, starts, average, linear = batch
         units, span = torch.relu(self.fast(fast)), average.shape[2]
         rows = torch.stack([units[start : start + span] for start in starts.tolist()])
@@ -322,7 +322,7 @@ class CausalEncoder(Encoder):
         return self._dense(averaged.permute(0, 2, 3, 1).flatten(0, 1)[: len(linear)], linear)
 
     def latents(self, inputs: Tensor) -> Tensor:
-        """See `Encoder.latents`."""
+        """See `EncoderNetwork.latents`."""
         ahead = functional.pad(inputs, (0, 0, 0, self.look_ahead))
         # Zeros before the recording are filtered like any input: the units are not 0 there.
         before = functional.pad(ahead, (0, 0, self.slow.shape[1] - 1, 0))
@@ -337,7 +337,7 @@ class CausalEncoder(Encoder):
         return torch.relu(latents)
 
     def read_out(self, latents: Tensor, animal: int = 0) -> Tensor:
-        """See `Encoder.read_out`; there is one animal."""
+        """See `EncoderNetwork.read_out`; there is one animal."""
         outputs: Tensor = self.readout(latents)
         return outputs
 

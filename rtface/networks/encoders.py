@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from rtface.core.errors import EngineError, UsageError
-from rtface.networks.encoder import CausalEncoder, Encoder, FacemapEncoder
+from rtface.networks.encoder import CausalEncoder, EncoderNetwork, FacemapEncoder
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"facemap": FacemapEncoder, "causal": CausalEncoder}
+ENCODERS: dict[str, Callable[..., EncoderNetwork]] = {"facemap": FacemapEncoder, "causal": CausalEncoder}
 
 
-def build_encoder(architecture: Mapping[str, Any], seed: int = 0) -> Encoder:
+def build_encoder(architecture: Mapping[str, Any], seed: int = 0) -> EncoderNetwork:
     """Build an encoder of random weights that hang on the seed alone.
 
     Parameters

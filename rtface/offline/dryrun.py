@@ -16,8 +16,8 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Keypoint, Pose, Stamps
-from rtface.decide.rulebank import Decider
-from rtface.live.neural import NeuralSight
+from rtface.decide.rulebank import RuleBank
+from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules
 from rtface.record import formats
 from rtface.record.session import log_of
@@ -214,7 +214,7 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
     table, neural = poses.table, None
     if encoder is not None:
         skeleton = [Keypoint(*each) for each in zip(table.names, map(bool, table.trained), strict=True)]
-        neural = NeuralSight(encoder, skeleton)
+        neural = NeuralPredictor(encoder, skeleton)
         neural.open(poses.rate_hz)
     given_names, given_units = ((), ()) if neural is None else (neural.names, neural.units)
     reflex = rules.reflex(table.names, poses.rate_hz, extra_names=given_names)
@@ -250,7 +250,7 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
 class _Light:
     """An output that does as it is told, at once."""
 
-    def __init__(self, decider: Decider) -> None:
+    def __init__(self, decider: RuleBank) -> None:
         self._decider = decider
         self._running: deque[tuple[int, Decision]] = deque()
 

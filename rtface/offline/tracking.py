@@ -13,8 +13,8 @@ from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.core.records import Crop, Losses, Pose
+from rtface.core.status import PipelineStatus
 from rtface.live.pipeline import Pipeline
-from rtface.live.status import Status
 from rtface.record import formats
 from rtface.record.table import PoseTable, PoseTableBuilder
 from rtface.track.backends.factory import make_backend
@@ -52,7 +52,7 @@ class Tracked:
     """
 
     table: PoseTable
-    status: Status
+    status: PipelineStatus
     error: RtfaceError | None
     complete: bool
     frames_per_second: float
@@ -79,14 +79,14 @@ class TableSink:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class PoseFile:
     """Where one recording's keypoints go: the file, and the name of its format."""
 
     path: Path
     form: str
 
 
-def plan_outputs(sources: Sequence[Path], out: Path, form: str | None) -> list[Output]:
+def plan_outputs(sources: Sequence[Path], out: Path, form: str | None) -> list[PoseFile]:
     """Return the file for each recording's keypoints.
 
     Parameters
@@ -109,9 +109,9 @@ def plan_outputs(sources: Sequence[Path], out: Path, form: str | None) -> list[O
     if not (out.is_dir() or out.suffix == ""):
         if len(sources) > 1:
             raise UsageError(f"{out} is a file, but there are several recordings: name a folder")
-        return [Output(out, formats.choose(out, form).name)]
+        return [PoseFile(out, formats.choose(out, form).name)]
     chosen = formats.choose(out, form or DEFAULT_FORMAT).name
-    outputs = [Output(out / (source.stem + formats.DEFAULT_ENDINGS[chosen]), chosen) for source in sources]
+    outputs = [PoseFile(out / (source.stem + formats.DEFAULT_ENDINGS[chosen]), chosen) for source in sources]
     paths = [output.path for output in outputs]
     for source, path in zip(sources, paths, strict=True):
         if paths.count(path) > 1:

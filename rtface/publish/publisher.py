@@ -17,7 +17,7 @@ from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
 from rtface.publish.sockets import Context, Socket, bound_socket
-from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, Encoder, ServiceStatus
+from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, MessagePacker, ServiceStatus
 
 _SUBSCRIPTIONS_AT_ONCE = 1_000
 _FAREWELL_MS = 500
@@ -58,7 +58,7 @@ class Publisher:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._wanted = address
-        self._encoder = Encoder(session)
+        self._encoder = MessagePacker(session)
         self._session = session
         self._packer = msgpack.Packer()
         self._context = context

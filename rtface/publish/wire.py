@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtface.core.errors import WireError
 from rtface.core.latency import StageSummary
 from rtface.core.records import CameraInfo, FloatArray, Losses, Pose, Stamps
+from rtface.core.status import PipelineState
 from rtface.publish.fields import PROTOCOL, Fields, pack, unpack
 
 TOPIC_KEYPOINTS = b"keypoints"
@@ -24,8 +25,7 @@ TOPIC_STATUS = b"status"
 MAX_KEYPOINTS = 1_024
 MAX_SESSION = 64
 
-State = Literal["starting", "running", "stopped", "ended", "failed"]
-_STATES: tuple[State, ...] = get_args(State)
+_STATES = tuple(state.value for state in PipelineState)
 
 _XY = np.dtype("<f4")
 _NATIVE = sys.byteorder == "little"
@@ -77,8 +77,7 @@ class ServiceStatus:
 
     Attributes
     ----------
-    state : str
-        ``starting``, ``running``, ``stopped`` (may be started again), ``ended`` or ``failed``.
+    state : PipelineState
     rate_hz : float
         Frames processed per second, lately.
     frames : int
@@ -99,7 +98,7 @@ class ServiceStatus:
         How the closed loop stands; see `docs/wire.md`. Empty without rules.
     """
 
-    state: State
+    state: PipelineState
     rate_hz: float
     frames: int
     losses: Losses
@@ -114,7 +113,7 @@ class ServiceStatus:
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
         return {
-            "state": self.state,
+            "state": self.state.value,
             "rate_hz": self.rate_hz,
             "frames": self.frames,
             "losses": _losses_map(self.losses),
@@ -138,7 +137,7 @@ class StatusMessage:
     status: ServiceStatus
 
 
-class Encoder:
+class MessagePacker:
     """Turns records into message bodies; keeps a packer, so it belongs to one thread.
 
     Parameters
@@ -259,7 +258,7 @@ def decode_status(body: bytes) -> StatusMessage:
 
 def parse_status(fields: Fields) -> ServiceStatus:
     """Return the status whose fields stand in a message of any kind."""
-    state = fields.choice("state", _STATES)
+    state = PipelineState(fields.choice("state", _STATES))
     latency = fields.nested("latency")
     return ServiceStatus(
         state=state,

@@ -8,7 +8,7 @@ import numpy as np
 from rtface.core.records import Image
 from rtface.simulate.anatomy import EYE_BALL, EYE_HALF, Placement, Points, eye_margin
 from rtface.simulate.fur import FRACTION_BITS, fixed_point
-from rtface.simulate.motion import Pose
+from rtface.simulate.motion import MousePose
 from rtface.simulate.parameters import FaceParameters
 
 _REACH = 1.25  # of the eye's half length: a square about the eyeball that holds the open eye
@@ -47,15 +47,15 @@ class Eye:
             self._ball = np.asarray(blurred, np.uint8)
         self._seen, self._lids = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
 
-    def pupil_centre(self, pose: Pose) -> Points:
+    def pupil_centre(self, pose: MousePose) -> Points:
         """Return x and y of the pupil in frame pixels."""
         return self._place(EYE_BALL + np.array(pose.gaze))
 
-    def pupil_radius(self, pose: Pose) -> float:
+    def pupil_radius(self, pose: MousePose) -> float:
         """Return the radius of the pupil in frame pixels."""
         return self._half * self._parameters.pupil_size * pose.pupil
 
-    def draw(self, pose: Pose, out: Image) -> None:
+    def draw(self, pose: MousePose, out: Image) -> None:
         """Draw the eye over a frame, shape (height, width), that shows closed fur in its place."""
         if not self._seen.size:
             return

@@ -12,7 +12,7 @@ from rtface.simulate.anatomy import RESTING, Placement, Points, eye_keypoints
 from rtface.simulate.chance import uniform_hash
 from rtface.simulate.eye import Eye
 from rtface.simulate.fur import FRACTION_BITS, fixed_point, render_still
-from rtface.simulate.motion import Motion, Pose
+from rtface.simulate.motion import MouseMotion, MousePose
 from rtface.simulate.muzzle import Muzzle
 from rtface.simulate.parameters import FaceParameters
 
@@ -64,7 +64,7 @@ class MouseFace:
         rate_hz: float,
         seed: int,
         parameters: FaceParameters | None = None,
-        motion: Motion | None = None,
+        motion: MouseMotion | None = None,
     ) -> None:
         if min(width, height) < SMALLEST_SIDE:
             raise UsageError(
@@ -76,7 +76,7 @@ class MouseFace:
         self.parameters = parameters = parameters or FaceParameters.typical(seed)
         rng = np.random.default_rng([seed, 0xF0])
         self._place = place = Placement(parameters, width, height)
-        self._motion = motion or Motion.of(seed, parameters)
+        self._motion = motion or MouseMotion.of(seed, parameters)
         self._make_whiskers(rng)
         self._still = render_still(place, parameters, self._roots, width, height, rng)
         self._muzzle = Muzzle(place, width, height)
@@ -161,7 +161,7 @@ class MouseFace:
         """Return the common angle of the whiskers against rest in radians, positive for protraction."""
         return self._pose(index).whisker_angle
 
-    def _pose(self, index: int) -> Pose:
+    def _pose(self, index: int) -> MousePose:
         return self._motion.at(index / self.rate_hz)
 
     def _make_whiskers(self, rng: np.random.Generator) -> None:
@@ -197,7 +197,7 @@ class MouseFace:
             self._brighter = np.clip(noise, 0, 255).astype(np.uint8)
             self._darker = np.clip(-noise, 0, 255).astype(np.uint8)
 
-    def _whisker_paths(self, pose: Pose) -> NDArray[np.int32]:
+    def _whisker_paths(self, pose: MousePose) -> NDArray[np.int32]:
         """Return the joints of all whiskers, shape (N, joints, 2), as fixed-point frame pixels."""
         swing = self._angles + pose.whisker_angle + pose.whisker_spread
         angle = swing[:, None] + self._curl[:, None] * self._along
@@ -207,7 +207,7 @@ class MouseFace:
         roots = self._muzzle.moved(pose, self._roots_in_frame)
         return fixed_point(paths @ self._place.linear.T + roots[:, None])
 
-    def _draw_whiskers(self, pose: Pose, out: Image) -> None:
+    def _draw_whiskers(self, pose: MousePose, out: Image) -> None:
         paths, lit = self._whisker_paths(pose), self._lit
         outer, inner = paths[:, _INNER_JOINTS - 1 :], paths[:, :_INNER_JOINTS]
         strong, faint = self._outer_grays
@@ -217,7 +217,7 @@ class MouseFace:
             out, list(inner), False, self._inner_gray, self._whisker_width, cv2.LINE_AA, FRACTION_BITS
         )
 
-    def _draw_tongue(self, pose: Pose, out: Image) -> None:
+    def _draw_tongue(self, pose: MousePose, out: Image) -> None:
         root = self._muzzle.moved(pose, self._place(np.array([(318.0, 404.0)])))[0]
         tip = root + self._place.linear @ np.array([-20.0, 22.0]) * pose.tongue
         ends = fixed_point(np.stack([root, tip]))
@@ -225,12 +225,12 @@ class MouseFace:
         gray = int(min(255, 70 + 60 * self.parameters.light))
         cv2.line(out, ends[0].tolist(), ends[1].tolist(), gray, thickness, cv2.LINE_AA, FRACTION_BITS)
 
-    def _paw(self, pose: Pose) -> Points:
+    def _paw(self, pose: MousePose) -> Points:
         low = np.array([0.0, _PAW_LOW * (1 - pose.paw)])
         paw: Points = self._rest[_PAW_ROW] + self._place.linear @ (low + np.array(pose.paw_sway))
         return paw
 
-    def _draw_paw(self, pose: Pose, out: Image) -> None:
+    def _draw_paw(self, pose: MousePose, out: Image) -> None:
         paw, scale = self._paw(pose), self._place.scale
         gray = int(min(255, self.parameters.fur + 60 * self.parameters.light))
         arm = paw + np.array([(0.0, 0.0), (36.0, 70.0), (300.0, 1600.0)]) @ self._place.linear.T

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import UsageError
-from rtface.simulate.motion import Engagement, Motion, Pose
+from rtface.simulate.motion import Engagement, MouseMotion, MousePose
 from rtface.simulate.parameters import FaceParameters
 
 MOODS = ("rest", "alert", "whisk", "explore", "sniff", "lick")
@@ -95,11 +95,11 @@ def sample_moods(
     return path
 
 
-class MoodyMotion(Motion):
+class MoodyMotion(MouseMotion):
     """The movements of a mouse in its moods.
 
     A mood says how strong each rhythm is and where nose, whiskers, jaw and eyelids are held; the slow movements of
-    `Motion` go on beneath it, at a seventh of their size. Changes of mood settle with a time constant of 0.1 s.
+    `MouseMotion` go on beneath it, at a seventh of their size. Changes of mood settle with a time constant of 0.1 s.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ class MoodyMotion(Motion):
     def _engagement(self, time_s: float, slow: object) -> Engagement:
         return Engagement(*(self._now(time_s)[: len(Engagement._fields)] / _DRIFT).tolist())
 
-    def at(self, time_s: float) -> Pose:
-        """See `Motion.at`."""
+    def at(self, time_s: float) -> MousePose:
+        """See `MouseMotion.at`."""
         pose = super().at(time_s)
         nose_x, nose_y, pad_x, jaw, angle, squint, pupil = self._now(time_s)[
             len(Engagement._fields) :

@@ -36,7 +36,7 @@ _COMPONENTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pose:
+class MousePose:
     """The state of the face at one time; lengths in pixels of the reference face, angles in radians.
 
     Attributes
@@ -88,7 +88,7 @@ def _bout(signal: float) -> float:
     return min(1.0, max(0.0, 1.6 * (signal - 0.2)))
 
 
-class Motion:
+class MouseMotion:
     """The movements of one mouse.
 
     Slow movements are sums of sines with seeded frequencies and phases, whisking, sniffing and chewing are
@@ -122,9 +122,9 @@ class Motion:
         self._blink_probability, self._paw_probability = blink_probability, paw_probability
 
     @staticmethod
-    def of(seed: int, parameters: FaceParameters) -> Motion:
+    def of(seed: int, parameters: FaceParameters) -> MouseMotion:
         """Return the movements of a mouse of these habits."""
-        return Motion(
+        return MouseMotion(
             seed,
             max(3, parameters.whiskers),
             parameters.movement,
@@ -145,7 +145,7 @@ class Motion:
     def _engagement(self, time_s: float, slow: Mapping[str, float]) -> Engagement:
         return Engagement(*(_bout(slow[each]) for each in Engagement._fields))
 
-    def at(self, time_s: float) -> Pose:
+    def at(self, time_s: float) -> MousePose:
         """Return the pose at a time in seconds since the first frame."""
         waves = np.sin(self._omega * time_s + self._phase).sum(axis=1) * math.sqrt(2 / _COMPONENTS)
         slow = dict(zip(_BANDS_HZ, waves.tolist(), strict=False))
@@ -158,7 +158,7 @@ class Motion:
         blink = min(1.0, 1.3 * self._pulse(1, time_s, 2.5, 0.25, self._blink_probability))
         paw = min(1.0, 1.6 * self._pulse(2, time_s, 5.0, 1.6, self._paw_probability))
         squint = 0.12 * gain * (1 + math.tanh(slow["squint"]))
-        return Pose(
+        return MousePose(
             nose=(
                 gain * (20 * math.tanh(slow["nose_x"]) + 5 * sniff),
                 gain * (20 * math.tanh(slow["nose_y"]) + 9 * sniff),

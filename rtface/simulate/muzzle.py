@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rtface.core.records import Image
 from rtface.simulate.anatomy import Placement, Points
-from rtface.simulate.motion import Pose
+from rtface.simulate.motion import MousePose
 
 # Centre and radius in reference pixels of what moves with nose, whisker pad and jaw.
 _PARTS = (((150, 190), 165.0), ((342, 237), 135.0), ((345, 425), 90.0))
@@ -61,10 +61,10 @@ class Muzzle:
         weight: NDArray[np.float64] = np.maximum(0, 1 - distance) ** 3
         return weight
 
-    def _displacements(self, pose: Pose) -> Points:
+    def _displacements(self, pose: MousePose) -> Points:
         return np.array([pose.nose, pose.pad, pose.jaw]) @ self._linear.T
 
-    def warp(self, pose: Pose, still: Image, out: Image) -> None:
+    def warp(self, pose: MousePose, still: Image, out: Image) -> None:
         """Draw the moved muzzle over `out`, both of shape (height, width)."""
         if not self._there.size:
             return
@@ -78,7 +78,7 @@ class Muzzle:
         moved = cv2.remap(still, self._there, None, cv2.INTER_LINEAR, borderMode=_EDGE)  # type: ignore[call-overload]
         np.copyto(out[self._window], moved)
 
-    def moved(self, pose: Pose, still: Points) -> Points:
+    def moved(self, pose: MousePose, still: Points) -> Points:
         """Return where points of the still head, shape (N, 2) in frame pixels, are seen."""
         moves = self._displacements(pose)
         seen = still

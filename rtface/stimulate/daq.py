@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.config import DaqOutputSettings
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Check, OutputInfo
 from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.softgate import SoftLimits
 

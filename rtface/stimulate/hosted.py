@@ -9,17 +9,18 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Protocol
 
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
-from rtface.stimulate.base import Check, OutputInfo, Reason
-from rtface.stimulate.softgate import Light, SoftGate, SoftLimits
+from rtface.core.outputs import OutputInfo, OutputReason
+from rtface.stimulate.softgate import Lamp, SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput
 
 _MOST_WAITING = 256
 _ANSWER_S = 5.0
 
 
-class Device(Light, Protocol):
+class HostedDevice(Lamp, Protocol):
     """A light with a beginning and an end; one thread calls it."""
 
     def open(self) -> OutputInfo:
@@ -50,7 +51,7 @@ class HostedOutput(SoftOutput):
     def __init__(
         self,
         name: str,
-        device: Device,
+        device: HostedDevice,
         limits: SoftLimits,
         liveness_ns: int,
         clock: Clock = SYSTEM_CLOCK,
@@ -111,8 +112,8 @@ class HostedOutput(SoftOutput):
         self._actions.put(action)
         return True
 
-    def _ask(self, question: Callable[[SoftGate], Reason]) -> Reason:
-        answer: Future[Reason] = Future()
+    def _ask(self, question: Callable[[SoftGate], OutputReason]) -> OutputReason:
+        answer: Future[OutputReason] = Future()
 
         def ask(gate: SoftGate) -> None:
             try:
@@ -121,13 +122,13 @@ class HostedOutput(SoftOutput):
                 answer.set_exception(error)
 
         if not self._do(ask):
-            return Reason.BUSY
+            return OutputReason.BUSY
         try:
             return answer.result(_ANSWER_S)
         except FutureTimeoutError:
-            return Reason.NO_ANSWER
+            return OutputReason.NO_ANSWER
 
-    def _look(self, found: list[Check]) -> Reason:
+    def _look(self, found: list[Check]) -> OutputReason:
         found += self._device.check()
         info = self._info
         if info is not None and not info.guarded:
@@ -140,7 +141,7 @@ class HostedOutput(SoftOutput):
                     "use the safety gate (output.kind: gate)",
                 )
             )
-        return Reason.NONE
+        return OutputReason.NONE
 
     def _run(self, opened: Future[OutputInfo], actions: queue.SimpleQueue[Action | None]) -> None:
         try:

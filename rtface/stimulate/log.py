@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TextIO
 
 from rtface.config import LogOutputSettings
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock, wall_ns
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Check, OutputInfo
 from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.softgate import SoftLimits
 

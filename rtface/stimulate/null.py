@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 
 from rtface.config import NullOutputSettings
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Check, OutputInfo, OutputState, Reason, Report
 from rtface.stimulate.softgate import SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput
 
@@ -79,6 +80,6 @@ class NullOutput(SoftOutput):
                 action(self._gate)
         return True
 
-    def _ask(self, question: Callable[[SoftGate], Reason]) -> Reason:
+    def _ask(self, question: Callable[[SoftGate], OutputReason]) -> OutputReason:
         with self._calling:
-            return Reason.CLOSED if self._gate is None else question(self._gate)
+            return OutputReason.CLOSED if self._gate is None else question(self._gate)

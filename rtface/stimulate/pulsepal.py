@@ -10,10 +10,11 @@ import math
 import struct
 
 from rtface.config import PulsePalOutputSettings
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Check, OutputInfo
 from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.serialport import SerialPort
 from rtface.stimulate.softgate import SoftLimits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 
-from rtface.stimulate.base import Report
+from rtface.core.outputs import Report
 
 MOST_REPORTS = 10_000
 

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from rtface.config import UnguardedOutput
 from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, OutputState, Reason, Report
 
 
-class Light(Protocol):
+class Lamp(Protocol):
     """What a `SoftGate` turns on and off.
 
     Attributes
@@ -110,7 +110,7 @@ class SoftGate:
     """
 
     def __init__(
-        self, light: Light, limits: SoftLimits, liveness_ns: int, say: Callable[[Report], None]
+        self, light: Lamp, limits: SoftLimits, liveness_ns: int, say: Callable[[Report], None]
     ) -> None:
         self.state = OutputState.DISARMED
         self.alive_ns = -(1 << 62)
@@ -135,38 +135,38 @@ class SoftGate:
         while (due_ns := self.due_ns) is not None and due_ns <= now_ns:
             train = self._train
             if train is None or due_ns < train.next_ns:
-                self._report(None, Happening.SILENT, due_ns, Reason.HOST_SILENT)
-                self._leave(OutputState.DISARMED, Reason.HOST_SILENT, due_ns)
+                self._report(None, OutputEvent.SILENT, due_ns, OutputReason.HOST_SILENT)
+                self._leave(OutputState.DISARMED, OutputReason.HOST_SILENT, due_ns)
             elif train.lit:
                 self._pulse_over(train, due_ns)
             else:
                 self._pulse(train, due_ns)
 
-    def arm(self, now_ns: int) -> Reason:
-        """Arm; return why not, or `Reason.NONE`."""
+    def arm(self, now_ns: int) -> OutputReason:
+        """Arm; return why not, or `OutputReason.NONE`."""
         self.advance(now_ns)
         if self.state in (OutputState.ARMED, OutputState.FIRING):
-            return Reason.NONE
+            return OutputReason.NONE
         if self.state is not OutputState.DISARMED:
-            return Reason.WRONG_STATE
+            return OutputReason.WRONG_STATE
         if now_ns - self.alive_ns >= self._liveness_ns:
-            return Reason.HOST_SILENT
-        self._change(OutputState.ARMED, Reason.NONE, now_ns)
-        return Reason.NONE
+            return OutputReason.HOST_SILENT
+        self._change(OutputState.ARMED, OutputReason.NONE, now_ns)
+        return OutputReason.NONE
 
-    def clear(self, now_ns: int) -> Reason:
-        """End an emergency stop; return why not, or `Reason.NONE`."""
+    def clear(self, now_ns: int) -> OutputReason:
+        """End an emergency stop; return why not, or `OutputReason.NONE`."""
         if self.state is not OutputState.STOPPED:
-            return Reason.WRONG_STATE
-        self._change(OutputState.DISARMED, Reason.CLEARED, now_ns)
-        return Reason.NONE
+            return OutputReason.WRONG_STATE
+        self._change(OutputState.DISARMED, OutputReason.CLEARED, now_ns)
+        return OutputReason.NONE
 
     def fire(self, number: int, pulse: Pulse, now_ns: int, handed_ns: int) -> None:
         """Begin a pulse or a train, or report why not; `handed_ns` is when the caller asked for it."""
         self.advance(now_ns)
         refusal = self._refusal(pulse, now_ns)
-        if refusal is not Reason.NONE:
-            self._report(number, Happening.REFUSED, now_ns, refusal)
+        if refusal is not OutputReason.NONE:
+            self._report(number, OutputEvent.REFUSED, now_ns, refusal)
             return
         self._train = train = _Train(number, pulse, pulse.count, now_ns)
         self.state = OutputState.FIRING
@@ -175,21 +175,21 @@ class SoftGate:
         except OutputError as error:
             self.lost(error, now_ns)
             return
-        self._report(number, Happening.SENT, began_ns, details={"handed_ns": handed_ns})
-        self._report(number, Happening.ACK, began_ns)
+        self._report(number, OutputEvent.SENT, began_ns, details={"handed_ns": handed_ns})
+        self._report(number, OutputEvent.ACK, began_ns)
         self._lit(train, began_ns)
 
     def cancel(self, number: int, now_ns: int, handed_ns: int) -> None:
         """Light off; stays armed."""
-        self._obey(number, now_ns, handed_ns, OutputState.ARMED, Reason.CANCELLED)
+        self._obey(number, now_ns, handed_ns, OutputState.ARMED, OutputReason.CANCELLED)
 
     def disarm(self, number: int, now_ns: int, handed_ns: int, why: str) -> None:
         """Light off and disarmed."""
-        self._obey(number, now_ns, handed_ns, OutputState.DISARMED, Reason.DISARMED_BY_HOST, why)
+        self._obey(number, now_ns, handed_ns, OutputState.DISARMED, OutputReason.DISARMED_BY_HOST, why)
 
     def stop(self, number: int, now_ns: int, handed_ns: int) -> None:
         """Light off and stopped until `clear`."""
-        self._obey(number, now_ns, handed_ns, OutputState.STOPPED, Reason.STOPPED_BY_HOST)
+        self._obey(number, now_ns, handed_ns, OutputState.STOPPED, OutputReason.STOPPED_BY_HOST)
 
     def lost(self, error: OutputError, now_ns: int) -> None:
         """Report that the device failed, try to turn its light off, and go to FAULT for good."""
@@ -198,31 +198,31 @@ class SoftGate:
         self.state = OutputState.FAULT
         train, self._train = self._train, None
         number = None if train is None else train.number
-        self._report(number, Happening.LOST, now_ns, Reason.PORT, {"error": str(error)})
+        self._report(number, OutputEvent.LOST, now_ns, OutputReason.PORT, {"error": str(error)})
         try:
             self._light.off(now_ns)
         except OutputError:
             return
 
-    def _refusal(self, pulse: Pulse, now_ns: int) -> Reason:
+    def _refusal(self, pulse: Pulse, now_ns: int) -> OutputReason:
         limits = self._limits
         if self.state is OutputState.FIRING:
-            return Reason.BUSY
+            return OutputReason.BUSY
         if self.state is not OutputState.ARMED:
-            return Reason.NOT_ARMED
+            return OutputReason.NOT_ARMED
         if pulse.count < 1 or not 0 < pulse.amplitude <= 1 or pulse.on_ns < 1:
-            return Reason.BAD_VALUE
+            return OutputReason.BAD_VALUE
         if pulse.count > 1 and pulse.period_ns < pulse.on_ns + limits.min_off_ns:
-            return Reason.BAD_VALUE
+            return OutputReason.BAD_VALUE
         if limits.only_full and pulse.amplitude < 1:
-            return Reason.BAD_VALUE
+            return OutputReason.BAD_VALUE
         if limits.max_on_ns is not None and pulse.on_ns > limits.max_on_ns:
-            return Reason.TOO_LONG
+            return OutputReason.TOO_LONG
         if now_ns < self._rested_ns:
-            return Reason.TOO_SOON
+            return OutputReason.TOO_SOON
         if limits.max_pulses is not None and self._pulses + pulse.count > limits.max_pulses:
-            return Reason.SESSION_PULSES
-        return Reason.NONE
+            return OutputReason.SESSION_PULSES
+        return OutputReason.NONE
 
     def _pulse(self, train: _Train, due_ns: int) -> None:
         try:
@@ -237,13 +237,13 @@ class SoftGate:
         train.next_ns = began_ns + train.pulse.on_ns
         train.left -= 1
         self._pulses += 1
-        self._report(train.number, Happening.LIGHT_ON, began_ns)
+        self._report(train.number, OutputEvent.LIGHT_ON, began_ns)
 
     def _pulse_over(self, train: _Train, due_ns: int) -> None:
         if train.left == 0:
-            self._leave(OutputState.ARMED, Reason.COMPLETED, due_ns)
+            self._leave(OutputState.ARMED, OutputReason.COMPLETED, due_ns)
         elif (ended_ns := self._off(due_ns)) is not None:
-            self._dark(train, ended_ns, Reason.COMPLETED)
+            self._dark(train, ended_ns, OutputReason.COMPLETED)
             train.next_ns = train.on_ns + train.pulse.period_ns
 
     def _off(self, due_ns: int) -> int | None:
@@ -254,10 +254,10 @@ class SoftGate:
             self.lost(error, due_ns)
             return None
 
-    def _dark(self, train: _Train, ended_ns: int, reason: Reason) -> None:
+    def _dark(self, train: _Train, ended_ns: int, reason: OutputReason) -> None:
         train.lit = False
         self._rested_ns = ended_ns + self._limits.min_off_ns
-        self._report(train.number, Happening.LIGHT_OFF, ended_ns, reason, {"on_ns": ended_ns - train.on_ns})
+        self._report(train.number, OutputEvent.LIGHT_OFF, ended_ns, reason, {"on_ns": ended_ns - train.on_ns})
 
     def _obey(
         self,
@@ -265,29 +265,29 @@ class SoftGate:
         now_ns: int,
         handed_ns: int,
         to: OutputState,
-        reason: Reason,
+        reason: OutputReason,
         why: str | None = None,
     ) -> None:
         self.advance(now_ns)
         if self.state is OutputState.FAULT:
-            self._report(number, Happening.REFUSED, now_ns, Reason.PORT)
+            self._report(number, OutputEvent.REFUSED, now_ns, OutputReason.PORT)
             return
         details = {"handed_ns": handed_ns} | ({} if why is None else {"why": why})
-        self._report(number, Happening.SENT, now_ns, details=details)
+        self._report(number, OutputEvent.SENT, now_ns, details=details)
         armed = self.state in (OutputState.ARMED, OutputState.FIRING)
         if armed or to is OutputState.STOPPED:
             self._leave(to, reason, now_ns)
         if not self._failed():
-            self._report(number, Happening.ACK, now_ns)
+            self._report(number, OutputEvent.ACK, now_ns)
 
     def _failed(self) -> bool:
         return self.state is OutputState.FAULT
 
-    def _leave(self, to: OutputState, reason: Reason, now_ns: int) -> None:
+    def _leave(self, to: OutputState, reason: OutputReason, now_ns: int) -> None:
         """Go to another state with the light off, and end the train that ran."""
         train, self._train = self._train, None
         ended_ns = now_ns
-        if not (self._light.times_trains and reason is Reason.COMPLETED):
+        if not (self._light.times_trains and reason is OutputReason.COMPLETED):
             try:
                 ended_ns = self._light.off(now_ns)
             except OutputError as error:
@@ -298,20 +298,20 @@ class SoftGate:
         if train is not None:
             if train.lit:
                 self._dark(train, ended_ns, reason)
-            self._report(train.number, Happening.TRAIN_ENDED, ended_ns, reason)
+            self._report(train.number, OutputEvent.TRAIN_ENDED, ended_ns, reason)
         if to is not OutputState.ARMED:
-            self._report(None, Happening.STATE, ended_ns, reason)
+            self._report(None, OutputEvent.STATE, ended_ns, reason)
 
-    def _change(self, to: OutputState, reason: Reason, now_ns: int) -> None:
+    def _change(self, to: OutputState, reason: OutputReason, now_ns: int) -> None:
         self.state = to
-        self._report(None, Happening.STATE, now_ns, reason)
+        self._report(None, OutputEvent.STATE, now_ns, reason)
 
     def _report(
         self,
         number: int | None,
-        event: Happening,
+        event: OutputEvent,
         t_ns: int,
-        reason: Reason = Reason.NONE,
+        reason: OutputReason = OutputReason.NONE,
         details: Mapping[str, Any] | None = None,
     ) -> None:
         self._say(Report(number, event, t_ns, self.state, reason, None, None, details or {}))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from rtface.core.clock import Clock
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, OutputState, Reason, Report
 from rtface.stimulate.reports import Reports
 from rtface.stimulate.softgate import SoftGate
 
@@ -34,7 +34,7 @@ class SoftOutput:
         """Have an action carried out, now or soon, by whoever owns the gate; False: too many are waiting."""
         raise NotImplementedError
 
-    def _ask(self, question: Callable[[SoftGate], Reason]) -> Reason:
+    def _ask(self, question: Callable[[SoftGate], OutputReason]) -> OutputReason:
         """Wait for the owner's answer."""
         raise NotImplementedError
 
@@ -80,37 +80,37 @@ class SoftOutput:
     def _command(self, action: Callable[[SoftGate, int, int], None]) -> int:
         number, handed_ns = self._reports.number(), self._clock.now_ns()
         if self._gate is None:
-            self._refuse(number, handed_ns, OutputState.CLOSED, Reason.CLOSED)
+            self._refuse(number, handed_ns, OutputState.CLOSED, OutputReason.CLOSED)
         elif not self._do(lambda gate: action(gate, number, handed_ns)):
-            self._refuse(number, handed_ns, self._gate.state, Reason.BUSY)
+            self._refuse(number, handed_ns, self._gate.state, OutputReason.BUSY)
         return number
 
-    def _refuse(self, number: int, t_ns: int, state: OutputState, reason: Reason) -> None:
-        self._reports.add(Report(number, Happening.REFUSED, t_ns, state, reason))
+    def _refuse(self, number: int, t_ns: int, state: OutputState, reason: OutputReason) -> None:
+        self._reports.add(Report(number, OutputEvent.REFUSED, t_ns, state, reason))
 
-    def _insist(self, wanted: str, question: Callable[[SoftGate], Reason]) -> None:
+    def _insist(self, wanted: str, question: Callable[[SoftGate], OutputReason]) -> None:
         if self._gate is None:
             raise OutputError(f"{self._name} is not open, so it cannot be {wanted}")
         refusal = self._ask(question)
-        if refusal is not Reason.NONE:
+        if refusal is not OutputReason.NONE:
             raise OutputError(f"{self._name} cannot be {wanted}: {explain(refusal)}")
 
 
 _WORDS = {
-    Reason.HOST_SILENT: "nobody calls alive(): what decides is not running, or hangs",
-    Reason.WRONG_STATE: "it is in a state that does not allow it",
-    Reason.STOP_PIN: "the emergency stop is pressed, or nothing is wired to its pin",
-    Reason.ARM_SWITCH: "its arm switch is off",
-    Reason.LIMITS_LOST: "its limits were damaged; store them anew with `rtface gate limits`",
-    Reason.STORING: "it is storing new limits; try again in a second",
-    Reason.NO_ANSWER: "it does not answer",
-    Reason.PORT: "its port failed",
-    Reason.RESET: "it started anew; close it and open it again",
-    Reason.STALE: "the command was lost on the line; try again",
+    OutputReason.HOST_SILENT: "nobody calls alive(): what decides is not running, or hangs",
+    OutputReason.WRONG_STATE: "it is in a state that does not allow it",
+    OutputReason.STOP_PIN: "the emergency stop is pressed, or nothing is wired to its pin",
+    OutputReason.ARM_SWITCH: "its arm switch is off",
+    OutputReason.LIMITS_LOST: "its limits were damaged; store them anew with `rtface gate limits`",
+    OutputReason.STORING: "it is storing new limits; try again in a second",
+    OutputReason.NO_ANSWER: "it does not answer",
+    OutputReason.PORT: "its port failed",
+    OutputReason.RESET: "it started anew; close it and open it again",
+    OutputReason.STALE: "the command was lost on the line; try again",
 }
 
 
-def explain(reason: Reason) -> str:
+def explain(reason: OutputReason) -> str:
     """Return a reason for a person, its code behind it."""
     words = _WORDS.get(reason)
     return f"{reason.value}" if words is None else f"{words} ({reason.value})"

@@ -118,7 +118,7 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EngineOutput:
     """What an engine found on N frames: xy in camera pixels, shape (N, K, 2); score, shape (N, K); and what ran it."""
 
     xy: FloatArray
@@ -127,7 +127,9 @@ class Found:
     crop: Crop
 
 
-def find(engine: Engine, frames: Mapping[int, Image], settings: BackendSettings, crop: Crop | None) -> Found:
+def find(
+    engine: Engine, frames: Mapping[int, Image], settings: BackendSettings, crop: Crop | None
+) -> EngineOutput:
     """Track frames as the service does.
 
     Parameters
@@ -169,7 +171,7 @@ def find(engine: Engine, frames: Mapping[int, Image], settings: BackendSettings,
         seen = tracker.crop
     finally:
         tracker.close()
-    return Found(np.stack(xy), np.stack(score), info, seen)
+    return EngineOutput(np.stack(xy), np.stack(score), info, seen)
 
 
 def compare(

@@ -11,20 +11,16 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from rtface.core.files import NAME_PATTERN, FileEntry, ManifestPart
 from rtface.core.records import Keypoint
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.pt"
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class KeypointEntry(_Part):
+class KeypointEntry(ManifestPart):
     """A keypoint of the network, in the order of its outputs."""
 
     name: str = Field(min_length=1)
@@ -32,7 +28,7 @@ class KeypointEntry(_Part):
     """False when no real frame ever had a label for it: its coordinates are then reported as NaN."""
 
 
-class InputSpec(_Part):
+class InputSpec(ManifestPart):
     """The network's own input, after the crop was padded and resized."""
 
     size: int = Field(ge=32, le=4096)
@@ -42,7 +38,7 @@ class InputSpec(_Part):
     layout: Literal["NCHW"] = "NCHW"
 
 
-class NormaliseSpec(_Part):
+class LevelsSpec(ManifestPart):
     """How gray levels are scaled: `low` becomes 0 and `high` 1."""
 
     method: Literal["percentile"] = "percentile"
@@ -54,13 +50,13 @@ class NormaliseSpec(_Part):
     """Every how many rows of it are looked at."""
 
     @model_validator(mode="after")
-    def _rising(self) -> NormaliseSpec:
+    def _rising(self) -> LevelsSpec:
         if self.low >= self.high:
             raise ValueError(f"low ({self.low}) is not below high ({self.high})")
         return self
 
 
-class ResampleSpec(_Part):
+class ResampleSpec(ManifestPart):
     """How the crop becomes the network's input."""
 
     fit: Literal["pad", "pad_shorter"] = "pad"
@@ -75,7 +71,7 @@ class ResampleSpec(_Part):
         return self.fit == "pad"
 
 
-class DecodeSpec(_Part):
+class DecodeSpec(ManifestPart):
     """What the graph gives for each keypoint."""
 
     method: str
@@ -89,7 +85,7 @@ class DecodeSpec(_Part):
         return columns
 
 
-class ScoreSpec(_Part):
+class ScoreSpec(ManifestPart):
     """What the score means."""
 
     definition: str
@@ -98,14 +94,7 @@ class ScoreSpec(_Part):
     """The score is the probability that the point is within this distance, in pixels of the network's input."""
 
 
-class FileEntry(_Part):
-    """A file of the engine."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(ge=1)
-
-
-class Manifest(_Part):
+class Manifest(ManifestPart):
     """Everything that is to be known of an engine."""
 
     rtface_engine: Literal[1] = 1
@@ -119,7 +108,7 @@ class Manifest(_Part):
     """Name and arguments of the network, for back ends that build it from its weights."""
     keypoints: tuple[KeypointEntry, ...] = Field(min_length=1)
     input: InputSpec
-    normalise: NormaliseSpec = NormaliseSpec()
+    normalise: LevelsSpec = LevelsSpec()
     resample: ResampleSpec
     decode: DecodeSpec
     score: ScoreSpec
@@ -163,7 +152,7 @@ class Manifest(_Part):
 
 
 def preprocessing_hash(
-    input_: InputSpec, normalise: NormaliseSpec, resample: ResampleSpec, decode: DecodeSpec
+    input_: InputSpec, normalise: LevelsSpec, resample: ResampleSpec, decode: DecodeSpec
 ) -> str:
     """Return the SHA-256 of what stands between a camera frame and the network's answer."""
     parts = [part.model_dump(mode="json") for part in (input_, normalise, resample, decode)]

@@ -15,19 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from rtface.core.errors import EngineError
+from rtface.core.files import ManifestPart
 from rtface.core.records import Crop
 from rtface.track.backends.base import BackendInfo
 from rtface.track.store import Engine, installed_engines, user_folder
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Limits(_Part):
+class ParityLimits(ManifestPart):
     """What the shifts must stay below: in pixels of the network's input, and in units of the score."""
 
     p50_px: float = 0.1
@@ -35,10 +32,10 @@ class Limits(_Part):
     score_p99: float = 0.1
 
 
-LIMITS = Limits()
+LIMITS = ParityLimits()
 
 
-class Figures(_Part):
+class Figures(ManifestPart):
     """Of n values: the median, the 99th percentile (linear between ranks) and the largest; never NaN."""
 
     n: int = Field(ge=1)
@@ -47,7 +44,7 @@ class Figures(_Part):
     max: float = Field(ge=0)
 
 
-class Ran(_Part):
+class Ran(ManifestPart):
     """What ran a network, as of `rtface.track.backends.base.BackendInfo`; a GPU's driver is in `device`."""
 
     name: str
@@ -74,7 +71,7 @@ class Ran(_Part):
 _IDENTITY = ("name", "version", "device", "precision")
 
 
-class Reference(_Part):
+class Reference(ManifestPart):
     """The float network that was the truth, and what ran it."""
 
     engine: str
@@ -82,7 +79,7 @@ class Reference(_Part):
     ran: Ran
 
 
-class Frames(_Part):
+class Frames(ManifestPart):
     """The frames that both saw.
 
     `sha256` is of the gray levels, frame after frame in the order of their numbers: it is the same for a video and for
@@ -98,7 +95,7 @@ class Frames(_Part):
     """x, y, width, height."""
 
 
-class ParityRecord(_Part):
+class ParityRecord(ManifestPart):
     """How an engine on a back end agreed with its reference.
 
     Shifts are over all frames and trained keypoints: `shift_px` in pixels of the network's input, `shift_camera_px` in
@@ -117,7 +114,7 @@ class ParityRecord(_Part):
     shift_camera_px: Figures
     score_shift: Figures
     sure: float = Field(ge=0, le=1)
-    limits: Limits
+    limits: ParityLimits
     agrees: bool
     date: str
     """UTC, ISO 8601."""
@@ -161,7 +158,7 @@ class Shifts(Protocol):
         """The 99th percentile."""
 
 
-def agree(shift_px: Shifts, score_shift: Shifts, limits: Limits) -> bool:
+def agree(shift_px: Shifts, score_shift: Shifts, limits: ParityLimits) -> bool:
     """Tell whether shifts stay below the limits; NaN does not."""
     return (
         shift_px.p50 < limits.p50_px and shift_px.p99 < limits.p99_px and score_shift.p99 < limits.score_p99

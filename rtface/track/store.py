@@ -22,13 +22,12 @@ from pydantic import ValidationError
 
 from rtface.core import files as sidecar
 from rtface.core.errors import EngineError
+from rtface.core.files import NAME_PATTERN, FileEntry
 from rtface.track.manifest import (
-    NAME_PATTERN,
     DecodeSpec,
-    FileEntry,
     InputSpec,
+    LevelsSpec,
     Manifest,
-    NormaliseSpec,
     ResampleSpec,
     preprocessing_hash,
 )
@@ -231,7 +230,7 @@ def _write_manifest(folder: Path, name: str, files: tuple[str, ...], fields: Map
     try:
         digest = preprocessing_hash(
             InputSpec.model_validate(fields.get("input")),
-            NormaliseSpec.model_validate(fields.get("normalise", {})),
+            LevelsSpec.model_validate(fields.get("normalise", {})),
             ResampleSpec.model_validate(fields.get("resample")),
             DecodeSpec.model_validate(fields.get("decode")),
         )

@@ -15,10 +15,12 @@ from support.emulatedgate import patient_gate
 from support.fakes import LONG_S, finishes
 
 from rtface.config import OutputSettings
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, monotonic_ns
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Check, Happening, Output, OutputState, Reason, Report
+from rtface.stimulate.base import Output
 from rtface.stimulate.factory import make_output
 
 MS = NS_PER_MS
@@ -185,7 +187,7 @@ class Watch:
             assert time.monotonic() < end, f"never came: {self.seen}"
             time.sleep(0.002)
 
-    def event(self, happening: Happening, number: int | None = None, *, alive: bool = True) -> Report:
+    def event(self, happening: OutputEvent, number: int | None = None, *, alive: bool = True) -> Report:
         """Wait for the first report of a kind."""
 
         def found() -> list[Report]:
@@ -198,7 +200,7 @@ class Watch:
         """Wait for the device to have done what it was told."""
         self.until(lambda: not rig.lit(), alive=False)
 
-    def of(self, number: int) -> list[Happening]:
+    def of(self, number: int) -> list[OutputEvent]:
         return [each.event for each in self.seen if each.number == number]
 
 
@@ -241,13 +243,13 @@ def test_nothing_fires_before_arming_or_after_closing(rig: Rig) -> None:
     output.open()
     disarmed = output.fire(SHORT)
     watch = Watch(output)
-    assert watch.event(Happening.REFUSED, closed).reason is Reason.CLOSED
-    assert watch.event(Happening.REFUSED, disarmed).reason is Reason.NOT_ARMED
-    assert watch.of(disarmed) == [Happening.REFUSED]
+    assert watch.event(OutputEvent.REFUSED, closed).reason is OutputReason.CLOSED
+    assert watch.event(OutputEvent.REFUSED, disarmed).reason is OutputReason.NOT_ARMED
+    assert watch.of(disarmed) == [OutputEvent.REFUSED]
     output.close()
     late = output.fire(SHORT)
-    assert watch.event(Happening.REFUSED, late).reason is Reason.CLOSED
-    assert not [each for each in watch.seen if each.event is Happening.LIGHT_ON]
+    assert watch.event(OutputEvent.REFUSED, late).reason is OutputReason.CLOSED
+    assert not [each for each in watch.seen if each.event is OutputEvent.LIGHT_ON]
     assert len({closed, disarmed, late}) == 3
 
 
@@ -270,22 +272,22 @@ def test_a_pulse_is_reported_from_handing_over_to_its_end(output: Output, pulse:
     watch = armed(output)
     before_ns = monotonic_ns()
     number = output.fire(pulse)
-    watch.event(Happening.TRAIN_ENDED, number)
-    one = [Happening.LIGHT_ON, Happening.LIGHT_OFF]
+    watch.event(OutputEvent.TRAIN_ENDED, number)
+    one = [OutputEvent.LIGHT_ON, OutputEvent.LIGHT_OFF]
     assert watch.of(number) == [
-        Happening.SENT,
-        Happening.ACK,
+        OutputEvent.SENT,
+        OutputEvent.ACK,
         *(one * pulse.count),
-        Happening.TRAIN_ENDED,
+        OutputEvent.TRAIN_ENDED,
     ]
     mine = [each for each in watch.seen if each.number == number]
     times = [each.t_ns for each in mine]
     assert times == sorted(times)
     assert before_ns <= mine[0].details["handed_ns"] <= times[0]
-    for off in (each for each in mine if each.event is Happening.LIGHT_OFF):
-        assert off.reason is Reason.COMPLETED
+    for off in (each for each in mine if each.event is OutputEvent.LIGHT_OFF):
+        assert off.reason is OutputReason.COMPLETED
         assert off.details["on_ns"] >= 0.99 * pulse.on_ns
-    assert mine[-1].reason is Reason.COMPLETED
+    assert mine[-1].reason is OutputReason.COMPLETED
     assert output.state is OutputState.ARMED
     if (began := mine[2].host_ns) is not None:
         assert before_ns <= began <= mine[2].t_ns
@@ -294,26 +296,26 @@ def test_a_pulse_is_reported_from_handing_over_to_its_end(output: Output, pulse:
 def test_a_second_pulse_during_the_first_is_refused(output: Output) -> None:
     watch = armed(output)
     first, second = output.fire(TRAIN), output.fire(SHORT)
-    assert watch.event(Happening.REFUSED, second).reason is Reason.BUSY
-    watch.event(Happening.TRAIN_ENDED, first)
-    assert watch.of(first).count(Happening.LIGHT_ON) == TRAIN.count
+    assert watch.event(OutputEvent.REFUSED, second).reason is OutputReason.BUSY
+    watch.event(OutputEvent.TRAIN_ENDED, first)
+    assert watch.of(first).count(OutputEvent.LIGHT_ON) == TRAIN.count
 
 
 def test_cancel_ends_a_train_and_leaves_the_output_armed(rig: Rig, output: Output) -> None:
     watch = armed(output)
     number = output.fire(LONG_TRAIN)
-    watch.until(lambda: watch.of(number).count(Happening.LIGHT_ON) >= 2)
+    watch.until(lambda: watch.of(number).count(OutputEvent.LIGHT_ON) >= 2)
     cancel = output.cancel()
-    assert watch.event(Happening.TRAIN_ENDED, number).reason is Reason.CANCELLED
-    watch.event(Happening.ACK, cancel)
+    assert watch.event(OutputEvent.TRAIN_ENDED, number).reason is OutputReason.CANCELLED
+    watch.event(OutputEvent.ACK, cancel)
     assert output.state is OutputState.ARMED
     watch.dark(rig)
-    assert watch.of(number).count(Happening.LIGHT_ON) == watch.of(number).count(Happening.LIGHT_OFF)
+    assert watch.of(number).count(OutputEvent.LIGHT_ON) == watch.of(number).count(OutputEvent.LIGHT_OFF)
 
     def fires_again() -> bool:
         again = output.fire(SHORT)
-        watch.until(lambda: bool({Happening.TRAIN_ENDED, Happening.REFUSED} & set(watch.of(again))))
-        return Happening.TRAIN_ENDED in watch.of(again)
+        watch.until(lambda: bool({OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED} & set(watch.of(again))))
+        return OutputEvent.TRAIN_ENDED in watch.of(again)
 
     watch.until(fires_again)
 
@@ -321,15 +323,15 @@ def test_cancel_ends_a_train_and_leaves_the_output_armed(rig: Rig, output: Outpu
 def test_disarming_in_mid_pulse_turns_the_light_off(rig: Rig, output: Output) -> None:
     watch = armed(output)
     number = output.fire(LONG_TRAIN)
-    watch.event(Happening.LIGHT_ON, number)
+    watch.event(OutputEvent.LIGHT_ON, number)
     order = output.disarm("the camera is lost")
-    ended = watch.event(Happening.TRAIN_ENDED, number)
-    assert ended.reason is Reason.DISARMED_BY_HOST
-    assert watch.event(Happening.SENT, order).details["why"] == "the camera is lost"
+    ended = watch.event(OutputEvent.TRAIN_ENDED, number)
+    assert ended.reason is OutputReason.DISARMED_BY_HOST
+    assert watch.event(OutputEvent.SENT, order).details["why"] == "the camera is lost"
     watch.until(lambda: output.state is OutputState.DISARMED)
     watch.dark(rig)
     refused = output.fire(SHORT)
-    assert watch.event(Happening.REFUSED, refused).reason is Reason.NOT_ARMED
+    assert watch.event(OutputEvent.REFUSED, refused).reason is OutputReason.NOT_ARMED
     output.alive()
     output.arm()
 
@@ -337,9 +339,9 @@ def test_disarming_in_mid_pulse_turns_the_light_off(rig: Rig, output: Output) ->
 def test_emergency_stop_is_latched_until_cleared(rig: Rig, output: Output) -> None:
     watch = armed(output)
     number = output.fire(LONG_TRAIN)
-    watch.event(Happening.LIGHT_ON, number)
+    watch.event(OutputEvent.LIGHT_ON, number)
     output.stop()
-    assert watch.event(Happening.TRAIN_ENDED, number).reason is Reason.STOPPED_BY_HOST
+    assert watch.event(OutputEvent.TRAIN_ENDED, number).reason is OutputReason.STOPPED_BY_HOST
     watch.until(lambda: output.state is OutputState.STOPPED)
     watch.dark(rig)
     output.alive()
@@ -355,20 +357,20 @@ def test_emergency_stop_is_latched_until_cleared(rig: Rig, output: Output) -> No
 
 def test_emergency_stop_works_while_disarmed(output: Output) -> None:
     watch = Watch(output)
-    watch.event(Happening.ACK, output.stop())
+    watch.event(OutputEvent.ACK, output.stop())
     watch.until(lambda: output.state is OutputState.STOPPED)
 
 
 def test_a_caller_that_hangs_loses_the_light(rig: Rig, output: Output) -> None:
     watch = armed(output)
     number = output.fire(LONG_TRAIN)
-    watch.event(Happening.LIGHT_ON, number)
-    silent = watch.event(Happening.SILENT, alive=False)
+    watch.event(OutputEvent.LIGHT_ON, number)
+    silent = watch.event(OutputEvent.SILENT, alive=False)
     watch.until(lambda: output.state is OutputState.DISARMED, alive=False)
-    watch.event(Happening.TRAIN_ENDED, number, alive=False)
-    assert silent.reason is Reason.HOST_SILENT
+    watch.event(OutputEvent.TRAIN_ENDED, number, alive=False)
+    assert silent.reason is OutputReason.HOST_SILENT
     watch.dark(rig)
-    assert watch.of(number).count(Happening.LIGHT_ON) < LONG_TRAIN.count
+    assert watch.of(number).count(OutputEvent.LIGHT_ON) < LONG_TRAIN.count
     output.alive()
     assert output.state is OutputState.DISARMED, "a sign of life does not arm"
 
@@ -376,14 +378,14 @@ def test_a_caller_that_hangs_loses_the_light(rig: Rig, output: Output) -> None:
 def test_a_device_that_vanishes_is_lost_for_good(rig: Rig, output: Output) -> None:
     watch = armed(output)
     number = output.fire(LONG_TRAIN)
-    watch.event(Happening.LIGHT_ON, number)
+    watch.event(OutputEvent.LIGHT_ON, number)
     rig.vanish()
     output.cancel()  # a device that only listens is found missing when it is spoken to
-    lost = watch.event(Happening.LOST)
+    lost = watch.event(OutputEvent.LOST)
     assert lost.state is output.state is OutputState.FAULT
     assert lost.number == number
     refused = output.fire(SHORT)
-    watch.event(Happening.REFUSED, refused)
+    watch.event(OutputEvent.REFUSED, refused)
     output.alive()
     with pytest.raises(OutputError):
         output.arm()
@@ -394,11 +396,11 @@ def test_a_device_that_vanishes_is_lost_for_good(rig: Rig, output: Output) -> No
 def test_closing_in_mid_pulse_turns_the_light_off(rig: Rig, output: Output) -> None:
     watch = armed(output)
     number = output.fire(LONG_TRAIN)
-    watch.event(Happening.LIGHT_ON, number)
+    watch.event(OutputEvent.LIGHT_ON, number)
     output.close()
     watch.dark(rig)
     watch.seen += output.reports()
-    assert watch.of(number)[-1] is Happening.TRAIN_ENDED
+    assert watch.of(number)[-1] is OutputEvent.TRAIN_ENDED
 
 
 def test_a_pulse_that_is_too_long_is_refused_before_it_is_sent(rig: Rig, output: Output) -> None:
@@ -407,8 +409,8 @@ def test_a_pulse_that_is_too_long_is_refused_before_it_is_sent(rig: Rig, output:
     watch = armed(output)
     for pulse in (Pulse(21 * MS, 21 * MS, 1, 1.0), Pulse(21 * MS, 100 * MS, 2, 1.0)):
         number = output.fire(pulse)
-        assert watch.event(Happening.REFUSED, number).reason is Reason.TOO_LONG
-        assert watch.of(number) == [Happening.REFUSED]
+        assert watch.event(OutputEvent.REFUSED, number).reason is OutputReason.TOO_LONG
+        assert watch.of(number) == [OutputEvent.REFUSED]
     assert output.state is OutputState.ARMED
 
 
@@ -426,7 +428,7 @@ def test_a_pulse_that_is_too_long_is_refused_before_it_is_sent(rig: Rig, output:
 def test_nonsense_is_refused(output: Output, pulse: Pulse) -> None:
     watch = armed(output)
     number = output.fire(pulse)
-    assert watch.event(Happening.REFUSED, number).reason is Reason.BAD_VALUE
+    assert watch.event(OutputEvent.REFUSED, number).reason is OutputReason.BAD_VALUE
     assert output.state is OutputState.ARMED
 
 
@@ -454,6 +456,6 @@ def test_no_call_of_the_hot_path_waits_for_the_device(rig: Rig, output: Output) 
     armed(output)
     numbers = finishes(lambda: [output.fire(LONG_TRAIN) for _ in range(2000)])
     watch = Watch(output)
-    done = {Happening.REFUSED, Happening.ACK, Happening.TIMEOUT}
+    done = {OutputEvent.REFUSED, OutputEvent.ACK, OutputEvent.TIMEOUT}
     watch.until(lambda: {each.number for each in watch.seen if each.event in done} >= set(numbers))
-    assert sum(each.event is Happening.LIGHT_ON for each in watch.seen) < 60
+    assert sum(each.event is OutputEvent.LIGHT_ON for each in watch.seen) < 60

@@ -159,13 +159,13 @@ def test_a_plan_of_another_gpu_is_refused(card: Runner, tiny: Engine) -> None:
         pytest.skip("torch has no plans")
     from rtface.track.gpu import kernels
     from rtface.track.gpu.body import body_of
-    from rtface.track.gpu.cuda import Device
+    from rtface.track.gpu.cuda import CudaDevice
     from rtface.track.gpu.libcuda import choose_gpu
     from rtface.track.gpu.nvinfer import BuildOptions, Nvinfer
 
     driver, gpu = choose_gpu(None)
     nvinfer = Nvinfer()
-    device = Device(gpu.index, driver)
+    device = CudaDevice(gpu.index, driver)
     device.open(kernels.ptx())
     try:
         others = [target for target in nvinfer.targets if target != gpu.architecture]

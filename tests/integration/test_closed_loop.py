@@ -22,7 +22,7 @@ from rtface.config.yamlfile import load_rig
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import ControlError, OutputError
 from rtface.live.service import Service
-from rtface.record.session.entries import Arming, Decision, GateReply, PulseCommand
+from rtface.record.session.entries import ArmingEntry, DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import read_session
 from rtface.stimulate.gate.codes import ABSOLUTE
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
@@ -135,13 +135,13 @@ def test_every_light_was_decided_commanded_answered_and_seen(gate: EmulatedGate,
     assert not gate.light_is_on
     session = read_session(folder)
     assert session.state == "closed"
-    fired = [each for each in session.of(Decision) if each.action == "fire"]
-    shams = [each for each in session.of(Decision) if each.action == "sham"]
-    commands = [each for each in session.of(PulseCommand) if each.command == "fire"]
+    fired = [each for each in session.of(DecisionEntry) if each.action == "fire"]
+    shams = [each for each in session.of(DecisionEntry) if each.action == "sham"]
+    commands = [each for each in session.of(PulseCommandEntry) if each.command == "fire"]
     assert fired
     assert shams
     assert [each.decision for each in commands] == [each.number for each in fired]
-    replies = session.of(GateReply)
+    replies = session.of(GateReplyEntry)
     told = [each for each in replies if each.event == "light_on"]
     assert len(told) == len(lights)
     for reply, light in zip(told, lights, strict=True):
@@ -149,7 +149,7 @@ def test_every_light_was_decided_commanded_answered_and_seen(gate: EmulatedGate,
         assert abs(reply.host_ns - light.t_ns) < 20_000_000
     answered = {each.number for each in replies if each.event in ("ack", "refused")}
     assert {each.number for each in commands} <= answered
-    assert [each.event for each in session.of(Arming)] == ["armed", "disarmed"]
+    assert [each.event for each in session.of(ArmingEntry)] == ["armed", "disarmed"]
     for command in ("session verify", "replay", "replay --network"):
         done = subprocess.run(
             [sys.executable, "-m", "rtface", *command.split(), str(folder)],
@@ -191,8 +191,8 @@ def test_a_host_that_is_killed_in_mid_pulse_leaves_darkness_and_a_record(
     assert log.light[-1].cycle - last_byte <= (DEADMAN_MS + 1) * CYCLES_PER_MS
     session = read_session(folder)
     assert session.state == "truncated"
-    assert [each.event for each in session.of(Arming)] == ["armed"]
-    assert any(each.event == "light_on" for each in session.of(GateReply))
+    assert [each.event for each in session.of(ArmingEntry)] == ["armed"]
+    assert any(each.event == "light_on" for each in session.of(GateReplyEntry))
 
 
 def _now_cycle(log: Any) -> int:

@@ -21,7 +21,7 @@ from rtface.encode.stream import StreamingEncoder
 from rtface.live.check_rig import Finding, check_rig
 from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
-from rtface.record.session.entries import Decision, Hashes
+from rtface.record.session.entries import DecisionEntry, HashesEntry
 from rtface.record.session.reader import read_session
 
 LONG_S = 20.0
@@ -143,7 +143,7 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     assert said.given == ("neural.pc1", "neural.pc2", "neural.state", "neural.strange")
     assert said.features[-4:] == said.given
     assert len(said.units) == len(said.features)
-    assert [each.sha256["encoder"] for each in session.of(Hashes)] == [bundle.sha256]
+    assert [each.sha256["encoder"] for each in session.of(HashesEntry)] == [bundle.sha256]
     values = session.features["values"][:, -4:]
     assert np.isfinite(values).all(axis=1).any()
     # A stream of our own over the recorded poses: what rules saw at each frame, and what was published.
@@ -158,7 +158,7 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     assert len(messages) > 5
     for message in messages:
         np.testing.assert_array_equal(message.outputs, expected[message.frame_id])
-    fires = [each for each in session.of(Decision) if each.action == "fire"]
+    fires = [each for each in session.of(DecisionEntry) if each.action == "fire"]
     assert {each.inputs[0][0] for each in fires} <= {"neural.pc1", "neural.state"}
     replayed = replay_rules(folder)
     assert replayed.identical, replayed.first

@@ -19,8 +19,8 @@ from rtface.config import (
 )
 from rtface.core.errors import AddressError, CameraLostError, ConfigError, ControlError, EngineError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop
+from rtface.core.status import PipelineState
 from rtface.live.service import Service
-from rtface.live.status import PipelineState
 from rtface.publish.keys import make_keys
 
 LONG_S = 20.0

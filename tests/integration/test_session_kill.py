@@ -15,7 +15,7 @@ from rtface.core.clock import SYSTEM_CLOCK
 from rtface.offline.replay.steps import steps
 from rtface.record.session import LOG_NAME
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
-from rtface.record.session.entries import Video
+from rtface.record.session.entries import VideoEntry
 from rtface.record.session.reader import Session, read_session
 from rtface.record.session.verify import verify
 
@@ -80,7 +80,7 @@ def _check_video(session: Session, path: Path, exposure_ns: int) -> None:
     assert index["position"].tolist() == list(range(len(index)))
     checksums = list(frame_checksums(path))
     assert len(checksums) >= known - 1
-    video = session.last(Video)
+    video = session.last(VideoEntry)
     assert video is not None
     if video.codec in EXACT:
         assert checksums[:known] == index["crc32"].tolist()[: min(known, len(checksums))]

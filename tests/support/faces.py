@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from rtface.core.features import Features
 from rtface.core.records import FrameMeta, Pose, Stamps
-from rtface.decide.features.bank import FeatureBank, Features
+from rtface.decide.features.bank import FeatureBank
 from rtface.decide.features.specs import FeatureSpec
-from rtface.decide.rulebank import Decider
+from rtface.decide.rulebank import RuleBank
 from rtface.decide.rules import RuleSpec
 
 MS = 1_000_000
@@ -80,5 +81,5 @@ def rule(**settings: Any) -> RuleSpec:
     return RuleSpec.model_validate({key: value for key, value in given.items() if value is not ...})
 
 
-def decider(names: Sequence[str] = ("x",), extra: Sequence[str] = (), **rules: RuleSpec) -> Decider:
-    return Decider(rules, names, extra_names=extra)
+def decider(names: Sequence[str] = ("x",), extra: Sequence[str] = (), **rules: RuleSpec) -> RuleBank:
+    return RuleBank(rules, names, extra_names=extra)

@@ -11,9 +11,9 @@ import numpy as np
 
 from rtface.config import SessionSettings
 from rtface.core.decision import Action, Decision, Reason
+from rtface.core.features import Features
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Stamps
-from rtface.decide.evaluator import Reflex
-from rtface.decide.features.bank import Features
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.record.session.recorder import SessionRecorder, Setup
 from support.recorded import MadeReport
@@ -71,7 +71,9 @@ def pose_at(number: int, began_ns: int) -> Pose:
     )
 
 
-def setup(rules: RulesFile, reflex: Reflex | None = None, *, width: int = 32, height: int = 24) -> Setup:
+def setup(
+    rules: RulesFile, reflex: RuleEvaluator | None = None, *, width: int = 32, height: int = 24
+) -> Setup:
     """What the loop says of itself."""
     names = () if reflex is None else reflex.bank.names
     units = () if reflex is None else (*reflex.bank.units, "1")
@@ -99,7 +101,7 @@ class Loop:
 
     def __init__(self, root: Path, rules: dict[str, Any] = RULES, *, began_ns: int = 10**12) -> None:
         self.rules = RulesFile.model_validate(rules)
-        self.reflex = Reflex(self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS)
+        self.reflex = RuleEvaluator(self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS)
         self.recorder = SessionRecorder(
             SessionSettings(folder=root, min_free_gb=0), "loop", setup(self.rules, self.reflex)
         )

@@ -10,17 +10,18 @@ import numpy as np
 
 from rtface.config import NullOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_US, ManualClock
 from rtface.core.decision import Decision
+from rtface.core.features import Features
 from rtface.core.latency import LatencyRecorder
+from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import CameraInfo, FrameMeta, Losses, Pose, Pulse, Stamps
-from rtface.decide.evaluator import Reflex
-from rtface.decide.features.bank import Features
+from rtface.core.status import PipelineState, PipelineStatus
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.live.closed_loop import ClosedLoop, Opened
 from rtface.live.loop_record import NoRecord
-from rtface.live.status import PipelineState, Status
-from rtface.stimulate.base import Check, Happening, OutputInfo, OutputState, Reason, Report
 from rtface.stimulate.null import NullOutput
 
 CAMERA = CameraInfo("fake", "fake 1", 64, 48, 100.0, None, True, "camera", {"gain": 1})
@@ -106,7 +107,7 @@ class Scripted(NullOutput):
         super().__init__(NullOutputSettings(liveness_ms=5000), clock)
         self.says: list[Report] = []
         self.forced: OutputState | None = None
-        self.refuses: Reason | None = None
+        self.refuses: OutputReason | None = None
         self.deaf = False
 
     @property
@@ -123,7 +124,7 @@ class Scripted(NullOutput):
         if self.refuses is None:
             return super().fire(pulse)
         number = self._reports.number()
-        self.says.append(Report(number, Happening.REFUSED, self._now(), self.state, self.refuses))
+        self.says.append(Report(number, OutputEvent.REFUSED, self._now(), self.state, self.refuses))
         return number
 
     def reports(self) -> list[Report]:
@@ -145,7 +146,7 @@ class Looped:
         self.output = Scripted(self.clock)
         self.record = Recorded()
         self.said: list[tuple[str, dict[str, Any]]] = []
-        self.reflex = Reflex(RulesFile.model_validate(rules), ("nose(tip)",), 100.0)
+        self.reflex = RuleEvaluator(RulesFile.model_validate(rules), ("nose(tip)",), 100.0)
         self.budget = None if budget is None else BudgetWatch(Budget.parse(budget), 100)
         self.loop = ClosedLoop(
             self.output,
@@ -197,9 +198,9 @@ class Looped:
         return [str(each["action"]) for each in self.kinds("decision") if each["action"] != "none"]
 
 
-def status(rate_hz: float = 100.0, state: PipelineState = PipelineState.RUNNING) -> Status:
+def status(rate_hz: float = 100.0, state: PipelineState = PipelineState.RUNNING) -> PipelineStatus:
     """Return a pipeline's status, of 500 frames at 3 ms each."""
     recorder = LatencyRecorder(10**9)
     for _ in range(500):
         recorder.add(Stamps(0, 0, 0, 0, 0, 0), 2 * NS_PER_MS, 3 * NS_PER_MS)
-    return Status(state, rate_hz, 500, Losses(), recorder.summary(), None)
+    return PipelineStatus(state, rate_hz, 500, Losses(), recorder.summary(), None)

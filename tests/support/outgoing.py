@@ -11,6 +11,7 @@ import zmq
 
 from rtface.core.latency import StageSummary
 from rtface.core.records import Crop, FrameMeta, Keypoint, Losses, Pose, Stamps
+from rtface.core.status import PipelineState
 from rtface.publish.commands import Hello
 from rtface.publish.sockets import Context
 from rtface.publish.wire import ServiceStatus
@@ -21,7 +22,7 @@ LONG_S = 20.0
 LOSSES = Losses(camera=1, transport=2, ring=3, publish=4)
 
 STATUS = ServiceStatus(
-    state="running",
+    state=PipelineState.RUNNING,
     rate_hz=199.5,
     frames=1234,
     losses=LOSSES,

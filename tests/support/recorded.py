@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from rtface.core.features import Features
 from rtface.core.records import FrameMeta, Pose, Pulse, Stamps
-from rtface.decide.features.bank import Features
 from rtface.record.session import LOG_NAME
 from rtface.record.session.log import DiskFile, LogFile
 from rtface.record.session.logreader import LogReader, LogRecord

@@ -22,7 +22,7 @@ from rtface.publish.fields import unpack
 from rtface.publish.keys import Guard, load_server_keys, make_keys
 from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
-from rtface.publish.wire import TOPIC_KEYPOINTS, Encoder
+from rtface.publish.wire import TOPIC_KEYPOINTS, MessagePacker
 
 
 @dataclass
@@ -164,7 +164,10 @@ class Queued:
 def queued(sessions: Sequence[str], seqs: Sequence[int]) -> Queued:
     pairs = zip(sessions, seqs, strict=True)
     return Queued(
-        [[TOPIC_KEYPOINTS, Encoder(name).keypoints(seq, make_pose(seq), LOSSES, 0)] for name, seq in pairs]
+        [
+            [TOPIC_KEYPOINTS, MessagePacker(name).keypoints(seq, make_pose(seq), LOSSES, 0)]
+            for name, seq in pairs
+        ]
     )
 
 
@@ -210,7 +213,7 @@ def test_malformed_messages_are_passed_over_and_counted(context: Context) -> Non
             for _ in range(2):
                 assert rogue.poll(int(LONG_S * 1000))
                 rogue.recv()
-            body = Encoder("s").keypoints(0, make_pose(3), LOSSES, 0)
+            body = MessagePacker("s").keypoints(0, make_pose(3), LOSSES, 0)
             for parts in ([b"keypoints"], [b"keypoints", b"\xc1"], [b"status", body], [b"keypoints!", body]):
                 rogue.send_multipart(parts)
             rogue.send_multipart([b"keypoints", body])

@@ -132,13 +132,13 @@ def fit(
     """
     with _training_packages(threads):
         from rtface.encode.normalise import NormaliseRules
-        from rtface.learn.encoder.from_recording import Order, fit_encoder
+        from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
         from rtface.learn.encoder.optimise import RECIPES
     recipe = replace(RECIPES[family], seed=seed)
     architecture: dict[str, Any] = {"name": family}
     if look_ahead is not None:
         architecture["look_ahead"] = look_ahead
-    order = Order(
+    order = EncoderRequest(
         where=replace(
             _where(keypoints, neurons, frame_times, neural_times, frame_rate, neural_rate, exclude, inputs),
             rate=rate,

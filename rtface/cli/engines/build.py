@@ -20,7 +20,7 @@ from rtface.core.records import Crop
 from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, body_of
-from rtface.track.gpu.cuda import Device
+from rtface.track.gpu.cuda import CudaDevice
 from rtface.track.gpu.libcuda import Gpu, choose_gpu, probe
 from rtface.track.gpu.listening import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Nvinfer
@@ -101,12 +101,12 @@ def _input_shape(manifest: Manifest, frame: str, crop: Crop | None) -> tuple[int
     return NetworkFrame(seen, manifest.input.size, resample.half_pixel, resample.square).shape
 
 
-def _take(device: str | None, module: str) -> tuple[Device | None, Gpu]:
+def _take(device: str | None, module: str) -> tuple[CudaDevice | None, Gpu]:
     """Return the GPU, and its context where TensorRT tries kernels on it while it builds."""
     libcuda, gpu = choose_gpu(device)
     if module != "tensorrt":
         return None, gpu
-    taken = Device(gpu.index, libcuda)
+    taken = CudaDevice(gpu.index, libcuda)
     taken.open(kernels.ptx())
     return taken, gpu
 

@@ -81,7 +81,7 @@ def adapt(
         import torch
 
         from rtface.learn.labels.reading import read_labels
-        from rtface.learn.tracker.adapt import Order
+        from rtface.learn.tracker.adapt import AdaptRequest
         from rtface.learn.tracker.adapt import adapt as adapt_engine
         from rtface.learn.tracker.few_frames import TUNING
     except ModuleNotFoundError as error:
@@ -89,7 +89,7 @@ def adapt(
     begun = load_engine(engine)
     called = name or f"{begun.manifest.name}-adapted"
     folder = user_folder()
-    order = Order(
+    order = AdaptRequest(
         engine=begun,
         labels=read_labels(*labels),
         folder=folder / called,

@@ -88,13 +88,13 @@ def distil(
 
         from rtface.learn.labels.reading import read_labels
         from rtface.learn.tracker.distil import distil as distil_engine
-        from rtface.learn.tracker.distil_request import SPECIALIST, Lesson
+        from rtface.learn.tracker.distil_request import SPECIALIST, DistilRequest
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = replace(SPECIALIST, seed=seed, steps=steps or SPECIALIST.steps, batch=batch or SPECIALIST.batch)
     taught_by = load_engine(teacher)
     begun = _start(taught_by, start, family)
-    lesson = Lesson(
+    lesson = DistilRequest(
         teacher=taught_by,
         videos=tuple(video),
         crop=rectangle,

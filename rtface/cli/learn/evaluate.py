@@ -24,7 +24,7 @@ from rtface.cli.terminal.screen import OUT, print_json, say
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
-    from rtface.learn.engines.accuracy import Measured
+    from rtface.learn.engines.accuracy import EngineErrors
 
 
 def evaluate(
@@ -58,7 +58,7 @@ def evaluate(
     _show(measured, report)
 
 
-def _show(measured: Measured, report: Mapping[str, Any]) -> None:
+def _show(measured: EngineErrors, report: Mapping[str, Any]) -> None:
     from rtface.learn.engines.accuracy import near_names
 
     OUT.print(errors_table(report))
@@ -90,7 +90,7 @@ def _videos_table(by_video: Mapping[str, Any]) -> Table:
     return table
 
 
-def _in_words(measured: Measured, by_video: Mapping[str, Any]) -> str:
+def _in_words(measured: EngineErrors, by_video: Mapping[str, Any]) -> str:
     """Return what the errors say of a new recording, by what the manifest tells of the training."""
     from rtface.learn.engines.provenance import origin_in_words
 

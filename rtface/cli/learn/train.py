@@ -63,14 +63,14 @@ def train(
     try:
         import torch
 
-        from rtface.learn.tracker.from_labels import SHARE_HELD_OUT, SIMULATED, Order, train_engine
+        from rtface.learn.tracker.from_labels import SHARE_HELD_OUT, SIMULATED, TrainRequest, train_engine
         from rtface.learn.tracker.optimise import Recipe
     except ModuleNotFoundError as error:
         raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = Recipe(seed=seed)
     recipe = replace(recipe, steps=steps or recipe.steps, batch=batch or recipe.batch)
     folder = user_folder()
-    order = Order(
+    order = TrainRequest(
         labels=tuple(labels),
         engine=folder / name,
         run=run or folder.parent / "runs" / name,

@@ -10,9 +10,9 @@ from rich.live import Live
 
 from rtface.cli.terminal.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, say
 from rtface.core.errors import RtfaceError
+from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
 from rtface.live.service import Service, describe_backend
-from rtface.live.status import Status
 
 _REFRESH_S = 0.25
 
@@ -96,7 +96,7 @@ def described(manifest: EncoderManifest) -> str:
     )
 
 
-def _headline(status: Status) -> str:
+def _headline(status: PipelineStatus) -> str:
     return (
         f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
         f"{losses_line(status.losses)}"

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtface.core.errors import UsageError
+from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
 from rtface.decide.features.base import Extractor
 from rtface.decide.features.events import Blink, Groom, Lick
-from rtface.decide.features.motion import Motion
-from rtface.decide.features.points import NEVER_NS, PointTrack, Tracks
+from rtface.decide.features.motion import MotionIndex
+from rtface.decide.features.points import PointTrack, Tracks
 from rtface.decide.features.shapes import Angle, Area, Distance, Position, Speed, Velocity
 from rtface.decide.features.specs import (
     AngleSpec,
@@ -40,27 +39,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = ("rule", "neural")
 """What other values than features begin with."""
 _RESTART_NS = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """The features at one frame, in the order of `FeatureBank.names`; borrowed until the bank's next update.
-
-    Attributes
-    ----------
-    values : ndarray, shape (F,), float64
-        In `FeatureBank.units`; NaN where it cannot be known: warm-up, score too low, never seen.
-    scores : ndarray, shape (F,), float64
-        In [0, 1]: the least score of the keypoints that the value rests on. Where a score was too low it is that
-        score; 0 where a keypoint has no coordinates or was never seen.
-    exposure_ns : ndarray, shape (F,), int64
-        Exposure of the newest frame that the value rests on, so that its age is now less this; for an unknown
-        value the newest in which all its points were seen, and `rtface.decide.features.points.NEVER_NS` before the first.
-    """
-
-    values: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    exposure_ns: NDArray[np.int64]
 
 
 class FeatureBank:
@@ -215,7 +193,7 @@ def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, a
         case AreaSpec():
             return Area(of(*spec.points))
         case MotionSpec():
-            return Motion(of(*(spec.points or tracks.keypoints)), spec.min_seen)
+            return MotionIndex(of(*(spec.points or tracks.keypoints)), spec.min_seen)
         case WhiskingSpec():
             highest = max(spec.band_hz[1], spec.setpoint_hz or 0.0)
             return Whisking(of(*spec.points), spec, _rate_for(name, highest, rate_hz))

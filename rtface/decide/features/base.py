@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rtface.decide.features.points import NEVER_NS, PointTrack
+from rtface.core.features import NEVER_NS
+from rtface.decide.features.points import PointTrack
 
 
 class Extractor:

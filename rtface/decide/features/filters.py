@@ -47,7 +47,7 @@ def band_pass_poles(low: float, high: float, order: int) -> list[tuple[float, fl
     return sections
 
 
-class Section:
+class FilterSection:
     """A second-order section ``1 / (s^2 + a1 s + a0)`` of x and y, with its first two derivatives.
 
     Attributes
@@ -108,7 +108,7 @@ class BandPass:
 
     def __init__(self, low_hz: float, high_hz: float, order: int, rate_hz: float) -> None:
         low, high = warped(low_hz, rate_hz), warped(high_hz, rate_hz)
-        self._sections = tuple(Section(a0, a1) for a0, a1 in band_pass_poles(low, high, order))
+        self._sections = tuple(FilterSection(a0, a1) for a0, a1 in band_pass_poles(low, high, order))
         self._gain = high - low
         self.reset()
 
@@ -136,7 +136,7 @@ class LowPass:
     def __init__(self, high_hz: float, rate_hz: float) -> None:
         high = warped(high_hz, rate_hz)
         self._gain = high * high
-        self._section = Section(self._gain, math.sqrt(2) * high)
+        self._section = FilterSection(self._gain, math.sqrt(2) * high)
         self.reset()
 
     def reset(self) -> None:

@@ -9,7 +9,7 @@ from rtface.decide.features.base import Extractor
 from rtface.decide.features.points import PointTrack
 
 
-class Motion(Extractor):
+class MotionIndex(Extractor):
     """Mean speed of the points that are seen, weighted by their scores.
 
     Parameters

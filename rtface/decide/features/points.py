@@ -6,12 +6,10 @@ import difflib
 import math
 from collections.abc import Sequence
 
+from rtface.core.features import NEVER_NS
 from rtface.decide.features.smoothing import make_smoother
 from rtface.decide.features.specs import KalmanSpec, Masked, OneEuroSpec, Smoothed
 from rtface.decide.refusals import RulesError
-
-NEVER_NS = -(1 << 62)
-"""The exposure of what was never seen: its age is beyond any limit, and fits into an int64."""
 
 _NAN = math.nan
 

@@ -51,7 +51,7 @@ class Smoother(Protocol):
         """Return x, y, vx and vy as predicted `dt_s` seconds after the last sample; changes nothing."""
 
 
-class Measured:
+class Unsmoothed:
     """No smoothing: the position as measured, the velocity from the sample before."""
 
     __slots__ = ("bridge_s", "error", "vx", "vy", "x", "y")
@@ -75,7 +75,7 @@ class Measured:
         return _NAN, _NAN, _NAN, _NAN
 
 
-class OneEuro(Measured):
+class OneEuro(Unsmoothed):
     """The One-Euro filter of Casiez, Roussel and Vogel (CHI 2012), in two dimensions.
 
     A first-order low-pass whose cut-off is ``min_cutoff + beta * speed``; the speed is that of the sample against
@@ -156,7 +156,7 @@ class PredictionError:
         self._pending.append((self._now_s + self._horizon_s, x, y))
 
 
-class _Kalman(Measured):
+class _Kalman(Unsmoothed):
     """What both models share: prediction over the latency, its error, the warm-up."""
 
     __slots__ = ("_away", "_latency_s", "_q", "_r", "_samples", "_warm_up")
@@ -295,7 +295,7 @@ class ConstantAcceleration(_Kalman):
 def make_smoother(spec: OneEuroSpec | KalmanSpec | None) -> Smoother:
     """Return a smoother of one point; None asks for the position as measured."""
     if spec is None:
-        return Measured()
+        return Unsmoothed()
     if isinstance(spec, OneEuroSpec):
         return OneEuro(spec)
     return ConstantVelocity(spec) if spec.model == "velocity" else ConstantAcceleration(spec)

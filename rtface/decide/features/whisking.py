@@ -18,9 +18,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rtface.core.features import NEVER_NS
 from rtface.decide.features.base import Extractor
 from rtface.decide.features.filters import BandPass, Feed, LowPass, RunningMean, unwarped, warped
-from rtface.decide.features.points import NEVER_NS, PointTrack
+from rtface.decide.features.points import PointTrack
 from rtface.decide.features.specs import WhiskingSpec
 
 _NAN = math.nan

@@ -24,14 +24,14 @@ from rtface.learn.encoder.data import Recording, Where, read_recording
 from rtface.learn.encoder.from_recording import HELD_BACK, Begin
 from rtface.learn.encoder.optimise import within
 from rtface.learn.encoder.scoring import judge, peers, predict, split_samples
-from rtface.networks.encoder import Encoder
+from rtface.networks.encoder import EncoderNetwork
 from rtface.networks.encoders import build_encoder
 
 _RATE_OFF = 0.02
 _NAN = float("nan")
 
 
-def network_of(bundle: EncoderBundle) -> Encoder:
+def network_of(bundle: EncoderBundle) -> EncoderNetwork:
     """Return a bundle's network in torch, in evaluation mode."""
     network = build_encoder(bundle.manifest.architecture)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in bundle.weights.items()})

@@ -11,7 +11,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from rtface.core.errors import EngineError
-from rtface.networks.encoder import Encoder
+from rtface.networks.encoder import EncoderNetwork
 
 OPSET = 17
 SCHEMA = "rtface.encoder/1"
@@ -21,7 +21,7 @@ _TRACED_FRAMES = 300
 _CHECKED_FRAMES = 317
 
 
-def export_encoder(network: Encoder, columns: int, path: Path) -> float:
+def export_encoder(network: EncoderNetwork, columns: int, path: Path) -> float:
     """Write an encoder as ONNX: ``inputs`` (T, D) to ``outputs`` (T, C) and ``latents`` (T, L), float32, T free.
 
     Parameters

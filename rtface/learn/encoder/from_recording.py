@@ -24,11 +24,11 @@ from rtface.encode.manifest import ONNX_FILE
 from rtface.encode.normalise import Normaliser, NormaliseRules, reference
 from rtface.learn.encoder.data import Recording, Where, read_recording
 from rtface.learn.encoder.export import export_encoder
-from rtface.learn.encoder.optimise import RECIPES, EncoderTraining, Recipe
+from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTraining
 from rtface.learn.encoder.scoring import judge, judged_samples, peers, predict, split_samples
 from rtface.learn.run_folder import open_run
 from rtface.learn.tracker.optimise import train
-from rtface.networks.encoder import Encoder
+from rtface.networks.encoder import EncoderNetwork
 from rtface.networks.encoders import build_encoder
 
 HELD_BACK = 0.15
@@ -48,7 +48,7 @@ def _silent(what: str, steps: int) -> Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EncoderRequest:
     """What is to be fitted.
 
     Attributes
@@ -85,7 +85,7 @@ class Order:
     delay_s: float = 0.0
     rules: NormaliseRules = field(default_factory=NormaliseRules)
     split: str = "strict"
-    recipe: Recipe | None = None
+    recipe: EncoderRecipe | None = None
     explainable: bool = True
     description: str = ""
     licence: str = "that of the recording"
@@ -130,7 +130,7 @@ class Fitted:
 
 
 def fit_encoder(
-    order: Order, *, progress: Begin = _silent, stop: Callable[[], bool] = lambda: False
+    order: EncoderRequest, *, progress: Begin = _silent, stop: Callable[[], bool] = lambda: False
 ) -> Fitted | None:
     """Fit an encoder, judge it on samples that it did not learn from and write its bundle.
 
@@ -229,7 +229,7 @@ def prepare(
     window : int
         The encoder's, in frames.
     split, components, delay_s, rules
-        As in `Order`.
+        As in `EncoderRequest`.
     seed : int
     progress : callable
         As of `fit_encoder`.
@@ -270,7 +270,9 @@ def learnt_frames(split: Split, frames: NDArray[np.int64], length: int) -> NDArr
     return chosen
 
 
-def training_of(prepared: Prepared, architecture: Mapping[str, Any], recipe: Recipe) -> EncoderTraining:
+def training_of(
+    prepared: Prepared, architecture: Mapping[str, Any], recipe: EncoderRecipe
+) -> EncoderTraining:
     """Return the training of an architecture on a prepared recording, at its start."""
     network = build_encoder(architecture, recipe.seed)
     recording = prepared.recording
@@ -280,7 +282,7 @@ def training_of(prepared: Prepared, architecture: Mapping[str, Any], recipe: Rec
 
 
 def _judge(
-    network: Encoder, prepared: Prepared, order: Order, progress: Begin
+    network: EncoderNetwork, prepared: Prepared, order: EncoderRequest, progress: Begin
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Return the figures of the test samples, and the standard deviation of each output's error on them."""
     recording = prepared.recording
@@ -299,7 +301,7 @@ def _judge(
 
 
 def _usual(prepared: Prepared) -> dict[str, NDArray[Any]]:
-    """Return what tells inputs that are like those trained on from others; see `rtface.encode.bundle.Inputs`."""
+    """Return what tells inputs that are like those trained on from others; see `rtface.encode.bundle.EncoderInputs`."""
     learnt = prepared.inputs[learnt_frames(prepared.split, prepared.frames, len(prepared.inputs))]
     mean = learnt.mean(axis=0, dtype=np.float64)
     covariance = np.cov(learnt.T.astype(np.float64)).reshape(len(mean), len(mean))
@@ -320,7 +322,7 @@ def _readout(targets: Targets, residual: NDArray[np.float32]) -> dict[str, NDArr
     return arrays
 
 
-def _configuration(order: Order, recipe: Recipe, recording: Recording) -> dict[str, Any]:
+def _configuration(order: EncoderRequest, recipe: EncoderRecipe, recording: Recording) -> dict[str, Any]:
     return {
         "verb": "fit",
         "architecture": dict(order.architecture),
@@ -336,11 +338,11 @@ def _configuration(order: Order, recipe: Recipe, recording: Recording) -> dict[s
 
 
 def _fields(
-    order: Order,
+    order: EncoderRequest,
     architecture: Mapping[str, Any],
-    network: Encoder,
+    network: EncoderNetwork,
     prepared: Prepared,
-    recipe: Recipe,
+    recipe: EncoderRecipe,
     training: EncoderTraining,
     metrics: dict[str, Any],
 ) -> dict[str, Any]:

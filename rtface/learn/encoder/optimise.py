@@ -16,14 +16,14 @@ from torch import Tensor
 from rtface.analyse.splits import Split, stretches
 from rtface.core.errors import DataError, UsageError
 from rtface.core.records import FloatArray
-from rtface.networks.encoder import Encoder
+from rtface.networks.encoder import EncoderNetwork
 
 _GRADIENT_LIMIT = 1.0
 _WARM_UP = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class EncoderRecipe:
     """How an encoder is trained.
 
     Attributes
@@ -67,8 +67,8 @@ class Recipe:
 
 
 RECIPES = {
-    "causal": Recipe(),
-    "facemap": Recipe(
+    "causal": EncoderRecipe(),
+    "facemap": EncoderRecipe(
         epochs=300,
         samples=800,
         learning_rate=1e-3,
@@ -118,12 +118,12 @@ class EncoderTraining:
 
     def __init__(
         self,
-        network: Encoder,
+        network: EncoderNetwork,
         inputs: FloatArray,
         frames: NDArray[np.int64],
         targets: FloatArray,
         split: Split,
-        recipe: Recipe,
+        recipe: EncoderRecipe,
     ) -> None:
         self.recipe, self.done, self.best = recipe, 0, 0
         self.losses: list[float] = []
@@ -199,7 +199,7 @@ class EncoderTraining:
             self._end_epoch()
         return self.losses[-1]
 
-    def kept(self) -> Encoder:
+    def kept(self) -> EncoderNetwork:
         """Return the network of the best epoch, in evaluation mode."""
         network = copy.deepcopy(self.average)
         network.load_state_dict(self._best)

@@ -22,7 +22,7 @@ from rtface.core.errors import UsageError
 from rtface.core.records import FloatArray
 from rtface.learn.encoder.data import Recording
 from rtface.learn.encoder.optimise import within
-from rtface.networks.encoder import Encoder
+from rtface.networks.encoder import EncoderNetwork
 
 SPLITS = ("strict", "published")
 
@@ -56,7 +56,7 @@ def split_samples(kind: str, samples: int, window_s: float, neural_rate: float) 
     raise UsageError(f"a split is one of {', '.join(SPLITS)}, not {kind!r}")
 
 
-def predict(network: Encoder, inputs: FloatArray, frames: NDArray[np.int64]) -> FloatArray:
+def predict(network: EncoderNetwork, inputs: FloatArray, frames: NDArray[np.int64]) -> FloatArray:
     """Return the outputs (S, C) for normalised inputs (T, D) at some frames, a stretch at a time."""
     network.eval()
     wanted = np.maximum(frames, 0)
@@ -115,7 +115,7 @@ def peers(
 
 
 def judged_samples(
-    split: Split, frames: NDArray[np.int64], length: int, network: Encoder
+    split: Split, frames: NDArray[np.int64], length: int, network: EncoderNetwork
 ) -> NDArray[np.int64]:
     """Return the test samples whose window lies within the recording."""
     return within(split.test, frames, length, network.past, network.look_ahead)

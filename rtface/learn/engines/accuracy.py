@@ -98,7 +98,7 @@ class Watcher:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EngineErrors:
     """What an engine found on N labelled frames, for the K keypoints that it and the labels share.
 
     Attributes
@@ -173,7 +173,7 @@ class Measured:
         return report
 
 
-def measure(watcher: Watcher, labels: LabelSet) -> Measured:
+def measure(watcher: Watcher, labels: LabelSet) -> EngineErrors:
     """Run an engine on labelled frames.
 
     Parameters
@@ -210,7 +210,7 @@ def measure(watcher: Watcher, labels: LabelSet) -> Measured:
         xy, scores = watcher.see(frame.image)
         distance[row] = np.linalg.norm(xy[columns] - frame.xy, axis=1)
         score[row], scale[row] = scores[columns], watcher.scale
-    return Measured(
+    return EngineErrors(
         watcher.engine,
         watcher.backend,
         watcher.crop,

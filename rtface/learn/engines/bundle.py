@@ -21,7 +21,7 @@ from rtface.track.manifest import (
     DecodeSpec,
     InputSpec,
     KeypointEntry,
-    NormaliseSpec,
+    LevelsSpec,
     ResampleSpec,
     ScoreSpec,
 )
@@ -69,7 +69,7 @@ class Card:
     score: ScoreSpec
     input_size: int = 256
     resample: ResampleSpec = ResampleSpec(half_pixel=True)  # noqa: RUF009  (frozen)
-    normalise: NormaliseSpec = NormaliseSpec()  # noqa: RUF009  (frozen)
+    normalise: LevelsSpec = LevelsSpec()  # noqa: RUF009  (frozen)
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     created: str = field(default_factory=today)

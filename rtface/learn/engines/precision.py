@@ -13,7 +13,7 @@ from rtface.core.errors import DataError, EngineError
 from rtface.core.records import Crop, Image
 from rtface.learn.engines.bundle import today
 from rtface.learn.engines.halve import halve
-from rtface.learn.engines.quantise import Plan, Scheme, quantise
+from rtface.learn.engines.quantise import QuantisedPart, Scheme, quantise
 from rtface.track.comparison import FEWEST_FRAMES, Parity, compare
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
 from rtface.track.parity import LIMITS
@@ -109,7 +109,7 @@ def export_engine(
     if folder.exists() and not overwrite:
         raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
     calibrating, judging = _split(frames) if precision == "int8" else ({}, dict(frames))
-    plans = tuple(Plan) if precision == "int8" else (None,)
+    plans = tuple(QuantisedPart) if precision == "int8" else (None,)
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as made:
         for plan in plans:
@@ -146,7 +146,7 @@ def _make(
     folder: Path,
     calibrating: Mapping[int, Image],
     crop: Crop | None,
-    plan: Plan | None,
+    plan: QuantisedPart | None,
     scheme: Scheme,
 ) -> _Candidate:
     model, made = source.file(MODEL_FILE), folder / MODEL_FILE
@@ -154,7 +154,7 @@ def _make(
         halve(model, made)
         return _Candidate({MODEL_FILE: made}, {"precision": "f32", "weights": "f16"}, {})
     if precision == "int8":
-        chosen = plan or Plan.ALL
+        chosen = plan or QuantisedPart.ALL
         normalise = source.manifest.normalise
         count = quantise(model, made, calibrating, normalise, crop=crop, plan=chosen, scheme=scheme)
         facts = {

@@ -21,13 +21,13 @@ import onnx
 from rtface.core.errors import EngineError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop, Image
-from rtface.track.manifest import NormaliseSpec
+from rtface.track.manifest import LevelsSpec
 from rtface.track.normalise import levels
 
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 
-class Plan(Enum):
+class QuantisedPart(Enum):
     """Which convolutions are quantised."""
 
     ALL = "all convolutions"
@@ -46,10 +46,10 @@ def quantise(
     model: Path,
     out: Path,
     frames: Mapping[int, Image],
-    normalise: NormaliseSpec,
+    normalise: LevelsSpec,
     *,
     crop: Crop | None = None,
-    plan: Plan = Plan.ALL,
+    plan: QuantisedPart = QuantisedPart.ALL,
     scheme: Scheme = Scheme.CPU,
 ) -> int:
     """Write an int8 copy of an engine's `model.onnx`.
@@ -132,7 +132,7 @@ class _Frames:
 
 
 def _inputs(
-    frames: Mapping[int, Image], normalise: NormaliseSpec, crop: Crop | None
+    frames: Mapping[int, Image], normalise: LevelsSpec, crop: Crop | None
 ) -> Iterator[dict[str, Any]]:
     """Yield what a back end hands to the network for each frame."""
     for image in frames.values():
@@ -145,10 +145,10 @@ def _inputs(
         }
 
 
-def _convolutions(network: Any, plan: Plan) -> list[str]:
+def _convolutions(network: Any, plan: QuantisedPart) -> list[str]:
     """Return the names of the convolutions to quantise."""
     nodes = [node for node in network.graph.node if node.op_type == "Conv"]
-    if plan is Plan.ALL:
+    if plan is QuantisedPart.ALL:
         return [node.name for node in nodes]
     before_another = _before(network, nodes)
     return [node.name for node in nodes[1:] if node.name in before_another and _groups(node) == 1]

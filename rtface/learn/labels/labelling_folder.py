@@ -19,7 +19,7 @@ from rtface.core.geometry import outside
 from rtface.core.records import FloatArray, Image
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
-from rtface.learn.labels.suggest import Choice, Features
+from rtface.learn.labels.suggest import ChosenFrame, FrameFeatures
 from rtface.learn.labels.survey import Survey, read_frames
 
 CHOSEN_FILE = "chosen.json"
@@ -55,13 +55,15 @@ class Suggested:
     video: str
     frame: int
     time_s: float
-    choice: Choice
+    choice: ChosenFrame
     xy: FloatArray
     score: FloatArray
     image: Image
 
 
-def collect(surveys: Sequence[Survey], what: Features, choices: Sequence[Choice]) -> list[Suggested]:
+def collect(
+    surveys: Sequence[Survey], what: FrameFeatures, choices: Sequence[ChosenFrame]
+) -> list[Suggested]:
     """Read the chosen frames again, in the order of the choices.
 
     Raises

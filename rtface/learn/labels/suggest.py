@@ -40,7 +40,7 @@ _FLAT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class FrameFeatures:
     """What frames are chosen by; N frames of all recordings, one after the other.
 
     Attributes
@@ -71,7 +71,7 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenFrame:
     """One frame that is suggested.
 
     Attributes
@@ -81,7 +81,7 @@ class Choice:
     why : str
         ``coverage`` or ``doubt``.
     doubt : float
-        As in `Features`.
+        As in `FrameFeatures`.
     distance : float
         To the nearest frame chosen before it, 1 being typical of two frames of one recording; infinite for the first.
     stands_for : int
@@ -95,7 +95,7 @@ class Choice:
     stands_for: int
 
 
-def features(surveys: Sequence[Survey], trained: NDArray[np.bool_]) -> Features:
+def features(surveys: Sequence[Survey], trained: NDArray[np.bool_]) -> FrameFeatures:
     """Turn what was seen of recordings into what frames are chosen by.
 
     Parameters
@@ -113,7 +113,7 @@ def features(surveys: Sequence[Survey], trained: NDArray[np.bool_]) -> Features:
     weight = np.sqrt(trust / max(1, trust.size))[:, None]
     pose = (xy - middle) / size * weight
     look = np.concatenate([each.look for each in surveys])
-    return Features(
+    return FrameFeatures(
         pose=pose.reshape(len(xy), -1).astype(np.float32),
         look=_principal(look - look.mean(axis=0)) / np.float32(np.sqrt(look.shape[1])),
         trust=float(score.mean()) if score.size else 0.0,
@@ -132,7 +132,7 @@ def usable(seen: Survey) -> NDArray[np.bool_]:
     return fine
 
 
-def choose(what: Features, count: int, *, min_gap_s: float = 0.0) -> list[Choice]:
+def choose(what: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> list[ChosenFrame]:
     """Choose the frames to label, the most useful first.
 
     Each recording gets an equal share, as far as it has frames that differ.
@@ -172,12 +172,14 @@ def choose(what: Features, count: int, *, min_gap_s: float = 0.0) -> list[Choice
     nearest = far[:, [index for index, _, _ in chosen]].argmin(axis=1)
     crowd = np.bincount(nearest[what.usable], minlength=len(chosen))
     return [
-        Choice(index, why, float(what.doubt[index]), distance, int(frames))
+        ChosenFrame(index, why, float(what.doubt[index]), distance, int(frames))
         for (index, why, distance), frames in zip(chosen, crowd, strict=True)
     ]
 
 
-def _next(why: Why, what: Features, far: FloatArray, near: FloatArray, allowed: NDArray[np.bool_]) -> int:
+def _next(
+    why: Why, what: FrameFeatures, far: FloatArray, near: FloatArray, allowed: NDArray[np.bool_]
+) -> int:
     places = np.flatnonzero(allowed)
     if why == "doubt":
         gain = (_BASE_DOUBT + what.doubt[places]) * near[places]
@@ -188,7 +190,7 @@ def _next(why: Why, what: Features, far: FloatArray, near: FloatArray, allowed: 
     return int(places[int(gain.argmax())])
 
 
-def _too_close(what: Features, index: int, min_gap_s: float) -> NDArray[np.bool_]:
+def _too_close(what: FrameFeatures, index: int, min_gap_s: float) -> NDArray[np.bool_]:
     shift = np.linalg.norm(what.pose - what.pose[index], axis=1)
     change = np.linalg.norm(what.look - what.look[index], axis=1)
     soon = (what.video == what.video[index]) & (np.abs(what.time_s - what.time_s[index]) < min_gap_s)
@@ -197,7 +199,7 @@ def _too_close(what: Features, index: int, min_gap_s: float) -> NDArray[np.bool_
     return close
 
 
-def _distances(what: Features) -> FloatArray:
+def _distances(what: FrameFeatures) -> FloatArray:
     """Return distances of all pairs in poses and looks together, shape (N, N); 1 is typical within a recording."""
     share = _POSE_SHARE * what.trust
     squares = np.zeros((len(what.pose),) * 2, np.float32)

@@ -67,7 +67,7 @@ _SEARCH_SHARE = 0.45
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AdaptRequest:
     """What is to be adapted.
 
     Attributes
@@ -137,7 +137,7 @@ class _Start:
 
 
 def adapt(
-    order: Order,
+    order: AdaptRequest,
     *,
     progress: Callable[[str, int], Progress] = lambda what, steps: lambda step, loss: None,
     stop: Callable[[], bool] = lambda: False,
@@ -365,7 +365,7 @@ def _check_frames(labels: LabelSet) -> None:
 
 
 def _configuration(
-    order: Order, parent: Engine, names: Sequence[str], labels: LabelSet, recipe: Recipe
+    order: AdaptRequest, parent: Engine, names: Sequence[str], labels: LabelSet, recipe: Recipe
 ) -> dict[str, Any]:
     return {
         "verb": "adapt",

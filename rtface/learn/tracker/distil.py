@@ -24,7 +24,7 @@ from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.agreement import Watched, against_average, agreement, watch
 from rtface.learn.tracker.agreement_picture import draw_agreement
 from rtface.learn.tracker.calibration import RADIUS_PX
-from rtface.learn.tracker.distil_request import Lesson, check_names, configuration, labelled_pictures
+from rtface.learn.tracker.distil_request import DistilRequest, check_names, configuration, labelled_pictures
 from rtface.learn.tracker.initial_network import student_network
 from rtface.learn.tracker.labelled_frames import DECODE, Judgement, judge, score_spec
 from rtface.learn.tracker.optimise import Progress, Training, train
@@ -33,7 +33,7 @@ from rtface.learn.tracker.pseudo_labels import PLAIN, SHIFTS, UNSURE, Taught, fu
 from rtface.learn.tracker.recording_split import Footage, split_recording
 from rtface.learn.tracker.samples import ROW_STEP, Picture, prepare
 from rtface.networks.graph import NetworkWithDecode
-from rtface.track.manifest import KeypointEntry, NormaliseSpec, ResampleSpec
+from rtface.track.manifest import KeypointEntry, LevelsSpec, ResampleSpec
 from rtface.track.store import Engine, check_new
 
 WATCHED = 1200
@@ -54,7 +54,7 @@ class Distilled:
 
 
 def distil(
-    lesson: Lesson,
+    lesson: DistilRequest,
     folder: Path,
     run_folder: Path,
     *,
@@ -156,7 +156,12 @@ def distil(
 
 
 def _watch(
-    lesson: Lesson, student: Engine, footage: Footage, full: float, settings: BackendSettings, parts: int
+    lesson: DistilRequest,
+    student: Engine,
+    footage: Footage,
+    full: float,
+    settings: BackendSettings,
+    parts: int,
 ) -> Watched:
     return watch(
         lesson.teacher,
@@ -172,7 +177,7 @@ def _watch(
 
 
 def _taught(
-    run: RunFolder, index: int, lesson: Lesson, frames: dict[int, Image], settings: BackendSettings
+    run: RunFolder, index: int, lesson: DistilRequest, frames: dict[int, Image], settings: BackendSettings
 ) -> Taught:
     """Ask the teacher, or read what it said when this run was started before."""
     path = run.folder / f"teacher-{index}.npz"
@@ -206,7 +211,7 @@ def _pictures(
 
 def _judge(
     student: NetworkWithDecode,
-    lesson: Lesson,
+    lesson: DistilRequest,
     footage: Sequence[Footage],
     full: float,
     settings: BackendSettings,
@@ -236,7 +241,7 @@ def _judge(
     return judgement, against_average(points, means, averages.distance, sure, lesson.keypoints)
 
 
-def _trained(lesson: Lesson, pictures: Sequence[Picture]) -> list[KeypointEntry]:
+def _trained(lesson: DistilRequest, pictures: Sequence[Picture]) -> list[KeypointEntry]:
     """Return the keypoints, each with whether any frame that was learnt from has a label that counts."""
     seen = np.any([(each.weight > 0) & ~np.isnan(each.xy).any(axis=1) for each in pictures], axis=0)
     return [
@@ -245,7 +250,7 @@ def _trained(lesson: Lesson, pictures: Sequence[Picture]) -> list[KeypointEntry]
     ]
 
 
-def _facts(lesson: Lesson, footage: Sequence[Footage], labelled: int) -> dict[str, Any]:
+def _facts(lesson: DistilRequest, footage: Sequence[Footage], labelled: int) -> dict[str, Any]:
     """Return how the student was trained, for the record."""
     return {
         "distilled_from": lesson.teacher.manifest.name,
@@ -264,7 +269,7 @@ def _facts(lesson: Lesson, footage: Sequence[Footage], labelled: int) -> dict[st
 
 
 def _card(
-    lesson: Lesson,
+    lesson: DistilRequest,
     built_of: dict[str, Any],
     entries: list[KeypointEntry],
     judgement: Judgement,
@@ -288,7 +293,7 @@ def _card(
         score=score,
         input_size=lesson.recipe.size,
         resample=ResampleSpec(half_pixel=True, fit="pad_shorter"),
-        normalise=NormaliseSpec(row_step=ROW_STEP),
+        normalise=LevelsSpec(row_step=ROW_STEP),
         training=facts,
         metrics=metrics,
     )

@@ -37,7 +37,7 @@ SPECIALIST = Recipe(
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class DistilRequest:
     """What is to be distilled.
 
     Attributes
@@ -78,7 +78,7 @@ class Lesson:
         return self.teacher.manifest.names
 
 
-def labelled_pictures(lesson: Lesson) -> list[Picture]:
+def labelled_pictures(lesson: DistilRequest) -> list[Picture]:
     """Return a person's labels, with the teacher's keypoints in its order; others are left out."""
     if lesson.labels is None:
         return []
@@ -98,7 +98,7 @@ def check_names(videos: Sequence[Path]) -> None:
             raise UsageError(f"{video}: another recording has the same name; rename one")
 
 
-def configuration(lesson: Lesson, built_of: dict[str, Any]) -> dict[str, Any]:
+def configuration(lesson: DistilRequest, built_of: dict[str, Any]) -> dict[str, Any]:
     """Return all that the result depends on, of JSON's types, for `rtface.learn.run_folder.open_run`."""
     return {
         "verb": "distil",

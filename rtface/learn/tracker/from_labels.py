@@ -36,7 +36,7 @@ _NAME = "train"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainRequest:
     """What is to be trained.
 
     Attributes
@@ -97,7 +97,7 @@ class Trained:
 
 
 def train_engine(
-    order: Order,
+    order: TrainRequest,
     *,
     progress: Progress = lambda step, loss: None,
     stop: Callable[[], bool] = lambda: False,
@@ -174,7 +174,7 @@ def train_engine(
     return Trained(engine, metrics, untrained)
 
 
-def _labels(order: Order) -> LabelSet:
+def _labels(order: TrainRequest) -> LabelSet:
     """Read the labels and arrange them as the network's outputs will be."""
     labels = read_labels(*order.labels).renamed(order.renames)
     names = order.keypoints or labels.keypoints
@@ -186,7 +186,7 @@ def _labels(order: Order) -> LabelSet:
     return labels.arranged(names)
 
 
-def _configuration(order: Order, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
+def _configuration(order: TrainRequest, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
     return {
         "verb": _NAME,
         "family": order.family,
@@ -214,7 +214,9 @@ def _judge(
     return judgement
 
 
-def _facts(order: Order, training_set: LabelSet, judging_set: LabelSet, recipe: Recipe) -> dict[str, Any]:
+def _facts(
+    order: TrainRequest, training_set: LabelSet, judging_set: LabelSet, recipe: Recipe
+) -> dict[str, Any]:
     """Return how a network was trained, for the record."""
     new = not set(training_set.videos) & set(judging_set.videos)
     return {

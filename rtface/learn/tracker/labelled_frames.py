@@ -20,7 +20,7 @@ from rtface.learn.tracker.predictions import Answers, answer
 from rtface.learn.tracker.samples import ROW_STEP, Picture, prepare
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.small import SmallDecode
-from rtface.track.manifest import KeypointEntry, NormaliseSpec, ResampleSpec, ScoreSpec
+from rtface.track.manifest import KeypointEntry, LevelsSpec, ResampleSpec, ScoreSpec
 from rtface.track.store import Engine
 
 FEWEST_TO_CALIBRATE = 50
@@ -227,7 +227,7 @@ def write_engine_of(
         score=score_spec(name, calibrated),
         input_size=size,
         resample=ResampleSpec(half_pixel=True, fit="pad" if square else "pad_shorter"),
-        normalise=NormaliseSpec(row_step=ROW_STEP),
+        normalise=LevelsSpec(row_step=ROW_STEP),
         training=training,
         metrics=metrics,
     )

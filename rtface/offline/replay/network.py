@@ -19,7 +19,7 @@ from rtface.core.errors import CameraLostError, DataError, UsageError
 from rtface.core.records import Crop, Image, Pose
 from rtface.offline.replay.steps import poses_of
 from rtface.record.session.encoder import EXACT
-from rtface.record.session.entries import Network, Video
+from rtface.record.session.entries import NetworkEntry, VideoEntry
 from rtface.record.session.reader import Session, read_session
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine
@@ -115,7 +115,7 @@ def replay_network(
         The engine does not fit, or cannot be run.
     """
     session = read_session(path)
-    video = session.last(Video)
+    video = session.last(VideoEntry)
     if session.damage:
         raise DataError(f"{path} is damaged and cannot be replayed: {session.damage[0].in_words()}")
     if video is None or not len(session.frames):
@@ -126,7 +126,7 @@ def replay_network(
     tracker = Tracker(engine, make_backend(engine, backend), SYSTEM_CLOCK)
     try:
         tracker.open()
-        comparison = _Comparison(session, engine, tracker, exact=video.codec in EXACT)
+        comparison = _NetworkComparison(session, engine, tracker, exact=video.codec in EXACT)
         comparison.run(camera, progress)
     finally:
         tracker.close()
@@ -134,7 +134,7 @@ def replay_network(
     return comparison.result()
 
 
-class _Comparison:
+class _NetworkComparison:
     """Tracks the frames of a video and holds the poses against the record."""
 
     def __init__(self, session: Session, engine: Engine, tracker: Tracker, *, exact: bool) -> None:
@@ -145,7 +145,7 @@ class _Comparison:
             raise DataError(f"{engine.manifest.name} finds other keypoints than this session records")
         self._session, self._tracker, self._exact = session, tracker, exact
         self._keypoints = said.keypoints
-        self._networks = deque(session.of(Network))
+        self._networks = deque(session.of(NetworkEntry))
         self._frames = self._identical = self._altered = self._without_pose = 0
         self._shifts: list[NDArray[np.float32]] = []
         self._first: PoseDifference | None = None
@@ -240,7 +240,7 @@ def _remarks(session: Session, engine: Engine, tracker: Tracker) -> list[str]:
     sha256 = {} if session.hashes is None else session.hashes.sha256
     if sha256.get("engine") not in (None, engine.sha256):
         remarks.append(f"the engine is another one than the session was run with ({engine.manifest.name})")
-    network = session.last(Network)
+    network = session.last(NetworkEntry)
     if network is not None:
         now = tracker.backend.as_dict()
         remarks += [

@@ -12,21 +12,21 @@ from pydantic import ValidationError
 
 from rtface.core.decision import Decision
 from rtface.core.errors import DataError, UsageError
-from rtface.decide.evaluator import Reflex
-from rtface.decide.features.bank import Features
+from rtface.core.features import Features
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.offline.replay.report import Difference, RulesReplay
-from rtface.offline.replay.steps import HoleError, Seen, Step, steps
+from rtface.offline.replay.steps import HoleError, ReplayStep, Seen, steps
 from rtface.record.session import entries
 from rtface.record.session.coding import decode, encode
-from rtface.record.session.entries import Call, Configuration
+from rtface.record.session.entries import CallEntry, ConfigurationEntry
 from rtface.record.session.guests import decision_entry
 from rtface.record.session.reader import read_session
 
 _UNNUMBERED = 0
 
 
-def recorded_rules(said: Configuration) -> RulesFile:
+def recorded_rules(said: ConfigurationEntry) -> RulesFile:
     """Return the rules that a session was run with.
 
     Raises
@@ -70,8 +70,8 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
     if said is None:
         raise DataError(f"{path}: without its configuration a session cannot be replayed")
     spec = recorded_rules(said) if rules is None else rules
-    reflex = Reflex(spec, said.keypoints, said.rate_hz, extra_names=said.given, grace_ns=said.grace_ns)
-    comparison = _Comparison(reflex, said)
+    reflex = RuleEvaluator(spec, said.keypoints, said.rate_hz, extra_names=said.given, grace_ns=said.grace_ns)
+    comparison = _RulesComparison(reflex, said)
     try:
         for step in steps(path):
             if not comparison.take(step):
@@ -81,10 +81,10 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
     return comparison.result()
 
 
-class _Comparison:
+class _RulesComparison:
     """Makes each call again and holds what comes of it against the record."""
 
-    def __init__(self, reflex: Reflex, said: Configuration) -> None:
+    def __init__(self, reflex: RuleEvaluator, said: ConfigurationEntry) -> None:
         self._reflex, self._said = reflex, said
         self._width = len(said.features) - len(said.given)
         names = reflex.bank.names
@@ -100,7 +100,7 @@ class _Comparison:
         self.hole: Difference | None = None
         self.now_ns = 0
 
-    def take(self, step: Step) -> bool:
+    def take(self, step: ReplayStep) -> bool:
         """Make a call again; False when its decisions are others than were recorded."""
         self.now_ns = step.now_ns
         if step.pose is not None and step.seen is not None:
@@ -136,7 +136,7 @@ class _Comparison:
         rest = slice(self._width, None)
         return Features(seen.values[rest], seen.scores[rest], seen.exposure_ns[rest])
 
-    def _compare_values(self, step: Step, seen: Seen) -> Difference | None:
+    def _compare_values(self, step: ReplayStep, seen: Seen) -> Difference | None:
         features = self._reflex.features
         self._values += 3 * len(self._common)
         for name, recorded, replayed in (
@@ -163,7 +163,7 @@ class _Comparison:
                 )
         return None
 
-    def _compare_decisions(self, step: Step, found: Sequence[Decision]) -> Difference | None:
+    def _compare_decisions(self, step: ReplayStep, found: Sequence[Decision]) -> Difference | None:
         recorded = [_plain(each) for each in step.decisions]
         replayed = [_plain(_as_recorded(each)) for each in found]
         for number in range(max(len(recorded), len(replayed))):
@@ -173,7 +173,7 @@ class _Comparison:
                 return Difference("decision", step.frame_id, step.now_ns, text, was, now, self._inputs(step))
         return None
 
-    def _inputs(self, step: Step) -> dict[str, Any]:
+    def _inputs(self, step: ReplayStep) -> dict[str, Any]:
         """Return all that a call was given, and the replay's own values."""
         if step.call is not None:
             return {"call": step.call.call, **step.call.arguments}
@@ -201,7 +201,7 @@ def _by_name(names: Sequence[str], values: Any, scores: Any, exposures: Any) -> 
     }
 
 
-def _call(reflex: Reflex, call: Call) -> list[Decision]:
+def _call(reflex: RuleEvaluator, call: CallEntry) -> list[Decision]:
     """Make a call that no frame made."""
     try:
         return reflex.call(call.call, call.t_ns, **call.arguments)
@@ -209,14 +209,14 @@ def _call(reflex: Reflex, call: Call) -> list[Decision]:
         raise HoleError(f"the call {call.call} of the record cannot be made again: {error}") from error
 
 
-def _as_recorded(decision: Decision) -> entries.Decision:
+def _as_recorded(decision: Decision) -> entries.DecisionEntry:
     """Return a decision as it would come out of a record."""
-    back = decode(entries.Decision.kind, encode(decision_entry(decision, _UNNUMBERED)))
-    assert isinstance(back, entries.Decision)
+    back = decode(entries.DecisionEntry.kind, encode(decision_entry(decision, _UNNUMBERED)))
+    assert isinstance(back, entries.DecisionEntry)
     return back
 
 
-def _plain(decision: entries.Decision) -> dict[str, Any]:
+def _plain(decision: entries.DecisionEntry) -> dict[str, Any]:
     """Return all of a decision but its number, which is the session's."""
     return {
         "rule": decision.rule,

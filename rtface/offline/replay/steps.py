@@ -11,7 +11,7 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Pose, Stamps
-from rtface.record.session.entries import Call, Decision
+from rtface.record.session.entries import CallEntry, DecisionEntry
 from rtface.record.session.reader import RowBatch, iterate
 from rtface.record.session.rows import POSE_TIMES, UNKNOWN, Rows
 
@@ -36,7 +36,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReplayStep:
     """One call, and the decisions that came of it.
 
     Attributes
@@ -53,8 +53,8 @@ class Step:
 
     pose: Pose | None
     seen: Seen | None
-    call: Call | None
-    decisions: list[Decision] = field(default_factory=list)
+    call: CallEntry | None
+    decisions: list[DecisionEntry] = field(default_factory=list)
 
     @property
     def frame_id(self) -> int | None:
@@ -74,7 +74,7 @@ class HoleError(DataError):
     """A pose or what the rules saw of it is not in the log, so nothing after it can be replayed."""
 
 
-def steps(path: Path) -> Iterator[Step]:
+def steps(path: Path) -> Iterator[ReplayStep]:
     """Yield the calls of a session in order.
 
     Raises
@@ -85,7 +85,7 @@ def steps(path: Path) -> Iterator[Step]:
         A row is missing, as where the disk was too slow.
     """
     poses: deque[Pose] = deque()
-    step: Step | None = None
+    step: ReplayStep | None = None
     for each in iterate(path):
         if isinstance(each, RowBatch) and each.name == "poses":
             poses.extend(poses_of(each.rows))
@@ -98,12 +98,12 @@ def steps(path: Path) -> Iterator[Step]:
                         f"frame {seen.frame_id} was decided on, but the next pose in the log is "
                         + (f"of frame {poses[0].frame.frame_id}" if poses else "not there")
                     )
-                step = Step(poses.popleft(), seen, None)
-        elif isinstance(each, Call):
+                step = ReplayStep(poses.popleft(), seen, None)
+        elif isinstance(each, CallEntry):
             if step is not None:
                 yield step
-            step = Step(None, None, each)
-        elif isinstance(each, Decision):
+            step = ReplayStep(None, None, each)
+        elif isinstance(each, DecisionEntry):
             if step is None:
                 raise HoleError(f"decision {each.number} stands before any call that it could come of")
             step.decisions.append(each)

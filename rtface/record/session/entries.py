@@ -30,8 +30,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened(Entry):
-    """The session began; with `Closed` the two anchors of its times to the calendar."""
+class OpenedEntry(Entry):
+    """The session began; with `ClosedEntry` the two anchors of its times to the calendar."""
 
     kind: ClassVar[int] = 1
     name: ClassVar[str] = "opened"
@@ -45,7 +45,7 @@ class Opened(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration(Entry):
+class ConfigurationEntry(Entry):
     """What the session was run with, in full."""
 
     kind: ClassVar[int] = 2
@@ -78,19 +78,19 @@ class Configuration(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Hashes(Entry):
+class HashesEntry(Entry):
     """What took part, by its hash."""
 
     kind: ClassVar[int] = 3
     name: ClassVar[str] = "hashes"
 
     sha256: Map
-    """SHA-256 in hexadecimal by name: ``rig`` and ``rules`` (of the texts of `Configuration` in UTF-8), ``engine``,
+    """SHA-256 in hexadecimal by name: ``rig`` and ``rules`` (of the texts of `ConfigurationEntry` in UTF-8), ``engine``,
     ``firmware`` and whatever else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Camera(Entry):
+class CameraEntry(Entry):
     """What the camera said of itself once it was open; fields as in `rtface.core.records.CameraInfo`."""
 
     kind: ClassVar[int] = 4
@@ -101,7 +101,7 @@ class Camera(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class ClockFit(Entry):
+class ClockFitEntry(Entry):
     """A device's clock mapped to the host's: host = device + offset_ns + slope * (device - anchor_ns)."""
 
     kind: ClassVar[int] = 5
@@ -120,7 +120,7 @@ class ClockFit(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Arming(Entry):
+class ArmingEntry(Entry):
     """Who allowed or forbade stimulation, and why."""
 
     kind: ClassVar[int] = 6
@@ -137,7 +137,7 @@ class Arming(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision(Entry):
+class DecisionEntry(Entry):
     """What was decided about a rule, with all that it rested on; fields as in `rtface.core.decision.Decision`."""
 
     kind: ClassVar[int] = 7
@@ -170,7 +170,7 @@ class Decision(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class PulseCommand(Entry):
+class PulseCommandEntry(Entry):
     """A command that was handed to an output."""
 
     kind: ClassVar[int] = 8
@@ -189,10 +189,10 @@ class PulseCommand(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class GateReply(Entry):
+class GateReplyEntry(Entry):
     """What an output answered or reported by itself, stamped where the host learned of it.
 
-    Fields as in `rtface.stimulate.base.Report`.
+    Fields as in `rtface.core.outputs.Report`.
     """
 
     kind: ClassVar[int] = 9
@@ -207,7 +207,7 @@ class GateReply(Entry):
     state: str
     """Where the output stands afterwards, as far as the host knows."""
     reason: str
-    """Why; the names of `rtface.stimulate.base.Reason`."""
+    """Why; the names of `rtface.core.outputs.OutputReason`."""
     device_us: int | None
     """When, in microseconds of the device's own clock; None where it does not say."""
     host_ns: int | None
@@ -217,7 +217,7 @@ class GateReply(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class LossCounts(Entry):
+class LossesEntry(Entry):
     """Frames lost since the start, by place; fields as in `rtface.core.records.Losses`."""
 
     kind: ClassVar[int] = 10
@@ -234,7 +234,7 @@ class LossCounts(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark(Entry):
+class MarkEntry(Entry):
     """A remark by a client or the operator."""
 
     kind: ClassVar[int] = 11
@@ -249,7 +249,7 @@ class Mark(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class LatencySummary(Entry):
+class LatencyEntry(Entry):
     """Percentiles of the latency so far, in milliseconds."""
 
     kind: ClassVar[int] = 12
@@ -260,7 +260,7 @@ class LatencySummary(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault(Entry):
+class FaultEntry(Entry):
     """Something that the session's owner has to know, because the record or the rig is no longer what it should be.
 
     Of the record itself `what` is ``space`` (little room left on the disk; recording goes on), ``stalled`` (the disk
@@ -278,7 +278,7 @@ class Fault(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Unrecorded(Entry):
+class UnrecordedEntry(Entry):
     """What the recorder could not keep since the session began, because the disk was too slow."""
 
     kind: ClassVar[int] = 14
@@ -295,7 +295,7 @@ class Unrecorded(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Video(Entry):
+class VideoEntry(Entry):
     """How far the recording of frames has come."""
 
     kind: ClassVar[int] = 15
@@ -320,7 +320,7 @@ class Video(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Closed(Entry):
+class ClosedEntry(Entry):
     """The session ended, and this is the log's last record."""
 
     kind: ClassVar[int] = 16
@@ -335,7 +335,7 @@ class Closed(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Entry):
+class CallEntry(Entry):
     """A call of the decision engine that no frame made, and before it stand all calls that came before it.
 
     `t_ns` is the time that the engine was told. With poses and rows of features, the calls of frames, it is all that
@@ -346,13 +346,13 @@ class Call(Entry):
     name: ClassVar[str] = "call"
 
     call: str
-    """Name of the method of `rtface.decide.rulebank.Decider`: ``tick``, ``arm``, ``ended``, ..."""
+    """Name of the method of `rtface.decide.rulebank.RuleBank`: ``tick``, ``arm``, ``ended``, ..."""
     arguments: Map
     """Its arguments beside the time, by name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Network(Entry):
+class NetworkEntry(Entry):
     """What finds the keypoints from here on: said at the beginning, and again whenever the crop changes."""
 
     kind: ClassVar[int] = 18
@@ -367,8 +367,8 @@ class Network(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Output(Entry):
-    """What an output said of itself once it was open; fields as in `rtface.stimulate.base.OutputInfo`."""
+class OutputEntry(Entry):
+    """What an output said of itself once it was open; fields as in `rtface.core.outputs.OutputInfo`."""
 
     kind: ClassVar[int] = 19
     name: ClassVar[str] = "output"
@@ -382,25 +382,25 @@ class Output(Entry):
 ENTRIES: dict[int, type[Entry]] = {
     each.kind: each
     for each in (
-        Opened,
-        Configuration,
-        Hashes,
-        Camera,
-        ClockFit,
-        Arming,
-        Decision,
-        PulseCommand,
-        GateReply,
-        LossCounts,
-        Mark,
-        LatencySummary,
-        Fault,
-        Unrecorded,
-        Video,
-        Closed,
-        Call,
-        Network,
-        Output,
+        OpenedEntry,
+        ConfigurationEntry,
+        HashesEntry,
+        CameraEntry,
+        ClockFitEntry,
+        ArmingEntry,
+        DecisionEntry,
+        PulseCommandEntry,
+        GateReplyEntry,
+        LossesEntry,
+        MarkEntry,
+        LatencyEntry,
+        FaultEntry,
+        UnrecordedEntry,
+        VideoEntry,
+        ClosedEntry,
+        CallEntry,
+        NetworkEntry,
+        OutputEntry,
     )
 }
 """Every kind of event, by its number in the log."""

@@ -19,13 +19,13 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.records import FrameMeta, Image
 from rtface.record.session import VIDEO_NAME
 from rtface.record.session.encoder import VideoCodec, VideoEncoder
-from rtface.record.session.entries import Entry, Fault, Video
+from rtface.record.session.entries import Entry, FaultEntry, VideoEntry
 from rtface.record.session.rows import pack_frame_row
 
 _WAIT_S = 0.25
 
 
-class Encoder(Protocol):
+class FrameSink(Protocol):
     """What encodes: see `rtface.record.session.encoder.VideoEncoder`."""
 
     def write(self, image: Image, t_ms: int) -> int:
@@ -38,7 +38,7 @@ class Encoder(Protocol):
         """Complete the file; return how many frames were still held back."""
 
 
-class Log(Protocol):
+class FrameIndex(Protocol):
     """Where the frame index goes: a `rtface.record.session.writer.SessionWriter`."""
 
     def put(self, entry: Entry) -> bool:
@@ -80,13 +80,13 @@ class FrameRecorder:
         folder: Path,
         width: int,
         height: int,
-        log: Log,
+        log: FrameIndex,
         *,
         codec: VideoCodec = "lossless",
         slots: int = 64,
-        on_fault: Callable[[Fault], None] = lambda fault: None,
+        on_fault: Callable[[FaultEntry], None] = lambda fault: None,
         clock: Clock = SYSTEM_CLOCK,
-        make_encoder: Callable[[Path, int, int, VideoCodec], Encoder] = VideoEncoder,
+        make_encoder: Callable[[Path, int, int, VideoCodec], FrameSink] = VideoEncoder,
     ) -> None:
         self._path = folder / VIDEO_NAME
         self._shape = (height, width)
@@ -101,9 +101,9 @@ class FrameRecorder:
         self._held: deque[tuple[int, int, int]] = deque()
         self._first_ns: int | None = None
         self._told_ns = 0
-        self._encoder: Encoder | None = None
+        self._encoder: FrameSink | None = None
         self._accepting = False
-        self.fault: Fault | None = None
+        self.fault: FaultEntry | None = None
         self._failing = threading.Lock()
         self._sync_wanted, self._ended = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="rtface-record-frames", daemon=True)
@@ -195,7 +195,7 @@ class FrameRecorder:
             with contextlib.suppress(queue.Empty):
                 return self._full.get(timeout=_WAIT_S)
 
-    def _encode(self, encoder: Encoder, image: Image, frame_id: int, exposure_ns: int) -> None:
+    def _encode(self, encoder: FrameSink, image: Image, frame_id: int, exposure_ns: int) -> None:
         if self._first_ns is None:
             self._first_ns = exposure_ns
         self._held.append((frame_id, exposure_ns, zlib.crc32(image.data)))
@@ -211,7 +211,7 @@ class FrameRecorder:
         height, width = self._shape
         offered, encoded = self._offered, self._encoded
         self._log.put(
-            Video(
+            VideoEntry(
                 self._clock.now_ns(),
                 self._path.name,
                 self._codec,
@@ -237,6 +237,6 @@ class FrameRecorder:
         with self._failing:
             if self.fault is not None:
                 return
-            self.fault = Fault(self._clock.now_ns(), "video", text)
+            self.fault = FaultEntry(self._clock.now_ns(), "video", text)
         self._log.put(self.fault)
         self._on_fault(self.fault)

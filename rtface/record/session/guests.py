@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from rtface.record.session.entries import Decision, GateReply
+from rtface.record.session.entries import DecisionEntry, GateReplyEntry
 
 
 class DecisionLike(Protocol):
@@ -60,9 +60,9 @@ class DecisionLike(Protocol):
         """Whether fire and sham are to look alike."""
 
 
-def decision_entry(decision: DecisionLike, number: int) -> Decision:
+def decision_entry(decision: DecisionLike, number: int) -> DecisionEntry:
     """Return a decision as the event that is recorded under `number`."""
-    return Decision(
+    return DecisionEntry(
         t_ns=decision.now_ns,
         number=number,
         rule=decision.rule,
@@ -131,9 +131,9 @@ class ReportLike(Protocol):
         """What else it says."""
 
 
-def reply_entry(report: ReportLike, output: str) -> GateReply:
+def reply_entry(report: ReportLike, output: str) -> GateReplyEntry:
     """Return an output's report as the event that is recorded."""
-    return GateReply(
+    return GateReplyEntry(
         t_ns=report.t_ns,
         number=report.number,
         output=output,

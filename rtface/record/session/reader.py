@@ -12,7 +12,14 @@ import numpy as np
 from rtface.core.errors import DataError
 from rtface.record.session import log_of
 from rtface.record.session.coding import decode
-from rtface.record.session.entries import Closed, Configuration, Decision, Entry, Hashes, Opened
+from rtface.record.session.entries import (
+    ClosedEntry,
+    ConfigurationEntry,
+    DecisionEntry,
+    Entry,
+    HashesEntry,
+    OpenedEntry,
+)
 from rtface.record.session.logreader import Damage, LogReader
 from rtface.record.session.rows import (
     FRAME_DTYPE,
@@ -88,29 +95,29 @@ class Session:
         return found[-1] if found else None
 
     @property
-    def opened(self) -> Opened | None:
+    def opened(self) -> OpenedEntry | None:
         """How the session began; None where that could not be read."""
-        return self.last(Opened)
+        return self.last(OpenedEntry)
 
     @property
-    def configuration(self) -> Configuration | None:
+    def configuration(self) -> ConfigurationEntry | None:
         """What it was run with; None where that could not be read."""
-        return self.last(Configuration)
+        return self.last(ConfigurationEntry)
 
     @property
-    def hashes(self) -> Hashes | None:
+    def hashes(self) -> HashesEntry | None:
         """What took part, by its hash; None where that could not be read."""
-        return self.last(Hashes)
+        return self.last(HashesEntry)
 
     @property
-    def closed(self) -> Closed | None:
+    def closed(self) -> ClosedEntry | None:
         """How it ended; None while it has not."""
-        return self.last(Closed)
+        return self.last(ClosedEntry)
 
     @property
-    def decisions(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[DecisionEntry, ...]:
         """All decisions, in order."""
-        return self.of(Decision)
+        return self.of(DecisionEntry)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -211,7 +218,7 @@ def read_session(path: Path) -> Session:
                 unknown += 1
         except DataError as error:
             wrong.append(Damage(record.offset, record.offset + len(record.payload), str(error)))
-    if any(isinstance(each, Closed) for each in events) and last_kind != Closed.kind:
+    if any(isinstance(each, ClosedEntry) for each in events) and last_kind != ClosedEntry.kind:
         wrong.append(Damage(reader.size, reader.size, "records follow after the session was closed"))
     damage = tuple(sorted([*reader.damage, *wrong], key=lambda each: each.offset))
     try:
@@ -222,7 +229,7 @@ def read_session(path: Path) -> Session:
         raise DataError(f"{log}: {error}") from error
     return Session(
         folder=log.parent,
-        state=_state(bool(damage), last_kind == Closed.kind and not reader.cut_off, reader.growing),
+        state=_state(bool(damage), last_kind == ClosedEntry.kind and not reader.cut_off, reader.growing),
         events=tuple(events),
         poses=poses,
         features=features,

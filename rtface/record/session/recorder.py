@@ -16,20 +16,20 @@ from rtface.core.latency import StageSummary
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
 from rtface.record.session import session_folder
 from rtface.record.session.entries import (
-    Arming,
-    Call,
-    Camera,
-    ClockFit,
-    Configuration,
-    Fault,
-    Hashes,
-    LatencySummary,
-    LossCounts,
+    ArmingEntry,
+    CallEntry,
+    CameraEntry,
+    ClockFitEntry,
+    ConfigurationEntry,
+    FaultEntry,
+    HashesEntry,
+    LatencyEntry,
+    LossesEntry,
     Map,
-    Mark,
-    Network,
-    Output,
-    PulseCommand,
+    MarkEntry,
+    NetworkEntry,
+    OutputEntry,
+    PulseCommandEntry,
 )
 from rtface.record.session.frames import FrameRecorder
 from rtface.record.session.guests import DecisionLike, FeaturesLike, ReportLike, reply_entry
@@ -121,7 +121,7 @@ class SessionRecorder:
         session: str,
         setup: Setup,
         *,
-        on_fault: Callable[[Fault], None] = lambda fault: None,
+        on_fault: Callable[[FaultEntry], None] = lambda fault: None,
         clock: Clock = SYSTEM_CLOCK,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
@@ -154,7 +154,7 @@ class SessionRecorder:
         self._losses = Losses()
 
     @property
-    def fault(self) -> Fault | None:
+    def fault(self) -> FaultEntry | None:
         """The first fault, of the log or the video; None while all is well. Cheap enough for every frame."""
         if self._writer.fault is not None or self._frames is None:
             return self._writer.fault
@@ -180,7 +180,7 @@ class SessionRecorder:
         texts = {"rig": setup.rig, "rules": setup.rules}
         sha256 = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         self._writer.put(
-            Configuration(
+            ConfigurationEntry(
                 now_ns,
                 setup.rig,
                 setup.rules,
@@ -195,8 +195,8 @@ class SessionRecorder:
                 setup.grace_ns,
             )
         )
-        self._writer.put(Hashes(now_ns, {**setup.sha256, **sha256}))
-        self._writer.put(Camera(now_ns, asdict(setup.camera)))
+        self._writer.put(HashesEntry(now_ns, {**setup.sha256, **sha256}))
+        self._writer.put(CameraEntry(now_ns, asdict(setup.camera)))
         self.network(setup.engine, setup.backend, setup.crop)
         if self._frames is None:
             return
@@ -218,7 +218,7 @@ class SessionRecorder:
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
         """Record a call of the decision engine that no frame made, before the decisions that come of it."""
-        self._writer.put(Call(now_ns, name, arguments))
+        self._writer.put(CallEntry(now_ns, name, arguments))
 
     def decision(self, decision: DecisionLike) -> int:
         """Record a decision; return its number, -1 where it could not be recorded: then it must not be acted on."""
@@ -234,11 +234,11 @@ class SessionRecorder:
         t_ns: int | None = None,
     ) -> None:
         """Record a command that is handed to an output; `decision` is -1 where none asked for it."""
-        self._writer.put(PulseCommand(self._at(t_ns), decision, number, output, command, details))
+        self._writer.put(PulseCommandEntry(self._at(t_ns), decision, number, output, command, details))
 
     def output(self, name: str, info: Map) -> None:
         """Record what an output says of itself."""
-        self._writer.put(Output(self._at(None), name, info))
+        self._writer.put(OutputEntry(self._at(None), name, info))
 
     def reply(self, report: ReportLike, output: str) -> None:
         """Record what an output answered, or reported by itself."""
@@ -248,11 +248,11 @@ class SessionRecorder:
         self, event: str, who: str, why: str, details: Map = _NOTHING, t_ns: int | None = None
     ) -> None:
         """Record who allowed or forbade stimulation."""
-        self._writer.put(Arming(self._at(t_ns), event, who, why, details))
+        self._writer.put(ArmingEntry(self._at(t_ns), event, who, why, details))
 
     def mark(self, who: str, text: str, details: Map = _NOTHING, t_ns: int | None = None) -> None:
         """Record a remark."""
-        self._writer.put(Mark(self._at(t_ns), who, text, details))
+        self._writer.put(MarkEntry(self._at(t_ns), who, text, details))
 
     def frame(self, image: Image, meta: FrameMeta) -> None:
         """Record a frame, where frames are recorded."""
@@ -263,26 +263,26 @@ class SessionRecorder:
         """Record the counts of lost frames, where they have changed."""
         if losses != self._losses:
             self._losses = losses
-            self._writer.put(LossCounts(self._at(t_ns), **asdict(losses)))
+            self._writer.put(LossesEntry(self._at(t_ns), **asdict(losses)))
 
     def latency(self, stages: Mapping[str, StageSummary], t_ns: int | None = None) -> None:
         """Record the percentiles so far."""
         summaries = {name: stage.as_dict() for name, stage in stages.items()}
-        self._writer.put(LatencySummary(self._at(t_ns), summaries))
+        self._writer.put(LatencyEntry(self._at(t_ns), summaries))
 
     def clock_fit(
         self, device: str, anchor_ns: int, offset_ns: float, slope: float, details: Map = _NOTHING
     ) -> None:
-        """Record how a device's clock is mapped to the host's; see `ClockFit`."""
-        self._writer.put(ClockFit(self._at(None), device, anchor_ns, offset_ns, slope, details))
+        """Record how a device's clock is mapped to the host's; see `ClockFitEntry`."""
+        self._writer.put(ClockFitEntry(self._at(None), device, anchor_ns, offset_ns, slope, details))
 
     def network(self, engine: str, backend: Map, crop: Crop) -> None:
         """Record what finds the keypoints from here on."""
-        self._writer.put(Network(self._at(None), engine, backend, asdict(crop)))
+        self._writer.put(NetworkEntry(self._at(None), engine, backend, asdict(crop)))
 
     def failed(self, what: str, text: str) -> None:
         """Record a fault of the rig; those of the record itself are recorded by themselves."""
-        self._writer.put(Fault(self._at(None), what, text))
+        self._writer.put(FaultEntry(self._at(None), what, text))
 
     def close(self, reason: str = "ended", timeout_s: float = 10.0) -> bool:
         """Complete the video and then the log; True when all was written. May be called any number of times."""

@@ -10,18 +10,18 @@ from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.record.session.entries import (
-    Arming,
-    Camera,
-    Decision,
-    Fault,
-    GateReply,
-    LatencySummary,
-    LossCounts,
-    Mark,
-    Network,
-    PulseCommand,
-    Unrecorded,
-    Video,
+    ArmingEntry,
+    CameraEntry,
+    DecisionEntry,
+    FaultEntry,
+    GateReplyEntry,
+    LatencyEntry,
+    LossesEntry,
+    MarkEntry,
+    NetworkEntry,
+    PulseCommandEntry,
+    UnrecordedEntry,
+    VideoEntry,
 )
 from rtface.record.session.reader import Session
 
@@ -42,7 +42,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulses:
+class PulseCounts:
     """What became of the decisions to fire.
 
     Attributes
@@ -111,7 +111,7 @@ class Summary:
     rate_hz: float | None
     decisions: Mapping[tuple[str, str, str], int]
     blinded: int
-    pulses: Pulses | None
+    pulses: PulseCounts | None
     armings: tuple[Moment, ...]
     marks: tuple[Moment, ...]
     faults: tuple[Moment, ...]
@@ -145,12 +145,12 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
     """
     began_ns, ended_ns = _span(session)
     seconds = (ended_ns - began_ns) / NS_PER_S
-    opened, video = session.opened, session.last(Video)
+    opened, video = session.opened, session.last(VideoEntry)
     actions = [shown(each, unblind=unblind) for each in session.decisions]
     decisions = Counter((each.rule, *action) for each, action in zip(session.decisions, actions, strict=True))
     blinded = sum(action == TRIAL for action, _ in actions)
-    losses, unrecorded = session.last(LossCounts), session.last(Unrecorded)
-    latency = session.last(LatencySummary)
+    losses, unrecorded = session.last(LossesEntry), session.last(UnrecordedEntry)
+    latency = session.last(LatencyEntry)
 
     def moment(t_ns: int, what: str, who: str, text: str) -> Moment:
         return Moment((t_ns - began_ns) / NS_PER_S, what, who, text)
@@ -171,9 +171,9 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
         decisions=dict(sorted(decisions.items())),
         blinded=blinded,
         pulses=None if blinded else _pulses(session),
-        armings=tuple(moment(each.t_ns, each.event, each.who, each.why) for each in session.of(Arming)),
-        marks=tuple(moment(each.t_ns, "mark", each.who, each.text) for each in session.of(Mark)),
-        faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(Fault)),
+        armings=tuple(moment(each.t_ns, each.event, each.who, each.why) for each in session.of(ArmingEntry)),
+        marks=tuple(moment(each.t_ns, "mark", each.who, each.text) for each in session.of(MarkEntry)),
+        faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(FaultEntry)),
         losses={} if losses is None else _counts(losses),
         unrecorded={} if unrecorded is None else _counts(unrecorded),
         latency={} if latency is None else dict(latency.stages),
@@ -181,7 +181,7 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
     )
 
 
-def shown(decision: Decision, *, unblind: bool) -> tuple[str, str]:
+def shown(decision: DecisionEntry, *, unblind: bool) -> tuple[str, str]:
     """Return action and reason of a decision as they may be shown."""
     if decision.blind and decision.action in _LIT and not unblind:
         return TRIAL, "rule"
@@ -200,7 +200,7 @@ def _span(session: Session) -> tuple[int, int]:
 
 def _facts(session: Session) -> dict[str, str]:
     facts: dict[str, str] = {}
-    network, camera, opened = session.last(Network), session.last(Camera), session.opened
+    network, camera, opened = session.last(NetworkEntry), session.last(CameraEntry), session.opened
     if network is not None:
         backend, crop = network.backend, network.crop
         facts["engine"] = network.engine
@@ -214,7 +214,7 @@ def _facts(session: Session) -> dict[str, str]:
         facts["camera"] = (
             f"{info.get('kind')} {info.get('label')}, {info.get('width')}x{info.get('height')}{rate}"
         )
-    if (video := session.last(Video)) is not None:
+    if (video := session.last(VideoEntry)) is not None:
         facts["video"] = f"{video.file} ({video.codec})"
     if opened is not None:
         machine = opened.machine
@@ -230,15 +230,15 @@ def _rate(session: Session) -> float | None:
     return float((len(taken) - 1) * NS_PER_S / (taken[-1] - taken[0]))
 
 
-def _pulses(session: Session) -> Pulses:
-    fires = {(each.output, each.number) for each in session.of(PulseCommand) if each.command == "fire"}
-    replies = session.of(GateReply)
+def _pulses(session: Session) -> PulseCounts:
+    fires = {(each.output, each.number) for each in session.of(PulseCommandEntry) if each.command == "fire"}
+    replies = session.of(GateReplyEntry)
     answers = Counter(
         each.event if each.reason in ("", "none") else f"{each.event}: {each.reason}"
         for each in replies
         if each.event in ("refused", "timeout", "lost") and (each.output, each.number) in fires
     )
-    return Pulses(
+    return PulseCounts(
         commanded=len(fires),
         acknowledged=sum(each.event == "ack" and (each.output, each.number) in fires for each in replies),
         lit=sum(each.event == "light_on" for each in replies),
@@ -248,7 +248,7 @@ def _pulses(session: Session) -> Pulses:
     )
 
 
-def _counts(entry: LossCounts | Unrecorded) -> dict[str, int]:
+def _counts(entry: LossesEntry | UnrecordedEntry) -> dict[str, int]:
     return {name: value for name, value in _fields(entry).items() if name != "t_ns"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.errors import DataError, UsageError
-from rtface.record.session.entries import Decision, GateReply, PulseCommand
+from rtface.record.session.entries import DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session
 from rtface.record.session.summary import TRIAL, shown
 
@@ -136,14 +136,16 @@ def decision_rows(session: Session, *, unblind: bool = False) -> Iterator[Row]:
 def pulse_rows(session: Session) -> Iterator[Row]:
     """Yield the commands to outputs in the order of `PULSES`."""
     decisions = {each.number: each for each in session.decisions}
-    replies: dict[tuple[str, int | None], list[GateReply]] = {}
-    for reply in session.of(GateReply):
+    replies: dict[tuple[str, int | None], list[GateReplyEntry]] = {}
+    for reply in session.of(GateReplyEntry):
         replies.setdefault((reply.output, reply.number), []).append(reply)
-    for each in session.of(PulseCommand):
+    for each in session.of(PulseCommandEntry):
         yield _pulse_row(each, decisions.get(each.decision), replies.get((each.output, each.number), []))
 
 
-def _pulse_row(command: PulseCommand, decision: Decision | None, replies: list[GateReply]) -> Row:
+def _pulse_row(
+    command: PulseCommandEntry, decision: DecisionEntry | None, replies: list[GateReplyEntry]
+) -> Row:
     sent, answer, ended = (
         next((reply for reply in replies if reply.event in events), None)
         for events in (("sent",), _ANSWERS, ("train_ended",))
@@ -169,7 +171,7 @@ def _pulse_row(command: PulseCommand, decision: Decision | None, replies: list[G
     )
 
 
-def _pulse(decision: Decision) -> Row:
+def _pulse(decision: DecisionEntry) -> Row:
     pulse = decision.pulse
     if pulse is None:
         return "", "", "", ""

@@ -15,12 +15,12 @@ from rtface.core.errors import DataError
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
 from rtface.record.session.entries import (
     NO_NUMBER,
-    Decision,
-    Fault,
-    GateReply,
-    PulseCommand,
-    Unrecorded,
-    Video,
+    DecisionEntry,
+    FaultEntry,
+    GateReplyEntry,
+    PulseCommandEntry,
+    UnrecordedEntry,
+    VideoEntry,
 )
 from rtface.record.session.reader import Session
 from rtface.record.session.rows import ROW_NAMES, Rows
@@ -34,7 +34,7 @@ _ORDER = ("arrival_ns", "taken_ns", "prepared_ns", "inferred_ns", "decided_ns")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SessionFinding:
     """What one check found.
 
     Attributes
@@ -55,7 +55,7 @@ class Finding:
 
 def verify(
     session: Session, *, progress: Callable[[int, int], None] = lambda done, total: None
-) -> list[Finding]:
+) -> list[SessionFinding]:
     """Check a session and return what each check found, in a fixed order.
 
     Parameters
@@ -65,7 +65,7 @@ def verify(
     progress : callable
         Called with the frames of the video that were looked at, and how many there are.
     """
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+    checks: tuple[Callable[[], Iterator[SessionFinding]], ...] = (
         lambda: _log(session),
         lambda: _totals(session),
         lambda: _losses(session),
@@ -78,27 +78,29 @@ def verify(
     return [finding for check in checks for finding in check()]
 
 
-def _log(session: Session) -> Iterator[Finding]:
+def _log(session: Session) -> Iterator[SessionFinding]:
     name = "log"
     for damage in session.damage:
-        yield Finding(name, "wrong", damage.in_words())
+        yield SessionFinding(name, "wrong", damage.in_words())
     if session.cut_off:
-        yield Finding(
+        yield SessionFinding(
             name, "missing", f"its last {session.cut_off} bytes are part of a record that was cut off"
         )
     if session.state == "truncated":
-        yield Finding(name, "missing", "it was not closed: at most its last second is missing")
+        yield SessionFinding(name, "missing", "it was not closed: at most its last second is missing")
     elif session.state == "open":
-        yield Finding(name, "missing", "it is still being written")
+        yield SessionFinding(name, "missing", "it is still being written")
     if session.unknown:
-        yield Finding(name, "missing", f"{session.unknown} records are of kinds that a newer rtface writes")
+        yield SessionFinding(
+            name, "missing", f"{session.unknown} records are of kinds that a newer rtface writes"
+        )
     if session.state == "closed" and not session.unknown:
-        yield Finding(
+        yield SessionFinding(
             name, "whole", f"closed; every checksum and the chain hold ({session.fingerprint[:16]}...)"
         )
 
 
-def _totals(session: Session) -> Iterator[Finding]:
+def _totals(session: Session) -> Iterator[SessionFinding]:
     name = "totals"
     closed = session.closed
     if closed is None:
@@ -111,37 +113,37 @@ def _totals(session: Session) -> Iterator[Finding]:
         if counts[kind] != closed.totals.get(kind, 0)
     ]
     if wrong:
-        yield Finding(name, "wrong", f"other counts than when it was closed: {', '.join(wrong)}")
+        yield SessionFinding(name, "wrong", f"other counts than when it was closed: {', '.join(wrong)}")
     else:
         rows = ", ".join(f"{counts[each]} {each}" for each in dict.fromkeys(ROW_NAMES.values()))
         events = sum(counts.values()) - sum(counts[each] for each in set(ROW_NAMES.values()))
-        yield Finding(name, "whole", f"{events} events, {rows}")
+        yield SessionFinding(name, "whole", f"{events} events, {rows}")
 
 
-def _losses(session: Session) -> Iterator[Finding]:
+def _losses(session: Session) -> Iterator[SessionFinding]:
     name = "kept"
-    lost = session.last(Unrecorded)
+    lost = session.last(UnrecordedEntry)
     if lost is not None:
         counts = {each: getattr(lost, each) for each in ("poses", "features", "frames", "events")}
         said = ", ".join(f"{count} {each}" for each, count in counts.items() if count)
-        yield Finding(name, "missing", f"the disk was too slow for {said}")
-    video = session.last(Video)
+        yield SessionFinding(name, "missing", f"the disk was too slow for {said}")
+    video = session.last(VideoEntry)
     if video is not None and video.dropped:
-        yield Finding(name, "missing", f"{video.dropped} of {video.offered} frames were not recorded")
-    for fault in session.of(Fault):
+        yield SessionFinding(name, "missing", f"{video.dropped} of {video.offered} frames were not recorded")
+    for fault in session.of(FaultEntry):
         if fault.what in ("lost", "write", "video", "internal"):
-            yield Finding(name, "missing", fault.text)
+            yield SessionFinding(name, "missing", fault.text)
     if lost is None and not (video is not None and video.dropped):
-        yield Finding(name, "whole", "nothing that was handed over is missing")
+        yield SessionFinding(name, "whole", "nothing that was handed over is missing")
 
 
-def _texts(session: Session) -> Iterator[Finding]:
+def _texts(session: Session) -> Iterator[SessionFinding]:
     name = "texts"
     if session.opened is None:
-        yield Finding(name, "missing", "how the session began is not in the log")
+        yield SessionFinding(name, "missing", "how the session began is not in the log")
     said, hashes = session.configuration, session.hashes
     if said is None or hashes is None:
-        yield Finding(name, "missing", "configuration or hashes are not in the log")
+        yield SessionFinding(name, "missing", "configuration or hashes are not in the log")
         return
     wrong = [
         each
@@ -149,9 +151,11 @@ def _texts(session: Session) -> Iterator[Finding]:
         if hashes.sha256.get(each) != hashlib.sha256(text.encode()).hexdigest()
     ]
     if wrong:
-        yield Finding(name, "wrong", f"the text of {' and '.join(wrong)} has another hash than was recorded")
+        yield SessionFinding(
+            name, "wrong", f"the text of {' and '.join(wrong)} has another hash than was recorded"
+        )
     else:
-        yield Finding(
+        yield SessionFinding(
             name, "whole", f"configuration and rules have their hashes; known too: {_others(hashes.sha256)}"
         )
 
@@ -161,27 +165,27 @@ def _others(sha256: object) -> str:
     return ", ".join(sorted(set(sha256) - {"rig", "rules"})) or "nothing"
 
 
-def _decisions(session: Session) -> Iterator[Finding]:
+def _decisions(session: Session) -> Iterator[SessionFinding]:
     name = "decisions"
     numbers = [each.number for each in session.decisions]
     if numbers == list(range(len(numbers))):
-        yield Finding(name, "whole", f"{len(numbers)}, numbered without a gap")
+        yield SessionFinding(name, "whole", f"{len(numbers)}, numbered without a gap")
         return
     gone = sorted(set(range(max(numbers) + 1)) - set(numbers))
     if gone:
-        yield Finding(name, "missing", f"{len(gone)} of {max(numbers) + 1}: number {_some(gone)}")
+        yield SessionFinding(name, "missing", f"{len(gone)} of {max(numbers) + 1}: number {_some(gone)}")
     if numbers != sorted(set(numbers)):
-        yield Finding(name, "wrong", "they are not in order, or some are there twice")
+        yield SessionFinding(name, "wrong", "they are not in order, or some are there twice")
 
 
-def _pulses(session: Session) -> Iterator[Finding]:
+def _pulses(session: Session) -> Iterator[SessionFinding]:
     name = "pulses"
     decisions = {each.number: each for each in session.decisions}
-    commands = session.of(PulseCommand)
+    commands = session.of(PulseCommandEntry)
     fires = [each for each in commands if each.command == "fire"]
     commanded = Counter(each.decision for each in fires)
-    answered = {(each.output, each.number) for each in session.of(GateReply) if each.event in _ANSWERS}
-    lit = {(each.output, each.number) for each in session.of(GateReply) if each.event in _LIT}
+    answered = {(each.output, each.number) for each in session.of(GateReplyEntry) if each.event in _ANSWERS}
+    lit = {(each.output, each.number) for each in session.of(GateReplyEntry) if each.event in _LIT}
     problems: list[tuple[Verdict, str, list[int]]] = [
         (
             "missing",
@@ -221,20 +225,20 @@ def _pulses(session: Session) -> Iterator[Finding]:
     for verdict, text, which in problems:
         if which:
             found = True
-            yield Finding(name, verdict, f"{len(which)} {text} {_some(sorted(which))}")
+            yield SessionFinding(name, verdict, f"{len(which)} {text} {_some(sorted(which))}")
     if not found:
-        yield Finding(
+        yield SessionFinding(
             name,
             "whole",
             f"{len(fires)} commanded, each decided before and answered; light on {len(lit)} times",
         )
 
 
-def _fires(decision: Decision | None) -> bool:
+def _fires(decision: DecisionEntry | None) -> bool:
     return decision is not None and decision.action == "fire"
 
 
-def _times(session: Session) -> Iterator[Finding]:
+def _times(session: Session) -> Iterator[SessionFinding]:
     name = "times"
     wrong = []
     poses = session.poses
@@ -254,28 +258,30 @@ def _times(session: Session) -> Iterator[Finding]:
     if len(back := np.flatnonzero(np.diff(moments) < 0) + 1):
         wrong.append(f"decisions go back in time at number {_some([int(each) for each in back])}")
     for text in wrong:
-        yield Finding(name, "wrong", text)
+        yield SessionFinding(name, "wrong", text)
     if not wrong:
-        yield Finding(name, "whole", "in order at every frame and from frame to frame")
+        yield SessionFinding(name, "whole", "in order at every frame and from frame to frame")
 
 
-def _video(session: Session, progress: Callable[[int, int], None]) -> Iterator[Finding]:
+def _video(session: Session, progress: Callable[[int, int], None]) -> Iterator[SessionFinding]:
     name = "video"
-    said = session.last(Video)
+    said = session.last(VideoEntry)
     if said is None:
         if len(session.frames):
-            yield Finding(name, "wrong", "there is a frame index, but no word of a video")
+            yield SessionFinding(name, "wrong", "there is a frame index, but no word of a video")
         return
     if session.frames["position"].tolist() != list(range(len(session.frames))):
-        yield Finding(name, "missing", "the frame index has gaps")
+        yield SessionFinding(name, "missing", "the frame index has gaps")
     try:
         found = list(_compared(session, said, progress))
     except DataError as error:
-        found = [Finding(name, "missing", str(error))]
+        found = [SessionFinding(name, "missing", str(error))]
     yield from found
 
 
-def _compared(session: Session, said: Video, progress: Callable[[int, int], None]) -> Iterator[Finding]:
+def _compared(
+    session: Session, said: VideoEntry, progress: Callable[[int, int], None]
+) -> Iterator[SessionFinding]:
     name, path, rows = "video", session.folder / said.file, session.frames
     if said.codec in EXACT:
         wanted = dict(zip(rows["position"].tolist(), rows["crc32"].tolist(), strict=True))
@@ -285,20 +291,22 @@ def _compared(session: Session, said: Video, progress: Callable[[int, int], None
                 wrong.append(pictures - 1)
             progress(pictures, len(rows))
         if wrong:
-            yield Finding(
+            yield SessionFinding(
                 name, "wrong", f"{len(wrong)} pictures are not those recorded: number {_some(wrong)}"
             )
     else:
         pictures, wrong = count_frames(path), []
     if pictures < len(rows):
-        yield Finding(name, "missing", f"{len(rows) - pictures} of the {len(rows)} frames in the index")
+        yield SessionFinding(
+            name, "missing", f"{len(rows) - pictures} of the {len(rows)} frames in the index"
+        )
     elif pictures > len(rows):
-        yield Finding(
+        yield SessionFinding(
             name, "missing", f"the index lacks the last {pictures - len(rows)} of {pictures} pictures"
         )
     elif not wrong:
         exact = "every pixel as recorded" if said.codec in EXACT else "not exact, so counted only"
-        yield Finding(name, "whole", f"{pictures} frames ({said.codec}: {exact})")
+        yield SessionFinding(name, "whole", f"{pictures} frames ({said.codec}: {exact})")
 
 
 def _ids(rows: Rows, at: np.ndarray[tuple[int], np.dtype[np.intp]]) -> str:

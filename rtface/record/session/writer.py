@@ -18,11 +18,11 @@ from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import (
     NO_NUMBER,
-    Closed,
+    ClosedEntry,
     Entry,
-    Fault,
-    Opened,
-    Unrecorded,
+    FaultEntry,
+    OpenedEntry,
+    UnrecordedEntry,
 )
 from rtface.record.session.guests import DecisionLike, FeaturesLike, decision_entry
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
@@ -87,7 +87,7 @@ class SessionWriter:
         queue_events: int = 10_000,
         min_free_bytes: int = 256 * 1024 * 1024,
         stall_s: float = 2.0,
-        on_fault: Callable[[Fault], None] = lambda fault: None,
+        on_fault: Callable[[FaultEntry], None] = lambda fault: None,
         clock: Clock = SYSTEM_CLOCK,
         open_file: Callable[[Path], LogFile] = DiskFile,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
@@ -108,7 +108,7 @@ class SessionWriter:
         self._counting = threading.Lock()
         self._lost: Counter[str] = Counter()
         self._told_lost = 0
-        self._faults: list[Fault] = []
+        self._faults: list[FaultEntry] = []
         self._accepting = False
         self._alive_ns = self._synced_ns = 0
         self._stopping = threading.Event()
@@ -117,12 +117,12 @@ class SessionWriter:
         self._thread = threading.Thread(target=self._run, name="rtface-record", daemon=True)
 
     @property
-    def fault(self) -> Fault | None:
+    def fault(self) -> FaultEntry | None:
         """The first fault; None while all is well. Cheap enough to be asked at every frame."""
         return self._faults[0] if self._faults else None
 
     @property
-    def faults(self) -> tuple[Fault, ...]:
+    def faults(self) -> tuple[FaultEntry, ...]:
         """The first fault of each kind, in order."""
         return tuple(self._faults)
 
@@ -143,7 +143,7 @@ class SessionWriter:
             self.folder.mkdir(parents=True)
             self._log = LogWriter(self._open_file(self.folder / LOG_NAME))
             now_ns = self._clock.now_ns()
-            opened = Opened(now_ns, wall_ns(), self._session, machine_facts())
+            opened = OpenedEntry(now_ns, wall_ns(), self._session, machine_facts())
             self._log.append(opened.kind, encode(opened))
             self._log.commit()
             self._log.sync()
@@ -259,7 +259,7 @@ class SessionWriter:
         with self._counting:
             if any(each.what == what for each in self._faults):
                 return
-            fault = Fault(now_ns, what, text)
+            fault = FaultEntry(now_ns, what, text)
             self._faults.append(fault)
         if self._accepting:
             self._queue.append((fault.kind, encode(fault)))
@@ -307,13 +307,13 @@ class SessionWriter:
             lost = self._lost.copy()
         if lost.total() != self._told_lost:
             self._told_lost = lost.total()
-            entry = Unrecorded(
+            entry = UnrecordedEntry(
                 self._clock.now_ns(), *(lost[name] for name in ("poses", "features", "frames", "events"))
             )
             log.append(entry.kind, encode(entry))
 
     def _end(self, log: LogWriter, reason: str) -> None:
-        closed = Closed(self._clock.now_ns(), wall_ns(), reason, totals(log))
+        closed = ClosedEntry(self._clock.now_ns(), wall_ns(), reason, totals(log))
         log.append(closed.kind, encode(closed))
         log.commit()
         log.sync()
@@ -328,7 +328,7 @@ class SessionWriter:
                 self._lost[ROW_NAMES.get(kind, "events")] += count
         self._queue.clear()
         self._report(what, text, now_ns)
-        fault = Fault(now_ns, what, text)
+        fault = FaultEntry(now_ns, what, text)
         try:
             log.append(fault.kind, encode(fault))
             self._tell_lost(log)

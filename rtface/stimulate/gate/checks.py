@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rtface.core.check import Check
 from rtface.core.latency import StageSummary
-from rtface.stimulate.base import Check, OutputInfo
+from rtface.core.outputs import OutputInfo
 from rtface.stimulate.gate.codes import Inputs, State
 from rtface.stimulate.gate.protocol import Limits, Status
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, OutputState, Reason, Report
 from rtface.stimulate.gate import protocol
 from rtface.stimulate.gate.clock import GateClock
 from rtface.stimulate.gate.codes import ABSOLUTE, Kind
-from rtface.stimulate.gate.framing import Decoder, Frame
+from rtface.stimulate.gate.framing import Decoder, LineFrame
 from rtface.stimulate.gate.protocol import Message
-from rtface.stimulate.gate.requests import Answer, Errand, Errands
+from rtface.stimulate.gate.requests import Answer, GateRequest, GateRequests
 from rtface.stimulate.gate.translate import STATES, cause_name, to_message, to_reason
 
 LATEST_FIRE_NS = 50 * NS_PER_MS
@@ -38,7 +38,7 @@ class Timing:
 
 
 @dataclass(slots=True)
-class _Train:
+class _GateTrain:
     number: int
     single: bool
     handed_ns: int
@@ -77,11 +77,11 @@ class Conversation:
         self.limits: protocol.Limits | None = None
         self.alive_ns = -(1 << 62)
         self.clock = GateClock()
-        self.errands = Errands(timing.answer_ns)
+        self.errands = GateRequests(timing.answer_ns)
         self._timing = timing
         self._say = say
         self._reported = OutputState.DISARMED
-        self._failure: Reason | None = None
+        self._failure: OutputReason | None = None
         self._decoder = Decoder()
         self._echoes = self._noise = 0
         self._next_noise_ns = self._next_clock_ns = 0
@@ -90,12 +90,12 @@ class Conversation:
         self._idle = 0
         self._unheard_ns: int | None = None
         self._silent = False
-        self._train: _Train | None = None
+        self._train: _GateTrain | None = None
 
     # -- what the port's thread does -------------------------------------------------------------------------------
 
     @property
-    def failure(self) -> Reason | None:
+    def failure(self) -> OutputReason | None:
         """Why the gate is lost; None while it is not."""
         return self._failure
 
@@ -103,7 +103,7 @@ class Conversation:
         """Take note that the first `count` bytes of `errands.outgoing` have been written."""
         for errand in self.errands.wrote(count, now_ns):
             if errand.tries == 1 and errand.number is not None:
-                self._report(errand.number, Happening.SENT, now_ns, details=errand.details)
+                self._report(errand.number, OutputEvent.SENT, now_ns, details=errand.details)
             if self._unheard_ns is None:
                 self._unheard_ns = now_ns
 
@@ -122,14 +122,14 @@ class Conversation:
         if self._failure is not None:
             return
         for errand in self.errands.overdue(now_ns):
-            self._give_up(errand, now_ns, Reason.NO_ANSWER)
+            self._give_up(errand, now_ns, OutputReason.NO_ANSWER)
         if not self._greeted:
             return
         self._watch_caller(now_ns)
         if now_ns >= self._next_poll_ns:
             self._poll(now_ns)
         if self._unheard_ns is not None and now_ns - self._unheard_ns >= self._timing.silence_ns:
-            self.lost(Reason.NO_ANSWER, now_ns)
+            self.lost(OutputReason.NO_ANSWER, now_ns)
 
     def received(self, data: bytes, now_ns: int) -> None:
         """Take bytes from the gate."""
@@ -144,9 +144,9 @@ class Conversation:
         if noise > self._noise and now_ns >= self._next_noise_ns:
             self._noise = noise
             self._next_noise_ns = now_ns + _NOISE_NS
-            self._report(None, Happening.NOISE, now_ns, details={"pieces": self._noise})
+            self._report(None, OutputEvent.NOISE, now_ns, details={"pieces": self._noise})
 
-    def lost(self, reason: Reason, now_ns: int, error: str = "") -> None:
+    def lost(self, reason: OutputReason, now_ns: int, error: str = "") -> None:
         """Give the gate up, for good: no heartbeat goes out any more, and no answer is believed."""
         if self._failure is not None:
             return
@@ -156,38 +156,38 @@ class Conversation:
         self._train = None
         for errand in self.errands.abandon():
             self._give_up(errand, now_ns, reason)
-        self._report(number, Happening.LOST, now_ns, reason, details={"error": error} if error else {})
+        self._report(number, OutputEvent.LOST, now_ns, reason, details={"error": error} if error else {})
 
     # -- what the caller wants --------------------------------------------------------------------------------------
 
     def ask(self, message: Message, answer: Future[Answer], now_ns: int) -> None:
         """Send a question or command; its `answer` comes as a result, an `OutputError` when there is none."""
-        errand = Errand(message, 0, None, answer)
+        errand = GateRequest(message, 0, None, answer)
         if self._failure is not None:
             errand.fail(self._failure.value)
             return
         if isinstance(message, protocol.Hello):
             for waiting in self.errands.abandon():
-                self._give_up(waiting, now_ns, Reason.NEW_HELLO)
+                self._give_up(waiting, now_ns, OutputReason.NEW_HELLO)
         self.errands.send(message, None, answer)
 
     def fire(self, number: int, pulse: Pulse, handed_ns: int, now_ns: int) -> None:
         """Send a pulse or train, or report why not."""
         if self._failure is not None:
-            self._report(number, Happening.REFUSED, now_ns, self._failure)
+            self._report(number, OutputEvent.REFUSED, now_ns, self._failure)
             return
         wanted = to_message(pulse)
         refusal = self._refusal(wanted, handed_ns, now_ns)
-        if refusal is not Reason.NONE:
-            self._report(number, Happening.REFUSED, now_ns, refusal)
+        if refusal is not OutputReason.NONE:
+            self._report(number, OutputEvent.REFUSED, now_ns, refusal)
             return
-        self._train = _Train(number, wanted.count == 1, handed_ns)
+        self._train = _GateTrain(number, wanted.count == 1, handed_ns)
         self.errands.send(wanted, number, None, {"handed_ns": handed_ns})
 
     def order(self, message: Message, number: int, handed_ns: int, now_ns: int, why: str = "") -> None:
         """Send `Cancel`, `Disarm` or `Stop`."""
         if self._failure is not None:
-            self._report(number, Happening.REFUSED, now_ns, self._failure)
+            self._report(number, OutputEvent.REFUSED, now_ns, self._failure)
             return
         details = {"handed_ns": handed_ns} | ({"why": why} if why else {})
         self.errands.send(message, number, None, details)
@@ -198,32 +198,32 @@ class Conversation:
 
     # -- sending --------------------------------------------------------------------------------------------------
 
-    def _refusal(self, wanted: protocol.Pulse, handed_ns: int, now_ns: int) -> Reason:
+    def _refusal(self, wanted: protocol.Pulse, handed_ns: int, now_ns: int) -> OutputReason:
         limits = self.limits
         if self.state is not OutputState.ARMED and self.state is not OutputState.FIRING:
-            return Reason.NOT_ARMED
+            return OutputReason.NOT_ARMED
         if self.state is OutputState.FIRING or self._train is not None:
-            return Reason.BUSY
+            return OutputReason.BUSY
         if now_ns - handed_ns > LATEST_FIRE_NS:
-            return Reason.STALE
+            return OutputReason.STALE
         if wanted.on_us < ABSOLUTE["MIN_ON_US"] or not 1 <= wanted.amplitude <= 255:
-            return Reason.BAD_VALUE
+            return OutputReason.BAD_VALUE
         if not 1 <= wanted.count <= 0xFFFF or wanted.period_us > ABSOLUTE["MAX_OFF_US"]:
-            return Reason.BAD_VALUE
+            return OutputReason.BAD_VALUE
         if limits is None:
-            return Reason.LIMITS_LOST
+            return OutputReason.LIMITS_LOST
         if wanted.on_us > limits.max_on_us:
-            return Reason.TOO_LONG
+            return OutputReason.TOO_LONG
         if wanted.amplitude > limits.max_amplitude:
-            return Reason.TOO_STRONG
+            return OutputReason.TOO_STRONG
         if wanted.count > 1 and wanted.period_us < wanted.on_us + limits.min_off_us:
-            return Reason.BAD_VALUE
-        return Reason.NONE
+            return OutputReason.BAD_VALUE
+        return OutputReason.NONE
 
-    def _give_up(self, errand: Errand, now_ns: int, reason: Reason) -> None:
+    def _give_up(self, errand: GateRequest, now_ns: int, reason: OutputReason) -> None:
         errand.fail(reason.value)
         if errand.number is not None:
-            self._report(errand.number, Happening.TIMEOUT, now_ns, reason)
+            self._report(errand.number, OutputEvent.TIMEOUT, now_ns, reason)
             self._forget_train(errand.number)
 
     def _watch_caller(self, now_ns: int) -> None:
@@ -232,7 +232,7 @@ class Conversation:
             self._silent = False
         elif not self._silent and self.state in (OutputState.ARMED, OutputState.FIRING):
             self._silent = True
-            self._report(None, Happening.SILENT, now_ns, Reason.HOST_SILENT)
+            self._report(None, OutputEvent.SILENT, now_ns, OutputReason.HOST_SILENT)
             self.errands.send(protocol.Disarm())
 
     def _poll(self, now_ns: int) -> None:
@@ -246,7 +246,7 @@ class Conversation:
 
     # -- understanding --------------------------------------------------------------------------------------------
 
-    def _understand(self, frame: Frame, now_ns: int) -> None:
+    def _understand(self, frame: LineFrame, now_ns: int) -> None:
         match frame.message:
             case protocol.Status() as status:
                 self._take_status(status, frame.seq, now_ns)
@@ -262,7 +262,7 @@ class Conversation:
             case _:
                 self._echoes += 1  # a message of the host's own comes back
 
-    def _resolve(self, answer: Answer, seq: int) -> tuple[Errand | None, bool]:
+    def _resolve(self, answer: Answer, seq: int) -> tuple[GateRequest | None, bool]:
         errand, late = self.errands.answered(seq)
         if errand is not None:
             errand.resolve(answer)
@@ -275,7 +275,7 @@ class Conversation:
         if not self._greeted:
             self._greeted = True
             self._next_poll_ns = now_ns
-        self._see(STATES[welcome.state], Reason.NONE, welcome.time_us, now_ns)
+        self._see(STATES[welcome.state], OutputReason.NONE, welcome.time_us, now_ns)
 
     def _take_status(self, status: protocol.Status, seq: int, now_ns: int) -> None:
         self.status = status
@@ -295,17 +295,19 @@ class Conversation:
         accepted = isinstance(answer, protocol.Ack)
         self.state = STATES[answer.state]
         if accepted and isinstance(errand.message, protocol.Arm):
-            self._see(OutputState.ARMED, Reason.NONE, answer.time_us, now_ns)
+            self._see(OutputState.ARMED, OutputReason.NONE, answer.time_us, now_ns)
         if errand.number is None:
             return
         if not accepted:
             self._forget_train(errand.number)
         elif isinstance(errand.message, protocol.Pulse):
             if self._train is None and late:
-                self._train = _Train(errand.number, errand.message.count == 1, errand.details["handed_ns"])
+                self._train = _GateTrain(
+                    errand.number, errand.message.count == 1, errand.details["handed_ns"]
+                )
             if self._train is not None and self._train.number == errand.number:
                 self._train.acknowledged = True
-        happening = Happening.ACK if accepted else Happening.REFUSED
+        happening = OutputEvent.ACK if accepted else OutputEvent.REFUSED
         details = {"tries": errand.tries} | ({"late": True} if late else {})
         self._report(errand.number, happening, now_ns, to_reason(answer.reason), answer.time_us, details)
 
@@ -317,14 +319,14 @@ class Conversation:
         number = None if train is None else train.number
         match event.kind:
             case Kind.BOOT:
-                self.lost(Reason.RESET, now_ns, cause_name(event.value))
+                self.lost(OutputReason.RESET, now_ns, cause_name(event.value))
             case Kind.PULSE_BEGAN:
                 self.state = OutputState.FIRING
-                self._report(number, Happening.LIGHT_ON, now_ns, reason, time_us, {"pulse": event.pulse})
+                self._report(number, OutputEvent.LIGHT_ON, now_ns, reason, time_us, {"pulse": event.pulse})
             case Kind.PULSE_ENDED:
                 details = {"pulse": event.pulse, "on_ns": event.value * NS_PER_US}
                 self.state = STATES[event.state]
-                self._report(number, Happening.LIGHT_OFF, now_ns, reason, time_us, details)
+                self._report(number, OutputEvent.LIGHT_OFF, now_ns, reason, time_us, details)
                 if train is not None and train.single:
                     self._end_train(reason, time_us, now_ns)
             case Kind.TRAIN_ENDED:
@@ -334,17 +336,17 @@ class Conversation:
             case Kind.STATE:
                 self._see(STATES[event.state], reason, time_us, now_ns)
             case Kind.BAD_FRAME:
-                self._report(None, Happening.NOISE, now_ns, reason, time_us, {"bad_frames": event.value})
+                self._report(None, OutputEvent.NOISE, now_ns, reason, time_us, {"bad_frames": event.value})
             case Kind.LIMITS_STORED:
                 pass
 
-    def _see(self, state: OutputState, reason: Reason, time_us: int, now_ns: int) -> None:
+    def _see(self, state: OutputState, reason: OutputReason, time_us: int, now_ns: int) -> None:
         """Take the gate's state; report it where it was armed, disarmed, stopped or has failed."""
         self.state = state
         shown = OutputState.ARMED if state is OutputState.FIRING else state
         if shown is not self._reported:
             self._reported = shown
-            self._report(None, Happening.STATE, now_ns, reason, time_us)
+            self._report(None, OutputEvent.STATE, now_ns, reason, time_us)
 
     def _miss_train(self, status: protocol.Status, now_ns: int) -> None:
         """End a train whose end the gate could not tell: it has said several times since that nothing runs."""
@@ -356,10 +358,10 @@ class Conversation:
             self._end_train(to_reason(status.reason), status.time_us, now_ns, {"presumed": True})
 
     def _end_train(
-        self, reason: Reason, time_us: int, now_ns: int, details: Mapping[str, Any] | None = None
+        self, reason: OutputReason, time_us: int, now_ns: int, details: Mapping[str, Any] | None = None
     ) -> None:
         if self._train is not None:
-            self._report(self._train.number, Happening.TRAIN_ENDED, now_ns, reason, time_us, details)
+            self._report(self._train.number, OutputEvent.TRAIN_ENDED, now_ns, reason, time_us, details)
         self._train = None
 
     def _forget_train(self, number: int) -> None:
@@ -373,14 +375,14 @@ class Conversation:
                 "round_trip_ns": self.clock.least_ns,
                 "jumps": self.clock.jumps,
             }
-            self._report(None, Happening.CLOCK, now_ns, details=details)
+            self._report(None, OutputEvent.CLOCK, now_ns, details=details)
 
     def _report(
         self,
         number: int | None,
-        event: Happening,
+        event: OutputEvent,
         t_ns: int,
-        reason: Reason = Reason.NONE,
+        reason: OutputReason = OutputReason.NONE,
         device_us: int | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:

@@ -16,7 +16,7 @@ from typing import IO, Self
 
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ResetCause
-from rtface.stimulate.gate.framing import Decoder, Frame, crc16, encode
+from rtface.stimulate.gate.framing import Decoder, LineFrame, crc16, encode
 from rtface.stimulate.gate.harness import PACKAGES, build_harness, harness_path
 from rtface.stimulate.gate.protocol import Limits, Message, to_payload
 
@@ -27,8 +27,8 @@ __all__ = [
     "LIMITS_AT",
     "PACKAGES",
     "EmulatedGate",
+    "EmulationLog",
     "LightChange",
-    "Log",
     "ScriptedGate",
     "build_harness",
     "harness_path",
@@ -74,7 +74,7 @@ class LightChange:
 
 
 @dataclass(slots=True)
-class Log:
+class EmulationLog:
     """What happened, by cycle.
 
     Attributes
@@ -104,7 +104,7 @@ class Log:
     light: list[LightChange] = field(default_factory=list)
     delivered: list[tuple[int, int, bool]] = field(default_factory=list)
     sent: list[tuple[int, int]] = field(default_factory=list)
-    frames: list[tuple[int, Frame]] = field(default_factory=list)
+    frames: list[tuple[int, LineFrame]] = field(default_factory=list)
     resets: list[int] = field(default_factory=list)
     powers: list[int] = field(default_factory=list)
     hangs: list[int] = field(default_factory=list)
@@ -158,7 +158,7 @@ class _Board:
     def __init__(self, image: Path, seed: int, *arguments: str) -> None:
         if not image.exists():
             raise GateError(f"{image}: there is no such firmware")
-        self.log = Log()
+        self.log = EmulationLog()
         self.cycle = 0
         self._process = subprocess.Popen(
             [str(harness_path()), str(image), str(seed), *arguments],
@@ -358,7 +358,7 @@ class EmulatedGate(_Board):
         """Whether the line that switches the light is high."""
         return self.read_log().light_is_on
 
-    def read_log(self) -> Log:
+    def read_log(self) -> EmulationLog:
         """Return all that happened so far."""
         *lines, self._rest = (self._rest + self._log_file.read()).split("\n")
         for line in lines:

@@ -24,7 +24,7 @@ _MAX_SEQ = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class LineFrame:
     """A message and its sequence number (0 to 65535)."""
 
     seq: int
@@ -64,9 +64,9 @@ class Decoder:
         self._piece = bytearray()
         self._overlong = False
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> list[LineFrame]:
         """Return the frames that these bytes complete, in order."""
-        frames: list[Frame] = []
+        frames: list[LineFrame] = []
         *ended, rest = data.split(b"\0")
         for piece in ended:
             self._append(piece)
@@ -88,7 +88,7 @@ class Decoder:
             self._piece += piece
 
 
-def _decode(piece: bytes) -> Frame:
+def _decode(piece: bytes) -> LineFrame:
     if len(piece) <= _CRC_BYTES:
         raise WireError("shorter than any frame")
     stuffed, check = piece[:-_CRC_BYTES], piece[-_CRC_BYTES:]
@@ -100,7 +100,7 @@ def _decode(piece: bytes) -> Frame:
     kind, seq = _HEADER.unpack_from(body)
     if kind not in LAYOUTS:
         raise WireError(f"unknown type {kind:#x}")
-    return Frame(seq, from_payload(kind, body[_HEADER.size :]))
+    return LineFrame(seq, from_payload(kind, body[_HEADER.size :]))
 
 
 def _crc_bytes(crc: int) -> bytes:

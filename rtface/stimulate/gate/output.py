@@ -9,11 +9,12 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from rtface.config import GateOutputSettings
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import GateError, OutputError
 from rtface.core.latency import StageSummary
+from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Check, Happening, OutputInfo, OutputState, Reason, Report
 from rtface.stimulate.gate import protocol
 from rtface.stimulate.gate.checks import gate_checks
 from rtface.stimulate.gate.codes import BAUD, PROTOCOL, Inputs
@@ -38,7 +39,7 @@ _Kind = TypeVar("_Kind", bound=Answer)
 class _RefusedError(GateError):
     """What was wanted was not done, for this reason."""
 
-    def __init__(self, message: str, reason: Reason) -> None:
+    def __init__(self, message: str, reason: OutputReason) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -117,7 +118,7 @@ class Gate:
                 return
             talk = self._present()
             if not talk.fresh(self._clock.now_ns()):
-                raise self._cannot("armed", Reason.HOST_SILENT)
+                raise self._cannot("armed", OutputReason.HOST_SILENT)
             self._with_token("armed", protocol.Arm)
 
     def clear(self) -> None:
@@ -233,7 +234,7 @@ class Gate:
             try:
                 self._ask(message(welcome.token), protocol.Ack, wanted=wanted)
             except _RefusedError as refusal:
-                if not left or refusal.reason not in (Reason.BAD_TOKEN, Reason.STALE):
+                if not left or refusal.reason not in (OutputReason.BAD_TOKEN, OutputReason.STALE):
                     raise
             else:
                 return
@@ -286,8 +287,8 @@ class Gate:
     def _hand(self, number: int, handed_ns: int, command: Command) -> int:
         thread = self._thread
         if thread is None or not thread.hand(command):
-            reason = Reason.CLOSED if thread is None else Reason.BUSY
-            self._reports.add(Report(number, Happening.REFUSED, handed_ns, self.state, reason))
+            reason = OutputReason.CLOSED if thread is None else OutputReason.BUSY
+            self._reports.add(Report(number, OutputEvent.REFUSED, handed_ns, self.state, reason))
         return number
 
     def _ask(
@@ -303,17 +304,17 @@ class Gate:
         self._present()
         wanted = wanted or f"asked ({type(message).__name__})"
         if thread is None or not thread.hand(lambda talk, now: talk.ask(message, answer, now)):
-            raise self._cannot(wanted, Reason.BUSY)
+            raise self._cannot(wanted, OutputReason.BUSY)
         try:
             got = answer.result(self._answer_s if timeout_s is None else timeout_s)
         except FutureTimeoutError:
-            raise self._cannot(wanted, Reason.NO_ANSWER) from None
+            raise self._cannot(wanted, OutputReason.NO_ANSWER) from None
         except OutputError as error:
-            raise self._cannot(wanted, Reason(str(error))) from None
+            raise self._cannot(wanted, OutputReason(str(error))) from None
         if isinstance(got, kind):
             return got
-        reason = to_reason(got.reason) if isinstance(got, protocol.Nak) else Reason.BAD_VALUE
+        reason = to_reason(got.reason) if isinstance(got, protocol.Nak) else OutputReason.BAD_VALUE
         raise self._cannot(wanted, reason)
 
-    def _cannot(self, wanted: str, reason: Reason) -> _RefusedError:
+    def _cannot(self, wanted: str, reason: OutputReason) -> _RefusedError:
         return _RefusedError(f"{self._name} cannot be {wanted}: {explain(reason)}", reason)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputReason
 from rtface.core.realtime import prefer_this_thread
-from rtface.stimulate.base import Reason
 from rtface.stimulate.gate.conversation import Conversation
 from rtface.stimulate.serialport import SerialPort
 
@@ -105,9 +105,9 @@ class PortThread:
             try:
                 self._turn(selector)
             except OutputError as error:
-                self._talk.lost(Reason.PORT, self._clock.now_ns(), str(error))
+                self._talk.lost(OutputReason.PORT, self._clock.now_ns(), str(error))
             except Exception as error:  # whatever it is, the heartbeat must not go on without answers
-                self._talk.lost(Reason.PORT, self._clock.now_ns(), repr(error))
+                self._talk.lost(OutputReason.PORT, self._clock.now_ns(), repr(error))
             if attended and self._talk.failure is not None:
                 attended = False
                 selector.unregister(self._port)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS, CYCLES_PER_US, Log
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, CYCLES_PER_US, EmulationLog
 from rtface.stimulate.gate.framing import Decoder
 from rtface.stimulate.gate.protocol import (
     Ack,
@@ -85,7 +85,7 @@ class Received:
     """Pieces in the chip's queue when it came, at most."""
 
 
-def flashes(log: Log, end: int) -> list[Flash]:
+def flashes(log: EmulationLog, end: int) -> list[Flash]:
     """Return when the light was on; one that still is counts as on until the cycle `end`."""
     found: list[Flash] = []
     on: int | None = None
@@ -101,7 +101,7 @@ def flashes(log: Log, end: int) -> list[Flash]:
     return found if on is None else [*found, Flash(on, end, amplitude)]
 
 
-def received(log: Log) -> list[Received]:
+def received(log: EmulationLog) -> list[Received]:
     """Return the pieces that came to the chip. What it had of one is forgotten when it is reset."""
     found: list[Received] = []
     decoder, rejected, broken = Decoder(), 0, False
@@ -125,7 +125,7 @@ def received(log: Log) -> list[Received]:
     return found
 
 
-def violations(log: Log, limits: Limits, end: int) -> list[Violation]:
+def violations(log: EmulationLog, limits: Limits, end: int) -> list[Violation]:
     """Return all that is wrong in a log that ends at the cycle `end` and was made under these limits."""
     lit = flashes(log, end)
     pieces = received(log)
@@ -141,17 +141,17 @@ def violations(log: Log, limits: Limits, end: int) -> list[Violation]:
     ]
 
 
-def _ended_by_watchdog(log: Log, flash: Flash) -> bool:
+def _ended_by_watchdog(log: EmulationLog, flash: Flash) -> bool:
     return any(flash.on <= hang < flash.off <= hang + WATCHDOG_MS * CYCLES_PER_MS for hang in log.hangs)
 
 
-def _beyond(log: Log, session: Sequence[Flash]) -> float:
+def _beyond(log: EmulationLog, session: Sequence[Flash]) -> float:
     """Microseconds that a session may have had beyond its limits."""
     hung = sum(_ended_by_watchdog(log, flash) for flash in session)
     return JITTER_US + len(session) + hung * WATCHDOG_MS * 1000
 
 
-def _amplitudes(log: Log) -> Iterator[Violation]:
+def _amplitudes(log: EmulationLog) -> Iterator[Violation]:
     for change in log.light:
         if change.amplitude and not change.ttl:
             yield Violation(change.cycle, "amplitude", f"{change.amplitude} while the TTL is low")
@@ -172,14 +172,14 @@ def _gaps(lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
             yield Violation(after.on, "min off", f"{gap / CYCLES_PER_US} us")
 
 
-def _sessions_of(log: Log, lit: Sequence[Flash]) -> Iterator[list[Flash]]:
+def _sessions_of(log: EmulationLog, lit: Sequence[Flash]) -> Iterator[list[Flash]]:
     """Memory is all that remembers; without it a session begins."""
     bounds = [*log.powers, 2**63]
     for begin, until in pairwise(bounds):
         yield [flash for flash in lit if begin <= flash.on < until]
 
 
-def _windows(log: Log, lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
+def _windows(log: EmulationLog, lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
     for session in _sessions_of(log, lit):
         for last, flash in enumerate(session):
             begin = flash.off - limits.window_ms * CYCLES_PER_MS
@@ -189,7 +189,7 @@ def _windows(log: Log, lit: Sequence[Flash], limits: Limits) -> Iterator[Violati
                 yield Violation(flash.off, "window", f"{us} us within {limits.window_ms} ms")
 
 
-def _sessions(log: Log, lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
+def _sessions(log: EmulationLog, lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
     for session in _sessions_of(log, lit):
         if len(session) > limits.session_pulses:
             yield Violation(session[-1].on, "session pulses", f"{len(session)}")
@@ -208,7 +208,7 @@ def _silences(lit: Sequence[Flash], pieces: Sequence[Received], limits: Limits) 
 
 
 def _permissions(
-    log: Log, lit: Sequence[Flash], pieces: Sequence[Received], limits: Limits
+    log: EmulationLog, lit: Sequence[Flash], pieces: Sequence[Received], limits: Limits
 ) -> Iterator[Violation]:
     """Each flash needs an arm with the right token, a pulse after it, and nothing since that ends either."""
     forbidden = list(_forbidden(log, limits))
@@ -238,7 +238,7 @@ def _permissions(
                 yield Violation(flash.on, why, "began while it was so")
 
 
-def _arms(log: Log, pieces: Sequence[Received]) -> Iterator[int]:
+def _arms(log: EmulationLog, pieces: Sequence[Received]) -> Iterator[int]:
     """Arms with the newest token, unless an arm with it was acknowledged before."""
     welcomes = [
         (cycle, frame.message.token) for cycle, frame in log.frames if isinstance(frame.message, Welcome)
@@ -255,7 +255,7 @@ def _arms(log: Log, pieces: Sequence[Received]) -> Iterator[int]:
                 yield piece.cycle
 
 
-def _forbidden(log: Log, limits: Limits) -> Iterator[tuple[int, int, str]]:
+def _forbidden(log: EmulationLog, limits: Limits) -> Iterator[tuple[int, int, str]]:
     """From when to when a switch forbade light."""
     switches = [(cycle, stop, arm or not limits.arm_switch) for cycle, stop, arm in log.switches]
     for index, (cycle, stop_open, arm_on) in enumerate(switches):
@@ -265,7 +265,7 @@ def _forbidden(log: Log, limits: Limits) -> Iterator[tuple[int, int, str]]:
 
 
 def _endings(
-    log: Log, pieces: Sequence[Received], forbidden: Sequence[tuple[int, int, str]]
+    log: EmulationLog, pieces: Sequence[Received], forbidden: Sequence[tuple[int, int, str]]
 ) -> Iterator[_Ending]:
     hanging = [(hang, min((r for r in log.resets if r >= hang), default=2**63)) for hang in log.hangs]
 

@@ -28,7 +28,7 @@ Answer = protocol.Ack | protocol.Nak | protocol.Welcome | protocol.Status | prot
 
 
 @dataclass(slots=True)
-class Errand:
+class GateRequest:
     """One command or question.
 
     Attributes
@@ -66,7 +66,7 @@ class Errand:
             self.answer.set_exception(OutputError(why))
 
 
-class Errands:
+class GateRequests:
     """All of them.
 
     Parameters
@@ -84,11 +84,11 @@ class Errands:
         self.strays = 0
         self._answer_ns = answer_ns
         self._seq = 0
-        self._waiting: dict[int, Errand] = {}
-        self._given_up: dict[int, Errand] = {}
-        self._polls: dict[int, Errand] = {}
+        self._waiting: dict[int, GateRequest] = {}
+        self._given_up: dict[int, GateRequest] = {}
+        self._polls: dict[int, GateRequest] = {}
         self._out = bytearray(b"\0")  # ends whatever a host before this one has begun
-        self._unwritten: list[Errand] = []
+        self._unwritten: list[GateRequest] = []
 
     @property
     def outgoing(self) -> bytes:
@@ -113,7 +113,7 @@ class Errands:
             errand = self._new(message)
             self._polls[errand.seq] = errand
 
-    def wrote(self, count: int, now_ns: int) -> list[Errand]:
+    def wrote(self, count: int, now_ns: int) -> list[GateRequest]:
         """Take note that the first `count` bytes of `outgoing` have been written; return what that completes."""
         del self._out[:count]
         if self._out:
@@ -130,7 +130,7 @@ class Errands:
         due = [errand.overdue_ns(self._answer_ns) for errand in self._waiting.values()]
         return min((at for at in due if at is not None), default=None)
 
-    def overdue(self, now_ns: int) -> list[Errand]:
+    def overdue(self, now_ns: int) -> list[GateRequest]:
         """Send again what has waited for long enough; return what has been tried often enough, and is given up."""
         late = [
             errand
@@ -153,7 +153,7 @@ class Errands:
                 del self._given_up[next(iter(self._given_up))]
         return given_up
 
-    def answered(self, seq: int) -> tuple[Errand | None, bool]:
+    def answered(self, seq: int) -> tuple[GateRequest | None, bool]:
         """Return what an answer belongs to, None for nothing, and whether it had been given up."""
         if seq in self._waiting:
             return self._waiting.pop(seq), False
@@ -162,7 +162,7 @@ class Errands:
         self.strays += 1
         return None, False
 
-    def polled(self, seq: int) -> Errand | None:
+    def polled(self, seq: int) -> GateRequest | None:
         """Return the poll, or the question, that a status answers; older polls are forgotten."""
         if seq in self._waiting:
             return self._waiting.pop(seq)
@@ -171,7 +171,7 @@ class Errands:
             del self._polls[older]
         return found
 
-    def abandon(self) -> list[Errand]:
+    def abandon(self) -> list[GateRequest]:
         """Forget all; return those that still waited."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
@@ -180,8 +180,8 @@ class Errands:
         self._out = bytearray(b"\0")
         return waiting
 
-    def _new(self, message: Message) -> Errand:
-        errand = Errand(message, self._next_seq())
+    def _new(self, message: Message) -> GateRequest:
+        errand = GateRequest(message, self._next_seq())
         self._write(errand)
         return errand
 
@@ -189,6 +189,6 @@ class Errands:
         self._seq = (self._seq + 1) % _SEQS
         return self._seq
 
-    def _write(self, errand: Errand) -> None:
+    def _write(self, errand: GateRequest) -> None:
         self._out += encode(errand.message, errand.seq)
         self._unwritten.append(errand)

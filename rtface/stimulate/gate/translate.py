@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rtface.core.clock import NS_PER_US
+from rtface.core.outputs import OutputReason, OutputState
 from rtface.core.records import Pulse
-from rtface.stimulate.base import OutputState, Reason
 from rtface.stimulate.gate import codes, protocol
 
 STATES = {
@@ -34,6 +34,6 @@ def cause_name(cause: int) -> str:
     return (codes.ResetCause(cause & 15).name or "unknown").lower()
 
 
-def to_reason(reason: codes.Reason) -> Reason:
+def to_reason(reason: codes.Reason) -> OutputReason:
     """Return the gate's reason by its name here."""
-    return Reason(reason.name.lower())
+    return OutputReason(reason.name.lower())

@@ -31,7 +31,7 @@ FOR_TENSORRT = "for TensorRT"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class BackendKind:
     """A back end that can be chosen.
 
     Attributes
@@ -51,22 +51,22 @@ class Kind:
 
 
 BACKENDS = {
-    "tensorrt": Kind(
+    "tensorrt": BackendKind(
         "rtface.track.backends.tensorrt",
         "TensorrtBackend",
         ((FULL, RTX), ("pycuda",), ("onnx",)),
         HOW_TO_INSTALL,
     ),
-    "openvino": Kind(
+    "openvino": BackendKind(
         "rtface.track.backends.openvino", "OpenvinoBackend", (("openvino",),), "pip install openvino"
     ),
-    "torch": Kind(
+    "torch": BackendKind(
         "rtface.track.backends.torch", "TorchBackend", (("torch",),), "pip install 'rtface[train]'"
     ),
 }
 """By name, as in a rig's ``backend.name``."""
 
-_TORCH_ON_GPU = Kind(
+_TORCH_ON_GPU = BackendKind(
     "rtface.track.backends.torch_cuda", "TorchCudaBackend", (("torch",),), "pip install 'rtface[train]'"
 )
 
@@ -82,13 +82,13 @@ class Installed:
     gpus: Callable[[], Probe] = probe
     """The GPUs, or why there are none."""
 
-    def missing(self, kind: Kind) -> list[str]:
+    def missing(self, kind: BackendKind) -> list[str]:
         """Return what a back end lacks: of each group of packages the first, if none of it is there."""
         return [group[0] for group in kind.packages if not any(map(self.present, group))]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BackendChoice:
     """A back end that can run here.
 
     Attributes
@@ -103,7 +103,7 @@ class Choice:
         Whether it runs on a GPU.
     """
 
-    kind: Kind
+    kind: BackendKind
     device: str | None
     why: str
     on_gpu: bool
@@ -123,7 +123,7 @@ class Possible:
 
 def choose(
     settings: BackendSettings, installed: Installed | None = None, engine: Engine | None = None
-) -> Choice:
+) -> BackendChoice:
     """Choose a back end, importing none.
 
     Parameters
@@ -150,15 +150,15 @@ def choose(
     _require(kind, settings.name, found)
     if on_gpu and not (gpus := found.gpus()).gpus:
         raise BackendError(f"backend.name is {settings.name}, but {gpus.why_none}")
-    return Choice(kind, None, f"asked for: {settings.name}", on_gpu)
+    return BackendChoice(kind, None, f"asked for: {settings.name}", on_gpu)
 
 
-def _require(kind: Kind, name: str, found: Installed) -> None:
+def _require(kind: BackendKind, name: str, found: Installed) -> None:
     if lacks := _lacks(kind, found):
         raise BackendError(f"backend.name is {name}, but {lacks}")
 
 
-def _lacks(kind: Kind, found: Installed) -> str:
+def _lacks(kind: BackendKind, found: Installed) -> str:
     """Say which packages are missing and how to install them; nothing if all are there."""
     missing = found.missing(kind)
     if not missing:
@@ -194,7 +194,7 @@ def survey(installed: Installed | None = None) -> tuple[Possible, ...]:
     )
 
 
-def _automatic(settings: BackendSettings, found: Installed, engine: Engine | None) -> Choice:
+def _automatic(settings: BackendSettings, found: Installed, engine: Engine | None) -> BackendChoice:
     note = ""
     if settings.device is None or _names_a_gpu(settings):
         choice, note = _on_gpu(settings, found, engine)
@@ -204,7 +204,7 @@ def _automatic(settings: BackendSettings, found: Installed, engine: Engine | Non
         kind = BACKENDS[name]
         if not _names_a_gpu(settings) and not found.missing(kind):
             package = kind.packages[0][0]
-            return Choice(kind, None, f"auto: {package} is the first that is installed{note}", False)
+            return BackendChoice(kind, None, f"auto: {package} is the first that is installed{note}", False)
     if note:
         raise BackendError(f"no back end can run on {settings.device or 'this machine'}{note}")
     raise BackendError(
@@ -212,7 +212,9 @@ def _automatic(settings: BackendSettings, found: Installed, engine: Engine | Non
     )
 
 
-def _on_gpu(settings: BackendSettings, found: Installed, engine: Engine | None) -> tuple[Choice | None, str]:
+def _on_gpu(
+    settings: BackendSettings, found: Installed, engine: Engine | None
+) -> tuple[BackendChoice | None, str]:
     """Return the back end for a GPU; else, if there is a GPU, why it is not used."""
     probed = found.gpus()
     if not probed.gpus:
@@ -227,9 +229,9 @@ def _on_gpu(settings: BackendSettings, found: Installed, engine: Engine | None) 
     device = f"cuda:{gpu.index}"
     if not found.missing(kind) and _serves(gpu, found):
         module = next(filter(found.present, (FULL, RTX)))
-        return Choice(kind, device, f"auto: {gpu} is there, and {module} is installed", True), ""
+        return BackendChoice(kind, device, f"auto: {gpu} is there, and {module} is installed", True), ""
     if not int8 and not found.missing(_TORCH_ON_GPU) and found.torch_has_cuda():
-        return Choice(
+        return BackendChoice(
             _TORCH_ON_GPU, device, f"auto: {gpu} is there, and torch for CUDA is installed", True
         ), ""
     return None, f"; {gpu} is not used, for that {kind.install}"

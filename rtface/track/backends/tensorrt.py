@@ -22,7 +22,7 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, BodyPrecision, body_of
-from rtface.track.gpu.cuda import Device
+from rtface.track.gpu.cuda import CudaDevice
 from rtface.track.gpu.libcuda import Gpu, Graph, choose_gpu
 from rtface.track.gpu.nvinfer import LoadedPlan, Nvinfer, PlanTensor
 from rtface.track.gpu.owner import Owner
@@ -62,7 +62,7 @@ class TensorrtBackend:
         self._why = why
         self._nvinfer = Nvinfer()
         self._open: _Open | None = None
-        self._line: _Line | None = None
+        self._line: _TensorRTPath | None = None
         self.plan: str | None = None
 
     def open(self) -> BackendInfo:
@@ -77,7 +77,7 @@ class TensorrtBackend:
                 f"{body.name} is an int8 engine and cannot run in {self._settings.precision}: set backend.precision "
                 "to engine, or take the engine that it was made from"
             )
-        device = Device(gpu.index, libcuda)
+        device = CudaDevice(gpu.index, libcuda)
         device.open(kernels.ptx())
         self._open = _Open(device, gpu, LockedFrames(device.locked_frame))
         precision = "int8" if body.quantised else body.precision
@@ -110,7 +110,7 @@ class TensorrtBackend:
         shape = NetworkFrame(crop, manifest.input.size, resample.half_pixel, resample.square).shape
         body = body_of(self._engine, shape, self._precision)
         plan = plan_for(body, taken.gpu, self._nvinfer)
-        line = _Line(taken.device, manifest, body, frame_shape, crop)
+        line = _TensorRTPath(taken.device, manifest, body, frame_shape, crop)
         try:
             line.load(self._nvinfer.load(plan.data, plan.what))
         except BaseException:  # the crop in force stays
@@ -164,12 +164,12 @@ class TensorrtBackend:
 class _Open:
     """What is held from `open` to `close`."""
 
-    device: Device
+    device: CudaDevice
     gpu: Gpu
     frames: LockedFrames
 
 
-class _Line:
+class _TensorRTPath:
     """What runs for frames of one shape and a crop of them: memory, kernels, plan and their graph.
 
     Parameters
@@ -187,7 +187,7 @@ class _Line:
     """
 
     def __init__(
-        self, device: Device, manifest: Manifest, body: Body, frame_shape: tuple[int, int], crop: Crop
+        self, device: CudaDevice, manifest: Manifest, body: Body, frame_shape: tuple[int, int], crop: Crop
     ) -> None:
         self._device = device
         self._body = body

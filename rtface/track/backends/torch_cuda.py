@@ -58,7 +58,7 @@ class TorchCudaBackend:
         self._frames: LockedFrames | None = None
         self._network: Any = None
         self._decode: Any = None
-        self._line: _Line | None = None
+        self._line: _TorchPath | None = None
         self._libcuda: Libcuda | None = None
         self._itemised: Itemised | None = None
         self._half = True
@@ -128,7 +128,7 @@ class TorchCudaBackend:
             raise BackendError("the back end is not open")
         with device.working(), device.arithmetic():
             self._forget_marks()
-            self._line = _Line(
+            self._line = _TorchPath(
                 device,
                 module,
                 self._engine,
@@ -193,7 +193,7 @@ class TorchCudaBackend:
         self._device = self._module = self._frames = self._libcuda = None
 
 
-class _Line:
+class _TorchPath:
     """What runs for frames of one shape and a crop of them: memory, kernels and their graph."""
 
     def __init__(

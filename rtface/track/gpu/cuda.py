@@ -25,7 +25,7 @@ from rtface.track.gpu.stopwatch import Launches, Stopwatch
 _NON_BLOCKING = 1
 
 
-class Device:
+class CudaDevice:
     """A GPU's context, stream, memory and kernels, for one thread from `open` to `close`.
 
     Parameters

@@ -19,7 +19,7 @@ import numpy as np
 
 from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop
-from rtface.track.manifest import NormaliseSpec
+from rtface.track.manifest import LevelsSpec
 
 THREADS = 256
 """Threads of a block, for every kernel."""
@@ -84,7 +84,7 @@ def prepare(
     crop: Crop,
     size: int,
     square: bool,
-    normalise: NormaliseSpec,
+    normalise: LevelsSpec,
     half: bool,
 ) -> Launch:
     """Crop, pad, resize and normalise a frame to the network's input, as `rtface.networks.graph.PadResize` does.

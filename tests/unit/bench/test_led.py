@@ -12,8 +12,8 @@ from rtface.bench.led import LedQuestion, measure_led
 from rtface.config import NullOutputSettings
 from rtface.core.clock import NS_PER_MS, ManualClock
 from rtface.core.errors import OutputError, UsageError
+from rtface.core.outputs import OutputEvent, OutputState, Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Pulse
-from rtface.stimulate.base import Happening, OutputState, Report
 from rtface.stimulate.null import NullOutput
 
 PERIOD_NS = 5 * NS_PER_MS
@@ -66,7 +66,7 @@ class Late(NullOutput):
     def fire(self, pulse: Pulse) -> int:
         if self._refuse:
             number = self._reports.number()
-            self._reports.add(Report(number, Happening.REFUSED, 0, OutputState.ARMED))
+            self._reports.add(Report(number, OutputEvent.REFUSED, 0, OutputState.ARMED))
             return number
         self._clock_.sleep_until_ns(self._clock_.now_ns() + 7 * NS_PER_MS)
         return super().fire(pulse)

@@ -7,14 +7,14 @@ import pytest
 from rich.console import Console
 from support.outgoing import HELLO, LOSSES, STATUS, make_pose
 
-from rtface.cli.watch import _Watch
+from rtface.cli.watch import _Follower
 from rtface.client import Client, Keypoints
 from rtface.core.clock import NS_PER_MS, NS_PER_S, ManualClock
 from rtface.core.errors import AddressError, ControlError, WireError
 from rtface.publish.commands import Hello
 from rtface.publish.neural import NeuralMessage
 from rtface.publish.receive import Receiver
-from rtface.publish.wire import TOPIC_KEYPOINTS, Encoder, StatusMessage
+from rtface.publish.wire import TOPIC_KEYPOINTS, MessagePacker, StatusMessage
 
 
 class Scripted:
@@ -44,7 +44,7 @@ class Watched:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.client, self.clock = Scripted(), ManualClock(50 * NS_PER_S)
-        self.watch = _Watch(cast(Client, self.client), as_json=as_json, clock=self.clock)
+        self.watch = _Follower(cast(Client, self.client), as_json=as_json, clock=self.clock)
 
     def hear(self, keypoints: Keypoints | None = None) -> None:
         if keypoints is not None:
@@ -65,7 +65,7 @@ class Watched:
 def keypoints_aged(age_ns: int | None) -> Keypoints:
     pose = make_pose(keypoints=2)
     receiver = Receiver(None if age_ns is None else 0)
-    body = Encoder(HELLO.session).keypoints(0, pose, LOSSES, 0)
+    body = MessagePacker(HELLO.session).keypoints(0, pose, LOSSES, 0)
     keypoints = receiver.take([TOPIC_KEYPOINTS, body], pose.stamps.exposure_ns + (age_ns or 0))
     assert keypoints is not None
     assert keypoints.age_ns == age_ns

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from support.faces import MS, decider, measured, rule
 
-from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.errors import UsageError
+from rtface.core.features import NEVER_NS
 from rtface.core.records import Pulse
-from rtface.decide.features.points import NEVER_NS
 from rtface.decide.refusals import RulesError
-from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, Decider
+from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, RuleBank
 
 
 class Rig:
     """Frames each 5 ms, decided on 3 ms after exposure."""
 
-    def __init__(self, made: Decider, *, armed: bool = True) -> None:
+    def __init__(self, made: RuleBank, *, armed: bool = True) -> None:
         self.decider, self.frame_id, self.now_ns = made, 0, 0
         self.said: list[Decision] = made.arm(0) if armed else []
 
@@ -54,8 +54,8 @@ def test_a_rule_that_holds_fires_once_with_all_that_it_rests_on() -> None:
         frame_id=2,
         now_ns=10 * MS,
         session_ns=10 * MS,
-        state_before=State.ARMED,
-        state_after=State.FIRING,
+        state_before=RuleStatus.ARMED,
+        state_after=RuleStatus.FIRING,
         action=Action.FIRE,
         reason=Reason.RULE,
         pulse=Pulse(10 * MS, 10 * MS, 1, 1.0),
@@ -110,7 +110,7 @@ def test_what_speaks_against_a_frame(settings: dict[str, Any], frame: dict[str, 
     assert short([withheld]) == [("withhold", reason)]
     assert withheld.pulse is withheld.trial is None
     assert withheld.inputs[0][:2] == ("x", 6.0)
-    assert (withheld.state_before, withheld.state_after) == (State.ARMED, State.WITHHELD)
+    assert (withheld.state_before, withheld.state_after) == (RuleStatus.ARMED, RuleStatus.WITHHELD)
 
 
 def test_a_score_that_is_no_number_is_low() -> None:
@@ -289,7 +289,7 @@ def test_disarming_and_faults_end_the_light_and_nothing_fires_until_it_is_armed_
     assert short(rig.see(6, frames=2)) == [("withhold", "disarmed")]
     assert rig.decider.clear(rig.now_ns) == []
     (armed,) = rig.decider.arm(rig.now_ns)
-    assert armed.state_after is State.REFRACTORY
+    assert armed.state_after is RuleStatus.REFRACTORY
     assert short(rig.see(6)) == [("withhold", "refractory")]
     assert short(rig.see(6, step_ms=100)) == [("none", "rested"), ("fire", "rule")]
     assert short(rig.decider.fault(rig.now_ns, Reason.CAMERA_LOST)) == [("cancel", "camera_lost")]
@@ -333,7 +333,7 @@ def test_the_late_end_of_an_earlier_pulse_does_not_end_this_one() -> None:
     rig.see(0)
     rig.see(6)
     assert rig.decider.ended(rig.now_ns, "whisk", trial=0) == []
-    assert rig.decider.states == {"whisk": State.FIRING}
+    assert rig.decider.states == {"whisk": RuleStatus.FIRING}
     assert short(rig.decider.ended(rig.now_ns, "whisk", trial=1)) == [("none", "ended")]
 
 
@@ -364,7 +364,7 @@ def test_a_catch_leaves_the_trial_out_and_rests() -> None:
     rig = Rig(decider(whisk=rule(schedule={"kind": "mixed", "catch": 1, "seed": 0}, refractory_ms=20)))
     (catch,) = rig.see(6)
     assert (catch.action, catch.pulse, catch.trial) == (Action.CATCH, None, 0)
-    assert rig.decider.states == {"whisk": State.REFRACTORY}
+    assert rig.decider.states == {"whisk": RuleStatus.REFRACTORY}
     assert short(rig.see(0, frames=4)) == [("none", "rested")]
 
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.faces import MS, decider, measured, rule
 
-from rtface.core.decision import Action, Decision, Reason, State
-from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, Decider
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
+from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, RuleBank
 from rtface.decide.rules import RuleSpec
 
 RULES = {
@@ -119,9 +119,9 @@ def no_news(account: Account) -> bool:
 
 
 class Court:
-    """Holds a `Decider` against accounts of its own."""
+    """Holds a `RuleBank` against accounts of its own."""
 
-    def __init__(self, made: Decider) -> None:
+    def __init__(self, made: RuleBank) -> None:
         self.made = made
         self.accounts = {name: Account(name, spec) for name, spec in RULES.items()}
         self.armed = self.faulted = False
@@ -291,7 +291,10 @@ class Court:
             self.end(account, now_ns)
         elif said.reason is Reason.RESTED:
             assert now_ns - account.last_end_ns >= account.spec.refractory_ms * MS
-        if said.state_before is State.DISARMED and said.state_after in (State.ARMED, State.REFRACTORY):
+        if said.state_before is RuleStatus.DISARMED and said.state_after in (
+            RuleStatus.ARMED,
+            RuleStatus.REFRACTORY,
+        ):
             account.told = None
 
     def due(self, account: Account) -> tuple[float, ...]:
@@ -307,10 +310,10 @@ class Court:
         assert sum(each.running is not None for each in self.accounts.values()) <= 1, "there is one light"
         for name, account in self.accounts.items():
             state = self.made.states[name]
-            assert (state is State.FIRING) is (account.running is not None)
-            assert (state is State.FAULT) is self.faulted
+            assert (state is RuleStatus.FIRING) is (account.running is not None)
+            assert (state is RuleStatus.FAULT) is self.faulted
             if not self.faulted:
-                assert (state is State.DISARMED) is (not self.armed)
+                assert (state is RuleStatus.DISARMED) is (not self.armed)
             if frame is None or account.spec.timed:
                 continue
             if self.in_light(account, frame["exposure"]):

@@ -10,40 +10,42 @@ import pytest
 from scipy import stats
 from support.faces import MS, decider, measured, rule
 
-from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.records import Pulse
 from rtface.decide.refusals import RulesError
 from rtface.decide.schedule import Schedule
-from rtface.decide.transitions import Event
+from rtface.decide.transitions import RuleEvent
 
 
 def mixed(name: str = "whisk", **settings: Any) -> Schedule:
     return Schedule(name, rule(schedule={"kind": "mixed", "seed": 1, **settings}))
 
 
-def drawn(made: Schedule, count: int) -> list[Event]:
+def drawn(made: Schedule, count: int) -> list[RuleEvent]:
     return [made.draw() for _ in range(count)]
 
 
 def test_without_controls_every_trial_is_light() -> None:
     made = Schedule("whisk", rule())
-    assert set(drawn(made, 100)) == {Event.PASSED}
+    assert set(drawn(made, 100)) == {RuleEvent.PASSED}
     assert (made.blind, made.timed, made.times_ns) == (False, False, ())
 
 
 def test_shares_are_kept_on_average_and_trials_are_independent() -> None:
     events = drawn(mixed(sham=0.3, catch=0.1), 20_000)
     counts = Counter(events)
-    expected = {Event.SHAM: 6000, Event.CATCH: 2000, Event.PASSED: 12_000}
+    expected = {RuleEvent.SHAM: 6000, RuleEvent.CATCH: 2000, RuleEvent.PASSED: 12_000}
     assert stats.chisquare([counts[each] for each in expected], list(expected.values())).pvalue > 0.001
-    sham = np.array([each is Event.SHAM for each in events], float)
+    sham = np.array([each is RuleEvent.SHAM for each in events], float)
     assert abs(np.corrcoef(sham[1:], sham[:-1])[0, 1]) < 0.03
 
 
 def test_each_block_has_its_exact_share_in_every_order() -> None:
     made = mixed(sham=0.25, catch=0.25, block=4)
     blocks = Counter(tuple(drawn(made, 4)) for _ in range(6000))
-    assert all(Counter(each) == {Event.SHAM: 1, Event.CATCH: 1, Event.PASSED: 2} for each in blocks)
+    assert all(
+        Counter(each) == {RuleEvent.SHAM: 1, RuleEvent.CATCH: 1, RuleEvent.PASSED: 2} for each in blocks
+    )
     assert len(blocks) == 12
     assert stats.chisquare(list(blocks.values())).pvalue > 0.001
 
@@ -107,13 +109,13 @@ def test_what_the_public_sees_tells_light_from_sham_only_where_it_may(blind: boo
         return
     trials = [each for each in public if each.trial is not None]
     assert {(each.action, each.reason, each.pulse, each.state_after) for each in trials} == {
-        (Action.TRIAL, Reason.RULE, Pulse(MS, MS, 1, 1.0), State.FIRING)
+        (Action.TRIAL, Reason.RULE, Pulse(MS, MS, 1, 1.0), RuleStatus.FIRING)
     }
     assert [each for each in public if each.trial is None] == [each for each in said if each.trial is None]
 
 
 def test_a_decision_is_plain_values_for_messages_and_files() -> None:
-    made = Decision("r", 3, 5, None, State.ARMED, State.FIRING, Action.FIRE, Reason.RULE,
+    made = Decision("r", 3, 5, None, RuleStatus.ARMED, RuleStatus.FIRING, Action.FIRE, Reason.RULE,
                     Pulse(1, 2, 3, 0.5), 0, (("x", 1.0, 0.5, 7),), True)  # fmt: skip
     assert made.as_dict() == {
         "rule": "r", "frame_id": 3, "now_ns": 5, "session_ns": None, "state_before": "armed",

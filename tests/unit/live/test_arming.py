@@ -8,14 +8,15 @@ import pytest
 from support.looped import CAMERA, Looped, status
 
 from rtface.core.budget import Budget, BudgetWatch
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import ControlError, EngineError, OutputError, UsageError
+from rtface.core.outputs import OutputInfo, OutputState
 from rtface.core.records import Pulse
+from rtface.core.status import PipelineState
 from rtface.live.arming import Arming
 from rtface.live.loop_status import LoopState
 from rtface.live.selftest import Circumstances, self_test
-from rtface.live.status import PipelineState
-from rtface.stimulate.base import Check, OutputInfo, OutputState
 
 GATE = OutputInfo(
     "gate", "gate 1", True, True, limits={"max_on_us": 20_000, "min_off_us": 10_000, "max_amplitude": 255}

@@ -6,9 +6,9 @@ import pytest
 from support.looped import RULES, Looped, status
 
 from rtface.core.errors import CameraLostError, ControlError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.live.loop_status import LoopState
-from rtface.record.session.entries import Fault
-from rtface.stimulate.base import Happening, OutputState, Reason, Report
+from rtface.record.session.entries import FaultEntry
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def looped() -> Looped:
 
 
 def report(
-    event: Happening, reason: Reason = Reason.NONE, number: int | None = None, **fields: Any
+    event: OutputEvent, reason: OutputReason = OutputReason.NONE, number: int | None = None, **fields: Any
 ) -> Report:
     return Report(number, event, 10**12, fields.pop("state", OutputState.ARMED), reason, **fields)
 
@@ -69,23 +69,23 @@ def test_a_decision_that_cannot_be_recorded_is_not_carried_out(looped: Looped) -
     assert looped.output.state is OutputState.DISARMED
     assert looped.loop.status.state is LoopState.FAULT
     assert looped.record.failures == ["disk"]
-    assert not any(each.event is Happening.LIGHT_ON for each in looped.record.replies)
+    assert not any(each.event is OutputEvent.LIGHT_ON for each in looped.record.replies)
 
 
 @pytest.mark.parametrize(
     ("event", "why"),
     [
-        (Happening.LOST, "lost"),
-        (Happening.TIMEOUT, "did not answer"),
-        (Happening.SILENT, "no sign of life"),
+        (OutputEvent.LOST, "lost"),
+        (OutputEvent.TIMEOUT, "did not answer"),
+        (OutputEvent.SILENT, "no sign of life"),
     ],
 )
 def test_an_output_that_fails_ends_in_fault_with_the_light_off(
-    looped: Looped, event: Happening, why: str
+    looped: Looped, event: OutputEvent, why: str
 ) -> None:
     looped.arm()
     looped.frame(40)
-    looped.output.says.append(report(event, Reason.NO_ANSWER))
+    looped.output.says.append(report(event, OutputReason.NO_ANSWER))
     looped.frame(40)
     state = looped.loop.status
     assert state.state is LoopState.FAULT
@@ -101,15 +101,15 @@ def test_an_output_that_fails_ends_in_fault_with_the_light_off(
 @pytest.mark.parametrize(
     ("reason", "state"),
     [
-        (Reason.TOO_SOON, LoopState.ARMED),
-        (Reason.WINDOW_FULL, LoopState.ARMED),
-        (Reason.SESSION_DOSE, LoopState.DISARMED),
-        (Reason.SESSION_PULSES, LoopState.DISARMED),
-        (Reason.TOO_LONG, LoopState.FAULT),
-        (Reason.LIMITS_LOST, LoopState.FAULT),
+        (OutputReason.TOO_SOON, LoopState.ARMED),
+        (OutputReason.WINDOW_FULL, LoopState.ARMED),
+        (OutputReason.SESSION_DOSE, LoopState.DISARMED),
+        (OutputReason.SESSION_PULSES, LoopState.DISARMED),
+        (OutputReason.TOO_LONG, LoopState.FAULT),
+        (OutputReason.LIMITS_LOST, LoopState.FAULT),
     ],
 )
-def test_a_refusal_is_what_it_is(looped: Looped, reason: Reason, state: LoopState) -> None:
+def test_a_refusal_is_what_it_is(looped: Looped, reason: OutputReason, state: LoopState) -> None:
     looped.arm()
     looped.output.refuses = reason
     looped.frame(40)
@@ -220,10 +220,10 @@ def test_no_frames_no_light(looped: Looped) -> None:
 
 def test_a_disk_that_fails_disarms_and_one_that_fills_warns(looped: Looped) -> None:
     looped.arm()
-    looped.loop.disk_failed(Fault(0, "space", "little room"))
+    looped.loop.disk_failed(FaultEntry(0, "space", "little room"))
     looped.frame(0)
     assert looped.loop.status.state is LoopState.ARMED
-    looped.loop.disk_failed(Fault(0, "write", "disk full"))
+    looped.loop.disk_failed(FaultEntry(0, "write", "disk full"))
     looped.frame(0)
     assert looped.loop.status.state is LoopState.FAULT
     assert looped.loop.status.why == "disk full"
@@ -236,7 +236,7 @@ def test_closing_turns_the_light_off_before_anything_else(looped: Looped) -> Non
     looped.loop.close(None)
     assert looped.record.closed == "ended"
     assert looped.record.armings[-1] == ("disarmed", "rtface", "the session ended")
-    assert Happening.LIGHT_OFF in [each.event for each in looped.record.replies]
+    assert OutputEvent.LIGHT_OFF in [each.event for each in looped.record.replies]
     looped.loop.close(None)
 
 
@@ -263,7 +263,7 @@ def test_arming_twice_or_without_the_output_is_refused(looped: Looped) -> None:
 
 def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Looped) -> None:
     looped.arm()
-    looped.loop.disk_failed(Fault(0, "write", "disk full"))
+    looped.loop.disk_failed(FaultEntry(0, "write", "disk full"))
     looped.frame(0)
     looped.loop.stopped("Eve", "emergency stop")
     assert looped.loop.status.state is LoopState.STOPPED

@@ -12,13 +12,13 @@ from support.looped import CAMERA, Looped
 
 from rtface.config import EncoderSettings
 from rtface.core.errors import ConfigError, EngineError
+from rtface.core.features import NEVER_NS
 from rtface.core.records import FrameMeta, Keypoint, Pose, Stamps
-from rtface.decide.evaluator import Reflex
-from rtface.decide.features.points import NEVER_NS
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.encode.stream import StreamingEncoder
 from rtface.live.closed_loop import ClosedLoop
-from rtface.live.neural import NeuralReaction, NeuralSight
+from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.publish.neural import NeuralMessage
 
 NOSE = ("nose(tip)",)
@@ -38,7 +38,7 @@ def pose(frame: int, xy: np.ndarray, score: float = 1.0) -> Pose:
     )
 
 
-def sight(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> NeuralSight:
+def sight(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> NeuralPredictor:
     architecture = settings.pop("architecture", None)
     bundle = made_encoder(
         tmp_path / "enc",
@@ -47,7 +47,7 @@ def sight(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> 
         states=settings.pop("own_states", None),
         **settings.pop("fields", {}),
     )
-    return NeuralSight(EncoderSettings(path=bundle.folder, **settings), SKELETON, tell)
+    return NeuralPredictor(EncoderSettings(path=bundle.folder, **settings), SKELETON, tell)
 
 
 def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_a_rule_on_a_component_fires_when_it_is_crossed(tmp_path: Path) -> None:
         },
     }
     looped = Looped()
-    neural = NeuralSight(EncoderSettings(path=bundle.folder), (Keypoint("nose(tip)"),))
-    looped.reflex = Reflex(RulesFile.model_validate(rules), NOSE, 100.0, extra_names=neural.names)
+    neural = NeuralPredictor(EncoderSettings(path=bundle.folder), (Keypoint("nose(tip)"),))
+    looped.reflex = RuleEvaluator(RulesFile.model_validate(rules), NOSE, 100.0, extra_names=neural.names)
     looped.loop = ClosedLoop(
         looped.output,
         "gate",
@@ -198,7 +198,7 @@ def _show(looped: Looped, frame: int, x: float, y: float) -> None:
 
 def test_without_rules_it_predicts_after_the_keypoints_went_out(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    reaction = NeuralReaction(sight(tmp_path, said.append))
+    reaction = NeuralHandler(sight(tmp_path, said.append))
     reaction.open(CAMERA)
     shown = pose(0, np.full((1, 2), 30.0))
     reaction.react(shown)
@@ -214,14 +214,14 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         EngineError, match=r"encoder\.json: keypoints: .*'mouth', which the engine does not find"
     ):
-        NeuralSight(settings, SKELETON)
+        NeuralPredictor(settings, SKELETON)
     untrained = (Keypoint("nose(tip)"), Keypoint("mouth", trained=False), Keypoint("eye(back)"))
     with pytest.raises(EngineError, match=r"'mouth', which the engine was never trained to find"):
-        NeuralSight(settings, untrained)
+        NeuralPredictor(settings, untrained)
     with pytest.raises(EngineError, match=r"nowhere/encoder\.json cannot be read"):
-        NeuralSight(EncoderSettings(path=tmp_path / "nowhere"), SKELETON)
+        NeuralPredictor(EncoderSettings(path=tmp_path / "nowhere"), SKELETON)
     with pytest.raises(EngineError, match=r"states\.npz is no state model"):
-        NeuralSight(EncoderSettings(path=bundle.folder, states=tmp_path / "states.npz"), SKELETON)
+        NeuralPredictor(EncoderSettings(path=bundle.folder, states=tmp_path / "states.npz"), SKELETON)
     with pytest.raises(EngineError, match="extras: the encoder needs run, which a rig does not have"):
         sight(tmp_path / "run", fields={"extras": ("run",)})
     with pytest.raises(ConfigError, match=r"encoder\.neurons: the encoder has neurons 0 to 5, but not 6"):

@@ -24,9 +24,9 @@ from rtface.acquire.thread import AcquisitionThread
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import BackendError, CameraError, CameraLostError, UsageError
 from rtface.core.records import Crop, Losses, Pose
+from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live import pipeline as pipeline_module
 from rtface.live.pipeline import Pipeline
-from rtface.live.status import PipelineState, Status
 from rtface.track.tracker import Tracker
 
 OPENING = ["camera.open", "backend.open", "backend.prepare", "sink.open", "camera.start"]
@@ -45,7 +45,7 @@ class Rig:
     ) -> None:
         self.log: list[str] = []
         self.fails: dict[str, BaseException] = {}
-        self.ticks: list[Status] = []
+        self.ticks: list[PipelineStatus] = []
         self.clock = CountingClock()
         self.camera = FakeCamera(*feed, live=live, log=self.log)
         self.backend = FakeBackend(log=self.log)
@@ -62,7 +62,7 @@ class Rig:
             clock=self.clock,
         )
 
-    def _tick(self, status: Status) -> None:
+    def _tick(self, status: PipelineStatus) -> None:
         self.log.append("tick")
         self.ticks.append(status)
 
@@ -219,7 +219,7 @@ def test_an_error_of_the_tick_fails_the_pipeline_and_closes_everything() -> None
     rig = Rig()
     error = ValueError("a bug")
 
-    def fail(status: Status) -> None:
+    def fail(status: PipelineStatus) -> None:
         raise error
 
     rig.pipeline._on_tick = fail
@@ -558,7 +558,7 @@ def test_the_rate_is_of_the_last_second_and_ticks_come_once_a_second() -> None:
     ticked = threading.Semaphore(0)
     tick = rig.pipeline._on_tick
 
-    def count(status: Status) -> None:
+    def count(status: PipelineStatus) -> None:
         tick(status)
         ticked.release()
 

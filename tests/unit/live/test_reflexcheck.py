@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from rtface.config import Rig
+from rtface.core.check import Check
 from rtface.core.clock import ManualClock
 from rtface.core.records import CameraInfo, Keypoint
 from rtface.live.check_loop import check_reflexes
-from rtface.stimulate.base import Check
 
 SKELETON = (Keypoint("nose(tip)"), Keypoint("paw", trained=False), Keypoint("mouth"))
 CAMERA = CameraInfo("fake", "fake 1", 64, 48, 200.0, None, True, "camera", {})

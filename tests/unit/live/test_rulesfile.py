@@ -19,7 +19,7 @@ from rtface.decide.features.specs import FeatureSpec
 from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
 from rtface.decide.words import rule_in_words, thresholds
 from rtface.live.rulesfile import Rules, pulse_times
-from rtface.record.session.entries import Arming
+from rtface.record.session.entries import ArmingEntry
 from rtface.record.session.writer import SessionWriter
 
 EXAMPLE = files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8")
@@ -317,7 +317,7 @@ def recorded(folder: Path, *, armed: bool = True) -> list[float]:
     writer.open()
     start_ns = 10**12
     if armed:
-        writer.put(Arming(start_ns, "armed", "operator", "test"))
+        writer.put(ArmingEntry(start_ns, "armed", "operator", "test"))
     said = made.arm(start_ns)
     times = []
     for index in range(1, 60):

@@ -12,7 +12,7 @@ from support.paths import DATA
 from rtface.core.errors import EngineError, UsageError
 from rtface.encode.architecture import layout
 from rtface.learn.encoder.facemap_weights import read_facemap_encoder
-from rtface.networks.encoder import CausalEncoder, Encoder, FacemapEncoder
+from rtface.networks.encoder import CausalEncoder, EncoderNetwork, FacemapEncoder
 from rtface.networks.encoders import build_encoder
 from rtface.networks.kernels import averages, bumps, gabors
 
@@ -45,7 +45,7 @@ ARCHITECTURES: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture(params=ARCHITECTURES, ids=lambda each: json.dumps(each)[1:60])
-def network(request: pytest.FixtureRequest) -> Encoder:
+def network(request: pytest.FixtureRequest) -> EncoderNetwork:
     return build_encoder(request.param).eval()
 
 
@@ -94,7 +94,7 @@ def test_a_weight_file_that_is_not_an_encoders_is_named(tmp_path: Path) -> None:
         read_facemap_encoder(path)
 
 
-def test_what_training_computes_is_what_the_recording_gives(network: Encoder) -> None:
+def test_what_training_computes_is_what_the_recording_gives(network: EncoderNetwork) -> None:
     torch.manual_seed(1)
     inputs = torch.randn(900, 4)
     frames = torch.cumsum(torch.randint(3, 19, (45,)), 0) + network.past
@@ -105,7 +105,7 @@ def test_what_training_computes_is_what_the_recording_gives(network: Encoder) ->
     torch.testing.assert_close(some, whole, atol=1e-5, rtol=0)
 
 
-def test_outputs_depend_on_the_window_and_on_nothing_else(network: Encoder) -> None:
+def test_outputs_depend_on_the_window_and_on_nothing_else(network: EncoderNetwork) -> None:
     torch.manual_seed(1)
     inputs = torch.randn(700, 4)
     changed = inputs.clone()

@@ -17,7 +17,7 @@ from rtface.live.rulesfile import Rules
 from rtface.offline.dryrun import DryRun, dry_run, has_poses, on_time_axis, read_poses
 from rtface.offline.dryrun_picture import draw_dry_run
 from rtface.record import formats
-from rtface.record.session.entries import Configuration
+from rtface.record.session.entries import ConfigurationEntry
 from rtface.record.session.writer import SessionWriter
 from rtface.record.table import NO_TIME, PoseTable
 
@@ -152,7 +152,7 @@ def test_a_session_is_decided_on_when_it_was_decided_on_live(rules: Rules, tmp_p
     folder, made = tmp_path / "session", table()
     writer = SessionWriter(folder, "s", points=2)
     writer.open()
-    writer.put(Configuration(0, rig="", rules="", keypoints=made.names, trained=made.trained))
+    writer.put(ConfigurationEntry(0, rig="", rules="", keypoints=made.names, trained=made.trained))
     for index, time_ns in enumerate(made.camera_ns.tolist()):
         exposure_ns = 10**12 + time_ns
         decided_ns = exposure_ns + (30 if 210 < index < 260 else 4) * MS

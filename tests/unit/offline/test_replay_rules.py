@@ -24,7 +24,7 @@ from rtface.live.rulesfile import Rules
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session import LOG_NAME
 from rtface.record.session.coding import decode, encode
-from rtface.record.session.entries import Call, Decision, Entry
+from rtface.record.session.entries import CallEntry, DecisionEntry, Entry
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.logreader import LogReader
 from rtface.record.session.recorder import SessionRecorder
@@ -153,11 +153,11 @@ def test_features_of_another_name_are_not_compared(loop: Loop) -> None:
 
 
 def test_a_decision_that_is_missing_or_made_up_is_named(loop: Loop, tmp_path: Path) -> None:
-    dropped = events(Decision, lambda each: [] if each.number == 20 else [each])
+    dropped = events(DecisionEntry, lambda each: [] if each.number == 20 else [each])
     report = replay_rules(changed(loop.folder, tmp_path / "a", dropped))
     assert report.decision is not None
     assert "is decided and was not" in report.decision.text
-    twice = events(Decision, lambda each: [each, each] if each.number == 20 else [each])
+    twice = events(DecisionEntry, lambda each: [each, each] if each.number == 20 else [each])
     report = replay_rules(changed(loop.folder, tmp_path / "b", twice))
     assert report.decision is not None
     assert "was decided and is not" in report.decision.text
@@ -176,17 +176,17 @@ def test_a_decision_that_is_missing_or_made_up_is_named(loop: Loop, tmp_path: Pa
     ],
 )
 def test_every_field_of_a_decision_counts(loop: Loop, tmp_path: Path, field: str, value: Any) -> None:
-    def change(each: Decision) -> list[Decision]:
+    def change(each: DecisionEntry) -> list[DecisionEntry]:
         new = not each.blind if field == "blind" else value
         return [dataclasses.replace(each, **{field: new})] if each.number == 20 else [each]
 
-    report = replay_rules(changed(loop.folder, tmp_path / "s", events(Decision, change)))
+    report = replay_rules(changed(loop.folder, tmp_path / "s", events(DecisionEntry, change)))
     assert report.decision is not None
     assert f"{field.replace('t_ns', 'now_ns')} was " in report.decision.text
 
 
 def test_a_call_that_is_not_in_the_record_shows(loop: Loop, tmp_path: Path) -> None:
-    gone = events(Call, lambda each: [] if each.call == "ended" else [each])
+    gone = events(CallEntry, lambda each: [] if each.call == "ended" else [each])
     report = replay_rules(changed(loop.folder, tmp_path / "s", gone))
     assert not report.identical
 
@@ -194,16 +194,16 @@ def test_a_call_that_is_not_in_the_record_shows(loop: Loop, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (Call(1, "explode", {}), "has no call"),
-        (Call(1, "fault", {}), "fault of the record cannot be made again"),
-        (Call(1, "fault", {"reason": "no reason"}), "cannot be made again"),
-        (Call(1, "ended", {"rule": "nobody"}), "no rule with a pulse is called nobody"),
+        (CallEntry(1, "explode", {}), "has no call"),
+        (CallEntry(1, "fault", {}), "fault of the record cannot be made again"),
+        (CallEntry(1, "fault", {"reason": "no reason"}), "cannot be made again"),
+        (CallEntry(1, "ended", {"rule": "nobody"}), "no rule with a pulse is called nobody"),
     ],
 )
 def test_a_call_that_cannot_be_made_ends_the_replay_with_its_reason(
-    loop: Loop, tmp_path: Path, call: Call, message: str
+    loop: Loop, tmp_path: Path, call: CallEntry, message: str
 ) -> None:
-    made = events(Call, lambda each: [call] if each.call == "disarm" else [each])
+    made = events(CallEntry, lambda each: [call] if each.call == "disarm" else [each])
     report = replay_rules(changed(loop.folder, tmp_path / "s", made))
     assert not report.identical
     assert report.hole is not None

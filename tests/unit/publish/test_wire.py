@@ -15,10 +15,11 @@ from support.outgoing import LOSSES, STATUS, make_pose
 
 from rtface.core.errors import WireError
 from rtface.core.records import CameraInfo, FrameMeta, Losses, Pose, Stamps
+from rtface.core.status import PipelineState
 from rtface.publish.fields import MAX_BODY
 from rtface.publish.wire import (
     MAX_KEYPOINTS,
-    Encoder,
+    MessagePacker,
     camera_map,
     decode_keypoints,
     decode_status,
@@ -39,11 +40,11 @@ JSON_LIKE = st.recursive(
 
 
 def keypoints_body() -> bytes:
-    return Encoder("session").keypoints(3, make_pose(9), LOSSES, 5_000)
+    return MessagePacker("session").keypoints(3, make_pose(9), LOSSES, 5_000)
 
 
 def status_body() -> bytes:
-    return Encoder("session").status(4, STATUS, 6_000)
+    return MessagePacker("session").status(4, STATUS, 6_000)
 
 
 @st.composite
@@ -61,7 +62,7 @@ def poses(draw: st.DrawFn) -> Pose:
 
 @given(poses(), COUNT, NS, st.builds(Losses, COUNT, COUNT, COUNT, COUNT))
 def test_keypoints_arrive_as_they_were_sent(pose: Pose, seq: int, published_ns: int, losses: Losses) -> None:
-    message = decode_keypoints(Encoder("the session").keypoints(seq, pose, losses, published_ns))
+    message = decode_keypoints(MessagePacker("the session").keypoints(seq, pose, losses, published_ns))
     assert (message.session, message.seq, message.published_ns) == ("the session", seq, published_ns)
     assert (message.frame_id, message.camera_ns) == (pose.frame.frame_id, pose.frame.camera_ns)
     assert message.stamps == pose.stamps
@@ -74,16 +75,16 @@ def test_keypoints_arrive_as_they_were_sent(pose: Pose, seq: int, published_ns: 
 def test_the_numbers_on_the_wire_are_little_endian_whatever_the_array() -> None:
     pose = make_pose(keypoints=2)
     swapped = replace(pose, xy=pose.xy.astype(">f4"), score=pose.score.astype(np.float64))
-    fields = msgpack.unpackb(Encoder("s").keypoints(0, swapped, LOSSES, 0))
+    fields = msgpack.unpackb(MessagePacker("s").keypoints(0, swapped, LOSSES, 0))
     assert fields["xy"] == pose.xy.astype("<f4").tobytes()
     assert fields["score"] == pose.score.astype("<f4").tobytes()
     assert fields["outside"] == b"\x00\x01"
 
 
 def test_status_arrives_as_it_was_sent() -> None:
-    failed = replace(STATUS, state="failed", error="the camera is gone")
+    failed = replace(STATUS, state=PipelineState.FAILED, error="the camera is gone")
     for status in (STATUS, failed):
-        message = decode_status(Encoder("the session").status(8, status, 99))
+        message = decode_status(MessagePacker("the session").status(8, status, 99))
         assert (message.session, message.seq, message.t_ns) == ("the session", 8, 99)
         assert message.status == status
 
@@ -210,7 +211,7 @@ def test_a_message_that_is_too_large_is_not_even_unpacked() -> None:
 
 
 def test_what_cannot_be_sent_is_refused_and_the_encoder_goes_on() -> None:
-    encoder = Encoder("session")
+    encoder = MessagePacker("session")
     pose = make_pose()
     with pytest.raises(WireError, match="make no message"):
         encoder.keypoints(0, replace(pose, score=pose.score[:-1]), LOSSES, 0)
@@ -224,7 +225,7 @@ def test_what_cannot_be_sent_is_refused_and_the_encoder_goes_on() -> None:
 @pytest.mark.parametrize("session", ["", "s" * 65])
 def test_a_session_has_a_name_of_bounded_length(session: str) -> None:
     with pytest.raises(WireError, match="session"):
-        Encoder(session)
+        MessagePacker(session)
 
 
 def test_received_arrays_cannot_be_written() -> None:

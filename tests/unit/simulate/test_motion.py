@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtface.simulate.chance import uniform_hash
-from rtface.simulate.motion import Motion
+from rtface.simulate.motion import MouseMotion
 
 
 def test_the_hash_is_uniform_and_depends_on_every_key() -> None:
@@ -16,7 +16,7 @@ def test_the_hash_is_uniform_and_depends_on_every_key() -> None:
 
 
 def test_neighbouring_moments_are_alike_and_behaviour_comes_and_goes() -> None:
-    motion = Motion(3, 5, 1.0, 0.5, 0.5)
+    motion = MouseMotion(3, 5, 1.0, 0.5, 0.5)
     poses = [motion.at(index / 500) for index in range(20_000)]
     nose = np.array([pose.nose for pose in poses])
     closure = np.array([pose.eye_closure for pose in poses])
@@ -33,7 +33,7 @@ def test_neighbouring_moments_are_alike_and_behaviour_comes_and_goes() -> None:
 
 def test_probabilities_of_0_and_1_hold() -> None:
     times = np.arange(0, 40, 0.02)
-    never, always = Motion(3, 3, 1.0, 0.0, 0.0), Motion(3, 3, 1.0, 1.0, 1.0)
+    never, always = MouseMotion(3, 3, 1.0, 0.0, 0.0), MouseMotion(3, 3, 1.0, 1.0, 1.0)
     assert not any(never.at(time).paw for time in times)
     assert max(never.at(time).eye_closure for time in times) < 0.5
     for window in range(8):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtface.simulate.anatomy import RESTING, Placement
-from rtface.simulate.motion import Motion
+from rtface.simulate.motion import MouseMotion
 from rtface.simulate.muzzle import Muzzle
 from rtface.simulate.parameters import FaceParameters
 
@@ -17,7 +17,7 @@ def test_a_mark_on_the_still_head_is_seen_where_the_truth_says(name: str, seed: 
     width, height = 640, 480
     place = Placement(FaceParameters.randomised(seed), width, height)
     muzzle = Muzzle(place, width, height)
-    motion = Motion(seed, 3, 1.4, 0.0, 0.0)
+    motion = MouseMotion(seed, 3, 1.4, 0.0, 0.0)
     mark = place(np.array([RESTING[name]], float))
     rows, columns = np.mgrid[0:height, 0:width]
     squared = (columns - mark[0, 0]) ** 2 + (rows - mark[0, 1]) ** 2
@@ -40,7 +40,7 @@ def test_nothing_beyond_the_muzzle_moves() -> None:
     muzzle = Muzzle(place, 320, 240)
     still = np.random.default_rng(0).integers(0, 256, (240, 320), np.uint8)
     out = still.copy()
-    pose = Motion(0, 3, 1.0, 0.0, 0.0).at(1.0)
+    pose = MouseMotion(0, 3, 1.0, 0.0, 0.0).at(1.0)
     muzzle.warp(pose, still, out)
     far = place(np.array([RESTING["eye(front)"], RESTING["eye(back)"]], float))
     assert np.array_equal(muzzle.moved(pose, far), far)

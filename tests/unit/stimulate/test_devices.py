@@ -13,21 +13,22 @@ from rtface.config import DaqOutputSettings, LineOutputSettings, PulsePalOutputS
 from rtface.core.clock import NS_PER_MS as MS
 from rtface.core.clock import NS_PER_US
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputEvent, OutputReason
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, Output, Reason
+from rtface.stimulate.base import Output
 from rtface.stimulate.daq import daq_output
 from rtface.stimulate.line import line_output
 from rtface.stimulate.pulsepal import pulsepal_output
 
 
-def fire(output: Output, pulse: Pulse) -> list[tuple[Happening, Reason]]:
+def fire(output: Output, pulse: Pulse) -> list[tuple[OutputEvent, OutputReason]]:
     """Open, arm, fire, wait for the end, close."""
     output.open()
     output.alive()
     output.arm()
     number = output.fire(pulse)
-    seen: list[tuple[Happening, Reason]] = []
-    while not {Happening.TRAIN_ENDED, Happening.REFUSED, Happening.LOST} & {event for event, _ in seen}:
+    seen: list[tuple[OutputEvent, OutputReason]] = []
+    while not {OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED, OutputEvent.LOST} & {event for event, _ in seen}:
         output.alive()
         seen += [(each.event, each.reason) for each in output.reports() if each.number == number]
     output.close()
@@ -71,7 +72,7 @@ def test_a_pulse_pal_is_not_programmed_twice_for_the_same_pulse() -> None:
         for _ in range(2):
             before = len(device.received)
             number, seen = output.fire(Pulse(1 * MS, 1 * MS, 1, 1.0)), []
-            while (number, Happening.TRAIN_ENDED) not in seen:
+            while (number, OutputEvent.TRAIN_ENDED) not in seen:
                 output.alive()
                 seen += [(each.number, each.event) for each in output.reports()]
             while len(device.triggered) < len(sizes) + 1:
@@ -143,7 +144,7 @@ def test_a_counter_gets_a_finite_train(ni: FakeNidaqmx) -> None:
 
 def test_a_counter_cannot_dim(ni: FakeNidaqmx) -> None:
     output = daq_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0"))
-    assert fire(output, Pulse(5 * MS, 20 * MS, 3, 0.5)) == [(Happening.REFUSED, Reason.BAD_VALUE)]
+    assert fire(output, Pulse(5 * MS, 20 * MS, 3, 0.5)) == [(OutputEvent.REFUSED, OutputReason.BAD_VALUE)]
     assert not ni.tasks
 
 

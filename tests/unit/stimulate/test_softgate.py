@@ -12,8 +12,8 @@ from rtface.config import LogOutputSettings, NullOutputSettings
 from rtface.core.clock import NS_PER_MS as MS
 from rtface.core.clock import ManualClock
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, OutputState, Reason, Report
 from rtface.stimulate.log import log_output
 from rtface.stimulate.null import NullOutput
 from rtface.stimulate.softgate import SoftGate, SoftLimits
@@ -57,7 +57,7 @@ class Rig:
 
     def arm(self, now_ns: int = 0) -> SoftGate:
         self.gate.alive_ns = now_ns
-        assert self.gate.arm(now_ns) is Reason.NONE
+        assert self.gate.arm(now_ns) is OutputReason.NONE
         return self.gate
 
 
@@ -78,7 +78,7 @@ def test_silence_turns_the_light_off_at_its_time() -> None:
     gate.fire(1, Pulse(15 * MS, 30 * MS, 50, 1.0), 0, 0)
     gate.advance(5000 * MS)
     assert rig.lamp.spans[-1] == (90 * MS, 100 * MS)
-    silent = next(each for each in rig.reports if each.event is Happening.SILENT)
+    silent = next(each for each in rig.reports if each.event is OutputEvent.SILENT)
     assert silent.t_ns == LIVENESS_NS
     assert gate.state is OutputState.DISARMED
     assert gate.due_ns is None
@@ -88,18 +88,18 @@ def test_limits_hold() -> None:
     rig = Rig(limits=SoftLimits(20 * MS, 10 * MS, 3, only_full=True))
     gate = rig.arm()
     wanted = {
-        1: (Pulse(20 * MS + 1, 0, 1, 1.0), 0, Reason.TOO_LONG),
-        2: (Pulse(5 * MS, 14 * MS, 2, 1.0), 0, Reason.BAD_VALUE),
-        3: (Pulse(5 * MS, 0, 1, 0.5), 0, Reason.BAD_VALUE),
-        4: (Pulse(5 * MS, 15 * MS, 4, 1.0), 0, Reason.SESSION_PULSES),
+        1: (Pulse(20 * MS + 1, 0, 1, 1.0), 0, OutputReason.TOO_LONG),
+        2: (Pulse(5 * MS, 14 * MS, 2, 1.0), 0, OutputReason.BAD_VALUE),
+        3: (Pulse(5 * MS, 0, 1, 0.5), 0, OutputReason.BAD_VALUE),
+        4: (Pulse(5 * MS, 15 * MS, 4, 1.0), 0, OutputReason.SESSION_PULSES),
         5: (Pulse(5 * MS, 15 * MS, 2, 1.0), 0, None),
-        6: (Pulse(5 * MS, 0, 1, 1.0), 29 * MS, Reason.TOO_SOON),
+        6: (Pulse(5 * MS, 0, 1, 1.0), 29 * MS, OutputReason.TOO_SOON),
         7: (Pulse(5 * MS, 0, 1, 1.0), 30 * MS, None),
-        8: (Pulse(5 * MS, 0, 1, 1.0), 60 * MS, Reason.SESSION_PULSES),
+        8: (Pulse(5 * MS, 0, 1, 1.0), 60 * MS, OutputReason.SESSION_PULSES),
     }
     for number, (pulse, now_ns, _) in wanted.items():
         gate.fire(number, pulse, now_ns, now_ns)
-    refused = {each.number: each.reason for each in rig.reports if each.event is Happening.REFUSED}
+    refused = {each.number: each.reason for each in rig.reports if each.event is OutputEvent.REFUSED}
     assert refused == {number: reason for number, (_, _, reason) in wanted.items() if reason}
 
 
@@ -109,7 +109,7 @@ def test_a_device_that_times_trains_is_told_once_and_stopped_only_by_force() -> 
     gate.fire(1, Pulse(5 * MS, 20 * MS, 3, 1.0), 0, 0)
     gate.advance(90 * MS)
     assert rig.lamp.calls == ["on"]
-    assert [each.t_ns for each in rig.reports if each.event is Happening.LIGHT_OFF] == [
+    assert [each.t_ns for each in rig.reports if each.event is OutputEvent.LIGHT_OFF] == [
         5 * MS,
         25 * MS,
         45 * MS,
@@ -130,15 +130,15 @@ def test_a_device_that_fails_is_lost_and_an_attempt_is_made_to_darken_it(when: s
         gate.advance(50 * MS)
     elif when == "cancel":
         gate.cancel(2, 1 * MS, 0)
-    lost = next(each for each in rig.reports if each.event is Happening.LOST)
+    lost = next(each for each in rig.reports if each.event is OutputEvent.LOST)
     assert lost.number == 1
     assert lost.details == {"error": "broken"}
     assert gate.state is OutputState.FAULT
     assert rig.lamp.calls[-1] == "off"
     gate.advance(10**12)
     gate.alive_ns = 10**12
-    assert gate.arm(10**12) is Reason.WRONG_STATE
-    assert gate.clear(10**12) is Reason.WRONG_STATE
+    assert gate.arm(10**12) is OutputReason.WRONG_STATE
+    assert gate.clear(10**12) is OutputReason.WRONG_STATE
 
 
 Step = tuple[str, int]
@@ -194,12 +194,12 @@ def test_no_sequence_of_calls_lights_what_it_must_not(steps: list[Step], times_t
     if not times_trains:
         assert all(end - begin <= 20 * MS for begin, end in lamp.spans)
         assert all(later - end >= 10 * MS for (_, end), (later, _) in pairwise(lamp.spans))
-    begun = [each.number for each in rig.reports if each.event is Happening.ACK and each.device_us is None]
-    ended = [each.number for each in rig.reports if each.event is Happening.TRAIN_ENDED]
+    begun = [each.number for each in rig.reports if each.event is OutputEvent.ACK and each.device_us is None]
+    ended = [each.number for each in rig.reports if each.event is OutputEvent.TRAIN_ENDED]
     assert len(ended) == len(set(ended))
     assert set(ended) <= set(begun)
-    lit = sum(each.event is Happening.LIGHT_ON for each in rig.reports)
-    dark = sum(each.event is Happening.LIGHT_OFF for each in rig.reports)
+    lit = sum(each.event is OutputEvent.LIGHT_ON for each in rig.reports)
+    dark = sum(each.event is OutputEvent.LIGHT_OFF for each in rig.reports)
     assert lit - dark in (0, 1)
 
 
@@ -212,7 +212,7 @@ def test_the_null_output_runs_by_the_clock_that_it_is_given() -> None:
     number = output.fire(Pulse(50 * MS, 50 * MS, 1, 0.5))
     clock.sleep_until_ns(90 * MS)
     reports = {each.event: each for each in output.reports() if each.number == number}
-    assert reports[Happening.LIGHT_OFF].t_ns == 50 * MS
+    assert reports[OutputEvent.LIGHT_OFF].t_ns == 50 * MS
     assert output.state is OutputState.ARMED
     clock.sleep_until_ns(100 * MS)
     assert output.state is OutputState.DISARMED
@@ -226,13 +226,13 @@ def test_the_log_output_names_each_pulse_with_its_time(tmp_path: Path) -> None:
     output.arm()
     number = output.fire(Pulse(2 * MS, 2 * MS, 1, 0.25))
     ended: list[Report] = []
-    while not any(each.event is Happening.TRAIN_ENDED for each in ended):
+    while not any(each.event is OutputEvent.TRAIN_ENDED for each in ended):
         output.alive()
         ended += output.reports()
     output.close()
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["event"] for line in lines] == ["open", "on", "off", "off", "close"]
     assert lines[1]["amplitude"] == 0.25
-    on = next(each for each in ended if each.event is Happening.LIGHT_ON)
+    on = next(each for each in ended if each.event is OutputEvent.LIGHT_ON)
     assert on.number == number
     assert lines[1]["t_ns"] == on.t_ns

@@ -11,8 +11,8 @@ from rtface.core.records import Keypoint
 from rtface.track.manifest import (
     DecodeSpec,
     InputSpec,
+    LevelsSpec,
     Manifest,
-    NormaliseSpec,
     ResampleSpec,
     preprocessing_hash,
 )
@@ -42,7 +42,7 @@ def test_round_trip_through_json() -> None:
 def test_the_hash_changes_with_every_part_of_the_preprocessing() -> None:
     parts: list[tuple[Any, Any]] = [
         (InputSpec(size=64), InputSpec(size=65)),
-        (NormaliseSpec(), NormaliseSpec(low=2)),
+        (LevelsSpec(), LevelsSpec(low=2)),
         (ResampleSpec(half_pixel=True), ResampleSpec(half_pixel=False)),
         (
             DecodeSpec(method="a", columns=("x", "y", "score")),

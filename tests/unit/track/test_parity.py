@@ -18,7 +18,7 @@ from rtface.track.parity import (
     LIMITS,
     Figures,
     Frames,
-    Limits,
+    ParityLimits,
     ParityRecord,
     Ran,
     Reference,
@@ -169,7 +169,7 @@ def test_a_record_moved_to_another_engine_arms_nothing(engine: Engine) -> None:
 
 def test_records_judged_by_older_limits_do_not_hold(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     store_parity(record(engine))
-    monkeypatch.setattr(parity, "LIMITS", Limits(p50_px=0.05))
+    monkeypatch.setattr(parity, "LIMITS", ParityLimits(p50_px=0.05))
     with pytest.raises(EngineError, match="judged by other limits"):
         require_parity(engine, INFO)
 

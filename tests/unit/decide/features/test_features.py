@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from support.faces import MS, bank, column, every, pose, run, spec
 
 from rtface.core.errors import UsageError
+from rtface.core.features import NEVER_NS
 from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.decide.features.bank import FeatureBank
-from rtface.decide.features.points import NEVER_NS
 from rtface.decide.refusals import RulesError
 
 POINTS = ("a", "b", "c", "d")

@@ -13,7 +13,7 @@ from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.decide.features.events import Baseline
 from rtface.decide.features.whisking import Axis
 from rtface.simulate.face import MouseFace
-from rtface.simulate.motion import Pose
+from rtface.simulate.motion import MousePose
 
 RATE_HZ = 200.0
 
@@ -114,7 +114,7 @@ def test_the_axis_is_the_principal_one_and_keeps_its_sense_while_it_turns() -> N
 
 
 @cache
-def mouse(seed: int, frames: int = 5000) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Pose]]:
+def mouse(seed: int, frames: int = 5000) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[MousePose]]:
     """Return a simulated mouse's keypoints as a tracker would find them, scores, times, and what it did."""
     face, rng = MouseFace(640, 480, RATE_HZ, seed), np.random.default_rng(seed)
     xy = np.stack([face.truth(index) for index in range(frames)]).astype(float)

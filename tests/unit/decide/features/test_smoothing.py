@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from rtface.decide.features.filters import BandPass, Feed, LowPass, RunningMean, unwarped, warped
-from rtface.decide.features.smoothing import Measured, PredictionError, Smoother, make_smoother
+from rtface.decide.features.smoothing import PredictionError, Smoother, Unsmoothed, make_smoother
 from rtface.decide.features.specs import KalmanSpec, OneEuroSpec
 
 
@@ -227,7 +227,7 @@ def test_ahead_of_a_kalman_filter_goes_on_in_a_line(bridge_ms: float) -> None:
 
 
 def test_without_smoothing_all_is_as_measured() -> None:
-    ours = fed(Measured(), np.array([[1.0, 2.0], [3.0, 1.0]]), np.array([0.01]))
+    ours = fed(Unsmoothed(), np.array([[1.0, 2.0], [3.0, 1.0]]), np.array([0.01]))
     np.testing.assert_allclose(ours[1], [3.0, 1.0, 200.0, -100.0])
     assert np.isnan(ours[0, 2:]).all()
 

@@ -16,8 +16,14 @@ from rtface.encode.bundle import load_encoder
 from rtface.learn.encoder.compare import evaluate_encoder, network_of
 from rtface.learn.encoder.data import Where, read_recording
 from rtface.learn.encoder.export import export_encoder
-from rtface.learn.encoder.from_recording import Order, fit_encoder, learnt_frames, prepare, training_of
-from rtface.learn.encoder.optimise import RECIPES, EncoderTraining, Recipe, within
+from rtface.learn.encoder.from_recording import (
+    EncoderRequest,
+    fit_encoder,
+    learnt_frames,
+    prepare,
+    training_of,
+)
+from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTraining, within
 from rtface.learn.encoder.scoring import predict, split_samples
 from rtface.networks.encoders import build_encoder
 
@@ -31,8 +37,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_session(tmp_path_factory.mktemp("session") / "s.npz")
 
 
-def order(session: Path, folder: Path, **options: Any) -> Order:
-    return Order(
+def order(session: Path, folder: Path, **options: Any) -> EncoderRequest:
+    return EncoderRequest(
         **{
             "where": Where(session, session),
             "encoder": folder / "enc",
@@ -149,7 +155,7 @@ def test_training_ends_when_nothing_gets_better_and_keeps_the_best() -> None:
     values = random.normal(size=(len(frames), 3)).astype(np.float32)
     held = hold_back(strict(len(frames), 6).train, 0.2, 6)
     network = build_encoder({**SMALL, "inputs": 2, "outputs": 3})
-    recipe = Recipe(epochs=200, samples=40, patience=4, learning_rate=1e-2)
+    recipe = EncoderRecipe(epochs=200, samples=40, patience=4, learning_rate=1e-2)
     training = EncoderTraining(network, inputs, frames, values, held, recipe)
     while not training.finished:
         training.step()
@@ -252,7 +258,7 @@ def test_impossible_orders_are_refused_before_the_work(session: Path, tmp_path: 
     with pytest.raises(DataError, match="too few"):
         fit_encoder(order(short, tmp_path / "a"))
     with pytest.raises(UsageError, match="schedule"):
-        Recipe(schedule="linear")
+        EncoderRecipe(schedule="linear")
     silent = read_recording(Where(session, session))
     prepared = prepare(silent, 79)
     with pytest.raises(DataError, match="never change"):

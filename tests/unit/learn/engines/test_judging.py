@@ -16,7 +16,7 @@ from rtface.core.errors import BackendError, DataError, UsageError
 from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.engines import accuracy as judging
-from rtface.learn.engines.accuracy import Measured, Watcher, measure
+from rtface.learn.engines.accuracy import EngineErrors, Watcher, measure
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.track.manifest import ScoreSpec
@@ -78,7 +78,7 @@ TWO_SIZES = (
 )
 
 
-def measured(labels: LabelSet, judged: Engine, crop: Crop | None = None) -> Measured:
+def measured(labels: LabelSet, judged: Engine, crop: Crop | None = None) -> EngineErrors:
     with Watcher(judged, crop=crop) as watcher:
         return measure(watcher, labels)
 

@@ -12,7 +12,7 @@ import pytest
 from rtface.config import ImagesCameraSettings
 from rtface.core.errors import DataError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray
-from rtface.learn.labels.suggest import Features, choose, features, usable
+from rtface.learn.labels.suggest import FrameFeatures, choose, features, usable
 from rtface.learn.labels.survey import THUMBNAIL, Survey
 from rtface.simulate.face import MouseFace
 
@@ -77,9 +77,9 @@ def survey_of(xy: FloatArray, score: FloatArray, look: FloatArray) -> Survey:
     )
 
 
-def plain(count: int, seed: int = 0) -> Features:
+def plain(count: int, seed: int = 0) -> FrameFeatures:
     random = np.random.default_rng(seed)
-    return Features(
+    return FrameFeatures(
         pose=random.normal(0, 0.1, (count, 2)).astype(np.float32),
         look=random.normal(0, 0.5, (count, 2)).astype(np.float32),
         trust=0.9,
@@ -90,7 +90,7 @@ def plain(count: int, seed: int = 0) -> Features:
     )
 
 
-def indices(what: Features, count: int, **options: float) -> list[int]:
+def indices(what: FrameFeatures, count: int, **options: float) -> list[int]:
     return [choice.index for choice in choose(what, count, **options)]
 
 

@@ -17,7 +17,7 @@ from rtface.core.errors import DataError, EngineError, UsageError
 from rtface.core.records import FloatArray
 from rtface.learn.labels.keypoint_changes import Keyset
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
-from rtface.learn.tracker.adapt import Adapted, Order, adapt, spread_over_time
+from rtface.learn.tracker.adapt import Adapted, AdaptRequest, adapt, spread_over_time
 from rtface.learn.tracker.few_frames import blended, fine_tune, teach_new
 from rtface.learn.tracker.labelled_frames import pictures_of, write_engine_of
 from rtface.learn.tracker.optimise import Recipe, Training, train
@@ -83,19 +83,21 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture
-def order(parent: Engine, tmp_path: Path) -> Callable[..., Order]:
+def order(parent: Engine, tmp_path: Path) -> Callable[..., AdaptRequest]:
     """Return orders, each with folders of its own."""
     number = itertools.count()
 
-    def make(labels: LabelSet, **changes: object) -> Order:
+    def make(labels: LabelSet, **changes: object) -> AdaptRequest:
         here = tmp_path / f"adapted-{next(number)}"
-        plain = Order(engine=parent, labels=labels, folder=here / "new", run=here / "run", recipe=RECIPE)
+        plain = AdaptRequest(
+            engine=parent, labels=labels, folder=here / "new", run=here / "run", recipe=RECIPE
+        )
         return replace(plain, **changes)  # type: ignore[arg-type]
 
     return make
 
 
-def done(what: Order) -> Adapted:
+def done(what: AdaptRequest) -> Adapted:
     adapted = adapt(what)
     assert adapted is not None
     return adapted
@@ -121,7 +123,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
-    parent: Engine, order: Callable[..., Order]
+    parent: Engine, order: Callable[..., AdaptRequest]
 ) -> None:
     unseen = rig(12, seed=99, names=KNOWN)
     adapted = done(order(rig(12, names=KNOWN)))
@@ -135,7 +137,9 @@ def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
     assert not adapted.engine.manifest.score.calibrated
 
 
-def test_a_new_keypoint_is_learned_and_the_others_stay(parent: Engine, order: Callable[..., Order]) -> None:
+def test_a_new_keypoint_is_learned_and_the_others_stay(
+    parent: Engine, order: Callable[..., AdaptRequest]
+) -> None:
     unseen = drawn(12, seed=99)
     adapted = done(order(drawn(10, seed=7).arranged(("ahead",)), keyset=Keyset(add=("ahead",))))
     assert adapted.engine.manifest.names == (*KNOWN, "ahead")
@@ -146,7 +150,7 @@ def test_a_new_keypoint_is_learned_and_the_others_stay(parent: Engine, order: Ca
 
 
 def test_dropped_keypoints_are_gone_and_a_renamed_one_is_found_where_it_was(
-    parent: Engine, order: Callable[..., Order]
+    parent: Engine, order: Callable[..., AdaptRequest]
 ) -> None:
     labels = rig(3, names=("faint",))
     keyset = Keyset(renames={"faint": "dim"}, drop=("bright",))
@@ -156,7 +160,7 @@ def test_dropped_keypoints_are_gone_and_a_renamed_one_is_found_where_it_was(
 
 
 def test_an_engine_that_no_step_makes_better_stays_as_it_is(
-    parent: Engine, order: Callable[..., Order]
+    parent: Engine, order: Callable[..., AdaptRequest]
 ) -> None:
     labels = drawn(10, seed=3).arranged(KNOWN)
     held_out, chance = spread_over_time(labels), np.random.default_rng(0)
@@ -170,7 +174,7 @@ def test_an_engine_that_no_step_makes_better_stays_as_it_is(
     assert same(weights(adapted.engine), weights(parent))
 
 
-def test_one_frame_is_enough_to_begin_with(parent: Engine, order: Callable[..., Order]) -> None:
+def test_one_frame_is_enough_to_begin_with(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
     adapted = done(order(rig(1, names=KNOWN)))
     assert "after" not in adapted.report
     assert adapted.report["held_out_frames"] == []
@@ -178,7 +182,7 @@ def test_one_frame_is_enough_to_begin_with(parent: Engine, order: Callable[..., 
     assert not same(weights(adapted.engine), weights(parent))
 
 
-def test_the_same_seed_gives_the_same_engine(order: Callable[..., Order]) -> None:
+def test_the_same_seed_gives_the_same_engine(order: Callable[..., AdaptRequest]) -> None:
     brief = replace(RECIPE, steps=10, batch=4)
     one, two, other = (
         done(order(rig(4, names=KNOWN), recipe=replace(brief, seed=seed))) for seed in (0, 0, 1)
@@ -188,7 +192,9 @@ def test_the_same_seed_gives_the_same_engine(order: Callable[..., Order]) -> Non
 
 
 @pytest.mark.parametrize("after", [10, 62, 120])
-def test_an_interrupted_one_goes_on_to_the_same_engine(order: Callable[..., Order], after: int) -> None:
+def test_an_interrupted_one_goes_on_to_the_same_engine(
+    order: Callable[..., AdaptRequest], after: int
+) -> None:
     whole = order(rig(8), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4))
     straight = done(whole)
     asked = itertools.count(1)
@@ -200,13 +206,13 @@ def test_an_interrupted_one_goes_on_to_the_same_engine(order: Callable[..., Orde
     assert (broken.run / "final.losses.csv").read_text() == (whole.run / "final.losses.csv").read_text()
 
 
-def test_when_the_time_is_up_it_is_content_with_what_there_is(order: Callable[..., Order]) -> None:
+def test_when_the_time_is_up_it_is_content_with_what_there_is(order: Callable[..., AdaptRequest]) -> None:
     adapted = done(order(rig(8, names=KNOWN), minutes=1e-6))
     assert adapted.report["ended_by_time"]
     assert len(adapted.report["looks"]) == 1, "one step each: no look but the first"
 
 
-def test_guesses_that_nobody_moved_are_named(parent: Engine, order: Callable[..., Order]) -> None:
+def test_guesses_that_nobody_moved_are_named(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
     labels = rig(4, names=KNOWN)
     own = points(parent, labels)
     frames = tuple(
@@ -274,7 +280,7 @@ def test_held_out_frames_are_spread_over_the_recordings() -> None:
     ],
 )
 def test_keypoints_that_cannot_be_had_are_refused(
-    order: Callable[..., Order], keyset: Keyset, message: str
+    order: Callable[..., AdaptRequest], keyset: Keyset, message: str
 ) -> None:
     what = order(rig(2), keyset=keyset)
     with pytest.raises(UsageError, match=message):
@@ -290,7 +296,7 @@ def test_names_are_chosen_as_asked() -> None:
 
 
 def test_what_cannot_be_adapted_is_refused(
-    parent: Engine, order: Callable[..., Order], tmp_path: Path
+    parent: Engine, order: Callable[..., AdaptRequest], tmp_path: Path
 ) -> None:
     one = rig(1, names=KNOWN).frames[0]
     many = LabelSet(KNOWN, tuple(replace(one, name=str(number)) for number in range(101)))
@@ -316,7 +322,7 @@ def test_an_exported_engine_stands_for_the_one_it_was_made_from(
     assert source_of(parent) is parent
 
 
-def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[..., Order]) -> None:
+def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
     labels = rig(2)
     frames = tuple(replace(frame, xy=np.vstack([frame.xy[:2], [[np.nan] * 2]])) for frame in labels.frames)
     adapted = done(
@@ -327,7 +333,9 @@ def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[...,
     assert (facts["parent"], facts["parent_sha256"], facts["frames"]) == ("parent", parent.sha256, 2)
 
 
-def test_surgery_and_adapting_agree_on_the_calibration(parent: Engine, order: Callable[..., Order]) -> None:
+def test_surgery_and_adapting_agree_on_the_calibration(
+    parent: Engine, order: Callable[..., AdaptRequest]
+) -> None:
     adapted = done(order(rig(2), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2)))
     plain, _ = with_keypoints(network_of(parent), parent.manifest.architecture, KNOWN, NAMES)
     torch.testing.assert_close(

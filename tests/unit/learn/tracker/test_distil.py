@@ -24,7 +24,7 @@ from rtface.learn.tracker import agreement, distil
 from rtface.learn.tracker import pseudo_labels as teaching
 from rtface.learn.tracker.distil import Distilled
 from rtface.learn.tracker.distil import distil as distil_engine
-from rtface.learn.tracker.distil_request import SPECIALIST, Lesson
+from rtface.learn.tracker.distil_request import SPECIALIST, DistilRequest
 from rtface.learn.tracker.initial_network import student_network
 from rtface.learn.tracker.pseudo_labels import PLAIN, Taught, full_score, teach, weights
 from rtface.learn.tracker.recording_split import split_recording
@@ -166,7 +166,7 @@ def lot(tmp_path_factory: pytest.TempPathFactory, teacher: Engine, video: Path) 
         for module in (teaching, agreement):
             patch.setattr(module, "make_backend", make_backend)
         done = distil_engine(
-            Lesson(teacher, [video], family="tiny", recipe=RECIPE),
+            DistilRequest(teacher, [video], family="tiny", recipe=RECIPE),
             folder / "student",
             folder / "run",
             progress=lambda step, loss: losses.append(loss),
@@ -190,7 +190,9 @@ def test_the_student_comes_to_find_what_the_teacher_finds(lot: Lot) -> None:
 def test_before_the_training_it_was_far_away(teacher: Engine, video: Path, tmp_path: Path) -> None:
     untaught = replace(RECIPE, steps=1, learning_rate=1e-9)
     done = distil_engine(
-        Lesson(teacher, [video], family="tiny", recipe=untaught), tmp_path / "student", tmp_path / "run"
+        DistilRequest(teacher, [video], family="tiny", recipe=untaught),
+        tmp_path / "student",
+        tmp_path / "run",
     )
     assert done is not None
     assert done.report["agreement"]["by_keypoint"]["spot"]["input_px"]["median"] > 5
@@ -256,7 +258,7 @@ def test_frames_that_judge_are_not_learnt_from(
             super().__init__(network, architecture, real, simulated, recipe)
 
     monkeypatch.setattr(distil, "Training", Spy)
-    lesson = Lesson(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
+    lesson = DistilRequest(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
     assert distil_engine(lesson, tmp_path / "student", tmp_path / "run") is not None
     frames = read_frames(source_settings(video), range(FRAMES))
     used = {number for number, image in frames.items() if image.tobytes() in learnt_from}
@@ -277,7 +279,9 @@ def test_a_recording_is_split_in_time(video: Path, count: int) -> None:
 def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
     teacher: Engine, video: Path, tmp_path: Path
 ) -> None:
-    lesson = Lesson(teacher, [video], family="tiny", frames=20, recipe=replace(RECIPE, steps=6, batch=2))
+    lesson = DistilRequest(
+        teacher, [video], family="tiny", frames=20, recipe=replace(RECIPE, steps=6, batch=2)
+    )
     whole = distil_engine(lesson, tmp_path / "whole", tmp_path / "run 1")
     steps: list[int] = []
 
@@ -312,7 +316,7 @@ def test_labels_of_a_person_are_learnt_from_besides(teacher: Engine, video: Path
             for number, image in frames.items()
         ),
     )
-    lesson = Lesson(teacher, [video], family="tiny", labels=labels, recipe=replace(RECIPE, steps=1))
+    lesson = DistilRequest(teacher, [video], family="tiny", labels=labels, recipe=replace(RECIPE, steps=1))
     done = distil_engine(lesson, tmp_path / "student", tmp_path / "run")
     assert done is not None
     assert all(entry.trained for entry in done.engine.manifest.keypoints)
@@ -323,7 +327,7 @@ def test_labels_of_a_person_are_learnt_from_besides(teacher: Engine, video: Path
 def test_what_cannot_be_is_refused_before_the_work(
     teacher: Engine, lot: Lot, video: Path, tmp_path: Path
 ) -> None:
-    lesson = Lesson(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
+    lesson = DistilRequest(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
     new, run = tmp_path / "student", tmp_path / "run"
     with pytest.raises(EngineError, match="exists already"):
         distil_engine(lesson, lot.done.engine.folder, run)
@@ -368,7 +372,7 @@ def test_a_teacher_that_is_sure_of_nothing_teaches_nothing(
 
     monkeypatch.setattr(SpotBackend, "infer", infer)
     with pytest.raises(DataError, match="sure of no point"):
-        distil_engine(Lesson(teacher, [video], family="tiny"), tmp_path / "student", tmp_path / "run")
+        distil_engine(DistilRequest(teacher, [video], family="tiny"), tmp_path / "student", tmp_path / "run")
 
 
 def test_a_student_starts_as_the_engine_that_it_starts_from(lot: Lot) -> None:

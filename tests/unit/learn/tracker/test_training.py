@@ -16,7 +16,7 @@ from rtface.core.errors import DataError, EngineError, UsageError
 from rtface.core.records import Crop
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.tracker.from_labels import Order, train_engine
+from rtface.learn.tracker.from_labels import TrainRequest, train_engine
 from rtface.learn.tracker.optimise import Recipe
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
 from rtface.track.store import load_engine
@@ -25,12 +25,12 @@ RECIPE = Recipe(steps=5, batch=2, size=SIZE, bf16=False)
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Order:
+def order(tmp_path: Path) -> TrainRequest:
     """Two recordings with ten frames each, on a keypoint more than they have labels for."""
     frames = drawn(10, 0, "one").frames + drawn(10, 1, "two").frames
     labels = LabelSet(NAMES, frames).arranged([*NAMES, "tail"])
     write_table(labels, tmp_path / "labels")
-    return Order(
+    return TrainRequest(
         labels=(tmp_path / "labels",),
         engine=tmp_path / "engines" / "mine",
         run=tmp_path / "runs" / "mine",
@@ -57,7 +57,7 @@ def weights(engine: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_it_makes_an_engine_that_states_its_errors_on_frames_not_trained_on(order: Order) -> None:
+def test_it_makes_an_engine_that_states_its_errors_on_frames_not_trained_on(order: TrainRequest) -> None:
     steps: list[int] = []
     trained = train_engine(order, progress=lambda step, loss: steps.append(step))
     assert trained is not None
@@ -83,7 +83,7 @@ def test_it_makes_an_engine_that_states_its_errors_on_frames_not_trained_on(orde
     assert {path.name for path in order.run.glob("*.png")} == {"errors.png", "train.png"}
 
 
-def test_scores_are_calibrated_with_labels_enough_and_drawn(order: Order, tmp_path: Path) -> None:
+def test_scores_are_calibrated_with_labels_enough_and_drawn(order: TrainRequest, tmp_path: Path) -> None:
     write_table(LabelSet(NAMES, drawn(20, 2, "three").frames), tmp_path / "more")
     order = dataclasses.replace(order, labels=(*order.labels, tmp_path / "more"), held_out=("three",))
     trained = train_engine(order)
@@ -94,7 +94,9 @@ def test_scores_are_calibrated_with_labels_enough_and_drawn(order: Order, tmp_pa
     assert float(weights(order.engine)["decode.slope"]) != 1.0
 
 
-def test_an_order_that_was_stopped_goes_on_and_gives_the_same_weights(order: Order, tmp_path: Path) -> None:
+def test_an_order_that_was_stopped_goes_on_and_gives_the_same_weights(
+    order: TrainRequest, tmp_path: Path
+) -> None:
     assert train_engine(order, stop=after(2)) is None
     assert not order.engine.exists()
     assert not (order.run / "report.json").exists()
@@ -107,7 +109,9 @@ def test_an_order_that_was_stopped_goes_on_and_gives_the_same_weights(order: Ord
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_an_engine_that_is_there_is_refused_before_the_work_and_replaced_on_request(order: Order) -> None:
+def test_an_engine_that_is_there_is_refused_before_the_work_and_replaced_on_request(
+    order: TrainRequest,
+) -> None:
     train_engine(order)
     before = (order.engine / MODEL_FILE).read_bytes()
 
@@ -133,14 +137,14 @@ def test_an_engine_that_is_there_is_refused_before_the_work_and_replaced_on_requ
     ],
 )
 def test_a_run_of_another_order_is_refused_and_the_difference_named(
-    order: Order, change: dict[str, object], named: str
+    order: TrainRequest, change: dict[str, object], named: str
 ) -> None:
     train_engine(order, stop=after(1))
     with pytest.raises(DataError, match=named):
         train_engine(dataclasses.replace(order, **change))  # type: ignore[arg-type]
 
 
-def test_labels_that_changed_are_another_run(order: Order, tmp_path: Path) -> None:
+def test_labels_that_changed_are_another_run(order: TrainRequest, tmp_path: Path) -> None:
     train_engine(order, stop=after(1))
     table = order.labels[0] / "labels.csv"
     lines = table.read_text().splitlines(keepends=True)
@@ -150,7 +154,7 @@ def test_labels_that_changed_are_another_run(order: Order, tmp_path: Path) -> No
         train_engine(order)
 
 
-def test_keypoints_can_be_renamed_chosen_and_ordered(order: Order) -> None:
+def test_keypoints_can_be_renamed_chosen_and_ordered(order: TrainRequest) -> None:
     changed = dataclasses.replace(order, renames={"bright": "mouth"}, keypoints=("ahead", "mouth"))
     trained = train_engine(changed)
     assert trained is not None
@@ -158,7 +162,7 @@ def test_keypoints_can_be_renamed_chosen_and_ordered(order: Order) -> None:
     assert trained.untrained == ()
 
 
-def test_a_keypoint_that_only_the_simulation_knows_is_not_called_trained(order: Order) -> None:
+def test_a_keypoint_that_only_the_simulation_knows_is_not_called_trained(order: TrainRequest) -> None:
     names = (*NAMES, "eye(front)")
     with pytest.raises(DataError, match=r"nothing can teach the keypoint 'eye\(front\)'"):
         train_engine(dataclasses.replace(order, keypoints=names))
@@ -167,7 +171,7 @@ def test_a_keypoint_that_only_the_simulation_knows_is_not_called_trained(order: 
     assert trained.untrained == ("eye(front)",)
 
 
-def test_facemaps_network_has_a_square_input(order: Order) -> None:
+def test_facemaps_network_has_a_square_input(order: TrainRequest) -> None:
     trained = train_engine(dataclasses.replace(order, family="facemap", held_out=0.2))
     assert trained is not None
     assert trained.engine.manifest.resample.square
@@ -176,7 +180,7 @@ def test_facemaps_network_has_a_square_input(order: Order) -> None:
     assert not trained.engine.manifest.training["held_out"]["of_recordings_not_trained_on"]
 
 
-def test_without_frames_held_out_no_error_is_stated(order: Order) -> None:
+def test_without_frames_held_out_no_error_is_stated(order: TrainRequest) -> None:
     trained = train_engine(dataclasses.replace(order, held_out=0.0))
     assert trained is not None
     assert trained.metrics == {}
@@ -196,7 +200,7 @@ def test_without_frames_held_out_no_error_is_stated(order: Order) -> None:
     ],
 )
 def test_a_wrong_order_leaves_no_run_behind(
-    order: Order, change: dict[str, object], error: type[Exception], named: str
+    order: TrainRequest, change: dict[str, object], error: type[Exception], named: str
 ) -> None:
     with pytest.raises(error, match=named):
         train_engine(dataclasses.replace(order, **change))  # type: ignore[arg-type]

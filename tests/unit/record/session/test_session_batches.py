@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtface.record.session.batches import ROWS_AT_ONCE, write_queue
-from rtface.record.session.entries import ENTRIES, Mark
+from rtface.record.session.entries import ENTRIES, MarkEntry
 from rtface.record.session.rows import (
     FEATURES,
     FRAME_DTYPE,
@@ -66,7 +66,7 @@ def written(*kinds: int, visits: int = 1) -> list[tuple[int, int]]:
     return found
 
 
-KINDS = st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES, FRAMES, Mark.kind])
+KINDS = st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES, FRAMES, MarkEntry.kind])
 
 
 @given(st.lists(KINDS, max_size=40), st.integers(1, 5))

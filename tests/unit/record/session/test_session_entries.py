@@ -18,7 +18,14 @@ from hypothesis.extra import numpy as stn
 from rtface.core.errors import DataError, UsageError
 from rtface.core.records import Pulse
 from rtface.record.session.coding import MOST_EVENT_BYTES, decode, encode
-from rtface.record.session.entries import ENTRIES, Decision, Entry, Fault, Mark, PulseCommand
+from rtface.record.session.entries import (
+    ENTRIES,
+    DecisionEntry,
+    Entry,
+    FaultEntry,
+    MarkEntry,
+    PulseCommandEntry,
+)
 from rtface.record.session.rows import (
     FEATURES,
     FRAMES,
@@ -104,8 +111,8 @@ def test_records_enums_arrays_and_paths_are_written_as_plain_values() -> None:
         "path": Path("a/b"),
         "set": frozenset({1}),
     }
-    back = decode(Mark.kind, encode(Mark(1, "me", "text", details)))
-    assert isinstance(back, Mark)
+    back = decode(MarkEntry.kind, encode(MarkEntry(1, "me", "text", details)))
+    assert isinstance(back, MarkEntry)
     assert back.details == {
         "pulse": {"on_ns": 1, "period_ns": 2, "count": 3, "amplitude": 0.5},
         "colour": "red",
@@ -137,7 +144,7 @@ def test_what_has_no_form_in_a_log_is_refused_when_it_is_handed_over(
     text: str, details: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        encode(Mark(1, "me", text, details))
+        encode(MarkEntry(1, "me", text, details))
 
 
 FAULT = {"t_ns": 1, "what": "a", "text": "b"}
@@ -158,23 +165,23 @@ FAULT = {"t_ns": 1, "what": "a", "text": "b"}
 )
 def test_a_payload_that_is_not_its_kind_s_names_the_field(payload: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        decode(Fault.kind, payload)
+        decode(FaultEntry.kind, payload)
 
 
 @pytest.mark.parametrize(
     "inputs", [3, [3], [["a", 1.0, 1.0]], [[1, 1.0, 1.0, 1]], [["a", "b", 1.0, 1]], [["a", 1.0, 1.0, 1.0]]]
 )
 def test_inputs_of_a_decision_are_checked_row_by_row(inputs: Any) -> None:
-    entry = Decision(1, 0, "r", 1, None, "a", "b", "fire", "rule", None, None, (), False)
+    entry = DecisionEntry(1, 0, "r", 1, None, "a", "b", "fire", "rule", None, None, (), False)
     values = {**fields_of(entry), "inputs": inputs}
     with pytest.raises(DataError, match=r"decision\.inputs"):
-        decode(Decision.kind, msgpack.packb(values))
+        decode(DecisionEntry.kind, msgpack.packb(values))
 
 
 def test_a_newer_log_may_have_more_fields_and_an_older_one_lack_those_with_a_default() -> None:
-    values = fields_of(PulseCommand(1, 2, 3, "gate", "fire")) | {"colour": "blue"}
+    values = fields_of(PulseCommandEntry(1, 2, 3, "gate", "fire")) | {"colour": "blue"}
     del values["details"]
-    assert decode(PulseCommand.kind, msgpack.packb(values)) == PulseCommand(1, 2, 3, "gate", "fire")
+    assert decode(PulseCommandEntry.kind, msgpack.packb(values)) == PulseCommandEntry(1, 2, 3, "gate", "fire")
 
 
 def test_a_kind_of_a_newer_version_is_none() -> None:

@@ -20,7 +20,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.records import FrameMeta, Image
 from rtface.record.session import VIDEO_NAME
 from rtface.record.session.encoder import VideoEncoder, count_frames, frame_checksums
-from rtface.record.session.entries import Entry, Fault, Video
+from rtface.record.session.entries import Entry, FaultEntry, VideoEntry
 from rtface.record.session.frames import FrameRecorder
 from rtface.record.session.rows import FRAME_DTYPE, Rows
 
@@ -58,8 +58,8 @@ class FakeLog:
         return np.frombuffer(b"".join(self._rows), FRAME_DTYPE)
 
     @property
-    def last(self) -> Video:
-        found = [each for each in self.entries if isinstance(each, Video)]
+    def last(self) -> VideoEntry:
+        found = [each for each in self.entries if isinstance(each, VideoEntry)]
         assert found[-1].ended
         return found[-1]
 
@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_video_and_is_a_fault_at_once(tmp_path: Path) -> No
     log, encoder, faults = FakeLog(), FakeEncoder(fails_at=3), []
     came = threading.Event()
 
-    def on_fault(fault: Fault) -> None:
+    def on_fault(fault: FaultEntry) -> None:
         faults.append(fault)
         came.set()
 
@@ -211,7 +211,7 @@ def test_a_full_disk_ends_the_video_and_is_a_fault_at_once(tmp_path: Path) -> No
     assert not made.close()
     assert [each.what for each in faults] == ["video"]
     assert made.fault == faults[0]
-    assert [each for each in log.entries if isinstance(each, Fault)] == faults
+    assert [each for each in log.entries if isinstance(each, FaultEntry)] == faults
     assert (log.last.offered, log.last.encoded, log.last.dropped) == (9, 3, 6)
 
 
@@ -236,7 +236,7 @@ def test_once_a_second_it_says_how_far_it_is_and_syncs(tmp_path: Path) -> None:
     clock.sleep_until_ns(2 * 10**9)
     assert encoder.synced.wait(LONG_S)
     assert made.close()
-    videos = [each for each in log.entries if isinstance(each, Video)]
+    videos = [each for each in log.entries if isinstance(each, VideoEntry)]
     assert [each.ended for each in videos] == [False, True]
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
-
-from rtface.core.decision import Action, Decision, Reason, State
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
+from rtface.core.features import NEVER_NS
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.decide.features.points import NEVER_NS
 from rtface.record.session import entries, rows
 from rtface.record.session.coding import decode, encode
 from rtface.record.session.guests import decision_entry, reply_entry
@@ -20,13 +19,13 @@ def names(kind: type) -> set[str]:
 
 
 def test_every_field_of_a_decision_is_kept() -> None:
-    assert names(entries.Decision) - {"t_ns", "number"} == names(Decision) - {"now_ns"}
+    assert names(entries.DecisionEntry) - {"t_ns", "number"} == names(Decision) - {"now_ns"}
     made = Decision(
-        "r", None, 1, 2, State.ARMED, State.FIRING, Action.SHAM, Reason.SCHEDULE, Pulse(1, 2, 3, 0.5), 4,
+        "r", None, 1, 2, RuleStatus.ARMED, RuleStatus.FIRING, Action.SHAM, Reason.SCHEDULE, Pulse(1, 2, 3, 0.5), 4,
         (("a", 1.0, 0.5, 6),), True,
     )  # fmt: skip
-    back = decode(entries.Decision.kind, encode(decision_entry(made, 7)))
-    assert back == entries.Decision(
+    back = decode(entries.DecisionEntry.kind, encode(decision_entry(made, 7)))
+    assert back == entries.DecisionEntry(
         1, 7, "r", None, 2, "armed", "firing", "sham", "schedule",
         {"on_ns": 1, "period_ns": 2, "count": 3, "amplitude": 0.5}, 4, (("a", 1.0, 0.5, 6),), True,
     )  # fmt: skip
@@ -38,11 +37,8 @@ def test_never_is_the_same_in_both_rooms() -> None:
 
 
 def test_every_field_of_a_report_is_kept() -> None:
-    base = pytest.importorskip("rtface.stimulate.base", reason="the outputs are not in this tree yet")
-    assert names(entries.GateReply) - {"output"} == names(base.Report)
-    made = base.Report(
-        3, base.Happening.REFUSED, 4, base.OutputState.ARMED, base.Reason.TOO_LONG, 5, 6, {"limit": 7}
-    )
-    back = decode(entries.GateReply.kind, encode(reply_entry(made, "gate")))
-    assert back == entries.GateReply(4, 3, "gate", "refused", "armed", "too_long", 5, 6, {"limit": 7})
-    assert {each.value for each in base.Happening} >= _ANSWERS | _LIT | {"light_off", "train_ended", "sent"}
+    assert names(entries.GateReplyEntry) - {"output"} == names(Report)
+    made = Report(3, OutputEvent.REFUSED, 4, OutputState.ARMED, OutputReason.TOO_LONG, 5, 6, {"limit": 7})
+    back = decode(entries.GateReplyEntry.kind, encode(reply_entry(made, "gate")))
+    assert back == entries.GateReplyEntry(4, 3, "gate", "refused", "armed", "too_long", 5, 6, {"limit": 7})
+    assert {each.value for each in OutputEvent} >= _ANSWERS | _LIT | {"light_off", "train_ended", "sent"}

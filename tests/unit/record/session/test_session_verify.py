@@ -24,14 +24,14 @@ from rtface.record.session.coding import decode, encode
 from rtface.record.session.encoder import VideoEncoder
 from rtface.record.session.entries import (
     ENTRIES,
-    Closed,
-    Decision,
+    ClosedEntry,
+    DecisionEntry,
     Entry,
-    Fault,
-    GateReply,
-    Hashes,
-    PulseCommand,
-    Unrecorded,
+    FaultEntry,
+    GateReplyEntry,
+    HashesEntry,
+    PulseCommandEntry,
+    UnrecordedEntry,
 )
 from rtface.record.session.guests import reply_entry
 from rtface.record.session.log import DiskFile, LogWriter
@@ -56,7 +56,7 @@ def rewritten(source: Path, target: Path, change: Callable[[Any], Iterable[Any]]
     for record in LogReader(source / LOG_NAME):
         if record.kind in ENTRIES:
             for each in change(decode(record.kind, record.payload)):
-                if isinstance(each, Closed):
+                if isinstance(each, ClosedEntry):
                     counts = {ENTRIES[kind].name: n for kind, n in log.records.items() if kind in ENTRIES}
                     for kind, name in ROW_NAMES.items():
                         counts[name] = counts.get(name, 0) + log.rows[kind]
@@ -105,7 +105,7 @@ def first_fire(loop: Loop) -> int:
 
 def test_a_decision_to_fire_without_a_command_is_missing(loop: Loop, tmp_path: Path) -> None:
     number = first_fire(loop)
-    gone = only(PulseCommand, lambda each: [] if each.decision == number else [each])
+    gone = only(PulseCommandEntry, lambda each: [] if each.decision == number else [each])
     found = findings(rewritten(loop.folder, tmp_path / "s", gone))
     assert "wrong" in found["pulses"]
     texts = [each.text for each in verify(read_session(tmp_path / "s")) if each.check == "pulses"]
@@ -116,7 +116,7 @@ def test_a_decision_to_fire_without_a_command_is_missing(loop: Loop, tmp_path: P
 
 
 def test_a_command_without_an_answer_is_missing(loop: Loop, tmp_path: Path) -> None:
-    gone = only(GateReply, lambda each: [] if (each.number, each.event) == (1, "ack") else [each])
+    gone = only(GateReplyEntry, lambda each: [] if (each.number, each.event) == (1, "ack") else [each])
     found = findings(rewritten(loop.folder, tmp_path / "s", gone))
     assert found == {"pulses": f"missing: 1 commands without an answer, of decision {first_fire(loop)}"}
 
@@ -124,7 +124,7 @@ def test_a_command_without_an_answer_is_missing(loop: Loop, tmp_path: Path) -> N
 @pytest.mark.parametrize("event", ["refused", "timeout", "lost"])
 def test_a_refusal_is_an_answer(loop: Loop, tmp_path: Path, event: str) -> None:
     refused = only(
-        GateReply,
+        GateReplyEntry,
         lambda each: (
             [dataclasses.replace(each, event=event)] if (each.number, each.event) == (1, "ack") else [each]
         ),
@@ -134,30 +134,32 @@ def test_a_refusal_is_an_answer(loop: Loop, tmp_path: Path, event: str) -> None:
 
 def test_light_for_a_sham_is_wrong(loop: Loop, tmp_path: Path) -> None:
     sham = next(number for number, each in enumerate(loop.decisions) if each.action.value == "sham")
-    command = PulseCommand(1, sham, 999, "gate", "fire")
+    command = PulseCommandEntry(1, sham, 999, "gate", "fire")
     answer = reply_entry(made_report(999, "ack", 1), "gate")
-    more = only(Decision, lambda each: [each, command, answer] if each.number == sham else [each])
+    more = only(DecisionEntry, lambda each: [each, command, answer] if each.number == sham else [each])
     found = findings(rewritten(loop.folder, tmp_path / "s", more))
     assert found == {"pulses": f"wrong: 1 fired without a decision to fire, decision {sham}"}
 
 
 def test_firing_twice_for_one_decision_is_wrong(loop: Loop, tmp_path: Path) -> None:
-    twice = only(PulseCommand, lambda each: [each, each] if each.number == 1 else [each])
+    twice = only(PulseCommandEntry, lambda each: [each, each] if each.number == 1 else [each])
     found = findings(rewritten(loop.folder, tmp_path / "s", twice))
     assert found == {"pulses": f"wrong: 1 fired twice, decision {first_fire(loop)}"}
 
 
 def test_a_decision_that_is_gone_leaves_a_gap_in_the_numbers(loop: Loop, tmp_path: Path) -> None:
-    gone = only(Decision, lambda each: [] if each.number == 3 else [each])
+    gone = only(DecisionEntry, lambda each: [] if each.number == 3 else [each])
     found = findings(rewritten(loop.folder, tmp_path / "s", gone))
     assert found["decisions"] == f"missing: 1 of {len(loop.decisions)}: number 3"
 
 
 def test_texts_that_are_not_what_was_hashed_are_wrong(loop: Loop, tmp_path: Path) -> None:
-    other = only(Hashes, lambda each: [dataclasses.replace(each, sha256={**each.sha256, "rules": "0" * 64})])
+    other = only(
+        HashesEntry, lambda each: [dataclasses.replace(each, sha256={**each.sha256, "rules": "0" * 64})]
+    )
     found = findings(rewritten(loop.folder, tmp_path / "a", other))
     assert found == {"texts": "wrong: the text of rules has another hash than was recorded"}
-    none = only(Hashes, lambda each: [])
+    none = only(HashesEntry, lambda each: [])
     assert "hashes are not in the log" in findings(rewritten(loop.folder, tmp_path / "b", none))["texts"]
 
 
@@ -174,8 +176,12 @@ def test_times_that_go_back_are_wrong(loop: Loop, tmp_path: Path) -> None:
 
 def test_what_the_record_says_it_lacks_is_missing(loop: Loop, tmp_path: Path) -> None:
     said = only(
-        Closed,
-        lambda each: [Unrecorded(1, 0, 2, 0, 3), Fault(1, "lost", "no room for mark in the record"), each],
+        ClosedEntry,
+        lambda each: [
+            UnrecordedEntry(1, 0, 2, 0, 3),
+            FaultEntry(1, "lost", "no room for mark in the record"),
+            each,
+        ],
     )
     rewritten(loop.folder, tmp_path / "s", said)
     texts = [each.text for each in verify(read_session(tmp_path / "s")) if each.check == "kept"]
@@ -187,7 +193,7 @@ def test_counts_that_are_not_those_of_the_end_are_wrong(loop: Loop, tmp_path: Pa
     folder.mkdir()
     log = LogWriter(DiskFile(folder / LOG_NAME))
     for record in LogReader(loop.folder / LOG_NAME):
-        if record.kind != GateReply.kind:
+        if record.kind != GateReplyEntry.kind:
             log.append(record.kind, record.payload)
     log.commit()
     log.close()

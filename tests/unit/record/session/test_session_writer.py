@@ -18,21 +18,20 @@ from support.recorded import START_NS, MadeDecision, OpenedFiles, SmallDisk, Stu
 
 from rtface.core.clock import SYSTEM_CLOCK, ManualClock
 from rtface.core.errors import DataError, UsageError
-from rtface.decide.features.bank import Features
-from rtface.decide.features.points import NEVER_NS
+from rtface.core.features import NEVER_NS, Features
 from rtface.record.session import LOG_NAME, log_of, session_folder
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import (
     ENTRIES,
-    Call,
-    Closed,
-    Configuration,
-    Decision,
+    CallEntry,
+    ClosedEntry,
+    ConfigurationEntry,
+    DecisionEntry,
     Entry,
-    Fault,
-    Mark,
-    Opened,
-    Unrecorded,
+    FaultEntry,
+    MarkEntry,
+    OpenedEntry,
+    UnrecordedEntry,
 )
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.reader import RowBatch, iterate, read_session
@@ -46,10 +45,10 @@ class Faults:
     """Gathers faults; `came` is set with each."""
 
     def __init__(self) -> None:
-        self.found: list[Fault] = []
+        self.found: list[FaultEntry] = []
         self.came = threading.Event()
 
-    def __call__(self, fault: Fault) -> None:
+    def __call__(self, fault: FaultEntry) -> None:
         self.found.append(fault)
         self.came.set()
 
@@ -91,7 +90,7 @@ def put_features(writer: SessionWriter, number: int) -> bool:
 def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], tmp_path: Path) -> None:
     writer = make()
     writer.open()
-    configuration = Configuration(
+    configuration = ConfigurationEntry(
         1, "rig: é\n", "rules", ("a", "b", "c"), (True, True, False), ("f", "g"), ("px", "1"), ("g",), "score"
     )
     assert writer.put(configuration)
@@ -109,13 +108,19 @@ def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], 
     assert writer.close("because")
     session = read_session(tmp_path / "s")
     assert (session.state, session.missing, session.damage) == ("closed", (), ())
-    assert [type(each) for each in session.events] == [Opened, Configuration, Decision, Decision, Closed]
+    assert [type(each) for each in session.events] == [
+        OpenedEntry,
+        ConfigurationEntry,
+        DecisionEntry,
+        DecisionEntry,
+        ClosedEntry,
+    ]
     assert session.configuration == configuration
     assert session.opened is not None
     assert session.opened.session == "test"
     assert session.opened.machine["rtface"]
     first, second = session.decisions
-    assert dataclasses.replace(first, pulse=None) == Decision(
+    assert dataclasses.replace(first, pulse=None) == DecisionEntry(
         START_NS, 0, "whisk", 3, 5, "armed", "firing", "fire", "rule", None, 0, MadeDecision().inputs, False
     )
     assert first.pulse == {"on_ns": 1_000_000, "period_ns": 1_000_000, "count": 1, "amplitude": 0.5}
@@ -158,13 +163,13 @@ def test_rows_stand_before_the_events_that_came_after_them(
         put_features(writer, number)
         writer.put_pose(pose(number, POINTS))
         if number % 7 == 0:
-            writer.put(Call(START_NS + number, "tick", {"at": number}))
+            writer.put(CallEntry(START_NS + number, "tick", {"at": number}))
     writer.close()
     seen = {"features": 0, "poses": 0}
     for each in iterate(tmp_path / "s"):
         if isinstance(each, RowBatch):
             seen[each.name] += len(each.rows)
-        elif isinstance(each, Call):
+        elif isinstance(each, CallEntry):
             assert seen == dict.fromkeys(seen, each.arguments["at"] + 1)
     assert seen == {"features": 50, "poses": 50}
 
@@ -175,7 +180,7 @@ def test_several_threads_keep_each_its_order(make: Callable[..., SessionWriter],
 
     def work(name: str) -> None:
         for number in range(300):
-            assert writer.put(Mark(number, name, ""))
+            assert writer.put(MarkEntry(number, name, ""))
 
     threads = [threading.Thread(target=work, args=(str(each),)) for each in range(4)]
     numbers: list[int] = []
@@ -191,7 +196,7 @@ def test_several_threads_keep_each_its_order(make: Callable[..., SessionWriter],
     assert writer.close()
     session = read_session(tmp_path / "s")
     for name in "0123":
-        assert [each.t_ns for each in session.of(Mark) if each.who == name] == list(range(300))
+        assert [each.t_ns for each in session.of(MarkEntry) if each.who == name] == list(range(300))
     assert [each.number for each in session.decisions] == numbers == list(range(300))
 
 
@@ -264,14 +269,14 @@ def test_nothing_waits_for_a_slow_disk_and_what_finds_no_room_is_counted(
     writer.open()
     disk = files.files[0]
     disk.free.clear()
-    writer.put(Mark(0, "me", "wakes the writer"))
+    writer.put(MarkEntry(0, "me", "wakes the writer"))
     assert disk.waiting.wait(LONG_S)
 
     def overfill() -> None:
         assert [writer.put_pose(pose(number, POINTS)) for number in range(130)] == [True] * 100 + [False] * 30
         assert not put_features(writer, 1)
         assert not writer.put_frame_row(pack_frame_row(1, 1, 1, 1))
-        assert [writer.put(Mark(number, "me", "")) for number in range(12)] == [True] * 10 + [False] * 2
+        assert [writer.put(MarkEntry(number, "me", "")) for number in range(12)] == [True] * 10 + [False] * 2
         assert writer.put_decision(MadeDecision()) == -1
 
     finishes(overfill)
@@ -282,11 +287,11 @@ def test_nothing_waits_for_a_slow_disk_and_what_finds_no_room_is_counted(
     session = read_session(tmp_path / "s")
     assert len(session.poses) == 100
     assert session.poses["frame_id"].tolist() == list(range(100))
-    assert session.last(Unrecorded) == dataclasses.replace(
-        session.of(Unrecorded)[-1], poses=30, features=1, frames=1, events=3
+    assert session.last(UnrecordedEntry) == dataclasses.replace(
+        session.of(UnrecordedEntry)[-1], poses=30, features=1, frames=1, events=3
     )
-    assert [each.what for each in session.of(Fault)] == ["lost"]
-    assert "no room for mark" in session.of(Fault)[0].text
+    assert [each.what for each in session.of(FaultEntry)] == ["lost"]
+    assert "no room for mark" in session.of(FaultEntry)[0].text
 
 
 def test_a_disk_that_does_not_answer_is_a_fault_at_once(make: Callable[..., SessionWriter]) -> None:
@@ -321,7 +326,7 @@ def test_a_full_disk_is_a_fault_and_what_was_recorded_stays_valid(
     for number in range(200):
         writer.put_pose(pose(number, POINTS))
         if number % 20 == 0:
-            writer.put(Mark(number, "me", ""))
+            writer.put(MarkEntry(number, "me", ""))
     assert faults.came.wait(LONG_S)
     assert faults.kinds == ["write"]
     assert "No space left" in faults.found[0].text
@@ -354,18 +359,18 @@ def test_where_there_is_room_again_the_log_says_what_it_lost(
     writer.open()
     for number in range(10):
         writer.put_pose(pose(number, POINTS))
-    writer.put(Mark(0, "me", ""))
+    writer.put(MarkEntry(0, "me", ""))
     assert faults.came.wait(LONG_S)
     assert not writer.close()
     session = read_session(tmp_path / "s")
     assert session.damage == ()
     assert session.closed is not None
     assert session.closed.reason == "write"
-    lost = session.last(Unrecorded)
+    lost = session.last(UnrecordedEntry)
     assert lost is not None
     assert lost.poses + len(session.poses) == 10
     assert lost.events == 1
-    assert [each.what for each in session.of(Fault)] == ["write"]
+    assert [each.what for each in session.of(FaultEntry)] == ["write"]
 
 
 def test_a_disk_that_fails_to_sync_is_a_fault(make: Callable[..., SessionWriter]) -> None:
@@ -400,7 +405,7 @@ def test_a_bug_in_the_recorder_is_a_fault_and_not_silence(
     assert faults.came.wait(LONG_S)
     assert faults.kinds == ["internal"]
     assert not writer.close()
-    assert read_session(tmp_path / "s").of(Fault)[0].text.endswith("RuntimeError: a bug")
+    assert read_session(tmp_path / "s").of(FaultEntry)[0].text.endswith("RuntimeError: a bug")
 
 
 def test_little_room_on_the_disk_is_told_and_recording_goes_on(
@@ -461,7 +466,7 @@ def test_what_does_not_fit_the_session_is_refused(make: Callable[..., SessionWri
     with pytest.raises(UsageError, match="for the features of this record"):
         writer.put_features(0, 0, Features(np.zeros(3), np.zeros(3), np.zeros(3, np.int64)))
     with pytest.raises(UsageError, match="mark cannot be recorded"):
-        writer.put(Mark(0, "me", "", {"a": object()}))
+        writer.put(MarkEntry(0, "me", "", {"a": object()}))
     assert writer.fault is None
 
 
@@ -474,7 +479,7 @@ def test_closing_twice_and_putting_after_the_end_are_harmless(
     assert writer.close("first")
     assert writer.close("second")
     assert not writer.put_pose(pose(0, POINTS))
-    assert not writer.put(Mark(0, "me", ""))
+    assert not writer.put(MarkEntry(0, "me", ""))
     assert writer.put_decision(MadeDecision()) == -1
     session = read_session(tmp_path / "s")
     assert session.closed is not None
@@ -495,7 +500,7 @@ def test_a_put_costs_the_same_however_much_waits(make: Callable[..., SessionWrit
             writer.put_pose(each)
         return SYSTEM_CLOCK.now_ns() - began_ns
 
-    writer.put(Mark(0, "me", ""))
+    writer.put(MarkEntry(0, "me", ""))
     assert files.files[0].waiting.wait(LONG_S)
     empty = min(cost() for _ in range(5))
     for _ in range(15):
@@ -548,7 +553,7 @@ def test_records_after_the_end_are_damage(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     folder.mkdir()
     log = LogWriter(DiskFile(folder / LOG_NAME))
-    entries: list[Entry] = [Closed(1, 2, "ended", {}), Mark(1, "me", "")]
+    entries: list[Entry] = [ClosedEntry(1, 2, "ended", {}), MarkEntry(1, "me", "")]
     for entry in entries:
         log.append(entry.kind, encode(entry))
     log.commit()
@@ -562,8 +567,8 @@ def test_a_payload_that_its_kind_cannot_have_is_damage_and_the_rest_is_read(tmp_
     folder = tmp_path / "s"
     folder.mkdir()
     log = LogWriter(DiskFile(folder / LOG_NAME))
-    log.append(Mark.kind, b"\xc1")
-    log.append(Fault.kind, b"\x80")
+    log.append(MarkEntry.kind, b"\xc1")
+    log.append(FaultEntry.kind, b"\x80")
     log.commit()
     log.close()
     session = read_session(folder)

@@ -12,9 +12,8 @@ from support.fakegate import FakeGate
 from rtface.core.clock import NS_PER_MS as MS
 from rtface.core.clock import NS_PER_S, NS_PER_US
 from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate import base
-from rtface.stimulate.base import Happening, OutputState, Report
 from rtface.stimulate.gate import codes, protocol
 from rtface.stimulate.gate.codes import Kind
 from rtface.stimulate.gate.conversation import LATEST_FIRE_NS, Conversation, Timing
@@ -98,16 +97,16 @@ class Rig:
             if answer := self.gate.take(outgoing, self.device_us(at_gate_ns)):
                 self._coming.append((at_gate_ns + WAY_NS, answer))
 
-    def of(self, number: int | None) -> list[Happening]:
+    def of(self, number: int | None) -> list[OutputEvent]:
         return [each.event for each in self.reports if each.number == number]
 
-    def first(self, happening: Happening) -> Report:
+    def first(self, happening: OutputEvent) -> Report:
         return next(each for each in self.reports if each.event is happening)
 
 
 def test_the_gates_reasons_have_the_same_names_here() -> None:
     for reason in codes.Reason:
-        assert base.Reason(reason.name.lower()).name == reason.name
+        assert OutputReason(reason.name.lower()).name == reason.name
 
 
 def test_heartbeats_keep_absolute_time_while_the_caller_lives() -> None:
@@ -126,14 +125,14 @@ def test_heartbeats_end_with_the_callers_signs_of_life_and_come_back_with_them()
     rig.run(95)
     assert not rig.reports
     rig.run(15)
-    assert rig.first(Happening.SILENT).reason is base.Reason.HOST_SILENT
+    assert rig.first(OutputEvent.SILENT).reason is OutputReason.HOST_SILENT
     assert isinstance(rig.gate.carried_out[-1], protocol.Disarm)
     assert rig.talk.state is OutputState.DISARMED
     beats = rig.gate.times(protocol.Heartbeat)
     rig.run(1000)
     assert rig.gate.times(protocol.Heartbeat) == beats
     assert 15 <= rig.gate.times(protocol.GetStatus) <= 25, "the line is still watched, by questions"
-    assert [each.event for each in rig.reports].count(Happening.SILENT) == 1
+    assert [each.event for each in rig.reports].count(OutputEvent.SILENT) == 1
     rig.alive = True
     rig.run(100)
     assert rig.gate.times(protocol.Heartbeat) >= beats + 9
@@ -159,8 +158,8 @@ def test_a_lost_answer_is_asked_for_again_and_the_pulse_fires_once() -> None:
     assert len(seqs) == 2
     assert len(set(seqs)) == 1
     assert rig.gate.carried_out.count(to_message(SHORT)) == 1
-    assert rig.of(1) == [Happening.SENT, Happening.LIGHT_ON, Happening.ACK]
-    assert rig.first(Happening.ACK).details["tries"] == 2
+    assert rig.of(1) == [OutputEvent.SENT, OutputEvent.LIGHT_ON, OutputEvent.ACK]
+    assert rig.first(OutputEvent.ACK).details["tries"] == 2
 
 
 def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() -> None:
@@ -169,8 +168,8 @@ def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() ->
     rig.gate.deaf = 1
     rig.fire()
     rig.run(50)
-    assert rig.of(1) == [Happening.SENT, Happening.REFUSED]
-    assert rig.first(Happening.REFUSED).reason is base.Reason.STALE
+    assert rig.of(1) == [OutputEvent.SENT, OutputEvent.REFUSED]
+    assert rig.first(OutputEvent.REFUSED).reason is OutputReason.STALE
     assert to_message(SHORT) not in rig.gate.carried_out
 
 
@@ -193,9 +192,9 @@ def test_a_command_that_is_never_answered_is_given_up_after_its_tries() -> None:
     began_ns = rig.now_ns
     rig.run(100)
     assert rig.gate.times(protocol.Cancel) == TRIES
-    assert rig.of(4) == [Happening.SENT, Happening.TIMEOUT]
-    timeout = rig.first(Happening.TIMEOUT)
-    assert timeout.reason is base.Reason.NO_ANSWER
+    assert rig.of(4) == [OutputEvent.SENT, OutputEvent.TIMEOUT]
+    timeout = rig.first(OutputEvent.TIMEOUT)
+    assert timeout.reason is OutputReason.NO_ANSWER
     assert timeout.t_ns - began_ns == TRIES * TIMING.answer_ns
 
 
@@ -219,12 +218,12 @@ def test_an_answer_after_giving_up_is_still_told() -> None:
     rig.gate.tell_events = False
     rig.fire()
     rig.run(70)
-    assert rig.of(1) == [Happening.SENT, Happening.TIMEOUT]
+    assert rig.of(1) == [OutputEvent.SENT, OutputEvent.TIMEOUT]
     seq = next(seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse))
     rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
     rig.run(1)
-    assert rig.of(1)[-1] is Happening.ACK
-    assert rig.first(Happening.ACK).details["late"]
+    assert rig.of(1)[-1] is OutputEvent.ACK
+    assert rig.first(OutputEvent.ACK).details["late"]
     assert rig.talk.errands.strays == 0
 
 
@@ -236,7 +235,7 @@ def test_a_second_answer_changes_nothing() -> None:
     seq = next(seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse))
     rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
     rig.run(1)
-    assert rig.of(1).count(Happening.ACK) == 1
+    assert rig.of(1).count(OutputEvent.ACK) == 1
     assert rig.talk.errands.strays == 1
 
 
@@ -248,11 +247,11 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     rig.gate.mute = True
     began_ns = rig.now_ns
     rig.run(150)
-    assert Happening.LOST not in rig.of(1)
+    assert OutputEvent.LOST not in rig.of(1)
     rig.run(100)
-    lost = rig.first(Happening.LOST)
+    lost = rig.first(OutputEvent.LOST)
     assert lost.number == 1
-    assert lost.reason is base.Reason.NO_ANSWER
+    assert lost.reason is OutputReason.NO_ANSWER
     assert lost.state is rig.talk.state is OutputState.FAULT
     assert TIMING.silence_ns <= lost.t_ns - began_ns <= TIMING.silence_ns + 15 * MS
     heard = len(rig.gate.heard)
@@ -261,7 +260,7 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     rig.talk.order(protocol.Stop(), 10, rig.now_ns, rig.now_ns)
     rig.run(500)
     assert len(rig.gate.heard) == heard
-    assert rig.of(9) == rig.of(10) == [Happening.REFUSED]
+    assert rig.of(9) == rig.of(10) == [OutputEvent.REFUSED]
     rig.say(rig.gate.event(Kind.STATE, rig.us()))
     rig.talk.received(rig.gate.take(encode(protocol.GetStatus(), 99), rig.us()), rig.now_ns)
     assert rig.talk.state is OutputState.FAULT
@@ -272,8 +271,8 @@ def test_a_gate_that_starts_anew_is_lost() -> None:
     rig.arm()
     rig.say(rig.gate.event(Kind.BOOT, 0, value=int(codes.ResetCause.WATCHDOG)))
     rig.run(1)
-    lost = rig.first(Happening.LOST)
-    assert lost.reason is base.Reason.RESET
+    lost = rig.first(OutputEvent.LOST)
+    assert lost.reason is OutputReason.RESET
     assert lost.details == {"error": "watchdog"}
 
 
@@ -283,7 +282,7 @@ def test_its_boot_before_the_greeting_is_no_loss() -> None:
     rig.run(1)
     rig.greet()
     assert rig.talk.failure is None
-    assert not [each for each in rig.reports if each.event is Happening.NOISE]
+    assert not [each for each in rig.reports if each.event is OutputEvent.NOISE]
 
 
 def test_garbage_is_counted_and_reported_but_not_for_each_byte() -> None:
@@ -295,7 +294,7 @@ def test_garbage_is_counted_and_reported_but_not_for_each_byte() -> None:
     rig.run(200)
     rig.say(b"\x99\0")
     rig.run(1)
-    noise = [each.details["pieces"] for each in rig.reports if each.event is Happening.NOISE]
+    noise = [each.details["pieces"] for each in rig.reports if each.event is OutputEvent.NOISE]
     assert noise == [1, 20, 21]
     assert rig.talk.state is OutputState.ARMED
 
@@ -305,7 +304,7 @@ def test_an_echo_of_the_hosts_own_words_is_noise() -> None:
     rig.arm()
     rig.say(encode(protocol.Heartbeat(), 3))
     rig.run(1)
-    assert rig.first(Happening.NOISE).details == {"pieces": 1}
+    assert rig.first(OutputEvent.NOISE).details == {"pieces": 1}
 
 
 @given(st.lists(st.binary(max_size=90), max_size=20))
@@ -324,8 +323,8 @@ def test_a_state_that_the_gate_came_to_by_itself_is_reported_once_with_its_reaso
     rig.gate.state = codes.State.STOPPED
     rig.say(rig.gate.event(Kind.STATE, rig.us(), codes.Reason.STOP_PIN))
     rig.run(100)
-    states = [(each.state, each.reason) for each in rig.reports if each.event is Happening.STATE]
-    assert states == [(OutputState.STOPPED, base.Reason.STOP_PIN)]
+    states = [(each.state, each.reason) for each in rig.reports if each.event is OutputEvent.STATE]
+    assert states == [(OutputState.STOPPED, OutputReason.STOP_PIN)]
 
 
 def test_a_state_whose_event_was_lost_is_learned_from_the_next_heartbeat() -> None:
@@ -333,7 +332,7 @@ def test_a_state_whose_event_was_lost_is_learned_from_the_next_heartbeat() -> No
     rig.arm()
     rig.gate.state = codes.State.DISARMED
     rig.run(20)
-    assert rig.first(Happening.STATE).state is OutputState.DISARMED
+    assert rig.first(OutputEvent.STATE).state is OutputState.DISARMED
 
 
 def test_a_train_whose_end_was_never_told_ends_when_the_gate_says_that_nothing_runs() -> None:
@@ -344,12 +343,12 @@ def test_a_train_whose_end_was_never_told_ends_when_the_gate_says_that_nothing_r
     rig.run(5)
     rig.gate.state = codes.State.ARMED
     rig.run(15)
-    assert Happening.TRAIN_ENDED not in rig.of(1)
+    assert OutputEvent.TRAIN_ENDED not in rig.of(1)
     rig.run(30)
-    assert rig.first(Happening.TRAIN_ENDED).details == {"presumed": True}
+    assert rig.first(OutputEvent.TRAIN_ENDED).details == {"presumed": True}
     rig.fire(2)
     rig.run(1)
-    assert Happening.ACK in rig.of(2)
+    assert OutputEvent.ACK in rig.of(2)
 
 
 def test_a_pulse_that_waited_too_long_in_this_process_is_not_sent() -> None:
@@ -357,7 +356,7 @@ def test_a_pulse_that_waited_too_long_in_this_process_is_not_sent() -> None:
     rig.arm()
     rig.talk.fire(1, SHORT, rig.now_ns - LATEST_FIRE_NS - 1, rig.now_ns)
     rig.run(1)
-    assert rig.first(Happening.REFUSED).reason is base.Reason.STALE
+    assert rig.first(OutputEvent.REFUSED).reason is OutputReason.STALE
     assert rig.gate.times(protocol.Pulse) == 0
 
 
@@ -366,7 +365,7 @@ def test_a_new_greeting_voids_what_still_waits() -> None:
     rig.arm()
     rig.fire()
     rig.ask(protocol.Hello())
-    assert rig.first(Happening.TIMEOUT).reason is base.Reason.NEW_HELLO
+    assert rig.first(OutputEvent.TIMEOUT).reason is OutputReason.NEW_HELLO
     assert rig.gate.times(protocol.Pulse) == 0
 
 
@@ -377,18 +376,18 @@ LIMITS = protocol.DEFAULT_LIMITS
     ("pulse", "refusal"),
     [
         (Pulse(20 * MS, 20 * MS, 1, 1.0), None),
-        (Pulse(20 * MS + 600, 20 * MS, 1, 1.0), base.Reason.TOO_LONG),
+        (Pulse(20 * MS + 600, 20 * MS, 1, 1.0), OutputReason.TOO_LONG),
         (Pulse(20 * NS_PER_US, 0, 1, 1.0), None),
-        (Pulse(19 * NS_PER_US, 0, 1, 1.0), base.Reason.BAD_VALUE),
+        (Pulse(19 * NS_PER_US, 0, 1, 1.0), OutputReason.BAD_VALUE),
         (Pulse(5 * MS, 15 * MS, 65535, 0.001), None),
-        (Pulse(5 * MS, 15 * MS, 65536, 1.0), base.Reason.BAD_VALUE),
-        (Pulse(5 * MS, 15 * MS - 600, 2, 1.0), base.Reason.BAD_VALUE),
-        (Pulse(5 * MS, 601 * NS_PER_S, 2, 1.0), base.Reason.BAD_VALUE),
-        (Pulse(5 * MS, 0, 1, float("nan")), base.Reason.BAD_VALUE),
-        (Pulse(-5 * MS, 0, 1, 1.0), base.Reason.BAD_VALUE),
+        (Pulse(5 * MS, 15 * MS, 65536, 1.0), OutputReason.BAD_VALUE),
+        (Pulse(5 * MS, 15 * MS - 600, 2, 1.0), OutputReason.BAD_VALUE),
+        (Pulse(5 * MS, 601 * NS_PER_S, 2, 1.0), OutputReason.BAD_VALUE),
+        (Pulse(5 * MS, 0, 1, float("nan")), OutputReason.BAD_VALUE),
+        (Pulse(-5 * MS, 0, 1, 1.0), OutputReason.BAD_VALUE),
     ],
 )
-def test_what_the_gate_would_refuse_is_not_sent(pulse: Pulse, refusal: base.Reason | None) -> None:
+def test_what_the_gate_would_refuse_is_not_sent(pulse: Pulse, refusal: OutputReason | None) -> None:
     rig = Rig()
     rig.arm()
     rig.fire(1, pulse)
@@ -396,7 +395,7 @@ def test_what_the_gate_would_refuse_is_not_sent(pulse: Pulse, refusal: base.Reas
     if refusal is None:
         assert rig.gate.times(protocol.Pulse) == 1
     else:
-        assert rig.first(Happening.REFUSED).reason is refusal
+        assert rig.first(OutputEvent.REFUSED).reason is refusal
         assert rig.gate.times(protocol.Pulse) == 0
 
 
@@ -405,7 +404,7 @@ def test_more_light_than_the_limits_allow_is_not_sent() -> None:
     rig.gate.limits = replace(LIMITS, max_amplitude=100)
     rig.arm()
     rig.fire(1, Pulse(5 * MS, 0, 1, 0.396))
-    assert rig.first(Happening.REFUSED).reason is base.Reason.TOO_STRONG
+    assert rig.first(OutputEvent.REFUSED).reason is OutputReason.TOO_STRONG
     rig.fire(2, Pulse(5 * MS, 0, 1, 0.393))
     rig.run(1)
     assert rig.gate.times(protocol.Pulse) == 1
@@ -432,7 +431,9 @@ def test_the_gates_times_are_mapped_to_the_hosts(drift: float) -> None:
         rig.run(3)
         rig.say(rig.gate.pulse_over(rig.us()))
         rig.run(3)
-        on = next(each for each in rig.reports if each.number == number and each.event is Happening.LIGHT_ON)
+        on = next(
+            each for each in rig.reports if each.number == number and each.event is OutputEvent.LIGHT_ON
+        )
         assert on.host_ns is not None
         assert abs(on.host_ns - (began_ns + WAY_NS)) < 50 * NS_PER_US
         assert on.t_ns == began_ns + 2 * WAY_NS
@@ -449,7 +450,7 @@ def test_a_clock_that_stood_still_is_fitted_anew() -> None:
     began_ns = rig.now_ns
     rig.fire()
     rig.run(1)
-    on = rig.first(Happening.LIGHT_ON)
+    on = rig.first(OutputEvent.LIGHT_ON)
     assert on.host_ns is not None
     assert abs(on.host_ns - (began_ns + WAY_NS)) < 50 * NS_PER_US
-    assert rig.first(Happening.CLOCK).details["round_trip_ns"] == 2 * WAY_NS
+    assert rig.first(OutputEvent.CLOCK).details["round_trip_ns"] == 2 * WAY_NS

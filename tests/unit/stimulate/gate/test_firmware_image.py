@@ -12,10 +12,10 @@ from support.gaterig import need_avr_gcc
 from support.paths import DOCS
 
 from rtface.core.errors import GateError
+from rtface.stimulate.gate import emulator, harness
 from rtface.stimulate.gate.cheader import c_header
 from rtface.stimulate.gate.codes import Reason, State
 from rtface.stimulate.gate.emulator import IMAGE
-from rtface.stimulate.gate import emulator, harness
 from rtface.stimulate.gate.protocol import MESSAGES
 
 FIRMWARE = IMAGE.parent

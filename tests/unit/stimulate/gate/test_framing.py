@@ -21,7 +21,7 @@ from rtface.stimulate.gate.codes import (
     ResetCause,
     State,
 )
-from rtface.stimulate.gate.framing import Decoder, Frame, crc16, encode
+from rtface.stimulate.gate.framing import Decoder, LineFrame, crc16, encode
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS, MESSAGES, Disarm, Heartbeat, Message, Pulse
 
 _BITS = {"B": 8, "H": 16, "I": 32, "Q": 64}
@@ -57,7 +57,7 @@ def test_a_message_comes_out_as_it_went_in(message: Message, seq: int) -> None:
     assert len(frame) <= MAX_FRAME
     assert frame.index(0) == len(frame) - 1, "a zero ends a frame and is nowhere else"
     decoder = Decoder()
-    assert decoder.feed(frame) == [Frame(seq, message)]
+    assert decoder.feed(frame) == [LineFrame(seq, message)]
     assert decoder.rejected == 0
 
 
@@ -68,14 +68,14 @@ def test_it_does_not_matter_how_bytes_are_cut(said: list[tuple[Message, int]], d
     decoder, frames = Decoder(), []
     for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         frames += decoder.feed(stream[begin:end])
-    assert frames == [Frame(seq, message) for message, seq in said]
+    assert frames == [LineFrame(seq, message) for message, seq in said]
 
 
 @given(garbage=st.binary(max_size=300), message=messages())
 def test_after_garbage_the_next_zero_is_a_beginning(garbage: bytes, message: Message) -> None:
     decoder = Decoder()
     decoder.feed(garbage + b"\0")
-    assert decoder.feed(encode(message, 7)) == [Frame(7, message)]
+    assert decoder.feed(encode(message, 7)) == [LineFrame(7, message)]
 
 
 @given(message=messages(), seq=st.integers(0, 0xFFFF), data=st.data())
@@ -105,7 +105,7 @@ def test_pieces_that_are_no_frame_are_counted() -> None:
     decoder.feed(b"\x05" * (MAX_FRAME + 30) + b"\0" + b"\x01\x02\0")
     decoder.feed(encode(Heartbeat(), 1)[:-2] + b"\0")
     assert decoder.rejected == 3
-    assert decoder.feed(encode(Disarm(), 2)) == [Frame(2, Disarm())]
+    assert decoder.feed(encode(Disarm(), 2)) == [LineFrame(2, Disarm())]
 
 
 def test_the_crc_is_the_usual_one() -> None:

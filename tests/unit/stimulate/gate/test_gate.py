@@ -16,8 +16,8 @@ from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS as MS
 from rtface.core.errors import GateError
 from rtface.core.latency import StageSummary
+from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState
 from rtface.core.records import Pulse
-from rtface.stimulate.base import Happening, OutputInfo, OutputState, Reason
 from rtface.stimulate.gate.checks import gate_checks
 from rtface.stimulate.gate.codes import Inputs, State
 from rtface.stimulate.gate.codes import Reason as Code
@@ -162,14 +162,14 @@ def test_other_limits_are_proposed_committed_and_read_back(board: Board) -> None
     gate.alive()
     gate.arm()
     number = gate.fire(Pulse(6 * MS, 6 * MS, 1, 1.0))
-    seen: dict[int | None, Reason] = {}
+    seen: dict[int | None, OutputReason] = {}
 
     def refused() -> bool:
         seen.update({each.number: each.reason for each in gate.reports()})
         return number in seen
 
     until(refused)
-    assert seen[number] is Reason.TOO_LONG
+    assert seen[number] is OutputReason.TOO_LONG
     gate.close()
 
 
@@ -183,7 +183,7 @@ def test_a_fault_in_the_ports_thread_ends_the_heartbeat_but_not_the_thread(
     monkeypatch.setattr("rtface.stimulate.gate.conversation.to_message", lambda pulse: 1 / 0)
     gate.fire(SHORT)
     until(lambda: gate.state is OutputState.FAULT)
-    lost = next(each for each in gate.reports() if each.event is Happening.LOST)
+    lost = next(each for each in gate.reports() if each.event is OutputEvent.LOST)
     assert "ZeroDivisionError" in lost.details["error"]
     beats = board.gate.times(protocol.Heartbeat)
     refused = gate.fire(SHORT)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rtface.stimulate.gate.codes import Inputs, LimitsSource, Reason, ResetCause, State
-from rtface.stimulate.gate.emulator import LightChange, Log
-from rtface.stimulate.gate.framing import Frame, encode
+from rtface.stimulate.gate.emulator import EmulationLog, LightChange
+from rtface.stimulate.gate.framing import LineFrame, encode
 from rtface.stimulate.gate.proof import flashes, violations
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
@@ -32,7 +32,7 @@ class Story:
     """A log made by hand; times in milliseconds."""
 
     def __init__(self) -> None:
-        self.log = Log(resets=[0], powers=[0], switches=[(0, False, True)])
+        self.log = EmulationLog(resets=[0], powers=[0], switches=[(0, False, True)])
         self.log.light.append(LightChange(0, 0, False, 0))
         self.seq = 0
 
@@ -48,13 +48,13 @@ class Story:
         welcome = Welcome(
             1, 256, 0, ResetCause.POWER_ON, 0, State.DISARMED, Inputs(0), LimitsSource.DEFAULTS, 0, TOKEN, 0
         )
-        self.log.frames.append((round(ms * MS) + 100, Frame(self.seq, welcome)))
+        self.log.frames.append((round(ms * MS) + 100, LineFrame(self.seq, welcome)))
 
     def arms(self, ms: float) -> None:
         self.greets(ms - 1)
         self.says(ms, Arm(TOKEN))
         self.log.frames.append(
-            (round(ms * MS) + 100, Frame(self.seq, Ack(Arm.TYPE, Reason.NONE, State.ARMED, 0, 0, 0)))
+            (round(ms * MS) + 100, LineFrame(self.seq, Ack(Arm.TYPE, Reason.NONE, State.ARMED, 0, 0, 0)))
         )
 
     def lights(self, on_ms: float, off_ms: float, amplitude: int = 255) -> None:

@@ -11,13 +11,13 @@ from rtface.core.records import Crop
 from rtface.track.gpu import compile as compiling
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
-from rtface.track.manifest import NormaliseSpec
+from rtface.track.manifest import LevelsSpec
 
 SHAPE, CROP = (48, 64), Crop(0, 0, 64, 48)
 LAUNCHES = (
     kernels.histogram(0, 0, SHAPE, 2),
-    kernels.prepare(0, 0, 0, SHAPE, CROP, 64, True, NormaliseSpec(), False),
-    kernels.prepare(0, 0, 0, SHAPE, CROP, 64, False, NormaliseSpec(), True),
+    kernels.prepare(0, 0, 0, SHAPE, CROP, 64, True, LevelsSpec(), False),
+    kernels.prepare(0, 0, 0, SHAPE, CROP, 64, False, LevelsSpec(), True),
     kernels.decode_small(0, 0, 1.0, 0, 15, 12, 16),
     kernels.decode_facemap(0, 0, 0, 0, 15, 12, 16),
 )

@@ -16,7 +16,7 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
-from rtface.track.manifest import NormaliseSpec
+from rtface.track.manifest import LevelsSpec
 from rtface.track.normalise import levels
 
 torch = pytest.importorskip("torch")
@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 from rtface.networks.graph import PadResize  # noqa: E402
 
 RUBBISH = -123.0
-DEFAULT = NormaliseSpec()
+DEFAULT = LevelsSpec()
 
 
 def counted(emulator: Emulator, frame: Image, row_step: int, before: int = 0) -> NDArray[np.uint32]:
@@ -41,7 +41,7 @@ def prepared(
     crop: Crop,
     size: int,
     square: bool,
-    spec: NormaliseSpec = DEFAULT,
+    spec: LevelsSpec = DEFAULT,
     half: bool = False,
 ) -> NDArray[np.floating]:
     def launch(frame_at: int, counts_at: int, out_at: int) -> Launch:
@@ -53,7 +53,7 @@ def prepared(
     return emulator.run([frame, counts], out, launch)
 
 
-def by_torch(frame: Image, crop: Crop, size: int, square: bool, spec: NormaliseSpec = DEFAULT) -> FloatArray:
+def by_torch(frame: Image, crop: Crop, size: int, square: bool, spec: LevelsSpec = DEFAULT) -> FloatArray:
     image = frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width].copy()
     level = levels(frame, spec.low, spec.high, spec.row_step)
     result = PadResize(size, square)(torch.from_numpy(image)[None, None], torch.from_numpy(level))
@@ -119,7 +119,7 @@ def test_any_percentiles_are_those_of_the_host_to_the_last_bit(
 ) -> None:
     assume(low < high)
     frame = picture((height, width), seed)
-    spec = NormaliseSpec(low=low, high=high, row_step=row_step)
+    spec = LevelsSpec(low=low, high=high, row_step=row_step)
     crop = whole_frame(width, height)
     found = prepared(emulator, frame, crop, 32, True, spec)
     np.testing.assert_array_equal(found, by_torch(frame, crop, 32, True, spec))
@@ -139,7 +139,7 @@ def test_a_face_is_prepared_as_torch_does_to_the_last_bit(
 ) -> None:
     frame = np.empty((480, 640), np.uint8)
     MouseFace(640, 480, 100.0, 3).render(5, frame)
-    spec = NormaliseSpec(row_step=4)
+    spec = LevelsSpec(row_step=4)
     expected = by_torch(frame, crop, 256, square, spec)
     assert np.ptp(expected) > 0.5
     found = prepared(emulator, frame, crop, 256, square, spec, half)

@@ -24,7 +24,7 @@ class PipelineState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class PipelineStatus:
     """A snapshot of the pipeline.
 
     Attributes
