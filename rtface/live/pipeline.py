@@ -199,6 +199,7 @@ class Pipeline:
             losses=self._losses(),
             latency=self._latency.summary(),
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
+            camera_clock=self._camera.clock_line,
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:

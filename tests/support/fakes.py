@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rtface.acquire.base import EndOfStream
+from rtface.core.clockfit import ClockLine
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Losses, Pose
 from rtface.track.backends.base import BackendInfo
 from rtface.track.manifest import (
@@ -108,6 +109,7 @@ class FakeCamera:
         self.asked = threading.Event()
         self.lost_at_camera = 0
         self.lost_in_transport = 0
+        self.clock_line: ClockLine | None = None
         self.stuck: threading.Event | None = None
         self._info = CameraInfo("fake", "fake 1", width, height, None, None, live, "camera", {})
         self._feed: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()

@@ -22,6 +22,7 @@ from support.fakes import (
 from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread
 from rtface.core.clock import NS_PER_S
+from rtface.core.clockfit import ClockLine
 from rtface.core.errors import BackendError, CameraError, CameraLostError, UsageError
 from rtface.core.records import Crop, Losses, Pose
 from rtface.core.status import PipelineState, PipelineStatus
@@ -290,6 +291,9 @@ def test_frames_of_a_live_camera_that_come_too_fast_are_counted_at_the_ring() ->
     rig.camera.asked.clear()
     rig.camera.feed(*range(2, 30))
     assert rig.camera.asked.wait(LONG_S)  # all the others are in the ring or displaced
+    assert rig.pipeline.status().camera_clock is None
+    rig.camera.clock_line = ClockLine(1, 2.0, 3e-5)
+    assert rig.pipeline.status().camera_clock == ClockLine(1, 2.0, 3e-5)
     rig.camera.lost_at_camera, rig.camera.lost_in_transport, rig.sink.lost = 3, 5, 7
     for _ in range(2):
         rig.backend.gate.release()
