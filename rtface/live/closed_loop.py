@@ -152,10 +152,11 @@ class ClosedLoop:
         self._look_after_disk()
 
     def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """Publish what was predicted, and record the frame, where frames are recorded."""
+        """Publish what was predicted; record when the pose was published, and the frame, where frames are recorded."""
         _, record = self._opened()
         if self._neural is not None:
             self._neural.tell()
+        record.published(pose.frame.frame_id, published_ns)
         record.frame(image, pose.frame)
 
     def idle(self) -> None:
@@ -169,9 +170,11 @@ class ClosedLoop:
         self._look_after_disk()
 
     def tick(self, status: PipelineStatus) -> None:
-        """Record losses and latencies, and renew the snapshot."""
+        """Record losses, latencies and the map of the camera's clock, and renew the snapshot."""
         _, record = self._opened()
         record.losses(status.losses)
+        if status.camera_clock is not None:
+            record.clock_fit("camera", status.camera_clock)
         record.latency({**status.latency, **self._pulses.summary()})
         self._refresh()
 

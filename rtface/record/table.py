@@ -47,6 +47,9 @@ class PoseTable:
         `NO_TIME` where not known.
     likelihood : ndarray, shape (N, K), float32, or None
         Facemap's legacy likelihood, from engines that have one.
+    published_ns : ndarray, shape (N,), int64, or None
+        When the pose had been published, on the clock of `exposure_ns`; `NO_TIME` where not known. None where poses
+        were not published.
     source : str
         Path or label of the video or the camera.
     engine : str
@@ -76,6 +79,7 @@ class PoseTable:
     arrival_ns: NDArray[np.int64]
     camera_ns: NDArray[np.int64]
     likelihood: FloatArray | None = None
+    published_ns: NDArray[np.int64] | None = None
     source: str = ""
     engine: str = ""
     score_definition: str = ""
@@ -94,9 +98,10 @@ class PoseTable:
             ("exposure_ns", np.int64, (rows,)),
             ("arrival_ns", np.int64, (rows,)),
             ("camera_ns", np.int64, (rows,)),
+            ("published_ns", np.int64, (rows,)),
         ):
             array = getattr(self, name)
-            if array is None and name == "likelihood":
+            if array is None and name in ("likelihood", "published_ns"):
                 continue
             if array.shape != shape or array.dtype != dtype:
                 raise UsageError(

@@ -16,7 +16,7 @@ from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Sta
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.record.session.recorder import SessionRecorder, Setup
-from support.recorded import MadeReport
+from support.recorded import made_report
 
 NAMES = ("nose", "whisker", "paw")
 RATE_HZ = 200.0
@@ -117,15 +117,15 @@ class Loop:
             pose = pose_at(number, self._began_ns)
             now_ns = pose.stamps.decided_ns + 50_000
             self._make_due(now_ns)
+            self.recorder.pose(pose)
             if number % 97 == 96:
-                self.recorder.pose(pose)
                 self._take(pose, now_ns, None)
             else:
-                self.recorder.pose(pose, now_ns + 200_000)
                 pc1 = math.sin(number / 30)
                 self._take(
                     pose, now_ns, Features(np.array([pc1]), np.ones(1), np.array([pose.frame.exposure_ns]))
                 )
+            self.recorder.published(pose.frame.frame_id, now_ns + 200_000)
             if number % 10 == 0:
                 self.call("tick", now_ns + MS)
             watch(number, now_ns + MS)
@@ -167,11 +167,6 @@ class Loop:
             self.recorder.reply(made_report(command, event, t_ns), "gate")
         self._due.append((now_ns + MS, "began", {"rule": decision.rule}))
         self._due.append((ends_ns, "ended", {"rule": decision.rule, "trial": decision.trial}))
-
-
-def made_report(number: int | None, event: str, t_ns: int, reason: str = "none") -> Any:
-    """A report of the gate."""
-    return MadeReport(number, event, t_ns, reason=reason)
 
 
 def record_loop(root: Path, frames: int, rules: dict[str, Any] = RULES) -> Loop:

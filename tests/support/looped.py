@@ -12,6 +12,7 @@ from rtface.config import NullOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_US, ManualClock
+from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Decision
 from rtface.core.features import Features
 from rtface.core.latency import LatencyRecorder
@@ -52,6 +53,8 @@ class Recorded(NoRecord):
         self.armings: list[tuple[str, str, str]] = []
         self.failures: list[str] = []
         self.poses = self.rows = self.frames = 0
+        self.stamps: list[tuple[int, int]] = []
+        self.maps: list[tuple[str, ClockLine]] = []
         self.given: list[Any] = []
         self.full = False
         self.closed: str | None = None
@@ -83,6 +86,12 @@ class Recorded(NoRecord):
 
     def pose(self, pose: Pose) -> None:
         self.poses += 1
+
+    def published(self, frame_id: int, published_ns: int) -> None:
+        self.stamps.append((frame_id, published_ns))
+
+    def clock_fit(self, device: str, line: ClockLine) -> None:
+        self.maps.append((device, line))
 
     def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         self.rows += 1

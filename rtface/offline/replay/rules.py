@@ -17,10 +17,8 @@ from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.steps import HoleError, ReplayStep, Seen, steps
-from rtface.record.session import entries
 from rtface.record.session.coding import decode, encode
-from rtface.record.session.entries import CallEntry, ConfigurationEntry
-from rtface.record.session.guests import decision_entry
+from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry
 from rtface.record.session.reader import read_session
 
 _UNNUMBERED = 0
@@ -209,14 +207,14 @@ def _call(reflex: RuleEvaluator, call: CallEntry) -> list[Decision]:
         raise HoleError(f"the call {call.call} of the record cannot be made again: {error}") from error
 
 
-def _as_recorded(decision: Decision) -> entries.DecisionEntry:
+def _as_recorded(decision: Decision) -> DecisionEntry:
     """Return a decision as it would come out of a record."""
-    back = decode(entries.DecisionEntry.kind, encode(decision_entry(decision, _UNNUMBERED)))
-    assert isinstance(back, entries.DecisionEntry)
+    back = decode(DecisionEntry.kind, encode(DecisionEntry.of(decision, _UNNUMBERED)))
+    assert isinstance(back, DecisionEntry)
     return back
 
 
-def _plain(decision: entries.DecisionEntry) -> dict[str, Any]:
+def _plain(decision: DecisionEntry) -> dict[str, Any]:
     """Return all of a decision but its number, which is the session's."""
     return {
         "rule": decision.rule,

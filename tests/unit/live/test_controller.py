@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.looped import RULES, Looped, status
 
+from rtface.core.clockfit import ClockLine
 from rtface.core.errors import CameraLostError, ControlError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.live.loop_status import LoopState
@@ -58,6 +60,26 @@ def test_a_wish_fires_and_everything_is_recorded_and_told(looped: Looped) -> Non
     assert looped.loop.status.rules == {"right": "refractory"}
     assert (looped.record.poses, looped.record.rows, looped.record.frames) == (3, 3, 3)
     assert looped.record.armings == [("armed", "Ada", "asked for")]
+
+
+def test_when_each_pose_was_published_is_recorded_after_its_decisions(looped: Looped) -> None:
+    looped.arm()
+    for x in (0, 40, 40):
+        looped.frame(x)
+        assert len(looped.record.stamps) == looped.record.poses
+    assert [frame_id for frame_id, _ in looped.record.stamps] == [0, 1, 2]
+    times = [published_ns for _, published_ns in looped.record.stamps]
+    assert times == sorted(times)
+    (fired,) = [each.now_ns for each in looped.record.decisions if each.action == "fire"]
+    assert times[0] < fired < times[1]
+
+
+def test_the_map_of_the_camera_s_clock_is_recorded_where_it_has_one(looped: Looped) -> None:
+    looped.loop.tick(status())
+    assert looped.record.maps == []
+    line = ClockLine(1, 2.0, 3e-5)
+    looped.loop.tick(replace(status(), camera_clock=line))
+    assert looped.record.maps == [("camera", line)]
 
 
 def test_a_decision_that_cannot_be_recorded_is_not_carried_out(looped: Looped) -> None:

@@ -19,7 +19,7 @@ from rtface.decide.features.specs import FeatureSpec
 from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
 from rtface.decide.words import rule_in_words, thresholds
 from rtface.live.rulesfile import Rules, pulse_times
-from rtface.record.session.entries import ArmingEntry
+from rtface.record.session.entries import ArmingEntry, DecisionEntry
 from rtface.record.session.writer import SessionWriter
 
 EXAMPLE = files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8")
@@ -313,7 +313,7 @@ def test_pulse_times_that_are_none(tmp_path: Path, content: str, said: str) -> N
 def recorded(folder: Path, *, armed: bool = True) -> list[float]:
     """Record a session in which two rules fire; return when, in seconds since it was armed."""
     made = decider(one=rule(), two=rule(when="x < -5"))
-    writer = SessionWriter(folder, "s", points=1)
+    writer = SessionWriter(folder, "s", {})
     writer.open()
     start_ns = 10**12
     if armed:
@@ -328,8 +328,8 @@ def recorded(folder: Path, *, armed: bool = True) -> list[float]:
                 times.append((each.now_ns - start_ns) / 1e9)
                 found = found + made.ended(now_ns + MS, each.rule, each.trial)
         said += found
-    for each in said:
-        writer.put_decision(each)
+    for number, each in enumerate(said):
+        writer.put(DecisionEntry.of(each, number))
     assert writer.close()
     return times
 
