@@ -67,7 +67,7 @@ class GenicamCamera(OrderedCamera):
     """A camera behind a GenTL producer.
 
     Every setting is read back after all were made; integers, enumerations and strings must be equal, floating
-    point values (rate, exposure, gain, float nodes) within 1 %. A device that says at which rate it will really
+    point values (rate, exposure, gain, float nodes) within 1 %. A device that gives the rate at which it will really
     deliver is held to the rate asked for, too.
 
     Where the device declares a clock, exposure times are its time stamps mapped to the host's clock

@@ -51,7 +51,7 @@ class OpencvCamera(OrderedCamera):
     cannot be counted, and the counts of losses stay 0. Exposure times are arrival times. Width and height must read
     back as asked, the rate within 1 %.
 
-    Waiting is bounded for V4L devices; other back ends of OpenCV know no wait with a limit, and one read there
+    Waiting is bounded for V4L devices; other back ends of OpenCV have no wait with a limit, and one read there
     lasts until their own.
 
     Parameters
@@ -167,7 +167,7 @@ def _api(device: int | str) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep OpenCV from writing what the error will say to the standard error stream."""
+    """Keep OpenCV from writing what the error will hold to the standard error stream."""
     import cv2
 
     logging = cv2.utils.logging

@@ -19,16 +19,16 @@ DEFAULT_RATE_HZ = 30.0
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What a source says of itself once it is open.
+    """What a source is, once it is open.
 
     Attributes
     ----------
     width, height : int
         Pixels of its frames.
     rate_hz : float or None
-        The rate it was recorded at; None where it does not say.
+        The rate it was recorded at; None where it does not state it.
     frames : int or None
-        How many frames it holds; None where it does not say.
+        How many frames it holds; None where it does not state it.
     settings : dict
         For the record.
     """

@@ -34,14 +34,14 @@ class PoseTable:
     xy : ndarray, shape (N, K, 2), float32
         x and y in pixels of the full camera frame (`rtface.core.records`); NaN for a keypoint never trained.
     score : ndarray, shape (N, K), float32
-        As `score_definition` says; 0 for a keypoint never trained.
+        Its meaning is `score_definition`; 0 for a keypoint never trained.
     outside : ndarray, shape (N, K), bool
-        The point lies outside the camera frame. All False where a file does not say.
+        The point lies outside the camera frame. All False where a file does not hold it.
     frame_id : ndarray, shape (N,), int64
         Number of the frame, as the camera or the video counts.
     exposure_ns, arrival_ns : ndarray, shape (N,), int64
         Nanoseconds of the host's monotonic clock, as in `rtface.core.records.FrameMeta`; `NO_TIME` where not known.
-        Of a video that was not played at its own pace they say when it was read, not when it was filmed.
+        Of a video that was not played at its own pace it is when it was read, not when it was filmed.
     camera_ns : ndarray, shape (N,), int64
         Nanoseconds of the camera's own clock, or since the first frame of a video: the time axis of a recording.
         `NO_TIME` where not known.
@@ -55,7 +55,7 @@ class PoseTable:
     engine : str
         Id of the engine that found the keypoints.
     score_definition : str
-        What the score means, as the engine's manifest says.
+        What the score means, from the engine's manifest.
     provenance : mapping of str to str
         Whatever else is to be kept: versions, hashes, settings.
     first_frame : int

@@ -79,7 +79,7 @@ class ConfigurationEntry(Entry):
     trained: tuple[bool, ...]
     """Whether the network was trained to find each."""
     features: Texts = ()
-    """Names of the values that the rules see, in the order of their columns: features of the poses, then `given`."""
+    """Names of the values that the rules use, in the order of their columns: features of the poses, then `given`."""
     units: Texts = ()
     """Their units."""
     given: Texts = ()
@@ -269,7 +269,7 @@ class MarkEntry(Entry):
     who: str
     """Who set it."""
     text: str
-    """What it says."""
+    """The remark."""
     details: Map = field(default_factory=dict)
     """What else came with it."""
 
@@ -284,7 +284,7 @@ class LatencyEntry(Entry):
 
 @_event(13, "fault")
 class FaultEntry(Entry):
-    """Something that the session's owner has to know, because the record or the rig is no longer what it should be.
+    """Something of which the session's owner is notified: the record or the rig is no longer what it should be.
 
     Of the record itself `what` is ``space`` (little room left on the disk; recording goes on), ``stalled`` (the disk
     does not answer), ``lost`` (an event found no room in the queue), ``video`` (frames are no longer recorded),
@@ -370,7 +370,7 @@ class NetworkEntry(Entry):
     backend: Map
     """What runs it; fields as in `rtface.track.backends.base.BackendInfo`."""
     crop: Map
-    """The part of the frame that it sees: ``x``, ``y``, ``width`` and ``height`` in pixels."""
+    """The part of the frame that it is given: ``x``, ``y``, ``width`` and ``height`` in pixels."""
 
 
 @_event(19, "output")

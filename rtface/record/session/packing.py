@@ -27,7 +27,7 @@ class Packer:
     Parameters
     ----------
     points, features, given : int
-        Number of keypoints, of features and of further values that rules may see.
+        Number of keypoints, of features and of further values that rules may use.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Packer:
     def features(
         self, frame_id: int, now_ns: int, features: Features, given: Features | None = None
     ) -> bytes:
-        """Return the row of what rules saw; `UsageError` for another number of values or another dtype."""
+        """Return the row of what the rules were evaluated on; `UsageError` for another number of values or another dtype."""
         parts = _parts(features)
         more = self._not_given if given is None else _parts(given)
         if [len(each) for each in parts] != self._feature_bytes:

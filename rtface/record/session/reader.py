@@ -61,13 +61,13 @@ class Session:
     events : tuple of Entry
         All events in order.
     poses : structured ndarray, shape (N,)
-        Fields as `rtface.record.session.rows.pose_dtype` says, ``published_ns`` that of `published` where it is there.
+        Fields as in `rtface.record.session.rows.pose_dtype`, ``published_ns`` that of `published` where it is there.
     features : structured ndarray, shape (M,)
-        Fields as `rtface.record.session.rows.feature_dtype` says.
+        Fields as in `rtface.record.session.rows.feature_dtype`.
     frames : structured ndarray, shape (V,)
-        The frame index; fields as `rtface.record.session.rows.FRAME_DTYPE` says.
+        The frame index; fields as in `rtface.record.session.rows.FRAME_DTYPE`.
     published : structured ndarray, shape (P,)
-        The stamps of publishing; fields as `rtface.record.session.rows.PUBLISHED_DTYPE` says.
+        The stamps of publishing; fields as in `rtface.record.session.rows.PUBLISHED_DTYPE`.
     damage : tuple of Damage
         The places that could not be read.
     cut_off : int
@@ -209,7 +209,7 @@ def read_session(path: Path) -> Session:
     ------
     DataError
         There is no session, the log cannot be read, or it is of another schema version. A log that is cut off or
-        damaged is read as far as possible, and `Session.missing` says what is not there.
+        damaged is read as far as possible, and `Session.missing` lists what is not there.
     """
     log = _existing_log(path)
     reader = LogReader(log)

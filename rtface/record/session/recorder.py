@@ -70,17 +70,17 @@ class Setup:
     engine : str
         Name of the engine.
     backend : mapping
-        What runs it, as `BackendInfo.as_dict` says.
+        What runs it, as of `BackendInfo.as_dict`.
     crop : Crop
-        The part of the frame that it sees.
+        The part of the frame that it is given.
     sha256 : mapping of str to str
         Of ``engine``, ``firmware`` and whatever else takes part; those of ``rig`` and ``rules`` are added.
     rules : str
         The rules file as text; empty without rules.
     resolved : str
-        The rules as `rtface.live.rulesfile.Rules.resolved` says.
+        The rules as in `rtface.live.rulesfile.Rules.resolved`.
     features, given : sequence of str
-        Names of the features, and of further values that rules may see.
+        Names of the features, and of further values that rules may use.
     units : sequence of str
         Of the features and the further values.
     rate_hz : float or None
@@ -225,7 +225,7 @@ class SessionRecorder:
         self._writer.put_row(*self._packer.pose(pose))
 
     def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
-        """Record what the rules saw of a frame and when, after its pose and before the decisions that come of it."""
+        """Record the values that rules were evaluated on, and when: after the pose, before the decisions that come of it."""
         self._writer.put_row(FEATURES, self._packer.features(frame_id, now_ns, features, given))
 
     def published(self, frame_id: int, published_ns: int) -> None:
@@ -288,7 +288,7 @@ class SessionRecorder:
         self._writer.put(LatencyEntry(self._at(t_ns), summaries))
 
     def clock_fit(self, device: str, line: ClockLine) -> None:
-        """Record how a device's clock maps to the host's: at first, and later as `CLOCK_FIT_NS` says."""
+        """Record how a device's clock maps to the host's, where that has changed or `CLOCK_FIT_NS` has passed."""
         now_ns = self._clock.now_ns()
         recorded_ns, recorded = self._clock_fits.get(device, (0, None))
         if recorded is not None and now_ns - recorded_ns < CLOCK_FIT_NS:

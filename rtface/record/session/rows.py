@@ -122,7 +122,7 @@ def decode_rows(kind: int, payload: bytes) -> Rows:
         raise DataError(f"a record of {ROW_NAMES[kind]} is not an array of two numbers and bytes")
     count, width, data = values
     if not 0 <= width <= len(data) or count < 0:
-        raise DataError(f"a record of {ROW_NAMES[kind]} says {count} rows of width {width}")
+        raise DataError(f"a record of {ROW_NAMES[kind]} has {count} rows of width {width}")
     dtype = _DTYPES[kind](width)
     if count * dtype.itemsize != len(data):
         raise DataError(

@@ -259,6 +259,15 @@ def test_counts_that_are_not_those_of_the_end_are_wrong(loop: Loop, tmp_path: Pa
     assert "gate: 0 of" in findings(folder)["totals"]
 
 
+def test_counts_of_kinds_that_a_newer_rtface_writes_are_not_wrong(loop: Loop) -> None:
+    session = read_session(loop.folder)
+    assert session.closed is not None
+    closed = dataclasses.replace(session.closed, totals={**session.closed.totals, "colours": 3})
+    newer = dataclasses.replace(session, events=(*session.events[:-1], closed), unknown=3)
+    found = {each.check: each.verdict for each in verify(newer) if each.verdict != "whole"}
+    assert found == {"log": "missing"}
+
+
 def test_a_log_that_was_cut_off_is_missing_its_end(loop: Loop, tmp_path: Path) -> None:
     whole = (loop.folder / LOG_NAME).read_bytes()
     (tmp_path / LOG_NAME).write_bytes(whole[:-10])
