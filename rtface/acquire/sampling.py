@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -17,14 +16,12 @@ from rtface.config import (
 )
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
-from rtface.core.records import CameraInfo, FrameMeta, Image
+from rtface.core.records import FrameMeta, Image
 
 _FILL_S = 1.0
 
-Frames = Iterator[tuple[Image, FrameMeta]]
 
-
-def play(camera: Camera, out: Image) -> Frames:
+def play(camera: Camera, out: Image) -> Iterator[tuple[Image, FrameMeta]]:
     """Start an open camera and yield its frames to the end, always in the same memory."""
     camera.start()
     while True:
@@ -34,18 +31,6 @@ def play(camera: Camera, out: Image) -> Frames:
             return
         if meta is not None:
             yield out, meta
-
-
-@contextmanager
-def played(settings: CameraSettings) -> Iterator[tuple[CameraInfo, Frames]]:
-    """Open a camera for as long as the block lasts; its frames come as from `play`."""
-    camera = make_camera(settings)
-    try:
-        info = camera.open()
-        yield info, play(camera, np.zeros((info.height, info.width), np.uint8))
-    finally:
-        camera.stop()
-        camera.close()
 
 
 def evenly_spaced(recording: CameraSettings, count: int) -> dict[int, Image]:
@@ -74,16 +59,22 @@ def evenly_spaced(recording: CameraSettings, count: int) -> dict[int, Image]:
     """
     if count < 1:
         raise UsageError(f"the number of frames must be 1 or more, not {count}")
+    camera = make_camera(recording)
     kept: dict[int, Image] = {}
-    with played(recording) as (info, frames):
+    try:
+        info = camera.open()
         step = max(1, -(-(info.frames or 0) // count))
-        for number, (image, _) in enumerate(frames):
+        frame = np.zeros((info.height, info.width), np.uint8)
+        for number, (image, _) in enumerate(play(camera, frame)):
             if number % step:
                 continue
             kept[number] = image.copy()
             if len(kept) > count:
                 step *= 2
                 kept = {each: one for each, one in kept.items() if each % step == 0}
+    finally:
+        camera.stop()
+        camera.close()
     if not kept:
         raise DataError(f"{info.label} has no frames")
     return kept
@@ -99,12 +90,17 @@ def rig_frames(camera: CameraSettings, count: int, seconds: float = 10.0) -> dic
     count : int
         Most frames to return.
     seconds : float
-        For how long to take frames of a camera that does not end.
+        For how long to watch a camera that does not end.
 
     Returns
     -------
     dict of int to ndarray, shape (height, width), uint8
-        By number, from 0; raises as `evenly_spaced` does.
+        By number, from 0.
+
+    Raises
+    ------
+    CameraError, DataError, UsageError
+        As of `evenly_spaced`.
     """
     if isinstance(camera, VideoCameraSettings | ImagesCameraSettings):
         rate_hz = None if isinstance(camera, VideoCameraSettings) else camera.rate_hz
@@ -114,18 +110,23 @@ def rig_frames(camera: CameraSettings, count: int, seconds: float = 10.0) -> dic
     if isinstance(camera, SimulatedCameraSettings):
         frames = round(seconds * camera.rate_hz)
         return evenly_spaced(camera.model_copy(update={"paced": False, "frames": frames}), count)
-    return _over(camera, count, seconds)
+    return _watched(camera, count, seconds)
 
 
-def _over(camera: CameraSettings, count: int, seconds: float) -> dict[int, Image]:
+def _watched(settings: CameraSettings, count: int, seconds: float) -> dict[int, Image]:
+    camera = make_camera(settings)
     kept: dict[int, Image] = {}
     end_ns = 0
-    with played(camera) as (info, frames):
+    try:
+        info = camera.open()
         step = max(1, round((info.rate_hz or 0) * seconds / count))
-        for number, (image, meta) in enumerate(frames):
+        for number, (image, meta) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
             end_ns = end_ns or meta.arrival_ns + round(seconds * NS_PER_S)
             if number % step == 0:
                 kept[number] = image.copy()
             if len(kept) == count or meta.arrival_ns >= end_ns:
-                break
+                return kept
+    finally:
+        camera.stop()
+        camera.close()
     return kept

@@ -132,7 +132,7 @@ class SessionWriter:
         self._thread.start()
 
     def put(self, entry: Entry) -> bool:
-        """Hand over an event; False when it could not be taken, which is a fault.
+        """Hand over an event; False when it could not be taken: for want of room, which is a fault, or after the end.
 
         Raises
         ------
@@ -145,7 +145,8 @@ class SessionWriter:
             return True
         with self._counting:
             self._lost["events"] += 1
-        self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
+        if self._accepting:  # else the recording has ended, and what ended it is the fault
+            self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
         return False
 
     def put_row(self, kind: int, row: bytes) -> bool:

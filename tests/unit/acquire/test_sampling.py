@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.fakes import END, FakeCamera
 
-from rtface.acquire import sampling
+from rtface.acquire import sampling as footage
 from rtface.acquire.sampling import evenly_spaced
 from rtface.config import ImagesCameraSettings
 from rtface.core.errors import CameraLostError, DataError, UsageError
@@ -14,7 +14,7 @@ RECORDING = ImagesCameraSettings(kind="images", path=Path("somewhere"))
 
 
 def read(monkeypatch: pytest.MonkeyPatch, camera: FakeCamera, count: int) -> list[int]:
-    monkeypatch.setattr(sampling, "make_camera", lambda settings: camera)
+    monkeypatch.setattr(footage, "make_camera", lambda settings: camera)
     frames = evenly_spaced(RECORDING, count)
     assert all(int(image[0, 0]) == number for number, image in frames.items()), "each is its own picture"
     return list(frames)
