@@ -139,22 +139,20 @@ def load_encoder(folder: Path) -> EncoderBundle:
         if not path.is_file():
             raise EngineError(f"{path} is missing: the encoder {manifest.name} is incomplete")
         if (size := path.stat().st_size) != entry.bytes:
-            raise EngineError(
-                f"{path} has {size} bytes, its manifest says {entry.bytes}: damaged or replaced"
-            )
+            raise EngineError(f"{path} has {size} bytes, its manifest has {entry.bytes}: damaged or replaced")
         if _hash(path) != entry.sha256:
-            raise EngineError(f"{path} does not have the hash its manifest says: damaged or replaced")
+            raise EngineError(f"{path} does not have the hash in its manifest: damaged or replaced")
     plan = layout(manifest.architecture)
-    for told, is_there, what in (
+    for given, found, what in (
         (manifest.past_frames, plan.past, "past_frames"),
         (manifest.look_ahead_frames, plan.look_ahead, "look_ahead_frames"),
         (manifest.columns, plan.inputs, "the number of inputs"),
         (manifest.latents, plan.latents, "latents"),
         (manifest.targets.count, plan.outputs, "targets.count"),
     ):
-        if told != is_there:
+        if given != found:
             raise EngineError(
-                f"{folder / MANIFEST_FILE}: {what} is {told}, but its architecture has {is_there}"
+                f"{folder / MANIFEST_FILE}: {what} is {given}, but its architecture has {found}"
             )
     columns, outputs, neurons = plan.inputs, plan.outputs, manifest.targets.neurons
     weights = _arrays(folder / WEIGHTS_FILE, plan.shapes)
@@ -168,12 +166,12 @@ def load_encoder(folder: Path) -> EncoderBundle:
             "usual_limit": (),
         },
     )
-    wanted: dict[str, tuple[int, ...]] = {"mean": (neurons,), "sd": (neurons,), "residual_sd": (outputs,)}
+    shapes: dict[str, tuple[int, ...]] = {"mean": (neurons,), "sd": (neurons,), "residual_sd": (outputs,)}
     if manifest.targets.kind == "components":
-        wanted["basis"] = (neurons, outputs)
+        shapes["basis"] = (neurons, outputs)
     readout = {
         name: array.astype(np.float32, copy=False)
-        for name, array in _arrays(folder / READOUT_FILE, wanted).items()
+        for name, array in _arrays(folder / READOUT_FILE, shapes).items()
     }
     return EncoderBundle(
         folder,

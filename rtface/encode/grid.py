@@ -21,7 +21,7 @@ LARGEST_GAP_S = 1.0
 """Frames that were missing for longer begin a new stream."""
 
 TOO_SLOW = 0.02
-"""Share by which a camera may be slower than an encoder, or a recording than it says."""
+"""Share by which a camera may be slower than an encoder, or a recording than it claims."""
 
 _NS_PER_S = 1_000_000_000
 _FOLLOW = 1 / 16
@@ -108,7 +108,7 @@ class RowGrid:
 def rows_of(
     values: FloatArray, exposure_ns: NDArray[np.int64], rate_hz: float, camera_hz: float
 ) -> list[tuple[FloatArray, NDArray[np.int64]]]:
-    """Return a recording as the rows that an encoder sees of it live: one part for each stretch between restarts.
+    """Return a recording as the rows that an encoder gets of it live: one part for each stretch between restarts.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ _JUDGED_S = 1.0
 
 @dataclass(slots=True, eq=False)
 class Prediction:
-    """What the face of one moment says of the brain; its arrays are borrowed until the next.
+    """What is predicted of the brain from the face of one moment; its arrays are borrowed until the next.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Prediction:
         Whether the window is full.
     strange : float
         How far the inputs are from those trained on, over what one in a thousand of those exceeded: above 1 the
-        encoder has never seen such a face. Root mean square over the rows of the last second, and of the look-ahead.
+        encoder was not trained on such a face. Root mean square over the rows of the last second, and of the look-ahead.
     score : float
         In [0, 1]: the mean score of the inputs of the same rows, 0 where one was not seen or held back, divided by
         `strange` where that is above 1.
@@ -106,7 +106,7 @@ class StreamingEncoder:
     states : StateModel, optional
         Else the bundle's own, if it has one.
     min_score : float
-        Points of a lower score count as not seen. 0 is what a training does, which knows no scores.
+        Points of a lower score count as not seen. 0 is what a training does, which has no scores.
 
     Attributes
     ----------

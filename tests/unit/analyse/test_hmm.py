@@ -19,7 +19,8 @@ from rtface.analyse.hmm import (
     held_out_likelihood,
     reordered,
 )
-from rtface.analyse.simulate import Population, PopulationParameters, simulate
+from rtface.analyse.population import Population, PopulationParameters
+from rtface.analyse.simulated_population import simulate
 from rtface.analyse.transitions import irreversibility
 from rtface.core.errors import UsageError
 from rtface.simulate.moods import ring_jumps, sample_moods

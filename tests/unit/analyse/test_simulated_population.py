@@ -9,16 +9,11 @@ import pytest
 pytest.importorskip("scipy", reason="the extra `analyse` is not installed")
 
 from rtface.analyse.behaviour import Behaviour, tracked_behaviour
+from rtface.analyse.explained import by_column
 from rtface.analyse.latents import KINDS, draw_latents, kernel_response, latent_traces
+from rtface.analyse.population import BLOCK, Population, PopulationParameters
 from rtface.analyse.populationfile import read_population, write_population
-from rtface.analyse.simulate import (
-    BLOCK,
-    Film,
-    Population,
-    PopulationParameters,
-    ceiling_of,
-    simulate,
-)
+from rtface.analyse.simulated_population import Film, simulate
 from rtface.core.errors import DataError, UsageError
 from rtface.record.table import PoseTable
 
@@ -85,8 +80,8 @@ def test_no_prediction_from_behaviour_beats_the_ceiling_of_components(
     latents = np.c_[population.latents[population.sampled], np.ones(len(components))]
     test = np.arange(len(components)) // 60 % 2 == 1
     weights = np.linalg.lstsq(latents[~test], components[~test], rcond=None)[0]
-    reached = ceiling_of(latents[test] @ weights, components[test])
-    ceiling = ceiling_of(expected[test], components[test])
+    reached = by_column(components[test], latents[test] @ weights)
+    ceiling = by_column(components[test], expected[test])
     assert ceiling[0] > 0.8
     assert (reached < ceiling + 0.05).all()
     well = ceiling > 0.5
@@ -253,7 +248,7 @@ def test_a_recording_that_drives_nothing_is_refused() -> None:
     table = _table()
     with pytest.raises(DataError, match="no keypoint"):
         tracked_behaviour(dataclasses.replace(table, score=table.score * 0))
-    with pytest.raises(DataError, match="say the rate"):
+    with pytest.raises(DataError, match="give the rate"):
         tracked_behaviour(dataclasses.replace(table, camera_ns=table.arrival_ns))
     assert tracked_behaviour(dataclasses.replace(table, camera_ns=table.arrival_ns), 25.0).rate_hz == 25
 
