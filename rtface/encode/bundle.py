@@ -139,9 +139,11 @@ def load_encoder(folder: Path) -> EncoderBundle:
         if not path.is_file():
             raise EngineError(f"{path} is missing: the encoder {manifest.name} is incomplete")
         if (size := path.stat().st_size) != entry.bytes:
-            raise EngineError(f"{path} has {size} bytes, its manifest has {entry.bytes}: damaged or replaced")
+            raise EngineError(
+                f"{path} has {size} bytes, its manifest says {entry.bytes}: damaged or replaced"
+            )
         if _hash(path) != entry.sha256:
-            raise EngineError(f"{path} does not have the hash in its manifest: damaged or replaced")
+            raise EngineError(f"{path} does not have the hash its manifest says: damaged or replaced")
     plan = layout(manifest.architecture)
     for given, found, what in (
         (manifest.past_frames, plan.past, "past_frames"),
