@@ -142,7 +142,7 @@ class ClosedLoop:
         given = None if self._neural is None else self._neural.look(pose)
         now_ns = self._last_frame_ns = self._told_ns = self._clock.now_ns()
         frame = pose.frame
-        decisions = reflex.take(pose, now_ns, given)
+        decisions = reflex.evaluate(pose, now_ns, given)
         record.pose(pose)
         record.features(frame.frame_id, now_ns, reflex.features, given)
         self._carry_out(decisions, now_ns, frame.exposure_ns)
@@ -243,7 +243,7 @@ class ClosedLoop:
             raise ControlError(NOT_READY, f"the output is {self._output.state}")
         self._pulses.forget()
         now_ns = self._clock.now_ns()
-        if reflex.decider.faulted:
+        if reflex.faulted:
             self._call("clear", now_ns)
         self._enter(LoopState.DISARMED, "cleared", who, "seen to", now_ns)
 
@@ -265,7 +265,7 @@ class ClosedLoop:
         return self._reflex, self._record
 
     def _call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Tell the decision engine something that no frame says; a replay makes the same calls."""
+        """Make and record a call of the rules that no frame makes; a replay makes the same calls."""
         reflex, record = self._opened()
         self._told_ns = now_ns
         record.call(name, now_ns, **arguments)
@@ -287,7 +287,7 @@ class ClosedLoop:
             public = decision.public()
             self._counts[public.action.value] += 1
             self._announce("decision", now_ns, public.as_dict())
-        if reflex.decider.faulted and self._state in (LoopState.ARMED, LoopState.DISARMED):
+        if reflex.faulted and self._state in (LoopState.ARMED, LoopState.DISARMED):
             self._fail(Reason.ERROR, f"the rules are in fault: {decisions[-1].reason if decisions else ''}")
 
     def _hear(self) -> None:
@@ -356,7 +356,7 @@ class ClosedLoop:
         self._enter(LoopState.FAULT, "fault", RTFACE, why, now_ns)
         record.failed(reason.value, why)
         self._announce("fault", now_ns, {"reason": reason.value, "why": why})
-        if not reflex.decider.faulted:
+        if not reflex.faulted:
             self._call("fault", now_ns, reason=reason.value)
 
     def _end(self, state: LoopState, reason: Reason, who: str, why: str) -> None:
@@ -390,7 +390,7 @@ class ClosedLoop:
             why=self._why,
             who=self._who,
             output=self._output.state.value,
-            rules={} if hidden else {name: state.value for name, state in reflex.decider.states.items()},
+            rules={} if hidden else {name: state.value for name, state in reflex.states.items()},
             counts=dict(self._counts),
             lights=0 if hidden else self._pulses.lights,
             latency={} if hidden else self._pulses.summary(),

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action, Decision, Reason
+from rtface.decide.description import thresholds
 from rtface.decide.rules import RulesFile
 from rtface.decide.syntax import parse
-from rtface.decide.words import thresholds
 
 if TYPE_CHECKING:
     from rtface.offline.dryrun import DryRun

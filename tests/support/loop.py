@@ -131,15 +131,15 @@ class Loop:
             watch(number, now_ns + MS)
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Call the decision engine without a frame, and record it."""
+        """Call the rules without a frame, and record it."""
         self.recorder.call(name, now_ns, **arguments)
-        method = getattr(self.reflex.decider, name)
+        method = getattr(self.reflex, name)
         if "reason" in arguments:
             arguments["reason"] = Reason(arguments["reason"])
         self._record(method(now_ns, **arguments) or ())
 
     def _take(self, pose: Pose, now_ns: int, given: Features | None) -> None:
-        found = self.reflex.take(pose, now_ns, given)
+        found = self.reflex.evaluate(pose, now_ns, given)
         self.recorder.features(pose.frame.frame_id, now_ns, self.reflex.features, given)
         self._record(found)
 

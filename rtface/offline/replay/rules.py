@@ -106,7 +106,7 @@ class _RulesComparison:
         if step.pose is not None and step.seen is not None:
             self._frames += 1
             given = self._given(step.seen)
-            found = self._reflex.take(step.pose, step.seen.now_ns, given)
+            found = self._reflex.evaluate(step.pose, step.seen.now_ns, given)
             if self._value is None:
                 self._value = self._compare_values(step, step.seen)
         else:

@@ -31,7 +31,7 @@ def test_nothing_fires_before_somebody_arms(looped: Looped) -> None:
     assert looped.loop.status.state is LoopState.DISARMED
 
 
-def test_a_wish_fires_and_everything_is_recorded_and_told(looped: Looped) -> None:
+def test_a_request_fires_and_everything_is_recorded_and_announced(looped: Looped) -> None:
     looped.arm()
     looped.frame(0)
     looped.frame(40)
@@ -91,7 +91,7 @@ def test_an_output_that_fails_ends_in_fault_with_the_light_off(
     assert state.state is LoopState.FAULT
     assert why in state.why
     assert looped.output.state is OutputState.DISARMED
-    assert looped.reflex.decider.faulted
+    assert looped.reflex.faulted
     assert [each["reason"] for each in looped.kinds("fault")] == ["gate"]
     looped.frame(0)
     looped.frame(40)
@@ -113,11 +113,11 @@ def test_a_refusal_is_what_it_is(looped: Looped, reason: OutputReason, state: Lo
     looped.arm()
     looped.output.refuses = reason
     looped.frame(40)
-    assert looped.reflex.decider.states["right"] == "firing"
+    assert looped.reflex.states["right"] == "firing"
     looped.frame(40)
-    assert looped.reflex.decider.states["right"] != "firing"
+    assert looped.reflex.states["right"] != "firing"
     assert looped.loop.status.state is state
-    assert looped.reflex.decider.faulted == (state is LoopState.FAULT)
+    assert looped.reflex.faulted == (state is LoopState.FAULT)
     assert (looped.output.state is OutputState.ARMED) == (state is LoopState.ARMED)
 
 
@@ -271,7 +271,7 @@ def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Loo
     looped.output.clear()
     looped.loop.cleared("Ada")
     assert looped.loop.status.state is LoopState.DISARMED
-    assert not looped.reflex.decider.faulted
+    assert not looped.reflex.faulted
     with pytest.raises(ControlError, match="nothing to clear"):
         looped.loop.cleared("Ada")
 

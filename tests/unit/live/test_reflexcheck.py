@@ -58,7 +58,7 @@ def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
         (
             RULES.replace("rules:", "  pad: {kind: whisking, point: mouth, band_hz: [6, 120]}\nrules:"),
             "fail",
-            "120 Hz cannot be told at 200",
+            "120 Hz cannot be measured at 200",
         ),
     ],
 )
