@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rtface.decide.expression import ALIASES
 from rtface.decide.rules import MatchedSpec, MixedSpec, PulseSpec, RuleSpec, YokedSpec
 from rtface.decide.syntax import Node, parse
 
@@ -16,7 +17,7 @@ def describe_rule(spec: RuleSpec) -> list[str]:
 
 
 def thresholds(spec: RuleSpec) -> dict[str, list[tuple[float, bool]]]:
-    """Return the numbers that names are compared with, by name.
+    """Return the numbers that names are compared with, by recorded name.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def _held(node: Node) -> list[tuple[str, float]]:
     pairs = zip(node.parts, node.parts[1:], strict=False)
     both = [pair for one, two in pairs for pair in ((one, two), (two, one))]
     return [
-        (name.text, limit)
+        (ALIASES.get(name.text, name.text), limit)
         for name, other in both
         if name.kind == "name" and (limit := _number(other)) is not None
     ]

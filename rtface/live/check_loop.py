@@ -11,6 +11,7 @@ from rtface.core.check import Check
 from rtface.core.clock import Clock
 from rtface.core.errors import RtfaceError
 from rtface.core.records import CameraInfo, Keypoint
+from rtface.decide.expression import names_in
 from rtface.decide.features.specs import (
     FeatureSpec,
     GroomSpec,
@@ -143,9 +144,7 @@ def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralPredictor) -> list[str
 
 def _rests_on_neurons(spec: RuleSpec) -> bool:
     texts = [text for text in (spec.begins, spec.ends) if text is not None]
-    return any(
-        node.kind == "name" and node.text.startswith(PREFIX) for text in texts for node in parse(text).walk()
-    )
+    return any(name.startswith(PREFIX) for text in texts for name in names_in(parse(text)))
 
 
 def _points(spec: FeatureSpec) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action, Decision, Reason
 from rtface.decide.description import thresholds
+from rtface.decide.expression import names_in
 from rtface.decide.rules import RulesFile
 from rtface.decide.syntax import parse
 
@@ -59,7 +60,7 @@ def draw_dry_run(run: DryRun, path: Path) -> None:
 def _shown(spec: RulesFile, names: Iterable[str]) -> list[str]:
     """Return the features that the rules name, in the order of the file."""
     texts = [text for rule in spec.rules.values() for text in (rule.begins, rule.ends) if text is not None]
-    named = {node.text for text in texts for node in parse(text).walk() if node.kind == "name"}
+    named = {name for text in texts for name in names_in(parse(text))}
     return [name for name in names if name in named][:MOST_FEATURES]
 
 

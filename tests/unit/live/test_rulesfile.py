@@ -279,6 +279,10 @@ def test_a_rule_in_words() -> None:
     assert "controls: yoked: 2 pulses at the times of the list (seed 0)" in describe_rule(timed)
 
 
+def test_the_threshold_of_an_alias_is_that_of_the_recorded_name() -> None:
+    assert thresholds(rule(when="neural.ood < 1")) == {"neural.strange": [(1.0, True)]}
+
+
 def test_pulse_times_of_a_text_file(tmp_path: Path) -> None:
     source = tmp_path / "times.txt"
     source.write_text("# seconds\n1.5\n\n3   # the second\n", encoding="utf-8")
