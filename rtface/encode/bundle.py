@@ -55,9 +55,9 @@ class EncoderInputs:
     usual_mean : ndarray, shape (D,), float32
         Mean of the normalised inputs that were trained on.
     usual : ndarray, shape (D, D), float32
-        Turns their deviation from it into one of unit covariance: `strangeness`.
+        Turns their deviation from it into one of unit covariance: `distance`.
     usual_limit : float
-        Strangeness that one in a thousand of them exceeded.
+        Distance that one in a thousand of them exceeded.
     """
 
     mean: NDArray[np.float64]
@@ -66,7 +66,7 @@ class EncoderInputs:
     usual: FloatArray
     usual_limit: float
 
-    def strangeness(self, inputs: FloatArray) -> float:
+    def distance(self, inputs: FloatArray) -> float:
         """Return how far normalised inputs (D,) are from those trained on: their root mean squared unit deviation."""
         off = self.usual @ (inputs - self.usual_mean)
         return float(np.sqrt(off @ off / len(off)))

@@ -44,7 +44,8 @@ class NeuralPredictor:
     ----------
     bundle : EncoderBundle
     names, units : tuple of str
-        Of the values that rules may name: ``neural.pc1``, ..., ``neural.state``, ``neural.strange``, and latents.
+        Of the values that rules may name: ``neural.pc1``, ..., ``neural.state``, ``neural.strange`` (in rules also
+        ``neural.ood``), and latents.
 
     Raises
     ------
@@ -170,7 +171,7 @@ class NeuralPredictor:
             look_ahead_ns=found.look_ahead_ns,
             delay_ns=round(manifest.delay_s * NS_PER_S),
             warm=found.warm,
-            strange=found.strange,
+            strange=found.ood,
             score=found.score,
         )
 
@@ -187,7 +188,7 @@ class NeuralPredictor:
         values[count], scores[count] = np.nan, 0
         if found.state is not None and found.probability is not None:
             values[count], scores[count] = found.state, found.score * found.probability[found.state]
-        values[count + 1], scores[count + 1] = found.strange, 1
+        values[count + 1], scores[count + 1] = found.ood, 1
 
 
 class NeuralHandler(NoHandler):

@@ -1,4 +1,4 @@
-"""The picture of a dry run: what was measured, what was wished, what came of it."""
+"""The picture of a dry run: what was measured, what was requested, what came of it."""
 
 from __future__ import annotations
 

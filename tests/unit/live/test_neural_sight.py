@@ -69,13 +69,13 @@ def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_pa
         newest = found or newest
         assert newest is not None
         assert (given.exposure_ns == 10**12 + (frame - frame % 2) * PERIOD_NS).all()
-        assert (given.values[3], given.scores[3]) == (newest.strange, 1)
+        assert (given.values[3], given.scores[3]) == (newest.ood, 1)
         if not newest.warm:
             assert np.isnan(np.delete(given.values, 3)).all()
             assert (np.delete(given.scores, 3) == 0).all()
             continue
         warm += 1
-        expected = [*newest.outputs[:2], newest.state, newest.strange, *newest.latents[[7, 3]]]
+        expected = [*newest.outputs[:2], newest.state, newest.ood, *newest.latents[[7, 3]]]
         np.testing.assert_array_equal(given.values, np.array(expected, np.float64))
         assert newest.probability is not None
         assert newest.state is not None
