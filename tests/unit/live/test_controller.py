@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from support.looped import RULES, Looped, status
 
+from rtface.core.decision import Reason
 from rtface.core.errors import CameraLostError, ControlError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.live.loop_status import LoopState
@@ -274,6 +275,24 @@ def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Loo
     assert not looped.reflex.faulted
     with pytest.raises(ControlError, match="nothing to clear"):
         looped.loop.cleared("Ada")
+
+
+def test_rules_in_fault_put_a_disarmed_loop_in_fault(looped: Looped) -> None:
+    """A clock that went back is such a fault; nobody can arm before it is cleared."""
+    looped.reflex.fault(looped.clock.now_ns(), Reason.CLOCK)
+    looped.frame(0)
+    assert looped.loop.status.state is LoopState.FAULT
+    assert looped.record.failures == ["error"]
+    looped.loop.cleared("Ada")
+    assert not looped.reflex.faulted
+
+
+def test_rules_in_fault_leave_an_emergency_stop_as_it_is(looped: Looped) -> None:
+    looped.loop.stopped("Eve", "emergency stop")
+    looped.reflex.fault(looped.clock.now_ns(), Reason.CLOCK)
+    looped.frame(0)
+    assert looped.loop.status.state is LoopState.STOPPED
+    assert looped.record.failures == []
 
 
 def test_a_blinded_schedule_tells_nobody_which_trials_are_shams() -> None:

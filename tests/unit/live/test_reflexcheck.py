@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
-from rtface.config import Rig
+from rtface.config import NullOutputSettings, Rig
 from rtface.core.check import Check
 from rtface.core.clock import ManualClock
+from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Keypoint
+from rtface.live import check_loop
 from rtface.live.check_loop import check_reflexes
+from rtface.stimulate.null import NullOutput
 
 SKELETON = (Keypoint("nose(tip)"), Keypoint("paw", trained=False), Keypoint("mouth"))
 CAMERA = CameraInfo("fake", "fake 1", 64, 48, 200.0, None, True, "camera", {})
@@ -21,13 +25,19 @@ rules:
 """
 
 
-def found(
+def coded(
     folder: Path, text: str = RULES, skeleton: Any = SKELETON, camera: Any = CAMERA, **settings: Any
-) -> dict[str, Check]:
+) -> dict[str, tuple[Check, int]]:
     rules = folder / "rules.yaml"
     rules.write_text(text, encoding="utf-8")
     rig = Rig.model_validate({"rules": rules, **settings})
-    return {check.what: check for check, _ in check_reflexes(rig, skeleton, camera, ManualClock(0))}
+    return {
+        check.what: (check, code) for check, code in check_reflexes(rig, skeleton, camera, ManualClock(0))
+    }
+
+
+def found(folder: Path, text: str = RULES, **settings: Any) -> dict[str, Check]:
+    return {what: check for what, (check, _) in coded(folder, text, **settings).items()}
 
 
 def test_a_rig_that_decides_nothing_has_nothing_to_check() -> None:
@@ -87,3 +97,55 @@ def test_too_little_room_is_a_failure(tmp_path: Path) -> None:
     check = found(tmp_path, session={"folder": tmp_path, "min_free_gb": 1e9})["record"]
     assert check.verdict == "fail"
     assert "min_free_gb" in check.mend
+
+
+UNTRAINED = RULES.replace("rules:", "  groom: {kind: groom, near_px: 9}\nrules:")
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "codes"),
+    [
+        (RULES, {}, {"rules": 3, "output": 9}),
+        (UNTRAINED, {}, {"rules": 3, "output": 9}),
+        (RULES.replace("nose.x", "nsoe.x"), {}, {"rules": 3, "output": 9}),
+        (RULES, {"skeleton": None}, {"rules": 3, "output": 9}),
+        (RULES, {"session": {"folder": "sessions"}}, {"rules": 3, "output": 9, "record": 8}),
+        (RULES, {"output": {"kind": "gate", "port": "nothing"}}, {"rules": 3, "output": 9}),
+    ],
+)
+def test_each_check_has_the_exit_code_of_its_kind(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    settings: dict[str, Any],
+    codes: dict[str, int],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert {what: code for what, (_, code) in coded(tmp_path, text, **settings).items()} == codes
+
+
+class Counted(NullOutput):
+    """An output that counts how often it was closed, and may not open."""
+
+    def __init__(self, *, opens: bool) -> None:
+        super().__init__(NullOutputSettings(), ManualClock(0))
+        self.opens, self.closed = opens, 0
+
+    def open(self) -> OutputInfo:
+        if not self.opens:
+            raise OutputError("no light here")
+        return super().open()
+
+    def close(self) -> None:
+        self.closed += 1
+        super().close()
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_the_output_is_closed_whatever_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    output = Counted(opens=opens)
+    monkeypatch.setattr(check_loop, "make_output", lambda settings, clock: output)
+    assert (found(tmp_path)["output"].verdict == "fail") is not opens
+    assert output.closed == 1
