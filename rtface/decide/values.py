@@ -12,7 +12,6 @@ from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS, Features
 from rtface.decide.holding import Holding
 
-_RESTART_NS = NS_PER_S
 _OUT_OF_ORDER = 1 << 62
 
 
@@ -68,7 +67,7 @@ class FrameValues:
     def position(self, frame_id: int, exposure_ns: int) -> FramePosition:
         """Place a frame after the one before; one much older, or with a lower number, begins a new count."""
         last_id, last_ns = self._frame_id, self._exposure_ns
-        if last_ns - _RESTART_NS < exposure_ns <= last_ns:
+        if last_ns - NS_PER_S < exposure_ns <= last_ns:
             return FramePosition(frame_id, exposure_ns, _OUT_OF_ORDER, newer=False)
         self._frame_id, self._exposure_ns = frame_id, exposure_ns
         if last_id is None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import EngineError, UsageError
 from rtface.core.records import FloatArray
 from rtface.encode.bundle import EncoderBundle
@@ -27,7 +28,6 @@ from rtface.encode.manifest import MANIFEST_FILE, STATES_FILE
 from rtface.encode.network import matvec, row_network
 from rtface.encode.states import StateFilter, StateModel, load_states
 
-_NS_PER_S = 1_000_000_000
 _JUDGED_S = 1.0
 
 
@@ -174,7 +174,7 @@ class StreamingEncoder:
             -1,
             None,
             0,
-            round(manifest.look_ahead_s * _NS_PER_S),
+            round(manifest.look_ahead_s * NS_PER_S),
             self._network.outputs,
             bundle.readout.residual_sd,
             self._network.latents,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
@@ -38,7 +39,6 @@ from rtface.decide.features.whisking import Whisking
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = ("rule", "neural")
 """What other values than features begin with."""
-_RESTART_NS = 1_000_000_000
 
 
 class FeatureBank:
@@ -130,7 +130,7 @@ class FeatureBank:
                 f"a pose of {len(pose.score)} keypoints for features of {len(self._tracks.keypoints)}"
             )
         if now_ns <= self._last_ns:
-            if now_ns > self._last_ns - _RESTART_NS:
+            if now_ns > self._last_ns - NS_PER_S:
                 return features
             self.reset()
         self._last_ns = now_ns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from rtface.core.features import NEVER_NS
 from rtface.decide.errors import RulesError
 from rtface.decide.features.smoothing import make_smoother
 from rtface.decide.features.specs import KalmanSpec, Masked, OneEuroSpec, Smoothed
+from rtface.decide.syntax import nearest
 
 _NAN = math.nan
 
@@ -123,9 +123,8 @@ class Tracks:
             The engine has no such keypoint; the message names the nearest one.
         """
         if point not in self.keypoints:
-            near = difflib.get_close_matches(point, self.keypoints, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self.keypoints)}"
-            raise RulesError(f"{point} is not a keypoint of this engine; {hint}", "features", feature)
+            hint = nearest(point, self.keypoints)
+            raise RulesError(f"{point} is not a keypoint of this engine{hint}", "features", feature)
         smooth = spec.smooth if isinstance(spec, Smoothed) else None
         key = (point, spec.min_score, spec.max_gap_ms, smooth)
         if key not in self._tracks:
