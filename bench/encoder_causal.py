@@ -62,9 +62,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def simulated(neurons: int, seconds: float, seed: int) -> tuple[Recording, Any]:
     """Return a simulated session as a recording, and the population whose truth is known."""
     from rtface.analyse.population import PopulationParameters
-    from rtface.analyse.simulated_population import simulate
+    from rtface.analyse.simulated_population import simulate_population
 
-    population = simulate(PopulationParameters(neurons=neurons, seconds=seconds, seed=seed))
+    population = simulate_population(PopulationParameters(neurons=neurons, seconds=seconds, seed=seed))
     keypoints = population.keypoints
     recording = Recording(
         keypoints=population.behaviour.names,

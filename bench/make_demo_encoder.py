@@ -22,7 +22,7 @@ from rtface.analyse.behaviour import HEIGHT, WIDTH, Behaviour
 from rtface.analyse.hmm import FitOptions, fit_states
 from rtface.analyse.population import PopulationParameters
 from rtface.analyse.populationfile import write_population
-from rtface.analyse.simulated_population import simulate
+from rtface.analyse.simulated_population import simulate_population
 from rtface.config import BackendSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta
@@ -79,7 +79,7 @@ def neurons_of(true: FloatArray, seed: int, path: Path) -> None:
         np.zeros(len(true), np.int8),
         simulated=True,
     )
-    write_population(simulate(PopulationParameters(neurons=NEURONS, seed=seed), behaviour), path)
+    write_population(simulate_population(PopulationParameters(neurons=NEURONS, seed=seed), behaviour), path)
 
 
 def finished(bundle: EncoderBundle, where: Where, out: Path, seed: int) -> EncoderBundle:

@@ -73,7 +73,7 @@ class Film:
         np.clip(out * light + 0.5, 0, 255, out=out, casting="unsafe")
 
 
-def simulate(
+def simulate_population(
     parameters: PopulationParameters | None = None,
     behaviour: Behaviour | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,

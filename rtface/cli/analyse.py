@@ -43,7 +43,7 @@ def simulate(
     from rtface.analyse.behaviour import tracked_behaviour
     from rtface.analyse.population import PopulationParameters
     from rtface.analyse.populationfile import write_population
-    from rtface.analyse.simulated_population import simulate as simulated
+    from rtface.analyse.simulated_population import simulate_population
     from rtface.record.formats import read
     from rtface.record.formats.base import check_target
 
@@ -54,7 +54,7 @@ def simulate(
     behaviour = None if keypoints is None else tracked_behaviour(read(keypoints))
     with Progress(console=ERR, transient=True) as progress:
         frames = progress.add_task("behaviour", total=None)
-        population = simulated(
+        population = simulate_population(
             parameters, behaviour, lambda done, total: progress.update(frames, completed=done, total=total)
         )
         drawn = progress.add_task("neurons", total=neurons)

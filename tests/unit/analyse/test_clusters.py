@@ -13,13 +13,15 @@ from sklearn.metrics import adjusted_rand_score
 from rtface.analyse.cluster_scores import cluster_traces, locality, relation, trace_correlation
 from rtface.analyse.clusters import find_clusters
 from rtface.analyse.population import Population, PopulationParameters
-from rtface.analyse.simulated_population import simulate
+from rtface.analyse.simulated_population import simulate_population
 from rtface.core.errors import BackendError, UsageError
 
 
 @pytest.fixture(scope="module")
 def population() -> Population:
-    return simulate(PopulationParameters(neurons=2000, seconds=160, clusters=12, noise=0.1, seed=5))
+    return simulate_population(
+        PopulationParameters(neurons=2000, seconds=160, clusters=12, noise=0.1, seed=5)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from rtface.analyse.hmm import (
     reordered,
 )
 from rtface.analyse.population import Population, PopulationParameters
-from rtface.analyse.simulated_population import simulate
+from rtface.analyse.simulated_population import simulate_population
 from rtface.analyse.transitions import irreversibility
 from rtface.core.errors import UsageError
 from rtface.simulate.moods import ring_jumps, sample_moods
@@ -37,7 +37,7 @@ def drawn(states: int, steps: int, seed: int, circulation: float = 0.9) -> tuple
 
 @cache
 def moody() -> Population:
-    return simulate(PopulationParameters(neurons=1, seconds=600, seed=2))
+    return simulate_population(PopulationParameters(neurons=1, seconds=600, seed=2))
 
 
 def test_a_chain_is_found_and_its_matrix_with_it() -> None:

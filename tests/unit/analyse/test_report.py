@@ -24,7 +24,7 @@ from rtface.analyse.populationfile import (
     write_population,
 )
 from rtface.analyse.report import ReportOptions, write_report
-from rtface.analyse.simulated_population import simulate
+from rtface.analyse.simulated_population import simulate_population
 from rtface.analyse.splits import published
 from rtface.cli.app import app
 from rtface.core.errors import DataError
@@ -36,7 +36,9 @@ QUICK = ReportOptions(clusters=8, method="kmeans", states=6, fit=FitOptions(star
 def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A simulated session and predictions of it by linear regression from the true latents."""
     folder = tmp_path_factory.mktemp("session")
-    population = simulate(PopulationParameters(neurons=300, seconds=240, clusters=8, noise=0.2, seed=1))
+    population = simulate_population(
+        PopulationParameters(neurons=300, seconds=240, clusters=8, noise=0.2, seed=1)
+    )
     write_population(population, folder / "session.npz")
     spks = population.traces()
     centre, scale = spks.mean(axis=1), spks.std(axis=1)
