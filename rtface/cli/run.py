@@ -32,9 +32,9 @@ def run(
             serve(service, wish, seconds, as_json=True)
             return
         announce(service)
-        if not service.commands.state():
+        if not service.has_loop:
             serve(service, wish, seconds, as_json=False)
             return
-        operator = Operator(service.commands)
+        operator = Operator(service.arming)
         with operator.listening():
             serve(service, wish, seconds, as_json=False, below=operator.view)

@@ -91,7 +91,7 @@ def test_an_output_that_fails_ends_in_fault_with_the_light_off(
     assert state.state is LoopState.FAULT
     assert why in state.why
     assert looped.output.state is OutputState.DISARMED
-    assert looped.reflex.decider.faulted
+    assert looped.evaluator.decider.faulted
     assert [each["reason"] for each in looped.kinds("fault")] == ["gate"]
     looped.frame(0)
     looped.frame(40)
@@ -113,11 +113,11 @@ def test_a_refusal_is_what_it_is(looped: Looped, reason: OutputReason, state: Lo
     looped.arm()
     looped.output.refuses = reason
     looped.frame(40)
-    assert looped.reflex.decider.states["right"] == "firing"
+    assert looped.evaluator.decider.states["right"] == "firing"
     looped.frame(40)
-    assert looped.reflex.decider.states["right"] != "firing"
+    assert looped.evaluator.decider.states["right"] != "firing"
     assert looped.loop.status.state is state
-    assert looped.reflex.decider.faulted == (state is LoopState.FAULT)
+    assert looped.evaluator.decider.faulted == (state is LoopState.FAULT)
     assert (looped.output.state is OutputState.ARMED) == (state is LoopState.ARMED)
 
 
@@ -271,7 +271,7 @@ def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Loo
     looped.output.clear()
     looped.loop.cleared("Ada")
     assert looped.loop.status.state is LoopState.DISARMED
-    assert not looped.reflex.decider.faulted
+    assert not looped.evaluator.decider.faulted
     with pytest.raises(ControlError, match="nothing to clear"):
         looped.loop.cleared("Ada")
 

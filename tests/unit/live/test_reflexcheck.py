@@ -9,7 +9,7 @@ from rtface.config import Rig
 from rtface.core.check import Check
 from rtface.core.clock import ManualClock
 from rtface.core.records import CameraInfo, Keypoint
-from rtface.live.check_loop import check_reflexes
+from rtface.live.check_loop import check_loop
 
 SKELETON = (Keypoint("nose(tip)"), Keypoint("paw", trained=False), Keypoint("mouth"))
 CAMERA = CameraInfo("fake", "fake 1", 64, 48, 200.0, None, True, "camera", {})
@@ -27,11 +27,11 @@ def found(
     rules = folder / "rules.yaml"
     rules.write_text(text, encoding="utf-8")
     rig = Rig.model_validate({"rules": rules, **settings})
-    return {check.what: check for check, _ in check_reflexes(rig, skeleton, camera, ManualClock(0))}
+    return {check.what: check for check in check_loop(rig, skeleton, camera, ManualClock(0))}
 
 
 def test_a_rig_that_decides_nothing_has_nothing_to_check() -> None:
-    assert list(check_reflexes(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
+    assert list(check_loop(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
 
 
 def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
