@@ -13,7 +13,7 @@ import zmq
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.config import Rig
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.core.errors import BackendError, RtfaceError
