@@ -72,9 +72,9 @@ def deciding(rules: RuleBank, decide: Callable[[Pose, int], Any]) -> Callable[[P
 
 def measure(rules: Rules, frames: list[Pose]) -> dict[str, Any]:
     """Return all figures."""
-    together = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ)
+    together = rules.evaluator(FACEMAP_KEYPOINTS, RATE_HZ)
     together.arm(0)
-    alone = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ)
+    alone = rules.evaluator(FACEMAP_KEYPOINTS, RATE_HZ)
     result: dict[str, Any] = {
         "features_and_rules": microseconds(deciding(together, together.evaluate), frames),
         "features": microseconds(alone.bank.update, frames),
@@ -93,7 +93,7 @@ def measure(rules: Rules, frames: list[Pose]) -> dict[str, Any]:
             )
             for name, spec in many.items()
         }
-        bank, copied = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ).bank, RuleBank(named, alone.bank.names)
+        bank, copied = rules.evaluator(FACEMAP_KEYPOINTS, RATE_HZ).bank, RuleBank(named, alone.bank.names)
         copied.arm(0)
 
         def decide(pose: Pose, now_ns: int, bank: Any = bank, copied: RuleBank = copied) -> Any:

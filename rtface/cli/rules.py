@@ -71,7 +71,7 @@ def check(
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
     neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
-    bank = rules.reflex(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
+    bank = rules.evaluator(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
     words = {name: describe_rule(spec) for name, spec in rules.spec.rules.items()}

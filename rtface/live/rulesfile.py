@@ -58,7 +58,7 @@ class Rules:
         """All that the rules are, as JSON that needs no other file: what a session records and a replay runs."""
         return self.spec.model_dump_json()
 
-    def reflex(
+    def evaluator(
         self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.

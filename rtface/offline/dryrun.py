@@ -217,24 +217,24 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
         neural = NeuralPredictor(encoder, skeleton)
         neural.open(poses.rate_hz)
     given_names, given_units = ((), ()) if neural is None else (neural.names, neural.units)
-    reflex = rules.reflex(table.names, poses.rate_hz, extra_names=given_names)
-    names, units = reflex.bank.names + given_names, reflex.bank.units + given_units
-    light = _Light(reflex)
+    evaluator = rules.evaluator(table.names, poses.rate_hz, extra_names=given_names)
+    names, units = evaluator.bank.names + given_names, evaluator.bank.units + given_units
+    light = _Light(evaluator)
     start_ns = int(min(poses.exposure_ns[0], poses.now_ns[0]))
-    decisions = reflex.arm(start_ns)
+    decisions = evaluator.arm(start_ns)
     values = np.empty((len(table), len(names)))
     holds = np.empty((len(table), len(rules.spec.rules)))
     for index, (pose, now_ns) in enumerate(zip(_each(poses), poses.now_ns.tolist(), strict=True)):
         decisions += light.until(now_ns)
-        given = None if neural is None else neural.look(pose)
-        found = reflex.evaluate(pose, now_ns, given)
+        given = None if neural is None else neural.predict(pose)
+        found = evaluator.evaluate(pose, now_ns, given)
         light.take(found)
         decisions += found
-        seen = reflex.features.values
+        seen = evaluator.features.values
         values[index] = seen if given is None else np.concatenate([seen, given.values])
-        holds[index] = reflex.truths
+        holds[index] = evaluator.truths
     last_ns = int(poses.now_ns[-1])
-    decisions += light.until(last_ns) + reflex.disarm(last_ns, Reason.SESSION)
+    decisions += light.until(last_ns) + evaluator.disarm(last_ns, Reason.SESSION)
     return DryRun(
         names,
         units,

@@ -14,7 +14,7 @@ from support.encoders import CAUSAL, made_encoder, made_states
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import ControlError, EngineError
 from rtface.encode.stream import StreamingEncoder

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.encoders import FACEMAP, made_encoder, made_states, walk
-from support.looped import CAMERA, Looped
+from support.looped import CAMERA, NETWORK, Looped
 
 from rtface.config import EncoderSettings
 from rtface.core.errors import ConfigError, EngineError
@@ -61,7 +61,7 @@ def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_pa
     warm = 0
     newest = None
     for frame, xy in enumerate(np.nan_to_num(walk(200, points=1), nan=30)):
-        given = neural.look(pose(frame, xy, 0.8))
+        given = neural.predict(pose(frame, xy, 0.8))
         found = alone.step(
             pose(frame, xy).xy, np.array([0.8, 0], np.float32), 10**12 + frame * PERIOD_NS, frame
         )
@@ -88,10 +88,10 @@ def test_nothing_is_known_before_the_first_frame_that_counts(tmp_path: Path) -> 
     neural = sight(tmp_path, architecture={**FACEMAP, "look_ahead": 5})
     neural.open(50.0)
     for frame in range(5):
-        given = neural.look(pose(2 * frame, np.full((1, 2), 30.0)))
+        given = neural.predict(pose(2 * frame, np.full((1, 2), 30.0)))
         assert (given.exposure_ns == NEVER_NS).all()
         assert np.isnan(given.values).all()
-    given = neural.look(pose(10, np.full((1, 2), 30.0)))
+    given = neural.predict(pose(10, np.full((1, 2), 30.0)))
     assert (given.exposure_ns == 10**12).all()
 
 
@@ -100,9 +100,9 @@ def test_messages_come_once_a_row_with_what_was_asked_for(tmp_path: Path) -> Non
     neural = sight(tmp_path, said.append, outputs=3, neurons=(5, 2), fields={"delay_s": -0.3})
     neural.open(100.0)
     for frame, xy in enumerate(np.nan_to_num(walk(200, points=1), nan=30)):
-        neural.look(pose(frame, xy))
-        neural.tell()
-        neural.tell()
+        neural.predict(pose(frame, xy))
+        neural.publish()
+        neural.publish()
     assert [each.frame_id for each in said] == list(range(0, 200, 2))
     assert {(each.model, each.encoder, each.kind) for each in said} == {
         (neural.bundle.sha256, "enc", "components")
@@ -127,8 +127,8 @@ def test_fewer_messages_if_that_is_asked_for_and_none_without_its_neurons(tmp_pa
     neural = sight(tmp_path, said.append, publish_hz=10, neurons=(0,))
     neural.open(100.0)
     for frame in range(400):
-        neural.look(pose(frame, np.full((1, 2), 30.0)))
-        neural.tell()
+        neural.predict(pose(frame, np.full((1, 2), 30.0)))
+        neural.publish()
     assert sum(each.neurons is not None for each in said) == 1 + 4 * 3
     apart = np.diff([each.exposure_ns for each in said])
     assert apart.max() == 100_000_000
@@ -158,17 +158,17 @@ def test_a_rule_on_a_component_fires_when_it_is_crossed(tmp_path: Path) -> None:
     }
     looped = Looped()
     neural = NeuralPredictor(EncoderSettings(path=bundle.folder), (Keypoint("nose(tip)"),))
-    looped.reflex = RuleEvaluator(RulesFile.model_validate(rules), NOSE, 100.0, extra_names=neural.names)
+    looped.evaluator = RuleEvaluator(RulesFile.model_validate(rules), NOSE, 100.0, extra_names=neural.names)
     looped.loop = ClosedLoop(
         looped.output,
         "gate",
-        lambda camera, info: (looped.reflex, looped.record),
+        lambda camera, network, info: (looped.evaluator, looped.record),
         lambda kind, t_ns, details: looped.said.append((kind, dict(details))),
         neural=neural,
         clock=looped.clock,
     )
     looped.output.close()
-    looped.loop.open(CAMERA)
+    looped.loop.open(CAMERA, NETWORK)
     looped.arm()
     fired = []
     for frame, (x, y) in enumerate(xy[:, 0]):
@@ -192,20 +192,20 @@ def _show(looped: Looped, frame: int, x: float, y: float) -> None:
         np.ones(1, np.float32),
         np.zeros(1, np.bool_),
     )
-    looped.loop.react(shown)
-    looped.loop.keep(np.zeros((48, 64), np.uint8), shown, looped.clock.now_ns())
+    looped.loop.handle(shown)
+    looped.loop.published(np.zeros((48, 64), np.uint8), shown, looped.clock.now_ns())
 
 
 def test_without_rules_it_predicts_after_the_keypoints_went_out(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    reaction = NeuralHandler(sight(tmp_path, said.append))
-    reaction.open(CAMERA)
+    handler = NeuralHandler(sight(tmp_path, said.append))
+    handler.open(CAMERA, NETWORK)
     shown = pose(0, np.full((1, 2), 30.0))
-    reaction.react(shown)
+    handler.handle(shown)
     assert said == []
-    reaction.keep(np.zeros((48, 64), np.uint8), shown, 0)
+    handler.published(np.zeros((48, 64), np.uint8), shown, 0)
     assert [each.frame_id for each in said] == [0]
-    reaction.close(None)
+    handler.close(None)
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import rtface.live.check_loop as check_loop_module
 from rtface.config import NullOutputSettings, Rig
 from rtface.core.check import Check
 from rtface.core.clock import ManualClock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Keypoint
-from rtface.live import check_loop
-from rtface.live.check_loop import check_reflexes
+from rtface.live.check_loop import check_loop
 from rtface.stimulate.null import NullOutput
 
 SKELETON = (Keypoint("nose(tip)"), Keypoint("paw", trained=False), Keypoint("mouth"))
@@ -25,23 +26,17 @@ rules:
 """
 
 
-def coded(
+def found(
     folder: Path, text: str = RULES, skeleton: Any = SKELETON, camera: Any = CAMERA, **settings: Any
-) -> dict[str, tuple[Check, int]]:
+) -> dict[str, Check]:
     rules = folder / "rules.yaml"
     rules.write_text(text, encoding="utf-8")
     rig = Rig.model_validate({"rules": rules, **settings})
-    return {
-        check.what: (check, code) for check, code in check_reflexes(rig, skeleton, camera, ManualClock(0))
-    }
-
-
-def found(folder: Path, text: str = RULES, **settings: Any) -> dict[str, Check]:
-    return {what: check for what, (check, _) in coded(folder, text, **settings).items()}
+    return {check.what: check for check in check_loop(rig, skeleton, camera, ManualClock(0))}
 
 
 def test_a_rig_that_decides_nothing_has_nothing_to_check() -> None:
-    assert list(check_reflexes(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
+    assert list(check_loop(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
 
 
 def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
@@ -99,33 +94,8 @@ def test_too_little_room_is_a_failure(tmp_path: Path) -> None:
     assert "min_free_gb" in check.mend
 
 
-UNTRAINED = RULES.replace("rules:", "  groom: {kind: groom, near_px: 9}\nrules:")
-
-
-@pytest.mark.parametrize(
-    ("text", "settings", "codes"),
-    [
-        (RULES, {}, {"rules": 3, "output": 9}),
-        (UNTRAINED, {}, {"rules": 3, "output": 9}),
-        (RULES.replace("nose.x", "nsoe.x"), {}, {"rules": 3, "output": 9}),
-        (RULES, {"skeleton": None}, {"rules": 3, "output": 9}),
-        (RULES, {"session": {"folder": "sessions"}}, {"rules": 3, "output": 9, "record": 8}),
-        (RULES, {"output": {"kind": "gate", "port": "nothing"}}, {"rules": 3, "output": 9}),
-    ],
-)
-def test_each_check_has_the_exit_code_of_its_kind(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    text: str,
-    settings: dict[str, Any],
-    codes: dict[str, int],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert {what: code for what, (_, code) in coded(tmp_path, text, **settings).items()} == codes
-
-
-class Counted(NullOutput):
-    """An output that counts how often it was closed, and may not open."""
+class Unguarded(NullOutput):
+    """An output whose light nothing but this computer turns off; counts how often it was closed, and may not open."""
 
     def __init__(self, *, opens: bool) -> None:
         super().__init__(NullOutputSettings(), ManualClock(0))
@@ -134,18 +104,38 @@ class Counted(NullOutput):
     def open(self) -> OutputInfo:
         if not self.opens:
             raise OutputError("no light here")
-        return super().open()
+        return replace(super().open(), drives_light=True)
 
     def close(self) -> None:
         self.closed += 1
         super().close()
 
 
+@pytest.mark.parametrize(
+    ("what", "settings", "exit_code"),
+    [
+        ("rules", {"text": RULES.replace("nose.x", "nsoe.x")}, 3),
+        ("encoder", {"encoder": {"path": "nowhere"}}, 5),
+        ("output", {"output": {"kind": "gate", "port": "nothing"}}, 9),
+        ("guard", {}, 9),
+        ("record", {"session": {"folder": ".", "min_free_gb": 1e9}}, 8),
+    ],
+)
+def test_each_failure_has_the_exit_code_of_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, settings: dict[str, Any], exit_code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if what == "guard":
+        monkeypatch.setattr(check_loop_module, "make_output", lambda settings, clock: Unguarded(opens=True))
+    check = found(tmp_path, **settings)[what]
+    assert (check.verdict, check.exit_code) == ("fail", exit_code)
+
+
 @pytest.mark.parametrize("opens", [True, False])
 def test_the_output_is_closed_whatever_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: bool
 ) -> None:
-    output = Counted(opens=opens)
-    monkeypatch.setattr(check_loop, "make_output", lambda settings, clock: output)
+    output = Unguarded(opens=opens)
+    monkeypatch.setattr(check_loop_module, "make_output", lambda settings, clock: output)
     assert (found(tmp_path)["output"].verdict == "fail") is not opens
     assert output.closed == 1

@@ -33,16 +33,16 @@ def written(folder: Path, text: str) -> Path:
 
 def refused(folder: Path, text: str, *, rate_hz: float | None = 200.0) -> str:
     with pytest.raises(ConfigError) as caught:
-        Rules(written(folder, text)).reflex(FACEMAP_KEYPOINTS, rate_hz)
+        Rules(written(folder, text)).evaluator(FACEMAP_KEYPOINTS, rate_hz)
     return str(caught.value).replace(str(folder / "rules.yaml"), "F")
 
 
 def test_the_example_is_a_rules_file_that_fits(tmp_path: Path) -> None:
     rules = Rules(written(tmp_path, EXAMPLE))
     assert rules.text == EXAMPLE
-    reflex = rules.reflex(FACEMAP_KEYPOINTS, 200.0)
-    assert list(reflex.states) == ["blink", "whisking_bout"]  # by priority
-    assert reflex.bank.names[:3] == ("pad.amplitude", "pad.frequency", "pad.setpoint")
+    evaluator = rules.evaluator(FACEMAP_KEYPOINTS, 200.0)
+    assert list(evaluator.states) == ["blink", "whisking_bout"]  # by priority
+    assert evaluator.bank.names[:3] == ("pad.amplitude", "pad.frequency", "pad.setpoint")
 
 
 def test_the_file_on_the_page_fits(tmp_path: Path) -> None:
@@ -50,7 +50,9 @@ def test_the_file_on_the_page_fits(tmp_path: Path) -> None:
     (shown,) = [
         each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if each.startswith("features:")
     ]
-    assert list(Rules(written(tmp_path, shown)).reflex(FACEMAP_KEYPOINTS, 200.0).states) == ["whisking_bout"]
+    assert list(Rules(written(tmp_path, shown)).evaluator(FACEMAP_KEYPOINTS, 200.0).states) == [
+        "whisking_bout"
+    ]
 
 
 def test_the_page_names_every_setting() -> None:
@@ -69,8 +71,8 @@ def test_the_page_names_every_setting() -> None:
 
 
 def test_an_empty_file_measures_nothing_and_requests_nothing(tmp_path: Path) -> None:
-    reflex = Rules(written(tmp_path, "")).reflex(FACEMAP_KEYPOINTS, None)
-    assert (reflex.bank.names, reflex.states) == ((), {})
+    evaluator = Rules(written(tmp_path, "")).evaluator(FACEMAP_KEYPOINTS, None)
+    assert (evaluator.bank.names, evaluator.states) == ((), {})
 
 
 FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"

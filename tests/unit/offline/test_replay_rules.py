@@ -67,7 +67,7 @@ def test_a_session_of_thousands_of_frames_replays_identically(loop: Loop) -> Non
     assert report.identical, report.first
     assert (report.frames, report.first, report.hole) == (FRAMES, None, None)
     assert report.calls > FRAMES / 10
-    assert report.values == FRAMES * 3 * len(loop.reflex.bank.names)
+    assert report.values == FRAMES * 3 * len(loop.evaluator.bank.names)
     wanted = Counter(each.action.value for each in loop.decisions)
     assert report.recorded == report.replayed == dict(wanted)
     for action in ("fire", "sham", "catch", "withhold", "cancel", "none"):
@@ -170,7 +170,7 @@ def test_features_of_another_name_are_not_compared(loop: Loop) -> None:
     rules["features"]["more"] = {"kind": "position", "point": "paw"}
     report = replay_rules(loop.folder, RulesFile.model_validate(rules))
     assert report.identical
-    assert report.values == FRAMES * 3 * len(loop.reflex.bank.names)
+    assert report.values == FRAMES * 3 * len(loop.evaluator.bank.names)
 
 
 def test_a_decision_that_is_missing_or_made_up_is_named(loop: Loop, tmp_path: Path) -> None:
