@@ -70,7 +70,7 @@ class ClosedLoop(PoseHandler):
         Given the open camera, the network in use and the open output, makes features and rules, and opens the record.
     announce : callable
         Publishes an event: its kind, when it happened, and its details.
-    neural : NeuralSight or None
+    neural : NeuralPredictor or None
         Predicts neural activity from each pose, before the rules look.
     budget : BudgetWatch or None
         Frames over it disarm.

@@ -38,7 +38,7 @@ def pose(frame: int, xy: np.ndarray, score: float = 1.0) -> Pose:
     )
 
 
-def sight(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> NeuralPredictor:
+def predictor(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> NeuralPredictor:
     architecture = settings.pop("architecture", None)
     bundle = made_encoder(
         tmp_path / "enc",
@@ -51,7 +51,7 @@ def sight(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> 
 
 
 def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_path: Path) -> None:
-    neural = sight(tmp_path, outputs=2, latents=(7, 3), own_states=made_states())
+    neural = predictor(tmp_path, outputs=2, latents=(7, 3), own_states=made_states())
     assert neural.names == (
         *("neural.pc1", "neural.pc2", "neural.state", "neural.strange"),
         *("neural.latent7", "neural.latent3"),
@@ -85,7 +85,7 @@ def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_pa
 
 
 def test_nothing_is_known_before_the_first_frame_that_counts(tmp_path: Path) -> None:
-    neural = sight(tmp_path, architecture={**FACEMAP, "look_ahead": 5})
+    neural = predictor(tmp_path, architecture={**FACEMAP, "look_ahead": 5})
     neural.open(50.0)
     for frame in range(5):
         given = neural.predict(pose(2 * frame, np.full((1, 2), 30.0)))
@@ -97,7 +97,7 @@ def test_nothing_is_known_before_the_first_frame_that_counts(tmp_path: Path) -> 
 
 def test_messages_come_once_a_row_with_what_was_asked_for(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    neural = sight(tmp_path, said.append, outputs=3, neurons=(5, 2), fields={"delay_s": -0.3})
+    neural = predictor(tmp_path, said.append, outputs=3, neurons=(5, 2), fields={"delay_s": -0.3})
     neural.open(100.0)
     for frame, xy in enumerate(np.nan_to_num(walk(200, points=1), nan=30)):
         neural.predict(pose(frame, xy))
@@ -124,7 +124,7 @@ def test_messages_come_once_a_row_with_what_was_asked_for(tmp_path: Path) -> Non
 
 def test_fewer_messages_if_that_is_asked_for_and_none_without_its_neurons(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    neural = sight(tmp_path, said.append, publish_hz=10, neurons=(0,))
+    neural = predictor(tmp_path, said.append, publish_hz=10, neurons=(0,))
     neural.open(100.0)
     for frame in range(400):
         neural.predict(pose(frame, np.full((1, 2), 30.0)))
@@ -198,7 +198,7 @@ def _show(looped: Looped, frame: int, x: float, y: float) -> None:
 
 def test_without_rules_it_predicts_after_the_keypoints_went_out(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    handler = NeuralHandler(sight(tmp_path, said.append))
+    handler = NeuralHandler(predictor(tmp_path, said.append))
     handler.open(CAMERA, NETWORK)
     shown = pose(0, np.full((1, 2), 30.0))
     handler.handle(shown)
@@ -223,12 +223,12 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"states\.npz is no state model"):
         NeuralPredictor(EncoderSettings(path=bundle.folder, states=tmp_path / "states.npz"), SKELETON)
     with pytest.raises(EngineError, match="extras: the encoder needs run, which a rig does not have"):
-        sight(tmp_path / "run", fields={"extras": ("run",)})
+        predictor(tmp_path / "run", fields={"extras": ("run",)})
     with pytest.raises(ConfigError, match=r"encoder\.neurons: the encoder has neurons 0 to 5, but not 6"):
-        sight(tmp_path / "six", neurons=(2, 6))
+        predictor(tmp_path / "six", neurons=(2, 6))
     with pytest.raises(ConfigError, match=r"encoder\.latents: the encoder has latents 0 to 8, but not 9"):
-        sight(tmp_path / "nine", latents=(9,))
-    fits = sight(tmp_path / "fits")
+        predictor(tmp_path / "nine", latents=(9,))
+    fits = predictor(tmp_path / "fits")
     with pytest.raises(EngineError, match=r"the camera does not say its rate: set camera\.rate_hz"):
         fits.open(None)
     with pytest.raises(EngineError, match=r"frame_rate_hz: 30 frames a second are too few for 50"):
