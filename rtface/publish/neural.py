@@ -61,9 +61,9 @@ class NeuralMessage:
     warm : bool
         The encoder has seen as much of the past as it looks back.
     strange : float
-        Out of distribution: how unlike those trained on the inputs are; above 1 the encoder was not trained on such.
+        How unlike those trained on the inputs are; above 1 the encoder has never seen such.
     score : float
-        In [0, 1]: how well the inputs were seen, less where they are out of distribution.
+        In [0, 1]: how well the inputs were seen, less where they are strange.
     session : str
         Names one life of the service.
     seq : int
