@@ -349,14 +349,14 @@ class ClosedEntry(Entry):
 
 @_event(17, "call")
 class CallEntry(Entry):
-    """A call of the decision engine that no frame made, and before it stand all calls that came before it.
+    """A call of the rules that no frame made, and before it stand all calls that came before it.
 
     `t_ns` is the time that the engine was given. With poses and rows of features, the calls of frames, it is all that
     decisions rest on.
     """
 
     call: str
-    """Name of the method of `rtface.decide.rulebank.RuleBank`: ``tick``, ``arm``, ``ended``, ..."""
+    """Name of the method of `rtface.decide.evaluator.RuleEvaluator`: ``tick``, ``arm``, ``ended``, ..."""
     arguments: Map
     """Its arguments beside the time, by name."""
 
