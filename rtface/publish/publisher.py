@@ -10,7 +10,7 @@ from typing import Any
 import msgpack
 import zmq
 
-from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.clock import SYSTEM_CLOCK, Clock
 from rtface.core.errors import UsageError
 from rtface.core.records import Losses, Pose
 from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
@@ -148,16 +148,6 @@ class Publisher:
                 break
             self._count(parts)
         return self._subscribers
-
-    def wait_for_subscribers(self, count: int, timeout_s: float) -> bool:
-        """Wait until `count` sockets take the keypoints; False when they did not come within `timeout_s`."""
-        deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
-        while self.count_subscribers() < count:
-            left_ms = (deadline_ns - self._clock.now_ns()) // NS_PER_MS
-            if left_ms <= 0:
-                return False
-            self._opened().poll(left_ms)
-        return True
 
     def close(self) -> None:
         """Give the address back; may be called any number of times.

@@ -73,15 +73,9 @@ class GateRequests:
     ----------
     answer_ns : int
         How long to wait for an answer before the next try; ten times as long where somebody waits for it.
-
-    Attributes
-    ----------
-    strays : int
-        Answers that nothing waited for: second answers, mostly.
     """
 
     def __init__(self, answer_ns: int) -> None:
-        self.strays = 0
         self._answer_ns = answer_ns
         self._seq = 0
         self._waiting: dict[int, GateRequest] = {}
@@ -159,7 +153,6 @@ class GateRequests:
             return self._waiting.pop(seq), False
         if seq in self._given_up:
             return self._given_up.pop(seq), True
-        self.strays += 1
         return None, False
 
     def polled(self, seq: int) -> GateRequest | None:

@@ -5,7 +5,7 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
-from support.outgoing import LONG_S, received
+from support.outgoing import received, wait_for_subscribers
 
 from rtface.core.clock import ManualClock
 from rtface.core.errors import UsageError, WireError
@@ -28,7 +28,7 @@ def test_an_event_arrives_as_it_was_sent(context: Context, kind: str) -> None:
     with context.socket(zmq.SUB) as socket:
         socket.subscribe(b"")
         socket.connect(publisher.address)
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         for number in range(2):
             publisher.publish_event(kind, 4_000 + number, DETAILS)  # type: ignore[arg-type]
         for number in range(2):

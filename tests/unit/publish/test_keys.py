@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from support.outgoing import LONG_S, LOSSES, Handler, make_pose, received
+from support.outgoing import LONG_S, LOSSES, Handler, make_pose, received, wait_for_subscribers
 
 from rtface.core.errors import AddressError, ControlError, UsageError
 from rtface.publish.control import ControlServer
@@ -158,7 +158,7 @@ class TestWhoIsAdmitted:
             keys.protect(socket)
             socket.subscribe(b"")
             socket.connect(reachable(publisher.address))
-            assert publisher.wait_for_subscribers(1, LONG_S)
+            wait_for_subscribers(publisher, 1)
             publisher.publish(make_pose(4), LOSSES)
             assert decode_keypoints(received(socket)[1]).frame_id == 4
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.outgoing import LONG_S, LOSSES, make_pose
+from support.outgoing import LONG_S, LOSSES, make_pose, wait_for_subscribers
 
 from rtface.client import Client
 from rtface.core.clock import ManualClock, monotonic_ns
@@ -123,7 +123,7 @@ def test_a_client_gets_predictions_with_their_age_between_keypoints(context: Con
     publisher = Publisher("tcp://127.0.0.1:*", "session", context, clock=ManualClock(7_000))
     publisher.open()
     with Client(publisher.address, timeout_s=LONG_S) as client:
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         exposed_ns = monotonic_ns()
         for number in range(3):
             publisher.publish(make_pose(number), LOSSES)
