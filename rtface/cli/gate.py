@@ -105,13 +105,13 @@ def look(
     with _opened(port) as gate:
         checks = gate.self_test()
         if as_json:
-            print_json([asdict(check) for check in checks])
+            print_json([check.as_dict() for check in checks])
         else:
             for check in checks:
                 OUT.print(_MARK[check.verdict], end=" ")
                 OUT.print(f"{check.what}: {check.text}", markup=False, soft_wrap=True)
-                if check.mend:
-                    OUT.print(f"     -> {check.mend}", markup=False, soft_wrap=True)
+                if check.fix:
+                    OUT.print(f"     -> {check.fix}", markup=False, soft_wrap=True)
         if any(check.verdict == "fail" for check in checks):
             raise typer.Exit(GateError.exit_code)
         if flash_light:

@@ -1,13 +1,13 @@
-"""Whether a rig is ready: one finding a question, each with what to mend."""
+"""Whether a rig is ready: one finding a question, each with what to do about it."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import zmq
@@ -16,6 +16,7 @@ from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.config import Rig
 from rtface.config.yamlfile import load_rig
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.core.errors import BackendError, RtfaceError
 from rtface.core.geometry import check_crop, whole_frame
@@ -40,32 +41,14 @@ _GOVERNORS = Path("/sys/devices/system/cpu")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The answer to one question about a rig.
+class Finding(Check):
+    """The answer to one question about a rig; `exit_code` is the command line's when this is the first failure."""
 
-    Attributes
-    ----------
-    what : str
-        The question's subject: ``configuration``, ``camera``, ...
-    verdict : str
-        ``ok``, ``warn`` or ``fail``.
-    text : str
-        What was found.
-    mend : str
-        What to do about it; empty when there is nothing to do.
-    exit_code : int
-        Of the command line when this is the first failure.
-    """
-
-    what: str
-    verdict: Literal["ok", "warn", "fail"]
-    text: str
-    mend: str = ""
     exit_code: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Return a plain map."""
-        return asdict(self)
+        """See `Check.as_dict`."""
+        return Check.as_dict(self) | {"exit_code": self.exit_code}
 
 
 def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
@@ -98,7 +81,7 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
     yield _backends()
     yield from _engine(rig, info, clock)
     for check, exit_code in check_reflexes(rig, _skeleton(rig), info, clock):
-        yield Finding(check.what, check.verdict, check.text, check.mend, exit_code)
+        yield Finding(check.what, check.verdict, check.text, check.fix, exit_code)
     yield _guarded("ports", lambda: _ports(rig))
     yield _clock(clock)
     yield _processor()

@@ -38,8 +38,8 @@ def _firmware(info: OutputInfo) -> Check:
     text = f"{info.label}, firmware {info.firmware} build {info.build}"
     if info.build == info.settings["packaged_build"]:
         return Check("gate", "ok", text)
-    mend = f"this rtface brings build {info.settings['packaged_build']}: `rtface gate flash`, or output.build: any"
-    return Check("gate", "warn", text, mend)
+    fix = f"this rtface brings build {info.settings['packaged_build']}: `rtface gate flash`, or output.build: any"
+    return Check("gate", "warn", text, fix)
 
 
 def _line(status: Status, round_trips: StageSummary) -> Check:
@@ -76,8 +76,8 @@ def _heartbeat(info: OutputInfo, limits: Limits) -> Check:
     beat_ms = info.settings["heartbeat_ms"]
     text = f"every {beat_ms:g} ms; the light goes off {limits.deadman_ms} ms after the last"
     if limits.deadman_ms < _BEATS_IN_DEADMAN * beat_ms:
-        mend = "the dead-man must last for three heartbeats: a smaller output.heartbeat_ms, or a longer limit"
-        return Check("heartbeat", "fail", text, mend)
+        fix = "the dead-man must last for three heartbeats: a smaller output.heartbeat_ms, or a longer limit"
+        return Check("heartbeat", "fail", text, fix)
     return Check("heartbeat", "ok", text)
 
 
@@ -93,8 +93,8 @@ def _stop(status: Status) -> Check:
     if status.state is State.FAULT:
         return Check("state", "fail", "the gate found a fault in itself", "switch its power off and on")
     if status.inputs & Inputs.STOP_OPEN:
-        mend = "release it; a normally closed switch belongs between pin 2 and ground"
-        return Check("emergency stop", "fail", "pressed, or not wired", mend)
+        fix = "release it; a normally closed switch belongs between pin 2 and ground"
+        return Check("emergency stop", "fail", "pressed, or not wired", fix)
     if status.state is State.STOPPED:
         return Check("emergency stop", "warn", "released, but still latched", "clear it before arming")
     return Check("emergency stop", "ok", "wired and not pressed")

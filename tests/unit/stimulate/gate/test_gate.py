@@ -226,7 +226,7 @@ STATUS = protocol.Status(State.DISARMED, Code.NONE, Inputs.ARM_SWITCH_ON, 0, 0, 
 QUICK = StageSummary(50, 0.5, 0.8, 0.9, 1.0, 1.0)
 
 
-def test_a_gate_in_order_has_nothing_to_mend() -> None:
+def test_a_gate_in_order_has_nothing_to_fix() -> None:
     assert {each.verdict for each in gate_checks(INFO, STATUS, DEFAULT_LIMITS, QUICK)} == {"ok"}
 
 
@@ -253,7 +253,7 @@ def test_what_speaks_against_arming_is_found(
     )
     wrong = [(each.what, each.verdict) for each in checks if each.verdict != "ok"]
     assert wrong == [(what, verdict)]
-    assert next(each for each in checks if each.verdict != "ok").mend
+    assert next(each for each in checks if each.verdict != "ok").fix
 
 
 def test_an_arm_switch_that_is_not_asked_for_may_be_off() -> None:
