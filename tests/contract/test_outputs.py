@@ -10,8 +10,8 @@ from support.outgoing import LOSSES, make_pose, zmq_context
 
 from rtface.core.clock import monotonic_ns
 from rtface.core.errors import AddressError, RtfaceError, UsageError
-from rtface.publish.base import PoseSink
 from rtface.publish.publisher import Publisher
+from rtface.publish.sink import PoseSink
 
 Outputs = Callable[[], PoseSink]
 

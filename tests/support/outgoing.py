@@ -16,7 +16,7 @@ from rtface.core.status import PipelineState
 from rtface.publish.commands import Hello
 from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
-from rtface.publish.wire import ServiceStatus
+from rtface.publish.status import ServiceStatus
 
 LONG_S = 20.0
 """Far longer than anything here takes: a wait of this length that runs out is a failure, not a delay."""

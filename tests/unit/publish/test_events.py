@@ -11,7 +11,7 @@ from rtface.core.clock import ManualClock
 from rtface.core.errors import UsageError, WireError
 from rtface.publish.events import KINDS, TOPIC_EVENTS, EventMessage, decode_event, encode_event
 from rtface.publish.publisher import Publisher
-from rtface.publish.receive import Receiver
+from rtface.publish.receiver import Receiver
 from rtface.publish.sockets import Context
 
 DETAILS = {"rule": "whisk", "inputs": [["pad.amplitude", 4.5, 0.9, 3_000_000]], "pulse": None}
@@ -79,7 +79,7 @@ def test_a_restart_begins_the_numbers_anew() -> None:
 
 
 def test_events_that_nobody_asks_for_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtface.publish.receive._MOST_EVENTS", 3)
+    monkeypatch.setattr("rtface.publish.receiver._MOST_WAITING", 3)
     receiver = Receiver(0)
     for seq in range(5):
         receiver.take([TOPIC_EVENTS, body(seq)], 0)

@@ -15,7 +15,7 @@ from rtface.core.clock import ManualClock, monotonic_ns
 from rtface.core.errors import WireError
 from rtface.publish.neural import MAX_NEURONS, TOPIC_NEURAL, NeuralMessage, decode_neural, encode_neural
 from rtface.publish.publisher import Publisher
-from rtface.publish.receive import Receiver
+from rtface.publish.receiver import Receiver
 from rtface.publish.sockets import Context
 
 WHOLE = NeuralMessage(

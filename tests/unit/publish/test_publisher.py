@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import zmq
 from support.outgoing import LONG_S, LOSSES, STATUS, make_pose, received, wait_for_subscribers
 
 from rtface.core.clock import ManualClock
-from rtface.core.errors import AddressError, UsageError
-from rtface.core.records import Losses, Pose
+from rtface.core.errors import AddressError, UsageError, WireError
+from rtface.publish.keypoints import decode_keypoints, encode_keypoints
 from rtface.publish.publisher import Publisher
-from rtface.publish.receive import Receiver
+from rtface.publish.receiver import Receiver
 from rtface.publish.sockets import Context
-from rtface.publish.wire import decode_keypoints, decode_status
+from rtface.publish.status import decode_status
 
 
 @pytest.fixture
@@ -63,13 +63,12 @@ def test_encoding_and_sending_count_as_part_of_handing_over(
 
     clock = Counting(7_000)
     publisher = Publisher("inproc://out", "session", context, clock=clock)
-    encode = publisher._encoder.keypoints
 
-    def encoded(seq: int, pose: Pose, losses: Losses, published_ns: int) -> bytes:
+    def encoded(*arguments: Any) -> bytes:
         clock.take(40)
-        return encode(seq, pose, losses, published_ns)
+        return encode_keypoints(*arguments)
 
-    monkeypatch.setattr(publisher._encoder, "keypoints", encoded)
+    monkeypatch.setattr("rtface.publish.publisher.encode_keypoints", encoded)
     monkeypatch.setattr(publisher, "_socket", Sending())
     assert publisher.publish(make_pose(), LOSSES) == 7_340
     (body,) = Sending.bodies
@@ -236,3 +235,9 @@ def test_status_needs_an_open_socket(context: Context) -> None:
     for call in (lambda: publisher.publish_status(STATUS), publisher.count_subscribers):
         with pytest.raises(UsageError, match="not open"):
             call()
+
+
+@pytest.mark.parametrize("session", ["", "s" * 65])
+def test_a_session_has_a_name_of_bounded_length(context: Context, session: str) -> None:
+    with pytest.raises(WireError, match="session"):
+        Publisher("inproc://out", session, context)
