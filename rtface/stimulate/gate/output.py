@@ -15,6 +15,7 @@ from rtface.core.errors import GateError, OutputError
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
+from rtface.stimulate.base import explain
 from rtface.stimulate.gate import protocol
 from rtface.stimulate.gate.checks import gate_checks
 from rtface.stimulate.gate.codes import BAUD, PROTOCOL, Inputs
@@ -26,7 +27,6 @@ from rtface.stimulate.gate.shipped import packaged_build
 from rtface.stimulate.gate.translate import cause_name, to_reason
 from rtface.stimulate.reports import Reports
 from rtface.stimulate.serialport import SerialPort
-from rtface.stimulate.softoutput import explain
 
 _HELLO_S = 0.25
 _END_S = 2.0
