@@ -35,9 +35,9 @@ def make_output(settings: OutputSettings, clock: Clock = SYSTEM_CLOCK) -> Output
 
             return NullOutput(settings, clock)
         case GateOutputSettings():
-            from rtface.stimulate.gate.output import Gate
+            from rtface.stimulate.gate.output import GateOutput
 
-            return Gate(settings, clock)
+            return GateOutput(settings, clock)
         case LogOutputSettings():
             from rtface.stimulate.log import LogLamp
 

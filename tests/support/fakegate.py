@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from rtface.stimulate.gate import protocol
 from rtface.stimulate.gate.codes import PROTOCOL, Inputs, Kind, LimitsSource, Reason, ResetCause, State
+from rtface.stimulate.gate.firmware import packaged_build
 from rtface.stimulate.gate.framing import Decoder, encode
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS, Message
-from rtface.stimulate.gate.shipped import packaged_build
 
 
 class FakeGate:

@@ -17,10 +17,10 @@ from rtface.stimulate.gate.emulator import (
     CYCLES_PER_US,
     LIMITS_AT,
     ScriptedGate,
-    harness_path,
     limits_cells,
 )
 from rtface.stimulate.gate.framing import encode
+from rtface.stimulate.gate.harness import harness_path
 from rtface.stimulate.gate.proof import Flash, flashes, violations
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,

@@ -16,27 +16,10 @@ from typing import IO, Self
 
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ResetCause
+from rtface.stimulate.gate.firmware import IMAGE
 from rtface.stimulate.gate.framing import Decoder, LineFrame, crc16, encode
-from rtface.stimulate.gate.harness import PACKAGES, build_harness, harness_path
+from rtface.stimulate.gate.harness import harness_path
 from rtface.stimulate.gate.protocol import Limits, Message, to_payload
-
-__all__ = [
-    "CYCLES_PER_MS",
-    "CYCLES_PER_US",
-    "IMAGE",
-    "LIMITS_AT",
-    "PACKAGES",
-    "EmulatedGate",
-    "EmulationLog",
-    "LightChange",
-    "ScriptedGate",
-    "build_harness",
-    "harness_path",
-    "limits_cells",
-]
-
-IMAGE = Path(__file__).parents[1] / "firmware" / "gate-atmega328p.hex"
-"""The firmware that rtface ships."""
 
 CYCLES_PER_US = 16
 CYCLES_PER_MS = 16_000

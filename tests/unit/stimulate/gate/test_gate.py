@@ -1,4 +1,4 @@
-"""The gate's port and thread, against a fake gate behind a pseudo-terminal; what is said is tested in test_conversation."""
+"""The gate's port and thread, against a fake gate behind a pseudo-terminal; what is said is tested in test_link."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rtface.core.records import Pulse
 from rtface.stimulate.gate.checks import gate_checks
 from rtface.stimulate.gate.codes import Inputs, State
 from rtface.stimulate.gate.codes import Reason as Code
-from rtface.stimulate.gate.output import Gate, protocol
+from rtface.stimulate.gate.firmware import IMAGE, flash_command, packaged_build
+from rtface.stimulate.gate.output import GateOutput, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
-from rtface.stimulate.gate.shipped import IMAGE, flash_command, packaged_build
 
 SHORT = Pulse(5 * MS, 5 * MS, 1, 1.0)
 
@@ -44,8 +44,8 @@ def board() -> Iterator[Board]:
     made.vanish()
 
 
-def gate_at(board: Board, **settings: Any) -> Gate:
-    return Gate(GateOutputSettings(kind="gate", port=board.port, **({"silence_ms": 2000} | settings)))
+def gate_at(board: Board, **settings: Any) -> GateOutput:
+    return GateOutput(GateOutputSettings(kind="gate", port=board.port, **({"silence_ms": 2000} | settings)))
 
 
 def until(wanted: Callable[[], bool]) -> None:
@@ -180,7 +180,7 @@ def test_a_fault_in_the_ports_thread_ends_the_heartbeat_but_not_the_thread(
     gate.open()
     gate.alive()
     gate.arm()
-    monkeypatch.setattr("rtface.stimulate.gate.conversation.to_message", lambda pulse: 1 / 0)
+    monkeypatch.setattr("rtface.stimulate.gate.link.to_message", lambda pulse: 1 / 0)
     gate.fire(SHORT)
     until(lambda: gate.state is OutputState.FAULT)
     lost = next(each for each in gate.reports() if each.event is OutputEvent.LOST)
