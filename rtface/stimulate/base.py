@@ -82,7 +82,7 @@ class Output(Protocol):
         """Light off, then give the device back; may be called at any time, any number of times."""
 
 
-_WORDS = {
+_REASONS = {
     OutputReason.HOST_SILENT: "alive() is not called: what decides is not running, or hangs",
     OutputReason.WRONG_STATE: "it is in a state that does not allow it",
     OutputReason.STOP_PIN: "the emergency stop is pressed, or nothing is wired to its pin",
@@ -98,5 +98,5 @@ _WORDS = {
 
 def explain(reason: OutputReason) -> str:
     """Return a reason for a person, its code behind it."""
-    words = _WORDS.get(reason)
-    return f"{reason.value}" if words is None else f"{words} ({reason.value})"
+    text = _REASONS.get(reason)
+    return f"{reason.value}" if text is None else f"{text} ({reason.value})"

@@ -54,7 +54,7 @@ class DaqLamp:
             known = {each.name: each.product_type for each in nidaqmx.system.System.local().devices}
             if device not in known:
                 raise OutputError(
-                    f"there is no NI device {device!r}; NI-DAQmx knows {', '.join(known) or 'none'}"
+                    f"there is no NI device {device!r}; NI-DAQmx has {', '.join(known) or 'none'}"
                 )
         self.off(self._clock.now_ns())
         return OutputInfo(

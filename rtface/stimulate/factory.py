@@ -1,4 +1,4 @@
-"""The output that a configuration asks for."""
+"""From a configuration to its output."""
 
 from __future__ import annotations
 

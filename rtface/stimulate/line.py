@@ -54,7 +54,9 @@ class LineLamp:
         self.off(self._clock.now_ns())
         return [
             Check(
-                "line", "warn", f"{self._settings.port} takes bytes; whether the device obeys cannot be seen"
+                "line",
+                "warn",
+                f"{self._settings.port} takes bytes; whether the device acts on them cannot be seen",
             )
         ]
 

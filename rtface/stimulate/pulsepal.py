@@ -1,7 +1,7 @@
 """A Pulse Pal, by its documented serial protocol (version 1 and 2 of the device).
 
 It times a train by itself, so a train ends even when this computer does not end it; but it has no limits, and no
-dead-man, and does not say when its light is on: the times in the reports are what it was told.
+dead-man, and does not report when its light is on: the times in the reports are those of its commands.
 """
 
 from __future__ import annotations

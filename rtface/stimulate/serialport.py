@@ -26,7 +26,7 @@ class SerialPort:
     Attributes
     ----------
     low_latency : bool
-        The driver was told to hand bytes over at once (an FTDI chip else waits 16 ms).
+        The driver hands bytes over at once (an FTDI chip else waits 16 ms).
 
     Raises
     ------

@@ -162,7 +162,7 @@ class SoftGate:
         return OutputReason.NONE
 
     def fire(self, number: int, pulse: Pulse, now_ns: int, handed_ns: int) -> None:
-        """Begin a pulse or a train, or report why not; `handed_ns` is when the caller asked for it."""
+        """Begin a pulse or a train, or report why not; `handed_ns` is when the caller called."""
         self.advance(now_ns)
         refusal = self._refusal(pulse, now_ns)
         if refusal is not OutputReason.NONE:

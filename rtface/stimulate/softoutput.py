@@ -32,7 +32,7 @@ class SoftOutput:
         self._gate: SoftGate | None = None
 
     def _do(self, action: Action) -> bool:
-        """Have an action carried out, now or soon, by whoever owns the gate; False: too many are waiting."""
+        """Have an action carried out, now or soon, by the gate's owner; False: too many wait."""
         raise NotImplementedError
 
     def _request(self, action: Callable[[SoftGate], OutputReason]) -> OutputReason:
@@ -41,7 +41,7 @@ class SoftOutput:
 
     @property
     def state(self) -> OutputState:
-        """Where it stands, as far as the host knows."""
+        """See `Output.state`."""
         gate = self._gate
         return OutputState.CLOSED if gate is None else gate.state
 

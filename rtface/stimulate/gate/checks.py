@@ -1,4 +1,4 @@
-"""What a gate's own words mean for whoever is about to arm it."""
+"""The self-test of a gate: from what it reports to findings, each with its fix."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _limits(info: OutputInfo, limits: Limits) -> Check:
     set_them = "`rtface gate limits --set ... --signed-off-by NAME`"
     match info.limits["source"]:
         case "defaults":
-            return Check("limits", "warn", text, f"nobody has signed off limits for this rig: {set_them}")
+            return Check("limits", "warn", text, f"no limits are signed off for this rig: {set_them}")
         case "one_copy":
             return Check("limits", "warn", text, f"one of the two stored copies is damaged: {set_them}")
         case "lost":
@@ -83,7 +83,7 @@ def _heartbeat(info: OutputInfo, limits: Limits) -> Check:
 
 def _arm_switch(status: Status, limits: Limits) -> Check:
     if not limits.arm_switch:
-        return Check("arm switch", "ok", "not asked for by the limits")
+        return Check("arm switch", "ok", "not needed by the limits")
     if status.inputs & Inputs.ARM_SWITCH_ON:
         return Check("arm switch", "ok", "on")
     return Check("arm switch", "warn", "off: the gate refuses to be armed", "turn it on (pin 4 to ground)")

@@ -54,7 +54,7 @@ def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) 
     Raises
     ------
     UsageError
-        A name is unknown, a value is no whole number or beyond what the firmware accepts, or nobody signs.
+        A name is unknown, a value is no whole number or beyond what the firmware accepts, or the signature is missing.
     """
     values = {field.name: getattr(current, field.name) for field in fields(current)}
     for name, value in changes.items():

@@ -1,4 +1,4 @@
-"""The safety gate as an output: a microcontroller that has the last word on the light."""
+"""The safety gate as an output: a microcontroller between this computer and the light."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class GateOutput:
             self._with_token("cleared", protocol.Clear)
 
     def self_test(self) -> list[Check]:
-        """See `Output.self_test`: who it is, round trips, limits, switches."""
+        """See `Output.self_test`: identity, round trips, limits, switches."""
         with self._requesting:
             for _ in range(_PINGS):
                 status = self._request(protocol.GetStatus(), protocol.Status)
@@ -246,7 +246,7 @@ class GateOutput:
     ) -> OutputInfo:
         if welcome.protocol != PROTOCOL:
             raise GateError(
-                f"{self._name} speaks protocol {welcome.protocol}, this rtface {PROTOCOL}: "
+                f"{self._name} has protocol {welcome.protocol}, this rtface {PROTOCOL}: "
                 "`rtface gate flash` puts the right firmware on it"
             )
         ours = packaged_build()

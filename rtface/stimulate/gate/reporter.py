@@ -84,7 +84,7 @@ class GateReporter:
 
     def round_trip(self, device_us: int, sent_ns: int, now_ns: int) -> None:
         """Fit the gate's clock by a question and its answer; report the fit now and then."""
-        self.clock.learn(device_us, sent_ns, now_ns)
+        self.clock.add(device_us, sent_ns, now_ns)
         if now_ns >= self._next_clock_ns:
             self._next_clock_ns = now_ns + _CLOCK_NS
             facts = {"round_trip_ns": self.clock.least_ns, "jumps": self.clock.jumps}
@@ -136,7 +136,7 @@ class GateReporter:
         host_ns = None if device_us is None else self.clock.to_host(device_us, t_ns)
         train = self._train
         if host_ns is not None and train is not None and train.number == number:
-            host_ns = max(host_ns, train.handed_ns)  # whatever the clocks say, it cannot have been before
+            host_ns = max(host_ns, train.handed_ns)  # whatever the clocks give, it cannot have been before
         self._send(Report(number, event, t_ns, self.state, reason, device_us, host_ns, details or {}))
 
     def _end_train(

@@ -156,7 +156,7 @@ def test_an_analogue_output_plays_the_train_and_ends_at_zero(ni: FakeNidaqmx) ->
 def test_a_missing_package_and_a_missing_device_are_told(
     ni: FakeNidaqmx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(OutputError, match="'Dev9'; NI-DAQmx knows Dev1"):
+    with pytest.raises(OutputError, match="'Dev9'; NI-DAQmx has Dev1"):
         make_output(DaqOutputSettings(kind="daq", channel="Dev9/ctr0")).open()
     monkeypatch.setitem(sys.modules, "nidaqmx", None)
     with pytest.raises(OutputError, match=r"pip install rtface\[daq\]"):
