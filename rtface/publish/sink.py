@@ -45,7 +45,7 @@ class PoseSink(Protocol):
         Raises
         ------
         UsageError
-            The sink is not open.
+            The sink has something to open, and is not open.
         """
 
     def close(self) -> None:

@@ -8,8 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from support.devices import PtyDevice
-from support.fakegate import FakeGate
+from support.fakegate import Board
 from support.fakes import LONG_S, finishes
 
 from rtface.config import GateOutputSettings
@@ -26,15 +25,6 @@ from rtface.stimulate.gate.output import GateOutput, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
 
 SHORT = Pulse(5 * MS, 5 * MS, 1, 1.0)
-
-
-class Board(PtyDevice):
-    def __init__(self) -> None:
-        self.gate = FakeGate()
-        super().__init__()
-
-    def take(self, data: bytes) -> bytes:
-        return self.gate.take(data, time.monotonic_ns() // 1000)
 
 
 @pytest.fixture
@@ -82,12 +72,12 @@ def test_a_board_that_is_still_starting_is_greeted_until_it_answers(board: Board
 
 
 def test_a_port_without_a_gate_is_told_apart(board: Board) -> None:
-    board.gate.mute = True
+    board.gate.silent = True
     gate = gate_at(board, open_s=0.5)
     with pytest.raises(GateError, match=r"no gate answers within 0\.5 s.*rtface gate flash"):
         gate.open()
     assert gate.state is OutputState.CLOSED
-    board.gate.mute = False
+    board.gate.silent = False
     assert gate.open().kind == "gate"
     gate.close()
 
@@ -110,7 +100,7 @@ def test_another_protocol_is_refused_always(board: Board) -> None:
 def test_the_gates_reason_not_to_arm_reaches_who_asked(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
-    board.gate._obey = lambda message, time_us: (Code.ARM_SWITCH, b"")  # type: ignore[method-assign]
+    board.gate._carry_out = lambda message, time_us: (Code.ARM_SWITCH, b"")  # type: ignore[method-assign]
     gate.alive()
     with pytest.raises(GateError, match="cannot be armed: its arm switch is off"):
         gate.arm()
@@ -125,7 +115,7 @@ def test_arming_uses_a_token_of_its_own_each_time(board: Board) -> None:
         gate.arm()
         gate.disarm("again")
         until(lambda: gate.state is OutputState.DISARMED)
-    arms = [message for _, message in board.gate.heard if isinstance(message, protocol.Arm)]
+    arms = [message for _, message in board.gate.received if isinstance(message, protocol.Arm)]
     assert len({arm.token for arm in arms}) == 2
     gate.close()
 
@@ -133,9 +123,9 @@ def test_arming_uses_a_token_of_its_own_each_time(board: Board) -> None:
 def test_a_token_that_the_line_has_spoilt_is_asked_for_anew(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
-    obey, spoilt = board.gate._obey, [Code.BAD_TOKEN, Code.STALE]
-    board.gate._obey = lambda message, time_us: (  # type: ignore[method-assign]
-        (spoilt.pop(), b"") if isinstance(message, protocol.Arm) and spoilt else obey(message, time_us)
+    carry_out, spoilt = board.gate._carry_out, [Code.BAD_TOKEN, Code.STALE]
+    board.gate._carry_out = lambda message, time_us: (  # type: ignore[method-assign]
+        (spoilt.pop(), b"") if isinstance(message, protocol.Arm) and spoilt else carry_out(message, time_us)
     )
     gate.alive()
     gate.arm()
@@ -149,14 +139,14 @@ def test_other_limits_are_proposed_committed_and_read_back(board: Board) -> None
     gate.open()
     changes = {"max_on_us": 5000, "counter": 1, "signed_off_by": "Ada"}
     wanted = protocol.ProposeLimits(**(asdict(DEFAULT_LIMITS) | changes))
-    obey = board.gate._obey
+    carry_out = board.gate._carry_out
 
     def storing(message: protocol.Message, time_us: int) -> tuple[Code, bytes]:
         if isinstance(message, protocol.CommitLimits):
             board.gate.limits = replace(board.gate.limits, max_on_us=5000, counter=message.counter)
-        return obey(message, time_us)
+        return carry_out(message, time_us)
 
-    board.gate._obey = storing  # type: ignore[method-assign]
+    board.gate._carry_out = storing  # type: ignore[method-assign]
     assert gate.change_limits(wanted).max_on_us == 5000
     assert [type(each) for each in board.gate.carried_out] == [protocol.ProposeLimits, protocol.CommitLimits]
     gate.alive()
@@ -208,7 +198,7 @@ def test_closing_disarms_first(board: Board) -> None:
 def test_closing_does_not_wait_for_a_gate_that_does_not_answer(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
-    board.gate.mute = True
+    board.gate.silent = True
     finishes(gate.close)
     assert gate.state is OutputState.CLOSED
 

@@ -151,10 +151,10 @@ def test_a_caller_that_was_never_alive_gets_no_heartbeat() -> None:
 def test_a_lost_answer_is_asked_for_again_and_the_pulse_fires_once() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.lose = 1
+    rig.gate.lose_answers = 1
     rig.fire()
     rig.run(50)
-    seqs = [seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse)]
+    seqs = [seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse)]
     assert len(seqs) == 2
     assert len(set(seqs)) == 1
     assert rig.gate.carried_out.count(to_message(SHORT)) == 1
@@ -165,7 +165,7 @@ def test_a_lost_answer_is_asked_for_again_and_the_pulse_fires_once() -> None:
 def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.deaf = 1
+    rig.gate.lose_requests = 1
     rig.fire()
     rig.run(50)
     assert rig.of(1) == [OutputEvent.SENT, OutputEvent.REFUSED]
@@ -177,7 +177,7 @@ def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() ->
 def test_a_lost_question_is_asked_anew(question: protocol.Message) -> None:
     rig = Rig()
     rig.greet()
-    rig.gate.deaf = 1
+    rig.gate.lose_requests = 1
     answer: Future[Answer] = Future()
     rig.link.request(question, answer, rig.now_ns)
     rig.run(250)
@@ -187,7 +187,7 @@ def test_a_lost_question_is_asked_anew(question: protocol.Message) -> None:
 def test_a_command_that_is_never_answered_is_given_up_after_its_tries() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.lose = TRIES
+    rig.gate.lose_answers = TRIES
     rig.link.command(protocol.Cancel(), 4, rig.now_ns, rig.now_ns)
     began_ns = rig.now_ns
     rig.run(100)
@@ -201,7 +201,7 @@ def test_a_command_that_is_never_answered_is_given_up_after_its_tries() -> None:
 def test_who_waits_for_an_answer_that_never_comes_gets_an_error() -> None:
     rig = Rig()
     rig.greet()
-    rig.gate.lose = TRIES
+    rig.gate.lose_answers = TRIES
     answer: Future[Answer] = Future()
     rig.link.request(protocol.Clear(1), answer, rig.now_ns)
     rig.run(599)
@@ -214,12 +214,12 @@ def test_who_waits_for_an_answer_that_never_comes_gets_an_error() -> None:
 def test_an_answer_after_giving_up_is_still_told() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.lose = TRIES
-    rig.gate.tell_events = False
+    rig.gate.lose_answers = TRIES
+    rig.gate.send_events = False
     rig.fire()
     rig.run(70)
     assert rig.of(1) == [OutputEvent.SENT, OutputEvent.TIMEOUT]
-    seq = next(seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse))
+    seq = next(seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse))
     rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
     rig.run(1)
     assert rig.of(1)[-1] is OutputEvent.ACK
@@ -231,7 +231,7 @@ def test_a_second_answer_changes_nothing() -> None:
     rig.arm()
     rig.fire()
     rig.run(1)
-    seq = next(seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse))
+    seq = next(seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse))
     rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
     rig.run(1)
     assert rig.of(1).count(OutputEvent.ACK) == 1
@@ -242,7 +242,7 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     rig.arm()
     rig.fire()
     rig.run(5)
-    rig.gate.mute = True
+    rig.gate.silent = True
     began_ns = rig.now_ns
     rig.run(150)
     assert OutputEvent.LOST not in rig.of(1)
@@ -252,12 +252,12 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     assert lost.reason is OutputReason.NO_ANSWER
     assert lost.state is rig.link.state is OutputState.FAULT
     assert TIMING.silence_ns <= lost.t_ns - began_ns <= TIMING.silence_ns + 15 * MS
-    heard = len(rig.gate.heard)
-    rig.gate.mute = False
+    received = len(rig.gate.received)
+    rig.gate.silent = False
     rig.fire(9)
     rig.link.command(protocol.Stop(), 10, rig.now_ns, rig.now_ns)
     rig.run(500)
-    assert len(rig.gate.heard) == heard
+    assert len(rig.gate.received) == received
     assert rig.of(9) == rig.of(10) == [OutputEvent.REFUSED]
     rig.say(rig.gate.event(Kind.STATE, rig.us()))
     rig.link.received(rig.gate.take(encode(protocol.GetStatus(), 99), rig.us()), rig.now_ns)
@@ -336,7 +336,7 @@ def test_a_state_whose_event_was_lost_is_learned_from_the_next_heartbeat() -> No
 def test_a_train_whose_end_was_never_told_ends_when_the_gate_says_that_nothing_runs() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.tell_events = False
+    rig.gate.send_events = False
     rig.fire()
     rig.run(5)
     rig.gate.state = codes.State.ARMED
