@@ -138,7 +138,7 @@ class FakedGate(Rig):
     def __init__(self, folder: Path) -> None:
         self.board = Board(RunningGate())
         self.port = self.board.port
-        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=100)
+        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=500)
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
@@ -160,7 +160,7 @@ class ShippedGate(Rig):
         except OutputError as error:
             pytest.skip(str(error))
         self.port = str(self.gate.port)
-        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=100)
+        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=500)
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
