@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gate_proof import received, violations
 
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
@@ -33,7 +34,6 @@ from rtface.stimulate.gate.codes import BAUD
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, LIMITS_AT, EmulatedGate, EmulationLog, limits_cells
 from rtface.stimulate.gate.framing import Decoder, encode
 from rtface.stimulate.gate.output import GateOutput
-from rtface.stimulate.gate.proof import received, violations
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,

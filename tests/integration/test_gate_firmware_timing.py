@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from gate_proof import JITTER_US
 from support.gaterig import limits_of, need_simavr, rig, us
 
 from rtface.stimulate.gate.codes import Kind
-from rtface.stimulate.gate.proof import JITTER_US
 from rtface.stimulate.gate.protocol import Ack, Pulse
 
 OPEN = limits_of(max_on_us=500_000, min_off_us=1_000, window_on_us=10_000_000)

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from gate_proof import Flash, flashes, violations
 
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import Kind, Reason, State
@@ -21,7 +22,6 @@ from rtface.stimulate.gate.emulator import (
 )
 from rtface.stimulate.gate.framing import encode
 from rtface.stimulate.gate.harness import harness_path
-from rtface.stimulate.gate.proof import Flash, flashes, violations
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,
