@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from gate_proof import Violation, flashes, violations
+from gate_scripted import LIMITS_AT, ScriptedGate, limits_cells
 
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.stimulate.gate.codes import State
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS, LIMITS_AT, ScriptedGate, limits_cells
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS
 from rtface.stimulate.gate.framing import encode
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,

@@ -125,7 +125,7 @@ def test_the_counter_of_ticks_wraps_in_mid_train(overflows: int) -> None:
 
 def _counter_of_laps(board: object) -> int:
     """Find the four bytes in memory that count the laps of timer 1."""
-    from rtface.stimulate.gate.emulator import ScriptedGate
+    from gate_scripted import ScriptedGate
 
     assert isinstance(board, ScriptedGate)
     memory = range(0x100, 0x700)
