@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The answer to one question of a self-test.
+    """What was found.
 
     Attributes
     ----------
@@ -20,12 +20,15 @@ class Check:
         What was found.
     fix : str
         What to do about it; empty when there is nothing to do.
+    exit_code : int
+        Of the command line when this is the first failure.
     """
 
     what: str
     verdict: Literal["ok", "warn", "fail"]
     text: str
     fix: str = ""
+    exit_code: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for messages and files, whose readers know `fix` as ``mend``."""

@@ -24,7 +24,7 @@ class Record(Protocol):
         """Record what the rules saw of a frame, and when."""
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Record a call of the decision engine that no frame made, before the decisions that come of it."""
+        """Record a call of the rules that no frame made, before the decisions that come of it."""
 
     def decision(self, decision: Decision) -> int:
         """Record a decision; return its number, -1 where it could not be recorded."""

@@ -18,7 +18,7 @@ from support.fakes import LONG_S
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import ControlError, OutputError
 from rtface.live.service import Service

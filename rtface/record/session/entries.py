@@ -336,7 +336,7 @@ class ClosedEntry(Entry):
 
 @dataclass(frozen=True, slots=True)
 class CallEntry(Entry):
-    """A call of the decision engine that no frame made, and before it stand all calls that came before it.
+    """A call of the rules that no frame made, and before it stand all calls that came before it.
 
     `t_ns` is the time that the engine was told. With poses and rows of features, the calls of frames, it is all that
     decisions rest on.
@@ -346,7 +346,7 @@ class CallEntry(Entry):
     name: ClassVar[str] = "call"
 
     call: str
-    """Name of the method of `rtface.decide.rulebank.RuleBank`: ``tick``, ``arm``, ``ended``, ..."""
+    """Name of the method of `rtface.decide.evaluator.RuleEvaluator`: ``tick``, ``arm``, ``ended``, ..."""
     arguments: Map
     """Its arguments beside the time, by name."""
 

@@ -73,7 +73,7 @@ class Setup:
     rate_hz : float or None
         Frames per second that the features were made for.
     grace_ns : int
-        As the decision engine was given it.
+        As the rules were given it.
     """
 
     rig: str
@@ -217,7 +217,7 @@ class SessionRecorder:
         self._writer.put_features(frame_id, now_ns, features, given)
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Record a call of the decision engine that no frame made, before the decisions that come of it."""
+        """Record a call of the rules that no frame made, before the decisions that come of it."""
         self._writer.put(CallEntry(now_ns, name, arguments))
 
     def decision(self, decision: DecisionLike) -> int:

@@ -13,7 +13,7 @@ from support.fakes import (
     CountingClock,
     FakeBackend,
     FakeCamera,
-    FakeReaction,
+    FakeHandler,
     FakeSink,
     fake_engine,
     finishes,
@@ -50,12 +50,12 @@ class Rig:
         self.camera = FakeCamera(*feed, live=live, log=self.log)
         self.backend = FakeBackend(log=self.log)
         self.sink = FakeSink(self.clock, log=self.log)
-        self.reaction = FakeReaction(self.log)
+        self.handler = FakeHandler(self.log)
         self.pipeline = Pipeline(
             self.camera,
             Tracker(fake_engine(), self.backend, self.clock),
             self.sink,
-            reaction=self.reaction if reacts else None,
+            handler=self.handler if reacts else None,
             crop=crop,
             slots=4,
             on_tick=self._tick,
@@ -619,10 +619,10 @@ def test_reacting_comes_before_publishing_and_keeping_after_it() -> None:
     rig.sink.publish = published  # type: ignore[method-assign]
     rig.pipeline.start()
     rig.ends()
-    log = [entry for entry in rig.log if entry.startswith(("reaction", "sink.publish"))]
-    frame = ["reaction.react", "sink.publish", "reaction.keep"]
-    assert log == ["reaction.open", *frame, *frame, "reaction.close"]
-    assert rig.reaction.closed_with == [None]
+    log = [entry for entry in rig.log if entry.startswith(("handler", "sink.publish"))]
+    frame = ["handler.handle", "sink.publish", "handler.published"]
+    assert log == ["handler.open", *frame, *frame, "handler.close"]
+    assert rig.handler.closed_with == [None]
 
 
 def test_what_acts_is_closed_before_anything_else() -> None:
@@ -630,8 +630,8 @@ def test_what_acts_is_closed_before_anything_else() -> None:
     rig.pipeline.start()
     rig.pipeline.stop()
     rig.ends()
-    assert [each for each in rig.log if each in (*CLOSING, "reaction.close")][-len(CLOSING) - 1 :] == [
-        "reaction.close",
+    assert [each for each in rig.log if each in (*CLOSING, "handler.close")][-len(CLOSING) - 1 :] == [
+        "handler.close",
         *CLOSING,
     ]
 
@@ -641,34 +641,34 @@ def test_a_camera_that_is_lost_closes_what_acts_with_its_error_even_if_the_camer
     rig = Rig(1, lost, live=True, reacts=True)
     rig.pipeline.start()
     rig.ends()
-    assert rig.reaction.closed_with == [lost]
-    assert rig.log.index("reaction.close") < rig.log.index("camera.close")
+    assert rig.handler.closed_with == [lost]
+    assert rig.log.index("handler.close") < rig.log.index("camera.close")
 
 
-@pytest.mark.parametrize("call", ["open", "react", "keep", "close"])
-def test_a_reaction_that_fails_ends_the_pipeline_and_is_closed(call: str) -> None:
+@pytest.mark.parametrize("call", ["open", "handle", "published", "close"])
+def test_a_handler_that_fails_ends_the_pipeline_and_is_closed(call: str) -> None:
     rig = Rig(1, 2, END, reacts=True)
-    failure = UsageError("of the reaction")
-    rig.reaction.fails = {call: failure}
+    failure = UsageError("of the handler")
+    rig.handler.fails = {call: failure}
     if call == "open":
-        with pytest.raises(UsageError, match="of the reaction"):
+        with pytest.raises(UsageError, match="of the handler"):
             rig.pipeline.start()
     else:
         rig.pipeline.start()
     rig.ends()
     assert rig.pipeline.error is failure
     assert rig.state is PipelineState.FAILED
-    assert "reaction.close" in rig.log
+    assert "handler.close" in rig.log
     assert rig.log[-1] == "camera.close"
 
 
-def test_while_no_frame_comes_and_while_it_is_stopped_the_reaction_goes_on() -> None:
+def test_while_no_frame_comes_and_while_it_is_stopped_the_handler_goes_on() -> None:
     rig = Rig(1, live=True, reacts=True)
     rig.pipeline.start()
-    assert rig.reaction.idled.wait(LONG_S)
+    assert rig.handler.idled.wait(LONG_S)
     rig.pipeline.pause()
-    rig.reaction.idled.clear()
-    assert rig.reaction.idled.wait(LONG_S)
+    rig.handler.idled.clear()
+    assert rig.handler.idled.wait(LONG_S)
     rig.pipeline.stop()
     rig.ends()
 

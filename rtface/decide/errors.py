@@ -1,4 +1,4 @@
-"""What is wrong with a rules file, and where in it."""
+"""The error of a rules file: what is wrong, and where in it."""
 
 from __future__ import annotations
 

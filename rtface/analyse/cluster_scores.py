@@ -69,34 +69,18 @@ def cluster_traces(spks: FloatArray, labels: NDArray[np.integer], clusters: int)
     return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """How well the clusters' traces are predicted, each of shape (clusters,), float64.
+def trace_correlation(real: FloatArray, predicted: FloatArray) -> Float:
+    """Return the correlation of each row of `real` (C, S) with that of `predicted`, shape (C,).
 
-    Attributes
-    ----------
-    correlation : ndarray
-        Of real and predicted trace.
-    explained : ndarray
-        1 - mean squared error / variance.
+    NaN for rows that do not vary.
     """
-
-    correlation: Float
-    explained: Float
-
-
-def trace_scores(real: FloatArray, predicted: FloatArray) -> Scores:
-    """Return how well rows of `predicted` (C, S) tell rows of `real` (C, S); NaN for rows that do not vary."""
     if real.shape != predicted.shape:
         raise UsageError(f"real traces have shape {real.shape}, predicted ones {predicted.shape}")
-    a, b = real.astype(np.float64), predicted.astype(np.float64)
-    away_a, away_b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-    variance = (away_a**2).mean(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        size = np.sqrt(variance * (away_b**2).mean(axis=1))
-        correlation = np.where(size > 0, (away_a * away_b).mean(axis=1) / size, np.nan)
-        explained = np.where(variance > 0, 1 - ((a - b) ** 2).mean(axis=1) / variance, np.nan)
-    return Scores(correlation, explained)
+    one, other = (each - each.mean(axis=1, keepdims=True, dtype=np.float64) for each in (real, predicted))
+    size = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+    product = (one * other).sum(axis=1)
+    correlation: Float = np.divide(product, size, out=np.full(len(size), np.nan), where=size > 0)
+    return correlation
 
 
 @dataclass(frozen=True)

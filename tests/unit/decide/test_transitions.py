@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from support.paths import DOCS
 
 from rtface.core.decision import Action, Reason, RuleStatus
-from rtface.decide.transitions import TABLE, WISHES, RuleEvent, step
+from rtface.decide.transitions import REQUESTS, TABLE, RuleEvent, step
 
 CELLS = list(product(RuleStatus, RuleEvent))
 LIT = (Action.FIRE, Action.SHAM)
 
 
-def test_every_state_knows_every_event() -> None:
+def test_every_state_has_every_event() -> None:
     assert set(TABLE) == set(CELLS)
 
 
@@ -32,7 +32,7 @@ def test_each_cell_is_safe(state: RuleStatus, event: RuleEvent) -> None:
         assert cell.action in LIT or state is RuleStatus.FIRING
     if state is RuleStatus.FIRING and cell.state is not RuleStatus.FIRING:
         assert cell.action is Action.CANCEL or event is RuleEvent.ENDED
-    if event in WISHES:
+    if event in REQUESTS:
         assert cell.action is not Action.NONE
         assert cell.reason is not None or (ready and event is RuleEvent.REFUSED)
     if cell.action is Action.WITHHOLD:

@@ -9,16 +9,11 @@ import pytest
 pytest.importorskip("scipy", reason="the extra `analyse` is not installed")
 
 from rtface.analyse.behaviour import Behaviour, tracked_behaviour
+from rtface.analyse.explained import by_column
 from rtface.analyse.latents import KINDS, draw_latents, kernel_response, latent_traces
+from rtface.analyse.population import BLOCK, Population, PopulationParameters
 from rtface.analyse.populationfile import read_population, write_population
-from rtface.analyse.simulate import (
-    BLOCK,
-    Film,
-    Population,
-    PopulationParameters,
-    ceiling_of,
-    simulate,
-)
+from rtface.analyse.simulated_population import Film, simulate_population
 from rtface.core.errors import DataError, UsageError
 from rtface.record.table import PoseTable
 
@@ -27,7 +22,7 @@ SMALL = PopulationParameters(neurons=BLOCK + 100, seconds=240, clusters=12, seed
 
 @pytest.fixture(scope="module")
 def population() -> Population:
-    return simulate(SMALL)
+    return simulate_population(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +80,8 @@ def test_no_prediction_from_behaviour_beats_the_ceiling_of_components(
     latents = np.c_[population.latents[population.sampled], np.ones(len(components))]
     test = np.arange(len(components)) // 60 % 2 == 1
     weights = np.linalg.lstsq(latents[~test], components[~test], rcond=None)[0]
-    reached = ceiling_of(latents[test] @ weights, components[test])
-    ceiling = ceiling_of(expected[test], components[test])
+    reached = by_column(components[test], latents[test] @ weights)
+    ceiling = by_column(components[test], expected[test])
     assert ceiling[0] > 0.8
     assert (reached < ceiling + 0.05).all()
     well = ceiling > 0.5
@@ -125,7 +120,9 @@ def test_the_same_seed_gives_the_same_session_and_another_seed_another(
     population: Population, traces: np.ndarray
 ) -> None:
     short = dataclasses.replace(SMALL, seconds=20)
-    one, two, other = (simulate(each).traces() for each in (short, short, dataclasses.replace(short, seed=4)))
+    one, two, other = (
+        simulate_population(each).traces() for each in (short, short, dataclasses.replace(short, seed=4))
+    )
     assert (one == two).all()
     assert (one != other).mean() > 0.9
     assert (population.traces() == traces).all()
@@ -133,7 +130,7 @@ def test_the_same_seed_gives_the_same_session_and_another_seed_another(
 
 def test_50_000_neurons_take_the_memory_of_a_block(tmp_path: Path) -> None:
     tracemalloc = pytest.importorskip("tracemalloc")
-    many = simulate(PopulationParameters(neurons=50_000, seconds=60, latents=8, hidden=4))
+    many = simulate_population(PopulationParameters(neurons=50_000, seconds=60, latents=8, hidden=4))
     whole = 50_000 * len(many.tneural) * 4
     path = tmp_path / "many.npz"
     tracemalloc.start()
@@ -202,9 +199,9 @@ def test_parameters_that_cannot_be_are_refused() -> None:
         with pytest.raises(UsageError, match=next(iter(wrong)).split("_")[0]):
             PopulationParameters(**wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="neural samples"):
-        simulate(PopulationParameters(neurons=5, seconds=2))
+        simulate_population(PopulationParameters(neurons=5, seconds=2))
     with pytest.raises(UsageError, match="moods"):
-        simulate(PopulationParameters(neurons=5, seconds=20, moods=7))
+        simulate_population(PopulationParameters(neurons=5, seconds=20, moods=7))
 
 
 def test_the_film_shows_the_mouse_that_the_keypoints_tell_of(population: Population) -> None:
@@ -242,7 +239,7 @@ def test_a_tracked_recording_drives_a_population_too() -> None:
     assert behaviour.rate_hz == pytest.approx(50)
     assert (behaviour.xy[:5, 0] == table.xy[5, 0]).all()
     assert (behaviour.xy[100:110, 1] == table.xy[99, 2]).all()
-    population = simulate(PopulationParameters(neurons=20, latents=8), behaviour)
+    population = simulate_population(PopulationParameters(neurons=20, latents=8), behaviour)
     assert len(population.tcam) == 400
     assert population.ceilings().mean() > 0.02
     with pytest.raises(UsageError, match="its own recording"):
@@ -253,7 +250,7 @@ def test_a_recording_that_drives_nothing_is_refused() -> None:
     table = _table()
     with pytest.raises(DataError, match="no keypoint"):
         tracked_behaviour(dataclasses.replace(table, score=table.score * 0))
-    with pytest.raises(DataError, match="say the rate"):
+    with pytest.raises(DataError, match="give the rate"):
         tracked_behaviour(dataclasses.replace(table, camera_ns=table.arrival_ns))
     assert tracked_behaviour(dataclasses.replace(table, camera_ns=table.arrival_ns), 25.0).rate_hz == 25
 

@@ -1,7 +1,7 @@
-"""No sequence of calls makes the engine fire when it must not, and no wish goes without a record.
+"""No sequence of calls makes rules fire when it must not, and no request goes without a record.
 
-An independent account of the session is kept beside the engine, from the calls and what it decided alone, in the
-plainest way; the engine is held against it after every call.
+An independent account of the session is kept beside the rules, from the calls and what it decided alone, in the
+plainest way; the rules are compared with it after every call.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.faces import MS, decider, measured, rule
+from support.faces import MS, measured, rule, rule_bank
 
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, RuleBank
@@ -85,8 +85,8 @@ class Account:
     began: bool = False
     last_end_ns: float = -math.inf
     open_since: int | None = None
-    answered: bool = False
-    told: Reason | None = None
+    served: bool = False
+    withheld_for: Reason | None = None
     timed_done: int = 0
     pending: bool = False
 
@@ -226,7 +226,7 @@ class Court:
         return found
 
     def reasons(self, account: Account, now_ns: int, frame: dict[str, Any] | None) -> set[Reason]:
-        """All that a wish may be withheld for now."""
+        """All that a request may be withheld for now."""
         found = self.state_reasons(account, now_ns)
         if frame is None or found:
             return found
@@ -258,10 +258,10 @@ class Court:
                 holds, truth, began_ns = account.holds()
                 assert holds
                 assert truth is not None
-                assert not account.answered
+                assert not account.served
                 delay = account.spec.max_delay_ms
                 assert delay is None or frame["exposure"] - began_ns <= delay * MS
-                account.answered, account.told = not account.spec.repeat, None
+                account.served, account.withheld_for = not account.spec.repeat, None
             account.trials.append(said)
             if said.action is Action.CATCH:
                 account.last_end_ns = now_ns
@@ -277,8 +277,8 @@ class Court:
                 account.timed_done += 1
                 reasons.add(Reason.LATE)
             else:
-                assert said.reason is not account.told, "told twice"
-                account.told = said.reason
+                assert said.reason is not account.withheld_for, "told twice"
+                account.withheld_for = said.reason
             assert said.reason in reasons, f"{said.reason} is not true; {reasons} are"
         elif said.action is Action.CANCEL:
             assert account.running is not None
@@ -295,7 +295,7 @@ class Court:
             RuleStatus.ARMED,
             RuleStatus.REFRACTORY,
         ):
-            account.told = None
+            account.withheld_for = None
 
     def due(self, account: Account) -> tuple[float, ...]:
         return account.spec.schedule.times_s
@@ -305,7 +305,7 @@ class Court:
         account.lights[-1][1] = now_ns
 
     def after(self, now_ns: int, frame: dict[str, Any] | None) -> None:
-        """Hold the whole state, and the record of each wish, against what should be."""
+        """Hold the whole state, and the record of each request, against what should be."""
         assert (self.made.armed, self.made.faulted) == (self.armed, self.faulted)
         assert sum(each.running is not None for each in self.accounts.values()) <= 1, "there is one light"
         for name, account in self.accounts.items():
@@ -320,11 +320,11 @@ class Court:
                 continue
             holds, truth, _ = account.holds()
             if not holds and truth is False and not account.pending:
-                account.told, account.answered = None, False
-            elif (holds or truth is None) and not account.answered:
+                account.withheld_for, account.served = None, False
+            elif (holds or truth is None) and not account.served:
                 fired = account.trials and account.trials[-1].now_ns == now_ns
-                assert account.told is not None or fired, "a wish without a record"
-                told = {account.told} - {None}
+                assert account.withheld_for is not None or fired, "a request without a record"
+                told = {account.withheld_for} - {None}
                 assert told <= self.reasons(account, now_ns, frame), "a reason that is no longer true"
         if frame is not None and self.start_ns is not None:
             times = self.due(self.accounts["yoked"])
@@ -360,7 +360,7 @@ CALLS = st.lists(st.one_of(FRAME, FRAME, FRAME, OTHER), max_size=60)
 
 def play(calls: list[Any]) -> tuple[Court, list[Any]]:
     """Carry calls out under the court's eyes; return it and the calls with their times."""
-    court = Court(decider(("x", "y"), **RULES))
+    court = Court(rule_bank(("x", "y"), **RULES))
     now_ns, frame_id, carried = 10**9, 100, []
     for name, step_ms, back_ms, args in calls:
         now_ns += (step_ms - back_ms) * MS
@@ -375,7 +375,7 @@ def play(calls: list[Any]) -> tuple[Court, list[Any]]:
 
 @settings(max_examples=150, deadline=None)
 @given(CALLS)
-def test_no_sequence_of_calls_fires_when_it_must_not_and_no_wish_goes_without_a_record(calls: Any) -> None:
+def test_no_sequence_of_calls_fires_when_it_must_not_and_no_request_goes_without_a_record(calls: Any) -> None:
     play([("arm", 0, 0, ()), *calls])
     play(calls)
 
@@ -425,7 +425,7 @@ def test_the_same_calls_give_the_same_decisions(seed: int) -> None:
     calls = play(likely(seed, 400))[1]
 
     def decide() -> str:
-        made, said = decider(("x", "y"), **RULES), []
+        made, said = rule_bank(("x", "y"), **RULES), []
         for name, now_ns, args in calls:
             if name == "frame":
                 frame_id, exposure_ns, values, score = args

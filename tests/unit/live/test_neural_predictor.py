@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.encoders import FACEMAP, made_encoder, made_states, walk
-from support.looped import CAMERA, Looped
+from support.looped import CAMERA, NETWORK, Looped
 
 from rtface.config import EncoderSettings
 from rtface.core.errors import ConfigError, EngineError
@@ -38,7 +38,7 @@ def pose(frame: int, xy: np.ndarray, score: float = 1.0) -> Pose:
     )
 
 
-def sight(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> NeuralPredictor:
+def predictor(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> NeuralPredictor:
     architecture = settings.pop("architecture", None)
     bundle = made_encoder(
         tmp_path / "enc",
@@ -51,7 +51,7 @@ def sight(tmp_path: Path, tell: Any = lambda message: None, **settings: Any) -> 
 
 
 def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_path: Path) -> None:
-    neural = sight(tmp_path, outputs=2, latents=(7, 3), own_states=made_states())
+    neural = predictor(tmp_path, outputs=2, latents=(7, 3), own_states=made_states())
     assert neural.names == (
         *("neural.pc1", "neural.pc2", "neural.state", "neural.strange"),
         *("neural.latent7", "neural.latent3"),
@@ -61,7 +61,7 @@ def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_pa
     warm = 0
     newest = None
     for frame, xy in enumerate(np.nan_to_num(walk(200, points=1), nan=30)):
-        given = neural.look(pose(frame, xy, 0.8))
+        given = neural.predict(pose(frame, xy, 0.8))
         found = alone.step(
             pose(frame, xy).xy, np.array([0.8, 0], np.float32), 10**12 + frame * PERIOD_NS, frame
         )
@@ -69,13 +69,13 @@ def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_pa
         newest = found or newest
         assert newest is not None
         assert (given.exposure_ns == 10**12 + (frame - frame % 2) * PERIOD_NS).all()
-        assert (given.values[3], given.scores[3]) == (newest.strange, 1)
+        assert (given.values[3], given.scores[3]) == (newest.ood, 1)
         if not newest.warm:
             assert np.isnan(np.delete(given.values, 3)).all()
             assert (np.delete(given.scores, 3) == 0).all()
             continue
         warm += 1
-        expected = [*newest.outputs[:2], newest.state, newest.strange, *newest.latents[[7, 3]]]
+        expected = [*newest.outputs[:2], newest.state, newest.ood, *newest.latents[[7, 3]]]
         np.testing.assert_array_equal(given.values, np.array(expected, np.float64))
         assert newest.probability is not None
         assert newest.state is not None
@@ -85,24 +85,24 @@ def test_rules_are_given_what_the_stream_predicts_with_score_and_exposure(tmp_pa
 
 
 def test_nothing_is_known_before_the_first_frame_that_counts(tmp_path: Path) -> None:
-    neural = sight(tmp_path, architecture={**FACEMAP, "look_ahead": 5})
+    neural = predictor(tmp_path, architecture={**FACEMAP, "look_ahead": 5})
     neural.open(50.0)
     for frame in range(5):
-        given = neural.look(pose(2 * frame, np.full((1, 2), 30.0)))
+        given = neural.predict(pose(2 * frame, np.full((1, 2), 30.0)))
         assert (given.exposure_ns == NEVER_NS).all()
         assert np.isnan(given.values).all()
-    given = neural.look(pose(10, np.full((1, 2), 30.0)))
+    given = neural.predict(pose(10, np.full((1, 2), 30.0)))
     assert (given.exposure_ns == 10**12).all()
 
 
 def test_messages_come_once_a_row_with_what_was_asked_for(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    neural = sight(tmp_path, said.append, outputs=3, neurons=(5, 2), fields={"delay_s": -0.3})
+    neural = predictor(tmp_path, said.append, outputs=3, neurons=(5, 2), fields={"delay_s": -0.3})
     neural.open(100.0)
     for frame, xy in enumerate(np.nan_to_num(walk(200, points=1), nan=30)):
-        neural.look(pose(frame, xy))
-        neural.tell()
-        neural.tell()
+        neural.predict(pose(frame, xy))
+        neural.publish()
+        neural.publish()
     assert [each.frame_id for each in said] == list(range(0, 200, 2))
     assert {(each.model, each.encoder, each.kind) for each in said} == {
         (neural.bundle.sha256, "enc", "components")
@@ -124,11 +124,11 @@ def test_messages_come_once_a_row_with_what_was_asked_for(tmp_path: Path) -> Non
 
 def test_fewer_messages_if_that_is_asked_for_and_none_without_its_neurons(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    neural = sight(tmp_path, said.append, publish_hz=10, neurons=(0,))
+    neural = predictor(tmp_path, said.append, publish_hz=10, neurons=(0,))
     neural.open(100.0)
     for frame in range(400):
-        neural.look(pose(frame, np.full((1, 2), 30.0)))
-        neural.tell()
+        neural.predict(pose(frame, np.full((1, 2), 30.0)))
+        neural.publish()
     assert sum(each.neurons is not None for each in said) == 1 + 4 * 3
     apart = np.diff([each.exposure_ns for each in said])
     assert apart.max() == 100_000_000
@@ -158,17 +158,17 @@ def test_a_rule_on_a_component_fires_when_it_is_crossed(tmp_path: Path) -> None:
     }
     looped = Looped()
     neural = NeuralPredictor(EncoderSettings(path=bundle.folder), (Keypoint("nose(tip)"),))
-    looped.reflex = RuleEvaluator(RulesFile.model_validate(rules), NOSE, 100.0, extra_names=neural.names)
+    looped.evaluator = RuleEvaluator(RulesFile.model_validate(rules), NOSE, 100.0, extra_names=neural.names)
     looped.loop = ClosedLoop(
         looped.output,
         "gate",
-        lambda camera, info: (looped.reflex, looped.record),
+        lambda camera, network, info: (looped.evaluator, looped.record),
         lambda kind, t_ns, details: looped.said.append((kind, dict(details))),
         neural=neural,
         clock=looped.clock,
     )
     looped.output.close()
-    looped.loop.open(CAMERA)
+    looped.loop.open(CAMERA, NETWORK)
     looped.arm()
     fired = []
     for frame, (x, y) in enumerate(xy[:, 0]):
@@ -192,20 +192,20 @@ def _show(looped: Looped, frame: int, x: float, y: float) -> None:
         np.ones(1, np.float32),
         np.zeros(1, np.bool_),
     )
-    looped.loop.react(shown)
-    looped.loop.keep(np.zeros((48, 64), np.uint8), shown, looped.clock.now_ns())
+    looped.loop.handle(shown)
+    looped.loop.published(np.zeros((48, 64), np.uint8), shown, looped.clock.now_ns())
 
 
 def test_without_rules_it_predicts_after_the_keypoints_went_out(tmp_path: Path) -> None:
     said: list[NeuralMessage] = []
-    reaction = NeuralHandler(sight(tmp_path, said.append))
-    reaction.open(CAMERA)
+    handler = NeuralHandler(predictor(tmp_path, said.append))
+    handler.open(CAMERA, NETWORK)
     shown = pose(0, np.full((1, 2), 30.0))
-    reaction.react(shown)
+    handler.handle(shown)
     assert said == []
-    reaction.keep(np.zeros((48, 64), np.uint8), shown, 0)
+    handler.published(np.zeros((48, 64), np.uint8), shown, 0)
     assert [each.frame_id for each in said] == [0]
-    reaction.close(None)
+    handler.close(None)
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -223,12 +223,12 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"states\.npz is no state model"):
         NeuralPredictor(EncoderSettings(path=bundle.folder, states=tmp_path / "states.npz"), SKELETON)
     with pytest.raises(EngineError, match="extras: the encoder needs run, which a rig does not have"):
-        sight(tmp_path / "run", fields={"extras": ("run",)})
+        predictor(tmp_path / "run", fields={"extras": ("run",)})
     with pytest.raises(ConfigError, match=r"encoder\.neurons: the encoder has neurons 0 to 5, but not 6"):
-        sight(tmp_path / "six", neurons=(2, 6))
+        predictor(tmp_path / "six", neurons=(2, 6))
     with pytest.raises(ConfigError, match=r"encoder\.latents: the encoder has latents 0 to 8, but not 9"):
-        sight(tmp_path / "nine", latents=(9,))
-    fits = sight(tmp_path / "fits")
+        predictor(tmp_path / "nine", latents=(9,))
+    fits = predictor(tmp_path / "fits")
     with pytest.raises(EngineError, match=r"the camera does not say its rate: set camera\.rate_hz"):
         fits.open(None)
     with pytest.raises(EngineError, match=r"frame_rate_hz: 30 frames a second are too few for 50"):

@@ -1,22 +1,23 @@
-"""Rules in words, and the thresholds that they hold values against."""
+"""Rules described in words, and the thresholds that they compare values with."""
 
 from __future__ import annotations
 
+from rtface.decide.expression import ALIASES
 from rtface.decide.rules import MatchedSpec, MixedSpec, PulseSpec, RuleSpec, YokedSpec
 from rtface.decide.syntax import Node, parse
 
 
-def rule_in_words(spec: RuleSpec) -> list[str]:
-    """Return what a rule says, a line for each part."""
-    said = [] if spec.begins is None else [_condition(spec)]
+def describe_rule(spec: RuleSpec) -> list[str]:
+    """Return a rule in words, a line for each part."""
+    lines = [] if spec.begins is None else [_condition(spec)]
     if spec.pulse is None:
-        return [*said, "no light: its truth is for other rules"]
-    said += [f"light: {_pulse(spec.pulse)}", *_controls(spec), f"held back: {'; '.join(_limits(spec))}"]
-    return said
+        return [*lines, "no light: its truth is for other rules"]
+    lines += [f"light: {_pulse(spec.pulse)}", *_controls(spec), f"held back: {'; '.join(_limits(spec))}"]
+    return lines
 
 
 def thresholds(spec: RuleSpec) -> dict[str, list[tuple[float, bool]]]:
-    """Return the numbers that names are held against, by name.
+    """Return the numbers that names are compared with, by recorded name.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def _held(node: Node) -> list[tuple[str, float]]:
     pairs = zip(node.parts, node.parts[1:], strict=False)
     both = [pair for one, two in pairs for pair in ((one, two), (two, one))]
     return [
-        (name.text, limit)
+        (ALIASES.get(name.text, name.text), limit)
         for name, other in both
         if name.kind == "name" and (limit := _number(other)) is not None
     ]
@@ -70,40 +71,40 @@ def _pulse(spec: PulseSpec) -> str:
 
 
 def _controls(spec: RuleSpec) -> list[str]:
-    asked = spec.schedule
-    if asked is None:
+    schedule = spec.schedule
+    if schedule is None:
         return []
-    blind = ", blinded" if asked.blind else ""
-    match asked:
+    blind = ", blinded" if schedule.blind else ""
+    match schedule:
         case MixedSpec():
-            block = f" in each block of {asked.block}" if asked.block is not None else ""
-            what = f"{asked.sham:.0%} shams, {asked.catch:.0%} catches{block}"
+            block = f" in each block of {schedule.block}" if schedule.block is not None else ""
+            what = f"{schedule.sham:.0%} shams, {schedule.catch:.0%} catches{block}"
         case YokedSpec():
-            what = f"yoked: {len(asked.times_s or ())} pulses at the times of {asked.source or 'the list'}"
-        case MatchedSpec():
-            count = asked.count if asked.count is not None else len(asked.times_s or ())
             what = (
-                f"matched: {count} pulses at random times from {asked.span_s[0]:g} to {asked.span_s[1]:g} s"
+                f"yoked: {len(schedule.times_s or ())} pulses at the times of {schedule.source or 'the list'}"
             )
-    return [f"controls: {what}{blind} (seed {asked.seed})"]
+        case MatchedSpec():
+            count = schedule.count if schedule.count is not None else len(schedule.times_s or ())
+            what = f"matched: {count} pulses at random times from {schedule.span_s[0]:g} to {schedule.span_s[1]:g} s"
+    return [f"controls: {what}{blind} (seed {schedule.seed})"]
 
 
 def _limits(spec: RuleSpec) -> list[str]:
-    said = [f"{spec.refractory_ms:g} ms after each"] if spec.refractory_ms else []
+    lines = [f"{spec.refractory_ms:g} ms after each"] if spec.refractory_ms else []
     if spec.max_rate is not None:
-        said.append(f"beyond {spec.max_rate.count} in {spec.max_rate.per_s:g} s")
+        lines.append(f"beyond {spec.max_rate.count} in {spec.max_rate.per_s:g} s")
     if spec.max_pulses is not None:
-        said.append(f"after {spec.max_pulses} in a session")
+        lines.append(f"after {spec.max_pulses} in a session")
     if spec.windows:
-        said.append("outside " + ", ".join(f"{begin:g} to {end:g} s" for begin, end in spec.windows))
+        lines.append("outside " + ", ".join(f"{begin:g} to {end:g} s" for begin, end in spec.windows))
     if spec.max_delay_ms is not None:
-        said.append(f"more than {spec.max_delay_ms:g} ms after it began to hold")
-    said += [f"score below {spec.min_score:g}", f"older than {spec.max_age_ms:g} ms"]
-    said.append(
+        lines.append(f"more than {spec.max_delay_ms:g} ms after it began to hold")
+    lines += [f"score below {spec.min_score:g}", f"older than {spec.max_age_ms:g} ms"]
+    lines.append(
         f"after more than {spec.max_gap_frames} missing frames"
         if spec.max_gap_frames
         else "after a missing frame"
     )
     if spec.ignore_light_ms is not None:
-        said.append(f"frames within {spec.ignore_light_ms:g} ms of a trial's light are not looked at")
-    return said
+        lines.append(f"frames within {spec.ignore_light_ms:g} ms of a trial's light are ignored")
+    return lines

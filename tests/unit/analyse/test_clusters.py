@@ -10,15 +10,18 @@ pytest.importorskip("sklearn", reason="the extra `analyse` is not installed")
 
 from sklearn.metrics import adjusted_rand_score
 
+from rtface.analyse.cluster_scores import cluster_traces, locality, relation, trace_correlation
 from rtface.analyse.clusters import find_clusters
-from rtface.analyse.populations import cluster_traces, locality, relation, trace_scores
-from rtface.analyse.simulate import Population, PopulationParameters, simulate
+from rtface.analyse.population import Population, PopulationParameters
+from rtface.analyse.simulated_population import simulate_population
 from rtface.core.errors import BackendError, UsageError
 
 
 @pytest.fixture(scope="module")
 def population() -> Population:
-    return simulate(PopulationParameters(neurons=2000, seconds=160, clusters=12, noise=0.1, seed=5))
+    return simulate_population(
+        PopulationParameters(neurons=2000, seconds=160, clusters=12, noise=0.1, seed=5)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +86,15 @@ def test_cluster_traces_are_means() -> None:
     assert np.isnan(traces[2]).all()
 
 
-def test_scores_of_traces() -> None:
+def test_correlation_of_traces() -> None:
     rng = np.random.default_rng(0)
     real = rng.standard_normal((3, 500))
     predicted = np.stack([real[0], 2 * real[1], np.zeros(500)])
-    scores = trace_scores(real, predicted)
-    assert scores.correlation[:2] == pytest.approx(1)
-    assert scores.explained[:2] == pytest.approx([1, 1 - (real[1] ** 2).mean() / real[1].var()])
-    assert np.isnan(scores.correlation[2])
-    assert scores.explained[2] == pytest.approx(0, abs=0.02)
+    correlation = trace_correlation(real, predicted)
+    assert correlation[:2] == pytest.approx(1)
+    assert np.isnan(correlation[2])
     with pytest.raises(UsageError, match="shape"):
-        trace_scores(real, predicted[:2])
+        trace_correlation(real, predicted[:2])
 
 
 def test_p_of_a_relation_is_that_of_shuffled_pairings() -> None:
