@@ -15,7 +15,7 @@ class Nowhere:
         """Do nothing."""
 
     def publish(self, pose: Pose, losses: Losses) -> int:
-        """Say when the pose came."""
+        """Return when the pose came."""
         return SYSTEM_CLOCK.now_ns()
 
     def close(self) -> None:

@@ -25,9 +25,9 @@ from rtface.core.errors import DataError, GateError, UsageError
 from rtface.core.outputs import OutputEvent, Report
 from rtface.core.records import Pulse
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
+from rtface.stimulate.gate.firmware import flash_command
 from rtface.stimulate.gate.limits import MEANINGS, differences, propose
-from rtface.stimulate.gate.output import Gate
-from rtface.stimulate.gate.shipped import flash_command
+from rtface.stimulate.gate.output import GateOutput
 
 app = typer.Typer(help="The safety gate between this computer and the light.", no_args_is_help=True)
 
@@ -105,13 +105,13 @@ def look(
     with _opened(port) as gate:
         checks = gate.self_test()
         if as_json:
-            print_json([asdict(check) for check in checks])
+            print_json([check.as_dict() for check in checks])
         else:
             for check in checks:
                 OUT.print(_MARK[check.verdict], end=" ")
                 OUT.print(f"{check.what}: {check.text}", markup=False, soft_wrap=True)
-                if check.mend:
-                    OUT.print(f"     -> {check.mend}", markup=False, soft_wrap=True)
+                if check.fix:
+                    OUT.print(f"     -> {check.fix}", markup=False, soft_wrap=True)
         if any(check.verdict == "fail" for check in checks):
             raise typer.Exit(GateError.exit_code)
         if flash_light:
@@ -184,8 +184,8 @@ def flash(
 
 
 @contextmanager
-def _opened(port: str) -> Iterator[Gate]:
-    gate = Gate(
+def _opened(port: str) -> Iterator[GateOutput]:
+    gate = GateOutput(
         GateOutputSettings(kind="gate", port=port, build="any", silence_ms=_PATIENT_MS, answer_ms=100)
     )
     try:
@@ -202,7 +202,7 @@ def _ask_for(word: str, question: str) -> None:
         raise UsageError(f"nothing was done: {word!r} was not typed")
 
 
-def _flash_light(gate: Gate) -> None:
+def _flash_light(gate: GateOutput) -> None:
     limits = gate.limits
     assert limits is not None
     on_ns = min(_FLASH_NS, limits.max_on_us * 1000)

@@ -19,7 +19,7 @@ from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.core.errors import AddressError, ControlError, WireError
 from rtface.core.latency import Histogram
 from rtface.publish.neural import NeuralMessage
-from rtface.publish.wire import StatusMessage
+from rtface.publish.status import StatusMessage
 
 _POLL_S = 0.1
 _REFRESH_NS = NS_PER_S // 5

@@ -1,4 +1,4 @@
-"""Whether a rig is ready: one finding a question, each with what to mend."""
+"""Whether a rig is ready: one finding a question, each with what to do about it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from rtface.core.mailbox import Mailbox
 from rtface.core.records import CameraInfo, Crop, Losses
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
-from rtface.publish.base import PoseSink
+from rtface.publish.sink import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker
 

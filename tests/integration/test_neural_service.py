@@ -180,7 +180,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
     assert "neural.pc1 ... neural.strange" in found["encoder"].text
     assert found["rules"].verdict == "ok"
     rules.write_text(RULES.replace("LIMIT", "1.5").replace("max_age_ms: 10000", "max_age_ms: 20"))
-    assert found["rules"].mend == ""
+    assert found["rules"].fix == ""
     found = check(path)
     assert found["rules"].verdict == "warn"
     assert "high, there: neural values are up to 50 ms old" in found["rules"].text
@@ -190,7 +190,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
     settings["camera"]["paced"] = False
     path.write_text(yaml.safe_dump(settings))
     found = check(path)
-    assert (found["encoder"].verdict, found["encoder"].mend) == ("warn", "camera.paced: true")
+    assert (found["encoder"].verdict, found["encoder"].fix) == ("warn", "camera.paced: true")
     settings["camera"]["rate_hz"] = 10
     path.write_text(yaml.safe_dump(settings))
     found = check(path)

@@ -54,12 +54,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(_plain(value), ensure_ascii=False), flush=True)  # noqa: T201  (no markup, no wrapping)
 
 
-def print_finding(verdict: str, what: str, text: str, mend: str) -> None:
+def print_finding(verdict: str, what: str, text: str, fix: str) -> None:
     """Print the answer to one question about a rig, and what to do about it."""
     OUT.print(_VERDICT[verdict], end=" ")
     OUT.print(f"{what}: {text}", markup=False, soft_wrap=True)
-    if mend:
-        OUT.print(f"     -> {mend}", markup=False, soft_wrap=True)
+    if fix:
+        OUT.print(f"     -> {fix}", markup=False, soft_wrap=True)
 
 
 def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table:

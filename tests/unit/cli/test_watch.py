@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
+import msgpack
 import pytest
 from rich.console import Console
 from support.outgoing import HELLO, LOSSES, STATUS, make_pose
@@ -12,9 +13,10 @@ from rtface.client import Client, Keypoints
 from rtface.core.clock import NS_PER_MS, NS_PER_S, ManualClock
 from rtface.core.errors import AddressError, ControlError, WireError
 from rtface.publish.commands import Hello
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.neural import NeuralMessage
-from rtface.publish.receive import Receiver
-from rtface.publish.wire import TOPIC_KEYPOINTS, MessagePacker, StatusMessage
+from rtface.publish.receiver import Receiver
+from rtface.publish.status import StatusMessage
 
 
 class Scripted:
@@ -65,7 +67,7 @@ class Watched:
 def keypoints_aged(age_ns: int | None) -> Keypoints:
     pose = make_pose(keypoints=2)
     receiver = Receiver(None if age_ns is None else 0)
-    body = MessagePacker(HELLO.session).keypoints(0, pose, LOSSES, 0)
+    body = encode_keypoints(msgpack.Packer(), HELLO.session, 0, pose, LOSSES, 0)
     keypoints = receiver.take([TOPIC_KEYPOINTS, body], pose.stamps.exposure_ns + (age_ns or 0))
     assert keypoints is not None
     assert keypoints.age_ns == age_ns

@@ -91,7 +91,7 @@ def test_an_output_that_cannot_be_had_is_named(tmp_path: Path) -> None:
 def test_too_little_room_is_a_failure(tmp_path: Path) -> None:
     check = found(tmp_path, session={"folder": tmp_path, "min_free_gb": 1e9})["record"]
     assert check.verdict == "fail"
-    assert "min_free_gb" in check.mend
+    assert "min_free_gb" in check.fix
 
 
 class Unguarded(NullOutput):

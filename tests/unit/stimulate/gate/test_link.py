@@ -16,8 +16,8 @@ from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
 from rtface.stimulate.gate import codes, protocol
 from rtface.stimulate.gate.codes import Kind
-from rtface.stimulate.gate.conversation import LATEST_FIRE_NS, Conversation, Timing
 from rtface.stimulate.gate.framing import encode
+from rtface.stimulate.gate.link import LATEST_FIRE_NS, GateLink, Timing
 from rtface.stimulate.gate.requests import TRIES, Answer
 from rtface.stimulate.gate.translate import to_message
 
@@ -27,7 +27,7 @@ SHORT = Pulse(5 * MS, 5 * MS, 1, 1.0)
 
 
 class Rig:
-    """A conversation with a fake gate over a line that takes 0.1 ms each way, in time that moves as it is told.
+    """The link to a fake gate over a line that takes 0.1 ms each way, in time that moves as it is told.
 
     `device_us` maps the host's time to the gate's.
     """
@@ -37,7 +37,7 @@ class Rig:
         self.device_us: Callable[[int], int] = lambda ns: (ns - 4 * NS_PER_S) // NS_PER_US
         self.reports: list[Report] = []
         self.gate = FakeGate()
-        self.talk = Conversation(timing, self.reports.append)
+        self.link = GateLink(timing, self.reports.append)
         self.alive = True
         self._coming: list[tuple[int, bytes]] = []
 
@@ -49,17 +49,17 @@ class Rig:
     def arm(self) -> None:
         self.greet()
         self.ask(protocol.Arm(self.gate.welcome.token))
-        assert self.talk.state is OutputState.ARMED
+        assert self.link.state is OutputState.ARMED
         self.reports.clear()
 
     def ask(self, message: protocol.Message) -> Answer:
         answer: Future[Answer] = Future()
-        self.talk.ask(message, answer, self.now_ns)
+        self.link.request(message, answer, self.now_ns)
         self.run(1)
         return answer.result(0)
 
     def fire(self, number: int = 1, pulse: Pulse = SHORT) -> None:
-        self.talk.fire(number, pulse, self.now_ns, self.now_ns)
+        self.link.fire(number, pulse, self.now_ns, self.now_ns)
 
     def say(self, data: bytes) -> None:
         """The gate sends something unasked."""
@@ -72,11 +72,11 @@ class Rig:
         end_ns = self.now_ns + round(ms * MS)
         while True:
             if self.alive:
-                self.talk.alive_ns = self.now_ns
+                self.link.alive_ns = self.now_ns
             self._flush()
             due = [at for at, _ in self._coming]
-            if self.talk.due_ns is not None:
-                due.append(max(self.talk.due_ns, self.now_ns + 1))
+            if self.link.due_ns is not None:
+                due.append(max(self.link.due_ns, self.now_ns + 1))
             next_ns = min([*due, end_ns])
             if next_ns >= end_ns:
                 self.now_ns = end_ns
@@ -85,14 +85,14 @@ class Rig:
             ready = [data for at, data in self._coming if at <= self.now_ns]
             self._coming = [(at, data) for at, data in self._coming if at > self.now_ns]
             for data in ready:
-                self.talk.received(data, self.now_ns)
-            self.talk.tick(self.now_ns)
+                self.link.received(data, self.now_ns)
+            self.link.tick(self.now_ns)
 
     def _flush(self) -> None:
-        if self.talk.failure is not None:
+        if self.link.failure is not None:
             return
-        if outgoing := self.talk.errands.outgoing:
-            self.talk.wrote(len(outgoing), self.now_ns)
+        if outgoing := self.link.requests.outgoing:
+            self.link.wrote(len(outgoing), self.now_ns)
             at_gate_ns = self.now_ns + WAY_NS
             if answer := self.gate.take(outgoing, self.device_us(at_gate_ns)):
                 self._coming.append((at_gate_ns + WAY_NS, answer))
@@ -127,7 +127,7 @@ def test_heartbeats_end_with_the_callers_signs_of_life_and_come_back_with_them()
     rig.run(15)
     assert rig.first(OutputEvent.SILENT).reason is OutputReason.HOST_SILENT
     assert isinstance(rig.gate.carried_out[-1], protocol.Disarm)
-    assert rig.talk.state is OutputState.DISARMED
+    assert rig.link.state is OutputState.DISARMED
     beats = rig.gate.times(protocol.Heartbeat)
     rig.run(1000)
     assert rig.gate.times(protocol.Heartbeat) == beats
@@ -136,7 +136,7 @@ def test_heartbeats_end_with_the_callers_signs_of_life_and_come_back_with_them()
     rig.alive = True
     rig.run(100)
     assert rig.gate.times(protocol.Heartbeat) >= beats + 9
-    assert rig.talk.state is OutputState.DISARMED
+    assert rig.link.state is OutputState.DISARMED
 
 
 def test_a_caller_that_was_never_alive_gets_no_heartbeat() -> None:
@@ -151,10 +151,10 @@ def test_a_caller_that_was_never_alive_gets_no_heartbeat() -> None:
 def test_a_lost_answer_is_asked_for_again_and_the_pulse_fires_once() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.lose = 1
+    rig.gate.lose_answers = 1
     rig.fire()
     rig.run(50)
-    seqs = [seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse)]
+    seqs = [seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse)]
     assert len(seqs) == 2
     assert len(set(seqs)) == 1
     assert rig.gate.carried_out.count(to_message(SHORT)) == 1
@@ -165,7 +165,7 @@ def test_a_lost_answer_is_asked_for_again_and_the_pulse_fires_once() -> None:
 def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.deaf = 1
+    rig.gate.lose_requests = 1
     rig.fire()
     rig.run(50)
     assert rig.of(1) == [OutputEvent.SENT, OutputEvent.REFUSED]
@@ -177,9 +177,9 @@ def test_a_pulse_whose_first_try_was_lost_is_refused_rather_than_fired_late() ->
 def test_a_lost_question_is_asked_anew(question: protocol.Message) -> None:
     rig = Rig()
     rig.greet()
-    rig.gate.deaf = 1
+    rig.gate.lose_requests = 1
     answer: Future[Answer] = Future()
-    rig.talk.ask(question, answer, rig.now_ns)
+    rig.link.request(question, answer, rig.now_ns)
     rig.run(250)
     assert not isinstance(answer.result(0), protocol.Nak)
 
@@ -187,8 +187,8 @@ def test_a_lost_question_is_asked_anew(question: protocol.Message) -> None:
 def test_a_command_that_is_never_answered_is_given_up_after_its_tries() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.lose = TRIES
-    rig.talk.order(protocol.Cancel(), 4, rig.now_ns, rig.now_ns)
+    rig.gate.lose_answers = TRIES
+    rig.link.command(protocol.Cancel(), 4, rig.now_ns, rig.now_ns)
     began_ns = rig.now_ns
     rig.run(100)
     assert rig.gate.times(protocol.Cancel) == TRIES
@@ -201,9 +201,9 @@ def test_a_command_that_is_never_answered_is_given_up_after_its_tries() -> None:
 def test_who_waits_for_an_answer_that_never_comes_gets_an_error() -> None:
     rig = Rig()
     rig.greet()
-    rig.gate.lose = TRIES
+    rig.gate.lose_answers = TRIES
     answer: Future[Answer] = Future()
-    rig.talk.ask(protocol.Clear(1), answer, rig.now_ns)
+    rig.link.request(protocol.Clear(1), answer, rig.now_ns)
     rig.run(599)
     assert not answer.done()
     rig.run(2)
@@ -214,17 +214,16 @@ def test_who_waits_for_an_answer_that_never_comes_gets_an_error() -> None:
 def test_an_answer_after_giving_up_is_still_told() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.lose = TRIES
-    rig.gate.tell_events = False
+    rig.gate.lose_answers = TRIES
+    rig.gate.send_events = False
     rig.fire()
     rig.run(70)
     assert rig.of(1) == [OutputEvent.SENT, OutputEvent.TIMEOUT]
-    seq = next(seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse))
+    seq = next(seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse))
     rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
     rig.run(1)
     assert rig.of(1)[-1] is OutputEvent.ACK
     assert rig.first(OutputEvent.ACK).details["late"]
-    assert rig.talk.errands.strays == 0
 
 
 def test_a_second_answer_changes_nothing() -> None:
@@ -232,11 +231,10 @@ def test_a_second_answer_changes_nothing() -> None:
     rig.arm()
     rig.fire()
     rig.run(1)
-    seq = next(seq for seq, message in rig.gate.heard if isinstance(message, protocol.Pulse))
+    seq = next(seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse))
     rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
     rig.run(1)
     assert rig.of(1).count(OutputEvent.ACK) == 1
-    assert rig.talk.errands.strays == 1
 
 
 def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
@@ -244,7 +242,7 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     rig.arm()
     rig.fire()
     rig.run(5)
-    rig.gate.mute = True
+    rig.gate.silent = True
     began_ns = rig.now_ns
     rig.run(150)
     assert OutputEvent.LOST not in rig.of(1)
@@ -252,18 +250,18 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     lost = rig.first(OutputEvent.LOST)
     assert lost.number == 1
     assert lost.reason is OutputReason.NO_ANSWER
-    assert lost.state is rig.talk.state is OutputState.FAULT
+    assert lost.state is rig.link.state is OutputState.FAULT
     assert TIMING.silence_ns <= lost.t_ns - began_ns <= TIMING.silence_ns + 15 * MS
-    heard = len(rig.gate.heard)
-    rig.gate.mute = False
+    received = len(rig.gate.received)
+    rig.gate.silent = False
     rig.fire(9)
-    rig.talk.order(protocol.Stop(), 10, rig.now_ns, rig.now_ns)
+    rig.link.command(protocol.Stop(), 10, rig.now_ns, rig.now_ns)
     rig.run(500)
-    assert len(rig.gate.heard) == heard
+    assert len(rig.gate.received) == received
     assert rig.of(9) == rig.of(10) == [OutputEvent.REFUSED]
     rig.say(rig.gate.event(Kind.STATE, rig.us()))
-    rig.talk.received(rig.gate.take(encode(protocol.GetStatus(), 99), rig.us()), rig.now_ns)
-    assert rig.talk.state is OutputState.FAULT
+    rig.link.received(rig.gate.take(encode(protocol.GetStatus(), 99), rig.us()), rig.now_ns)
+    assert rig.link.state is OutputState.FAULT
 
 
 def test_a_gate_that_starts_anew_is_lost() -> None:
@@ -281,7 +279,7 @@ def test_its_boot_before_the_greeting_is_no_loss() -> None:
     rig.say(b"\x12garbage of a boot loader\0" + rig.gate.event(Kind.BOOT, 0))
     rig.run(1)
     rig.greet()
-    assert rig.talk.failure is None
+    assert rig.link.failure is None
     assert not [each for each in rig.reports if each.event is OutputEvent.NOISE]
 
 
@@ -296,7 +294,7 @@ def test_garbage_is_counted_and_reported_but_not_for_each_byte() -> None:
     rig.run(1)
     noise = [each.details["pieces"] for each in rig.reports if each.event is OutputEvent.NOISE]
     assert noise == [1, 20, 21]
-    assert rig.talk.state is OutputState.ARMED
+    assert rig.link.state is OutputState.ARMED
 
 
 def test_an_echo_of_the_hosts_own_words_is_noise() -> None:
@@ -314,7 +312,7 @@ def test_no_bytes_are_an_exception_or_arm_anything(pieces: list[bytes]) -> None:
     for piece in pieces:
         rig.say(piece + b"\0")
         rig.run(1)
-    assert rig.talk.state is OutputState.DISARMED
+    assert rig.link.state is OutputState.DISARMED
 
 
 def test_a_state_that_the_gate_came_to_by_itself_is_reported_once_with_its_reason() -> None:
@@ -338,7 +336,7 @@ def test_a_state_whose_event_was_lost_is_learned_from_the_next_heartbeat() -> No
 def test_a_train_whose_end_was_never_told_ends_when_the_gate_says_that_nothing_runs() -> None:
     rig = Rig()
     rig.arm()
-    rig.gate.tell_events = False
+    rig.gate.send_events = False
     rig.fire()
     rig.run(5)
     rig.gate.state = codes.State.ARMED
@@ -354,7 +352,7 @@ def test_a_train_whose_end_was_never_told_ends_when_the_gate_says_that_nothing_r
 def test_a_pulse_that_waited_too_long_in_this_process_is_not_sent() -> None:
     rig = Rig()
     rig.arm()
-    rig.talk.fire(1, SHORT, rig.now_ns - LATEST_FIRE_NS - 1, rig.now_ns)
+    rig.link.fire(1, SHORT, rig.now_ns - LATEST_FIRE_NS - 1, rig.now_ns)
     rig.run(1)
     assert rig.first(OutputEvent.REFUSED).reason is OutputReason.STALE
     assert rig.gate.times(protocol.Pulse) == 0
@@ -437,7 +435,7 @@ def test_the_gates_times_are_mapped_to_the_hosts(drift: float) -> None:
         assert on.host_ns is not None
         assert abs(on.host_ns - (began_ns + WAY_NS)) < 50 * NS_PER_US
         assert on.t_ns == began_ns + 2 * WAY_NS
-    assert rig.talk.clock.jumps == 0
+    assert rig.link.reporter.clock.jumps == 0
 
 
 def test_a_clock_that_stood_still_is_fitted_anew() -> None:
@@ -446,7 +444,7 @@ def test_a_clock_that_stood_still_is_fitted_anew() -> None:
     rig.run(500)
     rig.device_us = lambda ns: (ns - 4 * NS_PER_S - 300 * MS) // NS_PER_US
     rig.run(500)
-    assert rig.talk.clock.jumps == 1
+    assert rig.link.reporter.clock.jumps == 1
     began_ns = rig.now_ns
     rig.fire()
     rig.run(1)

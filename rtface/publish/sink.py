@@ -1,4 +1,4 @@
-"""The contract of an output."""
+"""The contract of what poses go out to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PoseSink(Protocol):
         """
 
     def publish(self, pose: Pose, losses: Losses) -> int:
-        """Hand one pose over; never wait for whoever takes it.
+        """Hand one pose over; never wait for its readers.
 
         Parameters
         ----------
@@ -45,7 +45,7 @@ class PoseSink(Protocol):
         Raises
         ------
         UsageError
-            The output is not open.
+            The sink has something to open, and is not open.
         """
 
     def close(self) -> None:

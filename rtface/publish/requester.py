@@ -1,4 +1,4 @@
-"""Asking a service: one request, one reply, within a time."""
+"""The socket that a client commands a service through: one request, one reply, within a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.errors import AddressError, ControlError
 from rtface.publish.commands import Request, decode_reply, encode_request
 from rtface.publish.keys import ClientKeys
-from rtface.publish.sockets import Context, Socket, connect, limited_socket
+from rtface.publish.sockets import Context, Socket, connected_socket
 
 _QUEUE = 10
 
@@ -28,7 +28,7 @@ class Requester:
     address : str
         Address of the control socket.
     keys : ClientKeys or None
-        For a service that asks for keys.
+        For a service that needs keys.
     timeout_s : float
         Seconds to wait for a reply.
     """
@@ -41,7 +41,7 @@ class Requester:
         self._last_id = 0
         self._socket: Socket | None = None
 
-    def ask(self, op: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    def request(self, op: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send a command and return its result.
 
         Raises
@@ -56,7 +56,9 @@ class Requester:
         self._last_id += 1
         body = encode_request(Request(self._last_id, op, args))
         deadline_ns = monotonic_ns() + round(self._timeout_s * NS_PER_S)
-        socket = self._connected()
+        if self._socket is None:
+            self._socket = connected_socket(self._context, zmq.DEALER, self._address, _QUEUE, self._keys)
+        socket = self._socket
         answered = False
         try:
             socket.send(body, zmq.NOBLOCK)
@@ -70,23 +72,10 @@ class Requester:
         return result
 
     def close(self) -> None:
-        """Close the socket, and with it drop what was not sent; the next `ask` opens a new one."""
+        """Close the socket, and with it drop what was not sent; the next `request` opens a new one."""
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.close(0)
-
-    def _connected(self) -> Socket:
-        if self._socket is None:
-            socket = limited_socket(self._context, zmq.DEALER, _QUEUE)
-            try:
-                if self._keys is not None:
-                    self._keys.protect(socket)
-                connect(socket, self._address)
-            except BaseException:
-                socket.close(0)
-                raise
-            self._socket = socket
-        return self._socket
 
     def _reply(self, socket: Socket, deadline_ns: int, op: str) -> Mapping[str, Any] | ControlError:
         while True:

@@ -1,7 +1,7 @@
 """Judges an emulated gate's log: was the light ever on when it must not be? Pure, and written without the firmware.
 
-It knows what came to the chip (bytes, switches, resets) and what left its light's pins, both by cycle, and nothing of
-what the firmware thought.
+Its input is what came to the chip (bytes, switches, resets) and what left its light's pins, both by cycle, and nothing of
+the firmware's own state.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rtface.stimulate.gate.protocol import (
 JITTER_US = 20
 """How much later than commanded a pulse may end: what another interrupt takes."""
 SWITCH_MS = 1.1
-"""How long a switch may take: it is looked at each millisecond, and before each pulse."""
+"""How long a switch may take: it is read each millisecond, and before each pulse."""
 LINE_MS = 0.1
 """How long a byte with a framing error may take."""
 SETTLING = 5 * CYCLES_PER_US

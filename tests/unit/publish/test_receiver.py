@@ -5,12 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.outgoing import LOSSES, STATUS, make_pose
 
-from rtface.publish.receive import Keypoints, Receiver
-from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, MessagePacker
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints, encode_keypoints
+from rtface.publish.receiver import Receiver
+from rtface.publish.status import TOPIC_STATUS, encode_status
+
+PACKER = msgpack.Packer()
 
 
 def message(seq: int, session: str = "a") -> list[bytes]:
-    return [TOPIC_KEYPOINTS, MessagePacker(session).keypoints(seq, make_pose(seq), LOSSES, 2_000)]
+    return [TOPIC_KEYPOINTS, encode_keypoints(PACKER, session, seq, make_pose(seq), LOSSES, 2_000)]
 
 
 def taken(receiver: Receiver, seq: int, session: str = "a", received_ns: int = 9_000) -> Keypoints:
@@ -109,9 +112,8 @@ def test_malformed_messages_are_counted_and_change_nothing() -> None:
 
 def test_the_latest_status_is_kept() -> None:
     receiver = Receiver(0)
-    encoder = MessagePacker("a")
     for seq in range(2):
-        assert receiver.take([TOPIC_STATUS, encoder.status(seq, STATUS, 10 + seq)], 0) is None
+        assert receiver.take([TOPIC_STATUS, encode_status(PACKER, "a", seq, 10 + seq, STATUS)], 0) is None
     assert receiver.latest_status is not None
     assert (receiver.latest_status.seq, receiver.latest_status.t_ns) == (1, 11)
     assert receiver.latest_status.status == STATUS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from gate_proof import flashes, violations
 
 from rtface.stimulate.gate.codes import Inputs, LimitsSource, Reason, ResetCause, State
 from rtface.stimulate.gate.emulator import EmulationLog, LightChange
 from rtface.stimulate.gate.framing import LineFrame, encode
-from rtface.stimulate.gate.proof import flashes, violations
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,
