@@ -76,9 +76,12 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield words
 
 
+COMMANDS: Any = typer.main.get_command(app)
+
+
 def unknown(words: list[str]) -> str | None:
     """Return the first word of a command that rtface does not have."""
-    command: Any = typer.main.get_command(app)
+    command = COMMANDS
     while hasattr(command, "commands") and words and words[0].islower() and not words[0].startswith("-"):
         if words[0] not in command.commands:
             return words[0]
