@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import Progress
 from rtface.bench.plot import plot_distributions
 from rtface.cli.terminal.screen import ERR
 from rtface.core.errors import DataError
+from rtface.core.files import write_json
 
 OutOption = Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.png.")]
 NameOption = Annotated[str | None, typer.Option(help="Name of the result; else the benchmark's.")]
@@ -35,7 +35,7 @@ def keep(result: dict[str, Any], folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         plot_distributions(result, folder / f"{name}.png")
         kept = {key: value for key, value in result.items() if key != "distribution"}
-        (folder / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / f"{name}.json", kept)
     except OSError as error:
         raise DataError(f"the result cannot be written to {folder}: {error.strerror}") from error
     result.pop("distribution")

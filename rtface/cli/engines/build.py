@@ -15,6 +15,7 @@ from rtface.cli.options import CropOption, JsonOption, parse_crop
 from rtface.cli.terminal.screen import ERR, OUT, print_json
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import BackendError, DataError, UsageError
+from rtface.core.files import written_whole
 from rtface.core.geometry import NetworkFrame, check_crop, whole_frame
 from rtface.core.records import Crop
 from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
@@ -137,6 +138,7 @@ def _watched() -> Iterator[Progress]:
 
 def _copy(plan: Plan, out: Path) -> None:
     try:
-        out.write_bytes(plan.data)
+        with written_whole(out) as fresh:
+            fresh.write_bytes(plan.data)
     except OSError as error:
         raise DataError(f"the plan cannot be written to {out}: {error.strerror}") from error

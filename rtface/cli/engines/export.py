@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +20,7 @@ from rtface.cli.options import (
 )
 from rtface.cli.terminal.screen import OUT, print_json
 from rtface.core.errors import BackendError, DataError, UsageError
+from rtface.core.files import write_json
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
@@ -108,6 +108,6 @@ def show_parity(parity: Parity) -> None:
 
 def _write_report(path: Path, facts: object) -> None:
     try:
-        path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, facts)
     except OSError as error:
         raise DataError(f"the report {path} cannot be written: {error.strerror}") from error

@@ -12,15 +12,9 @@ from rtface.cli.engines import build, export, verify
 from rtface.cli.options import JsonOption
 from rtface.cli.terminal.screen import ERR, OUT, print_json, say
 from rtface.core.errors import BackendError, UsageError
+from rtface.core.files import file_hash
 from rtface.track.parity import records_of
-from rtface.track.store import (
-    MANIFEST_FILE,
-    file_hash,
-    installed_engines,
-    load_engine,
-    read_manifest,
-    user_folder,
-)
+from rtface.track.store import MANIFEST_FILE, installed_engines, load_engine, read_manifest, user_folder
 
 app = typer.Typer(help="Keypoint networks, ready to run.", no_args_is_help=True)
 

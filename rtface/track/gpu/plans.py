@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from typing import Any, Protocol
 
 from rtface.core.clock import NS_PER_S, monotonic_ns, wall_ns
 from rtface.core.errors import BackendError
+from rtface.core.files import cache_folder, written_whole
 from rtface.track.gpu.body import Body
 from rtface.track.gpu.listening import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Built
@@ -95,9 +94,7 @@ class Plan:
 
 def plans_folder() -> Path:
     """Return the folder of plans; it may not exist yet."""
-    if named := os.environ.get("RTFACE_CACHE"):
-        return Path(named) / "plans"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtface" / "plans"
+    return cache_folder("plans")
 
 
 def plan_for(
@@ -251,16 +248,11 @@ def _bytes_of(path: Path) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-        temporary.replace(path)
+        with written_whole(path) as fresh:
+            fresh.write_bytes(data)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise BackendError(
             f"the plan cannot be kept: {path}: {error.strerror}; RTFACE_CACHE names another folder for the cache"
         ) from error
