@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from rtface.core.clock import NS_PER_S, monotonic_ns, wall_ns
 from rtface.core.errors import BackendError
+from rtface.core.extras import how_to_install
 from rtface.core.files import cache_folder, written_whole
 from rtface.track.gpu.body import Body
 from rtface.track.gpu.listening import Progress
@@ -182,7 +183,7 @@ def check_served(gpu: GpuFacts, nvinfer: Builder) -> None:
         module, version = nvinfer.open()
         raise BackendError(
             f"{module} {version} makes no plans for {gpu.name} ({gpu.architecture}), only for {', '.join(known)}: "
-            "pip install 'rtface[tensorrt]', or set backend.name to torch and backend.device to cuda:N"
+            f"{how_to_install('tensorrt')}, or set backend.name to torch and backend.device to cuda:N"
         )
 
 
@@ -193,7 +194,7 @@ def _for_gpu(options: BuildOptions, gpu: GpuFacts | None, nvinfer: Builder) -> B
     if gpu is None and not known:
         raise BackendError(
             f"{module} {version} builds plans only on the GPU that runs them, and there is none: build there, or "
-            "pip install 'rtface[rtx]', which builds for RTX cards on any machine"
+            f"{how_to_install('rtx')}, which builds for RTX cards on any machine"
         )
     if gpu is not None:
         check_served(gpu, nvinfer)

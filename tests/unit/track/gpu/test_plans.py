@@ -213,9 +213,7 @@ def test_times_of_kernels_are_kept_for_the_next_network_of_the_same_gpu(builder:
 
 
 def test_the_full_tensorrt_builds_only_on_a_gpu(builder: FakeBuilder) -> None:
-    with pytest.raises(
-        BackendError, match=r"10.16 builds plans only on the GPU that runs them.*rtface\[rtx\]"
-    ):
+    with pytest.raises(BackendError, match=r"10.16 builds plans only on the GPU that runs them.*'.\[rtx\]'"):
         made(builder, card=None)
 
 
