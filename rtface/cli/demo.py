@@ -51,7 +51,7 @@ def demo(
     )
     face = MouseFace(width, height, rate, seed)
     with (
-        ending_on_signals() as wish,
+        ending_on_signals() as ending,
         Service(rig) as service,
         realtime_process(),
         Client(service.keypoints_address, service.control_address, newest=True) as client,
@@ -78,4 +78,4 @@ def demo(
                 ]
             return latest
 
-        serve(service, wish, seconds, as_json=as_json, below=keypoints)
+        serve(service, ending, seconds, as_json=as_json, below=keypoints)
