@@ -16,8 +16,8 @@ from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.track import recording_bar
 from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_S
-from rtface.core.drawing import require_drawing
 from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 from rtface.core.records import Crop
 from rtface.decide.words import rule_in_words
 from rtface.live.neural import NeuralPredictor
@@ -131,7 +131,7 @@ def dry_run_(
     """
     rules = Rules(path)
     if out is not None:
-        require_drawing()
+        require("lab", "matplotlib", error=DataError)
         if out.suffix.lower() not in (".png", ".svg", ".pdf"):
             raise UsageError(f"{out}: a picture's name ends in .png, .svg or .pdf")
     recording = Path(source)

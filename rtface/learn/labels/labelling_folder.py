@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import needing
 from rtface.core.files import folder_written_whole, write_json
 from rtface.core.geometry import outside
 from rtface.core.records import FloatArray, Image
@@ -234,7 +235,8 @@ def _guess(each: Suggested, above: float) -> FloatArray:
 
 
 def _write_guesses(folder: Path, frames: Sequence[Suggested], keypoints: Sequence[str], above: float) -> None:
-    import pandas as pd
+    with needing("lab", DataError):
+        import pandas as pd
 
     from rtface.record.formats.deeplabcut import KEY, LEVELS
 

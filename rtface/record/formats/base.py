@@ -36,10 +36,13 @@ class KeypointFormat(Protocol):
         What it is called on the command line.
     endings : str
         The file names it is chosen for, as shown to a person.
+    packages : tuple of str
+        What it needs of the extra lab.
     """
 
     name: str
     endings: str
+    packages: tuple[str, ...]
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:
         """Write the table to a new file, all of it or nothing.
