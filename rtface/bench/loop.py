@@ -70,7 +70,7 @@ rules:
     min_score: 0
     max_age_ms: 100
     max_gap_frames: 1000
-    pulse: {{on_ms: {on_ms}}}
+    pulse: {{width_ms: {on_ms}}}
 """
 
 

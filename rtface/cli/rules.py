@@ -21,7 +21,7 @@ from rtface.core.extras import require
 from rtface.core.records import Crop
 from rtface.decide.words import rule_in_words
 from rtface.live.neural import NeuralPredictor
-from rtface.live.rulesfile import Rules
+from rtface.live.rulesfile import Rules, check_rules
 from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
 from rtface.offline.dryrun_picture import draw_dry_run
 from rtface.offline.tracking import track_recording
@@ -55,13 +55,14 @@ def check(
 ) -> None:
     """Check a rules file against an engine: what is measured, in which unit, and each rule in words.
 
-    Errors name file and line, and the nearest right name.
+    All errors at once, each with file and line, and the nearest right name.
     """
-    rules = Rules(path)
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
     neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
-    bank = rules.reflex(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
+    names = tuple(point.name for point in manifest.skeleton)
+    rules, reflex = check_rules(path, names, rate, extra_names=given)
+    bank = reflex.bank
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
     words = {name: rule_in_words(spec) for name, spec in rules.spec.rules.items()}

@@ -39,7 +39,7 @@ for arguments in json.load(sys.stdin):
 INSTALL = "not installed: pip install '.[lab]'"
 RULES = """\
 features: {nose: {kind: position, point: nose(tip)}}
-rules: {a: {when: nose.x > 1, refractory_ms: 100, pulse: {on_ms: 2}}}
+rules: {a: {when: nose.x > 1, refractory_ms: 100, pulse: {width_ms: 2}}}
 """
 
 
