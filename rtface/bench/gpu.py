@@ -1,6 +1,6 @@
 """What a frame costs from host memory to keypoints in host memory, stage by stage, and at a steady rate.
 
-Made for GPUs; any back end can be measured, and stages that one cannot tell apart are absent from the result.
+Made for GPUs; any back end can be measured, and stages that one cannot time are absent from the result.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DIFFERENT_FRAMES = 64
 _WARM_UP_FRAMES = 200
 _WARM_UP_S = 1.0
 _POLL_S = 0.2
-_TOLD_EVERY = 500
+_PROGRESS_EVERY = 500
 _NO_LEVELS = np.zeros(2, np.float32)
 
 
@@ -93,7 +93,7 @@ def measure_gpu(
     dict
         Date, command, machine and GPUs; ``frame_to_keypoints``, from a frame in the back end's host memory to keypoints
         in host memory, levels included, with its ``jitter_ms``; ``device_stages``, by the device's own clock, as far as
-        the back end can tell them apart, ``rest_p50_ms``, what the medians of these leave of the median of the whole
+        the back end can time them, ``rest_p50_ms``, what the medians of these leave of the median of the whole
         (launch and wait), and ``over_network``, the whole in units of the network, both absent without stages;
         ``memory``, absent where there is none of its own; ``sustained``, the camera's frames, lost ones and stages.
 
@@ -183,7 +183,7 @@ def _host_to_host(
         done_ns = now()
         if index >= 0:
             took.add(done_ns - began_ns)
-        if index % _TOLD_EVERY == 0:
+        if index % _PROGRESS_EVERY == 0:
             progress(max(0, index) / count)
             if ending.is_set():
                 break

@@ -1,7 +1,7 @@
 """From a frame's exposure to the gate's pin: the whole closed loop, itemised, against the emulated gate.
 
-The light's times are the emulator's own, cycle by cycle, mapped to the host's clock: neither the gate's word nor the
-host's for it is believed. The rest comes out of the session's record, as anybody can read it.
+The light's times are the emulator's own, cycle by cycle, mapped to the host's clock: neither the gate's nor the
+host's report of it is used. The rest comes out of the session's record, as anybody can read it.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _rig(question: LoopQuestion, folder: Path, port: str) -> Rig:
 
 
 def _arm(service: Service) -> None:
-    """Arm; a self-test that finds frames late is asked again, since a busy computer may have been busy just then."""
+    """Arm; a self-test that finds frames late is repeated, since a busy computer may have been busy just then."""
     for attempt in range(_ARM_TRIES):
         try:
             service.commands.arm("bench", operator=True)
@@ -215,11 +215,11 @@ def _itemised(session: Session, lights: Sequence[LightChange]) -> Iterator[tuple
     decisions = {each.number: each for each in session.of(DecisionEntry)}
     asked_by = {each.number: each for each in session.of(PulseCommandEntry) if each.command == "fire"}
     sent = {each.number: each for each in session.of(GateReplyEntry) if each.event == "sent"}
-    told = [each for each in session.of(GateReplyEntry) if each.event == "light_on"]
+    reported = [each for each in session.of(GateReplyEntry) if each.event == "light_on"]
     seen = _risen(lights)
-    if len(told) != len(seen):
-        raise DataError(f"the gate told of {len(told)} lights, the emulator saw {len(seen)}")
-    for reply, pin_ns in zip(told, seen, strict=True):
+    if len(reported) != len(seen):
+        raise DataError(f"the gate reported {len(reported)} lights, the emulator logged {len(seen)}")
+    for reply, pin_ns in zip(reported, seen, strict=True):
         command = asked_by[reply.number] if reply.number is not None else None
         if command is None or decisions[command.decision].frame_id is None:
             continue

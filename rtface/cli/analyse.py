@@ -10,11 +10,13 @@ from typing import Annotated, Literal
 import typer
 
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, say
+from rtface.cli.terminal.screen import OUT, print_note
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 
-app = typer.Typer(help="Populations of neurons and what behaviour says of them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Populations of neurons and how much behaviour explains of them.", no_args_is_help=True
+)
 
 _PACKAGES = ("hmmlearn", "matplotlib", "scipy", "sklearn")
 
@@ -102,11 +104,11 @@ def report(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make {out}: {error.strerror or error}") from error
-    made = write_report(recorded, out, predicted, given, options, _command(), say)
+    made = write_report(recorded, out, predicted, given, options, _command(), print_note)
     stamp = "SIMULATED, " if made["simulated"] else ""
     OUT.print(f"{out / 'report.md'}: {stamp}{len(made['pictures'])} pictures", markup=False, soft_wrap=True)
     for line in made["left_out"]:
-        say(f"left out: {line}")
+        print_note(f"left out: {line}")
 
 
 def _command() -> str:

@@ -17,7 +17,7 @@ import yaml
 from rich.table import Table
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.screen import OUT, plain_table, print_finding, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_finding, print_json, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
@@ -59,8 +59,8 @@ def emulate(
         _linked(Path(gate.port), link) as port,
     ):
         OUT.print(f"port {port}", markup=False, soft_wrap=True)
-        say(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
-        say("arm switch on, emergency stop released; Ctrl-C ends")
+        print_note(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
+        print_note("arm switch on, emergency stop released; Ctrl-C ends")
         shown = 1
         end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
         while not ending.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
@@ -90,14 +90,14 @@ def _linked(port: Path, link: Path | None) -> Iterator[Path]:
 
 
 @app.command("test")
-def look(
+def self_test(
     port: PortOption,
     flash_light: Annotated[
         bool, typer.Option("--flash-light", help="Then arm, after a question, and fire one pulse of 5 ms.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say who the gate is, how quick it answers, its limits, and whether its switches allow arming.
+    """Check which gate it is, how fast it responds, its limits, and whether its switches allow arming.
 
     Exit code 9 when anything fails.
     """
@@ -121,24 +121,24 @@ def limits(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE|FILE", help="A new limit, or a YAML file of them."),
     ] = None,
-    signed_off_by: Annotated[str, typer.Option(help="Who answers for the new limits.")] = "",
+    signed_off_by: Annotated[str, typer.Option(help="Who is responsible for the new limits.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show the limits in force; with --set change them, after a question.
 
     They are kept in the gate's own memory, twice, and hold whatever computer it is plugged into.
     """
-    wanted = _wanted(changes or [])
+    requested = _requested(changes or [])
     with _opened(port) as gate:
         before = gate.limits
         assert before is not None
-        if not wanted:
+        if not requested:
             if as_json:
                 print_json(asdict(before))
             else:
                 OUT.print(_limits_table(asdict(before)))
             return
-        proposal = propose(before, wanted, signed_off_by)
+        proposal = propose(before, requested, signed_off_by)
         OUT.print(_changes_table(differences(before, proposal)))
         _ask_for(
             "store", f"Store these limits in the gate at {port}, signed off by {proposal.signed_off_by}?"
@@ -176,7 +176,7 @@ def flash(
     done = subprocess.run(command)
     if done.returncode:
         raise GateError(f"avrdude failed (status {done.returncode}); the gate may have no firmware now")
-    say("done; unplug the board, plug it in again, and see `rtface gate test`")
+    print_note("done; unplug the board, plug it in again, and see `rtface gate test`")
 
 
 @contextmanager
@@ -235,25 +235,25 @@ def _report_line(report: Report, first: Report) -> str:
 
 
 def _show_light(changes: list[LightChange]) -> None:
-    """Say what the newest change means; the amplitude of a pulse is known once it has ended."""
+    """Print what the newest change means; the amplitude of a pulse is known once it has ended."""
     *_, before, now = changes
     if before.ttl == now.ttl:
         return
     at_s = (now.t_ns - changes[0].t_ns) / NS_PER_S
-    said = "light on"
+    text = "light on"
     if not now.ttl:
         pulse = list(itertools.takewhile(lambda change: change.ttl, reversed(changes[:-1])))
         on_ms = (now.cycle - pulse[-1].cycle) / CYCLES_PER_MS
-        said = f"light off after {on_ms:.2f} ms, amplitude {max(change.amplitude for change in pulse)}"
-    OUT.print(f"{at_s:9.3f} s  {said}", markup=False)
+        text = f"light off after {on_ms:.2f} ms, amplitude {max(change.amplitude for change in pulse)}"
+    OUT.print(f"{at_s:9.3f} s  {text}", markup=False)
 
 
-def _wanted(changes: list[str]) -> dict[str, object]:
-    wanted: dict[str, object] = {}
+def _requested(changes: list[str]) -> dict[str, object]:
+    requested: dict[str, object] = {}
     for change in changes:
         name, found, value = change.partition("=")
-        wanted |= {name.strip(): value.strip()} if found else _from_file(Path(change))
-    return wanted
+        requested |= {name.strip(): value.strip()} if found else _from_file(Path(change))
+    return requested
 
 
 def _from_file(path: Path) -> dict[str, object]:

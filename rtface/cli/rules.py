@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.track import recording_bar
 from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSettings
@@ -88,7 +88,9 @@ def check(
         for line in lines:
             OUT.print(f"  {line}", markup=False, soft_wrap=True)
     for name, points in blind.items():
-        say(f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown")
+        print_note(
+            f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown"
+        )
 
 
 @app.command("dry-run")
@@ -109,12 +111,12 @@ def dry_run_(
     crop: CropOption = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=1, help="Frames per second, where the recording does not say."),
+        typer.Option("--rate", min=1, help="Frames per second, if the recording does not contain it."),
     ] = None,
     latency: Annotated[
         float,
         typer.Option(
-            "--latency", min=0, help="Milliseconds from exposure to decision; sessions know theirs."
+            "--latency", min=0, help="Milliseconds from exposure to decision; sessions contain theirs."
         ),
     ] = LATENCY_MS,
     seconds: Annotated[
@@ -207,11 +209,11 @@ def _report(run: DryRun) -> None:
     OUT.print(table)
     for name, each in summary["rules"].items():
         OUT.print(f"\n{name}", style="bold", markup=False)
-        for line in _said(each):
+        for line in _summary_lines(each):
             OUT.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def _said(rule: dict[str, Any]) -> list[str]:
+def _summary_lines(rule: dict[str, Any]) -> list[str]:
     trials = rule["fired"] + rule["sham"] + rule["catch"]
     rate = f", {rule['per_minute']:.1f} trials a minute" if rule["per_minute"] is not None else ""
     apart = (
@@ -220,12 +222,12 @@ def _said(rule: dict[str, Any]) -> list[str]:
         else ""
     )
     light = f"{rule['fired']} fired ({rule['light_s']:.2f} s of light)"
-    said = [f"{trials} trials: {light}, {rule['sham']} shams, {rule['catch']} catches{rate}{apart}"]
+    lines = [f"{trials} trials: {light}, {rule['sham']} shams, {rule['catch']} catches{rate}{apart}"]
     if rule["withheld"]:
-        said.append(
+        lines.append(
             "withheld: " + ", ".join(f"{count} {reason}" for reason, count in rule["withheld"].items())
         )
     if rule["trials"]:
         first = ", ".join(f"{each['time_s']:.2f}" for each in rule["trials"][:12])
-        said.append(f"at {first}{' ...' if trials > 12 else ''} s")
-    return said
+        lines.append(f"at {first}{' ...' if trials > 12 else ''} s")
+    return lines

@@ -36,5 +36,5 @@ def run(
             serve(service, ending, seconds, as_json=False)
             return
         operator = Operator(service.commands)
-        with operator.listening():
+        with operator.keys():
             serve(service, ending, seconds, as_json=False, below=operator.view)

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, say
+from rtface.cli.terminal.screen import OUT, print_note
 from rtface.cli.terminal.signals import INTERRUPTED
 from rtface.core.extras import needing, require
 
@@ -67,8 +67,8 @@ def training_bars(*, quiet: bool, measure: str = "loss") -> Iterator[Callable[[s
 
 
 def interrupted(run: Path) -> typer.Exit:
-    """Say how to go on with a training that was interrupted, and return what ends the command."""
-    say(f"stopped before the end; the same command goes on from the checkpoint in {run}")
+    """Print how to go on with a training that was interrupted, and return what ends the command."""
+    print_note(f"stopped before the end; the same command goes on from the checkpoint in {run}")
     return typer.Exit(INTERRUPTED)
 
 

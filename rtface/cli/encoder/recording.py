@@ -1,4 +1,4 @@
-"""Options that say where a recording of face and neurons lies, shared by the commands that take one."""
+"""Options that name a recording of face and neurons, shared by the commands that take one."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from rtface.offline.dryrun import Poses, read_poses
 def states(
     encoder: Annotated[Path, typer.Argument(help="Folder of an encoder.")],
     keypoints: Annotated[
-        Path, typer.Argument(help="Keypoints to learn from: a session's folder, .rtface.h5 or DeepLabCut.")
+        Path, typer.Argument(help="Keypoints to fit it to: a session's folder, .rtface.h5 or DeepLabCut.")
     ],
     out: Annotated[Path, typer.Option(help="The new state model (.npz): a rig's encoder.states.")],
     count: Annotated[int, typer.Option("--states", min=2, max=100, help="How many states.")] = 6,
@@ -29,7 +29,7 @@ def states(
         float, typer.Option(min=0.01, help="Seconds of a step of the model: longer than a whisk.")
     ] = 0.2,
     rate: Annotated[
-        float | None, typer.Option(min=1, help="Frames a second, where the keypoints do not say.")
+        float | None, typer.Option(min=1, help="Frames a second, if the keypoint file does not contain it.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the fit.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,

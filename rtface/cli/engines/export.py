@@ -1,4 +1,4 @@
-"""``rtface engines export``: an engine in another precision, refused unless it still says the same."""
+"""``rtface engines export``: an engine in another precision, refused unless its keypoints stay where they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ExportPrecision = Literal["f32", "bf16", "f16", "int8"]
 FramesOption = Annotated[Path, typer.Option(help="A video or a folder of images of the rig it is for.")]
-CountOption = Annotated[int, typer.Option(min=1, help="Most frames to look at, evenly spaced.")]
+CountOption = Annotated[int, typer.Option(min=1, help="Frames to compare, at most; evenly spaced.")]
 
 
 @grouped
@@ -38,7 +38,7 @@ def export(
     count: CountOption = 200,
     for_: Annotated[
         Literal["cpu", "tensorrt"],
-        typer.Option("--for", help="What shall run an int8 engine: each wants other integers."),
+        typer.Option("--for", help="What will run an int8 engine: each needs other integers."),
     ] = "cpu",
     report: Annotated[
         Path | None, typer.Option(help="Write the parity report to this file, as JSON.")

@@ -12,7 +12,7 @@ from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
 from rtface.cli.engines.export import CountOption, show_parity
 from rtface.cli.options import CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, print_json, print_note
 from rtface.config import BackendSettings
 from rtface.config.yamlfile import load_rig
 from rtface.core.errors import EngineError, UsageError
@@ -42,7 +42,7 @@ def verify(
     rig: Annotated[
         Path | None,
         typer.Option(
-            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig asks for."
+            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig requires."
         ),
     ] = None,
     crop: CropOption = None,
@@ -124,7 +124,7 @@ def _compare(
 
 def _warn(record: ParityRecord) -> None:
     if record.sure < _SURE_ENOUGH:
-        say(
+        print_note(
             f"the reference itself was sure of {record.sure:.0%} of the points alone: is the face in the frames, and in "
             "the crop?"
         )

@@ -71,7 +71,7 @@ class NeuralView:
         if newest.simulated:
             parts.append(
                 Text(
-                    "SIMULATED neurons, made up from a simulated mouse: this says nothing of a brain",
+                    "SIMULATED neurons, made up from a simulated mouse: no prediction of any brain",
                     "bold yellow",
                 )
             )
@@ -129,5 +129,5 @@ def _foot(newest: NeuralMessage) -> str:
     unusual = ": a face that the encoder has not seen" if newest.unusual else " (usual below 1)"
     return (
         f"{newest.encoder}: age {age}, look-ahead {newest.look_ahead_ns / NS_PER_S:g} s, score {newest.score:.2f}, "
-        f"strange {newest.strange:.2f}{unusual}{warm}"
+        f"out-of-distribution {newest.strange:.2f}{unusual}{warm}"
     )

@@ -39,13 +39,13 @@ _STAGE_MEANING = {
 }
 
 
-def say_error(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error, one line a reason."""
     ERR.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
 
 
-def say(message: str) -> None:
-    """Print a remark for a person."""
+def print_note(message: str) -> None:
+    """Print a note for a person."""
     ERR.print(message, markup=False, soft_wrap=True)
 
 
