@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.factory import make_camera
-from rtface.bench.nowhere import Nowhere
+from rtface.bench.measuring import Nowhere, lost_between, wait_measuring
 from rtface.bench.random_engine import random_facemap_engine
 from rtface.config import BackendSettings, SimulatedCameraSettings
-from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.geometry import whole_frame
 from rtface.core.latency import Histogram, StageSummary
 from rtface.core.machine import run_facts
@@ -36,7 +36,6 @@ from rtface.track.tracker import Tracker
 _DIFFERENT_FRAMES = 64
 _WARM_UP_FRAMES = 200
 _WARM_UP_S = 1.0
-_POLL_S = 0.2
 _PROGRESS_EVERY = 500
 _NO_LEVELS = np.zeros(2, np.float32)
 
@@ -255,22 +254,16 @@ def _sustained(
     try:
         pipeline.wait(_WARM_UP_S)
         pipeline.reset_latency()
-        before, began_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
-        while (done_s := (SYSTEM_CLOCK.now_ns() - began_ns) / NS_PER_S) < question.seconds:
-            progress(done_s / question.seconds)
-            if pipeline.wait(_POLL_S) or ending.is_set():
-                break
-        after, ended_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
+        before = pipeline.status()
+        seconds = wait_measuring(pipeline.wait, question.seconds, progress, ending)
+        after = pipeline.status()
         distribution = pipeline.latency_distribution()
     finally:
         pipeline.stop()
     if pipeline.error is not None:
         raise pipeline.error
-    seconds = (ended_ns - began_ns) / NS_PER_S
-    lost = {
-        place: getattr(after.losses, place) - getattr(before.losses, place)
-        for place in ("camera", "transport", "ring")
-    }
+    lost = lost_between(before, after)
+    del lost["publish"]
     frames = after.frames - before.frames
     kept_up = {
         "rate_hz": question.rate_hz,

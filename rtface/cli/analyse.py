@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, print_note
+from rtface.cli.terminal.screen import print_line, print_note
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 
@@ -59,12 +59,10 @@ def simulate(
         population = simulated(parameters, behaviour, bar)
     with progress_bar("neurons", neurons, transient=True) as bar:
         write_population(population, out, overwrite=overwrite, progress=bar)
-    OUT.print(
+    print_line(
         f"{out}: SIMULATED, {neurons} neurons x {len(population.tneural)} samples, "
         f"{len(population.tcam)} frames; behaviour explains at most {population.ceilings().mean():.3f} "
-        "of a neuron's variance on average",
-        markup=False,
-        soft_wrap=True,
+        "of a neuron's variance on average"
     )
 
 
@@ -106,7 +104,7 @@ def report(
         raise DataError(f"cannot make {out}: {error.strerror or error}") from error
     made = write_report(recorded, out, predicted, given, options, _command(), print_note)
     stamp = "SIMULATED, " if made["simulated"] else ""
-    OUT.print(f"{out / 'report.md'}: {stamp}{len(made['pictures'])} pictures", markup=False, soft_wrap=True)
+    print_line(f"{out / 'report.md'}: {stamp}{len(made['pictures'])} pictures")
     for line in made["left_out"]:
         print_note(f"left out: {line}")
 

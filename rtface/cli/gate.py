@@ -17,7 +17,7 @@ import yaml
 from rich.table import Table
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.screen import OUT, plain_table, print_finding, print_json, print_note
+from rtface.cli.terminal.screen import OUT, plain_table, print_finding, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
@@ -58,7 +58,7 @@ def emulate(
         EmulatedGate(resets_on_open=resets_on_open) as gate,
         _linked(Path(gate.port), link) as port,
     ):
-        OUT.print(f"port {port}", markup=False, soft_wrap=True)
+        print_line(f"port {port}")
         print_note(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
         print_note("arm switch on, emergency stop released; Ctrl-C ends")
         shown = 1
@@ -147,7 +147,7 @@ def limits(
         if as_json:
             print_json(asdict(after))
         else:
-            OUT.print(f"stored, as change {after.counter}", markup=False)
+            print_line(f"stored, as change {after.counter}")
 
 
 @app.command()
@@ -166,7 +166,7 @@ def flash(
     Switch the light source off first: while a board is flashed nothing drives its pins.
     """
     command = flash_command(port, programmer=programmer, baud=baud)
-    OUT.print(shlex.join(command), markup=False, soft_wrap=True)
+    print_line(shlex.join(command))
     if dry_run:
         return
     if shutil.which(command[0]) is None:
@@ -216,7 +216,7 @@ def _flash_light(gate: Gate) -> None:
         fresh = [each for each in gate.reports() if number == each.number or each.event is OutputEvent.LOST]
         for report in fresh:
             seen.append(report)
-            OUT.print(_report_line(report, seen[0]), markup=False)
+            print_line(_report_line(report, seen[0]))
         SYSTEM_CLOCK.sleep_until_ns(SYSTEM_CLOCK.now_ns() + NS_PER_MS)
     if not any(each.event is OutputEvent.LIGHT_ON for each in seen):
         raise GateError(f"the pulse was not fired: {seen[-1].event.value}, {seen[-1].reason.value}")
@@ -245,7 +245,7 @@ def _show_light(changes: list[LightChange]) -> None:
         pulse = list(itertools.takewhile(lambda change: change.ttl, reversed(changes[:-1])))
         on_ms = (now.cycle - pulse[-1].cycle) / CYCLES_PER_MS
         text = f"light off after {on_ms:.2f} ms, amplitude {max(change.amplitude for change in pulse)}"
-    OUT.print(f"{at_s:9.3f} s  {text}", markup=False)
+    print_line(f"{at_s:9.3f} s  {text}")
 
 
 def _requested(changes: list[str]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.screen import OUT, latency_table, print_finding, print_json
+from rtface.cli.terminal.screen import OUT, latency_table, print_finding, print_json, print_line
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client, EventMessage
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
@@ -149,7 +149,7 @@ def events(
             if as_json:
                 print_json({"t_ns": event.t_ns, "kind": event.kind, **event.details})
             else:
-                OUT.print(f"{event.t_ns / NS_PER_S:14.3f}  {event.kind:8}  {in_words(event)}", markup=False)
+                print_line(f"{event.t_ns / NS_PER_S:14.3f}  {event.kind:8}  {in_words(event)}")
 
 
 def loop_view(loop: Mapping[str, Any]) -> Table:

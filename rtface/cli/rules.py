@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.track import recording_bar
 from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSettings
@@ -86,7 +86,7 @@ def check(
     for name, lines in words.items():
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in lines:
-            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+            print_line(f"  {line}")
     for name, points in blind.items():
         print_note(
             f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown"
@@ -154,7 +154,7 @@ def dry_run_(
     else:
         _report(run)
         if out is not None:
-            OUT.print(f"\npicture: {out}", markup=False, soft_wrap=True)
+            print_line(f"\npicture: {out}")
 
 
 @app.command()
@@ -197,11 +197,7 @@ def _tracked(
 
 def _report(run: DryRun) -> None:
     summary = run.summary()
-    OUT.print(
-        f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n",
-        markup=False,
-        soft_wrap=True,
-    )
+    print_line(f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n")
     table = plain_table("feature", right=("unit", "known", "5 %", "median", "95 %", "99 %"))
     for name, each in summary["features"].items():
         spread = ("-" if each[key] is None else f"{each[key]:.3g}" for key in ("p5", "p50", "p95", "p99"))
@@ -210,7 +206,7 @@ def _report(run: DryRun) -> None:
     for name, each in summary["rules"].items():
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in _summary_lines(each):
-            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+            print_line(f"  {line}")
 
 
 def _summary_lines(rule: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import ERR, OUT, print_error, print_json
+from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.record import formats
@@ -99,7 +99,7 @@ def export(
         formats.write(session.pose_table(), poses, chosen.name, overwrite=overwrite)
         written.insert(0, poses)
     for path in written:
-        OUT.print(str(path), markup=False, soft_wrap=True)
+        print_line(str(path))
     for text in session.missing:
         print_error(text)
 

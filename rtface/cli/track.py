@@ -13,7 +13,7 @@ import typer
 from rtface.acquire.recording import source_settings
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, print_error, print_json
+from rtface.cli.terminal.screen import print_error, print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import RtfaceError
 from rtface.offline.tracking import Progress as TrackingProgress
@@ -115,11 +115,9 @@ def _report(source: Path, written: Path, tracked: Tracked, as_json: bool) -> Non
     untrained = [
         name for name, known in zip(tracked.table.names, tracked.table.trained, strict=True) if not known
     ]
-    OUT.print(
+    print_line(
         f"{written}: {len(tracked.table)} frames at {tracked.frames_per_second:.0f} frames per second "
-        f"(network {network.p50_ms:.2f} ms median)",
-        markup=False,
-        soft_wrap=True,
+        f"(network {network.p50_ms:.2f} ms median)"
     )
     if untrained:
-        OUT.print(f"not in this engine (NaN): {', '.join(untrained)}", markup=False, soft_wrap=True)
+        print_line(f"not in this engine (NaN): {', '.join(untrained)}")

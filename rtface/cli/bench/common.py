@@ -45,14 +45,7 @@ class ResultOptions:
     def measure(self, name: str, measure: Measure, show: Callable[[Mapping[str, Any]], None]) -> None:
         """Measure until done or interrupted, write the result and its picture, and show it.
 
-        Parameters
-        ----------
-        name : str
-            Of the benchmark.
-        measure : callable
-            Takes what shows how much is done, 0 to 1, and an event that asks for an early end.
-        show : callable
-            Prints a result for a person.
+        `measure` is given what shows how much is done, 0 to 1, and an event that is set to end early.
         """
         draws = is_installed("matplotlib")
         if not draws:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rtface.cli.encoder.recording import RecordingOptions, ThreadsOption
 from rtface.cli.options import JsonOption, grouped
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.training import training_bars, training_packages
 from rtface.encode.bundle import load_encoder
@@ -54,9 +54,8 @@ def evaluate(
         print_note(remark)
     OUT.print(_compared(report["results"]))
     if "explainable_mean" in report:
-        OUT.print(
-            f"explainable by other neurons: {report['explainable_mean']:.3f} of a neuron's variance on average",
-            markup=False,
+        print_line(
+            f"explainable by other neurons: {report['explainable_mean']:.3f} of a neuron's variance on average"
         )
 
 

@@ -11,7 +11,7 @@ import typer
 from rtface.cli.encoder.recording import RecordingOptions, ThreadsOption
 from rtface.cli.encoder.show import encoder_card
 from rtface.cli.options import JsonOption, grouped
-from rtface.cli.terminal.screen import OUT, print_json, print_note
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, training_bars, training_packages
 
@@ -106,5 +106,5 @@ def fit(
     for remark in fitted.bundle.manifest.training["remarks"]:
         print_note(remark)
     OUT.print(encoder_card(fitted.bundle.manifest))
-    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
-    OUT.print(f"{fitted.bundle.manifest.name}: {fitted.bundle.folder}", markup=False, soft_wrap=True)
+    print_line(f"curves and report: {order.run}")
+    print_line(f"{fitted.bundle.manifest.name}: {fitted.bundle.folder}")

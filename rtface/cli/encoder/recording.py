@@ -58,20 +58,7 @@ class RecordingOptions:
     ] = None
 
     def where(self, exclude: Sequence[str] | None, more: Sequence[str] = ()) -> Where:
-        """Return where all of it lies.
-
-        Parameters
-        ----------
-        exclude : sequence of str or None
-            Keypoints not to use; the usual ones when None.
-        more : sequence of str
-            Inputs that are needed whether or not they were given.
-
-        Raises
-        ------
-        UsageError
-            An input is not NAME or NAME=FILE, or is there twice.
-        """
+        """Return where all of it lies, without the keypoints `exclude` (None: the usual) and with the inputs `more`."""
         from rtface.learn.encoder.data import EXCLUDED, Where
 
         extras: dict[str, Path | None] = {}

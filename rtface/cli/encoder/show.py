@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, print_json
+from rtface.cli.terminal.screen import OUT, print_json, print_line
 from rtface.encode.bundle import load_encoder
 from rtface.encode.manifest import EncoderManifest
 
@@ -25,7 +25,7 @@ def show(
         print_json({**bundle.manifest.model_dump(mode="json"), "sha256": bundle.sha256})
         return
     OUT.print(encoder_card(bundle.manifest))
-    OUT.print(f"sha256 {bundle.sha256}", markup=False)
+    print_line(f"sha256 {bundle.sha256}")
 
 
 def encoder_card(manifest: EncoderManifest) -> Table:

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, print_json
+from rtface.cli.terminal.screen import print_json, print_line
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 from rtface.core.records import FloatArray
@@ -60,8 +60,8 @@ def states(
     if as_json:
         print_json({"states": out, "encoder": bundle.sha256, "rows": len(latents), "lifetimes_s": lifetimes})
         return
-    OUT.print(f"{out}: {count} states of {len(latents)} rows, in steps of {step_s:g} s", markup=False)
-    OUT.print(f"they last {', '.join(f'{each:g}' for each in lifetimes)} s in the mean", markup=False)
+    print_line(f"{out}: {count} states of {len(latents)} rows, in steps of {step_s:g} s")
+    print_line(f"they last {', '.join(f'{each:g}' for each in lifetimes)} s in the mean")
 
 
 def warm_latents(bundle: EncoderBundle, poses: Poses) -> FloatArray:

@@ -10,7 +10,7 @@ import typer
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced
 from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, plain_table, print_json
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import needing
 from rtface.core.files import write_json
@@ -78,13 +78,13 @@ def export(
     if as_json:
         print_json({"engine": made.engine.manifest.name, "folder": str(made.engine.folder), "parity": facts})
         return
-    OUT.print(f"{made.engine.manifest.name}: {made.engine.folder}", markup=False, soft_wrap=True)
+    print_line(f"{made.engine.manifest.name}: {made.engine.folder}")
     show_parity(made.parity)
 
 
 def show_parity(parity: Parity) -> None:
     """Print a parity report: in a line, and by keypoint."""
-    OUT.print(f"against {parity.reference}: {parity.in_words()}", markup=False, soft_wrap=True)
+    print_line(f"against {parity.reference}: {parity.in_words()}")
     table = plain_table("shift (px of the network's input)", right=("p50", "p99", "max"))
     for keypoint, shift in parity.by_keypoint.items():
         table.add_row(keypoint, *(f"{value:.3f}" for value in (shift.p50, shift.p99, shift.max)))

@@ -11,7 +11,7 @@ import typer
 from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
 from rtface.cli.learn.tables import errors_table
 from rtface.cli.options import CropOption, EngineOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, print_note
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bars, training_packages
 from rtface.track.store import load_engine, user_folder
@@ -113,7 +113,7 @@ def _show(adapted: Adapted) -> None:
     if "after" in report:
         for what in ("before", "after"):
             if report[what]["n"]:
-                OUT.print(what, markup=False)
+                print_line(what)
                 OUT.print(errors_table(report[what]))
         print_note(
             f"on {len(report['held_out_frames'])} frames that were held out to find the number of steps and then "
@@ -127,9 +127,7 @@ def _show(adapted: Adapted) -> None:
         print_note("the time was up before the training's end: --minutes gives it longer")
     if names := report["taught_by_parent"]:
         print_note(f"not in the labels, so kept as they were: {', '.join(names)}")
-    OUT.print(
+    print_line(
         f"{report['frames']} frames, {report['steps']} steps, {report['blend']:g} of the way from the old weights, "
-        f"{report['minutes']:.1f} minutes",
-        markup=False,
-        soft_wrap=True,
+        f"{report['minutes']:.1f} minutes"
     )

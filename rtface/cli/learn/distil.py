@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rtface.cli.learn.options import RenameOption, RunOption, parse_renames
 from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import load_engine, user_folder
@@ -123,30 +123,24 @@ def _start(teacher: Engine, start: str | None, family: Family | None) -> Engine 
 
 def _show(done: Distilled, teacher: Engine) -> None:
     figures = done.report["agreement"]
-    OUT.print(
+    print_line(
         f"distance from {teacher.manifest.name} on {figures['frames']} held-out frames, where it is sure (pixels of the "
-        "network's input)",
-        markup=False,
-        soft_wrap=True,
+        "network's input)"
     )
     OUT.print(_distances(figures))
     noise = done.report["from_teachers_average"]
-    OUT.print(
+    print_line(
         f"from the teacher's average over small shifts (median px): teacher {_number(noise['teacher']['median'])}, "
-        f"student {_number(noise['student']['median'])}; n = {noise['student']['n']}",
-        markup=False,
-        soft_wrap=True,
+        f"student {_number(noise['student']['median'])}; n = {noise['student']['n']}"
     )
     for what, unit in (("jitter", "px of the network's input, still stretches"), ("speed", "ms a frame")):
         pair = figures[what]
         key = "median" if what == "jitter" else "median_ms"
-        OUT.print(
+        print_line(
             f"{what} (median, {unit}): teacher {_number(pair['teacher'][key], 3)}, student "
-            f"{_number(pair['student'][key], 3)}; n = {pair['student']['n']}",
-            markup=False,
-            soft_wrap=True,
+            f"{_number(pair['student'][key], 3)}; n = {pair['student']['n']}"
         )
-    OUT.print(f"score: {done.engine.manifest.score.definition}", markup=False, soft_wrap=True)
+    print_line(f"score: {done.engine.manifest.score.definition}")
     if unknown := [entry.name for entry in done.engine.manifest.keypoints if not entry.trained]:
         print_note(f"no label to train on, so never found: {', '.join(unknown)}")
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
 from rtface.cli.learn.tables import errors_table, reliability_table
 from rtface.cli.options import BackendOptions, CropOption, EngineOption, JsonOption, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _show(measured: EngineErrors, report: Mapping[str, Any]) -> None:
     OUT.print(_videos_table(report["by_video"]))
     if "score_reliability" in report:
         reliability = report["score_reliability"]
-        OUT.print(f"score: {reliability['definition']}", markup=False, soft_wrap=True)
+        print_line(f"score: {reliability['definition']}")
         OUT.print(reliability_table(reliability))
     else:
         print_note("its scores are not calibrated: they order points by certainty and are no probabilities")
@@ -69,7 +69,7 @@ def _show(measured: EngineErrors, report: Mapping[str, Any]) -> None:
     if names := measured.only_engine:
         print_note(f"found by the engine, but not labelled, so not evaluated: {', '.join(names)}")
     print_note(_in_words(measured, report["by_video"]))
-    OUT.print(f"{report['engine']}: {report['n']} labels on {report['frames']} frames", markup=False)
+    print_line(f"{report['engine']}: {report['n']} labels on {report['frames']} frames")
 
 
 def _videos_table(by_video: Mapping[str, Any]) -> Table:

@@ -15,7 +15,7 @@ from rtface import __version__
 from rtface.acquire.recording import source_settings
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
 from rtface.cli.terminal.progress import Update, progress_bar
-from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_note
+from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.config import ImagesCameraSettings
 from rtface.core.errors import DataError, UsageError
@@ -122,7 +122,7 @@ def suggest(
             "a longer recording, more --candidates or a --crop of the face may find more"
         )
     for line in _next_steps(out, engine, guesses):
-        OUT.print(line, markup=False, soft_wrap=True)
+        print_line(line)
 
 
 def _table(frames: Sequence[Suggested]) -> Table:

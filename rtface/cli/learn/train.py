@@ -20,7 +20,7 @@ from rtface.cli.learn.options import (
 )
 from rtface.cli.learn.tables import errors_table, reliability_table
 from rtface.cli.options import CropOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, print_note
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import user_folder
@@ -110,7 +110,7 @@ def _show(trained: Trained) -> None:
                 "errors: --hold-out VIDEO measures them"
             )
         if "score_reliability" in metrics:
-            OUT.print(f"score: {manifest.score.definition}", markup=False, soft_wrap=True)
+            print_line(f"score: {manifest.score.definition}")
             OUT.print(reliability_table(metrics["score_reliability"]))
         else:
             print_note(
