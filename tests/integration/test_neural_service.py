@@ -203,7 +203,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
 def test_the_demo_shows_simulated_neurons_beside_the_keypoints(rtface: Any, test_engine: str) -> None:
     done = rtface("demo", "--encoder", "--engine", test_engine, "--seconds", "3", "--rate", "60")
     assert done.returncode == 0, done.stderr
-    assert "SIMULATED neurons, made up from a simulated mouse: this says nothing of a brain" in done.stdout
+    assert "SIMULATED neurons, made up from a simulated mouse: no prediction of any brain" in done.stdout
     assert "pc8" in done.stdout
     assert "simulated-mouse: age" in done.stdout
     assert "SIMULATED, 24 components of 400 neurons" in done.stderr
