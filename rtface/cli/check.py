@@ -1,4 +1,4 @@
-"""``rtface check``: is this rig ready, and if not, what to do."""
+"""``rtface check``: is this rig ready, and if not, what to fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check(
     rig: Annotated[Path, typer.Argument(help="The rig's YAML file.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check configuration, camera, engine, ports, clock and processor of a rig; say what to do.
+    """Check configuration, camera, engine, ports, clock and processor of a rig; list what to fix.
 
     Exit code 0 when nothing fails (warnings allowed), else that of the first failure.
     """

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rtface.core.files import NAME_PATTERN, FileEntry, ManifestPart
+from rtface.core.manifest import NAME_PATTERN, FileEntry, ManifestPart
 from rtface.core.records import Keypoint
 
 MODEL_FILE = "model.onnx"

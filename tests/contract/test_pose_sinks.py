@@ -10,7 +10,7 @@ import pytest
 from support.fakes import FakeSink
 from support.outgoing import LOSSES, make_pose, zmq_context
 
-from rtface.bench.nowhere import Nowhere
+from rtface.bench.measuring import Nowhere
 from rtface.core.clock import SYSTEM_CLOCK, monotonic_ns
 from rtface.core.errors import AddressError, RtfaceError, UsageError
 from rtface.offline.tracking import TableSink

@@ -7,7 +7,6 @@ Facemap's filtered ones (npy).
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import file_hash
 from rtface.core.records import FloatArray
 from rtface.encode.grid import rows_of
 from rtface.learn.encoder.arrays import npz_fields, read_flag, read_matrix, read_vector
@@ -352,6 +352,4 @@ def _positions(path: Path, fields: Sequence[str], neurons: int) -> NDArray[np.fl
 
 
 def _source(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": file_hash(path)}

@@ -18,6 +18,7 @@ import numpy as np
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import written_whole
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.engines.bundle import Card, save_engine
 from rtface.learn.run_folder import RunFolder, open_run
@@ -191,9 +192,8 @@ def _taught(
             ) from error
     shifts = SHIFTS if lesson.average else PLAIN
     taught = teach(lesson.teacher, frames, settings, lesson.crop, shifts=shifts)
-    fresh = path.with_suffix(".new.npz")
-    np.savez(fresh, xy=taught.xy, score=taught.score, spread=taught.spread, plain=taught.plain)
-    fresh.replace(path)
+    with written_whole(path) as fresh, fresh.open("wb") as file:
+        np.savez(file, xy=taught.xy, score=taught.score, spread=taught.spread, plain=taught.plain)
     return taught
 
 

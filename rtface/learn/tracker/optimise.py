@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from rtface.core.errors import DataError
+from rtface.core.files import written_whole
 from rtface.core.geometry import NetworkFrame
 from rtface.learn.tracker.families import INPUT_SIZE
 from rtface.learn.tracker.losses import LOSSES
@@ -240,10 +241,9 @@ def train(
 
 def _save(state: Mapping[str, Any], path: Path) -> None:
     """Write a checkpoint that is whole or not there at all."""
-    fresh = path.with_suffix(".new")
     try:
-        torch.save(dict(state), fresh)
-        fresh.replace(path)
+        with written_whole(path) as fresh:
+            torch.save(dict(state), fresh)
     except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
         raise DataError(f"the checkpoint {path} cannot be written: {error}") from error
 

@@ -51,7 +51,7 @@ class Watched:
     def hear(self, keypoints: Keypoints | None = None) -> None:
         if keypoints is not None:
             self.client.queued.append(keypoints)
-        self.watch._listen()
+        self.watch._receive()
 
     def pass_by(self, seconds: float) -> None:
         self.clock.sleep_until_ns(self.clock.now_ns() + round(seconds * NS_PER_S))
@@ -87,9 +87,9 @@ def test_an_age_that_is_unknown_is_not_taken_for_none() -> None:
 def test_a_service_that_was_killed_does_not_look_alive() -> None:
     watched = Watched()
     watched.hear(keypoints_aged(1))
-    assert "heard 0.0 s ago" in watched.shown()
+    assert "last message 0.0 s ago" in watched.shown()
     watched.pass_by(2.5)
-    assert "heard 2.5 s ago" in watched.shown()
+    assert "last message 2.5 s ago" in watched.shown()
     watched.pass_by(2)
     assert "no heartbeat for 4 s" in watched.shown()
     watched.hear(keypoints_aged(1))
@@ -101,7 +101,7 @@ def test_a_status_is_a_heartbeat_though_no_keypoints_come() -> None:
     for seq in range(5):
         watched.client.latest_status = StatusMessage("a session", seq, 0, STATUS)
         watched.pass_by(2)
-        assert "waiting for keypoints; heard 0.0 s ago" in watched.shown()
+        assert "waiting for keypoints; last message 0.0 s ago" in watched.shown()
     watched.pass_by(10)
     assert "waiting for keypoints; no heartbeat for 10 s" in watched.shown()
 

@@ -159,5 +159,5 @@ def test_a_missing_package_and_a_missing_device_are_told(
     with pytest.raises(OutputError, match="'Dev9'; NI-DAQmx has Dev1"):
         make_output(DaqOutputSettings(kind="daq", channel="Dev9/ctr0")).open()
     monkeypatch.setitem(sys.modules, "nidaqmx", None)
-    with pytest.raises(OutputError, match=r"pip install rtface\[daq\]"):
+    with pytest.raises(OutputError, match=r"pip install '.\[daq\]'"):
         make_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0")).open()
