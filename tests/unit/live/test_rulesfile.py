@@ -302,7 +302,7 @@ rules:
         "9: rules.b.refractory: unknown setting",
         f"11: rules.d.schedule.source: {absent}: neither a session nor a list of times ([Errno 2] {gone}: '{absent}')",
         "2: features.nose: nosetip is not a keypoint of this engine",
-        "3: features.pad.band_hz: 300 Hz cannot be told at 200 frames/s",
+        "3: features.pad.band_hz: 300 Hz cannot be measured at 200 frames/s",
         "4: features.eye: eye(bak) is not a keypoint of this engine",
         "4: features.eye: eye(frnt) is not a keypoint of this engine",
         "8: rules.a.when: no feature is called paw.sped",
