@@ -23,16 +23,15 @@ from rtface.analyse.hmm import FitOptions, fit_states
 from rtface.analyse.populationfile import write_population
 from rtface.analyse.simulate import PopulationParameters, simulate
 from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
-from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta
+from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
 from rtface.encode.bundle import EncoderBundle, write_encoder
 from rtface.encode.manifest import STATES_FILE
 from rtface.learn.encoder.compare import network_of
 from rtface.learn.encoder.data import Where, read_recording
 from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
 from rtface.simulate.face import MouseFace
-from rtface.track.backends.factory import engine_for, make_backend
-from rtface.track.tracker import Tracker
+from rtface.track.backends.factory import engine_for
+from rtface.track.pictures import PictureTracker
 
 OUT = Path(__file__).resolve().parents[1] / "rtface" / "encode" / "data" / "simulated-mouse"
 RATE_HZ = 50.0
@@ -48,23 +47,17 @@ def film(seconds: float, seed: int) -> tuple[FloatArray, FloatArray, tuple[str, 
     face = MouseFace(WIDTH, HEIGHT, RATE_HZ, seed)
     settings = BackendSettings(name="openvino")
     engine = engine_for("default", settings)
-    tracker = Tracker(engine, make_backend(engine, settings), SYSTEM_CLOCK)
     frames, first = round(seconds * RATE_HZ), round(BEGINS_S * RATE_HZ)
     true = np.empty((frames, len(FACEMAP_KEYPOINTS), 2), np.float32)
     tracked = np.empty_like(true)
     picture = np.empty((HEIGHT, WIDTH), np.uint8)
-    info = CameraInfo("simulated", "mouse", WIDTH, HEIGHT, RATE_HZ, None, False, "camera", {})
-    try:
-        tracker.open()
-        tracker.look_at(info, None)
+    with PictureTracker(engine, settings) as tracker:
         for index in range(frames):
             face.render(first + index, picture)
             true[index] = face.truth(first + index)
-            tracked[index] = tracker.track(picture, FrameMeta(index, 0, 0), 0).xy
+            tracked[index] = tracker.track(picture).xy
             if index % 3000 == 0:
                 print(f"filmed and tracked {index} of {frames} frames", flush=True)
-    finally:
-        tracker.close()
     return true, tracked, tuple(point.name for point in engine.manifest.skeleton)
 
 

@@ -245,7 +245,7 @@ def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> t
     try:
         tracker.open()
         if info is not None:
-            tracker.look_at(info, None if rig.crop is None else rig.crop.to_crop())
+            tracker.prepare((info.height, info.width), None if rig.crop is None else rig.crop.to_crop())
             frame = np.random.default_rng(0).integers(0, 256, (info.height, info.width), dtype=np.uint8)
             for number in range(_NETWORK_RUNS):
                 began_ns = clock.now_ns()

@@ -10,15 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import DataError, EngineError
-from rtface.core.geometry import NetworkFrame
-from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
-from rtface.track.backends.factory import make_backend
 from rtface.track.parity import LIMITS, agree
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine, load_engine
-from rtface.track.tracker import Tracker
 
 FEWEST_FRAMES = 8
 SURE = 0.5
@@ -155,23 +152,10 @@ def find(
     shapes = {image.shape for image in frames.values()}
     if len(shapes) != 1:
         raise DataError(f"frames of one size are needed, not of {len(shapes)} sizes")
-    height, width = shapes.pop()
-    camera = CameraInfo("images", "frames", width, height, None, len(frames), False, "arrival", {})
-    tracker = Tracker(engine, make_backend(engine, settings), SYSTEM_CLOCK)
-    xy, score = [], []
-    try:
-        tracker.open()
-        tracker.look_at(camera, crop)
-        info = tracker.backend
-        for number, image in frames.items():
-            now_ns = SYSTEM_CLOCK.now_ns()
-            pose = tracker.track(image, FrameMeta(number, now_ns, now_ns), now_ns)
-            xy.append(pose.xy)
-            score.append(pose.score)
-        seen = tracker.crop
-    finally:
-        tracker.close()
-    return EngineOutput(np.stack(xy), np.stack(score), info, seen)
+    with PictureTracker(engine, settings, crop) as tracker:
+        poses = [tracker.track(image) for image in frames.values()]
+        xy, score = (np.stack([getattr(pose, part) for pose in poses]) for part in ("xy", "score"))
+        return EngineOutput(xy, score, tracker.backend, tracker.seen)
 
 
 def compare(
@@ -214,7 +198,7 @@ def compare(
     chosen = settings or BackendSettings()
     before = find(reference, frames, reference_settings or chosen, crop)
     after = find(engine, frames, chosen, crop)
-    scale = NetworkFrame(before.crop, ours.input.size, ours.resample.half_pixel, ours.resample.square).scale
+    scale = ours.network_frame(before.crop).scale
     trained = [index for index, entry in enumerate(ours.keypoints) if entry.trained]
     names = [ours.keypoints[index].name for index in trained]
     apart = np.linalg.norm((after.xy - before.xy)[:, trained].astype(np.float64), axis=2) / scale

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rtface.core.files import NAME_PATTERN, FileEntry, ManifestPart
-from rtface.core.records import Keypoint
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import Crop, Keypoint
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.pt"
@@ -144,6 +145,10 @@ class Manifest(ManifestPart):
     def names(self) -> tuple[str, ...]:
         """Names of the keypoints in the order of the outputs."""
         return tuple(entry.name for entry in self.keypoints)
+
+    def network_frame(self, crop: Crop) -> NetworkFrame:
+        """Return where the network's input lies in the camera frame when it is shown a crop of it."""
+        return NetworkFrame(crop, self.input.size, self.resample.half_pixel, self.resample.square)
 
     @property
     def skeleton(self) -> tuple[Keypoint, ...]:

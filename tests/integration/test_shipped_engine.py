@@ -13,7 +13,7 @@ import pytest
 
 from rtface.config import BackendSettings
 from rtface.core.clock import SystemClock
-from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, FrameMeta, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import MODEL_FILE
@@ -42,8 +42,7 @@ def tracker(engine: Engine) -> Iterator[Tracker]:
 
 
 def track(tracker: Tracker, image: Image, crop: Crop | None = None) -> tuple[FloatArray, FloatArray]:
-    height, width = image.shape
-    tracker.look_at(CameraInfo("images", "test", width, height, None, None, False, "arrival", {}), crop)
+    tracker.prepare(image.shape, crop)
     pose = tracker.track(image, FrameMeta(0, 0, 0), 0)
     return pose.xy, pose.score
 

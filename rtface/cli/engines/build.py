@@ -15,7 +15,7 @@ from rtface.cli.options import CropOption, JsonOption, parse_crop
 from rtface.cli.terminal.screen import ERR, OUT, print_json
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import BackendError, DataError, UsageError
-from rtface.core.geometry import NetworkFrame, check_crop, whole_frame
+from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop
 from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
 from rtface.track.gpu import kernels
@@ -97,8 +97,7 @@ def _input_shape(manifest: Manifest, frame: str, crop: Crop | None) -> tuple[int
     if min(width, height) < 1:
         raise UsageError(f"--frame {frame}: WIDTH and HEIGHT are 1 or more")
     seen = check_crop(crop or whole_frame(width, height), width, height)
-    resample = manifest.resample
-    return NetworkFrame(seen, manifest.input.size, resample.half_pixel, resample.square).shape
+    return manifest.network_frame(seen).shape
 
 
 def _take(device: str | None, module: str) -> tuple[CudaDevice | None, Gpu]:

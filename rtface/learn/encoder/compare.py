@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtface.acquire.factory import make_camera
 from rtface.acquire.recording import source_settings
-from rtface.acquire.sampling import play
+from rtface.acquire.sampling import played
 from rtface.analyse.baselines import keypoint_baselines, video_baseline
 from rtface.analyse.splits import Split, hold_back
 from rtface.analyse.svd import decompose
@@ -181,14 +180,8 @@ def _arranged(recording: Recording, bundle: EncoderBundle, where: Where) -> Reco
 
 
 def _frames(video: Path, stop: Callable[[], bool]) -> Iterator[Image]:
-    camera = make_camera(source_settings(video))
-    try:
-        info = camera.open()
-        out: Image = np.zeros((info.height, info.width), np.uint8)
-        for image, _ in play(camera, out):
+    with played(source_settings(video)) as (_, frames):
+        for image, _ in frames:
             if stop():
                 return
             yield image
-    finally:
-        camera.stop()
-        camera.close()

@@ -5,96 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import DataError
-from rtface.core.geometry import NetworkFrame
-from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import Crop, FloatArray
 from rtface.learn.engines.provenance import training_on
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.calibration import reliability
-from rtface.track.backends.factory import make_backend
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
-
-_ONE_FRAME = FrameMeta(0, 0, 0)
-
-
-class Watcher:
-    """Tracks single frames of any size as the service tracks a camera's; open from the start.
-
-    Parameters
-    ----------
-    engine : Engine
-        A checked engine.
-    settings : BackendSettings or None
-        What runs it; the first back end that is there when None.
-    crop : Crop or None
-        The face in every frame; the whole frame when None.
-
-    Raises
-    ------
-    BackendError, EngineError
-        The engine cannot be run as asked.
-    """
-
-    def __init__(
-        self, engine: Engine, settings: BackendSettings | None = None, crop: Crop | None = None
-    ) -> None:
-        self.engine = engine
-        self.crop = crop
-        self._tracker = Tracker(engine, make_backend(engine, settings or BackendSettings()), SYSTEM_CLOCK)
-        self._shape = (0, 0)
-        try:
-            self.backend = self._tracker.open().as_dict()
-        except BaseException:
-            self._tracker.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def scale(self) -> float:
-        """Camera pixels to a pixel of the network's input, in the last frame."""
-        manifest = self.engine.manifest
-        resample = manifest.resample
-        return NetworkFrame(
-            self._tracker.crop, manifest.input.size, resample.half_pixel, resample.square
-        ).scale
-
-    def see(self, image: Image) -> tuple[FloatArray, FloatArray]:
-        """Return keypoints, shape (K, 2), in pixels of the frame, and scores, shape (K,).
-
-        Parameters
-        ----------
-        image : ndarray, shape (height, width), uint8
-            The whole frame. One of another size than the last fits the network anew, which takes long.
-
-        Raises
-        ------
-        UsageError
-            The crop reaches beyond the frame.
-        """
-        if image.shape != self._shape:
-            height, width = image.shape
-            camera = CameraInfo("images", "labelled frames", width, height, None, None, False, "arrival", {})
-            self._tracker.look_at(camera, self.crop)
-            self._shape = height, width
-        pose = self._tracker.track(np.ascontiguousarray(image), _ONE_FRAME, 0)
-        return pose.xy, pose.score
-
-    def close(self) -> None:
-        """Free the network."""
-        self._tracker.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +95,13 @@ class EngineErrors:
         return report
 
 
-def measure(watcher: Watcher, labels: LabelSet) -> EngineErrors:
+def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:
     """Run an engine on labelled frames.
 
     Parameters
     ----------
-    watcher : Watcher
-        The engine, open.
+    tracker : PictureTracker
+        The engine.
     labels : LabelSet
         Frames of any sizes. Keypoints are brought together by name; those that only one side has, and those that the
         engine was never trained on, are not judged.
@@ -191,7 +113,7 @@ def measure(watcher: Watcher, labels: LabelSet) -> EngineErrors:
     UsageError
         The crop reaches beyond a frame.
     """
-    manifest = watcher.engine.manifest
+    manifest = tracker.engine.manifest
     finds = [entry.name for entry in manifest.keypoints if entry.trained]
     common = tuple(name for name in finds if name in labels.labelled)
     if not common:
@@ -207,13 +129,13 @@ def measure(watcher: Watcher, labels: LabelSet) -> EngineErrors:
     # Size by size: to fit the network to another takes longer than many frames.
     for row in sorted(range(len(judged)), key=lambda row: judged.frames[row].image.shape):
         frame = judged.frames[row]
-        xy, scores = watcher.see(frame.image)
-        distance[row] = np.linalg.norm(xy[columns] - frame.xy, axis=1)
-        score[row], scale[row] = scores[columns], watcher.scale
+        pose = tracker.track(frame.image)
+        distance[row] = np.linalg.norm(pose.xy[columns] - frame.xy, axis=1)
+        score[row], scale[row] = pose.score[columns], tracker.scale
     return EngineErrors(
-        watcher.engine,
-        watcher.backend,
-        watcher.crop,
+        tracker.engine,
+        tracker.backend.as_dict(),
+        tracker.crop,
         judged,
         distance,
         score,

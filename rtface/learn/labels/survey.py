@@ -10,15 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.acquire.factory import make_camera
-from rtface.acquire.sampling import play
+from rtface.acquire.sampling import played
 from rtface.config import BackendSettings, ImagesCameraSettings, VideoCameraSettings
-from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import CameraLostError, DataError
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
-from rtface.track.backends.factory import make_backend
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
 THUMBNAIL = 32
 """Side in pixels of the picture that two frames' looks are compared by."""
@@ -125,38 +123,29 @@ def survey(
     DataError
         There is no frame before the recording ends or is damaged.
     """
-    camera = make_camera(recording)
-    tracker = Tracker(engine, make_backend(engine, backend), SYSTEM_CLOCK)
     poses: dict[int, tuple[FloatArray, FloatArray]] = {}
     seen: dict[int, _Seen] = {}
     total, damage = 0, None
-    try:
-        tracker.open()
-        info = camera.open()
-        tracker.look_at(info, crop)
+    with PictureTracker(engine, backend, crop) as tracker, played(recording) as (info, frames):
         step = max(1, -(-(info.frames or 0) // limit))
         try:
-            for image, meta in play(camera, tracker.host_memory((info.height, info.width))):
+            for image, meta in frames:
                 index = total
                 total += 1
                 if (index + 1) % step <= min(2, step - 1):
-                    pose = tracker.track(image, meta, SYSTEM_CLOCK.now_ns())
+                    pose = tracker.track(image)
                     poses[index] = pose.xy, pose.score
                 if index % step == 0:
-                    seen[index] = _look(image, tracker.crop, _time_s(index, meta, info))
+                    seen[index] = _look(image, tracker.seen, _time_s(index, meta, info))
                 if len(seen) > limit:
                     step *= 2
                     seen = {each: what for each, what in seen.items() if each % step == 0}
                 progress(total, info.frames)
         except CameraLostError as error:
             damage = str(error)
-    finally:
-        camera.stop()
-        camera.close()
-        tracker.close()
-    if not seen:
-        raise DataError(damage or f"{recording.path} has no frames")
-    return _gather(recording, tracker.crop, total, damage, seen, poses)
+        if not seen:
+            raise DataError(damage or f"{recording.path} has no frames")
+        return _gather(recording, tracker.seen, total, damage, seen, poses)
 
 
 def read_frames(recording: Recording, numbers: Sequence[int]) -> dict[int, Image]:
@@ -170,21 +159,16 @@ def read_frames(recording: Recording, numbers: Sequence[int]) -> dict[int, Image
         It is shorter now.
     """
     wanted = set(numbers)
-    camera = make_camera(recording)
-    frames: dict[int, Image] = {}
-    try:
-        info = camera.open()
-        for index, (image, _) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
+    kept: dict[int, Image] = {}
+    with played(recording) as (_, frames):
+        for index, (image, _) in enumerate(frames):
             if index in wanted:
-                frames[index] = image.copy()
-                if len(frames) == len(wanted):
+                kept[index] = image.copy()
+                if len(kept) == len(wanted):
                     break
-    finally:
-        camera.stop()
-        camera.close()
-    if missing := wanted - set(frames):
+    if missing := wanted - set(kept):
         raise DataError(f"{recording.path} no longer has frame {min(missing)}; did it change meanwhile?")
-    return frames
+    return kept
 
 
 def _time_s(index: int, meta: FrameMeta, info: CameraInfo) -> float:

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.acquire.factory import make_camera
-from rtface.acquire.sampling import play
+from rtface.acquire.sampling import played
 from rtface.config import BackendSettings, CameraSettings
-from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import DataError
 from rtface.core.records import Crop, FloatArray, Pose
-from rtface.learn.tracker.pseudo_labels import UNSURE, network_scale, within
-from rtface.track.backends.factory import make_backend
+from rtface.learn.tracker.pseudo_labels import UNSURE, within
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
 BLOCK = 60
 """Neighbouring frames that are watched together; where all are too many, blocks are evenly spaced."""
@@ -26,7 +24,6 @@ BLOCK = 60
 STILL_SHARE = 0.25
 """Share of neighbouring triplets of frames, those in which the picture changes least, that give the jitter."""
 
-_NS_PER_MS = 1e6
 _LEAST_FOR_CORRELATION = 10
 
 
@@ -110,20 +107,21 @@ def watch(
     DataError
         The recording ends before `first`.
     """
-    camera = make_camera(recording)
-    trackers = [Tracker(each, make_backend(each, settings), SYSTEM_CLOCK) for each in (teacher, student)]
     numbers: list[int] = []
     poses: tuple[list[Pose], list[Pose]] = [], []
     changes: list[float] = []
-    try:
-        info = camera.open()
+    with (
+        played(recording) as (info, frames),
+        PictureTracker(teacher, settings, crop) as first_tracker,
+        PictureTracker(student, settings, crop) as second_tracker,
+    ):
+        trackers = first_tracker, second_tracker
         for tracker in trackers:
-            tracker.open()
-            tracker.look_at(info, crop)
-        seen = trackers[0].crop
+            tracker.prepare((info.height, info.width))
+        seen = first_tracker.seen
         period = BLOCK * max(1, -(-((info.frames or 0) - first) // max(limit, BLOCK)))
         before: tuple[int, NDArray[np.int16]] = (-2, np.zeros((0, 0), np.int16))
-        for number, (image, meta) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
+        for number, (image, _) in enumerate(frames):
             if number < first or (number - first) % period >= BLOCK:
                 continue
             face = image[seen.y : seen.y + seen.height, seen.x : seen.x + seen.width].astype(np.int16)
@@ -134,19 +132,15 @@ def watch(
             numbers.append(number)
             # In turns, so that neither always finds the frame in the processor's cache.
             for which in (0, 1) if number % 2 else (1, 0):
-                poses[which].append(trackers[which].track(image, meta, SYSTEM_CLOCK.now_ns()))
-    finally:
-        for tracker in trackers:
-            tracker.close()
-        camera.stop()
-        camera.close()
+                poses[which].append(trackers[which].track(image))
+        scale = second_tracker.scale
     if not numbers:
         raise DataError(f"{name} has no frame {first}; did it change meanwhile?")
     theirs, ours = (np.stack([pose.xy for pose in each]) for each in poses)
     weight = np.clip(np.stack([pose.score for pose in poses[0]]) / full, 0, 1)
     weight[~within(theirs, seen)] = 0
     times = [
-        np.array([each.stamps.decided_ns - each.stamps.taken_ns for each in found]) / _NS_PER_MS
+        np.array([each.stamps.decided_ns - each.stamps.taken_ns for each in found]) / NS_PER_MS
         for found in poses
     ]
     return Watched(
@@ -158,7 +152,7 @@ def watch(
         change=np.array(changes, np.float32),
         teacher_ms=times[0].astype(np.float32),
         student_ms=times[1].astype(np.float32),
-        scale=network_scale(student, seen),
+        scale=scale,
     )
 
 

@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
-from rtface.core.geometry import NetworkFrame
-from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.tracker.calibration import RADIUS_PX
-from rtface.track.backends.factory import make_backend
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
 UNSURE = 0.2
 """A label of a smaller weight is not learnt from, and is not counted in the distance between the networks."""
@@ -87,27 +84,14 @@ def teach(
     UsageError
         The crop reaches beyond the frames.
     """
-    height, width = next(iter(frames.values())).shape
-    camera = CameraInfo("images", "frames", width, height, None, len(frames), False, "arrival", {})
-    tracker = Tracker(teacher, make_backend(teacher, settings), SYSTEM_CLOCK)
     labels = []
-    try:
-        tracker.open()
-        tracker.look_at(camera, crop)
-        scale = network_scale(teacher, tracker.crop)
-        moves = [(round(x * scale), round(y * scale)) for x, y in shifts]
-        for number, image in frames.items():
-            labels.append(_average(*_views(tracker, image, number, moves), tracker.crop, scale))
+    with PictureTracker(teacher, settings, crop) as tracker:
+        tracker.prepare(next(iter(frames.values())).shape)
+        moves = [(round(x * tracker.scale), round(y * tracker.scale)) for x, y in shifts]
+        for image in frames.values():
+            labels.append(_average(*_views(tracker, image, moves), tracker.seen, tracker.scale))
             progress(len(labels))
-    finally:
-        tracker.close()
     return Taught(*(np.stack(part).astype(np.float32) for part in zip(*labels, strict=True)))
-
-
-def network_scale(engine: Engine, crop: Crop) -> float:
-    """Return camera pixels to a pixel of an engine's input."""
-    resample = engine.manifest.resample
-    return NetworkFrame(crop, engine.manifest.input.size, resample.half_pixel, resample.square).scale
 
 
 def full_score(teacher: Engine, score: FloatArray) -> float:
@@ -145,7 +129,7 @@ def within(xy: FloatArray, crop: Crop) -> NDArray[np.bool_]:
 
 
 def _views(
-    tracker: Tracker, image: Image, number: int, moves: Sequence[tuple[int, int]]
+    tracker: PictureTracker, image: Image, moves: Sequence[tuple[int, int]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return points of the unmoved frame, shape (V, K, 2), and scores, shape (V, K)."""
     height, width = image.shape
@@ -158,8 +142,7 @@ def _views(
                 image, warp, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
             )
             shown = np.asarray(moved, np.uint8)
-        now_ns = SYSTEM_CLOCK.now_ns()
-        pose = tracker.track(shown, FrameMeta(number, now_ns, now_ns), now_ns)
+        pose = tracker.track(shown)
         points.append(pose.xy - np.array(move, np.float32))
         scores.append(pose.score)
     return np.array(points, np.float64), np.array(scores, np.float64)

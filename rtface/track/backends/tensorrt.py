@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtface.core.errors import BackendError, EngineError
-from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
@@ -106,8 +105,7 @@ class TensorrtBackend:
         """Load the plan for the crop's shape, building it if there is none yet, and record the graph."""
         taken = self._taken()
         manifest = self._engine.manifest
-        resample = manifest.resample
-        shape = NetworkFrame(crop, manifest.input.size, resample.half_pixel, resample.square).shape
+        shape = manifest.network_frame(crop).shape
         body = body_of(self._engine, shape, self._precision)
         plan = plan_for(body, taken.gpu, self._nvinfer)
         line = _TensorRTPath(taken.device, manifest, body, frame_shape, crop)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rtface.core.errors import BackendError
-from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
@@ -210,8 +209,7 @@ class _TorchPath:
         torch, manifest = device.torch, engine.manifest
         self._device = device
         self._network = network
-        resample = manifest.resample
-        shape = NetworkFrame(crop, manifest.input.size, resample.half_pixel, resample.square).shape
+        shape = manifest.network_frame(crop).shape
         keypoints = len(manifest.keypoints)
         found = (keypoints, len(manifest.decode.columns))
         self._staging = device.locked(frame_shape, torch.uint8)

@@ -28,6 +28,7 @@ from rtface.learn.tracker.distil_request import SPECIALIST, DistilRequest
 from rtface.learn.tracker.initial_network import student_network
 from rtface.learn.tracker.pseudo_labels import PLAIN, Taught, full_score, teach, weights
 from rtface.learn.tracker.recording_split import split_recording
+from rtface.track import pictures
 from rtface.track.backends import factory
 from rtface.track.backends.base import Backend, BackendInfo
 from rtface.track.comparison import find
@@ -121,8 +122,7 @@ class SpotBackend:
 @pytest.fixture(autouse=True)
 def _spots_are_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        for module in (teaching, agreement):
-            patch.setattr(module, "make_backend", make_backend)
+        patch.setattr(pictures, "make_backend", make_backend)
         yield
 
 
@@ -163,8 +163,7 @@ def lot(tmp_path_factory: pytest.TempPathFactory, teacher: Engine, video: Path) 
     folder = tmp_path_factory.mktemp("distilled")
     losses: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
-        for module in (teaching, agreement):
-            patch.setattr(module, "make_backend", make_backend)
+        patch.setattr(pictures, "make_backend", make_backend)
         done = distil_engine(
             DistilRequest(teacher, [video], family="tiny", recipe=RECIPE),
             folder / "student",

@@ -25,16 +25,14 @@ from support.drawn import (
 from torch import nn
 
 from rtface.config import BackendSettings
-from rtface.core.clock import SystemClock
 from rtface.core.errors import DataError
-from rtface.core.records import CameraInfo, FloatArray, FrameMeta
+from rtface.core.records import FloatArray
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.labelled_frames import pictures_of, write_engine_of
 from rtface.learn.tracker.optimise import Recipe, Training, train
 from rtface.learn.tracker.samples import prepare
-from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import KeypointEntry
-from rtface.track.tracker import Tracker
+from rtface.track.pictures import PictureTracker
 
 FLIPPED = Recipe(
     steps=350,
@@ -49,7 +47,7 @@ SCALE = max(SHAPE) / SIZE
 
 
 @pytest.fixture(scope="module")
-def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker]:
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PictureTracker]:
     """A network trained with flips on eight frames, exported as an engine and run as in the service."""
     whole = fresh()
     whole.network = train(Training(whole.network, "small", pictures_of(drawn()), [], FLIPPED))
@@ -66,37 +64,33 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker]:
         training={},
         metrics={},
     )
-    made = Tracker(engine, make_backend(engine, BackendSettings(name="openvino")), SystemClock())
-    made.open()
-    yield made
-    made.close()
+    with PictureTracker(engine, BackendSettings(name="openvino")) as made:
+        yield made
 
 
-def errors(tracker: Tracker, labels: LabelSet, *, mirror: bool = False) -> FloatArray:
+def errors(tracker: PictureTracker, labels: LabelSet, *, mirror: bool = False) -> FloatArray:
     """Distances from the labels in pixels of the network's input, shape (N, K)."""
     found = []
     for frame in labels.frames:
         image = np.ascontiguousarray(frame.image[:, ::-1]) if mirror else frame.image
-        height, width = image.shape
-        tracker.look_at(CameraInfo("images", "test", width, height, None, None, False, "arrival", {}), None)
-        xy = tracker.track(image, FrameMeta(0, 0, 0), 0).xy.copy()
+        xy = tracker.track(image).xy.copy()
         if mirror:
-            xy[:, 0] = width - 1 - xy[:, 0]
+            xy[:, 0] = image.shape[1] - 1 - xy[:, 0]
         found.append(np.linalg.norm(xy - frame.xy, axis=1))
     return np.array(found, np.float32) / np.float32(SCALE)
 
 
-def test_the_exported_engine_finds_what_was_learnt_to_less_than_half_a_pixel(tracker: Tracker) -> None:
+def test_the_exported_engine_finds_what_was_learnt_to_less_than_half_a_pixel(tracker: PictureTracker) -> None:
     distance = errors(tracker, drawn())
     assert np.median(distance) < 0.5
     assert distance.max() < 2.0
 
 
-def test_it_finds_them_in_frames_not_shown_before(tracker: Tracker) -> None:
+def test_it_finds_them_in_frames_not_shown_before(tracker: PictureTracker) -> None:
     assert np.median(errors(tracker, drawn(20, seed=9))) < 1.5
 
 
-def test_a_mirrored_picture_has_mirrored_points(tracker: Tracker) -> None:
+def test_a_mirrored_picture_has_mirrored_points(tracker: PictureTracker) -> None:
     assert np.median(errors(tracker, drawn(), mirror=True)) < 0.5
 
 
