@@ -33,8 +33,8 @@ from rtface.learn.encoder.data import EXCLUDED, Recording, Where, read_recording
 from rtface.learn.encoder.from_recording import HELD_BACK, Prepared, prepare
 from rtface.learn.encoder.optimise import RECIPES, EncoderTraining, within
 from rtface.learn.encoder.scoring import predict
+from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
-from rtface.networks.encoders import build_encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

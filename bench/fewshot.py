@@ -36,13 +36,14 @@ from rtface.learn.tracker.adapt import NEW_RATE, AdaptRequest, adapt
 from rtface.learn.tracker.few_frames import TUNING, blended, few_frames, fine_tune, teach_new
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Training, train
-from rtface.learn.tracker.parent_engine import network_of, source_of
+from rtface.learn.tracker.parent_engine import source_of
 from rtface.learn.tracker.predictions import answer
 from rtface.learn.tracker.samples import Picture
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.store import Engine, load_engine
+from rtface.track.torch_graph import torch_network
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LINES = "fewshot.jsonl"
@@ -123,7 +124,7 @@ def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
     names = labels.keypoints
     training, judging = split(labels, RIGS[job.rig], job.frames, job.seed)
     architecture = parent.manifest.architecture
-    before, architecture = with_keypoints(network_of(parent), architecture, parent.manifest.names, names)
+    before, architecture = with_keypoints(torch_network(parent), architecture, parent.manifest.names, names)
     plan = PLAN[job.rig, job.frames]
     recipe = replace(TUNING, seed=job.seed, steps=plan.steps, size=parent.manifest.input.size)
     result: dict[str, Any] = {"parent": parent.manifest.name, "parent_sha256": parent.sha256}
@@ -339,8 +340,8 @@ def end_to_end(options: argparse.Namespace) -> None:
         "blend": done.report["blend"],
         "ended_by_time": done.report["ended_by_time"],
         "judged_on_frames": len(judging),
-        "before": errors(network_of(parent), judging, labels.keypoints),
-        "after": errors(network_of(done.engine), judging, labels.keypoints),
+        "before": errors(torch_network(parent), judging, labels.keypoints),
+        "after": errors(torch_network(done.engine), judging, labels.keypoints),
         **run_facts(),
     }
     text = json.dumps(figures, indent=2)

@@ -37,7 +37,7 @@ from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
 from rtface.learn.engines.facemap_import import import_facemap
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import FACEMAP_OFFSET, FACEMAP_STRIDE, PadResize
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
-from rtface.core.errors import DataError, EngineError
+from rtface.core.errors import EngineError
+from rtface.core.files import ManifestPart
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
-from rtface.track.parity import LIMITS, agree
-from rtface.track.pictures import PictureTracker
+from rtface.track.parity import LIMITS, ShiftSummary
+from rtface.track.pictures import track_pictures
 from rtface.track.store import Engine, load_engine
 
 FEWEST_FRAMES = 8
@@ -29,16 +30,6 @@ FloatValues = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Of n values: the median, the 99th percentile (linear between ranks) and the largest."""
-
-    n: int
-    p50: float
-    p99: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
 class WorstFrame:
     """A frame whose keypoints moved farthest: its number, the keypoint, its shift, and its score before."""
 
@@ -48,29 +39,28 @@ class WorstFrame:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """The agreement of two engines.
+class EngineComparison(ManifestPart):
+    """How far the keypoints of two engines of one network lie apart.
 
     Attributes
     ----------
     reference, engine : str
-        Names of the engine that is the truth here, and of the other.
-    reference_backend, backend : dict
-        What ran them, as `BackendInfo.as_dict`.
+        Names of the engine that is compared with, and of the other.
+    reference_backend, backend : BackendInfo
+        What ran them.
     frames : int
-        Frames that both saw.
+        Frames that both were run on.
     crop : tuple of int
-        x, y, width, height of what they saw of them.
+        x, y, width, height of the part of them that both were shown.
     scale : float
         Camera pixels to a pixel of the network's input.
     sure : float
         Share of the points that the reference gave a score of `SURE` or more.
-    shift_px : Spread
-        Distance between the two answers, in pixels of the network's input, over all frames and trained keypoints.
-    score_shift : Spread
+    shift_px : ShiftSummary
+        Distance between the two points, in pixels of the network's input, over all frames and trained keypoints.
+    score_shift : ShiftSummary
         Absolute difference of the scores.
-    by_keypoint : dict of str to Spread
+    by_keypoint : dict of str to ShiftSummary
         The shift of each trained keypoint.
     worst : tuple of WorstFrame
         The frames where it is largest, the worst first. A shift of many pixels at a low score is a point that has
@@ -79,21 +69,21 @@ class Parity:
 
     reference: str
     engine: str
-    reference_backend: Mapping[str, str | int | None]
-    backend: Mapping[str, str | int | None]
+    reference_backend: BackendInfo
+    backend: BackendInfo
     frames: int
     crop: tuple[int, int, int, int]
     scale: float
     sure: float
-    shift_px: Spread
-    score_shift: Spread
-    by_keypoint: Mapping[str, Spread]
+    shift_px: ShiftSummary
+    score_shift: ShiftSummary
+    by_keypoint: dict[str, ShiftSummary]
     worst: tuple[WorstFrame, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether the shifts stay below the limits of `rtface.track.parity.LIMITS`."""
-        return agree(self.shift_px, self.score_shift, LIMITS)
+        """Whether the shifts stay below `rtface.track.parity.LIMITS`."""
+        return LIMITS.allow(self.shift_px, self.score_shift)
 
     def in_words(self) -> str:
         """Return the figures as one line."""
@@ -106,56 +96,12 @@ class Parity:
 
     def as_dict(self) -> dict[str, Any]:
         """Return a plain map, for files."""
-        return asdict(self) | {
+        return self.model_dump() | {
             "agrees": self.agrees,
             "limits_px": {"p50": LIMITS.p50_px, "p99": LIMITS.p99_px},
             "limit_score_p99": LIMITS.score_p99,
             "unit": "pixels of the network's input",
         }
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOutput:
-    """What an engine found on N frames: xy in camera pixels, shape (N, K, 2); score, shape (N, K); and what ran it."""
-
-    xy: FloatArray
-    score: FloatArray
-    backend: BackendInfo
-    crop: Crop
-
-
-def find(
-    engine: Engine, frames: Mapping[int, Image], settings: BackendSettings, crop: Crop | None
-) -> EngineOutput:
-    """Track frames as the service does.
-
-    Parameters
-    ----------
-    engine : Engine
-        A checked engine.
-    frames : mapping of int to ndarray, shape (height, width), uint8
-        Whole camera frames of one size, by number.
-    settings : BackendSettings
-        What runs it.
-    crop : Crop or None
-        The face in the frame; the whole frame when None.
-
-    Raises
-    ------
-    BackendError
-        The engine cannot be run as asked.
-    DataError
-        The frames differ in size, or there are none.
-    UsageError
-        The crop reaches beyond the frames.
-    """
-    shapes = {image.shape for image in frames.values()}
-    if len(shapes) != 1:
-        raise DataError(f"frames of one size are needed, not of {len(shapes)} sizes")
-    with PictureTracker(engine, settings, crop) as tracker:
-        poses = [tracker.track(image) for image in frames.values()]
-        xy, score = (np.stack([getattr(pose, part) for pose in poses]) for part in ("xy", "score"))
-        return EngineOutput(xy, score, tracker.backend, tracker.seen)
 
 
 def compare(
@@ -166,8 +112,8 @@ def compare(
     crop: Crop | None = None,
     settings: BackendSettings | None = None,
     reference_settings: BackendSettings | None = None,
-) -> Parity:
-    """Hold an engine against another on frames, each run in the arithmetic that its manifest asks for.
+) -> EngineComparison:
+    """Compare an engine with another on frames, each run in the arithmetic that its manifest asks for.
 
     Parameters
     ----------
@@ -188,7 +134,7 @@ def compare(
     EngineError
         The engines differ in more than their arithmetic: they are not of one network.
     BackendError, DataError, UsageError
-        As of `find`.
+        As of `rtface.track.pictures.track_pictures`.
     """
     ours, theirs = engine.manifest, reference.manifest
     if (ours.keypoints, ours.preprocessing_sha256) != (theirs.keypoints, theirs.preprocessing_sha256):
@@ -196,8 +142,8 @@ def compare(
             f"{ours.name} and {theirs.name} have other keypoints or another preprocessing: not of one network"
         )
     chosen = settings or BackendSettings()
-    before = find(reference, frames, reference_settings or chosen, crop)
-    after = find(engine, frames, chosen, crop)
+    before = track_pictures(reference, frames, reference_settings or chosen, crop)
+    after = track_pictures(engine, frames, chosen, crop)
     scale = ours.network_frame(before.crop).scale
     trained = [index for index, entry in enumerate(ours.keypoints) if entry.trained]
     names = [ours.keypoints[index].name for index in trained]
@@ -206,23 +152,23 @@ def compare(
     shift = np.where(np.isfinite(apart), apart, _NOWHERE * ours.input.size)
     score = np.where(np.isfinite(score), score, 1.0)
     box = before.crop
-    return Parity(
+    return EngineComparison(
         reference=theirs.name,
         engine=ours.name,
-        reference_backend=before.backend.as_dict(),
-        backend=after.backend.as_dict(),
+        reference_backend=before.backend,
+        backend=after.backend,
         frames=len(frames),
         crop=(box.x, box.y, box.width, box.height),
         scale=scale,
         sure=round(float((before.score[:, trained] >= SURE).mean()), 4),
-        shift_px=spread(shift),
-        score_shift=spread(score),
-        by_keypoint={name: spread(shift[:, column]) for column, name in enumerate(names)},
+        shift_px=ShiftSummary.of(shift),
+        score_shift=ShiftSummary.of(score),
+        by_keypoint={name: ShiftSummary.of(shift[:, column]) for column, name in enumerate(names)},
         worst=_worst(shift, before.score[:, trained], list(frames), names),
     )
 
 
-def reference_of(engine: Engine) -> Engine:
+def exported_from(engine: Engine) -> Engine:
     """Return the engine that this one was exported from, which must still be installed and unchanged.
 
     Raises
@@ -240,12 +186,6 @@ def reference_of(engine: Engine) -> Engine:
     if reference.sha256 != training.get("exported_from_sha256"):
         raise EngineError(f"{name} is not the engine that {engine.manifest.name} was exported from any more")
     return reference
-
-
-def spread(values: FloatValues) -> Spread:
-    """Return n, median, 99th percentile and maximum of all values; NaN stays NaN."""
-    p50, p99 = np.percentile(values, [50, 99])
-    return Spread(values.size, *(round(float(value), 5) for value in (p50, p99, values.max())))
 
 
 def _worst(

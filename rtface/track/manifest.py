@@ -48,7 +48,7 @@ class LevelsSpec(ManifestPart):
     region: Literal["frame"] = "frame"
     """The pixels whose percentiles are taken: the whole uncropped frame."""
     row_step: int = Field(1, ge=1, le=16)
-    """Every how many rows of it are looked at."""
+    """Every how many rows of it are counted."""
 
     @model_validator(mode="after")
     def _rising(self) -> LevelsSpec:
@@ -159,6 +159,6 @@ class Manifest(ManifestPart):
 def preprocessing_hash(
     input_: InputSpec, normalise: LevelsSpec, resample: ResampleSpec, decode: DecodeSpec
 ) -> str:
-    """Return the SHA-256 of what stands between a camera frame and the network's answer."""
+    """Return the SHA-256 of what stands between a camera frame and the network's keypoints."""
     parts = [part.model_dump(mode="json") for part in (input_, normalise, resample, decode)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from rtface.config import BackendSettings
 from rtface.core.clock import SYSTEM_CLOCK
-from rtface.core.records import Crop, FrameMeta, Image, Pose
+from rtface.core.errors import DataError
+from rtface.core.records import Crop, FloatArray, FrameMeta, Image, Pose
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine
@@ -64,7 +67,7 @@ class PictureTracker:
 
     @property
     def seen(self) -> Crop:
-        """The part of the last picture that the network saw."""
+        """The part of the last picture that the network was shown."""
         return self._tracker.crop
 
     @property
@@ -109,3 +112,56 @@ class PictureTracker:
     def close(self) -> None:
         """Free the network; may be called any number of times."""
         self._tracker.close()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOutput:
+    """What an engine found on N frames, what ran it, and what it was shown of them.
+
+    Attributes
+    ----------
+    xy : ndarray, shape (N, K, 2), float32
+        Camera pixels.
+    score : ndarray, shape (N, K), float32
+    backend : BackendInfo
+    crop : Crop
+    """
+
+    xy: FloatArray
+    score: FloatArray
+    backend: BackendInfo
+    crop: Crop
+
+
+def track_pictures(
+    engine: Engine, frames: Mapping[int, Image], settings: BackendSettings, crop: Crop | None
+) -> EngineOutput:
+    """Run an engine on frames of one size.
+
+    Parameters
+    ----------
+    engine : Engine
+        A checked engine.
+    frames : mapping of int to ndarray, shape (height, width), uint8
+        Whole camera frames of one size, by number.
+    settings : BackendSettings
+        What runs it.
+    crop : Crop or None
+        The face in the frame; the whole frame when None.
+
+    Raises
+    ------
+    BackendError
+        The engine cannot be run as asked.
+    DataError
+        The frames differ in size, or there are none.
+    UsageError
+        The crop reaches beyond the frames.
+    """
+    shapes = {image.shape for image in frames.values()}
+    if len(shapes) != 1:
+        raise DataError(f"frames of one size are needed, not of {len(shapes)} sizes")
+    with PictureTracker(engine, settings, crop) as tracker:
+        poses = [tracker.track(image) for image in frames.values()]
+        xy, score = (np.stack([getattr(pose, part) for pose in poses]) for part in ("xy", "score"))
+        return EngineOutput(xy, score, tracker.backend, tracker.seen)

@@ -11,7 +11,7 @@ from rtface.core.errors import UsageError
 from rtface.core.geometry import NetworkFrame, check_crop, outside, whole_frame
 from rtface.core.records import Crop, FloatArray, FrameMeta, Image, Pose, Stamps
 from rtface.track.backends.base import Backend, BackendInfo
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 
 _NO_LEVELS = np.zeros(2, np.float32)
@@ -48,7 +48,7 @@ class Tracker:
 
     @property
     def crop(self) -> Crop:
-        """The part of the camera frame that the network sees."""
+        """The part of the camera frame that the network is shown."""
         return self._frame.crop
 
     @property

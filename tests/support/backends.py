@@ -19,7 +19,7 @@ from rtface.simulate.face import MouseFace
 from rtface.track.backends.base import Backend
 from rtface.track.backends.factory import Installed, choose, make_backend
 from rtface.track.gpu.libcuda import Libcuda, probe
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 from support.emulatedgpu import EmulatedGpu, install
 
@@ -156,17 +156,9 @@ def tiny_engine(folder: Path, family: str, size: int = 64) -> Engine:
 def reference(engine: Engine, frame: Image, crop: Crop) -> FloatArray:
     """Run the network as built in torch from the engine's weights, outside of any back end."""
     torch = pytest.importorskip("torch")
-    from rtface.networks.build import build_graph
-    from rtface.track.manifest import WEIGHTS_FILE
+    from rtface.track.torch_graph import torch_graph
 
-    manifest = engine.manifest
-    graph = build_graph(
-        manifest.architecture,
-        engine.file(WEIGHTS_FILE),
-        manifest.input.size,
-        manifest.resample.square,
-        engine.folder,
-    )
+    graph = torch_graph(engine)
     part = np.ascontiguousarray(frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
     level = levels_for(engine, frame)
     with torch.inference_mode():

@@ -20,9 +20,9 @@ from rtface.core.records import Crop
 from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, body_of
+from rtface.track.gpu.callbacks import Progress
 from rtface.track.gpu.cuda import CudaDevice
 from rtface.track.gpu.libcuda import Gpu, choose_gpu, probe
-from rtface.track.gpu.listening import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Nvinfer
 from rtface.track.gpu.plans import Plan, plan_for
 from rtface.track.manifest import Manifest

@@ -24,7 +24,7 @@ from rtface.core.errors import BackendError, DataError, UsageError
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
-    from rtface.track.comparison import Parity
+    from rtface.track.comparison import EngineComparison
 
 ExportPrecision = Literal["f32", "bf16", "f16", "int8"]
 FramesOption = Annotated[Path, typer.Option(help="A video or a folder of images of the rig it is for.")]
@@ -91,17 +91,17 @@ def export(
         print_json({"engine": made.engine.manifest.name, "folder": str(made.engine.folder), "parity": facts})
         return
     OUT.print(f"{made.engine.manifest.name}: {made.engine.folder}", markup=False, soft_wrap=True)
-    show_parity(made.parity)
+    show_comparison(made.comparison)
 
 
-def show_parity(parity: Parity) -> None:
-    """Print a parity report: in a line, and by keypoint."""
-    OUT.print(f"against {parity.reference}: {parity.in_words()}", markup=False, soft_wrap=True)
+def show_comparison(comparison: EngineComparison) -> None:
+    """Print how two engines compare: in a line, and by keypoint."""
+    OUT.print(f"against {comparison.reference}: {comparison.in_words()}", markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("shift (px of the network's input)")
     for column in ("p50", "p99", "max"):
         table.add_column(column, justify="right")
-    for keypoint, shift in parity.by_keypoint.items():
+    for keypoint, shift in comparison.by_keypoint.items():
         table.add_row(keypoint, *(f"{value:.3f}" for value in (shift.p50, shift.p99, shift.max)))
     OUT.print(table)
 

@@ -10,7 +10,7 @@ import typer
 
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
-from rtface.cli.engines.export import CountOption, show_parity
+from rtface.cli.engines.export import CountOption, show_comparison
 from rtface.cli.options import (
     BackendOption,
     CropOption,
@@ -112,7 +112,7 @@ def _compare(
 ) -> None:
     from rtface.track.verify import verify as compare
 
-    parity, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
+    comparison, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
     path = store_parity(record)
     if as_json:
         print_json(record.model_dump(mode="json") | {"path": str(path)})
@@ -121,9 +121,9 @@ def _compare(
         OUT.print(
             f"reference: {record.reference.engine}: {record.reference.ran}", markup=False, soft_wrap=True
         )
-        show_parity(parity)
+        show_comparison(comparison)
         if record.agrees:
-            OUT.print(f"agrees; limits: {record.limits_in_words()}", markup=False, soft_wrap=True)
+            OUT.print(f"agrees; limits: {record.limits.in_words()}", markup=False, soft_wrap=True)
         OUT.print(f"stored: {path}", markup=False, soft_wrap=True)
     _warn(record)
     if not record.agrees:

@@ -23,8 +23,8 @@ from rtface.learn.encoder.data import Recording, Where, read_recording
 from rtface.learn.encoder.from_recording import HELD_BACK, Begin
 from rtface.learn.encoder.optimise import within
 from rtface.learn.encoder.scoring import judge, peers, predict, split_samples
+from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
-from rtface.networks.encoders import build_encoder
 
 _RATE_OFF = 0.02
 _NAN = float("nan")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rtface.core.errors import EngineError
 from rtface.learn.engines.facemap_weights import load_tensors
-from rtface.networks.encoder import FacemapEncoder
+from rtface.networks.facemap_encoder import FacemapEncoder
 
 _KERNELS = "core.features.wavelet0.weight"
 _LATENT = "core.features.latent.0.weight"

@@ -28,8 +28,8 @@ from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTrainin
 from rtface.learn.encoder.scoring import judge, judged_samples, peers, predict, split_samples
 from rtface.learn.run_folder import open_run
 from rtface.learn.tracker.optimise import train
+from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
-from rtface.networks.encoders import build_encoder
 
 HELD_BACK = 0.15
 """Share of each training stretch that tells when to end."""

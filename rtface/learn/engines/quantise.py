@@ -21,8 +21,8 @@ import onnx
 from rtface.core.errors import EngineError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop, Image
+from rtface.track.gray_levels import levels
 from rtface.track.manifest import LevelsSpec
-from rtface.track.normalise import levels
 
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 

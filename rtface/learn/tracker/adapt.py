@@ -40,13 +40,14 @@ from rtface.learn.tracker.few_frames import (
 )
 from rtface.learn.tracker.labelled_frames import FEWEST_TO_CALIBRATE, judge, pictures_of, write_engine_of
 from rtface.learn.tracker.optimise import Progress, Recipe
-from rtface.learn.tracker.parent_engine import network_of, source_of, taught_besides, untouched_guesses
+from rtface.learn.tracker.parent_engine import source_of, taught_besides, untouched_guesses
 from rtface.learn.tracker.predictions import answer
 from rtface.learn.tracker.samples import Picture
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import Engine, check_new
+from rtface.track.torch_graph import torch_network
 
 FEWEST_TO_HOLD_OUT = 8
 """Frames below which none is held out."""
@@ -178,7 +179,7 @@ def adapt(
     _check_frames(labels)
     manual = pictures_of(labels, order.crop)
     trained = {name for name, entry in zip(before, parent.manifest.keypoints, strict=True) if entry.trained}
-    network, architecture = with_keypoints(network_of(parent), parent.manifest.architecture, before, names)
+    network, architecture = with_keypoints(torch_network(parent), parent.manifest.architecture, before, names)
     new = tuple(place for place, name in enumerate(names) if name not in trained and name in labels.labelled)
     known = tuple(place for place, name in enumerate(names) if name in trained)
     rate = NEW_RATE if len(new) > len(known) else order.recipe.learning_rate

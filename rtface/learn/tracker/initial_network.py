@@ -10,11 +10,12 @@ import torch
 from rtface.core.errors import EngineError, UsageError
 from rtface.learn.tracker.families import architecture
 from rtface.learn.tracker.parent_engine import source_of
-from rtface.networks.build import build_graph, build_network
+from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.store import Engine, load_engine
+from rtface.track.torch_graph import torch_network
 
 FAMILIES_OF_STUDENTS = ("small", "tiny")
 
@@ -69,16 +70,7 @@ def student_network(
         )
     if family is not None and not _is_of(start, family):
         raise UsageError(f"{manifest.name} is not of the family {family}: leave out one of the two")
-    graph = build_graph(
-        manifest.architecture,
-        start.file(WEIGHTS_FILE),
-        manifest.input.size,
-        manifest.resample.square,
-        start.folder,
-    )
-    network = graph.network_with_decode
-    assert isinstance(network, NetworkWithDecode)
-    return with_keypoints(network, manifest.architecture, manifest.names, keypoints)
+    return with_keypoints(torch_network(start), manifest.architecture, manifest.names, keypoints)
 
 
 def _is_of(engine: Engine, family: str) -> bool:

@@ -13,9 +13,7 @@ from rtface.core.records import Crop, Image
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.pseudo_labels import PLAIN, SHIFTS, Taught, full_score, teach, weights
 from rtface.learn.tracker.samples import Picture
-from rtface.networks.build import build_graph
-from rtface.networks.graph import NetworkWithDecode
-from rtface.track.comparison import reference_of
+from rtface.track.comparison import exported_from
 from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.store import Engine
 
@@ -36,25 +34,7 @@ def source_of(engine: Engine) -> Engine:
         raise EngineError(
             f"{engine.manifest.name} has no {WEIGHTS_FILE}, so it cannot be trained; adapt an engine that has"
         )
-    return source_of(reference_of(engine))
-
-
-def network_of(engine: Engine) -> NetworkWithDecode:
-    """Return an engine's network, as torch trains it.
-
-    Raises
-    ------
-    EngineError
-        Its architecture is unknown or its weights do not fit.
-    """
-    manifest = engine.manifest
-    weights_file = engine.file(WEIGHTS_FILE)
-    graph = build_graph(
-        manifest.architecture, weights_file, manifest.input.size, manifest.resample.square, engine.folder
-    )
-    network = graph.network_with_decode
-    assert isinstance(network, NetworkWithDecode)
-    return network
+    return source_of(exported_from(engine))
 
 
 def untouched_guesses(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rtface.core.geometry import NetworkFrame, check_crop, whole_frame
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
 from rtface.simulate.face import MouseFace
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 
 ROW_STEP = 4
 """Every how many rows of a frame give its levels, in training and in the engines made here."""

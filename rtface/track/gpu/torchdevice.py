@@ -10,7 +10,7 @@ from rtface.core.errors import BackendError
 
 
 class TorchDevice:
-    """One GPU as torch sees it, used by one thread until `close`.
+    """One GPU through torch, used by one thread until `close`.
 
     Parameters
     ----------

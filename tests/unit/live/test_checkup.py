@@ -84,12 +84,12 @@ def test_back_ends_that_could_run_are_told_from_those_that_could_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rtface.live import check_rig as checkup
-    from rtface.track.backends.factory import Possible
+    from rtface.track.backends.factory import PossibleBackend
 
     made_up = (
-        Possible("tensorrt", True, "no GPU"),
-        Possible("torch", True, "no GPU"),
-        Possible("openvino", False, ""),
+        PossibleBackend("tensorrt", True, "no GPU"),
+        PossibleBackend("torch", True, "no GPU"),
+        PossibleBackend("openvino", False, ""),
     )
     monkeypatch.setattr(checkup, "survey", lambda: made_up)
     found = findings(folder, "nowhere")["back ends"]

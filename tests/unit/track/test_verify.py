@@ -18,7 +18,7 @@ from rtface.track.backends import factory
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import LIMITS, require_parity, store_parity
 from rtface.track.store import Engine, load_engine
-from rtface.track.verify import truth_of, verify
+from rtface.track.verify import choose_reference, verify
 
 OPENVINO = BackendSettings(name="openvino", threads=1)
 TORCH = BackendSettings(name="torch", threads=1)
@@ -96,26 +96,26 @@ def test_other_frames_have_another_hash(engine: Engine, frames: dict[int, Image]
 
 def test_the_reference_is_torch_where_it_can_be_and_never_the_thing_itself(engine: Engine) -> None:
     def reference(settings: BackendSettings, *, has_torch: bool) -> str:
-        truth = truth_of(engine, settings, has_torch=has_torch)
-        assert truth.engine == engine
-        assert truth.settings.precision == "f32"
-        return truth.settings.name
+        chosen = choose_reference(engine, settings, has_torch=has_torch)
+        assert chosen.engine == engine
+        assert chosen.settings.precision == "f32"
+        return chosen.settings.name
 
     assert reference(OPENVINO, has_torch=True) == "torch"
     assert reference(TORCH, has_torch=True) == "openvino"
     bf16 = OPENVINO.model_copy(update={"precision": "bf16"})
     assert reference(bf16, has_torch=False) == "openvino"
     with pytest.raises(UsageError, match=r"held against itself.*pip install 'rtface\[train\]'"):
-        truth_of(engine, OPENVINO, has_torch=False)
+        choose_reference(engine, OPENVINO, has_torch=False)
     with pytest.raises(UsageError, match="held against itself"):
-        truth_of(engine, TORCH, "torch")
+        choose_reference(engine, TORCH, "torch")
 
 
 def test_the_reference_of_an_exported_engine_is_its_source() -> None:
     shipped = load_engine("face-2-int8")
-    truth = truth_of(shipped, OPENVINO, has_torch=True)
-    assert (truth.engine.manifest.name, truth.settings.name) == ("face-2", "torch")
-    assert truth_of(shipped, OPENVINO, has_torch=False).settings.name == "openvino"
+    chosen = choose_reference(shipped, OPENVINO, has_torch=True)
+    assert (chosen.engine.manifest.name, chosen.settings.name) == ("face-2", "torch")
+    assert choose_reference(shipped, OPENVINO, has_torch=False).settings.name == "openvino"
 
 
 def test_too_few_frames_prove_nothing(engine: Engine, frames: dict[int, Image]) -> None:

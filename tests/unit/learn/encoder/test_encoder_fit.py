@@ -25,7 +25,7 @@ from rtface.learn.encoder.from_recording import (
 )
 from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTraining, within
 from rtface.learn.encoder.scoring import predict, split_samples
-from rtface.networks.encoders import build_encoder
+from rtface.networks.build import build_encoder
 
 SMALL: dict[str, Any] = {"name": "causal", "fast_taps": 20, "slow_taps": 60, "units": 12, "hidden": 32}
 SMALL |= {"latents": 32, "slow_frames": [0.0, 8.0, 20.0]}

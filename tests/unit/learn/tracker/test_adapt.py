@@ -21,13 +21,14 @@ from rtface.learn.tracker.adapt import Adapted, AdaptRequest, adapt, spread_over
 from rtface.learn.tracker.few_frames import blended, fine_tune, teach_new
 from rtface.learn.tracker.labelled_frames import pictures_of, write_engine_of
 from rtface.learn.tracker.optimise import Recipe, Training, train
-from rtface.learn.tracker.parent_engine import network_of, source_of
+from rtface.learn.tracker.parent_engine import source_of
 from rtface.learn.tracker.predictions import answer
 from rtface.learn.tracker.pseudo_labels import PLAIN, teach
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
 from rtface.track.store import Engine, load_engine, write_engine
+from rtface.track.torch_graph import torch_network
 
 KNOWN = ("bright", "faint")
 RIG_SHAPE = (96, 180)
@@ -127,7 +128,7 @@ def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
 ) -> None:
     unseen = rig(12, seed=99, names=KNOWN)
     adapted = done(order(rig(12, names=KNOWN)))
-    before, after = (found(network_of(each), unseen, KNOWN).mean() for each in (parent, adapted.engine))
+    before, after = (found(torch_network(each), unseen, KNOWN).mean() for each in (parent, adapted.engine))
     assert after < 0.6 * before, (before, after)
     report = adapted.report
     assert report["steps"] > 0
@@ -144,7 +145,10 @@ def test_a_new_keypoint_is_learned_and_the_others_stay(
     adapted = done(order(drawn(10, seed=7).arranged(("ahead",)), keyset=Keyset(add=("ahead",))))
     assert adapted.engine.manifest.names == (*KNOWN, "ahead")
     assert adapted.report["taught_by_parent"] == list(KNOWN)
-    before, after = found(network_of(parent), unseen, KNOWN), found(network_of(adapted.engine), unseen, NAMES)
+    before, after = (
+        found(torch_network(parent), unseen, KNOWN),
+        found(torch_network(adapted.engine), unseen, NAMES),
+    )
     assert after[2] < 2.5, after
     assert (after[:2] < before + 0.5).all(), (before, after)
 
@@ -337,7 +341,7 @@ def test_surgery_and_adapting_agree_on_the_calibration(
     parent: Engine, order: Callable[..., AdaptRequest]
 ) -> None:
     adapted = done(order(rig(2), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2)))
-    plain, _ = with_keypoints(network_of(parent), parent.manifest.architecture, KNOWN, NAMES)
+    plain, _ = with_keypoints(torch_network(parent), parent.manifest.architecture, KNOWN, NAMES)
     torch.testing.assert_close(
         weights(adapted.engine)["decode.intercept"], plain.state_dict()["decode.intercept"]
     )

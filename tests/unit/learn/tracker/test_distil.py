@@ -31,8 +31,8 @@ from rtface.learn.tracker.recording_split import split_recording
 from rtface.track import pictures
 from rtface.track.backends import factory
 from rtface.track.backends.base import Backend, BackendInfo
-from rtface.track.comparison import find
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
+from rtface.track.pictures import track_pictures
 from rtface.track.store import Engine, load_engine, write_engine
 
 SHAPE = (64, 96)
@@ -199,7 +199,7 @@ def test_before_the_training_it_was_far_away(teacher: Engine, video: Path, tmp_p
 
 def test_the_stated_distances_are_those_of_the_engines_points(lot: Lot, video: Path) -> None:
     frames = held_out(video)
-    ours = find(lot.done.engine, frames, BackendSettings(), None).xy
+    ours = track_pictures(lot.done.engine, frames, BackendSettings(), None).xy
     figures = lot.done.report["agreement"]
     assert figures["frames"] == len(frames)
     apart = np.array(
@@ -221,7 +221,7 @@ def test_the_stated_distances_are_those_of_the_engines_points(lot: Lot, video: P
 
 def test_labels_that_the_teacher_doubts_do_not_pull(lot: Lot, video: Path) -> None:
     """Half of its labels of this point lie in a far corner; the student never goes there."""
-    ours = find(lot.done.engine, held_out(video), BackendSettings(), None).xy[:, 1]
+    ours = track_pictures(lot.done.engine, held_out(video), BackendSettings(), None).xy[:, 1]
     assert np.linalg.norm(ours - np.array(WRONG), axis=1).min() > 8
     assert lot.done.report["agreement"]["by_keypoint"]["flicker"]["input_px"]["median"] < 1
 
