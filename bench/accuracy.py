@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ship import NAMES
 
 from rtface.config import BackendSettings
 from rtface.core.machine import run_facts
@@ -26,7 +27,6 @@ from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
 from rtface.learn.engines.accuracy import EngineErrors, measure
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.reading import read_labels
-from rtface.learn.ship import NAMES
 from rtface.learn.tracker.calibration import reliability
 from rtface.simulate.face import MouseFace
 from rtface.track.pictures import PictureTracker

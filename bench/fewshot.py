@@ -25,20 +25,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from ship import read_side_view
 
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
-from rtface.learn.ship import read_side_view
-from rtface.learn.tracker.adapt import NEW_RATE, AdaptRequest, adapt
-from rtface.learn.tracker.few_frames import TUNING, blended, few_frames, fine_tune, teach_new
+from rtface.learn.resumable import run_training
+from rtface.learn.tracker.adapt import adapt
+from rtface.learn.tracker.adapt_request import NEW_RATE, AdaptRequest
+from rtface.learn.tracker.fine_tune import TUNING, blended, fine_tune, train_new_keypoints
 from rtface.learn.tracker.labelled_frames import pictures_of
-from rtface.learn.tracker.optimise import Training, train
+from rtface.learn.tracker.optimise import Training
 from rtface.learn.tracker.parent_engine import source_of
-from rtface.learn.tracker.predictions import answer
+from rtface.learn.tracker.predictions import predict
 from rtface.learn.tracker.samples import Picture
+from rtface.learn.tracker.step_search import trial_for_few
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
@@ -116,7 +119,7 @@ def split(labels: LabelSet, rig: Rig, frames: int, seed: int) -> tuple[list[Pict
 
 def errors(network: NetworkWithDecode, pictures: Sequence[Picture], names: Sequence[str]) -> dict[str, Any]:
     """Return the errors in camera pixels."""
-    return error_summary(answer(network, pictures, TUNING.size).camera_distance, names)
+    return error_summary(predict(network, pictures, TUNING.size).camera_distance, names)
 
 
 def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
         torch.manual_seed(job.seed)
         network = build_network(architecture)
         recipe = replace(recipe, steps=SCRATCH_STEPS, learning_rate=NEW_RATE)
-        network.network = train(Training(network.network, architecture["name"], training, [], recipe))
+        network.network = run_training(Training(network.network, architecture["name"], training, [], recipe))
         return result | {"steps": recipe.steps, "error": errors(network, judging, names)}
     trained = {entry.name for entry in parent.manifest.keypoints if entry.trained}
     new = [place for place, name in enumerate(names) if name not in trained]
@@ -144,11 +147,11 @@ def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
         )
     blend = plan.blend
     if blend is None:
-        blend = few_frames(before, training, recipe, known, has_new).blend
+        blend = trial_for_few(before, training, recipe, known, has_new).blend
     if not has_new:
         result["untouched"] = errors(before, judging, names)
     else:
-        before = teach_new(before, architecture["name"], training, has_new, recipe)
+        before = train_new_keypoints(before, architecture["name"], training, has_new, recipe)
     after = fine_tune(before, architecture["name"], training, recipe)
     tried = sorted({*BLENDS, blend})
     by_blend = {share: errors(blended(before, after, share), judging, names) for share in tried}

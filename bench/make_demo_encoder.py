@@ -26,9 +26,9 @@ from rtface.config import BackendSettings
 from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
 from rtface.encode.bundle import EncoderBundle, write_encoder
 from rtface.encode.manifest import STATES_FILE
-from rtface.learn.encoder.compare import network_of
-from rtface.learn.encoder.data import Where, read_recording
+from rtface.learn.encoder.compare import encoder_network
 from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
+from rtface.learn.encoder.recording import RecordingFiles, read_recording
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for
 from rtface.track.pictures import PictureTracker
@@ -74,12 +74,12 @@ def neurons_of(true: FloatArray, seed: int, path: Path) -> None:
     write_population(simulate(PopulationParameters(neurons=NEURONS, seed=seed), behaviour), path)
 
 
-def finished(bundle: EncoderBundle, where: Where, out: Path, seed: int) -> EncoderBundle:
+def finished(bundle: EncoderBundle, files: RecordingFiles, out: Path, seed: int) -> EncoderBundle:
     """Return the encoder with states of its latents, marked as simulated, without the ONNX file."""
-    recording = read_recording(where)
+    recording = read_recording(files)
     inputs = bundle.normaliser().run(recording.raw)
     with torch.no_grad():
-        _, latents = network_of(bundle)(torch.from_numpy(inputs))
+        _, latents = encoder_network(bundle)(torch.from_numpy(inputs))
     warm = latents.numpy()[bundle.manifest.past_frames :]
     states = fit_states(warm, STATES, FitOptions(features=8, every=10, seed=seed))
     fields: dict[str, Any] = bundle.manifest.model_dump(mode="json", exclude={"name", "files"})
@@ -113,9 +113,9 @@ def main() -> None:
         times = np.arange(len(tracked)) / RATE_HZ
         np.savez(folder / "tracked.npz", keypoints=tracked, keypoint_names=np.array(names), tcam=times)
         neurons_of(true, given.seed, folder / "population.npz")
-        where = Where(folder / "tracked.npz", folder / "population.npz", exclude=(LEFT_OUT,))
+        files = RecordingFiles(folder / "tracked.npz", folder / "population.npz", exclude=(LEFT_OUT,))
         order = EncoderRequest(
-            where=where,
+            files=files,
             encoder=folder / "fitted",
             run=folder / "run",
             components=COMPONENTS,
@@ -124,7 +124,7 @@ def main() -> None:
         )
         fitted = fit_encoder(order)
         assert fitted is not None
-        bundle = finished(fitted.bundle, where, given.out, given.seed)
+        bundle = finished(fitted.bundle, files, given.out, given.seed)
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())
     metrics = bundle.manifest.metrics
     print(

@@ -37,20 +37,22 @@ HEADS = {"facemap": ("Conv2_1x1.conv0", "Conv2_1x1.conv1", "Conv2_1x1.conv2"), "
 """Name to those modules of its network that have one output a keypoint."""
 
 
-def build_network(architecture: Mapping[str, Any]) -> NetworkWithDecode:
+def build_network(architecture: Mapping[str, Any], seed: int | None = None) -> NetworkWithDecode:
     """Build a network with its decode, of random weights.
 
     Parameters
     ----------
     architecture : mapping
         ``name``, one of `ARCHITECTURES`, and the arguments of its network.
+    seed : int or None
+        What the weights hang on alone; when None on torch's generator.
 
     Raises
     ------
     EngineError
         The name is unknown or the arguments do not fit.
     """
-    return _build(ARCHITECTURES, "architecture", architecture)
+    return _build(ARCHITECTURES, "architecture", architecture, seed)
 
 
 def build_encoder(architecture: Mapping[str, Any], seed: int = 0) -> EncoderNetwork:
@@ -67,13 +69,11 @@ def build_encoder(architecture: Mapping[str, Any], seed: int = 0) -> EncoderNetw
     EngineError
         The name is unknown or the arguments do not fit.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _build(ENCODERS, "encoder", architecture)
+    return _build(ENCODERS, "encoder", architecture, seed)
 
 
 def _build(
-    known: Mapping[str, Callable[..., _Network]], what: str, architecture: Mapping[str, Any]
+    known: Mapping[str, Callable[..., _Network]], what: str, architecture: Mapping[str, Any], seed: int | None
 ) -> _Network:
     arguments = dict(architecture)
     name = arguments.pop("name", None)
@@ -81,10 +81,13 @@ def _build(
         raise EngineError(
             f"the {what} {name!r} is unknown to this version of rtface; there are {', '.join(known)}"
         )
-    try:
-        return known[name](**arguments)
-    except (TypeError, UsageError) as error:
-        raise EngineError(f"the {what} {name} cannot be built of {arguments}: {error}") from error
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        try:
+            return known[name](**arguments)
+        except (TypeError, UsageError) as error:
+            raise EngineError(f"the {what} {name} cannot be built of {arguments}: {error}") from error
 
 
 def fold_batch_norm(network: torch.nn.Module) -> torch.nn.Module:

@@ -129,7 +129,8 @@ def levels_for(engine: Engine, frame: Image) -> FloatArray:
 
 def tiny_engine(folder: Path, family: str, size: int = 64) -> Engine:
     """An engine of random weights: ``small``, whose input is not square, or ``facemap``, whose input is."""
-    from rtface.learn.tracker.labelled_frames import write_engine_of
+    from rtface.learn.engines.bundle import save_engine
+    from rtface.learn.tracker.card import model_card
     from rtface.track.manifest import KeypointEntry
     from support.drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, fresh
 
@@ -138,18 +139,18 @@ def tiny_engine(folder: Path, family: str, size: int = 64) -> Engine:
     network: Any = fresh(architecture)
     if small:
         network.network.heads.weight.data *= 20
-    return write_engine_of(
+    return save_engine(
         network,
         folder,
-        architecture,
-        [KeypointEntry(name=name) for name in NAMES],
-        size=size,
-        square=not small,
-        calibrated=False,
-        description="random weights",
-        licence="CC0-1.0",
-        training={},
-        metrics={},
+        model_card(
+            architecture,
+            [KeypointEntry(name=name) for name in NAMES],
+            size=size,
+            square=not small,
+            calibrated=False,
+            description="random weights",
+            licence="CC0-1.0",
+        ),
     )
 
 

@@ -26,7 +26,7 @@ from rtface.encode.bundle import load_encoder
 from rtface.encode.manifest import EncoderManifest
 
 if TYPE_CHECKING:
-    from rtface.learn.encoder.data import Where
+    from rtface.learn.encoder.recording import RecordingFiles
 
 app = typer.Typer(help="Predict neural activity from the face: fit, judge and show.", no_args_is_help=True)
 app.command()(states)
@@ -139,7 +139,7 @@ def fit(
     if look_ahead is not None:
         architecture["look_ahead"] = look_ahead
     order = EncoderRequest(
-        where=replace(
+        files=replace(
             _where(keypoints, neurons, frame_times, neural_times, frame_rate, neural_rate, exclude, inputs),
             rate=rate,
         ),
@@ -242,8 +242,8 @@ def _where(
     neural_rate: float | None,
     exclude: Sequence[str] | None,
     inputs: Sequence[str] | None,
-) -> Where:
-    from rtface.learn.encoder.data import EXCLUDED, Where
+) -> RecordingFiles:
+    from rtface.learn.encoder.recording import EXCLUDED, RecordingFiles
 
     extras: dict[str, Path | None] = {}
     for text in inputs or ():
@@ -251,7 +251,7 @@ def _where(
         if not name or name in extras:
             raise UsageError(f"--input takes NAME or NAME=FILE, each name once, not {text!r}")
         extras[name] = Path(file) if file else None
-    return Where(
+    return RecordingFiles(
         keypoints=keypoints,
         neurons=neurons,
         frame_times=frame_times,

@@ -11,8 +11,8 @@ from rtface.learn.labels.labelset import LabelSet
 
 
 @dataclass(frozen=True, slots=True)
-class Keyset:
-    """Keypoints renamed, added and dropped.
+class KeypointChanges:
+    """Keypoints to be renamed, added and dropped.
 
     Attributes
     ----------

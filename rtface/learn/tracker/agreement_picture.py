@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from rtface.learn.tracker.agreement import Watched
+from rtface.learn.tracker.agreement import ComparedFrames
 
 TRACES = 5
 _FRAMES = 400
 
 
 def draw_agreement(
-    path: Path, watched: Sequence[Watched], keypoints: Sequence[str], figures: Mapping[str, Any]
+    path: Path, recordings: Sequence[ComparedFrames], keypoints: Sequence[str], figures: Mapping[str, Any]
 ) -> None:
     """Draw the figures of `rtface.learn.tracker.agreement.agreement`.
 
@@ -23,7 +23,7 @@ def draw_agreement(
     ----------
     path : Path
         The picture's file.
-    watched : sequence of Watched
+    recordings : sequence of ComparedFrames
         The first recording's traces are drawn, of the keypoints that the teacher was surest of and that moved most:
         the coordinate that moves more, over at most 400 frames.
     keypoints : sequence of str
@@ -37,7 +37,7 @@ def draw_agreement(
     chosen = _worth_showing(by_keypoint)
     figure = Figure(figsize=(9, 3.5 + 1.5 * len(chosen)), layout="constrained")
     axes = figure.subplots(len(chosen) + 1, 1, height_ratios=[*[1.0] * len(chosen), 2.2], squeeze=False)[:, 0]
-    first = watched[0]
+    first = recordings[0]
     number = first.number[:_FRAMES]
     for axis, name in zip(axes, chosen, strict=False):
         index = list(keypoints).index(name)

@@ -1,11 +1,9 @@
-"""The network that a student starts as."""
+"""The network that the training of a student begins with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
-import torch
 
 from rtface.core.errors import EngineError, UsageError
 from rtface.learn.tracker.families import architecture
@@ -21,7 +19,7 @@ FAMILIES_OF_STUDENTS = ("small", "tiny")
 
 
 def default_start(teacher: Engine, family: str) -> Engine | None:
-    """Return the shipped default's float source, if it is of the family and knows half of the teacher's keypoints."""
+    """Return the shipped default's float source, if it is of the family and finds half of the teacher's keypoints."""
     try:
         engine = source_of(load_engine("default"))
     except EngineError:
@@ -59,9 +57,7 @@ def student_network(
         if family is not None and family not in FAMILIES_OF_STUDENTS:
             raise UsageError(f"a student is of the family {' or '.join(FAMILIES_OF_STUDENTS)}, not {family}")
         built_of = architecture(family or FAMILIES_OF_STUDENTS[0], keypoints)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build_network(built_of), built_of
+        return build_network(built_of, seed), built_of
     manifest = start.manifest
     if manifest.architecture.get("name") != "small":
         raise UsageError(

@@ -15,7 +15,7 @@ from rtface.networks.graph import NetworkWithDecode
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Predictions:
     """What a network found on N pictures.
 
     Attributes
@@ -39,9 +39,9 @@ class Answers:
 
 
 @torch.no_grad()
-def answer(
+def predict(
     network: NetworkWithDecode, pictures: Sequence[Picture], size: int, *, square: bool = False
-) -> Answers:
+) -> Predictions:
     """Run a network on undisturbed pictures.
 
     Parameters
@@ -62,4 +62,4 @@ def answer(
         distances.append(np.linalg.norm(found[:, :2] - xy, axis=1))
         scores.append(found[:, 2])
         scales.append(NetworkFrame(picture.crop, size, True, square).scale)
-    return Answers(*(np.array(each, np.float32) for each in (distances, scores, scales)))
+    return Predictions(*(np.array(each, np.float32) for each in (distances, scores, scales)))

@@ -1,4 +1,4 @@
-"""A teacher's labels: what an engine finds in frames, averaged over small shifts, with what each is worth."""
+"""Pseudo-labels: what an engine finds in frames, averaged over small shifts, with what each is worth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 
 UNSURE = 0.2
-"""A label of a smaller weight is not learnt from, and is not counted in the distance between the networks."""
+"""A label of a smaller weight is not trained on, and not counted in the distance between the networks."""
 
 PLAIN = ((0, 0),)
 SHIFTS = ((0, 0), (2, 1), (-1, 2), (-2, -1), (1, -2))
@@ -29,8 +29,8 @@ _TYPICAL_PERCENTILE = 95
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
-    """A teacher's labels on N frames.
+class PseudoLabels:
+    """What a teacher found in N frames, as labels.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Taught:
     plain: FloatArray
 
 
-def teach(
+def pseudo_label(
     teacher: Engine,
     frames: Mapping[int, Image],
     settings: BackendSettings,
@@ -59,15 +59,15 @@ def teach(
     *,
     shifts: Sequence[tuple[int, int]] = SHIFTS,
     progress: Callable[[int], None] = lambda frames: None,
-) -> Taught:
-    """Label frames of one size with a teacher, run as the service runs it.
+) -> PseudoLabels:
+    """Label frames with a teacher.
 
     Parameters
     ----------
     teacher : Engine
         A checked engine of any family, input size and columns.
     frames : mapping of int to ndarray, shape (height, width), uint8
-        Whole camera frames of one size, by number; at least one.
+        Whole camera frames, by number; at least one.
     settings : BackendSettings
         What runs the teacher.
     crop : Crop or None
@@ -84,14 +84,16 @@ def teach(
     UsageError
         The crop reaches beyond the frames.
     """
-    labels = []
+    found: dict[int, tuple[NDArray[np.float64], ...]] = {}
     with PictureTracker(teacher, settings, crop) as tracker:
-        tracker.prepare(next(iter(frames.values())).shape)
-        moves = [(round(x * tracker.scale), round(y * tracker.scale)) for x, y in shifts]
-        for image in frames.values():
-            labels.append(_average(*_views(tracker, image, moves), tracker.seen, tracker.scale))
-            progress(len(labels))
-    return Taught(*(np.stack(part).astype(np.float32) for part in zip(*labels, strict=True)))
+        # Size by size: to fit the network to another takes longer than many frames.
+        for number, image in sorted(frames.items(), key=lambda each: each[1].shape):
+            tracker.prepare(image.shape)
+            moves = [(round(x * tracker.scale), round(y * tracker.scale)) for x, y in shifts]
+            found[number] = _average(*_views(tracker, image, moves), tracker.seen, tracker.scale)
+            progress(len(found))
+    parts = zip(*(found[number] for number in frames), strict=True)
+    return PseudoLabels(*(np.stack(part).astype(np.float32) for part in parts))
 
 
 def full_score(teacher: Engine, score: FloatArray) -> float:
@@ -111,13 +113,13 @@ def full_score(teacher: Engine, score: FloatArray) -> float:
     return float(np.percentile(given, _TYPICAL_PERCENTILE))
 
 
-def weights(taught: Taught, full: float) -> FloatArray:
+def weights(labels: PseudoLabels, full: float) -> FloatArray:
     """Return how much each label counts, shape (N, K), 0 to 1: its score over the full one.
 
     Labels below `UNSURE` count nothing, nor do those whose shifts contradict each other by more than `RADIUS_PX`.
     """
-    share = np.clip(taught.score / full, 0, 1)
-    share[(share < UNSURE) | (taught.spread > RADIUS_PX) | np.isnan(taught.xy).any(axis=2)] = 0
+    share = np.clip(labels.score / full, 0, 1)
+    share[(share < UNSURE) | (labels.spread > RADIUS_PX) | np.isnan(labels.xy).any(axis=2)] = 0
     return np.asarray(share, np.float32)
 
 

@@ -41,10 +41,10 @@ def frames() -> dict[int, Image]:
 
 
 def test_a_sound_engine_agrees_and_may_be_armed(engine: Engine, frames: dict[int, Image]) -> None:
-    parity, record = verify(engine, OPENVINO, frames, "day1.avi", crop=CROP)
+    comparison, record = verify(engine, OPENVINO, frames, "day1.avi", crop=CROP)
     assert record.agrees
     assert 0 < record.shift_px.max < 0.01
-    assert record.shift_px.n == 12 * 3 == parity.shift_px.n
+    assert record.shift_px.n == 12 * 3 == comparison.shift_px.n
     assert (record.reference.engine, record.reference.engine_sha256) == ("sound", engine.sha256)
     assert (record.reference.ran.name, record.reference.ran.device) == ("torch", "cpu")
     assert (record.ran.name, record.ran.precision, record.ran.threads) == ("openvino", "f32", 1)
@@ -146,7 +146,7 @@ def test_a_gpu_in_half_precision_is_held_against_the_cpu(
     if runner.gpu is not None:
         monkeypatch.setattr(factory, "find_spec", lambda package: package)  # all of it is installed
     settings = BackendSettings.model_validate(runner.settings)
-    parity, record = verify(engine, settings, frames, "day1.avi", crop=CROP)
+    comparison, record = verify(engine, settings, frames, "day1.avi", crop=CROP)
     assert record.agrees, record.in_words()
     assert record.shift_px.max > 0, "half precision is not exact"
     assert record.ran.precision == "f16"
@@ -155,7 +155,7 @@ def test_a_gpu_in_half_precision_is_held_against_the_cpu(
     assert (record.ran.plan or "").endswith("one CUDA graph")
     assert record.reference.ran.device == "cpu"
     store_parity(record)
-    info = BackendInfo(**parity.backend)  # type: ignore[arg-type]
+    info = comparison.backend
     assert require_parity(engine, info) == record
     with pytest.raises(EngineError, match="--precision f16 --device cuda:0 --frames VIDEO"):
         require_parity(engine, replace(info, device=info.device.replace("driver ", "driver 9")))

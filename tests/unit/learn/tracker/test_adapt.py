@@ -15,15 +15,19 @@ from support.drawn import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, drawn, 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, EngineError, UsageError
 from rtface.core.records import FloatArray
-from rtface.learn.labels.keypoint_changes import Keyset
+from rtface.learn.engines.bundle import save_engine
+from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
-from rtface.learn.tracker.adapt import Adapted, AdaptRequest, adapt, spread_over_time
-from rtface.learn.tracker.few_frames import blended, fine_tune, teach_new
-from rtface.learn.tracker.labelled_frames import pictures_of, write_engine_of
-from rtface.learn.tracker.optimise import Recipe, Training, train
+from rtface.learn.resumable import run_training
+from rtface.learn.tracker.adapt import Adapted, adapt
+from rtface.learn.tracker.adapt_request import AdaptRequest, spread_over_time
+from rtface.learn.tracker.card import model_card
+from rtface.learn.tracker.fine_tune import blended, fine_tune, train_new_keypoints
+from rtface.learn.tracker.labelled_frames import pictures_of
+from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.parent_engine import source_of
-from rtface.learn.tracker.predictions import answer
-from rtface.learn.tracker.pseudo_labels import PLAIN, teach
+from rtface.learn.tracker.predictions import predict
+from rtface.learn.tracker.pseudo_labels import PLAIN, pseudo_label
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
@@ -65,21 +69,21 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     architecture = ARCHITECTURE | {"keypoints": 2}
     network = fresh(architecture)
     pictures = pictures_of(drawn(24).arranged(KNOWN))
-    network.network = train(
+    network.network = run_training(
         Training(network.network, "small", pictures, [], replace(RECIPE, steps=150, learning_rate=1e-2))
     )
-    return write_engine_of(
+    return save_engine(
         network,
         tmp_path_factory.mktemp("parent") / "parent",
-        architecture,
-        [KeypointEntry(name=name) for name in KNOWN],
-        size=SIZE,
-        square=False,
-        calibrated=False,
-        description="two blobs",
-        licence="CC0-1.0",
-        training={},
-        metrics={},
+        model_card(
+            architecture,
+            [KeypointEntry(name=name) for name in KNOWN],
+            size=SIZE,
+            square=False,
+            calibrated=False,
+            description="two blobs",
+            licence="CC0-1.0",
+        ),
     )
 
 
@@ -106,12 +110,14 @@ def done(what: AdaptRequest) -> Adapted:
 
 def found(network: NetworkWithDecode, labels: LabelSet, names: tuple[str, ...]) -> FloatArray:
     """Mean distance from the labels by keypoint, in pixels of the network's input."""
-    return np.asarray(np.nanmean(answer(network, pictures_of(labels.arranged(names)), SIZE).distance, axis=0))
+    return np.asarray(
+        np.nanmean(predict(network, pictures_of(labels.arranged(names)), SIZE).distance, axis=0)
+    )
 
 
 def points(engine: Engine, labels: LabelSet) -> FloatArray:
     frames = {place: frame.image for place, frame in enumerate(labels.frames)}
-    return teach(engine, frames, BackendSettings(name="torch"), None, shifts=PLAIN).xy
+    return pseudo_label(engine, frames, BackendSettings(name="torch"), None, shifts=PLAIN).xy
 
 
 def weights(engine: Engine) -> dict[str, torch.Tensor]:
@@ -142,7 +148,7 @@ def test_a_new_keypoint_is_learned_and_the_others_stay(
     parent: Engine, order: Callable[..., AdaptRequest]
 ) -> None:
     unseen = drawn(12, seed=99)
-    adapted = done(order(drawn(10, seed=7).arranged(("ahead",)), keyset=Keyset(add=("ahead",))))
+    adapted = done(order(drawn(10, seed=7).arranged(("ahead",)), changes=KeypointChanges(add=("ahead",))))
     assert adapted.engine.manifest.names == (*KNOWN, "ahead")
     assert adapted.report["taught_by_parent"] == list(KNOWN)
     before, after = (
@@ -157,8 +163,10 @@ def test_dropped_keypoints_are_gone_and_a_renamed_one_is_found_where_it_was(
     parent: Engine, order: Callable[..., AdaptRequest]
 ) -> None:
     labels = rig(3, names=("faint",))
-    keyset = Keyset(renames={"faint": "dim"}, drop=("bright",))
-    adapted = done(order(labels, keyset=keyset, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0)))
+    changes = KeypointChanges(renames={"faint": "dim"}, drop=("bright",))
+    adapted = done(
+        order(labels, changes=changes, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0))
+    )
     assert adapted.engine.manifest.names == ("dim",)
     np.testing.assert_allclose(points(adapted.engine, labels)[:, 0], points(parent, labels)[:, 1], atol=0.01)
 
@@ -199,10 +207,10 @@ def test_the_same_seed_gives_the_same_engine(order: Callable[..., AdaptRequest])
 def test_an_interrupted_one_goes_on_to_the_same_engine(
     order: Callable[..., AdaptRequest], after: int
 ) -> None:
-    whole = order(rig(8), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4))
+    whole = order(rig(8), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4))
     straight = done(whole)
     asked = itertools.count(1)
-    broken = order(rig(8), keyset=whole.keyset, recipe=whole.recipe)
+    broken = order(rig(8), changes=whole.changes, recipe=whole.recipe)
     assert adapt(broken, stop=lambda: next(asked) >= after) is None
     resumed = done(broken)
     assert same(weights(straight.engine), weights(resumed.engine))
@@ -242,7 +250,7 @@ def test_fine_tuning_leaves_statistics_and_the_start_alone() -> None:
 def test_new_keypoints_learn_alone() -> None:
     start = fresh()
     before = {name: value.clone() for name, value in start.state_dict().items()}
-    taught = teach_new(start, "small", pictures_of(drawn()), [1], BRIEF)
+    taught = train_new_keypoints(start, "small", pictures_of(drawn()), [1], BRIEF)
     assert same(start.state_dict(), before), "the start is left as it is"
     changed = {
         name
@@ -272,31 +280,34 @@ def test_held_out_frames_are_spread_over_the_recordings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keyset", "message"),
+    ("changes", "message"),
     [
-        (Keyset(), "ahead.*add, rename or drop"),
-        (Keyset(add=("front",)), "do not have a keypoint 'front'"),
-        (Keyset(add=("ahead",), drop=("fain",)), r"'fain' \(is fain the same as faint\?\)"),
-        (Keyset(renames={"nose": "tip"}), "neither the engine nor the labels have a keypoint 'nose'"),
-        (Keyset(renames={"bright": "faint"}), "two keypoints"),
-        (Keyset(only=("bright",), add=("ahead",)), "one of the two"),
-        (Keyset(drop=NAMES), "none is left"),
+        (KeypointChanges(), "ahead.*add, rename or drop"),
+        (KeypointChanges(add=("front",)), "do not have a keypoint 'front'"),
+        (KeypointChanges(add=("ahead",), drop=("fain",)), r"'fain' \(is fain the same as faint\?\)"),
+        (
+            KeypointChanges(renames={"nose": "tip"}),
+            "neither the engine nor the labels have a keypoint 'nose'",
+        ),
+        (KeypointChanges(renames={"bright": "faint"}), "two keypoints"),
+        (KeypointChanges(only=("bright",), add=("ahead",)), "one of the two"),
+        (KeypointChanges(drop=NAMES), "none is left"),
     ],
 )
 def test_keypoints_that_cannot_be_had_are_refused(
-    order: Callable[..., AdaptRequest], keyset: Keyset, message: str
+    order: Callable[..., AdaptRequest], changes: KeypointChanges, message: str
 ) -> None:
-    what = order(rig(2), keyset=keyset)
+    what = order(rig(2), changes=changes)
     with pytest.raises(UsageError, match=message):
         adapt(what)
     assert not what.run.exists()
 
 
 def test_names_are_chosen_as_asked() -> None:
-    assert Keyset(add=("c",)).wanted(("a", "b"), ("c", "b")) == ("a", "b", "c")
-    assert Keyset(drop=("a", "c")).wanted(("a", "b"), ("c", "b")) == ("b",)
-    assert Keyset(only=("c", "a")).wanted(("a", "b"), ("c", "b")) == ("c", "a")
-    assert Keyset(only_labels=True).wanted(("a", "b"), ("c", "b")) == ("c", "b")
+    assert KeypointChanges(add=("c",)).wanted(("a", "b"), ("c", "b")) == ("a", "b", "c")
+    assert KeypointChanges(drop=("a", "c")).wanted(("a", "b"), ("c", "b")) == ("b",)
+    assert KeypointChanges(only=("c", "a")).wanted(("a", "b"), ("c", "b")) == ("c", "a")
+    assert KeypointChanges(only_labels=True).wanted(("a", "b"), ("c", "b")) == ("c", "b")
 
 
 def test_what_cannot_be_adapted_is_refused(
@@ -330,7 +341,9 @@ def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[...,
     labels = rig(2)
     frames = tuple(replace(frame, xy=np.vstack([frame.xy[:2], [[np.nan] * 2]])) for frame in labels.frames)
     adapted = done(
-        order(LabelSet(NAMES, frames), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2))
+        order(
+            LabelSet(NAMES, frames), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=2)
+        )
     )
     assert [entry.trained for entry in adapted.engine.manifest.keypoints] == [True, True, False]
     facts = adapted.engine.manifest.training
@@ -340,7 +353,7 @@ def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[...,
 def test_surgery_and_adapting_agree_on_the_calibration(
     parent: Engine, order: Callable[..., AdaptRequest]
 ) -> None:
-    adapted = done(order(rig(2), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2)))
+    adapted = done(order(rig(2), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=2)))
     plain, _ = with_keypoints(torch_network(parent), parent.manifest.architecture, KNOWN, NAMES)
     torch.testing.assert_close(
         weights(adapted.engine)["decode.intercept"], plain.state_dict()["decode.intercept"]

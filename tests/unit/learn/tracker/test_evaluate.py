@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rtface.core.records import Crop
 from rtface.learn.error_summary import difference_interval, error_summary
-from rtface.learn.tracker.predictions import Answers, answer
+from rtface.learn.tracker.predictions import Predictions, predict
 from rtface.learn.tracker.samples import prepare
 from rtface.networks.graph import NetworkWithDecode
 
@@ -47,7 +47,7 @@ def test_distances_are_of_the_networks_pixels_and_the_scale_gives_the_cameras(
     xy = np.array([[there[0], there[1] + 6], [np.nan, np.nan]], np.float32)
     picture = prepare(np.zeros((100, 140), np.uint8), xy, crop=crop)
     network = NetworkWithDecode(Constant(), nn.Identity()).train()
-    answers = answer(network, [picture, picture], 64, square=square)
+    answers = predict(network, [picture, picture], 64, square=square)
     assert answers.distance[:, 0] == pytest.approx([3.0, 3.0], abs=1e-3)
     assert np.isnan(answers.distance[:, 1]).all()
     assert answers.score.tolist() == [[0.25, 0.75]] * 2
@@ -77,5 +77,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says_when_a_frames_errors_
 
 
 def test_answers_know_the_cameras_pixels() -> None:
-    answers = Answers(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32), np.array([2, 3], np.float32))
+    answers = Predictions(
+        np.ones((2, 2), np.float32), np.ones((2, 2), np.float32), np.array([2, 3], np.float32)
+    )
     assert answers.camera_distance.tolist() == [[2, 2], [3, 3]]

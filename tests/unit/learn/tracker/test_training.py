@@ -164,7 +164,7 @@ def test_keypoints_can_be_renamed_chosen_and_ordered(order: TrainRequest) -> Non
 
 def test_a_keypoint_that_only_the_simulation_knows_is_not_called_trained(order: TrainRequest) -> None:
     names = (*NAMES, "eye(front)")
-    with pytest.raises(DataError, match=r"nothing can teach the keypoint 'eye\(front\)'"):
+    with pytest.raises(DataError, match=r"there is nothing to train on for the keypoint 'eye\(front\)'"):
         train_engine(dataclasses.replace(order, keypoints=names))
     trained = train_engine(dataclasses.replace(order, keypoints=names, simulated=2))
     assert trained is not None
