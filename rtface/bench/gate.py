@@ -45,7 +45,7 @@ class GateQuestion:
 
 
 def measure_gate(
-    question: GateQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: GateQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Fire short pulses one by one and time each from the decision to the light.
 
@@ -54,8 +54,8 @@ def measure_gate(
     question : GateQuestion
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def measure_gate(
             gate.alive()
             gate.arm()
             for number in range(question.pulses):
-                if wish.is_set():
+                if ending.is_set():
                     break
                 _wait(gate, _PAUSE_NS)
                 _take(_fire(gate), histograms, refused, handed)

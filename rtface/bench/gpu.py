@@ -75,7 +75,7 @@ class GpuQuestion:
 
 
 def measure_gpu(
-    question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: GpuQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Measure an engine on a back end, alone and behind a simulated camera, in one run.
 
@@ -85,8 +85,8 @@ def measure_gpu(
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -103,9 +103,9 @@ def measure_gpu(
         The engine or the back end is not there, or failed.
     """
     with _engine(question) as engine, realtime_process():
-        measured = _one_by_one(engine, question, lambda share: progress(share / 2), wish)
-        if question.seconds > 0 and not wish.is_set():
-            kept_up, took = _sustained(engine, question, lambda share: progress(0.5 + share / 2), wish)
+        measured = _one_by_one(engine, question, lambda share: progress(share / 2), ending)
+        if question.seconds > 0 and not ending.is_set():
+            kept_up, took = _sustained(engine, question, lambda share: progress(0.5 + share / 2), ending)
             measured["sustained"] = kept_up
             measured["distribution"] |= {"sustained_end_to_end": took}
         facts = run_facts()
@@ -132,7 +132,7 @@ def _engine(question: GpuQuestion) -> Iterator[Engine]:
 
 
 def _one_by_one(
-    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     backend = make_backend(engine, question.backend)
     try:
@@ -140,8 +140,8 @@ def _one_by_one(
         backend.prepare((question.height, question.width), whole_frame(question.width, question.height))
         frames = _frames(backend, question)
         used = [_memory(backend)]
-        took = _host_to_host(backend, engine, frames, question.frames, progress, wish)
-        stages = _itemised(backend, frames, question.itemised, wish)
+        took = _host_to_host(backend, engine, frames, question.frames, progress, ending)
+        stages = _itemised(backend, frames, question.itemised, ending)
         used.append(_memory(backend))
         ran = replace(info, plan=backend.plan)
     finally:
@@ -168,7 +168,7 @@ def _host_to_host(
     frames: list[Image],
     count: int,
     progress: Callable[[float], None],
-    wish: threading.Event,
+    ending: threading.Event,
 ) -> Histogram:
     spec = engine.manifest.normalise
 
@@ -185,19 +185,19 @@ def _host_to_host(
             took.add(done_ns - began_ns)
         if index % _TOLD_EVERY == 0:
             progress(max(0, index) / count)
-            if wish.is_set():
+            if ending.is_set():
                 break
     return took
 
 
 def _itemised(
-    backend: Backend, frames: list[Image], count: int, wish: threading.Event
+    backend: Backend, frames: list[Image], count: int, ending: threading.Event
 ) -> dict[str, Histogram]:
     stages: dict[str, Histogram] = {}
     if not isinstance(backend, Itemises):
         return stages
     for index in range(-min(_WARM_UP_FRAMES, count), count):
-        if wish.is_set():
+        if ending.is_set():
             break
         found = backend.itemise(frames[index % len(frames)])
         if index >= 0:
@@ -240,7 +240,7 @@ def _jitter(whole: StageSummary) -> dict[str, float]:
 
 
 def _sustained(
-    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> tuple[dict[str, Any], list[tuple[float, int]]]:
     """Keep up with a camera; return what was kept up with, and the distribution from exposure to handed over."""
     camera = make_camera(
@@ -258,7 +258,7 @@ def _sustained(
         before, began_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
         while (done_s := (SYSTEM_CLOCK.now_ns() - began_ns) / NS_PER_S) < question.seconds:
             progress(done_s / question.seconds)
-            if pipeline.wait(_POLL_S) or wish.is_set():
+            if pipeline.wait(_POLL_S) or ending.is_set():
                 break
         after, ended_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
         distribution = pipeline.latency_distribution()

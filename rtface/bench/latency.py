@@ -33,7 +33,7 @@ class LatencyQuestion:
 
 
 def measure_latency(
-    question: LatencyQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: LatencyQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Run the service with a simulated camera and a subscriber in another process.
 
@@ -43,8 +43,8 @@ def measure_latency(
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def measure_latency(
             service.pipeline.reset_latency()
             before = service.pipeline.status()
             end_ns = begin_ns + round(question.seconds * NS_PER_S)
-            while (left_ns := end_ns - monotonic_ns()) > 0 and not wish.is_set():
+            while (left_ns := end_ns - monotonic_ns()) > 0 and not ending.is_set():
                 progress(1 - left_ns / NS_PER_S / question.seconds)
                 if service.wait(min(_TICK_S, left_ns / NS_PER_S)):
                     break

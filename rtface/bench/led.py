@@ -81,7 +81,7 @@ def measure_led(
     output: Output,
     question: LedQuestion,
     progress: Callable[[float], None],
-    wish: threading.Event,
+    ending: threading.Event,
     clock: Clock = SYSTEM_CLOCK,
 ) -> dict[str, Any]:
     """Fire pulses and watch for them.
@@ -95,8 +95,8 @@ def measure_led(
     question : LedQuestion
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
     clock : Clock
 
     Returns
@@ -136,7 +136,7 @@ def measure_led(
         output.arm()
         chance = random.Random(question.seed)
         pulse = Pulse(on_ns, on_ns, 1, 1.0)
-        while len(shots) < question.pulses and not wish.is_set():
+        while len(shots) < question.pulses and not ending.is_set():
             progress(len(shots) / question.pulses)
             _pass(camera, output, frame, round(chance.uniform(*_PAUSE_S) * NS_PER_S), clock)
             shots.append(_shoot(camera, output, frame, watch, pulse, clock))

@@ -70,7 +70,7 @@ rules:
     min_score: 0
     max_age_ms: 100
     max_gap_frames: 1000
-    pulse: {{on_ms: {on_ms}}}
+    pulse: {{width_ms: {on_ms}}}
 """
 
 
@@ -91,7 +91,7 @@ class LoopQuestion:
 
 
 def measure_loop(
-    question: LoopQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: LoopQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Run the service with a simulated camera, a rule that fires often, and the emulated gate.
 
@@ -101,8 +101,8 @@ def measure_loop(
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def measure_loop(
             before = service.pipeline.status()
             begin_ns = monotonic_ns()
             end_ns = begin_ns + round(question.seconds * NS_PER_S)
-            while (left_ns := end_ns - monotonic_ns()) > 0 and not wish.is_set():
+            while (left_ns := end_ns - monotonic_ns()) > 0 and not ending.is_set():
                 progress(1 - left_ns / NS_PER_S / question.seconds)
                 if service.wait(min(_TICK_S, left_ns / NS_PER_S)):
                     break

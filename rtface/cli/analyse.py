@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import sys
 from pathlib import Path
@@ -10,10 +9,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from rtface.cli.terminal.screen import ERR, OUT, say
+from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.screen import OUT, say
 from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 
 app = typer.Typer(help="Populations of neurons and what behaviour says of them.", no_args_is_help=True)
+
+_PACKAGES = ("hmmlearn", "matplotlib", "scipy", "sklearn")
 
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
@@ -37,9 +40,7 @@ def simulate(
 
     50,000 neurons for an hour take 2 GB on the disk and a few hundred MB of memory.
     """
-    _needs_analyse()
-    from rich.progress import Progress
-
+    require("analyse", *_PACKAGES, error=UsageError)
     from rtface.analyse.behaviour import tracked_behaviour
     from rtface.analyse.populationfile import write_population
     from rtface.analyse.simulate import PopulationParameters
@@ -52,18 +53,10 @@ def simulate(
         neurons=neurons, seconds=60 * minutes, moods=moods, circulation=circulation, seed=seed
     )
     behaviour = None if keypoints is None else tracked_behaviour(read(keypoints))
-    with Progress(console=ERR, transient=True) as progress:
-        frames = progress.add_task("behaviour", total=None)
-        population = simulated(
-            parameters, behaviour, lambda done, total: progress.update(frames, completed=done, total=total)
-        )
-        drawn = progress.add_task("neurons", total=neurons)
-        write_population(
-            population,
-            out,
-            overwrite=overwrite,
-            progress=lambda done, _: progress.update(drawn, completed=done),
-        )
+    with progress_bar("behaviour", transient=True) as bar:
+        population = simulated(parameters, behaviour, bar)
+    with progress_bar("neurons", neurons, transient=True) as bar:
+        write_population(population, out, overwrite=overwrite, progress=bar)
     OUT.print(
         f"{out}: SIMULATED, {neurons} neurons x {len(population.tneural)} samples, "
         f"{len(population.tcam)} frames; behaviour explains at most {population.ceilings().mean():.3f} "
@@ -94,7 +87,7 @@ def report(
     seed: Annotated[int, typer.Option(help="Of all that is drawn by chance.")] = 0,
 ) -> None:
     """Write pictures and a summary of a population: components, clusters, states, forecast of keypoints."""
-    _needs_analyse()
+    require("analyse", *_PACKAGES, error=UsageError)
     from rtface.analyse.hmm import FitOptions
     from rtface.analyse.populationfile import read_population
     from rtface.analyse.report import ReportOptions, read_latents, read_predictions, write_report
@@ -118,9 +111,3 @@ def report(
 
 def _command() -> str:
     return shlex.join(["rtface", *sys.argv[1:]])
-
-
-def _needs_analyse() -> None:
-    missing = [name for name in ("hmmlearn", "scipy", "sklearn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"no {', '.join(missing)}: rtface analyse needs pip install 'rtface[analyse]'")

@@ -17,7 +17,7 @@ import yaml
 from rich.table import Table
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_finding, print_json, say
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
@@ -35,7 +35,6 @@ PortOption = Annotated[
     str, typer.Option("--port", help="The gate's serial port; best by /dev/serial/by-id/.")
 ]
 
-_MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 _FLASH_NS = 5 * NS_PER_MS
 _WATCH_S = 0.05
 _PATIENT_MS = 3000
@@ -55,7 +54,7 @@ def emulate(
 ) -> None:
     """Run the gate's firmware in emulation (simavr), print its port, and show its light until Ctrl-C."""
     with (
-        ending_on_signals() as wish,
+        ending_on_signals() as ending,
         EmulatedGate(resets_on_open=resets_on_open) as gate,
         _linked(Path(gate.port), link) as port,
     ):
@@ -64,7 +63,7 @@ def emulate(
         say("arm switch on, emergency stop released; Ctrl-C ends")
         shown = 1
         end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
-        while not wish.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
+        while not ending.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
             changes = gate.light()
             for at in range(shown, len(changes)):
                 _show_light(changes[: at + 1])
@@ -108,10 +107,7 @@ def look(
             print_json([asdict(check) for check in checks])
         else:
             for check in checks:
-                OUT.print(_MARK[check.verdict], end=" ")
-                OUT.print(f"{check.what}: {check.text}", markup=False, soft_wrap=True)
-                if check.mend:
-                    OUT.print(f"     -> {check.mend}", markup=False, soft_wrap=True)
+                print_finding(check.verdict, check.what, check.text, check.mend)
         if any(check.verdict == "fail" for check in checks):
             raise typer.Exit(GateError.exit_code)
         if flash_light:
@@ -273,21 +269,14 @@ def _from_file(path: Path) -> dict[str, object]:
 
 
 def _limits_table(values: dict[str, object]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("limit")
-    table.add_column("in force", justify="right")
-    table.add_column("", style="dim")
+    table = plain_table("limit", right=("in force",), last="")
     for name, value in values.items():
         table.add_row(name, str(value), MEANINGS.get(name, ""))
     return table
 
 
 def _changes_table(changed: list[tuple[str, object, object]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("limit")
-    table.add_column("before", justify="right")
-    table.add_column("after", justify="right", style="bold")
-    table.add_column("", style="dim")
+    table = plain_table("limit", right=("before", "after"), last="")
     for name, before, after in changed:
         table.add_row(name, str(before), str(after), MEANINGS.get(name, ""))
     return table

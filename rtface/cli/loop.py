@@ -141,8 +141,8 @@ def events(
 ) -> None:
     """Follow decisions, light, arming, marks and faults as they happen, until Ctrl-C."""
     end_ns = None if seconds is None else monotonic_ns() + round(seconds * NS_PER_S)
-    with ending_on_signals() as wish, Client(address, control, keys=keys) as client:
-        while not wish.is_set() and (end_ns is None or monotonic_ns() < end_ns):
+    with ending_on_signals() as ending, Client(address, control, keys=keys) as client:
+        while not ending.is_set() and (end_ns is None or monotonic_ns() < end_ns):
             event = client.next_event(_POLL_S)
             if event is None:
                 continue

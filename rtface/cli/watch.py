@@ -39,8 +39,8 @@ def watch(
     It says when nothing has been heard for some seconds: the service is gone, or compiles for a new crop size.
     With --json every message is printed as one line. Ends when the service ends, after --seconds or --count.
     """
-    with ending_on_signals() as wish, Client(address, control, keys=keys, timeout_s=2.0) as client:
-        _Follower(client, as_json=as_json).run(wish, seconds, count)
+    with ending_on_signals() as ending, Client(address, control, keys=keys, timeout_s=2.0) as client:
+        _Follower(client, as_json=as_json).run(ending, seconds, count)
 
 
 class _Follower:
@@ -58,12 +58,12 @@ class _Follower:
         self._status: StatusMessage | None = None
         self._neural = NeuralView()
 
-    def run(self, wish: threading.Event, seconds: float | None, count: int | None) -> None:
+    def run(self, ending: threading.Event, seconds: float | None, count: int | None) -> None:
         now_ns = self._now_ns
         end_ns = None if seconds is None else now_ns() + round(seconds * NS_PER_S)
         refreshed_ns = 0
         with Live(console=ERR, auto_refresh=False, transient=True) as live:
-            while not wish.is_set() and not self._service_ended():
+            while not ending.is_set() and not self._service_ended():
                 if (end_ns is not None and now_ns() >= end_ns) or (
                     count is not None and self._received >= count
                 ):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtface.core.drawing import new_figure
 from rtface.core.records import FloatArray
 from rtface.learn.tracker.calibration import RADIUS_PX
 
@@ -86,13 +87,11 @@ def draw_reliability(path: Path, reliability: Mapping[str, Any]) -> None:
 
 
 class _Drawing:
-    """A figure without a window, saved at the end; matplotlib is loaded when the first is made."""
+    """A figure without a window, saved at the end."""
 
     def __init__(self, path: Path, height: float = 3.5) -> None:
-        from matplotlib.figure import Figure
-
         self._path = path
-        self._figure = Figure(figsize=(6, height), layout="constrained")
+        self._figure = new_figure(6, height)
 
     def __enter__(self) -> Axes:
         axes: Axes = self._figure.subplots()

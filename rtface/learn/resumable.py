@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rtface.core.errors import DataError
+from rtface.core.files import written_whole
 from rtface.learn.run_folder import RunFolder
 
 Progress = Callable[[int, float], None]
@@ -120,9 +121,8 @@ def restore_from(checkpoint: Path, restore: Callable[[Mapping[str, Any]], None])
 
 def save_state(state: Mapping[str, Any], checkpoint: Path) -> None:
     """Write a checkpoint that is whole or not there at all; `DataError` where it cannot be written."""
-    fresh = checkpoint.with_suffix(".new")
     try:
-        torch.save(dict(state), fresh)
-        fresh.replace(checkpoint)
+        with written_whole(checkpoint) as fresh:
+            torch.save(dict(state), fresh)
     except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
         raise DataError(f"the checkpoint {checkpoint} cannot be written: {error}") from error

@@ -17,6 +17,7 @@ from rtface.config import DaqOutputSettings
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
+from rtface.core.extras import how_to_install
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
 from rtface.stimulate.hosted import HostedOutput
@@ -42,7 +43,7 @@ class _Daq:
             import nidaqmx.system
         except ImportError as error:
             raise OutputError(
-                "output.kind daq needs the package nidaqmx: pip install rtface[daq], and NI-DAQmx itself"
+                f"output.kind daq needs the package nidaqmx: {how_to_install('daq')}, and NI-DAQmx itself"
             ) from error
         self._ni = nidaqmx
         device = settings.channel.partition("/")[0]

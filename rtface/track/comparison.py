@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
 from rtface.core.errors import EngineError
-from rtface.core.files import ManifestPart
+from rtface.core.manifest import ManifestPart
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import LIMITS, ShiftSummary

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rtface.core.files import NAME_PATTERN, FileEntry, ManifestPart
 from rtface.core.geometry import NetworkFrame
+from rtface.core.manifest import NAME_PATTERN, FileEntry, ManifestPart
 from rtface.core.records import Crop, Keypoint
 
 MODEL_FILE = "model.onnx"

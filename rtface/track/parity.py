@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from rtface.core.errors import EngineError
-from rtface.core.files import ManifestPart
+from rtface.core.files import write_json
+from rtface.core.manifest import ManifestPart
 from rtface.core.records import Crop
 from rtface.track.backends.base import BackendInfo
 from rtface.track.store import Engine, installed_engines, user_folder
@@ -187,18 +187,10 @@ def store_parity(record: ParityRecord) -> Path:
         It cannot be written; the earlier one stays.
     """
     path = _file_of(record.engine_sha256, record.ran)
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=".new-", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = Path(file.name)
-            file.write(json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
-        temporary.replace(path)
+        write_json(path, record.model_dump(mode="json"))
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise EngineError(
             f"the parity record {path} cannot be written: {error.strerror}; RTFACE_ENGINES names another folder"
         ) from error

@@ -13,6 +13,7 @@ from rtface import __version__
 from rtface.config import BackendSettings
 from rtface.core.clock import NS_PER_S, wall_ns
 from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import how_to_install
 from rtface.core.records import Crop, Image
 from rtface.track.backends.factory import choose
 from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare, exported_from
@@ -72,7 +73,7 @@ def choose_reference(
             return FloatReference(source, BackendSettings.model_validate({"name": name, "precision": "f32"}))
     raise UsageError(
         f"{manifest.name} in f32 with {same} would be held against itself: name another reference "
-        "(--reference), or pip install 'rtface[train]' for torch"
+        f"(--reference), or {how_to_install('train')} for torch"
     )
 
 

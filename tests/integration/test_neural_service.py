@@ -32,9 +32,9 @@ features:
   nose: {kind: position, point: nose(tip), min_score: 0}
 rules:
   high: {when: neural.pc1 > LIMIT, repeat: true, refractory_ms: 150, min_score: 0, max_age_ms: 10000,
-         max_gap_frames: 1000, pulse: {on_ms: 5}}
+         max_gap_frames: 1000, pulse: {width_ms: 5}}
   there: {when: neural.state == 1 and neural.strange < 1000, min_score: 0, max_age_ms: 10000, max_gap_frames: 1000,
-          pulse: {on_ms: 5}}
+          pulse: {width_ms: 5}}
 """
 
 

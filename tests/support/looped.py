@@ -28,7 +28,7 @@ CAMERA = CameraInfo("fake", "fake 1", 64, 48, 100.0, None, True, "camera", {"gai
 PERIOD_NS = 10 * NS_PER_MS
 RULES: dict[str, Any] = {
     "features": {"nose": {"kind": "position", "point": "nose(tip)"}},
-    "rules": {"right": {"when": "nose.x > 30", "refractory_ms": 100, "pulse": {"on_ms": 5}}},
+    "rules": {"right": {"when": "nose.x > 30", "refractory_ms": 100, "pulse": {"width_ms": 5}}},
 }
 
 

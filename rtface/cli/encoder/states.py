@@ -10,7 +10,8 @@ import typer
 
 from rtface.cli.options import JsonOption
 from rtface.cli.terminal.screen import OUT, print_json
-from rtface.core.errors import BackendError, DataError, UsageError
+from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 from rtface.core.records import FloatArray
 from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.stream import StreamingEncoder
@@ -34,20 +35,19 @@ def states(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a hidden Markov model to what an encoder makes of a recording's keypoints: neural.state of a live rig.
+    r"""Fit a hidden Markov model to what an encoder makes of a recording's keypoints: neural.state of a live rig.
 
-    Needs hmmlearn: pip install 'rtface[analyse]'.
+    Needs the extra analyse: pip install '.\[analyse]'.
     """
     if out.suffix != ".npz":
         raise UsageError(f"{out}: a state model's name ends in .npz")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists already; choose another name or allow --overwrite")
+    require("analyse", "hmmlearn")
+    from rtface.analyse.hmm import FitOptions, fit_states
+
     bundle = load_encoder(find_encoder(encoder))
     latents = warm_latents(bundle, read_poses(keypoints, rate_hz=rate))
-    try:
-        from rtface.analyse.hmm import FitOptions, fit_states
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[analyse]'") from error
     every = max(1, round(step * bundle.manifest.frame_rate_hz))
     model = fit_states(latents, count, FitOptions(every=every, seed=seed))
     try:

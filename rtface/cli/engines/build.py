@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 
 from rtface.cli.options import CropOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import ERR, OUT, print_json
+from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.screen import OUT, print_json
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import BackendError, DataError, UsageError
+from rtface.core.files import written_whole
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop
 from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
@@ -53,8 +53,8 @@ def build(
     r"""Build an engine's plan for this machine's GPU, as arming does when there is none, and keep it.
 
     A plan is for one size of the network's input, which hangs on the shape of frame or crop. On a machine without a
-    GPU, or with --target, TensorRT for RTX builds for all RTX cards or those named. Needs pip install
-    'rtface\[tensorrt]' or 'rtface\[rtx]'.
+    GPU, or with --target, TensorRT for RTX builds for all RTX cards or those named. Needs the extra
+    tensorrt or rtx: pip install '.\[tensorrt]'.
     """
     nvinfer = Nvinfer()
     module, version = nvinfer.open()
@@ -118,24 +118,23 @@ def _built(body: Body, gpu: Gpu | None, nvinfer: Nvinfer, options: BuildOptions,
 @contextmanager
 def _watched() -> Iterator[Progress]:
     """Give what draws a bar and, once Ctrl-C was pressed, stops the build."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with ending_on_signals() as wish, Bar(*columns, console=ERR, transient=True) as bar:
-        task = bar.add_task("", total=None)
+    with ending_on_signals() as ending, progress_bar("", unit="steps", transient=True) as bar:
 
         def step(phase: str, done: int, steps: int) -> bool:
-            bar.update(task, description=phase, completed=done, total=steps)
-            return not wish.is_set()
+            bar(done, steps, what=phase)
+            return not ending.is_set()
 
         try:
             yield step
         except BackendError:
-            if wish.is_set():
+            if ending.is_set():
                 raise typer.Exit(INTERRUPTED) from None
             raise
 
 
 def _copy(plan: Plan, out: Path) -> None:
     try:
-        out.write_bytes(plan.data)
+        with written_whole(out) as fresh:
+            fresh.write_bytes(plan.data)
     except OSError as error:
         raise DataError(f"the plan cannot be written to {out}: {error.strerror}") from error

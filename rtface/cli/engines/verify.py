@@ -11,16 +11,7 @@ import typer
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
 from rtface.cli.engines.export import CountOption, show_comparison
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
+from rtface.cli.options import CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
 from rtface.cli.terminal.screen import OUT, print_json, say
 from rtface.config import BackendSettings
 from rtface.config.yamlfile import load_rig
@@ -38,7 +29,9 @@ if TYPE_CHECKING:
 _SURE_ENOUGH = 0.5
 
 
+@grouped
 def verify(
+    *,
     engine: Annotated[str, typer.Argument(help="Name of an engine, or its folder.")] = "default",
     frames: Annotated[
         Path | None,
@@ -54,10 +47,7 @@ def verify(
     ] = None,
     crop: CropOption = None,
     count: CountOption = 200,
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: PrecisionOptions,
     reference: Annotated[
         Literal["auto", "torch", "openvino"],
         typer.Option(help="What runs the float reference on the CPU; auto: torch, or else OpenVINO."),
@@ -78,7 +68,7 @@ def verify(
         rectangle = None if whole.crop is None else whole.crop.to_crop()
         _compare(loaded, whole.backend, seen, seen_of, rectangle, reference, as_json)
         return
-    settings = backend_settings(backend, precision, threads, device)
+    settings = backend.settings()
     loaded = engine_for(engine, settings)
     if frames is None:
         _check(loaded, settings, as_json)

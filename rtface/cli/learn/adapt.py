@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtface.cli.learn.common import errors_table, training_bar
 from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
+from rtface.cli.learn.tables import errors_table
 from rtface.cli.options import CropOption, EngineOption, JsonOption, parse_crop
 from rtface.cli.terminal.screen import OUT, print_json, say
-from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.core.errors import BackendError
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.training import interrupted, print_engine, training_bars, training_packages
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
     from rtface.learn.tracker.adapt import Adapted
-
-    Told = Callable[[int, float], None]
 
 OF_LABELS = "labels"
 
@@ -77,15 +73,11 @@ def adapt(
         drop=tuple(drop or ()),
     )
     rectangle = parse_crop(crop)
-    try:
-        import torch
-
+    with training_packages(threads):
         from rtface.learn.labels.reading import read_labels
         from rtface.learn.tracker.adapt import adapt as adapt_engine
         from rtface.learn.tracker.adapt_request import AdaptRequest
         from rtface.learn.tracker.fine_tune import TUNING
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     begun = load_engine(engine)
     called = name or f"{begun.manifest.name}-adapted"
     folder = user_folder()
@@ -100,32 +92,15 @@ def adapt(
         recipe=replace(TUNING, seed=seed, steps=steps or TUNING.steps),
         overwrite=overwrite,
     )
-    if threads is not None:
-        torch.set_num_threads(threads)
-    with ending_on_signals() as wish, _bars(quiet=as_json) as progress:
-        adapted = adapt_engine(order, progress=progress, stop=wish.is_set)
+    with ending_on_signals() as ending, training_bars(quiet=as_json) as progress:
+        adapted = adapt_engine(order, progress=progress, stop=ending.is_set)
     if adapted is None:
-        say(f"stopped before the end; the same command goes on from the checkpoint in {order.run}")
-        raise typer.Exit(INTERRUPTED)
+        raise interrupted(order.run)
     if as_json:
         print_json({"engine": called, "folder": adapted.engine.folder, "run": order.run, **adapted.report})
         return
     _show(adapted)
-    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
-    OUT.print(f"{called}: {adapted.engine.folder}", markup=False, soft_wrap=True)
-    OUT.print(f"try it: rtface track VIDEO --engine {called} --out keypoints.csv", markup=False)
-
-
-@contextmanager
-def _bars(*, quiet: bool) -> Iterator[Callable[[str, int], Told]]:
-    """Give what starts a bar for a part of the work, ending the one before."""
-    with ExitStack() as last:
-
-        def begin(what: str, steps: int) -> Told:
-            last.close()
-            return last.enter_context(training_bar(steps, what, quiet=quiet))
-
-        yield begin
+    print_engine(called, adapted.engine.folder, order.run)
 
 
 def _show(adapted: Adapted) -> None:

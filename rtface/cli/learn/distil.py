@@ -11,20 +11,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from rtface.cli.learn.common import training_bar
 from rtface.cli.learn.options import RenameOption, RunOption, parse_renames
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    JsonOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
-from rtface.cli.terminal.screen import OUT, print_json, say
-from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.core.errors import BackendError
+from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped, parse_crop
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, say
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
@@ -35,7 +26,9 @@ Family = Literal["small", "tiny"]
 SCRATCH = "scratch"
 
 
+@grouped
 def distil(
+    *,
     teacher: Annotated[str, typer.Option(help="Engine to learn from: a name, or its folder.")],
     video: Annotated[
         list[Path], typer.Option(help="A video or folder of images of the rig, without labels; repeatable.")
@@ -70,9 +63,7 @@ def distil(
     steps: Annotated[int | None, typer.Option(min=1, help="Batches; else the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Samples in a batch; else the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    backend: BackendOption = "auto",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: BackendOptions,
     run: RunOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
     as_json: JsonOption = False,
@@ -83,14 +74,10 @@ def distil(
     checkpoint; the same command goes on from there.
     """
     renames, rectangle = parse_renames(rename), parse_crop(crop)
-    try:
-        import torch
-
+    with training_packages(backend.threads):
         from rtface.learn.labels.reading import read_labels
         from rtface.learn.tracker.distil import distil as distil_engine
         from rtface.learn.tracker.distil_request import SPECIALIST, DistilRequest
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = replace(SPECIALIST, seed=seed, steps=steps or SPECIALIST.steps, batch=batch or SPECIALIST.batch)
     taught_by = load_engine(teacher)
     begun = _start(taught_by, start, family)
@@ -107,29 +94,24 @@ def distil(
     )
     folder = user_folder()
     run_folder = run or folder.parent / "runs" / name
-    if threads is not None:
-        torch.set_num_threads(threads)
-    with ending_on_signals() as wish, training_bar(recipe.steps, name, quiet=as_json) as progress:
+    with ending_on_signals() as ending, training_bar(recipe.steps, name, quiet=as_json) as progress:
         done = distil_engine(
             lesson,
             folder / name,
             run_folder,
-            settings=backend_settings(backend, "engine", threads, device),
+            settings=backend.settings(),
             overwrite=overwrite,
             stage=say,
             progress=progress,
-            stop=wish.is_set,
+            stop=ending.is_set,
         )
     if done is None:
-        say(f"stopped before the end; the same command goes on from the checkpoint in {run_folder}")
-        raise typer.Exit(INTERRUPTED)
+        raise interrupted(run_folder)
     if as_json:
         print_json({"folder": done.engine.folder, "run": run_folder, **done.report})
         return
     _show(done, taught_by)
-    OUT.print(f"traces and report: {run_folder}", markup=False, soft_wrap=True)
-    OUT.print(f"{name}: {done.engine.folder}", markup=False, soft_wrap=True)
-    OUT.print(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv", markup=False)
+    print_engine(name, done.engine.folder, run_folder)
 
 
 def _start(teacher: Engine, asked: str | None, family: Family | None) -> Engine | None:
@@ -172,19 +154,10 @@ def _show(done: Distilled, teacher: Engine) -> None:
 
 
 def _distances(figures: Mapping[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("keypoint")
-    for column in (
-        "n",
-        "mean",
-        "median",
-        "p90",
-        "p99",
-        "camera median",
-        "teacher unsure",
-        "correlation x, y",
-    ):
-        table.add_column(column, justify="right")
+    errors = ("mean", "median", "p90", "p99")
+    table = plain_table(
+        "keypoint", right=("n", *errors, "camera median", "teacher unsure", "correlation x, y")
+    )
     for keypoint, each in figures["by_keypoint"].items():
         both = each["correlation"]
         table.add_row(

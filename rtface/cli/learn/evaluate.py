@@ -8,33 +8,24 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from rtface.cli.learn.common import errors_table, plain_table, reliability_table
 from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.learn.tables import errors_table, reliability_table
+from rtface.cli.options import BackendOptions, CropOption, EngineOption, JsonOption, grouped, parse_crop
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, say
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
     from rtface.learn.engines.accuracy import EngineErrors
 
 
+@grouped
 def evaluate(
+    *,
     labels: LabelsArgument,
     engine: EngineOption = "default",
     rename: RenameOption = None,
     crop: CropOption = None,
-    backend: BackendOption = "auto",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: BackendOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how far an engine's keypoints lie from labels, on all frames, exactly as it runs live.
@@ -47,7 +38,7 @@ def evaluate(
     from rtface.track.pictures import PictureTracker
 
     renames, rectangle = parse_renames(rename), parse_crop(crop)
-    settings = backend_settings(backend, "engine", threads, device)
+    settings = backend.settings()
     loaded = engine_for(engine, settings)
     labelled = read_labels(*labels).renamed(renames)
     with PictureTracker(loaded, settings, rectangle) as tracker:
@@ -83,7 +74,7 @@ def _show(measured: EngineErrors, report: Mapping[str, Any]) -> None:
 
 
 def _videos_table(by_video: Mapping[str, Any]) -> Table:
-    table = plain_table("recording", "frames", "labels", "mean", "median", "p90", "the engine was")
+    table = plain_table("recording", right=("frames", "labels", "mean", "median", "p90", "the engine was"))
     for video, each in by_video.items():
         figures = (f"{each[key]:.2f}" if key in each else "-" for key in ("mean_px", "median_px", "p90_px"))
         words = "not known" if each["training"] == "not known" else f"{each['training']} it"

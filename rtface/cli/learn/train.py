@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rtface.cli.learn.common import errors_table, reliability_table, training_bar
 from rtface.cli.learn.options import (
     HoldOutOption,
     HoldOutShareOption,
@@ -19,10 +18,11 @@ from rtface.cli.learn.options import (
     parse_names,
     parse_renames,
 )
+from rtface.cli.learn.tables import errors_table, reliability_table
 from rtface.cli.options import CropOption, JsonOption, parse_crop
 from rtface.cli.terminal.screen import OUT, print_json, say
-from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.core.errors import BackendError
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import user_folder
 
 if TYPE_CHECKING:
@@ -60,13 +60,9 @@ def train(
     Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
     """
     renames, names, rectangle = parse_renames(rename), parse_names(keypoints), parse_crop(crop)
-    try:
-        import torch
-
+    with training_packages(threads):
         from rtface.learn.tracker.from_labels import SHARE_HELD_OUT, SIMULATED, TrainRequest, train_engine
         from rtface.learn.tracker.optimise import Recipe
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = Recipe(seed=seed)
     recipe = replace(recipe, steps=steps or recipe.steps, batch=batch or recipe.batch)
     folder = user_folder()
@@ -83,13 +79,10 @@ def train(
         recipe=recipe,
         overwrite=overwrite,
     )
-    if threads is not None:
-        torch.set_num_threads(threads)
-    with ending_on_signals() as wish, training_bar(recipe.steps, name, quiet=as_json) as progress:
-        trained = train_engine(order, progress=progress, stop=wish.is_set)
+    with ending_on_signals() as ending, training_bar(recipe.steps, name, quiet=as_json) as progress:
+        trained = train_engine(order, progress=progress, stop=ending.is_set)
     if trained is None:
-        say(f"stopped before the end; the same command goes on from the checkpoint in {order.run}")
-        raise typer.Exit(INTERRUPTED)
+        raise interrupted(order.run)
     if as_json:
         print_json(
             {
@@ -102,9 +95,7 @@ def train(
         )
         return
     _show(trained)
-    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
-    OUT.print(f"{name}: {trained.engine.folder}", markup=False, soft_wrap=True)
-    OUT.print(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv", markup=False)
+    print_engine(name, trained.engine.folder, order.run)
 
 
 def _show(trained: Trained) -> None:

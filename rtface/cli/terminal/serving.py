@@ -19,7 +19,7 @@ _REFRESH_S = 0.25
 
 def serve(
     service: Service,
-    wish: threading.Event,
+    ending: threading.Event,
     seconds: float | None,
     *,
     as_json: bool,
@@ -31,7 +31,7 @@ def serve(
     ----------
     service : Service
         Opened; closed by the caller.
-    wish : Event
+    ending : Event
         Set by a signal that asks for the end.
     seconds : float or None
         How long at most.
@@ -50,7 +50,7 @@ def serve(
     with Live(console=ERR, auto_refresh=False, transient=True) as live:
         while refreshes is None or shown < refreshes:
             shown += 1
-            if wish.wait(_REFRESH_S) or service.wait(0):
+            if ending.wait(_REFRESH_S) or service.wait(0):
                 break
             status = service.pipeline.status()
             if not as_json:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import file_hash
 from rtface.core.records import FloatArray
 from rtface.encode.grid import rows_of
 from rtface.learn.encoder.arrays import npz_fields, read_flag, read_matrix, read_vector
 from rtface.learn.encoder.keypoint_files import MOST_FILLED, Seconds, read_keypoints
-from rtface.track.store import file_hash
 
 EXCLUDED = ("paw",)
 """Keypoints that are not taken unless asked for: the paw is behaviour, but not of the face."""

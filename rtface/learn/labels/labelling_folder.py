@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import needing
+from rtface.core.files import folder_written_whole, write_json
 from rtface.core.geometry import outside
 from rtface.core.records import FloatArray, Image
 from rtface.learn.labels.formats.table import write_table
@@ -155,19 +154,13 @@ def write_handout(
         tuple(LabelledFrame(_name(each), each.video, each.image, empty) for each in frames),
     )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            part = Path(temporary) / "handout"
-            write_table(labels, part)
+        with folder_written_whole(folder) as fresh:
+            write_table(labels, fresh)
             entries = [_entry(rank, each) for rank, each in enumerate(frames, 1)]
-            text = json.dumps({**about, "frames": entries}, indent=2, ensure_ascii=False)
-            (part / CHOSEN_FILE).write_text(text + "\n", encoding="utf-8")
-            (part / SHEET_FILE).write_bytes(_png(sheet(frames)))
+            write_json(fresh / CHOSEN_FILE, {**about, "frames": entries})
+            (fresh / SHEET_FILE).write_bytes(_png(sheet(frames)))
             if guesses_above is not None:
-                _write_guesses(part / DEEPLABCUT_FOLDER, frames, keypoints, guesses_above)
-            if folder.exists():
-                folder.rmdir()
-            shutil.move(part, folder)
+                _write_guesses(fresh / DEEPLABCUT_FOLDER, frames, keypoints, guesses_above)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
 
@@ -242,7 +235,8 @@ def _guess(each: Suggested, above: float) -> FloatArray:
 
 
 def _write_guesses(folder: Path, frames: Sequence[Suggested], keypoints: Sequence[str], above: float) -> None:
-    import pandas as pd
+    with needing("lab", DataError):
+        import pandas as pd
 
     from rtface.record.formats.deeplabcut import KEY, LEVELS
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rtface.core.drawing import new_figure
 from rtface.learn.tracker.agreement import ComparedFrames
 
 TRACES = 5
@@ -31,11 +32,9 @@ def draw_agreement(
     figures : mapping
         Of all recordings.
     """
-    from matplotlib.figure import Figure
-
     by_keypoint = figures["by_keypoint"]
     chosen = _worth_showing(by_keypoint)
-    figure = Figure(figsize=(9, 3.5 + 1.5 * len(chosen)), layout="constrained")
+    figure = new_figure(9, 3.5 + 1.5 * len(chosen))
     axes = figure.subplots(len(chosen) + 1, 1, height_ratios=[*[1.0] * len(chosen), 2.2], squeeze=False)[:, 0]
     first = recordings[0]
     number = first.number[:_FRAMES]

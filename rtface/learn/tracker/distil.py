@@ -18,6 +18,7 @@ import numpy as np
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import written_whole
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.engines.bundle import ModelCard, save_engine
 from rtface.learn.resumable import Progress, run_in_folder
@@ -195,9 +196,8 @@ def _pseudo_labels(
             ) from error
     shifts = SHIFTS if request.average else PLAIN
     labels = pseudo_label(request.teacher, frames, settings, request.crop, shifts=shifts)
-    fresh = path.with_suffix(".new.npz")
-    np.savez(fresh, xy=labels.xy, score=labels.score, spread=labels.spread, plain=labels.plain)
-    fresh.replace(path)
+    with written_whole(path) as fresh, fresh.open("wb") as file:
+        np.savez(file, xy=labels.xy, score=labels.score, spread=labels.spread, plain=labels.plain)
     return labels
 
 

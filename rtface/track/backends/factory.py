@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rtface.config import BackendSettings
 from rtface.core.errors import BackendError
+from rtface.core.extras import how_to_install
 from rtface.track.backends.base import Backend
 from rtface.track.gpu.libcuda import Gpu, Probe, device_index, gpu_at, probe
 from rtface.track.gpu.nvinfer import FULL, HOW_TO_INSTALL, RTX
@@ -61,13 +62,13 @@ BACKENDS = {
         "rtface.track.backends.openvino", "OpenvinoBackend", (("openvino",),), "pip install openvino"
     ),
     "torch": BackendKind(
-        "rtface.track.backends.torch", "TorchBackend", (("torch",),), "pip install 'rtface[train]'"
+        "rtface.track.backends.torch", "TorchBackend", (("torch",),), how_to_install("train")
     ),
 }
 """By name, as in a rig's ``backend.name``."""
 
 _TORCH_ON_GPU = BackendKind(
-    "rtface.track.backends.torch_cuda", "TorchCudaBackend", (("torch",),), "pip install 'rtface[train]'"
+    "rtface.track.backends.torch_cuda", "TorchCudaBackend", (("torch",),), how_to_install("train")
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rtface.core.errors import BackendError, EngineError
+from rtface.core.extras import needing
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.store import Engine
@@ -49,12 +50,10 @@ class TorchBackend:
         asked = self._engine.manifest.precision if precision == "engine" else precision
         if asked != "f32":
             raise BackendError(f"the torch back end runs f32, not {asked}: set backend.precision to f32")
-        try:
+        with needing("train"):
             import torch
 
             from rtface.track.torch_graph import torch_graph
-        except ImportError as error:
-            raise BackendError("torch is not installed: pip install 'rtface[train]'") from error
         self._torch = torch
         if self._settings.threads is not None:
             torch.set_num_threads(self._settings.threads)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rtface.core.errors import BackendError, EngineError
+from rtface.core.errors import EngineError
+from rtface.core.extras import needing
 from rtface.track.gpu.wholegraph import QUANTISERS, Array, WholeGraph
 from rtface.track.manifest import MODEL_FILE
 from rtface.track.store import Engine
@@ -211,11 +212,9 @@ def _halved(whole: WholeGraph, name: str, scale: bool) -> Array:
 
 
 def _import_onnx() -> Any:
-    try:
+    with needing("tensorrt"):
         import onnx
         import onnx.checker
         import onnx.numpy_helper
         import onnx.shape_inference
-    except ImportError as error:
-        raise BackendError("onnx is not installed: pip install 'rtface[tensorrt]'") from error
     return onnx

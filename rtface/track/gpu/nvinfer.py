@@ -12,10 +12,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from rtface.core.errors import BackendError
+from rtface.core.extras import how_to_install
 from rtface.track.gpu.callbacks import Progress, make_logger, make_monitor
 
 FULL, RTX = "tensorrt", "tensorrt_rtx"
-HOW_TO_INSTALL = "pip install 'rtface[tensorrt]', or 'rtface[rtx]' for a GeForce or RTX card"
+HOW_TO_INSTALL = f"{how_to_install('tensorrt')}, or '.[rtx]' for a GeForce or RTX card"
 
 _DTYPES = {"HALF": "float16", "FLOAT": "float32"}
 

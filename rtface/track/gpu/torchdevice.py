@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rtface.core.errors import BackendError
+from rtface.core.extras import needing
 
 
 class TorchDevice:
@@ -24,10 +25,8 @@ class TorchDevice:
     """
 
     def __init__(self, index: int) -> None:
-        try:
+        with needing("train"):
             import torch
-        except ImportError as error:
-            raise BackendError("torch is not installed: pip install 'rtface[train]'") from error
         if not torch.cuda.is_available():
             raise BackendError(
                 f"torch {torch.__version__} cannot use the GPU: install its build for CUDA, pip install torch"

@@ -50,7 +50,7 @@ def facts(*arguments: str) -> dict[str, Any]:
 
 @pytest.fixture
 def rtx() -> None:
-    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: pip install 'rtface[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: pip install '.[rtx]'")
     if libcuda.probe().gpus:
         pytest.skip("there is a GPU: these are for a machine without one")
 

@@ -17,7 +17,7 @@ RULES = """\
 features:
   nose: {kind: position, point: nose(tip)}
 rules:
-  right: {when: nose.x > 30, pulse: {on_ms: 5}}
+  right: {when: nose.x > 30, pulse: {width_ms: 5}}
 """
 
 
@@ -49,6 +49,7 @@ def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
     [
         (RULES.replace("nose.x", "nsoe.x"), "fail", "line 4.*nose.x"),
         (RULES.replace("nose(tip)", "nose(top)"), "fail", "nose"),
+        (RULES.replace("nose(tip)", "nose(top)").replace("nose.x", "x"), "fail", "line 2.*line 4"),
         (
             RULES.replace("rules:", "  groom: {kind: groom, near_px: 9}\nrules:"),
             "warn",

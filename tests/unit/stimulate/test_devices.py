@@ -163,5 +163,5 @@ def test_a_missing_package_and_a_missing_device_are_told(
     with pytest.raises(OutputError, match="'Dev9'; NI-DAQmx knows Dev1"):
         daq_output(DaqOutputSettings(kind="daq", channel="Dev9/ctr0")).open()
     monkeypatch.setitem(sys.modules, "nidaqmx", None)
-    with pytest.raises(OutputError, match=r"pip install rtface\[daq\]"):
+    with pytest.raises(OutputError, match=r"pip install '.\[daq\]'"):
         daq_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0")).open()

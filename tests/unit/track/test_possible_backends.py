@@ -29,7 +29,7 @@ def test_a_machine_without_a_gpu() -> None:
         "tensorrt on a GPU": "no NVIDIA driver is installed",
         "torch on a GPU": "no NVIDIA driver is installed",
         "openvino on the CPU": "",
-        "torch on the CPU": "torch is not installed: pip install 'rtface[train]'",
+        "torch on the CPU": "torch is not installed: pip install '.[train]' in a checkout of rtface",
     }
 
 
@@ -44,7 +44,7 @@ def test_a_gpu_that_has_all() -> None:
         (
             ("openvino",),
             "tensorrt on a GPU",
-            "tensorrt and pycuda and onnx are not installed: pip install 'rtface",
+            "tensorrt and pycuda and onnx are not installed: pip install '.[tensorrt]'",
         ),
         (("tensorrt", "onnx"), "tensorrt on a GPU", "pycuda is not installed"),
         (

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
+from rtface.core.extras import needing
 from rtface.learn.labels.formats.plainpickle import names_code
 
 _KEY = "df_with_missing"
@@ -34,8 +35,9 @@ def read_h5_table(path: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ..
     DataError
         The file cannot be read, is not such a table, or holds pickled objects.
     """
-    import pandas
-
+    with needing("lab", DataError):
+        import pandas
+        import tables  # noqa: F401  (pandas imports it late)
     try:
         _refuse_code(path)
         with pandas.HDFStore(str(path), mode="r") as store:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
+from rtface.core.extras import how_to_install
 from rtface.core.records import Image
 from rtface.learn.labels.formats.checks import Row, check_size, gather
 from rtface.learn.labels.labelset import LabelSet
@@ -37,7 +38,7 @@ def read_sleap(path: Path) -> LabelSet:
         import sleap_io
     except ModuleNotFoundError as error:
         raise DataError(
-            f"{path} needs {error.name} to be read, which is not installed: pip install 'rtface[sleap]'"
+            f"{path} needs {error.name} to be read, which is not installed: {how_to_install('sleap')}"
         ) from error
     if not path.is_file():
         raise DataError(f"{path} is missing")

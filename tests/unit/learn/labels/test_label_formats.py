@@ -509,7 +509,7 @@ def test_a_pickle_that_refers_to_itself_a_billion_times_is_built_once(tmp_path: 
 
 @pytest.fixture
 def sleap_io() -> Any:
-    return pytest.importorskip("sleap_io", reason="sleap-io is not installed: pip install 'rtface[sleap]'")
+    return pytest.importorskip("sleap_io", reason="sleap-io is not installed: pip install '.[sleap]'")
 
 
 def sleap_labels(sio: Any, folder: Path, *, video: Any = None) -> Any:
@@ -649,5 +649,5 @@ def test_without_sleap_io_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sleap_io", None)
     (tmp_path / "x.slp").write_bytes(b"")
-    with pytest.raises(DataError, match=r"sleap_io .* not installed: pip install 'rtface\[sleap\]'"):
+    with pytest.raises(DataError, match=r"sleap_io .* not installed: pip install '.\[sleap\]'"):
         read_labels(tmp_path / "x.slp")

@@ -16,7 +16,7 @@ from rtface.track.gpu.nvinfer import BuildOptions, Nvinfer
 from rtface.track.manifest import MODEL_FILE
 from rtface.track.store import Engine, load_engine, write_engine
 
-pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: pip install 'rtface[rtx]'")
+pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: pip install '.[rtx]'")
 pytest.importorskip("onnx")
 
 ENGINES = REPOSITORY / "engines"
