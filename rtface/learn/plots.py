@@ -59,7 +59,7 @@ def draw_errors(path: Path, distance: FloatArray, keypoints: Sequence[str]) -> N
 
 
 def draw_reliability(path: Path, reliability: Mapping[str, Any]) -> None:
-    """Draw how often points were right against what their scores said.
+    """Draw how often points were right against their scores.
 
     Parameters
     ----------

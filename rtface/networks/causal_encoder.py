@@ -31,7 +31,7 @@ class CausalEncoder(EncoderNetwork):
     fast_taps, fast_bumps : int
         Length in frames of the fast kernels, and of how many bumps they are made.
     units : int
-        Fast kernels; each sees all inputs.
+        Fast kernels, each over all inputs.
     slow_taps : int
         Length in frames of the averages.
     slow_frames : sequence of float

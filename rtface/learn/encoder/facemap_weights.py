@@ -77,7 +77,7 @@ def infer_architecture(state: Mapping[str, Tensor], path: Path) -> dict[str, Any
     Raises
     ------
     EngineError
-        An array that tells is missing or has an impossible shape.
+        An array that is needed is missing or has an impossible shape.
     """
     for name, axes in ((_KERNELS, 3), (_LATENT, 2)):
         if name not in state or state[name].ndim != axes:

@@ -105,7 +105,7 @@ def score_prediction(
 def explained_by_peers(
     recording: Recording, split: Split, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Explainable | None:
-    """Return what neurons explain of each other; None where there are too few to tell."""
+    """Return what neurons explain of each other; None where there are too few."""
     if len(recording.neurons) < 2:
         return None
     return explainable_variance(

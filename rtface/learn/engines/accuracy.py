@@ -29,7 +29,7 @@ class EngineErrors:
     backend : dict
         What ran it, as `BackendInfo.as_dict`.
     crop : Crop or None
-        What it saw of each frame; the whole when None.
+        What it was shown of each frame; the whole when None.
     labels : LabelSet
         The frames that have a label of these keypoints, with these keypoints alone.
     distance : ndarray, shape (N, K), float32
@@ -104,7 +104,7 @@ def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:
         The engine.
     labels : LabelSet
         Frames of any sizes. Keypoints are brought together by name; those that only one side has, and those that the
-        engine was never trained on, are not judged.
+        engine was never trained on, are left out.
 
     Raises
     ------
@@ -118,17 +118,15 @@ def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:
     common = tuple(name for name in finds if name in labels.labelled)
     if not common:
         raise DataError(_nothing_common(manifest.name, finds, labels.labelled))
-    judged = labels.arranged(common)
-    judged = replace(
-        judged, frames=tuple(frame for frame in judged.frames if not np.isnan(frame.xy).any(axis=1).all())
-    )
+    common_labels = labels.arranged(common)
+    frames = tuple(frame for frame in common_labels.frames if not np.isnan(frame.xy).any(axis=1).all())
     columns = [manifest.names.index(name) for name in common]
-    shape = (len(judged), len(common))
+    shape = (len(frames), len(common))
     distance, score = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    scale = np.zeros(len(judged), np.float32)
+    scale = np.zeros(len(frames), np.float32)
     # Size by size: to fit the network to another takes longer than many frames.
-    for row in sorted(range(len(judged)), key=lambda row: judged.frames[row].image.shape):
-        frame = judged.frames[row]
+    for row in sorted(range(len(frames)), key=lambda row: frames[row].image.shape):
+        frame = frames[row]
         pose = tracker.track(frame.image)
         distance[row] = np.linalg.norm(pose.xy[columns] - frame.xy, axis=1)
         score[row], scale[row] = pose.score[columns], tracker.scale
@@ -136,7 +134,7 @@ def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:
         tracker.engine,
         tracker.backend.as_dict(),
         tracker.crop,
-        judged,
+        replace(common_labels, frames=frames),
         distance,
         score,
         scale,

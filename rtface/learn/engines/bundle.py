@@ -53,7 +53,7 @@ class ModelCard:
         Longer side of the network's input in pixels.
     resample : ResampleSpec
         How the crop becomes the network's input.
-    normalise : NormaliseSpec
+    normalise : LevelsSpec
         How gray levels are scaled.
     training, metrics : mapping
         For the record.

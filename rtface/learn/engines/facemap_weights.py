@@ -122,9 +122,9 @@ def _check_names(content: object, path: Path) -> dict[str, Tensor]:
     missing = [name for name in expected if not isinstance(content.get(name), Tensor)]
     unexpected = [str(name) for name in content if name not in set(expected)]
     if missing or unexpected:
-        told = [f"lacks {_some(missing)}"] if missing else []
-        told += [f"has the unknown {_some(unexpected)}"] if unexpected else []
-        raise EngineError(f"{path} is not of a Facemap tracker network: it {' and '.join(told)}")
+        faults = [f"lacks {_some(missing)}"] if missing else []
+        faults += [f"has the unknown {_some(unexpected)}"] if unexpected else []
+        raise EngineError(f"{path} is not of a Facemap tracker network: it {' and '.join(faults)}")
     return {name: content[name] for name in expected}
 
 

@@ -1,4 +1,4 @@
-"""One pass over a recording: evenly spaced frames, with what the engine finds in each and how each looks."""
+"""One pass over a recording: evenly spaced frames, each with what the engine finds in it and a thumbnail."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 
-THUMBNAIL = 32
-"""Side in pixels of the picture that two frames' looks are compared by."""
+THUMBNAIL_SIDE = 32
+"""Side in pixels of the thumbnails that frames are compared by."""
 
 _SHARPNESS_SIDE = 256
 _GLARE = 250
@@ -39,7 +39,7 @@ class Survey:
     recording : VideoCameraSettings or ImagesCameraSettings
         How to read it again.
     crop : Crop
-        What the network saw.
+        What the network was shown.
     total : int
         Frames that were read in all.
     damage : str or None
@@ -54,7 +54,7 @@ class Survey:
     jump : ndarray, shape (N, K), float32
         Pixels between the point and the middle between where it is one frame earlier and one later: far more
         than usual for a point that was lost for one frame. 0 for the first and the last frame.
-    look : ndarray, shape (N, THUMBNAIL**2), float32
+    thumbnail : ndarray, shape (N, THUMBNAIL_SIDE**2), float32
         Gray levels of the crop, small; mean 0 and standard deviation 1 in each frame.
     contrast : ndarray, shape (N,), float32
         Standard deviation of the crop's gray levels.
@@ -74,7 +74,7 @@ class Survey:
     xy: FloatArray
     score: FloatArray
     jump: FloatArray
-    look: FloatArray
+    thumbnail: FloatArray
     contrast: FloatArray
     sharpness: FloatArray
     glare: FloatArray
@@ -84,9 +84,9 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _FrameSummary:
     time_s: float
-    look: FloatArray
+    thumbnail: FloatArray
     quality: tuple[float, float, float]
 
 
@@ -99,14 +99,14 @@ def survey(
     limit: int = 600,
     progress: Callable[[int, int | None], None] = lambda frames, total: None,
 ) -> Survey:
-    """Look at evenly spaced frames of a recording, and at the neighbours of each for sudden jumps.
+    """Track evenly spaced frames of a recording, and the neighbours of each for sudden jumps.
 
     Parameters
     ----------
     recording : VideoCameraSettings or ImagesCameraSettings
         What to play; not paced.
     engine : Engine
-        A checked engine; one that knows nothing of the rig does too.
+        A checked engine; one that was never trained on the rig does too.
     backend : BackendSettings
         What runs it.
     crop : Crop or None
@@ -124,7 +124,7 @@ def survey(
         There is no frame before the recording ends or is damaged.
     """
     poses: dict[int, tuple[FloatArray, FloatArray]] = {}
-    seen: dict[int, _Seen] = {}
+    seen: dict[int, _FrameSummary] = {}
     total, damage = 0, None
     with PictureTracker(engine, backend, crop) as tracker, played(recording) as (info, frames):
         step = max(1, -(-(info.frames or 0) // limit))
@@ -136,7 +136,7 @@ def survey(
                     pose = tracker.track(image)
                     poses[index] = pose.xy, pose.score
                 if index % step == 0:
-                    seen[index] = _look(image, tracker.seen, _time_s(index, meta, info))
+                    seen[index] = _summarise(image, tracker.seen, _time_s(index, meta, info))
                 if len(seen) > limit:
                     step *= 2
                     seen = {each: what for each, what in seen.items() if each % step == 0}
@@ -177,18 +177,18 @@ def _time_s(index: int, meta: FrameMeta, info: CameraInfo) -> float:
     return index / (info.rate_hz or _DEFAULT_RATE_HZ)
 
 
-def _look(frame: Image, crop: Crop, time_s: float) -> _Seen:
+def _summarise(frame: Image, crop: Crop, time_s: float) -> _FrameSummary:
     face = frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    small: NDArray[Any] = cv2.resize(face, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    small: NDArray[Any] = cv2.resize(face, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
     levels = small.astype(np.float32)
-    look = (levels - levels.mean()) / max(1.0, float(levels.std()))
+    thumbnail = (levels - levels.mean()) / max(1.0, float(levels.std()))
     scale = min(1.0, _SHARPNESS_SIDE / max(crop.width, crop.height))
     size = max(1, round(crop.width * scale)), max(1, round(crop.height * scale))
     middle = cv2.resize(face, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     contrast = float(middle.std())
     edges = float(cv2.Laplacian(middle, cv2.CV_32F).var())
-    return _Seen(
-        time_s, look.ravel(), (contrast, edges / max(1.0, contrast**2), float((middle >= _GLARE).mean()))
+    return _FrameSummary(
+        time_s, thumbnail.ravel(), (contrast, edges / max(1.0, contrast**2), float((middle >= _GLARE).mean()))
     )
 
 
@@ -197,7 +197,7 @@ def _gather(
     crop: Crop,
     total: int,
     damage: str | None,
-    seen: dict[int, _Seen],
+    seen: dict[int, _FrameSummary],
     poses: dict[int, tuple[FloatArray, FloatArray]],
 ) -> Survey:
     xy = np.stack([poses[index][0] for index in seen])
@@ -219,7 +219,7 @@ def _gather(
         xy=xy,
         score=np.stack([poses[index][1] for index in seen]),
         jump=jump,
-        look=np.stack([each.look for each in seen.values()]),
+        thumbnail=np.stack([each.thumbnail for each in seen.values()]),
         contrast=quality[:, 0],
         sharpness=quality[:, 1],
         glare=quality[:, 2],

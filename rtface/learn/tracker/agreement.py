@@ -220,7 +220,7 @@ def against_average(
 ) -> dict[str, Any]:
     """Return, by keypoint, how far teacher and student lie from the teacher's average over small shifts.
 
-    The first tells how much of the distance between the two is the teacher's own noise, which no student can follow
+    The first is how much of the distance between the two is the teacher's own noise, which no student can follow
     and none should.
 
     Parameters

@@ -124,7 +124,7 @@ def weights(labels: PseudoLabels, full: float) -> FloatArray:
 
 
 def within(xy: FloatArray, crop: Crop) -> NDArray[np.bool_]:
-    """Tell which points, shape (..., 2), lie in a crop; NaN does not."""
+    """Return which points, shape (..., 2), lie in a crop; NaN does not."""
     x, y = xy[..., 0] - crop.x + 0.5, xy[..., 1] - crop.y + 0.5
     inside: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x <= crop.width) & (y <= crop.height)
     return inside

@@ -1,7 +1,7 @@
 """Training samples: frames, warped and disturbed at random.
 
 Each sample is one warp from the camera's pixels to the network's: the same bilinear reading of the full frame, with
-the same levels, as in the engine, so that the network learns from the pictures that it will be shown, coarse sampling
+the same levels, as in the engine, so that the network is trained on the pictures that it will be shown, coarse sampling
 and all. Then come changes of gray levels that a rig's light and lens could make.
 """
 
@@ -39,7 +39,7 @@ class Picture:
     xy : ndarray, shape (K, 2), float32
         Pixels of the frame; NaN where there is no label.
     crop : Crop
-        The part of the frame that the network is to see.
+        The part of the frame that the network is to be shown.
     weight : ndarray, shape (K,), float32
         How much each label counts in the loss.
     """
@@ -55,7 +55,7 @@ class Picture:
 class Augmentation:
     """How far samples differ from their pictures; all ranges are symmetric about no change.
 
-    `swap` tells for each keypoint which one it becomes in a mirrored picture (a left paw becomes a right one); empty
+    `swap` gives for each keypoint the one that it becomes in a mirrored picture (a left paw becomes a right one); empty
     where each stays what it is, as in a side view.
     """
 
@@ -83,7 +83,7 @@ def prepare(
     xy : ndarray, shape (K, 2), float32
         Pixels of the frame.
     crop : Crop, optional
-        The part that the network is to see; else the whole frame.
+        The part that the network is to be shown; else the whole frame.
     weight : ndarray, shape (K,), float32, optional
         How much each label counts; else all count alike.
 
@@ -112,7 +112,7 @@ def simulated_pictures(
     per_mouse : int
         Pictures of each mouse.
     keypoints : sequence of str
-        Names of the labels; NaN for those that the simulation does not know.
+        Names of the labels; NaN for those that the simulation does not have.
     """
     place = {name: index for index, name in enumerate(FACEMAP_KEYPOINTS)}
     wanted = [place.get(name, len(place)) for name in keypoints]
@@ -179,7 +179,7 @@ def draw_sample(
 
 
 def plain_sample(picture: Picture, size: int, *, square: bool = False) -> tuple[FloatArray, FloatArray]:
-    """Return what the engine shows its network: the crop at the network's size, undisturbed."""
+    """Return what the network of an engine is given: the crop at the network's size, undisturbed."""
     frame = NetworkFrame(picture.crop, size, half_pixel=True, square=square)
     warp, crop = _to_network(frame), picture.crop
     # The engine is given the crop alone: what lies beyond it is padding even where the frame goes on.

@@ -102,7 +102,7 @@ def prepare(
         Longer side of the network's input in pixels.
     square : bool
         Whether the input is square.
-    normalise : NormaliseSpec
+    normalise : LevelsSpec
         Which percentiles of the frame become 0 and 1.
     half : bool
         Whether `out` is float16, rounded to nearest even.

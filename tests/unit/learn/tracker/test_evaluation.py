@@ -1,4 +1,4 @@
-"""What all ways of training share: the split, the judgement, and what the engine says of itself."""
+"""What all ways of training share: the split, the evaluation, and the model card."""
 
 from __future__ import annotations
 
