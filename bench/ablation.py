@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from intervals import difference_interval
 from ship import GENTLE, SIMULATED_TRAINING, STRONG, Plan, read_side_view, run
 
 from rtface.core.machine import run_facts
-from rtface.learn.error_summary import difference_interval, error_summary
+from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.families import architecture
 from rtface.learn.tracker.labelled_frames import pictures_of

@@ -69,7 +69,7 @@ STARTS = ("trained", "scratch")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Steps and blend of one training; a blend of None is that of `rtface.learn.tracker.few_frames.few_frames`."""
+    """Steps and blend of one training; a blend of None is that of `rtface.learn.tracker.step_search.trial_for_few`."""
 
     steps: int
     blend: float | None = None

@@ -1,4 +1,4 @@
-"""Errors on pictures, summed up, and the difference of two networks with its interval."""
+"""What a network finds on pictures, and errors summed up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rtface.core.records import Crop
-from rtface.learn.error_summary import difference_interval, error_summary
+from rtface.learn.error_summary import error_summary
 from rtface.learn.tracker.predictions import Predictions, predict
 from rtface.learn.tracker.samples import prepare
 from rtface.networks.graph import NetworkWithDecode
@@ -47,37 +47,15 @@ def test_distances_are_of_the_networks_pixels_and_the_scale_gives_the_cameras(
     xy = np.array([[there[0], there[1] + 6], [np.nan, np.nan]], np.float32)
     picture = prepare(np.zeros((100, 140), np.uint8), xy, crop=crop)
     network = NetworkWithDecode(Constant(), nn.Identity()).train()
-    answers = predict(network, [picture, picture], 64, square=square)
-    assert answers.distance[:, 0] == pytest.approx([3.0, 3.0], abs=1e-3)
-    assert np.isnan(answers.distance[:, 1]).all()
-    assert answers.score.tolist() == [[0.25, 0.75]] * 2
-    assert answers.camera_distance[:, 0] == pytest.approx([6.0, 6.0], abs=2e-3)
+    found = predict(network, [picture, picture], 64, square=square)
+    assert found.distance[:, 0] == pytest.approx([3.0, 3.0], abs=1e-3)
+    assert np.isnan(found.distance[:, 1]).all()
+    assert found.score.tolist() == [[0.25, 0.75]] * 2
+    assert found.camera_distance[:, 0] == pytest.approx([6.0, 6.0], abs=2e-3)
 
 
-def test_a_difference_that_is_there_is_found_and_its_sign_is_ours_less_theirs() -> None:
-    random = np.random.default_rng(0)
-    theirs = random.exponential(3.0, (60, 4)).astype(np.float32)
-    ours = theirs - 0.5 + random.normal(0, 0.3, theirs.shape).astype(np.float32)
-    found = difference_interval(ours, theirs)
-    assert found["low_px"] < found["difference_px"] < found["high_px"] < 0
-    assert found["difference_px"] == pytest.approx(-0.5, abs=0.1)
-    assert difference_interval(ours, theirs) == found, "the same seed gives the same interval"
-
-
-def test_the_interval_covers_the_truth_as_often_as_it_says_when_a_frames_errors_go_together() -> None:
-    random = np.random.default_rng(1)
-    covered = 0
-    for _ in range(100):
-        by_frame = random.normal(0.3, 1.0, (40, 1)) + random.normal(0, 0.2, (40, 6))
-        by_frame[random.random(by_frame.shape) < 0.2] = np.nan
-        gap = by_frame.astype(np.float32)
-        interval = difference_interval(gap, np.zeros_like(gap))
-        covered += interval["low_px"] <= 0.3 <= interval["high_px"]
-    assert 87 <= covered <= 99, "drawing labels instead of frames covers about half"
-
-
-def test_answers_know_the_cameras_pixels() -> None:
-    answers = Predictions(
+def test_predictions_have_distances_in_the_cameras_pixels() -> None:
+    found = Predictions(
         np.ones((2, 2), np.float32), np.ones((2, 2), np.float32), np.array([2, 3], np.float32)
     )
-    assert answers.camera_distance.tolist() == [[2, 2], [3, 3]]
+    assert found.camera_distance.tolist() == [[2, 2], [3, 3]]
