@@ -20,9 +20,9 @@ from ship import GENTLE, SIMULATED_TRAINING, STRONG, Plan, read_side_view, run
 from rtface.core.machine import run_facts
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.tracker.evaluation import Predictions, predict
 from rtface.learn.tracker.families import architecture
 from rtface.learn.tracker.labelled_frames import pictures_of
-from rtface.learn.tracker.predictions import Predictions, predict
 from rtface.networks.build import build_network
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -35,17 +35,16 @@ from rtface.learn.labels.reading import read_labels
 from rtface.learn.resumable import run_training
 from rtface.learn.tracker.adapt import adapt
 from rtface.learn.tracker.adapt_request import NEW_RATE, AdaptRequest
+from rtface.learn.tracker.evaluation import predict
 from rtface.learn.tracker.fine_tune import TUNING, blended, fine_tune, train_new_keypoints
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Training
-from rtface.learn.tracker.parent_engine import source_of
-from rtface.learn.tracker.predictions import predict
 from rtface.learn.tracker.samples import Picture
 from rtface.learn.tracker.step_search import trial_for_few
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
-from rtface.track.store import Engine, load_engine
+from rtface.track.store import Engine, load_engine, trainable_source
 from rtface.track.torch_graph import torch_network
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -170,7 +169,7 @@ def run(options: argparse.Namespace) -> None:
     side, hand = read_side_view(options.side_view), read_labels(options.hand)
     what = {
         "other video": (side.only([VIDEO]), _within(options)),
-        "other rig": (hand, source_of(load_engine(options.engine))),
+        "other rig": (hand, trainable_source(load_engine(options.engine))),
     }
     path = options.runs / LINES
     done = {(each["rig"], each["start"], each["frames"], each["seed"]) for each in read_lines(path)}
@@ -191,7 +190,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _within(options: argparse.Namespace) -> Engine:
-    return source_of(load_engine(str(options.runs / f"{options.parents}-without-{VIDEO}".lower())))
+    return trainable_source(load_engine(str(options.runs / f"{options.parents}-without-{VIDEO}".lower())))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

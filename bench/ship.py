@@ -31,11 +31,10 @@ from rtface.learn.resumable import run_in_folder
 from rtface.learn.run_folder import open_run
 from rtface.learn.tracker.calibration import RADIUS_PX, fit_calibration, reliability
 from rtface.learn.tracker.card import model_card
-from rtface.learn.tracker.evaluation import evaluate, set_calibration
+from rtface.learn.tracker.evaluation import Predictions, evaluate, predict, set_calibration
 from rtface.learn.tracker.families import architecture
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe, Training
-from rtface.learn.tracker.predictions import Predictions, predict
 from rtface.learn.tracker.samples import Augmentation, simulated_pictures
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode

@@ -16,7 +16,7 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import LIMITS, ShiftSummary
 from rtface.track.pictures import track_pictures
-from rtface.track.store import Engine, load_engine
+from rtface.track.store import Engine
 
 FEWEST_FRAMES = 8
 SURE = 0.5
@@ -166,26 +166,6 @@ def compare(
         by_keypoint={name: ShiftSummary.of(shift[:, column]) for column, name in enumerate(names)},
         worst=_worst(shift, before.score[:, trained], list(frames), names),
     )
-
-
-def exported_from(engine: Engine) -> Engine:
-    """Return the engine that this one was exported from, which must still be installed and unchanged.
-
-    Raises
-    ------
-    EngineError
-        The engine was not exported from another, or that one is gone or was changed.
-    """
-    training = engine.manifest.training
-    name = training.get("exported_from")
-    if not isinstance(name, str):
-        raise EngineError(
-            f"{engine.manifest.name} was not exported from another engine: there is no parity to check"
-        )
-    reference = load_engine(name)
-    if reference.sha256 != training.get("exported_from_sha256"):
-        raise EngineError(f"{name} is not the engine that {engine.manifest.name} was exported from any more")
-    return reference
 
 
 def _worst(

@@ -16,10 +16,10 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import how_to_install
 from rtface.core.records import Crop, Image
 from rtface.track.backends.factory import choose
-from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare, exported_from
+from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare
 from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.parity import LIMITS, ParityBackend, ParityFrames, ParityRecord, ParityReference
-from rtface.track.store import Engine
+from rtface.track.store import Engine, exported_from
 
 ReferenceName = Literal["auto", "torch", "openvino"]
 

@@ -116,11 +116,13 @@ def distil(
 
 def _start(teacher: Engine, asked: str | None, family: Family | None) -> Engine | None:
     from rtface.learn.tracker.initial_network import default_start
-    from rtface.learn.tracker.parent_engine import source_of
+    from rtface.track.store import trainable_source
 
     if asked == SCRATCH:
         return None
-    return default_start(teacher, family or "small") if asked is None else source_of(load_engine(asked))
+    return (
+        default_start(teacher, family or "small") if asked is None else trainable_source(load_engine(asked))
+    )
 
 
 def _show(done: Distilled, teacher: Engine) -> None:

@@ -32,12 +32,11 @@ from rtface.learn.tracker.adapt_request import (
     start_of,
 )
 from rtface.learn.tracker.card import model_card
-from rtface.learn.tracker.evaluation import FEWEST_TO_CALIBRATE, evaluate
+from rtface.learn.tracker.evaluation import FEWEST_TO_CALIBRATE, evaluate, predict
 from rtface.learn.tracker.fine_tune import NEW_STEPS, Stopped, blended, fine_tune, train_new_keypoints
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe
-from rtface.learn.tracker.parent_engine import untouched_guesses, with_pseudo_labels
-from rtface.learn.tracker.predictions import predict
+from rtface.learn.tracker.pseudo_labels import untouched_guesses, with_pseudo_labels
 from rtface.learn.tracker.samples import Picture
 from rtface.learn.tracker.step_search import StepSearch, Trial, trial_for_few
 from rtface.networks.graph import NetworkWithDecode

@@ -15,11 +15,10 @@ from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.fine_tune import TUNING
 from rtface.learn.tracker.optimise import Recipe
-from rtface.learn.tracker.parent_engine import source_of
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import KeypointEntry
-from rtface.track.store import Engine
+from rtface.track.store import Engine, trainable_source
 from rtface.track.torch_graph import torch_network
 
 FEWEST_TO_HOLD_OUT = 8
@@ -136,7 +135,7 @@ def start_of(request: AdaptRequest) -> AdaptStart:
     UsageError
         The keypoints cannot be had.
     """
-    parent = source_of(request.engine)
+    parent = trainable_source(request.engine)
     manifest = parent.manifest
     before = request.changes.engine_names(manifest.names, request.labels.keypoints)
     labels = request.changes.label_set(request.labels)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rtface.core.records import FloatArray
 
 if TYPE_CHECKING:
-    from rtface.learn.tracker.predictions import Predictions
+    from rtface.learn.tracker.evaluation import Predictions
 
 RADIUS_PX = 4.0
 """A score is the probability that the point lies within this distance, in pixels of the network's input."""

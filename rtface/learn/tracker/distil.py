@@ -21,16 +21,15 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.files import written_whole
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.engines.bundle import ModelCard, save_engine
+from rtface.learn.plots import draw_agreement
 from rtface.learn.resumable import Progress, run_in_folder
 from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.agreement import ComparedFrames, against_average, agreement, compare_networks
-from rtface.learn.tracker.agreement_picture import draw_agreement
 from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.distil_request import DistilRequest, check_names, configuration, labelled_pictures
-from rtface.learn.tracker.evaluation import Evaluation, evaluate
+from rtface.learn.tracker.evaluation import Evaluation, evaluate, predict
 from rtface.learn.tracker.initial_network import student_network
 from rtface.learn.tracker.optimise import Training
-from rtface.learn.tracker.predictions import predict
 from rtface.learn.tracker.pseudo_labels import (
     PLAIN,
     SHIFTS,

@@ -19,9 +19,8 @@ from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.evaluation import Evaluation, evaluate
 from rtface.learn.tracker.families import architecture
 from rtface.learn.tracker.labelled_frames import hold_out, pictures_of
-from rtface.learn.tracker.mirror import swap_of
 from rtface.learn.tracker.optimise import Recipe, Training
-from rtface.learn.tracker.samples import Picture, simulated_pictures
+from rtface.learn.tracker.samples import Picture, simulated_pictures, swap_of
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import KeypointEntry

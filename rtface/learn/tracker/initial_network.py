@@ -7,12 +7,11 @@ from typing import Any
 
 from rtface.core.errors import EngineError, UsageError
 from rtface.learn.tracker.families import architecture
-from rtface.learn.tracker.parent_engine import source_of
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import WEIGHTS_FILE
-from rtface.track.store import Engine, load_engine
+from rtface.track.store import Engine, load_engine, trainable_source
 from rtface.track.torch_graph import torch_network
 
 FAMILIES_OF_STUDENTS = ("small", "tiny")
@@ -21,7 +20,7 @@ FAMILIES_OF_STUDENTS = ("small", "tiny")
 def default_start(teacher: Engine, family: str) -> Engine | None:
     """Return the shipped default's float source, if it is of the family and finds half of the teacher's keypoints."""
     try:
-        engine = source_of(load_engine("default"))
+        engine = trainable_source(load_engine("default"))
     except EngineError:
         return None
     ours = {entry.name for entry in engine.manifest.keypoints if entry.trained}

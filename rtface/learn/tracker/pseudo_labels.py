@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
 from rtface.core.records import Crop, FloatArray, Image
+from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.calibration import RADIUS_PX
+from rtface.learn.tracker.samples import Picture
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 
@@ -26,6 +28,7 @@ They are fractions of the networks' strides, so that errors that come from a poi
 Zooming and mirroring, tried as well, made the labels of a teacher on a rig that was new to it worse."""
 
 _TYPICAL_PERCENTILE = 95
+_UNTOUCHED_PX = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,48 @@ def weights(labels: PseudoLabels, full: float) -> FloatArray:
     share = np.clip(labels.score / full, 0, 1)
     share[(share < UNSURE) | (labels.spread > RADIUS_PX) | np.isnan(labels.xy).any(axis=2)] = 0
     return np.asarray(share, np.float32)
+
+
+def untouched_guesses(
+    engine: Engine, crop: Crop | None, labels: LabelSet, columns: Mapping[str, int]
+) -> list[str]:
+    """Return the keypoints most of whose labels are what the engine finds, to a hundredth of a pixel."""
+    own = [name for name in labels.labelled if name in columns]
+    if not own:
+        return []
+    found = _pseudo_label(engine, crop, labels, PLAIN).xy[:, [columns[name] for name in own]]
+    xy = np.stack([frame.xy for frame in labels.arranged(own).frames])
+    same = (np.abs(xy - found).max(axis=2) <= _UNTOUCHED_PX).sum(axis=0)
+    known = (~np.isnan(xy).any(axis=2)).sum(axis=0)
+    return [name for name, equal, all_ in zip(own, same, known, strict=True) if equal > all_ / 2]
+
+
+def with_pseudo_labels(
+    engine: Engine,
+    crop: Crop | None,
+    labels: LabelSet,
+    manual: Sequence[Picture],
+    places: Sequence[tuple[int, int]],
+) -> list[Picture]:
+    """Return the pictures with the parent's pseudo-labels for some keypoints, as pairs of their place and the parent's."""
+    if not places:
+        return list(manual)
+    ours, theirs = (list(each) for each in zip(*places, strict=True))
+    found = _pseudo_label(engine, crop, labels, SHIFTS)
+    worth = weights(found, full_score(engine, found.score))
+    pictures = []
+    for picture, points, counts in zip(manual, found.xy, worth, strict=True):
+        xy, weight = picture.xy.copy(), picture.weight.copy()
+        xy[ours], weight[ours] = points[theirs], counts[theirs]
+        pictures.append(replace(picture, xy=xy, weight=weight))
+    return pictures
+
+
+def _pseudo_label(
+    engine: Engine, crop: Crop | None, labels: LabelSet, shifts: Sequence[tuple[int, int]]
+) -> PseudoLabels:
+    frames = {place: frame.image for place, frame in enumerate(labels.frames)}
+    return pseudo_label(engine, frames, BackendSettings(), crop, shifts=shifts)
 
 
 def within(xy: FloatArray, crop: Crop) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ and all. Then come changes of gray levels that a rig's light and lens could make
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ ROW_STEP = 4
 
 _SIMULATED_SIZES = ((640, 480), (480, 480), (640, 400), (864, 646))
 _INDEX_STEP = 997
+_SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_WORD = re.compile(r"[A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,26 @@ class Augmentation:
     noise: float = 0.06
     occlusion: float = 0.3
     swap: tuple[int, ...] = ()
+
+
+def swap_of(keypoints: Sequence[str]) -> tuple[int, ...]:
+    """Return for each keypoint the one that it becomes in a mirrored picture; empty where none changes.
+
+    ``paw_left`` becomes ``paw_right`` if there is such a keypoint, and so do ``L`` and ``R`` as words of their own; a
+    name without a partner stays, like Facemap's ``nose(r)``.
+
+    Parameters
+    ----------
+    keypoints : sequence of str
+        Names, each once.
+    """
+    place = {name.lower(): index for index, name in enumerate(keypoints)}
+    partners = tuple(place.get(_other_side(name.lower()), index) for index, name in enumerate(keypoints))
+    return () if partners == tuple(range(len(partners))) else partners
+
+
+def _other_side(name: str) -> str:
+    return _WORD.sub(lambda word: _SIDES.get(word.group(), word.group()), name)
 
 
 def prepare(

@@ -12,9 +12,9 @@ import numpy as np
 
 from rtface.core.records import FloatArray
 from rtface.learn.resumable import restore_from, save_state
+from rtface.learn.tracker.evaluation import Predictions, predict
 from rtface.learn.tracker.fine_tune import CHECK_EVERY, blended
 from rtface.learn.tracker.optimise import Recipe
-from rtface.learn.tracker.predictions import Predictions, predict
 from rtface.learn.tracker.samples import Picture
 from rtface.networks.graph import NetworkWithDecode
 

@@ -1,4 +1,4 @@
-"""The folder of a run: gone on with when the order is the same, refused when it is not."""
+"""The folder of a run: gone on with when the request is the same, refused when it is not."""
 
 from __future__ import annotations
 

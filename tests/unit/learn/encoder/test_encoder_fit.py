@@ -36,7 +36,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_session(tmp_path_factory.mktemp("session") / "s.npz")
 
 
-def order(session: Path, folder: Path, **options: Any) -> EncoderRequest:
+def request_for(session: Path, folder: Path, **options: Any) -> EncoderRequest:
     return EncoderRequest(
         **{
             "files": RecordingFiles(session, session),
@@ -51,7 +51,7 @@ def order(session: Path, folder: Path, **options: Any) -> EncoderRequest:
 
 @pytest.fixture(scope="module")
 def fitted(session: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return fit_encoder(order(session, tmp_path_factory.mktemp("fit"), overwrite=True))
+    return fit_encoder(request_for(session, tmp_path_factory.mktemp("fit"), overwrite=True))
 
 
 def test_a_fitted_encoder_explains_what_a_regression_cannot(fitted: Any, session: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_bundles_network_gives_the_trainings_predictions(fitted: Any, sessio
 
 def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(session: Path, tmp_path: Path) -> None:
     short = replace(RECIPE, epochs=3)
-    whole = fit_encoder(order(session, tmp_path / "one", recipe=short, explainable=False))
+    whole = fit_encoder(request_for(session, tmp_path / "one", recipe=short, explainable=False))
     asked = 0
 
     def stop() -> bool:
@@ -103,7 +103,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(session: Pat
         asked += 1
         return asked == 11
 
-    halves = order(session, tmp_path / "two", recipe=short, explainable=False)
+    halves = request_for(session, tmp_path / "two", recipe=short, explainable=False)
     assert fit_encoder(halves, stop=stop) is None
     assert not (tmp_path / "two" / "enc").exists()
     rest = fit_encoder(halves)
@@ -182,7 +182,7 @@ def test_onnx_gives_what_torch_gives_at_any_length(tmp_path: Path, family: str) 
 def test_a_published_fit_of_components_with_a_look_ahead(tmp_path: Path) -> None:
     path = write_session(tmp_path / "s.npz", neurons=230)
     found = fit_encoder(
-        order(
+        request_for(
             path,
             tmp_path,
             split="published",
@@ -250,12 +250,12 @@ def test_motion_energy_of_the_video_is_a_baseline(fitted: Any, session: Path, tm
 
 def test_impossible_orders_are_refused_before_the_work(session: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="'lstm' is unknown"):
-        fit_encoder(order(session, tmp_path, architecture={"name": "lstm"}, recipe=None))
+        fit_encoder(request_for(session, tmp_path, architecture={"name": "lstm"}, recipe=None))
     with pytest.raises(UsageError, match="a split is one of"):
         split_samples("random", 900, 4.0, 3.0)
     short = write_session(tmp_path / "short.npz", seconds=5)
     with pytest.raises(DataError, match="too few"):
-        fit_encoder(order(short, tmp_path / "a"))
+        fit_encoder(request_for(short, tmp_path / "a"))
     with pytest.raises(UsageError, match="schedule"):
         EncoderRecipe(schedule="linear")
     silent = read_recording(RecordingFiles(session, session))

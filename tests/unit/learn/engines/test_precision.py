@@ -14,10 +14,10 @@ from rtface.core.records import Crop
 from rtface.learn.engines.precision import export_engine
 from rtface.learn.engines.quantise import Scheme, quantise
 from rtface.track.backends.openvino import OpenvinoBackend
-from rtface.track.comparison import EngineComparison, compare, exported_from
+from rtface.track.comparison import EngineComparison, compare
 from rtface.track.gray_levels import levels
 from rtface.track.parity import ShiftSummary
-from rtface.track.store import Engine, load_engine
+from rtface.track.store import Engine, exported_from, load_engine
 
 CROP = Crop(8, 4, 80, 70)
 ONE_THREAD = BackendSettings(name="openvino", threads=1)

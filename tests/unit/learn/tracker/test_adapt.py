@@ -22,16 +22,15 @@ from rtface.learn.resumable import run_training
 from rtface.learn.tracker.adapt import Adapted, adapt
 from rtface.learn.tracker.adapt_request import AdaptRequest, spread_over_time
 from rtface.learn.tracker.card import model_card
+from rtface.learn.tracker.evaluation import predict
 from rtface.learn.tracker.fine_tune import blended, fine_tune, train_new_keypoints
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe, Training
-from rtface.learn.tracker.parent_engine import source_of
-from rtface.learn.tracker.predictions import predict
 from rtface.learn.tracker.pseudo_labels import PLAIN, pseudo_label
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
-from rtface.track.store import Engine, load_engine, write_engine
+from rtface.track.store import Engine, load_engine, trainable_source, write_engine
 from rtface.track.torch_graph import torch_network
 
 KNOWN = ("bright", "faint")
@@ -88,7 +87,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture
-def order(parent: Engine, tmp_path: Path) -> Callable[..., AdaptRequest]:
+def request_for(parent: Engine, tmp_path: Path) -> Callable[..., AdaptRequest]:
     """Return orders, each with folders of its own."""
     number = itertools.count()
 
@@ -130,10 +129,10 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     unseen = rig(12, seed=99, names=KNOWN)
-    adapted = done(order(rig(12, names=KNOWN)))
+    adapted = done(request_for(rig(12, names=KNOWN)))
     before, after = (found(torch_network(each), unseen, KNOWN).mean() for each in (parent, adapted.engine))
     assert after < 0.6 * before, (before, after)
     report = adapted.report
@@ -145,10 +144,12 @@ def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
 
 
 def test_a_new_keypoint_is_learned_and_the_others_stay(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     unseen = drawn(12, seed=99)
-    adapted = done(order(drawn(10, seed=7).arranged(("ahead",)), changes=KeypointChanges(add=("ahead",))))
+    adapted = done(
+        request_for(drawn(10, seed=7).arranged(("ahead",)), changes=KeypointChanges(add=("ahead",)))
+    )
     assert adapted.engine.manifest.names == (*KNOWN, "ahead")
     assert adapted.report["taught_by_parent"] == list(KNOWN)
     before, after = (
@@ -160,19 +161,19 @@ def test_a_new_keypoint_is_learned_and_the_others_stay(
 
 
 def test_dropped_keypoints_are_gone_and_a_renamed_one_is_found_where_it_was(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     labels = rig(3, names=("faint",))
     changes = KeypointChanges(renames={"faint": "dim"}, drop=("bright",))
     adapted = done(
-        order(labels, changes=changes, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0))
+        request_for(labels, changes=changes, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0))
     )
     assert adapted.engine.manifest.names == ("dim",)
     np.testing.assert_allclose(points(adapted.engine, labels)[:, 0], points(parent, labels)[:, 1], atol=0.01)
 
 
 def test_an_engine_that_no_step_makes_better_stays_as_it_is(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     labels = drawn(10, seed=3).arranged(KNOWN)
     held_out, chance = spread_over_time(labels), np.random.default_rng(0)
@@ -180,24 +181,24 @@ def test_an_engine_that_no_step_makes_better_stays_as_it_is(
         frame if place in held_out else replace(frame, xy=chance.uniform(5, 60, (2, 2)).astype(np.float32))
         for place, frame in enumerate(labels.frames)
     )
-    adapted = done(order(LabelSet(KNOWN, frames)))
+    adapted = done(request_for(LabelSet(KNOWN, frames)))
     assert adapted.report["kept_weights"]
     assert adapted.report["steps"] == 0
     assert same(weights(adapted.engine), weights(parent))
 
 
-def test_one_frame_is_enough_to_begin_with(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
-    adapted = done(order(rig(1, names=KNOWN)))
+def test_one_frame_is_enough_to_begin_with(parent: Engine, request_for: Callable[..., AdaptRequest]) -> None:
+    adapted = done(request_for(rig(1, names=KNOWN)))
     assert "after" not in adapted.report
     assert adapted.report["held_out_frames"] == []
     assert adapted.report["steps"] > 0
     assert not same(weights(adapted.engine), weights(parent))
 
 
-def test_the_same_seed_gives_the_same_engine(order: Callable[..., AdaptRequest]) -> None:
+def test_the_same_seed_gives_the_same_engine(request_for: Callable[..., AdaptRequest]) -> None:
     brief = replace(RECIPE, steps=10, batch=4)
     one, two, other = (
-        done(order(rig(4, names=KNOWN), recipe=replace(brief, seed=seed))) for seed in (0, 0, 1)
+        done(request_for(rig(4, names=KNOWN), recipe=replace(brief, seed=seed))) for seed in (0, 0, 1)
     )
     assert same(weights(one.engine), weights(two.engine))
     assert not same(weights(one.engine), weights(other.engine))
@@ -205,12 +206,14 @@ def test_the_same_seed_gives_the_same_engine(order: Callable[..., AdaptRequest])
 
 @pytest.mark.parametrize("after", [10, 62, 120])
 def test_an_interrupted_one_goes_on_to_the_same_engine(
-    order: Callable[..., AdaptRequest], after: int
+    request_for: Callable[..., AdaptRequest], after: int
 ) -> None:
-    whole = order(rig(8), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4))
+    whole = request_for(
+        rig(8), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4)
+    )
     straight = done(whole)
     asked = itertools.count(1)
-    broken = order(rig(8), changes=whole.changes, recipe=whole.recipe)
+    broken = request_for(rig(8), changes=whole.changes, recipe=whole.recipe)
     assert adapt(broken, stop=lambda: next(asked) >= after) is None
     resumed = done(broken)
     assert same(weights(straight.engine), weights(resumed.engine))
@@ -218,13 +221,17 @@ def test_an_interrupted_one_goes_on_to_the_same_engine(
     assert (broken.run / "final.losses.csv").read_text() == (whole.run / "final.losses.csv").read_text()
 
 
-def test_when_the_time_is_up_it_is_content_with_what_there_is(order: Callable[..., AdaptRequest]) -> None:
-    adapted = done(order(rig(8, names=KNOWN), minutes=1e-6))
+def test_when_the_time_is_up_it_is_content_with_what_there_is(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    adapted = done(request_for(rig(8, names=KNOWN), minutes=1e-6))
     assert adapted.report["ended_by_time"]
     assert len(adapted.report["looks"]) == 1, "one step each: no look but the first"
 
 
-def test_guesses_that_nobody_moved_are_named(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
+def test_guesses_that_nobody_moved_are_named(
+    parent: Engine, request_for: Callable[..., AdaptRequest]
+) -> None:
     labels = rig(4, names=KNOWN)
     own = points(parent, labels)
     frames = tuple(
@@ -232,8 +239,8 @@ def test_guesses_that_nobody_moved_are_named(parent: Engine, order: Callable[...
         for place, frame in enumerate(labels.frames)
     )
     brief = replace(RECIPE, steps=2)
-    assert done(order(LabelSet(KNOWN, frames), recipe=brief)).report["untouched_guesses"] == ["bright"]
-    assert done(order(labels, recipe=brief)).report["untouched_guesses"] == []
+    assert done(request_for(LabelSet(KNOWN, frames), recipe=brief)).report["untouched_guesses"] == ["bright"]
+    assert done(request_for(labels, recipe=brief)).report["untouched_guesses"] == []
 
 
 def test_fine_tuning_leaves_statistics_and_the_start_alone() -> None:
@@ -295,9 +302,9 @@ def test_held_out_frames_are_spread_over_the_recordings() -> None:
     ],
 )
 def test_keypoints_that_cannot_be_had_are_refused(
-    order: Callable[..., AdaptRequest], changes: KeypointChanges, message: str
+    request_for: Callable[..., AdaptRequest], changes: KeypointChanges, message: str
 ) -> None:
-    what = order(rig(2), changes=changes)
+    what = request_for(rig(2), changes=changes)
     with pytest.raises(UsageError, match=message):
         adapt(what)
     assert not what.run.exists()
@@ -311,19 +318,19 @@ def test_names_are_chosen_as_asked() -> None:
 
 
 def test_what_cannot_be_adapted_is_refused(
-    parent: Engine, order: Callable[..., AdaptRequest], tmp_path: Path
+    parent: Engine, request_for: Callable[..., AdaptRequest], tmp_path: Path
 ) -> None:
     one = rig(1, names=KNOWN).frames[0]
     many = LabelSet(KNOWN, tuple(replace(one, name=str(number)) for number in range(101)))
     with pytest.raises(DataError, match="101 frames are more"):
-        adapt(order(many))
+        adapt(request_for(many))
     empty = LabelSet(KNOWN, (replace(one, xy=np.full((2, 2), np.nan, np.float32)),))
     with pytest.raises(DataError, match="no label"):
-        adapt(order(empty))
+        adapt(request_for(empty))
     fields = parent.manifest.model_dump(exclude={"name", "files", "preprocessing_sha256"})
     bare = write_engine(tmp_path / "bare", {MODEL_FILE: parent.file(MODEL_FILE)}, fields)
     with pytest.raises(EngineError, match=r"no weights\.pt"):
-        adapt(order(LabelSet(KNOWN, (one,)), engine=bare))
+        adapt(request_for(LabelSet(KNOWN, (one,)), engine=bare))
 
 
 def test_an_exported_engine_stands_for_the_one_it_was_made_from(
@@ -333,15 +340,15 @@ def test_an_exported_engine_stands_for_the_one_it_was_made_from(
     fields = parent.manifest.model_dump(exclude={"name", "files", "preprocessing_sha256"})
     fields["training"] = {"exported_from": "parent", "exported_from_sha256": parent.sha256}
     half = write_engine(tmp_path / "half", {MODEL_FILE: parent.file(MODEL_FILE)}, fields)
-    assert source_of(half).folder == parent.folder
-    assert source_of(parent) is parent
+    assert trainable_source(half).folder == parent.folder
+    assert trainable_source(parent) is parent
 
 
-def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
+def test_the_manifest_says_what_was_trained(parent: Engine, request_for: Callable[..., AdaptRequest]) -> None:
     labels = rig(2)
     frames = tuple(replace(frame, xy=np.vstack([frame.xy[:2], [[np.nan] * 2]])) for frame in labels.frames)
     adapted = done(
-        order(
+        request_for(
             LabelSet(NAMES, frames), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=2)
         )
     )
@@ -351,9 +358,11 @@ def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[...,
 
 
 def test_surgery_and_adapting_agree_on_the_calibration(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
-    adapted = done(order(rig(2), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=2)))
+    adapted = done(
+        request_for(rig(2), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=2))
+    )
     plain, _ = with_keypoints(torch_network(parent), parent.manifest.architecture, KNOWN, NAMES)
     torch.testing.assert_close(
         weights(adapted.engine)["decode.intercept"], plain.state_dict()["decode.intercept"]

@@ -8,7 +8,7 @@ import torch
 
 from rtface.core.records import FloatArray
 from rtface.learn.tracker.calibration import Calibration, fit_calibration, reliability
-from rtface.learn.tracker.predictions import Predictions
+from rtface.learn.tracker.evaluation import Predictions
 from rtface.networks.small import SmallDecode
 
 RADIUS = 3.0

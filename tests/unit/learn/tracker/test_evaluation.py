@@ -13,9 +13,8 @@ from rtface.core.records import Crop
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.card import model_card
-from rtface.learn.tracker.evaluation import FEWEST_TO_CALIBRATE, evaluate
+from rtface.learn.tracker.evaluation import FEWEST_TO_CALIBRATE, evaluate, predict
 from rtface.learn.tracker.labelled_frames import hold_out, pictures_of
-from rtface.learn.tracker.predictions import predict
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import load_engine
 

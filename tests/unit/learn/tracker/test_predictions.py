@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rtface.core.records import Crop
 from rtface.learn.error_summary import error_summary
-from rtface.learn.tracker.predictions import Predictions, predict
+from rtface.learn.tracker.evaluation import Predictions, predict
 from rtface.learn.tracker.samples import prepare
 from rtface.networks.graph import NetworkWithDecode
 
