@@ -19,7 +19,7 @@ from rtface.core.outputs import OutputEvent, Report
 from rtface.core.realtime import realtime_process
 from rtface.core.records import Pulse
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate.output import Gate
+from rtface.stimulate.gate.output import GateOutput
 
 STAGES = {
     "hand_over": "fire() to the end of the write",
@@ -73,7 +73,9 @@ def measure_gate(
     refused: dict[str, int] = {}
     handed: list[int] = []
     with _gate_at(question.port) as (emulated, port), realtime_process():
-        gate = Gate(GateOutputSettings(kind="gate", port=str(port), build="any", silence_ms=_SILENCE_MS))
+        gate = GateOutput(
+            GateOutputSettings(kind="gate", port=str(port), build="any", silence_ms=_SILENCE_MS)
+        )
         try:
             info = gate.open()
             gate.self_test()
@@ -115,14 +117,14 @@ def _gate_at(port: Path | None) -> Iterator[tuple[EmulatedGate | None, Path]]:
         yield emulated, emulated.port
 
 
-def _wait(gate: Gate, duration_ns: int) -> None:
+def _wait(gate: GateOutput, duration_ns: int) -> None:
     end_ns = SYSTEM_CLOCK.now_ns() + duration_ns
     while SYSTEM_CLOCK.now_ns() < end_ns:
         gate.alive()
         SYSTEM_CLOCK.sleep_until_ns(min(SYSTEM_CLOCK.now_ns() + _BEAT_NS, end_ns))
 
 
-def _fire(gate: Gate) -> dict[OutputEvent, Report]:
+def _fire(gate: GateOutput) -> dict[OutputEvent, Report]:
     """Fire, and return the first report of each kind."""
     seen: dict[OutputEvent, Report] = {}
     number = gate.fire(_PULSE)

@@ -1,6 +1,6 @@
 """What a frame costs from host memory to keypoints in host memory, stage by stage, and at a steady rate.
 
-Made for GPUs; any back end can be measured, and stages that one cannot tell apart are absent from the result.
+Made for GPUs; any back end can be measured, and stages that one cannot time are absent from the result.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.factory import make_camera
-from rtface.bench.nowhere import Nowhere
+from rtface.bench.measuring import Nowhere, lost_between, wait_measuring
 from rtface.bench.random_engine import random_facemap_engine
 from rtface.config import BackendSettings, SimulatedCameraSettings
-from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.geometry import whole_frame
 from rtface.core.latency import Histogram, StageSummary
 from rtface.core.machine import run_facts
@@ -36,8 +36,7 @@ from rtface.track.tracker import Tracker
 _DIFFERENT_FRAMES = 64
 _WARM_UP_FRAMES = 200
 _WARM_UP_S = 1.0
-_POLL_S = 0.2
-_TOLD_EVERY = 500
+_PROGRESS_EVERY = 500
 _NO_LEVELS = np.zeros(2, np.float32)
 
 
@@ -93,7 +92,7 @@ def measure_gpu(
     dict
         Date, command, machine and GPUs; ``frame_to_keypoints``, from a frame in the back end's host memory to keypoints
         in host memory, levels included, with its ``jitter_ms``; ``device_stages``, by the device's own clock, as far as
-        the back end can tell them apart, ``rest_p50_ms``, what the medians of these leave of the median of the whole
+        the back end can time them, ``rest_p50_ms``, what the medians of these leave of the median of the whole
         (launch and wait), and ``over_network``, the whole in units of the network, both absent without stages;
         ``memory``, absent where there is none of its own; ``sustained``, the camera's frames, lost ones and stages.
 
@@ -183,7 +182,7 @@ def _host_to_host(
         done_ns = now()
         if index >= 0:
             took.add(done_ns - began_ns)
-        if index % _TOLD_EVERY == 0:
+        if index % _PROGRESS_EVERY == 0:
             progress(max(0, index) / count)
             if ending.is_set():
                 break
@@ -255,22 +254,16 @@ def _sustained(
     try:
         pipeline.wait(_WARM_UP_S)
         pipeline.reset_latency()
-        before, began_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
-        while (done_s := (SYSTEM_CLOCK.now_ns() - began_ns) / NS_PER_S) < question.seconds:
-            progress(done_s / question.seconds)
-            if pipeline.wait(_POLL_S) or ending.is_set():
-                break
-        after, ended_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
+        before = pipeline.status()
+        seconds = wait_measuring(pipeline.wait, question.seconds, progress, ending)
+        after = pipeline.status()
         distribution = pipeline.latency_distribution()
     finally:
         pipeline.stop()
     if pipeline.error is not None:
         raise pipeline.error
-    seconds = (ended_ns - began_ns) / NS_PER_S
-    lost = {
-        place: getattr(after.losses, place) - getattr(before.losses, place)
-        for place in ("camera", "transport", "ring")
-    }
+    lost = lost_between(before, after)
+    del lost["publish"]
     frames = after.frames - before.frames
     kept_up = {
         "rate_hz": question.rate_hz,

@@ -30,7 +30,7 @@ _LABELS = {
     "gate": "line and firmware",
     "exposure_to_pin": "exposure to the gate's pin",
     "to_bright_frame": "command to the first bright frame",
-    "told_to_bright_frame": "output's word to the first bright frame",
+    "told_to_bright_frame": "output's report to the first bright frame",
     "prepare": "levels",
     "end_to_end": "exposure to published",
     "exposure_to_subscriber": "exposure to subscriber",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.factory import make_camera
-from rtface.bench.nowhere import Nowhere
+from rtface.bench.measuring import Nowhere
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.core.geometry import whole_frame

@@ -10,11 +10,13 @@ from typing import Annotated, Literal
 import typer
 
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, say
+from rtface.cli.terminal.screen import print_line, print_note
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 
-app = typer.Typer(help="Populations of neurons and what behaviour says of them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Populations of neurons and how much behaviour explains of them.", no_args_is_help=True
+)
 
 _PACKAGES = ("hmmlearn", "matplotlib", "scipy", "sklearn")
 
@@ -42,9 +44,9 @@ def simulate(
     """
     require("analyse", *_PACKAGES, error=UsageError)
     from rtface.analyse.behaviour import tracked_behaviour
+    from rtface.analyse.population import PopulationParameters
     from rtface.analyse.populationfile import write_population
-    from rtface.analyse.simulate import PopulationParameters
-    from rtface.analyse.simulate import simulate as simulated
+    from rtface.analyse.simulated_population import simulate_population
     from rtface.record.formats import read
     from rtface.record.formats.base import check_target
 
@@ -54,15 +56,13 @@ def simulate(
     )
     behaviour = None if keypoints is None else tracked_behaviour(read(keypoints))
     with progress_bar("behaviour", transient=True) as bar:
-        population = simulated(parameters, behaviour, bar)
+        population = simulate_population(parameters, behaviour, bar)
     with progress_bar("neurons", neurons, transient=True) as bar:
         write_population(population, out, overwrite=overwrite, progress=bar)
-    OUT.print(
+    print_line(
         f"{out}: SIMULATED, {neurons} neurons x {len(population.tneural)} samples, "
         f"{len(population.tcam)} frames; behaviour explains at most {population.ceilings().mean():.3f} "
-        "of a neuron's variance on average",
-        markup=False,
-        soft_wrap=True,
+        "of a neuron's variance on average"
     )
 
 
@@ -89,8 +89,8 @@ def report(
     """Write pictures and a summary of a population: components, clusters, states, forecast of keypoints."""
     require("analyse", *_PACKAGES, error=UsageError)
     from rtface.analyse.hmm import FitOptions
-    from rtface.analyse.populationfile import read_population
-    from rtface.analyse.report import ReportOptions, read_latents, read_predictions, write_report
+    from rtface.analyse.populationfile import read_latents, read_population, read_predictions
+    from rtface.analyse.report import ReportOptions, write_report
 
     recorded = read_population(data)
     predicted = None if predictions is None else read_predictions(predictions, len(recorded.tneural))
@@ -102,11 +102,11 @@ def report(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make {out}: {error.strerror or error}") from error
-    made = write_report(recorded, out, predicted, given, options, _command(), say)
+    made = write_report(recorded, out, predicted, given, options, _command(), print_note)
     stamp = "SIMULATED, " if made["simulated"] else ""
-    OUT.print(f"{out / 'report.md'}: {stamp}{len(made['pictures'])} pictures", markup=False, soft_wrap=True)
+    print_line(f"{out / 'report.md'}: {stamp}{len(made['pictures'])} pictures")
     for line in made["left_out"]:
-        say(f"left out: {line}")
+        print_note(f"left out: {line}")
 
 
 def _command() -> str:

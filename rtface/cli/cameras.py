@@ -9,7 +9,7 @@ import typer
 
 from rtface.acquire.discovery import find_cameras
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
 
 
 def cameras(
@@ -34,4 +34,4 @@ def cameras(
         table.add_row(each.kind, each.label, f"{{{settings}}}")
     OUT.print(table)
     for remark in found.remarks:
-        say(remark)
+        print_note(remark)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rtface.cli.options import EngineOption, JsonOption, SecondsOption
 from rtface.cli.terminal.neural import NeuralView
-from rtface.cli.terminal.screen import beside, keypoints_table, say
+from rtface.cli.terminal.screen import beside, keypoints_table, print_note
 from rtface.cli.terminal.serving import announce, serve
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client
@@ -66,7 +66,7 @@ def demo(
         names = [point.name for point in client.hello().skeleton]
         if not as_json:
             announce(service)
-            _say_how_to_watch(service)
+            _print_how_to_watch(service)
         latest: list[Any] = []
         neural = NeuralView()
 
@@ -100,11 +100,11 @@ def _opened(rig: Rig) -> Iterator[Service]:
         yield service
 
 
-def _say_how_to_watch(service: Service) -> None:
+def _print_how_to_watch(service: Service) -> None:
     addresses = service.keypoints_address, service.control_address
     if addresses == (USUAL.keypoints, USUAL.control):
-        say("clients    in another terminal: rtface watch; in Python: rtface.Client()")
+        print_note("clients    in another terminal: rtface watch; in Python: rtface.Client()")
         return
-    say(f"clients    {USUAL.keypoints} or {USUAL.control} is in use, so in another terminal:")
-    say("           rtface watch {} --control {}".format(*addresses))
-    say('           in Python: rtface.Client("{}", "{}")'.format(*addresses))
+    print_note(f"clients    {USUAL.keypoints} or {USUAL.control} is in use, so in another terminal:")
+    print_note("           rtface watch {} --control {}".format(*addresses))
+    print_note('           in Python: rtface.Client("{}", "{}")'.format(*addresses))

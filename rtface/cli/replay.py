@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rtface.cli.options import JsonOption, PrecisionOptions, grouped
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import UsageError
 from rtface.live.rulesfile import Rules
@@ -45,17 +45,19 @@ def replay(
     With --network the network runs again on the recorded frames, too; from a video that keeps every pixel its poses
     should be the same. Exit code 0 if nothing differs that should not, 1 otherwise.
     """
-    said = read_session(session)
-    has_rules = rules is not None or (said.configuration is not None and bool(said.configuration.resolved))
+    recorded = read_session(session)
+    has_rules = rules is not None or (
+        recorded.configuration is not None and bool(recorded.configuration.resolved)
+    )
     if not has_rules and not network:
         raise UsageError("this session was run without rules; --network runs its network again")
     reports: dict[str, RulesReplay | NetworkReplay] = {}
     if network:
-        name = engine or next((each.engine for each in said.of(NetworkEntry)), "default")
+        name = engine or next((each.engine for each in recorded.of(NetworkEntry)), "default")
         settings = backend.settings()
         with (
             ending_on_signals() as ending,
-            progress_bar("network", len(said.frames), unit="frames", quiet=as_json) as bar,
+            progress_bar("network", len(recorded.frames), unit="frames", quiet=as_json) as bar,
         ):
 
             def progress(done: int, total: int) -> bool:
@@ -139,8 +141,8 @@ def _print_network(report: NetworkReplay) -> None:
     else:
         OUT.print(Text("identical, bit for bit", style="bold green"))
     if not report.exact:
-        say(
+        print_note(
             "The video does not keep every pixel, so some shift is expected; record `frames: lossless` for an exact replay."
         )
     for remark in report.remarks:
-        say(remark)
+        print_note(remark)

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.track import recording_bar
 from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSettings
@@ -19,7 +19,7 @@ from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 from rtface.core.records import Crop
-from rtface.decide.words import rule_in_words
+from rtface.decide.description import describe_rule
 from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules, check_rules
 from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
@@ -61,11 +61,11 @@ def check(
     neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
     names = tuple(point.name for point in manifest.skeleton)
-    rules, reflex = check_rules(path, names, rate, extra_names=given)
-    bank = reflex.bank
+    rules, evaluator = check_rules(path, names, rate, extra_names=given)
+    bank = evaluator.bank
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
-    words = {name: rule_in_words(spec) for name, spec in rules.spec.rules.items()}
+    words = {name: describe_rule(spec) for name, spec in rules.spec.rules.items()}
     blind = {name: sorted(set(points) & untrained) for name, points in bank.points.items()}
     blind = {name: points for name, points in blind.items() if points}
     if as_json:
@@ -86,9 +86,11 @@ def check(
     for name, lines in words.items():
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in lines:
-            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+            print_line(f"  {line}")
     for name, points in blind.items():
-        say(f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown")
+        print_note(
+            f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown"
+        )
 
 
 @app.command("dry-run")
@@ -109,12 +111,12 @@ def dry_run_(
     crop: CropOption = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=1, help="Frames per second, where the recording does not say."),
+        typer.Option("--rate", min=1, help="Frames per second, if the recording does not contain it."),
     ] = None,
     latency: Annotated[
         float,
         typer.Option(
-            "--latency", min=0, help="Milliseconds from exposure to decision; sessions know theirs."
+            "--latency", min=0, help="Milliseconds from exposure to decision; sessions contain theirs."
         ),
     ] = LATENCY_MS,
     seconds: Annotated[
@@ -152,7 +154,7 @@ def dry_run_(
     else:
         _report(run)
         if out is not None:
-            OUT.print(f"\npicture: {out}", markup=False, soft_wrap=True)
+            print_line(f"\npicture: {out}")
 
 
 @app.command()
@@ -195,11 +197,7 @@ def _tracked(
 
 def _report(run: DryRun) -> None:
     summary = run.summary()
-    OUT.print(
-        f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n",
-        markup=False,
-        soft_wrap=True,
-    )
+    print_line(f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n")
     table = plain_table("feature", right=("unit", "known", "5 %", "median", "95 %", "99 %"))
     for name, each in summary["features"].items():
         spread = ("-" if each[key] is None else f"{each[key]:.3g}" for key in ("p5", "p50", "p95", "p99"))
@@ -207,11 +205,11 @@ def _report(run: DryRun) -> None:
     OUT.print(table)
     for name, each in summary["rules"].items():
         OUT.print(f"\n{name}", style="bold", markup=False)
-        for line in _said(each):
-            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+        for line in _summary_lines(each):
+            print_line(f"  {line}")
 
 
-def _said(rule: dict[str, Any]) -> list[str]:
+def _summary_lines(rule: dict[str, Any]) -> list[str]:
     trials = rule["fired"] + rule["sham"] + rule["catch"]
     rate = f", {rule['per_minute']:.1f} trials a minute" if rule["per_minute"] is not None else ""
     apart = (
@@ -220,12 +218,12 @@ def _said(rule: dict[str, Any]) -> list[str]:
         else ""
     )
     light = f"{rule['fired']} fired ({rule['light_s']:.2f} s of light)"
-    said = [f"{trials} trials: {light}, {rule['sham']} shams, {rule['catch']} catches{rate}{apart}"]
+    lines = [f"{trials} trials: {light}, {rule['sham']} shams, {rule['catch']} catches{rate}{apart}"]
     if rule["withheld"]:
-        said.append(
+        lines.append(
             "withheld: " + ", ".join(f"{count} {reason}" for reason, count in rule["withheld"].items())
         )
     if rule["trials"]:
         first = ", ".join(f"{each['time_s']:.2f}" for each in rule["trials"][:12])
-        said.append(f"at {first}{' ...' if trials > 12 else ''} s")
-    return said
+        lines.append(f"at {first}{' ...' if trials > 12 else ''} s")
+    return lines

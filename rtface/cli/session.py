@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import ERR, OUT, print_json, say_error
+from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.record import formats
@@ -41,7 +41,7 @@ def show(
     unblind: UnblindOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what happened: when, with what, who armed it, what was decided and why, what the light did, what was lost."""
+    """Show what happened: when, with what, who armed it, what was decided and why, what the light did, what was lost."""
     session = read_session(folder)
     summary = summarise(session, unblind=unblind)
     if as_json:
@@ -57,7 +57,7 @@ def show(
 def verify_(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """Check all that the record claims; exit code 0 only if it is whole.
 
-    Looks at checksums and the chain, totals, hashes of the texts, numbers of decisions, a command and an answer to each
+    Checks checksums and the chain, totals, hashes of the texts, numbers of decisions, a command and an answer to each
     decision to fire, the order of times, and the video's pictures against the frame index.
     """
     session = read_session(folder)
@@ -99,9 +99,9 @@ def export(
         formats.write(session.pose_table(), poses, chosen.name, overwrite=overwrite)
         written.insert(0, poses)
     for path in written:
-        OUT.print(str(path), markup=False, soft_wrap=True)
+        print_line(str(path))
     for text in session.missing:
-        say_error(text)
+        print_error(text)
 
 
 @app.command("list")
@@ -117,7 +117,7 @@ def list_(
         try:
             found.append(summarise(read_session(log)))
         except RtfaceError as error:
-            say_error(str(error))
+            print_error(str(error))
     if as_json:
         print_json([each.as_dict() for each in found])
         return

@@ -13,7 +13,7 @@ import typer
 from rtface.acquire.recording import source_settings
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, print_json, say_error
+from rtface.cli.terminal.screen import print_error, print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import RtfaceError
 from rtface.offline.tracking import Progress as TrackingProgress
@@ -69,11 +69,11 @@ def track(
                     tracked.table, written, output.form, overwrite=overwrite or not tracked.complete
                 )
             except RtfaceError as error:
-                say_error(str(error))
+                print_error(str(error))
                 code = code or error.exit_code
                 continue
             if tracked.error is not None:
-                say_error(str(tracked.error))
+                print_error(str(tracked.error))
                 code = code or tracked.error.exit_code
             _report(source, written, tracked, as_json)
             if ending.is_set():
@@ -115,11 +115,9 @@ def _report(source: Path, written: Path, tracked: Tracked, as_json: bool) -> Non
     untrained = [
         name for name, known in zip(tracked.table.names, tracked.table.trained, strict=True) if not known
     ]
-    OUT.print(
+    print_line(
         f"{written}: {len(tracked.table)} frames at {tracked.frames_per_second:.0f} frames per second "
-        f"(network {network.p50_ms:.2f} ms median)",
-        markup=False,
-        soft_wrap=True,
+        f"(network {network.p50_ms:.2f} ms median)"
     )
     if untrained:
-        OUT.print(f"not in this engine (NaN): {', '.join(untrained)}", markup=False, soft_wrap=True)
+        print_line(f"not in this engine (NaN): {', '.join(untrained)}")

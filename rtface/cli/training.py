@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, say
+from rtface.cli.terminal.screen import print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED
 from rtface.core.extras import needing, require
 
@@ -19,12 +19,9 @@ Step = Callable[[int, float], None]
 
 @contextmanager
 def training_packages(threads: int | None = None) -> Iterator[None]:
-    """Import in the block what trains; `BackendError` names what is missing, also for the pictures at the end.
+    """Import in the block what trains, torch with so many threads; `BackendError` names what is missing.
 
-    Parameters
-    ----------
-    threads : int or None
-        Threads of torch; its own choice when None.
+    matplotlib too, which draws the curves at the end.
     """
     require("train", "torch", "matplotlib")
     with needing("train"):
@@ -37,19 +34,7 @@ def training_packages(threads: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def training_bar(total: int, what: str, *, quiet: bool = False, measure: str = "loss") -> Iterator[Step]:
-    """Show how far a training has come, and give what takes the steps done and the loss.
-
-    Parameters
-    ----------
-    total : int
-        Steps in all.
-    what : str
-        What is being trained.
-    quiet : bool
-        Show nothing.
-    measure : str
-        What the loss is called; a NaN is not shown.
-    """
+    """Show how far a training has come, and give what takes the steps done and the loss, which is called `measure`."""
     with progress_bar(what, max(1, total), unit="steps", quiet=quiet) as update:
         yield lambda step, loss: update(step, note="" if isnan(loss) else f", {measure} {loss:.3f}")
 
@@ -67,14 +52,14 @@ def training_bars(*, quiet: bool, measure: str = "loss") -> Iterator[Callable[[s
 
 
 def interrupted(run: Path) -> typer.Exit:
-    """Say how to go on with a training that was interrupted, and return what ends the command."""
-    say(f"stopped before the end; the same command goes on from the checkpoint in {run}")
+    """Print how to go on with a training that was interrupted, and return what ends the command."""
+    print_note(f"stopped before the end; the same command goes on from the checkpoint in {run}")
     return typer.Exit(INTERRUPTED)
 
 
 def print_engine(name: str, folder: Path, run: Path | None = None) -> None:
     """Print where a new engine lies, and the run that made it, and what to try next."""
     if run is not None:
-        OUT.print(f"curves and report: {run}", markup=False, soft_wrap=True)
-    OUT.print(f"{name}: {folder}", markup=False, soft_wrap=True)
-    OUT.print(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv", markup=False)
+        print_line(f"curves and report: {run}")
+    print_line(f"{name}: {folder}")
+    print_line(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv")

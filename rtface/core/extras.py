@@ -16,15 +16,7 @@ def how_to_install(extra: str) -> str:
 
 @contextmanager
 def needing(extra: str, error: type[RtfaceError] = BackendError) -> Iterator[None]:
-    """Turn a package that the block cannot import into an error that says how to install it.
-
-    Parameters
-    ----------
-    extra : str
-        What brings the package.
-    error : type of RtfaceError
-        The error to raise.
-    """
+    """Turn a package that the block cannot import, and `extra` brings, into an error that says how to install it."""
     try:
         yield
     except ImportError as missing:
@@ -37,17 +29,7 @@ def needing(extra: str, error: type[RtfaceError] = BackendError) -> Iterator[Non
 
 
 def require(extra: str, *packages: str, error: type[RtfaceError] = BackendError) -> None:
-    """Fail now as `needing` would fail later, for a caller with hours of work before the first import.
-
-    Parameters
-    ----------
-    extra : str
-        What brings the packages.
-    *packages : str
-        Their names when they are imported.
-    error : type of RtfaceError
-        The error to raise.
-    """
+    """Fail now as `needing` would fail later, for a caller with hours of work before the first import."""
     missing = [name for name in packages if not is_installed(name)]
     if missing:
         verb = "is" if len(missing) == 1 else "are"

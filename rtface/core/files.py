@@ -46,19 +46,9 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder_written_whole(folder: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`, which takes its place when the block ends well.
+    """Give a temporary folder beside `folder`, which takes its place when the block ends well, as `written_whole`.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder to make; what it lies in is made too.
-    replace : bool
-        Whether a folder that holds something may be replaced. If that fails, it is as it was.
-
-    Raises
-    ------
-    OSError
-        It cannot be written, or must not be replaced.
+    Only with `replace` in the place of a folder that holds something; else that is an `OSError`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # The outer one is private to its user; the result need not be.
@@ -66,11 +56,10 @@ def folder_written_whole(folder: Path, *, replace: bool = False) -> Iterator[Pat
         fresh, aside = Path(made, folder.name), Path(made, f"{folder.name}.replaced")
         fresh.mkdir()
         yield fresh
-        if folder.exists():
-            if not replace:
-                folder.rmdir()
-            else:
-                folder.rename(aside)
+        if folder.exists() and replace:
+            folder.rename(aside)
+        elif folder.exists():
+            folder.rmdir()
         try:
             fresh.rename(folder)
         except BaseException:
@@ -80,13 +69,7 @@ def folder_written_whole(folder: Path, *, replace: bool = False) -> Iterator[Pat
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people and machines, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
-    """
+    """Write JSON for people and machines, whole or not at all; `OSError` where it cannot be written."""
     with written_whole(path) as fresh:
         fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

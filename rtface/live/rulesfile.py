@@ -16,9 +16,9 @@ from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action
 from rtface.core.errors import ConfigError, DataError
+from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.features.bank import FeatureBank
-from rtface.decide.refusals import RulesError, kept_in
 from rtface.decide.rulebank import RuleBank
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.decide.rulestate import RULE
@@ -72,7 +72,7 @@ class Rules:
         """All that the rules are, as JSON that needs no other file: what a session records and a replay runs."""
         return self.spec.model_dump_json()
 
-    def reflex(
+    def evaluator(
         self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
@@ -89,7 +89,7 @@ class Rules:
 def check_rules(
     path: Path, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
 ) -> tuple[Rules, RuleEvaluator]:
-    """Read a rules file and hold it against an engine and a camera, as `Rules` and `Rules.reflex`.
+    """Read a rules file and hold it against an engine and a camera, as `Rules` and `Rules.evaluator`.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def check_rules(
     spec, faults, left_out = _checked(document)
     _refuse(faults + _misfits(document, spec, left_out, keypoints, rate_hz, extra_names))
     rules = Rules(path)
-    return rules, rules.reflex(keypoints, rate_hz, extra_names=extra_names)
+    return rules, rules.evaluator(keypoints, rate_hz, extra_names=extra_names)
 
 
 def _read(path: Path) -> Document:

@@ -15,16 +15,16 @@ from support.fakes import LONG_S
 from rtface.config import GateOutputSettings
 from rtface.core.errors import OutputError
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate.output import Gate, protocol
+from rtface.stimulate.gate.output import GateOutput, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
 
 HOST = """
 import sys, time
 from rtface.config import GateOutputSettings
 from rtface.core.records import Pulse
-from rtface.stimulate.gate.output import Gate
+from rtface.stimulate.gate.output import GateOutput
 
-gate = Gate(GateOutputSettings(kind="gate", port=sys.argv[1], liveness_ms=100, silence_ms=2000))
+gate = GateOutput(GateOutputSettings(kind="gate", port=sys.argv[1], liveness_ms=100, silence_ms=2000))
 gate.open()
 gate.alive()
 gate.arm()
@@ -51,7 +51,7 @@ def emulated() -> Iterator[EmulatedGate]:
     except OutputError as error:
         pytest.skip(str(error))
     with made:
-        gate = Gate(GateOutputSettings(kind="gate", port=str(made.port), silence_ms=5000))
+        gate = GateOutput(GateOutputSettings(kind="gate", port=str(made.port), silence_ms=5000))
         gate.open()
         wanted = {
             "max_on_us": ON_US,

@@ -14,11 +14,12 @@ from support.encoders import CAUSAL, made_encoder, made_states
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import ControlError, EngineError
 from rtface.encode.stream import StreamingEncoder
-from rtface.live.check_rig import Finding, check_rig
+from rtface.live.check_rig import check_rig
 from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import DecisionEntry, HashesEntry
@@ -165,7 +166,7 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     assert replayed.frames == len(session.features)
 
 
-def check(path: Path) -> dict[str, Finding]:
+def check(path: Path) -> dict[str, Check]:
     return {finding.what: finding for finding in check_rig(path)}
 
 
@@ -179,7 +180,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
     assert "neural.pc1 ... neural.strange" in found["encoder"].text
     assert found["rules"].verdict == "ok"
     rules.write_text(RULES.replace("LIMIT", "1.5").replace("max_age_ms: 10000", "max_age_ms: 20"))
-    assert found["rules"].mend == ""
+    assert found["rules"].fix == ""
     found = check(path)
     assert found["rules"].verdict == "warn"
     assert "high, there: neural values are up to 50 ms old" in found["rules"].text
@@ -189,7 +190,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
     settings["camera"]["paced"] = False
     path.write_text(yaml.safe_dump(settings))
     found = check(path)
-    assert (found["encoder"].verdict, found["encoder"].mend) == ("warn", "camera.paced: true")
+    assert (found["encoder"].verdict, found["encoder"].fix) == ("warn", "camera.paced: true")
     settings["camera"]["rate_hz"] = 10
     path.write_text(yaml.safe_dump(settings))
     found = check(path)
@@ -203,7 +204,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
 def test_the_demo_shows_simulated_neurons_beside_the_keypoints(rtface: Any, test_engine: str) -> None:
     done = rtface("demo", "--encoder", "--engine", test_engine, "--seconds", "3", "--rate", "60")
     assert done.returncode == 0, done.stderr
-    assert "SIMULATED neurons, made up from a simulated mouse: this says nothing of a brain" in done.stdout
+    assert "SIMULATED neurons, made up from a simulated mouse: no prediction of any brain" in done.stdout
     assert "pc8" in done.stdout
     assert "simulated-mouse: age" in done.stdout
     assert "SIMULATED, 24 components of 400 neurons" in done.stderr

@@ -1,7 +1,8 @@
-"""What tests of everything that goes out share: a pose, a status, a handler of commands, a ZeroMQ context."""
+"""What tests of everything that goes out share: a pose, a status, a handler of commands, a ZeroMQ context, subscribers."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +14,9 @@ from rtface.core.latency import StageSummary
 from rtface.core.records import Crop, FrameMeta, Keypoint, Losses, Pose, Stamps
 from rtface.core.status import PipelineState
 from rtface.publish.commands import Hello
+from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
-from rtface.publish.wire import ServiceStatus
+from rtface.publish.status import ServiceStatus
 
 LONG_S = 20.0
 """Far longer than anything here takes: a wait of this length that runs out is a failure, not a delay."""
@@ -65,7 +67,7 @@ def make_pose(frame_id: int = 0, keypoints: int = 15, exposure_ns: int = 1_000) 
 
 
 class Handler:
-    """A service that remembers what it was told and raises what it is given."""
+    """A service that remembers its calls and raises what it is given."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, object]] = []
@@ -94,6 +96,10 @@ class Handler:
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         return self._called("set_crop", crop)
+
+    @property
+    def arming(self) -> Handler:
+        return self
 
     def self_test(self) -> Mapping[str, Any]:
         return self._called("self_test")
@@ -130,3 +136,12 @@ def received(socket: zmq.Socket[bytes]) -> list[bytes]:
     """Return the next message, and fail where none comes."""
     assert socket.poll(int(LONG_S * 1000)), "no message came"
     return socket.recv_multipart(zmq.NOBLOCK)
+
+
+def wait_for_subscribers(publisher: Publisher, count: int) -> None:
+    """Wait until `count` sockets take the keypoints, and fail where they do not come."""
+    deadline = time.monotonic() + LONG_S
+    while publisher.count_subscribers() < count:
+        left_s = deadline - time.monotonic()
+        assert left_s > 0, f"{count} subscribers never came"
+        publisher._opened().poll(left_s * 1000)

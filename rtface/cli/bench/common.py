@@ -13,7 +13,7 @@ import typer
 from rtface.bench.plot import plot_distributions
 from rtface.cli.options import EngineOption, JsonOption, PrecisionOptions
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import print_json, say
+from rtface.cli.terminal.screen import print_json, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.core.errors import DataError
 from rtface.core.extras import how_to_install, is_installed
@@ -45,18 +45,11 @@ class ResultOptions:
     def measure(self, name: str, measure: Measure, show: Callable[[Mapping[str, Any]], None]) -> None:
         """Measure until done or interrupted, write the result and its picture, and show it.
 
-        Parameters
-        ----------
-        name : str
-            Of the benchmark.
-        measure : callable
-            Takes what shows how much is done, 0 to 1, and an event that asks for an early end.
-        show : callable
-            Prints a result for a person.
+        `measure` is given what shows how much is done, 0 to 1, and an event that is set to end early.
         """
         draws = is_installed("matplotlib")
         if not draws:
-            say(f"no picture will be drawn: matplotlib is not installed: {how_to_install('lab')}")
+            print_note(f"no picture will be drawn: matplotlib is not installed: {how_to_install('lab')}")
         with ending_on_signals() as ending, progress_bar(name, 1, quiet=self.as_json, transient=True) as bar:
             result = measure(bar, ending)
         path = self.out / f"{self.name or name}.json"
@@ -69,7 +62,7 @@ class ResultOptions:
                 plot_distributions(result, path.with_name(f"{self.name or name}.png"))
         except OSError as error:
             raise DataError(f"the result cannot be written to {self.out}: {error.strerror}") from error
-        say(f"written: {path}{' and .png' if draws else ''}")
+        print_note(f"written: {path}{' and .png' if draws else ''}")
         if self.as_json:
             print_json(kept)
         else:

@@ -11,7 +11,7 @@ import typer
 from rtface.bench.gpu import GpuQuestion, measure_gpu
 from rtface.cli.bench.common import FrameOptions, ResultOptions
 from rtface.cli.options import grouped
-from rtface.cli.terminal.screen import OUT, latency_table
+from rtface.cli.terminal.screen import OUT, latency_table, print_line
 from rtface.core.errors import UsageError
 from rtface.core.latency import StageSummary
 
@@ -67,7 +67,7 @@ def _parse_widths(text: str | None, engine: str) -> tuple[int, ...] | None:
 
 
 def _show_gpu(result: Mapping[str, Any]) -> None:
-    OUT.print(f"{result['engine']}, {result['backend']}", markup=False, soft_wrap=True)
+    print_line(f"{result['engine']}, {result['backend']}")
     stages = {
         f"GPU: {stage}": StageSummary(**each) for stage, each in result.get("device_stages", {}).items()
     }
@@ -77,14 +77,12 @@ def _show_gpu(result: Mapping[str, Any]) -> None:
         stages["exposure to handed over"] = StageSummary(**kept_up["stages"]["end_to_end"])
     OUT.print(latency_table(stages, digits=3))
     if "over_network" in result:
-        OUT.print(
+        print_line(
             f"host to host {result['over_network']:.2f} times the network alone; launch and wait "
-            f"{result['rest_p50_ms']:.3f} ms",
-            markup=False,
+            f"{result['rest_p50_ms']:.3f} ms"
         )
     if kept_up is not None:
-        OUT.print(
+        print_line(
             f"{kept_up['frames']} frames in {kept_up['seconds']:g} s at {kept_up['frames_per_second']:.1f} per second, "
-            f"lost {kept_up['lost']}",
-            markup=False,
+            f"lost {kept_up['lost']}"
         )

@@ -15,9 +15,9 @@ from rtface.bench.led import LedQuestion, measure_led
 from rtface.bench.loop import LoopQuestion, measure_loop
 from rtface.cli.bench.common import FrameOptions, ResultOptions, stages_of
 from rtface.cli.options import grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, latency_table
+from rtface.cli.terminal.screen import OUT, latency_table, print_line
 from rtface.cli.terminal.signals import INTERRUPTED
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.errors import UsageError
 from rtface.core.latency import StageSummary
 from rtface.stimulate.factory import make_output
@@ -92,22 +92,19 @@ def led(
 
 def _show_loop(result: Mapping[str, Any]) -> None:
     OUT.print(latency_table(stages_of(result)))
-    OUT.print(
+    print_line(
         f"{result['decisions_to_fire']} decisions to fire, {result['commands']} commands, {result['lights_seen']} lights "
-        f"at the pin; {result['frames']} frames, lost {result['lost']}; at the end {result['state_at_the_end']['state']}",
-        markup=False,
+        f"at the pin; {result['frames']} frames, lost {result['lost']}; at the end {result['state_at_the_end']['state']}"
     )
 
 
 def _show_gate(result: Mapping[str, Any]) -> None:
     OUT.print(latency_table(stages_of(result) | {"round trip": StageSummary(**result["round_trip"])}))
-    OUT.print(f"{result['lit']} of {result['pulses']} pulses lit, refused {result['refused']}", markup=False)
+    print_line(f"{result['lit']} of {result['pulses']} pulses lit, refused {result['refused']}")
     if stood := result["emulation_stood_still"]:
-        OUT.print(
-            f"the emulation stood still {stood['times']} times, {stood['total_ms']} ms in all", markup=False
-        )
+        print_line(f"the emulation stood still {stood['times']} times, {stood['total_ms']} ms in all")
 
 
 def _show_led(result: Mapping[str, Any]) -> None:
     OUT.print(latency_table(stages_of(result)))
-    OUT.print(f"{result['pulses']} pulses, {result['not_seen']} not seen", markup=False)
+    print_line(f"{result['pulses']} pulses, {result['not_seen']} not seen")

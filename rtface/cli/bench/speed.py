@@ -12,7 +12,7 @@ from rtface.bench.latency import LatencyQuestion, measure_latency
 from rtface.bench.throughput import ThroughputQuestion, measure_throughput
 from rtface.cli.bench.common import FrameOptions, ResultOptions, stages_of
 from rtface.cli.options import grouped
-from rtface.cli.terminal.screen import OUT, latency_table
+from rtface.cli.terminal.screen import OUT, latency_table, print_line
 from rtface.core.latency import StageSummary
 
 
@@ -48,17 +48,15 @@ def _show_latency(result: Mapping[str, Any]) -> None:
     subscriber = result["subscriber"]
     to_subscriber = StageSummary(**subscriber["exposure_to_subscriber"])
     OUT.print(latency_table(stages_of(result) | {"to subscriber": to_subscriber}))
-    OUT.print(
+    print_line(
         f"{result['frames']} frames, lost {result['lost']}; subscriber received {subscriber['received']}, missed "
-        f"{subscriber['missed']}",
-        markup=False,
+        f"{subscriber['missed']}"
     )
 
 
 def _show_throughput(result: Mapping[str, Any]) -> None:
     OUT.print(latency_table({"network alone": StageSummary(**result["network_alone"])} | stages_of(result)))
-    OUT.print(
+    print_line(
         f"network alone {result['network_alone_per_second']:.0f} frames per second; "
-        f"camera to keypoints {result['pipeline_per_second']:.0f} (rendering the camera's frames included)",
-        markup=False,
+        f"camera to keypoints {result['pipeline_per_second']:.0f} (rendering the camera's frames included)"
     )

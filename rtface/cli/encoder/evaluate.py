@@ -1,4 +1,4 @@
-"""``rtface encoder evaluate``: what an encoder explains of samples that it did not learn from."""
+"""``rtface encoder evaluate``: what an encoder explains of samples that it was not trained on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rtface.cli.encoder.recording import RecordingOptions, ThreadsOption
 from rtface.cli.options import JsonOption, grouped
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.training import training_bars, training_packages
 from rtface.encode.bundle import load_encoder
@@ -32,9 +32,9 @@ def evaluate(
     threads: ThreadsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what an encoder explains of the test part of a recording: its own, or another of the same neurons.
+    """Measure what an encoder explains of the test part of a recording: its own, or another of the same neurons.
 
-    The recording is split as that which the encoder learnt from; what is fitted for comparison learns from the
+    The recording is split as that which the encoder was trained on; what is fitted for comparison is fitted to the
     training part.
     """
     bundle = load_encoder(encoder)
@@ -51,12 +51,11 @@ def evaluate(
         print_json(report)
         return
     for remark in report["remarks"]:
-        say(remark)
+        print_note(remark)
     OUT.print(_compared(report["results"]))
     if "explainable_mean" in report:
-        OUT.print(
-            f"explainable by other neurons: {report['explainable_mean']:.3f} of a neuron's variance on average",
-            markup=False,
+        print_line(
+            f"explainable by other neurons: {report['explainable_mean']:.3f} of a neuron's variance on average"
         )
 
 

@@ -11,7 +11,7 @@ import typer
 from rtface.cli.encoder.recording import RecordingOptions, ThreadsOption
 from rtface.cli.encoder.show import encoder_card
 from rtface.cli.options import JsonOption, grouped
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, training_bars, training_packages
 
@@ -30,7 +30,8 @@ def fit(
     look_ahead: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Frames of the future it may see, by which its answers come later; else the family's."
+            min=0,
+            help="Future frames that it may use; its predictions come so much later. Else the family's.",
         ),
     ] = None,
     delay: Annotated[
@@ -69,7 +70,7 @@ def fit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an encoder that is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit an encoder to a recording, and state what it explains of samples that it did not learn from.
+    """Fit an encoder to a recording, and state what it explains of samples that it was not trained on.
 
     Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
     """
@@ -103,7 +104,7 @@ def fit(
         print_json({"folder": fitted.bundle.folder, "run": order.run, **fitted.report})
         return
     for remark in fitted.bundle.manifest.training["remarks"]:
-        say(remark)
+        print_note(remark)
     OUT.print(encoder_card(fitted.bundle.manifest))
-    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
-    OUT.print(f"{fitted.bundle.manifest.name}: {fitted.bundle.folder}", markup=False, soft_wrap=True)
+    print_line(f"curves and report: {order.run}")
+    print_line(f"{fitted.bundle.manifest.name}: {fitted.bundle.folder}")

@@ -1,4 +1,4 @@
-"""Options that say where a recording of face and neurons lies, shared by the commands that take one."""
+"""Options that name a recording of face and neurons, shared by the commands that take one."""
 
 from __future__ import annotations
 
@@ -58,20 +58,7 @@ class RecordingOptions:
     ] = None
 
     def files(self, exclude: Sequence[str] | None, more: Sequence[str] = ()) -> RecordingFiles:
-        """Return the files that hold all of it.
-
-        Parameters
-        ----------
-        exclude : sequence of str or None
-            Keypoints not to use; the usual ones when None.
-        more : sequence of str
-            Inputs that are needed whether or not they were given.
-
-        Raises
-        ------
-        UsageError
-            An input is not NAME or NAME=FILE, or is there twice.
-        """
+        """Return the files, without the keypoints `exclude` (None: the usual) and with the inputs `more`."""
         from rtface.learn.encoder.recording import EXCLUDED, RecordingFiles
 
         extras: dict[str, Path | None] = {}

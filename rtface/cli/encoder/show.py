@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, print_json
+from rtface.cli.terminal.screen import OUT, print_json, print_line
 from rtface.encode.bundle import load_encoder
 from rtface.encode.manifest import EncoderManifest
 
@@ -19,17 +19,17 @@ from rtface.encode.manifest import EncoderManifest
 def show(
     encoder: Annotated[Path, typer.Argument(help="Folder of an encoder.")], as_json: JsonOption = False
 ) -> None:
-    """Print an encoder's card: what it takes in, what it gives, from what it learnt, how well it does."""
+    """Print an encoder's card: its inputs, its outputs, what it was trained on, how well it does."""
     bundle = load_encoder(encoder)
     if as_json:
         print_json({**bundle.manifest.model_dump(mode="json"), "sha256": bundle.sha256})
         return
     OUT.print(encoder_card(bundle.manifest))
-    OUT.print(f"sha256 {bundle.sha256}", markup=False)
+    print_line(f"sha256 {bundle.sha256}")
 
 
 def encoder_card(manifest: EncoderManifest) -> Table:
-    """Return what an encoder takes in, what it gives, from what it learnt and how well it does."""
+    """Return an encoder's inputs, its outputs, what it was trained on and how well it does."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
@@ -54,13 +54,13 @@ def _card(manifest: EncoderManifest) -> Iterator[tuple[str, str]]:
     yield "window", f"{window:.2f} s at {manifest.frame_rate_hz:.4g} frames a second, {sees}"
     yield (
         "gives",
-        f"{targets.count} {targets.kind} of {targets.neurons} neurons (learnt at {manifest.neural_rate_hz:.3g} Hz)",
+        f"{targets.count} {targets.kind} of {targets.neurons} neurons (trained at {manifest.neural_rate_hz:.3g} Hz)",
     )
     if manifest.delay_s:
         yield "delay", f"{manifest.delay_s:g} s"
     if training:
         files = ", ".join(source["name"] for source in training.get("sources", ()))
-        yield "learnt from", f"{files}: {training.get('samples')} samples, {training.get('split')} split"
+        yield "trained on", f"{files}: {training.get('samples')} samples, {training.get('split')} split"
     if "variance_explained" in metrics:
         yield (
             "explains",

@@ -11,7 +11,7 @@ import typer
 
 from rtface.cli.options import CropOption, JsonOption, parse_crop
 from rtface.cli.terminal.progress import progress_bar
-from rtface.cli.terminal.screen import OUT, print_json
+from rtface.cli.terminal.screen import print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import BackendError, DataError, UsageError
 from rtface.core.files import written_whole
@@ -78,14 +78,10 @@ def build(
     arithmetic = f"int8 and {body.precision}" if body.quantised else body.precision
     where = str(gpu) if gpu is not None else ", ".join(plan.facts["options"]["targets"])
     how = f"built in {plan.facts['seconds']:.1f} s" if plan.built else "it was there already"
-    OUT.print(
-        f"{body.name} in {arithmetic}, input of {cols}x{rows} pixels, for {where}",
-        markup=False,
-        soft_wrap=True,
-    )
-    OUT.print(f"{module} {version}: {len(plan.data)} bytes, {how}", markup=False)
-    OUT.print(f"sha256 {plan.sha256}", markup=False)
-    OUT.print(str(plan.path), markup=False, soft_wrap=True)
+    print_line(f"{body.name} in {arithmetic}, input of {cols}x{rows} pixels, for {where}")
+    print_line(f"{module} {version}: {len(plan.data)} bytes, {how}")
+    print_line(f"sha256 {plan.sha256}")
+    print_line(str(plan.path))
 
 
 def _input_shape(manifest: Manifest, frame: str, crop: Crop | None) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""``rtface engines export``: an engine in another precision, refused unless it still says the same."""
+"""``rtface engines export``: an engine in another precision, refused unless its keypoints stay where they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced
 from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, plain_table, print_json
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import needing
 from rtface.core.files import write_json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ExportPrecision = Literal["f32", "bf16", "f16", "int8"]
 FramesOption = Annotated[Path, typer.Option(help="A video or a folder of images of the rig it is for.")]
-CountOption = Annotated[int, typer.Option(min=1, help="Most frames to look at, evenly spaced.")]
+CountOption = Annotated[int, typer.Option(min=1, help="Frames to compare, at most; evenly spaced.")]
 
 
 @grouped
@@ -38,7 +38,7 @@ def export(
     count: CountOption = 200,
     for_: Annotated[
         Literal["cpu", "tensorrt"],
-        typer.Option("--for", help="What shall run an int8 engine: each wants other integers."),
+        typer.Option("--for", help="What will run an int8 engine: each needs other integers."),
     ] = "cpu",
     report: Annotated[
         Path | None, typer.Option(help="Write the parity report to this file, as JSON.")
@@ -78,13 +78,13 @@ def export(
     if as_json:
         print_json({"engine": made.engine.manifest.name, "folder": str(made.engine.folder), "parity": facts})
         return
-    OUT.print(f"{made.engine.manifest.name}: {made.engine.folder}", markup=False, soft_wrap=True)
+    print_line(f"{made.engine.manifest.name}: {made.engine.folder}")
     show_comparison(made.comparison)
 
 
 def show_comparison(comparison: EngineComparison) -> None:
     """Print how two engines compare: in a line, and by keypoint."""
-    OUT.print(f"against {comparison.reference}: {comparison.in_words()}", markup=False, soft_wrap=True)
+    print_line(f"against {comparison.reference}: {comparison.in_words()}")
     table = plain_table("shift (px of the network's input)", right=("p50", "p99", "max"))
     for keypoint, shift in comparison.by_keypoint.items():
         table.add_row(keypoint, *(f"{value:.3f}" for value in (shift.p50, shift.p99, shift.max)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli.terminal.screen import ERR, say
+from rtface.cli.terminal.screen import ERR, print_note
 from rtface.cli.training import print_engine
 from rtface.core.errors import UsageError
 from rtface.core.extras import needing
@@ -36,10 +36,10 @@ def import_(
         from rtface.learn.engines.facemap_fetch import PARAMS_URL, STATE_URL, fetch_facemap_weights
         from rtface.learn.engines.facemap_import import import_facemap
     if weights is None:
-        say(f"Facemap's authors publish the weights at {STATE_URL} and {PARAMS_URL}")
+        print_note(f"Facemap's authors publish the weights at {STATE_URL} and {PARAMS_URL}")
         state, parameters = fetch_facemap_weights(user_folder().parent / "facemap", progress=_say_bytes)
         for file in (state, parameters):
-            say(f"{file.path}: {file.size} bytes, sha256 {file.sha256}")
+            print_note(f"{file.path}: {file.size} bytes, sha256 {file.sha256}")
         weights, params = state.path, parameters.path
     engine = import_facemap(
         weights, params, user_folder() / (name or weights.stem.lower()), overwrite=overwrite

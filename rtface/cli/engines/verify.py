@@ -12,9 +12,9 @@ from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
 from rtface.cli.engines.export import CountOption, show_comparison
 from rtface.cli.options import CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import print_json, print_line, print_note
 from rtface.config import BackendSettings
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.errors import EngineError, UsageError
 from rtface.core.records import Crop, Image
 from rtface.live.service import describe_backend
@@ -42,7 +42,7 @@ def verify(
     rig: Annotated[
         Path | None,
         typer.Option(
-            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig asks for."
+            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig requires."
         ),
     ] = None,
     crop: CropOption = None,
@@ -87,8 +87,8 @@ def _check(engine: Engine, settings: BackendSettings, as_json: bool) -> None:
     if as_json:
         print_json({"engine": engine.manifest.name, "sha256": engine.sha256, "backend": info.as_dict()})
         return
-    OUT.print(f"{engine.manifest.name}: files and network agree with the manifest", markup=False)
-    OUT.print(describe_backend(info), markup=False, soft_wrap=True)
+    print_line(f"{engine.manifest.name}: files and network agree with the manifest")
+    print_line(describe_backend(info))
 
 
 def _compare(
@@ -107,14 +107,12 @@ def _compare(
     if as_json:
         print_json(record.model_dump(mode="json") | {"path": str(path)})
     else:
-        OUT.print(f"{record.engine}: {record.ran}", markup=False, soft_wrap=True)
-        OUT.print(
-            f"reference: {record.reference.engine}: {record.reference.ran}", markup=False, soft_wrap=True
-        )
+        print_line(f"{record.engine}: {record.ran}")
+        print_line(f"reference: {record.reference.engine}: {record.reference.ran}")
         show_comparison(comparison)
         if record.agrees:
-            OUT.print(f"agrees; limits: {record.limits.in_words()}", markup=False, soft_wrap=True)
-        OUT.print(f"stored: {path}", markup=False, soft_wrap=True)
+            print_line(f"agrees; limits: {record.limits.in_words()}")
+        print_line(f"stored: {path}")
     _warn(record)
     if not record.agrees:
         raise EngineError(
@@ -124,7 +122,7 @@ def _compare(
 
 def _warn(record: ParityRecord) -> None:
     if record.sure < _SURE_ENOUGH:
-        say(
+        print_note(
             f"the reference itself was sure of {record.sure:.0%} of the points alone: is the face in the frames, and in "
             "the crop?"
         )

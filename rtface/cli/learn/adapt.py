@@ -11,7 +11,7 @@ import typer
 from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
 from rtface.cli.learn.tables import errors_table
 from rtface.cli.options import CropOption, EngineOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bars, training_packages
 from rtface.track.store import load_engine, user_folder
@@ -48,7 +48,7 @@ def adapt(
     ] = None,
     crop: CropOption = None,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Be content after about this long with what there is.")
+        float, typer.Option(min=0.1, help="Stop after about this long, with the best so far.")
     ] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the training.")] = None,
@@ -57,10 +57,10 @@ def adapt(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fine-tune an engine on a few frames of a rig; it tells by itself how far to go.
+    """Fine-tune an engine on a few frames of a rig; the number of steps is found on held-out frames.
 
-    Keypoints keep what they know. --rename OLD=NEW goes for the engine's, the labels' or both. Ctrl-C ends it early
-    and leaves a checkpoint; the same command goes on from there.
+    Keypoints that are not labelled stay as they are. --rename OLD=NEW applies to the engine's, the labels' or both.
+    Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
     """
     from rtface.learn.labels.keypoint_changes import KeypointChanges
 
@@ -106,30 +106,28 @@ def adapt(
 def _show(adapted: Adapted) -> None:
     report: dict[str, Any] = adapted.report
     if names := report["untouched_guesses"]:
-        say(
+        print_note(
             f"most labels of {', '.join(names)} are exactly what the engine itself finds: guesses that nobody moved "
-            "teach nothing; move or delete them in the labelling tool and adapt again"
+            "add nothing; move or delete them in the labelling tool and adapt again"
         )
     if "after" in report:
         for what in ("before", "after"):
             if report[what]["n"]:
-                OUT.print(what, markup=False)
+                print_line(what)
                 OUT.print(errors_table(report[what]))
-        say(
+        print_note(
             f"on {len(report['held_out_frames'])} frames that were held out to find the number of steps and then "
             "trained on too"
         )
     else:
-        say("too few frames to hold any out: how good the engine has become is not known")
+        print_note("too few frames to hold any out: how good the engine has become is not known")
     if report["kept_weights"]:
-        say("no step made it better on the held-out frames: it keeps the weights it had")
+        print_note("no step made it better on the held-out frames: it keeps the weights it had")
     if report["ended_by_time"]:
-        say("the time was up before the training's end: --minutes gives it longer")
+        print_note("the time was up before the training's end: --minutes gives it longer")
     if names := report["taught_by_parent"]:
-        say(f"not in the labels, so kept as they were: {', '.join(names)}")
-    OUT.print(
+        print_note(f"not in the labels, so kept as they were: {', '.join(names)}")
+    print_line(
         f"{report['frames']} frames, {report['steps']} steps, {report['blend']:g} of the way from the old weights, "
-        f"{report['minutes']:.1f} minutes",
-        markup=False,
-        soft_wrap=True,
+        f"{report['minutes']:.1f} minutes"
     )

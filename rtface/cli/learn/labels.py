@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, plain_table, print_json
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line
 
 if TYPE_CHECKING:
     from rtface.learn.labels.labelset import LabelSet
@@ -55,9 +55,9 @@ def labels(
         by_video.add_row(escape(video), str(len(part)), str(part.labels), ", ".join(_sizes(part)))
     OUT.print(by_keypoint)
     OUT.print(by_video)
-    OUT.print(f"{found.labels} labels on {len(found)} frames", markup=False)
+    print_line(f"{found.labels} labels on {len(found)} frames")
     if written is not None:
-        OUT.print(f"written: {written}", markup=False, soft_wrap=True)
+        print_line(f"written: {written}")
 
 
 def _labels_by_keypoint(found: LabelSet) -> dict[str, int]:

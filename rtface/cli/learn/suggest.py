@@ -15,7 +15,7 @@ from rtface import __version__
 from rtface.acquire.recording import source_settings
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
 from rtface.cli.terminal.progress import Update, progress_bar
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, say, say_error
+from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.config import ImagesCameraSettings
 from rtface.core.errors import DataError, UsageError
@@ -35,7 +35,9 @@ def suggest(
     out: Annotated[Path, typer.Option(help="New folder for the frames and the table to fill in.")],
     engine: EngineOption = "default",
     count: Annotated[int, typer.Option(min=1, help="Frames to suggest, of all recordings together.")] = 10,
-    candidates: Annotated[int, typer.Option(min=2, help="Frames to look at in each recording.")] = 600,
+    candidates: Annotated[
+        int, typer.Option(min=2, help="Candidate frames in each recording, at most.")
+    ] = 600,
     min_gap: Annotated[
         float | None,
         typer.Option(
@@ -88,7 +90,7 @@ def suggest(
                     survey(recording, chosen, settings, crop=rectangle, limit=candidates, progress=progress)
                 )
             if surveys[-1].damage is not None:
-                say_error(f"{surveys[-1].damage}; the frames before that are used")
+                print_error(f"{surveys[-1].damage}; the frames before that are used")
     if min_gap is None:
         min_gap = 0.0 if all(isinstance(each, ImagesCameraSettings) for each in recordings) else _VIDEO_GAP_S
     skeleton = chosen.manifest.skeleton
@@ -115,12 +117,12 @@ def suggest(
         return
     OUT.print(_table(frames))
     if len(frames) < count:
-        say(
+        print_note(
             f"only {len(frames)} of {count} frames: no others are sharp and differ enough from these; "
             "a longer recording, more --candidates or a --crop of the face may find more"
         )
     for line in _next_steps(out, engine, guesses):
-        OUT.print(line, markup=False, soft_wrap=True)
+        print_line(line)
 
 
 def _table(frames: Sequence[SuggestedFrame]) -> Table:

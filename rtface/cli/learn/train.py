@@ -20,7 +20,7 @@ from rtface.cli.learn.options import (
 )
 from rtface.cli.learn.tables import errors_table, reliability_table
 from rtface.cli.options import CropOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import user_folder
@@ -45,7 +45,7 @@ def train(
     hold_out_share: HoldOutShareOption = None,
     simulated: Annotated[
         int | None,
-        typer.Option(min=0, help="Simulated mice to train on besides; else 800. They know Facemap's names."),
+        typer.Option(min=0, help="Simulated mice to train on besides; else 800. They have Facemap's names."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Batches; else the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Samples in a batch; else the recipe's.")] = None,
@@ -101,18 +101,20 @@ def train(
 def _show(trained: Trained) -> None:
     metrics, manifest = trained.metrics, trained.engine.manifest
     if not metrics:
-        say("no label was held out: the engine's errors are not known, and its scores not calibrated")
+        print_note("no label was held out: the engine's errors are not known, and its scores not calibrated")
     else:
         OUT.print(errors_table(metrics))
         if not manifest.training["held_out"]["of_recordings_not_trained_on"]:
-            say(
+            print_note(
                 "these frames are of recordings that the network was trained on; of a new recording expect larger "
                 "errors: --hold-out VIDEO measures them"
             )
         if "score_reliability" in metrics:
-            OUT.print(f"score: {manifest.score.definition}", markup=False, soft_wrap=True)
+            print_line(f"score: {manifest.score.definition}")
             OUT.print(reliability_table(metrics["score_reliability"]))
         else:
-            say("the scores are not calibrated: too few held-out labels, or a family whose scores cannot be")
+            print_note(
+                "the scores are not calibrated: too few held-out labels, or a family whose scores cannot be"
+            )
     if trained.untrained:
-        say(f"no label to train on, so never found: {', '.join(trained.untrained)}")
+        print_note(f"no label to train on, so never found: {', '.join(trained.untrained)}")

@@ -39,14 +39,19 @@ _STAGE_MEANING = {
 }
 
 
-def say_error(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error, one line a reason."""
     ERR.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
 
 
-def say(message: str) -> None:
-    """Print a remark for a person."""
+def print_note(message: str) -> None:
+    """Print a note for a person."""
     ERR.print(message, markup=False, soft_wrap=True)
+
+
+def print_line(text: str) -> None:
+    """Print a line of a result."""
+    OUT.print(text, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -63,17 +68,7 @@ def print_finding(verdict: str, what: str, text: str, fix: str) -> None:
 
 
 def plain_table(*columns: str, right: Sequence[str] = (), last: str | None = None) -> Table:
-    """Return an empty table without lines.
-
-    Parameters
-    ----------
-    *columns : str
-        Heads of the first columns.
-    right : sequence of str
-        Heads of those that follow, of numbers.
-    last : str or None
-        Head of a last column of remarks.
-    """
+    """Return an empty table: columns of words, then `right` of numbers, then a `last` of remarks."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column)

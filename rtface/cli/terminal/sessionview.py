@@ -23,20 +23,7 @@ _MOST_MARKS = 20
 def print_summary(
     session: Session, summary: Summary, *, decisions: bool, latency: bool, unblind: bool
 ) -> None:
-    """Print what happened in a session.
-
-    Parameters
-    ----------
-    session : Session
-    summary : Summary
-        Of the same session.
-    decisions : bool
-        List each decision with its inputs.
-    latency : bool
-        Show the latency of every stage.
-    unblind : bool
-        Tell light and sham of blinded trials apart.
-    """
+    """Print what happened in a session; on request each decision, and the latency of every stage."""
     _print_head(summary)
     _print_decisions(summary)
     if decisions:

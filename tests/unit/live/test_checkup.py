@@ -8,7 +8,8 @@ import pytest
 from support.drawn import drawn, drawn_engine
 
 from rtface.config import BackendSettings
-from rtface.live.check_rig import Finding, check_rig
+from rtface.core.check import Check
+from rtface.live.check_rig import check_rig
 from rtface.track.parity import store_parity
 from rtface.track.store import Engine
 from rtface.track.verify import verify
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def findings(folder: Path, engine: str) -> dict[str, Finding]:
+def findings(folder: Path, engine: str) -> dict[str, Check]:
     rig = folder / "rig.yaml"
     rig.write_text(RIG.format(engine=engine), encoding="utf-8")
     return {finding.what: finding for finding in check_rig(rig)}
@@ -45,7 +46,7 @@ def test_an_engine_that_was_never_verified_is_named_with_the_command(folder: Pat
     found = findings(folder, "sound")
     assert found["parity"].verdict == "ok"
     assert "nothing can be armed with it" in found["parity"].text
-    assert found["parity"].mend == (
+    assert found["parity"].fix == (
         "before you arm: rtface engines verify sound --backend openvino --precision f32 --crop 8,4,80,70 --frames VIDEO"
     )
     assert "asked for: openvino" in found["engine"].text
@@ -54,7 +55,7 @@ def test_an_engine_that_was_never_verified_is_named_with_the_command(folder: Pat
 def test_one_that_agrees_and_one_that_does_not(folder: Path) -> None:
     verified(drawn_engine(folder / "engines" / "sound"))
     found = findings(folder, "sound")
-    assert (found["parity"].verdict, found["parity"].mend) == ("ok", "")
+    assert (found["parity"].verdict, found["parity"].fix) == ("ok", "")
     assert found["parity"].text.startswith("agrees with sound in f32, 20")
     verified(drawn_engine(folder / "engines" / "broken", off_by=0.05))
     found = findings(folder, "broken")

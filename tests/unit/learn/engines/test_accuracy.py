@@ -173,7 +173,7 @@ def test_the_verb_prints_the_figures_and_whether_they_are_of_new_recordings(
     assert "4.20" in shown.stdout
     assert "within the radius" in shown.stdout
     assert "trained on frames of v: expect larger errors" in shown.stderr
-    assert "not judged: ear" in shown.stderr
+    assert "not evaluated: ear" in shown.stderr
     told = json.loads(CliRunner().invoke(app, [*arguments, "--rename", "eye=lid", "--json"]).stdout)
     assert told["by_video"]["w"]["training"] == "not trained on"
     assert (told["n"], told["only_in_engine"], told["only_in_labels"]) == (3, ["eye"], ["lid", "ear"])
