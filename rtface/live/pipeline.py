@@ -261,7 +261,7 @@ class Pipeline:
         info = self._info = self._camera.open()
         opened.callback(self._tracker.close)
         self._tracker.open()
-        self._tracker.look_at(info, self._crop)
+        self._tracker.prepare((info.height, info.width), self._crop)
         self._backend_info = self._tracker.backend
         opened.callback(self._sink.close)
         self._sink.open()
@@ -395,7 +395,7 @@ class Pipeline:
             self._camera.close()
 
     def _set_crop(self, crop: Crop | None) -> Crop:
-        self._tracker.look_at(self.camera, crop)
+        self._tracker.prepare((self.camera.height, self.camera.width), crop)
         self._backend_info = self._tracker.backend
         self._handler.network_changed(self._network())
         return self._tracker.crop

@@ -85,17 +85,17 @@ def test_back_ends_that_could_run_are_told_from_those_that_could_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rtface.live import check_rig as checkup
-    from rtface.track.backends.factory import Possible
+    from rtface.track.backends.factory import PossibleBackend
 
     made_up = (
-        Possible("tensorrt", True, "no GPU"),
-        Possible("torch", True, "no GPU"),
-        Possible("openvino", False, ""),
+        PossibleBackend("tensorrt", True, "no GPU"),
+        PossibleBackend("torch", True, "no GPU"),
+        PossibleBackend("openvino", False, ""),
     )
-    monkeypatch.setattr(checkup, "survey", lambda: made_up)
+    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up)
     found = findings(folder, "nowhere")["back ends"]
     assert found.verdict == "ok"
     assert found.text == "openvino on the CPU could run here; not tensorrt on a GPU or torch on a GPU: no GPU"
-    monkeypatch.setattr(checkup, "survey", lambda: made_up[:2])
+    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up[:2])
     none = findings(folder, "nowhere")["back ends"]
     assert (none.verdict, none.exit_code) == ("fail", 6)

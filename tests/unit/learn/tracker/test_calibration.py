@@ -8,7 +8,7 @@ import torch
 
 from rtface.core.records import FloatArray
 from rtface.learn.tracker.calibration import Calibration, fit_calibration, reliability
-from rtface.learn.tracker.predictions import Answers
+from rtface.learn.tracker.evaluation import Predictions
 from rtface.networks.small import SmallDecode
 
 RADIUS = 3.0
@@ -20,16 +20,16 @@ def logistic(odds: FloatArray) -> FloatArray:
 
 def made_answers(
     slope: float, *intercepts: float, count: int = 6000, middle: float = 0.5, seed: int = 0
-) -> Answers:
+) -> Predictions:
     """Scores whose chance of being within the radius follows a known logistic, a keypoint for each intercept."""
     random = np.random.default_rng(seed)
     odds = random.normal(middle, 1.5, (count, len(intercepts))).astype(np.float32)
     within = random.random(odds.shape) < logistic(slope * odds + np.array(intercepts, np.float32))
     distance = np.where(within, RADIUS / 2, RADIUS * 2).astype(np.float32)
-    return Answers(distance, logistic(odds), np.ones(count, np.float32))
+    return Predictions(distance, logistic(odds), np.ones(count, np.float32))
 
 
-def calibration_error(score: FloatArray, answers: Answers) -> float:
+def calibration_error(score: FloatArray, answers: Predictions) -> float:
     return float(reliability(score, answers.distance, RADIUS)["expected_calibration_error"])
 
 
@@ -47,7 +47,7 @@ def test_each_keypoint_has_an_intercept_of_its_own() -> None:
     assert fit.intercept == pytest.approx(truth, abs=0.15)
     common = Calibration(fit.slope, np.full(3, fit.intercept.mean(), np.float32))
     for keypoint in (0, 2):
-        alone = Answers(fresh.distance[:, [keypoint]], fresh.score[:, [keypoint]], fresh.scale)
+        alone = Predictions(fresh.distance[:, [keypoint]], fresh.score[:, [keypoint]], fresh.scale)
         assert calibration_error(fit.apply(fresh.score)[:, [keypoint]], alone) < 0.03
         assert calibration_error(common.apply(fresh.score)[:, [keypoint]], alone) > 0.1
 
@@ -83,7 +83,7 @@ def test_the_fit_holds_where_nearly_all_shares_are_close_to_one() -> None:
 def test_answers_that_are_all_right_or_all_wrong_give_finite_scores(distance: float) -> None:
     score = np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]], np.float32)
     fit = fit_calibration(
-        Answers(np.full((3, 2), distance, np.float32), score, np.ones(3, np.float32)), RADIUS
+        Predictions(np.full((3, 2), distance, np.float32), score, np.ones(3, np.float32)), RADIUS
     )
     stated = fit.apply(score)
     assert np.isfinite(stated).all()
@@ -92,7 +92,7 @@ def test_answers_that_are_all_right_or_all_wrong_give_finite_scores(distance: fl
 
 def test_labels_that_are_missing_do_not_count() -> None:
     answers = made_answers(0.6, -0.7, count=500)
-    hidden = Answers(
+    hidden = Predictions(
         np.concatenate([answers.distance, np.full((300, 1), np.nan, np.float32)]),
         np.concatenate([answers.score, np.full((300, 1), 0.99, np.float32)]),
         np.ones(800, np.float32),

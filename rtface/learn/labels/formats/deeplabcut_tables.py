@@ -1,12 +1,14 @@
-"""DeepLabCut's h5 tables, opened only after a look at what they would run.
+"""DeepLabCut's labels as pandas' tables: h5 files, opened only after a check of what they would run, and new ones.
 
-They are pandas' files, whose reader unpickles attributes of a file without asking. A file from elsewhere could so
-run any code; one whose pickles name any function or class is refused before pandas sees it.
+pandas unpickles attributes of an h5 file unconditionally. A file from elsewhere could so run any code; one whose pickles
+name any function or class is refused before pandas opens it. The only module here that needs pandas.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,8 +17,7 @@ from numpy.typing import NDArray
 from rtface.core.errors import DataError
 from rtface.core.extras import needing
 from rtface.learn.labels.formats.plainpickle import names_code
-
-_KEY = "df_with_missing"
+from rtface.record.formats.deeplabcut import KEY, LEVELS
 
 
 def read_h5_table(path: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], NDArray[np.float64]]:
@@ -33,18 +34,16 @@ def read_h5_table(path: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ..
     Raises
     ------
     DataError
-        The file cannot be read, is not such a table, or holds pickled objects.
+        pandas is not installed, or the file cannot be read, is not such a table, or holds pickled objects.
     """
-    with needing("lab", DataError):
-        import pandas
-        import tables  # noqa: F401  (pandas imports it late)
+    pandas = _pandas()
     try:
         _refuse_code(path)
         with pandas.HDFStore(str(path), mode="r") as store:
             keys = [key.strip("/") for key in store]
-            if _KEY not in keys and len(keys) != 1:
-                raise DataError(f"{path} holds no table {_KEY}; there is {', '.join(keys) or 'none'}")
-            frame = store.get(_KEY if _KEY in keys else keys[0])
+            if KEY not in keys and len(keys) != 1:
+                raise DataError(f"{path} holds no table {KEY}; there is {', '.join(keys) or 'none'}")
+            frame = store.get(KEY if KEY in keys else keys[0])
         values = np.asarray(frame.to_numpy(), np.float64)
         columns = [_texts(column) for column in frame.columns]
         index = [_texts(row) for row in frame.index]
@@ -55,6 +54,52 @@ def read_h5_table(path: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ..
     except Exception as error:  # PyTables and pandas raise all kinds for a file that is not theirs.
         raise DataError(f"{path} is no h5 table of DeepLabCut's: {error}") from error
     return columns, index, values
+
+
+def write_labels(
+    stem: Path,
+    scorer: str,
+    images: Sequence[tuple[str, ...]],
+    keypoints: Sequence[str],
+    xy: NDArray[np.floating[Any]],
+) -> None:
+    """Write labels as DeepLabCut and napari open them, as ``STEM.csv`` and as ``STEM.h5``.
+
+    Parameters
+    ----------
+    stem : Path
+        The files' name without its ending.
+    scorer : str
+        Who labelled.
+    images : sequence of tuple of str
+        N images' paths, in parts.
+    keypoints : sequence of str
+        Names, K of them.
+    xy : ndarray, shape (N, K, 2)
+        Pixels of the images; NaN where there is no label.
+
+    Raises
+    ------
+    DataError
+        pandas is not installed.
+    OSError
+        A file cannot be written.
+    """
+    pandas = _pandas()
+    table = pandas.DataFrame(
+        xy.reshape(len(images), -1).astype(np.float64),
+        index=pandas.MultiIndex.from_tuples(images),
+        columns=pandas.MultiIndex.from_product([[scorer], keypoints, ["x", "y"]], names=LEVELS),
+    )
+    table.to_csv(stem.with_suffix(".csv"), encoding="utf-8", lineterminator="\n")
+    table.to_hdf(stem.with_suffix(".h5"), key=KEY, mode="w")
+
+
+def _pandas() -> Any:
+    with needing("lab", DataError):
+        import pandas
+        import tables  # noqa: F401  (pandas imports it late)
+    return pandas
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def make_logger(trt: Any) -> Any:
     """Return a logger of TensorRT's that keeps warnings and errors."""
 
     class Collector(trt.ILogger):  # type: ignore[misc]  # the package has no types
-        """Keeps what TensorRT complains of."""
+        """Keeps warnings and errors, each with its severity."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -31,9 +31,9 @@ def make_logger(trt: Any) -> Any:
         def reasons(self) -> str:
             """Return the errors, or else the warnings, and forget them."""
             errors = [text for severity, text in self.messages if severity <= int(trt.ILogger.ERROR)]
-            told = list(dict.fromkeys(errors or [text for _, text in self.messages]))
+            kept = list(dict.fromkeys(errors or [text for _, text in self.messages]))
             self.messages.clear()
-            return "; ".join(told[:_MOST_REASONS]) or "it gives no reason"
+            return "; ".join(kept[:_MOST_REASONS]) or "it gives no reason"
 
     return Collector()
 

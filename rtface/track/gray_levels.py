@@ -27,7 +27,7 @@ def levels(frame: Image, low: float = 1.0, high: float = 99.0, row_step: int = 1
     low, high : float
         Percentiles, 0 to 100.
     row_step : int
-        Every how many rows are looked at: a face's gray levels vary so smoothly from row to row that a quarter
+        Every how many rows are counted: a face's gray levels vary so smoothly from row to row that a quarter
         of them gives the percentiles within a gray level, in a quarter of the time.
 
     Returns

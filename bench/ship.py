@@ -1,6 +1,6 @@
-"""Make a shipped engine: ``python -m rtface.learn.ship --data FOLDER --out engines/face-2 --runs RUNS``.
+"""Make a shipped engine: ``python bench/ship.py --data FOLDER --out engines/face-2 --runs RUNS``.
 
-Three trainings of one recipe: on each of the two videos, judged on the other, and on all frames. The first two give
+Three trainings of one recipe: on each of the two videos, tested on the other, and on all frames. The first two give
 the stated errors and the calibration of the score; the third gives the weights. Each has two rounds: one with strong
 augmentation, so that the network learns faces and not this rig's frames, and a shorter one with gentle augmentation,
 which makes it precise. What lies in the folder of runs already is gone on from, or used as it is.
@@ -23,15 +23,18 @@ import torch
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError
 from rtface.core.records import FACEMAP_KEYPOINTS
+from rtface.learn.engines.bundle import save_engine
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
+from rtface.learn.resumable import run_in_folder
 from rtface.learn.run_folder import open_run
 from rtface.learn.tracker.calibration import RADIUS_PX, fit_calibration, reliability
+from rtface.learn.tracker.card import model_card
+from rtface.learn.tracker.evaluation import Predictions, evaluate, predict, set_calibration
 from rtface.learn.tracker.families import architecture
-from rtface.learn.tracker.labelled_frames import judge, pictures_of, set_calibration, write_engine_of
-from rtface.learn.tracker.optimise import Recipe, Training, train
-from rtface.learn.tracker.predictions import Answers, answer
+from rtface.learn.tracker.labelled_frames import pictures_of
+from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.samples import Augmentation, simulated_pictures
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
@@ -102,22 +105,20 @@ def run(held_out: str, labels: LabelSet, plan: Plan) -> Path:
     training_set = labels.without([held_out])
     real = pictures_of(training_set)
     simulated = simulated_pictures(plan.simulated, SIMULATED_SEED)
-    torch.manual_seed(plan.rounds[0].seed)
     shape = architecture(plan.family, labels.keypoints)
-    whole = build_network(shape)
+    whole = build_network(shape, plan.rounds[0].seed)
     for number, recipe in enumerate(plan.rounds, start=1):
         name = f"round-{number}"
         training = Training(whole.network, shape["name"], real, simulated, recipe)
-        teller = _Teller(f"held out {held_out}: {name}", recipe.steps)
-        whole.network = train(training, progress=teller, checkpoint=folder.checkpoint(name))
-        folder.write_losses(name, training.losses)
+        progress = _Report(f"held out {held_out}: {name}", recipe.steps)
+        whole.network = run_in_folder(folder, name, training, progress=progress)
     torch.save(whole.state_dict(), weights)
     folder.write_report({"frames": len(training_set), "labels": training_set.labels})
     return weights
 
 
-class _Teller:
-    """Says now and then how far a training is."""
+class _Report:
+    """Prints now and then how far a training is."""
 
     def __init__(self, what: str, steps: int) -> None:
         self._what, self._steps, self._began_ns = what, steps, monotonic_ns()
@@ -142,7 +143,7 @@ def read_side_view(folder: Path) -> LabelSet:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, judge, calibrate, export."""
+    """Train, evaluate, calibrate, export."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     labels = read_side_view(options.data)
     if len(labels.videos) != 2:
         raise DataError(
-            f"{options.data} holds {len(labels.videos)} videos; this recipe judges two, each on the other"
+            f"{options.data} holds {len(labels.videos)} videos; this recipe takes two, each tested on the other"
         )
     share = options.steps / STRONG.steps
     rounds = tuple(replace(each, steps=max(1, round(each.steps * share))) for each in (STRONG, GENTLE))
@@ -171,33 +172,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> None:
-    """Judge the two networks that saw one video, calibrate the third by their answers, and write all as engines."""
+    """Evaluate the two networks that were trained on one video, calibrate the third by them, and write all as engines."""
     shape = architecture(plan.family, labels.keypoints)
     size = plan.rounds[0].size
     entries = [KeypointEntry(name=name, trained=name in labels.labelled) for name in labels.keypoints]
-    answers: dict[str, Answers] = {}
+    found: dict[str, Predictions] = {}
     by_video: dict[str, Any] = {}
     how = {
-        "command": f"python -m rtface.learn.ship --data SIDE_VIEW --out engines/{out.name} "
+        "command": f"python bench/ship.py --data SIDE_VIEW --out engines/{out.name} "
         f"--family {plan.family} --steps {plan.rounds[0].steps} --simulated {plan.simulated}",
         "rounds": [asdict(recipe) for recipe in plan.rounds],
     }
     for video in labels.videos:
         network = _load(shape, weights[video])
-        judged = judge(network, pictures_of(labels.only([video])), labels.keypoints, size)
-        answers[video], by_video[video] = judged.answers, judged.metrics
-        write_engine_of(
+        evaluation = evaluate(network, pictures_of(labels.only([video])), labels.keypoints, size)
+        found[video], by_video[video] = evaluation.predictions, evaluation.metrics
+        save_engine(
             network,
             plan.runs / f"{out.name}-without-{video}".lower(),
-            shape,
-            entries,
-            size=size,
-            square=False,
-            calibrated=judged.calibrated,
-            description=f"{out.name} trained without the video {video}, for benchmarks",
-            licence=LICENCE,
-            training=how | {"held_out": video},
-            metrics={"held_out": judged.metrics},
+            model_card(
+                shape,
+                entries,
+                size=size,
+                square=False,
+                calibrated=evaluation.calibrated,
+                description=f"{out.name} trained without the video {video}, for benchmarks",
+                licence=LICENCE,
+                training=how | {"held_out": video},
+                metrics={"held_out": evaluation.metrics},
+            ),
             overwrite=True,
         )
     network = _load(shape, weights[_ALL])
@@ -210,30 +213,32 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
         "mean_position_baseline_mean_px": {
             video: _mean_position_error(labels, video) for video in labels.videos
         },
-        "score_reliability": _crossed_reliability(answers)
+        "score_reliability": _crossed_reliability(found)
         | {
             "radius_network_px": RADIUS_PX,
             "how": "fitted on one video's held-out answers, judged on the other's",
         },
         "simulated_mice_not_trained_on": _simulated_errors(network, entries, size),
     }
-    set_calibration(network, fit_calibration(_joined(list(answers.values()))))
-    write_engine_of(
+    set_calibration(network, fit_calibration(_joined(list(found.values()))))
+    save_engine(
         network,
         out,
-        shape,
-        entries,
-        size=size,
-        square=False,
-        calibrated=True,
-        description=f"a mouse's face in side view, {plan.family}: for a CPU",
-        licence=LICENCE,
-        training=how
-        | {
-            "data": f"{len(labels)} labelled frames of one mouse, two videos (ViT_facemap, MIT), and "
-            f"{plan.simulated} simulated pictures"
-        },
-        metrics=metrics,
+        model_card(
+            shape,
+            entries,
+            size=size,
+            square=False,
+            calibrated=True,
+            description=f"a mouse's face in side view, {plan.family}: for a CPU",
+            licence=LICENCE,
+            training=how
+            | {
+                "data": f"{len(labels)} labelled frames of one mouse, two videos (ViT_facemap, MIT), and "
+                f"{plan.simulated} simulated pictures"
+            },
+            metrics=metrics,
+        ),
         overwrite=True,
     )
 
@@ -244,18 +249,15 @@ def _load(shape: dict[str, Any], weights: Path) -> NetworkWithDecode:
     return network
 
 
-def _joined(answers: Sequence[Answers]) -> Answers:
-    return Answers(
-        *(
-            np.concatenate([getattr(each, name) for each in answers])
-            for name in ("distance", "score", "scale")
-        )
+def _joined(found: Sequence[Predictions]) -> Predictions:
+    return Predictions(
+        *(np.concatenate([getattr(each, name) for each in found]) for name in ("distance", "score", "scale"))
     )
 
 
-def _crossed_reliability(answers: dict[str, Answers]) -> dict[str, Any]:
-    """Judge the scores of each video by a calibration that was fitted on the other."""
-    first, second = answers.values()
+def _crossed_reliability(found: dict[str, Predictions]) -> dict[str, Any]:
+    """Return the reliability of the scores of each video by a calibration that was fitted on the other."""
+    first, second = found.values()
     scores = [fit_calibration(second).apply(first.score), fit_calibration(first).apply(second.score)]
     return reliability(np.concatenate(scores), np.concatenate([first.distance, second.distance]))
 
@@ -271,7 +273,7 @@ def _mean_position_error(labels: LabelSet, video: str) -> float:
 def _simulated_errors(
     network: NetworkWithDecode, entries: Sequence[KeypointEntry], size: int
 ) -> dict[str, Any]:
-    found = answer(network, simulated_pictures(SIMULATED_TEST, SIMULATED_TEST_SEED), size)
+    found = predict(network, simulated_pictures(SIMULATED_TEST, SIMULATED_TEST_SEED), size)
     found.distance[:, [not entry.trained for entry in entries]] = np.nan
     return error_summary(found.distance, [entry.name for entry in entries]) | {
         "unit": "pixels of the network's input",

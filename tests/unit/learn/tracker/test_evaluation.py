@@ -1,4 +1,4 @@
-"""What all ways of training share: the split, the judgement, and what the engine says of itself."""
+"""What all ways of training share: the split, the evaluation, and the model card."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from support.drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, SIZE, drawn
 
 from rtface.core.errors import DataError
 from rtface.core.records import Crop
+from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.tracker.labelled_frames import (
-    FEWEST_TO_CALIBRATE,
-    hold_out,
-    judge,
-    pictures_of,
-    write_engine_of,
-)
-from rtface.learn.tracker.predictions import answer
+from rtface.learn.tracker.card import model_card
+from rtface.learn.tracker.evaluation import FEWEST_TO_CALIBRATE, evaluate, predict
+from rtface.learn.tracker.labelled_frames import hold_out, pictures_of
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import load_engine
 
@@ -79,26 +75,26 @@ def test_a_frame_that_is_smaller_than_the_crop_is_named() -> None:
 def test_a_judgement_states_errors_and_calibrates_where_there_are_labels_enough() -> None:
     frames = -(-FEWEST_TO_CALIBRATE // len(NAMES))
     network = fresh()
-    few = judge(network, pictures_of(drawn(frames - 1)), NAMES, SIZE)
+    few = evaluate(network, pictures_of(drawn(frames - 1)), NAMES, SIZE)
     assert not few.calibrated
     assert "score_reliability" not in few.metrics
     pictures = pictures_of(drawn(frames))
-    plain = answer(network, pictures, SIZE)
-    enough = judge(network, pictures, NAMES, SIZE)
+    plain = predict(network, pictures, SIZE)
+    enough = evaluate(network, pictures, NAMES, SIZE)
     assert enough.calibrated
     assert enough.metrics["n"] == len(NAMES) * frames
     assert set(enough.metrics["by_keypoint"]) == set(NAMES)
     assert enough.metrics["mean_px"] == pytest.approx(float(plain.camera_distance.mean()), abs=0.01)
-    fitted = answer(network, pictures, SIZE)
+    fitted = predict(network, pictures, SIZE)
     assert not np.allclose(fitted.score, plain.score, atol=0.01), "the network's decode has the calibration"
     within = (plain.distance <= 4).mean(axis=0)
     assert fitted.score.mean(axis=0) == pytest.approx(within, abs=0.15)
-    again = judge(network, pictures, NAMES, SIZE)
+    again = evaluate(network, pictures, NAMES, SIZE)
     assert again.metrics == enough.metrics, "an earlier calibration leaves no trace"
 
 
 def test_facemaps_scores_are_not_calibrated() -> None:
-    judged = judge(fresh(FACEMAP_ARCHITECTURE), pictures_of(drawn(20)), NAMES, SIZE, square=True)
+    judged = evaluate(fresh(FACEMAP_ARCHITECTURE), pictures_of(drawn(20)), NAMES, SIZE, square=True)
     assert not judged.calibrated
     assert judged.metrics["n"] == 60
 
@@ -107,18 +103,20 @@ def test_facemaps_scores_are_not_calibrated() -> None:
 @pytest.mark.parametrize("name", ["small", "facemap"])
 def test_an_engine_says_what_its_score_and_input_are(tmp_path: Path, name: str, calibrated: bool) -> None:
     architecture = ARCHITECTURE if name == "small" else FACEMAP_ARCHITECTURE
-    written = write_engine_of(
+    written = save_engine(
         fresh(architecture),
         tmp_path / "mine",
-        architecture,
-        [KeypointEntry(name=each, trained=each != "ahead") for each in NAMES],
-        size=SIZE,
-        square=name == "facemap",
-        calibrated=calibrated,
-        description="drawn",
-        licence="CC0-1.0",
-        training={"seed": 0},
-        metrics={"n": 1},
+        model_card(
+            architecture,
+            [KeypointEntry(name=each, trained=each != "ahead") for each in NAMES],
+            size=SIZE,
+            square=name == "facemap",
+            calibrated=calibrated,
+            description="drawn",
+            licence="CC0-1.0",
+            training={"seed": 0},
+            metrics={"n": 1},
+        ),
     )
     manifest = load_engine(str(written.folder)).manifest
     assert manifest.score.calibrated is calibrated

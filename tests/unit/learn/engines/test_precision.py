@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from rtface.core.records import Crop
 from rtface.learn.engines.precision import export_engine
 from rtface.learn.engines.quantise import Scheme, quantise
 from rtface.track.backends.openvino import OpenvinoBackend
-from rtface.track.comparison import Parity, Spread, compare, reference_of, spread
-from rtface.track.normalise import levels
-from rtface.track.store import Engine, load_engine
+from rtface.track.comparison import EngineComparison, compare
+from rtface.track.gray_levels import levels
+from rtface.track.parity import ShiftSummary
+from rtface.track.store import Engine, exported_from, load_engine
 
 CROP = Crop(8, 4, 80, 70)
 ONE_THREAD = BackendSettings(name="openvino", threads=1)
@@ -58,7 +58,7 @@ def test_an_int8_engine_runs_in_int8_and_agrees(source: Engine, tmp_path: Path) 
         "method": "MinMax",
         "scheme": "activations in u8 by their range, biases in int32",
     }
-    assert made.parity.frames == 18, "it must be judged on frames that it was not calibrated on"
+    assert made.comparison.frames == 18, "it must be judged on frames that it was not calibrated on"
     assert manifest.training["exported_from"] == "spot"
 
 
@@ -70,7 +70,7 @@ def test_for_tensorrt_integers_lie_about_zero_and_biases_stay_float(source: Engi
     parity = made.engine.manifest.metrics["parity"]
     assert parity["calibration"]["scheme"].endswith("for TensorRT")
     assert parity["backend"]["precision"] == "int8"
-    assert 0 < made.parity.shift_px.max < 0.2
+    assert 0 < made.comparison.shift_px.max < 0.2
     model = onnx.load(str(made.engine.file("model.onnx")))
     values = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     nodes = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
@@ -141,7 +141,7 @@ def test_the_last_convolution_stays_in_float_when_eight_bits_spoil_it(tmp_path: 
     made = export_engine(source, tmp_path / "int8", "int8", spot_frames(), settings=ONE_THREAD)
     calibration = made.engine.manifest.metrics["parity"]["calibration"]
     assert calibration["convolutions"] == 1, "first, depthwise and last are left out"
-    assert made.parity.agrees
+    assert made.comparison.agrees
 
 
 def test_the_figures_are_those_of_a_direct_calculation(source: Engine, tmp_path: Path) -> None:
@@ -169,25 +169,26 @@ def test_the_figures_are_those_of_a_direct_calculation(source: Engine, tmp_path:
 
 @pytest.mark.parametrize(
     ("p50", "p99", "agrees"),
-    [(0.099, 0.99, True), (0.1, 0.5, False), (0.05, 1.0, False), (float("nan"), float("nan"), False)],
+    [(0.099, 0.99, True), (0.1, 0.5, False), (0.05, 1.0, False)],
 )
 def test_both_limits_bind(source: Engine, p50: float, p99: float, agrees: bool) -> None:
     same = compare(source, source, spot_frames(8), settings=ONE_THREAD)
-    assert isinstance(same, Parity)
+    assert isinstance(same, EngineComparison)
     assert same.agrees
-    assert replace(same, shift_px=Spread(1, p50, p99, 99.0)).agrees is agrees
+    far = ShiftSummary(n=1, p50=p50, p99=p99, max=99.0)
+    assert same.model_copy(update={"shift_px": far}).agrees is agrees
 
 
 def test_a_point_that_is_lost_is_no_agreement() -> None:
-    lost = spread(np.array([0.0, 0.0, np.nan]))
-    assert not lost.p50 < 0.1
+    with pytest.raises(ValueError, match="p50"):
+        ShiftSummary.of(np.array([0.0, 0.0, np.nan]))
 
 
 def test_f16_halves_the_file_and_changes_next_to_nothing(source: Engine, tmp_path: Path) -> None:
     made = export_engine(source, tmp_path / "half", "f16", spot_frames(), settings=ONE_THREAD)
     manifest = made.engine.manifest
     assert (manifest.precision, manifest.weights) == ("f32", "f16")
-    assert made.parity.shift_px.max < 0.01
+    assert made.comparison.shift_px.max < 0.01
     plain, half = (onnx.load(str(each.file("model.onnx"))) for each in (source, made.engine))
     weights = {each.name: each for each in half.graph.initializer}
     middle = "network_with_decode.network.middle.weight"
@@ -214,7 +215,7 @@ def test_bf16_is_the_same_file_with_another_arithmetic(source: Engine, tmp_path:
     assert (manifest.precision, manifest.weights) == ("bf16", "f32")
     assert manifest.files == source.manifest.files
     assert manifest.metrics["parity"]["backend"]["precision"] == "bf16"
-    assert made.parity.shift_px.max > 0
+    assert made.comparison.shift_px.max > 0
 
 
 def test_an_int8_engine_is_no_source_and_runs_in_nothing_else(source: Engine, tmp_path: Path) -> None:
@@ -255,13 +256,13 @@ def test_the_reference_must_be_there_unchanged(
 ) -> None:
     monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path))
     made = export_engine(source, tmp_path / "copy", "f32", spot_frames(), settings=ONE_THREAD).engine
-    assert reference_of(made).folder == source.folder
+    assert exported_from(made).folder == source.folder
     assert made.manifest.model_dump(include={"keypoints", "input", "decode", "score"}) == (
         source.manifest.model_dump(include={"keypoints", "input", "decode", "score"})
     )
     with pytest.raises(EngineError, match="spot was not exported from another"):
-        reference_of(source)
+        exported_from(source)
     manifest = source.folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace("finds a spot", "finds another"))
     with pytest.raises(EngineError, match="spot is not the engine that copy was exported from any more"):
-        reference_of(made)
+        exported_from(made)

@@ -1,7 +1,8 @@
-"""The folder of a run: gone on with when the order is the same, refused when it is not."""
+"""The folder of a run: gone on with when the request is the same, refused when it is not."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def test_the_same_configuration_goes_on_and_the_report_ends_it(tmp_path: Path) -
     assert again.checkpoint("train").read_bytes() == b"kept"
     assert not again.finished
     again.write_report({"error": 1.5})
-    assert open_run(tmp_path / "runs" / "one", ASKED).read_report() == {"error": 1.5}
+    assert json.loads((tmp_path / "runs" / "one" / "report.json").read_text()) == {"error": 1.5}
     assert first.finished
 
 

@@ -25,16 +25,17 @@ from support.drawn import (
 from torch import nn
 
 from rtface.config import BackendSettings
-from rtface.core.clock import SystemClock
 from rtface.core.errors import DataError
-from rtface.core.records import CameraInfo, FloatArray, FrameMeta
+from rtface.core.records import FloatArray
+from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.tracker.labelled_frames import pictures_of, write_engine_of
-from rtface.learn.tracker.optimise import Recipe, Training, train
+from rtface.learn.resumable import run_training
+from rtface.learn.tracker.card import model_card
+from rtface.learn.tracker.labelled_frames import pictures_of
+from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.samples import prepare
-from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import KeypointEntry
-from rtface.track.tracker import Tracker
+from rtface.track.pictures import PictureTracker
 
 FLIPPED = Recipe(
     steps=350,
@@ -49,61 +50,57 @@ SCALE = max(SHAPE) / SIZE
 
 
 @pytest.fixture(scope="module")
-def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker]:
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PictureTracker]:
     """A network trained with flips on eight frames, exported as an engine and run as in the service."""
     whole = fresh()
-    whole.network = train(Training(whole.network, "small", pictures_of(drawn()), [], FLIPPED))
-    engine = write_engine_of(
+    whole.network = run_training(Training(whole.network, "small", pictures_of(drawn()), [], FLIPPED))
+    engine = save_engine(
         whole,
         tmp_path_factory.mktemp("engine") / "drawn",
-        ARCHITECTURE,
-        [KeypointEntry(name=name) for name in NAMES],
-        size=SIZE,
-        square=False,
-        calibrated=False,
-        description="drawn",
-        licence="CC0-1.0",
-        training={},
-        metrics={},
+        model_card(
+            ARCHITECTURE,
+            [KeypointEntry(name=name) for name in NAMES],
+            size=SIZE,
+            square=False,
+            calibrated=False,
+            description="drawn",
+            licence="CC0-1.0",
+        ),
     )
-    made = Tracker(engine, make_backend(engine, BackendSettings(name="openvino")), SystemClock())
-    made.open()
-    yield made
-    made.close()
+    with PictureTracker(engine, BackendSettings(name="openvino")) as made:
+        yield made
 
 
-def errors(tracker: Tracker, labels: LabelSet, *, mirror: bool = False) -> FloatArray:
+def errors(tracker: PictureTracker, labels: LabelSet, *, mirror: bool = False) -> FloatArray:
     """Distances from the labels in pixels of the network's input, shape (N, K)."""
     found = []
     for frame in labels.frames:
         image = np.ascontiguousarray(frame.image[:, ::-1]) if mirror else frame.image
-        height, width = image.shape
-        tracker.look_at(CameraInfo("images", "test", width, height, None, None, False, "arrival", {}), None)
-        xy = tracker.track(image, FrameMeta(0, 0, 0), 0).xy.copy()
+        xy = tracker.track(image).xy.copy()
         if mirror:
-            xy[:, 0] = width - 1 - xy[:, 0]
+            xy[:, 0] = image.shape[1] - 1 - xy[:, 0]
         found.append(np.linalg.norm(xy - frame.xy, axis=1))
     return np.array(found, np.float32) / np.float32(SCALE)
 
 
-def test_the_exported_engine_finds_what_was_learnt_to_less_than_half_a_pixel(tracker: Tracker) -> None:
+def test_the_exported_engine_finds_what_was_learnt_to_less_than_half_a_pixel(tracker: PictureTracker) -> None:
     distance = errors(tracker, drawn())
     assert np.median(distance) < 0.5
     assert distance.max() < 2.0
 
 
-def test_it_finds_them_in_frames_not_shown_before(tracker: Tracker) -> None:
+def test_it_finds_them_in_frames_not_shown_before(tracker: PictureTracker) -> None:
     assert np.median(errors(tracker, drawn(20, seed=9))) < 1.5
 
 
-def test_a_mirrored_picture_has_mirrored_points(tracker: Tracker) -> None:
+def test_a_mirrored_picture_has_mirrored_points(tracker: PictureTracker) -> None:
     assert np.median(errors(tracker, drawn(), mirror=True)) < 0.5
 
 
 def state_after(recipe: Recipe, labels: LabelSet | None = None, seed: int = 0) -> dict[str, torch.Tensor]:
     network = fresh(seed=seed).network
     pictures = pictures_of(labels or drawn(4))
-    state: dict[str, torch.Tensor] = train(
+    state: dict[str, torch.Tensor] = run_training(
         Training(network, "small", pictures, pictures[:2], recipe)
     ).state_dict()
     return state
@@ -137,25 +134,25 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(
         return Training(network, architecture["name"], pictures, pictures[:2], recipe)
 
     through = start(0)
-    expected = train(through).state_dict()
+    expected = run_training(through).state_dict()
     for stop_at in (2, 5):
         # Other first weights each time: all must come from the checkpoint.
         steps: list[int] = []
         broken = start(0 if stop_at == 2 else 1)
-        train(
+        run_training(
             broken,
             progress=lambda step, loss, steps=steps: steps.append(step),  # type: ignore[misc]
             checkpoint=checkpoint,
             every=100,
-            stop=lambda training, stop_at=stop_at: training.done >= stop_at,  # type: ignore[misc]
+            stop=lambda broken=broken, stop_at=stop_at: broken.done >= stop_at,  # type: ignore[misc]
         )
         assert not broken.finished
         assert steps == list(range(1 if stop_at == 2 else 3, stop_at + 1))
     last = start(2)
-    assert same(expected, train(last, checkpoint=checkpoint).state_dict())
+    assert same(expected, run_training(last, checkpoint=checkpoint).state_dict())
     assert last.losses == through.losses
     again = start(3)
-    assert same(expected, train(again, checkpoint=checkpoint).state_dict()), (
+    assert same(expected, run_training(again, checkpoint=checkpoint).state_dict()), (
         "a finished one is not trained on"
     )
     assert again.finished
@@ -166,12 +163,12 @@ def test_a_checkpoint_is_kept_now_and_then_for_when_the_power_fails(tmp_path: Pa
     training = Training(fresh().network, "small", pictures_of(drawn(2)), [], BRIEF)
     kept: list[int] = []
 
-    def look(training: Training) -> bool:
+    def look() -> bool:
         if checkpoint.exists():
             kept.append(torch.load(checkpoint, weights_only=True)["done"])
         return False
 
-    train(training, checkpoint=checkpoint, every=2, stop=look)
+    run_training(training, checkpoint=checkpoint, every=2, stop=look)
     assert kept == [2], "seen after step 3"
     assert [path.name for path in tmp_path.iterdir()] == ["train.checkpoint"]
 
@@ -180,7 +177,7 @@ def test_a_checkpoint_is_kept_now_and_then_for_when_the_power_fails(tmp_path: Pa
 def test_a_damaged_or_foreign_checkpoint_is_an_error_that_names_it(tmp_path: Path, damage: str) -> None:
     checkpoint = tmp_path / "train.checkpoint"
     pictures = pictures_of(drawn(2))
-    train(Training(fresh().network, "small", pictures, [], BRIEF), checkpoint=checkpoint)
+    run_training(Training(fresh().network, "small", pictures, [], BRIEF), checkpoint=checkpoint)
     whole = checkpoint.read_bytes()
     other = fresh(ARCHITECTURE | {"head": 8}).network
     if damage == "cut":
@@ -189,23 +186,23 @@ def test_a_damaged_or_foreign_checkpoint_is_an_error_that_names_it(tmp_path: Pat
         checkpoint.write_text("weights")
     elif damage == "other network":
         checkpoint.unlink()
-        train(Training(other, "small", pictures, [], BRIEF), checkpoint=checkpoint)
+        run_training(Training(other, "small", pictures, [], BRIEF), checkpoint=checkpoint)
     else:
         torch.save({"heads.weight": torch.zeros(1)}, checkpoint)
     with pytest.raises(DataError, match=r"train\.checkpoint is damaged or of another training"):
-        train(Training(fresh().network, "small", pictures, [], BRIEF), checkpoint=checkpoint)
+        run_training(Training(fresh().network, "small", pictures, [], BRIEF), checkpoint=checkpoint)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
     training = Training(fresh().network, "small", pictures_of(drawn(2)), [], BRIEF)
     with pytest.raises(DataError, match=r"train\.checkpoint cannot be written"):
-        train(training, checkpoint=tmp_path / "absent" / "train.checkpoint")
+        run_training(training, checkpoint=tmp_path / "absent" / "train.checkpoint")
 
 
 def test_the_average_is_what_is_kept_and_it_is_ready_for_use() -> None:
     training = Training(fresh().network, "small", pictures_of(drawn(2)), [], BRIEF)
     before = {name: value.clone() for name, value in training.average.state_dict().items()}
-    trained = train(training)
+    trained = run_training(training)
     assert trained is training.average
     assert not trained.training
     changed = [name for name, value in trained.state_dict().items() if not torch.equal(value, before[name])]

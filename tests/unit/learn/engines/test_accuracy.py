@@ -12,14 +12,15 @@ from support.fakes import FakeBackend, fake_engine
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
-from rtface.core.errors import BackendError, DataError, UsageError
+from rtface.core.errors import DataError, UsageError
 from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, FloatArray, Image
-from rtface.learn.engines import accuracy as judging
-from rtface.learn.engines.accuracy import EngineErrors, Watcher, measure
+from rtface.learn.engines.accuracy import EngineErrors, measure
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.track import pictures
 from rtface.track.manifest import ScoreSpec
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 
 SIZE = 64
@@ -38,7 +39,7 @@ class Brightness(FakeBackend):
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Brightness:
     made = Brightness()
-    monkeypatch.setattr(judging, "make_backend", lambda *_: made)
+    monkeypatch.setattr(pictures, "make_backend", lambda *_: made)
     return made
 
 
@@ -79,8 +80,8 @@ TWO_SIZES = (
 
 
 def measured(labels: LabelSet, judged: Engine, crop: Crop | None = None) -> EngineErrors:
-    with Watcher(judged, crop=crop) as watcher:
-        return measure(watcher, labels)
+    with PictureTracker(judged, crop=crop) as tracker:
+        return measure(tracker, labels)
 
 
 def test_the_figures_are_those_of_a_direct_calculation(backend: Brightness, tmp_path: Path) -> None:
@@ -157,15 +158,6 @@ def test_a_label_without_an_answer_is_counted(backend: Brightness, tmp_path: Pat
     distance = found.distance.copy()
     distance[0, 0] = np.nan
     assert replace(found, distance=distance).as_dict()["not_found"] == 1
-
-
-def test_an_engine_that_does_not_open_is_closed(
-    backend: Brightness,
-) -> None:
-    backend.fails["open"] = BackendError("no")
-    with pytest.raises(BackendError, match="no"):
-        Watcher(engine())
-    assert backend.log == ["backend.open", "backend.close"]
 
 
 def test_the_verb_prints_the_figures_and_whether_they_are_of_new_recordings(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rtface.core.records import Image
-from rtface.track.normalise import levels, percentiles
+from rtface.track.gray_levels import levels, percentiles
 
 images = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))
 percents = st.floats(0, 100)

@@ -7,7 +7,6 @@ Facemap's filtered ones (npy).
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +20,13 @@ from rtface.core.files import file_hash
 from rtface.core.records import FloatArray
 from rtface.encode.grid import rows_of
 from rtface.learn.encoder.arrays import npz_fields, read_flag, read_matrix, read_vector
-from rtface.learn.labels.formats.plainpickle import read_npy_object
-from rtface.record import formats
-from rtface.record.table import NO_TIME
-
-Seconds = NDArray[np.float64]
+from rtface.learn.encoder.keypoint_files import MOST_FILLED, Seconds, read_keypoints
 
 EXCLUDED = ("paw",)
 """Keypoints that are not taken unless asked for: the paw is behaviour, but not of the face."""
 
 _OFF = 0.01
 """Share by which the number of camera times may differ from that of frames before it is an error."""
-
-_MOST_FILLED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +50,7 @@ class Recording:
     sources : mapping of str to mapping
         For each file its name, size and SHA-256.
     remarks : tuple of str
-        What had to be mended.
+        What had to be corrected.
     simulated : bool
         The neural file says that its neurons are simulated.
     """
@@ -90,7 +83,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class RecordingFiles:
     """Where a recording's parts are found.
 
     Attributes
@@ -120,7 +113,7 @@ class Where:
     extras: Mapping[str, Path | None] | None = None
 
 
-def read_recording(where: Where) -> Recording:
+def read_recording(files: RecordingFiles) -> Recording:
     """Read a recording and bring its parts onto one clock.
 
     Raises
@@ -131,28 +124,28 @@ def read_recording(where: Where) -> Recording:
         Times are not known and no rate was given, or there are fewer frames than rows were asked for.
     """
     remarks: list[str] = []
-    names, xy, own_times = _read_keypoints(where.keypoints)
-    used = _usable(names, xy, where, remarks)
-    fields = npz_fields(where.neurons)
-    neurons = read_matrix(where.neurons, "spks" if fields else None)
-    neural_times = _neural_times(where, fields, neurons.shape)
-    frame_times = _frame_times(where, fields, len(xy), own_times, remarks)
-    extras = dict(where.extras or {})
+    names, xy, own_times = read_keypoints(files.keypoints)
+    used = _usable(names, xy, files, remarks)
+    fields = npz_fields(files.neurons)
+    neurons = read_matrix(files.neurons, "spks" if fields else None)
+    neural_times = _neural_times(files, fields, neurons.shape)
+    frame_times = _frame_times(files, fields, len(xy), own_times, remarks)
+    extras = dict(files.extras or {})
     columns = [xy[:, used].reshape(len(xy), -1)]
     columns += [
-        _extra(name, path, where.neurons, frame_times, neural_times)[:, None] for name, path in extras.items()
+        _extra(name, path, files.neurons, frame_times, neural_times)[:, None] for name, path in extras.items()
     ]
     raw = np.concatenate(columns, axis=1)
-    if where.rate is None:
-        raw, frame_times = _evenly(raw, frame_times, where.keypoints, remarks)
+    if files.rate is None:
+        raw, frame_times = _evenly(raw, frame_times, files.keypoints, remarks)
     else:
-        raw, frame_times = _rows(raw, 2 * len(used), frame_times, where.rate, where.keypoints, remarks)
+        raw, frame_times = _rows(raw, 2 * len(used), frame_times, files.rate, files.keypoints, remarks)
     if frame_times[0] > neural_times[-1] or frame_times[-1] < neural_times[0]:
         raise DataError(
-            f"{where.keypoints} (from {frame_times[0]:.1f} to {frame_times[-1]:.1f} s) and {where.neurons} "
+            f"{files.keypoints} (from {frame_times[0]:.1f} to {frame_times[-1]:.1f} s) and {files.neurons} "
             f"(from {neural_times[0]:.1f} to {neural_times[-1]:.1f} s) share no time: their clocks differ"
         )
-    files = [where.keypoints, where.neurons, where.frame_times, where.neural_times, *extras.values()]
+    paths = [files.keypoints, files.neurons, files.frame_times, files.neural_times, *extras.values()]
     return Recording(
         keypoints=tuple(names[index] for index in used),
         extras=tuple(extras),
@@ -160,120 +153,68 @@ def read_recording(where: Where) -> Recording:
         frame_times=frame_times,
         neurons=neurons,
         neural_times=neural_times,
-        positions=_positions(where.neurons, fields, len(neurons)),
-        sources={str(path): _source(path) for path in files if path is not None},
+        positions=_positions(files.neurons, fields, len(neurons)),
+        sources={str(path): _source(path) for path in paths if path is not None},
         remarks=tuple(remarks),
-        simulated="simulated" in fields and read_flag(where.neurons, "simulated"),
+        simulated="simulated" in fields and read_flag(files.neurons, "simulated"),
     )
 
 
-def _read_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | None]:
-    """Return names, places (T, K, 2) and, where the file knows them, the frames' times."""
-    if path.suffix == ".npz":
-        return _read_npz_keypoints(path)
-    if path.suffix == ".npy":
-        kept = read_npy_object(path)
-        xy = kept.get("xy") if isinstance(kept, dict) else None
-        names = kept.get("keypoint_labels") if isinstance(kept, dict) else None
-        if not isinstance(xy, np.ndarray) or xy.ndim != 3 or xy.shape[2] != 2 or names is None:
-            raise DataError(f"{path}: not filtered keypoints of Facemap: xy and keypoint_labels are missing")
-        if len(names) != xy.shape[1]:
-            raise DataError(f"{path}: keypoint_labels names {len(names)} points, but xy has {xy.shape[1]}")
-        return tuple(map(str, names)), xy.astype(np.float32), None
-    table = formats.read(path)
-    row = table.frame_id - table.frame_id[0] if len(table.frame_id) else table.frame_id
-    if len(row) < 2:
-        raise DataError(f"{path} has {len(row)} frames: too few to learn from")
-    if (np.diff(row) < 1).any():
-        raise DataError(f"{path}: frame_id does not rise")
-    if row[-1] >= _MOST_FILLED * len(row):
-        raise DataError(
-            f"{path}: frame_id says that {row[-1] + 1 - len(row)} of {row[-1] + 1} frames are lost"
-        )
-    xy = np.full((int(row[-1]) + 1, len(table.names), 2), np.nan, np.float32)
-    xy[row] = table.xy
-    times = None
-    for clock in (table.camera_ns, table.exposure_ns):
-        if times is None and not (clock == NO_TIME).any() and (np.diff(clock) > 0).all():
-            times = np.interp(np.arange(len(xy)), row, clock * 1e-9)
-    return table.names, xy, times
-
-
-def _read_npz_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | None]:
-    """Return names, places and times of an npz file with ``keypoints`` (T, K, 2), ``keypoint_names`` and ``tcam``."""
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            arrays = {
-                name: kept[name] for name in ("keypoints", "keypoint_names", "tcam") if name in kept.files
-            }
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    if missing := [name for name in ("keypoints", "keypoint_names") if name not in arrays]:
-        raise DataError(f"{path} has no field {missing[0]}: an npz file of keypoints has it")
-    xy, names = arrays["keypoints"], tuple(str(name) for name in arrays["keypoint_names"].ravel())
-    if xy.ndim != 3 or xy.shape[1:] != (len(names), 2) or xy.dtype.kind not in "fiu":
-        raise DataError(
-            f"{path}: keypoints has the shape {xy.shape}, but keypoint_names has {len(names)} names"
-        )
-    times = arrays.get("tcam")
-    return names, xy.astype(np.float32), times if times is None or len(times) == len(xy) else None
-
-
-def _usable(names: Sequence[str], xy: FloatArray, where: Where, remarks: list[str]) -> list[int]:
+def _usable(names: Sequence[str], xy: FloatArray, files: RecordingFiles, remarks: list[str]) -> list[int]:
     """Return the numbers of the points to use: those not excluded that were ever seen."""
-    if unknown := [name for name in where.exclude if name not in names and name not in EXCLUDED]:
+    if unknown := [name for name in files.exclude if name not in names and name not in EXCLUDED]:
         raise UsageError(
-            f"{where.keypoints} has no keypoint {unknown[0]!r} to exclude; it has {', '.join(names)}"
+            f"{files.keypoints} has no keypoint {unknown[0]!r} to exclude; it has {', '.join(names)}"
         )
-    wanted = [index for index, name in enumerate(names) if name not in where.exclude]
+    wanted = [index for index, name in enumerate(names) if name not in files.exclude]
     seen = [index for index in wanted if np.isfinite(xy[:, index]).all(axis=1).any()]
     if blind := [names[index] for index in wanted if index not in seen]:
-        remarks.append(f"never seen in {where.keypoints.name} and not used: {', '.join(blind)}")
+        remarks.append(f"never seen in {files.keypoints.name} and not used: {', '.join(blind)}")
     if not seen:
-        raise DataError(f"{where.keypoints} has no keypoint to use: none was ever seen")
+        raise DataError(f"{files.keypoints} has no keypoint to use: none was ever seen")
     return seen
 
 
-def _neural_times(where: Where, fields: Sequence[str], shape: tuple[int, ...]) -> Seconds:
+def _neural_times(files: RecordingFiles, fields: Sequence[str], shape: tuple[int, ...]) -> Seconds:
     neurons, samples = shape
-    if where.neural_times is not None:
-        times, named = read_vector(where.neural_times), str(where.neural_times)
+    if files.neural_times is not None:
+        times, named = read_vector(files.neural_times), str(files.neural_times)
     elif "tneural" in fields:
-        times, named = read_vector(where.neurons, "tneural"), f"{where.neurons}: tneural"
-    elif where.neural_rate is not None:
-        return np.arange(samples) / where.neural_rate
+        times, named = read_vector(files.neurons, "tneural"), f"{files.neurons}: tneural"
+    elif files.neural_rate is not None:
+        return np.arange(samples) / files.neural_rate
     else:
-        raise UsageError(f"{where.neurons} has no tneural: give the neural samples' times or their rate")
+        raise UsageError(f"{files.neurons} has no tneural: give the neural samples' times or their rate")
     if len(times) != samples:
         turned = " (the matrix is neurons x samples: is it turned round?)" if len(times) == neurons else ""
         raise DataError(
-            f"{named} has {len(times)} times, but {where.neurons} has {samples} samples of {neurons} neurons"
+            f"{named} has {len(times)} times, but {files.neurons} has {samples} samples of {neurons} neurons"
             f"{turned}"
         )
     return _rising(times, named)
 
 
 def _frame_times(
-    where: Where, fields: Sequence[str], frames: int, own: Seconds | None, remarks: list[str]
+    files: RecordingFiles, fields: Sequence[str], frames: int, own: Seconds | None, remarks: list[str]
 ) -> Seconds:
-    if where.frame_times is not None:
-        times, named = read_vector(where.frame_times), str(where.frame_times)
+    if files.frame_times is not None:
+        times, named = read_vector(files.frame_times), str(files.frame_times)
     elif "tcam" in fields:
-        times, named = read_vector(where.neurons, "tcam"), f"{where.neurons}: tcam"
-    elif where.frame_rate is not None:
-        return np.arange(frames) / where.frame_rate
+        times, named = read_vector(files.neurons, "tcam"), f"{files.neurons}: tcam"
+    elif files.frame_rate is not None:
+        return np.arange(frames) / files.frame_rate
     elif own is not None:
         remarks.append(
-            f"the frames' times are those of {where.keypoints.name}, taken to be on the neurons' clock"
+            f"the frames' times are those of {files.keypoints.name}, taken to be on the neurons' clock"
         )
         return own
     else:
-        raise UsageError(f"{where.keypoints} has no times: give the frames' times or their rate")
+        raise UsageError(f"{files.keypoints} has no times: give the frames' times or their rate")
     times = _rising(times, named)
     if len(times) == frames:
         return times
     if abs(len(times) - frames) > _OFF * frames:
-        raise DataError(f"{named} has {len(times)} times, but {where.keypoints} has {frames} frames")
+        raise DataError(f"{named} has {len(times)} times, but {files.keypoints} has {frames} frames")
     remarks.append(
         f"{named} has {len(times)} times for {frames} frames: spread evenly over them, as Facemap does"
     )
@@ -310,7 +251,7 @@ def _evenly(values: FloatArray, times: Seconds, path: Path, remarks: list[str]) 
     lost = int(row[-1]) + 1 - len(row)
     if not lost:
         return values, times
-    if row[-1] >= _MOST_FILLED * len(row):
+    if row[-1] >= MOST_FILLED * len(row):
         raise DataError(f"the frames' times of {path} say that {lost} frames were lost: more than there are")
     remarks.append(f"{lost} frames are missing between the times of {path.name}: they count as not seen")
     filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan, np.float32)

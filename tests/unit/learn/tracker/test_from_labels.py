@@ -25,7 +25,7 @@ RECIPE = Recipe(steps=5, batch=2, size=SIZE, bf16=False)
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> TrainRequest:
+def train_request(tmp_path: Path) -> TrainRequest:
     """Two recordings with ten frames each, on a keypoint more than they have labels for."""
     frames = drawn(10, 0, "one").frames + drawn(10, 1, "two").frames
     labels = LabelSet(NAMES, frames).arranged([*NAMES, "tail"])
@@ -57,12 +57,14 @@ def weights(engine: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_it_makes_an_engine_that_states_its_errors_on_frames_not_trained_on(order: TrainRequest) -> None:
+def test_it_makes_an_engine_that_states_its_errors_on_frames_not_trained_on(
+    train_request: TrainRequest,
+) -> None:
     steps: list[int] = []
-    trained = train_engine(order, progress=lambda step, loss: steps.append(step))
+    trained = train_engine(train_request, progress=lambda step, loss: steps.append(step))
     assert trained is not None
     assert steps == [1, 2, 3, 4, 5]
-    manifest = load_engine(str(order.engine)).manifest
+    manifest = load_engine(str(train_request.engine)).manifest
     assert manifest.names == (*NAMES, "tail")
     assert [entry.trained for entry in manifest.keypoints] == [True, True, True, False]
     assert trained.untrained == ("tail",)
@@ -77,52 +79,56 @@ def test_it_makes_an_engine_that_states_its_errors_on_frames_not_trained_on(orde
         "of_recordings_not_trained_on": True,
     }
     assert not manifest.score.calibrated, "30 labels are too few"
-    report = json.loads((order.run / "report.json").read_text())
+    report = json.loads((train_request.run / "report.json").read_text())
     assert report["metrics"] == manifest.metrics
-    assert len((order.run / "train.losses.csv").read_text().splitlines()) == 1 + RECIPE.steps
-    assert {path.name for path in order.run.glob("*.png")} == {"errors.png", "train.png"}
+    assert len((train_request.run / "train.losses.csv").read_text().splitlines()) == 1 + RECIPE.steps
+    assert {path.name for path in train_request.run.glob("*.png")} == {"errors.png", "train.png"}
 
 
-def test_scores_are_calibrated_with_labels_enough_and_drawn(order: TrainRequest, tmp_path: Path) -> None:
+def test_scores_are_calibrated_with_labels_enough_and_drawn(
+    train_request: TrainRequest, tmp_path: Path
+) -> None:
     write_table(LabelSet(NAMES, drawn(20, 2, "three").frames), tmp_path / "more")
-    order = dataclasses.replace(order, labels=(*order.labels, tmp_path / "more"), held_out=("three",))
-    trained = train_engine(order)
+    train_request = dataclasses.replace(
+        train_request, labels=(*train_request.labels, tmp_path / "more"), held_out=("three",)
+    )
+    trained = train_engine(train_request)
     assert trained is not None
     assert trained.engine.manifest.score.calibrated
     assert trained.engine.manifest.metrics["score_reliability"]["bins"]
-    assert (order.run / "reliability.png").exists()
-    assert float(weights(order.engine)["decode.slope"]) != 1.0
+    assert (train_request.run / "reliability.png").exists()
+    assert float(weights(train_request.engine)["decode.slope"]) != 1.0
 
 
-def test_an_order_that_was_stopped_goes_on_and_gives_the_same_weights(
-    order: TrainRequest, tmp_path: Path
+def test_a_request_that_was_stopped_goes_on_and_gives_the_same_weights(
+    train_request: TrainRequest, tmp_path: Path
 ) -> None:
-    assert train_engine(order, stop=after(2)) is None
-    assert not order.engine.exists()
-    assert not (order.run / "report.json").exists()
+    assert train_engine(train_request, stop=after(2)) is None
+    assert not train_request.engine.exists()
+    assert not (train_request.run / "report.json").exists()
     steps: list[int] = []
-    assert train_engine(order, progress=lambda step, loss: steps.append(step)) is not None
+    assert train_engine(train_request, progress=lambda step, loss: steps.append(step)) is not None
     assert steps == [3, 4, 5]
-    through = dataclasses.replace(order, engine=tmp_path / "through", run=tmp_path / "other")
+    through = dataclasses.replace(train_request, engine=tmp_path / "through", run=tmp_path / "other")
     train_engine(through)
-    one, other = weights(order.engine), weights(through.engine)
+    one, other = weights(train_request.engine), weights(through.engine)
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_an_engine_that_is_there_is_refused_before_the_work_and_replaced_on_request(
-    order: TrainRequest,
+    train_request: TrainRequest,
 ) -> None:
-    train_engine(order)
-    before = (order.engine / MODEL_FILE).read_bytes()
+    train_engine(train_request)
+    before = (train_request.engine / MODEL_FILE).read_bytes()
 
     def never(step: int, loss: float) -> None:
         raise AssertionError("nothing is to be trained")
 
     with pytest.raises(EngineError, match="exists already"):
-        train_engine(dataclasses.replace(order, run=order.run.parent / "new"), progress=never)
-    replaced = train_engine(dataclasses.replace(order, overwrite=True), progress=never)
+        train_engine(dataclasses.replace(train_request, run=train_request.run.parent / "new"), progress=never)
+    replaced = train_engine(dataclasses.replace(train_request, overwrite=True), progress=never)
     assert replaced is not None, "of a finished run the engine alone is made again"
-    assert (order.engine / MODEL_FILE).read_bytes() == before
+    assert (train_request.engine / MODEL_FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -137,42 +143,42 @@ def test_an_engine_that_is_there_is_refused_before_the_work_and_replaced_on_requ
     ],
 )
 def test_a_run_of_another_order_is_refused_and_the_difference_named(
-    order: TrainRequest, change: dict[str, object], named: str
+    train_request: TrainRequest, change: dict[str, object], named: str
 ) -> None:
-    train_engine(order, stop=after(1))
+    train_engine(train_request, stop=after(1))
     with pytest.raises(DataError, match=named):
-        train_engine(dataclasses.replace(order, **change))  # type: ignore[arg-type]
+        train_engine(dataclasses.replace(train_request, **change))  # type: ignore[arg-type]
 
 
-def test_labels_that_changed_are_another_run(order: TrainRequest, tmp_path: Path) -> None:
-    train_engine(order, stop=after(1))
-    table = order.labels[0] / "labels.csv"
+def test_labels_that_changed_are_another_run(train_request: TrainRequest, tmp_path: Path) -> None:
+    train_engine(train_request, stop=after(1))
+    table = train_request.labels[0] / "labels.csv"
     lines = table.read_text().splitlines(keepends=True)
     assert len(lines) == 21
     table.write_text("".join(lines[:-1]))
     with pytest.raises(DataError, match="labels_sha256"):
-        train_engine(order)
+        train_engine(train_request)
 
 
-def test_keypoints_can_be_renamed_chosen_and_ordered(order: TrainRequest) -> None:
-    changed = dataclasses.replace(order, renames={"bright": "mouth"}, keypoints=("ahead", "mouth"))
+def test_keypoints_can_be_renamed_chosen_and_ordered(train_request: TrainRequest) -> None:
+    changed = dataclasses.replace(train_request, renames={"bright": "mouth"}, keypoints=("ahead", "mouth"))
     trained = train_engine(changed)
     assert trained is not None
     assert trained.engine.manifest.names == ("ahead", "mouth")
     assert trained.untrained == ()
 
 
-def test_a_keypoint_that_only_the_simulation_knows_is_not_called_trained(order: TrainRequest) -> None:
+def test_a_keypoint_that_only_the_simulation_knows_is_not_called_trained(train_request: TrainRequest) -> None:
     names = (*NAMES, "eye(front)")
-    with pytest.raises(DataError, match=r"nothing can teach the keypoint 'eye\(front\)'"):
-        train_engine(dataclasses.replace(order, keypoints=names))
-    trained = train_engine(dataclasses.replace(order, keypoints=names, simulated=2))
+    with pytest.raises(DataError, match=r"there is nothing to train on for the keypoint 'eye\(front\)'"):
+        train_engine(dataclasses.replace(train_request, keypoints=names))
+    trained = train_engine(dataclasses.replace(train_request, keypoints=names, simulated=2))
     assert trained is not None
     assert trained.untrained == ("eye(front)",)
 
 
-def test_facemaps_network_has_a_square_input(order: TrainRequest) -> None:
-    trained = train_engine(dataclasses.replace(order, family="facemap", held_out=0.2))
+def test_facemaps_network_has_a_square_input(train_request: TrainRequest) -> None:
+    trained = train_engine(dataclasses.replace(train_request, family="facemap", held_out=0.2))
     assert trained is not None
     assert trained.engine.manifest.resample.square
     assert trained.engine.manifest.decode.columns == ("x", "y", "score", "likelihood")
@@ -180,8 +186,8 @@ def test_facemaps_network_has_a_square_input(order: TrainRequest) -> None:
     assert not trained.engine.manifest.training["held_out"]["of_recordings_not_trained_on"]
 
 
-def test_without_frames_held_out_no_error_is_stated(order: TrainRequest) -> None:
-    trained = train_engine(dataclasses.replace(order, held_out=0.0))
+def test_without_frames_held_out_no_error_is_stated(train_request: TrainRequest) -> None:
+    trained = train_engine(dataclasses.replace(train_request, held_out=0.0))
     assert trained is not None
     assert trained.metrics == {}
     assert trained.engine.manifest.training["frames"] == 20
@@ -200,11 +206,11 @@ def test_without_frames_held_out_no_error_is_stated(order: TrainRequest) -> None
     ],
 )
 def test_a_wrong_order_leaves_no_run_behind(
-    order: TrainRequest, change: dict[str, object], error: type[Exception], named: str
+    train_request: TrainRequest, change: dict[str, object], error: type[Exception], named: str
 ) -> None:
     with pytest.raises(error, match=named):
-        train_engine(dataclasses.replace(order, **change))  # type: ignore[arg-type]
-    assert not order.run.exists(), "else the mended order would be refused"
+        train_engine(dataclasses.replace(train_request, **change))  # type: ignore[arg-type]
+    assert not train_request.run.exists(), "else the mended train_request would be refused"
 
 
 def test_the_digest_is_of_names_images_and_labels_and_not_of_the_nans_bits() -> None:
