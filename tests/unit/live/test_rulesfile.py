@@ -312,11 +312,11 @@ rules:
         "13: rules.f g.when: the condition ends here",
     ]
     with pytest.raises(ConfigError, match=r"rules\.a\.when(.|\n)*rules\.a\.release"):
-        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > 1, release: y < 1}}")).reflex(
+        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > 1, release: y < 1}}")).evaluator(
             ("nose(tip)",), 200.0
         )
     with pytest.raises(ConfigError, match=r"called x; .*called y; "):
-        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > y}}")).reflex(("nose(tip)",), 200.0)
+        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > y}}")).evaluator(("nose(tip)",), 200.0)
 
 
 def test_thresholds_are_found_for_the_picture() -> None:
