@@ -26,7 +26,7 @@ def export_encoder(network: EncoderNetwork, columns: int, path: Path) -> float:
 
     Parameters
     ----------
-    network : Encoder
+    network : EncoderNetwork
         Put into evaluation mode.
     columns : int
         D.

@@ -89,7 +89,7 @@ class EncoderTraining:
 
     Parameters
     ----------
-    network : Encoder
+    network : EncoderNetwork
         Trained in place.
     inputs : ndarray, shape (T, D), float32
         Normalised.
