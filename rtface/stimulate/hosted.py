@@ -13,6 +13,7 @@ from rtface.core.check import Check
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputInfo, OutputReason
+from rtface.core.realtime import prefer_this_thread
 from rtface.stimulate.softgate import Lamp, SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput
 
@@ -143,6 +144,7 @@ class HostedOutput(SoftOutput):
         return OutputReason.NONE
 
     def _run(self, opened: Future[OutputInfo], actions: queue.SimpleQueue[Action | None]) -> None:
+        prefer_this_thread()
         try:
             info = self._lamp.open()
         except BaseException as error:  # belongs to the caller of open

@@ -1,7 +1,8 @@
 """What a safety gate does, done by this computer, for outputs that have no gate of their own. No thread, no device.
 
-It keeps the order of calls and the same limits, but dies with the process: a light that it has turned on stays on if
-the process is killed. Only a device that ends a pulse by itself can promise more.
+It keeps the order of calls and the same limits, and holds them against the light that happened: an edge that this
+computer makes too late ends the train. But it dies with the process: a light that it has turned on stays on if the
+process is killed. Only a device that ends a pulse by itself can promise more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
+
+_LATE_NS = 20 * NS_PER_MS
+"""An edge made later than this after it was due ends its train."""
+_OVERLONG_NS = NS_PER_MS
+"""A pulse longer than the longest by more than this ends its train."""
 
 
 class Lamp(Protocol):
@@ -44,7 +50,10 @@ class Lamp(Protocol):
         """
 
     def off(self, due_ns: int) -> int:
-        """Light off whatever it was; parameters, return and errors as of `on`."""
+        """Light off whatever it was; parameters, return and errors as of `on`.
+
+        What it returns is a time at which the light was off, as far as the device can answer for that.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +105,14 @@ class SoftGate:
     Parameters
     ----------
     lamp : Lamp
+        One that answers with a time before the call has its edges when they are due, by calculation alone.
     limits : SoftLimits
     liveness_ns : int
         Without `alive_ns` set anew for this long it disarms.
     report : callable
         Takes each `Report`.
+    exact : bool
+        The lamp is one by calculation alone: no edge of it can be late.
 
     Attributes
     ----------
@@ -110,7 +122,13 @@ class SoftGate:
     """
 
     def __init__(
-        self, lamp: Lamp, limits: SoftLimits, liveness_ns: int, report: Callable[[Report], None]
+        self,
+        lamp: Lamp,
+        limits: SoftLimits,
+        liveness_ns: int,
+        report: Callable[[Report], None],
+        *,
+        exact: bool = False,
     ) -> None:
         self.state = OutputState.DISARMED
         self.alive_ns = -(1 << 62)
@@ -118,6 +136,7 @@ class SoftGate:
         self._limits = limits
         self._liveness_ns = liveness_ns
         self._report_to = report
+        self._exact = exact
         self._train: _Train | None = None
         self._rested_ns = -(1 << 62)
         self._pulses = 0
@@ -135,12 +154,13 @@ class SoftGate:
         while (due_ns := self.due_ns) is not None and due_ns <= now_ns:
             train = self._train
             if train is None or due_ns < train.next_ns:
-                self._report(None, OutputEvent.SILENT, due_ns, OutputReason.HOST_SILENT)
-                self._leave(OutputState.DISARMED, OutputReason.HOST_SILENT, due_ns)
+                at_ns = due_ns if self._exact else now_ns
+                self._report(None, OutputEvent.SILENT, at_ns, OutputReason.HOST_SILENT)
+                self._leave(OutputState.DISARMED, OutputReason.HOST_SILENT, at_ns)
             elif train.lit:
-                self._pulse_over(train, due_ns)
+                self._pulse_over(train, due_ns, now_ns)
             else:
-                self._pulse(train, due_ns)
+                self._pulse(train, due_ns, now_ns)
 
     def arm(self, now_ns: int) -> OutputReason:
         """Arm; return why not, or `OutputReason.NONE`."""
@@ -177,7 +197,7 @@ class SoftGate:
             return
         self._report(number, OutputEvent.SENT, began_ns, details={"handed_ns": handed_ns})
         self._report(number, OutputEvent.ACK, began_ns)
-        self._lit(train, began_ns)
+        self._lit(train, began_ns, now_ns)
 
     def cancel(self, number: int, now_ns: int, handed_ns: int) -> None:
         """Light off; stays armed."""
@@ -224,35 +244,57 @@ class SoftGate:
             return OutputReason.SESSION_PULSES
         return OutputReason.NONE
 
-    def _pulse(self, train: _Train, due_ns: int) -> None:
-        try:
-            began_ns = due_ns if self._lamp.times_trains else self._lamp.on(train.pulse, due_ns)
-        except OutputError as error:
-            self._lose(error, due_ns)
-            return
-        self._lit(train, began_ns)
+    def _pulse(self, train: _Train, due_ns: int, now_ns: int) -> None:
+        """Begin the next pulse, unless this computer is too late for it."""
+        if self._lamp.times_trains:
+            self._lit(train, due_ns, due_ns)
+        elif self._late(due_ns, now_ns):
+            self._leave(OutputState.ARMED, OutputReason.LATE, now_ns)
+        else:
+            try:
+                began_ns = self._lamp.on(train.pulse, due_ns)
+            except OutputError as error:
+                self._lose(error, now_ns)
+                return
+            self._exact |= began_ns < now_ns
+            self._lit(train, began_ns, due_ns)
 
-    def _lit(self, train: _Train, began_ns: int) -> None:
+    def _lit(self, train: _Train, began_ns: int, due_ns: int) -> None:
         train.on_ns, train.lit = began_ns, True
         train.next_ns = began_ns + train.pulse.on_ns
         train.left -= 1
         self._pulses += 1
         self._report(train.number, OutputEvent.LIGHT_ON, began_ns)
+        if self._late(due_ns, began_ns) and not self._lamp.times_trains:
+            self._leave(OutputState.ARMED, OutputReason.LATE, began_ns)
 
-    def _pulse_over(self, train: _Train, due_ns: int) -> None:
-        if train.left == 0:
-            self._leave(OutputState.ARMED, OutputReason.COMPLETED, due_ns)
-        elif (ended_ns := self._off(due_ns)) is not None:
-            self._dark(train, ended_ns, OutputReason.COMPLETED)
-            train.next_ns = train.on_ns + train.pulse.period_ns
-
-    def _off(self, due_ns: int) -> int | None:
-        """Light off at the end of a pulse; None when the device failed."""
+    def _pulse_over(self, train: _Train, due_ns: int, now_ns: int) -> None:
+        """End a pulse; the train goes on only if the light was what it should have been."""
+        if self._lamp.times_trains:
+            if train.left == 0:
+                self._leave(OutputState.ARMED, OutputReason.COMPLETED, due_ns)
+            else:
+                self._dark(train, due_ns, OutputReason.COMPLETED)
+                train.next_ns = train.on_ns + train.pulse.period_ns
+            return
         try:
-            return due_ns if self._lamp.times_trains else self._lamp.off(due_ns)
+            ended_ns = self._lamp.off(due_ns)
         except OutputError as error:
-            self._lose(error, due_ns)
-            return None
+            self._lose(error, now_ns)
+            return
+        self._exact |= ended_ns < now_ns
+        longest_ns = self._limits.max_on_ns
+        overlong = longest_ns is not None and ended_ns - train.on_ns > longest_ns + _OVERLONG_NS
+        reason = OutputReason.LATE if overlong or self._late(due_ns, ended_ns) else OutputReason.COMPLETED
+        if train.left == 0 or reason is OutputReason.LATE:
+            self._train = None
+            self._enter(OutputState.ARMED, reason, ended_ns, train)
+        else:
+            self._dark(train, ended_ns, reason)
+            train.next_ns = max(train.on_ns + train.pulse.period_ns, self._rested_ns)
+
+    def _late(self, due_ns: int, made_ns: int) -> bool:
+        return not self._exact and made_ns - due_ns > _LATE_NS
 
     def _dark(self, train: _Train, ended_ns: int, reason: OutputReason) -> None:
         train.lit = False
@@ -294,6 +336,9 @@ class SoftGate:
                 self._train = train
                 self._lose(error, now_ns)
                 return
+        self._enter(to, reason, ended_ns, train)
+
+    def _enter(self, to: OutputState, reason: OutputReason, ended_ns: int, train: _Train | None) -> None:
         self.state = to
         if train is not None:
             if train.lit:
