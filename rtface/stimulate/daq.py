@@ -20,10 +20,11 @@ from rtface.core.errors import OutputError
 from rtface.core.extras import how_to_install
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
+from rtface.stimulate.hosted import HostedLamp
 from rtface.stimulate.softgate import SoftLimits
 
 
-class DaqLamp:
+class DaqLamp(HostedLamp):
     """One channel of an NI device; see `HostedLamp`."""
 
     times_trains = True

@@ -12,8 +12,9 @@ from typing import Protocol
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
-from rtface.core.outputs import OutputInfo, OutputReason
+from rtface.core.outputs import OutputInfo, OutputReason, OutputState
 from rtface.core.realtime import prefer_this_thread
+from rtface.core.records import Pulse
 from rtface.stimulate.softgate import Lamp, SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput
 
@@ -37,6 +38,20 @@ class HostedLamp(Lamp, Protocol):
 
     def open(self) -> OutputInfo:
         """Take the device; `OutputError` if it cannot be had."""
+
+    def prepare(self) -> None:
+        """Bring the device, its light off, to a state in which nothing is assumed; called before each arming.
+
+        Raises
+        ------
+        OutputError
+            It could not be brought there.
+        """
+        return
+
+    def played(self, pulse: Pulse) -> Pulse | None:
+        """Return what the device makes of a pulse, in its own grain of time; None for one that it cannot play."""
+        return pulse
 
     def check(self) -> list[Check]:
         """Check the device, the light off."""
@@ -80,6 +95,10 @@ class HostedOutput(SoftOutput):
             self._thread.join()
             raise
         return self._info
+
+    def arm(self) -> None:
+        """See `Output.arm`."""
+        self._require("armed", self._arm)
 
     def self_test(self) -> list[Check]:
         """See `Output.self_test`."""
@@ -128,6 +147,11 @@ class HostedOutput(SoftOutput):
         except FutureTimeoutError:
             return OutputReason.NO_ANSWER
 
+    def _arm(self, gate: SoftGate) -> OutputReason:
+        if gate.state is OutputState.DISARMED:
+            self._lamp.prepare()
+        return gate.arm(self._now())
+
     def _check(self, found: list[Check]) -> OutputReason:
         found += self._lamp.check()
         info = self._info
@@ -151,7 +175,9 @@ class HostedOutput(SoftOutput):
             self._lamp.close()
             opened.set_exception(error)
             return
-        gate = SoftGate(self._lamp, self._lamp.limits, self._liveness_ns, self._reports.add)
+        gate = SoftGate(
+            self._lamp, self._lamp.limits, self._liveness_ns, self._reports.add, played=self._lamp.played
+        )
         self._gate = gate
         opened.set_result(info)
         try:

@@ -21,6 +21,8 @@ _LATE_NS = 20 * NS_PER_MS
 """An edge made later than this after it was due ends its train."""
 _OVERLONG_NS = NS_PER_MS
 """A pulse longer than the longest by more than this ends its train."""
+_SETTLE_NS = 5 * NS_PER_MS
+"""A device that times its trains begins them a little after the command: it is made dark this long after the end."""
 
 
 class Lamp(Protocol):
@@ -29,7 +31,7 @@ class Lamp(Protocol):
     Attributes
     ----------
     times_trains : bool
-        `on` begins a whole train that the device times and ends by itself; else one pulse, ended by `off`.
+        `on` begins a whole train that the device times by itself; else one pulse. `off` ends both.
     """
 
     times_trains: bool
@@ -52,7 +54,7 @@ class Lamp(Protocol):
     def off(self, due_ns: int) -> int:
         """Light off whatever it was; parameters, return and errors as of `on`.
 
-        What it returns is a time at which the light was off, as far as the device can answer for that.
+        It returns only when the light is off, as far as the device can answer for that; else it raises.
         """
 
 
@@ -113,6 +115,8 @@ class SoftGate:
         Takes each `Report`.
     exact : bool
         The lamp is one by calculation alone: no edge of it can be late.
+    played : callable or None
+        From a pulse to what the device makes of it, in its grain; None for one that it cannot play. Limits hold for both.
 
     Attributes
     ----------
@@ -129,6 +133,7 @@ class SoftGate:
         report: Callable[[Report], None],
         *,
         exact: bool = False,
+        played: Callable[[Pulse], Pulse | None] | None = None,
     ) -> None:
         self.state = OutputState.DISARMED
         self.alive_ns = -(1 << 62)
@@ -137,6 +142,7 @@ class SoftGate:
         self._liveness_ns = liveness_ns
         self._report_to = report
         self._exact = exact
+        self._played = played
         self._train: _Train | None = None
         self._rested_ns = -(1 << 62)
         self._pulses = 0
@@ -185,17 +191,24 @@ class SoftGate:
         """Begin a pulse or a train, or report why not; `handed_ns` is when the caller called."""
         self.advance(now_ns)
         refusal = self._refusal(pulse, now_ns)
-        if refusal is not OutputReason.NONE:
+        played: Pulse | None = pulse
+        if refusal is OutputReason.NONE and self._played is not None:
+            played = self._played(pulse)
+            refusal = OutputReason.BAD_VALUE if played is None else self._refusal(played, now_ns)
+        if played is None or refusal is not OutputReason.NONE:
             self._report(number, OutputEvent.REFUSED, now_ns, refusal)
             return
-        self._train = train = _Train(number, pulse, pulse.count, now_ns)
+        self._train = train = _Train(number, played, played.count, now_ns)
         self.state = OutputState.FIRING
         try:
-            began_ns = self._lamp.on(pulse, now_ns)
+            began_ns = self._lamp.on(played, now_ns)
         except OutputError as error:
             self._lose(error, now_ns)
             return
-        self._report(number, OutputEvent.SENT, began_ns, details={"handed_ns": handed_ns})
+        details = {"handed_ns": handed_ns}
+        if played != pulse:
+            details |= {"on_ns": played.on_ns, "period_ns": played.period_ns}
+        self._report(number, OutputEvent.SENT, began_ns, details=details)
         self._report(number, OutputEvent.ACK, began_ns)
         self._lit(train, began_ns, now_ns)
 
@@ -264,8 +277,10 @@ class SoftGate:
         train.next_ns = began_ns + train.pulse.on_ns
         train.left -= 1
         self._pulses += 1
-        self._report(train.number, OutputEvent.LIGHT_ON, began_ns)
-        if self._late(due_ns, began_ns) and not self._lamp.times_trains:
+        self._report(train.number, OutputEvent.LIGHT_ON, began_ns, details=self._planned())
+        if self._lamp.times_trains:
+            train.next_ns += 0 if train.left else _SETTLE_NS
+        elif self._late(due_ns, began_ns):
             self._leave(OutputState.ARMED, OutputReason.LATE, began_ns)
 
     def _pulse_over(self, train: _Train, due_ns: int, now_ns: int) -> None:
@@ -299,7 +314,14 @@ class SoftGate:
     def _dark(self, train: _Train, ended_ns: int, reason: OutputReason) -> None:
         train.lit = False
         self._rested_ns = ended_ns + self._limits.min_off_ns
-        self._report(train.number, OutputEvent.LIGHT_OFF, ended_ns, reason, {"on_ns": ended_ns - train.on_ns})
+        details = {"on_ns": ended_ns - train.on_ns}
+        if reason is OutputReason.COMPLETED:
+            details |= self._planned()
+        self._report(train.number, OutputEvent.LIGHT_OFF, ended_ns, reason, details)
+
+    def _planned(self) -> dict[str, Any]:
+        """Return what marks a time that the device was given, but did not report."""
+        return {"planned": True} if self._lamp.times_trains else {}
 
     def _end(
         self,
@@ -328,15 +350,18 @@ class SoftGate:
     def _leave(self, to: OutputState, reason: OutputReason, now_ns: int) -> None:
         """Go to another state with the light off, and end the train that ran."""
         train, self._train = self._train, None
-        ended_ns = now_ns
-        if not (self._lamp.times_trains and reason is OutputReason.COMPLETED):
-            try:
-                ended_ns = self._lamp.off(now_ns)
-            except OutputError as error:
-                self._train = train
-                self._lose(error, now_ns)
-                return
-        self._enter(to, reason, ended_ns, train)
+        try:
+            ended_ns = self._lamp.off(now_ns)
+        except OutputError as error:
+            self._train = train
+            self._lose(error, now_ns)
+            return
+        dark_ns = ended_ns
+        if train is not None and self._lamp.times_trains and reason is OutputReason.COMPLETED:
+            dark_ns = train.on_ns + train.pulse.on_ns
+        self._enter(to, reason, dark_ns, train)
+        if train is not None:
+            self._rested_ns = max(self._rested_ns, ended_ns + self._limits.min_off_ns)
 
     def _enter(self, to: OutputState, reason: OutputReason, ended_ns: int, train: _Train | None) -> None:
         self.state = to

@@ -66,39 +66,88 @@ class LineDevice(PtyDevice):
 
 
 class PulsePalDevice(PtyDevice):
-    """The documented binary protocol, as far as rtface uses it; what it is not told it refuses to guess."""
+    """Keeps the state that Sanworks' firmware keeps, and plays what its parameters say, right or wrong.
 
-    def __init__(self, version: int = 21) -> None:
-        self.version = version
-        self.parameters: dict[tuple[int, int], int] = {}
+    Parameters
+    ----------
+    version : int
+        What it answers to the handshake.
+    old_loop : bool
+        A build of 2.0.1 from 2016: the bytes of op 82 are the state and the channel from 0, and there is op 91.
+    """
+
+    _DEFAULTS = (0, 49152, 16384, 20, 20, 20, 180, 0, 0, 20_000, 0, 0, 0, 0, 0, 0, 32768)
+
+    def __init__(self, version: int = 21, *, old_loop: bool = False) -> None:
+        self.version, self.old_loop = version, old_loop
+        self.all_at_once = old_loop or version >= 22
+        self.parameters = {
+            (channel, code): value for channel in range(1, 5) for code, value in enumerate(self._DEFAULTS, 1)
+        }
+        self.loops = dict.fromkeys(range(1, 5), 0)
         self.triggered: list[tuple[int, dict[int, int]]] = []
+        self.aborted = 0
+        self.ops: list[int] = []
         self.connected = False
-        self._dark_at = 0.0
+        self.deaf = False
+        self._playing: dict[int, float] = {}
         self._rest = b""
         super().__init__()
 
+    def _train_s(self, channel: int) -> float:
+        """How long a train lasts that is triggered now."""
+        if self.loops[channel] or self.parameters[channel, 14]:
+            return float("inf")  # for ever, or by custom times, which nobody here sent
+        delay, duration, pulse = (self.parameters[channel, code] for code in (11, 10, 4))
+        return (delay + max(duration, pulse)) * 50e-6
+
+    def lit_channels(self) -> set[int]:
+        now = time.monotonic()
+        return {channel for channel, ends in self._playing.items() if now < ends}
+
     @property
     def lit(self) -> bool:
-        return time.monotonic() < self._dark_at
+        return bool(self.lit_channels())
+
+    def play(self, channel: int) -> None:
+        mine = {code: value for (where, code), value in self.parameters.items() if where == channel}
+        self.triggered.append((channel, mine | {18: self.loops[channel]}))
+        if mine[2] != mine[17]:
+            self._playing[channel] = time.monotonic() + self._train_s(channel)
+
+    def _loop(self, channel: int, state: int) -> None:
+        self.loops[channel] = state
+        if state:
+            self.play(channel)
+        else:
+            self._playing.pop(channel, None)
 
     def _size(self, command: bytes) -> int | None:
         """Bytes of a command, None while that cannot be known."""
         if len(command) < 2:
             return None
-        if command[1] != 74:
-            return 2 + {72: 0, 77: 1, 80: 0, 81: 0}[command[1]]
+        if command[0] != 213:
+            return 1
+        if command[1] not in (74, 91):
+            return 2 + {77: 1, 82: 2}.get(command[1], 0)
+        if command[1] == 91 and not self.all_at_once:
+            return 2
         if len(command) < 3:
             return None
         volts = 2 if self.version >= 20 else 1
-        return 4 + (4 if 4 <= command[2] <= 11 else volts if command[2] in (2, 3, 17) else 1)
+        value = 4 if 4 <= command[2] <= 11 else volts if command[2] in (2, 3, 17) else 1
+        return 4 + value if command[1] == 74 else 3 + 4 * value
 
     def take(self, data: bytes) -> bytes:
+        if self.deaf:
+            return b""
         self._rest += data
         answers = b""
         while (size := self._size(self._rest)) is not None and len(self._rest) >= size:
             command, self._rest = self._rest[:size], self._rest[size:]
-            assert command[0] == 213
-            answers += self._obey(command)
+            if command[0] == 213:
+                self.ops.append(command[1])
+                answers += self._obey(command)
         return answers
 
     def _obey(self, command: bytes) -> bytes:
@@ -110,14 +159,22 @@ class PulsePalDevice(PtyDevice):
                 self.parameters[command[3], command[2]] = int.from_bytes(command[4:], "little")
                 return b"\x01"
             case 77:
-                channel = command[2].bit_length()
-                mine = {code: value for (where, code), value in self.parameters.items() if where == channel}
-                self.triggered.append((channel, mine))
-                self._dark_at = time.monotonic() + mine[10] * 50e-6
+                for channel in range(1, 5):
+                    if command[2] >> (channel - 1) & 1:
+                        self.play(channel)
             case 80:
-                self._dark_at = 0.0
+                self._playing.clear()
+                self.aborted += 1
             case 81:
                 self.connected = False
+            case 82:
+                channel, state = (command[3] + 1, command[2]) if self.old_loop else (command[2], command[3])
+                self._loop(channel, state)
+                return b"\x01"
+            case 91 if self.all_at_once:
+                for channel in range(1, 5):
+                    self._loop(channel, command[2 + channel])
+                return b"\x01"
         return b""
 
 

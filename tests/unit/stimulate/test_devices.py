@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from rtface.config import DaqOutputSettings, LineOutputSettings, PulsePalOutputS
 from rtface.core.clock import NS_PER_MS as MS
 from rtface.core.clock import NS_PER_US
 from rtface.core.errors import OutputError
-from rtface.core.outputs import OutputEvent, OutputReason
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
 from rtface.stimulate.base import Output
 from rtface.stimulate.factory import make_output
@@ -51,33 +52,218 @@ def test_a_pulse_pal_is_programmed_in_its_cycles_and_triggered(
         assert parameters[2] == volts_code, "2.5 V"
         assert parameters[17] == zero
         assert parameters[1] == parameters[8] == parameters[11] == parameters[12] == parameters[13] == 0
+        assert parameters[14] == parameters[15] == parameters[16] == parameters[18] == 0
         while device.connected:
             pass
     finally:
         device.vanish()
 
 
-def test_a_pulse_pal_is_not_programmed_twice_for_the_same_pulse() -> None:
+class PulsePalRig:
+    """An armed Pulse Pal and its reports."""
+
+    def __init__(self, device: PulsePalDevice, **settings: Any) -> None:
+        self.device = device
+        self.output = make_output(
+            PulsePalOutputSettings(
+                kind="pulsepal", port=device.port, min_off_ms=0, liveness_ms=5000, **settings
+            )
+        )
+        self.output.open()
+        self.output.alive()
+
+    def arm(self) -> PulsePalRig:
+        self.output.arm()
+        return self
+
+    def fire(self, pulse: Pulse) -> list[Report]:
+        """Fire, and return the reports of this pulse when it is over."""
+        number = self.output.fire(pulse)
+        seen: list[Report] = []
+        ends = {OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED, OutputEvent.LOST}
+        while not ends & {each.event for each in seen}:
+            self.output.alive()
+            seen += [each for each in self.output.reports() if each.number == number]
+        return seen
+
+
+@pytest.fixture
+def pulse_pals() -> Iterator[Callable[..., PulsePalRig]]:
+    rigs: list[PulsePalRig] = []
+
+    def make(device: PulsePalDevice, **settings: Any) -> PulsePalRig:
+        rigs.append(PulsePalRig(device, **settings))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.output.close()
+        rig.device.vanish()
+
+
+MakePulsePal = Callable[..., PulsePalRig]
+EVERY_FIRMWARE = pytest.mark.parametrize(
+    ("version", "old_loop"),
+    [(11, False), (20, False), (21, False), (21, True), (22, False)],
+    ids=["1.1", "2.0.0", "2.0.1", "2.0.1 of 2016", "22"],
+)
+
+
+def tamper(device: PulsePalDevice, channel: int) -> None:
+    """Leave a channel as another program, its menu or a settings file may."""
+    for code, value in ((1, 1), (2, 65535), (3, 65535), (8, 9), (9, 9), (11, 7), (12, 1), (13, 1)):
+        device.parameters[channel, code] = value
+    for code, value in ((4, 72_000_000), (10, 72_000_000), (14, 1), (15, 1), (16, 1)):
+        device.parameters[channel, code] = value
+    device.loops[channel] = 1
+
+
+@EVERY_FIRMWARE
+@pytest.mark.parametrize("channel", [1, 2, 4])
+@pytest.mark.parametrize("when", ["before opening", "before arming", "before firing"])
+def test_a_pulse_pal_plays_one_train_whatever_state_it_was_left_in(
+    pulse_pals: MakePulsePal, version: int, old_loop: bool, channel: int, when: str
+) -> None:
+    device = PulsePalDevice(version, old_loop=old_loop)
+    if when == "before opening":
+        tamper(device, channel)
+        device.play(channel)
+    rig = pulse_pals(device, channel=channel)
+    assert not device.lit
+    if when == "before arming":
+        tamper(device, channel)
+        device.play(channel)
+    rig.arm()
+    assert not device.lit
+    assert not device.loops[channel]
+    if when == "before firing":
+        tamper(device, channel)
+    known = len(device.triggered)
+    events = [each.event for each in rig.fire(Pulse(5 * MS, 20 * MS, 2, 1.0))]
+    assert events[-1] is OutputEvent.TRAIN_ENDED
+    ((played, parameters),) = device.triggered[known:]
+    assert played == channel
+    expected = {4: 100, 7: 300, 10: 500, 1: 0, 8: 0, 9: 0, 11: 0, 12: 0, 13: 0, 14: 0, 15: 0, 16: 0, 18: 0}
+    assert {code: parameters[code] for code in expected} == expected
+    assert not device.lit
+
+
+def test_a_pulse_pal_loops_no_other_channel_either(pulse_pals: MakePulsePal) -> None:
+    device = PulsePalDevice(21, old_loop=True)
+    pulse_pals(device, channel=3).arm()
+    assert not any(device.loops.values())
+    assert not device.triggered
+
+
+def test_a_pulse_pal_that_is_not_to_light_holds_a_dark_programme(pulse_pals: MakePulsePal) -> None:
     device = PulsePalDevice()
-    try:
-        output = make_output(PulsePalOutputSettings(kind="pulsepal", port=device.port, min_off_ms=0))
-        output.open()
-        output.alive()
-        output.arm()
-        sizes = []
-        for _ in range(2):
-            before = len(device.received)
-            number, seen = output.fire(Pulse(1 * MS, 1 * MS, 1, 1.0)), []
-            while (number, OutputEvent.TRAIN_ENDED) not in seen:
-                output.alive()
-                seen += [(each.number, each.event) for each in output.reports()]
-            while len(device.triggered) < len(sizes) + 1:
-                pass
-            sizes.append(len(device.received) - before)
-        assert sizes[1] == 3, "the trigger alone"
-        output.close()
-    finally:
+    rig = pulse_pals(device, channel=2).arm()
+    assert device.parameters[2, 2] == device.parameters[2, 17]
+    rig.fire(Pulse(5 * MS, 5 * MS, 1, 1.0))
+    rig.output.close()
+    device.play(2)
+    assert not device.lit, "who triggers it afterwards gets no light of ours"
+
+
+@pytest.mark.parametrize(
+    ("asked_us", "played_us"), [(20, 100), (100, 100), (5010, 5000), (5030, 5050), (5000, 5000)]
+)
+def test_a_pulse_pal_says_the_length_that_it_played(
+    pulse_pals: MakePulsePal, asked_us: int, played_us: int
+) -> None:
+    device = PulsePalDevice()
+    seen = pulse_pals(device).arm().fire(Pulse(asked_us * NS_PER_US, asked_us * NS_PER_US, 1, 1.0))
+    ((_, parameters),) = device.triggered
+    (off,) = [each for each in seen if each.event is OutputEvent.LIGHT_OFF]
+    (sent,) = [each for each in seen if each.event is OutputEvent.SENT]
+    assert parameters[4] * 50 == played_us
+    assert off.details == {"on_ns": played_us * NS_PER_US, "planned": True}
+    assert sent.details.get("on_ns", asked_us * NS_PER_US) == played_us * NS_PER_US
+
+
+@pytest.mark.parametrize(
+    ("pulse", "reason"),
+    [
+        (Pulse(20 * NS_PER_US, 0, 1, 1.0), OutputReason.TOO_LONG),
+        (Pulse(51 * NS_PER_US, 0, 1, 1.0), OutputReason.TOO_LONG),
+        (Pulse(40 * NS_PER_US, 2 * 3600 * 10**9, 2, 1.0), OutputReason.TOO_LONG),
+    ],
+)
+def test_limits_hold_for_what_a_pulse_pal_would_make_of_a_pulse(
+    pulse_pals: MakePulsePal, pulse: Pulse, reason: OutputReason
+) -> None:
+    device = PulsePalDevice()
+    (refused,) = pulse_pals(device, max_on_ms=0.05).arm().fire(pulse)
+    assert (refused.event, refused.reason) in {
+        (OutputEvent.REFUSED, reason),
+        (OutputEvent.REFUSED, OutputReason.BAD_VALUE),
+    }
+    assert not device.triggered
+
+
+def test_a_train_of_more_than_an_hour_is_refused(pulse_pals: MakePulsePal) -> None:
+    device = PulsePalDevice()
+    rig = pulse_pals(device).arm()
+    (refused,) = rig.fire(Pulse(5 * MS, 1801 * 10**9, 3, 1.0))
+    assert (refused.event, refused.reason) == (OutputEvent.REFUSED, OutputReason.BAD_VALUE)
+    assert rig.output.state is OutputState.ARMED
+
+
+def test_each_train_of_a_pulse_pal_is_aborted_and_light_off_waits_for_that(pulse_pals: MakePulsePal) -> None:
+    device = PulsePalDevice()
+    rig = pulse_pals(device).arm()
+    aborted = device.aborted
+    rig.fire(Pulse(5 * MS, 5 * MS, 1, 1.0))
+    assert device.aborted == aborted + 1
+
+
+@pytest.mark.parametrize("way", ["deaf", "gone"])
+@pytest.mark.parametrize("end", ["by itself", "cancelled", "stopped"])
+def test_nobody_says_light_off_of_a_pulse_pal_that_does_not_answer(
+    pulse_pals: MakePulsePal, way: str, end: str
+) -> None:
+    device = PulsePalDevice()
+    rig = pulse_pals(device).arm()
+    length = 20 * MS if end == "by itself" else 15 * MS
+    number = rig.output.fire(Pulse(length, 30 * MS, 1 if end == "by itself" else 900, 1.0))
+    seen: list[Report] = []
+    while not any(each.event is OutputEvent.LIGHT_ON for each in seen):
+        rig.output.alive()
+        seen += rig.output.reports()
+    if way == "deaf":
+        device.deaf = True
+    else:
         device.vanish()
+    before = len(seen)
+    if end == "cancelled":
+        rig.output.cancel()
+    elif end == "stopped":
+        rig.output.stop()
+    while not any(each.event is OutputEvent.LOST for each in seen):
+        rig.output.alive()
+        seen += rig.output.reports()
+    said = [each for each in seen[before:] if each.event is OutputEvent.LIGHT_OFF and each.number == number]
+    assert all(each.details.get("planned") for each in said)
+    assert rig.output.state is OutputState.FAULT
+    assert not [each for each in seen if each.event is OutputEvent.TRAIN_ENDED]
+
+
+def test_a_pulse_pal_that_does_not_take_its_parameters_is_not_armed_or_fired(
+    pulse_pals: MakePulsePal,
+) -> None:
+    device = PulsePalDevice()
+    rig = pulse_pals(device)
+    obey = device._obey
+    device._obey = lambda command: b"\x00" if command[1:3] == b"\x4a\x0a" else obey(command)  # type: ignore[method-assign]
+    with pytest.raises(OutputError, match="refused parameter 10"):
+        rig.output.arm()
+    assert rig.output.state is OutputState.DISARMED
+    device._obey = obey  # type: ignore[method-assign]
+    rig.arm()
+    device._obey = lambda command: b"\x00" if command[1:3] == b"\x4a\x04" else obey(command)  # type: ignore[method-assign]
+    seen = rig.fire(Pulse(5 * MS, 5 * MS, 1, 1.0))
+    assert [each.event for each in seen] == [OutputEvent.LOST]
+    assert not device.triggered
 
 
 def test_what_is_no_pulse_pal_is_told_apart() -> None:

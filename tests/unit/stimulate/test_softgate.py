@@ -104,12 +104,13 @@ def test_limits_hold() -> None:
     assert refused == {number: reason for number, (_, _, reason) in wanted.items() if reason}
 
 
-def test_a_device_that_times_trains_is_told_once_and_stopped_only_by_force() -> None:
+def test_a_device_that_times_trains_gets_each_once_and_is_made_dark_after_it() -> None:
     rig = Rig(Lamp(times_trains=True))
     gate = rig.arm()
     gate.fire(1, Pulse(5 * MS, 20 * MS, 3, 1.0), 0, 0)
     gate.advance(90 * MS)
-    assert rig.lamp.calls == ["on"]
+    assert rig.lamp.calls == ["on", "off"]
+    assert rig.lamp.spans[-1][1] == 50 * MS, "when the device, too, must be through"
     assert [each.t_ns for each in rig.reports if each.event is OutputEvent.LIGHT_OFF] == [
         5 * MS,
         25 * MS,
@@ -117,7 +118,7 @@ def test_a_device_that_times_trains_is_told_once_and_stopped_only_by_force() -> 
     ]
     gate.fire(2, Pulse(5 * MS, 20 * MS, 3, 1.0), 90 * MS, 0)
     gate.cancel(3, 92 * MS, 0)
-    assert rig.lamp.calls == ["on", "on", "off"]
+    assert rig.lamp.calls == ["on", "off"] * 2
 
 
 @pytest.mark.parametrize("when", ["on", "off", "cancel"])
