@@ -53,6 +53,16 @@ class HostedLamp(Lamp, Protocol):
         """Return what the device makes of a pulse, in its own grain of time; None for one that it cannot play."""
         return pulse
 
+    def tend(self, now_ns: int) -> int | None:
+        """Do what the device needs from time to time; return when it needs it next, None for never.
+
+        Raises
+        ------
+        OutputError
+            The device failed.
+        """
+        return None
+
     def check(self) -> list[Check]:
         """Check the device, the light off."""
 
@@ -192,9 +202,18 @@ class HostedOutput(SoftOutput):
         """Return what to do next, None to end; does what is due meanwhile."""
         while True:
             gate.advance(self._now())
-            due_ns = gate.due_ns
+            due = [each for each in (gate.due_ns, self._tend(gate)) if each is not None]
             try:
-                wait_s = None if due_ns is None else max(0.0, (due_ns - self._now()) / NS_PER_S)
+                wait_s = max(0.0, (min(due) - self._now()) / NS_PER_S) if due else None
                 return actions.get(timeout=wait_s)
             except queue.Empty:
                 continue
+
+    def _tend(self, gate: SoftGate) -> int | None:
+        if gate.state is OutputState.FAULT:
+            return None
+        try:
+            return self._lamp.tend(self._now())
+        except OutputError as error:
+            gate.lose(error, self._now())
+            return None

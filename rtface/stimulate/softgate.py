@@ -203,7 +203,7 @@ class SoftGate:
         try:
             began_ns = self._lamp.on(played, now_ns)
         except OutputError as error:
-            self._lose(error, now_ns)
+            self.lose(error, now_ns)
             return
         details = {"handed_ns": handed_ns}
         if played != pulse:
@@ -224,7 +224,7 @@ class SoftGate:
         """Light off and stopped until `clear`."""
         self._end(number, now_ns, handed_ns, OutputState.STOPPED, OutputReason.STOPPED_BY_HOST)
 
-    def _lose(self, error: OutputError, now_ns: int) -> None:
+    def lose(self, error: OutputError, now_ns: int) -> None:
         """Report that the device failed, try to turn its light off, and go to FAULT for good."""
         if self.state is OutputState.FAULT:
             return
@@ -267,7 +267,7 @@ class SoftGate:
             try:
                 began_ns = self._lamp.on(train.pulse, due_ns)
             except OutputError as error:
-                self._lose(error, now_ns)
+                self.lose(error, now_ns)
                 return
             self._exact |= began_ns < now_ns
             self._lit(train, began_ns, due_ns)
@@ -295,7 +295,7 @@ class SoftGate:
         try:
             ended_ns = self._lamp.off(due_ns)
         except OutputError as error:
-            self._lose(error, now_ns)
+            self.lose(error, now_ns)
             return
         self._exact |= ended_ns < now_ns
         longest_ns = self._limits.max_on_ns
@@ -354,7 +354,7 @@ class SoftGate:
             ended_ns = self._lamp.off(now_ns)
         except OutputError as error:
             self._train = train
-            self._lose(error, now_ns)
+            self.lose(error, now_ns)
             return
         dark_ns = ended_ns
         if train is not None and self._lamp.times_trains and reason is OutputReason.COMPLETED:

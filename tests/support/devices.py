@@ -179,37 +179,69 @@ class PulsePalDevice(PtyDevice):
 
 
 class FakeTask:
+    """A task of NI-DAQmx: an analogue output keeps its last value when its task ends, as NI's do."""
+
     def __init__(self, ni: FakeNidaqmx) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.started = self.closed = False
         self.written: Any = None
+        self.channel = ""
+        self.actions: list[str] = []
+        self.broken = False
         self._ni = ni
         ni.tasks.append(self)
         self.co_channels = SimpleNamespace(add_co_pulse_chan_time=self._note("co"))
         self.ao_channels = SimpleNamespace(add_ao_voltage_chan=self._note("ao"))
+        self.ai_channels = SimpleNamespace(add_ai_voltage_chan=self._note("ai"))
         self.timing = SimpleNamespace(
             cfg_implicit_timing=self._note("implicit"), cfg_samp_clk_timing=self._note("clock")
         )
 
     def _note(self, name: str) -> Any:
-        def noted(*positional: Any, **named: Any) -> None:
+        def noted(*positional: Any, **named: Any) -> Any:
             self._ni.fail_if_gone()
             self.calls.append((name, {str(at): each for at, each in enumerate(positional)} | named))
+            if name in ("co", "ao", "ai"):
+                self.channel = positional[0]
+            return self
 
         return noted
+
+    @property
+    def co_output_state(self) -> str:
+        if not self._ni.reads_back:
+            raise self._ni.errors.Error("this device does not have the property")
+        return "high" if self._ni.stuck else "low"
+
+    def control(self, action: str) -> None:
+        self._ni.fail_if_gone()
+        if self.channel in self._ni.taken:
+            raise self._ni.errors.Error("-50103: the specified resource is reserved")
+        self.actions.append(action)
+
+    def read(self) -> float:
+        if not self._ni.reads_back:
+            raise self._ni.errors.Error("-200170: physical channel does not exist")
+        return self._ni.stuck or self._ni.volts.get("Dev1/ao1", 0.0)
 
     def write(self, data: Any, auto_start: bool) -> None:
         self._ni.fail_if_gone()
         self.written = data
         self.started = self.started or auto_start
+        if auto_start:
+            self._ni.volts[self.channel] = float(data)
 
     def start(self) -> None:
         self._ni.fail_if_gone()
         self.started = True
+        if self.written is not None:
+            self._ni.volts[self.channel] = float(max(self.written))
 
     def close(self) -> None:
         self.closed = True
         self._ni.fail_if_gone()
+        if self.broken:
+            raise self._ni.errors.Error("-200088: the task is invalid")
 
     def __enter__(self) -> FakeTask:
         return self
@@ -218,25 +250,85 @@ class FakeTask:
         self.close()
 
 
+class FakeWatchdog:
+    """A watchdog of an NI device; `expire` is what its timer does when nobody feeds it."""
+
+    def __init__(self, ni: FakeNidaqmx, device: str, timeout: float) -> None:
+        if not ni.has_watchdog:
+            raise ni.errors.Error("-200197: the device has no watchdog")
+        self.device, self.timeout = device, timeout
+        self.states: list[Any] = []
+        self.fed = 0
+        self.started = self.closed = self.expired = False
+        self._ni = ni
+        ni.watchdogs.append(self)
+
+    def cfg_watchdog_ao_expir_states(self, states: list[Any]) -> None:
+        self.states = states
+
+    cfg_watchdog_co_expir_states = cfg_watchdog_ao_expir_states
+
+    def clear_expiration(self) -> None:
+        self.expired = False
+
+    def start(self) -> None:
+        assert not [task for task in self._ni.tasks if task.started and not task.closed], (
+            "NI allows none here"
+        )
+        self.started = True
+
+    def reset_timer(self) -> None:
+        if self.expired:
+            raise self._ni.errors.Error("-200667: the watchdog has expired")
+        self.fed += 1
+
+    def stop(self) -> None:
+        self.started = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class FakeNidaqmx(ModuleType):
     """Records every task; one device, Dev1, which can be unplugged."""
 
     def __init__(self) -> None:
         super().__init__("nidaqmx")
         self.tasks: list[FakeTask] = []
-        self.gone = False
-        device = SimpleNamespace(name="Dev1", product_type="USB-6001")
+        self.watchdogs: list[FakeWatchdog] = []
+        self.volts: dict[str, float] = {}
+        self.taken: set[str] = set()
+        self.gone = self.has_watchdog = False
+        self.reads_back = True
+        self.stuck = 0.0
+        """Volts that something else puts on the terminal."""
+        self.resets = 0
+        device = SimpleNamespace(name="Dev1", product_type="USB-6001", reset_device=self._reset)
         self.system = ModuleType("nidaqmx.system")
-        self.system.System = SimpleNamespace(local=lambda: SimpleNamespace(devices=[device]))  # type: ignore[attr-defined]
-        self.errors = ModuleType("nidaqmx.errors")
-        self.errors.Error = type("Error", (Exception,), {})  # type: ignore[attr-defined]
+        system: Any = self.system
+        system.System = SimpleNamespace(local=lambda: SimpleNamespace(devices=[device]))
+        system.WatchdogTask = lambda name, timeout: FakeWatchdog(self, name, timeout)
+        system.AOExpirationState = system.COExpirationState = lambda *state: state
+        self.errors: Any = ModuleType("nidaqmx.errors")
+        self.errors.Error = type("Error", (Exception,), {})
         self.constants = ModuleType("nidaqmx.constants")
-        self.constants.Level = SimpleNamespace(LOW="low")  # type: ignore[attr-defined]
-        self.constants.AcquisitionType = SimpleNamespace(FINITE="finite")  # type: ignore[attr-defined]
+        constants: Any = self.constants
+        constants.Level = SimpleNamespace(LOW="low")
+        constants.AcquisitionType = SimpleNamespace(FINITE="finite")
+        constants.TaskMode = SimpleNamespace(TASK_RESERVE="reserve", TASK_COMMIT="commit")
+        constants.WatchdogAOExpirState = SimpleNamespace(VOLTAGE="volts")
+        constants.WatchdogCOExpirState = SimpleNamespace(LOW="low")
 
     def Task(self) -> FakeTask:  # noqa: N802
         self.fail_if_gone()
         return FakeTask(self)
+
+    def _reset(self) -> None:
+        self.fail_if_gone()
+        self.resets += 1
+        self.volts.clear()
+        for task in self.tasks:
+            task.closed = True
 
     def fail_if_gone(self) -> None:
         if self.gone:
@@ -244,5 +336,6 @@ class FakeNidaqmx(ModuleType):
 
     @property
     def lit(self) -> bool:
-        """Whether a train was started and not ended by force."""
-        return any(task.started and not task.closed for task in self.tasks)
+        """Whether a counter's train runs, or an analogue output holds a voltage."""
+        running = any(task.started and not task.closed for task in self.tasks if "/ctr" in task.channel)
+        return running or any(self.volts.values())

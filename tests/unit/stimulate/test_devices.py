@@ -339,6 +339,110 @@ def test_an_analogue_output_plays_the_train_and_ends_at_zero(ni: FakeNidaqmx) ->
     assert ni.tasks[0].written == ni.tasks[-1].written == 0.0, "at rest before and after"
 
 
+CHANNELS = pytest.mark.parametrize("channel", ["Dev1/ctr0", "Dev1/ao1"])
+
+
+def opened(channel: str, **settings: Any) -> Output:
+    output = make_output(DaqOutputSettings(kind="daq", channel=channel, liveness_ms=5000, **settings))
+    output.open()
+    output.alive()
+    return output
+
+
+def checked(output: Output, what: str) -> str:
+    (found,) = [each for each in output.self_test() if each.what == what]
+    return found.verdict
+
+
+@CHANNELS
+def test_the_self_test_reserves_the_channel_and_reads_it_back(ni: FakeNidaqmx, channel: str) -> None:
+    output = opened(channel)
+    assert checked(output, "daq") == "ok"
+    assert [task.actions for task in ni.tasks if task.actions], "reserved"
+    ni.reads_back = False
+    assert checked(output, "daq") == "warn", "not known is not at rest"
+    ni.reads_back, ni.stuck = True, 4.9
+    assert checked(output, "daq") == "fail"
+    ni.stuck, ni.taken = 0.0, {channel}
+    assert checked(output, "daq") == "fail"
+    output.close()
+    assert not ni.lit
+
+
+def test_zero_is_written_after_a_train_and_whatever_else_fails(ni: FakeNidaqmx) -> None:
+    output = opened("Dev1/ao1")
+    output.arm()
+    number = output.fire(Pulse(15 * MS, 30 * MS, 900, 1.0))
+    seen: list[Report] = []
+    while not any(each.event is OutputEvent.LIGHT_ON for each in seen):
+        output.alive()
+        seen += output.reports()
+    assert ni.lit
+    next(task for task in ni.tasks if isinstance(task.written, np.ndarray)).broken = True
+    output.cancel()
+    while not any(each.event is OutputEvent.LOST for each in seen):
+        output.alive()
+        seen += output.reports()
+    assert not ni.lit
+    assert ni.resets, "a device of which that is not known is reset"
+    assert not [each for each in seen if (each.number, each.event) == (number, OutputEvent.LIGHT_OFF)]
+    output.close()
+
+
+@CHANNELS
+def test_a_watchdog_is_started_at_arming_fed_and_given_back(ni: FakeNidaqmx, channel: str) -> None:
+    ni.has_watchdog = True
+    output = opened(channel)
+    assert not ni.watchdogs
+    assert checked(output, "watchdog") == "ok"
+    output.arm()
+    (watchdog,) = ni.watchdogs
+    assert watchdog.started
+    assert watchdog.timeout == 5.0
+    assert watchdog.states in ([(channel, "low")], [(channel, 0.0, "volts")])
+    fed = watchdog.fed
+    while watchdog.fed < fed + 2:
+        output.alive()
+    output.close()
+    assert watchdog.closed
+
+
+def test_an_output_whose_watchdog_has_expired_is_lost(ni: FakeNidaqmx) -> None:
+    ni.has_watchdog = True
+    output = make_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0", liveness_ms=100))
+    output.open()
+    output.alive()
+    output.arm()
+    ni.watchdogs[0].expired = True
+    while output.state is not OutputState.FAULT:
+        output.alive()
+    output.close()
+
+
+def test_a_device_without_a_watchdog_says_so(ni: FakeNidaqmx) -> None:
+    output = opened("Dev1/ctr0")
+    assert checked(output, "watchdog") == "warn"
+    output.arm()
+    output.close()
+
+
+def test_an_analogue_train_is_played_and_reported_in_samples(ni: FakeNidaqmx) -> None:
+    output = opened("Dev1/ao1", rate_hz=1000, min_off_ms=0)
+    output.arm()
+    number, seen = output.fire(Pulse(2400 * NS_PER_US, 13_700 * NS_PER_US, 2, 1.0)), list[Report]()
+    while not any(each.event is OutputEvent.TRAIN_ENDED for each in seen):
+        output.alive()
+        seen += [each for each in output.reports() if each.number == number]
+    lengths = {each.details["on_ns"] for each in seen if each.event is OutputEvent.LIGHT_OFF}
+    assert lengths == {2 * MS}
+    refused = output.fire(Pulse(5 * MS, 20_000 * 10**9, 2, 1.0))
+    while not [each for each in seen if each.number == refused]:
+        output.alive()
+        seen += output.reports()
+    assert seen[-1].reason is OutputReason.BAD_VALUE, "more samples than can be handed over"
+    output.close()
+
+
 def test_a_missing_package_and_a_missing_device_are_told(
     ni: FakeNidaqmx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
