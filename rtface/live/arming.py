@@ -65,6 +65,12 @@ class Arming:
         """Return how the loop stands; see `rtface.live.loop_status.LoopStatus.as_map`."""
         return self._loop.status.as_map()
 
+    @property
+    def record_fault(self) -> str:
+        """Why the session can no longer be recorded, or was not to its end; empty while it can."""
+        fault = self._loop.disk_fault
+        return "" if fault is None else fault.text
+
     def check_disarmed(self, command: str) -> None:
         """Refuse a command while light may come; `ControlError` ``wrong_state``."""
         if self._loop.status.state is LoopState.ARMED:

@@ -219,7 +219,9 @@ class ClosedLoop(PoseHandler):
                 record.reply(report, self._name)
             record.latency(self._pulses.summary())
             if not record.close("ended" if error is None else why):
-                _log.error("the session's record could not be completed: see rtface session verify")
+                self.disk_failed(
+                    FaultEntry(self._clock.now_ns(), "write", "the session's record could not be completed")
+                )
 
     def armed(self, who: str, findings: Sequence[Mapping[str, Any]]) -> None:
         """Let rules fire: the self-test has found nothing against it, and the output is armed.

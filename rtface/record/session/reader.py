@@ -72,6 +72,8 @@ class Session:
         The places that could not be read.
     cut_off : int
         Bytes at the end of the log that are the beginning of a record.
+    unused : int
+        Bytes behind those that were allocated ahead of the log and not written: zeros.
     fingerprint : str
         The chain of the last record, hexadecimal.
     unknown : int
@@ -87,6 +89,7 @@ class Session:
     published: Rows
     damage: tuple[Damage, ...]
     cut_off: int
+    unused: int
     fingerprint: str
     unknown: int
 
@@ -241,14 +244,17 @@ def read_session(path: Path) -> Session:
     _stamp(poses, published)
     return Session(
         folder=log.parent,
-        state=_state(bool(damage), last_kind == ClosedEntry.kind and not reader.cut_off, reader.growing),
+        state=_state(
+            bool(damage), last_kind == ClosedEntry.kind and reader.cut_off == reader.unused, reader.growing
+        ),
         events=tuple(events),
         poses=poses,
         features=features,
         frames=frames,
         published=published,
         damage=damage,
-        cut_off=reader.cut_off,
+        cut_off=reader.cut_off - reader.unused,
+        unused=reader.unused,
         fingerprint=reader.chain.hex(),
         unknown=unknown,
     )

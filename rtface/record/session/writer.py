@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import ClosedEntry, Entry, FaultEntry, OpenedEntry, UnrecordedEntry
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
+from rtface.record.session.reserve import AHEAD, Reserve
 from rtface.record.session.rows import POSES_WITH_LIKELIHOOD, ROW_NAMES
 
 POLL_S = 0.05
@@ -31,6 +33,9 @@ class SessionWriter:
     Rows (what comes with every frame) and events go through one queue, in order. What finds no room there is
     counted, and the counts are recorded; an event that finds none is a fault as well, since the record is no proof
     without it. Events have room of their own that rows cannot take.
+
+    What was taken has its room in the log for certain: the file is allocated ahead of what is written (`Reserve`). When
+    no more can be allocated there is a fault (``write``), while what is left is enough for the end of the session.
 
     Parameters
     ----------
@@ -53,6 +58,8 @@ class SessionWriter:
         Source of time.
     open_file, free_bytes : callable
         Make the log's file, and return the room left in a folder in bytes.
+    reserve_bytes : int
+        Allocated ahead of the log; less where there is not so much room.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class SessionWriter:
         clock: Clock = SYSTEM_CLOCK,
         open_file: Callable[[Path], LogFile] = DiskFile,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        reserve_bytes: int = AHEAD,
     ) -> None:
         self.folder = folder
         self._session = session
@@ -89,7 +97,10 @@ class SessionWriter:
         self._alive_ns = self._synced_ns = 0
         self._stopping = threading.Event()
         self._reason = ""
+        self._reserve_bytes = reserve_bytes
         self._log: LogWriter | None = None
+        self._reserve: Reserve | None = None
+        self._extended_ns: int | None = None
         self._thread = threading.Thread(target=self._run, name="rtface-record", daemon=True)
 
     @property
@@ -118,11 +129,13 @@ class SessionWriter:
         try:
             self.folder.mkdir(parents=True)
             self._log = LogWriter(self._open_file(self.folder / LOG_NAME))
+            self._reserve = Reserve(self._log, self._reserve_bytes)
             now_ns = self._clock.now_ns()
             opened = OpenedEntry(now_ns, wall_ns(), self._session, machine_facts())
             self._log.append(opened.kind, encode(opened))
             self._log.commit()
             self._log.sync()
+            self._reserve.settle(0)
         except OSError as error:
             if self._log is not None:
                 self._log.close()
@@ -176,7 +189,13 @@ class SessionWriter:
 
     def _queued(self, kind: int, data: bytes, most: int) -> bool:
         with self._handing:
-            if self._accepting and len(self._queue) < most:
+            reserve = self._reserve
+            if (
+                self._accepting
+                and len(self._queue) < most
+                and reserve is not None
+                and reserve.take(kind, data)
+            ):
                 self._queue.append((kind, data))
                 return True
         return False
@@ -194,20 +213,19 @@ class SessionWriter:
                 return
             fault = FaultEntry(now_ns, what, text)
             self._faults.append(fault)
-        if self._accepting:
-            self._queue.append((fault.kind, encode(fault)))
+        self._queued(fault.kind, encode(fault), sys.maxsize)
         self._on_fault(fault)
 
     def _run(self) -> None:
-        log = self._log
-        if log is None:
+        log, reserve = self._log, self._reserve
+        if log is None or reserve is None:
             return
         try:
             while not self._stopping.wait(POLL_S):
-                self._visit(log)
+                self._visit(log, reserve)
             with self._handing:
                 self._accepting = False
-            self._drain(log)
+            self._drain(log, reserve)
             self._end(log, self._reason)
         except OSError as error:
             self._break_off(log, "write", f"cannot write {self.folder}: {error.strerror or error}")
@@ -216,9 +234,11 @@ class SessionWriter:
         finally:
             log.close()
 
-    def _visit(self, log: LogWriter) -> None:
-        self._drain(log)
+    def _visit(self, log: LogWriter, reserve: Reserve) -> None:
+        self._drain(log, reserve)
         now_ns = self._clock.now_ns()
+        if reserve.low:
+            self._extend(reserve, now_ns)
         if now_ns - self._synced_ns >= SYNC_NS:
             log.sync()
             self._synced_ns = now_ns
@@ -228,11 +248,26 @@ class SessionWriter:
                 )
         self._alive_ns = self._clock.now_ns()
 
-    def _drain(self, log: LogWriter) -> None:
+    def _extend(self, reserve: Reserve, now_ns: int) -> None:
+        """Allocate more room ahead of the log; where there is none, try again each second."""
+        if self._extended_ns is not None and now_ns - self._extended_ns < SYNC_NS:
+            return
+        if reserve.extend():
+            self._extended_ns = None
+            with self._handing:
+                reserve.settle(0)
+            return
+        self._extended_ns = now_ns
+        text = f"cannot write {self.folder} much longer: No space left on device"
+        self._report("write", f"{text}; {reserve.left >> 10} KiB are kept for the end of the session", now_ns)
+
+    def _drain(self, log: LogWriter, reserve: Reserve) -> None:
         """Write what waits now."""
-        write_queue(log, self._queue, self._widths)
+        taken = write_queue(log, self._queue, self._widths)
         self._record_lost(log)
         log.commit()
+        with self._handing:
+            reserve.settle(taken)
 
     def _record_lost(self, log: LogWriter) -> None:
         """Record the counts of what found no room, when they have changed."""
