@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from rtface.record.session.allocation import allocate
+from rtface.record.session.identity import FileIdentity
 
 try:
     import fcntl
@@ -69,6 +70,9 @@ class LogFile(Protocol):
     def reserve(self, size: int) -> None:
         """Make the file `size` bytes long, so that writing up to there needs no more room; else leave it as it is."""
 
+    def problem(self, size: int) -> str:
+        """Return why this is no longer the file of `size` bytes at its path, in words; empty while it is."""
+
     def sync(self) -> None:
         """Put on the disk what was written."""
 
@@ -88,6 +92,7 @@ class DiskFile:
         if _HAS_LOCKS:
             with contextlib.suppress(OSError):  # some network file systems have no locks
                 fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self._identity = FileIdentity(path, self._handle)
 
     def write(self, data: memoryview) -> int:
         """Write; see `LogFile`."""
@@ -96,6 +101,10 @@ class DiskFile:
     def reserve(self, size: int) -> None:
         """Allocate; see `LogFile`."""
         allocate(self._handle, size)
+
+    def problem(self, size: int) -> str:
+        """Compare with what is at the path; see `LogFile`."""
+        return self._identity.problem(size)
 
     def sync(self) -> None:
         """Put on the disk; see `LogFile`."""
@@ -173,6 +182,10 @@ class LogWriter:
         if size > self.reserved:
             self._file.reserve(size)
             self.reserved = size
+
+    def problem(self) -> str:
+        """Return why what is written is no longer found at the log's path, in words; empty while it is."""
+        return self._file.problem(max(self.size, self.reserved))
 
     def commit(self) -> None:
         """Hand all records made so far to the system: from then on they outlive this process.

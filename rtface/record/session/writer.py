@@ -16,6 +16,7 @@ from rtface.record.session import LOG_NAME
 from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import ClosedEntry, Entry, FaultEntry, OpenedEntry, UnrecordedEntry
+from rtface.record.session.identity import FileIdentity
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
 from rtface.record.session.reserve import AHEAD, Reserve
 from rtface.record.session.rows import POSES_WITH_LIKELIHOOD, ROW_NAMES
@@ -101,6 +102,7 @@ class SessionWriter:
         self._log: LogWriter | None = None
         self._reserve: Reserve | None = None
         self._extended_ns: int | None = None
+        self._watched: list[FileIdentity] = []
         self._thread = threading.Thread(target=self._run, name="rtface-record", daemon=True)
 
     @property
@@ -172,6 +174,10 @@ class SessionWriter:
             self._lost[ROW_NAMES[kind]] += 1
         return False
 
+    def watch(self, path: Path) -> None:
+        """From now on there is a fault, too, when this file of the session is no longer at its path; `OSError` as of `stat`."""
+        self._watched.append(FileIdentity(path))
+
     def close(self, reason: str = "ended", timeout_s: float = 10.0) -> bool:
         """Write what waits, close the log and end the thread; True when all this was done in time.
 
@@ -183,7 +189,7 @@ class SessionWriter:
             self._reason = reason
             self._stopping.set()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive() and not {"write", "internal"} & {
+        return not self._thread.is_alive() and not {"write", "gone", "internal"} & {
             each.what for each in self._faults
         }
 
@@ -225,6 +231,7 @@ class SessionWriter:
                 self._visit(log, reserve)
             with self._handing:
                 self._accepting = False
+            self._check_files(log)
             self._drain(log, reserve)
             self._end(log, self._reason)
         except OSError as error:
@@ -236,6 +243,7 @@ class SessionWriter:
 
     def _visit(self, log: LogWriter, reserve: Reserve) -> None:
         self._drain(log, reserve)
+        self._check_files(log)
         now_ns = self._clock.now_ns()
         if reserve.low:
             self._extend(reserve, now_ns)
@@ -247,6 +255,12 @@ class SessionWriter:
                     "space", f"less than {self._min_free_bytes >> 20} MiB left for {self.folder}", now_ns
                 )
         self._alive_ns = self._clock.now_ns()
+
+    def _check_files(self, log: LogWriter) -> None:
+        """Find out whether what is written is still found at its path, which no write would notice."""
+        for problem in (log.problem(), *(each.problem() for each in self._watched)):
+            if problem:
+                self._report("gone", problem, self._clock.now_ns())
 
     def _extend(self, reserve: Reserve, now_ns: int) -> None:
         """Allocate more room ahead of the log; where there is none, try again each second."""
