@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from rtface.record.session.entries import ENTRIES
+from rtface.record.session.entries import ENTRIES, SyncedEntry
 from rtface.record.session.log import LogWriter
 from rtface.record.session.reserve import cost
 from rtface.record.session.rows import ROW_NAMES, encode_rows
@@ -48,8 +48,12 @@ def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping
 
 
 def totals(log: LogWriter) -> dict[str, int]:
-    """Return how many of everything the log holds, by name."""
-    found = {entry.name: log.records[kind] for kind, entry in ENTRIES.items() if log.records[kind]}
+    """Return how many of everything that happened the log holds, by name."""
+    found = {
+        entry.name: log.records[kind]
+        for kind, entry in ENTRIES.items()
+        if log.records[kind] and entry is not SyncedEntry
+    }
     for kind, name in ROW_NAMES.items():
         found[name] = found.get(name, 0) + log.rows[kind]
     return found

@@ -382,3 +382,13 @@ class OutputEntry(Entry):
     """Name of the output."""
     info: Map
     """The fields."""
+
+
+@_event(20, "synced")
+class SyncedEntry(Entry):
+    """The log was on the disk: how it was written, not what happened, so it stands in no totals."""
+
+    bytes: int
+    """Bytes from the log's beginning that were on the disk."""
+    reserved: int
+    """Bytes that the file had: with the room that was allocated ahead."""

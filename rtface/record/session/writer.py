@@ -15,7 +15,14 @@ from rtface.core.machine import machine_facts
 from rtface.record.session import LOG_NAME
 from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
-from rtface.record.session.entries import ClosedEntry, Entry, FaultEntry, OpenedEntry, UnrecordedEntry
+from rtface.record.session.entries import (
+    ClosedEntry,
+    Entry,
+    FaultEntry,
+    OpenedEntry,
+    SyncedEntry,
+    UnrecordedEntry,
+)
 from rtface.record.session.identity import FileIdentity
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
 from rtface.record.session.reserve import AHEAD, Reserve
@@ -250,6 +257,8 @@ class SessionWriter:
         if now_ns - self._synced_ns >= SYNC_NS:
             log.sync()
             self._synced_ns = now_ns
+            synced = SyncedEntry(self._clock.now_ns(), log.size, log.reserved)
+            log.append(synced.kind, encode(synced))
             if self._free_bytes(self.folder) < self._min_free_bytes:
                 self._report(
                     "space", f"less than {self._min_free_bytes >> 20} MiB left for {self.folder}", now_ns
@@ -305,7 +314,9 @@ class SessionWriter:
             self._accepting = False
         now_ns = self._clock.now_ns()
         with self._counting:
-            for kind, count in (Counter(kind for kind, _ in self._queue) + log.forgotten).items():
+            lost = Counter(kind for kind, _ in self._queue) + log.forgotten
+            del lost[SyncedEntry.kind]
+            for kind, count in lost.items():
                 self._lost[ROW_NAMES.get(kind, "events")] += count
         self._queue.clear()
         self._report(what, text, now_ns)
