@@ -65,6 +65,8 @@ class Assembly:
     ) -> None:
         self._rig, self._session, self._engine, self._clock = rig, session, engine, clock
         self._rules = None if rig.rules is None else Rules(rig.rules)
+        if self._rules is not None:
+            self._rules.draw_session()
         self._neural = neural
         self._output = make_output(rig.output, clock)
         budget = None if rig.latency.budget is None else Budget.parse(rig.latency.budget)

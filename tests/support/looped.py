@@ -60,6 +60,7 @@ class Recorded(NoRecord):
         self.maps: list[tuple[str, ClockLine]] = []
         self.given: list[Any] = []
         self.full = False
+        self.completes = True
         self.closed: str | None = None
 
     def decision(self, decision: Decision) -> int:
@@ -109,7 +110,7 @@ class Recorded(NoRecord):
 
     def close(self, reason: str) -> bool:
         self.closed = reason
-        return True
+        return self.completes
 
 
 class Scripted(NullOutput):

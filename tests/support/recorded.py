@@ -92,6 +92,33 @@ class SmallDisk(DiskFile):
         super().truncate(size)
 
 
+class FilledDisk(DiskFile):
+    """A file on a disk of `size` bytes, which are given out as a file system does: by allocating, or else by writing."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__(path)
+        self._size, self.allocated, self.written = size, 0, 0
+
+    def reserve(self, size: int) -> None:
+        if size > self._size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().reserve(size)
+        self.allocated = max(self.allocated, size)
+
+    def write(self, data: memoryview) -> int:
+        room = max(self.allocated, self._size) - self.written
+        if room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = super().write(data[:room])
+        self.written += written
+        return written
+
+    def truncate(self, size: int) -> None:
+        super().truncate(size)
+        self.allocated = min(self.allocated, size)
+        self.written = min(self.written, size)
+
+
 class StuckDisk(DiskFile):
     """A file on a disk that answers only while `free` is set."""
 

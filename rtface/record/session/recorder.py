@@ -19,7 +19,7 @@ from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
-from rtface.record.session import session_folder
+from rtface.record.session import VIDEO_NAME, session_folder
 from rtface.record.session.entries import (
     NO_NUMBER,
     ArmingEntry,
@@ -219,6 +219,7 @@ class SessionRecorder:
         except DataError as error:
             self._writer.close(f"video: {error}")
             raise
+        self._writer.watch(self.folder / VIDEO_NAME)
 
     def pose(self, pose: Pose) -> None:
         """Record a pose, before what is decided on it."""

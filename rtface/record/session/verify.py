@@ -122,10 +122,11 @@ def _losses(session: Session) -> Iterator[SessionFinding]:
     if video is not None and video.dropped:
         yield SessionFinding(name, "missing", f"{video.dropped} of {video.offered} frames were not recorded")
     for fault in session.of(FaultEntry):
-        if fault.what in ("lost", "write", "video", "internal"):
+        if fault.what in ("lost", "write", "gone", "video", "internal"):
             yield SessionFinding(name, "missing", fault.text)
     if lost is None and not (video is not None and video.dropped):
-        yield SessionFinding(name, "whole", "nothing that was handed over is missing")
+        known = "missing" if session.closed is not None else "recorded as lost, up to where the log ends"
+        yield SessionFinding(name, "whole", f"nothing that was handed over is {known}")
 
 
 def _texts(session: Session) -> Iterator[SessionFinding]:

@@ -341,3 +341,11 @@ def test_a_mark_is_told_and_the_second_s_counts_are_recorded(looped: Looped) -> 
     assert looped.kinds("mark") == [{"who": "Ada", "text": "food", "details": {"n": 1}}]
     looped.loop.tick(status())
     assert looped.loop.status.as_map()["state"] == "disarmed"
+
+
+def test_a_record_that_could_not_be_completed_is_a_fault_of_the_record() -> None:
+    for completed in (True, False):
+        looped = Looped()
+        looped.record.completes = completed
+        looped.loop.close(None)
+        assert (looped.loop.disk_fault is None) == completed

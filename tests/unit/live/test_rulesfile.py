@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -14,12 +15,14 @@ from support.paths import DOCS
 
 from rtface.core.decision import Action
 from rtface.core.errors import ConfigError, DataError
+from rtface.core.outputs import OutputEvent, OutputState, Report
 from rtface.core.records import FACEMAP_KEYPOINTS, Pulse
 from rtface.decide.description import describe_rule, thresholds
 from rtface.decide.features.specs import FeatureSpec
-from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
+from rtface.decide.rules import PulseSpec, RateSpec, RulesFile, RuleSpec, ScheduleSpec
+from rtface.decide.schedule import Schedule
 from rtface.live.rulesfile import Rules, check_rules, pulse_times
-from rtface.record.session.entries import ArmingEntry, DecisionEntry
+from rtface.record.session.entries import ArmingEntry, DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.writer import SessionWriter
 
 EXAMPLE = files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8")
@@ -392,7 +395,8 @@ def test_pulse_times_that_are_none(tmp_path: Path, content: str, said: str) -> N
 
 
 def recorded(folder: Path, *, armed: bool = True) -> list[float]:
-    """Record a session in which two rules fire; return when, in seconds since it was armed."""
+    """Record a session in which two rules fire, of which each third pulse is refused; return when light came on, in
+    seconds since it was armed. Of a train two pulses are reported; the device's clock tells it half a ms before the host."""
     made = rule_bank(one=rule(), two=rule(when="x < -5"))
     writer = SessionWriter(folder, "s", {})
     writer.open()
@@ -409,13 +413,30 @@ def recorded(folder: Path, *, armed: bool = True) -> list[float]:
                 times.append((each.now_ns - start_ns) / 1e9)
                 found = found + made.ended(now_ns + MS, each.rule, each.trial)
         said += found
+    lit, command = [], 0
     for number, each in enumerate(said):
         writer.put(DecisionEntry.of(each, number))
+        if each.action is not Action.FIRE:
+            continue
+        command += 1
+        writer.put(PulseCommandEntry(each.now_ns, number, command, "gate", "fire"))
+        if command % 3 == 0:
+            refusal = Report(command, OutputEvent.REFUSED, each.now_ns + MS, OutputState.ARMED)
+            writer.put(GateReplyEntry.of(refusal, "gate"))
+            continue
+        lit.append((each.now_ns + 2 * MS - start_ns) / 1e9)
+        for after_ns in (2 * MS, 7 * MS):
+            on_ns = each.now_ns + after_ns
+            late = Report(command, OutputEvent.LIGHT_ON, on_ns + MS // 2, OutputState.FIRING, host_ns=on_ns)
+            if command % 3 == 1:
+                late = replace(late, t_ns=on_ns, host_ns=None)
+            writer.put(GateReplyEntry.of(late, "gate"))
+    assert len(times) == command
     assert writer.close()
-    return times
+    return lit
 
 
-def test_pulse_times_of_a_session_are_those_since_it_was_armed(tmp_path: Path) -> None:
+def test_pulse_times_of_a_session_are_those_of_its_light_since_it_was_armed(tmp_path: Path) -> None:
     times = recorded(tmp_path / "session")
     assert len(times) > 5
     assert pulse_times(tmp_path / "session") == pytest.approx(times)
@@ -427,3 +448,49 @@ def test_pulse_times_of_a_session_are_those_since_it_was_armed(tmp_path: Path) -
     recorded(tmp_path / "unarmed", armed=False)
     with pytest.raises(DataError, match="never armed"):
         pulse_times(tmp_path / "unarmed")
+
+
+def orders(rules: Rules) -> list[str]:
+    spec = rules.spec.rules["a"]
+    made = Schedule("a", spec)
+    return [made.draw().value for _ in range(40)]
+
+
+SHAMS = (
+    "features: {nose: {kind: speed, point: nose(tip)}}\n"
+    "rules:\n  a: {when: nose.speed > 1, pulse: {on_ms: 5}, "
+    "schedule: {kind: mixed, sham: 0.5, block: 4, seed: 1SEED}}\n"
+)
+
+
+def test_each_session_has_an_order_of_its_own_which_is_in_its_record(tmp_path: Path) -> None:
+    path = written(tmp_path, SHAMS.replace("SEED", ""))
+    days = [Rules(path) for _ in range(5)]
+    for rules in days:
+        rules.draw_session()
+    assert len({tuple(orders(each)) for each in days}) == 5
+    for rules in days:
+        recorded_rules = RulesFile.model_validate_json(rules.resolved)
+        assert recorded_rules == rules.spec
+        again = Rules(path)
+        again.spec = again.spec.of_session(recorded_rules.session_seed)
+        assert orders(again) == orders(rules)
+
+
+def test_an_order_that_is_wanted_again_is_given_by_both_seeds(tmp_path: Path) -> None:
+    path = written(tmp_path, SHAMS.replace("SEED", ", session_seed: 7"))
+    days = [Rules(path) for _ in range(3)]
+    for rules in days:
+        rules.draw_session()
+    assert len({tuple(orders(each)) for each in days}) == 1
+
+
+def test_rules_of_before_have_the_order_that_they_had(tmp_path: Path) -> None:
+    rules = Rules(written(tmp_path, SHAMS.replace("SEED", "")))
+    text = rules.resolved.replace('"session_seed":null,', "")
+    assert "session_seed" not in text
+    before = RulesFile.model_validate_json(text)
+    assert before.session_seed is None
+    made = Schedule("a", before.rules["a"])
+    shuffled = "".join(made.draw().value[0] for _ in range(16))
+    assert shuffled == "pspspsspssppppss"

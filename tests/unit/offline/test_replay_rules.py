@@ -17,7 +17,7 @@ import yaml
 from support.loop import RULES, Loop, record_loop, setup
 
 from rtface.config import SessionSettings
-from rtface.core.decision import Reason
+from rtface.core.decision import Action, Reason
 from rtface.core.errors import DataError, UsageError
 from rtface.decide.rules import RulesFile
 from rtface.live.rulesfile import Rules
@@ -297,3 +297,15 @@ def test_pulse_times_of_another_session_are_in_the_record_and_replay_without_it(
     report = replay_rules(loop.folder)
     assert report.identical, report.first
     assert report.recorded["fire"] == len(fired)
+
+
+def test_the_order_that_a_session_drew_is_replayed_also_with_a_rules_file_that_does_not_name_it(
+    tmp_path: Path,
+) -> None:
+    drawn = RulesFile.model_validate(RULES).of_session(99)
+    session = record_loop(tmp_path, 800, json.loads(drawn.model_dump_json()))
+    assert any(each.action is Action.SHAM for each in session.decisions)
+    assert replay_rules(session.folder).identical
+    assert replay_rules(session.folder, RulesFile.model_validate(RULES)).identical
+    other = replay_rules(session.folder, RulesFile.model_validate(RULES).of_session(98))
+    assert other.decision is not None

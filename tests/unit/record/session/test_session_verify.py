@@ -19,6 +19,7 @@ from rtface.core.errors import UsageError
 from rtface.core.records import FrameMeta
 from rtface.decide.rules import RulesFile
 from rtface.record.session import LOG_NAME, VIDEO_NAME
+from rtface.record.session.batches import totals
 from rtface.record.session.coding import decode, encode
 from rtface.record.session.encoder import VideoEncoder
 from rtface.record.session.entries import (
@@ -36,7 +37,7 @@ from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import read_session
 from rtface.record.session.recorder import SessionRecorder
-from rtface.record.session.rows import POSES, PUBLISHED, ROW_NAMES, decode_rows, encode_rows
+from rtface.record.session.rows import POSES, PUBLISHED, decode_rows, encode_rows
 from rtface.record.session.summary import summarise
 from rtface.record.session.tables import write_tables
 from rtface.record.session.verify import verify
@@ -55,10 +56,7 @@ def rewritten(source: Path, target: Path, change: Callable[[Any], Iterable[Any]]
         if record.kind in ENTRIES:
             for each in change(decode(record.kind, record.payload)):
                 if isinstance(each, ClosedEntry):
-                    counts = {ENTRIES[kind].name: n for kind, n in log.records.items() if kind in ENTRIES}
-                    for kind, name in ROW_NAMES.items():
-                        counts[name] = counts.get(name, 0) + log.rows[kind]
-                    each = dataclasses.replace(each, totals=counts)
+                    each = dataclasses.replace(each, totals=totals(log))
                 log.append(each.kind, encode(each))
         else:
             for rows in change(decode_rows(record.kind, record.payload)):
@@ -273,7 +271,7 @@ def test_a_log_that_was_cut_off_is_missing_its_end(loop: Loop, tmp_path: Path) -
     (tmp_path / LOG_NAME).write_bytes(whole[:-10])
     found = [each for each in verify(read_session(tmp_path)) if each.verdict != "whole"]
     assert [(each.check, each.verdict) for each in found] == [("log", "missing")] * 2
-    assert "at most its last second is missing" in found[1].text
+    assert "was not closed: its log ends after" in found[1].text
 
 
 def test_a_changed_byte_is_wrong(loop: Loop, tmp_path: Path) -> None:
