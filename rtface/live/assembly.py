@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rtface.config import Rig
+from rtface.config import GateOutputSettings, Rig
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.clock import NS_PER_MS, Clock
 from rtface.core.errors import ControlError
@@ -121,12 +121,21 @@ class Assembly:
         if self._rules is None:
             reflex = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
-            reflex = self._rules.reflex(keypoints, camera.rate_hz, extra_names=given)
+            reflex = self._rules.reflex(
+                keypoints, camera.rate_hz, extra_names=given, grace_ns=self._grace_ns
+            )
         self._info = output
         self._pulses = {
             name: rule.pulse.record() for name, rule in reflex.rules.rules.items() if rule.pulse is not None
         }
         return reflex, self._record(camera, output, reflex)
+
+    @property
+    def _grace_ns(self) -> int:
+        """How long the word of a pulse's end may take: as long as an answer, for a gate that is given longer for it."""
+        output = self._rig.output
+        answer_ms = output.answer_ms if isinstance(output, GateOutputSettings) else 0.0
+        return max(GRACE_NS, round(answer_ms * NS_PER_MS))
 
     def _record(self, camera: CameraInfo, output: OutputInfo, reflex: RuleEvaluator) -> Record:
         settings, pipeline = self._rig.session, self._running()
@@ -156,7 +165,7 @@ class Assembly:
                 given=() if neural is None else neural.names,
                 units=reflex.bank.units + (() if neural is None else neural.units),
                 rate_hz=camera.rate_hz,
-                grace_ns=GRACE_NS,
+                grace_ns=self._grace_ns,
             ),
             on_fault=self.loop.disk_failed,
             clock=self._clock,

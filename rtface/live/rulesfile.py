@@ -12,6 +12,7 @@ from rtface.core.decision import Action
 from rtface.core.errors import DataError
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.refusals import RulesError
+from rtface.decide.rulebank import GRACE_NS
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.record.session import log_of
 from rtface.record.session.entries import ArmingEntry, DecisionEntry
@@ -59,7 +60,12 @@ class Rules:
         return self.spec.model_dump_json()
 
     def reflex(
-        self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
+        self,
+        keypoints: tuple[str, ...],
+        rate_hz: float | None,
+        *,
+        extra_names: Sequence[str] = (),
+        grace_ns: int = GRACE_NS,
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
@@ -69,7 +75,7 @@ class Rules:
             They do not fit; with file and line.
         """
         try:
-            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names)
+            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns)
         except RulesError as error:
             raise self._document.refusal(error.problem, *error.at) from error
 

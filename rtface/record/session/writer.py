@@ -156,7 +156,7 @@ class SessionWriter:
         self._thread.start()
 
     def put(self, entry: Entry) -> bool:
-        """Hand over an event; False when it could not be taken, which is a fault.
+        """Hand over an event; False when it could not be taken: for want of room, which is a fault, or after the end.
 
         Raises
         ------
@@ -166,12 +166,14 @@ class SessionWriter:
         payload = encode(entry)
         self._check_stall()
         with self._handing:
-            if self._accepting and len(self._queue) < self._most:
+            accepting = self._accepting
+            if accepting and len(self._queue) < self._most:
                 self._queue.append((entry.kind, payload))
                 return True
         with self._counting:
             self._lost["events"] += 1
-        self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
+        if accepting:  # else the recording has ended, and what ended it is the fault
+            self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
         return False
 
     def put_decision(self, decision: DecisionLike) -> int:

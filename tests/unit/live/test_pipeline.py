@@ -578,6 +578,20 @@ def test_the_rate_is_of_the_last_second_and_ticks_come_once_a_second() -> None:
     assert len(rig.ticks) == 3
 
 
+def test_a_host_that_takes_frames_late_does_not_change_a_live_camera_s_rate() -> None:
+    rig = Rig(live=True)
+    ticked = threading.Semaphore(0)
+    rig.pipeline._on_tick = lambda status: ticked.release()
+    rig.pipeline.start()
+    for first, second_ns in ((1, NS_PER_S), (4, 3 * NS_PER_S)):
+        rig.camera.feed(*range(first, first + 3))
+        rig.sink.wait_for(first + 2)
+        rig.clock.advance_ns(second_ns)
+        assert ticked.acquire(timeout=LONG_S)
+    assert rig.pipeline.status().rate_hz == pytest.approx(NS_PER_S / 1_000)
+    assert rig.pipeline.stop(LONG_S)
+
+
 def test_latencies_can_be_forgotten_and_are_counted_against_the_deadline() -> None:
     rig = Rig(1, 2, 3)
     rig.pipeline.start()
