@@ -35,6 +35,7 @@ _PASSING = frozenset(
         OutputReason.TOO_SOON,
         OutputReason.WINDOW_FULL,
         OutputReason.BUSY,
+        OutputReason.STALE,
         OutputReason.NOT_ARMED,
         OutputReason.WRONG_STATE,
     }

@@ -102,6 +102,7 @@ def test_an_output_that_fails_ends_in_fault_with_the_light_off(
     ("reason", "state"),
     [
         (OutputReason.TOO_SOON, LoopState.ARMED),
+        (OutputReason.STALE, LoopState.ARMED),
         (OutputReason.WINDOW_FULL, LoopState.ARMED),
         (OutputReason.SESSION_DOSE, LoopState.DISARMED),
         (OutputReason.SESSION_PULSES, LoopState.DISARMED),
