@@ -58,25 +58,25 @@ def microseconds(act: Callable[[Pose], object], frames: list[Pose]) -> dict[str,
     )
 
 
-def deciding(decider: RuleBank, take: Callable[[Pose, int], Any]) -> Callable[[Pose], None]:
+def deciding(rules: RuleBank, decide: Callable[[Pose, int], Any]) -> Callable[[Pose], None]:
     """Return what a live loop does with a pose, with an output that ends each pulse at once."""
 
     def act(pose: Pose) -> None:
         now_ns = pose.frame.exposure_ns + 3_000_000
-        for each in take(pose, now_ns):
+        for each in decide(pose, now_ns):
             if each.action is Action.FIRE:
-                decider.ended(now_ns, each.rule, each.trial)
+                rules.ended(now_ns, each.rule, each.trial)
 
     return act
 
 
 def measure(rules: Rules, frames: list[Pose]) -> dict[str, Any]:
     """Return all figures."""
-    together = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ)
-    together.decider.arm(0)
-    alone = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ)
+    together = rules.evaluator(FACEMAP_KEYPOINTS, RATE_HZ)
+    together.arm(0)
+    alone = rules.evaluator(FACEMAP_KEYPOINTS, RATE_HZ)
     result: dict[str, Any] = {
-        "features_and_rules": microseconds(deciding(together.decider, together.take), frames),
+        "features_and_rules": microseconds(deciding(together, together.evaluate), frames),
         "features": microseconds(alone.bank.update, frames),
         "values": len(alone.bank.names),
         "rules": len(rules.spec.rules),
@@ -93,13 +93,13 @@ def measure(rules: Rules, frames: list[Pose]) -> dict[str, Any]:
             )
             for name, spec in many.items()
         }
-        bank, decider = rules.reflex(FACEMAP_KEYPOINTS, RATE_HZ).bank, RuleBank(named, alone.bank.names)
-        decider.arm(0)
+        bank, copied = rules.evaluator(FACEMAP_KEYPOINTS, RATE_HZ).bank, RuleBank(named, alone.bank.names)
+        copied.arm(0)
 
-        def take(pose: Pose, now_ns: int, bank: Any = bank, decider: RuleBank = decider) -> Any:
-            return decider.frame(pose.frame.frame_id, pose.frame.exposure_ns, now_ns, bank.update(pose))
+        def decide(pose: Pose, now_ns: int, bank: Any = bank, copied: RuleBank = copied) -> Any:
+            return copied.frame(pose.frame.frame_id, pose.frame.exposure_ns, now_ns, bank.update(pose))
 
-        result["by_number_of_rules"][str(len(named))] = microseconds(deciding(decider, take), frames)
+        result["by_number_of_rules"][str(len(named))] = microseconds(deciding(copied, decide), frames)
     return result
 
 

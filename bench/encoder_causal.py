@@ -1,6 +1,6 @@
 """What does it cost an encoder to be causal? Networks, windows, delays and look-aheads on a simulated population.
 
-The population's truth is known (`rtface.analyse.simulate`): what behaviour explains of each component at most is the
+The population's truth is known (`rtface.analyse.simulated_population`): what behaviour explains of each component at most is the
 ceiling. All encoders learn from the same samples and are judged by the same, by the strict split with the gaps of
 the longest window. That the simulated neurons follow the past alone is how they are made: a look-ahead cannot help
 there, and what it costs an animal's recording is seen by running this on one (`--session`).
@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from causality_plot import draw_causality
 
 from rtface.analyse.baselines import keypoint_baselines, video_baseline
-from rtface.analyse.causality import draw_causality
 from rtface.analyse.explained import variance_explained
 from rtface.analyse.splits import Split, hold_back
 from rtface.analyse.svd import decompose
@@ -61,9 +61,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 def simulated(neurons: int, seconds: float, seed: int) -> tuple[Recording, Any]:
     """Return a simulated session as a recording, and the population whose truth is known."""
-    from rtface.analyse.simulate import PopulationParameters, simulate
+    from rtface.analyse.population import PopulationParameters
+    from rtface.analyse.simulated_population import simulate_population
 
-    population = simulate(PopulationParameters(neurons=neurons, seconds=seconds, seed=seed))
+    population = simulate_population(PopulationParameters(neurons=neurons, seconds=seconds, seed=seed))
     keypoints = population.keypoints
     recording = Recording(
         keypoints=population.behaviour.names,
@@ -171,7 +172,7 @@ def lines_of(prepared: Prepared) -> dict[str, float]:
 
 def film_line(population: Any, prepared: Prepared) -> float:
     """Return what the method before keypoints explains: reduced rank from the motion energy of the mouse's film."""
-    from rtface.analyse.simulate import Film
+    from rtface.analyse.simulated_population import Film
 
     width, height = FILM
     film, out = Film(population, width, height), np.zeros((height, width), np.uint8)

@@ -1,9 +1,9 @@
 """Make the encoder that comes with rtface for `rtface demo --encoder`: of a SIMULATED population, from simulated pictures.
 
 The simulated mouse of the demo (seed 0) is filmed from its second hour on, which no demo reaches, and tracked by the
-default engine. Simulated neurons follow its true keypoints (`rtface.analyse.simulate`); the encoder learns them from the
-tracked ones, and a state model learns the encoder's latents. Some minutes on one core; the seeds make it the same
-again on one machine. Needs `pip install 'rtface[train,analyse]'`.
+default engine. Simulated neurons follow its true keypoints (`rtface.analyse.simulated_population`); the encoder learns
+them from the tracked ones, and a state model learns the encoder's latents. Some minutes on one core; the seeds make it
+the same again on one machine. Needs `pip install 'rtface[train,analyse]'`.
 
     python bench/make_demo_encoder.py [--seconds 900] [--out rtface/encode/data/simulated-mouse]
 """
@@ -20,8 +20,9 @@ import torch
 
 from rtface.analyse.behaviour import HEIGHT, WIDTH, Behaviour
 from rtface.analyse.hmm import FitOptions, fit_states
+from rtface.analyse.population import PopulationParameters
 from rtface.analyse.populationfile import write_population
-from rtface.analyse.simulate import PopulationParameters, simulate
+from rtface.analyse.simulated_population import simulate_population
 from rtface.config import BackendSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta
@@ -78,7 +79,7 @@ def neurons_of(true: FloatArray, seed: int, path: Path) -> None:
         np.zeros(len(true), np.int8),
         simulated=True,
     )
-    write_population(simulate(PopulationParameters(neurons=NEURONS, seed=seed), behaviour), path)
+    write_population(simulate_population(PopulationParameters(neurons=NEURONS, seed=seed), behaviour), path)
 
 
 def finished(bundle: EncoderBundle, where: Where, out: Path, seed: int) -> EncoderBundle:

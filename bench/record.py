@@ -82,7 +82,8 @@ def costs(root: Path, count: int) -> dict[str, Any]:
     features = Features(values, values, np.ones(FEATURES, np.int64))
     inputs = tuple((f"f{each}", 1.0, 1.0, 1) for each in range(3))
     picture = np.add.outer(np.arange(SIZE[1]), np.arange(SIZE[0])).astype(np.uint8)
-    taken: dict[str, list[int]] = {name: [] for name in ("frame", "pose", "features", "decision", "call")}
+    names = ("frame", "pose", "features", "decision", "call", "published")
+    taken: dict[str, list[int]] = {name: [] for name in names}
 
     def timed(name: str, call: Callable[[], object]) -> None:
         began_ns = SYSTEM_CLOCK.now_ns()
@@ -100,10 +101,11 @@ def costs(root: Path, count: int) -> dict[str, Any]:
         )  # fmt: skip
         if number % 5 == 0:
             timed("frame", lambda pose=pose: recorder.frame(picture, pose.frame))  # type: ignore[misc]
-        timed("pose", lambda pose=pose: recorder.pose(pose, 1))  # type: ignore[misc]
+        timed("pose", lambda pose=pose: recorder.pose(pose))  # type: ignore[misc]
         timed("features", lambda now_ns=now_ns, number=number: recorder.features(number, now_ns, features))  # type: ignore[misc]
         timed("decision", lambda decision=decision: recorder.decision(decision))  # type: ignore[misc]
         timed("call", lambda now_ns=now_ns: recorder.call("tick", now_ns))  # type: ignore[misc]
+        timed("published", lambda now_ns=now_ns, number=number: recorder.published(number, now_ns))  # type: ignore[misc]
     whole = recorder.close(timeout_s=60)
     return {"rate_hz": RATE_HZ, "whole": whole} | {
         name: percentiles(np.array(each[WARM_UP // 5 :]) / NS_PER_US, "us") for name, each in taken.items()
@@ -116,7 +118,7 @@ def throughput(root: Path, count: int) -> dict[str, Any]:
     pose = pose_of(0, SYSTEM_CLOCK.now_ns())
     began_ns = SYSTEM_CLOCK.now_ns()
     for _ in range(count):
-        recorder.pose(pose, 1)
+        recorder.pose(pose)
     handed_ns = SYSTEM_CLOCK.now_ns() - began_ns
     recorder.close(timeout_s=60)
     written_ns = SYSTEM_CLOCK.now_ns() - began_ns

@@ -66,7 +66,7 @@ def _record(recorder: SessionRecorder, picture: np.ndarray, meta: FrameMeta) -> 
     recorder.frame(picture, meta)
     points = np.full((POINTS, 2), number, np.float32)
     stamps = Stamps(meta.exposure_ns, meta.arrival_ns, now_ns, now_ns, now_ns, now_ns)
-    recorder.pose(Pose(meta, stamps, points, points[:, 0], np.zeros(POINTS, bool)), now_ns)
+    recorder.pose(Pose(meta, stamps, points, points[:, 0], np.zeros(POINTS, bool)))
     values = np.full(FEATURES, float(number))
     recorder.features(number, now_ns, Features(values, values, np.full(FEATURES, meta.exposure_ns)))
     if number % 10 == 0:
@@ -75,6 +75,7 @@ def _record(recorder: SessionRecorder, picture: np.ndarray, meta: FrameMeta) -> 
             Pulse(5_000_000, 5_000_000, 1, 1.0), number // 10, (("f0", float(number), 1.0, 1),),
         )  # fmt: skip
         recorder.pulse(recorder.decision(fired), number, "gate", "fire")
+    recorder.published(number, now_ns)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ CHANGE_S = 30.0
 def arm(service: Service) -> bool:
     """Arm if the self-test lets us; a computer that was busy just now is asked again at the next change."""
     try:
-        service.commands.arm("bench", operator=True)
+        service.arming.arm("bench", operator=True)
     except ControlError as error:
         print(f"not armed: {error}")
         return False
@@ -68,12 +68,12 @@ def main() -> None:
                 armings += arm(service)
                 service.wait(min(CHANGE_S, left_s))
                 if chance.random() < 0.3:
-                    service.commands.emergency_stop("bench")
+                    service.arming.emergency_stop("bench")
                 else:
-                    service.commands.disarm("bench", "change")
+                    service.arming.disarm("bench", "change")
                 service.wait(0.5)
-                if service.commands.state()["state"] in ("stopped", "fault"):
-                    service.commands.clear("bench")
+                if service.arming.state()["state"] in ("stopped", "fault"):
+                    service.arming.clear("bench")
             status = service.pipeline.status()
             backend = describe_backend(service.pipeline.backend)
         (path,) = Path(folder).iterdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from rtface.core.clockfit import ClockLine
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
 
@@ -30,6 +31,13 @@ class Camera(Protocol):
         A device shows them only as gaps between two frame numbers that arrived; a source that makes or plays the
         frames itself also counts those before the first and after the last, so that what arrived and what was lost
         add up to all.
+        """
+
+    @property
+    def clock_line(self) -> ClockLine | None:
+        """How the device's clock, in which ``FrameMeta.camera_ns`` is, maps to the host's now.
+
+        None where no clock is mapped, and before the first frame since ``open``. May be read from any thread.
         """
 
     def open(self) -> CameraInfo:

@@ -33,7 +33,7 @@ class FoundCamera:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """All cameras that were found, and remarks on where none could be looked for."""
+    """All cameras that were found, and remarks on where none could be searched for."""
 
     cameras: list[FoundCamera] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

@@ -35,7 +35,7 @@ class FrameNumbers:
             Its number; greater than all before.
         missing : int
             Frames missing between it and the one before. A counter that went back from its 16-bit end has
-            wrapped; one that went back from elsewhere, or stands still, tells nothing of losses: 0.
+            wrapped; one that went back from elsewhere, or stands still, gives no count of losses: 0.
         """
         if self._device is None or self._last is None:
             if self._last is not None and device_number + self._offset <= self._last:

@@ -29,10 +29,10 @@ from rtface.acquire.gentl import (
     release,
     vendor_errors,
 )
-from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
+from rtface.acquire.lifecycle import OrderedCamera
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.core.clockfit import ClockFit
+from rtface.core.clockfit import ClockFit, ClockLine
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
@@ -63,11 +63,11 @@ def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
         release(harvester)
 
 
-class GenicamCamera:
-    """A camera (see `rtface.acquire.base.Camera`) behind a GenTL producer.
+class GenicamCamera(OrderedCamera):
+    """A camera behind a GenTL producer.
 
     Every setting is read back after all were made; integers, enumerations and strings must be equal, floating
-    point values (rate, exposure, gain, float nodes) within 1 %. A device that says at which rate it will really
+    point values (rate, exposure, gain, float nodes) within 1 %. A device that gives the rate at which it will really
     deliver is held to the rate asked for, too.
 
     Where the device declares a clock, exposure times are its time stamps mapped to the host's clock
@@ -83,58 +83,30 @@ class GenicamCamera:
     """
 
     def __init__(self, settings: GenicamCameraSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__("genicam", clock)
         self._settings = settings
-        self._clock = clock
-        self._life = Lifecycle("genicam")
         self._harvester: Any = None
         self._acquirer: Any = None
         self._label = ""
-        self._shape = (0, 0)
         self._shift = 0
         self._tick_hz: float | None = None
         self._drains = False
         self._numbers = FrameNumbers()
         self._fit = ClockFit()
         self._incomplete = 0
-        self._lost_at_camera = 0
-        self._lost_in_transport = 0
 
     @property
-    def lost_at_camera(self) -> int:
-        """Frames since ``open`` that arrived incomplete."""
-        return self._lost_at_camera
+    def clock_line(self) -> ClockLine | None:
+        """The map that the exposures come from; None before the first time stamp."""
+        return self._fit.line
 
-    @property
-    def lost_in_transport(self) -> int:
-        """Gaps in the frame numbers since ``open``, less the incomplete frames."""
-        return self._lost_in_transport
-
-    def open(self) -> CameraInfo:
-        """Open the device, apply every setting and read it back; see `Camera.open`."""
-        self._life.expect(CameraState.CLOSED, "open")
-        try:
-            info = self._open()
-        except BaseException:
-            self.close()
-            raise
-        self._life.state = CameraState.OPEN
-        return info
-
-    def start(self) -> None:
-        """Begin to deliver frames."""
-        if self._life.state is CameraState.RUNNING:
-            return
-        self._life.expect(CameraState.OPEN, "start")
+    def _start(self) -> None:
         self._numbers.restart()
         self._incomplete = 0
         with self._lost_if_it_fails("starting"):
             self._acquirer.start()
-        self._life.state = CameraState.RUNNING
 
-    def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
-        """Copy the next frame into `out`; see `Camera.fill`."""
-        self._life.expect(CameraState.RUNNING, "fill")
-        check_out(out, *self._shape)
+    def _fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
         with self._lost_if_it_fails("waiting for a frame"):
             while True:
@@ -145,7 +117,7 @@ class GenicamCamera:
                         if buffer.is_complete():
                             return self._take(buffer, out, now_ns)
                         self._incomplete += 1
-                        self._lost_at_camera += 1
+                        self.lost_at_camera += 1
                     finally:
                         give_back(buffer)
                 if now_ns >= deadline_ns:
@@ -153,18 +125,12 @@ class GenicamCamera:
                 if buffer is None:
                     self._clock.sleep_until_ns(min(now_ns + POLL_NS, deadline_ns))
 
-    def stop(self) -> None:
-        """Stop delivering frames; also after the device was lost."""
-        if self._life.state is CameraState.RUNNING:
-            self._life.state = CameraState.OPEN
-            with suppress(*vendor_errors()):
-                self._acquirer.stop()
+    def _stop(self) -> None:
+        with suppress(*vendor_errors()):
+            self._acquirer.stop()
 
-    def close(self) -> None:
-        """Give the device back; also after it was lost."""
-        self.stop()
+    def _close(self) -> None:
         harvester, self._harvester, self._acquirer = self._harvester, None, None
-        self._life.state = CameraState.CLOSED
         if harvester is not None:
             release(harvester)
 
@@ -206,14 +172,12 @@ class GenicamCamera:
                 f"camera {self._label}: buffers {settings.buffers} are too few, its driver needs {least}"
             ) from error
         width, height = int(nodes.require("Width")), int(nodes.require("Height"))
-        self._shape = height, width
         self._shift = SHIFTS[settings.pixel_format]
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
         mode = prefer_newest(self._acquirer)
         self._drains = mode not in HANDLING_MODES
         self._numbers = FrameNumbers()
         self._fit = ClockFit()
-        self._lost_at_camera = self._lost_in_transport = 0
         rate_hz = nodes.rate_hz()
         return CameraInfo(
             kind="genicam",
@@ -251,7 +215,7 @@ class GenicamCamera:
     def _take(self, buffer: Any, out: Image, arrival_ns: int) -> FrameMeta:
         self._copy(buffer, out)
         frame_id, missing = self._numbers.take(int(buffer.frame_id))
-        self._lost_in_transport += max(0, missing - self._incomplete)
+        self.lost_in_transport += max(0, missing - self._incomplete)
         self._incomplete = 0
         camera_ns = None if self._tick_hz is None else _stamp_ns(buffer, self._tick_hz)
         exposure_ns = arrival_ns if camera_ns is None else self._fit.to_host(camera_ns, arrival_ns)

@@ -136,7 +136,7 @@ class Nodes:
         return node
 
     def _possible(self, node: Any) -> str:
-        """Say what a feature can be set to, as far as it says."""
+        """Return what a feature can be set to, as far as the device gives it."""
         if symbolics := getattr(node, "symbolics", None):
             return f" (possible: {', '.join(symbolics)})"
         try:

@@ -25,7 +25,7 @@ class GenicamDevice:
     Attributes
     ----------
     serial, vendor, model : str
-        As the device says.
+        As the device gives them.
     tl_type : str
         Transport: ``GEV``, ``U3V``, ``CXP``, ``Custom``...
     """
@@ -93,7 +93,7 @@ def release(harvester: Any) -> None:
 
 
 def describe(device: Any) -> GenicamDevice:
-    """Return what a found device says of itself."""
+    """Return the names of a found device."""
     serial, vendor, model, tl_type = (
         str(device.property_dict.get(key) or "") for key in ("serial_number", "vendor", "model", "tl_type")
     )
@@ -154,8 +154,8 @@ def or_none(module: Any, attribute: str) -> int | None:
 def poll(acquirer: Any) -> Any | None:
     """Return a filled buffer without waiting, or None.
 
-    Private names of harvesters: its public `try_fetch` spins for as long as it is told to wait, does not tell an
-    incomplete buffer from none, and zeroes what it gives back.
+    Private names of harvesters: its public `try_fetch` spins for the whole time that it may wait, returns the same for
+    an incomplete buffer as for none, and zeroes what it gives back.
     """
     from genicam import gentl
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
+from rtface.acquire.lifecycle import OrderedCamera
 from rtface.config import OpencvCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
@@ -34,7 +34,7 @@ def list_opencv(folder: Path = Path("/dev")) -> list[str]:
     -------
     list of str
         Paths by number, each usable as `OpencvCameraSettings.device`. A device may also be one that only carries
-        metadata; opening it tells.
+        metadata; that shows when it is opened.
     """
     numbered = [
         (int(match[1]), path)
@@ -44,14 +44,14 @@ def list_opencv(folder: Path = Path("/dev")) -> list[str]:
     return [str(path) for _, path in sorted(numbered)]
 
 
-class OpencvCamera:
-    """A camera (see `rtface.acquire.base.Camera`) that OpenCV can open.
+class OpencvCamera(OrderedCamera):
+    """A camera that OpenCV can open.
 
     Frames are numbered here, from 0, since OpenCV hands on no numbers: frames lost by the device or its driver
-    cannot be seen, and the counts of losses stay 0. Exposure times are arrival times. Width and height must read
+    cannot be counted, and the counts of losses stay 0. Exposure times are arrival times. Width and height must read
     back as asked, the rate within 1 %.
 
-    Waiting is bounded for V4L devices; other back ends of OpenCV know no wait with a limit, and one read there
+    Waiting is bounded for V4L devices; other back ends of OpenCV have no wait with a limit, and one read there
     lasts until their own.
 
     Parameters
@@ -63,61 +63,30 @@ class OpencvCamera:
     """
 
     def __init__(self, settings: OpencvCameraSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__("opencv", clock)
         self._settings = settings
-        self._clock = clock
-        self._life = Lifecycle("opencv")
         self._capture: Any = None
         self._bounded = False
-        self._shape = (0, 0)
         self._next_id = 0
 
-    @property
-    def lost_at_camera(self) -> int:
-        """Always 0: OpenCV does not tell."""
-        return 0
-
-    @property
-    def lost_in_transport(self) -> int:
-        """Always 0: OpenCV does not tell."""
-        return 0
-
-    def open(self) -> CameraInfo:
-        """Open the device, apply every setting and read it back; see `Camera.open`."""
+    def _open(self) -> CameraInfo:
         import cv2
 
-        self._life.expect(CameraState.CLOSED, "open")
         device = self._settings.device
         with _quiet():
             self._capture = cv2.VideoCapture(device, _api(device))
             opened = self._capture.isOpened()
         if not opened:
-            self.close()
             found = ", ".join(list_opencv()) or "none"
             raise CameraError(
                 f"there is no camera {device!r} that OpenCV can open; video devices here: {found}"
             )
-        try:
-            info = self._configure()
-        except BaseException:
-            self.close()
-            raise
         self._next_id = 0
-        self._life.state = CameraState.OPEN
-        return info
+        return self._configure()
 
-    def start(self) -> None:
-        """Begin to deliver frames."""
-        if self._life.state is CameraState.RUNNING:
-            return
-        self._life.expect(CameraState.OPEN, "start")
-        self._life.state = CameraState.RUNNING
-
-    def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
-        """Copy the next frame into `out`; see `Camera.fill`."""
+    def _fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         import cv2
 
-        self._life.expect(CameraState.RUNNING, "fill")
-        check_out(out, *self._shape)
         try:
             if (
                 self._bounded
@@ -145,15 +114,8 @@ class OpencvCamera:
         self._next_id += 1
         return FrameMeta(frame_id, arrival_ns, arrival_ns)
 
-    def stop(self) -> None:
-        """Stop delivering frames."""
-        if self._life.state is CameraState.RUNNING:
-            self._life.state = CameraState.OPEN
-
-    def close(self) -> None:
-        """Give the device back."""
+    def _close(self) -> None:
         capture, self._capture = self._capture, None
-        self._life.state = CameraState.CLOSED
         if capture is not None:
             capture.release()
 
@@ -177,16 +139,16 @@ class OpencvCamera:
                 raise CameraSettingError(
                     f"camera {settings.device!r}: {name} was set to {value:g} but reads back {read[name]:g}"
                 )
-        self._shape = int(read["height"]), int(read["width"])
-        if 0 in self._shape:
-            raise CameraError(f"camera {settings.device!r} does not say how large its frames are")
+        height, width = int(read["height"]), int(read["width"])
+        if 0 in (height, width):
+            raise CameraError(f"camera {settings.device!r} gives no size of its frames")
         backend = capture.getBackendName()
         self._bounded = backend == "V4L2"
         return CameraInfo(
             kind="opencv",
             label=f"{settings.device} ({backend})",
-            width=self._shape[1],
-            height=self._shape[0],
+            width=width,
+            height=height,
             rate_hz=read["rate_hz"] or None,
             frames=None,
             live=True,
@@ -205,7 +167,7 @@ def _api(device: int | str) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep OpenCV from writing what the error will say to the standard error stream."""
+    """Keep OpenCV from writing what the error will hold to the standard error stream."""
     import cv2
 
     logging = cv2.utils.logging

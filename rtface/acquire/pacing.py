@@ -7,31 +7,28 @@ from enum import Enum
 from typing import Any, Protocol
 
 from rtface.acquire.base import EndOfStream
-from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
+from rtface.acquire.lifecycle import DRIVER_BUFFERS, OrderedCamera
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
 from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import CameraLostError
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
 DEFAULT_RATE_HZ = 30.0
-"""Frames per second when paced and neither the settings nor the source says."""
-
-DRIVER_FRAMES = 4
-"""Frames that wait for a slow reader, as in a camera driver's buffer; beyond these the oldest is lost."""
+"""Frames per second when paced and neither the settings nor the source gives a rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What a source says of itself once it is open.
+    """What a source is, once it is open.
 
     Attributes
     ----------
     width, height : int
         Pixels of its frames.
     rate_hz : float or None
-        The rate it was recorded at; None where it does not say.
+        The rate it was recorded at; None where it does not state it.
     frames : int or None
-        How many frames it holds; None where it does not say.
+        How many frames it holds; None where it does not state it.
     settings : dict
         For the record.
     """
@@ -79,12 +76,12 @@ class Source(Protocol):
         """Give it back, in any state."""
 
 
-class PlayedCamera:
-    """A camera (see `rtface.acquire.base.Camera`) whose frames come from a `Source`.
+class PlayedCamera(OrderedCamera):
+    """A camera whose frames come from a `Source`.
 
     Paced, frame n is exposed at an absolute time, n periods after ``start``, and delivered then: reading and
     decoding happen before it, so that they add nothing to its age. A reader that is late finds the last
-    `DRIVER_FRAMES` frames waiting; older ones are passed over and counted in `lost_in_transport`. If the source
+    `DRIVER_BUFFERS` frames waiting; older ones are passed over and counted in `lost_in_transport`. If the source
     itself cannot be read as fast as it should play, its schedule is moved, and it plays slower. Not paced, every
     frame comes exactly once, in order, exposed when it is read.
 
@@ -107,46 +104,29 @@ class PlayedCamera:
     def __init__(
         self, settings: VideoCameraSettings | ImagesCameraSettings, source: Source, clock: Clock
     ) -> None:
-        self._life = Lifecycle(settings.kind)
+        super().__init__(settings.kind, clock)
         self._source = source
         self._paced = settings.paced
         self._loop = settings.loop
         self._rate_hz = settings.rate_hz
-        self._clock = clock
-        self._shape = (0, 0)
         self._period_ns = 0.0
         self._epoch_ns = 0
         self._since_epoch = 0
         self._next_id = 0
-        self._lost = 0
         self._ended = False
         self._failure: str | None = None
 
-    @property
-    def lost_at_camera(self) -> int:
-        """Always 0: stored frames are all there, or their source is damaged."""
-        return 0
-
-    @property
-    def lost_in_transport(self) -> int:
-        """Frames since ``open`` that came too fast for the reader."""
-        return self._lost
-
-    def open(self) -> CameraInfo:
-        """Open the source; see `Camera.open`."""
-        self._life.expect(CameraState.CLOSED, "open")
+    def _open(self) -> CameraInfo:
         facts = self._source.open()
         rate_hz = self._rate_hz or facts.rate_hz
         if self._paced and rate_hz is None:
             rate_hz = DEFAULT_RATE_HZ
-        self._shape = facts.height, facts.width
         self._period_ns = NS_PER_S / rate_hz if rate_hz else 0.0
-        self._next_id = self._lost = 0
+        self._next_id = 0
         self._ended = False
         self._failure = None
-        self._life.state = CameraState.OPEN
         return CameraInfo(
-            kind=self._life.name,
+            kind=self._kind,
             label=self._source.label,
             width=facts.width,
             height=facts.height,
@@ -157,19 +137,11 @@ class PlayedCamera:
             settings={**facts.settings, "paced": self._paced, "loop": self._loop},
         )
 
-    def start(self) -> None:
-        """Play on from the next frame, which is exposed now."""
-        if self._life.state is CameraState.RUNNING:
-            return
-        self._life.expect(CameraState.OPEN, "start")
+    def _start(self) -> None:
         self._since_epoch = 0
         self._epoch_ns = self._clock.now_ns()
-        self._life.state = CameraState.RUNNING
 
-    def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
-        """Copy the next frame into `out`; see `Camera.fill`."""
-        self._life.expect(CameraState.RUNNING, "fill")
-        check_out(out, *self._shape)
+    def _fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         if self._failure is not None:
             raise CameraLostError(self._failure)
         if self._ended:
@@ -184,15 +156,8 @@ class PlayedCamera:
             self._ended = True
             raise
 
-    def stop(self) -> None:
-        """Stop playing."""
-        if self._life.state is CameraState.RUNNING:
-            self._life.state = CameraState.OPEN
-
-    def close(self) -> None:
-        """Close the source."""
+    def _close(self) -> None:
         self._source.close()
-        self._life.state = CameraState.CLOSED
 
     def _fill_now(self, out: Image, deadline_ns: int) -> FrameMeta | None:
         now_ns = self._clock.now_ns()
@@ -217,14 +182,14 @@ class PlayedCamera:
     def _overdue(self) -> int:
         """Frames that a driver's buffer could no longer hold."""
         waiting = int((self._clock.now_ns() - self._scheduled_ns()) // self._period_ns) + 1
-        return waiting - DRIVER_FRAMES
+        return waiting - DRIVER_BUFFERS
 
     def _pass_over_overdue(self, deadline_ns: int) -> None:
         if (overdue := self._overdue()) <= 0:
             return
         while overdue > 0 and self._clock.now_ns() < deadline_ns:
             if self._advance(None, deadline_ns) is not None:
-                self._lost += 1
+                self.lost_in_transport += 1
                 overdue -= 1
         if self._overdue() > 0:
             self._epoch_ns = self._clock.now_ns()

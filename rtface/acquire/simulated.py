@@ -1,35 +1,34 @@
-"""A camera that films a simulated mouse, at a steady pace and with the faults that are asked for."""
+"""A camera that films a simulated mouse, at a steady pace and with the faults that its settings name."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rtface.acquire.base import EndOfStream
-from rtface.acquire.lifecycle import CameraState, Lifecycle, check_out
+from rtface.acquire.lifecycle import DRIVER_BUFFERS, OrderedCamera
 from rtface.config import SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.clockfit import ClockLine
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta, Image
 from rtface.simulate.chance import uniform_hash
 from rtface.simulate.face import MouseFace
 
-DRIVER_BUFFERS = 4
-"""Frames that wait for a slow reader; older ones are overwritten and lost in transport."""
-
 _LOST, _LATE, _DUPLICATED, _BLACK = range(0xFA01, 0xFA05)
 _MOST_LOST_AT_ONCE = 1000
 
 
-class SimulatedCamera:
+class SimulatedCamera(OrderedCamera):
     """A camera in front of a rendered mouse whose true keypoints are known.
 
     Paced, frame `i` is exposed at ``start + i / rate_hz`` on the host's clock, an absolute time: no delay ever
-    shifts a later frame. The exposure is instantaneous and delivered at once. A picture is rendered before the
+    shifts a later frame, and a late frame keeps its time. Its own clock, in which ``camera_ns`` is, begins with the first
+    ``start``. The exposure is instantaneous and delivered at once. A picture is rendered before the
     camera sleeps until its exposure, so rendering is no part of the latency unless the reader comes too late for
     that; with ``settings.repeat`` all is rendered when it is opened. The driver holds `DRIVER_BUFFERS` frames: a reader
     who is later than that many periods loses the oldest.
 
-    Not paced, each frame is exposed when the reader asks for it, after rendering, and none is lost to slowness.
+    Not paced, each frame is exposed when the reader calls for it, after rendering, and none is lost to slowness.
 
     Faults are drawn by a hash of seed and frame number: the same settings give the same faults. A lost frame's
     number is skipped and counted as lost in transport; a late frame is delivered `late_ms` after its true exposure
@@ -45,41 +44,32 @@ class SimulatedCamera:
     """
 
     def __init__(self, settings: SimulatedCameraSettings, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._settings, self._clock = settings, clock
+        super().__init__("simulated", clock)
+        self._settings = settings
         ends = [end for end in (settings.frames, settings.faults.disconnect_after) if end is not None]
         self._end = min(ends) if ends else None
         self._late_ns = round(settings.faults.late_ms * NS_PER_MS)
         self._face: MouseFace | None = None
         self._pictures: list[Image] = []
-        self._life = Lifecycle("simulated")
         self._reset()
 
     def _reset(self) -> None:
         self._next = 0
-        self._lost_in_transport = 0
         self._zero_ns: int | None = None
         self._epoch_ns = 0
         self._queue_ns = 0
         self._asked_ns: int | None = None
 
     @property
-    def lost_at_camera(self) -> int:
-        """Always 0: this camera damages no frame."""
-        return 0
+    def clock_line(self) -> ClockLine | None:
+        """The map of its own clock, which began with the first ``start`` and is as fast as the host's."""
+        return None if self._zero_ns is None else ClockLine(0, float(self._zero_ns), 0.0)
 
-    @property
-    def lost_in_transport(self) -> int:
-        """Frames since ``open`` that were overwritten or lost by a fault, wherever in the stream."""
-        return self._lost_in_transport
-
-    def open(self) -> CameraInfo:
-        """Make the mouse, reset all counts and say what this camera is."""
-        self._life.expect(CameraState.CLOSED, "open")
+    def _open(self) -> CameraInfo:
         settings = self._settings
         self._face = MouseFace(settings.width, settings.height, settings.rate_hz, settings.seed)
         self._pictures = [self._rendered(number) for number in range(settings.repeat or 0)]
         self._reset()
-        self._life.state = CameraState.OPEN
         return CameraInfo(
             kind="simulated",
             label=f"simulated mouse {settings.seed}",
@@ -92,52 +82,15 @@ class SimulatedCamera:
             settings=settings.model_dump(mode="json"),
         )
 
-    def start(self) -> None:
-        """Expose the next frame now and the others at their times after it.
-
-        Raises
-        ------
-        UsageError
-            The camera is not open.
-        """
-        if self._life.state is CameraState.RUNNING:
-            return
-        self._life.expect(CameraState.OPEN, "start")
+    def _start(self) -> None:
         now_ns = self._clock.now_ns()
         if self._zero_ns is None:
             self._zero_ns = now_ns
         self._epoch_ns = now_ns - self._after_first_ns(self._next)
         self._queue_ns = now_ns
         self._asked_ns = None
-        self._life.state = CameraState.RUNNING
 
-    def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
-        """Render the next frame into `out` and return at its time; see `rtface.acquire.base.Camera.fill`.
-
-        Parameters
-        ----------
-        out : ndarray, shape (height, width), uint8, C-contiguous
-            The caller's memory.
-        timeout_s : float
-            Seconds to wait for a frame.
-
-        Returns
-        -------
-        FrameMeta or None
-            `exposure_ns` is the scheduled time on the host's clock, also for a late frame; `camera_ns` the same
-            relative to the first ``start``. None when no frame came in time.
-
-        Raises
-        ------
-        EndOfStream
-            All of ``settings.frames`` have been delivered.
-        CameraLostError
-            The fault `disconnect_after` has come.
-        UsageError
-            The camera was not started, or `out` has another shape.
-        """
-        self._life.expect(CameraState.RUNNING, "fill")
-        check_out(out, self._settings.height, self._settings.width)
+    def _fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         now_ns = self._clock.now_ns()
         deadline_ns = now_ns + round(timeout_s * NS_PER_S)
         if self._settings.paced:
@@ -165,14 +118,7 @@ class SimulatedCamera:
         self._clock.sleep_until_ns(ready_ns)
         return self._deliver(exposure_ns, ready_ns)
 
-    def stop(self) -> None:
-        """Expose no more frames; numbers go on from here at the next ``start``."""
-        if self._life.state is CameraState.RUNNING:
-            self._life.state = CameraState.OPEN
-
-    def close(self) -> None:
-        """Let the mouse go."""
-        self._life.state = CameraState.CLOSED
+    def _close(self) -> None:
         self._face = None
         self._pictures = []
 
@@ -223,7 +169,7 @@ class SimulatedCamera:
         if self._end is not None:
             newest = min(newest, self._end - 1)
         oldest = max(self._next, newest - DRIVER_BUFFERS + 1)
-        self._lost_in_transport += oldest - self._next
+        self.lost_in_transport += oldest - self._next
         self._next = oldest
 
     def _skip_lost(self, deadline_ns: int) -> bool:
@@ -234,7 +180,7 @@ class SimulatedCamera:
                 return False
             if not self._chance(_LOST, self._next, self._settings.faults.lost):
                 return True
-            self._lost_in_transport += 1
+            self.lost_in_transport += 1
             self._next += 1
         return False
 
@@ -243,7 +189,7 @@ class SimulatedCamera:
             return
         if self._end == self._settings.faults.disconnect_after:
             raise CameraLostError(
-                f"the simulated camera disconnected after {self._end} frames, as camera.faults.disconnect_after asks"
+                f"the simulated camera disconnected after {self._end} frames, as camera.faults.disconnect_after says"
             )
         raise EndOfStream
 

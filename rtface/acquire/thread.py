@@ -11,7 +11,7 @@ from rtface.acquire.ring import FrameRing
 POLL_S = 0.1
 """Longest wait inside one call of the camera, in seconds: bounds how long a stop can take."""
 
-# The scheduler likes to wake the reader on this thread's core, where it would wait until a camera that computes (the
+# The scheduler tends to wake the reader on this thread's core, where it would wait until a camera that computes (the
 # simulated one renders, a video is decoded) has made the next frame: 0.9 ms in place of 0.2 at 640x480.
 _let_the_reader_run = getattr(os, "sched_yield", lambda: None)
 

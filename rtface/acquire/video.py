@@ -26,7 +26,7 @@ class VideoCamera(PlayedCamera):
     """A camera (see `rtface.acquire.base.Camera`) that plays a video file; pace and losses as in `PlayedCamera`.
 
     Colour becomes gray as in OpenCV: the frame is converted to 8-bit BGR by the file's own matrix and range
-    (limited range where it does not say) and then weighted as `cv2.cvtColor` does. The values equal those of
+    (limited range where it states none) and then weighted as `cv2.cvtColor` does. The values equal those of
     ``cv2.cvtColor(cv2.VideoCapture(path).read()[1], COLOR_BGR2GRAY)``, which is how Facemap reads. 8-bit gray
     frames are copied as they are.
 
@@ -47,7 +47,7 @@ class VideoCamera(PlayedCamera):
 
 
 class _DamagedError(Exception):
-    """A frame cannot be decoded; the text says why."""
+    """A frame cannot be decoded; the text is why."""
 
 
 class _VideoSource:
@@ -75,7 +75,7 @@ class _VideoSource:
         context = stream.codec_context
         if not context.width or not context.height:
             self.close()
-            raise CameraError(f"{self._path} does not say how large its frames are; is it a whole video?")
+            raise CameraError(f"{self._path} states no size of its frames; is it a whole video?")
         self._stated = stream.frames or None
         facts = SourceFacts(
             width=context.width,

@@ -113,7 +113,7 @@ def choose_penalty(
 def smoothed_at(inputs: FloatArray, frames: Indices, frames_per_sample: float) -> FloatArray:
     """Return inputs (T, D) at some frames after a Gaussian of a quarter of the neural interval, as Facemap does.
 
-    It looks as far ahead as back.
+    It reaches as far ahead as back.
     """
     width = float(np.ceil(frames_per_sample / 4))
     return np.asarray(gaussian_filter1d(inputs, width, axis=0, mode="nearest")[frames], np.float32)

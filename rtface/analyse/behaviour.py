@@ -81,7 +81,7 @@ def simulated_behaviour(
     seed : int
         Which mouse.
     progress : callable
-        Told the frames done and to do, now and then.
+        Called with the frames done and to do, now and then.
     """
     face, frames = moody_face(moods, rate_hz, seed), len(moods)
     keep = [index for index, name in enumerate(FACEMAP_KEYPOINTS) if name != _LEFT_OUT]
@@ -119,7 +119,7 @@ def tracked_behaviour(table: PoseTable, rate_hz: float | None = None, min_score:
     if rate_hz is None:
         first, last = int(table.camera_ns[0]), int(table.camera_ns[-1])
         if NO_TIME in (first, last) or last <= first:
-            raise DataError(f"{table.source or 'the table'}: no camera times; say the rate")
+            raise DataError(f"{table.source or 'the table'}: no camera times; give the rate")
         rate_hz = (len(table) - 1) * 1e9 / (last - first)
     seen = (table.score >= min_score) & np.isfinite(table.xy).all(axis=2)
     keep = [

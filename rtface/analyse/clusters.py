@@ -64,7 +64,7 @@ def find_clusters(
     UsageError
         The count does not go with the neurons, or a loading is not finite.
     BackendError
-        Rastermap was asked for and is not there.
+        Rastermap is requested and not installed.
     """
     if loadings.ndim != 2 or not np.isfinite(loadings).all():
         raise UsageError(f"loadings are finite, neurons x components, not of shape {loadings.shape}")

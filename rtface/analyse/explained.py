@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +16,15 @@ from rtface.core.records import FloatArray
 
 Float64Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Values = NDArray[np.floating[Any]]
 
 CHECKERBOARD_UM = 200.0
 PEER_PENALTY = 0.1
-WORTH_EXPLAINING = 1e-3
-"""Neurons of which peers explain no more are left out where neurons are shown one by one."""
 
 _CHUNK = 2000
 
 
-def variance_explained(actual: FloatArray, predicted: FloatArray) -> float:
+def variance_explained(actual: Values, predicted: Values) -> float:
     """Return the explained part of the variance of all columns jointly, 1 - MSE / variance.
 
     Parameters
@@ -36,7 +36,7 @@ def variance_explained(actual: FloatArray, predicted: FloatArray) -> float:
     return float(1 - error.sum() / spread.sum()) if spread.sum() > 0 else float("nan")
 
 
-def by_column(actual: FloatArray, predicted: FloatArray) -> Float64Array:
+def by_column(actual: Values, predicted: Values) -> Float64Array:
     """Return the same for each column, shape (C,); NaN for one that does not vary."""
     error, spread = _squares(actual, predicted)
     missed: Float64Array = np.divide(error, spread, out=np.full(len(error), np.nan), where=spread > 0)
@@ -66,7 +66,7 @@ def by_neuron(targets: Targets, neurons: FloatArray, samples: Indices, predicted
 
 @dataclass(frozen=True, slots=True)
 class Explainable:
-    """What peers tell of neurons: an upper bound for what anything that acts on many of them can explain.
+    """What peers predict of neurons: an upper bound for what anything that acts on many of them can explain.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def explainable_variance(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Explainable:
-    """Predict each half of the neurons from the other and say how well that works on the test samples.
+    """Predict each half of the neurons from the other and return how well that works on the test samples.
 
     The halves are the fields of a checkerboard of 200 micrometres, so that a neuron and what leaks from it into its
     neighbours' traces fall into one half; without positions they are drawn at random. Each half is represented by
@@ -150,7 +150,7 @@ def _random_half(count: int, seed: int) -> NDArray[np.bool_]:
     return np.asarray(np.random.default_rng(seed).permutation(count) % 2 == 1)
 
 
-def _squares(actual: FloatArray, predicted: FloatArray) -> tuple[Float64Array, Float64Array]:
+def _squares(actual: Values, predicted: Values) -> tuple[Float64Array, Float64Array]:
     """Return the summed squares of errors and of deviations from the mean, by column, in double precision."""
     if actual.shape != predicted.shape:
         raise DataError(f"a prediction of shape {predicted.shape} is not of activity of shape {actual.shape}")

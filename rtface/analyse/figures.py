@@ -1,4 +1,4 @@
-"""Pictures of a report; those of simulated data say so on their face."""
+"""Pictures of a report; those of simulated data are stamped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.analyse.cluster_scores import Relation
 from rtface.analyse.forecast import Comparison
 from rtface.analyse.hmm import StateCounts
-from rtface.analyse.populations import Relation
 from rtface.analyse.transitions import Irreversibility, Lifetimes
 from rtface.core.records import FloatArray
 
@@ -89,7 +89,7 @@ class Pictures:
         number = np.arange(1, len(explained) + 1)
         with self._drawing("explained", 1, 1, 5, 3.2) as (axes,):
             if ceiling is not None:
-                axes.plot(number, ceiling, color=_GREY, lw=1.2, label="ceiling: all that behaviour tells")
+                axes.plot(number, ceiling, color=_GREY, lw=1.2, label="ceiling: all that behaviour explains")
             axes.plot(number, explained, color=_PREDICTED, lw=1.2, label="predicted")
             axes.axhline(0, color="k", lw=0.5)
             axes.set_xscale("log")

@@ -1,10 +1,10 @@
 """Where keypoints will be: a causal linear forecast, and how far ahead it is worth anything.
 
 The method is Facemap's with two changes. There: the keypoints through causal exponential filters of 1 to 128 frames, and
-ridge regression from all of them to all keypoints some frames later. Here the present frame is among what it sees and
-the change from now is what it tells, so that the penalty pulls towards staying put, and the penalty is chosen on the last
-quarter of the training frames: a forecast fitted on too little says little rather than nonsense. Being causal and linear
-it can also make up for the latency of a rig; so it is held against staying where the point was last seen and against the
+ridge regression from all of them to all keypoints some frames later. Here the present frame is among its inputs and the
+change from now is its output, so that the penalty pulls towards staying put, and the penalty is chosen on the last
+quarter of the training frames: a forecast fitted on too little predicts little rather than nonsense. Being causal and linear
+it can also make up for the latency of a rig; so it is compared with staying where the point was last seen and with the
 Kalman filter of the live path (`rtface.decide.features.smoothing`).
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from rtface.analyse.explained import variance_explained
 from rtface.core.errors import UsageError
 from rtface.decide.features.smoothing import make_smoother
 from rtface.decide.features.specs import KalmanSpec
@@ -30,14 +31,14 @@ RIDGES = tuple(10.0**power for power in range(-4, 4))
 """Penalties to choose from, as parts of the mean square of a standardised coordinate."""
 TEST_PART = 0.25
 LAGS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377)
-"""Frames ahead that `compare` looks at by default."""
+"""Frames ahead that `compare` tests by default."""
 
 _GUARD = 128
 
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:
-    """Says where coordinates will be `lag` frames later.
+    """Predicts where coordinates will be `lag` frames later.
 
     Attributes
     ----------
@@ -100,12 +101,12 @@ def fit_forecaster(coordinates: NDArray[np.floating[Any]], lag: int) -> Forecast
     return Forecaster(lag, mean, scale, weights, offset, RIDGES[best])
 
 
-def _ridge_path(seen: Float, wanted: Float) -> list[tuple[Float, Float]]:
+def _ridge_path(inputs: Float, outputs: Float) -> list[tuple[Float, Float]]:
     """Return weights and offset of ridge regression for each penalty."""
-    centre, middle = seen.mean(axis=0), wanted.mean(axis=0)
-    away = seen - centre
+    centre, middle = inputs.mean(axis=0), outputs.mean(axis=0)
+    away = inputs - centre
     values, vectors = np.linalg.eigh(away.T @ away / len(away))
-    moment = vectors.T @ (away.T @ (wanted - middle)) / len(away)
+    moment = vectors.T @ (away.T @ (outputs - middle)) / len(away)
     path = []
     for ridge in RIDGES:
         weights = vectors @ (moment / (np.maximum(values, 0) + ridge)[:, None])
@@ -127,7 +128,7 @@ def _features(normal: Float) -> Float:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """How well the future is told, by lag and group of keypoints, on frames not fitted.
+    """How well the future is predicted, by lag and group of keypoints, on frames not fitted.
 
     Attributes
     ----------
@@ -171,7 +172,7 @@ def compare(
     lags: Sequence[int] = LAGS,
     truth: NDArray[np.floating[Any]] | None = None,
 ) -> Comparison:
-    """Hold the forecast against the last position and the Kalman filter.
+    """Compare the forecast with the last position and the Kalman filter.
 
     The first three quarters are fitted, the rest is tested, with 128 frames between.
 
@@ -186,7 +187,7 @@ def compare(
     lags : sequence of int
         Frames ahead, rising; those too long for the recording are left out.
     truth : ndarray, shape (T, K, 2), optional
-        What the future is held against; the tracked keypoints when absent, whose noise nothing can tell.
+        What predictions are compared with; the tracked keypoints when absent, whose noise nothing can predict.
     """
     frames = len(keypoints)
     flat = np.asarray(keypoints, np.float64).reshape(frames, -1)
@@ -213,7 +214,7 @@ def compare(
         moved = states[:-lag, 0] + lag / rate_hz * states[:-lag, 1]
         for row, chosen in enumerate(columns.values()):
             for kind, guess in enumerate((ahead, now, moved)):
-                scores[kind, row, index] = _explained(guess[:, chosen], future[:, chosen])
+                scores[kind, row, index] = variance_explained(future[:, chosen], guess[:, chosen])
     seconds = tried / rate_hz
     half = np.array([_half_life(seconds, curve) for curve in scores[0]])
     forecast, hold, kalman = scores
@@ -233,11 +234,6 @@ def _kalman(flat: Float, rate_hz: float) -> Float:
             states[index, :, column] = smoother.x, smoother.vx
             states[index, :, column + 1] = smoother.y, smoother.vy
     return states
-
-
-def _explained(guess: Float, actual: Float) -> float:
-    spread = ((actual - actual.mean(axis=0)) ** 2).sum()
-    return float(1 - ((actual - guess) ** 2).sum() / max(float(spread), 1e-12))
 
 
 def _half_life(seconds: Float, curve: Float) -> float:

@@ -28,7 +28,7 @@ class FitOptions:
     Attributes
     ----------
     features : int
-        Principal components of the latents that the model sees; fewer where there are fewer latents.
+        Principal components of the latents that the model is fitted to; fewer where there are fewer latents.
     every : int
         A step of the model is the mean of so many frames. Latents of neighbouring frames are all but equal, which a
         Markov model takes for evidence, and rhythms are not states: so a step should last longer than a whisk.

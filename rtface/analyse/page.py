@@ -9,7 +9,7 @@ from typing import Any
 def page(report: Mapping[str, Any], command: str) -> str:
     """Return the Markdown of a report; its pictures lie beside it."""
     kind = (
-        "a SIMULATED population: it says how good a method is, nothing of the brain"
+        "a SIMULATED population: it shows how good a method is, and nothing of the brain"
         if report["simulated"]
         else "a recording"
     )
@@ -28,12 +28,12 @@ def page(report: Mapping[str, Any], command: str) -> str:
 
     if part := report.get("components"):
         lines += ["## Components", ""]
-        told = (
+        line = (
             f"{part['components']} components, variance explained together {part['variance_explained']:.3f}"
         )
         if "ceiling" in part:
-            told += f" of a ceiling of {part['ceiling']:.3f} ({100 * part['of_ceiling']:.0f} %)"
-        lines += [told + ".", ""]
+            line += f" of a ceiling of {part['ceiling']:.3f} ({100 * part['of_ceiling']:.0f} %)"
+        lines += [line + ".", ""]
         picture("traces", "recorded and predicted components")
         picture("explained", "variance explained by component")
     if part := report.get("clusters"):

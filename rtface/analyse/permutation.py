@@ -1,4 +1,4 @@
-"""Whether a prediction knows more of the neurons than trials in another order would."""
+"""Whether a prediction is better than the same for trials in another order."""
 
 from __future__ import annotations
 

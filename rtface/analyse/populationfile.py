@@ -1,7 +1,8 @@
-"""Recordings of a population as ``.npz`` files, in the layout of Facemap's neural data.
+"""Files of a population: its recording, an encoder's predictions of it, and latents.
 
-``spks`` (neurons x time), ``tcam``, ``tneural``, ``xpos``, ``ypos``, ``run``; and of a simulated one ``keypoints``,
-``keypoint_names``, ``simulated``, ``about`` (JSON) and what is true of it (``truth_...``, see `Population.truth`).
+A recording is an ``.npz`` file in the layout of Facemap's neural data: ``spks`` (neurons x time), ``tcam``,
+``tneural``, ``xpos``, ``ypos``, ``run``; and of a simulated one ``keypoints``, ``keypoint_names``, ``simulated``,
+``about`` (JSON) and what is true of it (``truth_...``, see `Population.truth`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from rtface.analyse.simulate import Population
+from rtface.analyse.population import Population
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray
 from rtface.record.formats.base import atomic_file
@@ -37,7 +38,7 @@ class Recorded:
     run : ndarray, shape (S,) or one more or less, float32
         Running speed.
     simulated : bool
-        Whether the file says that it is simulated.
+        Whether the file is marked as simulated.
     keypoints : ndarray, shape (T, K, 2), float32, or None
         Where the file holds them.
     keypoint_names : tuple of str
@@ -61,6 +62,29 @@ class Recorded:
     about: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What an encoder predicted of held-out samples, as Facemap's scripts store it.
+
+    Attributes
+    ----------
+    real, predicted : ndarray, shape (M, C), float32
+        Components (``Y_test``, ``Y_pred_test``).
+    samples : ndarray, shape (M,), int64
+        Neural samples that they are of (``itest``).
+    readout : ndarray, shape (N, C), float32, or None
+        From components to normalised neurons (``U``), where the file has it.
+    ceiling : ndarray, shape (C,), float64, or None
+        The most that behaviour could explain, of a simulated population.
+    """
+
+    real: FloatArray
+    predicted: FloatArray
+    samples: NDArray[np.int64]
+    readout: FloatArray | None = None
+    ceiling: NDArray[np.float64] | None = None
+
+
 def write_population(
     population: Population,
     path: Path,
@@ -79,7 +103,7 @@ def write_population(
     overwrite : bool
         Whether a file of that name may be replaced.
     progress : callable
-        Told the neurons done and to do.
+        Called with the neurons done and to do.
 
     Raises
     ------
@@ -125,10 +149,7 @@ def read_population(path: Path) -> Recorded:
         The file is missing, is no ``.npz``, holds pickles, lacks an array, or its shapes do not go together. The
         message names file and array.
     """
-    arrays = _arrays(path)
-    for name in ("spks", "tcam", "tneural", "xpos", "ypos"):
-        if name not in arrays:
-            raise DataError(f"{path}: no array {name!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+    arrays = _arrays(path, "spks", "tcam", "tneural", "xpos", "ypos")
     spks = arrays["spks"]
     if spks.ndim != 2 or spks.dtype.kind not in "fiu":
         raise DataError(f"{path}: spks is {spks.dtype} of shape {spks.shape}, not numbers of neurons x time")
@@ -160,12 +181,55 @@ def read_population(path: Path) -> Recorded:
     )
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_predictions(path: Path, samples: int) -> Predictions:
+    """Read predictions of a recording of so many neural samples.
+
+    Raises
+    ------
+    DataError
+        The file is missing, no ``.npz``, lacks an array, or its shapes do not go together.
+    """
+    arrays = _arrays(path, "Y_test", "Y_pred_test", "itest")
+    real, predicted, index = arrays["Y_test"], arrays["Y_pred_test"], arrays["itest"].ravel().astype(np.int64)
+    if real.ndim != 2 or real.shape != predicted.shape or len(index) != len(real):
+        raise DataError(
+            f"{path}: Y_test {real.shape}, Y_pred_test {predicted.shape} and itest {index.shape} do not go together"
+        )
+    if index.size and (index.min() < 0 or index.max() >= samples):
+        raise DataError(f"{path}: itest goes to {index.max()}, but the recording has {samples} samples")
+    return Predictions(
+        real.astype(np.float32),
+        predicted.astype(np.float32),
+        index,
+        arrays["U"].astype(np.float32) if "U" in arrays else None,
+        arrays["ceiling"].astype(np.float64) if "ceiling" in arrays else None,
+    )
+
+
+def read_latents(path: Path) -> FloatArray:
+    """Read latents, camera frames x latents, from an ``.npy`` file; `DataError` for anything else."""
+    try:
+        latents = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: {error}") from error
+    if not isinstance(latents, np.ndarray) or latents.ndim != 2 or latents.dtype.kind != "f":
+        raise DataError(f"{path}: not one array of frames x latents")
+    if not np.isfinite(latents).all():
+        raise DataError(f"{path}: frame {int(np.argwhere(~np.isfinite(latents))[0, 0])} is not finite")
+    return latents.astype(np.float32, copy=False)
+
+
+def _arrays(path: Path, *needed: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an ``.npz`` file, the needed ones among them."""
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 raise DataError(f"{path}: one array, not an .npz file of several")
-            return {name: loaded[name] for name in loaded.files}
+            arrays = {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: {error}") from error
+    for name in needed:
+        if name not in arrays:
+            raise DataError(f"{path}: no array {name!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+    return arrays

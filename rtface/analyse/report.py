@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
+from rtface.analyse.cluster_scores import cluster_traces, locality, relation, trace_correlation
 from rtface.analyse.clusters import Method, find_clusters
+from rtface.analyse.explained import by_column, variance_explained
 from rtface.analyse.figures import Pictures
 from rtface.analyse.forecast import compare
 from rtface.analyse.hmm import FitOptions, choose_states, decoded, filtered, fit_states, reordered
 from rtface.analyse.page import page
-from rtface.analyse.populationfile import Recorded
-from rtface.analyse.populations import cluster_traces, locality, relation, trace_scores
+from rtface.analyse.populationfile import Predictions, Recorded
+from rtface.analyse.splits import published
 from rtface.analyse.transitions import (
     concentration,
     forward_runs,
@@ -36,32 +38,7 @@ Float = NDArray[np.float64]
 
 CANDIDATES = (2, 3, 4, 5, 6, 8, 10, 12)
 _COMPONENTS = 128
-_SEGMENTS, _TRAIN_PART, _GAP = 10, 0.75, 3
 _PASSAGE_S = 60.0
-_MOST_COMPONENTS = 512
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What an encoder predicted of held-out samples, as Facemap's scripts store it.
-
-    Attributes
-    ----------
-    real, predicted : ndarray, shape (M, C), float32
-        Components (``Y_test``, ``Y_pred_test``).
-    samples : ndarray, shape (M,), int64
-        Neural samples that they are of (``itest``).
-    readout : ndarray, shape (N, C), float32, or None
-        From components to normalised neurons (``U``), where the file has it.
-    ceiling : ndarray, shape (C,), float64, or None
-        The most that behaviour could explain, of a simulated population.
-    """
-
-    real: FloatArray
-    predicted: FloatArray
-    samples: NDArray[np.int64]
-    readout: FloatArray | None = None
-    ceiling: Float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,51 +66,6 @@ class ReportOptions:
     seed: int = 0
 
 
-def read_predictions(path: Path, samples: int) -> Predictions:
-    """Read predictions of a recording of so many neural samples.
-
-    Raises
-    ------
-    DataError
-        The file is missing, no ``.npz``, lacks an array, or its shapes do not go together.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
-            arrays: Mapping[str, NDArray[Any]] = {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
-        raise DataError(f"{path}: {error}") from error
-    for name in ("Y_test", "Y_pred_test", "itest"):
-        if name not in arrays:
-            raise DataError(f"{path}: no array {name!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
-    real, predicted, index = arrays["Y_test"], arrays["Y_pred_test"], arrays["itest"].ravel().astype(np.int64)
-    if real.ndim != 2 or real.shape != predicted.shape or len(index) != len(real):
-        raise DataError(
-            f"{path}: Y_test {real.shape}, Y_pred_test {predicted.shape} and itest {index.shape} do not go together"
-        )
-    if index.size and (index.min() < 0 or index.max() >= samples):
-        raise DataError(f"{path}: itest goes to {index.max()}, but the recording has {samples} samples")
-    return Predictions(
-        real.astype(np.float32),
-        predicted.astype(np.float32),
-        index,
-        arrays["U"].astype(np.float32) if "U" in arrays else None,
-        arrays["ceiling"].astype(np.float64) if "ceiling" in arrays else None,
-    )
-
-
-def read_latents(path: Path) -> FloatArray:
-    """Read latents, camera frames x latents, from an ``.npy`` file; `DataError` for anything else."""
-    try:
-        latents = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: {error}") from error
-    if not isinstance(latents, np.ndarray) or latents.ndim != 2 or latents.dtype.kind != "f":
-        raise DataError(f"{path}: not one array of frames x latents")
-    if not np.isfinite(latents).all():
-        raise DataError(f"{path}: frame {int(np.argwhere(~np.isfinite(latents))[0, 0])} is not finite")
-    return latents.astype(np.float32, copy=False)
-
-
 def write_report(
     recorded: Recorded,
     folder: Path,
@@ -141,11 +73,11 @@ def write_report(
     latents: FloatArray | None = None,
     options: ReportOptions | None = None,
     command: str = "",
-    say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write pictures, ``report.json`` and ``report.md`` into a folder.
 
-    A part whose data are not there is left out and said to be: components need predictions, states need latents
+    A part whose data are not there is left out and listed as such: components need predictions, states need latents
     (those of an encoder; the true ones of a simulated population when absent), the forecast needs keypoints.
 
     Parameters
@@ -162,8 +94,8 @@ def write_report(
         What to do.
     command : str
         What made it, for the reader.
-    say : callable
-        Told what is being done.
+    progress : callable
+        Called with the name of each part as it begins.
 
     Returns
     -------
@@ -189,18 +121,18 @@ def write_report(
     if predictions is None:
         report["left_out"].append("components: no predictions were given")
     else:
-        say("components")
+        progress("components")
         report["components"] = _components(recorded, predictions, pictures)
-    say("clusters of neurons")
+    progress("clusters of neurons")
     report["clusters"] = _clusters(recorded, predictions, latents, options, pictures, report["left_out"])
     if latents is None:
         report["left_out"].append("states: no latents were given")
     else:
-        report["states"] = _states(recorded, latents, options, pictures, say)
+        report["states"] = _states(recorded, latents, options, pictures, progress)
     if recorded.keypoints is None:
         report["left_out"].append("forecast: the recording holds no keypoints")
     else:
-        say("forecast of keypoints")
+        progress("forecast of keypoints")
         report["forecast"] = _forecast(recorded, pictures)
     report["pictures"] = [f"{name}.png" for name in pictures.names]
     plain: dict[str, Any] = _plain(report)
@@ -211,29 +143,18 @@ def write_report(
     return plain
 
 
-def held_out(samples: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return training and test samples: in each of ten segments three quarters, a gap of 3, and the rest."""
-    train, test = [], []
-    for segment in np.array_split(np.arange(samples), _SEGMENTS):
-        cut = int(len(segment) * _TRAIN_PART)
-        train.append(segment[:cut])
-        test.append(segment[cut + _GAP :])
-    return np.concatenate(train), np.concatenate(test)
-
-
 def _components(recorded: Recorded, predictions: Predictions, pictures: Pictures) -> dict[str, Any]:
-    left = ((predictions.real - predictions.predicted) ** 2).mean(axis=0, dtype=np.float64)
-    variance = predictions.real.var(axis=0, dtype=np.float64)
-    explained = 1 - left / np.maximum(variance, 1e-12)
+    explained = by_column(predictions.real, predictions.predicted)
+    together = variance_explained(predictions.real, predictions.predicted)
     pictures.traces(predictions.real, predictions.predicted, recorded.tneural[predictions.samples])
     pictures.explained(explained, predictions.ceiling)
-    together = float(1 - left.sum() / variance.sum())
     found: dict[str, Any] = {
         "components": len(explained),
         "variance_explained": together,
         "first_components": explained[:8],
     }
     if predictions.ceiling is not None:
+        variance = predictions.real.var(axis=0, dtype=np.float64)
         most = float((predictions.ceiling * variance).sum() / variance.sum())
         found |= {"ceiling": most, "of_ceiling": together / most}
     return found
@@ -270,19 +191,19 @@ def _clusters(
             "predictability of clusters: neither predictions with their readout nor latents were given"
         )
         return {"method": clusters.method, "clusters": clusters.count, "locality": local}
-    scores = trace_scores(traces[:, samples], predicted)
-    found = relation(local, scores.correlation, seed=options.seed)
+    correlation = trace_correlation(traces[:, samples], predicted)
+    found = relation(local, correlation, seed=options.seed)
     pictures.clusters(
-        recorded.xpos, recorded.ypos, clusters.labels, local, scores.correlation, found, clusters.method
+        recorded.xpos, recorded.ypos, clusters.labels, local, correlation, found, clusters.method
     )
     return {
         "method": clusters.method,
         "clusters": clusters.count,
         "predicted_by": source,
         "locality_against_predictability": {"spearman": found.rho, "p": found.p, "n": found.n},
-        "mean_correlation": float(np.nanmean(scores.correlation)),
+        "mean_correlation": float(np.nanmean(correlation)),
         "locality": local,
-        "correlation": scores.correlation,
+        "correlation": correlation,
     }
 
 
@@ -292,7 +213,8 @@ def _by_latents(
     """Return cluster traces (C, M) predicted from the latents of the last frame before each sample, and the samples."""
     frame = np.clip(np.searchsorted(recorded.tcam, recorded.tneural, side="right") - 1, 0, len(latents) - 1)
     at = latents[frame].astype(np.float64)
-    train, test = held_out(len(at))
+    split = published(len(at))
+    train, test = split.train, split.test
     mean, scale = at[train].mean(axis=0), np.maximum(at[train].std(axis=0), 1e-9)
     at = np.c_[(at - mean) / scale, np.ones(len(at))]
     gram = at[train].T @ at[train] / len(train) + 1e-3 * np.eye(at.shape[1])
@@ -305,18 +227,18 @@ def _states(
     latents: FloatArray,
     options: ReportOptions,
     pictures: Pictures,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     number = options.states
     if number is None:
-        say("number of states")
+        progress("number of states")
         choice = choose_states(latents, CANDIDATES, options.fit)
         pictures.choice(choice)
         number = choice.chosen
         found["still_rising"] = choice.rising
         found["tried"] = dict(zip(map(str, choice.states), choice.gain.mean(axis=0).tolist(), strict=True))
-    say(f"{number} states")
+    progress(f"{number} states")
     model = fit_states(latents, number, options.fit)
     model = reordered(model, sequence_order(without_self(model.transition), options.seed))
     step_s = model.every * float(np.median(np.diff(recorded.tcam)))

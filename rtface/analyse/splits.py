@@ -37,7 +37,7 @@ def published(samples: int) -> Split:
     """Return the split of the Facemap paper: ten segments, three quarters of each to train on, three samples between.
 
     Nothing lies between the end of a test block and the next segment, so that kernels that reach into the past, and
-    more so those that see the future, look at inputs that were trained on.
+    more so those that reach into the future, cover inputs that were trained on.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def strict(samples: int, gap: int) -> Split:
 
 
 def hold_back(train: Indices, share: float, gap: int) -> Split:
-    """Split what is trained on again, to tell when to stop: the last part of each stretch is judged by.
+    """Split what is trained on again, to find when to stop: the last part of each stretch is judged by.
 
     Parameters
     ----------

@@ -174,7 +174,7 @@ def forward_runs(path: NDArray[np.integer], order: NDArray[np.integer]) -> NDArr
 
 @dataclass(frozen=True)
 class Reversal:
-    """What becomes of the transitions that are likely, when time is looked at backwards.
+    """What becomes of the transitions that are likely, when time runs backwards.
 
     The published test (Facemap, figure 5): for pairs of states with a likely transition, how likely is the way back?
 
@@ -277,7 +277,7 @@ def irreversibility(
     visited = jump_path(path)
     if len(visited) < 4:
         raise UsageError(
-            f"{len(visited) - 1} jumps between states tell nothing of time; 3 or more are needed"
+            f"{len(visited) - 1} jumps between states show nothing of time; 3 or more are needed"
         )
     rng = np.random.default_rng(seed)
     produced = _entropy_production(count_transitions(visited, states))

@@ -134,8 +134,8 @@ def measure_loop(
                     break
             measured_s = (monotonic_ns() - begin_ns) / NS_PER_S
             frames = service.pipeline.status()
-            loop = service.commands.state()
-            service.commands.disarm("bench", "measured")
+            loop = service.arming.state()
+            service.arming.disarm("bench", "measured")
             backend = describe_backend(service.pipeline.backend)
             service.pipeline.stop()
             if service.pipeline.error is not None:
@@ -198,7 +198,7 @@ def _arm(service: Service) -> None:
     """Arm; a self-test that finds frames late is asked again, since a busy computer may have been busy just then."""
     for attempt in range(_ARM_TRIES):
         try:
-            service.commands.arm("bench", operator=True)
+            service.arming.arm("bench", operator=True)
             return
         except ControlError:
             if attempt == _ARM_TRIES - 1:

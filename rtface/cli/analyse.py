@@ -41,9 +41,9 @@ def simulate(
     from rich.progress import Progress
 
     from rtface.analyse.behaviour import tracked_behaviour
+    from rtface.analyse.population import PopulationParameters
     from rtface.analyse.populationfile import write_population
-    from rtface.analyse.simulate import PopulationParameters
-    from rtface.analyse.simulate import simulate as simulated
+    from rtface.analyse.simulated_population import simulate_population
     from rtface.record.formats import read
     from rtface.record.formats.base import check_target
 
@@ -54,7 +54,7 @@ def simulate(
     behaviour = None if keypoints is None else tracked_behaviour(read(keypoints))
     with Progress(console=ERR, transient=True) as progress:
         frames = progress.add_task("behaviour", total=None)
-        population = simulated(
+        population = simulate_population(
             parameters, behaviour, lambda done, total: progress.update(frames, completed=done, total=total)
         )
         drawn = progress.add_task("neurons", total=neurons)
@@ -96,8 +96,8 @@ def report(
     """Write pictures and a summary of a population: components, clusters, states, forecast of keypoints."""
     _needs_analyse()
     from rtface.analyse.hmm import FitOptions
-    from rtface.analyse.populationfile import read_population
-    from rtface.analyse.report import ReportOptions, read_latents, read_predictions, write_report
+    from rtface.analyse.populationfile import read_latents, read_population, read_predictions
+    from rtface.analyse.report import ReportOptions, write_report
 
     recorded = read_population(data)
     predicted = None if predictions is None else read_predictions(predictions, len(recorded.tneural))

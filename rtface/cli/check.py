@@ -9,7 +9,8 @@ import typer
 
 from rtface.cli.options import JsonOption
 from rtface.cli.terminal.screen import print_finding, print_json
-from rtface.live.check_rig import Finding, check_rig
+from rtface.core.check import Check
+from rtface.live.check_rig import check_rig
 
 
 def check(
@@ -20,7 +21,7 @@ def check(
 
     Exit code 0 when nothing fails (warnings allowed), else that of the first failure.
     """
-    findings: list[Finding] = []
+    findings: list[Check] = []
     for finding in check_rig(rig):
         findings.append(finding)
         if not as_json:

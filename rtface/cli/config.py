@@ -10,7 +10,7 @@ import typer
 
 from rtface.cli.terminal.screen import OUT
 from rtface.config import Rig
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 
 app = typer.Typer(help="The rig's configuration.", no_args_is_help=True)
 

@@ -29,7 +29,7 @@ from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSetti
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.records import Crop
-from rtface.decide.words import rule_in_words
+from rtface.decide.description import describe_rule
 from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules
 from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
@@ -71,10 +71,10 @@ def check(
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
     neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
-    bank = rules.reflex(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
+    bank = rules.evaluator(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
-    words = {name: rule_in_words(spec) for name, spec in rules.spec.rules.items()}
+    words = {name: describe_rule(spec) for name, spec in rules.spec.rules.items()}
     blind = {name: sorted(set(points) & untrained) for name, points in bank.points.items()}
     blind = {name: points for name, points in blind.items() if points}
     if as_json:

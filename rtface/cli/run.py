@@ -11,7 +11,7 @@ from rtface.cli.options import JsonOption, SecondsOption
 from rtface.cli.terminal.operator import Operator
 from rtface.cli.terminal.serving import announce, serve
 from rtface.cli.terminal.signals import ending_on_signals
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.realtime import realtime_process
 from rtface.live.service import Service
 
@@ -32,9 +32,9 @@ def run(
             serve(service, wish, seconds, as_json=True)
             return
         announce(service)
-        if not service.commands.state():
+        if not service.has_loop:
             serve(service, wish, seconds, as_json=False)
             return
-        operator = Operator(service.commands)
+        operator = Operator(service.arming)
         with operator.listening():
             serve(service, wish, seconds, as_json=False, below=operator.view)

@@ -160,6 +160,7 @@ def _print_head(summary: Summary) -> None:
     head.append(f"  {summary.state}", _STATE[summary.state])
     OUT.print(head)
     rate = "" if summary.rate_hz is None else f" ({summary.rate_hz:.1f} per second)"
+    published = f", {summary.published} of them published" if summary.published else ""
     frames = "none recorded"
     if summary.frames or summary.dropped_frames:
         frames = f"{summary.frames} recorded, {summary.dropped_frames} dropped"
@@ -167,7 +168,7 @@ def _print_head(summary: Summary) -> None:
     rows = {
         "began": summary.began or "not known",
         "lasted": _duration(summary.seconds),
-        "poses": f"{summary.poses}{rate}",
+        "poses": f"{summary.poses}{rate}{published}",
         "frames": frames,
         "lost": lost,
         **summary.facts,

@@ -1,4 +1,4 @@
-"""Reading a YAML file into a checked model, with errors that name the line: a rig's first of all."""
+"""Reading a YAML file into a checked model, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -13,24 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from rtface.config import Rig
-from rtface.core.defaults import SIMULATED_ENCODER
 from rtface.core.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
-_PATHS = (
-    ("camera", "path"),
-    ("camera", "producer"),
-    ("publish", "keys"),
-    ("output", "path"),
-    ("rules",),
-    ("session", "folder"),
-    ("encoder", "path"),
-    ("encoder", "states"),
-)
-_NAMES = ("viky", SIMULATED_ENCODER)
-"""What may stand in place of a path and stays a name."""
-
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring = 2, 80
 
@@ -165,33 +150,6 @@ def parse_document(text: str, path: Path, what: str, *, shape: str) -> Document:
     return Document(path, text, values, lines)
 
 
-_RIG = "a rig's configuration"
-_RIG_SHAPE = "a rig is a map of sections such as camera: and engine:"
-
-
-def load_rig(path: Path) -> Rig:
-    """Read and check a rig's configuration.
-
-    Paths in the file are relative to the file. ``camera.producer: viky`` and ``encoder.path: simulated-mouse`` stay names.
-
-    Raises
-    ------
-    ConfigError
-        The file is missing or not YAML, or a setting is unknown, of the wrong type, out of range or contradicts
-        another. Each violation is named with file and line.
-    """
-    return _rig(read_document(path, _RIG, shape=_RIG_SHAPE))
-
-
-def parse_rig(text: str, path: Path) -> Rig:
-    """Check the text of a rig's configuration that was read from `path`; raises as `load_rig`."""
-    return _rig(parse_document(text, path, _RIG, shape=_RIG_SHAPE))
-
-
-def _rig(document: Document) -> Rig:
-    return _resolve_paths(document.checked(Rig), document.path.parent)
-
-
 def _lines(node: yaml.Node | None, where: Location, seen: set[int]) -> Iterator[tuple[Location, int]]:
     """Yield the line of every key; what an alias repeats is gone through once, as it may hold itself."""
     if not isinstance(node, yaml.MappingNode) or id(node) in seen:
@@ -265,17 +223,3 @@ def _known_keys(annotation: Any) -> list[str]:
 def _section(annotation: Any) -> type[BaseModel] | None:
     members = _members(annotation)
     return next((each for each in members if isinstance(each, type) and issubclass(each, BaseModel)), None)
-
-
-def _resolve_paths(rig: Rig, folder: Path) -> Rig:
-    values = rig.model_dump()
-    for *sections, key in _PATHS:
-        inside: Any = values
-        for section in sections:
-            inside = inside[section] or {}
-        value = inside.get(key)
-        if isinstance(value, Path) and not value.is_absolute() and str(value) not in _NAMES:
-            inside[key] = folder / value
-    if "/" in rig.engine and not Path(rig.engine).is_absolute():
-        values["engine"] = str(folder / rig.engine)
-    return Rig.model_validate(values)

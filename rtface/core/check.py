@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The answer to one question of a self-test; `mend` says what to do about it, empty when there is nothing to do."""
+    """What was found.
+
+    Attributes
+    ----------
+    what : str
+        The question's subject: ``configuration``, ``camera``, ...
+    verdict : str
+        ``ok``, ``warn`` or ``fail``.
+    text : str
+        What was found.
+    mend : str
+        What to do about it; empty when there is nothing to do.
+    exit_code : int
+        Of the command line when this is the first failure.
+    """
 
     what: str
     verdict: Literal["ok", "warn", "fail"]
     text: str
     mend: str = ""
+    exit_code: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a plain map."""
+        return asdict(self)

@@ -23,6 +23,14 @@ class ClockLine(NamedTuple):
     offset_ns: float
     slope: float
 
+    def at(self, device_ns: int) -> int:
+        """Return the host's time at a time of the device."""
+        return device_ns + round(self.difference_ns(device_ns))
+
+    def difference_ns(self, device_ns: int) -> float:
+        """Return the host's time less the device's, at a time of the device."""
+        return self.offset_ns + self.slope * (device_ns - self.anchor_ns)
+
 
 class ClockFit:
     """A running map from a device's clock to the host's.
@@ -40,19 +48,22 @@ class ClockFit:
         Length of a window.
     max_drift : float
         Largest difference in rate that is believed.
+
+    Attributes
+    ----------
+    line : ClockLine or None
+        The map as it stands, None before the first stamp; may be read from any thread.
     """
 
     def __init__(self, window_ns: int = WINDOW_NS, max_drift: float = MAX_DRIFT) -> None:
         self._window_ns = window_ns
         self._max_drift = max_drift
         self._last_host_ns: int | None = None
-        self._latest_ns: int | None = None
+        self._latest_ns = 0
         self._closed: deque[tuple[int, int]] = deque(maxlen=WINDOWS)
         self._window: tuple[int, int] | None = None
         self._window_began_ns = 0
-        self._slope = 0.0
-        self._anchor_ns = 0
-        self._offset_ns = 0.0
+        self.line: ClockLine | None = None
 
     def to_host(self, device_ns: int, arrival_ns: int) -> int:
         """Map one frame's time stamp, and learn from it.
@@ -70,56 +81,47 @@ class ClockFit:
         int
             The stamp in nanoseconds of the host's clock: not after `arrival_ns`, not before the one returned last.
         """
-        if self._latest_ns is not None and (
-            device_ns < self._latest_ns or self._line_at(device_ns) - (arrival_ns - device_ns) > JUMP_NS
+        line = self.line
+        if line is not None and (
+            device_ns < self._latest_ns or line.difference_ns(device_ns) - (arrival_ns - device_ns) > JUMP_NS
         ):
-            self._forget()
+            self._closed.clear()
+            self._window = None
         self._latest_ns = device_ns
-        self._observe(device_ns, arrival_ns - device_ns)
-        host_ns = min(device_ns + round(self._line_at(device_ns)), arrival_ns)
+        line = self._observe(device_ns, arrival_ns - device_ns)
+        host_ns = min(line.at(device_ns), arrival_ns)
         if self._last_host_ns is not None:
             host_ns = min(max(host_ns, self._last_host_ns), arrival_ns)
         self._last_host_ns = host_ns
         return host_ns
 
-    @property
-    def line(self) -> ClockLine:
-        """The map as it stands, for records."""
-        return ClockLine(self._anchor_ns, self._offset_ns, self._slope)
-
-    def at(self, device_ns: int) -> int:
-        """Map a time without learning from it: one before the newest of `to_host`, or shortly after."""
-        return device_ns + round(self._line_at(device_ns))
-
-    def _forget(self) -> None:
-        """Begin a new fit; the first observation sets its line."""
-        self._closed.clear()
-        self._window = None
-
-    def _observe(self, device_ns: int, difference_ns: int) -> None:
-        if self._window is None:
+    def _observe(self, device_ns: int, difference_ns: int) -> ClockLine:
+        """Take a point, and return the line as it is with it."""
+        if self._window is None or self.line is None:
             self._window_began_ns = device_ns
         elif device_ns - self._window_began_ns >= self._window_ns:
             self._closed.append(self._window)
-            self._window = None
             self._window_began_ns = device_ns
         elif difference_ns >= self._window[1]:
-            return
+            return self.line
         self._window = (device_ns, difference_ns)
-        if not self._closed or device_ns == self._window_began_ns or difference_ns < self._line_at(device_ns):
-            self._fit([*self._closed, self._window])
+        if (
+            self.line is None
+            or not self._closed
+            or device_ns == self._window_began_ns
+            or difference_ns < self.line.difference_ns(device_ns)
+        ):
+            self.line = self._fitted([*self._closed, self._window])
+        return self.line
 
-    def _fit(self, points: list[tuple[int, int]]) -> None:
+    def _fitted(self, points: list[tuple[int, int]]) -> ClockLine:
         """Fit the line; `points` are (device time, difference) in nanoseconds, by increasing time."""
         origin_ns, base_ns = points[0]
         relative = [(float(time - origin_ns), float(difference - base_ns)) for time, difference in points]
         slope = max(-self._max_drift, min(self._max_drift, _slope_at_mean(relative)))
-        self._slope = slope
-        self._anchor_ns = origin_ns
-        self._offset_ns = base_ns + min(difference - slope * time for time, difference in relative)
-
-    def _line_at(self, device_ns: int) -> float:
-        return self._offset_ns + self._slope * (device_ns - self._anchor_ns)
+        return ClockLine(
+            origin_ns, base_ns + min(difference - slope * time for time, difference in relative), slope
+        )
 
 
 def _slope_at_mean(points: list[tuple[float, float]]) -> float:

@@ -14,9 +14,9 @@ class RuleStatus(StrEnum):
     """Where a rule stands."""
 
     ARMED = "armed"
-    """Ready: a wish that nothing speaks against fires."""
+    """Ready: a request that nothing prevents fires."""
     WITHHELD = "withheld"
-    """Ready, but the last wish was refused and the rule has not released yet."""
+    """Ready, but the last request was refused and the rule has not released yet."""
     FIRING = "firing"
     """Its pulse (or sham) runs."""
     REFRACTORY = "refractory"
@@ -36,11 +36,11 @@ class Action(StrEnum):
     SHAM = "sham"
     """Decided as FIRE, and timed as it; the light stays off."""
     TRIAL = "trial"
-    """FIRE or SHAM, not told which: what a blinded schedule publishes."""
+    """FIRE or SHAM, not which: what a blinded schedule publishes."""
     CATCH = "catch"
-    """The schedule leaves this wish out: no light and no pulse time."""
+    """The schedule leaves this request out: no light and no pulse time."""
     WITHHOLD = "withhold"
-    """The rule wants to fire and may not; the reason says why."""
+    """The rule requests its pulse and may not fire; the reason is why."""
     CANCEL = "cancel"
     """Light off, now."""
     NONE = "none"
@@ -49,12 +49,12 @@ class Action(StrEnum):
 
 @unique
 class Reason(StrEnum):
-    """Why. Those down to `ENDED` the decision engine finds by itself; the rest are given by whoever calls it."""
+    """Why. Those down to `ENDED` the rules find by themselves; the rest come with a call."""
 
     RULE = "rule"
-    """The rule holds and nothing speaks against it."""
+    """The rule holds and nothing prevents it."""
     SCHEDULE = "schedule"
-    """The schedule of controls says so; a rule that ignores behaviour withholds behaviour's wishes with it."""
+    """The schedule of controls says so; a rule that ignores behaviour withholds behaviour's requests with it."""
     UNKNOWN_VALUE = "unknown_value"
     """A value that the rule rests on cannot be known."""
     LOW_SCORE = "low_score"
@@ -66,7 +66,7 @@ class Reason(StrEnum):
     WINDOW = "window"
     """Outside the rule's windows of session time."""
     LATE = "late"
-    """The wish has been held up for longer than the rule's `max_delay_ms`."""
+    """The request has been held up for longer than the rule's `max_delay_ms`."""
     SPENT = "spent"
     """The rule has had its `max_pulses`."""
     RATE = "rate"
@@ -82,17 +82,17 @@ class Reason(StrEnum):
     FAULT = "fault"
     """A fault has not been cleared."""
     NO_END = "no_end"
-    """The end of a pulse was due and nobody said that it had ended."""
+    """The end of a pulse was due and no report of it came."""
     CLOCK = "clock"
-    """The time that the decision engine was given went back."""
+    """The time that the rules were given went back."""
     RELEASED = "released"
-    """The rule no longer holds, so a new wish is possible."""
+    """The rule no longer holds, so a new request is possible."""
     RESTED = "rested"
     """The refractory time has passed."""
     ENDED = "ended"
     """The pulse has ended."""
     OPERATOR = "operator"
-    """Somebody at the rig or an authorised client asked for it."""
+    """Somebody at the rig or an authorised client requested it."""
     EMERGENCY = "emergency"
     """Emergency stop."""
     SESSION = "session"
@@ -104,7 +104,7 @@ class Reason(StrEnum):
     LIMIT = "limit"
     """The gate refused: a limit of its own."""
     GATE = "gate"
-    """The gate does not answer, or says that it is in fault."""
+    """The gate does not answer, or is in fault."""
     DISK = "disk"
     """The session can no longer be recorded."""
     ERROR = "error"
@@ -126,10 +126,10 @@ class Decision:
     frame_id : int or None
         The frame that it was made on; None where time or a person made it.
     now_ns : int
-        When, as the caller said.
+        When, as the caller gave it.
     session_ns : int or None
         Since arming of the session began; None before.
-    state_before, state_after : State
+    state_before, state_after : RuleStatus
     action : Action
     reason : Reason
     pulse : Pulse or None
@@ -139,7 +139,7 @@ class Decision:
     inputs : tuple of (name, value, score, age in ns)
         Every name in the rule's expressions, for decisions made on a frame.
     blind : bool
-        Whether FIRE and SHAM are not to be told apart while the session lasts.
+        Whether FIRE and SHAM are not to be distinguished while the session lasts.
     """
 
     rule: str

@@ -142,7 +142,7 @@ class LatencyRecorder:
         stamps : Stamps
             The frame's.
         reacted_ns, published_ns : int
-            When the reaction to it, and its publication, had ended.
+            When it had been handled, and published.
         """
         network_ns = stamps.inferred_ns - stamps.prepared_ns
         durations = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rtface.core.clockfit import ClockLine
 from rtface.core.latency import StageSummary
 from rtface.core.records import Losses
 
@@ -40,6 +41,8 @@ class PipelineStatus:
         Percentiles by stage.
     error : str or None
         What ended the pipeline, if it was an error.
+    camera_clock : ClockLine or None
+        How the camera's clock maps to the host's; None where it has none.
     """
 
     state: PipelineState
@@ -48,3 +51,4 @@ class PipelineStatus:
     losses: Losses
     latency: dict[str, StageSummary]
     error: str | None
+    camera_clock: ClockLine | None = None

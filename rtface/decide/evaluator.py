@@ -13,11 +13,10 @@ from rtface.decide.features.bank import FeatureBank
 from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import RulesFile
 
-CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
-"""What the decision engine can be told beside frames."""
+_CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
 
 
-class RuleEvaluator:
+class RuleEvaluator(RuleBank):
     """The features and rules of a file, for one engine and one camera.
 
     Parameters
@@ -35,9 +34,8 @@ class RuleEvaluator:
 
     Attributes
     ----------
+    rules : RulesFile
     bank : FeatureBank
-    decider : Decider
-        For everything that is not a frame: `tick`, `arm`, `disarm`, `fault`, `clear`, `began`, `ended`.
     features : Features
         Of the newest frame, borrowed until the next.
 
@@ -58,21 +56,27 @@ class RuleEvaluator:
     ) -> None:
         self.rules = rules
         self.bank = FeatureBank(rules.features, keypoints, rate_hz)
-        self.decider = RuleBank(rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns)
         self.features: Features = self.bank.newest
+        super().__init__(rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns)
 
     @property
     def blind(self) -> bool:
         """Whether a schedule hides from everybody which trials are shams."""
         return any(rule.schedule is not None and rule.schedule.blind for rule in self.rules.rules.values())
 
+    def evaluate(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
+        """Decide on a pose at `now_ns`; decisions and times as in `frame`."""
+        self.features = self.bank.update(pose)
+        frame = pose.frame
+        return self.frame(frame.frame_id, frame.exposure_ns, now_ns, self.features, extra)
+
     def call(self, name: str, now_ns: int, **arguments: Any) -> list[Decision]:
-        """Tell the decision engine what no frame says, with plain arguments as a session's record holds them.
+        """Call a method that no frame makes, by its name and with plain arguments, as a session records them.
 
         Parameters
         ----------
         name : str
-            One of `CALLS`.
+            ``begin``, ``tick``, ``arm``, ``disarm``, ``fault``, ``clear``, ``began`` or ``ended``.
         now_ns : int
             The present time.
         **arguments
@@ -83,18 +87,14 @@ class RuleEvaluator:
         UsageError
             There is no such call, or its arguments are others.
         """
-        if name not in CALLS:
-            raise UsageError(f"the decision engine has no call {name!r}; it has {', '.join(CALLS)}")
+        if name not in _CALLS:
+            raise UsageError(f"the rules' evaluator has no call {name!r}; it has {', '.join(_CALLS)}")
         try:
             if "reason" in arguments:
                 arguments["reason"] = Reason(arguments["reason"])
-            decisions: list[Decision] | None = getattr(self.decider, name)(now_ns, **arguments)
+            decisions: list[Decision] = getattr(self, name)(now_ns, **arguments)
         except (TypeError, ValueError) as error:
-            raise UsageError(f"the decision engine's call {name} does not take that: {error}") from error
-        return decisions or []
-
-    def take(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
-        """Decide on a pose at `now_ns`; decisions and times as in `RuleBank.frame`."""
-        self.features = self.bank.update(pose)
-        frame = pose.frame
-        return self.decider.frame(frame.frame_id, frame.exposure_ns, now_ns, self.features, extra)
+            raise UsageError(
+                f"the call {name} of the rules' evaluator does not take that: {error}"
+            ) from error
+        return decisions

@@ -22,6 +22,9 @@ Floats = Sequence[float]
 _Number = Callable[[Floats, Floats, Sequence[int], int], float]
 _Condition = Callable[[Floats, Floats, Sequence[int], int], Truth]
 
+ALIASES = {"neural.ood": "neural.strange"}
+"""Names that conditions may use, each with the name under which its value is given and recorded."""
+
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -41,7 +44,7 @@ class Expression:
     text : str
         As it was written.
     names : tuple of str
-        The names that it rests on, in the order of their first mention.
+        The recorded names that it rests on, in the order of their first mention.
     indices : tuple of int
         Their places among all names.
     evaluate : callable
@@ -55,8 +58,9 @@ class Expression:
 
 
 def names_in(node: Node) -> tuple[str, ...]:
-    """Return the names in a condition, in the order of their first mention."""
-    return tuple(dict.fromkeys(part.text for part in node.walk() if part.kind == "name"))
+    """Return the names in a condition, as they are recorded, in the order of their first mention."""
+    names = (part.text for part in node.walk() if part.kind == "name")
+    return tuple(dict.fromkeys(ALIASES.get(name, name) for name in names))
 
 
 def compile_expression(text: str, names: Sequence[str]) -> Expression:
@@ -76,9 +80,10 @@ def compile_expression(text: str, names: Sequence[str]) -> Expression:
     """
     node = parse(text)
     places = {name: index for index, name in enumerate(names)}
+    places |= {alias: places[name] for alias, name in ALIASES.items() if name in places}
     for part in node.walk():
         if part.kind == "name" and part.text not in places:
-            hint = nearest(part.text, names) or "; there are no features"
+            hint = nearest(part.text, places) or "; there are no features"
             raise ExpressionError(f"no feature is called {part.text}{hint}", text, part.column)
     mentioned = names_in(node)
     return Expression(text, mentioned, tuple(places[name] for name in mentioned), _condition(node, places))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rtface.decide.errors import RulesError
 from rtface.decide.expression import Expression, Floats, Truth, compile_expression
-from rtface.decide.refusals import RulesError
 from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.syntax import ExpressionError, parse
 
@@ -14,7 +14,7 @@ class Holding:
     """The condition of one rule, frame by frame; times are exposures.
 
     A value that cannot be known interrupts dwell and release. A rule that holds goes on holding through it for
-    `max_age_ms`; after that the condition must be seen to be true anew.
+    `max_age_ms`; after that the condition must become true anew.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Holding:
         The rule's.
     spec : RuleSpec
     names : sequence of str
-        All names that there are, in the order of the lists it will see.
+        All names that there are, in the order of the lists for `update`.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Holding:
         """Let dwell and release begin anew: frames are missing."""
         self._since_ns = self._leaving_ns = None
 
-    def take(
+    def update(
         self, values: Floats, scores: Floats, exposures_ns: Sequence[int], now_ns: int, exposure_ns: int
     ) -> None:
         """Take a frame that is newer than the one before.
@@ -124,7 +124,7 @@ class Holding:
             self.holds, self.began_ns, self._leaving_ns, self._lost_ns = True, exposure_ns, None, None
 
     def _hold(self, leaving: Truth, exposure_ns: int) -> None:
-        """Go on holding, or not, as the release says."""
+        """Go on holding, or not, by the release."""
         self.unknown = leaving is None
         if leaving is None and self._lost_ns is None:
             self._lost_ns = exposure_ns

@@ -1,6 +1,6 @@
-"""The decision engine: what each frame, each tick and each word from outside makes of every rule.
+"""The rules of a session: what each frame, each tick and each command makes of every rule.
 
-A deterministic function of its calls. It reads no clock: the caller says what time it is. The same calls give the
+A deterministic function of its calls. It reads no clock: the caller gives the time. The same calls give the
 same decisions, bit for bit.
 """
 
@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.errors import UsageError
 from rtface.core.features import Features
-from rtface.decide.refusals import RulesError
+from rtface.decide.errors import RulesError
 from rtface.decide.rules import RuleSpec
 from rtface.decide.rulestate import RULE, RuleState, TrialLight, in_order
 from rtface.decide.transitions import RuleEvent, step
-from rtface.decide.values import FramePosition, Sight
+from rtface.decide.values import FramePosition, FrameValues
 
 GRACE_NS = 50_000_000
-"""How long after the end of a pulse its end must have been told."""
+"""How long after the end of a pulse its end must have been reported."""
 
 PUNCTUAL_NS = 100_000_000
 """A scheduled pulse that finds no frame within this time is withheld."""
@@ -33,7 +33,7 @@ class RuleBank:
     """All rules of a session.
 
     Every method that takes `now_ns` returns the decisions that follow, in order. A decision is made when a rule
-    fires, shams or leaves a trial out, when a wish is withheld (once, and again whenever the reason changes), when a
+    fires, shams or leaves a trial out, when a request is withheld (once, and again whenever the reason changes), when a
     pulse must end now, and when a rule's state changes. A time that goes back is a fault.
 
     Parameters
@@ -45,7 +45,7 @@ class RuleBank:
     extra_names : sequence of str
         Further values that conditions may name, such as ``neural.pc1``; `frame` is given them as `extra`.
     grace_ns : int
-        How long after the end of a pulse its end must have been told; later is a fault.
+        How long after the end of a pulse its end must have been reported; later is a fault.
 
     Attributes
     ----------
@@ -69,8 +69,8 @@ class RuleBank:
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
     ) -> None:
-        self._sight = sight = Sight(names, extra_names, [RULE + name for name in rules])
-        self.names = sight.names
+        self._values = values = FrameValues(names, extra_names, [RULE + name for name in rules])
+        self.names = values.names
         _check_names(rules, self.names)
         states = [RuleState(name, spec, self.names) for name, spec in rules.items()]
         self._by_need = in_order(states)
@@ -90,16 +90,17 @@ class RuleBank:
     @property
     def truths(self) -> list[float]:
         """On the newest frame, for each rule of the file 1 where it holds, 0 where not, NaN where that is unknown."""
-        return self._sight.truths
+        return self._values.truths
 
     def session_ns(self, now_ns: int) -> int | None:
         """Return the session's time; None before it began."""
         return None if self._start_ns is None else now_ns - self._start_ns
 
-    def begin(self, now_ns: int) -> None:
+    def begin(self, now_ns: int) -> list[Decision]:
         """Begin the session's time now; the first arming does it otherwise."""
         if self._start_ns is None:
             self._start_ns = now_ns
+        return []
 
     def frame(
         self,
@@ -128,19 +129,19 @@ class RuleBank:
             There are more or fewer values than names.
         """
         found = self._advance(now_ns)
-        sight = self._sight
-        frame = sight.follow(frame_id, exposure_ns)
-        sight.load(features, extra)
+        values = self._values
+        frame = values.position(frame_id, exposure_ns)
+        values.load(features, extra)
         for rule in self._by_need:
             if frame.newer and not rule.in_light(exposure_ns, self._lights):
                 if frame.missing > rule.spec.max_gap_frames:
                     rule.holding.interrupt()
-                rule.holding.take(sight.values, sight.scores, sight.exposures, now_ns, exposure_ns)
-            sight.lend(rule.place, rule.holding, exposure_ns)
+                rule.holding.update(values.values, values.scores, values.exposures, now_ns, exposure_ns)
+            values.put_truth(rule.place, rule.holding, exposure_ns)
         for rule in self._rules.values():
             found += self._scheduled(rule, now_ns, frame)
             if not rule.in_light(exposure_ns, self._lights):
-                found += self._wished(rule, now_ns, frame)
+                found += self._requested(rule, now_ns, frame)
         return found
 
     def tick(self, now_ns: int) -> list[Decision]:
@@ -164,7 +165,7 @@ class RuleBank:
             event = RuleEvent.ARM_RESTING if now_ns < rule.rest_ns else RuleEvent.ARM
             changed = self._step(rule, event, Reason.OPERATOR, now_ns)
             if changed:
-                rule.told = None
+                rule.withheld_for = None
             found += changed
         return found
 
@@ -187,7 +188,7 @@ class RuleBank:
         return found + self._all(RuleEvent.CLEAR, Reason.OPERATOR, now_ns)
 
     def began(self, now_ns: int, rule: str) -> list[Decision]:
-        """Take the output's word that a rule's light came on."""
+        """Take it that a rule's light came on, as the output reported."""
         found = self._advance(now_ns)
         state = self._rule(rule)
         if state.state is RuleStatus.FIRING and not state.sham:
@@ -195,7 +196,7 @@ class RuleBank:
         return found
 
     def ended(self, now_ns: int, rule: str, trial: int | None = None) -> list[Decision]:
-        """Take the output's word that a rule's light is off.
+        """Take it that a rule's light is off, as the output reported.
 
         Parameters
         ----------
@@ -204,7 +205,7 @@ class RuleBank:
         rule : str
             Its name.
         trial : int or None
-            `Decision.trial` of the pulse, so that the late word of an earlier one's end is not taken for this one's.
+            `Decision.trial` of the pulse, so that a late report of an earlier one's end is not taken for this one's.
         """
         found = self._advance(now_ns)
         state = self._rule(rule)
@@ -249,18 +250,18 @@ class RuleBank:
             assert session_ns is not None
             late = session_ns - time_ns > PUNCTUAL_NS
             refusal = self._refusal(rule, now_ns, frame) or (Reason.LATE if late else None)
-            found += self._answer(rule, refusal, now_ns, frame)
+            found += self._resolve(rule, refusal, now_ns, frame)
         return found
 
-    def _wished(self, rule: RuleState, now_ns: int, frame: FramePosition) -> list[Decision]:
-        """Decide on what the face asks for."""
+    def _requested(self, rule: RuleState, now_ns: int, frame: FramePosition) -> list[Decision]:
+        """Decide on what the face requests."""
         holding = rule.holding
         if not (holding.holds or holding.unknown):
             if holding.pending:
                 return []
-            rule.told, rule.answered = None, False
+            rule.withheld_for, rule.served = None, False
             return self._step(rule, RuleEvent.RELEASED, Reason.RELEASED, now_ns, frame)
-        if rule.answered:
+        if rule.served:
             return []
         refusal = self._refusal(rule, now_ns, frame)
         if refusal is None:
@@ -270,13 +271,13 @@ class RuleBank:
                 refusal = Reason.UNKNOWN_VALUE
             elif rule.late(frame.exposure_ns):
                 refusal = Reason.LATE
-        if refusal is not None and refusal is rule.told:
+        if refusal is not None and refusal is rule.withheld_for:
             return []
-        rule.told, rule.answered = refusal, refusal is None and not rule.spec.repeat
-        return self._answer(rule, refusal, now_ns, frame)
+        rule.withheld_for, rule.served = refusal, refusal is None and not rule.spec.repeat
+        return self._resolve(rule, refusal, now_ns, frame)
 
     def _refusal(self, rule: RuleState, now_ns: int, frame: FramePosition) -> Reason | None:
-        """Return what speaks against a trial now, its own state first; None for nothing."""
+        """Return what prevents a trial now, its own state first; None for nothing."""
         reason = step(rule.state, RuleEvent.REFUSED).reason
         if reason is not None:
             return reason
@@ -285,9 +286,9 @@ class RuleBank:
             return Reason.STALE
         if frame.missing > spec.max_gap_frames:
             return Reason.GAP
-        if self._sight.scores[place] < spec.min_score:
+        if self._values.scores[place] < spec.min_score:
             return Reason.LOW_SCORE
-        if now_ns - self._sight.exposures[place] > rule.max_age_ns:
+        if now_ns - self._values.exposures[place] > rule.max_age_ns:
             return Reason.STALE
         if not rule.in_window(self.session_ns(now_ns)):
             return Reason.WINDOW
@@ -299,7 +300,7 @@ class RuleBank:
             return Reason.BUSY
         return None
 
-    def _answer(
+    def _resolve(
         self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: FramePosition
     ) -> list[Decision]:
         if refusal is not None:
@@ -337,7 +338,7 @@ class RuleBank:
                 reason=cell.reason or reason,
                 pulse=rule.pulse if cell.action in _LIT else None,
                 trial=trial,
-                inputs=() if frame is None else self._sight.inputs(rule.holding.indices, now_ns),
+                inputs=() if frame is None else self._values.inputs(rule.holding.indices, now_ns),
                 blind=rule.schedule.blind,
             )
         ]

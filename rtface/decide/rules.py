@@ -1,4 +1,4 @@
-"""What can be asked of a rule: the `rules:` section of a rules file, as data."""
+"""The settings of rules: the `rules:` section of a rules file, as data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_MS = 600_000.0
 class PulseSpec(Section):
     """The light: one pulse (`on_ms`), or a train (`frequency_hz`, `width_ms`, `duration_ms`).
 
-    The gate's own limits have the last word.
+    The gate's own limits come on top.
     """
 
     on_ms: float | None = Field(None, gt=0, le=_LONGEST_MS)
@@ -82,7 +82,7 @@ class Control(Section):
     seed: int = Field(ge=0)
     """Seed of its random numbers; there is no default, so that it stands in the record."""
     blind: bool = False
-    """Clients and screens are not told whether a trial was light or sham; the session's record is."""
+    """Clients and screens cannot distinguish light from sham; the session's record can."""
 
 
 class MixedSpec(Control):
@@ -156,10 +156,10 @@ _UP, _DOWN = ("on_above", "off_below"), ("on_below", "off_above")
 
 
 class RuleSpec(Section):
-    """When light is wanted, what speaks against it, and what the light is.
+    """When light is requested, what prevents it, and what the light is.
 
     A rule begins to hold when its condition was true for `dwell_ms`, and ends when its release was for
-    `release_ms`. What it holds for is one wish, and one wish is one trial, unless `repeat`.
+    `release_ms`. Each time it holds is one request, and one request is one trial, unless `repeat`.
     """
 
     when: str | None = None
@@ -181,9 +181,9 @@ class RuleSpec(Section):
     release_ms: float = Field(0.0, ge=0, le=_LONGEST_MS)
     """How long the release must be true before the rule no longer holds."""
     repeat: bool = False
-    """While it holds, ask again as soon as the refractory time has passed."""
+    """While it holds, request again as soon as the refractory time has passed."""
     max_delay_ms: float | None = Field(None, ge=0)
-    """A wish that was held up fires no later than this after it began; for as long as it holds when absent."""
+    """A request that was held up fires no later than this after it began; for as long as it holds when absent."""
     refractory_ms: float = Field(1000.0, ge=0, le=86_400_000)
     """From the end of a pulse to the next that may begin."""
     max_rate: RateSpec | None = None
@@ -199,10 +199,10 @@ class RuleSpec(Section):
     max_gap_frames: int = Field(0, ge=0)
     """Frames that may be missing just before this one."""
     ignore_light_ms: float | None = Field(None, ge=0)
-    """Do not look at frames exposed during a trial, or up to this long before or after: the light may show in
+    """Ignore frames exposed during a trial, or up to this long before or after: the light may show in
     them. All frames count when absent."""
     priority: int = 0
-    """There is one light: where two rules want it on one frame, the higher has it; the first in the file of equals."""
+    """There is one light: where two rules request it on one frame, the higher gets it; the first in the file of equals."""
     pulse: PulseSpec | None = None
     """The light; a rule without one only lends its truth to others, as ``rule.NAME``."""
     schedule: ScheduleSpec | None = None

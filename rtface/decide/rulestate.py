@@ -1,4 +1,4 @@
-"""What the decision engine keeps of each rule."""
+"""What is kept of each rule: its settings, its trials, and where it stands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Reason, RuleStatus
 from rtface.core.features import NEVER_NS
+from rtface.decide.errors import RulesError
 from rtface.decide.holding import Holding
-from rtface.decide.refusals import RulesError
 from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.schedule import Schedule
 
@@ -28,7 +28,7 @@ class TrialLight:
 
 
 class RuleState:
-    """One rule: what was asked, and where it stands.
+    """One rule: its settings, and where it stands.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class RuleState:
     ----------
     place : int
         Place of its truth among the names.
-    state : State
-    told : Reason or None
-        Why the present wish was withheld when that was last recorded.
-    answered : bool
-        The present wish has had its trial.
+    state : RuleStatus
+    withheld_for : Reason or None
+        Why the present request was withheld when that was last recorded.
+    served : bool
+        The present request has had its trial.
     trials : int
         Trials so far.
     sham : bool
@@ -54,7 +54,7 @@ class RuleState:
         When the running trial ends.
     rest_ns : int
         When the refractory time of the last one ends.
-    light : Light or None
+    light : TrialLight or None
         Of the running trial.
     """
 
@@ -76,8 +76,8 @@ class RuleState:
         self._recent: deque[int] = deque(maxlen=1 if rate is None else rate.count)
         self._next = 0
         self.state = RuleStatus.DISARMED
-        self.told: Reason | None = None
-        self.answered = self.sham = self._lit = False
+        self.withheld_for: Reason | None = None
+        self.served = self.sham = self._lit = False
         self.trials = 0
         self.due_ns = self.rest_ns = NEVER_NS
         self.light: TrialLight | None = None
@@ -98,11 +98,11 @@ class RuleState:
         return bool(self._per_ns) and len(recent) == recent.maxlen and now_ns - recent[0] < self._per_ns
 
     def late(self, exposure_ns: int) -> bool:
-        """Return whether the present wish has been held up for too long."""
+        """Return whether the present request has been held up for too long."""
         return self._max_delay_ns is not None and exposure_ns - self.holding.began_ns > self._max_delay_ns
 
     def in_light(self, exposure_ns: int, lights: Iterable[TrialLight]) -> bool:
-        """Return whether a frame is not to be looked at, as it may show the light."""
+        """Return whether a frame does not count, as it may show the light."""
         beside_ns = self._beside_ns
         if beside_ns is None:
             return False
@@ -129,7 +129,7 @@ class RuleState:
         return self.light
 
     def lit(self, now_ns: int) -> None:
-        """Take that the light came on at `now_ns`; said twice, the first counts."""
+        """Take it that the light came on at `now_ns`; of two reports the first counts."""
         if not self._lit:
             assert self.pulse is not None
             self._lit, self.due_ns = True, now_ns + self.pulse.duration_ns

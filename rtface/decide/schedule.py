@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 
 from rtface.core.clock import NS_PER_S
-from rtface.decide.refusals import RulesError
+from rtface.decide.errors import RulesError
 from rtface.decide.rules import MatchedSpec, MixedSpec, RuleSpec, YokedSpec, ns
 from rtface.decide.transitions import RuleEvent
 
@@ -28,7 +28,7 @@ class Schedule:
     Attributes
     ----------
     blind : bool
-        Light and sham are not to be told apart while the session lasts.
+        Light and sham are not to be distinguished while the session lasts.
     timed : bool
         Session time makes the trials.
     times_ns : tuple of int
@@ -37,7 +37,7 @@ class Schedule:
     Raises
     ------
     RulesError
-        The times of another session are wanted and not there, or so many pulses do not fit into the span.
+        The times of another session are needed and not there, or so many pulses do not fit into the span.
     """
 
     def __init__(self, name: str, spec: RuleSpec) -> None:

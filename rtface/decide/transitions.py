@@ -1,7 +1,7 @@
 """The state machine of a rule: a table, and nothing else.
 
-What may happen stands here cell by cell, so that it can be read, and tested, whole. Whoever asks the table finds out
-what happened; the table says what comes of it. Only a PASSED wish in ARMED or WITHHELD fires.
+What may happen stands here cell by cell, so that it can be read, and tested, whole. The caller finds out what happened;
+the table holds what comes of it. Only a PASSED request in ARMED or WITHHELD fires.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ class RuleEvent(StrEnum):
     """What can happen to a rule."""
 
     PASSED = "passed"
-    """It wants to fire, and nothing speaks against it."""
+    """It requests its pulse, and nothing prevents it."""
     SHAM = "sham"
-    """The same, but the schedule asks for a sham."""
+    """The same, but the schedule makes it a sham."""
     CATCH = "catch"
-    """The same, but the schedule leaves this wish out."""
+    """The same, but the schedule leaves this request out."""
     REFUSED = "refused"
-    """It wants to fire, or may want to, and something speaks against it."""
+    """It requests its pulse, or may do so, and something prevents it."""
     RELEASED = "released"
     """It no longer holds."""
     ENDED = "ended"
     """Its pulse has ended."""
     OVERDUE = "overdue"
-    """Its pulse should have ended and nobody said so."""
+    """Its pulse should have ended and no report of that came."""
     RESTED = "rested"
     """Its refractory time has passed."""
     ARM = "arm"
@@ -52,12 +52,12 @@ class Cell(NamedTuple):
     reason: Reason | None = None
 
 
-WISHES = (RuleEvent.PASSED, RuleEvent.SHAM, RuleEvent.CATCH, RuleEvent.REFUSED)
-"""The events that are wishes: each must leave a decision."""
+REQUESTS = (RuleEvent.PASSED, RuleEvent.SHAM, RuleEvent.CATCH, RuleEvent.REFUSED)
+"""The events that are requests: each must leave a decision."""
 
 
 def _refusing(state: RuleStatus, reason: Reason) -> dict[RuleEvent, Cell]:
-    return {event: Cell(state, Action.WITHHOLD, reason) for event in WISHES}
+    return {event: Cell(state, Action.WITHHOLD, reason) for event in REQUESTS}
 
 
 _READY = {

@@ -1,4 +1,4 @@
-"""What the decision engine sees on a frame: all named values, and how the frame follows the one before."""
+"""What rules are evaluated on: all named values of a frame, and how the frame follows the one before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS, Features
 from rtface.decide.holding import Holding
 
-_RESTART_NS = NS_PER_S
 _OUT_OF_ORDER = 1 << 62
 
 
@@ -35,7 +34,7 @@ class FramePosition(NamedTuple):
     newer: bool
 
 
-class Sight:
+class FrameValues:
     """All values on the newest frame.
 
     Parameters
@@ -65,10 +64,10 @@ class Sight:
         """Those of the rules."""
         return self.values[sum(self._widths) :]
 
-    def follow(self, frame_id: int, exposure_ns: int) -> FramePosition:
+    def position(self, frame_id: int, exposure_ns: int) -> FramePosition:
         """Place a frame after the one before; one much older, or with a lower number, begins a new count."""
         last_id, last_ns = self._frame_id, self._exposure_ns
-        if last_ns - _RESTART_NS < exposure_ns <= last_ns:
+        if last_ns - NS_PER_S < exposure_ns <= last_ns:
             return FramePosition(frame_id, exposure_ns, _OUT_OF_ORDER, newer=False)
         self._frame_id, self._exposure_ns = frame_id, exposure_ns
         if last_id is None:
@@ -79,7 +78,7 @@ class Sight:
         )
 
     def load(self, features: Features, extra: Features | None) -> None:
-        """Take the values of a frame; truths are unknown until they are lent.
+        """Take the values of a frame; truths are unknown until they are put in.
 
         Raises
         ------
@@ -101,7 +100,7 @@ class Sight:
         self.scores = scores + [0.0] * lacking
         self.exposures = exposures + [NEVER_NS] * lacking
 
-    def lend(self, place: int, holding: Holding, exposure_ns: int) -> None:
+    def put_truth(self, place: int, holding: Holding, exposure_ns: int) -> None:
         """Put a rule's truth in its place, with the least score and the oldest exposure that it rests on."""
         self.values[place] = math.nan if holding.unknown else float(holding.holds)
         score = 1.0

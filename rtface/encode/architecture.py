@@ -75,7 +75,7 @@ def complete(architecture: Mapping[str, Any]) -> dict[str, Any]:
     """
     name = architecture.get("name")
     if name not in DEFAULTS:
-        raise EngineError(f"the encoder {name!r} is unknown to this rtface; it knows {', '.join(DEFAULTS)}")
+        raise EngineError(f"the encoder {name!r} is unknown to this rtface; there are: {', '.join(DEFAULTS)}")
     defaults = DEFAULTS[name]
     given = {key: value for key, value in architecture.items() if key != "name"}
     if missing := [key for key in ("inputs", "outputs") if key not in given]:

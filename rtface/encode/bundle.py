@@ -55,9 +55,9 @@ class EncoderInputs:
     usual_mean : ndarray, shape (D,), float32
         Mean of the normalised inputs that were trained on.
     usual : ndarray, shape (D, D), float32
-        Turns their deviation from it into one of unit covariance: `strangeness`.
+        Turns their deviation from it into one of unit covariance: `distance`.
     usual_limit : float
-        Strangeness that one in a thousand of them exceeded.
+        Distance that one in a thousand of them exceeded.
     """
 
     mean: NDArray[np.float64]
@@ -66,7 +66,7 @@ class EncoderInputs:
     usual: FloatArray
     usual_limit: float
 
-    def strangeness(self, inputs: FloatArray) -> float:
+    def distance(self, inputs: FloatArray) -> float:
         """Return how far normalised inputs (D,) are from those trained on: their root mean squared unit deviation."""
         off = self.usual @ (inputs - self.usual_mean)
         return float(np.sqrt(off @ off / len(off)))
@@ -145,16 +145,16 @@ def load_encoder(folder: Path) -> EncoderBundle:
         if _hash(path) != entry.sha256:
             raise EngineError(f"{path} does not have the hash its manifest says: damaged or replaced")
     plan = layout(manifest.architecture)
-    for told, is_there, what in (
+    for given, found, what in (
         (manifest.past_frames, plan.past, "past_frames"),
         (manifest.look_ahead_frames, plan.look_ahead, "look_ahead_frames"),
         (manifest.columns, plan.inputs, "the number of inputs"),
         (manifest.latents, plan.latents, "latents"),
         (manifest.targets.count, plan.outputs, "targets.count"),
     ):
-        if told != is_there:
+        if given != found:
             raise EngineError(
-                f"{folder / MANIFEST_FILE}: {what} is {told}, but its architecture has {is_there}"
+                f"{folder / MANIFEST_FILE}: {what} is {given}, but its architecture has {found}"
             )
     columns, outputs, neurons = plan.inputs, plan.outputs, manifest.targets.neurons
     weights = _arrays(folder / WEIGHTS_FILE, plan.shapes)
@@ -168,12 +168,12 @@ def load_encoder(folder: Path) -> EncoderBundle:
             "usual_limit": (),
         },
     )
-    wanted: dict[str, tuple[int, ...]] = {"mean": (neurons,), "sd": (neurons,), "residual_sd": (outputs,)}
+    shapes: dict[str, tuple[int, ...]] = {"mean": (neurons,), "sd": (neurons,), "residual_sd": (outputs,)}
     if manifest.targets.kind == "components":
-        wanted["basis"] = (neurons, outputs)
+        shapes["basis"] = (neurons, outputs)
     readout = {
         name: array.astype(np.float32, copy=False)
-        for name, array in _arrays(folder / READOUT_FILE, wanted).items()
+        for name, array in _arrays(folder / READOUT_FILE, shapes).items()
     }
     return EncoderBundle(
         folder,

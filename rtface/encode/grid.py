@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import UsageError
 from rtface.core.records import FloatArray
 
@@ -21,9 +22,8 @@ LARGEST_GAP_S = 1.0
 """Frames that were missing for longer begin a new stream."""
 
 TOO_SLOW = 0.02
-"""Share by which a camera may be slower than an encoder, or a recording than it says."""
+"""Share by which a camera may be slower than an encoder, or a recording than it claims."""
 
-_NS_PER_S = 1_000_000_000
 _FOLLOW = 1 / 16
 
 
@@ -61,8 +61,8 @@ class RowGrid:
     def __init__(self, rate_hz: float, camera_hz: float) -> None:
         if not camera_hz >= (1 - TOO_SLOW) * rate_hz:
             raise UsageError(f"{camera_hz:g} frames a second are too few for {rate_hz:g} rows a second")
-        self._period = _NS_PER_S / rate_hz
-        self._slack = min(self._period, _NS_PER_S / camera_hz) / 2
+        self._period = NS_PER_S / rate_hz
+        self._slack = min(self._period, NS_PER_S / camera_hz) / 2
         self._most = math.floor(LARGEST_GAP_S * rate_hz)
         self.reset()
 
@@ -85,7 +85,7 @@ class RowGrid:
         if self._first_ns is None:
             return self._restart(exposure_ns)
         if exposure_ns <= self._newest_ns:
-            if exposure_ns > self._newest_ns - round(LARGEST_GAP_S * _NS_PER_S):
+            if exposure_ns > self._newest_ns - round(LARGEST_GAP_S * NS_PER_S):
                 return None
             return self._restart(exposure_ns)
         since = exposure_ns - self._first_ns
@@ -108,7 +108,7 @@ class RowGrid:
 def rows_of(
     values: FloatArray, exposure_ns: NDArray[np.int64], rate_hz: float, camera_hz: float
 ) -> list[tuple[FloatArray, NDArray[np.int64]]]:
-    """Return a recording as the rows that an encoder sees of it live: one part for each stretch between restarts.
+    """Return a recording as the rows that an encoder gets of it live: one part for each stretch between restarts.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ class EncoderManifest(ManifestPart):
     """Date, ISO 8601."""
     licence: str
     architecture: dict[str, Any]
-    """Name and arguments of the network, as `rtface.encode.architecture` knows them."""
+    """Name and arguments of the network, as `rtface.encode.architecture` takes them."""
     keypoints: tuple[str, ...]
     """The points whose x and y come first, in this order."""
     extras: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class EncoderManifest(ManifestPart):
 
     @property
     def simulated(self) -> bool:
-        """Whether it learnt from a simulated population, so that it says nothing of a brain."""
+        """Whether it learnt from a simulated population, so that it predicts no real brain."""
         return self.training.get("simulated") is True
 
     @property

@@ -1,4 +1,4 @@
-"""Raw keypoints to what an encoder takes in: outliers held back, then a running z-score. It only looks back.
+"""Raw keypoints to what an encoder takes in: outliers held back, then a running z-score. It is causal.
 
 Facemap's rules need the future (interpolation) and the whole session (z-score). Their causal substitutes here are
 the same for training and for the stream: a training runs a recording through this very code.
@@ -20,7 +20,7 @@ from rtface.core.records import FloatArray
 Float64Array = NDArray[np.float64]
 
 _SMALLEST_SD = 0.1
-"""Of a column's reference: below it, a running standard deviation is not believed."""
+"""Of a column's reference: below it, a running standard deviation is not used."""
 
 
 @dataclass(frozen=True, slots=True)

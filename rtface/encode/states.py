@@ -127,11 +127,11 @@ def load_states(path: Path) -> StateModel:
 
 
 class StateFilter:
-    """Says in which state the latents are, from this frame and all before it.
+    """Finds in which state the latents are, from this frame and all before it.
 
     A step is the forward algorithm's: the probabilities so far through the transition matrix, times the likelihood of
     the features. Frames whose latents are not all finite (lost ones) are left out of the step's mean; a step without
-    any brings no likelihood, so that the probabilities only spread. Nothing grows, and nothing looks ahead.
+    any brings no likelihood, so that the probabilities only spread. Nothing grows, and it is causal.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import EngineError, UsageError
 from rtface.core.records import FloatArray
 from rtface.encode.bundle import EncoderBundle
@@ -27,13 +28,12 @@ from rtface.encode.manifest import MANIFEST_FILE, STATES_FILE
 from rtface.encode.network import matvec, row_network
 from rtface.encode.states import StateFilter, StateModel, load_states
 
-_NS_PER_S = 1_000_000_000
 _JUDGED_S = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class Prediction:
-    """What the face of one moment says of the brain; its arrays are borrowed until the next.
+    """What is predicted of the brain from the face of one moment; its arrays are borrowed until the next.
 
     Attributes
     ----------
@@ -54,12 +54,13 @@ class Prediction:
     latents : ndarray, shape (L,), float32
     warm : bool
         Whether the window is full.
-    strange : float
-        How far the inputs are from those trained on, over what one in a thousand of those exceeded: above 1 the
-        encoder has never seen such a face. Root mean square over the rows of the last second, and of the look-ahead.
+    ood : float
+        Out of distribution: how far the inputs are from those trained on, over what one in a thousand of those
+        exceeded; above 1 the encoder was not trained on such a face. Root mean square over the rows of the last
+        second, and of the look-ahead.
     score : float
         In [0, 1]: the mean score of the inputs of the same rows, 0 where one was not seen or held back, divided by
-        `strange` where that is above 1.
+        `ood` where that is above 1.
     state : int or None
         The most probable state; None without a state model, and before its first step.
     probability : ndarray, shape (S,), float64, or None
@@ -77,16 +78,16 @@ class Prediction:
     uncertainty: FloatArray
     latents: FloatArray
     warm: bool = False
-    strange: float = 0.0
+    ood: float = 0.0
     score: float = 0.0
     state: int | None = None
     probability: NDArray[np.float64] | None = None
     neural: bool = False
 
     @property
-    def unusual(self) -> bool:
+    def out_of_distribution(self) -> bool:
         """Whether the inputs are unlike those trained on."""
-        return self.strange > 1
+        return self.ood > 1
 
     def age_ns(self, now_ns: int) -> int:
         """Return how long ago the moment was that the prediction is about."""
@@ -106,7 +107,7 @@ class StreamingEncoder:
     states : StateModel, optional
         Else the bundle's own, if it has one.
     min_score : float
-        Points of a lower score count as not seen. 0 is what a training does, which knows no scores.
+        Points of a lower score count as not seen. 0 is what a training does, which has no scores.
 
     Attributes
     ----------
@@ -164,7 +165,7 @@ class StreamingEncoder:
         self._column_score = np.zeros(manifest.columns)
         self._lost_latents = np.full(manifest.latents, np.nan, np.float32)
         judged = max(1, round(_JUDGED_S * manifest.frame_rate_hz)) + self._ahead
-        self._trust, self._strangeness = np.zeros(judged), np.zeros(judged)
+        self._trust, self._distance = np.zeros(judged), np.zeros(judged)
         self._waiting: deque[tuple[int | None, int, bool]] = deque(maxlen=self._ahead + 1)
         self._told = -1  # newest row whose prediction was returned
         self.rows = self.restarts = self.lost = 0
@@ -173,7 +174,7 @@ class StreamingEncoder:
             -1,
             None,
             0,
-            round(manifest.look_ahead_s * _NS_PER_S),
+            round(manifest.look_ahead_s * NS_PER_S),
             self._network.outputs,
             bundle.readout.residual_sd,
             self._network.latents,
@@ -271,7 +272,7 @@ class StreamingEncoder:
         place = self.rows % len(self._trust)
         good = np.logical_not(self._normaliser.held)
         self._trust[place] = good @ self._column_score / len(raw) if seen else 0.0
-        self._strangeness[place] = self.bundle.inputs.strangeness(inputs) ** 2
+        self._distance[place] = self.bundle.inputs.distance(inputs) ** 2
         self._network.step(inputs)
         self._waiting.append((frame_id, exposure_ns, seen))
         self.rows += 1
@@ -283,8 +284,8 @@ class StreamingEncoder:
         newest.frame_id, newest.exposure_ns, seen = self._waiting[0]
         newest.row = self.rows - 1 - self._ahead
         newest.warm = self.rows >= self._window
-        newest.strange = float(np.sqrt(self._strangeness[:judged].mean())) / self.bundle.inputs.usual_limit
-        newest.score = float(self._trust[:judged].mean()) / max(1.0, newest.strange)
+        newest.ood = float(np.sqrt(self._distance[:judged].mean())) / self.bundle.inputs.usual_limit
+        newest.score = float(self._trust[:judged].mean()) / max(1.0, newest.ood)
         if self._states is None:
             return
         if not newest.warm:

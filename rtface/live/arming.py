@@ -1,4 +1,4 @@
-"""Allowing light and forbidding it, from any thread: the light first, then whoever must know."""
+"""Allowing light and forbidding it, from any thread: the output first, then the loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from rtface.core.errors import ControlError, OutputError, UsageError
 from rtface.core.outputs import OutputState
-from rtface.live.closed_loop import NOT_READY, RTFACE, WRONG_STATE, ClosedLoop
+from rtface.live.closed_loop import NOT_READY, WRONG_STATE, ClosedLoop
 from rtface.live.loop_status import LoopState
 from rtface.live.selftest import Circumstances, Verdict, self_test
 from rtface.stimulate.base import Output
@@ -19,7 +19,7 @@ NOT_ALLOWED = "not_allowed"
 _log = logging.getLogger(__name__)
 
 
-class Asker(Protocol):
+class ProcessingThread(Protocol):
     """What of the pipeline is needed here."""
 
     def ask(self, command: Callable[[], Any]) -> Any:
@@ -30,7 +30,7 @@ class Asker(Protocol):
 
 
 class Arming:
-    """Arms, disarms, stops and clears.
+    """Arms, disarms, stops and clears: the commands of a closed loop, as `rtface.publish.control.LoopCommands`.
 
     `disarm` and `emergency_stop` turn the light off themselves, whatever the processing thread is doing, and wait for
     nobody. The others wait.
@@ -40,7 +40,7 @@ class Arming:
     loop : ClosedLoop
     output : Output
         The loop's.
-    pipeline : Asker
+    pipeline : ProcessingThread
     circumstances : callable
         What the self-test looks at, as it is now.
     clients : bool
@@ -51,7 +51,7 @@ class Arming:
         self,
         loop: ClosedLoop,
         output: Output,
-        pipeline: Asker,
+        pipeline: ProcessingThread,
         circumstances: Callable[[], Circumstances],
         *,
         clients: bool,
@@ -61,13 +61,22 @@ class Arming:
         self._clients = clients
         self._slowly = threading.Lock()
 
-    def self_test(self) -> Verdict:
-        """Find out whether light may be allowed; the light stays off."""
-        with self._slowly:
-            return self._tested()
+    def state(self) -> dict[str, Any]:
+        """Return how the loop stands; see `rtface.live.loop_status.LoopStatus.as_map`."""
+        return self._loop.status.as_map()
 
-    def arm(self, who: str, *, operator: bool) -> Verdict:
-        """Allow light.
+    def check_disarmed(self, command: str) -> None:
+        """Refuse a command while light may come; `ControlError` ``wrong_state``."""
+        if self._loop.status.state is LoopState.ARMED:
+            raise ControlError(WRONG_STATE, f"{command} is refused while the loop is armed: disarm first")
+
+    def self_test(self) -> dict[str, Any]:
+        """Return whether light may be allowed, and what each check found; the light stays off."""
+        with self._slowly:
+            return self._tested().as_map()
+
+    def arm(self, who: str, *, operator: bool = False) -> dict[str, Any]:
+        """Allow light; return what the self-test found, and how the loop stands.
 
         Parameters
         ----------
@@ -103,20 +112,22 @@ class Arming:
             except BaseException:
                 self._output.disarm("arming was not completed")
                 raise
-            return verdict
+            return verdict.as_map() | self.state()
 
-    def disarm(self, who: str, why: str) -> None:
-        """Light off, and no more of it until somebody arms again."""
+    def disarm(self, who: str, why: str) -> dict[str, Any]:
+        """Light off, and no more of it until somebody arms again; return how the loop stands."""
         self._output.disarm(why or f"asked for by {who}")
-        self._tell(lambda: self._loop.disarmed(who, why or "asked for"))
+        self._post(lambda: self._loop.disarmed(who, why or "asked for"))
+        return self.state()
 
-    def emergency_stop(self, who: str) -> None:
-        """Light off, latched until `clear`."""
+    def emergency_stop(self, who: str) -> dict[str, Any]:
+        """Light off, latched until `clear`; return how the loop stands."""
         self._output.stop()
-        self._tell(lambda: self._loop.stopped(who, "emergency stop"))
+        self._post(lambda: self._loop.stopped(who, "emergency stop"))
+        return self.state()
 
-    def clear(self, who: str) -> None:
-        """End an emergency stop or a fault; an output that is lost is opened anew.
+    def clear(self, who: str) -> dict[str, Any]:
+        """End an emergency stop or a fault; an output that is lost is opened anew. Return how the loop stands.
 
         Raises
         ------
@@ -136,17 +147,19 @@ class Arming:
             except OutputError as error:
                 raise ControlError(NOT_READY, str(error)) from error
             self._pipeline.ask(lambda: self._loop.cleared(who))
+            return self.state()
 
-    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> None:
+    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> dict[str, Any]:
         """Put a remark into the record, and publish it."""
         self._pipeline.ask(lambda: self._loop.mark(who, text, details))
+        return {}
 
     def _tested(self) -> Verdict:
         return self_test(self._circumstances())
 
-    def _tell(self, command: Callable[[], None]) -> None:
-        """Tell the loop; should it hear nothing, it still learns from the output, whose light is off."""
+    def _post(self, command: Callable[[], None]) -> None:
+        """Post to the loop; if that fails, the loop still reads it from the output, whose light is off."""
         try:
             self._pipeline.post(command)
         except UsageError as error:
-            _log.warning("the loop could not be told by %s: %s", RTFACE, error)
+            _log.warning("the loop takes no command: %s", error)

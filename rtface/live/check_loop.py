@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rtface.config import EncoderSettings, Rig, SessionSettings
 from rtface.core.check import Check
 from rtface.core.clock import Clock
-from rtface.core.errors import RtfaceError
+from rtface.core.errors import DataError, OutputError, RtfaceError
 from rtface.core.records import CameraInfo, Keypoint
+from rtface.decide.expression import names_in
 from rtface.decide.features.specs import (
     FeatureSpec,
     GroomSpec,
@@ -21,6 +23,7 @@ from rtface.decide.features.specs import (
 )
 from rtface.decide.rules import RuleSpec
 from rtface.decide.syntax import parse
+from rtface.live.answers import guard
 from rtface.live.neural import PREFIX, NeuralPredictor
 from rtface.live.rulesfile import Rules
 from rtface.stimulate.factory import make_output
@@ -28,9 +31,9 @@ from rtface.stimulate.factory import make_output
 _GB = 1e9
 
 
-def check_reflexes(
+def check_loop(
     rig: Rig, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo | None, clock: Clock
-) -> Iterator[tuple[Check, int]]:
+) -> Iterator[Check]:
     """Check what a rig decides by, acts through and records into; nothing where it does none of it.
 
     Parameters
@@ -44,33 +47,33 @@ def check_reflexes(
 
     Yields
     ------
-    (Check, int)
-        Each with the exit code that it means where it is the first failure.
+    Check
+        One after another, as they are found.
     """
     neural = None
     if rig.encoder is not None:
-        check, exit_code, neural = _encoder(rig.encoder, skeleton, camera)
-        yield check, exit_code
+        check, neural = _encoder(rig.encoder, skeleton, camera)
+        yield check
     if rig.rules is not None and (neural is not None or rig.encoder is None):
         yield _rules(rig.rules, skeleton, camera, neural)
     if rig.rules is not None or rig.output.kind != "null":
         yield from _output(rig, clock)
     if rig.session is not None:
-        yield _record(rig.session), 8
+        yield _record(rig.session)
 
 
 def _encoder(
     settings: EncoderSettings, skeleton: tuple[Keypoint, ...] | None, camera: CameraInfo | None
-) -> tuple[Check, int, NeuralPredictor | None]:
+) -> tuple[Check, NeuralPredictor | None]:
     """Check the encoder; it is None where it cannot be had, and what rests on it cannot be checked."""
     if skeleton is None or camera is None:
         text = f"{settings.path}: not held against engine and camera, which are not there"
-        return Check("encoder", "warn", text), 3, None
+        return Check("encoder", "warn", text), None
     try:
         neural = NeuralPredictor(settings, skeleton)
         neural.open(camera.rate_hz)
     except RtfaceError as error:
-        return Check("encoder", "fail", str(error)), error.exit_code, None
+        return Check("encoder", "fail", str(error), exit_code=error.exit_code), None
     manifest, states = neural.bundle.manifest, neural.stream.states
     simulated = "SIMULATED, says nothing of a brain; " if manifest.simulated else ""
     text = (
@@ -86,10 +89,9 @@ def _encoder(
                 f"{text}; the frames come faster than they were filmed, so the encoder takes every movement for a faster one",
                 "camera.paced: true",
             ),
-            3,
             neural,
         )
-    return Check("encoder", "ok", text), 3, neural
+    return Check("encoder", "ok", text), neural
 
 
 def _rules(
@@ -97,21 +99,19 @@ def _rules(
     skeleton: tuple[Keypoint, ...] | None,
     camera: CameraInfo | None,
     neural: NeuralPredictor | None,
-) -> tuple[Check, int]:
+) -> Check:
     try:
         rules = Rules(path)
         text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
         if skeleton is None or camera is None:
-            return Check(
-                "rules", "warn", f"{text}; not held against engine and camera, which are not there"
-            ), 3
-        rules.reflex(
+            return Check("rules", "warn", f"{text}; not held against engine and camera, which are not there")
+        rules.evaluator(
             tuple(point.name for point in skeleton),
             camera.rate_hz,
             extra_names=() if neural is None else neural.names,
         )
     except RtfaceError as error:
-        return Check("rules", "fail", str(error)), error.exit_code
+        return Check("rules", "fail", str(error), exit_code=error.exit_code)
     needed = {point for spec in rules.spec.features.values() for point in _points(spec)}
     untrained = needed & {point.name for point in skeleton if not point.trained}
     if untrained:
@@ -120,7 +120,7 @@ def _rules(
             "warn",
             f"{text}; {', '.join(sorted(untrained))}: the engine was never trained to find that, so what rests on it "
             "never fires",
-        ), 3
+        )
     if neural is not None and (late := _too_old(rules.spec.rules, neural)):
         return Check(
             "rules",
@@ -128,8 +128,8 @@ def _rules(
             f"{text}; {', '.join(late)}: neural values are up to {neural.oldest_ms:g} ms old when a frame comes, so "
             "they are mostly stale for it",
             f"set max_age_ms above {neural.oldest_ms:g} and what the rig takes for a frame",
-        ), 3
-    return Check("rules", "ok", text), 3
+        )
+    return Check("rules", "ok", text)
 
 
 def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralPredictor) -> list[str]:
@@ -143,9 +143,7 @@ def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralPredictor) -> list[str
 
 def _rests_on_neurons(spec: RuleSpec) -> bool:
     texts = [text for text in (spec.begins, spec.ends) if text is not None]
-    return any(
-        node.kind == "name" and node.text.startswith(PREFIX) for text in texts for node in parse(text).walk()
-    )
+    return any(name.startswith(PREFIX) for text in texts for name in names_in(parse(text)))
 
 
 def _points(spec: FeatureSpec) -> tuple[str, ...]:
@@ -159,26 +157,16 @@ def _points(spec: FeatureSpec) -> tuple[str, ...]:
     return tuple(spec.points)
 
 
-def _output(rig: Rig, clock: Clock) -> Iterator[tuple[Check, int]]:
+def _output(rig: Rig, clock: Clock) -> Iterator[Check]:
     output = make_output(rig.output, clock)
     try:
         info = output.open()
         limits = ", ".join(f"{name} {value}" for name, value in info.limits.items()) or "no limits"
-        yield Check("output", "ok", f"{info.kind}: {info.label}; {limits}"), 9
-        for check in output.self_test():
-            yield check, 9
-        if not info.guarded and not getattr(rig.output, "allow_unguarded", False):
-            yield (
-                Check(
-                    "guard",
-                    "fail",
-                    f"{info.label} has no dead-man of its own: it will not be armed",
-                    "use the safety gate, or set output.allow_unguarded: true",
-                ),
-                9,
-            )
+        yield Check("output", "ok", f"{info.kind}: {info.label}; {limits}")
+        for check in (*output.self_test(), *guard(info, rig.output)):
+            yield replace(check, exit_code=OutputError.exit_code)
     except RtfaceError as error:
-        yield Check("output", "fail", str(error)), error.exit_code
+        yield Check("output", "fail", str(error), exit_code=error.exit_code)
     finally:
         output.close()
 
@@ -188,8 +176,14 @@ def _record(settings: SessionSettings) -> Check:
         settings.folder.mkdir(parents=True, exist_ok=True)
         free_gb = shutil.disk_usage(settings.folder).free / _GB
     except OSError as error:
-        return Check("record", "fail", f"{settings.folder}: {error.strerror}")
+        return Check("record", "fail", f"{settings.folder}: {error.strerror}", exit_code=DataError.exit_code)
     text = f"{settings.folder}: {free_gb:.1f} GB free, frames: {settings.frames}"
     if free_gb < settings.min_free_gb:
-        return Check("record", "fail", text, f"make room: session.min_free_gb is {settings.min_free_gb:g}")
+        return Check(
+            "record",
+            "fail",
+            text,
+            f"make room: session.min_free_gb is {settings.min_free_gb:g}",
+            DataError.exit_code,
+        )
     return Check("record", "ok", text)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import zmq
@@ -15,13 +13,15 @@ import zmq
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.config import Rig
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.core.errors import BackendError, RtfaceError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.latency import Histogram
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint
-from rtface.live.check_loop import check_reflexes
+from rtface.live.answers import camera_in_words
+from rtface.live.check_loop import check_loop
 from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
@@ -39,36 +39,7 @@ _RATE_TOLERANCE = 0.02
 _GOVERNORS = Path("/sys/devices/system/cpu")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The answer to one question about a rig.
-
-    Attributes
-    ----------
-    what : str
-        The question's subject: ``configuration``, ``camera``, ...
-    verdict : str
-        ``ok``, ``warn`` or ``fail``.
-    text : str
-        What was found.
-    mend : str
-        What to do about it; empty when there is nothing to do.
-    exit_code : int
-        Of the command line when this is the first failure.
-    """
-
-    what: str
-    verdict: Literal["ok", "warn", "fail"]
-    text: str
-    mend: str = ""
-    exit_code: int = 1
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return a plain map."""
-        return asdict(self)
-
-
-def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
+def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
     """Check a rig's configuration, camera, engine, encoder, rules, output, record, ports, clock and processor.
 
     Parameters
@@ -80,15 +51,15 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
 
     Yields
     ------
-    Finding
+    Check
         One after another, as they are found; a failure does not end the checks that do not need it.
     """
     try:
         rig = load_rig(path)
     except RtfaceError as error:
-        yield Finding("configuration", "fail", str(error), exit_code=error.exit_code)
+        yield Check("configuration", "fail", str(error), exit_code=error.exit_code)
         return
-    yield Finding("configuration", "ok", f"{path} is well formed")
+    yield Check("configuration", "ok", f"{path} is well formed")
     info: CameraInfo | None = None
     for question in (_camera, _rate):
         finding, info = question(rig, info, clock)
@@ -97,21 +68,20 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Finding]:
             break
     yield _backends()
     yield from _engine(rig, info, clock)
-    for check, exit_code in check_reflexes(rig, _skeleton(rig), info, clock):
-        yield Finding(check.what, check.verdict, check.text, check.mend, exit_code)
+    yield from check_loop(rig, _skeleton(rig), info, clock)
     yield _guarded("ports", lambda: _ports(rig))
     yield _clock(clock)
     yield _processor()
 
 
-def _guarded(what: str, question: Callable[[], Finding]) -> Finding:
+def _guarded(what: str, question: Callable[[], Check]) -> Check:
     try:
         return question()
     except RtfaceError as error:
-        return Finding(what, "fail", str(error), exit_code=error.exit_code)
+        return Check(what, "fail", str(error), exit_code=error.exit_code)
 
 
-def _camera(rig: Rig, _: CameraInfo | None, clock: Clock) -> tuple[Finding, CameraInfo | None]:
+def _camera(rig: Rig, _: CameraInfo | None, clock: Clock) -> tuple[Check, CameraInfo | None]:
     """Open the camera: every setting is read back by the driver itself."""
     camera = make_camera(rig.camera, clock)
     try:
@@ -119,22 +89,21 @@ def _camera(rig: Rig, _: CameraInfo | None, clock: Clock) -> tuple[Finding, Came
         crop = rig.crop.to_crop() if rig.crop is not None else None
         check_crop(crop or whole_frame(info.width, info.height), info.width, info.height)
     except RtfaceError as error:
-        return Finding("camera", "fail", str(error), exit_code=error.exit_code), None
+        return Check("camera", "fail", str(error), exit_code=error.exit_code), None
     finally:
         camera.close()
-    read = ", ".join(f"{name} {value}" for name, value in info.settings.items())
-    text = f"{info.kind} {info.label}, {info.width}x{info.height}; read back: {read or 'no settings'}"
+    text = camera_in_words(info)
     if info.exposure_source == "arrival":
-        return Finding(
+        return Check(
             "camera",
             "warn",
             f"{text}; it has no time stamps of its own",
             "latency is counted from arrival in this computer, not from exposure",
         ), info
-    return Finding("camera", "ok", text), info
+    return Check("camera", "ok", text), info
 
 
-def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Finding, CameraInfo | None]:
+def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, CameraInfo | None]:
     """Take some frames and compare their rate and their numbers with what the camera promised."""
     camera = make_camera(rig.camera, clock)
     try:
@@ -142,11 +111,11 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Finding, Cam
         arrivals = _arrivals(camera, opened)
         lost = camera.lost_at_camera + camera.lost_in_transport
     except RtfaceError as error:
-        return Finding("frames", "fail", str(error), exit_code=error.exit_code), info
+        return Check("frames", "fail", str(error), exit_code=error.exit_code), info
     finally:
         camera.close()
     if len(arrivals) < 2:
-        return Finding(
+        return Check(
             "frames",
             "fail",
             f"{len(arrivals)} frames came within {_FRAME_TIMEOUT_S:g} s",
@@ -156,17 +125,17 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Finding, Cam
     measured = (len(arrivals) - 1) * NS_PER_S / max(1, arrivals[-1] - arrivals[0])
     text = f"{len(arrivals)} frames at {measured:.1f} per second, {lost} lost"
     if lost:
-        return Finding(
+        return Check(
             "frames", "warn", text, "frames are lost before they reach rtface: cable, load, rate"
         ), info
     if opened.live and opened.rate_hz and abs(measured / opened.rate_hz - 1) > _RATE_TOLERANCE:
-        return Finding(
+        return Check(
             "frames",
             "warn",
             f"{text}, but the camera says {opened.rate_hz:g}",
             "exposure too long for the rate?",
         ), info
-    return Finding("frames", "ok", text), info
+    return Check("frames", "ok", text), info
 
 
 def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
@@ -186,7 +155,7 @@ def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
     return arrivals
 
 
-def _backends() -> Finding:
+def _backends() -> Check:
     """Say which back ends could run here, and why the others could not."""
     found = survey()
     able = " and ".join(str(each) for each in found if not each.why_not)
@@ -196,17 +165,17 @@ def _backends() -> Finding:
         for reason in reasons
     ]
     if not able:
-        return Finding("back ends", "fail", "; ".join(unable), exit_code=BackendError.exit_code)
-    return Finding("back ends", "ok", "; ".join([f"{able} could run here", *unable]))
+        return Check("back ends", "fail", "; ".join(unable), exit_code=BackendError.exit_code)
+    return Check("back ends", "ok", "; ".join([f"{able} could run here", *unable]))
 
 
-def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Finding]:
+def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:
     """Open the engine and run it; say what it was run by and whether that agrees with the reference."""
     try:
         engine = engine_for(rig.engine, rig.backend)
         finding, ran = _speed(engine, rig, info, clock)
     except RtfaceError as error:
-        yield Finding("engine", "fail", str(error), exit_code=error.exit_code)
+        yield Check("engine", "fail", str(error), exit_code=error.exit_code)
         return
     yield finding
     yield _parity(engine, ran, None if rig.crop is None else rig.crop.to_crop())
@@ -219,11 +188,11 @@ def _skeleton(rig: Rig) -> tuple[Keypoint, ...] | None:
         return None
 
 
-def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None) -> Finding:
+def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None) -> Check:
     """Look for the proof, which arming will ask for, that the engine does what its reference does."""
     sought = find_parity(engine, ran)
     if sought.record is None:
-        return Finding(
+        return Check(
             "parity",
             "warn" if records_of(engine.sha256) else "ok",
             f"{sought.why_none}: nothing can be armed with it",
@@ -232,13 +201,11 @@ def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None) -> Finding:
     record = sought.record
     text = f"{record.reference.engine} in {record.reference.ran.precision}, {record.date[:10]}: {record.in_words()}"
     if not record.agrees:
-        return Finding(
-            "parity", "warn", f"does not agree with {text}", "another engine, precision or back end"
-        )
-    return Finding("parity", "ok", f"agrees with {text}")
+        return Check("parity", "warn", f"does not agree with {text}", "another engine, precision or back end")
+    return Check("parity", "ok", f"agrees with {text}")
 
 
-def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Finding, BackendInfo]:
+def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, BackendInfo]:
     """Run an engine on frames of the camera's size and hold it against the frame period."""
     tracker = Tracker(engine, make_backend(engine, rig.backend), clock)
     network = Histogram()
@@ -256,25 +223,25 @@ def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> t
         tracker.close()
     text = f"{engine.manifest.name}, {describe_backend(ran)}; {ran.why}"
     if info is None:
-        return Finding("engine", "ok", text), ran
+        return Check("engine", "ok", text), ran
     took = network.summary()
     text += f"; frame to keypoints p50 {took.p50_ms:.2f}, max {took.max_ms:.2f} ms (n = {took.n})"
     period_ms = NS_PER_S / NS_PER_MS / info.rate_hz if info.live and info.rate_hz else None
     if period_ms is not None and took.p50_ms > period_ms:
-        return Finding(
+        return Check(
             "engine",
             "warn",
             f"{text}, slower than the camera's {period_ms:.2f} ms a frame",
             "frames will be dropped and counted: a smaller crop or network, a faster back end, or a lower rate",
         ), ran
     if took.p50_ms > rig.latency.deadline_ms:
-        return Finding(
+        return Check(
             "engine", "warn", f"{text}, over the deadline", "raise latency.deadline_ms or go faster"
         ), ran
-    return Finding("engine", "ok", text), ran
+    return Check("engine", "ok", text), ran
 
 
-def _ports(rig: Rig) -> Finding:
+def _ports(rig: Rig) -> Check:
     """Bind both addresses and let them go."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     guard = None
@@ -292,22 +259,22 @@ def _ports(rig: Rig) -> Finding:
         if guard is not None:
             guard.close()
         context.destroy(0)
-    return Finding("ports", "ok", " and ".join(bound) + " are free")
+    return Check("ports", "ok", " and ".join(bound) + " are free")
 
 
-def _clock(clock: Clock) -> Finding:
+def _clock(clock: Clock) -> Check:
     """Measure the clock's step and what one reading costs."""
     reads = [clock.now_ns() for _ in range(_CLOCK_READS)]
     steps = [after - before for before, after in itertools.pairwise(reads) if after > before]
     if not steps:
-        return Finding("clock", "fail", "the monotonic clock does not move")
+        return Check("clock", "fail", "the monotonic clock does not move")
     text = f"monotonic, smallest step {min(steps)} ns"
     if min(steps) > 100 * NS_PER_US:
-        return Finding("clock", "warn", text, "latencies below that cannot be told apart on this machine")
-    return Finding("clock", "ok", text)
+        return Check("clock", "warn", text, "latencies below that cannot be told apart on this machine")
+    return Check("clock", "ok", text)
 
 
-def _processor() -> Finding:
+def _processor() -> Check:
     """Look at the frequency governor, which slows an idle core down just before the next frame."""
     cores = os.cpu_count() or 1
     governors = {
@@ -315,15 +282,13 @@ def _processor() -> Finding:
         for file in _GOVERNORS.glob("cpu[0-9]*/cpufreq/scaling_governor")
     }
     if not governors:
-        return Finding(
-            "processor", "ok", f"{cores} cores; no frequency governor to be seen (virtual machine?)"
-        )
+        return Check("processor", "ok", f"{cores} cores; no frequency governor to be seen (virtual machine?)")
     text = f"{cores} cores, governor {', '.join(sorted(governors))}"
     if governors != {"performance"}:
-        return Finding(
+        return Check(
             "processor",
             "warn",
             text,
             "for steady latency: sudo cpupower frequency-set --governor performance",
         )
-    return Finding("processor", "ok", text)
+    return Check("processor", "ok", text)

@@ -13,9 +13,10 @@ from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.errors import CameraError, ControlError, OutputError
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
-from rtface.core.records import CameraInfo, Crop, Image, Pose
+from rtface.core.records import CameraInfo, Image, Pose, Pulse
 from rtface.core.status import PipelineStatus
 from rtface.decide.evaluator import RuleEvaluator
+from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.loop_record import Record
 from rtface.live.loop_status import LoopState, LoopStatus
 from rtface.live.neural import NeuralPredictor
@@ -54,11 +55,11 @@ Opened = tuple[RuleEvaluator, Record]
 _log = logging.getLogger(__name__)
 
 
-class ClosedLoop:
-    """Acts on every pose; a `rtface.live.handler.PoseHandler`.
+class ClosedLoop(PoseHandler):
+    """Handles every pose: decides, acts and records; a `rtface.live.handler.PoseHandler`.
 
     All methods belong to the processing thread, but for `status`. Commands of other threads come through
-    `rtface.live.arming.Arming`, which sees to the light itself before it tells this.
+    `rtface.live.arming.Arming`, which turns the light off itself before it posts them.
 
     Parameters
     ----------
@@ -67,11 +68,10 @@ class ClosedLoop:
     output_name : str
         What the record calls it.
     make : callable
-        Given the open camera and what the output says of itself, makes features and rules, and the record, which is
-        open.
+        Given the open camera, the network in use and the open output, makes features and rules, and opens the record.
     announce : callable
         Publishes an event: its kind, when it happened, and its details.
-    neural : NeuralSight or None
+    neural : NeuralPredictor or None
         Predicts neural activity from each pose, before the rules look.
     budget : BudgetWatch or None
         Frames over it disarm.
@@ -85,7 +85,7 @@ class ClosedLoop:
         self,
         output: Output,
         output_name: str,
-        make: Callable[[CameraInfo, OutputInfo], Opened],
+        make: Callable[[CameraInfo, NetworkInUse, OutputInfo], Opened],
         announce: Announce,
         *,
         neural: NeuralPredictor | None = None,
@@ -100,19 +100,40 @@ class ClosedLoop:
         self._budget = budget
         self._frame_timeout_ns = frame_timeout_ns
         self._clock = clock
-        self._reflex: RuleEvaluator | None = None
+        self._evaluator: RuleEvaluator | None = None
+        self._output_info: OutputInfo | None = None
         self._record: Record | None = None
         self._pulses = FiredPulses()
         self._counts: Counter[str] = Counter()
         self._state, self._who, self._why = LoopState.DISARMED, "", "nobody has armed"
         self._disk: FaultEntry | None = None
-        self._last_frame_ns = self._told_ns = 0
+        self._last_frame_ns = self._called_ns = 0
         self._status = LoopStatus()
 
     @property
     def status(self) -> LoopStatus:
         """The newest snapshot; may be read from any thread."""
         return self._status
+
+    @property
+    def output_info(self) -> OutputInfo:
+        """What the output is, once it is open.
+
+        Raises
+        ------
+        ControlError
+            ``wrong_state``: it is not open yet.
+        """
+        if self._output_info is None:
+            raise ControlError(WRONG_STATE, "the output is not open")
+        return self._output_info
+
+    @property
+    def pulses(self) -> dict[str, Pulse]:
+        """What each rule fires, by the rule's name."""
+        evaluator, _ = self._opened()
+        rules = evaluator.rules.rules
+        return {name: rule.pulse.record() for name, rule in rules.items() if rule.pulse is not None}
 
     @property
     def disk_fault(self) -> FaultEntry | None:
@@ -126,53 +147,56 @@ class ClosedLoop:
         elif self._disk is None:
             self._disk = fault
 
-    def open(self, camera: CameraInfo) -> None:
+    def open(self, camera: CameraInfo, network: NetworkInUse) -> None:
         """Open the encoder, the output, and what `make` makes."""
         if self._neural is not None:
             self._neural.open(camera.rate_hz)
-        info = self._output.open()
-        self._reflex, self._record = self._make(camera, info)
+        info = self._output_info = self._output.open()
+        self._evaluator, self._record = self._make(camera, network, info)
         self._record.output(self._name, info.as_dict())
         self._last_frame_ns = self._clock.now_ns()
         self._refresh()
 
-    def react(self, pose: Pose) -> None:
-        """Hear what the output says, decide, and act."""
-        reflex, record = self._opened()
-        self._hear()
-        given = None if self._neural is None else self._neural.look(pose)
-        now_ns = self._last_frame_ns = self._told_ns = self._clock.now_ns()
+    def handle(self, pose: Pose) -> None:
+        """Read the output's reports, decide, and act."""
+        evaluator, record = self._opened()
+        self._read_output()
+        given = None if self._neural is None else self._neural.predict(pose)
+        now_ns = self._last_frame_ns = self._called_ns = self._clock.now_ns()
         frame = pose.frame
-        decisions = reflex.take(pose, now_ns, given)
+        decisions = evaluator.evaluate(pose, now_ns, given)
         record.pose(pose)
-        record.features(frame.frame_id, now_ns, reflex.features, given)
+        record.features(frame.frame_id, now_ns, evaluator.features, given)
         self._carry_out(decisions, now_ns, frame.exposure_ns)
         if self._budget is not None and self._budget.add(self._clock.now_ns() - frame.exposure_ns):
             late = f"{self._budget.late} of the last {self._budget.frames} frames were late for {self._budget.text}"
             self._fail_if_armed(Reason.BUDGET, f"the latency budget is missed: {late}")
-        self._look_after_disk()
+        self._check_disk()
 
-    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """Publish what was predicted, and record the frame, where frames are recorded."""
+    def published(self, image: Image, pose: Pose, published_ns: int) -> None:
+        """Publish what was predicted; record when the pose was published, and the frame, where frames are recorded."""
         _, record = self._opened()
         if self._neural is not None:
-            self._neural.tell()
+            self._neural.publish()
+        record.published(pose.frame.frame_id, published_ns)
         record.frame(image, pose.frame)
 
     def idle(self) -> None:
-        """Hear what the output says, and decide what time alone decides."""
-        self._hear()
+        """Read the output's reports, and decide what time alone decides."""
+        self._read_output()
         now_ns = self._clock.now_ns()
         self._call("tick", now_ns)
         silent_ns = now_ns - self._last_frame_ns
         if silent_ns > self._frame_timeout_ns:
             self._fail_if_armed(Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms")
-        self._look_after_disk()
+        self._check_disk()
 
     def tick(self, status: PipelineStatus) -> None:
-        """Record losses and latencies, and renew the snapshot."""
+        """Record losses, latencies and the map of the camera's clock, and renew the snapshot."""
         _, record = self._opened()
         record.losses(status.losses)
+        if status.camera_clock is not None:
+            record.clock_fit("camera", status.camera_clock)
         record.latency({**status.latency, **self._pulses.summary()})
         self._refresh()
 
@@ -180,7 +204,7 @@ class ClosedLoop:
         """Light off, then complete the record."""
         self._output.disarm("the session ends")
         why = "the session ended" if error is None else f"{type(error).__name__}: {error}"
-        if self._reflex is not None:
+        if self._evaluator is not None:
             if error is None and self._state is LoopState.ARMED:
                 self._end(LoopState.DISARMED, Reason.SESSION, RTFACE, why)
             elif error is not None:
@@ -190,7 +214,7 @@ class ClosedLoop:
             self._output.close()
         except OutputError as failure:
             _log.error("%s", failure)
-        record, self._record, self._reflex = self._record, None, None
+        record, self._record, self._evaluator = self._record, None, None
         if record is not None:
             for report in self._output.reports():
                 record.reply(report, self._name)
@@ -237,21 +261,21 @@ class ClosedLoop:
         ControlError
             ``wrong_state``: there is nothing to clear; ``not_ready``: the output is not clear.
         """
-        reflex, _ = self._opened()
+        evaluator, _ = self._opened()
         if self._state not in (LoopState.STOPPED, LoopState.FAULT):
             raise ControlError(WRONG_STATE, f"there is nothing to clear: the loop is {self._state}")
         if self._output.state in (OutputState.STOPPED, OutputState.FAULT, OutputState.CLOSED):
             raise ControlError(NOT_READY, f"the output is {self._output.state}")
         self._pulses.forget()
         now_ns = self._clock.now_ns()
-        if reflex.decider.faulted:
+        if evaluator.faulted:
             self._call("clear", now_ns)
         self._enter(LoopState.DISARMED, "cleared", who, "seen to", now_ns)
 
-    def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
+    def network_changed(self, network: NetworkInUse) -> None:
         """Record what finds the keypoints from here on."""
         _, record = self._opened()
-        record.network(engine, backend, crop)
+        record.network(network.engine, network.backend.as_dict(), network.crop)
 
     def mark(self, who: str, text: str, details: Mapping[str, Any]) -> None:
         """Record a remark, and publish it."""
@@ -261,19 +285,19 @@ class ClosedLoop:
         self._announce("mark", now_ns, {"who": who, "text": text, "details": dict(details)})
 
     def _opened(self) -> Opened:
-        if self._reflex is None or self._record is None:
+        if self._evaluator is None or self._record is None:
             raise ControlError(WRONG_STATE, "the closed loop is not open")
-        return self._reflex, self._record
+        return self._evaluator, self._record
 
     def _call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Tell the decision engine something that no frame says; a replay makes the same calls."""
-        reflex, record = self._opened()
-        self._told_ns = now_ns
+        """Call the rules for what is no frame; a replay makes the same calls."""
+        evaluator, record = self._opened()
+        self._called_ns = now_ns
         record.call(name, now_ns, **arguments)
-        self._carry_out(reflex.call(name, now_ns, **arguments), now_ns)
+        self._carry_out(evaluator.call(name, now_ns, **arguments), now_ns)
 
     def _carry_out(self, decisions: Sequence[Decision], now_ns: int, exposure_ns: int = 0) -> None:
-        reflex, record = self._opened()
+        evaluator, record = self._opened()
         for decision in decisions:
             number = record.decision(decision)
             if decision.action is Action.FIRE and decision.pulse is not None:
@@ -288,15 +312,15 @@ class ClosedLoop:
             public = decision.public()
             self._counts[public.action.value] += 1
             self._announce("decision", now_ns, public.as_dict())
-        if reflex.decider.faulted and self._state in (LoopState.ARMED, LoopState.DISARMED):
+        if evaluator.faulted and self._state in (LoopState.ARMED, LoopState.DISARMED):
             self._fail(Reason.ERROR, f"the rules are in fault: {decisions[-1].reason if decisions else ''}")
 
-    def _hear(self) -> None:
+    def _read_output(self) -> None:
         self._output.alive()
         for report in self._output.reports():
-            self._take(report)
+            self._handle_report(report)
 
-    def _take(self, report: Report) -> None:
+    def _handle_report(self, report: Report) -> None:
         _, record = self._opened()
         record.reply(report, self._name)
         fired = self._pulses.take(report)
@@ -308,8 +332,8 @@ class ClosedLoop:
             self._follow_output(report)
 
     def _follow_pulse(self, report: Report, fired: Fired) -> None:
-        """Tell the rules when light began and ended: when that was known, not when this thread came round to it."""
-        now_ns = max(self._told_ns, report.t_ns)
+        """Call the rules when light began and ended: at the time that was known, not when this thread read it."""
+        now_ns = max(self._called_ns, report.t_ns)
         if report.event is OutputEvent.LIGHT_ON:
             self._call("began", now_ns, rule=fired.rule)
         elif report.event in (OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED):
@@ -321,7 +345,7 @@ class ClosedLoop:
                 self._end(LoopState.DISARMED, Reason.LIMIT, RTFACE, why)
             else:
                 self._fail(Reason.LIMIT, why)
-        if not fired.blind and report.event in _TOLD:
+        if not fired.blind and report.event in _PUBLISHED:
             self._announce("light", now_ns, {"rule": fired.rule, "trial": fired.trial, **report.as_dict()})
 
     def _follow_output(self, report: Report) -> None:
@@ -339,7 +363,7 @@ class ClosedLoop:
                 LoopState.DISARMED, Reason.GATE, self._name, f"the output disarmed itself ({report.reason})"
             )
 
-    def _look_after_disk(self) -> None:
+    def _check_disk(self) -> None:
         if self._disk is not None:
             self._fail_if_armed(Reason.DISK, self._disk.text)
 
@@ -349,7 +373,7 @@ class ClosedLoop:
 
     def _fail(self, reason: Reason, why: str) -> None:
         """Light off, and no more of it until somebody has seen to what went wrong."""
-        reflex, record = self._opened()
+        evaluator, record = self._opened()
         self._output.disarm(why)
         if self._state is LoopState.FAULT:
             return
@@ -357,7 +381,7 @@ class ClosedLoop:
         self._enter(LoopState.FAULT, "fault", RTFACE, why, now_ns)
         record.failed(reason.value, why)
         self._announce("fault", now_ns, {"reason": reason.value, "why": why})
-        if not reflex.decider.faulted:
+        if not evaluator.faulted:
             self._call("fault", now_ns, reason=reason.value)
 
     def _end(self, state: LoopState, reason: Reason, who: str, why: str) -> None:
@@ -384,14 +408,14 @@ class ClosedLoop:
         self._announce("arming", now_ns, {"event": event, "state": state.value, "who": who, "why": why})
 
     def _refresh(self) -> None:
-        reflex, record = self._opened()
-        hidden = reflex.blind
+        evaluator, record = self._opened()
+        hidden = evaluator.blind
         self._status = LoopStatus(
             state=self._state,
             why=self._why,
             who=self._who,
             output=self._output.state.value,
-            rules={} if hidden else {name: state.value for name, state in reflex.decider.states.items()},
+            rules={} if hidden else {name: state.value for name, state in evaluator.states.items()},
             counts=dict(self._counts),
             lights=0 if hidden else self._pulses.lights,
             latency={} if hidden else self._pulses.summary(),
@@ -399,4 +423,6 @@ class ClosedLoop:
         )
 
 
-_TOLD = frozenset({OutputEvent.LIGHT_ON, OutputEvent.LIGHT_OFF, OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED})
+_PUBLISHED = frozenset(
+    {OutputEvent.LIGHT_ON, OutputEvent.LIGHT_OFF, OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED}
+)

@@ -1,21 +1,32 @@
-"""The contract of what acts on poses, in the processing thread, before they are published."""
+"""The contract of what handles poses in the processing thread: it acts before they are published, and records after."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
 
-from rtface.core.records import CameraInfo, Image, Pose
+from rtface.core.records import CameraInfo, Crop, Image, Pose
 from rtface.core.status import PipelineStatus
+from rtface.track.backends.base import BackendInfo
 
 
-class PoseHandler(Protocol):
-    """Acts on every pose.
+@dataclass(frozen=True, slots=True)
+class NetworkInUse:
+    """What finds the keypoints: the engine's name, what runs it, and the part of the frame that it gets."""
 
-    The processing thread makes all calls, in the order ``open, (react, keep | idle | tick)..., close``. An error that
+    engine: str
+    backend: BackendInfo
+    crop: Crop
+
+
+class PoseHandler:
+    """Handles every pose; this one does nothing, others override what they need.
+
+    The processing thread makes all calls, in the order
+    ``open, (handle, published | idle | tick | network_changed)..., close``. An error that
     a call raises ends the pipeline; ``close`` is called whatever happened.
     """
 
-    def open(self, camera: CameraInfo) -> None:
+    def open(self, camera: CameraInfo, network: NetworkInUse) -> None:
         """Take what is needed; the camera is open and the network compiled.
 
         Raises
@@ -24,10 +35,10 @@ class PoseHandler(Protocol):
             It cannot be had; nothing is left open.
         """
 
-    def react(self, pose: Pose) -> None:
+    def handle(self, pose: Pose) -> None:
         """Decide and act, at once: nothing that may wait has a place here."""
 
-    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
+    def published(self, image: Image, pose: Pose, published_ns: int) -> None:
         """Record; called after the pose was published.
 
         Parameters
@@ -35,10 +46,13 @@ class PoseHandler(Protocol):
         image : ndarray, shape (H, W), uint8
             The frame; borrowed until this returns.
         pose : Pose
-            As in `react`.
+            As in `handle`.
         published_ns : int
             When the pose had been handed to the sink.
         """
+
+    def network_changed(self, network: NetworkInUse) -> None:
+        """Poses are found by this from now on: another crop was asked for."""
 
     def idle(self) -> None:
         """No frame has come for a while; called at least every 100 ms."""
@@ -54,25 +68,3 @@ class PoseHandler(Protocol):
         error : BaseException or None
             What ended the pipeline, if it was an error.
         """
-
-
-class NoHandler:
-    """Does nothing."""
-
-    def open(self, camera: CameraInfo) -> None:
-        """See `PoseHandler`."""
-
-    def react(self, pose: Pose) -> None:
-        """See `PoseHandler`."""
-
-    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """See `PoseHandler`."""
-
-    def idle(self) -> None:
-        """See `PoseHandler`."""
-
-    def tick(self, status: PipelineStatus) -> None:
-        """See `PoseHandler`."""
-
-    def close(self, error: BaseException | None) -> None:
-        """See `PoseHandler`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Decision
 from rtface.core.features import Features
 from rtface.core.latency import StageSummary
@@ -24,7 +25,7 @@ class Record(Protocol):
         """Record what the rules saw of a frame, and when."""
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Record a call of the decision engine that no frame made, before the decisions that come of it."""
+        """Record a call of the rules that no frame made, before the decisions that come of it."""
 
     def decision(self, decision: Decision) -> int:
         """Record a decision; return its number, -1 where it could not be recorded."""
@@ -51,6 +52,9 @@ class Record(Protocol):
     def pose(self, pose: Pose) -> None:
         """Record a pose."""
 
+    def published(self, frame_id: int, published_ns: int) -> None:
+        """Record when a pose, which is recorded already, had been published."""
+
     def frame(self, image: Image, meta: FrameMeta) -> None:
         """Record a frame, where frames are recorded."""
 
@@ -59,6 +63,9 @@ class Record(Protocol):
 
     def latency(self, stages: Mapping[str, StageSummary]) -> None:
         """Record the percentiles so far."""
+
+    def clock_fit(self, device: str, line: ClockLine) -> None:
+        """Record how a device's clock maps to the host's."""
 
     def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
         """Record what finds the keypoints from here on."""
@@ -118,6 +125,9 @@ class NoRecord:
     def pose(self, pose: Pose) -> None:
         """See `Record`."""
 
+    def published(self, frame_id: int, published_ns: int) -> None:
+        """See `Record`."""
+
     def frame(self, image: Image, meta: FrameMeta) -> None:
         """See `Record`."""
 
@@ -125,6 +135,9 @@ class NoRecord:
         """See `Record`."""
 
     def latency(self, stages: Mapping[str, StageSummary]) -> None:
+        """See `Record`."""
+
+    def clock_fit(self, device: str, line: ClockLine) -> None:
         """See `Record`."""
 
     def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:

@@ -17,12 +17,12 @@ from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.manifest import MANIFEST_FILE
 from rtface.encode.states import load_states
 from rtface.encode.stream import Prediction, StreamingEncoder
-from rtface.live.handler import NoHandler
+from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.publish.neural import NeuralMessage
 
 PREFIX = "neural."
 
-Tell = Callable[[NeuralMessage], None]
+Send = Callable[[NeuralMessage], None]
 
 _EARLY = 0.999
 
@@ -30,21 +30,22 @@ _EARLY = 0.999
 class NeuralPredictor:
     """Predicts neural activity from the poses of a rig.
 
-    `look` and `tell` belong to one thread.
+    `predict` and `publish` belong to one thread.
 
     Parameters
     ----------
     settings : EncoderSettings
     skeleton : sequence of Keypoint
         The engine's, in the order of its poses.
-    tell : callable
+    send : callable
         Publishes a message.
 
     Attributes
     ----------
     bundle : EncoderBundle
     names, units : tuple of str
-        Of the values that rules may name: ``neural.pc1``, ..., ``neural.state``, ``neural.strange``, and latents.
+        Of the values that rules may name: ``neural.pc1``, ..., ``neural.state``, ``neural.strange`` (in rules also
+        ``neural.ood``), and latents.
 
     Raises
     ------
@@ -55,9 +56,9 @@ class NeuralPredictor:
     """
 
     def __init__(
-        self, settings: EncoderSettings, skeleton: Sequence[Keypoint], tell: Tell = lambda message: None
+        self, settings: EncoderSettings, skeleton: Sequence[Keypoint], send: Send = lambda message: None
     ) -> None:
-        self._settings, self._tell = settings, tell
+        self._settings, self._send = settings, send
         self.bundle: EncoderBundle = load_encoder(find_encoder(settings.path))
         self._states = None if settings.states is None else load_states(settings.states)
         manifest = self.bundle.manifest
@@ -80,7 +81,7 @@ class NeuralPredictor:
         self._every_ns = round(every_s * NS_PER_S)
         self._stream: StreamingEncoder | None = None
         self._fresh: Prediction | None = None
-        self._told_ns = NEVER_NS
+        self._published_ns = NEVER_NS
         count = len(self.names)
         self._features = Features(np.full(count, np.nan), np.zeros(count), np.full(count, NEVER_NS, np.int64))
 
@@ -127,7 +128,7 @@ class NeuralPredictor:
             min_score=self._settings.min_score,
         )
 
-    def look(self, pose: Pose) -> Features:
+    def predict(self, pose: Pose) -> Features:
         """Take a pose; return all values as they are now, borrowed until the next.
 
         A value is NaN with score 0 until the encoder's window is full. The score of ``neural.state`` is that of the
@@ -140,17 +141,17 @@ class NeuralPredictor:
             self._write(found)
         return self._features
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Publish what the last pose brought, if it brought anything and it is time."""
         found, self._fresh = self._fresh, None
         if found is None:
             return
         with_neurons = found.neural and len(self._chosen) > 0
-        since_ns = found.exposure_ns - self._told_ns
+        since_ns = found.exposure_ns - self._published_ns
         if 0 <= since_ns < self._every_ns and not with_neurons:
             return
-        self._told_ns = found.exposure_ns
-        self._tell(self._message(found, with_neurons=with_neurons))
+        self._published_ns = found.exposure_ns
+        self._send(self._message(found, with_neurons=with_neurons))
 
     def _message(self, found: Prediction, *, with_neurons: bool) -> NeuralMessage:
         manifest, shown = self.bundle.manifest, slice(self._outputs)
@@ -170,7 +171,7 @@ class NeuralPredictor:
             look_ahead_ns=found.look_ahead_ns,
             delay_ns=round(manifest.delay_s * NS_PER_S),
             warm=found.warm,
-            strange=found.strange,
+            strange=found.ood,
             score=found.score,
         )
 
@@ -187,23 +188,23 @@ class NeuralPredictor:
         values[count], scores[count] = np.nan, 0
         if found.state is not None and found.probability is not None:
             values[count], scores[count] = found.state, found.score * found.probability[found.state]
-        values[count + 1], scores[count + 1] = found.strange, 1
+        values[count + 1], scores[count + 1] = found.ood, 1
 
 
-class NeuralHandler(NoHandler):
+class NeuralHandler(PoseHandler):
     """Predicts and publishes after the keypoints, in a rig that does nothing else with them."""
 
-    def __init__(self, sight: NeuralPredictor) -> None:
-        self._sight = sight
+    def __init__(self, predictor: NeuralPredictor) -> None:
+        self._predictor = predictor
 
-    def open(self, camera: CameraInfo) -> None:
-        """See `Reaction`."""
-        self._sight.open(camera.rate_hz)
+    def open(self, camera: CameraInfo, network: NetworkInUse) -> None:
+        """See `PoseHandler`."""
+        self._predictor.open(camera.rate_hz)
 
-    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """See `Reaction`."""
-        self._sight.look(pose)
-        self._sight.tell()
+    def published(self, image: Image, pose: Pose, published_ns: int) -> None:
+        """See `PoseHandler`."""
+        self._predictor.predict(pose)
+        self._predictor.publish()
 
 
 def _check_skeleton(bundle: EncoderBundle, skeleton: Sequence[Keypoint]) -> None:

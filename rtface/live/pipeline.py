@@ -22,7 +22,7 @@ from rtface.core.latency import LatencyRecorder
 from rtface.core.mailbox import Mailbox
 from rtface.core.records import CameraInfo, Crop, Losses
 from rtface.core.status import PipelineState, PipelineStatus
-from rtface.live.handler import NoHandler, PoseHandler
+from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.publish.base import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker
@@ -43,8 +43,8 @@ class Pipeline:
         What finds the keypoints; opened and closed by the pipeline.
     sink : PoseSink
         Where poses go; opened, used and closed by the processing thread.
-    reaction : Reaction or None
-        What acts on each pose before it is published; likewise.
+    handler : PoseHandler or None
+        What acts on each pose before it is published, and records it after; likewise.
     crop : Crop or None
         The face in the frame; the whole frame when None.
     slots : int
@@ -65,7 +65,7 @@ class Pipeline:
         tracker: Tracker,
         sink: PoseSink,
         *,
-        reaction: PoseHandler | None = None,
+        handler: PoseHandler | None = None,
         crop: Crop | None = None,
         slots: int = 6,
         deadline_ns: int = 10 * NS_PER_MS,
@@ -76,7 +76,7 @@ class Pipeline:
         self._camera = camera
         self._tracker = tracker
         self._sink = sink
-        self._reaction: PoseHandler = reaction or NoHandler()
+        self._handler: PoseHandler = handler or PoseHandler()
         self._crop = crop
         self._slots = slots
         self._on_tick = on_tick
@@ -201,6 +201,7 @@ class Pipeline:
             losses=self._losses(),
             latency=self._latency.summary(),
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
+            camera_clock=self._camera.clock_line,
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:
@@ -235,8 +236,8 @@ class Pipeline:
         try:
             self._open(opened)
             opened.callback(self._finish)
-            opened.callback(lambda: self._reaction.close(self._error))  # before all else, which may take time
-            self._reaction.open(self.camera)
+            opened.callback(lambda: self._handler.close(self._error))  # before all else, which may take time
+            self._handler.open(self.camera, self._network())
             self._resume()
             self._started.set_result(None)
             self._loop()
@@ -272,7 +273,7 @@ class Pipeline:
         while not self._stopping.is_set():
             if self._ring is None:
                 self._mailbox.serve(POLL_S)
-                self._reaction.idle()
+                self._handler.idle()
             else:
                 self._mailbox.serve(0)
                 self._process()
@@ -291,7 +292,7 @@ class Pipeline:
         if slot is not None:
             self._track(ring, slot)
         elif alive:
-            self._reaction.idle()
+            self._handler.idle()
             self._check_silence()
         else:
             if acquisition.error is not None:
@@ -319,12 +320,12 @@ class Pipeline:
         if meta is None:
             raise UsageError("a frame without an identity was handed on")
         pose = self._tracker.track(slot.pixels, meta, taken_ns)
-        self._reaction.react(pose)
-        reacted_ns = self._clock.now_ns()
+        self._handler.handle(pose)
+        handled_ns = self._clock.now_ns()
         published_ns = self._sink.publish(pose, self._losses())
-        self._reaction.keep(slot.pixels, pose, published_ns)
+        self._handler.published(slot.pixels, pose, published_ns)
         ring.release(slot)
-        self._latency.add(pose.stamps, reacted_ns, published_ns)
+        self._latency.add(pose.stamps, handled_ns, published_ns)
         self._exposure_ns = meta.exposure_ns
         self._frames += 1
 
@@ -336,12 +337,12 @@ class Pipeline:
         frames = self._frames - self._tick_frames
         before_ns, exposure_ns = self._tick_exposure_ns, self._exposure_ns
         if self.camera.live and frames and before_ns is not None and exposure_ns > before_ns:
-            elapsed_ns = exposure_ns - before_ns  # a busy host takes frames late: that must not look like another rate
+            elapsed_ns = exposure_ns - before_ns  # frames that a busy host takes late are no other rate
         self._rate_hz = frames * NS_PER_S / elapsed_ns
         self._tick_exposure_ns = exposure_ns if frames else None
         self._tick_frames, self._tick_ns = self._frames, now_ns
         status = self.status()
-        self._reaction.tick(status)
+        self._handler.tick(status)
         self._on_tick(status)
 
     def _losses(self) -> Losses:
@@ -404,7 +405,11 @@ class Pipeline:
     def _set_crop(self, crop: Crop | None) -> Crop:
         self._tracker.look_at(self.camera, crop)
         self._backend_info = self._tracker.backend
+        self._handler.network_changed(self._network())
         return self._tracker.crop
+
+    def _network(self) -> NetworkInUse:
+        return NetworkInUse(self._tracker.engine.manifest.name, self.backend, self._tracker.crop)
 
     @staticmethod
     def _opened(info: _Result | None) -> _Result:

@@ -10,8 +10,8 @@ from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action
 from rtface.core.errors import DataError
+from rtface.decide.errors import RulesError
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.decide.refusals import RulesError
 from rtface.decide.rulebank import GRACE_NS
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.record.session import log_of
@@ -59,7 +59,7 @@ class Rules:
         """All that the rules are, as JSON that needs no other file: what a session records and a replay runs."""
         return self.spec.model_dump_json()
 
-    def reflex(
+    def evaluator(
         self,
         keypoints: tuple[str, ...],
         rate_hz: float | None,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rtface.config import OutputSettings
 from rtface.core.budget import BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
@@ -13,6 +14,7 @@ from rtface.core.errors import RtfaceError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Pulse
 from rtface.core.status import PipelineState, PipelineStatus
+from rtface.live.answers import camera_in_words, guard
 
 _RATE_TOLERANCE = 0.05
 _FRAMES_BEFORE = 200
@@ -34,8 +36,8 @@ class Circumstances:
     output : OutputInfo
     output_checks : callable
         The output's own self-test; raises `RtfaceError`.
-    allow_unguarded : bool
-        The configuration allows an output that no device guards.
+    settings : OutputSettings
+        Of the output.
     pulses : mapping of str to Pulse
         What each rule fires.
     budget : BudgetWatch or None
@@ -51,7 +53,7 @@ class Circumstances:
     parity: Callable[[], str]
     output: OutputInfo
     output_checks: Callable[[], list[Check]]
-    allow_unguarded: bool
+    settings: OutputSettings
     pulses: Mapping[str, Pulse]
     budget: BudgetWatch | None
     session: str
@@ -74,6 +76,10 @@ class Verdict:
         """What speaks against it."""
         return tuple(check for check in self.checks if check.verdict == "fail")
 
+    def as_map(self) -> dict[str, Any]:
+        """Return plain values, for messages."""
+        return {"ready": self.ready, "findings": self.findings()}
+
     def findings(self) -> list[dict[str, Any]]:
         """Return the checks as plain maps, for messages and files."""
         return [
@@ -86,23 +92,15 @@ def self_test(found: Circumstances) -> Verdict:
     """Answer every question, whatever the answer to the one before."""
     return Verdict(
         (
-            _camera(found),
+            Check("camera", "ok", camera_in_words(found.camera)),
             _frames(found),
             _engine(found),
             _rules(found),
             *_output(found),
-            *_guard(found),
+            *guard(found.output, found.settings),
             _latency(found),
             _record(found),
         )
-    )
-
-
-def _camera(found: Circumstances) -> Check:
-    camera = found.camera
-    read = ", ".join(f"{name} {value}" for name, value in camera.settings.items()) or "no settings"
-    return Check(
-        "camera", "ok", f"{camera.kind} {camera.label}, {camera.width}x{camera.height}; read back: {read}"
     )
 
 
@@ -172,22 +170,6 @@ def _output(found: Circumstances) -> list[Check]:
         return found.output_checks()
     except RtfaceError as error:
         return [Check("output", "fail", str(error))]
-
-
-def _guard(found: Circumstances) -> list[Check]:
-    label = found.output.label
-    if found.output.guarded:
-        return []
-    if found.allow_unguarded:
-        return [Check("guard", "warn", f"{label} has no dead-man of its own; the configuration allows that")]
-    return [
-        Check(
-            "guard",
-            "fail",
-            f"{label} has no dead-man of its own: were this computer to hang, its light would stay on",
-            "use the safety gate, or set output.allow_unguarded: true",
-        )
-    ]
 
 
 def _latency(found: Circumstances) -> Check:

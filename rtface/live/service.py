@@ -20,11 +20,13 @@ from rtface.acquire.base import Camera
 from rtface.acquire.factory import make_camera
 from rtface.config import Rig
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.core.errors import ConfigError, UsageError
+from rtface.core.errors import ConfigError, ControlError, UsageError
 from rtface.core.geometry import whole_frame
 from rtface.core.records import Crop
 from rtface.core.status import PipelineStatus
-from rtface.live.assembly import Assembly, Commands
+from rtface.live.arming import Arming
+from rtface.live.assembly import Assembly, needs_loop
+from rtface.live.closed_loop import RTFACE
 from rtface.live.handler import PoseHandler
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
@@ -38,6 +40,8 @@ from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
+
+NO_LOOP = "no_loop"
 
 _LONGEST_ERROR = 2_000
 
@@ -55,6 +59,13 @@ class Service:
         In place of the one that the configuration names.
     clock : Clock
         Source of the stamps.
+
+    Attributes
+    ----------
+    session : str
+        Id of this life of the service.
+    engine : Engine
+    neural : NeuralPredictor or None
 
     Raises
     ------
@@ -82,28 +93,23 @@ class Service:
             guard=self._guard,
             clock=clock,
         )
-        self._control = ControlServer(
-            rig.publish.control, self, self._context, guard=self._guard, clock=clock
-        )
         self.neural: NeuralPredictor | None = None
-        reaction: PoseHandler | None = None
+        handler: PoseHandler | None = None
         if rig.encoder is not None:
             skeleton = self.engine.manifest.skeleton
             self.neural = NeuralPredictor(rig.encoder, skeleton, self._publisher.publish_neural)
-            reaction = NeuralHandler(self.neural)
-        reflexes = None
-        if Assembly.wanted(rig):
-            reflexes = Assembly(
+            handler = NeuralHandler(self.neural)
+        assembly = None
+        if needs_loop(rig):
+            assembly = Assembly(
                 rig, self.session, self.engine, self._publisher.publish_event, clock, self.neural
             )
-            reaction = reflexes.loop
-        self._reflexes = reflexes
-        self.commands = Commands(reflexes)
+            handler = assembly.loop
         self._pipeline = Pipeline(
             camera or make_camera(rig.camera, clock),
             tracker,
             self._publisher,
-            reaction=reaction,
+            handler=handler,
             crop=None if rig.crop is None else rig.crop.to_crop(),
             slots=rig.slots,
             deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
@@ -111,8 +117,10 @@ class Service:
             on_tick=self._publish_status,
             clock=clock,
         )
-        if reflexes is not None:
-            reflexes.join(self._pipeline)
+        self._arming = None if assembly is None else assembly.arming(self._pipeline)
+        self._control = ControlServer(
+            rig.publish.control, self, self._context, guard=self._guard, clock=clock
+        )
         self._subscribers = 0
         self._opened = ExitStack()
 
@@ -134,6 +142,21 @@ class Service:
     def pipeline(self) -> Pipeline:
         """The pipeline, for its camera, back end, status and end."""
         return self._pipeline
+
+    @property
+    def has_loop(self) -> bool:
+        """Whether the rig decides, acts or records."""
+        return self._arming is not None
+
+    @property
+    def arming(self) -> Arming:
+        """The commands of the closed loop; `ControlError` ``no_loop`` where there is none."""
+        if self._arming is None:
+            raise ControlError(
+                NO_LOOP,
+                "this service decides nothing: its rig's file has neither rules: nor output: nor session:",
+            )
+        return self._arming
 
     @property
     def keypoints_address(self) -> str:
@@ -214,43 +237,16 @@ class Service:
 
     def stop(self) -> Mapping[str, Any]:
         """Stop the camera and keep everything open, disarmed; command ``stop``."""
-        if self._reflexes is not None:
-            self._reflexes.arming.disarm("rtface", "the camera is stopped")
+        if self._arming is not None:
+            self._arming.disarm(RTFACE, "the camera is stopped")
         self._pipeline.pause()
         return {"state": self._pipeline.status().state.value}
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         """Look at another part of the frame; command ``set_crop``. Not while armed."""
-        if self._reflexes is not None:
-            self._reflexes.check_disarmed("set_crop")
-        seen = self._pipeline.set_crop(crop)
-        if self._reflexes is not None:
-            self._pipeline.ask(self._reflexes.network_changed)
-        return {"crop": crop_map(seen)}
-
-    def self_test(self) -> Mapping[str, Any]:
-        """Find out whether light may be allowed; command ``self_test``."""
-        return self.commands.self_test()
-
-    def arm(self, who: str) -> Mapping[str, Any]:
-        """Allow light; command ``arm``."""
-        return self.commands.arm(who)
-
-    def disarm(self, who: str, why: str) -> Mapping[str, Any]:
-        """Light off, and no more of it; command ``disarm``."""
-        return self.commands.disarm(who, why)
-
-    def emergency_stop(self, who: str) -> Mapping[str, Any]:
-        """Light off, latched; command ``emergency_stop``."""
-        return self.commands.emergency_stop(who)
-
-    def clear(self, who: str) -> Mapping[str, Any]:
-        """End an emergency stop or a fault; command ``clear``."""
-        return self.commands.clear(who)
-
-    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Record a remark; command ``mark``."""
-        return self.commands.mark(who, text, details)
+        if self._arming is not None:
+            self._arming.check_disarmed("set_crop")
+        return {"crop": crop_map(self._pipeline.set_crop(crop))}
 
     @cached_property
     def _camera(self) -> dict[str, Any]:
@@ -273,7 +269,7 @@ class Service:
             camera=self._camera,
             subscribers=self._subscribers,
             error=None if status.error is None else status.error[:_LONGEST_ERROR],
-            loop=self.commands.state(),
+            loop={} if self._arming is None else self._arming.state(),
         )
 
 

@@ -217,24 +217,24 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
         neural = NeuralPredictor(encoder, skeleton)
         neural.open(poses.rate_hz)
     given_names, given_units = ((), ()) if neural is None else (neural.names, neural.units)
-    reflex = rules.reflex(table.names, poses.rate_hz, extra_names=given_names)
-    names, units = reflex.bank.names + given_names, reflex.bank.units + given_units
-    decider, light = reflex.decider, _Light(reflex.decider)
+    evaluator = rules.evaluator(table.names, poses.rate_hz, extra_names=given_names)
+    names, units = evaluator.bank.names + given_names, evaluator.bank.units + given_units
+    light = _Light(evaluator)
     start_ns = int(min(poses.exposure_ns[0], poses.now_ns[0]))
-    decisions = decider.arm(start_ns)
+    decisions = evaluator.arm(start_ns)
     values = np.empty((len(table), len(names)))
     holds = np.empty((len(table), len(rules.spec.rules)))
     for index, (pose, now_ns) in enumerate(zip(_each(poses), poses.now_ns.tolist(), strict=True)):
         decisions += light.until(now_ns)
-        given = None if neural is None else neural.look(pose)
-        found = reflex.take(pose, now_ns, given)
-        light.told(found)
+        given = None if neural is None else neural.predict(pose)
+        found = evaluator.evaluate(pose, now_ns, given)
+        light.take(found)
         decisions += found
-        seen = reflex.features.values
+        seen = evaluator.features.values
         values[index] = seen if given is None else np.concatenate([seen, given.values])
-        holds[index] = decider.truths
+        holds[index] = evaluator.truths
     last_ns = int(poses.now_ns[-1])
-    decisions += light.until(last_ns) + decider.disarm(last_ns, Reason.SESSION)
+    decisions += light.until(last_ns) + evaluator.disarm(last_ns, Reason.SESSION)
     return DryRun(
         names,
         units,
@@ -248,13 +248,13 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
 
 
 class _Light:
-    """An output that does as it is told, at once."""
+    """An output that carries out each decision at once."""
 
-    def __init__(self, decider: RuleBank) -> None:
-        self._decider = decider
+    def __init__(self, rules: RuleBank) -> None:
+        self._rules = rules
         self._running: deque[tuple[int, Decision]] = deque()
 
-    def told(self, decisions: list[Decision]) -> None:
+    def take(self, decisions: list[Decision]) -> None:
         for each in decisions:
             if each.action is Action.FIRE and each.pulse is not None:
                 self._running.append((each.now_ns + each.pulse.duration_ns, each))
@@ -263,7 +263,7 @@ class _Light:
         found: list[Decision] = []
         while self._running and self._running[0][0] <= now_ns:
             end_ns, fired = self._running.popleft()
-            found += self._decider.ended(end_ns, fired.rule, fired.trial)
+            found += self._rules.ended(end_ns, fired.rule, fired.trial)
         return found
 
 

@@ -1,4 +1,4 @@
-"""The picture of a dry run: what was measured, what was wished, what came of it."""
+"""The picture of a dry run: what was measured, what was requested, what came of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action, Decision, Reason
+from rtface.decide.description import thresholds
+from rtface.decide.expression import names_in
 from rtface.decide.rules import RulesFile
 from rtface.decide.syntax import parse
-from rtface.decide.words import thresholds
 
 if TYPE_CHECKING:
     from rtface.offline.dryrun import DryRun
@@ -59,7 +60,7 @@ def draw_dry_run(run: DryRun, path: Path) -> None:
 def _shown(spec: RulesFile, names: Iterable[str]) -> list[str]:
     """Return the features that the rules name, in the order of the file."""
     texts = [text for rule in spec.rules.values() for text in (rule.begins, rule.ends) if text is not None]
-    named = {node.text for text in texts for node in parse(text).walk() if node.kind == "name"}
+    named = {name for text in texts for name in names_in(parse(text))}
     return [name for name in names if name in named][:MOST_FEATURES]
 
 

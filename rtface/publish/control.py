@@ -30,28 +30,8 @@ _QUEUE = 1_000
 _log = logging.getLogger(__name__)
 
 
-class ControlHandler(Protocol):
-    """Carries commands out.
-
-    Those of `ControlServer.URGENT` are called in one thread, and must not wait; all others one after the other in
-    another. Each method returns a map of what MessagePack can hold, or raises an `RtfaceError` that the client is told:
-    its code is `ControlError.code`, or for other errors the name of the class in snake case.
-    """
-
-    def hello(self) -> Mapping[str, Any]:
-        """Say what the service is; see `rtface.publish.commands.Hello.as_map`."""
-
-    def status(self) -> Mapping[str, Any]:
-        """Say how the service is; see `rtface.publish.wire.ServiceStatus.as_map`."""
-
-    def start(self) -> Mapping[str, Any]:
-        """Begin to track; nothing changes when it has begun."""
-
-    def stop(self) -> Mapping[str, Any]:
-        """Stop tracking; nothing changes when it has stopped."""
-
-    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
-        """Look at another part of the frame, or at all of it."""
+class LoopCommands(Protocol):
+    """Carries out what a closed loop can do; called as those of `ServiceCommands`."""
 
     def self_test(self) -> Mapping[str, Any]:
         """Find out whether stimulation may be armed, and what speaks against it."""
@@ -72,6 +52,34 @@ class ControlHandler(Protocol):
         """Put a remark into the session's record."""
 
 
+class ServiceCommands(Protocol):
+    """Carries out what any service can do.
+
+    Commands of `ControlServer.URGENT` are called in one thread, and must not wait; all others one after the other in
+    another. Each method returns a map of what MessagePack can hold, or raises an `RtfaceError` that is the client's
+    reply: its code is `ControlError.code`, or for other errors the name of the class in snake case.
+    """
+
+    def hello(self) -> Mapping[str, Any]:
+        """Say what the service is; see `rtface.publish.commands.Hello.as_map`."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Say how the service is; see `rtface.publish.wire.ServiceStatus.as_map`."""
+
+    def start(self) -> Mapping[str, Any]:
+        """Begin to track; nothing changes when it has begun."""
+
+    def stop(self) -> Mapping[str, Any]:
+        """Stop tracking; nothing changes when it has stopped."""
+
+    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
+        """Look at another part of the frame, or at all of it."""
+
+    @property
+    def arming(self) -> LoopCommands:
+        """The commands of the closed loop; `ControlError` where there is none."""
+
+
 class ControlServer:
     """Answers commands in a thread of its own, which owns the socket, and has a second one do what may take time.
 
@@ -79,7 +87,7 @@ class ControlServer:
     ----------
     address : str
         ZeroMQ address to bind; port ``*`` takes a free one.
-    handler : ControlHandler
+    service : ServiceCommands
         Carries the commands out.
     context : zmq.Context
         Where the socket lives.
@@ -95,14 +103,13 @@ class ControlServer:
     def __init__(
         self,
         address: str,
-        handler: ControlHandler,
+        service: ServiceCommands,
         context: Context,
         *,
         guard: Guard | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._wanted = address
-        self._handler = handler
         self._context = context
         self._guard = guard
         self._clock = clock
@@ -111,17 +118,17 @@ class ControlServer:
         self._wake: Socket | None = None
         self._operations: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
             "ping": self._ping,
-            "hello": lambda _: handler.hello(),
-            "status": lambda _: handler.status(),
-            "start": lambda _: handler.start(),
-            "stop": lambda _: handler.stop(),
-            "set_crop": lambda args: handler.set_crop(commands.parse_crop(args)),
-            "self_test": lambda _: handler.self_test(),
-            "arm": lambda args: handler.arm(commands.who_in(args)),
-            "disarm": lambda args: handler.disarm(commands.who_in(args), commands.why_in(args)),
-            "emergency_stop": lambda args: handler.emergency_stop(commands.who_in(args)),
-            "clear": lambda args: handler.clear(commands.who_in(args)),
-            "mark": lambda args: handler.mark(commands.who_in(args), *commands.mark_in(args)),
+            "hello": lambda _: service.hello(),
+            "status": lambda _: service.status(),
+            "start": lambda _: service.start(),
+            "stop": lambda _: service.stop(),
+            "set_crop": lambda args: service.set_crop(commands.parse_crop(args)),
+            "self_test": lambda _: service.arming.self_test(),
+            "arm": lambda args: service.arming.arm(commands.who_in(args)),
+            "disarm": lambda args: service.arming.disarm(commands.who_in(args), commands.why_in(args)),
+            "emergency_stop": lambda args: service.arming.emergency_stop(commands.who_in(args)),
+            "clear": lambda args: service.arming.clear(commands.who_in(args)),
+            "mark": lambda args: service.arming.mark(commands.who_in(args), *commands.mark_in(args)),
         }
 
     @property

@@ -34,25 +34,28 @@ class PoseTable:
     xy : ndarray, shape (N, K, 2), float32
         x and y in pixels of the full camera frame (`rtface.core.records`); NaN for a keypoint never trained.
     score : ndarray, shape (N, K), float32
-        As `score_definition` says; 0 for a keypoint never trained.
+        Its meaning is `score_definition`; 0 for a keypoint never trained.
     outside : ndarray, shape (N, K), bool
-        The point lies outside the camera frame. All False where a file does not say.
+        The point lies outside the camera frame. All False where a file does not hold it.
     frame_id : ndarray, shape (N,), int64
         Number of the frame, as the camera or the video counts.
     exposure_ns, arrival_ns : ndarray, shape (N,), int64
         Nanoseconds of the host's monotonic clock, as in `rtface.core.records.FrameMeta`; `NO_TIME` where not known.
-        Of a video that was not played at its own pace they say when it was read, not when it was filmed.
+        Of a video that was not played at its own pace it is when it was read, not when it was filmed.
     camera_ns : ndarray, shape (N,), int64
         Nanoseconds of the camera's own clock, or since the first frame of a video: the time axis of a recording.
         `NO_TIME` where not known.
     likelihood : ndarray, shape (N, K), float32, or None
         Facemap's legacy likelihood, from engines that have one.
+    published_ns : ndarray, shape (N,), int64, or None
+        When the pose had been published, on the clock of `exposure_ns`; `NO_TIME` where not known. None where poses
+        were not published.
     source : str
         Path or label of the video or the camera.
     engine : str
         Id of the engine that found the keypoints.
     score_definition : str
-        What the score means, as the engine's manifest says.
+        What the score means, from the engine's manifest.
     provenance : mapping of str to str
         Whatever else is to be kept: versions, hashes, settings.
     first_frame : int
@@ -76,6 +79,7 @@ class PoseTable:
     arrival_ns: NDArray[np.int64]
     camera_ns: NDArray[np.int64]
     likelihood: FloatArray | None = None
+    published_ns: NDArray[np.int64] | None = None
     source: str = ""
     engine: str = ""
     score_definition: str = ""
@@ -94,9 +98,10 @@ class PoseTable:
             ("exposure_ns", np.int64, (rows,)),
             ("arrival_ns", np.int64, (rows,)),
             ("camera_ns", np.int64, (rows,)),
+            ("published_ns", np.int64, (rows,)),
         ):
             array = getattr(self, name)
-            if array is None and name == "likelihood":
+            if array is None and name in ("likelihood", "published_ns"):
                 continue
             if array.shape != shape or array.dtype != dtype:
                 raise UsageError(

@@ -129,8 +129,8 @@ class Placement:
         slack = frame * (1 - 2 * margin) - (high - low) * self.scale
         # The reference face sits left of and above the middle of its frame, mirrored to the right of it.
         rest = np.array([0.73 if parameters.mirror else 0.27, 0.24])
-        wish = np.clip(rest + 0.35 * np.array([parameters.x, parameters.y]), 0, 1)
-        self._offset = frame * margin + slack * wish - low * self.scale
+        share = np.clip(rest + 0.35 * np.array([parameters.x, parameters.y]), 0, 1)
+        self._offset = frame * margin + slack * share - low * self.scale
 
     def _individual(self, points: Points) -> Points:
         eye = np.exp(-((points - EYE_MIDDLE) ** 2).sum(axis=-1, keepdims=True) / (2 * 110.0**2))

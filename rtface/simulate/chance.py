@@ -1,4 +1,4 @@
-"""Chance that can be asked for in any order."""
+"""Random numbers that can be drawn in any order."""
 
 from __future__ import annotations
 

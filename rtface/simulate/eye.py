@@ -23,7 +23,7 @@ class Eye:
     place : Placement
         Where the face lies.
     parameters : FaceParameters
-        What it looks like.
+        How it is drawn.
     width, height : int
         Frame in pixels.
     """

@@ -34,9 +34,9 @@ class MouseFace:
     """One simulated mouse before one simulated camera.
 
     `render` and `truth` are pure functions of the constructor's arguments and the frame's index: any frame can be
-    asked for at any time, in any order, with the same result. The still head is rendered once; a frame is a copy
+    rendered at any time, in any order, with the same result. The still head is rendered once; a frame is a copy
     of it in which the muzzle is warped and eye, whiskers, tongue and paw are drawn, then the camera's noise.
-    An instance holds work buffers that only `render` uses: one thread renders, any thread may ask for the truth.
+    An instance holds work buffers that only `render` uses: one thread renders, any thread may call `truth`.
 
     Parameters
     ----------

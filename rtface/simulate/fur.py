@@ -23,7 +23,7 @@ from rtface.simulate.parameters import FaceParameters
 FRACTION_BITS = 5
 _HAIR_LEVELS = 12
 _MANY_HAIRS = 14_000
-_FAR = np.float32(1000)  # cells; what OpenCV says of a line outside the frame overflows
+_FAR = np.float32(1000)  # cells; OpenCV's distance from a line outside the frame overflows
 
 Layer = NDArray[np.float32]
 
@@ -178,7 +178,7 @@ def render_still(
     place : Placement
         Where the face lies.
     parameters : FaceParameters
-        What it looks like.
+        How it is drawn.
     follicles : ndarray, shape (N, 2)
         Roots of the whiskers, reference pixels.
     width, height : int

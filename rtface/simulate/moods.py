@@ -38,7 +38,7 @@ def ring_jumps(states: int, circulation: float) -> NDArray[np.float64]:
     states : int
         2 to 6.
     circulation : float
-        Part of the jumps between neighbours that go forward. At 1/2 the chain is reversible (it looks the same
+        Part of the jumps between neighbours that go forward. At 1/2 the chain is reversible (it is the same
         played backwards), at 1 it runs round the ring.
 
     Returns
@@ -98,7 +98,7 @@ def sample_moods(
 class MoodyMotion(MouseMotion):
     """The movements of a mouse in its moods.
 
-    A mood says how strong each rhythm is and where nose, whiskers, jaw and eyelids are held; the slow movements of
+    A mood sets how strong each rhythm is and where nose, whiskers, jaw and eyelids are held; the slow movements of
     `MouseMotion` go on beneath it, at a seventh of their size. Changes of mood settle with a time constant of 0.1 s.
 
     Parameters
@@ -159,7 +159,7 @@ def _settled(target: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     """Low-pass each column of `target` (T, H) with a first-order filter."""
     settled, now = np.empty_like(target), target[0]
     keep = min(1.0, weight)
-    for index, wish in enumerate(target):
-        now = now + keep * (wish - now)
+    for index, level in enumerate(target):
+        now = now + keep * (level - now)
         settled[index] = now
     return settled

@@ -93,7 +93,7 @@ class MouseMotion:
 
     Slow movements are sums of sines with seeded frequencies and phases, whisking, sniffing and chewing are
     rhythms under slow envelopes, and blinks and paw strokes are pulses placed by a hash of the window of time
-    they fall in: so any moment can be asked for, in any order.
+    they fall in: so any moment can be had, in any order.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ class Muzzle:
         cv2.resize(coarse, (fine.shape[1], fine.shape[0]), dst=fine, interpolation=cv2.INTER_LINEAR)
         rows, columns = self._there.shape[:2]
         np.subtract(self._here, fine[:rows, :columns], out=self._there)
-        # OpenCV's stubs do not know that one map of two channels goes with None.
+        # OpenCV's stubs lack that one map of two channels goes with None.
         moved = cv2.remap(still, self._there, None, cv2.INTER_LINEAR, borderMode=_EDGE)  # type: ignore[call-overload]
         np.copyto(out[self._window], moved)
 

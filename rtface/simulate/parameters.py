@@ -1,4 +1,4 @@
-"""What one simulated mouse and its rig look like."""
+"""The appearance of one simulated mouse and its rig."""
 
 from __future__ import annotations
 

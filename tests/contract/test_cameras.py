@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rtface.acquire import genicam
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.config import (
@@ -23,7 +24,7 @@ from rtface.config import (
     SimulatedCameraSettings,
     VideoCameraSettings,
 )
-from rtface.core.clock import SYSTEM_CLOCK, Clock, ManualClock
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock, ManualClock
 from rtface.core.errors import UsageError
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
@@ -38,6 +39,8 @@ class Case:
     make: Callable[[], Camera]
     ends: bool
     """It delivers `FRAMES` frames, each one, and then ends."""
+    mapped: bool
+    """It has a clock of its own, which is mapped to the host's."""
 
 
 class FakeCapture:
@@ -121,8 +124,16 @@ CASES: dict[str, tuple[Callable[[Path], CameraSettings], bool, Clock]] = {
         False,
         SYSTEM_CLOCK,
     ),
+    "genicam with a clock": (
+        lambda _: GenicamCameraSettings(
+            kind="genicam", producer=Path("viky"), serial="0", width=WIDTH, height=HEIGHT, rate_hz=20
+        ),
+        False,
+        SYSTEM_CLOCK,
+    ),
     "opencv": (lambda _: OpencvCameraSettings(kind="opencv"), False, SYSTEM_CLOCK),
 }
+MAPPED = {"simulated paced", "simulated", "genicam with a clock"}
 
 
 @pytest.fixture(params=CASES)
@@ -130,7 +141,12 @@ def case(request: pytest.FixtureRequest, stored: Path, monkeypatch: pytest.Monke
     settings, ends, clock = CASES[request.param]
     if request.param == "opencv":
         monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
-    return Case(lambda: make_camera(settings(stored), clock), ends)
+    if (
+        request.param == "genicam with a clock"
+    ):  # which viky lacks: one that is an hour behind, and stamps at once
+        monkeypatch.setattr(genicam, "_tick_hz", lambda *_: float(NS_PER_S))
+        monkeypatch.setattr(genicam, "_stamp_ns", lambda *_: SYSTEM_CLOCK.now_ns() - 3600 * NS_PER_S)
+    return Case(lambda: make_camera(settings(stored), clock), ends, request.param in MAPPED)
 
 
 @pytest.fixture
@@ -199,6 +215,22 @@ def test_numbers_increase_and_times_are_in_order(camera: Camera) -> None:
     assert all(meta.arrival_ns >= meta.exposure_ns for meta in metas)
     if info.exposure_source == "arrival":
         assert all(meta.arrival_ns == meta.exposure_ns for meta in metas)
+
+
+def test_the_map_of_its_clock_gives_the_exposures(camera: Camera, case: Case) -> None:
+    for _ in range(2):
+        info = camera.open()
+        assert camera.clock_line is None, "no frame has come since it was opened"
+        camera.start()
+        metas = [next_frame(camera, memory(info)) for _ in range(5)]
+        line = camera.clock_line
+        assert (line is not None) == case.mapped
+        if line is not None:
+            for meta in metas:
+                assert meta.camera_ns is not None
+                assert meta.camera_ns != meta.exposure_ns
+                assert abs(line.at(meta.camera_ns) - meta.exposure_ns) < NS_PER_MS
+        camera.close()
 
 
 def test_losses_begin_at_0(camera: Camera) -> None:

@@ -18,12 +18,20 @@ from support.fakes import LONG_S
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.clockfit import ClockLine
 from rtface.core.errors import ControlError, OutputError
 from rtface.live.service import Service
-from rtface.record.session.entries import ArmingEntry, DecisionEntry, GateReplyEntry, PulseCommandEntry
+from rtface.record.session.entries import (
+    ArmingEntry,
+    ClockFitEntry,
+    DecisionEntry,
+    GateReplyEntry,
+    PulseCommandEntry,
+)
 from rtface.record.session.reader import read_session
+from rtface.record.session.verify import verify
 from rtface.stimulate.gate.codes import ABSOLUTE
 from rtface.stimulate.gate.emulator import (
     CYCLES_PER_MS,
@@ -173,6 +181,12 @@ def test_every_light_was_decided_commanded_answered_and_seen(gate: EmulatedGate,
     answered = {each.number for each in replies if each.event in ("ack", "refused")}
     assert {each.number for each in commands} <= answered
     assert [each.event for each in session.of(ArmingEntry)] == ["armed", "disarmed"]
+    poses = session.poses
+    assert (poses["published_ns"] >= poses["decided_ns"]).all()
+    fit = session.of(ClockFitEntry)[0]
+    line = ClockLine(fit.anchor_ns, fit.offset_ns, fit.slope)
+    assert fit.device == "camera"
+    assert [line.at(each) for each in poses["camera_ns"].tolist()] == poses["exposure_ns"].tolist()
     for command in ("session verify", "replay", "replay --network"):
         done = subprocess.run(
             [sys.executable, "-m", "rtface", *command.split(), str(folder)],
@@ -215,6 +229,8 @@ def test_a_host_that_is_killed_in_mid_pulse_leaves_darkness_and_a_record(
     session = read_session(folder)
     assert session.state == "truncated"
     assert [each.event for each in session.of(ArmingEntry)] == ["armed"]
+    assert {each.verdict for each in verify(session)} == {"whole", "missing"}
+    assert (session.poses["published_ns"][:-1] >= session.poses["decided_ns"][:-1]).all()
     assert any(each.event == "light_on" for each in session.of(GateReplyEntry))
 
 

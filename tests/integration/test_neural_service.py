@@ -14,11 +14,12 @@ from support.encoders import CAUSAL, made_encoder, made_states
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import ControlError, EngineError
 from rtface.encode.stream import StreamingEncoder
-from rtface.live.check_rig import Finding, check_rig
+from rtface.live.check_rig import check_rig
 from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import DecisionEntry, HashesEntry
@@ -165,7 +166,7 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     assert replayed.frames == len(session.features)
 
 
-def check(path: Path) -> dict[str, Finding]:
+def check(path: Path) -> dict[str, Check]:
     return {finding.what: finding for finding in check_rig(path)}
 
 

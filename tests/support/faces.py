@@ -81,5 +81,5 @@ def rule(**settings: Any) -> RuleSpec:
     return RuleSpec.model_validate({key: value for key, value in given.items() if value is not ...})
 
 
-def decider(names: Sequence[str] = ("x",), extra: Sequence[str] = (), **rules: RuleSpec) -> RuleBank:
+def rule_bank(names: Sequence[str] = ("x",), extra: Sequence[str] = (), **rules: RuleSpec) -> RuleBank:
     return RuleBank(rules, names, extra_names=extra)

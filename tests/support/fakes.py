@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rtface.acquire.base import EndOfStream
+from rtface.core.clockfit import ClockLine
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Losses, Pose
+from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.track.backends.base import BackendInfo
 from rtface.track.manifest import (
     MODEL_FILE,
@@ -108,6 +110,7 @@ class FakeCamera:
         self.asked = threading.Event()
         self.lost_at_camera = 0
         self.lost_in_transport = 0
+        self.clock_line: ClockLine | None = None
         self.stuck: threading.Event | None = None
         self._info = CameraInfo("fake", "fake 1", width, height, None, None, live, "camera", {})
         self._feed: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
@@ -292,7 +295,7 @@ def fake_engine(**changes: Any) -> Engine:
     return Engine(Path("nowhere"), manifest)
 
 
-class FakeReaction:
+class FakeHandler(PoseHandler):
     """Writes down when it was called; `fails` as of `FakeCamera`."""
 
     def __init__(self, log: list[str], fails: dict[str, BaseException] | None = None) -> None:
@@ -302,19 +305,22 @@ class FakeReaction:
         self.idled = threading.Event()
 
     def _call(self, name: str) -> None:
-        self.log.append(f"reaction.{name}")
+        self.log.append(f"handler.{name}")
         if name in self.fails:
             raise self.fails[name]
 
-    def open(self, camera: CameraInfo) -> None:
+    def open(self, camera: CameraInfo, network: NetworkInUse) -> None:
         self._call("open")
 
-    def react(self, pose: Pose) -> None:
-        self._call("react")
+    def handle(self, pose: Pose) -> None:
+        self._call("handle")
 
-    def keep(self, image: Image, pose: Pose, published_ns: int) -> None:
+    def published(self, image: Image, pose: Pose, published_ns: int) -> None:
         assert image[0, 0] == pose.frame.frame_id % 256, "the frame that the pose is of"
-        self._call("keep")
+        self._call("published")
+
+    def network_changed(self, network: NetworkInUse) -> None:
+        self._call("network_changed")
 
     def idle(self) -> None:
         self.idled.set()

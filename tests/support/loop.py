@@ -16,7 +16,7 @@ from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Sta
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.record.session.recorder import SessionRecorder, Setup
-from support.recorded import MadeReport
+from support.recorded import made_report
 
 NAMES = ("nose", "whisker", "paw")
 RATE_HZ = 200.0
@@ -72,11 +72,11 @@ def pose_at(number: int, began_ns: int) -> Pose:
 
 
 def setup(
-    rules: RulesFile, reflex: RuleEvaluator | None = None, *, width: int = 32, height: int = 24
+    rules: RulesFile, evaluator: RuleEvaluator | None = None, *, width: int = 32, height: int = 24
 ) -> Setup:
     """What the loop says of itself."""
-    names = () if reflex is None else reflex.bank.names
-    units = () if reflex is None else (*reflex.bank.units, "1")
+    names = () if evaluator is None else evaluator.bank.names
+    units = () if evaluator is None else (*evaluator.bank.units, "1")
     return Setup(
         rig="camera: {kind: simulated}\n",
         keypoints=[Keypoint(name) for name in NAMES],
@@ -87,9 +87,9 @@ def setup(
         crop=Crop(0, 0, width, height),
         sha256={"engine": "0" * 64},
         rules="# as it stands in the file\n",
-        resolved="" if reflex is None else rules.model_dump_json(),
+        resolved="" if evaluator is None else rules.model_dump_json(),
         features=names,
-        given=() if reflex is None else GIVEN,
+        given=() if evaluator is None else GIVEN,
         units=units,
         rate_hz=RATE_HZ,
         grace_ns=50 * MS,
@@ -101,9 +101,9 @@ class Loop:
 
     def __init__(self, root: Path, rules: dict[str, Any] = RULES, *, began_ns: int = 10**12) -> None:
         self.rules = RulesFile.model_validate(rules)
-        self.reflex = RuleEvaluator(self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS)
+        self.evaluator = RuleEvaluator(self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS)
         self.recorder = SessionRecorder(
-            SessionSettings(folder=root, min_free_gb=0), "loop", setup(self.rules, self.reflex)
+            SessionSettings(folder=root, min_free_gb=0), "loop", setup(self.rules, self.evaluator)
         )
         self.folder = self.recorder.folder
         self.decisions: list[Decision] = []
@@ -117,30 +117,30 @@ class Loop:
             pose = pose_at(number, self._began_ns)
             now_ns = pose.stamps.decided_ns + 50_000
             self._make_due(now_ns)
+            self.recorder.pose(pose)
             if number % 97 == 96:
-                self.recorder.pose(pose)
                 self._take(pose, now_ns, None)
             else:
-                self.recorder.pose(pose, now_ns + 200_000)
                 pc1 = math.sin(number / 30)
                 self._take(
                     pose, now_ns, Features(np.array([pc1]), np.ones(1), np.array([pose.frame.exposure_ns]))
                 )
+            self.recorder.published(pose.frame.frame_id, now_ns + 200_000)
             if number % 10 == 0:
                 self.call("tick", now_ns + MS)
             watch(number, now_ns + MS)
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Call the decision engine without a frame, and record it."""
+        """Call the rules without a frame, and record it."""
         self.recorder.call(name, now_ns, **arguments)
-        method = getattr(self.reflex.decider, name)
+        method = getattr(self.evaluator, name)
         if "reason" in arguments:
             arguments["reason"] = Reason(arguments["reason"])
         self._record(method(now_ns, **arguments) or ())
 
     def _take(self, pose: Pose, now_ns: int, given: Features | None) -> None:
-        found = self.reflex.take(pose, now_ns, given)
-        self.recorder.features(pose.frame.frame_id, now_ns, self.reflex.features, given)
+        found = self.evaluator.evaluate(pose, now_ns, given)
+        self.recorder.features(pose.frame.frame_id, now_ns, self.evaluator.features, given)
         self._record(found)
 
     def _make_due(self, now_ns: int) -> None:
@@ -167,11 +167,6 @@ class Loop:
             self.recorder.reply(made_report(command, event, t_ns), "gate")
         self._due.append((now_ns + MS, "began", {"rule": decision.rule}))
         self._due.append((ends_ns, "ended", {"rule": decision.rule, "trial": decision.trial}))
-
-
-def made_report(number: int | None, event: str, t_ns: int, reason: str = "none") -> Any:
-    """A report of the gate."""
-    return MadeReport(number, event, t_ns, reason=reason)
 
 
 def record_loop(root: Path, frames: int, rules: dict[str, Any] = RULES) -> Loop:

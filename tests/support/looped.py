@@ -12,19 +12,23 @@ from rtface.config import NullOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_US, ManualClock
+from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Decision
 from rtface.core.features import Features
 from rtface.core.latency import LatencyRecorder
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
-from rtface.core.records import CameraInfo, FrameMeta, Losses, Pose, Pulse, Stamps
+from rtface.core.records import CameraInfo, Crop, FrameMeta, Losses, Pose, Pulse, Stamps
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.live.closed_loop import ClosedLoop, Opened
+from rtface.live.handler import NetworkInUse
 from rtface.live.loop_record import NoRecord
 from rtface.stimulate.null import NullOutput
+from rtface.track.backends.base import BackendInfo
 
 CAMERA = CameraInfo("fake", "fake 1", 64, 48, 100.0, None, True, "camera", {"gain": 1})
+NETWORK = NetworkInUse("face", BackendInfo("fake", "1", "nowhere", "f32", None, "a test"), Crop(0, 0, 64, 48))
 PERIOD_NS = 10 * NS_PER_MS
 RULES: dict[str, Any] = {
     "features": {"nose": {"kind": "position", "point": "nose(tip)"}},
@@ -52,6 +56,8 @@ class Recorded(NoRecord):
         self.armings: list[tuple[str, str, str]] = []
         self.failures: list[str] = []
         self.poses = self.rows = self.frames = 0
+        self.stamps: list[tuple[int, int]] = []
+        self.maps: list[tuple[str, ClockLine]] = []
         self.given: list[Any] = []
         self.full = False
         self.closed: str | None = None
@@ -83,6 +89,12 @@ class Recorded(NoRecord):
 
     def pose(self, pose: Pose) -> None:
         self.poses += 1
+
+    def published(self, frame_id: int, published_ns: int) -> None:
+        self.stamps.append((frame_id, published_ns))
+
+    def clock_fit(self, device: str, line: ClockLine) -> None:
+        self.maps.append((device, line))
 
     def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         self.rows += 1
@@ -146,17 +158,17 @@ class Looped:
         self.output = Scripted(self.clock)
         self.record = Recorded()
         self.said: list[tuple[str, dict[str, Any]]] = []
-        self.reflex = RuleEvaluator(RulesFile.model_validate(rules), ("nose(tip)",), 100.0)
+        self.evaluator = RuleEvaluator(RulesFile.model_validate(rules), ("nose(tip)",), 100.0)
         self.budget = None if budget is None else BudgetWatch(Budget.parse(budget), 100)
         self.loop = ClosedLoop(
             self.output,
             "gate",
-            lambda camera, info: (self.reflex, self.record),
+            lambda camera, network, info: (self.evaluator, self.record),
             lambda kind, t_ns, details: self.said.append((kind, dict(details))),
             budget=self.budget,
             clock=self.clock,
         )
-        self.loop.open(CAMERA)
+        self.loop.open(CAMERA, NETWORK)
         self._frame_id = 0
 
     def ask(self, command: Callable[[], Any]) -> Any:
@@ -183,8 +195,8 @@ class Looped:
             np.array([score], np.float32),
             np.zeros(1, np.bool_),
         )
-        self.loop.react(pose)
-        self.loop.keep(np.zeros((48, 64), np.uint8), pose, self.clock.now_ns())
+        self.loop.handle(pose)
+        self.loop.published(np.zeros((48, 64), np.uint8), pose, self.clock.now_ns())
 
     def arm(self) -> None:
         self.output.alive()

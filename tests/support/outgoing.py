@@ -65,7 +65,7 @@ def make_pose(frame_id: int = 0, keypoints: int = 15, exposure_ns: int = 1_000) 
 
 
 class Handler:
-    """A service that remembers what it was told and raises what it is given."""
+    """A service that remembers its calls and raises what it is given."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, object]] = []
@@ -94,6 +94,10 @@ class Handler:
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         return self._called("set_crop", crop)
+
+    @property
+    def arming(self) -> Handler:
+        return self
 
     def self_test(self) -> Mapping[str, Any]:
         return self._called("self_test")

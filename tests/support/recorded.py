@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.features import Features
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import FrameMeta, Pose, Pulse, Stamps
 from rtface.record.session import LOG_NAME
+from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.log import DiskFile, LogFile
 from rtface.record.session.logreader import LogReader, LogRecord
+from rtface.record.session.packing import Packer
+from rtface.record.session.rows import FEATURES
 from rtface.record.session.writer import SessionWriter
 
 PERIOD_NS = 5_000_000
@@ -42,36 +46,32 @@ def pose(number: int, points: int = 3, *, likelihood: bool = False, camera: bool
     )
 
 
-@dataclass(frozen=True)
-class MadeDecision:
-    """Has the fields of a decision."""
+def made_decision(**changes: Any) -> Decision:
+    """A decision to fire, but for `changes`."""
+    fields = {
+        "rule": "whisk",
+        "frame_id": 3,
+        "now_ns": START_NS,
+        "session_ns": 5,
+        "state_before": RuleStatus.ARMED,
+        "state_after": RuleStatus.FIRING,
+        "action": Action.FIRE,
+        "reason": Reason.RULE,
+        "pulse": PULSE,
+        "trial": 0,
+        "inputs": (("pad.amplitude", 1.5, 0.75, 4_000_000),),
+    }
+    return Decision(**fields | changes)
 
-    rule: str = "whisk"
-    frame_id: int | None = 3
-    now_ns: int = START_NS
-    session_ns: int | None = 5
-    state_before: str = "armed"
-    state_after: str = "firing"
-    action: str = "fire"
-    reason: str = "rule"
-    pulse: Any = PULSE
-    trial: int | None = 0
-    inputs: tuple[tuple[str, float, float, int], ...] = (("pad.amplitude", 1.5, 0.75, 4_000_000),)
-    blind: bool = False
+
+def made_report(number: int | None, event: str, t_ns: int) -> Report:
+    """A report of the gate."""
+    return Report(number, OutputEvent(event), t_ns, OutputState.ARMED, OutputReason.NONE, 17, 19)
 
 
-@dataclass(frozen=True)
-class MadeReport:
-    """Has the fields of a report."""
-
-    number: int | None = 1
-    event: str = "ack"
-    t_ns: int = START_NS
-    state: str = "armed"
-    reason: str = "none"
-    device_us: int | None = 17
-    host_ns: int | None = 19
-    details: dict[str, Any] = field(default_factory=dict)
+def put_pose(writer: SessionWriter, pose: Pose) -> bool:
+    """Hand over a pose as a recorder does."""
+    return writer.put_row(*Packer(len(pose.score)).pose(pose))
 
 
 class SmallDisk(DiskFile):
@@ -131,11 +131,13 @@ def records(folder: Path) -> list[LogRecord]:
 
 def small_log(folder: Path) -> bytes:
     """Record a small session of all sorts and return its log."""
-    writer = SessionWriter(folder, "small", points=2, features=1)
+    packer = Packer(2, 1)
+    writer = SessionWriter(folder, "small", packer.widths)
     writer.open()
+    ones = Features(np.ones(1), np.ones(1), np.ones(1, np.int64))
     for number in range(3):
-        writer.put_pose(pose(number, 2))
-        writer.put_features(number, START_NS + number, Features(np.ones(1), np.ones(1), np.ones(1, np.int64)))
-        writer.put_decision(MadeDecision(frame_id=number))
+        writer.put_row(*packer.pose(pose(number, 2)))
+        writer.put_row(FEATURES, packer.features(number, START_NS + number, ones))
+        writer.put(DecisionEntry.of(made_decision(frame_id=number), number))
     assert writer.close()
     return (folder / LOG_NAME).read_bytes()

@@ -24,7 +24,7 @@ from rtface.cli.options import (
 )
 from rtface.cli.terminal.screen import OUT, latency_table, print_json
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.errors import UsageError
 from rtface.core.latency import StageSummary
 from rtface.stimulate.factory import make_output

@@ -23,7 +23,7 @@ from rtface.cli.options import (
 )
 from rtface.cli.terminal.screen import OUT, print_json, say
 from rtface.config import BackendSettings
-from rtface.config.yamlfile import load_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.errors import EngineError, UsageError
 from rtface.core.records import Crop, Image
 from rtface.live.service import describe_backend

@@ -128,8 +128,8 @@ class NeuralView:
 def _foot(newest: NeuralMessage) -> str:
     age = "unknown" if newest.age_ns is None else f"{newest.age_ns / NS_PER_MS:.1f} ms"
     warm = "" if newest.warm else "; warming up"
-    unusual = ": a face that the encoder has not seen" if newest.unusual else " (usual below 1)"
+    unusual = ": a face that the encoder was not trained on" if newest.unusual else " (usual below 1)"
     return (
         f"{newest.encoder}: age {age}, look-ahead {newest.look_ahead_ns / NS_PER_S:g} s, score {newest.score:.2f}, "
-        f"strange {newest.strange:.2f}{unusual}{warm}"
+        f"out of distribution {newest.strange:.2f}{unusual}{warm}"
     )

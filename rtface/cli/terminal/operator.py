@@ -11,7 +11,7 @@ from rich.text import Text
 from rtface.cli.loop import loop_view, me
 from rtface.cli.terminal.keyboard import keys_do
 from rtface.core.errors import RtfaceError
-from rtface.live.assembly import Commands
+from rtface.live.arming import Arming
 
 _HELP = "keys: A arm, d disarm, space emergency stop, c clear, m mark"
 
@@ -21,12 +21,12 @@ class Operator:
 
     Parameters
     ----------
-    commands : Commands
+    arming : Arming
         Of a service that decides something.
     """
 
-    def __init__(self, commands: Commands) -> None:
-        self._commands = commands
+    def __init__(self, arming: Arming) -> None:
+        self._arming = arming
         self._who = f"operator {me()}"[:64]
         self._said = ""
         self._marks = 0
@@ -37,10 +37,10 @@ class Operator:
         """Take keys while the block runs, where there is a keyboard."""
         who = self._who
         actions = {
-            "A": self._guarded("armed", lambda: self._commands.arm(who, operator=True)),
-            "d": self._guarded("disarmed", lambda: self._commands.disarm(who, "key d")),
-            " ": self._guarded("stopped", lambda: self._commands.emergency_stop(who)),
-            "c": self._guarded("cleared", lambda: self._commands.clear(who)),
+            "A": self._guarded("armed", lambda: self._arming.arm(who, operator=True)),
+            "d": self._guarded("disarmed", lambda: self._arming.disarm(who, "key d")),
+            " ": self._guarded("stopped", lambda: self._arming.emergency_stop(who)),
+            "c": self._guarded("cleared", lambda: self._arming.clear(who)),
             "m": self._guarded("marked", self._mark),
         }
         with keys_do(actions) as self._listens:
@@ -49,14 +49,14 @@ class Operator:
     def view(self) -> list[Any]:
         """Return what stands below the latency table."""
         return [
-            loop_view(self._commands.state()),
+            loop_view(self._arming.state()),
             Text(_HELP if self._listens else "no keyboard here: use rtface loop", style="dim"),
             Text(self._said),
         ]
 
     def _mark(self) -> None:
         self._marks += 1
-        self._commands.mark(self._who, f"mark {self._marks}", {})
+        self._arming.mark(self._who, f"mark {self._marks}", {})
 
     def _guarded(self, done: str, command: Callable[[], Any]) -> Callable[[], None]:
         def act() -> None:

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
+from rtface.decide.errors import RulesError
 from rtface.decide.features.base import Extractor
 from rtface.decide.features.events import Blink, Groom, Lick
 from rtface.decide.features.motion import MotionIndex
@@ -33,18 +35,16 @@ from rtface.decide.features.specs import (
     WhiskingSpec,
 )
 from rtface.decide.features.whisking import Whisking
-from rtface.decide.refusals import RulesError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = ("rule", "neural")
 """What other values than features begin with."""
-_RESTART_NS = 1_000_000_000
 
 
 class FeatureBank:
     """All features that a rules file asks for.
 
-    A frame that is not newer than the last is left out: the features stay, and their exposure tells. A frame more
+    A frame that is not newer than the last is left out: the features stay, with their exposure. A frame more
     than 1 s older than the last is a new recording: all is forgotten.
 
     Parameters
@@ -92,9 +92,9 @@ class FeatureBank:
                     f"{' and '.join(RESERVED)} mean something else in conditions; take another name",
                     *("features", name),
                 )
-            asked: list[str] = []
-            extractor = _make(name, spec, self._tracks, rate_hz, asked)
-            self.points[name] = tuple(asked)
+            points: list[str] = []
+            extractor = _make(name, spec, self._tracks, rate_hz, points)
+            self.points[name] = tuple(points)
             predicts = isinstance(spec, Smoothed) and isinstance(spec.smooth, KalmanSpec)
             self._extractors.append(extractor)
             self._predicted.append(extractor.tracks if predicts else ())
@@ -130,11 +130,11 @@ class FeatureBank:
                 f"a pose of {len(pose.score)} keypoints for features of {len(self._tracks.keypoints)}"
             )
         if now_ns <= self._last_ns:
-            if now_ns > self._last_ns - _RESTART_NS:
+            if now_ns > self._last_ns - NS_PER_S:
                 return features
             self.reset()
         self._last_ns = now_ns
-        self._tracks.take(pose.xy.tolist(), pose.score.tolist(), now_ns)
+        self._tracks.update(pose.xy.tolist(), pose.score.tolist(), now_ns)
         values: list[float] = []
         scores: list[float] = []
         exposures: list[int] = []
@@ -172,11 +172,11 @@ def _largest_error(tracks: Sequence[PointTrack]) -> float:
     return largest
 
 
-def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, asked: list[str]) -> Extractor:
-    """Return what computes a feature; its keypoints are appended to `asked`."""
+def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, used: list[str]) -> Extractor:
+    """Return what computes a feature; its keypoints are appended to `used`."""
 
     def of(*points: str) -> list[PointTrack]:
-        asked.extend(points)
+        used.extend(points)
         return [tracks.of(name, point, spec) for point in points]
 
     match spec:
@@ -206,14 +206,14 @@ def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, a
 
 
 def _rate_for(name: str, highest_hz: float, rate_hz: float | None) -> float:
-    """Return the frame rate if a rhythm of `highest_hz` can be told at it."""
+    """Return the frame rate if a rhythm of `highest_hz` can be measured at it."""
     if rate_hz is None:
         raise RulesError(
             "a rhythm needs the camera's frame rate, which is not known", "features", name, "band_hz"
         )
     if not highest_hz < rate_hz / 2:
         raise RulesError(
-            f"{highest_hz:g} Hz cannot be told at {rate_hz:g} frames/s; "
+            f"{highest_hz:g} Hz cannot be measured at {rate_hz:g} frames/s; "
             f"the band must end below {rate_hz / 2:g} Hz",
             *("features", name, "band_hz"),
         )

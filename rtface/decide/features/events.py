@@ -24,7 +24,7 @@ class Baseline:
     It follows the quantity with a first-order lag that is nine times as quick towards the resting side as away
     from it, which settles at the 0.9 (or 0.1) expectile (Newey and Powell 1987): near the usual level, little
     moved by events. In the beginning the lag is no longer than the time seen, so that a start amid an event is
-    soon mended.
+    soon corrected.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Baseline:
         self._time_s, self._high = time_s, high
         self.level, self.seen_s = _NAN, 0.0
 
-    def take(self, value: float, dt_s: float) -> None:
+    def update(self, value: float, dt_s: float) -> None:
         """Take a value that is known; `dt_s` is the time since the last one, 0 at a start."""
         if self.level != self.level:
             self.level = value
@@ -86,7 +86,7 @@ class Blink(Extractor):
         passed_ns, self._last_ns = now_ns - self._last_ns, now_ns
         if passed_ns > self._max_gap_ns:
             passed_ns, self._on = 0, False
-        baseline.take(area, 1e-9 * passed_ns)
+        baseline.update(area, 1e-9 * passed_ns)
         if baseline.seen_s < self._spec.warm_up_s or not baseline.level:
             return _UNKNOWN
         opening = area / baseline.level
@@ -136,12 +136,12 @@ class Lick(Extractor):
         passed_ns, self._last_ns = now_ns - self._last_ns, now_ns
         if passed_ns > self._max_gap_ns:
             self._feed.start(distance, 0.0)
-            self._mean.take(distance, 0.0, 0.0)
+            self._mean.update(distance, 0.0, 0.0)
             self._known_ns, self._on = now_ns + round(1e9 * self._spec.warm_up_s), False
             return _UNKNOWN
         dt_s = 1e-9 * passed_ns
         self._feed.step(distance, 0.0, dt_s)
-        self._mean.take(distance, 0.0, dt_s)
+        self._mean.update(distance, 0.0, dt_s)
         if now_ns < self._known_ns or not self._mean.x:
             return _UNKNOWN
         gape = self._band.x / self._mean.x
@@ -153,7 +153,7 @@ class Groom(Extractor):
     """A paw at the mouth.
 
     A paw that has coordinates but too low a score is not in view: no grooming, with one less the paw's score as
-    the score of that. A paw without coordinates is one that the engine cannot see: unknown.
+    the score of that. A paw without coordinates is one that the engine cannot find: unknown.
 
     Parameters
     ----------

@@ -227,7 +227,7 @@ class RunningMean:
         self._time_s = time_s
         self.x = self.y = self.seen_s = 0.0
 
-    def take(self, x: float, y: float, dt_s: float) -> None:
+    def update(self, x: float, y: float, dt_s: float) -> None:
         """Take a sample that stands for `dt_s` seconds; one of 0 s counts only where nothing was seen."""
         self.seen_s += dt_s
         if self.seen_s:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 
 from rtface.core.features import NEVER_NS
+from rtface.decide.errors import RulesError
 from rtface.decide.features.smoothing import make_smoother
 from rtface.decide.features.specs import KalmanSpec, Masked, OneEuroSpec, Smoothed
-from rtface.decide.refusals import RulesError
+from rtface.decide.syntax import nearest
 
 _NAN = math.nan
 
@@ -74,7 +74,7 @@ class PointTrack:
         self.score = self._seen_score = 0.0
         self.exposure_ns, self.absent = NEVER_NS, False
 
-    def take(self, x: float, y: float, score: float, exposure_ns: int) -> None:
+    def update(self, x: float, y: float, score: float, exposure_ns: int) -> None:
         """Take the keypoint of a frame that is newer than the one before."""
         smoother = self._smoother
         located = x - x == 0 == y - y  # false for NaN and infinities
@@ -101,7 +101,7 @@ class PointTrack:
 
 
 class Tracks:
-    """The tracks of all features; those that ask for the same share one.
+    """The tracks of all features; those of the same settings share one.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Tracks:
         self._fed: list[tuple[int, PointTrack]] = []
 
     def of(self, feature: str, point: str, spec: Masked) -> PointTrack:
-        """Return the track of a point as a feature's spec asks for it.
+        """Return the track of a point with the settings of a feature's spec.
 
         Raises
         ------
@@ -123,9 +123,8 @@ class Tracks:
             The engine has no such keypoint; the message names the nearest one.
         """
         if point not in self.keypoints:
-            near = difflib.get_close_matches(point, self.keypoints, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self.keypoints)}"
-            raise RulesError(f"{point} is not a keypoint of this engine; {hint}", "features", feature)
+            hint = nearest(point, self.keypoints)
+            raise RulesError(f"{point} is not a keypoint of this engine{hint}", "features", feature)
         smooth = spec.smooth if isinstance(spec, Smoothed) else None
         key = (point, spec.min_score, spec.max_gap_ms, smooth)
         if key not in self._tracks:
@@ -134,11 +133,11 @@ class Tracks:
             self._fed.append((self.keypoints.index(point), track))
         return self._tracks[key]
 
-    def take(self, xy: list[list[float]], score: list[float], exposure_ns: int) -> None:
+    def update(self, xy: list[list[float]], score: list[float], exposure_ns: int) -> None:
         """Take the keypoints of a frame, in the order of `keypoints`."""
         for index, track in self._fed:
             x, y = xy[index]
-            track.take(x, y, score[index], exposure_ns)
+            track.update(x, y, score[index], exposure_ns)
 
     def reset(self) -> None:
         """Forget all that was seen."""

@@ -1,6 +1,6 @@
 """Smoothing of one point, frame by frame and for any interval between frames.
 
-Plain Python floats throughout: for a single point they are many times faster than numpy. A smoother never sees a
+Plain Python floats throughout: for a single point they are many times faster than numpy. A smoother never gets a
 point that was masked, and is started afresh after a gap by whoever feeds it (`rtface.decide.features.points`).
 """
 
@@ -31,7 +31,7 @@ class Smoother(Protocol):
     error : float
         Running prediction error in px; NaN where none is made or known.
     bridge_s : float
-        For how many seconds after the last sample `ahead` may be believed.
+        For how many seconds after the last sample `ahead` may be used.
     """
 
     x: float
@@ -113,7 +113,7 @@ class OneEuro(Unsmoothed):
 class PredictionError:
     """Running root mean square of how far predictions were from what was then measured, in px.
 
-    A prediction for a moment between two samples is held against their linear interpolation.
+    A prediction for a moment between two samples is compared with their linear interpolation.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class PredictionError:
         self._now_s, self._x, self._y = 0.0, x, y
 
     def measured(self, x: float, y: float, dt_s: float) -> None:
-        """Hold the predictions that are due against a new sample."""
+        """Compare the predictions that are due with a new sample."""
         before_s, self._now_s = self._now_s, self._now_s + dt_s
         pending = self._pending
         while pending and pending[0][0] <= self._now_s:
@@ -176,7 +176,7 @@ class _Kalman(Unsmoothed):
         self._away.start(x, y)
         self._samples = 1
 
-    def _tell(self, x: float, y: float, dt_s: float) -> None:
+    def _predict(self, x: float, y: float, dt_s: float) -> None:
         """Predict from the state that has taken the sample (x, y) in."""
         self._away.measured(x, y, dt_s)
         self.error = self._away.rms
@@ -220,7 +220,7 @@ class ConstantVelocity(_Kalman):
         self._uy += gain_v * away_y
         self._p00, self._p01 = p00 * (1 - gain), p01 * (1 - gain)
         self._p11 = p11 + q - gain_v * p01
-        self._tell(x, y, dt_s)
+        self._predict(x, y, dt_s)
 
     def ahead(self, dt_s: float) -> tuple[float, float, float, float]:
         """See `Smoother`; unknown during the warm-up."""
@@ -276,7 +276,7 @@ class ConstantAcceleration(_Kalman):
         self._state_y = (sy + k0 * away, uy_now + k1 * away, wy + k2 * away)
         keep = 1 - k0
         self._p = (p00 * keep, p01 * keep, p02 * keep, p11 - k1 * p01, p12 - k1 * p02, p22 - k2 * p02)
-        self._tell(x, y, dt_s)
+        self._predict(x, y, dt_s)
 
     def ahead(self, dt_s: float) -> tuple[float, float, float, float]:
         """See `Smoother`; unknown during the warm-up."""

@@ -1,7 +1,7 @@
-"""What can be asked of a face: the `features:` section of a rules file.
+"""What can be measured on a face: the `features:` section of a rules file.
 
-Lengths are pixels of the full camera frame, so thresholds in pixels belong to one rig. A spec says nothing of the
-engine: that its points exist is checked where the names of the keypoints are known (`rtface.decide.FeatureBank`).
+Lengths are pixels of the full camera frame, so thresholds in pixels belong to one rig. A spec does not
+depend on the engine: that its points exist is checked with its keypoints (`rtface.decide.features.bank.FeatureBank`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class OneEuroSpec(Section):
 
 
 class KalmanSpec(Section):
-    """Kalman filter that says where the point will be when the light would come."""
+    """Kalman filter that predicts where the point will be when the light would come."""
 
     kind: Literal["kalman"]
     model: Literal["velocity", "acceleration"] = "velocity"
@@ -44,7 +44,7 @@ class KalmanSpec(Section):
     """Square root of the spectral density of the white noise that moves it: of acceleration, px/s^2 per root Hz
     (2000 when absent), or of jerk, px/s^3 per root Hz (100000 when absent)."""
     bridge_ms: float = Field(0.0, ge=0)
-    """Go on predicting for so long while the point is not seen; the value's age tells."""
+    """Go on predicting for so long while the point is not seen; the value's age grows."""
     error_s: float = Field(5.0, gt=0)
     """Time constant in seconds of the running prediction error."""
 
@@ -179,7 +179,7 @@ class BlinkSpec(Masked):
     baseline_s: float = Field(20.0, gt=0)
     """Time constant in seconds with which the open eye's area is forgotten; it is found in a ninth of it."""
     warm_up_s: float = Field(1.0, ge=0)
-    """Seconds that the eye must have been seen before the area of the open eye is believed."""
+    """Seconds that the eye must have been seen before the area of the open eye is used."""
 
     @model_validator(mode="after")
     def _hysteresis(self) -> BlinkSpec:

@@ -2,7 +2,7 @@
 
 The position along the axis of the movement is taken to be ``amplitude * cos(phase) + set point``, the
 decomposition of Hill, Curtis, Moore and Kleinfeld (Neuron 2011). They find it with a band-pass forwards and
-backwards and the Hilbert transform, which look into the future. Here
+backwards and the Hilbert transform, which need the future. Here
 
 - a causal Butterworth band-pass gives the rhythm p and, exactly a quarter of a turn ahead, its derivative q;
 - the angular frequency is ``sqrt(mean q^2 / mean p^2)``, Hjorth's mobility (1970), over a running time;
@@ -57,7 +57,7 @@ class Axis:
         self.x, self.y = math.cos(angle), math.sin(angle)
         self._xx = self._xy = self._yy = 0.0
 
-    def take(self, x: float, y: float, dt_s: float) -> None:
+    def update(self, x: float, y: float, dt_s: float) -> None:
         """Take a displacement from rest that lasted `dt_s`."""
         if self._fixed_deg is not None:
             return
@@ -87,7 +87,7 @@ class _Power:
     def reset(self) -> None:
         self._first_p = self._first_q = self.p = self.q = 0.0
 
-    def take(self, p: float, q: float, dt_s: float) -> None:
+    def update(self, p: float, q: float, dt_s: float) -> None:
         weight = 1 - math.exp(-dt_s / self._time_s)
         self._first_p += weight * (p * p - self._first_p)
         self._first_q += weight * (q * q - self._first_q)
@@ -166,18 +166,18 @@ class Whisking(Extractor):
         if passed_ns > self._max_gap_ns:
             self._feed.start(x, y)
             self._power.reset()
-            self._mean.take(x, y, 0.0)
+            self._mean.update(x, y, 0.0)
             self._amplitude = 0.0
             self._last_ns, self._known_ns = now_ns, now_ns + self._warm_up_ns
             return _UNKNOWN
         self._last_ns = now_ns
         dt_s = 1e-9 * passed_ns
         self._feed.step(x, y, dt_s)
-        self._mean.take(x, y, dt_s)
+        self._mean.update(x, y, dt_s)
         band, axis = self._band, self._axis
-        axis.take(band.x, band.y, dt_s)
+        axis.update(band.x, band.y, dt_s)
         rhythm, derivative = band.x * axis.x + band.y * axis.y, band.vx * axis.x + band.vy * axis.y
-        self._power.take(rhythm, derivative, dt_s)
+        self._power.update(rhythm, derivative, dt_s)
         omega = self._omega()
         derivative /= min(max(omega, self._low), self._high)
         envelope = math.sqrt(rhythm * rhythm + derivative * derivative)

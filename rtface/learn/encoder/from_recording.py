@@ -307,11 +307,11 @@ def _usual(prepared: Prepared) -> dict[str, NDArray[Any]]:
     covariance = np.cov(learnt.T.astype(np.float64)).reshape(len(mean), len(mean))
     own = np.diag(np.maximum(np.diag(covariance), 1e-3))
     usual = np.linalg.inv(np.linalg.cholesky((1 - _SHRUNK) * covariance + _SHRUNK * own))
-    strangeness = np.sqrt(np.square((learnt - mean) @ usual.T).mean(axis=1))
+    distance = np.sqrt(np.square((learnt - mean) @ usual.T).mean(axis=1))
     return {
         "usual_mean": mean.astype(np.float32),
         "usual": usual.astype(np.float32),
-        "usual_limit": np.asarray(np.percentile(strangeness, _USUAL)),
+        "usual_limit": np.asarray(np.percentile(distance, _USUAL)),
     }
 
 

@@ -17,10 +17,8 @@ from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.steps import HoleError, ReplayStep, Seen, steps
-from rtface.record.session import entries
 from rtface.record.session.coding import decode, encode
-from rtface.record.session.entries import CallEntry, ConfigurationEntry
-from rtface.record.session.guests import decision_entry
+from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry
 from rtface.record.session.reader import read_session
 
 _UNNUMBERED = 0
@@ -70,8 +68,10 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
     if said is None:
         raise DataError(f"{path}: without its configuration a session cannot be replayed")
     spec = recorded_rules(said) if rules is None else rules
-    reflex = RuleEvaluator(spec, said.keypoints, said.rate_hz, extra_names=said.given, grace_ns=said.grace_ns)
-    comparison = _RulesComparison(reflex, said)
+    evaluator = RuleEvaluator(
+        spec, said.keypoints, said.rate_hz, extra_names=said.given, grace_ns=said.grace_ns
+    )
+    comparison = _RulesComparison(evaluator, said)
     try:
         for step in steps(path):
             if not comparison.take(step):
@@ -84,10 +84,10 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
 class _RulesComparison:
     """Makes each call again and holds what comes of it against the record."""
 
-    def __init__(self, reflex: RuleEvaluator, said: ConfigurationEntry) -> None:
-        self._reflex, self._said = reflex, said
+    def __init__(self, evaluator: RuleEvaluator, said: ConfigurationEntry) -> None:
+        self._evaluator, self._said = evaluator, said
         self._width = len(said.features) - len(said.given)
-        names = reflex.bank.names
+        names = evaluator.bank.names
         recorded = said.features[: self._width]
         self._common = [(name, recorded.index(name), names.index(name)) for name in names if name in recorded]
         self._here = np.array([here for _, _, here in self._common], np.intp)
@@ -106,13 +106,13 @@ class _RulesComparison:
         if step.pose is not None and step.seen is not None:
             self._frames += 1
             given = self._given(step.seen)
-            found = self._reflex.take(step.pose, step.seen.now_ns, given)
+            found = self._evaluator.evaluate(step.pose, step.seen.now_ns, given)
             if self._value is None:
                 self._value = self._compare_values(step, step.seen)
         else:
             assert step.call is not None
             self._calls += 1
-            found = _call(self._reflex, step.call)
+            found = _call(self._evaluator, step.call)
         self._recorded.update(each.action for each in step.decisions)
         self._replayed.update(each.action.value for each in found)
         self._decision = self._compare_decisions(step, found)
@@ -137,7 +137,7 @@ class _RulesComparison:
         return Features(seen.values[rest], seen.scores[rest], seen.exposure_ns[rest])
 
     def _compare_values(self, step: ReplayStep, seen: Seen) -> Difference | None:
-        features = self._reflex.features
+        features = self._evaluator.features
         self._values += 3 * len(self._common)
         for name, recorded, replayed in (
             ("value", seen.values, features.values),
@@ -179,7 +179,7 @@ class _RulesComparison:
             return {"call": step.call.call, **step.call.arguments}
         assert step.pose is not None
         assert step.seen is not None
-        pose, seen, features = step.pose, step.seen, self._reflex.features
+        pose, seen, features = step.pose, step.seen, self._evaluator.features
         return {
             "exposure_ns": pose.frame.exposure_ns,
             "keypoints": {
@@ -188,7 +188,7 @@ class _RulesComparison:
             },
             "recorded": _by_name(self._said.features, seen.values, seen.scores, seen.exposure_ns),
             "replayed": _by_name(
-                self._reflex.bank.names, features.values, features.scores, features.exposure_ns
+                self._evaluator.bank.names, features.values, features.scores, features.exposure_ns
             ),
         }
 
@@ -201,22 +201,22 @@ def _by_name(names: Sequence[str], values: Any, scores: Any, exposures: Any) -> 
     }
 
 
-def _call(reflex: RuleEvaluator, call: CallEntry) -> list[Decision]:
+def _call(evaluator: RuleEvaluator, call: CallEntry) -> list[Decision]:
     """Make a call that no frame made."""
     try:
-        return reflex.call(call.call, call.t_ns, **call.arguments)
+        return evaluator.call(call.call, call.t_ns, **call.arguments)
     except UsageError as error:
         raise HoleError(f"the call {call.call} of the record cannot be made again: {error}") from error
 
 
-def _as_recorded(decision: Decision) -> entries.DecisionEntry:
+def _as_recorded(decision: Decision) -> DecisionEntry:
     """Return a decision as it would come out of a record."""
-    back = decode(entries.DecisionEntry.kind, encode(decision_entry(decision, _UNNUMBERED)))
-    assert isinstance(back, entries.DecisionEntry)
+    back = decode(DecisionEntry.kind, encode(DecisionEntry.of(decision, _UNNUMBERED)))
+    assert isinstance(back, DecisionEntry)
     return back
 
 
-def _plain(decision: entries.DecisionEntry) -> dict[str, Any]:
+def _plain(decision: DecisionEntry) -> dict[str, Any]:
     """Return all of a decision but its number, which is the session's."""
     return {
         "rule": decision.rule,

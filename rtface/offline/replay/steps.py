@@ -1,4 +1,4 @@
-"""The log of a session as the calls that were made of the features and the decision engine, in their order."""
+"""The log of a session as the calls that were made of the features and the rules, in their order."""
 
 from __future__ import annotations
 

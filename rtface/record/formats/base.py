@@ -257,7 +257,7 @@ def rows_by_frame(table: PoseTable, path: Path, values: FloatArray) -> tuple[Flo
 
 
 def from_rows(
-    names: tuple[str, ...], frame_id: NDArray[np.int64], xy: FloatArray, score: FloatArray, **said: Any
+    names: tuple[str, ...], frame_id: NDArray[np.int64], xy: FloatArray, score: FloatArray, **more: Any
 ) -> PoseTable:
     """Make a table of what a frame-number format holds: no times, and a keypoint that is nowhere is untrained.
 
@@ -267,7 +267,7 @@ def from_rows(
     frame_id : ndarray, shape (N,), int64
     xy : ndarray, shape (N, K, 2), float32
     score : ndarray, shape (N, K), float32
-    **said
+    **more
         Further attributes of `PoseTable`.
     """
     nowhere = np.asarray(np.isnan(xy).all(axis=(0, 2)) & ~score.any(axis=0))
@@ -282,5 +282,5 @@ def from_rows(
         exposure_ns=none,
         arrival_ns=none.copy(),
         camera_ns=none.copy(),
-        **said,
+        **more,
     )

@@ -1,8 +1,8 @@
 """Facemap's keypoint file: ``/Facemap/<keypoint>/{x, y, likelihood}``, each float32 of one value a frame.
 
 Layout from Facemap 1.0 (Syeda et al., Nature Neuroscience 2024). Coordinates are pixels of the full frame, the
-row is the frame number. Facemap's reader looks up all 15 of its names, so all are written; keypoints that it
-does not know are written beside them, where it does not look.
+row is the frame number. Facemap's reader needs all 15 of its names, so all are written; other keypoints are
+written beside them, where it does not read.
 """
 
 from __future__ import annotations

@@ -37,11 +37,12 @@ _ABOUT: dict[str, dict[str, str]] = {
         "clock": "the camera's own, or since the first frame of a video; -1: not known",
         "meaning": "when the frame was filmed",
     },
+    "published_ns": {**_TIME, "meaning": "the pose had been published"},
 }
 
 
 class Native:
-    """Everything that rtface knows of a recording's keypoints."""
+    """Everything that rtface has of a recording's keypoints."""
 
     name = "rtface"
     endings = "*.rtface.h5, *.rtface"
@@ -91,6 +92,7 @@ class Native:
             shapes = {"xy": (*by_point, 2), "score": by_point, "outside": by_point, "likelihood": by_point}
             arrays: dict[str, Any] = {
                 "likelihood": None,
+                "published_ns": None,
                 "camera_ns": np.full(
                     len(frames), NO_TIME, np.int64
                 ),  # not in the first files of this version

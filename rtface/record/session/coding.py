@@ -37,7 +37,7 @@ def encode(entry: Entry) -> bytes:
 
 
 def decode(kind: int, payload: bytes) -> Entry | None:
-    """Return the event that a record holds; None for a kind that this rtface does not know.
+    """Return the event that a record holds; None for a kind that this rtface does not read.
 
     Raises
     ------

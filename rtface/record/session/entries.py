@@ -1,4 +1,4 @@
-"""What a session's log holds: the events as typed records, and rows of poses, features and frames in batches.
+"""The events of a session's log as typed records; `rtface.record.session.rows` has what comes with every frame.
 
 Every time is nanoseconds of the host's monotonic clock, unless a field says otherwise. `docs/sessions.md` is the
 same for readers in other languages.
@@ -6,16 +6,22 @@ same for readers in other languages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+from rtface.core.decision import Decision
+from rtface.core.outputs import OutputEvent, Report
 
 Map = Mapping[str, Any]
 Inputs = tuple[tuple[str, float, float, int], ...]
 Texts = tuple[str, ...]
 
 NO_NUMBER = -1
-"""Number of a decision that could not be recorded, and in a command that no decision asked for."""
+"""Number of a decision that could not be recorded, and in a command that came of no decision."""
+
+ANSWERS = frozenset({OutputEvent.ACK, OutputEvent.REFUSED, OutputEvent.TIMEOUT, OutputEvent.LOST})
+"""What becomes of a command: events of a `GateReplyEntry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,28 @@ class Entry:
     """When it happened."""
 
 
-@dataclass(frozen=True, slots=True)
+ENTRIES: dict[int, type[Entry]] = {}
+"""Every kind of event, by its number in the log."""
+
+_Kind = TypeVar("_Kind", bound=Entry)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def _event(kind: int, name: str) -> Callable[[type[_Kind]], type[_Kind]]:
+    """Make a class the record of an event, of that number and name."""
+
+    def register(fields: type[_Kind]) -> type[_Kind]:
+        entry = dataclass(frozen=True, slots=True)(fields)
+        entry.kind, entry.name = kind, name
+        ENTRIES[kind] = entry
+        return entry
+
+    return register
+
+
+@_event(1, "opened")
 class OpenedEntry(Entry):
     """The session began; with `ClosedEntry` the two anchors of its times to the calendar."""
-
-    kind: ClassVar[int] = 1
-    name: ClassVar[str] = "opened"
 
     wall_ns: int
     """The same moment in nanoseconds since the Unix epoch."""
@@ -44,12 +66,9 @@ class OpenedEntry(Entry):
     """Processor, memory, system and the versions of rtface, Python and packages."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(2, "configuration")
 class ConfigurationEntry(Entry):
     """What the session was run with, in full."""
-
-    kind: ClassVar[int] = 2
-    name: ClassVar[str] = "configuration"
 
     rig: str
     """The rig's resolved configuration as text (YAML or JSON)."""
@@ -60,7 +79,7 @@ class ConfigurationEntry(Entry):
     trained: tuple[bool, ...]
     """Whether the network was trained to find each."""
     features: Texts = ()
-    """Names of the values that the rules see, in the order of their columns: features of the poses, then `given`."""
+    """Names of the values that the rules use, in the order of their columns: features of the poses, then `given`."""
     units: Texts = ()
     """Their units."""
     given: Texts = ()
@@ -74,41 +93,32 @@ class ConfigurationEntry(Entry):
     rate_hz: float | None = None
     """Frames per second that the features were made for; None where it is not known."""
     grace_ns: int = 0
-    """How long after the end of a pulse its end must have been told."""
+    """How long after the end of a pulse its end must have been reported."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(3, "hashes")
 class HashesEntry(Entry):
     """What took part, by its hash."""
-
-    kind: ClassVar[int] = 3
-    name: ClassVar[str] = "hashes"
 
     sha256: Map
     """SHA-256 in hexadecimal by name: ``rig`` and ``rules`` (of the texts of `ConfigurationEntry` in UTF-8), ``engine``,
     ``firmware`` and whatever else."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(4, "camera")
 class CameraEntry(Entry):
-    """What the camera said of itself once it was open; fields as in `rtface.core.records.CameraInfo`."""
-
-    kind: ClassVar[int] = 4
-    name: ClassVar[str] = "camera"
+    """What the camera is, once it was open; fields as in `rtface.core.records.CameraInfo`."""
 
     info: Map
     """The fields."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(5, "clock_fit")
 class ClockFitEntry(Entry):
     """A device's clock mapped to the host's: host = device + offset_ns + slope * (device - anchor_ns)."""
 
-    kind: ClassVar[int] = 5
-    name: ClassVar[str] = "clock_fit"
-
     device: str
-    """``camera``, ``gate``, ..."""
+    """``camera``. A gate's clock is in its replies ``clock`` (`GateReplyEntry`)."""
     anchor_ns: int
     """Device time that the line is given at."""
     offset_ns: float
@@ -116,15 +126,12 @@ class ClockFitEntry(Entry):
     slope: float
     """Difference of the two rates (1)."""
     details: Map = field(default_factory=dict)
-    """What else the fit says, such as its residuals."""
+    """What else belongs to the fit."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(6, "arming")
 class ArmingEntry(Entry):
     """Who allowed or forbade stimulation, and why."""
-
-    kind: ClassVar[int] = 6
-    name: ClassVar[str] = "arming"
 
     event: str
     """``armed``, ``disarmed``, ``fault``, ``cleared``, ``emergency`` or ``self_test``."""
@@ -136,12 +143,9 @@ class ArmingEntry(Entry):
     """For instance the self-test's findings."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(7, "decision")
 class DecisionEntry(Entry):
     """What was decided about a rule, with all that it rested on; fields as in `rtface.core.decision.Decision`."""
-
-    kind: ClassVar[int] = 7
-    name: ClassVar[str] = "decision"
 
     number: int
     """Number of the decision in the session, from 0; what pulses refer to."""
@@ -166,18 +170,34 @@ class DecisionEntry(Entry):
     inputs: Inputs
     """Name, value, score and age in nanoseconds of every value in the rule."""
     blind: bool
-    """Whether ``fire`` and ``sham`` are not to be told apart while the session lasts."""
+    """Whether ``fire`` and ``sham`` must look the same while the session lasts."""
+
+    @classmethod
+    def of(cls, decision: Decision, number: int) -> DecisionEntry:
+        """Return a decision as it is recorded under `number`."""
+        return cls(
+            t_ns=decision.now_ns,
+            number=number,
+            rule=decision.rule,
+            frame_id=decision.frame_id,
+            session_ns=decision.session_ns,
+            state_before=decision.state_before,
+            state_after=decision.state_after,
+            action=decision.action,
+            reason=decision.reason,
+            pulse=None if decision.pulse is None else asdict(decision.pulse),
+            trial=decision.trial,
+            inputs=decision.inputs,
+            blind=decision.blind,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@_event(8, "pulse")
 class PulseCommandEntry(Entry):
     """A command that was handed to an output."""
 
-    kind: ClassVar[int] = 8
-    name: ClassVar[str] = "pulse"
-
     decision: int
-    """Number of the decision; -1 for one that no decision asked for, such as light off when disarming."""
+    """Number of the decision; -1 for a command that came of none, such as light off when disarming."""
     number: int
     """Number of the command, as the output gave it; what its replies refer to."""
     output: str
@@ -188,40 +208,49 @@ class PulseCommandEntry(Entry):
     """The pulse as it was sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(9, "gate")
 class GateReplyEntry(Entry):
     """What an output answered or reported by itself, stamped where the host learned of it.
 
     Fields as in `rtface.core.outputs.Report`.
     """
 
-    kind: ClassVar[int] = 9
-    name: ClassVar[str] = "gate"
-
     number: int | None
-    """Number of the command that it belongs to; None for what no command asked for."""
+    """Number of the command that it belongs to; None for what came of no command."""
     output: str
     """Name of the output."""
     event: str
     """``sent``, ``ack``, ``refused``, ``timeout``, ``light_on``, ``light_off``, ``train_ended``, ``state``, ..."""
     state: str
-    """Where the output stands afterwards, as far as the host knows."""
+    """State of the output afterwards, as far as the host has learned of it."""
     reason: str
     """Why; the names of `rtface.core.outputs.OutputReason`."""
     device_us: int | None
-    """When, in microseconds of the device's own clock; None where it does not say."""
+    """When, in microseconds of the device's own clock; None where it has no stamp."""
     host_ns: int | None
     """The same moment on the host's clock; None where it is not known."""
     details: Map = field(default_factory=dict)
-    """What else it says."""
+    """What else is in the report."""
+
+    @classmethod
+    def of(cls, report: Report, output: str) -> GateReplyEntry:
+        """Return an output's report as it is recorded."""
+        return cls(
+            t_ns=report.t_ns,
+            number=report.number,
+            output=output,
+            event=report.event,
+            state=report.state,
+            reason=report.reason,
+            device_us=report.device_us,
+            host_ns=report.host_ns,
+            details=report.details,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@_event(10, "losses")
 class LossesEntry(Entry):
     """Frames lost since the start, by place; fields as in `rtface.core.records.Losses`."""
-
-    kind: ClassVar[int] = 10
-    name: ClassVar[str] = "losses"
 
     camera: int
     """Not delivered by the camera, or damaged."""
@@ -233,43 +262,34 @@ class LossesEntry(Entry):
     """Messages that could not be handed to the socket."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(11, "mark")
 class MarkEntry(Entry):
     """A remark by a client or the operator."""
-
-    kind: ClassVar[int] = 11
-    name: ClassVar[str] = "mark"
 
     who: str
     """Who set it."""
     text: str
-    """What it says."""
+    """The remark."""
     details: Map = field(default_factory=dict)
     """What else came with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(12, "latency")
 class LatencyEntry(Entry):
     """Percentiles of the latency so far, in milliseconds."""
-
-    kind: ClassVar[int] = 12
-    name: ClassVar[str] = "latency"
 
     stages: Map
     """By stage, fields as in `rtface.core.latency.StageSummary`."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(13, "fault")
 class FaultEntry(Entry):
-    """Something that the session's owner has to know, because the record or the rig is no longer what it should be.
+    """Something of which the session's owner is notified: the record or the rig is no longer what it should be.
 
     Of the record itself `what` is ``space`` (little room left on the disk; recording goes on), ``stalled`` (the disk
     does not answer), ``lost`` (an event found no room in the queue), ``video`` (frames are no longer recorded),
     ``write`` (the disk is full or broken; recording has ended) or ``internal``.
     """
-
-    kind: ClassVar[int] = 13
-    name: ClassVar[str] = "fault"
 
     what: str
     """Its kind."""
@@ -277,12 +297,9 @@ class FaultEntry(Entry):
     """What happened, for a person."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(14, "unrecorded")
 class UnrecordedEntry(Entry):
     """What the recorder could not keep since the session began, because the disk was too slow."""
-
-    kind: ClassVar[int] = 14
-    name: ClassVar[str] = "unrecorded"
 
     poses: int
     """Rows of poses."""
@@ -292,14 +309,13 @@ class UnrecordedEntry(Entry):
     """Rows of the frame index."""
     events: int
     """Events; each is a fault, too."""
+    published: int = 0
+    """Stamps of publishing."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(15, "video")
 class VideoEntry(Entry):
     """How far the recording of frames has come."""
-
-    kind: ClassVar[int] = 15
-    name: ClassVar[str] = "video"
 
     file: str
     """Name of the file in the session's folder."""
@@ -316,91 +332,52 @@ class VideoEntry(Entry):
     dropped: int
     """Frames that found no room in the queue, or came after the recording of frames had failed."""
     ended: bool
-    """The file is complete; False for what is said in between."""
+    """The file is complete; False for counts in between."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(16, "closed")
 class ClosedEntry(Entry):
     """The session ended, and this is the log's last record."""
-
-    kind: ClassVar[int] = 16
-    name: ClassVar[str] = "closed"
 
     wall_ns: int
     """The same moment in nanoseconds since the Unix epoch."""
     reason: str
     """Why: ``ended``, or the fault that ended it."""
     totals: Map
-    """How many of everything are in the log, by name: events, and rows of poses, features and frames."""
+    """How many of everything are in the log, by name: events, and rows of poses, features, frames and published."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(17, "call")
 class CallEntry(Entry):
-    """A call of the decision engine that no frame made, and before it stand all calls that came before it.
+    """A call of the rules that no frame made, and before it stand all calls that came before it.
 
-    `t_ns` is the time that the engine was told. With poses and rows of features, the calls of frames, it is all that
+    `t_ns` is the time that the engine was given. With poses and rows of features, the calls of frames, it is all that
     decisions rest on.
     """
 
-    kind: ClassVar[int] = 17
-    name: ClassVar[str] = "call"
-
     call: str
-    """Name of the method of `rtface.decide.rulebank.RuleBank`: ``tick``, ``arm``, ``ended``, ..."""
+    """Name of the method of `rtface.decide.evaluator.RuleEvaluator`: ``tick``, ``arm``, ``ended``, ..."""
     arguments: Map
     """Its arguments beside the time, by name."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(18, "network")
 class NetworkEntry(Entry):
-    """What finds the keypoints from here on: said at the beginning, and again whenever the crop changes."""
-
-    kind: ClassVar[int] = 18
-    name: ClassVar[str] = "network"
+    """What finds the keypoints from here on: at the beginning, and again whenever the crop changes."""
 
     engine: str
     """Name of the engine."""
     backend: Map
     """What runs it; fields as in `rtface.track.backends.base.BackendInfo`."""
     crop: Map
-    """The part of the frame that it sees: ``x``, ``y``, ``width`` and ``height`` in pixels."""
+    """The part of the frame that it is given: ``x``, ``y``, ``width`` and ``height`` in pixels."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event(19, "output")
 class OutputEntry(Entry):
-    """What an output said of itself once it was open; fields as in `rtface.core.outputs.OutputInfo`."""
-
-    kind: ClassVar[int] = 19
-    name: ClassVar[str] = "output"
+    """What an output is, once it was open; fields as in `rtface.core.outputs.OutputInfo`."""
 
     output: str
     """Name of the output."""
     info: Map
     """The fields."""
-
-
-ENTRIES: dict[int, type[Entry]] = {
-    each.kind: each
-    for each in (
-        OpenedEntry,
-        ConfigurationEntry,
-        HashesEntry,
-        CameraEntry,
-        ClockFitEntry,
-        ArmingEntry,
-        DecisionEntry,
-        PulseCommandEntry,
-        GateReplyEntry,
-        LossesEntry,
-        MarkEntry,
-        LatencyEntry,
-        FaultEntry,
-        UnrecordedEntry,
-        VideoEntry,
-        ClosedEntry,
-        CallEntry,
-        NetworkEntry,
-        OutputEntry,
-    )
-}
-"""Every kind of event, by its number in the log."""

@@ -20,7 +20,7 @@ from rtface.core.records import FrameMeta, Image
 from rtface.record.session import VIDEO_NAME
 from rtface.record.session.encoder import VideoCodec, VideoEncoder
 from rtface.record.session.entries import Entry, FaultEntry, VideoEntry
-from rtface.record.session.rows import pack_frame_row
+from rtface.record.session.rows import FRAMES, pack_frame_row
 
 _WAIT_S = 0.25
 
@@ -44,7 +44,7 @@ class FrameIndex(Protocol):
     def put(self, entry: Entry) -> bool:
         """Take an event."""
 
-    def put_frame_row(self, row: bytes) -> bool:
+    def put_row(self, kind: int, row: bytes) -> bool:
         """Take a row of the frame index."""
 
 
@@ -61,7 +61,7 @@ class FrameRecorder:
         The session's folder.
     width, height : int
         Pixels of the frames.
-    log : Log
+    log : FrameIndex
         Where the frame index goes; closed after the recorder.
     codec : str
         See `VideoEncoder`.
@@ -100,7 +100,7 @@ class FrameRecorder:
         self._offered = self._encoded = self._dropped = 0
         self._held: deque[tuple[int, int, int]] = deque()
         self._first_ns: int | None = None
-        self._told_ns = 0
+        self._counted_ns = 0
         self._encoder: FrameSink | None = None
         self._accepting = False
         self.fault: FaultEntry | None = None
@@ -124,7 +124,7 @@ class FrameRecorder:
         """
         height, width = self._shape
         self._encoder = self._make_encoder(self._path, width, height, self._codec)
-        self._told_ns = self._clock.now_ns()
+        self._counted_ns = self._clock.now_ns()
         self._accepting = True
         self._thread.start()
 
@@ -173,10 +173,10 @@ class FrameRecorder:
         self._sync_wanted.set()
         self._syncing.join()
         self._guarded(lambda: self._index(encoder.close()))
-        self._tell(ended=True)
+        self._record_counts(ended=True)
 
     def _sync(self) -> None:
-        """Put on the disk what is in the file, when asked: some disks take longer over it than frames can wait."""
+        """Put on the disk what is in the file, when it is time: some disks take longer over it than frames can wait."""
         while self._sync_wanted.wait():
             self._sync_wanted.clear()
             if self._ended or self._encoder is None:
@@ -184,14 +184,14 @@ class FrameRecorder:
             self._guarded(self._encoder.sync)
 
     def _next(self) -> tuple[Image, int, int] | None:
-        """Wait for the next frame, None at the end; once a second say how far the recording is."""
+        """Wait for the next frame, None at the end; once a second record how far the video has come."""
         while True:
             now_ns = self._clock.now_ns()
-            if now_ns - self._told_ns >= NS_PER_S:
-                self._told_ns = now_ns
+            if now_ns - self._counted_ns >= NS_PER_S:
+                self._counted_ns = now_ns
                 if self.fault is None:
                     self._sync_wanted.set()
-                self._tell(ended=False)
+                self._record_counts(ended=False)
             with contextlib.suppress(queue.Empty):
                 return self._full.get(timeout=_WAIT_S)
 
@@ -204,10 +204,10 @@ class FrameRecorder:
     def _index(self, written: int) -> None:
         for _ in range(written):
             frame_id, exposure_ns, checksum = self._held.popleft()
-            self._log.put_frame_row(pack_frame_row(frame_id, self._encoded, exposure_ns, checksum))
+            self._log.put_row(FRAMES, pack_frame_row(frame_id, self._encoded, exposure_ns, checksum))
             self._encoded += 1
 
-    def _tell(self, *, ended: bool) -> None:
+    def _record_counts(self, *, ended: bool) -> None:
         height, width = self._shape
         offered, encoded = self._offered, self._encoded
         self._log.put(

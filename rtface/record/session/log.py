@@ -9,7 +9,7 @@ A file is a head of 16 bytes and then records, little-endian throughout::
              u32 CRC-32 of payload and chain
 
 The chain before the first record is the SHA-256 of the file's head. A head has a checksum of its own, so that a
-record which reaches beyond the end of the file is known to be cut off and not damaged; the chain tells records
+record which reaches beyond the end of the file is known to be cut off and not damaged; the chain shows records
 that were taken out, put in or exchanged with their checksums made right again.
 """
 
@@ -74,7 +74,7 @@ class LogFile(Protocol):
 
 
 class DiskFile:
-    """A new file, locked as long as its writer lives: whoever reads can tell whether it still grows."""
+    """A new file, locked as long as its writer lives, so that a reader finds whether it still grows."""
 
     def __init__(self, path: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
@@ -101,7 +101,7 @@ class DiskFile:
 
 
 def has_writer(file: BinaryIO) -> bool:
-    """Tell whether a process still holds the log open to write; False where the system cannot say."""
+    """Return whether a process still holds the log open to write; False where the system has no such locks."""
     if not _HAS_LOCKS:
         return False
     try:
@@ -168,7 +168,7 @@ class LogWriter:
         self._pending, self._waiting = bytearray(), []
         try:
             if not self._whole:
-                raise OSError("the end of the log could not be mended")
+                raise OSError("the end of the log could not be cut off")
             with memoryview(data) as view:
                 while done < len(data):
                     done += self._file.write(view[done:])

@@ -1,4 +1,4 @@
-"""Reading the log of a session: record by record, as far as it is whole, with a word on all that is not."""
+"""Reading the log of a session: record by record, as far as it is whole, and the places where it is not."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class LogReader:
             with self._path.open("rb") as file:
                 self.growing = has_writer(
                     file
-                )  # asked first: what is cut off then may be whole a moment later
+                )  # checked first: what is cut off then may be whole a moment later
                 self.size = file.seek(0, os.SEEK_END)
                 yield from self._records(file, self.size - _zeros_at_end(file, self.size))
         except OSError as error:

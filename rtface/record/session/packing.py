@@ -7,12 +7,14 @@ import itertools
 import numpy as np
 
 from rtface.core.errors import UsageError
+from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
-from rtface.record.session.guests import FeaturesLike
 from rtface.record.session.rows import (
-    NEVER_NS,
+    FEATURES,
+    FRAMES,
     POSES,
     POSES_WITH_LIKELIHOOD,
+    PUBLISHED,
     UNKNOWN,
     pack_feature_times,
     pack_pose_times,
@@ -25,10 +27,17 @@ class Packer:
     Parameters
     ----------
     points, features, given : int
-        Number of keypoints, of features and of further values that rules may see.
+        Number of keypoints, of features and of further values that rules may use.
+
+    Attributes
+    ----------
+    widths : dict of int to int
+        Width of the rows of each kind.
     """
 
-    def __init__(self, points: int, features: int, given: int) -> None:
+    def __init__(self, points: int, features: int = 0, given: int = 0) -> None:
+        self.widths = dict.fromkeys((POSES, POSES_WITH_LIKELIHOOD), points)
+        self.widths |= {FEATURES: features + given, FRAMES: 1, PUBLISHED: 1}
         self._points = points
         self._point_bytes = (points * 8, points * 4, points)
         self._feature_bytes, self._given_bytes = [features * 8] * 3, [given * 8] * 3
@@ -38,7 +47,7 @@ class Packer:
             np.full(given, NEVER_NS, np.int64).tobytes(),
         )
 
-    def pose(self, pose: Pose, published_ns: int) -> tuple[int, bytes]:
+    def pose(self, pose: Pose) -> tuple[int, bytes]:
         """Return kind and row of a pose; `UsageError` for one of another number of keypoints or another dtype."""
         frame, stamps = pose.frame, pose.stamps
         xy, score, outside = pose.xy.tobytes(), pose.score.tobytes(), pose.outside.tobytes()
@@ -55,16 +64,16 @@ class Packer:
             stamps.prepared_ns,
             stamps.inferred_ns,
             stamps.decided_ns,
-            published_ns,
+            UNKNOWN,
         )
         if pose.likelihood is None:
             return POSES, b"".join((times, xy, score, outside))
         return POSES_WITH_LIKELIHOOD, b"".join((times, xy, score, outside, pose.likelihood.tobytes()))
 
     def features(
-        self, frame_id: int, now_ns: int, features: FeaturesLike, given: FeaturesLike | None
+        self, frame_id: int, now_ns: int, features: Features, given: Features | None = None
     ) -> bytes:
-        """Return the row of what rules saw; `UsageError` for another number of values or another dtype."""
+        """Return the row of what the rules were evaluated on; `UsageError` for another number of values or another dtype."""
         parts = _parts(features)
         more = self._not_given if given is None else _parts(given)
         if [len(each) for each in parts] != self._feature_bytes:
@@ -79,5 +88,5 @@ class Packer:
         return b"".join((times, *itertools.chain(*zip(parts, more, strict=True))))
 
 
-def _parts(features: FeaturesLike) -> tuple[bytes, bytes, bytes]:
+def _parts(features: Features) -> tuple[bytes, bytes, bytes]:
     return features.values.tobytes(), features.scores.tobytes(), features.exposure_ns.tobytes()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from rtface.record.session.entries import (
 from rtface.record.session.logreader import Damage, LogReader
 from rtface.record.session.rows import (
     FRAME_DTYPE,
+    PUBLISHED_DTYPE,
     ROW_NAMES,
+    UNKNOWN,
     Rows,
     decode_rows,
     feature_dtype,
@@ -39,7 +41,7 @@ _Kind = TypeVar("_Kind", bound=Entry)
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Rows that were written together; `name` is ``poses``, ``features`` or ``frames``."""
+    """Rows that were written together; `name` is a value of `rtface.record.session.rows.ROW_NAMES`."""
 
     name: str
     rows: Rows
@@ -59,11 +61,13 @@ class Session:
     events : tuple of Entry
         All events in order.
     poses : structured ndarray, shape (N,)
-        Fields as `rtface.record.session.rows.pose_dtype` says.
+        Fields as in `rtface.record.session.rows.pose_dtype`, ``published_ns`` that of `published` where it is there.
     features : structured ndarray, shape (M,)
-        Fields as `rtface.record.session.rows.feature_dtype` says.
+        Fields as in `rtface.record.session.rows.feature_dtype`.
     frames : structured ndarray, shape (V,)
-        The frame index; fields as `rtface.record.session.rows.FRAME_DTYPE` says.
+        The frame index; fields as in `rtface.record.session.rows.FRAME_DTYPE`.
+    published : structured ndarray, shape (P,)
+        The stamps of publishing; fields as in `rtface.record.session.rows.PUBLISHED_DTYPE`.
     damage : tuple of Damage
         The places that could not be read.
     cut_off : int
@@ -71,7 +75,7 @@ class Session:
     fingerprint : str
         The chain of the last record, hexadecimal.
     unknown : int
-        Records of kinds that this rtface does not know.
+        Records of kinds that this version does not read.
     """
 
     folder: Path
@@ -80,6 +84,7 @@ class Session:
     poses: Rows
     features: Rows
     frames: Rows
+    published: Rows
     damage: tuple[Damage, ...]
     cut_off: int
     fingerprint: str
@@ -122,16 +127,21 @@ class Session:
     @property
     def missing(self) -> tuple[str, ...]:
         """What is not there, in words; empty for a session that is whole."""
-        said = [each.in_words() for each in self.damage]
+        return (*(each.in_words() for each in self.damage), *self.unread)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """What is not there and left no damage, in words."""
+        found = []
         if self.cut_off:
-            said.append(f"the last {self.cut_off} bytes of the log are part of a record that was cut off")
+            found.append(f"the last {self.cut_off} bytes of the log are part of a record that was cut off")
         if self.state == "truncated":
-            said.append("the session was not closed: at most its last second is missing")
+            found.append("the session was not closed: at most its last second is missing")
         elif self.state == "open":
-            said.append("the session is still being written")
+            found.append("the session is still being written")
         if self.unknown:
-            said.append(f"{self.unknown} records are of kinds that a newer rtface writes")
-        return tuple(said)
+            found.append(f"{self.unknown} records are of kinds that a newer rtface writes")
+        return tuple(found)
 
     def pose_table(self) -> PoseTable:
         """Return the poses as the table that rtface's keypoint formats write (see `rtface.record.formats`).
@@ -141,29 +151,29 @@ class Session:
         DataError
             The session has no configuration, or its poses do not fit to it.
         """
-        said, poses = self.configuration, self.poses
-        if said is None:
+        configuration, poses = self.configuration, self.poses
+        if configuration is None:
             raise DataError(f"{self.folder}: without its configuration the keypoints have no names")
-        width = poses.dtype["score"].shape[0]
-        if len(poses) and width != len(said.keypoints):
-            raise DataError(f"{self.folder}: poses of {width} keypoints, but {len(said.keypoints)} names")
-        opened, points = self.opened, len(said.keypoints)
+        width, points = poses.dtype["score"].shape[0], len(configuration.keypoints)
+        if len(poses) and width != points:
+            raise DataError(f"{self.folder}: poses of {width} keypoints, but {points} names")
+        opened = self.opened
         shaped = poses if len(poses) else np.empty(0, pose_dtype(points))
+        columns: dict[str, Any] = {
+            name: shaped[name].copy()
+            for name in (each.name for each in fields(PoseTable))
+            if name in (shaped.dtype.names or ())
+        }
+        if (columns["published_ns"] == UNKNOWN).all():
+            del columns["published_ns"]
         return PoseTable(
-            names=said.keypoints,
-            trained=said.trained,
-            xy=shaped["xy"].copy(),
-            score=shaped["score"].copy(),
-            outside=shaped["outside"].copy(),
-            frame_id=shaped["frame_id"].copy(),
-            exposure_ns=shaped["exposure_ns"].copy(),
-            arrival_ns=shaped["arrival_ns"].copy(),
-            camera_ns=shaped["camera_ns"].copy(),
-            likelihood=shaped["likelihood"].copy() if "likelihood" in (shaped.dtype.names or ()) else None,
+            names=configuration.keypoints,
+            trained=configuration.trained,
             source=self.folder.name,
-            score_definition=said.score_definition,
-            provenance={} if opened is None else {"session": opened.session, "rig": said.rig},
+            score_definition=configuration.score_definition,
+            provenance={} if opened is None else {"session": opened.session, "rig": configuration.rig},
             first_frame=int(shaped["frame_id"][0]) if len(shaped) else 0,
+            **columns,
         )
 
 
@@ -199,7 +209,7 @@ def read_session(path: Path) -> Session:
     ------
     DataError
         There is no session, the log cannot be read, or it is of another schema version. A log that is cut off or
-        damaged is read as far as possible, and `Session.missing` says what is not there.
+        damaged is read as far as possible, and `Session.missing` lists what is not there.
     """
     log = _existing_log(path)
     reader = LogReader(log)
@@ -225,8 +235,10 @@ def read_session(path: Path) -> Session:
         poses = join_rows(batches["poses"], pose_dtype(0))
         features = join_rows(batches["features"], feature_dtype(0))
         frames = join_rows(batches["frames"], FRAME_DTYPE)
+        published = join_rows(batches["published"], PUBLISHED_DTYPE)
     except DataError as error:
         raise DataError(f"{log}: {error}") from error
+    _stamp(poses, published)
     return Session(
         folder=log.parent,
         state=_state(bool(damage), last_kind == ClosedEntry.kind and not reader.cut_off, reader.growing),
@@ -234,11 +246,23 @@ def read_session(path: Path) -> Session:
         poses=poses,
         features=features,
         frames=frames,
+        published=published,
         damage=damage,
         cut_off=reader.cut_off,
         fingerprint=reader.chain.hex(),
         unknown=unknown,
     )
+
+
+def _stamp(poses: Rows, published: Rows) -> None:
+    """Put each stamp of publishing into the pose of its frame; one of a frame without a pose has no place."""
+    if not len(poses):
+        return
+    order = np.argsort(poses["frame_id"], kind="stable")
+    at = np.searchsorted(poses["frame_id"], published["frame_id"], sorter=order)
+    at = order[np.minimum(at, len(poses) - 1)]
+    found = poses["frame_id"][at] == published["frame_id"]
+    poses["published_ns"][at[found]] = published["published_ns"][found]
 
 
 def _state(damaged: bool, closed: bool, growing: bool) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,18 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from rtface.config import SessionSettings
-from rtface.core.clock import SYSTEM_CLOCK, Clock
+from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.core.clockfit import ClockLine
+from rtface.core.decision import Decision
 from rtface.core.errors import DataError
+from rtface.core.features import Features
 from rtface.core.latency import StageSummary
+from rtface.core.outputs import Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
 from rtface.record.session import session_folder
 from rtface.record.session.entries import (
+    NO_NUMBER,
     ArmingEntry,
     CallEntry,
     CameraEntry,
     ClockFitEntry,
     ConfigurationEntry,
+    DecisionEntry,
     FaultEntry,
+    GateReplyEntry,
     HashesEntry,
     LatencyEntry,
     LossesEntry,
@@ -32,9 +40,14 @@ from rtface.record.session.entries import (
     PulseCommandEntry,
 )
 from rtface.record.session.frames import FrameRecorder
-from rtface.record.session.guests import DecisionLike, FeaturesLike, ReportLike, reply_entry
-from rtface.record.session.rows import UNKNOWN
+from rtface.record.session.packing import Packer
+from rtface.record.session.rows import FEATURES, PUBLISHED, pack_published_row
 from rtface.record.session.writer import SessionWriter
+
+CLOCK_FIT_NS = 60 * NS_PER_S
+"""A clock's map is recorded anew after this long,"""
+CLOCK_FIT_CHANGE_NS = 100 * NS_PER_US
+"""or when the one in the record is wrong by more than this."""
 
 _GB = 1_000_000_000
 _NOTHING: Map = {}
@@ -57,23 +70,23 @@ class Setup:
     engine : str
         Name of the engine.
     backend : mapping
-        What runs it, as `BackendInfo.as_dict` says.
+        What runs it, as of `BackendInfo.as_dict`.
     crop : Crop
-        The part of the frame that it sees.
+        The part of the frame that it is given.
     sha256 : mapping of str to str
         Of ``engine``, ``firmware`` and whatever else takes part; those of ``rig`` and ``rules`` are added.
     rules : str
         The rules file as text; empty without rules.
     resolved : str
-        The rules as `rtface.live.rulesfile.Rules.resolved` says.
+        The rules as in `rtface.live.rulesfile.Rules.resolved`.
     features, given : sequence of str
-        Names of the features, and of further values that rules may see.
+        Names of the features, and of further values that rules may use.
     units : sequence of str
         Of the features and the further values.
     rate_hz : float or None
         Frames per second that the features were made for.
     grace_ns : int
-        As the decision engine was given it.
+        As the rules were given it.
     """
 
     rig: str
@@ -96,8 +109,8 @@ class Setup:
 class SessionRecorder:
     """Records a session; every method may be called from any thread and never waits, but `open` and `close`.
 
-    `frame`, `pose`, `features`, `call` and `decision` come from the one thread that runs the loop, in the order in
-    which things happen there: a replay makes the same calls in the same order.
+    `frame`, `pose`, `features`, `call`, `decision` and `published` come from the one thread that runs the loop, in the
+    order in which things happen there: a replay makes the same calls in the same order.
 
     Parameters
     ----------
@@ -112,7 +125,7 @@ class SessionRecorder:
     clock : Clock
         Source of time.
     free_bytes : callable
-        Tells the room left in a folder.
+        Returns the room left in a folder in bytes.
     """
 
     def __init__(
@@ -128,12 +141,11 @@ class SessionRecorder:
         self._settings, self._setup, self._clock = settings, setup, clock
         self._min_free_bytes, self._free_bytes = round(settings.min_free_gb * _GB), free_bytes
         self.folder = session_folder(settings.folder, session)
+        self._packer = Packer(len(setup.keypoints), len(setup.features), len(setup.given))
         self._writer = SessionWriter(
             self.folder,
             session,
-            points=len(setup.keypoints),
-            features=len(setup.features),
-            given=len(setup.given),
+            self._packer.widths,
             min_free_bytes=self._min_free_bytes,
             stall_s=settings.stall_s,
             on_fault=on_fault,
@@ -151,7 +163,9 @@ class SessionRecorder:
                 on_fault=on_fault,
                 clock=clock,
             )
+        self._decisions = itertools.count()
         self._losses = Losses()
+        self._clock_fits: dict[str, tuple[int, ClockLine]] = {}
 
     @property
     def fault(self) -> FaultEntry | None:
@@ -166,7 +180,7 @@ class SessionRecorder:
         return self._writer.fingerprint
 
     def open(self) -> None:
-        """Make the folder, say what the session is run with, and begin.
+        """Make the folder, record what the session is run with, and begin.
 
         Raises
         ------
@@ -206,23 +220,26 @@ class SessionRecorder:
             self._writer.close(f"video: {error}")
             raise
 
-    def pose(self, pose: Pose, published_ns: int = UNKNOWN) -> None:
-        """Record a pose."""
-        self._writer.put_pose(pose, published_ns)
+    def pose(self, pose: Pose) -> None:
+        """Record a pose, before what is decided on it."""
+        self._writer.put_row(*self._packer.pose(pose))
 
-    def features(
-        self, frame_id: int, now_ns: int, features: FeaturesLike, given: FeaturesLike | None = None
-    ) -> None:
-        """Record what the rules saw of a frame and when, after its pose and before the decisions that come of it."""
-        self._writer.put_features(frame_id, now_ns, features, given)
+    def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
+        """Record the values that rules were evaluated on, and when: after the pose, before the decisions that come of it."""
+        self._writer.put_row(FEATURES, self._packer.features(frame_id, now_ns, features, given))
+
+    def published(self, frame_id: int, published_ns: int) -> None:
+        """Record when the pose of a frame, which is recorded already, had been published."""
+        self._writer.put_row(PUBLISHED, pack_published_row(frame_id, published_ns))
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
-        """Record a call of the decision engine that no frame made, before the decisions that come of it."""
+        """Record a call of the rules that no frame made, before the decisions that come of it."""
         self._writer.put(CallEntry(now_ns, name, arguments))
 
-    def decision(self, decision: DecisionLike) -> int:
+    def decision(self, decision: Decision) -> int:
         """Record a decision; return its number, -1 where it could not be recorded: then it must not be acted on."""
-        return self._writer.put_decision(decision)
+        number = next(self._decisions)
+        return number if self._writer.put(DecisionEntry.of(decision, number)) else NO_NUMBER
 
     def pulse(
         self,
@@ -233,16 +250,16 @@ class SessionRecorder:
         details: Map = _NOTHING,
         t_ns: int | None = None,
     ) -> None:
-        """Record a command that is handed to an output; `decision` is -1 where none asked for it."""
+        """Record a command that is handed to an output; `decision` is -1 where it came of none."""
         self._writer.put(PulseCommandEntry(self._at(t_ns), decision, number, output, command, details))
 
     def output(self, name: str, info: Map) -> None:
-        """Record what an output says of itself."""
+        """Record what an output is."""
         self._writer.put(OutputEntry(self._at(None), name, info))
 
-    def reply(self, report: ReportLike, output: str) -> None:
+    def reply(self, report: Report, output: str) -> None:
         """Record what an output answered, or reported by itself."""
-        self._writer.put(reply_entry(report, output))
+        self._writer.put(GateReplyEntry.of(report, output))
 
     def arming(
         self, event: str, who: str, why: str, details: Map = _NOTHING, t_ns: int | None = None
@@ -270,11 +287,16 @@ class SessionRecorder:
         summaries = {name: stage.as_dict() for name, stage in stages.items()}
         self._writer.put(LatencyEntry(self._at(t_ns), summaries))
 
-    def clock_fit(
-        self, device: str, anchor_ns: int, offset_ns: float, slope: float, details: Map = _NOTHING
-    ) -> None:
-        """Record how a device's clock is mapped to the host's; see `ClockFitEntry`."""
-        self._writer.put(ClockFitEntry(self._at(None), device, anchor_ns, offset_ns, slope, details))
+    def clock_fit(self, device: str, line: ClockLine) -> None:
+        """Record how a device's clock maps to the host's, where that has changed or `CLOCK_FIT_NS` has passed."""
+        now_ns = self._clock.now_ns()
+        recorded_ns, recorded = self._clock_fits.get(device, (0, None))
+        if recorded is not None and now_ns - recorded_ns < CLOCK_FIT_NS:
+            device_ns = now_ns - round(line.offset_ns)
+            if abs(line.at(device_ns) - recorded.at(device_ns)) <= CLOCK_FIT_CHANGE_NS:
+                return
+        self._clock_fits[device] = now_ns, line
+        self._writer.put(ClockFitEntry(now_ns, device, *line))
 
     def network(self, engine: str, backend: Map, crop: Crop) -> None:
         """Record what finds the keypoints from here on."""

@@ -25,14 +25,18 @@ POSES = 64
 POSES_WITH_LIKELIHOOD = 65
 FEATURES = 66
 FRAMES = 67
+PUBLISHED = 68
 
-ROW_NAMES = {POSES: "poses", POSES_WITH_LIKELIHOOD: "poses", FEATURES: "features", FRAMES: "frames"}
+ROW_NAMES = {
+    POSES: "poses",
+    POSES_WITH_LIKELIHOOD: "poses",
+    FEATURES: "features",
+    FRAMES: "frames",
+    PUBLISHED: "published",
+}
 
 UNKNOWN = -1
 """Stands in a time that is not known."""
-
-NEVER_NS = -(1 << 62)
-"""Stands in the exposure that a value rests on when it rests on none."""
 
 POSE_TIMES = (
     "frame_id",
@@ -48,12 +52,14 @@ POSE_TIMES = (
 pack_pose_times = struct.Struct("<9q").pack
 pack_feature_times = struct.Struct("<2q").pack
 pack_frame_row = struct.Struct("<4q").pack
+pack_published_row = struct.Struct("<2q").pack
 
 
 def pose_dtype(points: int, *, likelihood: bool = False) -> np.dtype[np.void]:
     """Return the structure of a pose of `points` keypoints; fields as in `rtface.core.records.Pose` and `Stamps`.
 
-    ``camera_ns`` and ``published_ns`` are -1 where they are not known.
+    ``camera_ns`` is -1 where it is not known. ``published_ns`` is always -1 in the log: a pose is recorded before what
+    is decided on it is acted on, and so before it is published; rows of `PUBLISHED_DTYPE` have the stamp.
     """
     fields: list[Any] = [(name, "<i8") for name in POSE_TIMES]
     fields += [("xy", "<f4", (points, 2)), ("score", "<f4", (points,)), ("outside", "?", (points,))]
@@ -65,8 +71,8 @@ def pose_dtype(points: int, *, likelihood: bool = False) -> np.dtype[np.void]:
 def feature_dtype(width: int) -> np.dtype[np.void]:
     """Return the structure of the features of a frame.
 
-    ``frame_id``, ``now_ns`` (when the rules looked at them), ``values`` (NaN: not known), ``scores`` in [0, 1] and
-    ``exposure_ns`` of the newest frame that each value rests on, `NEVER_NS` where it rests on none.
+    ``frame_id``, ``now_ns`` (when the rules were evaluated), ``values`` (NaN: not known), ``scores`` in [0, 1] and
+    ``exposure_ns`` of the newest frame that each value rests on, `rtface.core.features.NEVER_NS` where it rests on none.
     """
     return np.dtype(
         [
@@ -80,22 +86,20 @@ def feature_dtype(width: int) -> np.dtype[np.void]:
 
 
 FRAME_DTYPE: np.dtype[np.void] = np.dtype(
-    [
-        ("frame_id", "<i8"),
-        ("position", "<i8"),
-        ("exposure_ns", "<i8"),
-        ("crc32", "<i8"),
-    ]
+    [(name, "<i8") for name in ("frame_id", "position", "exposure_ns", "crc32")]
 )
 """The structure of the frame index: frame `frame_id` is picture `position` (from 0) of the video; `crc32` is
 the CRC-32 of its pixels, row by row."""
 
+PUBLISHED_DTYPE: np.dtype[np.void] = np.dtype([(name, "<i8") for name in ("frame_id", "published_ns")])
+"""The structure of the stamps of publishing: when the pose of frame `frame_id` had been published."""
 
 _DTYPES: dict[int, Callable[[int], np.dtype[np.void]]] = {
     POSES: pose_dtype,
     POSES_WITH_LIKELIHOOD: lambda points: pose_dtype(points, likelihood=True),
     FEATURES: feature_dtype,
     FRAMES: lambda width: FRAME_DTYPE,
+    PUBLISHED: lambda width: PUBLISHED_DTYPE,
 }
 
 
@@ -118,7 +122,7 @@ def decode_rows(kind: int, payload: bytes) -> Rows:
         raise DataError(f"a record of {ROW_NAMES[kind]} is not an array of two numbers and bytes")
     count, width, data = values
     if not 0 <= width <= len(data) or count < 0:
-        raise DataError(f"a record of {ROW_NAMES[kind]} says {count} rows of width {width}")
+        raise DataError(f"a record of {ROW_NAMES[kind]} has {count} rows of width {width}")
     dtype = _DTYPES[kind](width)
     if count * dtype.itemsize != len(data):
         raise DataError(

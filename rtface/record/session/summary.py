@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S
+from rtface.core.outputs import OutputEvent
 from rtface.record.session.entries import (
+    ANSWERS,
     ArmingEntry,
     CameraEntry,
+    ClockFitEntry,
     DecisionEntry,
     FaultEntry,
     GateReplyEntry,
@@ -48,9 +51,9 @@ class PulseCounts:
     Attributes
     ----------
     commanded, acknowledged, lit : int
-        Commands to fire, those that an output carried out, and how often it said that the light was on.
+        Commands to fire, those that an output carried out, and how often it reported that the light was on.
     light_ms : float
-        For how long it was on in all, as outputs say.
+        For how long it was on in all, as outputs reported.
     not_carried_out : mapping of str to int
         The other answers: event and reason, and how many.
     """
@@ -75,10 +78,10 @@ class Summary:
     seconds : float
         From the first to the last that is recorded.
     facts : mapping of str to str
-        Engine, back end, crop, camera, machine: what it was run with.
+        Engine, back end, crop, camera and its clock, machine: what it was run with.
     sha256 : mapping of str to str
         Hashes.
-    poses, features, frames, dropped_frames : int
+    poses, published, features, frames, dropped_frames : int
         Rows that are recorded, and frames that could not be.
     rate_hz : float or None
         Poses per second.
@@ -86,8 +89,8 @@ class Summary:
         How many of each; those of blinded trials as ``trial``, unless asked for.
     blinded : int
         Decisions that are shown as ``trial``.
-    pulses : Pulses or None
-        None while blinded: the number of pulses would tell.
+    pulses : PulseCounts or None
+        None while blinded: the number of pulses would unblind.
     armings, marks, faults : tuple of Moment
     losses, unrecorded : mapping of str to int
         Frames lost by place, and what the disk was too slow for.
@@ -105,6 +108,7 @@ class Summary:
     facts: Mapping[str, str]
     sha256: Mapping[str, str]
     poses: int
+    published: int
     features: int
     frames: int
     dropped_frames: int
@@ -141,7 +145,7 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
     session : Session
         As it was read.
     unblind : bool
-        Tell light and sham of blinded trials apart.
+        Show light and sham of blinded trials as what they are.
     """
     began_ns, ended_ns = _span(session)
     seconds = (ended_ns - began_ns) / NS_PER_S
@@ -164,6 +168,7 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
         facts=_facts(session),
         sha256={} if session.hashes is None else dict(session.hashes.sha256),
         poses=len(session.poses),
+        published=len(session.published),
         features=len(session.features),
         frames=len(session.frames),
         dropped_frames=0 if video is None else video.dropped,
@@ -214,6 +219,8 @@ def _facts(session: Session) -> dict[str, str]:
         facts["camera"] = (
             f"{info.get('kind')} {info.get('label')}, {info.get('width')}x{info.get('height')}{rate}"
         )
+    if (fit := session.last(ClockFitEntry)) is not None:
+        facts[f"{fit.device} clock"] = f"{fit.slope * 1e6:+.1f} ppm against this computer's"
     if (video := session.last(VideoEntry)) is not None:
         facts["video"] = f"{video.file} ({video.codec})"
     if opened is not None:
@@ -236,7 +243,7 @@ def _pulses(session: Session) -> PulseCounts:
     answers = Counter(
         each.event if each.reason in ("", "none") else f"{each.event}: {each.reason}"
         for each in replies
-        if each.event in ("refused", "timeout", "lost") and (each.output, each.number) in fires
+        if each.event in ANSWERS - {OutputEvent.ACK} and (each.output, each.number) in fires
     )
     return PulseCounts(
         commanded=len(fires),

@@ -10,7 +10,7 @@ from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.errors import DataError, UsageError
-from rtface.record.session.entries import DecisionEntry, GateReplyEntry, PulseCommandEntry
+from rtface.record.session.entries import ANSWERS, DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session
 from rtface.record.session.summary import TRIAL, shown
 
@@ -56,8 +56,6 @@ PULSES = (
 """Columns of the commands to outputs. Of a train `light_on_ns` is the first pulse's, `light_off_ns` the last one's and
 `lights` how many there were; both on the host's monotonic clock, as the output's own clock is mapped to it."""
 
-_ANSWERS = ("ack", "refused", "timeout", "lost")
-
 
 def write_tables(
     session: Session, folder: Path, *, unblind: bool = False, overwrite: bool = False
@@ -71,7 +69,7 @@ def write_tables(
     folder : Path
         There already.
     unblind : bool
-        Tell light and sham of blinded trials apart. Otherwise both are called ``trial``, and commands to outputs are
+        Show light and sham of blinded trials as what they are. Otherwise both are called ``trial``, and commands to outputs are
         left out where there is any such trial.
     overwrite : bool
         Whether files of those names may be replaced.
@@ -89,9 +87,10 @@ def write_tables(
     ]
     if not blinded:
         tables.append(("pulses.csv", PULSES, pulse_rows(session)))
-    said = session.configuration
-    if len(session.features) and said is not None:
-        tables.append(("features.csv", ("frame_id", "now_ns", *said.features), _feature_rows(session)))
+    configuration = session.configuration
+    if len(session.features) and configuration is not None:
+        columns = ("frame_id", "now_ns", *configuration.features)
+        tables.append(("features.csv", columns, _feature_rows(session)))
     for name, _, _ in tables:
         if (folder / name).exists() and not overwrite:
             raise UsageError(f"{folder / name} exists; --overwrite replaces it")
@@ -148,7 +147,7 @@ def _pulse_row(
 ) -> Row:
     sent, answer, ended = (
         next((reply for reply in replies if reply.event in events), None)
-        for events in (("sent",), _ANSWERS, ("train_ended",))
+        for events in (("sent",), ANSWERS, ("train_ended",))
     )
     lights = [reply for reply in replies if reply.event == "light_on"]
     darks = [reply for reply in replies if reply.event == "light_off"]

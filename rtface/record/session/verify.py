@@ -12,8 +12,11 @@ from typing import Literal
 import numpy as np
 
 from rtface.core.errors import DataError
+from rtface.core.outputs import OutputEvent
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
 from rtface.record.session.entries import (
+    ANSWERS,
+    ENTRIES,
     NO_NUMBER,
     DecisionEntry,
     FaultEntry,
@@ -23,14 +26,12 @@ from rtface.record.session.entries import (
     VideoEntry,
 )
 from rtface.record.session.reader import Session
-from rtface.record.session.rows import ROW_NAMES, Rows
+from rtface.record.session.rows import ROW_NAMES, UNKNOWN, Rows
 
 Verdict = Literal["whole", "missing", "wrong"]
 
 _MOST_NAMED = 5
-_ANSWERS = frozenset({"ack", "refused", "timeout", "lost"})
-_LIT = frozenset({"light_on"})
-_ORDER = ("arrival_ns", "taken_ns", "prepared_ns", "inferred_ns", "decided_ns")
+_ORDER = ("arrival_ns", "taken_ns", "prepared_ns", "inferred_ns", "decided_ns", "published_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class SessionFinding:
     check : str
         What was checked.
     verdict : str
-        ``whole``; ``missing``: something is not there, and the record says so or ends early; ``wrong``: the record
-        contradicts itself, or was changed.
+        ``whole``; ``missing``: something is not there, and its lack is recorded or the record ends early; ``wrong``:
+        the record contradicts itself, or was changed.
     text : str
         What was found, for a person.
     """
@@ -56,14 +57,14 @@ class SessionFinding:
 def verify(
     session: Session, *, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[SessionFinding]:
-    """Check a session and return what each check found, in a fixed order.
+    """Check a session and return what each check found, in a fixed order; `docs/sessions.md` lists the checks.
 
     Parameters
     ----------
     session : Session
         As it was read.
     progress : callable
-        Called with the frames of the video that were looked at, and how many there are.
+        Called with the frames of the video that were checked, and how many there are.
     """
     checks: tuple[Callable[[], Iterator[SessionFinding]], ...] = (
         lambda: _log(session),
@@ -82,18 +83,8 @@ def _log(session: Session) -> Iterator[SessionFinding]:
     name = "log"
     for damage in session.damage:
         yield SessionFinding(name, "wrong", damage.in_words())
-    if session.cut_off:
-        yield SessionFinding(
-            name, "missing", f"its last {session.cut_off} bytes are part of a record that was cut off"
-        )
-    if session.state == "truncated":
-        yield SessionFinding(name, "missing", "it was not closed: at most its last second is missing")
-    elif session.state == "open":
-        yield SessionFinding(name, "missing", "it is still being written")
-    if session.unknown:
-        yield SessionFinding(
-            name, "missing", f"{session.unknown} records are of kinds that a newer rtface writes"
-        )
+    for text in session.unread:
+        yield SessionFinding(name, "missing", text)
     if session.state == "closed" and not session.unknown:
         yield SessionFinding(
             name, "whole", f"closed; every checksum and the chain hold ({session.fingerprint[:16]}...)"
@@ -105,28 +96,28 @@ def _totals(session: Session) -> Iterator[SessionFinding]:
     closed = session.closed
     if closed is None:
         return
-    counts = Counter(type(each).name for each in session.events if each is not closed)
-    counts.update(poses=len(session.poses), features=len(session.features), frames=len(session.frames))
+    rows = {each: len(getattr(session, each)) for each in ROW_NAMES.values()}
+    events = Counter(type(each).name for each in session.events if each is not closed)
+    counts = events + Counter(rows)
     wrong = [
         f"{kind}: {counts[kind]} of {closed.totals.get(kind, 0)}"
-        for kind in sorted({*counts, *closed.totals})
+        for kind in sorted({*(each.name for each in ENTRIES.values()), *rows})
         if counts[kind] != closed.totals.get(kind, 0)
     ]
     if wrong:
         yield SessionFinding(name, "wrong", f"other counts than when it was closed: {', '.join(wrong)}")
     else:
-        rows = ", ".join(f"{counts[each]} {each}" for each in dict.fromkeys(ROW_NAMES.values()))
-        events = sum(counts.values()) - sum(counts[each] for each in set(ROW_NAMES.values()))
-        yield SessionFinding(name, "whole", f"{events} events, {rows}")
+        listed = ", ".join(f"{count} {each}" for each, count in rows.items())
+        yield SessionFinding(name, "whole", f"{events.total()} events, {listed}")
 
 
 def _losses(session: Session) -> Iterator[SessionFinding]:
     name = "kept"
     lost = session.last(UnrecordedEntry)
     if lost is not None:
-        counts = {each: getattr(lost, each) for each in ("poses", "features", "frames", "events")}
-        said = ", ".join(f"{count} {each}" for each, count in counts.items() if count)
-        yield SessionFinding(name, "missing", f"the disk was too slow for {said}")
+        counts = {each: getattr(lost, each) for each in (*ROW_NAMES.values(), "events")}
+        listed = ", ".join(f"{count} {each}" for each, count in counts.items() if count)
+        yield SessionFinding(name, "missing", f"the disk was too slow for {listed}")
     video = session.last(VideoEntry)
     if video is not None and video.dropped:
         yield SessionFinding(name, "missing", f"{video.dropped} of {video.offered} frames were not recorded")
@@ -141,13 +132,13 @@ def _texts(session: Session) -> Iterator[SessionFinding]:
     name = "texts"
     if session.opened is None:
         yield SessionFinding(name, "missing", "how the session began is not in the log")
-    said, hashes = session.configuration, session.hashes
-    if said is None or hashes is None:
+    configuration, hashes = session.configuration, session.hashes
+    if configuration is None or hashes is None:
         yield SessionFinding(name, "missing", "configuration or hashes are not in the log")
         return
     wrong = [
         each
-        for each, text in (("rig", said.rig), ("rules", said.rules))
+        for each, text in (("rig", configuration.rig), ("rules", configuration.rules))
         if hashes.sha256.get(each) != hashlib.sha256(text.encode()).hexdigest()
     ]
     if wrong:
@@ -184,8 +175,9 @@ def _pulses(session: Session) -> Iterator[SessionFinding]:
     commands = session.of(PulseCommandEntry)
     fires = [each for each in commands if each.command == "fire"]
     commanded = Counter(each.decision for each in fires)
-    answered = {(each.output, each.number) for each in session.of(GateReplyEntry) if each.event in _ANSWERS}
-    lit = {(each.output, each.number) for each in session.of(GateReplyEntry) if each.event in _LIT}
+    replies = session.of(GateReplyEntry)
+    answered = {(each.output, each.number) for each in replies if each.event in ANSWERS}
+    lit = {(each.output, each.number) for each in replies if each.event == OutputEvent.LIGHT_ON}
     problems: list[tuple[Verdict, str, list[int]]] = [
         (
             "missing",
@@ -213,7 +205,7 @@ def _pulses(session: Session) -> Iterator[SessionFinding]:
         ),
         (
             "wrong",
-            "light came on that no command asked for, command",
+            "light came on without a command to fire, command",
             [
                 number
                 for output, number in lit - {(each.output, each.number) for each in fires}
@@ -240,50 +232,59 @@ def _fires(decision: DecisionEntry | None) -> bool:
 
 def _times(session: Session) -> Iterator[SessionFinding]:
     name = "times"
+    poses, published = session.poses, session.published
     wrong = []
-    poses = session.poses
     for before, after in itertools.pairwise(_ORDER):
-        if len(back := np.flatnonzero(poses[after] < poses[before])):
+        if len(back := np.flatnonzero((poses[after] < poses[before]) & (poses[after] != UNKNOWN))):
             wrong.append(f"{after} before {before} at frame {_ids(poses, back)}")
-    published = poses["published_ns"]
-    if len(back := np.flatnonzero((published >= 0) & (published < poses["decided_ns"]))):
-        wrong.append(f"published_ns before decided_ns at frame {_ids(poses, back)}")
-    for what, rows, column in (
-        ("poses' taken_ns", poses, "taken_ns"),
-        ("features' now_ns", session.features, "now_ns"),
-    ):
+    for rows, column in ((poses, "taken_ns"), (session.features, "now_ns"), (published, "published_ns")):
         if len(back := np.flatnonzero(np.diff(rows[column]) < 0) + 1):
-            wrong.append(f"{what} go back at frame {_ids(rows, back)}")
+            wrong.append(f"{column} goes back at frame {_ids(rows, back)}")
+    frames, first, times = np.unique(published["frame_id"], return_index=True, return_counts=True)
+    if len(again := np.flatnonzero(times > 1)):
+        wrong.append(f"published more than once: frame {_ids(published, first[again])}")
     moments = np.array([each.t_ns for each in session.decisions], np.int64)
     if len(back := np.flatnonzero(np.diff(moments) < 0) + 1):
         wrong.append(f"decisions go back in time at number {_some([int(each) for each in back])}")
     for text in wrong:
         yield SessionFinding(name, "wrong", text)
-    if not wrong:
-        yield SessionFinding(name, "whole", "in order at every frame and from frame to frame")
+    stamped = np.flatnonzero(poses["published_ns"] != UNKNOWN)
+    holes = np.setdiff1d(np.arange(stamped[-1]), stamped) if len(stamped) else stamped
+    if len(holes):
+        yield SessionFinding(name, "missing", f"when it was published, of frame {_ids(poses, holes)}")
+    if len(alone := np.flatnonzero(~np.isin(frames, poses["frame_id"]))):
+        yield SessionFinding(
+            name, "missing", f"the pose of a published frame: {_ids(published, first[alone])}"
+        )
+    if not wrong and not len(holes) and not len(alone):
+        yield SessionFinding(
+            name,
+            "whole",
+            f"in order at every frame and from frame to frame; {len(stamped)} with published_ns",
+        )
 
 
 def _video(session: Session, progress: Callable[[int, int], None]) -> Iterator[SessionFinding]:
     name = "video"
-    said = session.last(VideoEntry)
-    if said is None:
+    video = session.last(VideoEntry)
+    if video is None:
         if len(session.frames):
-            yield SessionFinding(name, "wrong", "there is a frame index, but no word of a video")
+            yield SessionFinding(name, "wrong", "there is a frame index, but no video is recorded")
         return
     if session.frames["position"].tolist() != list(range(len(session.frames))):
         yield SessionFinding(name, "missing", "the frame index has gaps")
     try:
-        found = list(_compared(session, said, progress))
+        found = list(_compared(session, video, progress))
     except DataError as error:
         found = [SessionFinding(name, "missing", str(error))]
     yield from found
 
 
 def _compared(
-    session: Session, said: VideoEntry, progress: Callable[[int, int], None]
+    session: Session, video: VideoEntry, progress: Callable[[int, int], None]
 ) -> Iterator[SessionFinding]:
-    name, path, rows = "video", session.folder / said.file, session.frames
-    if said.codec in EXACT:
+    name, path, rows = "video", session.folder / video.file, session.frames
+    if video.codec in EXACT:
         wanted = dict(zip(rows["position"].tolist(), rows["crc32"].tolist(), strict=True))
         pictures, wrong = 0, []
         for pictures, checksum in enumerate(frame_checksums(path), 1):
@@ -305,8 +306,8 @@ def _compared(
             name, "missing", f"the index lacks the last {pictures - len(rows)} of {pictures} pictures"
         )
     elif not wrong:
-        exact = "every pixel as recorded" if said.codec in EXACT else "not exact, so counted only"
-        yield SessionFinding(name, "whole", f"{pictures} frames ({said.codec}: {exact})")
+        exact = "every pixel as recorded" if video.codec in EXACT else "not exact, so counted only"
+        yield SessionFinding(name, "whole", f"{pictures} frames ({video.codec}: {exact})")
 
 
 def _ids(rows: Rows, at: np.ndarray[tuple[int], np.dtype[np.intp]]) -> str:

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock, wall_ns
 from rtface.core.errors import DataError
 from rtface.core.machine import machine_facts
-from rtface.core.records import Pose
 from rtface.record.session import LOG_NAME
 from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
-from rtface.record.session.entries import (
-    NO_NUMBER,
-    ClosedEntry,
-    Entry,
-    FaultEntry,
-    OpenedEntry,
-    UnrecordedEntry,
-)
-from rtface.record.session.guests import DecisionLike, FeaturesLike, decision_entry
+from rtface.record.session.entries import ClosedEntry, Entry, FaultEntry, OpenedEntry, UnrecordedEntry
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
-from rtface.record.session.packing import Packer
-from rtface.record.session.rows import (
-    FEATURES,
-    FRAMES,
-    POSES,
-    POSES_WITH_LIKELIHOOD,
-    ROW_NAMES,
-    UNKNOWN,
-)
+from rtface.record.session.rows import POSES_WITH_LIKELIHOOD, ROW_NAMES
 
 POLL_S = 0.05
 """Seconds between two visits to the queue: what a killed process can lose, on a disk that keeps up."""
@@ -44,9 +26,9 @@ SYNC_NS = NS_PER_S
 
 
 class SessionWriter:
-    """Records a session; every ``put`` may come from any thread and never waits.
+    """Writes a session's log; every ``put`` may come from any thread and never waits.
 
-    Rows (poses, features, the frame index) and events go through one queue, in order. What finds no room there is
+    Rows (what comes with every frame) and events go through one queue, in order. What finds no room there is
     counted, and the counts are recorded; an event that finds none is a fault as well, since the record is no proof
     without it. Events have room of their own that rows cannot take.
 
@@ -56,10 +38,8 @@ class SessionWriter:
         The session's folder, which must not be there yet; see `rtface.record.session.session_folder`.
     session : str
         Id of the session.
-    points : int
-        Number of keypoints of a pose.
-    features, given : int
-        Number of features, and of further values that rules may see.
+    widths : mapping of int to int
+        Width of the rows of each kind, as `rtface.record.session.packing.Packer` makes them.
     queue_rows, queue_events : int
         Most rows that may wait, and how many more events.
     min_free_bytes : int
@@ -72,17 +52,15 @@ class SessionWriter:
     clock : Clock
         Source of time.
     open_file, free_bytes : callable
-        Make the log's file, and tell the room left in a folder.
+        Make the log's file, and return the room left in a folder in bytes.
     """
 
     def __init__(
         self,
         folder: Path,
         session: str,
+        widths: Mapping[int, int],
         *,
-        points: int,
-        features: int = 0,
-        given: int = 0,
         queue_rows: int = 30_000,
         queue_events: int = 10_000,
         min_free_bytes: int = 256 * 1024 * 1024,
@@ -94,8 +72,7 @@ class SessionWriter:
     ) -> None:
         self.folder = folder
         self._session = session
-        self._widths = {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features + given, FRAMES: 1}
-        self._packer = Packer(points, features, given)
+        self._widths = widths
         self._most_rows, self._most = queue_rows, queue_rows + queue_events
         self._min_free_bytes = min_free_bytes
         self._stall_ns = int(stall_s * NS_PER_S)
@@ -103,11 +80,10 @@ class SessionWriter:
         self._clock = clock
         self._open_file, self._free_bytes = open_file, free_bytes
         self._queue: deque[tuple[int, bytes]] = deque()
-        self._numbers = itertools.count()
         self._handing = threading.Lock()
         self._counting = threading.Lock()
         self._lost: Counter[str] = Counter()
-        self._told_lost = 0
+        self._recorded_lost = 0
         self._faults: list[FaultEntry] = []
         self._accepting = False
         self._alive_ns = self._synced_ns = 0
@@ -118,7 +94,7 @@ class SessionWriter:
 
     @property
     def fault(self) -> FaultEntry | None:
-        """The first fault; None while all is well. Cheap enough to be asked at every frame."""
+        """The first fault; None while all is well. Cheap enough for every frame."""
         return self._faults[0] if self._faults else None
 
     @property
@@ -165,66 +141,23 @@ class SessionWriter:
         """
         payload = encode(entry)
         self._check_stall()
-        with self._handing:
-            accepting = self._accepting
-            if accepting and len(self._queue) < self._most:
-                self._queue.append((entry.kind, payload))
-                return True
+        if self._queued(entry.kind, payload, self._most):
+            return True
         with self._counting:
             self._lost["events"] += 1
-        if accepting:  # else the recording has ended, and what ended it is the fault
+        if self._accepting:  # else the recording has ended, and what ended it is the fault
             self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
         return False
 
-    def put_decision(self, decision: DecisionLike) -> int:
-        """Hand over a decision; return the number it has in the record, -1 when it could not be taken.
-
-        Raises
-        ------
-        UsageError
-            It holds a value that cannot be recorded.
-        """
-        number = next(self._numbers)
-        return number if self.put(decision_entry(decision, number)) else NO_NUMBER
-
-    def put_pose(self, pose: Pose, published_ns: int = UNKNOWN) -> bool:
-        """Hand over a copy of a pose; False when it found no room and was counted.
-
-        Raises
-        ------
-        UsageError
-            It has another number of keypoints than `points`, or another dtype.
-        """
-        kind, row = self._packer.pose(pose, published_ns)
-        self._check_stall()
-        return self._put_row(kind, row)
-
-    def put_features(
-        self, frame_id: int, now_ns: int, features: FeaturesLike, given: FeaturesLike | None = None
-    ) -> bool:
-        """Hand over a copy of what the rules saw of a frame; False when it found no room and was counted.
-
-        Parameters
-        ----------
-        frame_id : int
-            The frame.
-        now_ns : int
-            When the rules looked at it.
-        features : FeaturesLike
-            Computed from its pose.
-        given : FeaturesLike or None
-            The further values; unknown when None.
-
-        Raises
-        ------
-        UsageError
-            An array is of another length than was said, or of another dtype.
-        """
-        return self._put_row(FEATURES, self._packer.features(frame_id, now_ns, features, given))
-
-    def put_frame_row(self, row: bytes) -> bool:
-        """Hand over a row of the frame index, as `rtface.record.session.rows.pack_frame_row` makes it."""
-        return self._put_row(FRAMES, row)
+    def put_row(self, kind: int, row: bytes) -> bool:
+        """Hand over a packed row; False when it found no room and was counted."""
+        if kind <= POSES_WITH_LIKELIHOOD:  # once a frame is enough
+            self._check_stall()
+        if self._queued(kind, row, self._most_rows):
+            return True
+        with self._counting:
+            self._lost[ROW_NAMES[kind]] += 1
+        return False
 
     def close(self, reason: str = "ended", timeout_s: float = 10.0) -> bool:
         """Write what waits, close the log and end the thread; True when all this was done in time.
@@ -241,13 +174,11 @@ class SessionWriter:
             each.what for each in self._faults
         }
 
-    def _put_row(self, kind: int, row: bytes) -> bool:
+    def _queued(self, kind: int, data: bytes, most: int) -> bool:
         with self._handing:
-            if self._accepting and len(self._queue) < self._most_rows:
-                self._queue.append((kind, row))
+            if self._accepting and len(self._queue) < most:
+                self._queue.append((kind, data))
                 return True
-        with self._counting:
-            self._lost[ROW_NAMES[kind]] += 1
         return False
 
     def _check_stall(self) -> None:
@@ -257,7 +188,7 @@ class SessionWriter:
             self._report("stalled", f"the disk has not answered for {self._stall_ns / NS_PER_S:g} s", now_ns)
 
     def _report(self, what: str, text: str, now_ns: int) -> None:
-        """Note a fault once, record it and tell the owner."""
+        """Note a fault once, record it and notify the owner."""
         with self._counting:
             if any(each.what == what for each in self._faults):
                 return
@@ -300,18 +231,17 @@ class SessionWriter:
     def _drain(self, log: LogWriter) -> None:
         """Write what waits now."""
         write_queue(log, self._queue, self._widths)
-        self._tell_lost(log)
+        self._record_lost(log)
         log.commit()
 
-    def _tell_lost(self, log: LogWriter) -> None:
+    def _record_lost(self, log: LogWriter) -> None:
         """Record the counts of what found no room, when they have changed."""
         with self._counting:
             lost = self._lost.copy()
-        if lost.total() != self._told_lost:
-            self._told_lost = lost.total()
-            entry = UnrecordedEntry(
-                self._clock.now_ns(), *(lost[name] for name in ("poses", "features", "frames", "events"))
-            )
+        if lost.total() != self._recorded_lost:
+            self._recorded_lost = lost.total()
+            counts = {name: lost[name] for name in ("events", *ROW_NAMES.values())}
+            entry = UnrecordedEntry(self._clock.now_ns(), **counts)
             log.append(entry.kind, encode(entry))
 
     def _end(self, log: LogWriter, reason: str) -> None:
@@ -333,7 +263,7 @@ class SessionWriter:
         fault = FaultEntry(now_ns, what, text)
         try:
             log.append(fault.kind, encode(fault))
-            self._tell_lost(log)
+            self._record_lost(log)
             log.commit()
             self._end(log, what)
         except OSError:

@@ -1,4 +1,4 @@
-/* The serial line: bytes to frames and back. See rtface/stimulate/gate/framing.py for the form of a frame. */
+/* The serial line: bytes to frames and back. See rtface/stimulate/framing.py for the form of a frame. */
 #ifndef LINK_H
 #define LINK_H
 

@@ -1,4 +1,4 @@
-/* Made by rtface/stimulate/gate/cheader.py; change protocol.py, never this file. */
+/* Made by rtface/stimulate/cheader.py; change protocol.py, never this file. */
 
 #ifndef PROTOCOL_H
 #define PROTOCOL_H

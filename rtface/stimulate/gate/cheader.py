@@ -19,7 +19,7 @@ _C_TYPES = {"B": "uint8_t", "H": "uint16_t", "I": "uint32_t", "Q": "uint64_t"}
 def c_header() -> str:
     """Return the text of ``protocol.h``."""
     parts = [
-        "/* Made by rtface/stimulate/gate/cheader.py; change protocol.py, never this file. */",
+        "/* Made by rtface/stimulate/cheader.py; change protocol.py, never this file. */",
         "#ifndef PROTOCOL_H\n#define PROTOCOL_H\n\n#include <stdint.h>",
         f"#define PROTOCOL {codes.PROTOCOL}\n#define MAX_FRAME {codes.MAX_FRAME}",
         "\n".join(f"#define ABSOLUTE_{name} {value}UL" for name, value in codes.ABSOLUTE.items()),

@@ -46,13 +46,14 @@ class GateClock:
 
     def to_host(self, device_us: int, received_ns: int) -> int | None:
         """Return host nanoseconds of something that the gate stamped and that is known since `received_ns`."""
-        if self.least_ns is None:
+        line = self._fit.line
+        if self.least_ns is None or line is None:
             return None
-        return min(self._fit.at(device_us * NS_PER_US) - self.least_ns // 2, received_ns)
+        return min(line.at(device_us * NS_PER_US) - self.least_ns // 2, received_ns)
 
     def line(self) -> ClockLine:
         """Return the map, in nanoseconds, the correction included."""
-        line = self._fit.line
+        line = self._fit.line or ClockLine(0, 0.0, 0.0)
         return line._replace(offset_ns=line.offset_ns - (self.least_ns or 0) // 2)
 
     def round_trips(self) -> StageSummary:

@@ -314,11 +314,13 @@ def test_the_devices_time_stamps_become_exposure_times_of_the_host(feed: Any) ->
     camera = feed([FakeBuffer(number, ramp(), ticks=125_000_000 + number) for number in range(1, 4)])
     camera._tick_hz = 125e6
     out = np.empty((100, 100), np.uint8)
+    assert camera.clock_line is None
     metas = [camera.fill(out, 0.0) for _ in range(3)]
     assert [meta.camera_ns for meta in metas] == [S + 8 * number for number in range(1, 4)]
     assert all(meta.exposure_ns <= meta.arrival_ns for meta in metas)
     assert metas[2].exposure_ns - metas[1].exposure_ns == 8
     assert metas[2].arrival_ns <= SYSTEM_CLOCK.now_ns()
+    assert [camera.clock_line.at(meta.camera_ns) for meta in metas] == [meta.exposure_ns for meta in metas]
 
 
 def test_a_driver_that_cannot_overwrite_is_drained_to_the_newest_frame(feed: Any) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rtface.acquire.base import EndOfStream
-from rtface.acquire.simulated import DRIVER_BUFFERS, SimulatedCamera
+from rtface.acquire.lifecycle import DRIVER_BUFFERS
+from rtface.acquire.simulated import SimulatedCamera
 from rtface.config import Faults, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, ManualClock
 from rtface.core.errors import CameraLostError, UsageError

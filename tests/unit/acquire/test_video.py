@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rtface.acquire.base import EndOfStream
-from rtface.acquire.pacing import DRIVER_FRAMES
+from rtface.acquire.lifecycle import DRIVER_BUFFERS
 from rtface.acquire.video import VideoCamera
 from rtface.config import VideoCameraSettings
 from rtface.core.clock import ManualClock
@@ -167,7 +167,7 @@ def test_a_late_reader_finds_the_newest_frames_and_the_rest_counted(tmp_path: Pa
     camera.fill(out, 1.0)
     clock.sleep_until_ns(20 * 20 * MS)
     numbers = []
-    for _ in range(DRIVER_FRAMES + 1):
+    for _ in range(DRIVER_BUFFERS + 1):
         meta = camera.fill(out, 1.0)
         assert meta is not None
         numbers.append(meta.frame_id)

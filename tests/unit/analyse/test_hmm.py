@@ -19,7 +19,8 @@ from rtface.analyse.hmm import (
     held_out_likelihood,
     reordered,
 )
-from rtface.analyse.simulate import Population, PopulationParameters, simulate
+from rtface.analyse.population import Population, PopulationParameters
+from rtface.analyse.simulated_population import simulate_population
 from rtface.analyse.transitions import irreversibility
 from rtface.core.errors import UsageError
 from rtface.simulate.moods import ring_jumps, sample_moods
@@ -36,7 +37,7 @@ def drawn(states: int, steps: int, seed: int, circulation: float = 0.9) -> tuple
 
 @cache
 def moody() -> Population:
-    return simulate(PopulationParameters(neurons=1, seconds=600, seed=2))
+    return simulate_population(PopulationParameters(neurons=1, seconds=600, seed=2))
 
 
 def test_a_chain_is_found_and_its_matrix_with_it() -> None:

@@ -12,17 +12,20 @@ pytest.importorskip("scipy", reason="the extra `analyse` is not installed")
 pytest.importorskip("sklearn", reason="the extra `analyse` is not installed")
 pytest.importorskip("hmmlearn", reason="the extra `analyse` is not installed")
 
+from rtface.analyse.explained import by_column
 from rtface.analyse.hmm import FitOptions
-from rtface.analyse.populationfile import Recorded, read_population, write_population
-from rtface.analyse.report import (
+from rtface.analyse.population import PopulationParameters
+from rtface.analyse.populationfile import (
     Predictions,
-    ReportOptions,
-    held_out,
+    Recorded,
     read_latents,
+    read_population,
     read_predictions,
-    write_report,
+    write_population,
 )
-from rtface.analyse.simulate import PopulationParameters, ceiling_of, simulate
+from rtface.analyse.report import ReportOptions, write_report
+from rtface.analyse.simulated_population import simulate_population
+from rtface.analyse.splits import published
 from rtface.cli.app import app
 from rtface.core.errors import DataError
 
@@ -33,16 +36,19 @@ QUICK = ReportOptions(clusters=8, method="kmeans", states=6, fit=FitOptions(star
 def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A simulated session and predictions of it by linear regression from the true latents."""
     folder = tmp_path_factory.mktemp("session")
-    population = simulate(PopulationParameters(neurons=300, seconds=240, clusters=8, noise=0.2, seed=1))
+    population = simulate_population(
+        PopulationParameters(neurons=300, seconds=240, clusters=8, noise=0.2, seed=1)
+    )
     write_population(population, folder / "session.npz")
     spks = population.traces()
     centre, scale = spks.mean(axis=1), spks.std(axis=1)
     readout = np.linalg.svd((spks - centre[:, None]) / scale[:, None], full_matrices=False)[0][:, :12]
     components = ((spks - centre[:, None]) / scale[:, None]).T @ readout
-    train, test = held_out(len(components))
+    split = published(len(components))
+    train, test = split.train, split.test
     latents = np.c_[population.latents[population.sampled], np.ones(len(components))]
     predicted = latents[test] @ np.linalg.lstsq(latents[train], components[train], rcond=None)[0]
-    ceiling = ceiling_of(population.expected_components(readout, centre, scale)[test], components[test])
+    ceiling = by_column(components[test], population.expected_components(readout, centre, scale)[test])
     np.savez(
         folder / "predictions.npz",
         Y_test=components[test],
@@ -155,11 +161,3 @@ def test_latents_and_predictions_that_do_not_fit_are_refused(
     np.save(tmp_path / "l.npy", np.arange(3))
     with pytest.raises(DataError, match="frames x latents"):
         read_latents(tmp_path / "l.npy")
-
-
-def test_held_out_samples_are_a_gap_away_from_training_before_them() -> None:
-    train, test = held_out(1000)
-    assert not set(train) & set(test)
-    before = train[np.searchsorted(train, test) - 1]
-    assert (test - before).min() == 4
-    assert len(test) > 200

@@ -15,6 +15,8 @@ def test_the_published_split_is_the_papers() -> None:
     assert len(split.train) == 7500
     assert split.test[:247].tolist() == list(range(753, 1000))
     assert 1000 in split.train
+    before = split.train[np.searchsorted(split.train, split.test) - 1]
+    assert (split.test - before).min() == 4
     assert 0.21 <= len(split.test) / 10_000 <= 0.25
 
 

@@ -64,7 +64,7 @@ def test_each_component_has_its_value_its_error_and_its_last_seconds() -> None:
     assert one.rstrip().endswith("▁▃▅▇█")
     assert "-2.00" in two
     assert two.rstrip().endswith("█▇▅▃▁")
-    assert "cortex: age 7.5 ms, look-ahead 2 s, score 0.90, strange 0.50 (usual below 1)" in text
+    assert "cortex: age 7.5 ms, look-ahead 2 s, score 0.90, out of distribution 0.50 (usual below 1)" in text
     assert "SIMULATED" not in text
     assert "state" not in text
 
@@ -79,9 +79,9 @@ def test_predictions_of_one_cell_are_averaged() -> None:
     assert row(text, "pc1").rstrip().endswith("█▅")
 
 
-def test_a_simulated_population_says_so_and_strange_or_cold_predictions_too() -> None:
+def test_a_simulated_population_is_marked_and_ood_or_cold_predictions_too() -> None:
     assert "SIMULATED neurons" in shown(at(0, simulated=True))
-    assert "strange 1.50: a face that the encoder has not seen" in shown(at(0, strange=1.5))
+    assert "out of distribution 1.50: a face that the encoder was not trained on" in shown(at(0, strange=1.5))
     text = shown(at(0, 5, 5, warm=False))
     assert "warming up" in text
     assert "+5.00" not in text

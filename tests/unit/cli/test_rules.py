@@ -75,7 +75,7 @@ def test_check_tells_line_and_nearest_name(example: Path, test_engine: str) -> N
 
 
 def test_check_tells_a_rate_that_is_too_low(example: Path, test_engine: str) -> None:
-    with pytest.raises(ConfigError, match="30 Hz cannot be told at 50"):
+    with pytest.raises(ConfigError, match="30 Hz cannot be measured at 50"):
         call("check", example, "--engine", test_engine, "--rate", 50)
 
 

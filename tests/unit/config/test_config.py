@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from pydantic import BaseModel, ValidationError
+from support.rigs import parse_rig
 
 from rtface.config import (
     CropSettings,
@@ -16,7 +17,6 @@ from rtface.config import (
     UnguardedOutput,
     VideoCameraSettings,
 )
-from rtface.config.yamlfile import parse_rig
 from rtface.core.errors import ConfigError
 
 RIGS = {

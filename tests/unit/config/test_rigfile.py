@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.rigs import parse_rig
 
 from rtface.config import GenicamCameraSettings, Rig, VideoCameraSettings
-from rtface.config.yamlfile import load_rig, parse_rig
+from rtface.config.rigfile import load_rig
 from rtface.core.errors import ConfigError
 
 RIG = Path("/rigs/left/rig.yaml")

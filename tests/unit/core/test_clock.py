@@ -68,5 +68,5 @@ def test_only_the_clock_reads_the_clock() -> None:
     files = list(PACKAGE.rglob("*.py"))
     assert len(files) > 40
     assert [file.relative_to(PACKAGE).as_posix() for file in files if "time" in imported(file)] == [
-        "clock.py"
+        "core/clock.py"
     ]

@@ -106,10 +106,22 @@ def test_what_cannot_be_read_is_refused_with_its_place(text: str, column: int, s
     assert str(caught.value).splitlines()[-1].strip() == "^"
 
 
-def test_names_are_told_in_the_order_of_their_first_mention() -> None:
+def test_names_come_in_the_order_of_their_first_mention() -> None:
     made = compile_expression("nose.speed > 1 and 2 < pad.amplitude and nose.speed < 9", NAMES)
     assert made.names == ("nose.speed", "pad.amplitude")
     assert made.indices == (1, 0)
+
+
+def test_out_of_distribution_is_the_value_that_is_given_and_recorded_as_strange() -> None:
+    names = ("pad.amplitude", "neural.strange")
+    made = compile_expression("neural.ood < 1 and score(neural.ood) > 0.5 and neural.strange < 2", names)
+    assert (made.names, made.indices) == (("neural.strange",), (1,))
+    assert made.evaluate([0.0, 0.5], [0.0, 1.0], [0, 0], 0) is True
+    assert made.evaluate([0.0, 1.5], [1.0, 1.0], [0, 0], 0) is False
+    with pytest.raises(ExpressionError, match=r"no feature is called neural\.odd; did you mean neural\.ood"):
+        compile_expression("neural.odd < 1", names)
+    with pytest.raises(ExpressionError, match=r"no feature is called neural\.ood"):
+        compile_expression("neural.ood < 1", names[:1])
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from support.faces import MS, decider, measured, rule
+from support.faces import MS, measured, rule, rule_bank
 
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.records import Pulse
-from rtface.decide.refusals import RulesError
+from rtface.decide.errors import RulesError
 from rtface.decide.schedule import Schedule
 from rtface.decide.transitions import RuleEvent
 
@@ -90,7 +90,7 @@ def test_yoked_times_are_those_of_the_list_in_order() -> None:
 
 @pytest.mark.parametrize("blind", [True, False])
 def test_what_the_public_sees_tells_light_from_sham_only_where_it_may(blind: bool) -> None:
-    made = decider(
+    made = rule_bank(
         whisk=rule(schedule={"kind": "mixed", "sham": 0.5, "seed": 3, "blind": blind}, pulse={"on_ms": 1})
     )
     said = made.arm(0)

@@ -81,7 +81,7 @@ def test_what_was_written_is_loaded(bundle: EncoderBundle) -> None:
     np.testing.assert_array_equal(loaded.readout.basis, given["readout"]["basis"])
     inputs = loaded.normaliser().step(np.array([0.0, 1, 2, 3, 5]))
     np.testing.assert_allclose(inputs, [0, 0, 0, 0, 1])
-    assert loaded.inputs.strangeness(np.full(5, 2, np.float32)) == pytest.approx(2)
+    assert loaded.inputs.distance(np.full(5, 2, np.float32)) == pytest.approx(2)
     assert not list(bundle.folder.parent.glob(".new*"))
 
 

@@ -71,11 +71,11 @@ def test_it_follows_the_mouse_of_the_demo(bundle: EncoderBundle) -> None:
     assert np.std(first) > bundle.readout.residual_sd[0] / 4
     assert stream.states == 4
     assert last.state in range(4)
-    assert not last.unusual
+    assert not last.out_of_distribution
     assert last.score > 0.8
 
 
-def test_another_mouse_is_strange_to_it(bundle: EncoderBundle) -> None:
+def test_another_mouse_is_out_of_distribution(bundle: EncoderBundle) -> None:
     _, _, last = follow(bundle, seed=5)
-    assert last.unusual
+    assert last.out_of_distribution
     assert last.score < 0.8

@@ -236,26 +236,26 @@ def test_what_changed_before_the_window_is_forgotten_and_what_is_in_it_is_not(tm
     assert differ[-1] == 40 + window - 1
 
 
-def test_scores_and_strange_faces_are_told(tmp_path: Path) -> None:
+def test_scores_and_faces_out_of_distribution(tmp_path: Path) -> None:
     bundle = made_encoder(tmp_path / "enc")
     stream = StreamingEncoder(bundle, NAMES, 50.0)
     still = np.full((3, 2), 30, np.float32)
     usual = [stream.step(still, 0.9 * SURE, row * ROW_NS) for row in range(60)][-1]
     assert usual is not None
     assert usual.score == pytest.approx(0.9, abs=1e-6)
-    assert usual.strange == pytest.approx(0, abs=1e-6)
-    assert not usual.unusual
+    assert usual.ood == pytest.approx(0, abs=1e-6)
+    assert not usual.out_of_distribution
     # Every second row is lost: half of the inputs of the last second were not seen.
     half = [stream.step(still, SURE, (60 + 2 * row) * ROW_NS) for row in range(60)][-1]
     assert half is not None
     assert half.score == pytest.approx(0.5, abs=0.02)
     # 5 px are one standard deviation; 20 px off in x and y of every point are four, over a limit of three.
     away = StreamingEncoder(bundle, NAMES, 50.0)
-    strange = [away.step(still + 20, SURE, row * ROW_NS) for row in range(20)][-1]
-    assert strange is not None
-    assert strange.unusual
-    assert 1.1 < strange.strange < 4 / 3 + 1e-6
-    assert strange.score == pytest.approx(1 / strange.strange)
+    ood = [away.step(still + 20, SURE, row * ROW_NS) for row in range(20)][-1]
+    assert ood is not None
+    assert ood.out_of_distribution
+    assert 1.1 < ood.ood < 4 / 3 + 1e-6
+    assert ood.score == pytest.approx(1 / ood.ood)
 
 
 def test_points_of_low_score_are_held_if_that_is_asked_for(tmp_path: Path) -> None:

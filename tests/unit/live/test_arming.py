@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.looped import CAMERA, Looped, status
 
+from rtface.config import GateOutputSettings, LineOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
@@ -22,13 +23,14 @@ GATE = OutputInfo(
     "gate", "gate 1", True, True, limits={"max_on_us": 20_000, "min_off_us": 10_000, "max_amplitude": 255}
 )
 PULSE = Pulse(5 * NS_PER_MS, 5 * NS_PER_MS, 1, 1.0)
+UNGUARDED = LineOutputSettings(kind="line", port="p", light_on="1", light_off="0", allow_unguarded=True)
 WELL = Circumstances(
     camera=CAMERA,
     status=status(),
     parity=lambda: "agrees",
     output=GATE,
     output_checks=lambda: [Check("gate", "ok", "answers")],
-    allow_unguarded=False,
+    settings=GateOutputSettings(kind="gate", port="p"),
     pulses={"right": PULSE},
     budget=None,
     session="sessions/1",
@@ -109,7 +111,7 @@ def test_what_speaks_against_arming_is_named(change: dict[str, Any], what: str, 
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"output": replace(GATE, enforces_limits=False), "allow_unguarded": True}, "guard"),
+        ({"output": replace(GATE, enforces_limits=False), "settings": UNGUARDED}, "guard"),
         ({"output": replace(GATE, drives_light=False), "session": ""}, "record"),
     ],
 )
@@ -157,7 +159,7 @@ class Rig:
 
 def test_arming_tests_first_and_then_lets_rules_fire() -> None:
     rig = Rig()
-    assert rig.arming.arm("Ada", operator=False).ready
+    assert rig.arming.arm("Ada", operator=False)["ready"]
     assert rig.state is LoopState.ARMED
     assert rig.looped.output.state is OutputState.ARMED
     rig.looped.frame(40)

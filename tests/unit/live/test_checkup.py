@@ -8,7 +8,8 @@ import pytest
 from support.drawn import drawn, drawn_engine
 
 from rtface.config import BackendSettings
-from rtface.live.check_rig import Finding, check_rig
+from rtface.core.check import Check
+from rtface.live.check_rig import check_rig
 from rtface.track.parity import store_parity
 from rtface.track.store import Engine
 from rtface.track.verify import verify
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def findings(folder: Path, engine: str) -> dict[str, Finding]:
+def findings(folder: Path, engine: str) -> dict[str, Check]:
     rig = folder / "rig.yaml"
     rig.write_text(RIG.format(engine=engine), encoding="utf-8")
     return {finding.what: finding for finding in check_rig(rig)}

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.looped import RULES, Looped, status
 
+from rtface.core.clockfit import ClockLine
+from rtface.core.decision import Reason
 from rtface.core.errors import CameraLostError, ControlError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.live.loop_status import LoopState
@@ -31,7 +34,7 @@ def test_nothing_fires_before_somebody_arms(looped: Looped) -> None:
     assert looped.loop.status.state is LoopState.DISARMED
 
 
-def test_a_wish_fires_and_everything_is_recorded_and_told(looped: Looped) -> None:
+def test_a_request_fires_and_everything_is_recorded_and_announced(looped: Looped) -> None:
     looped.arm()
     looped.frame(0)
     looped.frame(40)
@@ -58,6 +61,26 @@ def test_a_wish_fires_and_everything_is_recorded_and_told(looped: Looped) -> Non
     assert looped.loop.status.rules == {"right": "refractory"}
     assert (looped.record.poses, looped.record.rows, looped.record.frames) == (3, 3, 3)
     assert looped.record.armings == [("armed", "Ada", "asked for")]
+
+
+def test_when_each_pose_was_published_is_recorded_after_its_decisions(looped: Looped) -> None:
+    looped.arm()
+    for x in (0, 40, 40):
+        looped.frame(x)
+        assert len(looped.record.stamps) == looped.record.poses
+    assert [frame_id for frame_id, _ in looped.record.stamps] == [0, 1, 2]
+    times = [published_ns for _, published_ns in looped.record.stamps]
+    assert times == sorted(times)
+    (fired,) = [each.now_ns for each in looped.record.decisions if each.action == "fire"]
+    assert times[0] < fired < times[1]
+
+
+def test_the_map_of_the_camera_s_clock_is_recorded_where_it_has_one(looped: Looped) -> None:
+    looped.loop.tick(status())
+    assert looped.record.maps == []
+    line = ClockLine(1, 2.0, 3e-5)
+    looped.loop.tick(replace(status(), camera_clock=line))
+    assert looped.record.maps == [("camera", line)]
 
 
 def test_a_decision_that_cannot_be_recorded_is_not_carried_out(looped: Looped) -> None:
@@ -91,7 +114,7 @@ def test_an_output_that_fails_ends_in_fault_with_the_light_off(
     assert state.state is LoopState.FAULT
     assert why in state.why
     assert looped.output.state is OutputState.DISARMED
-    assert looped.reflex.decider.faulted
+    assert looped.evaluator.faulted
     assert [each["reason"] for each in looped.kinds("fault")] == ["gate"]
     looped.frame(0)
     looped.frame(40)
@@ -114,11 +137,11 @@ def test_a_refusal_is_what_it_is(looped: Looped, reason: OutputReason, state: Lo
     looped.arm()
     looped.output.refuses = reason
     looped.frame(40)
-    assert looped.reflex.decider.states["right"] == "firing"
+    assert looped.evaluator.states["right"] == "firing"
     looped.frame(40)
-    assert looped.reflex.decider.states["right"] != "firing"
+    assert looped.evaluator.states["right"] != "firing"
     assert looped.loop.status.state is state
-    assert looped.reflex.decider.faulted == (state is LoopState.FAULT)
+    assert looped.evaluator.faulted == (state is LoopState.FAULT)
     assert (looped.output.state is OutputState.ARMED) == (state is LoopState.ARMED)
 
 
@@ -272,9 +295,27 @@ def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Loo
     looped.output.clear()
     looped.loop.cleared("Ada")
     assert looped.loop.status.state is LoopState.DISARMED
-    assert not looped.reflex.decider.faulted
+    assert not looped.evaluator.faulted
     with pytest.raises(ControlError, match="nothing to clear"):
         looped.loop.cleared("Ada")
+
+
+def test_rules_in_fault_put_a_disarmed_loop_in_fault(looped: Looped) -> None:
+    """A clock that went back is such a fault; nobody can arm before it is cleared."""
+    looped.evaluator.fault(looped.clock.now_ns(), Reason.CLOCK)
+    looped.frame(0)
+    assert looped.loop.status.state is LoopState.FAULT
+    assert looped.record.failures == ["error"]
+    looped.loop.cleared("Ada")
+    assert not looped.evaluator.faulted
+
+
+def test_rules_in_fault_leave_an_emergency_stop_as_it_is(looped: Looped) -> None:
+    looped.loop.stopped("Eve", "emergency stop")
+    looped.evaluator.fault(looped.clock.now_ns(), Reason.CLOCK)
+    looped.frame(0)
+    assert looped.loop.status.state is LoopState.STOPPED
+    assert looped.record.failures == []
 
 
 def test_a_blinded_schedule_tells_nobody_which_trials_are_shams() -> None:

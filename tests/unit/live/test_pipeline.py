@@ -13,7 +13,7 @@ from support.fakes import (
     CountingClock,
     FakeBackend,
     FakeCamera,
-    FakeReaction,
+    FakeHandler,
     FakeSink,
     fake_engine,
     finishes,
@@ -22,6 +22,7 @@ from support.fakes import (
 from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread
 from rtface.core.clock import NS_PER_S
+from rtface.core.clockfit import ClockLine
 from rtface.core.errors import BackendError, CameraError, CameraLostError, UsageError
 from rtface.core.records import Crop, Losses, Pose
 from rtface.core.status import PipelineState, PipelineStatus
@@ -50,12 +51,12 @@ class Rig:
         self.camera = FakeCamera(*feed, live=live, log=self.log)
         self.backend = FakeBackend(log=self.log)
         self.sink = FakeSink(self.clock, log=self.log)
-        self.reaction = FakeReaction(self.log)
+        self.handler = FakeHandler(self.log)
         self.pipeline = Pipeline(
             self.camera,
             Tracker(fake_engine(), self.backend, self.clock),
             self.sink,
-            reaction=self.reaction if reacts else None,
+            handler=self.handler if reacts else None,
             crop=crop,
             slots=4,
             on_tick=self._tick,
@@ -290,6 +291,9 @@ def test_frames_of_a_live_camera_that_come_too_fast_are_counted_at_the_ring() ->
     rig.camera.asked.clear()
     rig.camera.feed(*range(2, 30))
     assert rig.camera.asked.wait(LONG_S)  # all the others are in the ring or displaced
+    assert rig.pipeline.status().camera_clock is None
+    rig.camera.clock_line = ClockLine(1, 2.0, 3e-5)
+    assert rig.pipeline.status().camera_clock == ClockLine(1, 2.0, 3e-5)
     rig.camera.lost_at_camera, rig.camera.lost_in_transport, rig.sink.lost = 3, 5, 7
     for _ in range(2):
         rig.backend.gate.release()
@@ -583,11 +587,12 @@ def test_a_host_that_takes_frames_late_does_not_change_a_live_camera_s_rate() ->
     ticked = threading.Semaphore(0)
     rig.pipeline._on_tick = lambda status: ticked.release()
     rig.pipeline.start()
-    for first, second_ns in ((1, NS_PER_S), (4, 3 * NS_PER_S)):
-        rig.camera.feed(*range(first, first + 3))
-        rig.sink.wait_for(first + 2)
-        rig.clock.advance_ns(second_ns)
-        assert ticked.acquire(timeout=LONG_S)
+    for number in range(1, 7):
+        rig.camera.feed(number)
+        rig.sink.wait_for(number)
+        if number % 3 == 0:
+            rig.clock.advance_ns(number * NS_PER_S)
+            assert ticked.acquire(timeout=LONG_S)
     assert rig.pipeline.status().rate_hz == pytest.approx(NS_PER_S / 1_000)
     assert rig.pipeline.stop(LONG_S)
 
@@ -633,10 +638,10 @@ def test_reacting_comes_before_publishing_and_keeping_after_it() -> None:
     rig.sink.publish = published  # type: ignore[method-assign]
     rig.pipeline.start()
     rig.ends()
-    log = [entry for entry in rig.log if entry.startswith(("reaction", "sink.publish"))]
-    frame = ["reaction.react", "sink.publish", "reaction.keep"]
-    assert log == ["reaction.open", *frame, *frame, "reaction.close"]
-    assert rig.reaction.closed_with == [None]
+    log = [entry for entry in rig.log if entry.startswith(("handler", "sink.publish"))]
+    frame = ["handler.handle", "sink.publish", "handler.published"]
+    assert log == ["handler.open", *frame, *frame, "handler.close"]
+    assert rig.handler.closed_with == [None]
 
 
 def test_what_acts_is_closed_before_anything_else() -> None:
@@ -644,8 +649,8 @@ def test_what_acts_is_closed_before_anything_else() -> None:
     rig.pipeline.start()
     rig.pipeline.stop()
     rig.ends()
-    assert [each for each in rig.log if each in (*CLOSING, "reaction.close")][-len(CLOSING) - 1 :] == [
-        "reaction.close",
+    assert [each for each in rig.log if each in (*CLOSING, "handler.close")][-len(CLOSING) - 1 :] == [
+        "handler.close",
         *CLOSING,
     ]
 
@@ -655,34 +660,34 @@ def test_a_camera_that_is_lost_closes_what_acts_with_its_error_even_if_the_camer
     rig = Rig(1, lost, live=True, reacts=True)
     rig.pipeline.start()
     rig.ends()
-    assert rig.reaction.closed_with == [lost]
-    assert rig.log.index("reaction.close") < rig.log.index("camera.close")
+    assert rig.handler.closed_with == [lost]
+    assert rig.log.index("handler.close") < rig.log.index("camera.close")
 
 
-@pytest.mark.parametrize("call", ["open", "react", "keep", "close"])
-def test_a_reaction_that_fails_ends_the_pipeline_and_is_closed(call: str) -> None:
+@pytest.mark.parametrize("call", ["open", "handle", "published", "close"])
+def test_a_handler_that_fails_ends_the_pipeline_and_is_closed(call: str) -> None:
     rig = Rig(1, 2, END, reacts=True)
-    failure = UsageError("of the reaction")
-    rig.reaction.fails = {call: failure}
+    failure = UsageError("of the handler")
+    rig.handler.fails = {call: failure}
     if call == "open":
-        with pytest.raises(UsageError, match="of the reaction"):
+        with pytest.raises(UsageError, match="of the handler"):
             rig.pipeline.start()
     else:
         rig.pipeline.start()
     rig.ends()
     assert rig.pipeline.error is failure
     assert rig.state is PipelineState.FAILED
-    assert "reaction.close" in rig.log
+    assert "handler.close" in rig.log
     assert rig.log[-1] == "camera.close"
 
 
-def test_while_no_frame_comes_and_while_it_is_stopped_the_reaction_goes_on() -> None:
+def test_while_no_frame_comes_and_while_it_is_stopped_the_handler_goes_on() -> None:
     rig = Rig(1, live=True, reacts=True)
     rig.pipeline.start()
-    assert rig.reaction.idled.wait(LONG_S)
+    assert rig.handler.idled.wait(LONG_S)
     rig.pipeline.pause()
-    rig.reaction.idled.clear()
-    assert rig.reaction.idled.wait(LONG_S)
+    rig.handler.idled.clear()
+    assert rig.handler.idled.wait(LONG_S)
     rig.pipeline.stop()
     rig.ends()
 

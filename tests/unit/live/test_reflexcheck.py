@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtface.config import Rig
+import rtface.live.check_loop as check_loop_module
+from rtface.config import NullOutputSettings, Rig
 from rtface.core.check import Check
 from rtface.core.clock import ManualClock
+from rtface.core.errors import OutputError
+from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Keypoint
-from rtface.live.check_loop import check_reflexes
+from rtface.live.check_loop import check_loop
+from rtface.stimulate.null import NullOutput
 
 SKELETON = (Keypoint("nose(tip)"), Keypoint("paw", trained=False), Keypoint("mouth"))
 CAMERA = CameraInfo("fake", "fake 1", 64, 48, 200.0, None, True, "camera", {})
@@ -27,11 +32,11 @@ def found(
     rules = folder / "rules.yaml"
     rules.write_text(text, encoding="utf-8")
     rig = Rig.model_validate({"rules": rules, **settings})
-    return {check.what: check for check, _ in check_reflexes(rig, skeleton, camera, ManualClock(0))}
+    return {check.what: check for check in check_loop(rig, skeleton, camera, ManualClock(0))}
 
 
 def test_a_rig_that_decides_nothing_has_nothing_to_check() -> None:
-    assert list(check_reflexes(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
+    assert list(check_loop(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
 
 
 def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
@@ -58,7 +63,7 @@ def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
         (
             RULES.replace("rules:", "  pad: {kind: whisking, point: mouth, band_hz: [6, 120]}\nrules:"),
             "fail",
-            "120 Hz cannot be told at 200",
+            "120 Hz cannot be measured at 200",
         ),
     ],
 )
@@ -87,3 +92,50 @@ def test_too_little_room_is_a_failure(tmp_path: Path) -> None:
     check = found(tmp_path, session={"folder": tmp_path, "min_free_gb": 1e9})["record"]
     assert check.verdict == "fail"
     assert "min_free_gb" in check.mend
+
+
+class Unguarded(NullOutput):
+    """An output whose light nothing but this computer turns off; counts how often it was closed, and may not open."""
+
+    def __init__(self, *, opens: bool) -> None:
+        super().__init__(NullOutputSettings(), ManualClock(0))
+        self.opens, self.closed = opens, 0
+
+    def open(self) -> OutputInfo:
+        if not self.opens:
+            raise OutputError("no light here")
+        return replace(super().open(), drives_light=True)
+
+    def close(self) -> None:
+        self.closed += 1
+        super().close()
+
+
+@pytest.mark.parametrize(
+    ("what", "settings", "exit_code"),
+    [
+        ("rules", {"text": RULES.replace("nose.x", "nsoe.x")}, 3),
+        ("encoder", {"encoder": {"path": "nowhere"}}, 5),
+        ("output", {"output": {"kind": "gate", "port": "nothing"}}, 9),
+        ("guard", {}, 9),
+        ("record", {"session": {"folder": ".", "min_free_gb": 1e9}}, 8),
+    ],
+)
+def test_each_failure_has_the_exit_code_of_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, settings: dict[str, Any], exit_code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if what == "guard":
+        monkeypatch.setattr(check_loop_module, "make_output", lambda settings, clock: Unguarded(opens=True))
+    check = found(tmp_path, **settings)[what]
+    assert (check.verdict, check.exit_code) == ("fail", exit_code)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_the_output_is_closed_whatever_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    output = Unguarded(opens=opens)
+    monkeypatch.setattr(check_loop_module, "make_output", lambda settings, clock: output)
+    assert (found(tmp_path)["output"].verdict == "fail") is not opens
+    assert output.closed == 1

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from support.faces import MS, decider, measured, rule
+from support.faces import MS, measured, rule, rule_bank
 from support.paths import DOCS
 
 from rtface.core.decision import Action
 from rtface.core.errors import ConfigError, DataError
 from rtface.core.records import FACEMAP_KEYPOINTS, Pulse
+from rtface.decide.description import describe_rule, thresholds
 from rtface.decide.features.specs import FeatureSpec
 from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
-from rtface.decide.words import rule_in_words, thresholds
 from rtface.live.rulesfile import Rules, pulse_times
-from rtface.record.session.entries import ArmingEntry
+from rtface.record.session.entries import ArmingEntry, DecisionEntry
 from rtface.record.session.writer import SessionWriter
 
 EXAMPLE = files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8")
@@ -33,16 +33,16 @@ def written(folder: Path, text: str) -> Path:
 
 def refused(folder: Path, text: str, *, rate_hz: float | None = 200.0) -> str:
     with pytest.raises(ConfigError) as caught:
-        Rules(written(folder, text)).reflex(FACEMAP_KEYPOINTS, rate_hz)
+        Rules(written(folder, text)).evaluator(FACEMAP_KEYPOINTS, rate_hz)
     return str(caught.value).replace(str(folder / "rules.yaml"), "F")
 
 
 def test_the_example_is_a_rules_file_that_fits(tmp_path: Path) -> None:
     rules = Rules(written(tmp_path, EXAMPLE))
     assert rules.text == EXAMPLE
-    reflex = rules.reflex(FACEMAP_KEYPOINTS, 200.0)
-    assert list(reflex.decider.states) == ["blink", "whisking_bout"]  # by priority
-    assert reflex.bank.names[:3] == ("pad.amplitude", "pad.frequency", "pad.setpoint")
+    evaluator = rules.evaluator(FACEMAP_KEYPOINTS, 200.0)
+    assert list(evaluator.states) == ["blink", "whisking_bout"]  # by priority
+    assert evaluator.bank.names[:3] == ("pad.amplitude", "pad.frequency", "pad.setpoint")
 
 
 def test_the_file_on_the_page_fits(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_file_on_the_page_fits(tmp_path: Path) -> None:
     (shown,) = [
         each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if each.startswith("features:")
     ]
-    assert list(Rules(written(tmp_path, shown)).reflex(FACEMAP_KEYPOINTS, 200.0).decider.states) == [
+    assert list(Rules(written(tmp_path, shown)).evaluator(FACEMAP_KEYPOINTS, 200.0).states) == [
         "whisking_bout"
     ]
 
@@ -70,9 +70,9 @@ def test_the_page_names_every_setting() -> None:
     assert all(name in page for name in shared)
 
 
-def test_an_empty_file_measures_nothing_and_wishes_nothing(tmp_path: Path) -> None:
-    reflex = Rules(written(tmp_path, "")).reflex(FACEMAP_KEYPOINTS, None)
-    assert (reflex.bank.names, reflex.decider.states) == ((), {})
+def test_an_empty_file_measures_nothing_and_requests_nothing(tmp_path: Path) -> None:
+    evaluator = Rules(written(tmp_path, "")).evaluator(FACEMAP_KEYPOINTS, None)
+    assert (evaluator.bank.names, evaluator.states) == ((), {})
 
 
 FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"
@@ -103,7 +103,7 @@ FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"
         ),
         (
             "features:\n  p:\n    kind: whisking\n    point: mouth\n    band_hz: [30, 100]",
-            "F: line 5: features.p.band_hz: 100 Hz cannot be told at 200",
+            "F: line 5: features.p.band_hz: 100 Hz cannot be measured at 200",
         ),
         (
             "features:\n  e:\n    kind: blink\n    closed_below: 0.9\n    open_above: 0.8",
@@ -260,7 +260,7 @@ def test_a_rule_in_words() -> None:
         pulse={"frequency_hz": 20, "width_ms": 5, "duration_ms": 250}, max_gap_frames=2, ignore_light_ms=4,
         schedule={"kind": "mixed", "sham": 0.2, "seed": 7, "blind": True},
     )  # fmt: skip
-    assert rule_in_words(spec) == [
+    assert describe_rule(spec) == [
         "holds when x > 3 for 20 ms, until that is no longer so",
         "light: 5 pulses of 5 ms at 20 Hz (205 ms in all) at full power",
         "controls: 20% shams, 0% catches, blinded (seed 7)",
@@ -273,12 +273,16 @@ def test_a_rule_in_words() -> None:
                 "score below 0.5",
                 "older than 20 ms",
                 "after more than 2 missing frames",
-                "frames within 4 ms of a trial's light are not looked at",
+                "frames within 4 ms of a trial's light are ignored",
             ]
         ),
     ]
     timed = rule(when=..., schedule={"kind": "yoked", "times_s": [1, 2], "seed": 0})
-    assert "controls: yoked: 2 pulses at the times of the list (seed 0)" in rule_in_words(timed)
+    assert "controls: yoked: 2 pulses at the times of the list (seed 0)" in describe_rule(timed)
+
+
+def test_the_threshold_of_an_alias_is_that_of_the_recorded_name() -> None:
+    assert thresholds(rule(when="neural.ood < 1")) == {"neural.strange": [(1.0, True)]}
 
 
 def test_pulse_times_of_a_text_file(tmp_path: Path) -> None:
@@ -312,8 +316,8 @@ def test_pulse_times_that_are_none(tmp_path: Path, content: str, said: str) -> N
 
 def recorded(folder: Path, *, armed: bool = True) -> list[float]:
     """Record a session in which two rules fire; return when, in seconds since it was armed."""
-    made = decider(one=rule(), two=rule(when="x < -5"))
-    writer = SessionWriter(folder, "s", points=1)
+    made = rule_bank(one=rule(), two=rule(when="x < -5"))
+    writer = SessionWriter(folder, "s", {})
     writer.open()
     start_ns = 10**12
     if armed:
@@ -328,8 +332,8 @@ def recorded(folder: Path, *, armed: bool = True) -> list[float]:
                 times.append((each.now_ns - start_ns) / 1e9)
                 found = found + made.ended(now_ns + MS, each.rule, each.trial)
         said += found
-    for each in said:
-        writer.put_decision(each)
+    for number, each in enumerate(said):
+        writer.put(DecisionEntry.of(each, number))
     assert writer.close()
     return times
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.faces import MS
+from support.recorded import put_pose
 
 from rtface.core.decision import Action, Reason
 from rtface.core.errors import DataError
@@ -18,6 +19,7 @@ from rtface.offline.dryrun import DryRun, dry_run, has_poses, on_time_axis, read
 from rtface.offline.dryrun_picture import draw_dry_run
 from rtface.record import formats
 from rtface.record.session.entries import ConfigurationEntry
+from rtface.record.session.packing import Packer
 from rtface.record.session.writer import SessionWriter
 from rtface.record.table import NO_TIME, PoseTable
 
@@ -150,7 +152,7 @@ def test_a_recording_without_frames_is_refused() -> None:
 
 def test_a_session_is_decided_on_when_it_was_decided_on_live(rules: Rules, tmp_path: Path) -> None:
     folder, made = tmp_path / "session", table()
-    writer = SessionWriter(folder, "s", points=2)
+    writer = SessionWriter(folder, "s", Packer(2).widths)
     writer.open()
     writer.put(ConfigurationEntry(0, rig="", rules="", keypoints=made.names, trained=made.trained))
     for index, time_ns in enumerate(made.camera_ns.tolist()):
@@ -158,7 +160,7 @@ def test_a_session_is_decided_on_when_it_was_decided_on_live(rules: Rules, tmp_p
         decided_ns = exposure_ns + (30 if 210 < index < 260 else 4) * MS
         stamps = Stamps(exposure_ns, exposure_ns, exposure_ns, exposure_ns, exposure_ns, decided_ns)
         frame = FrameMeta(index, exposure_ns, exposure_ns)
-        writer.put_pose(Pose(frame, stamps, made.xy[index], made.score[index], made.outside[index]))
+        put_pose(writer, Pose(frame, stamps, made.xy[index], made.score[index], made.outside[index]))
     assert writer.close()
     assert has_poses(folder)
     run = dry_run(rules, read_poses(folder))

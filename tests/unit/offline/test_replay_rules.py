@@ -24,7 +24,7 @@ from rtface.live.rulesfile import Rules
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session import LOG_NAME
 from rtface.record.session.coding import decode, encode
-from rtface.record.session.entries import CallEntry, DecisionEntry, Entry
+from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry, Entry
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.logreader import LogReader
 from rtface.record.session.recorder import SessionRecorder
@@ -67,7 +67,7 @@ def test_a_session_of_thousands_of_frames_replays_identically(loop: Loop) -> Non
     assert report.identical, report.first
     assert (report.frames, report.first, report.hole) == (FRAMES, None, None)
     assert report.calls > FRAMES / 10
-    assert report.values == FRAMES * 3 * len(loop.reflex.bank.names)
+    assert report.values == FRAMES * 3 * len(loop.evaluator.bank.names)
     wanted = Counter(each.action.value for each in loop.decisions)
     assert report.recorded == report.replayed == dict(wanted)
     for action in ("fire", "sham", "catch", "withhold", "cancel", "none"):
@@ -144,12 +144,33 @@ def test_the_same_rules_from_a_file_are_the_same(loop: Loop) -> None:
     assert replay_rules(loop.folder, RulesFile.model_validate(RULES)).identical
 
 
+@pytest.mark.parametrize("name", ["neural.strange", "neural.ood"])
+def test_either_name_of_out_of_distribution_replays_to_the_same(
+    loop: Loop, tmp_path: Path, name: str
+) -> None:
+    """The value is recorded as neural.strange, whichever name the rules use."""
+
+    def configured(each: ConfigurationEntry) -> list[ConfigurationEntry]:
+        given = tuple(known.replace("neural.pc1", "neural.strange") for known in each.features)
+        resolved = each.resolved.replace("neural.pc1", name)
+        return [dataclasses.replace(each, features=given, given=("neural.strange",), resolved=resolved)]
+
+    def decided(each: DecisionEntry) -> list[DecisionEntry]:
+        inputs = tuple((known.replace("pc1", "strange"), *rest) for known, *rest in each.inputs)
+        return [dataclasses.replace(each, inputs=inputs)]
+
+    renamed = changed(loop.folder, tmp_path / "a", events(ConfigurationEntry, configured))
+    report = replay_rules(changed(renamed, tmp_path / "b", events(DecisionEntry, decided)))
+    assert report.identical, report.first
+    assert report.recorded["fire"] == sum(each.action.value == "fire" for each in loop.decisions)
+
+
 def test_features_of_another_name_are_not_compared(loop: Loop) -> None:
     rules = copy.deepcopy(RULES)
     rules["features"]["more"] = {"kind": "position", "point": "paw"}
     report = replay_rules(loop.folder, RulesFile.model_validate(rules))
     assert report.identical
-    assert report.values == FRAMES * 3 * len(loop.reflex.bank.names)
+    assert report.values == FRAMES * 3 * len(loop.evaluator.bank.names)
 
 
 def test_a_decision_that_is_missing_or_made_up_is_named(loop: Loop, tmp_path: Path) -> None:

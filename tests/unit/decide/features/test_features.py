@@ -17,8 +17,8 @@ from support.faces import MS, bank, column, every, pose, run, spec
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS
 from rtface.core.records import FACEMAP_KEYPOINTS
+from rtface.decide.errors import RulesError
 from rtface.decide.features.bank import FeatureBank
-from rtface.decide.refusals import RulesError
 
 POINTS = ("a", "b", "c", "d")
 RATE_HZ = 200.0
@@ -257,8 +257,8 @@ def test_features_that_ask_for_the_same_points_share_the_smoothing() -> None:
 @pytest.mark.parametrize(("features", "rate_hz", "message"), [
     ({"x": {"kind": "position", "point": "nose"}}, None, "features.x: nose is not a keypoint of this engine; there are: a, b"),
     ({"x": {"kind": "whisking", "point": "a"}}, None, "features.x.band_hz: a rhythm needs"),
-    ({"x": {"kind": "lick", "points": ["a", "b"]}}, 40.0, "features.x.band_hz: 20 Hz cannot be told at 40"),
-    ({"x": {"kind": "whisking", "point": "a", "setpoint_hz": 90}}, 150.0, "90 Hz cannot be told"),
+    ({"x": {"kind": "lick", "points": ["a", "b"]}}, 40.0, "features.x.band_hz: 20 Hz cannot be measured at 40"),
+    ({"x": {"kind": "whisking", "point": "a", "setpoint_hz": 90}}, 150.0, "90 Hz cannot be measured"),
     ({"2x": {"kind": "position", "point": "a"}}, None, "features.2x: a feature's name"),
     ({"rule": {"kind": "position", "point": "a"}}, None, "features.rule: rule and neural mean"),
 ])  # fmt: skip

@@ -98,7 +98,7 @@ def test_the_axis_is_the_principal_one_and_keeps_its_sense_while_it_turns() -> N
     for index in range(4000):
         angle = np.pi * index / 2000  # a whole turn of the axis, and one more
         along, across = rng.normal(0, 3), rng.normal(0, 0.5)
-        made.take(
+        made.update(
             along * np.cos(angle) - across * np.sin(angle),
             along * np.sin(angle) + across * np.cos(angle),
             0.005,
@@ -108,7 +108,7 @@ def test_the_axis_is_the_principal_one_and_keeps_its_sense_while_it_turns() -> N
     assert steps[200:].min() > 0.9
     settled, scatter = Axis(2.0, None), rng.normal(0, 1, (3000, 2)) @ np.array([[3, 1], [1, 1.0]])
     for x, y in scatter:
-        settled.take(x, y, 0.005)
+        settled.update(x, y, 0.005)
     principal = np.linalg.eigh(np.cov(scatter[-1200:].T))[1][:, -1]
     assert abs(np.dot(principal, (settled.x, settled.y))) > 0.99
 
@@ -180,12 +180,12 @@ def test_the_baseline_is_the_level_at_rest(high: bool) -> None:
     level[rng.random(60_000) < 0.1] += -60 if high else 60
     made = Baseline(20.0, high)
     for value in level.tolist():
-        made.take(value, 0.005)
+        made.update(value, 0.005)
     assert made.level == pytest.approx(100, abs=4)
     start = Baseline(20.0, high)
-    start.take(40.0 if high else 160.0, 0.0)  # a start amid an event
+    start.update(40.0 if high else 160.0, 0.0)  # a start amid an event
     for _ in range(200):
-        start.take(100.0, 0.005)
+        start.update(100.0, 0.005)
     assert start.level == pytest.approx(100, abs=1)
 
 

@@ -236,9 +236,9 @@ def test_without_smoothing_all_is_as_measured() -> None:
 @given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(1e-3, 1.0)), min_size=1, max_size=40))
 def test_a_running_mean_that_forgets_nothing_is_the_mean(samples: list[tuple[float, float]]) -> None:
     made = RunningMean(1e12)
-    made.take(123.0, 0.0, 0.0)
+    made.update(123.0, 0.0, 0.0)
     for value, dt_s in samples:
-        made.take(value, 0.0, dt_s)
+        made.update(value, 0.0, dt_s)
     values, weights = np.array(samples).T
     assert made.x == pytest.approx(np.average(values, weights=weights), abs=1e-6)
 
@@ -246,7 +246,7 @@ def test_a_running_mean_that_forgets_nothing_is_the_mean(samples: list[tuple[flo
 def test_a_running_mean_forgets_exponentially() -> None:
     made = RunningMean(2.0)
     for _ in range(10_000):
-        made.take(1.0, 1.0, 0.01)
+        made.update(1.0, 1.0, 0.01)
     for _ in range(200):
-        made.take(0.0, 0.0, 0.01)
+        made.update(0.0, 0.0, 0.01)
     assert made.x == pytest.approx(math.exp(-1), rel=1e-3)

@@ -89,8 +89,8 @@ def test_the_bundles_network_gives_the_trainings_predictions(fitted: Any, sessio
     with torch.no_grad():
         whole = network(torch.from_numpy(inputs))[0].numpy()[np.maximum(frames, 0)]
     np.testing.assert_allclose(predict(network, inputs, frames), whole, atol=1e-5)
-    odd = fitted.bundle.inputs.strangeness(np.full(4, 6, np.float32))
-    usual = [fitted.bundle.inputs.strangeness(row) for row in inputs[1000:2000]]
+    odd = fitted.bundle.inputs.distance(np.full(4, 6, np.float32))
+    usual = [fitted.bundle.inputs.distance(row) for row in inputs[1000:2000]]
     assert odd > fitted.bundle.inputs.usual_limit > np.median(usual)
 
 

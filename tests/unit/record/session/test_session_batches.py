@@ -15,18 +15,21 @@ from rtface.record.session.rows import (
     FRAMES,
     POSES,
     POSES_WITH_LIKELIHOOD,
+    PUBLISHED,
+    PUBLISHED_DTYPE,
     ROW_NAMES,
     decode_rows,
     feature_dtype,
     pose_dtype,
 )
 
-WIDTHS = {POSES: 1, POSES_WITH_LIKELIHOOD: 1, FEATURES: 1, FRAMES: 1}
+WIDTHS = {POSES: 1, POSES_WITH_LIKELIHOOD: 1, FEATURES: 1, FRAMES: 1, PUBLISHED: 1}
 DTYPES = {
     POSES: pose_dtype(1),
     POSES_WITH_LIKELIHOOD: pose_dtype(1, likelihood=True),
     FEATURES: feature_dtype(1),
     FRAMES: FRAME_DTYPE,
+    PUBLISHED: PUBLISHED_DTYPE,
 }
 
 
@@ -66,7 +69,7 @@ def written(*kinds: int, visits: int = 1) -> list[tuple[int, int]]:
     return found
 
 
-KINDS = st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES, FRAMES, MarkEntry.kind])
+KINDS = st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES, FRAMES, PUBLISHED, MarkEntry.kind])
 
 
 @given(st.lists(KINDS, max_size=40), st.integers(1, 5))
@@ -81,7 +84,7 @@ def test_nothing_is_lost_and_the_order_holds(kinds: list[int], visits: int) -> N
                 kind in ENTRIES
                 or kinds[earlier] in ENTRIES
                 or names[0] == names[1]
-                or names == ("poses", "features")
+                or names in (("poses", "features"), ("poses", "published"))
             ):
                 assert place[earlier] < place[later], (kinds, earlier, later)
 

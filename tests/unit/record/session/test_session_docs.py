@@ -18,9 +18,12 @@ from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import read_session
 from rtface.record.session.rows import (
     FEATURES,
+    FRAME_DTYPE,
     FRAMES,
     POSES,
     POSES_WITH_LIKELIHOOD,
+    PUBLISHED,
+    PUBLISHED_DTYPE,
     feature_dtype,
     pose_dtype,
 )
@@ -69,9 +72,8 @@ def test_the_tables_of_rows_are_those_of_the_code() -> None:
         if kind != POSES_WITH_LIKELIHOOD:
             named = row[1].split("`")[1].split()
             assert tuple(named) == (dtype.names or ())[: len(named)]
-    assert re.search(
-        rf"^\| {FRAMES} \| frames \| int64 `frame_id position exposure_ns crc32`", TEXT, flags=re.M
-    )
+    for kind, name, dtype in ((FRAMES, "frames", FRAME_DTYPE), (PUBLISHED, "published", PUBLISHED_DTYPE)):
+        assert re.search(rf"^\| {kind} \| {name} \| int64 `{' '.join(dtype.names or ())}`", TEXT, flags=re.M)
 
 
 def test_the_reader_in_the_page_reads_what_rtface_writes(tmp_path: Path) -> None:

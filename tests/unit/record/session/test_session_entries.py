@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
+from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.errors import DataError, UsageError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
 from rtface.record.session.coding import MOST_EVENT_BYTES, decode, encode
 from rtface.record.session.entries import (
@@ -23,6 +25,7 @@ from rtface.record.session.entries import (
     DecisionEntry,
     Entry,
     FaultEntry,
+    GateReplyEntry,
     MarkEntry,
     PulseCommandEntry,
 )
@@ -31,6 +34,8 @@ from rtface.record.session.rows import (
     FRAMES,
     POSES,
     POSES_WITH_LIKELIHOOD,
+    PUBLISHED,
+    PUBLISHED_DTYPE,
     decode_rows,
     encode_rows,
     feature_dtype,
@@ -96,6 +101,31 @@ def test_every_event_comes_back_as_it_was(entry: Entry) -> None:
 def test_numbers_and_names_of_events_are_their_own() -> None:
     assert len({entry.name for entry in ENTRIES.values()}) == len(ENTRIES)
     assert all(kind == entry.kind < POSES for kind, entry in ENTRIES.items())
+
+
+def names(kind: type) -> set[str]:
+    return {each.name for each in dataclasses.fields(kind)}
+
+
+def test_every_field_of_a_decision_is_kept() -> None:
+    assert names(DecisionEntry) - {"t_ns", "number"} == names(Decision) - {"now_ns"}
+    made = Decision(
+        "r", None, 1, 2, RuleStatus.ARMED, RuleStatus.FIRING, Action.SHAM, Reason.SCHEDULE, Pulse(1, 2, 3, 0.5), 4,
+        (("a", 1.0, 0.5, 6),), True,
+    )  # fmt: skip
+    back = decode(DecisionEntry.kind, encode(DecisionEntry.of(made, 7)))
+    assert back == DecisionEntry(
+        1, 7, "r", None, 2, "armed", "firing", "sham", "schedule",
+        {"on_ns": 1, "period_ns": 2, "count": 3, "amplitude": 0.5}, 4, (("a", 1.0, 0.5, 6),), True,
+    )  # fmt: skip
+    assert made.as_dict()["pulse"] == back.pulse
+
+
+def test_every_field_of_a_report_is_kept() -> None:
+    assert names(GateReplyEntry) - {"output"} == names(Report)
+    made = Report(3, OutputEvent.REFUSED, 4, OutputState.ARMED, OutputReason.TOO_LONG, 5, 6, {"limit": 7})
+    back = decode(GateReplyEntry.kind, encode(GateReplyEntry.of(made, "gate")))
+    assert back == GateReplyEntry(4, 3, "gate", "refused", "armed", "too_long", 5, 6, {"limit": 7})
 
 
 class Colour(StrEnum):
@@ -189,10 +219,18 @@ def test_a_kind_of_a_newer_version_is_none() -> None:
 
 
 @given(
-    st.data(), st.integers(1, 4), st.integers(0, 5), st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES])
+    st.data(),
+    st.integers(1, 4),
+    st.integers(0, 5),
+    st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES, PUBLISHED]),
 )
 def test_rows_come_back_bit_for_bit(data: st.DataObject, count: int, width: int, kind: int) -> None:
-    dtype = feature_dtype(width) if kind == FEATURES else pose_dtype(width, likelihood=kind != POSES)
+    dtype = {
+        POSES: pose_dtype(width),
+        POSES_WITH_LIKELIHOOD: pose_dtype(width, likelihood=True),
+        FEATURES: feature_dtype(width),
+        PUBLISHED: PUBLISHED_DTYPE,
+    }[kind]
     rows = data.draw(stn.arrays(np.uint8, count * dtype.itemsize)).view(dtype)
     packed = [row.tobytes() for row in rows]
     back = decode_rows(kind, encode_rows(width, packed))

@@ -22,7 +22,7 @@ from rtface.record.session import VIDEO_NAME
 from rtface.record.session.encoder import VideoEncoder, count_frames, frame_checksums
 from rtface.record.session.entries import Entry, FaultEntry, VideoEntry
 from rtface.record.session.frames import FrameRecorder
-from rtface.record.session.rows import FRAME_DTYPE, Rows
+from rtface.record.session.rows import FRAME_DTYPE, FRAMES, Rows
 
 SHAPE = (50, 70)
 Codec = Literal["h264", "lossless", "ffv1"]
@@ -49,7 +49,8 @@ class FakeLog:
         self.entries.append(entry)
         return True
 
-    def put_frame_row(self, row: bytes) -> bool:
+    def put_row(self, kind: int, row: bytes) -> bool:
+        assert kind == FRAMES
         self._rows.append(row)
         return True
 

@@ -258,7 +258,7 @@ def test_a_log_that_cannot_be_cut_back_takes_nothing_more(path: Path) -> None:
         log.commit()
     disk.room = 1000
     log.append(1, b"first")
-    with pytest.raises(OSError, match="could not be mended"):
+    with pytest.raises(OSError, match="could not be cut off"):
         log.commit()
     log.close()
     found, reader = read(path)

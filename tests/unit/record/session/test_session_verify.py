@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.loop import MS, Loop, made_report, record_loop, setup
-from support.recorded import MadeDecision, pose
+from support.loop import MS, Loop, record_loop, setup
+from support.recorded import made_report
 
 from rtface.config import SessionSettings
 from rtface.core.errors import UsageError
-from rtface.core.latency import Histogram
-from rtface.core.records import FrameMeta, Losses
+from rtface.core.records import FrameMeta
 from rtface.decide.rules import RulesFile
 from rtface.record.session import LOG_NAME, VIDEO_NAME
 from rtface.record.session.coding import decode, encode
@@ -33,12 +32,11 @@ from rtface.record.session.entries import (
     PulseCommandEntry,
     UnrecordedEntry,
 )
-from rtface.record.session.guests import reply_entry
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import read_session
 from rtface.record.session.recorder import SessionRecorder
-from rtface.record.session.rows import POSES, ROW_NAMES, decode_rows, encode_rows
+from rtface.record.session.rows import POSES, PUBLISHED, ROW_NAMES, decode_rows, encode_rows
 from rtface.record.session.summary import summarise
 from rtface.record.session.tables import write_tables
 from rtface.record.session.verify import verify
@@ -64,7 +62,7 @@ def rewritten(source: Path, target: Path, change: Callable[[Any], Iterable[Any]]
                 log.append(each.kind, encode(each))
         else:
             for rows in change(decode_rows(record.kind, record.payload)):
-                width = 3 if record.kind == POSES else rows.dtype["values"].shape[0]
+                width = {POSES: 3, PUBLISHED: 1}.get(record.kind) or rows.dtype["values"].shape[0]
                 log.append(record.kind, encode_rows(width, [row.tobytes() for row in rows]), len(rows))
         log.commit()
     log.close()
@@ -111,7 +109,7 @@ def test_a_decision_to_fire_without_a_command_is_missing(loop: Loop, tmp_path: P
     texts = [each.text for each in verify(read_session(tmp_path / "s")) if each.check == "pulses"]
     assert texts == [
         f"1 decided to fire without a command to an output, decision {number}",
-        "1 light came on that no command asked for, command 1",
+        "1 light came on without a command to fire, command 1",
     ]
 
 
@@ -135,7 +133,7 @@ def test_a_refusal_is_an_answer(loop: Loop, tmp_path: Path, event: str) -> None:
 def test_light_for_a_sham_is_wrong(loop: Loop, tmp_path: Path) -> None:
     sham = next(number for number, each in enumerate(loop.decisions) if each.action.value == "sham")
     command = PulseCommandEntry(1, sham, 999, "gate", "fire")
-    answer = reply_entry(made_report(999, "ack", 1), "gate")
+    answer = GateReplyEntry.of(made_report(999, "ack", 1), "gate")
     more = only(DecisionEntry, lambda each: [each, command, answer] if each.number == sham else [each])
     found = findings(rewritten(loop.folder, tmp_path / "s", more))
     assert found == {"pulses": f"wrong: 1 fired without a decision to fire, decision {sham}"}
@@ -174,6 +172,67 @@ def test_times_that_go_back_are_wrong(loop: Loop, tmp_path: Path) -> None:
     assert found == {"times": "wrong: inferred_ns before prepared_ns at frame 300"}
 
 
+def stamps(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], Iterable[Any]]:
+    """Changes the rows of when frames were published; numbers of frames begin with 10."""
+
+    def changed(each: Any) -> Iterable[Any]:
+        is_published = isinstance(each, np.ndarray) and (each.dtype.names or ())[1:] == ("published_ns",)
+        return [change(each.copy())] if is_published else [each]
+
+    return changed
+
+
+def with_300(rows: np.ndarray, name: str, value: int) -> np.ndarray:
+    rows[name][rows["frame_id"] == 300] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (
+            lambda rows: with_300(rows, "published_ns", 5),
+            [
+                "wrong: published_ns before decided_ns at frame 300",
+                "wrong: published_ns goes back at frame 300",
+            ],
+        ),
+        (
+            lambda rows: np.repeat(rows, 1 + (rows["frame_id"] == 300)),
+            ["wrong: published more than once: frame 300"],
+        ),
+        (
+            lambda rows: rows[rows["frame_id"] != 300],
+            ["missing: when it was published, of frame 300"],
+        ),
+        (
+            lambda rows: with_300(rows, "frame_id", 5000),
+            ["missing: when it was published, of frame 300", "missing: the pose of a published frame: 5000"],
+        ),
+        (lambda rows: rows[rows["frame_id"] < 300], []),
+        (lambda rows: rows[:0], []),
+    ],
+    ids=[
+        "before it was decided on",
+        "twice",
+        "of one is gone",
+        "another frame",
+        "a killed host's end",
+        "an old log",
+    ],
+)
+def test_when_a_pose_was_published_is_held_against_its_pose(
+    loop: Loop, tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], found: list[str]
+) -> None:
+    folder = rewritten(loop.folder, tmp_path / "s", stamps(change))
+    texts = [
+        f"{each.verdict}: {each.text}"
+        for each in verify(read_session(folder))
+        if each.check == "times" and each.verdict != "whole"
+    ]
+    assert texts == found
+
+
 def test_what_the_record_says_it_lacks_is_missing(loop: Loop, tmp_path: Path) -> None:
     said = only(
         ClosedEntry,
@@ -198,6 +257,15 @@ def test_counts_that_are_not_those_of_the_end_are_wrong(loop: Loop, tmp_path: Pa
     log.commit()
     log.close()
     assert "gate: 0 of" in findings(folder)["totals"]
+
+
+def test_counts_of_kinds_that_a_newer_rtface_writes_are_not_wrong(loop: Loop) -> None:
+    session = read_session(loop.folder)
+    assert session.closed is not None
+    closed = dataclasses.replace(session.closed, totals={**session.closed.totals, "colours": 3})
+    newer = dataclasses.replace(session, events=(*session.events[:-1], closed), unknown=3)
+    found = {each.check: each.verdict for each in verify(newer) if each.verdict != "whole"}
+    assert found == {"log": "missing"}
 
 
 def test_a_log_that_was_cut_off_is_missing_its_end(loop: Loop, tmp_path: Path) -> None:
@@ -276,6 +344,7 @@ def test_the_summary_counts_what_happened(loop: Loop) -> None:
         fires,
     )
     assert (summary.poses, summary.features, summary.rate_hz) == (700, 700, pytest.approx(200))
+    assert summary.published == 700
     assert [(each.what, each.who, each.text) for each in summary.armings] == [("armed", "operator", "start")]
     assert (summary.state, summary.missing, summary.blinded) == ("closed", (), 0)
     assert summary.facts["camera"] == "fake fake 1, 32x24, 200 frames per second"
@@ -315,45 +384,3 @@ def test_tables_hold_every_decision_and_every_pulse(loop: Loop, tmp_path: Path) 
     with (tmp_path / "features.csv").open(encoding="utf-8") as file:
         values = list(csv.DictReader(file))
     assert float(values[50]["reach.distance"]) == session.features["values"][50][4]
-
-
-def test_the_recorder_writes_what_it_is_told(tmp_path: Path) -> None:
-    recorder = SessionRecorder(
-        SessionSettings(folder=tmp_path / "new", min_free_gb=0), "r", setup(RulesFile())
-    )
-    recorder.open()
-    histogram = Histogram(10)
-    histogram.add(5 * MS)
-    recorder.latency({"end_to_end": histogram.summary()})
-    recorder.losses(Losses())
-    recorder.losses(Losses(ring=3))
-    recorder.losses(Losses(ring=3))
-    recorder.clock_fit("gate", 1, 2.5, 1e-5)
-    recorder.mark("me", "look", {"n": 1})
-    recorder.output("gate", {"kind": "gate"})
-    recorder.failed("camera", "gone")
-    recorder.frame(np.zeros((24, 32), np.uint8), FrameMeta(0, 0, 0))
-    recorder.pose(pose(0, 3))
-    assert recorder.decision(MadeDecision(action="withhold")) == 0
-    assert recorder.fault is None
-    assert recorder.close("done")
-    assert len(recorder.fingerprint) == 64
-    session = read_session(recorder.folder)
-    assert session.fingerprint == recorder.fingerprint
-    names = [each.name for each in session.events]
-    assert names == [
-        "opened", "configuration", "hashes", "camera", "network", "latency", "losses", "clock_fit", "mark", "output",
-        "fault", "decision", "closed",
-    ]  # fmt: skip
-    summary = summarise(session)
-    assert summary.losses == {"camera": 0, "transport": 0, "ring": 3, "publish": 0}
-    assert summary.latency["end_to_end"]["misses"] == 1
-    assert [each.text for each in summary.faults] == ["gone"]
-
-
-def test_a_session_does_not_begin_on_a_disk_that_is_nearly_full(tmp_path: Path) -> None:
-    settings = SessionSettings(folder=tmp_path, min_free_gb=2)
-    recorder = SessionRecorder(settings, "r", setup(RulesFile()), free_bytes=lambda folder: 1_900_000_000)
-    with pytest.raises(Exception, match=r"has 1\.9 GB left, a session begins with 2"):
-        recorder.open()
-    assert list(tmp_path.iterdir()) == []

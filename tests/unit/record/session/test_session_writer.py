@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.fakes import LONG_S, finishes
-from support.recorded import START_NS, MadeDecision, OpenedFiles, SmallDisk, StuckDisk, pose
+from support.recorded import START_NS, OpenedFiles, SmallDisk, StuckDisk, made_decision, pose, put_pose
 
 from rtface.core.clock import SYSTEM_CLOCK, ManualClock
 from rtface.core.errors import DataError, UsageError
@@ -34,11 +34,13 @@ from rtface.record.session.entries import (
     UnrecordedEntry,
 )
 from rtface.record.session.log import DiskFile, LogWriter
+from rtface.record.session.packing import Packer
 from rtface.record.session.reader import RowBatch, iterate, read_session
-from rtface.record.session.rows import pack_frame_row
+from rtface.record.session.rows import FEATURES, FRAMES, PUBLISHED, pack_frame_row, pack_published_row
 from rtface.record.session.writer import SessionWriter
 
-POINTS, FEATURES = 3, 2
+POINTS = 3
+PACKER = Packer(POINTS, 2)
 
 
 class Faults:
@@ -63,7 +65,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., SessionWriter]]:
     made: list[SessionWriter] = []
 
     def make_writer(**options: Any) -> SessionWriter:
-        writer = SessionWriter(tmp_path / "s", "test", points=POINTS, features=FEATURES, **options)
+        writer = SessionWriter(tmp_path / "s", "test", PACKER.widths, **options)
         made.append(writer)
         return writer
 
@@ -82,9 +84,12 @@ def until(true: Callable[[], object]) -> None:
 
 def put_features(writer: SessionWriter, number: int) -> bool:
     values = np.array([number, np.nan])
-    return writer.put_features(
-        number, START_NS + number, Features(values, values / 2, np.array([number, -1]))
-    )
+    features = Features(values, values / 2, np.array([number, -1]))
+    return writer.put_row(FEATURES, PACKER.features(number, START_NS + number, features))
+
+
+def put_decision(writer: SessionWriter, number: int) -> bool:
+    return writer.put(DecisionEntry.of(made_decision(), number))
 
 
 def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], tmp_path: Path) -> None:
@@ -98,13 +103,15 @@ def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], 
         pose(number, POINTS, likelihood=number % 3 == 0, camera=number % 2 == 0) for number in range(1200)
     ]
     for number, each in enumerate(poses):
-        assert writer.put_pose(each, each.stamps.decided_ns + 5)
+        assert put_pose(writer, each)
+        assert writer.put_row(PUBLISHED, pack_published_row(number, each.stamps.decided_ns + 5))
         assert put_features(writer, number)
-        assert writer.put_frame_row(pack_frame_row(number, number, number * 3, 2**32 - 1))
-    made = MadeDecision(
+        assert writer.put_row(FRAMES, pack_frame_row(number, number, number * 3, 2**32 - 1))
+    made = made_decision(
         frame_id=None, session_ns=None, trial=None, blind=True, inputs=(("x", np.nan, 0.0, -(2**62)),)
     )
-    assert [writer.put_decision(MadeDecision()), writer.put_decision(made)] == [0, 1]
+    assert put_decision(writer, 0)
+    assert writer.put(DecisionEntry.of(made, 1))
     assert writer.close("because")
     session = read_session(tmp_path / "s")
     assert (session.state, session.missing, session.damage) == ("closed", (), ())
@@ -121,7 +128,7 @@ def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], 
     assert session.opened.machine["rtface"]
     first, second = session.decisions
     assert dataclasses.replace(first, pulse=None) == DecisionEntry(
-        START_NS, 0, "whisk", 3, 5, "armed", "firing", "fire", "rule", None, 0, MadeDecision().inputs, False
+        START_NS, 0, "whisk", 3, 5, "armed", "firing", "fire", "rule", None, 0, made_decision().inputs, False
     )
     assert first.pulse == {"on_ns": 1_000_000, "period_ns": 1_000_000, "count": 1, "amplitude": 0.5}
     assert (second.frame_id, second.session_ns, second.trial, second.blind) == (None, None, None, True)
@@ -149,7 +156,8 @@ def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], 
     assert closed is not None
     assert closed.reason == "because"
     assert closed.totals == {
-        "opened": 1, "configuration": 1, "decision": 2, "poses": 1200, "features": 1200, "frames": 1200
+        "opened": 1, "configuration": 1, "decision": 2, "poses": 1200, "features": 1200, "frames": 1200,
+        "published": 1200,
     }  # fmt: skip
     assert session.fingerprint == writer.fingerprint
 
@@ -161,7 +169,7 @@ def test_rows_stand_before_the_events_that_came_after_them(
     writer.open()
     for number in range(50):
         put_features(writer, number)
-        writer.put_pose(pose(number, POINTS))
+        put_pose(writer, pose(number, POINTS))
         if number % 7 == 0:
             writer.put(CallEntry(START_NS + number, "tick", {"at": number}))
     writer.close()
@@ -183,12 +191,7 @@ def test_several_threads_keep_each_its_order(make: Callable[..., SessionWriter],
             assert writer.put(MarkEntry(number, name, ""))
 
     threads = [threading.Thread(target=work, args=(str(each),)) for each in range(4)]
-    numbers: list[int] = []
-    threads.append(
-        threading.Thread(
-            target=lambda: numbers.extend(writer.put_decision(MadeDecision()) for _ in range(300))
-        )
-    )
+    threads.append(threading.Thread(target=lambda: [put_decision(writer, number) for number in range(300)]))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -197,7 +200,7 @@ def test_several_threads_keep_each_its_order(make: Callable[..., SessionWriter],
     session = read_session(tmp_path / "s")
     for name in "0123":
         assert [each.t_ns for each in session.of(MarkEntry) if each.who == name] == list(range(300))
-    assert [each.number for each in session.decisions] == numbers == list(range(300))
+    assert [each.number for each in session.decisions] == list(range(300))
 
 
 def test_what_was_taken_while_the_session_closed_is_in_the_log_and_the_rest_is_refused(
@@ -210,7 +213,7 @@ def test_what_was_taken_while_the_session_closed_is_in_the_log_and_the_rest_is_r
     def work(thread: int) -> None:
         each = pose(thread, POINTS)
         started.wait()
-        while writer.put_pose(each):
+        while put_pose(writer, each):
             taken[thread] += 1
 
     threads = [threading.Thread(target=work, args=(each,)) for each in range(3)]
@@ -233,7 +236,7 @@ def test_a_session_can_be_read_while_it_is_written(
     writer.open()
     folder, seen = tmp_path / "s", -1
     for number in range(40):
-        writer.put_pose(pose(number, POINTS))
+        put_pose(writer, pose(number, POINTS))
         session = read_session(folder)
         assert session.state == "open"
         assert session.damage == ()
@@ -273,11 +276,13 @@ def test_nothing_waits_for_a_slow_disk_and_what_finds_no_room_is_counted(
     assert disk.waiting.wait(LONG_S)
 
     def overfill() -> None:
-        assert [writer.put_pose(pose(number, POINTS)) for number in range(130)] == [True] * 100 + [False] * 30
+        assert [put_pose(writer, pose(number, POINTS)) for number in range(130)] == [True] * 100 + [
+            False
+        ] * 30
         assert not put_features(writer, 1)
-        assert not writer.put_frame_row(pack_frame_row(1, 1, 1, 1))
+        assert not writer.put_row(FRAMES, pack_frame_row(1, 1, 1, 1))
         assert [writer.put(MarkEntry(number, "me", "")) for number in range(12)] == [True] * 10 + [False] * 2
-        assert writer.put_decision(MadeDecision()) == -1
+        assert not put_decision(writer, 0)
 
     finishes(overfill)
     assert faults.kinds == ["lost"]
@@ -300,13 +305,13 @@ def test_a_disk_that_does_not_answer_is_a_fault_at_once(make: Callable[..., Sess
     writer.open()
     disk = files.files[0]
     disk.free.clear()
-    writer.put_pose(pose(0, POINTS))
+    put_pose(writer, pose(0, POINTS))
     assert disk.waiting.wait(LONG_S)
-    writer.put_pose(pose(1, POINTS))
+    put_pose(writer, pose(1, POINTS))
     assert faults.kinds == []
     clock.sleep_until_ns(START_NS + 2_000_000_001)
-    writer.put_pose(pose(2, POINTS))
-    writer.put_pose(pose(3, POINTS))
+    put_pose(writer, pose(2, POINTS))
+    put_pose(writer, pose(3, POINTS))
     assert faults.kinds == ["stalled"]
     disk.free.set()
     assert writer.close()
@@ -324,13 +329,13 @@ def test_a_full_disk_is_a_fault_and_what_was_recorded_stays_valid(
     writer = make(open_file=disk_filled_after(room), on_fault=faults, stall_s=1e6)
     writer.open()
     for number in range(200):
-        writer.put_pose(pose(number, POINTS))
+        put_pose(writer, pose(number, POINTS))
         if number % 20 == 0:
             writer.put(MarkEntry(number, "me", ""))
     assert faults.came.wait(LONG_S)
     assert "No space left" in faults.found[0].text
-    assert not writer.put_pose(pose(200, POINTS))
-    assert writer.put_decision(MadeDecision()) == -1
+    assert not put_pose(writer, pose(200, POINTS))
+    assert not put_decision(writer, 0)
     assert faults.kinds == ["write"]
     assert not writer.close()
     session = read_session(tmp_path / "s")
@@ -358,7 +363,7 @@ def test_where_there_is_room_again_the_log_says_what_it_lost(
     writer = make(open_file=Once, on_fault=faults)
     writer.open()
     for number in range(10):
-        writer.put_pose(pose(number, POINTS))
+        put_pose(writer, pose(number, POINTS))
     writer.put(MarkEntry(0, "me", ""))
     assert faults.came.wait(LONG_S)
     assert not writer.close()
@@ -416,7 +421,7 @@ def test_little_room_on_the_disk_is_told_and_recording_goes_on(
     writer.open()
     clock.sleep_until_ns(START_NS + 1_000_000_000)
     assert faults.came.wait(LONG_S)
-    assert writer.put_pose(pose(0, POINTS))
+    assert put_pose(writer, pose(0, POINTS))
     assert writer.close()
     assert faults.kinds == ["space"]
     session = read_session(tmp_path / "s")
@@ -432,11 +437,11 @@ def test_a_real_disk_that_is_really_full(make: Callable[..., SessionWriter], tmp
         pytest.skip("mounting a small tmpfs needs root")
     try:
         faults = Faults()
-        writer = SessionWriter(point / "s", "full", points=POINTS, on_fault=faults, min_free_bytes=0)
+        writer = SessionWriter(point / "s", "full", PACKER.widths, on_fault=faults, min_free_bytes=0)
         writer.open()
         number = 0
         while not faults.came.is_set():
-            writer.put_pose(pose(number % 7, POINTS))
+            put_pose(writer, pose(number % 7, POINTS))
             number += 1
         assert faults.kinds[-1] == "write"
         assert not writer.close()
@@ -459,12 +464,12 @@ def test_what_does_not_fit_the_session_is_refused(make: Callable[..., SessionWri
     writer = make()
     writer.open()
     with pytest.raises(UsageError, match=r"a pose of float32 \(4, 2\) for a record of 3 keypoints"):
-        writer.put_pose(pose(0, 4))
+        PACKER.pose(pose(0, 4))
     wide = dataclasses.replace(pose(0, POINTS), xy=np.zeros((POINTS, 2)))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a pose of float64"):
-        writer.put_pose(wide)
+        PACKER.pose(wide)
     with pytest.raises(UsageError, match="for the features of this record"):
-        writer.put_features(0, 0, Features(np.zeros(3), np.zeros(3), np.zeros(3, np.int64)))
+        PACKER.features(0, 0, Features(np.zeros(3), np.zeros(3), np.zeros(3, np.int64)))
     with pytest.raises(UsageError, match="mark cannot be recorded"):
         writer.put(MarkEntry(0, "me", "", {"a": object()}))
     assert writer.fault is None
@@ -478,9 +483,9 @@ def test_closing_twice_and_putting_after_the_end_are_harmless(
     writer.open()
     assert writer.close("first")
     assert writer.close("second")
-    assert not writer.put_pose(pose(0, POINTS))
+    assert not put_pose(writer, pose(0, POINTS))
     assert not writer.put(MarkEntry(0, "me", ""))
-    assert writer.put_decision(MadeDecision()) == -1
+    assert not put_decision(writer, 0)
     session = read_session(tmp_path / "s")
     assert session.closed is not None
     assert session.closed.reason == "first"
@@ -497,7 +502,7 @@ def test_a_put_costs_the_same_however_much_waits(make: Callable[..., SessionWrit
     def cost() -> int:
         began_ns = SYSTEM_CLOCK.now_ns()
         for _ in range(1000):
-            writer.put_pose(each)
+            put_pose(writer, each)
         return SYSTEM_CLOCK.now_ns() - began_ns
 
     writer.put(MarkEntry(0, "me", ""))
@@ -512,15 +517,17 @@ def test_a_put_costs_the_same_however_much_waits(make: Callable[..., SessionWrit
 
 
 def test_further_values_stand_behind_the_features_and_are_unknown_where_they_are_not_given(
-    make: Callable[..., SessionWriter], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    writer = make(given=1)
+    packer = Packer(POINTS, 2, 1)
+    writer = SessionWriter(tmp_path / "s", "test", packer.widths)
     writer.open()
     features = Features(np.array([1.0, 2.0]), np.array([0.5, 0.25]), np.array([5, 6]))
-    assert writer.put_features(0, 1, features, Features(np.array([3.0]), np.array([1.0]), np.array([7])))
-    assert writer.put_features(1, 2, features)
+    given = Features(np.array([3.0]), np.array([1.0]), np.array([7]))
+    assert writer.put_row(FEATURES, packer.features(0, 1, features, given))
+    assert writer.put_row(FEATURES, packer.features(1, 2, features))
     with pytest.raises(UsageError, match="further values"):
-        writer.put_features(2, 3, features, features)
+        packer.features(2, 3, features, features)
     writer.close()
     first, second = read_session(tmp_path / "s").features
     assert [first[name].tolist() for name in ("values", "scores", "exposure_ns")] == [
