@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import zmq
-from support.emulated import Emulator
+from support.emulated_cuda import Emulator
 
 # Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

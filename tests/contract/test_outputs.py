@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from support.outgoing import LOSSES, make_pose, zmq_context
+from support.publishing import LOSSES, make_pose, zmq_context
 
 from rtface.core.clock import monotonic_ns
 from rtface.core.errors import AddressError, RtfaceError, UsageError

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.outgoing import LONG_S, LOSSES, Handler, make_pose, zmq_context
 from support.paths import DOCS
+from support.publishing import LOSSES, Handler, make_pose, zmq_context
+from support.waits import LONG_S
 
 from rtface.core.clock import monotonic_ns
 from rtface.publish.control import ControlServer

@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 import yaml
-from support.emulatedgate import patient_gate
-from support.fakes import LONG_S
+from support.arming import arm
+from support.emulated_gate import emulated_gate, patient_gate
+from support.waits import LONG_S
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
 from rtface.config.rigfile import load_rig
-from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.clock import NS_PER_MS, monotonic_ns
 from rtface.core.clockfit import ClockLine
-from rtface.core.errors import ControlError, OutputError
+from rtface.core.errors import ControlError
 from rtface.live.service import Service
 from rtface.record.session.entries import (
     ArmingEntry,
@@ -65,12 +66,8 @@ LONG = RULES.replace("PULSE", "{frequency_hz: 30, width_ms: 20, duration_ms: 500
 
 @pytest.fixture
 def gate() -> Iterator[EmulatedGate]:
-    try:
-        emulated = patient_gate()
-    except OutputError as error:
-        pytest.skip(str(error))
-    with emulated:
-        yield emulated
+    with emulated_gate(patient_gate) as made:
+        yield made
 
 
 @pytest.fixture
@@ -103,19 +100,6 @@ def with_output(rig_file: Path, **settings: Any) -> Path:
     return rig_file
 
 
-def armed(client: Client) -> None:
-    """Arm, again and again while the self-test finds that frames have not come for long enough."""
-    end_ns = monotonic_ns() + round(LONG_S * NS_PER_S)
-    while True:
-        try:
-            client.arm("test")
-            return
-        except ControlError as error:
-            if monotonic_ns() > end_ns or "frames:" not in str(error):
-                raise
-            client.next(0.2)
-
-
 def risen(lights: list[LightChange]) -> list[LightChange]:
     return [after for before, after in pairwise(lights) if after.ttl and not before.ttl]
 
@@ -145,7 +129,7 @@ def test_every_light_was_decided_commanded_answered_and_seen(gate: EmulatedGate,
         Service(rig) as service,
         Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
     ):
-        armed(client)
+        arm(client)
         listen(client, "decision", 12)
         client.mark("test", "half way")
         listen(client, "decision", 12)
@@ -211,7 +195,7 @@ def test_a_host_that_is_killed_in_mid_pulse_leaves_darkness_and_a_record(
     )
     try:
         with Client(ports["keypoints"], ports["control"], timeout_s=LONG_S) as client:
-            armed(client)
+            arm(client)
             events = listen(client, "light", 20)
             assert events[0]["event"] == "light_on"
             folder = Path(client.status().loop["session"])
@@ -280,7 +264,7 @@ def test_the_crop_stays_and_the_camera_s_stop_disarms_while_armed(rig_file: Path
         Service(load_rig(rig_file)) as service,
         Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
     ):
-        armed(client)
+        arm(client)
         with pytest.raises(ControlError, match="disarm first"):
             client.set_crop(None)
         client.stop()

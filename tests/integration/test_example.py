@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from support.commandline import invoke
-from support.fakes import LONG_S, wait_until
 from support.paths import DOCS
+from support.waits import LONG_S, wait_until
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client

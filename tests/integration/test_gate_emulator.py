@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.gaterig import need_simavr
+from support.gate_host import need_simavr
 
 from rtface.core.clock import monotonic_ns
 from rtface.core.errors import GateError

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.gaterig import need_simavr, rig
+from support.gate_host import gate_host, need_simavr
 from support.paths import BENCH
 
 from rtface.stimulate.gate.codes import State
@@ -33,7 +33,7 @@ def test_random_sessions_never_light_what_must_be_dark(gate_fuzz: ModuleType) ->
 @given(data=st.lists(st.binary(min_size=1, max_size=120), min_size=1, max_size=6))
 def test_no_bytes_at_all_light_a_gate_that_is_not_armed(data: list[bytes]) -> None:
     need_simavr()
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         for piece in data:
             gate.gate.send_bytes(piece)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from support.fakes import END, LONG_S, FakeCamera, finishes
+from support.fakes import END, FakeCamera
+from support.waits import LONG_S, finishes
 
 from rtface.acquire.ring import FrameRing, SlotState
 from rtface.acquire.thread import AcquisitionThread

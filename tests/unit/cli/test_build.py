@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.backends import tiny_engine
-from support.emulated import Emulator
-from support.emulatedgpu import EmulatedGpu, install
+from support.emulated_cuda import Emulator
+from support.emulated_gpu import EmulatedGpu, install
 from typer.testing import CliRunner
 
 from rtface.cli.app import app

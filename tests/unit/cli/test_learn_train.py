@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from support.drawn import drawn
+from support.drawn_labels import drawn
 from typer.testing import CliRunner, Result
 
 from rtface.cli.app import app

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from support.fakes import wait_until
+from support.waits import wait_until
 
 from rtface.cli.terminal.keyboard import keys_do
 from rtface.cli.terminal.operator import Operator

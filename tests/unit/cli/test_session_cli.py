@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.loop import RULES, Loop, record_loop
+from support.recorded_loop import RULES, Loop, record_loop
 from typer.testing import CliRunner
 
 from rtface.cli.app import app

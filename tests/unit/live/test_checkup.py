@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.drawn import drawn, drawn_engine
+from support.drawn_labels import drawn, drawn_engine
 
 from rtface.config import BackendSettings
 from rtface.core.check import Check

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.looped import RULES, Looped, status
+from support.manual_loop import RULES, ManualLoop, status
 
 from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Reason
@@ -15,8 +15,8 @@ from rtface.record.session.entries import FaultEntry
 
 
 @pytest.fixture
-def looped() -> Looped:
-    return Looped()
+def looped() -> ManualLoop:
+    return ManualLoop()
 
 
 def report(
@@ -25,7 +25,7 @@ def report(
     return Report(number, event, 10**12, fields.pop("state", OutputState.ARMED), reason, **fields)
 
 
-def test_nothing_fires_before_somebody_arms(looped: Looped) -> None:
+def test_nothing_fires_before_somebody_arms(looped: ManualLoop) -> None:
     for x in (0, 40, 40, 0, 40):
         looped.frame(x)
     assert looped.actions() == ["withhold", "withhold"]
@@ -34,7 +34,7 @@ def test_nothing_fires_before_somebody_arms(looped: Looped) -> None:
     assert looped.loop.status.state is LoopState.DISARMED
 
 
-def test_a_request_fires_and_everything_is_recorded_and_announced(looped: Looped) -> None:
+def test_a_request_fires_and_everything_is_recorded_and_announced(looped: ManualLoop) -> None:
     looped.arm()
     looped.frame(0)
     looped.frame(40)
@@ -63,7 +63,7 @@ def test_a_request_fires_and_everything_is_recorded_and_announced(looped: Looped
     assert looped.record.armings == [("armed", "Ada", "asked for")]
 
 
-def test_when_each_pose_was_published_is_recorded_after_its_decisions(looped: Looped) -> None:
+def test_when_each_pose_was_published_is_recorded_after_its_decisions(looped: ManualLoop) -> None:
     looped.arm()
     for x in (0, 40, 40):
         looped.frame(x)
@@ -75,7 +75,7 @@ def test_when_each_pose_was_published_is_recorded_after_its_decisions(looped: Lo
     assert times[0] < fired < times[1]
 
 
-def test_the_map_of_the_camera_s_clock_is_recorded_where_it_has_one(looped: Looped) -> None:
+def test_the_map_of_the_camera_s_clock_is_recorded_where_it_has_one(looped: ManualLoop) -> None:
     looped.loop.tick(status())
     assert looped.record.maps == []
     line = ClockLine(1, 2.0, 3e-5)
@@ -83,7 +83,7 @@ def test_the_map_of_the_camera_s_clock_is_recorded_where_it_has_one(looped: Loop
     assert looped.record.maps == [("camera", line)]
 
 
-def test_a_decision_that_cannot_be_recorded_is_not_carried_out(looped: Looped) -> None:
+def test_a_decision_that_cannot_be_recorded_is_not_carried_out(looped: ManualLoop) -> None:
     looped.arm()
     looped.frame(0)
     looped.record.full = True
@@ -104,7 +104,7 @@ def test_a_decision_that_cannot_be_recorded_is_not_carried_out(looped: Looped) -
     ],
 )
 def test_an_output_that_fails_ends_in_fault_with_the_light_off(
-    looped: Looped, event: OutputEvent, why: str
+    looped: ManualLoop, event: OutputEvent, why: str
 ) -> None:
     looped.arm()
     looped.frame(40)
@@ -133,7 +133,7 @@ def test_an_output_that_fails_ends_in_fault_with_the_light_off(
         (OutputReason.LIMITS_LOST, LoopState.FAULT),
     ],
 )
-def test_a_refusal_is_what_it_is(looped: Looped, reason: OutputReason, state: LoopState) -> None:
+def test_a_refusal_is_what_it_is(looped: ManualLoop, reason: OutputReason, state: LoopState) -> None:
     looped.arm()
     looped.output.refuses = reason
     looped.frame(40)
@@ -145,7 +145,7 @@ def test_a_refusal_is_what_it_is(looped: Looped, reason: OutputReason, state: Lo
     assert (looped.output.state is OutputState.ARMED) == (state is LoopState.ARMED)
 
 
-def test_a_pin_that_stops_the_output_stops_the_loop_until_it_is_cleared(looped: Looped) -> None:
+def test_a_pin_that_stops_the_output_stops_the_loop_until_it_is_cleared(looped: ManualLoop) -> None:
     looped.arm()
     looped.output.stop()
     looped.frame(40)
@@ -165,7 +165,7 @@ def test_a_pin_that_stops_the_output_stops_the_loop_until_it_is_cleared(looped: 
     assert looped.actions()[-1] == "fire"
 
 
-def test_time_never_goes_back_for_the_rules(looped: Looped) -> None:
+def test_time_never_goes_back_for_the_rules(looped: ManualLoop) -> None:
     """What the output says is told to the rules before the frame, at a time of its own."""
     for _ in range(3):
         looped.arm()
@@ -178,7 +178,7 @@ def test_time_never_goes_back_for_the_rules(looped: Looped) -> None:
     assert "clock" not in {each.reason for each in looped.record.decisions}
 
 
-def test_an_end_that_is_heard_late_was_told_in_time(looped: Looped) -> None:
+def test_an_end_that_is_heard_late_was_told_in_time(looped: ManualLoop) -> None:
     """A camera of 5 frames a second, or a busy computer, is no missing end of a pulse."""
     looped.arm()
     looped.frame(40)
@@ -188,7 +188,7 @@ def test_an_end_that_is_heard_late_was_told_in_time(looped: Looped) -> None:
     assert [name for name, _ in looped.record.calls] == ["arm", "began", "ended"]
 
 
-def test_an_end_that_nobody_tells_is_a_fault(looped: Looped) -> None:
+def test_an_end_that_nobody_tells_is_a_fault(looped: ManualLoop) -> None:
     looped.arm()
     looped.output.deaf = True
     looped.frame(40)
@@ -198,7 +198,7 @@ def test_an_end_that_nobody_tells_is_a_fault(looped: Looped) -> None:
     assert looped.output.state is OutputState.DISARMED
 
 
-def test_a_switch_that_disarms_the_output_disarms_the_loop(looped: Looped) -> None:
+def test_a_switch_that_disarms_the_output_disarms_the_loop(looped: ManualLoop) -> None:
     looped.arm()
     looped.output.disarm("the switch")
     looped.frame(0)
@@ -207,7 +207,7 @@ def test_a_switch_that_disarms_the_output_disarms_the_loop(looped: Looped) -> No
 
 
 def test_frames_over_the_budget_end_the_session_s_light() -> None:
-    looped = Looped(budget="p99 < 5 ms")
+    looped = ManualLoop(budget="p99 < 5 ms")
     looped.arm()
     for _ in range(100):
         looped.frame(0)
@@ -220,7 +220,7 @@ def test_frames_over_the_budget_end_the_session_s_light() -> None:
 
 
 def test_frames_over_the_budget_before_arming_are_forgotten() -> None:
-    looped = Looped(budget="p99 < 5 ms")
+    looped = ManualLoop(budget="p99 < 5 ms")
     for _ in range(5):
         looped.frame(0, late_ms=8)
     assert looped.loop.status.state is LoopState.DISARMED
@@ -229,7 +229,7 @@ def test_frames_over_the_budget_before_arming_are_forgotten() -> None:
     assert looped.loop.status.state is LoopState.ARMED
 
 
-def test_no_frames_no_light(looped: Looped) -> None:
+def test_no_frames_no_light(looped: ManualLoop) -> None:
     looped.arm()
     looped.frame(0)
     for _ in range(5):
@@ -242,7 +242,7 @@ def test_no_frames_no_light(looped: Looped) -> None:
     assert "no frame came for" in looped.loop.status.why
 
 
-def test_a_disk_that_fails_disarms_and_one_that_fills_warns(looped: Looped) -> None:
+def test_a_disk_that_fails_disarms_and_one_that_fills_warns(looped: ManualLoop) -> None:
     looped.arm()
     looped.loop.disk_failed(FaultEntry(0, "space", "little room"))
     looped.frame(0)
@@ -253,7 +253,7 @@ def test_a_disk_that_fails_disarms_and_one_that_fills_warns(looped: Looped) -> N
     assert looped.loop.status.why == "disk full"
 
 
-def test_closing_turns_the_light_off_before_anything_else(looped: Looped) -> None:
+def test_closing_turns_the_light_off_before_anything_else(looped: ManualLoop) -> None:
     looped.arm()
     looped.frame(40)
     assert looped.output.state is OutputState.FIRING
@@ -264,7 +264,7 @@ def test_closing_turns_the_light_off_before_anything_else(looped: Looped) -> Non
     looped.loop.close(None)
 
 
-def test_a_camera_that_is_lost_is_what_the_record_ends_with(looped: Looped) -> None:
+def test_a_camera_that_is_lost_is_what_the_record_ends_with(looped: ManualLoop) -> None:
     looped.arm()
     looped.frame(40)
     looped.loop.close(CameraLostError("gone"))
@@ -273,7 +273,7 @@ def test_a_camera_that_is_lost_is_what_the_record_ends_with(looped: Looped) -> N
     assert looped.record.armings[-1][0] == "fault"
 
 
-def test_arming_twice_or_without_the_output_is_refused(looped: Looped) -> None:
+def test_arming_twice_or_without_the_output_is_refused(looped: ManualLoop) -> None:
     with pytest.raises(ControlError, match="the output is disarmed, not armed"):
         looped.loop.armed("Ada", [])
     looped.arm()
@@ -285,7 +285,7 @@ def test_arming_twice_or_without_the_output_is_refused(looped: Looped) -> None:
     assert len(looped.record.armings) == 2
 
 
-def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Looped) -> None:
+def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: ManualLoop) -> None:
     looped.arm()
     looped.loop.disk_failed(FaultEntry(0, "write", "disk full"))
     looped.frame(0)
@@ -300,7 +300,7 @@ def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Loo
         looped.loop.cleared("Ada")
 
 
-def test_rules_in_fault_put_a_disarmed_loop_in_fault(looped: Looped) -> None:
+def test_rules_in_fault_put_a_disarmed_loop_in_fault(looped: ManualLoop) -> None:
     """A clock that went back is such a fault; nobody can arm before it is cleared."""
     looped.evaluator.fault(looped.clock.now_ns(), Reason.CLOCK)
     looped.frame(0)
@@ -310,7 +310,7 @@ def test_rules_in_fault_put_a_disarmed_loop_in_fault(looped: Looped) -> None:
     assert not looped.evaluator.faulted
 
 
-def test_rules_in_fault_leave_an_emergency_stop_as_it_is(looped: Looped) -> None:
+def test_rules_in_fault_leave_an_emergency_stop_as_it_is(looped: ManualLoop) -> None:
     looped.loop.stopped("Eve", "emergency stop")
     looped.evaluator.fault(looped.clock.now_ns(), Reason.CLOCK)
     looped.frame(0)
@@ -321,7 +321,7 @@ def test_rules_in_fault_leave_an_emergency_stop_as_it_is(looped: Looped) -> None
 def test_a_blinded_schedule_tells_nobody_which_trials_are_shams() -> None:
     schedule = {"kind": "mixed", "sham": 0.5, "seed": 3, "blind": True}
     rules = {**RULES, "rules": {"right": {**RULES["rules"]["right"], "schedule": schedule}}}
-    looped = Looped(rules)
+    looped = ManualLoop(rules)
     looped.arm()
     for _ in range(30):
         looped.frame(40)
@@ -337,7 +337,7 @@ def test_a_blinded_schedule_tells_nobody_which_trials_are_shams() -> None:
     assert (state.lights, state.latency, state.rules) == (0, {}, {})
 
 
-def test_a_mark_is_told_and_the_second_s_counts_are_recorded(looped: Looped) -> None:
+def test_a_mark_is_told_and_the_second_s_counts_are_recorded(looped: ManualLoop) -> None:
     looped.loop.mark("Ada", "food", {"n": 1})
     assert looped.kinds("mark") == [{"who": "Ada", "text": "food", "details": {"n": 1}}]
     looped.loop.tick(status())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.encoders import FACEMAP, made_encoder, made_states, walk
-from support.looped import CAMERA, NETWORK, Looped
+from support.manual_loop import CAMERA, NETWORK, ManualLoop
 
 from rtface.config import EncoderSettings
 from rtface.core.errors import ConfigError, EngineError
@@ -156,7 +156,7 @@ def test_a_rule_on_a_component_fires_when_it_is_crossed(tmp_path: Path) -> None:
             }
         },
     }
-    looped = Looped()
+    looped = ManualLoop()
     neural = NeuralPredictor(EncoderSettings(path=bundle.folder), (Keypoint("nose(tip)"),))
     looped.evaluator = RuleEvaluator(RulesFile.model_validate(rules), NOSE, 100.0, extra_names=neural.names)
     looped.loop = ClosedLoop(
@@ -182,7 +182,7 @@ def test_a_rule_on_a_component_fires_when_it_is_crossed(tmp_path: Path) -> None:
     np.testing.assert_array_equal([each[0] for each in given], pc1)
 
 
-def _show(looped: Looped, frame: int, x: float, y: float) -> None:
+def _show(looped: ManualLoop, frame: int, x: float, y: float) -> None:
     exposure_ns = 10**12 + 10**8 + frame * PERIOD_NS
     looped.clock.sleep_until_ns(exposure_ns + 3_000_000)
     shown = Pose(

@@ -7,17 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import (
-    END,
-    LONG_S,
-    CountingClock,
-    FakeBackend,
-    FakeCamera,
-    FakeHandler,
-    FakeSink,
-    fake_engine,
-    finishes,
-)
+from support.fakes import END, CountingClock, FakeBackend, FakeCamera, FakeHandler, FakeSink, fake_engine
+from support.waits import LONG_S, finishes
 
 from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread

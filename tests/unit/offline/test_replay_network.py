@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from support.loop import setup
+from support.recorded_loop import setup
 
 from rtface.acquire.factory import make_camera
 from rtface.config import BackendSettings, SessionSettings, SimulatedCameraSettings

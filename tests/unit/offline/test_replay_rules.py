@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from support.loop import RULES, Loop, record_loop, setup
+from support.recorded_loop import RULES, Loop, record_loop, setup
 
 from rtface.config import SessionSettings
 from rtface.core.decision import Reason

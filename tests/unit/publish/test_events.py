@@ -5,7 +5,8 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
-from support.outgoing import LONG_S, received
+from support.publishing import received
+from support.waits import LONG_S
 
 from rtface.core.clock import ManualClock
 from rtface.core.errors import UsageError, WireError

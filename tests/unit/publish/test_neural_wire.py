@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.outgoing import LONG_S, LOSSES, make_pose
+from support.publishing import LOSSES, make_pose
+from support.waits import LONG_S
 
 from rtface.client import Client
 from rtface.core.clock import ManualClock, monotonic_ns

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.faces import MS, bank, column, every, pose, run, spec
+from support.feature_runs import MS, bank, column, every, pose, run, spec
 
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.sessions import NAMES, make_session, write_session
+from support.neural_recording import NAMES, make_session, write_session
 
 from rtface.core.errors import DataError, UsageError
 from rtface.encode.grid import rows_of

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgpack
 import numpy as np
-from support.loop import record_loop
 from support.paths import DOCS
+from support.recorded_loop import record_loop
 
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import ENTRIES

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 import pytest
-from support.fakes import LONG_S, finishes
+from support.waits import LONG_S, finishes
 
 from rtface.acquire.factory import make_camera
 from rtface.config import VideoCameraSettings

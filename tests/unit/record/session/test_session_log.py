@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from support.recorded import SmallDisk, small_log
+from support.session_parts import SmallDisk, small_log
 
 from rtface.core.errors import DataError
 from rtface.record.session import LOG_NAME

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.loop import MS, setup
-from support.recorded import START_NS, made_decision, pose
+from support.recorded_loop import MS, setup
+from support.session_parts import START_NS, made_decision, pose
 
 from rtface.config import SessionSettings
 from rtface.core.clock import NS_PER_S, ManualClock

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.loop import MS, Loop, record_loop, setup
-from support.recorded import made_report
+from support.recorded_loop import MS, Loop, record_loop, setup
+from support.session_parts import made_report
 
 from rtface.config import SessionSettings
 from rtface.core.errors import UsageError

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import LONG_S, finishes
-from support.recorded import START_NS, OpenedFiles, SmallDisk, StuckDisk, made_decision, pose, put_pose
+from support.session_parts import START_NS, OpenedFiles, SmallDisk, StuckDisk, made_decision, pose, put_pose
+from support.waits import LONG_S, finishes, wait_until
 
 from rtface.core.clock import SYSTEM_CLOCK, ManualClock
 from rtface.core.errors import DataError, UsageError
@@ -72,14 +72,6 @@ def make(tmp_path: Path) -> Iterator[Callable[..., SessionWriter]]:
     yield make_writer
     for writer in made:
         writer.close()
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait until something is so; fail if it never is."""
-    deadline_ns = SYSTEM_CLOCK.now_ns() + int(LONG_S * 1e9)
-    while not true():
-        assert SYSTEM_CLOCK.now_ns() < deadline_ns
-        SYSTEM_CLOCK.sleep_until_ns(SYSTEM_CLOCK.now_ns() + 1_000_000)
 
 
 def put_features(writer: SessionWriter, number: int) -> bool:
@@ -243,7 +235,7 @@ def test_a_session_can_be_read_while_it_is_written(
         assert session.poses["frame_id"].tolist() == list(range(len(session.poses)))
         assert len(session.poses) > seen or len(session.poses) == seen
         seen = len(session.poses)
-    until(lambda: len(read_session(folder).poses) == 40)
+    wait_until(lambda: len(read_session(folder).poses) == 40)
     assert any("still being written" in each for each in read_session(folder).missing)
     writer.close()
     assert read_session(folder).state == "closed"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from support.devices import PtyDevice
-from support.fakegate import FakeGate
-from support.fakes import LONG_S, finishes
+from support.fake_gate import FakeGate
+from support.waits import finishes, wait_until
 
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS as MS
@@ -46,13 +46,6 @@ def board() -> Iterator[Board]:
 
 def gate_at(board: Board, **settings: Any) -> Gate:
     return Gate(GateOutputSettings(kind="gate", port=board.port, **({"silence_ms": 2000} | settings)))
-
-
-def until(wanted: Callable[[], bool]) -> None:
-    end = time.monotonic() + LONG_S
-    while not wanted():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_the_gate_introduces_itself(board: Board) -> None:
@@ -124,7 +117,7 @@ def test_arming_uses_a_token_of_its_own_each_time(board: Board) -> None:
         gate.alive()
         gate.arm()
         gate.disarm("again")
-        until(lambda: gate.state is OutputState.DISARMED)
+        wait_until(lambda: gate.state is OutputState.DISARMED)
     arms = [message for _, message in board.gate.heard if isinstance(message, protocol.Arm)]
     assert len({arm.token for arm in arms}) == 2
     gate.close()
@@ -168,7 +161,7 @@ def test_other_limits_are_proposed_committed_and_read_back(board: Board) -> None
         seen.update({each.number: each.reason for each in gate.reports()})
         return number in seen
 
-    until(refused)
+    wait_until(refused)
     assert seen[number] is OutputReason.TOO_LONG
     gate.close()
 
@@ -182,12 +175,12 @@ def test_a_fault_in_the_ports_thread_ends_the_heartbeat_but_not_the_thread(
     gate.arm()
     monkeypatch.setattr("rtface.stimulate.gate.conversation.to_message", lambda pulse: 1 / 0)
     gate.fire(SHORT)
-    until(lambda: gate.state is OutputState.FAULT)
+    wait_until(lambda: gate.state is OutputState.FAULT)
     lost = next(each for each in gate.reports() if each.event is OutputEvent.LOST)
     assert "ZeroDivisionError" in lost.details["error"]
     beats = board.gate.times(protocol.Heartbeat)
     refused = gate.fire(SHORT)
-    until(lambda: any(each.number == refused for each in gate.reports()))
+    wait_until(lambda: any(each.number == refused for each in gate.reports()))
     gate.alive()
     assert board.gate.times(protocol.Heartbeat) == beats
     with pytest.raises(GateError):

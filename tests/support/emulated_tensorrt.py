@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from support.emulatedgpu import EmulatedGpu
+    from support.emulated_gpu import EmulatedGpu
 
 WORKSPACE = 1000
 _BEGIN = b"plan of "

@@ -145,7 +145,7 @@ class Scripted(NullOutput):
         return [*([] if self.deaf else own), *said]
 
 
-class Looped:
+class ManualLoop:
     """A loop that is open; frames come 10 ms after each other."""
 
     def __init__(

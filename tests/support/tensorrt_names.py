@@ -1,7 +1,7 @@
 """The names that the Python bindings of TensorRT have: read from wheels, or from the module that is installed.
 
     pip download --no-deps tensorrt-cu12-bindings==11.4.0.106
-    python tests/tensorrtnames.py *.whl       # writes tests/data/tensorrt_names.json, with those of an installed tensorrt_rtx
+    python tests/support/tensorrt_names.py *.whl    # writes tensorrt_names.json, with those of an installed tensorrt_rtx
 
 The bindings' wheels have no libraries with them. They are imported with empty ones in their place, made by gcc, since for
 its names a module calls nothing.

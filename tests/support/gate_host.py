@@ -59,7 +59,7 @@ def limits_of(**changes: Any) -> Limits:
     return replace(DEFAULT_LIMITS, **{"counter": 1, "signed_off_by": "a test", **changes})
 
 
-class Rig:
+class GateHost:
     """A scripted gate and its host; whoever leaves it has its whole log judged."""
 
     def __init__(self, gate: ScriptedGate, limits: Limits) -> None:
@@ -142,7 +142,7 @@ class Rig:
 
 
 @contextmanager
-def rig(limits: Limits = DEFAULT_LIMITS, *, seed: int = 0, judged: bool = True) -> Iterator[Rig]:
+def gate_host(limits: Limits = DEFAULT_LIMITS, *, seed: int = 0, judged: bool = True) -> Iterator[GateHost]:
     """A gate with these limits in its EEPROM, 20 ms after power-on."""
     with ScriptedGate(seed=seed) as gate:
         if limits is not DEFAULT_LIMITS:
@@ -150,7 +150,7 @@ def rig(limits: Limits = DEFAULT_LIMITS, *, seed: int = 0, judged: bool = True) 
                 gate.write_eeprom(address, limits_cells(limits))
             gate.power_cycle()
         gate.run_ms(1 + max(19, limits.min_off_us / 1000))
-        host = Rig(gate, limits)
+        host = GateHost(gate, limits)
         yield host
         if judged:
             host.judge()

@@ -1,6 +1,6 @@
 """A GPU that is not there: the driver, pycuda, TensorRT and torch's side of CUDA, emulated on the CPU.
 
-Kernels run from the same source (emulated.py), networks by onnxruntime or torch. Work that is put on a stream is done
+Kernels run from the same source (emulated_cuda.py), networks by onnxruntime or torch. Work that is put on a stream is done
 when it is waited for and no earlier, so that whoever reads too early reads nothing; what is recorded is copied when it is
 recorded; memory ends at pages that may not be touched; whatever is used after it was given back is an error. Every call
 is written to a log.
@@ -22,8 +22,8 @@ import numpy as np
 
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
-from support.emulated import Emulator, Memory
-from support.emulatedtensorrt import tensorrt_module
+from support.emulated_cuda import Emulator, Memory
+from support.emulated_tensorrt import tensorrt_module
 
 STREAM = 7
 SUCCESS, INVALID_VALUE, NO_DEVICE, ILLEGAL_ADDRESS = 0, 1, 100, 700

@@ -1,15 +1,32 @@
-"""The gate in emulation, made fit for a machine that is busy with other things."""
+"""The gate in emulation, behind its port: as it comes, and fit for a machine that is busy with other things."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 
+import pytest
+
 from rtface.config import GateOutputSettings
+from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ABSOLUTE
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
 from rtface.stimulate.gate.output import Gate, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
+
+
+@contextmanager
+def emulated_gate(make: Callable[[], EmulatedGate] = EmulatedGate) -> Iterator[EmulatedGate]:
+    """Lend what `make` makes, rested since power-on; skip the test where there is no simavr."""
+    try:
+        gate = make()
+    except GateError as error:
+        pytest.skip(str(error))
+    with gate:
+        _rest(gate)
+        yield gate
 
 
 def patient_gate() -> EmulatedGate:
@@ -21,10 +38,15 @@ def patient_gate() -> EmulatedGate:
     gate = EmulatedGate()
     gate.write_eeprom(0, memory)
     gate.power_cycle()
-    began = gate.cycle
-    while gate.cycle < began + 20 * CYCLES_PER_MS:  # the shortest off-time counts from power-on
-        gate.arm_switch(True)
+    _rest(gate)
     return gate
+
+
+def _rest(gate: EmulatedGate) -> None:
+    """Let the shortest off-time pass, which counts from power-on."""
+    began = gate.cycle
+    while gate.cycle < began + 20 * CYCLES_PER_MS:
+        gate.arm_switch(True)
 
 
 @cache

@@ -16,7 +16,7 @@ from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Sta
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.record.session.recorder import SessionRecorder, Setup
-from support.recorded import made_report
+from support.session_parts import made_report
 
 NAMES = ("nose", "whisker", "paw")
 RATE_HZ = 200.0

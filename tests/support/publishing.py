@@ -1,4 +1,4 @@
-"""What tests of everything that goes out share: a pose, a status, a handler of commands, a ZeroMQ context."""
+"""What tests of publishing share: a pose, a status, a handler of commands, a ZeroMQ context."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from rtface.core.status import PipelineState
 from rtface.publish.commands import Hello
 from rtface.publish.sockets import Context
 from rtface.publish.wire import ServiceStatus
-
-LONG_S = 20.0
-"""Far longer than anything here takes: a wait of this length that runs out is a failure, not a delay."""
+from support.waits import LONG_S
 
 LOSSES = Losses(camera=1, transport=2, ring=3, publish=4)
 
