@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from support.arming import arm
+from support.commandline import run
 from support.emulated_gate import emulated_gate, patient_gate
 from support.waits import LONG_S
 
@@ -172,12 +173,7 @@ def test_every_light_was_decided_commanded_answered_and_seen(gate: EmulatedGate,
     assert fit.device == "camera"
     assert [line.at(each) for each in poses["camera_ns"].tolist()] == poses["exposure_ns"].tolist()
     for command in ("session verify", "replay", "replay --network"):
-        done = subprocess.run(
-            [sys.executable, "-m", "rtface", *command.split(), str(folder)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run(*command.split(), folder)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.commandline import invoke
+from support.commandline import run
 from support.paths import DOCS
 from support.waits import LONG_S, wait_until
 
@@ -59,7 +59,7 @@ def made_patient(rules: Path) -> None:
 
 
 def test_the_example_s_rules_are_what_the_guide_says(folder: Path) -> None:
-    assert "pad.amplitude" in invoke("rules", "check", folder / "rules.yaml").stdout
+    assert "pad.amplitude" in run("rules", "check", folder / "rules.yaml").stdout
     assert list(Rules(folder / "rules.yaml").spec.rules) == ["whisking_bout"]
 
 
@@ -69,7 +69,7 @@ def test_commands_of_the_guide_exist() -> None:
     assert len(found) > 10
     for command in found:
         words = [word for word in command.split() if word not in ("sessions", "rig")]
-        assert invoke(*words, "--help").exit_code == 0, command
+        assert run(*words, "--help").returncode == 0, command
 
 
 def test_a_bout_of_whisking_fires_the_emulated_gate(
@@ -119,8 +119,8 @@ def test_a_bout_of_whisking_fires_the_emulated_gate(
     assert re.search(r"^fire  pad\.amplitude = \d", said, flags=re.MULTILINE), said
     assert "light_on" in said
     (session,) = (folder / "sessions").iterdir()
-    assert invoke("session", "verify", session).exit_code == 0
-    assert invoke("replay", session).exit_code == 0
+    assert run("session", "verify", session).returncode == 0
+    assert run("replay", session).returncode == 0
 
 
 def _ready(client: Client) -> bool:
