@@ -1,7 +1,7 @@
 """Does training on simulated mice help on a real one? The shipped recipe with and without them, held out by video.
 
 Both sides have the same steps, batches and real frames; without simulated pictures each batch is real ones alone.
-Trainings that lie in RUNS already (from ``python -m rtface.learn.ship``) are used as they are.
+Trainings that lie in RUNS already (from ``python bench/ship.py``) are used as they are.
 
     python bench/ablation.py --data SIDE_VIEW --runs RUNS
 """
@@ -14,24 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from intervals import difference_interval
+from ship import GENTLE, SIMULATED_TRAINING, STRONG, Plan, read_side_view, run
 
 from rtface.core.machine import run_facts
-from rtface.learn.error_summary import difference_interval, error_summary
+from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.ship import GENTLE, SIMULATED_TRAINING, STRONG, Plan, read_side_view, run
+from rtface.learn.tracker.evaluation import Predictions, predict
 from rtface.learn.tracker.families import architecture
 from rtface.learn.tracker.labelled_frames import pictures_of
-from rtface.learn.tracker.predictions import Answers, answer
 from rtface.networks.build import build_network
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def judged(labels: LabelSet, video: str, plan: Plan) -> Answers:
-    """Train without a video, unless that was done before, and return the answers on it."""
+def predictions_without(labels: LabelSet, video: str, plan: Plan) -> Predictions:
+    """Train without a video, unless that was done before, and return what it finds there."""
     network = build_network(architecture(plan.family, labels.keypoints))
     network.load_state_dict(torch.load(run(video, labels, plan), weights_only=True))
-    return answer(network, pictures_of(labels.only([video])), plan.rounds[0].size)
+    return predict(network, pictures_of(labels.only([video])), plan.rounds[0].size)
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def main() -> None:
         "held_out": {},
     }
     for video in labels.videos:
-        pair = [judged(labels, video, plan).camera_distance for plan in (with_mice, without)]
+        pair = [predictions_without(labels, video, plan).camera_distance for plan in (with_mice, without)]
         result["held_out"][video] = {
             "with_simulated_mice": error_summary(pair[0], labels.keypoints),
             "without": error_summary(pair[1], labels.keypoints),

@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ship import NAMES
 
 from rtface.config import BackendSettings
 from rtface.core.machine import run_facts
 from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
-from rtface.learn.engines.accuracy import EngineErrors, Watcher, measure
+from rtface.learn.engines.accuracy import EngineErrors, measure
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.reading import read_labels
-from rtface.learn.ship import NAMES
 from rtface.learn.tracker.calibration import reliability
 from rtface.simulate.face import MouseFace
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import load_engine
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -66,7 +67,7 @@ def on_labels(measured: EngineErrors, radius: float) -> dict[str, Any]:
     return report
 
 
-def on_simulated_mice(watcher: Watcher, size: int) -> dict[str, Any]:
+def on_simulated_mice(tracker: PictureTracker, size: int) -> dict[str, Any]:
     """Return the errors on the default simulated mouse of several seeds; keypoints without training are left out."""
     height, width = SIMULATED_SHAPE
     in_network = size / max(height, width)
@@ -78,7 +79,7 @@ def on_simulated_mice(watcher: Watcher, size: int) -> dict[str, Any]:
         points, truth = [], []
         for index in SIMULATED_FRAMES:
             mouse.render(index, frame)
-            points.append(watcher.see(frame)[0])
+            points.append(tracker.track(frame).xy)
             truth.append(mouse.truth(index))
         everything.append(_distance(points, truth))
         report["by_seed"][str(seed)] = _headline(error_summary(everything[-1], FACEMAP_KEYPOINTS))
@@ -105,15 +106,15 @@ def main() -> None:
         )
     radius = engine.manifest.score.radius_px or 3.0
     labels = read_labels(options.data).renamed(NAMES).arranged(FACEMAP_KEYPOINTS)
-    with Watcher(engine, BackendSettings(name="openvino")) as watcher:
+    with PictureTracker(engine, BackendSettings(name="openvino")) as tracker:
         facts = run_facts()
         facts["command"] = f"python bench/accuracy.py --engine {engine.manifest.name} --data SIDE_VIEW"
         result = facts | {
             "engine": {"name": engine.manifest.name, "sha256": engine.sha256},
-            "backend": watcher.backend,
+            "backend": tracker.backend.as_dict(),
             "held_out": "no: see the engine's manifest for its training data and its errors on held-out frames",
-            "labelled_frames": on_labels(measure(watcher, labels), radius),
-            "simulated_mice": on_simulated_mice(watcher, engine.manifest.input.size),
+            "labelled_frames": on_labels(measure(tracker, labels), radius),
+            "simulated_mice": on_simulated_mice(tracker, engine.manifest.input.size),
         }
     out = options.out or RESULTS / f"accuracy_{engine.manifest.name}.json"
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

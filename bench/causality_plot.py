@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rtface.core.drawing import new_figure
+
 
 def draw_causality(result: Mapping[str, Any], path: Path) -> None:
     """Draw the explained variance against the window, the delay and the look-ahead.
@@ -20,9 +22,7 @@ def draw_causality(result: Mapping[str, Any], path: Path) -> None:
     path : Path
         The picture's file; its ending decides the kind.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.8), dpi=130, layout="constrained")
+    figure = new_figure(11, 3.8, dpi=130)
     panels = (
         ("window", "window (s), past frames alone"),
         ("delay", "delay: age of the newest frame (s)"),

@@ -29,12 +29,13 @@ from rtface.analyse.svd import decompose
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.machine import run_facts
 from rtface.core.records import Image
-from rtface.learn.encoder.data import EXCLUDED, Recording, Where, read_recording
-from rtface.learn.encoder.from_recording import HELD_BACK, Prepared, prepare
+from rtface.learn.encoder.from_recording import HELD_BACK
 from rtface.learn.encoder.optimise import RECIPES, EncoderTraining, within
+from rtface.learn.encoder.prepared import Prepared, prepare
+from rtface.learn.encoder.recording import EXCLUDED, Recording, RecordingFiles, read_recording
 from rtface.learn.encoder.scoring import predict
+from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
-from rtface.networks.encoders import build_encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -224,7 +225,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     population: Any = None
     if options.session is not None:
-        where = Where(options.keypoints or options.session, options.session, exclude=EXCLUDED)
+        where = RecordingFiles(options.keypoints or options.session, options.session, exclude=EXCLUDED)
         recording, title = read_recording(where), f"{options.session.stem}"
     else:
         recording, population = simulated(options.neurons, options.seconds, options.seed)

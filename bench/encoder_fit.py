@@ -22,8 +22,8 @@ import torch
 
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.machine import run_facts
-from rtface.learn.encoder.data import Where
 from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
+from rtface.learn.encoder.recording import RecordingFiles
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RATE, NEURAL_RATE, POINTS, LATENTS = 50, 3, 14, 40
@@ -85,7 +85,7 @@ def main() -> None:
 
         began = SYSTEM_CLOCK.now_ns()
         order = EncoderRequest(
-            where=Where(session, session), encoder=Path(folder) / "enc", run=Path(folder) / "run"
+            files=RecordingFiles(session, session), encoder=Path(folder) / "enc", run=Path(folder) / "run"
         )
         fitted = fit_encoder(order, progress=begin)
         ended = SYSTEM_CLOCK.now_ns()

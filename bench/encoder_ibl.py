@@ -34,8 +34,8 @@ from rtface.core.machine import run_facts
 from rtface.core.records import FloatArray
 from rtface.learn.encoder.optimise import RECIPES, EncoderTraining
 from rtface.learn.encoder.scoring import predict
-from rtface.networks.encoders import build_encoder
-from rtface.networks.kernels import bumps
+from rtface.networks.build import build_encoder
+from rtface.networks.temporal_kernels import bumps
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FOLDS, GAP, HELD = 5, 3, 0.2

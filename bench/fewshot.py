@@ -25,24 +25,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from ship import read_side_view
 
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
-from rtface.learn.ship import read_side_view
-from rtface.learn.tracker.adapt import NEW_RATE, AdaptRequest, adapt
-from rtface.learn.tracker.few_frames import TUNING, blended, few_frames, fine_tune, teach_new
+from rtface.learn.resumable import run_training
+from rtface.learn.tracker.adapt import adapt
+from rtface.learn.tracker.adapt_request import NEW_RATE, AdaptRequest
+from rtface.learn.tracker.evaluation import predict
+from rtface.learn.tracker.fine_tune import TUNING, blended, fine_tune, train_new_keypoints
 from rtface.learn.tracker.labelled_frames import pictures_of
-from rtface.learn.tracker.optimise import Training, train
-from rtface.learn.tracker.parent_engine import network_of, source_of
-from rtface.learn.tracker.predictions import answer
+from rtface.learn.tracker.optimise import Training
 from rtface.learn.tracker.samples import Picture
+from rtface.learn.tracker.step_search import trial_for_few
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
-from rtface.track.store import Engine, load_engine
+from rtface.track.store import Engine, load_engine, trainable_source
+from rtface.track.torch_graph import torch_network
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LINES = "fewshot.jsonl"
@@ -65,7 +68,7 @@ STARTS = ("trained", "scratch")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Steps and blend of one training; a blend of None is that of `rtface.learn.tracker.few_frames.few_frames`."""
+    """Steps and blend of one training; a blend of None is that of `rtface.learn.tracker.step_search.trial_for_few`."""
 
     steps: int
     blend: float | None = None
@@ -115,7 +118,7 @@ def split(labels: LabelSet, rig: Rig, frames: int, seed: int) -> tuple[list[Pict
 
 def errors(network: NetworkWithDecode, pictures: Sequence[Picture], names: Sequence[str]) -> dict[str, Any]:
     """Return the errors in camera pixels."""
-    return error_summary(answer(network, pictures, TUNING.size).camera_distance, names)
+    return error_summary(predict(network, pictures, TUNING.size).camera_distance, names)
 
 
 def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
@@ -123,7 +126,7 @@ def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
     names = labels.keypoints
     training, judging = split(labels, RIGS[job.rig], job.frames, job.seed)
     architecture = parent.manifest.architecture
-    before, architecture = with_keypoints(network_of(parent), architecture, parent.manifest.names, names)
+    before, architecture = with_keypoints(torch_network(parent), architecture, parent.manifest.names, names)
     plan = PLAN[job.rig, job.frames]
     recipe = replace(TUNING, seed=job.seed, steps=plan.steps, size=parent.manifest.input.size)
     result: dict[str, Any] = {"parent": parent.manifest.name, "parent_sha256": parent.sha256}
@@ -131,7 +134,7 @@ def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
         torch.manual_seed(job.seed)
         network = build_network(architecture)
         recipe = replace(recipe, steps=SCRATCH_STEPS, learning_rate=NEW_RATE)
-        network.network = train(Training(network.network, architecture["name"], training, [], recipe))
+        network.network = run_training(Training(network.network, architecture["name"], training, [], recipe))
         return result | {"steps": recipe.steps, "error": errors(network, judging, names)}
     trained = {entry.name for entry in parent.manifest.keypoints if entry.trained}
     new = [place for place, name in enumerate(names) if name not in trained]
@@ -143,11 +146,11 @@ def work(job: Job, labels: LabelSet, parent: Engine) -> dict[str, Any]:
         )
     blend = plan.blend
     if blend is None:
-        blend = few_frames(before, training, recipe, known, has_new).blend
+        blend = trial_for_few(before, training, recipe, known, has_new).blend
     if not has_new:
         result["untouched"] = errors(before, judging, names)
     else:
-        before = teach_new(before, architecture["name"], training, has_new, recipe)
+        before = train_new_keypoints(before, architecture["name"], training, has_new, recipe)
     after = fine_tune(before, architecture["name"], training, recipe)
     tried = sorted({*BLENDS, blend})
     by_blend = {share: errors(blended(before, after, share), judging, names) for share in tried}
@@ -166,7 +169,7 @@ def run(options: argparse.Namespace) -> None:
     side, hand = read_side_view(options.side_view), read_labels(options.hand)
     what = {
         "other video": (side.only([VIDEO]), _within(options)),
-        "other rig": (hand, source_of(load_engine(options.engine))),
+        "other rig": (hand, trainable_source(load_engine(options.engine))),
     }
     path = options.runs / LINES
     done = {(each["rig"], each["start"], each["frames"], each["seed"]) for each in read_lines(path)}
@@ -187,7 +190,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _within(options: argparse.Namespace) -> Engine:
-    return source_of(load_engine(str(options.runs / f"{options.parents}-without-{VIDEO}".lower())))
+    return trainable_source(load_engine(str(options.runs / f"{options.parents}-without-{VIDEO}".lower())))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -339,8 +342,8 @@ def end_to_end(options: argparse.Namespace) -> None:
         "blend": done.report["blend"],
         "ended_by_time": done.report["ended_by_time"],
         "judged_on_frames": len(judging),
-        "before": errors(network_of(parent), judging, labels.keypoints),
-        "after": errors(network_of(done.engine), judging, labels.keypoints),
+        "before": errors(torch_network(parent), judging, labels.keypoints),
+        "after": errors(torch_network(done.engine), judging, labels.keypoints),
         **run_facts(),
     }
     text = json.dumps(figures, indent=2)

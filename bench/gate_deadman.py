@@ -24,16 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gate_proof import received, violations
+from gate_scripted import LIMITS_AT, limits_cells
 
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.core.records import Pulse as OutputPulse
 from rtface.stimulate.gate.codes import BAUD
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS, LIMITS_AT, EmulatedGate, EmulationLog, limits_cells
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, EmulationLog
 from rtface.stimulate.gate.framing import Decoder, encode
-from rtface.stimulate.gate.output import Gate
-from rtface.stimulate.gate.proof import received, violations
+from rtface.stimulate.gate.output import GateOutput
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,
@@ -116,7 +117,7 @@ def bare_host(port: str) -> None:
 
 def real_host(port: str) -> None:
     """Keep the light on as the service does, until killed."""
-    gate = Gate(GateOutputSettings(kind="gate", port=port, heartbeat_ms=1000 * BEAT_S))
+    gate = GateOutput(GateOutputSettings(kind="gate", port=port, heartbeat_ms=1000 * BEAT_S))
     gate.open()
     gate.alive()
     time.sleep(0.02)

@@ -2,7 +2,7 @@
 
 A host that knows the protocol and keeps breaking it: pulses and trains within the limits and beyond, frames that are
 flipped, cut, repeated, out of order, random bytes, bytes without a stop bit, switches, the cable, resets, power,
-hangs, a damaged EEPROM. `rtface.stimulate.gate.proof` judges each session by what came to the chip and what left its pins. A
+hangs, a damaged EEPROM. `gate_proof` judges each session by what came to the chip and what left its pins. A
 seed makes the same session each time.
 
     python bench/gate_fuzz.py --minutes 10 --out bench/results
@@ -21,12 +21,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gate_proof import Violation, flashes, violations
+from gate_scripted import LIMITS_AT, ScriptedGate, limits_cells
+
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.stimulate.gate.codes import State
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS, LIMITS_AT, ScriptedGate, limits_cells
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS
 from rtface.stimulate.gate.framing import encode
-from rtface.stimulate.gate.proof import Violation, flashes, violations
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Arm,

@@ -25,7 +25,7 @@ from parity_facemap import read_gray
 from rtface.config import BackendSettings
 from rtface.core.machine import run_facts
 from rtface.core.records import FloatArray, Image
-from rtface.learn.engines.accuracy import Watcher
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import load_engine
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -90,10 +90,10 @@ def main() -> None:
         result["videos"][video.name] = here
         for name in options.engine or ["default"]:
             engine = load_engine(name)
-            watcher = Watcher(engine, BackendSettings(name="openvino"))
-            found = [watcher.see(frame) for frame in frames]
-            watcher.close()
-            found_jitter = jitter(np.array([xy for xy, _ in found]), np.array([s for _, s in found]), still)
+            with PictureTracker(engine, BackendSettings(name="openvino")) as tracker:
+                poses = [tracker.track(frame) for frame in frames]
+            xy, score = (np.array([getattr(pose, part) for pose in poses]) for part in ("xy", "score"))
+            found_jitter = jitter(xy, score, still)
             scale = max(frames[0].shape) / engine.manifest.input.size
             found_jitter |= {
                 f"{key.removesuffix('_px')}_network_px": round(value / scale, 3)

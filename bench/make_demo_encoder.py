@@ -24,16 +24,15 @@ from rtface.analyse.population import PopulationParameters
 from rtface.analyse.populationfile import write_population
 from rtface.analyse.simulated_population import simulate_population
 from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
-from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta
+from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
 from rtface.encode.bundle import EncoderBundle, write_encoder
 from rtface.encode.manifest import STATES_FILE
-from rtface.learn.encoder.compare import network_of
-from rtface.learn.encoder.data import Where, read_recording
+from rtface.learn.encoder.compare import encoder_network
 from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
+from rtface.learn.encoder.recording import RecordingFiles, read_recording
 from rtface.simulate.face import MouseFace
-from rtface.track.backends.factory import engine_for, make_backend
-from rtface.track.tracker import Tracker
+from rtface.track.backends.factory import engine_for
+from rtface.track.pictures import PictureTracker
 
 OUT = Path(__file__).resolve().parents[1] / "rtface" / "encode" / "data" / "simulated-mouse"
 RATE_HZ = 50.0
@@ -49,23 +48,17 @@ def film(seconds: float, seed: int) -> tuple[FloatArray, FloatArray, tuple[str, 
     face = MouseFace(WIDTH, HEIGHT, RATE_HZ, seed)
     settings = BackendSettings(name="openvino")
     engine = engine_for("default", settings)
-    tracker = Tracker(engine, make_backend(engine, settings), SYSTEM_CLOCK)
     frames, first = round(seconds * RATE_HZ), round(BEGINS_S * RATE_HZ)
     true = np.empty((frames, len(FACEMAP_KEYPOINTS), 2), np.float32)
     tracked = np.empty_like(true)
     picture = np.empty((HEIGHT, WIDTH), np.uint8)
-    info = CameraInfo("simulated", "mouse", WIDTH, HEIGHT, RATE_HZ, None, False, "camera", {})
-    try:
-        tracker.open()
-        tracker.look_at(info, None)
+    with PictureTracker(engine, settings) as tracker:
         for index in range(frames):
             face.render(first + index, picture)
             true[index] = face.truth(first + index)
-            tracked[index] = tracker.track(picture, FrameMeta(index, 0, 0), 0).xy
+            tracked[index] = tracker.track(picture).xy
             if index % 3000 == 0:
                 print(f"filmed and tracked {index} of {frames} frames", flush=True)
-    finally:
-        tracker.close()
     return true, tracked, tuple(point.name for point in engine.manifest.skeleton)
 
 
@@ -82,12 +75,12 @@ def neurons_of(true: FloatArray, seed: int, path: Path) -> None:
     write_population(simulate_population(PopulationParameters(neurons=NEURONS, seed=seed), behaviour), path)
 
 
-def finished(bundle: EncoderBundle, where: Where, out: Path, seed: int) -> EncoderBundle:
+def finished(bundle: EncoderBundle, files: RecordingFiles, out: Path, seed: int) -> EncoderBundle:
     """Return the encoder with states of its latents, marked as simulated, without the ONNX file."""
-    recording = read_recording(where)
+    recording = read_recording(files)
     inputs = bundle.normaliser().run(recording.raw)
     with torch.no_grad():
-        _, latents = network_of(bundle)(torch.from_numpy(inputs))
+        _, latents = encoder_network(bundle)(torch.from_numpy(inputs))
     warm = latents.numpy()[bundle.manifest.past_frames :]
     states = fit_states(warm, STATES, FitOptions(features=8, every=10, seed=seed))
     fields: dict[str, Any] = bundle.manifest.model_dump(mode="json", exclude={"name", "files"})
@@ -121,9 +114,9 @@ def main() -> None:
         times = np.arange(len(tracked)) / RATE_HZ
         np.savez(folder / "tracked.npz", keypoints=tracked, keypoint_names=np.array(names), tcam=times)
         neurons_of(true, given.seed, folder / "population.npz")
-        where = Where(folder / "tracked.npz", folder / "population.npz", exclude=(LEFT_OUT,))
+        files = RecordingFiles(folder / "tracked.npz", folder / "population.npz", exclude=(LEFT_OUT,))
         order = EncoderRequest(
-            where=where,
+            files=files,
             encoder=folder / "fitted",
             run=folder / "run",
             components=COMPONENTS,
@@ -132,7 +125,7 @@ def main() -> None:
         )
         fitted = fit_encoder(order)
         assert fitted is not None
-        bundle = finished(fitted.bundle, where, given.out, given.seed)
+        bundle = finished(fitted.bundle, files, given.out, given.seed)
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())
     metrics = bundle.manifest.metrics
     print(

@@ -31,17 +31,15 @@ import torch
 from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
-from rtface.core.clock import SystemClock
 from rtface.core.machine import run_facts
-from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
 from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
 from rtface.learn.engines.facemap_import import import_facemap
 from rtface.networks.facemap import FacemapNetwork
 from rtface.networks.graph import FACEMAP_OFFSET, FACEMAP_STRIDE, PadResize
-from rtface.track.backends.factory import make_backend
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
 HERE = Path(__file__).resolve().parent
 GOAL_MEDIAN_PX = 0.01
@@ -171,19 +169,12 @@ def run_facemap(python: str, video: Path, crop: Crop | None, weights: Path, home
 def run_rtface(engine: Engine, frames: Sequence[Image], crop: Crop | None) -> FloatArray:
     """Track the frames with rtface; returns (n, K, 3): x, y in camera pixels, legacy likelihood."""
     settings = BackendSettings(name="openvino", precision="f32")
-    tracker = Tracker(engine, make_backend(engine, settings), SystemClock())
-    height, width = frames[0].shape
-    camera = CameraInfo("video", "parity", width, height, None, len(frames), False, "arrival", {})
     rows = []
-    try:
-        tracker.open()
-        tracker.look_at(camera, crop)
-        for number, frame in enumerate(frames):
-            pose = tracker.track(frame, FrameMeta(number, 0, 0), 0)
+    with PictureTracker(engine, settings, crop) as tracker:
+        for frame in frames:
+            pose = tracker.track(frame)
             assert pose.likelihood is not None
             rows.append(np.column_stack((pose.xy, pose.likelihood)))
-    finally:
-        tracker.close()
     return np.stack(rows)
 
 

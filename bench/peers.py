@@ -3,7 +3,7 @@
 Each competitor is trained on one of two videos and judged on the other, in both directions. RUNS is a folder outside
 the project that keeps what each one found; PEER is the Python of an environment of the peer's own
 (`.ci/facemap-environment`, `.ci/sleap-environment`). An engine that was trained without VIDEO is what
-`python -m rtface.learn.ship` leaves in its folder of runs. `speed` is for an otherwise idle machine.
+`python bench/ship.py` leaves in its folder of runs. `speed` is for an otherwise idle machine.
 
     python bench/peers.py train facemap --data SIDE_VIEW --hold-out VIDEO --runs RUNS
     python bench/peers.py train sleap --data SIDE_VIEW --hold-out VIDEO --runs RUNS --sleap-python PEER
@@ -30,11 +30,11 @@ from peers_facemap import EPOCHS, FacemapRecipe, facts, find, train_facemap
 from peers_report import MEAN_POSITION, judge, mean_position, plot, report, table
 from peers_sleap import train_sleap
 from peers_speed import FACEMAP, FACEMAP_IN_RTFACE, SLEAP, measure, track_all
+from ship import WRONG_LABELS, read_side_view
 
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.ship import WRONG_LABELS, read_side_view
 from rtface.track.store import load_engine
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from intervals import difference_interval
 from peers_data import Found, distances
 
 from rtface.core.records import FloatArray
-from rtface.learn.error_summary import difference_interval, error_summary
+from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 
 BOTH = "both"

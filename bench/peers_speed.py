@@ -21,14 +21,13 @@ from peers_sleap import run_reference, write_frames
 
 from rtface.config import BackendSettings
 from rtface.core.clock import SYSTEM_CLOCK
-from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FrameMeta, Image
+from rtface.core.records import FACEMAP_KEYPOINTS, Image
 from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
 from rtface.learn.engines.facemap_import import import_facemap
 from rtface.learn.labels.labelset import LabelSet
 from rtface.networks.facemap import FacemapNetwork
-from rtface.track.backends.factory import make_backend
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
 FACEMAP, FACEMAP_IN_RTFACE, SLEAP = "facemap", "facemap, run by rtface", "sleap"
 _WARM_UP = 20
@@ -130,19 +129,13 @@ def track_all(
 ) -> str:
     """Track frames of one size one by one, hand each pose and the nanoseconds it took to `seen`; name the back end."""
     settings = BackendSettings.model_validate({"name": "openvino", "precision": precision})
-    tracker = Tracker(engine, make_backend(engine, settings), SYSTEM_CLOCK)
-    height, width = frames[0].shape
-    try:
-        info = tracker.open()
-        tracker.look_at(
-            CameraInfo("images", "bench", width, height, None, len(frames), False, "arrival", {}), None
-        )
-        for number, frame in enumerate(frames):
+    with PictureTracker(engine, settings) as tracker:
+        info = tracker.backend
+        tracker.prepare(frames[0].shape)
+        for frame in frames:
             began_ns = SYSTEM_CLOCK.now_ns()
-            pose = tracker.track(frame, FrameMeta(number, began_ns, began_ns), began_ns)
+            pose = tracker.track(frame)
             seen(pose, SYSTEM_CLOCK.now_ns() - began_ns)
-    finally:
-        tracker.close()
     return f"{info.name} {info.precision}, {info.threads} threads"
 
 

@@ -33,12 +33,11 @@ from parity_facemap import (
 from rtface.config import BackendSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.machine import run_facts
-from rtface.core.records import CameraInfo, FrameMeta, Image
+from rtface.core.records import Image
 from rtface.learn.engines.facemap_fetch import PARAMS_NAME, STATE_NAME
 from rtface.learn.engines.facemap_import import import_facemap
-from rtface.track.backends.factory import make_backend
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine, load_engine
-from rtface.track.tracker import Tracker
 
 SHOWN = (CASES[1], CASES[2])
 
@@ -46,19 +45,12 @@ SHOWN = (CASES[1], CASES[2])
 def time_rtface(engine: Engine, precision: str, frames: Sequence[Image], case: Case, took: list[int]) -> None:
     """Track the frames one by one and add each one's time."""
     settings = BackendSettings.model_validate({"name": "openvino", "precision": precision})
-    tracker = Tracker(engine, make_backend(engine, settings), SYSTEM_CLOCK)
-    height, width = frames[0].shape
-    try:
-        tracker.open()
-        tracker.look_at(
-            CameraInfo("video", "bench", width, height, None, len(frames), False, "arrival", {}), case.crop
-        )
-        for number, frame in enumerate(frames):
+    with PictureTracker(engine, settings, case.crop) as tracker:
+        tracker.prepare(frames[0].shape)
+        for frame in frames:
             began_ns = SYSTEM_CLOCK.now_ns()
-            tracker.track(frame, FrameMeta(number, began_ns, began_ns), began_ns)
+            tracker.track(frame)
             took.append(SYSTEM_CLOCK.now_ns() - began_ns)
-    finally:
-        tracker.close()
 
 
 def compare_speed(video: Path, python: str, count: int, rounds: int, work: Path) -> dict[str, Any]:

@@ -6,61 +6,32 @@ A machine that only subscribes needs nothing else: ``pip install --no-deps rtfac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import zmq
 
-from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.core.errors import AddressError, UsageError
 from rtface.core.records import Crop
 from rtface.publish.address import is_loopback
-from rtface.publish.backlog import Backlog, Numbered
+from rtface.publish.clock_offset import ClockOffset, measure_offset
 from rtface.publish.commands import Hello, crop_map, parse_hello
-from rtface.publish.events import TOPIC_EVENTS, EventMessage
-from rtface.publish.fields import Fields
-from rtface.publish.host import clock_domain
-from rtface.publish.keys import ClientKeys, load_client_keys
-from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage
-from rtface.publish.receive import Keypoints, Receiver
-from rtface.publish.request import Requester
-from rtface.publish.sockets import Socket, connect, limited_socket
-from rtface.publish.wire import (
-    TOPIC_KEYPOINTS,
-    TOPIC_STATUS,
-    ServiceStatus,
-    StatusMessage,
-    parse_status,
-)
+from rtface.publish.events import EventMessage
+from rtface.publish.keypoints import Keypoints
+from rtface.publish.keys import load_client_keys
+from rtface.publish.neural import NeuralMessage
+from rtface.publish.receiver import Receiver
+from rtface.publish.requester import Requester
+from rtface.publish.status import ServiceStatus, StatusMessage, parse_status
+from rtface.publish.subscriber import Subscriber
+from rtface.publish.wire import Fields
 
 __all__ = ["Client", "ClockOffset", "EventMessage", "Keypoints", "NeuralMessage"]
 
 _ANSWER_WITHIN_S = 5.0
 _PINGS = 8
-
-_Message = TypeVar("_Message", bound=Numbered)
-
-
-@dataclass(frozen=True, slots=True)
-class ClockOffset:
-    """The service's monotonic clock less this host's.
-
-    Attributes
-    ----------
-    offset_ns : int
-        Zero when both are the same clock.
-    uncertainty_ns : int
-        The true offset lies within this of `offset_ns`.
-    round_trip_ns : int
-        The quickest exchange that was seen.
-    """
-
-    offset_ns: int
-    uncertainty_ns: int
-    round_trip_ns: int
 
 
 class Client:
@@ -73,7 +44,7 @@ class Client:
             for keypoints in client:
                 print(dict(zip(client.names, keypoints.xy)))
 
-    Say `hello` at the start, and again when keypoints come that are `restarted`: it measures the service's clock,
+    Call `hello` at the start, and again when keypoints come that are `restarted`: it measures the service's clock,
     without which the age of keypoints from another host is None. A loopback address is taken for this host's,
     but may be the end of a tunnel (``ssh -L``): then the age is wrong until `hello` or `ping` measured the clock.
 
@@ -84,7 +55,7 @@ class Client:
     control : str
         Where the service takes commands.
     keys : path, optional
-        The folder that was handed over to this client, for a service that asks for keys.
+        The folder that was handed over to this client, for a service that needs keys.
     newest : bool
         Pass over what has queued up and yield the newest, with the number of those `skipped`.
     timeout_s : float, optional
@@ -112,12 +83,11 @@ class Client:
         self._address = address
         self._newest = newest
         self._timeout_s = timeout_s
-        self._queue = queue
         self._hello: Hello | None = None
         self._receiver = Receiver(0 if is_loopback(address) else None)
         self._context = zmq.Context()
         try:
-            self._socket = self._subscribed(loaded)
+            self._subscriber = Subscriber(self._context, address, loaded, self._receiver, queue)
         except BaseException:
             self._context.destroy(0)
             raise
@@ -134,7 +104,7 @@ class Client:
 
     def close(self) -> None:
         """Close the sockets; may be called any number of times. Iterating ends."""
-        self._socket.close(0)
+        self._subscriber.close()
         self._requester.close()
         self._context.term()
 
@@ -157,7 +127,7 @@ class Client:
 
     @property
     def missed_events(self) -> int:
-        """Events so far that were lost on the way, or because nobody asked for them."""
+        """Events so far that were lost on the way, or because they were not taken."""
         return self._receiver.events.missed
 
     def events(self) -> list[EventMessage]:
@@ -180,11 +150,11 @@ class Client:
         EventMessage or None
             None when none came in time.
         """
-        return self._next_of(self._receiver.events, timeout_s)
+        return self._subscriber.next_of(self._receiver.events, timeout_s)
 
     @property
     def missed_neural(self) -> int:
-        """Neural predictions so far that were lost on the way, or because nobody asked for them."""
+        """Neural predictions so far that were lost on the way, or because they were not taken."""
         return self._receiver.neural.missed
 
     def neural(self) -> list[NeuralMessage]:
@@ -196,21 +166,11 @@ class Client:
 
     def next_neural(self, timeout_s: float | None = None) -> NeuralMessage | None:
         """Wait for the next neural prediction, and pass over the keypoints that come meanwhile; as `next_event`."""
-        return self._next_of(self._receiver.neural, timeout_s)
-
-    def _next_of(self, backlog: Backlog[_Message], timeout_s: float | None) -> _Message | None:
-        self._check_open()
-        kept, deadline_ns = backlog.waiting, _deadline(timeout_s)
-        while not kept:
-            while self._arrived() is not None and not kept:
-                pass
-            if not kept and not self._wait(deadline_ns):
-                return None
-        return kept.popleft()
+        return self._subscriber.next_of(self._receiver.neural, timeout_s)
 
     def __iter__(self) -> Iterator[Keypoints]:
         """Yield keypoints until the client is closed; `AddressError` when none came within `timeout_s`."""
-        while not self._socket.closed:
+        while not self._subscriber.closed:
             keypoints = self.next(self._timeout_s)
             if keypoints is None:
                 raise AddressError(
@@ -237,24 +197,17 @@ class Client:
         UsageError
             The client is closed.
         """
-        self._check_open()
-        deadline_ns = _deadline(timeout_s)
-        while True:
-            keypoints = self._arrived()
-            if keypoints is not None:
-                return self._newest_after(keypoints) if self._newest else keypoints
-            if not self._wait(deadline_ns):
-                return None
+        return self._subscriber.next(timeout_s, newest=self._newest)
 
     def hello(self) -> Hello:
-        """Ask what the service is, and measure the offset of its clock; errors as of `start`."""
-        self._hello = parse_hello(self._ask("hello", {}))
+        """Return what the service is, and measure the offset of its clock; errors as of `start`."""
+        self._hello = parse_hello(self._request("hello", {}))
         self._measure(_PINGS, self._hello.session)
         return self._hello
 
     def status(self) -> ServiceStatus:
-        """Ask how the service is; errors as of `start`."""
-        return parse_status(Fields(self._ask("status", {})))
+        """Return how the service is; errors as of `start`."""
+        return parse_status(Fields(self._request("status", {})))
 
     def start(self) -> Mapping[str, Any]:
         """Make the service track.
@@ -266,116 +219,61 @@ class Client:
         AddressError
             No service answered in time.
         """
-        return self._ask("start", {})
+        return self._request("start", {})
 
     def stop(self) -> Mapping[str, Any]:
         """Make the service stop tracking; errors as of `start`."""
-        return self._ask("stop", {})
+        return self._request("stop", {})
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
-        """Make the service look at another part of the frame, or at all of it; errors as of `start`."""
-        return self._ask("set_crop", {"crop": None} if crop is None else crop_map(crop))
+        """Give the network another part of the frame, or all of it; errors as of `start`."""
+        return self._request("set_crop", {"crop": None} if crop is None else crop_map(crop))
 
     def self_test(self) -> Mapping[str, Any]:
-        """Ask whether stimulation may be armed, and what speaks against it; errors as of `start`.
+        """Test whether stimulation may be armed, and what speaks against it; errors as of `start`.
 
         Returns
         -------
         mapping
             ``ready`` (bool) and ``findings``, each with ``what``, ``verdict`` (ok, warn, fail), ``text`` and ``mend``.
         """
-        return self._ask("self_test", {})
+        return self._request("self_test", {})
 
     def arm(self, who: str) -> Mapping[str, Any]:
         """Allow stimulation; `who` is recorded. `ControlError` names what the self-test found against it."""
-        return self._ask("arm", {"who": who})
+        return self._request("arm", {"who": who})
 
     def disarm(self, who: str, why: str = "") -> Mapping[str, Any]:
-        """Light off, and no more of it until somebody arms again; errors as of `start`."""
-        return self._ask("disarm", {"who": who, "why": why})
+        """Light off, and no more of it until `arm`; errors as of `start`."""
+        return self._request("disarm", {"who": who, "why": why})
 
     def emergency_stop(self, who: str) -> Mapping[str, Any]:
         """Light off, latched until `clear`; errors as of `start`."""
-        return self._ask("emergency_stop", {"who": who})
+        return self._request("emergency_stop", {"who": who})
 
     def clear(self, who: str) -> Mapping[str, Any]:
         """End an emergency stop or a fault that was seen to; it arms nothing. Errors as of `start`."""
-        return self._ask("clear", {"who": who})
+        return self._request("clear", {"who": who})
 
     def mark(self, who: str, text: str, details: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """Put a remark into the session's record, and out as an event; errors as of `start`."""
-        return self._ask("mark", {"who": who, "text": text, "details": details or {}})
+        return self._request("mark", {"who": who, "text": text, "details": details or {}})
 
     def ping(self, times: int = _PINGS) -> ClockOffset:
         """Measure the offset of the service's clock, which the age of keypoints is corrected by until a restart.
 
         The quickest of `times` exchanges counts. Two hosts' clocks drift apart by some 10 microseconds a second:
-        ask again now and then. On one host the offset is zero exactly. Errors as of `start`.
+        measure again now and then. On one host the offset is zero exactly. Errors as of `start`.
         """
         return self._measure(times, None)
 
     def _measure(self, times: int, session: str | None) -> ClockOffset:
         """Measure the offset of the service's clock; `session` names the service if it is known."""
-        round_trip_ns, offset_ns, domain = min(self._exchange(nonce) for nonce in range(max(1, times)))
-        if domain and domain == clock_domain():
-            measured = ClockOffset(0, 0, round_trip_ns)
-        else:
-            measured = ClockOffset(offset_ns, round_trip_ns // 2 + 1, round_trip_ns)
+        measured = measure_offset(lambda nonce: self._request("ping", {"nonce": nonce}), times)
         self._receiver.correct(measured.offset_ns, session)
         return measured
 
-    def _exchange(self, nonce: int) -> tuple[int, int, str]:
-        """Return the round trip and the offset of the service's clock in nanoseconds, and the clock's name."""
-        sent_ns = monotonic_ns()
-        fields = Fields(self._ask("ping", {"nonce": nonce}))
-        round_trip_ns = monotonic_ns() - sent_ns
-        return round_trip_ns, fields.integer("t_ns") - sent_ns - round_trip_ns // 2, fields.text("clock")
-
-    def _subscribed(self, keys: ClientKeys | None) -> Socket:
-        socket = limited_socket(self._context, zmq.SUB, self._queue)
-        for topic in (TOPIC_KEYPOINTS, TOPIC_STATUS, TOPIC_EVENTS, TOPIC_NEURAL):
-            socket.setsockopt(zmq.SUBSCRIBE, topic)
-        if keys is not None:
-            keys.protect(socket)
-        connect(socket, self._address)
-        return socket
-
-    def _check_open(self) -> None:
-        if self._socket.closed:
+    def _request(self, op: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self._subscriber.closed:
             raise UsageError("the client is closed")
-
-    def _ask(self, op: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._check_open()
-        return self._requester.ask(op, args)
-
-    def _arrived(self) -> Keypoints | None:
-        """Return the next keypoints that are there already."""
-        while True:
-            try:
-                parts = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return None
-            keypoints = self._receiver.take(parts, monotonic_ns())
-            if keypoints is not None:
-                return keypoints
-
-    def _newest_after(self, keypoints: Keypoints) -> Keypoints:
-        """Pass over what is there already, though never more than the queue holds: the sender may be faster."""
-        newest, missed, restarted, skipped = keypoints, keypoints.missed, keypoints.restarted, 0
-        while skipped < self._queue and (newer := self._arrived()) is not None:
-            newest, skipped = newer, skipped + 1
-            missed += newer.missed
-            restarted = restarted or newer.restarted
-        return replace(newest, missed=missed, skipped=skipped, restarted=restarted) if skipped else newest
-
-    def _wait(self, deadline_ns: int | None) -> bool:
-        """Wait for a message of any kind; False when the deadline has passed."""
-        if deadline_ns is None:
-            self._socket.poll()
-            return True
-        left_ns = deadline_ns - monotonic_ns()
-        return left_ns > 0 and bool(self._socket.poll(-(-left_ns // NS_PER_MS)))
-
-
-def _deadline(timeout_s: float | None) -> int | None:
-    return None if timeout_s is None else monotonic_ns() + round(timeout_s * NS_PER_S)
+        return self._requester.request(op, args)

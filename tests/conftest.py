@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import zmq
+from hypothesis import HealthCheck, settings
 from support.emulated_cuda import Emulator
 
 # Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
@@ -20,6 +21,10 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 # Tiny networks learn no faster on several threads, and much slower where something else wants the cores: threads that
 # wait for each other do so by spinning. Set before torch is imported; processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes says how busy the machine is, not whether the example holds.
+settings.register_profile("rtface", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rtface")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import BackendError, UsageError
+from rtface.core.extras import how_to_install
 from rtface.core.records import FloatArray
 
 Method = Literal["auto", "rastermap", "kmeans"]
@@ -83,9 +84,7 @@ def _by_rastermap(loadings: FloatArray, courses: FloatArray, count: int) -> Clus
     try:
         from rastermap import Rastermap
     except ImportError as error:
-        raise BackendError(
-            f"clusters by Rastermap need it: pip install 'rtface[cluster]' ({error})"
-        ) from error
+        raise BackendError(f"clusters by Rastermap need it: {how_to_install('cluster')} ({error})") from error
     # Facemap's settings, on U * sv; normalising is done.
     model = Rastermap(
         n_clusters=count,

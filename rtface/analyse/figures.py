@@ -14,6 +14,7 @@ from rtface.analyse.cluster_scores import Relation
 from rtface.analyse.forecast import Comparison
 from rtface.analyse.hmm import StateCounts
 from rtface.analyse.transitions import Irreversibility, Lifetimes
+from rtface.core.drawing import new_figure
 from rtface.core.records import FloatArray
 
 if TYPE_CHECKING:
@@ -43,9 +44,7 @@ class Pictures:
     def _drawing(
         self, name: str, rows: int, columns: int, width: float, height: float
     ) -> Iterator[list[Axes]]:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = new_figure(width, height)
         axes = np.atleast_1d(figure.subplots(rows, columns)).ravel().tolist()
         for each in axes:
             each.spines[["top", "right"]].set_visible(False)

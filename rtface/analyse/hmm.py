@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import BackendError, UsageError
+from rtface.core.extras import how_to_install
 from rtface.encode.states import StateFilter, StateModel
 
 Float = NDArray[np.float64]
@@ -225,7 +226,7 @@ def _gaussian_hmm(states: int, kind: str, iterations: int, floor: float) -> Any:
         from hmmlearn.hmm import GaussianHMM
     except ImportError as error:
         raise BackendError(
-            f"states of latents need hmmlearn: pip install 'rtface[analyse]' ({error})"
+            f"states of latents need hmmlearn: {how_to_install('analyse')} ({error})"
         ) from error
     # hmmlearn logs steps that lose likelihood through the floor of the covariance; the likeliest start is kept anyway.
     logging.getLogger("hmmlearn").setLevel(logging.ERROR)

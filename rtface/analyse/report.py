@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ from rtface.analyse.transitions import (
     without_self,
 )
 from rtface.core.errors import DataError
+from rtface.core.files import write_json
 from rtface.core.records import FloatArray
 
 Float = NDArray[np.float64]
@@ -136,9 +136,7 @@ def write_report(
         report["forecast"] = _forecast(recorded, pictures)
     report["pictures"] = [f"{name}.png" for name in pictures.names]
     plain: dict[str, Any] = _plain(report)
-    (folder / "report.json").write_text(
-        json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_json(folder / "report.json", plain)
     (folder / "report.md").write_text(page(plain, command), encoding="utf-8")
     return plain
 

@@ -1,4 +1,4 @@
-"""The parity that arming asks for, found out on a simulated camera's own frames where nobody has done so yet."""
+"""The parity that arming requires, measured on a simulated camera's own frames where there is no record of it."""
 
 from __future__ import annotations
 

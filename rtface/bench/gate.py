@@ -19,7 +19,7 @@ from rtface.core.outputs import OutputEvent, Report
 from rtface.core.realtime import realtime_process
 from rtface.core.records import Pulse
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate.output import Gate
+from rtface.stimulate.gate.output import GateOutput
 
 STAGES = {
     "hand_over": "fire() to the end of the write",
@@ -45,7 +45,7 @@ class GateQuestion:
 
 
 def measure_gate(
-    question: GateQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: GateQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Fire short pulses one by one and time each from the decision to the light.
 
@@ -54,8 +54,8 @@ def measure_gate(
     question : GateQuestion
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -73,14 +73,16 @@ def measure_gate(
     refused: dict[str, int] = {}
     handed: list[int] = []
     with _gate_at(question.port) as (emulated, port), realtime_process():
-        gate = Gate(GateOutputSettings(kind="gate", port=str(port), build="any", silence_ms=_SILENCE_MS))
+        gate = GateOutput(
+            GateOutputSettings(kind="gate", port=str(port), build="any", silence_ms=_SILENCE_MS)
+        )
         try:
             info = gate.open()
             gate.self_test()
             gate.alive()
             gate.arm()
             for number in range(question.pulses):
-                if wish.is_set():
+                if ending.is_set():
                     break
                 _wait(gate, _PAUSE_NS)
                 _take(_fire(gate), histograms, refused, handed)
@@ -115,14 +117,14 @@ def _gate_at(port: Path | None) -> Iterator[tuple[EmulatedGate | None, Path]]:
         yield emulated, emulated.port
 
 
-def _wait(gate: Gate, duration_ns: int) -> None:
+def _wait(gate: GateOutput, duration_ns: int) -> None:
     end_ns = SYSTEM_CLOCK.now_ns() + duration_ns
     while SYSTEM_CLOCK.now_ns() < end_ns:
         gate.alive()
         SYSTEM_CLOCK.sleep_until_ns(min(SYSTEM_CLOCK.now_ns() + _BEAT_NS, end_ns))
 
 
-def _fire(gate: Gate) -> dict[OutputEvent, Report]:
+def _fire(gate: GateOutput) -> dict[OutputEvent, Report]:
     """Fire, and return the first report of each kind."""
     seen: dict[OutputEvent, Report] = {}
     number = gate.fire(_PULSE)

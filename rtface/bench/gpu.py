@@ -1,6 +1,6 @@
 """What a frame costs from host memory to keypoints in host memory, stage by stage, and at a steady rate.
 
-Made for GPUs; any back end can be measured, and stages that one cannot tell apart are absent from the result.
+Made for GPUs; any back end can be measured, and stages that one cannot time are absent from the result.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.factory import make_camera
-from rtface.bench.nowhere import Nowhere
+from rtface.bench.measuring import Nowhere, lost_between, wait_measuring
 from rtface.bench.random_engine import random_facemap_engine
 from rtface.config import BackendSettings, SimulatedCameraSettings
-from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.geometry import whole_frame
 from rtface.core.latency import Histogram, StageSummary
 from rtface.core.machine import run_facts
@@ -29,15 +29,14 @@ from rtface.simulate.face import MouseFace
 from rtface.track.backends.base import Backend, BackendInfo, Itemises
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.gpu.libcuda import probe
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
 _DIFFERENT_FRAMES = 64
 _WARM_UP_FRAMES = 200
 _WARM_UP_S = 1.0
-_POLL_S = 0.2
-_TOLD_EVERY = 500
+_PROGRESS_EVERY = 500
 _NO_LEVELS = np.zeros(2, np.float32)
 
 
@@ -75,7 +74,7 @@ class GpuQuestion:
 
 
 def measure_gpu(
-    question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: GpuQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Measure an engine on a back end, alone and behind a simulated camera, in one run.
 
@@ -85,15 +84,15 @@ def measure_gpu(
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
     dict
         Date, command, machine and GPUs; ``frame_to_keypoints``, from a frame in the back end's host memory to keypoints
         in host memory, levels included, with its ``jitter_ms``; ``device_stages``, by the device's own clock, as far as
-        the back end can tell them apart, ``rest_p50_ms``, what the medians of these leave of the median of the whole
+        the back end can time them, ``rest_p50_ms``, what the medians of these leave of the median of the whole
         (launch and wait), and ``over_network``, the whole in units of the network, both absent without stages;
         ``memory``, absent where there is none of its own; ``sustained``, the camera's frames, lost ones and stages.
 
@@ -103,9 +102,9 @@ def measure_gpu(
         The engine or the back end is not there, or failed.
     """
     with _engine(question) as engine, realtime_process():
-        measured = _one_by_one(engine, question, lambda share: progress(share / 2), wish)
-        if question.seconds > 0 and not wish.is_set():
-            kept_up, took = _sustained(engine, question, lambda share: progress(0.5 + share / 2), wish)
+        measured = _one_by_one(engine, question, lambda share: progress(share / 2), ending)
+        if question.seconds > 0 and not ending.is_set():
+            kept_up, took = _sustained(engine, question, lambda share: progress(0.5 + share / 2), ending)
             measured["sustained"] = kept_up
             measured["distribution"] |= {"sustained_end_to_end": took}
         facts = run_facts()
@@ -132,7 +131,7 @@ def _engine(question: GpuQuestion) -> Iterator[Engine]:
 
 
 def _one_by_one(
-    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     backend = make_backend(engine, question.backend)
     try:
@@ -140,8 +139,8 @@ def _one_by_one(
         backend.prepare((question.height, question.width), whole_frame(question.width, question.height))
         frames = _frames(backend, question)
         used = [_memory(backend)]
-        took = _host_to_host(backend, engine, frames, question.frames, progress, wish)
-        stages = _itemised(backend, frames, question.itemised, wish)
+        took = _host_to_host(backend, engine, frames, question.frames, progress, ending)
+        stages = _itemised(backend, frames, question.itemised, ending)
         used.append(_memory(backend))
         ran = replace(info, plan=backend.plan)
     finally:
@@ -168,7 +167,7 @@ def _host_to_host(
     frames: list[Image],
     count: int,
     progress: Callable[[float], None],
-    wish: threading.Event,
+    ending: threading.Event,
 ) -> Histogram:
     spec = engine.manifest.normalise
 
@@ -183,21 +182,21 @@ def _host_to_host(
         done_ns = now()
         if index >= 0:
             took.add(done_ns - began_ns)
-        if index % _TOLD_EVERY == 0:
+        if index % _PROGRESS_EVERY == 0:
             progress(max(0, index) / count)
-            if wish.is_set():
+            if ending.is_set():
                 break
     return took
 
 
 def _itemised(
-    backend: Backend, frames: list[Image], count: int, wish: threading.Event
+    backend: Backend, frames: list[Image], count: int, ending: threading.Event
 ) -> dict[str, Histogram]:
     stages: dict[str, Histogram] = {}
     if not isinstance(backend, Itemises):
         return stages
     for index in range(-min(_WARM_UP_FRAMES, count), count):
-        if wish.is_set():
+        if ending.is_set():
             break
         found = backend.itemise(frames[index % len(frames)])
         if index >= 0:
@@ -240,7 +239,7 @@ def _jitter(whole: StageSummary) -> dict[str, float]:
 
 
 def _sustained(
-    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], wish: threading.Event
+    engine: Engine, question: GpuQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> tuple[dict[str, Any], list[tuple[float, int]]]:
     """Keep up with a camera; return what was kept up with, and the distribution from exposure to handed over."""
     camera = make_camera(
@@ -255,22 +254,16 @@ def _sustained(
     try:
         pipeline.wait(_WARM_UP_S)
         pipeline.reset_latency()
-        before, began_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
-        while (done_s := (SYSTEM_CLOCK.now_ns() - began_ns) / NS_PER_S) < question.seconds:
-            progress(done_s / question.seconds)
-            if pipeline.wait(_POLL_S) or wish.is_set():
-                break
-        after, ended_ns = pipeline.status(), SYSTEM_CLOCK.now_ns()
+        before = pipeline.status()
+        seconds = wait_measuring(pipeline.wait, question.seconds, progress, ending)
+        after = pipeline.status()
         distribution = pipeline.latency_distribution()
     finally:
         pipeline.stop()
     if pipeline.error is not None:
         raise pipeline.error
-    seconds = (ended_ns - began_ns) / NS_PER_S
-    lost = {
-        place: getattr(after.losses, place) - getattr(before.losses, place)
-        for place in ("camera", "transport", "ring")
-    }
+    lost = lost_between(before, after)
+    del lost["publish"]
     frames = after.frames - before.frames
     kept_up = {
         "rate_hz": question.rate_hz,

@@ -7,16 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtface.bench.measuring import FREE_ADDRESSES, WARM_UP_S, lost_between, wait_measuring
 from rtface.bench.subscriber import subscriber_process
-from rtface.config import BackendSettings, LatencySettings, PublishSettings, Rig, SimulatedCameraSettings
+from rtface.config import BackendSettings, LatencySettings, Rig, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
 from rtface.live.service import Service, describe_backend
-
-_FREE_PORT = "tcp://127.0.0.1:*"
-_WARM_UP_S = 4.0
-_TICK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class LatencyQuestion:
 
 
 def measure_latency(
-    question: LatencyQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: LatencyQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Run the service with a simulated camera and a subscriber in another process.
 
@@ -43,8 +40,8 @@ def measure_latency(
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -58,27 +55,21 @@ def measure_latency(
         ),
         engine=question.engine,
         backend=question.backend,
-        publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
+        publish=FREE_ADDRESSES,
         latency=LatencySettings(deadline_ms=question.deadline_ms),
     )
     with Service(rig) as service, realtime_process():
-        begin_ns = monotonic_ns() + round(_WARM_UP_S * NS_PER_S)
+        begin_ns = monotonic_ns() + round(WARM_UP_S * NS_PER_S)
         with subscriber_process(service.keypoints_address, service.control_address, begin_ns) as subscriber:
             service.wait(max(0, begin_ns - monotonic_ns()) / NS_PER_S)
             service.pipeline.reset_latency()
             before = service.pipeline.status()
-            end_ns = begin_ns + round(question.seconds * NS_PER_S)
-            while (left_ns := end_ns - monotonic_ns()) > 0 and not wish.is_set():
-                progress(1 - left_ns / NS_PER_S / question.seconds)
-                if service.wait(min(_TICK_S, left_ns / NS_PER_S)):
-                    break
-            measured_s = (monotonic_ns() - begin_ns) / NS_PER_S
+            measured_s = wait_measuring(service.wait, question.seconds, progress, ending)
             service.pipeline.stop()
             if service.pipeline.error is not None:
                 raise service.pipeline.error
             after = service.pipeline.status()
             received = subscriber.collect()
-        first, last = before.losses, after.losses
         return run_facts() | {
             "question": "exposure to subscriber in another process, simulated camera",
             "camera": f"{question.width}x{question.height} at {question.rate_hz:g} per second",
@@ -88,10 +79,7 @@ def measure_latency(
             "backend": describe_backend(service.pipeline.backend),
             "deadline_ms": question.deadline_ms,
             "frames": after.frames - before.frames,
-            "lost": {
-                place: getattr(last, place) - getattr(first, place)
-                for place in ("camera", "transport", "ring", "publish")
-            },
+            "lost": lost_between(before, after),
             "stages": {stage: summary.as_dict() for stage, summary in after.latency.items()},
             "subscriber": {key: value for key, value in received.items() if key != "distribution"},
             "distribution": service.pipeline.latency_distribution()

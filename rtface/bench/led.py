@@ -1,8 +1,8 @@
 """On a rig: from a command to the light that its camera sees. No network, no rules: camera and output alone.
 
 Put the light, or an LED on the same line, into the camera's view. Each pulse is fired at a random moment; the beginning of
-the exposure of the first frame whose box is bright tells how late the light was, to within a frame. What the output
-itself says of the light is held against that: an output, or a clock, that is wrong shows.
+the exposure of the first frame whose box is bright shows how late the light was, to within a frame. What the output
+itself reports of the light is compared with that: an output, or a clock, that is wrong shows.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class LedQuestion:
 class _Shot:
     handed_ns: int
     sent_ns: int | None = None
-    told_ns: int | None = None
+    reported_ns: int | None = None
     seen_ns: int | None = None
 
 
 class _BrightBox:
-    """Tells bright boxes from dark ones, by a baseline of dark frames."""
+    """Separates bright boxes from dark ones, by a baseline of dark frames."""
 
     def __init__(self, box: Crop, dark: list[float]) -> None:
         self._rows, self._columns = slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
@@ -81,7 +81,7 @@ def measure_led(
     output: Output,
     question: LedQuestion,
     progress: Callable[[float], None],
-    wish: threading.Event,
+    ending: threading.Event,
     clock: Clock = SYSTEM_CLOCK,
 ) -> dict[str, Any]:
     """Fire pulses and watch for them.
@@ -95,8 +95,8 @@ def measure_led(
     question : LedQuestion
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
     clock : Clock
 
     Returns
@@ -104,7 +104,7 @@ def measure_led(
     dict
         Date, command and machine; percentiles of ``handover`` (command to the device's driver), ``to_bright_frame``
         (command to the exposure of the first bright frame, by which the light was on) and ``told_to_bright_frame`` (from
-        when the output says the light came on until that exposure: 0 to one frame's time where all clocks are right);
+        when the output reports that the light came on until that exposure: 0 to one frame's time where all clocks are right);
         pulses that were not seen.
 
     Raises
@@ -121,7 +121,7 @@ def measure_led(
         info = camera.open()
         check_crop(question.box, info.width, info.height)
         if not info.rate_hz:
-            raise UsageError("the camera does not say its frame rate")
+            raise UsageError("the camera does not report its frame rate")
         period_ns = round(NS_PER_S / info.rate_hz)
         on_ns = 2 * period_ns if question.on_ms is None else round(question.on_ms * NS_PER_MS)
         if on_ns < period_ns:
@@ -136,7 +136,7 @@ def measure_led(
         output.arm()
         chance = random.Random(question.seed)
         pulse = Pulse(on_ns, on_ns, 1, 1.0)
-        while len(shots) < question.pulses and not wish.is_set():
+        while len(shots) < question.pulses and not ending.is_set():
             progress(len(shots) / question.pulses)
             _pass(camera, output, frame, round(chance.uniform(*_PAUSE_S) * NS_PER_S), clock)
             shots.append(_shoot(camera, output, frame, watch, pulse, clock))
@@ -150,8 +150,8 @@ def measure_led(
             stages["handover"].add(shot.sent_ns - shot.handed_ns)
         if shot.seen_ns is not None:
             stages["to_bright_frame"].add(shot.seen_ns - shot.handed_ns)
-            if shot.told_ns is not None:
-                stages["told_to_bright_frame"].add(shot.seen_ns - shot.told_ns)
+            if shot.reported_ns is not None:
+                stages["told_to_bright_frame"].add(shot.seen_ns - shot.reported_ns)
     return run_facts() | {
         "question": "command to the first frame that shows the light",
         "camera": f"{info.label}, {info.width}x{info.height} at {info.rate_hz:g} per second",
@@ -161,7 +161,9 @@ def measure_led(
         "pulses": len(shots),
         "not_seen": sum(shot.seen_ns is None for shot in shots),
         "seen_before_told": sum(
-            shot.seen_ns is not None and shot.told_ns is not None and shot.seen_ns < shot.told_ns - period_ns
+            shot.seen_ns is not None
+            and shot.reported_ns is not None
+            and shot.seen_ns < shot.reported_ns - period_ns
             for shot in shots
         ),
         "stages": {name: histogram.summary().as_dict() for name, histogram in stages.items()},
@@ -207,10 +209,10 @@ def _shoot(
             if report.number == number and report.event is OutputEvent.SENT:
                 shot.sent_ns = report.t_ns
             elif report.number == number and report.event is OutputEvent.LIGHT_ON:
-                shot.told_ns = report.host_ns
+                shot.reported_ns = report.host_ns
         if shot.seen_ns is None and watch.bright(frame):
             shot.seen_ns = meta.exposure_ns
-        if shot.seen_ns is not None and shot.told_ns is not None:
+        if shot.seen_ns is not None and shot.reported_ns is not None:
             break
     return shot
 
@@ -218,4 +220,4 @@ def _shoot(
 def _check(reports: list[Report]) -> None:
     for report in reports:
         if report.event in (OutputEvent.REFUSED, OutputEvent.LOST, OutputEvent.TIMEOUT):
-            raise OutputError(f"the output says {report.event} ({report.reason})")
+            raise OutputError(f"the output reports {report.event} ({report.reason})")

@@ -1,7 +1,7 @@
 """From a frame's exposure to the gate's pin: the whole closed loop, itemised, against the emulated gate.
 
-The light's times are the emulator's own, cycle by cycle, mapped to the host's clock: neither the gate's word nor the
-host's for it is believed. The rest comes out of the session's record, as anybody can read it.
+The light's times are the emulator's own, cycle by cycle, mapped to the host's clock: neither the gate's nor the
+host's report of it is used. The rest comes out of the session's record, as anybody can read it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from rtface.bench.agreed import ensure_parity
+from rtface.bench.measuring import FREE_ADDRESSES, WARM_UP_S, lost_between, wait_measuring
 from rtface.config import (
     BackendSettings,
     GateOutputSettings,
     LatencySettings,
-    PublishSettings,
     Rig,
     SessionSettings,
     SimulatedCameraSettings,
 )
-from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
+from rtface.core.clock import NS_PER_MS
 from rtface.core.decision import Action
 from rtface.core.errors import ControlError, DataError
 from rtface.core.latency import Histogram
@@ -53,9 +53,6 @@ pixels. rules: features, rules, and the decision's record. handover: to the thre
 was written. gate: over the line, through the firmware, to the pin. exposure_to_pin: all of it.
 """
 
-_FREE_PORT = "tcp://127.0.0.1:*"
-_WARM_UP_S = 4.0
-_TICK_S = 0.2
 _ARM_TRIES = 5
 _RULES = """\
 features:
@@ -70,7 +67,7 @@ rules:
     min_score: 0
     max_age_ms: 100
     max_gap_frames: 1000
-    pulse: {{on_ms: {on_ms}}}
+    pulse: {{width_ms: {on_ms}}}
 """
 
 
@@ -91,7 +88,7 @@ class LoopQuestion:
 
 
 def measure_loop(
-    question: LoopQuestion, progress: Callable[[float], None], wish: threading.Event
+    question: LoopQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     """Run the service with a simulated camera, a rule that fires often, and the emulated gate.
 
@@ -101,8 +98,8 @@ def measure_loop(
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
-    wish : Event
-        Set by whoever wants an early end; what was measured until then is the result.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -122,17 +119,11 @@ def measure_loop(
         rig = _rig(question, Path(folder), str(gate.port))
         with Service(rig) as service, realtime_process():
             ensure_parity(service.engine, rig.backend, rig.camera)
-            service.wait(_WARM_UP_S)
+            service.wait(WARM_UP_S)
             _arm(service)
             service.pipeline.reset_latency()
             before = service.pipeline.status()
-            begin_ns = monotonic_ns()
-            end_ns = begin_ns + round(question.seconds * NS_PER_S)
-            while (left_ns := end_ns - monotonic_ns()) > 0 and not wish.is_set():
-                progress(1 - left_ns / NS_PER_S / question.seconds)
-                if service.wait(min(_TICK_S, left_ns / NS_PER_S)):
-                    break
-            measured_s = (monotonic_ns() - begin_ns) / NS_PER_S
+            measured_s = wait_measuring(service.wait, question.seconds, progress, ending)
             frames = service.pipeline.status()
             loop = service.arming.state()
             service.arming.disarm("bench", "measured")
@@ -165,10 +156,7 @@ def measure_loop(
             "state_at_the_end": {"state": loop["state"], "why": loop["why"]},
             "record": {"state": session.state, "missing": list(session.missing)},
             "frames": frames.frames - before.frames,
-            "lost": {
-                place: getattr(frames.losses, place) - getattr(before.losses, place)
-                for place in ("camera", "transport", "ring", "publish")
-            },
+            "lost": lost_between(before, frames),
             "stages": {stage: histogram.summary().as_dict() for stage, histogram in histograms.items()},
             "every_frame": {stage: summary.as_dict() for stage, summary in frames.latency.items()},
             "distribution": {stage: histogram.distribution() for stage, histogram in histograms.items()},
@@ -186,7 +174,7 @@ def _rig(question: LoopQuestion, folder: Path, port: str) -> Rig:
         ),
         engine=question.engine,
         backend=question.backend,
-        publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
+        publish=FREE_ADDRESSES,
         latency=LatencySettings(deadline_ms=question.deadline_ms, budget=question.budget),
         output=GateOutputSettings(kind="gate", port=port),
         rules=rules,
@@ -195,7 +183,7 @@ def _rig(question: LoopQuestion, folder: Path, port: str) -> Rig:
 
 
 def _arm(service: Service) -> None:
-    """Arm; a self-test that finds frames late is asked again, since a busy computer may have been busy just then."""
+    """Arm; a self-test that finds frames late is repeated, since a busy computer may have been busy just then."""
     for attempt in range(_ARM_TRIES):
         try:
             service.arming.arm("bench", operator=True)
@@ -215,11 +203,11 @@ def _itemised(session: Session, lights: Sequence[LightChange]) -> Iterator[tuple
     decisions = {each.number: each for each in session.of(DecisionEntry)}
     asked_by = {each.number: each for each in session.of(PulseCommandEntry) if each.command == "fire"}
     sent = {each.number: each for each in session.of(GateReplyEntry) if each.event == "sent"}
-    told = [each for each in session.of(GateReplyEntry) if each.event == "light_on"]
+    reported = [each for each in session.of(GateReplyEntry) if each.event == "light_on"]
     seen = _risen(lights)
-    if len(told) != len(seen):
-        raise DataError(f"the gate told of {len(told)} lights, the emulator saw {len(seen)}")
-    for reply, pin_ns in zip(told, seen, strict=True):
+    if len(reported) != len(seen):
+        raise DataError(f"the gate reported {len(reported)} lights, the emulator logged {len(seen)}")
+    for reply, pin_ns in zip(reported, seen, strict=True):
         command = asked_by[reply.number] if reply.number is not None else None
         if command is None or decisions[command.decision].frame_id is None:
             continue

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rtface.core.drawing import new_figure
+
 _SHOWN = (
     *("prepare", "network", "decide", "publish", "end_to_end", "exposure_to_subscriber", "network_alone"),
     *("device_copy_in", "device_prepare", "device_network", "device_decode", "device_copy_out"),
@@ -28,7 +30,7 @@ _LABELS = {
     "gate": "line and firmware",
     "exposure_to_pin": "exposure to the gate's pin",
     "to_bright_frame": "command to the first bright frame",
-    "told_to_bright_frame": "output's word to the first bright frame",
+    "told_to_bright_frame": "output's report to the first bright frame",
     "prepare": "levels",
     "end_to_end": "exposure to published",
     "exposure_to_subscriber": "exposure to subscriber",
@@ -50,9 +52,7 @@ def plot_distributions(result: Mapping[str, Any], path: Path) -> None:
     path : Path
         The picture's file; its ending decides the kind.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.8), dpi=130, layout="constrained")
+    figure = new_figure(8, 4.8, dpi=130)
     axes = figure.add_subplot()
     for stage in _SHOWN:
         pairs: Sequence[tuple[float, int]] = result["distribution"].get(stage, ())

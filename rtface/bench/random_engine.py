@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rtface.core.errors import BackendError
+from rtface.core.extras import needing
 from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.track.store import Engine
 
@@ -28,13 +28,11 @@ def random_facemap_engine(widths: Sequence[int]) -> Iterator[Engine]:
     UsageError
         There are not 5 widths, or one is not positive.
     """
-    try:
+    with needing("train"):
         import torch
 
         from rtface.learn.engines.facemap_import import import_facemap
         from rtface.networks.facemap import FacemapNetwork
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     with tempfile.TemporaryDirectory() as made, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         weights = Path(made) / "random.pt"

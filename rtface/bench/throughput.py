@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.factory import make_camera
-from rtface.bench.nowhere import Nowhere
+from rtface.bench.measuring import Nowhere
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.core.geometry import whole_frame
@@ -20,7 +21,7 @@ from rtface.live.pipeline import Pipeline
 from rtface.live.service import describe_backend
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
@@ -39,7 +40,9 @@ class ThroughputQuestion:
     backend: BackendSettings = field(default_factory=BackendSettings)
 
 
-def measure_throughput(question: ThroughputQuestion, progress: Callable[[float], None]) -> dict[str, Any]:
+def measure_throughput(
+    question: ThroughputQuestion, progress: Callable[[float], None], ending: threading.Event
+) -> dict[str, Any]:
     """Measure the network alone, then camera to keypoints, on the same frames and in one run.
 
     Parameters
@@ -48,6 +51,8 @@ def measure_throughput(question: ThroughputQuestion, progress: Callable[[float],
         What to measure.
     progress : callable
         Called with the share that is done, 0 to 1.
+    ending : Event
+        Set to end early; what was measured until then is the result.
 
     Returns
     -------
@@ -57,9 +62,9 @@ def measure_throughput(question: ThroughputQuestion, progress: Callable[[float],
     """
     engine = engine_for(question.engine, question.backend)
     with realtime_process():
-        alone, described = _network_alone(engine, question)
+        alone, described = _network_alone(engine, question, ending)
         progress(0.5)
-        pipeline = _whole_pipeline(engine, question, lambda share: progress(0.5 + share / 2))
+        pipeline = _whole_pipeline(engine, question, lambda share: progress(0.5 + share / 2), ending)
     progress(1.0)
     return (
         run_facts()
@@ -77,7 +82,9 @@ def measure_throughput(question: ThroughputQuestion, progress: Callable[[float],
     )
 
 
-def _network_alone(engine: Engine, question: ThroughputQuestion) -> tuple[Histogram, str]:
+def _network_alone(
+    engine: Engine, question: ThroughputQuestion, ending: threading.Event
+) -> tuple[Histogram, str]:
     backend = make_backend(engine, question.backend)
     face = MouseFace(question.width, question.height, 200.0, 0)
     frames = np.zeros((_DIFFERENT_FRAMES, question.height, question.width), np.uint8)
@@ -94,13 +101,15 @@ def _network_alone(engine: Engine, question: ThroughputQuestion) -> tuple[Histog
             began_ns = SYSTEM_CLOCK.now_ns()
             backend.infer(frames[pick], each_levels[pick])
             took.add(SYSTEM_CLOCK.now_ns() - began_ns)
+            if ending.is_set():
+                break
     finally:
         backend.close()
     return took, described
 
 
 def _whole_pipeline(
-    engine: Engine, question: ThroughputQuestion, progress: Callable[[float], None]
+    engine: Engine, question: ThroughputQuestion, progress: Callable[[float], None], ending: threading.Event
 ) -> dict[str, Any]:
     camera = make_camera(
         SimulatedCameraSettings(
@@ -112,7 +121,7 @@ def _whole_pipeline(
     pipeline.start()
     began_ns = SYSTEM_CLOCK.now_ns()
     try:
-        while not pipeline.wait(_POLL_S):
+        while not pipeline.wait(_POLL_S) and not ending.is_set():
             progress(pipeline.status().frames / question.frames)
     finally:
         pipeline.stop()

@@ -12,11 +12,11 @@ import sys
 def main() -> None:
     """Run the command line and leave with its exit code."""
     from rtface.cli.app import app
-    from rtface.cli.terminal.screen import say_error
+    from rtface.cli.terminal.screen import print_error
     from rtface.core.errors import RtfaceError
 
     try:
         app()
     except RtfaceError as error:
-        say_error(str(error))
+        print_error(str(error))
         sys.exit(error.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import sys
 from pathlib import Path
@@ -10,10 +9,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from rtface.cli.terminal.screen import ERR, OUT, say
+from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.screen import print_line, print_note
 from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 
-app = typer.Typer(help="Populations of neurons and what behaviour says of them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Populations of neurons and how much behaviour explains of them.", no_args_is_help=True
+)
+
+_PACKAGES = ("hmmlearn", "matplotlib", "scipy", "sklearn")
 
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
@@ -37,9 +42,7 @@ def simulate(
 
     50,000 neurons for an hour take 2 GB on the disk and a few hundred MB of memory.
     """
-    _needs_analyse()
-    from rich.progress import Progress
-
+    require("analyse", *_PACKAGES, error=UsageError)
     from rtface.analyse.behaviour import tracked_behaviour
     from rtface.analyse.population import PopulationParameters
     from rtface.analyse.populationfile import write_population
@@ -52,24 +55,14 @@ def simulate(
         neurons=neurons, seconds=60 * minutes, moods=moods, circulation=circulation, seed=seed
     )
     behaviour = None if keypoints is None else tracked_behaviour(read(keypoints))
-    with Progress(console=ERR, transient=True) as progress:
-        frames = progress.add_task("behaviour", total=None)
-        population = simulate_population(
-            parameters, behaviour, lambda done, total: progress.update(frames, completed=done, total=total)
-        )
-        drawn = progress.add_task("neurons", total=neurons)
-        write_population(
-            population,
-            out,
-            overwrite=overwrite,
-            progress=lambda done, _: progress.update(drawn, completed=done),
-        )
-    OUT.print(
+    with progress_bar("behaviour", transient=True) as bar:
+        population = simulate_population(parameters, behaviour, bar)
+    with progress_bar("neurons", neurons, transient=True) as bar:
+        write_population(population, out, overwrite=overwrite, progress=bar)
+    print_line(
         f"{out}: SIMULATED, {neurons} neurons x {len(population.tneural)} samples, "
         f"{len(population.tcam)} frames; behaviour explains at most {population.ceilings().mean():.3f} "
-        "of a neuron's variance on average",
-        markup=False,
-        soft_wrap=True,
+        "of a neuron's variance on average"
     )
 
 
@@ -94,7 +87,7 @@ def report(
     seed: Annotated[int, typer.Option(help="Of all that is drawn by chance.")] = 0,
 ) -> None:
     """Write pictures and a summary of a population: components, clusters, states, forecast of keypoints."""
-    _needs_analyse()
+    require("analyse", *_PACKAGES, error=UsageError)
     from rtface.analyse.hmm import FitOptions
     from rtface.analyse.populationfile import read_latents, read_population, read_predictions
     from rtface.analyse.report import ReportOptions, write_report
@@ -109,18 +102,12 @@ def report(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make {out}: {error.strerror or error}") from error
-    made = write_report(recorded, out, predicted, given, options, _command(), say)
+    made = write_report(recorded, out, predicted, given, options, _command(), print_note)
     stamp = "SIMULATED, " if made["simulated"] else ""
-    OUT.print(f"{out / 'report.md'}: {stamp}{len(made['pictures'])} pictures", markup=False, soft_wrap=True)
+    print_line(f"{out / 'report.md'}: {stamp}{len(made['pictures'])} pictures")
     for line in made["left_out"]:
-        say(f"left out: {line}")
+        print_note(f"left out: {line}")
 
 
 def _command() -> str:
     return shlex.join(["rtface", *sys.argv[1:]])
-
-
-def _needs_analyse() -> None:
-    missing = [name for name in ("hmmlearn", "scipy", "sklearn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"no {', '.join(missing)}: rtface analyse needs pip install 'rtface[analyse]'")

@@ -14,6 +14,8 @@ from rtface.cli import (
     check,
     config,
     demo,
+    encoder,
+    engines,
     gate,
     keys,
     learn,
@@ -25,8 +27,6 @@ from rtface.cli import (
     track,
     watch,
 )
-from rtface.cli.encoder import fit as encoder
-from rtface.cli.engines import show as engines
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
@@ -43,8 +43,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"rtface {__version__}")
         raise typer.Exit
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from rtface.acquire.discovery import find_cameras
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
 
 
 def cameras(
@@ -29,12 +28,10 @@ def cameras(
             [{"kind": each.kind, "label": each.label, "settings": each.settings} for each in found.cameras]
         )
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("kind", "camera", "camera: in the rig's file"):
-        table.add_column(column)
+    table = plain_table("kind", "camera", "camera: in the rig's file")
     for each in found.cameras:
         settings = ", ".join(f"{name}: {value}" for name, value in each.settings.items())
         table.add_row(each.kind, each.label, f"{{{settings}}}")
     OUT.print(table)
     for remark in found.remarks:
-        say(remark)
+        print_note(remark)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,17 +13,21 @@ from rich.text import Text
 
 from rtface.cli.options import EngineOption, JsonOption, SecondsOption
 from rtface.cli.terminal.neural import NeuralView
-from rtface.cli.terminal.screen import beside, keypoints_table
+from rtface.cli.terminal.screen import beside, keypoints_table, print_note
 from rtface.cli.terminal.serving import announce, serve
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client
 from rtface.config import EncoderSettings, PublishSettings, Rig, SimulatedCameraSettings
 from rtface.core.defaults import SIMULATED_ENCODER
+from rtface.core.errors import AddressError
 from rtface.core.realtime import realtime_process
 from rtface.live.service import Service
 from rtface.simulate.face import MouseFace
 
-_FREE_PORT = "tcp://127.0.0.1:*"
+USUAL = PublishSettings()
+"""Where clients look for a service unless they are given its addresses."""
+
+_FREE = PublishSettings(keypoints="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*")
 
 
 def demo(
@@ -41,24 +47,26 @@ def demo(
 
     With --encoder also what an encoder makes of the keypoints: components of simulated neurons that were made up from
     such a mouse's face, and their state. Runs until interrupted, or for --seconds. Nothing is needed: no camera, no GPU.
+    `rtface watch` in another terminal shows what a client receives.
     """
     camera_settings = SimulatedCameraSettings(width=width, height=height, rate_hz=rate, seed=seed)
     rig = Rig(
         camera=camera_settings,
         engine=engine,
-        publish=PublishSettings(keypoints=_FREE_PORT, control=_FREE_PORT),
+        publish=USUAL,
         encoder=EncoderSettings(path=Path(SIMULATED_ENCODER)) if encoder else None,
     )
     face = MouseFace(width, height, rate, seed)
     with (
-        ending_on_signals() as wish,
-        Service(rig) as service,
+        ending_on_signals() as ending,
+        _opened(rig) as service,
         realtime_process(),
         Client(service.keypoints_address, service.control_address, newest=True) as client,
     ):
         names = [point.name for point in client.hello().skeleton]
         if not as_json:
             announce(service)
+            _print_how_to_watch(service)
         latest: list[Any] = []
         neural = NeuralView()
 
@@ -78,4 +86,25 @@ def demo(
                 ]
             return latest
 
-        serve(service, wish, seconds, as_json=as_json, below=keypoints)
+        serve(service, ending, seconds, as_json=as_json, below=keypoints)
+
+
+@contextmanager
+def _opened(rig: Rig) -> Iterator[Service]:
+    """Give the service at the rig's addresses, or at free ones where another program has those."""
+    with ExitStack() as stack:
+        try:
+            service = stack.enter_context(Service(rig))
+        except AddressError:
+            service = stack.enter_context(Service(rig.model_copy(update={"publish": _FREE})))
+        yield service
+
+
+def _print_how_to_watch(service: Service) -> None:
+    addresses = service.keypoints_address, service.control_address
+    if addresses == (USUAL.keypoints, USUAL.control):
+        print_note("clients    in another terminal: rtface watch; in Python: rtface.Client()")
+        return
+    print_note(f"clients    {USUAL.keypoints} or {USUAL.control} is in use, so in another terminal:")
+    print_note("           rtface watch {} --control {}".format(*addresses))
+    print_note('           in Python: rtface.Client("{}", "{}")'.format(*addresses))

@@ -17,7 +17,7 @@ import yaml
 from rich.table import Table
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.terminal.screen import OUT, plain_table, print_finding, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
@@ -25,9 +25,9 @@ from rtface.core.errors import DataError, GateError, UsageError
 from rtface.core.outputs import OutputEvent, Report
 from rtface.core.records import Pulse
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
+from rtface.stimulate.gate.firmware import flash_command
 from rtface.stimulate.gate.limits import MEANINGS, differences, propose
-from rtface.stimulate.gate.output import Gate
-from rtface.stimulate.gate.shipped import flash_command
+from rtface.stimulate.gate.output import GateOutput
 
 app = typer.Typer(help="The safety gate between this computer and the light.", no_args_is_help=True)
 
@@ -35,7 +35,6 @@ PortOption = Annotated[
     str, typer.Option("--port", help="The gate's serial port; best by /dev/serial/by-id/.")
 ]
 
-_MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 _FLASH_NS = 5 * NS_PER_MS
 _WATCH_S = 0.05
 _PATIENT_MS = 3000
@@ -55,16 +54,16 @@ def emulate(
 ) -> None:
     """Run the gate's firmware in emulation (simavr), print its port, and show its light until Ctrl-C."""
     with (
-        ending_on_signals() as wish,
+        ending_on_signals() as ending,
         EmulatedGate(resets_on_open=resets_on_open) as gate,
         _linked(Path(gate.port), link) as port,
     ):
-        OUT.print(f"port {port}", markup=False, soft_wrap=True)
-        say(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
-        say("arm switch on, emergency stop released; Ctrl-C ends")
+        print_line(f"port {port}")
+        print_note(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
+        print_note("arm switch on, emergency stop released; Ctrl-C ends")
         shown = 1
         end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
-        while not wish.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
+        while not ending.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
             changes = gate.light()
             for at in range(shown, len(changes)):
                 _show_light(changes[: at + 1])
@@ -91,27 +90,24 @@ def _linked(port: Path, link: Path | None) -> Iterator[Path]:
 
 
 @app.command("test")
-def look(
+def self_test(
     port: PortOption,
     flash_light: Annotated[
         bool, typer.Option("--flash-light", help="Then arm, after a question, and fire one pulse of 5 ms.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say who the gate is, how quick it answers, its limits, and whether its switches allow arming.
+    """Check which gate it is, how fast it responds, its limits, and whether its switches allow arming.
 
     Exit code 9 when anything fails.
     """
     with _opened(port) as gate:
         checks = gate.self_test()
         if as_json:
-            print_json([asdict(check) for check in checks])
+            print_json([check.as_dict() for check in checks])
         else:
             for check in checks:
-                OUT.print(_MARK[check.verdict], end=" ")
-                OUT.print(f"{check.what}: {check.text}", markup=False, soft_wrap=True)
-                if check.mend:
-                    OUT.print(f"     -> {check.mend}", markup=False, soft_wrap=True)
+                print_finding(check.verdict, check.what, check.text, check.fix)
         if any(check.verdict == "fail" for check in checks):
             raise typer.Exit(GateError.exit_code)
         if flash_light:
@@ -125,24 +121,24 @@ def limits(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE|FILE", help="A new limit, or a YAML file of them."),
     ] = None,
-    signed_off_by: Annotated[str, typer.Option(help="Who answers for the new limits.")] = "",
+    signed_off_by: Annotated[str, typer.Option(help="Who is responsible for the new limits.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show the limits in force; with --set change them, after a question.
 
     They are kept in the gate's own memory, twice, and hold whatever computer it is plugged into.
     """
-    wanted = _wanted(changes or [])
+    requested = _requested(changes or [])
     with _opened(port) as gate:
         before = gate.limits
         assert before is not None
-        if not wanted:
+        if not requested:
             if as_json:
                 print_json(asdict(before))
             else:
                 OUT.print(_limits_table(asdict(before)))
             return
-        proposal = propose(before, wanted, signed_off_by)
+        proposal = propose(before, requested, signed_off_by)
         OUT.print(_changes_table(differences(before, proposal)))
         _ask_for(
             "store", f"Store these limits in the gate at {port}, signed off by {proposal.signed_off_by}?"
@@ -151,7 +147,7 @@ def limits(
         if as_json:
             print_json(asdict(after))
         else:
-            OUT.print(f"stored, as change {after.counter}", markup=False)
+            print_line(f"stored, as change {after.counter}")
 
 
 @app.command()
@@ -170,7 +166,7 @@ def flash(
     Switch the light source off first: while a board is flashed nothing drives its pins.
     """
     command = flash_command(port, programmer=programmer, baud=baud)
-    OUT.print(shlex.join(command), markup=False, soft_wrap=True)
+    print_line(shlex.join(command))
     if dry_run:
         return
     if shutil.which(command[0]) is None:
@@ -180,12 +176,12 @@ def flash(
     done = subprocess.run(command)
     if done.returncode:
         raise GateError(f"avrdude failed (status {done.returncode}); the gate may have no firmware now")
-    say("done; unplug the board, plug it in again, and see `rtface gate test`")
+    print_note("done; unplug the board, plug it in again, and see `rtface gate test`")
 
 
 @contextmanager
-def _opened(port: str) -> Iterator[Gate]:
-    gate = Gate(
+def _opened(port: str) -> Iterator[GateOutput]:
+    gate = GateOutput(
         GateOutputSettings(kind="gate", port=port, build="any", silence_ms=_PATIENT_MS, answer_ms=100)
     )
     try:
@@ -202,7 +198,7 @@ def _ask_for(word: str, question: str) -> None:
         raise UsageError(f"nothing was done: {word!r} was not typed")
 
 
-def _flash_light(gate: Gate) -> None:
+def _flash_light(gate: GateOutput) -> None:
     limits = gate.limits
     assert limits is not None
     on_ns = min(_FLASH_NS, limits.max_on_us * 1000)
@@ -220,7 +216,7 @@ def _flash_light(gate: Gate) -> None:
         fresh = [each for each in gate.reports() if number == each.number or each.event is OutputEvent.LOST]
         for report in fresh:
             seen.append(report)
-            OUT.print(_report_line(report, seen[0]), markup=False)
+            print_line(_report_line(report, seen[0]))
         SYSTEM_CLOCK.sleep_until_ns(SYSTEM_CLOCK.now_ns() + NS_PER_MS)
     if not any(each.event is OutputEvent.LIGHT_ON for each in seen):
         raise GateError(f"the pulse was not fired: {seen[-1].event.value}, {seen[-1].reason.value}")
@@ -239,25 +235,25 @@ def _report_line(report: Report, first: Report) -> str:
 
 
 def _show_light(changes: list[LightChange]) -> None:
-    """Say what the newest change means; the amplitude of a pulse is known once it has ended."""
+    """Print what the newest change means; the amplitude of a pulse is known once it has ended."""
     *_, before, now = changes
     if before.ttl == now.ttl:
         return
     at_s = (now.t_ns - changes[0].t_ns) / NS_PER_S
-    said = "light on"
+    text = "light on"
     if not now.ttl:
         pulse = list(itertools.takewhile(lambda change: change.ttl, reversed(changes[:-1])))
         on_ms = (now.cycle - pulse[-1].cycle) / CYCLES_PER_MS
-        said = f"light off after {on_ms:.2f} ms, amplitude {max(change.amplitude for change in pulse)}"
-    OUT.print(f"{at_s:9.3f} s  {said}", markup=False)
+        text = f"light off after {on_ms:.2f} ms, amplitude {max(change.amplitude for change in pulse)}"
+    print_line(f"{at_s:9.3f} s  {text}")
 
 
-def _wanted(changes: list[str]) -> dict[str, object]:
-    wanted: dict[str, object] = {}
+def _requested(changes: list[str]) -> dict[str, object]:
+    requested: dict[str, object] = {}
     for change in changes:
         name, found, value = change.partition("=")
-        wanted |= {name.strip(): value.strip()} if found else _from_file(Path(change))
-    return wanted
+        requested |= {name.strip(): value.strip()} if found else _from_file(Path(change))
+    return requested
 
 
 def _from_file(path: Path) -> dict[str, object]:
@@ -273,21 +269,14 @@ def _from_file(path: Path) -> dict[str, object]:
 
 
 def _limits_table(values: dict[str, object]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("limit")
-    table.add_column("in force", justify="right")
-    table.add_column("", style="dim")
+    table = plain_table("limit", right=("in force",), last="")
     for name, value in values.items():
         table.add_row(name, str(value), MEANINGS.get(name, ""))
     return table
 
 
 def _changes_table(changed: list[tuple[str, object, object]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("limit")
-    table.add_column("before", justify="right")
-    table.add_column("after", justify="right", style="bold")
-    table.add_column("", style="dim")
+    table = plain_table("limit", right=("before", "after"), last="")
     for name, before, after in changed:
         table.add_row(name, str(before), str(after), MEANINGS.get(name, ""))
     return table

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli.terminal.screen import OUT
+from rtface.cli.terminal.screen import print_line
 from rtface.publish.keys import add_client, make_keys
 
 app = typer.Typer(help="Keys for addresses that other machines can reach.", no_args_is_help=True)
@@ -22,13 +22,13 @@ def new(
 ) -> None:
     """Make the keys of a service and of its clients; nothing is ever overwritten."""
     made = make_keys(folder, client or ["client"])
-    OUT.print(f"publish.keys: {folder}", markup=False, soft_wrap=True)
+    print_line(f"publish.keys: {folder}")
     for hand_over in made:
-        OUT.print(f"hand over in private, then delete: {hand_over}", markup=False, soft_wrap=True)
+        print_line(f"hand over in private, then delete: {hand_over}")
 
 
 @app.command()
 def add(folder: FolderArgument, name: Annotated[str, typer.Argument(help="Name of the client.")]) -> None:
     """Make keys for one more client; the service admits it after its next start."""
     hand_over = add_client(folder, name)
-    OUT.print(f"hand over in private, then delete: {hand_over}", markup=False, soft_wrap=True)
+    print_line(f"hand over in private, then delete: {hand_over}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.screen import OUT, latency_table, print_finding, print_json
+from rtface.cli.terminal.screen import OUT, latency_table, print_finding, print_json, print_line
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client, EventMessage
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
@@ -62,14 +62,14 @@ def status(
 def self_test(
     control: ControlOption = LOOPBACK_CONTROL, keys: KeysOption = None, as_json: JsonOption = False
 ) -> None:
-    """Run the self-test that arming runs first; the light stays off. Exit code 1 when something speaks against arming."""
+    """Run the self-test that arming runs first; the light stays off. Exit code 1 when anything prevents arming."""
     with _client(control, keys) as client:
-        told = client.self_test()
+        result = client.self_test()
     if as_json:
-        print_json(told)
+        print_json(result)
     else:
-        _print_findings(told["findings"])
-    if not told["ready"]:
+        _print_findings(result["findings"])
+    if not result["ready"]:
         raise typer.Exit(1)
 
 
@@ -80,13 +80,13 @@ def arm(
     who: WhoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Allow light, if the self-test finds nothing against it."""
+    """Allow light, if nothing in the self-test prevents it."""
     with _client(control, keys) as client:
-        told = client.arm(who or me())
+        result = client.arm(who or me())
     if as_json:
-        print_json(told)
+        print_json(result)
         return
-    _print_findings(told["findings"])
+    _print_findings(result["findings"])
     OUT.print("[bold red]armed[/]; `rtface loop disarm` ends it")
 
 
@@ -141,15 +141,15 @@ def events(
 ) -> None:
     """Follow decisions, light, arming, marks and faults as they happen, until Ctrl-C."""
     end_ns = None if seconds is None else monotonic_ns() + round(seconds * NS_PER_S)
-    with ending_on_signals() as wish, Client(address, control, keys=keys) as client:
-        while not wish.is_set() and (end_ns is None or monotonic_ns() < end_ns):
+    with ending_on_signals() as ending, Client(address, control, keys=keys) as client:
+        while not ending.is_set() and (end_ns is None or monotonic_ns() < end_ns):
             event = client.next_event(_POLL_S)
             if event is None:
                 continue
             if as_json:
                 print_json({"t_ns": event.t_ns, "kind": event.kind, **event.details})
             else:
-                OUT.print(f"{event.t_ns / NS_PER_S:14.3f}  {event.kind:8}  {in_words(event)}", markup=False)
+                print_line(f"{event.t_ns / NS_PER_S:14.3f}  {event.kind:8}  {in_words(event)}")
 
 
 def loop_view(loop: Mapping[str, Any]) -> Table:
@@ -183,7 +183,9 @@ def in_words(event: EventMessage) -> str:
         case "light":
             host_ns = details.get("host_ns")
             late = (
-                "" if host_ns is None else f", heard {(details['t_ns'] - host_ns) / NS_PER_MS:.1f} ms after"
+                ""
+                if host_ns is None
+                else f", reported {(details['t_ns'] - host_ns) / NS_PER_MS:.1f} ms after"
             )
             return f"{details['rule']}: {details['event']} ({details['reason']}){late}"
         case "arming":
@@ -195,7 +197,7 @@ def in_words(event: EventMessage) -> str:
 
 
 def me() -> str:
-    """Return who runs this command."""
+    """Return who runs this command, for the record."""
     return f"{getpass.getuser()}@{socket.gethostname()}"[:64]
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -13,22 +17,77 @@ from rtface.core.records import MINIMUM_CROP, Crop
 EngineOption = Annotated[
     str, typer.Option("--engine", help="Name of an engine (`rtface engines list`) or its folder.")
 ]
-BackendName = Literal["auto", "tensorrt", "openvino", "torch"]
-BackendOption = Annotated[BackendName, typer.Option("--backend", help="What runs the network.")]
-Precision = Literal["engine", "f32", "bf16", "f16"]
-PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="Arithmetic of the network; engine: as its manifest says.")
-]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network.")]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="CPU or cuda:0; else CPU, or the first GPU.")
-]
 CropOption = Annotated[
     str | None,
     typer.Option("--crop", metavar="X,Y,WIDTH,HEIGHT", help="The face in the frame, in pixels; else all."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
 SecondsOption = Annotated[float | None, typer.Option("--seconds", min=0.1, help="End after this long.")]
+BackendName = Literal["auto", "tensorrt", "openvino", "torch"]
+Precision = Literal["engine", "f32", "bf16", "f16"]
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """What runs the network of an engine in its own arithmetic."""
+
+    backend: Annotated[BackendName, typer.Option("--backend", help="What runs the network.")] = "auto"
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network.")] = None
+    device: Annotated[
+        str | None, typer.Option("--device", help="CPU or cuda:0; else CPU, or the first GPU.")
+    ] = None
+
+    def settings(self) -> BackendSettings:
+        """Return them as settings."""
+        return BackendSettings(name=self.backend, threads=self.threads, device=self.device)
+
+
+@dataclass(frozen=True)
+class PrecisionOptions(BackendOptions):
+    """What runs the network, and in which arithmetic."""
+
+    precision: Annotated[
+        Precision,
+        typer.Option("--precision", help="Arithmetic of the network; engine: as its manifest says."),
+    ] = "engine"
+
+    def settings(self) -> BackendSettings:
+        """Return them as settings."""
+        return BackendSettings(
+            name=self.backend, precision=self.precision, threads=self.threads, device=self.device
+        )
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take records of options: each field of such a parameter is an option of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Any]] = {
+        name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)
+    }
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        taken = {name: parameter.default}
+        of = hints
+        if name in groups:
+            taken = {
+                field.name: parameter.empty if field.default is MISSING else field.default
+                for field in fields(groups[name])
+            }
+            of = get_type_hints(groups[name], include_extras=True)
+        parameters += [
+            inspect.Parameter(each, parameter.KEYWORD_ONLY, default=default, annotation=of[each])
+            for each, default in taken.items()
+        ]
+
+    @wraps(command)
+    def expanded(**given: Any) -> None:
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+        command(**given)
+
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {each.name: each.annotation for each in parameters}
+    return expanded
 
 
 def parse_crop(text: str | None) -> Crop | None:
@@ -42,10 +101,3 @@ def parse_crop(text: str | None) -> Crop | None:
     if min(x, y) < 0 or min(width, height) < MINIMUM_CROP:
         raise UsageError(f"--crop {text}: X and Y are 0 or more, WIDTH and HEIGHT {MINIMUM_CROP} or more")
     return Crop(x, y, width, height)
-
-
-def backend_settings(
-    name: BackendName, precision: Precision, threads: int | None, device: str | None = None
-) -> BackendSettings:
-    """Return the options as settings."""
-    return BackendSettings(name=name, precision=precision, threads=threads, device=device)

@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
-from rtface.cli.options import (
-    BackendOption,
-    DeviceOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-)
-from rtface.cli.terminal.screen import ERR, OUT, print_json, say
+from rtface.cli.options import JsonOption, PrecisionOptions, grouped
+from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import UsageError
 from rtface.live.rulesfile import Rules
 from rtface.offline.replay.network import NetworkReplay, replay_network
@@ -33,7 +26,9 @@ DIFFERS = 1
 """Exit code where the replay is not as the record."""
 
 
+@grouped
 def replay(
+    *,
     session: Annotated[Path, typer.Argument(metavar="SESSION", help="Folder of a session, or its log.")],
     network: Annotated[
         bool, typer.Option("--network", help="Run the network again on the recorded frames, too.")
@@ -42,10 +37,7 @@ def replay(
     engine: Annotated[
         str | None, typer.Option("--engine", help="With --network: an engine in place of the session's own.")
     ] = None,
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: PrecisionOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Run features and rules again on the recorded poses, and compare every value and every decision bit for bit.
@@ -53,24 +45,30 @@ def replay(
     With --network the network runs again on the recorded frames, too; from a video that keeps every pixel its poses
     should be the same. Exit code 0 if nothing differs that should not, 1 otherwise.
     """
-    said = read_session(session)
-    has_rules = rules is not None or (said.configuration is not None and bool(said.configuration.resolved))
+    recorded = read_session(session)
+    has_rules = rules is not None or (
+        recorded.configuration is not None and bool(recorded.configuration.resolved)
+    )
     if not has_rules and not network:
         raise UsageError("this session was run without rules; --network runs its network again")
     reports: dict[str, RulesReplay | NetworkReplay] = {}
     if network:
-        name = engine or next((each.engine for each in said.of(NetworkEntry)), "default")
-        settings = backend_settings(backend, precision, threads, device)
-        with _bar(quiet=as_json) as bar:
-            task = bar.add_task("network", total=len(said.frames))
+        name = engine or next((each.engine for each in recorded.of(NetworkEntry)), "default")
+        settings = backend.settings()
+        with (
+            ending_on_signals() as ending,
+            progress_bar("network", len(recorded.frames), unit="frames", quiet=as_json) as bar,
+        ):
 
             def progress(done: int, total: int) -> bool:
-                bar.update(task, completed=done, total=total)
-                return True
+                bar(done, total)
+                return not ending.is_set()
 
             reports["network"] = replay_network(
                 session, engine_for(name, settings), settings, progress=progress
             )
+        if ending.is_set():
+            raise typer.Exit(INTERRUPTED)
     if has_rules:
         reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec)
     if as_json:
@@ -114,9 +112,7 @@ def _print_difference(title: str, difference: Difference) -> None:
     inputs = difference.inputs
     if "recorded" not in inputs:
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("value", "recorded", "replayed", "score", "exposed (ns)"):
-        table.add_column(column)
+    table = plain_table("value", "recorded", "replayed", "score", "exposed (ns)")
     for name, was in inputs["recorded"].items():
         now = inputs["replayed"].get(name)
         same = now is None or repr(now) == repr(was)
@@ -145,14 +141,8 @@ def _print_network(report: NetworkReplay) -> None:
     else:
         OUT.print(Text("identical, bit for bit", style="bold green"))
     if not report.exact:
-        say(
+        print_note(
             "The video does not keep every pixel, so some shift is expected; record `frames: lossless` for an exact replay."
         )
     for remark in report.remarks:
-        say(remark)
-
-
-def _bar(*, quiet: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=ERR, disable=quiet
-    )
+        print_note(remark)

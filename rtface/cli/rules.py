@@ -9,29 +9,19 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.table import Table
 
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.cli.track import progress_bar
+from rtface.cli.track import recording_bar
 from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 from rtface.core.records import Crop
 from rtface.decide.description import describe_rule
 from rtface.live.neural import NeuralPredictor
-from rtface.live.rulesfile import Rules
+from rtface.live.rulesfile import Rules, check_rules
 from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
 from rtface.offline.dryrun_picture import draw_dry_run
 from rtface.offline.tracking import track_recording
@@ -65,13 +55,14 @@ def check(
 ) -> None:
     """Check a rules file against an engine: what is measured, in which unit, and each rule in words.
 
-    Errors name file and line, and the nearest right name.
+    All errors at once, each with file and line, and the nearest right name.
     """
-    rules = Rules(path)
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
     neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
-    bank = rules.evaluator(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
+    names = tuple(point.name for point in manifest.skeleton)
+    rules, evaluator = check_rules(path, names, rate, extra_names=given)
+    bank = evaluator.bank
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
     words = {name: describe_rule(spec) for name, spec in rules.spec.rules.items()}
@@ -88,22 +79,24 @@ def check(
             }
         )
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("feature", "unit"):
-        table.add_column(column)
+    table = plain_table("feature", "unit")
     for name, unit in units.items():
         table.add_row(name, unit)
     OUT.print(table)
     for name, lines in words.items():
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in lines:
-            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+            print_line(f"  {line}")
     for name, points in blind.items():
-        say(f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown")
+        print_note(
+            f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown"
+        )
 
 
 @app.command("dry-run")
+@grouped
 def dry_run_(
+    *,
     path: RulesArgument,
     source: Annotated[
         str,
@@ -114,19 +107,16 @@ def dry_run_(
         ),
     ],
     engine: EngineOption = "default",
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: PrecisionOptions,
     crop: CropOption = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=1, help="Frames per second, where the recording does not say."),
+        typer.Option("--rate", min=1, help="Frames per second, if the recording does not contain it."),
     ] = None,
     latency: Annotated[
         float,
         typer.Option(
-            "--latency", min=0, help="Milliseconds from exposure to decision; sessions know theirs."
+            "--latency", min=0, help="Milliseconds from exposure to decision; sessions contain theirs."
         ),
     ] = LATENCY_MS,
     seconds: Annotated[
@@ -143,15 +133,16 @@ def dry_run_(
     Recordings without keypoints are tracked first, by the live path. Nothing is switched on.
     """
     rules = Rules(path)
-    if out is not None and out.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"{out}: a picture's name ends in .png, .svg or .pdf")
+    if out is not None:
+        require("lab", "matplotlib", error=DataError)
+        if out.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise UsageError(f"{out}: a picture's name ends in .png, .svg or .pdf")
     recording = Path(source)
     if source != _SIMULATED and has_poses(recording):
         poses = read_poses(recording, rate_hz=rate, latency_ms=latency)
     else:
-        settings = backend_settings(backend, precision, threads, device)
         camera = _simulated(rate or _RATE_HZ, seconds) if source == _SIMULATED else recording
-        poses = _tracked(camera, engine, settings, parse_crop(crop), rate, latency, quiet=as_json)
+        poses = _tracked(camera, engine, backend.settings(), parse_crop(crop), rate, latency, quiet=as_json)
     run = dry_run(rules, poses, None if encoder is None else EncoderSettings(path=encoder))
     if out is not None:
         try:
@@ -163,7 +154,7 @@ def dry_run_(
     else:
         _report(run)
         if out is not None:
-            OUT.print(f"\npicture: {out}", markup=False, soft_wrap=True)
+            print_line(f"\npicture: {out}")
 
 
 @app.command()
@@ -188,10 +179,10 @@ def _tracked(
 ) -> Poses:
     chosen = engine_for(engine, settings)
     name = source.name if isinstance(source, Path) else _SIMULATED
-    with ending_on_signals() as wish:
-        with progress_bar(name, wish, quiet=quiet) as progress:
+    with ending_on_signals() as ending:
+        with recording_bar(name, ending, quiet=quiet) as progress:
             tracked = track_recording(source, chosen, settings, crop=crop, progress=progress)
-        if wish.is_set():
+        if ending.is_set():
             raise typer.Exit(INTERRUPTED)
     if tracked.error is not None:
         raise tracked.error
@@ -206,26 +197,19 @@ def _tracked(
 
 def _report(run: DryRun) -> None:
     summary = run.summary()
-    OUT.print(
-        f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n",
-        markup=False,
-        soft_wrap=True,
-    )
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("feature")
-    for column in ("unit", "known", "5 %", "median", "95 %", "99 %"):
-        table.add_column(column, justify="right")
+    print_line(f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n")
+    table = plain_table("feature", right=("unit", "known", "5 %", "median", "95 %", "99 %"))
     for name, each in summary["features"].items():
         spread = ("-" if each[key] is None else f"{each[key]:.3g}" for key in ("p5", "p50", "p95", "p99"))
         table.add_row(name, each["unit"], f"{each['known']:.0%}", *spread)
     OUT.print(table)
     for name, each in summary["rules"].items():
         OUT.print(f"\n{name}", style="bold", markup=False)
-        for line in _said(each):
-            OUT.print(f"  {line}", markup=False, soft_wrap=True)
+        for line in _summary_lines(each):
+            print_line(f"  {line}")
 
 
-def _said(rule: dict[str, Any]) -> list[str]:
+def _summary_lines(rule: dict[str, Any]) -> list[str]:
     trials = rule["fired"] + rule["sham"] + rule["catch"]
     rate = f", {rule['per_minute']:.1f} trials a minute" if rule["per_minute"] is not None else ""
     apart = (
@@ -234,12 +218,12 @@ def _said(rule: dict[str, Any]) -> list[str]:
         else ""
     )
     light = f"{rule['fired']} fired ({rule['light_s']:.2f} s of light)"
-    said = [f"{trials} trials: {light}, {rule['sham']} shams, {rule['catch']} catches{rate}{apart}"]
+    lines = [f"{trials} trials: {light}, {rule['sham']} shams, {rule['catch']} catches{rate}{apart}"]
     if rule["withheld"]:
-        said.append(
+        lines.append(
             "withheld: " + ", ".join(f"{count} {reason}" for reason, count in rule["withheld"].items())
         )
     if rule["trials"]:
         first = ", ".join(f"{each['time_s']:.2f}" for each in rule["trials"][:12])
-        said.append(f"at {first}{' ...' if trials > 12 else ''} s")
-    return said
+        lines.append(f"at {first}{' ...' if trials > 12 else ''} s")
+    return lines

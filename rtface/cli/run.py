@@ -27,14 +27,14 @@ def run(
     Ends by itself when a video has ended; leaves with exit code 4 when the camera is lost.
     """
     settings = load_rig(rig)
-    with ending_on_signals() as wish, Service(settings) as service, realtime_process():
+    with ending_on_signals() as ending, Service(settings) as service, realtime_process():
         if as_json:
-            serve(service, wish, seconds, as_json=True)
+            serve(service, ending, seconds, as_json=True)
             return
         announce(service)
         if not service.has_loop:
-            serve(service, wish, seconds, as_json=False)
+            serve(service, ending, seconds, as_json=False)
             return
         operator = Operator(service.arming)
-        with operator.listening():
-            serve(service, wish, seconds, as_json=False, below=operator.view)
+        with operator.keys():
+            serve(service, ending, seconds, as_json=False, below=operator.view)

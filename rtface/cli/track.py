@@ -9,30 +9,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rtface.acquire.recording import source_settings
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
-from rtface.cli.terminal.screen import ERR, OUT, print_json, say_error
+from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.screen import print_error, print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import RtfaceError
-from rtface.offline.tracking import Progress as Frames
+from rtface.offline.tracking import Progress as TrackingProgress
 from rtface.offline.tracking import Tracked, partial_path, plan_outputs, track_recording
 from rtface.record import formats
 from rtface.track.backends.factory import engine_for
 
 
+@grouped
 def track(
+    *,
     inputs: Annotated[list[Path], typer.Argument(help="Video files and folders of images.")],
     out: Annotated[
         Path,
@@ -48,10 +40,7 @@ def track(
         ),
     ] = None,
     engine: EngineOption = "default",
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: PrecisionOptions,
     crop: CropOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     as_json: JsonOption = False,
@@ -66,28 +55,28 @@ def track(
     outputs = plan_outputs(inputs, out, form)
     for output in outputs:
         formats.check(output.path, output.form, overwrite=overwrite)
-    settings = backend_settings(backend, precision, threads, device)
+    settings = backend.settings()
     chosen = engine_for(engine, settings)
     rectangle = parse_crop(crop)
     code = 0
-    with ending_on_signals() as wish:
+    with ending_on_signals() as ending:
         for source, output in zip(inputs, outputs, strict=True):
             try:
-                with progress_bar(source.name, wish, quiet=as_json) as progress:
+                with recording_bar(source.name, ending, quiet=as_json) as progress:
                     tracked = track_recording(source, chosen, settings, crop=rectangle, progress=progress)
                 written = output.path if tracked.complete else partial_path(output.path)
                 formats.write(
                     tracked.table, written, output.form, overwrite=overwrite or not tracked.complete
                 )
             except RtfaceError as error:
-                say_error(str(error))
+                print_error(str(error))
                 code = code or error.exit_code
                 continue
             if tracked.error is not None:
-                say_error(str(tracked.error))
+                print_error(str(tracked.error))
                 code = code or tracked.error.exit_code
             _report(source, written, tracked, as_json)
-            if wish.is_set():
+            if ending.is_set():
                 code = INTERRUPTED
                 break
     if code:
@@ -95,21 +84,15 @@ def track(
 
 
 @contextmanager
-def progress_bar(name: str, wish: threading.Event, *, quiet: bool) -> Iterator[Callable[[Frames], bool]]:
-    """Show how far a recording has been tracked; what it yields returns False once `wish` is set."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("frames"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=ERR, disable=quiet) as bar:
-        task = bar.add_task(name, total=None)
+def recording_bar(
+    name: str, ending: threading.Event, *, quiet: bool
+) -> Iterator[Callable[[TrackingProgress], bool]]:
+    """Show how far a recording has been tracked; what it yields returns False once `ending` is set."""
+    with progress_bar(name, unit="frames", quiet=quiet) as bar:
 
-        def update(frames: Frames) -> bool:
-            bar.update(task, completed=frames.frames, total=frames.total)
-            return not wish.is_set()
+        def update(progress: TrackingProgress) -> bool:
+            bar(progress.frames, progress.total)
+            return not ending.is_set()
 
         yield update
 
@@ -132,11 +115,9 @@ def _report(source: Path, written: Path, tracked: Tracked, as_json: bool) -> Non
     untrained = [
         name for name, known in zip(tracked.table.names, tracked.table.trained, strict=True) if not known
     ]
-    OUT.print(
+    print_line(
         f"{written}: {len(tracked.table)} frames at {tracked.frames_per_second:.0f} frames per second "
-        f"(network {network.p50_ms:.2f} ms median)",
-        markup=False,
-        soft_wrap=True,
+        f"(network {network.p50_ms:.2f} ms median)"
     )
     if untrained:
-        OUT.print(f"not in this engine (NaN): {', '.join(untrained)}", markup=False, soft_wrap=True)
+        print_line(f"not in this engine (NaN): {', '.join(untrained)}")

@@ -19,7 +19,7 @@ from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
 from rtface.core.errors import AddressError, ControlError, WireError
 from rtface.core.latency import Histogram
 from rtface.publish.neural import NeuralMessage
-from rtface.publish.wire import StatusMessage
+from rtface.publish.status import StatusMessage
 
 _POLL_S = 0.1
 _REFRESH_NS = NS_PER_S // 5
@@ -36,11 +36,11 @@ def watch(
 ) -> None:
     """Show the keypoints of a running service with their age, gaps and losses, and what its encoder predicts.
 
-    It says when nothing has been heard for some seconds: the service is gone, or compiles for a new crop size.
+    Shows when no message has come for some seconds: the service is gone, or compiles for a new crop size.
     With --json every message is printed as one line. Ends when the service ends, after --seconds or --count.
     """
-    with ending_on_signals() as wish, Client(address, control, keys=keys, timeout_s=2.0) as client:
-        _Follower(client, as_json=as_json).run(wish, seconds, count)
+    with ending_on_signals() as ending, Client(address, control, keys=keys, timeout_s=2.0) as client:
+        _Follower(client, as_json=as_json).run(ending, seconds, count)
 
 
 class _Follower:
@@ -50,7 +50,7 @@ class _Follower:
         self._client = client
         self._as_json = as_json
         self._now_ns = clock.now_ns
-        self._heard_ns = clock.now_ns()
+        self._last_ns = clock.now_ns()
         self._names: tuple[str, ...] = ()
         self._age = Histogram()
         self._received = self._missed = 0
@@ -58,17 +58,17 @@ class _Follower:
         self._status: StatusMessage | None = None
         self._neural = NeuralView()
 
-    def run(self, wish: threading.Event, seconds: float | None, count: int | None) -> None:
+    def run(self, ending: threading.Event, seconds: float | None, count: int | None) -> None:
         now_ns = self._now_ns
         end_ns = None if seconds is None else now_ns() + round(seconds * NS_PER_S)
         refreshed_ns = 0
         with Live(console=ERR, auto_refresh=False, transient=True) as live:
-            while not wish.is_set() and not self._service_ended():
+            while not ending.is_set() and not self._service_ended():
                 if (end_ns is not None and now_ns() >= end_ns) or (
                     count is not None and self._received >= count
                 ):
                     break
-                self._listen()
+                self._receive()
                 if not self._as_json and now_ns() - refreshed_ns > _REFRESH_NS:
                     refreshed_ns = now_ns()
                     live.update(self._view(), refresh=True)
@@ -77,7 +77,7 @@ class _Follower:
         if self._received == 0:
             raise AddressError("no keypoints came; is the service running at that address, and tracking?")
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         keypoints, status = self._client.next(_POLL_S), self._client.latest_status
         neural = self._client.neural()
         self._neural.take(neural)
@@ -85,13 +85,13 @@ class _Follower:
             for message in neural:
                 print_json(_neural_map(message))
         if keypoints is not None or status is not self._status:
-            self._heard_ns, self._status = self._now_ns(), status
+            self._last_ns, self._status = self._now_ns(), status
         if keypoints is not None:
             self._take(keypoints)
 
     def _take(self, keypoints: Keypoints) -> None:
         if not self._names or keypoints.restarted:
-            self._learn_names(keypoints)
+            self._request_names(keypoints)
         self._received += 1
         self._missed += keypoints.missed
         self._latest = keypoints
@@ -100,8 +100,8 @@ class _Follower:
         if self._as_json:
             print_json(self._as_map(keypoints))
 
-    def _learn_names(self, keypoints: Keypoints) -> None:
-        """Ask for the names, and believe the answer only if it is of the service that publishes."""
+    def _request_names(self, keypoints: Keypoints) -> None:
+        """Request the names, and use them only if they are those of the service that publishes."""
         self._names = tuple(str(number) for number in range(len(keypoints.score)))
         try:
             hello = self._client.hello()
@@ -131,10 +131,10 @@ class _Follower:
     def _view(self) -> Any:
         latest = self._latest
         if latest is None:
-            return live_view(f"waiting for keypoints; {self._heard()}")
+            return live_view(f"waiting for keypoints; {self._since_last()}")
         head = (
             f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
-            f"{losses_line(latest.lost)}; {self._heard()}"
+            f"{losses_line(latest.lost)}; {self._since_last()}"
         )
         table = keypoints_table(self._names, latest.xy, latest.score, latest.outside)
         return live_view(head, beside(table, self._neural.render()))
@@ -145,12 +145,12 @@ class _Follower:
         age = self._age.summary()
         return f"age p50 {age.p50_ms:.2f}, p99 {age.p99_ms:.2f}, max {age.max_ms:.2f} ms"
 
-    def _heard(self) -> str:
-        """Say how long ago a message of any kind came."""
-        silent_ns = self._now_ns() - self._heard_ns
+    def _since_last(self) -> str:
+        """Return how long ago a message of any kind came."""
+        silent_ns = self._now_ns() - self._last_ns
         if silent_ns > _SILENCE_NS:
             return f"no heartbeat for {silent_ns // NS_PER_S} s"
-        return f"heard {silent_ns / NS_PER_S:.1f} s ago"
+        return f"last message {silent_ns / NS_PER_S:.1f} s ago"
 
 
 def _neural_map(message: NeuralMessage) -> dict[str, Any]:

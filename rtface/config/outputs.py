@@ -92,7 +92,7 @@ class LineOutputSettings(UnguardedOutput):
 
 
 class DaqOutputSettings(UnguardedOutput):
-    """A National Instruments device: trains timed by its hardware (`pip install rtface[daq]`)."""
+    """A National Instruments device: trains timed by its hardware (`pip install '.[daq]'`)."""
 
     kind: Literal["daq"]
     channel: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 
@@ -18,7 +18,7 @@ class Check:
         ``ok``, ``warn`` or ``fail``.
     text : str
         What was found.
-    mend : str
+    fix : str
         What to do about it; empty when there is nothing to do.
     exit_code : int
         Of the command line when this is the first failure.
@@ -27,9 +27,9 @@ class Check:
     what: str
     verdict: Literal["ok", "warn", "fail"]
     text: str
-    mend: str = ""
+    fix: str = ""
     exit_code: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Return a plain map."""
-        return asdict(self)
+        """Return plain values for messages and files, whose readers know `fix` as ``mend``."""
+        return {"what": self.what, "verdict": self.verdict, "text": self.text, "mend": self.fix}

@@ -7,6 +7,8 @@ share. Nothing else in rtface imports `time`; whatever waits or stamps takes a `
 from __future__ import annotations
 
 import time
+from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
@@ -18,6 +20,20 @@ monotonic_ns = time.monotonic_ns
 
 wall_ns = time.time_ns
 """Nanoseconds since the Unix epoch (int): for labels and file names, never for intervals."""
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@cache
+def clock_domain() -> str:
+    """Name the monotonic clock of this host: the same text for all processes that share it.
+
+    On Linux the kernel's identity of this boot. Empty where there is no such thing, which equals no other host's.
+    """
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 class Clock(Protocol):

@@ -1,4 +1,4 @@
-"""What outputs say: where they stand, what became of each command, and what they are."""
+"""Records of outputs: where they stand, what became of each command, and what they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OutputState(StrEnum):
     STOPPED = "stopped"
     """Emergency stop: latched until `Output.clear`."""
     FAULT = "fault"
-    """The device is lost or says that it has failed; only closing and opening it anew can help."""
+    """The device is lost or reports that it has failed; only closing and opening it anew can help."""
 
 
 @unique
@@ -33,7 +33,7 @@ class OutputEvent(StrEnum):
     ACK = "ack"
     """The device has carried the command out."""
     REFUSED = "refused"
-    """The command was not carried out; `Report.reason` says why."""
+    """The command was not carried out; `Report.reason` is why."""
     TIMEOUT = "timeout"
     """No answer came in spite of every retry: the command may have been carried out, at most once."""
     LIGHT_ON = "light_on"
@@ -84,7 +84,7 @@ class OutputReason(StrEnum):
     STORING = "storing"
     BAD_COUNTER = "bad_counter"
     NOT_ARMED = "not_armed"
-    """The host knows that the output is not armed."""
+    """The output is not armed, by what the host has received."""
     BUSY = "busy"
     """A pulse or train runs already, or too many commands wait."""
     HOST_SILENT = "host_silent"
@@ -106,12 +106,12 @@ class Report:
     ----------
     number : int or None
         The command that it belongs to, as `fire`, `cancel`, `disarm` and `stop` returned it.
-    event : Happening
+    event : OutputEvent
     t_ns : int
-        Host's monotonic clock, stamped where the host learned of it: after the write, or after the read.
+        Host's monotonic clock, stamped where it reached the host: after the write, or after the read.
     state : OutputState
-        Afterwards, as far as the host knows.
-    reason : Reason
+        Afterwards, by what the host has received.
+    reason : OutputReason
     device_us : int or None
         When it happened, in microseconds of the device's own clock.
     host_ns : int or None
@@ -141,7 +141,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class OutputInfo:
-    """What an output says of itself once it is open.
+    """What an output is, once it is open.
 
     Attributes
     ----------

@@ -81,10 +81,11 @@ def compile_expression(text: str, names: Sequence[str]) -> Expression:
     node = parse(text)
     places = {name: index for index, name in enumerate(names)}
     places |= {alias: places[name] for alias, name in ALIASES.items() if name in places}
-    for part in node.walk():
-        if part.kind == "name" and part.text not in places:
-            hint = nearest(part.text, places) or "; there are no features"
-            raise ExpressionError(f"no feature is called {part.text}{hint}", text, part.column)
+    unknown = [part for part in node.walk() if part.kind == "name" and part.text not in places]
+    if unknown:
+        hints = {part.text: nearest(part.text, places) or "; there are no features" for part in unknown}
+        problem = "; ".join(f"no feature is called {name}{hint}" for name, hint in hints.items())
+        raise ExpressionError(problem, text, unknown[0].column)
     mentioned = names_in(node)
     return Expression(text, mentioned, tuple(places[name] for name in mentioned), _condition(node, places))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtface.decide.errors import RulesError
+from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.expression import Expression, Floats, Truth, compile_expression
 from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.syntax import ExpressionError, parse
@@ -64,13 +64,20 @@ class Holding:
         key = "when" if spec.value is None else "value"
         if spec.value is not None:
             _checked_number(spec.value, name)
-        self._when = None if begins is None else _compiled(begins, names, name, key)
+        self._when = self._release = None
+        refused: list[RulesError] = []
+        with kept_in(refused):
+            self._when = None if begins is None else _compiled(begins, names, name, key)
+        if spec.value is not None:
+            raise_all(refused)  # the other threshold's is the same
         self._negated = ends is None
-        self._release = (
-            self._when
-            if ends is None
-            else _compiled(ends, names, name, "release" if spec.value is None else "value")
-        )
+        with kept_in(refused):
+            self._release = (
+                self._when
+                if ends is None
+                else _compiled(ends, names, name, "release" if key == "when" else key)
+            )
+        raise_all(refused)
         both = [each for each in (self._when, self._release) if each is not None]
         self.indices = tuple(dict.fromkeys(index for each in both for index in each.indices))
         self._dwell_ns, self._release_ns = ns(spec.dwell_ms), ns(spec.release_ms)

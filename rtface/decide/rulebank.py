@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.errors import UsageError
 from rtface.core.features import Features
-from rtface.decide.errors import RulesError
+from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.rules import RuleSpec
 from rtface.decide.rulestate import RULE, RuleState, TrialLight, in_order
 from rtface.decide.transitions import RuleEvent, step
@@ -71,8 +71,15 @@ class RuleBank:
     ) -> None:
         self._values = values = FrameValues(names, extra_names, [RULE + name for name in rules])
         self.names = values.names
-        _check_names(rules, self.names)
-        states = [RuleState(name, spec, self.names) for name, spec in rules.items()]
+        states: list[RuleState] = []
+        refused: list[RulesError] = []
+        for name, spec in rules.items():
+            with kept_in(refused):
+                _check_name(name)
+            with kept_in(refused):
+                states.append(RuleState(name, spec, self.names))
+        raise_all(refused)
+        _check_unique(self.names)
         self._by_need = in_order(states)
         ranked = sorted(states, key=lambda each: -each.spec.priority)
         self._rules = {each.name: each for each in ranked if each.pulse is not None}
@@ -344,13 +351,15 @@ class RuleBank:
         ]
 
 
-def _check_names(rules: Mapping[str, RuleSpec], names: Sequence[str]) -> None:
-    for name in rules:
-        if not name.isidentifier() or not name.isascii():
-            raise RulesError(
-                "a rule's name is made of letters, digits and _, and does not begin with a digit",
-                *("rules", name),
-            )
+def _check_name(name: str) -> None:
+    if not name.isidentifier() or not name.isascii():
+        raise RulesError(
+            "a rule's name is made of letters, digits and _, and does not begin with a digit",
+            *("rules", name),
+        )
+
+
+def _check_unique(names: Sequence[str]) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise RulesError(f"{min(twice)} is the name of two values")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,32 +18,38 @@ _LONGEST_MS = 600_000.0
 
 
 class PulseSpec(Section):
-    """The light: one pulse (`on_ms`), or a train (`frequency_hz`, `width_ms`, `duration_ms`).
+    """The light: one pulse (`width_ms`), or a train (`width_ms`, `frequency_hz`, `duration_ms`).
 
     The gate's own limits come on top.
     """
 
-    on_ms: float | None = Field(None, gt=0, le=_LONGEST_MS)
-    """Length of a single pulse in milliseconds."""
+    width_ms: float = Field(gt=0, le=_LONGEST_MS)
+    """Length of the pulse, or of each pulse of a train, in milliseconds."""
     frequency_hz: float | None = Field(None, gt=0, le=10_000)
     """Pulses per second of a train."""
-    width_ms: float | None = Field(None, gt=0, le=_LONGEST_MS)
-    """Length of each pulse of a train in milliseconds."""
     duration_ms: float | None = Field(None, gt=0, le=_LONGEST_MS)
     """From the beginning of a train to its end in milliseconds; a pulse that does not fit whole is left out."""
     amplitude: float = Field(1.0, gt=0, le=1)
     """Part of the full power."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _old_name(cls, given: Any) -> Any:
+        """Read `on_ms`, as the `width_ms` of a single pulse was called in older files and recorded sessions."""
+        if not isinstance(given, Mapping) or "on_ms" not in given:
+            return given
+        others = {name: value for name, value in given.items() if name != "on_ms"}
+        if given["on_ms"] is None:
+            return others
+        if others.get("width_ms") is not None:
+            raise contradiction("on_ms is the old name of width_ms: one of the two", "on_ms")
+        return others | {"width_ms": given["on_ms"]}
+
     @model_validator(mode="after")
     def _single_or_train(self) -> PulseSpec:
-        train = (self.frequency_hz, self.width_ms, self.duration_ms)
-        if (self.on_ms is None) == all(each is None for each in train) or (
-            self.on_ms is None and None in train
-        ):
-            raise contradiction(
-                "a pulse is on_ms alone, or a train of frequency_hz, width_ms and duration_ms together"
-            )
-        if self.frequency_hz is not None and self.width_ms is not None and self.duration_ms is not None:
+        if (self.frequency_hz is None) != (self.duration_ms is None):
+            raise contradiction("a pulse is width_ms alone, a train has frequency_hz and duration_ms besides")
+        if self.frequency_hz is not None and self.duration_ms is not None:
             if self.width_ms >= 1e3 / self.frequency_hz:
                 raise contradiction(
                     f"pulses of {self.width_ms:g} ms leave no dark time at {self.frequency_hz:g} Hz",
@@ -56,13 +63,10 @@ class PulseSpec(Section):
 
     def record(self) -> Pulse:
         """Return it as the record that goes to the output."""
-        if self.on_ms is not None:
-            on_ns = ns(self.on_ms)
+        on_ns = ns(self.width_ms)
+        if self.frequency_hz is None or self.duration_ms is None:
             return Pulse(on_ns, on_ns, 1, self.amplitude)
-        assert self.frequency_hz is not None
-        assert self.width_ms is not None
-        assert self.duration_ms is not None
-        on_ns, period_ns = ns(self.width_ms), round(1e9 / self.frequency_hz)
+        period_ns = round(1e9 / self.frequency_hz)
         count = 1 + max(0, ns(self.duration_ms) - on_ns) // period_ns
         return Pulse(on_ns, period_ns if count > 1 else on_ns, count, self.amplitude)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Reason, RuleStatus
 from rtface.core.features import NEVER_NS
-from rtface.decide.errors import RulesError
+from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.holding import Holding
 from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.schedule import Schedule
@@ -61,8 +61,12 @@ class RuleState:
     def __init__(self, name: str, spec: RuleSpec, names: Sequence[str]) -> None:
         self.name, self.spec = name, spec
         self.place = names.index(RULE + name)
-        self.holding = Holding(name, spec, names)
-        self.schedule = Schedule(name, spec)
+        refused: list[RulesError] = []
+        with kept_in(refused):
+            self.holding = Holding(name, spec, names)
+        with kept_in(refused):
+            self.schedule = Schedule(name, spec)
+        raise_all(refused)
         self.pulse = None if spec.pulse is None else spec.pulse.record()
         self.max_age_ns = ns(spec.max_age_ms)
         self.refractory_ns = ns(spec.refractory_ms)

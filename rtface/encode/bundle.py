@@ -12,10 +12,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from rtface.core import files as sidecar
+from rtface.core import manifest as sidecar
 from rtface.core.defaults import SIMULATED_ENCODER
 from rtface.core.errors import EngineError
-from rtface.core.files import FileEntry
+from rtface.core.files import file_hash, folder_written_whole, write_json
+from rtface.core.manifest import FileEntry
 from rtface.core.records import FloatArray
 from rtface.encode.architecture import layout
 from rtface.encode.manifest import (
@@ -105,7 +103,7 @@ class EncoderBundle:
     @property
     def sha256(self) -> str:
         """Hash that identifies the encoder: of its manifest, which holds the hashes of its files."""
-        return hashlib.sha256((self.folder / MANIFEST_FILE).read_bytes()).hexdigest()
+        return file_hash(self.folder / MANIFEST_FILE)
 
     def normaliser(self, rate_hz: float | None = None) -> Normaliser:
         """Return what turns raw keypoints into inputs, at rest; `rate_hz`: the camera's, else the training's."""
@@ -142,7 +140,7 @@ def load_encoder(folder: Path) -> EncoderBundle:
             raise EngineError(
                 f"{path} has {size} bytes, its manifest says {entry.bytes}: damaged or replaced"
             )
-        if _hash(path) != entry.sha256:
+        if file_hash(path) != entry.sha256:
             raise EngineError(f"{path} does not have the hash its manifest says: damaged or replaced")
     plan = layout(manifest.architecture)
     for given, found, what in (
@@ -249,19 +247,13 @@ def write_encoder(
     """
     check_new(folder, overwrite=overwrite)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-encoder-") as made:
-            fresh = Path(made) / folder.name
-            fresh.mkdir()
+        with folder_written_whole(folder, replace=overwrite) as fresh:
             for name, arrays in ((WEIGHTS_FILE, weights), (INPUTS_FILE, inputs), (READOUT_FILE, readout)):
                 np.savez(fresh / name, **dict[str, Any](arrays))
             for name, source in (files or {}).items():
                 shutil.copyfile(source, fresh / name)
             _write_manifest(fresh, folder.name, fields)
             load_encoder(fresh)
-            if folder.exists():
-                folder.rename(Path(made) / "replaced")
-            fresh.rename(folder)
     except OSError as error:
         raise EngineError(f"the encoder {folder} cannot be written: {error}") from error
     return load_encoder(folder)
@@ -269,15 +261,14 @@ def write_encoder(
 
 def _write_manifest(folder: Path, name: str, fields: Mapping[str, Any]) -> None:
     entries = {
-        path.name: FileEntry(sha256=_hash(path), bytes=path.stat().st_size)
+        path.name: FileEntry(sha256=file_hash(path), bytes=path.stat().st_size)
         for path in sorted(folder.iterdir())
     }
     try:
         complete = EncoderManifest.model_validate({**fields, "name": name, "files": entries})
     except ValidationError as error:
         raise EngineError(f"no encoder {name} can be made of this: {error}") from error
-    text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / MANIFEST_FILE, complete.model_dump(mode="json"))
 
 
 def _arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
@@ -296,8 +287,3 @@ def _arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDAr
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise EngineError(f"{path}: {name} is not of finite floating-point numbers")
     return found
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rtface.core.errors import UsageError
-from rtface.core.files import NAME_PATTERN, FileEntry, ManifestPart
+from rtface.core.manifest import NAME_PATTERN, FileEntry, ManifestPart
 from rtface.encode.normalise import NormaliseRules
 
 MANIFEST_FILE = "encoder.json"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import DataError
+from rtface.core.files import write_json
 from rtface.core.machine import run_facts
 from rtface.learn.plots import draw_losses
 
@@ -45,14 +46,9 @@ class RunFolder:
         (self.folder / f"{name}.losses.csv").write_text("step,loss\n" + rows, encoding="utf-8")
         draw_losses(self.folder / f"{name}.png", name, losses)
 
-    def read_report(self) -> dict[str, Any]:
-        """Return the metrics of a finished run."""
-        report: dict[str, Any] = json.loads((self.folder / REPORT_FILE).read_text(encoding="utf-8"))
-        return report
-
     def write_report(self, report: Mapping[str, Any]) -> None:
         """Write the metrics; the run is finished."""
-        _write_json(self.folder / REPORT_FILE, report)
+        write_json(self.folder / REPORT_FILE, report)
 
 
 def open_run(folder: Path, configuration: Mapping[str, Any]) -> RunFolder:
@@ -81,7 +77,7 @@ def open_run(folder: Path, configuration: Mapping[str, Any]) -> RunFolder:
             )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            _write_json(path, {"asked": asked, "machine": run_facts()})
+            write_json(path, {"asked": asked, "machine": run_facts()})
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
     except OSError as error:
@@ -99,9 +95,3 @@ def _check_same(folder: Path, kept: Mapping[str, Any], asked: Mapping[str, Any],
                 f"{folder} holds a run with {within}{name} = {before!r}, not {now!r}: "
                 "choose another folder, or the same options to go on with it"
             )
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(path)

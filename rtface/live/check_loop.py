@@ -25,7 +25,7 @@ from rtface.decide.rules import RuleSpec
 from rtface.decide.syntax import parse
 from rtface.live.answers import guard
 from rtface.live.neural import PREFIX, NeuralPredictor
-from rtface.live.rulesfile import Rules
+from rtface.live.rulesfile import Rules, check_rules
 from rtface.stimulate.factory import make_output
 
 _GB = 1e9
@@ -101,17 +101,15 @@ def _rules(
     neural: NeuralPredictor | None,
 ) -> Check:
     try:
-        rules = Rules(path)
-        text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
         if skeleton is None or camera is None:
+            text = f"{path.name}: {', '.join(Rules(path).spec.rules) or 'no rules'}"
             return Check("rules", "warn", f"{text}; not held against engine and camera, which are not there")
-        rules.evaluator(
-            tuple(point.name for point in skeleton),
-            camera.rate_hz,
-            extra_names=() if neural is None else neural.names,
-        )
+        names = tuple(point.name for point in skeleton)
+        given = () if neural is None else neural.names
+        rules, _ = check_rules(path, names, camera.rate_hz, extra_names=given)
     except RtfaceError as error:
         return Check("rules", "fail", str(error), exit_code=error.exit_code)
+    text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
     needed = {point for spec in rules.spec.features.values() for point in _points(spec)}
     untrained = needed & {point.name for point in skeleton if not point.trained}
     if untrained:

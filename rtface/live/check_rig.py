@@ -1,4 +1,4 @@
-"""Whether a rig is ready: one finding a question, each with what to mend."""
+"""Whether a rig is ready: one finding a question, each with what to do about it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
-from rtface.track.backends.factory import engine_for, make_backend, survey
+from rtface.track.backends.factory import engine_for, make_backend, possible_backends
 from rtface.track.parity import find_parity, records_of, verify_command
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
@@ -157,7 +157,7 @@ def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
 
 def _backends() -> Check:
     """Say which back ends could run here, and why the others could not."""
-    found = survey()
+    found = possible_backends()
     able = " and ".join(str(each) for each in found if not each.why_not)
     reasons = dict.fromkeys(each.why_not for each in found if each.why_not)
     unable = [
@@ -212,7 +212,7 @@ def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> t
     try:
         tracker.open()
         if info is not None:
-            tracker.look_at(info, None if rig.crop is None else rig.crop.to_crop())
+            tracker.prepare((info.height, info.width), None if rig.crop is None else rig.crop.to_crop())
             frame = np.random.default_rng(0).integers(0, 256, (info.height, info.width), dtype=np.uint8)
             for number in range(_NETWORK_RUNS):
                 began_ns = clock.now_ns()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -12,6 +11,7 @@ from rtface.config import EncoderSettings
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import ConfigError, EngineError
 from rtface.core.features import NEVER_NS, Features
+from rtface.core.files import file_hash
 from rtface.core.records import CameraInfo, Image, Keypoint, Pose
 from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.manifest import MANIFEST_FILE
@@ -97,7 +97,7 @@ class NeuralPredictor:
         """Hashes of what takes part, by name."""
         hashes = {"encoder": self.bundle.sha256}
         if self._settings.states is not None:
-            hashes["states"] = hashlib.sha256(self._settings.states.read_bytes()).hexdigest()
+            hashes["states"] = file_hash(self._settings.states)
         return hashes
 
     @property

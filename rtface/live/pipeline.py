@@ -23,7 +23,7 @@ from rtface.core.mailbox import Mailbox
 from rtface.core.records import CameraInfo, Crop, Losses
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
-from rtface.publish.base import PoseSink
+from rtface.publish.sink import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker
 
@@ -263,7 +263,7 @@ class Pipeline:
         info = self._info = self._camera.open()
         opened.callback(self._tracker.close)
         self._tracker.open()
-        self._tracker.look_at(info, self._crop)
+        self._tracker.prepare((info.height, info.width), self._crop)
         self._backend_info = self._tracker.backend
         opened.callback(self._sink.close)
         self._sink.open()
@@ -403,7 +403,7 @@ class Pipeline:
             self._camera.close()
 
     def _set_crop(self, crop: Crop | None) -> Crop:
-        self._tracker.look_at(self.camera, crop)
+        self._tracker.prepare((self.camera.height, self.camera.width), crop)
         self._backend_info = self._tracker.backend
         self._handler.network_changed(self._network())
         return self._tracker.crop

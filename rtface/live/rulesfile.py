@@ -1,24 +1,34 @@
-"""Reading a rules file, with the pulse times that its controls take from elsewhere; errors name file and line."""
+"""Reading a rules file, with the pulse times that its controls take from elsewhere; all errors at once, with file and line."""
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action
-from rtface.core.errors import DataError
-from rtface.decide.errors import RulesError
+from rtface.core.errors import ConfigError, DataError
+from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.decide.rulebank import GRACE_NS
+from rtface.decide.features.bank import FeatureBank
+from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
+from rtface.decide.rulestate import RULE
 from rtface.record.session import log_of
 from rtface.record.session.entries import ArmingEntry, DecisionEntry
 from rtface.record.session.reader import read_session
 
 _MOST_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z_][\w.]*")
+_log = logging.getLogger(__name__)
 
 
 class Rules:
@@ -46,13 +56,16 @@ class Rules:
     """
 
     def __init__(self, path: Path) -> None:
-        self._document: Document = read_document(
-            path, "a rules file", shape="a rules file is a map of features: and rules:"
-        )
+        self._document = _read(path)
         self.path, self.text = path, self._document.text
-        spec = self._document.checked(RulesFile)
-        rules = {name: self._with_times(name, rule) for name, rule in spec.rules.items()}
-        self.spec = spec.model_copy(update={"rules": rules})
+        self.spec, faults, _ = _checked(self._document)
+        _refuse(faults)
+        for name in self.spec.rules:
+            if "on_ms" in (self._document.values["rules"][name].get("pulse") or ()):
+                at = ("rules", name, "pulse", "on_ms")
+                _log.warning(
+                    "%s", self._document.refusal("its name is width_ms now; on_ms is still read", *at)
+                )
 
     @property
     def resolved(self) -> str:
@@ -74,23 +87,100 @@ class Rules:
         ConfigError
             They do not fit; with file and line.
         """
-        try:
-            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns)
-        except RulesError as error:
-            raise self._document.refusal(error.problem, *error.at) from error
+        _refuse(_misfits(self._document, self.spec, (), keypoints, rate_hz, extra_names))
+        return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns)
 
-    def _with_times(self, name: str, rule: RuleSpec) -> RuleSpec:
-        asked = rule.schedule
-        if not isinstance(asked, YokedSpec | MatchedSpec) or asked.source is None:
-            return rule
-        at = ("rules", name, "schedule", "source")
-        source = asked.source if asked.source.is_absolute() else self.path.parent / asked.source
+
+def check_rules(
+    path: Path, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
+) -> tuple[Rules, RuleEvaluator]:
+    """Read a rules file and hold it against an engine and a camera, as `Rules` and `Rules.evaluator`.
+
+    Raises
+    ------
+    ConfigError
+        All that is wrong in it and all that does not fit, at once; each with file and line.
+    """
+    document = _read(path)
+    spec, faults, left_out = _checked(document)
+    _refuse(faults + _misfits(document, spec, left_out, keypoints, rate_hz, extra_names))
+    rules = Rules(path)
+    return rules, rules.evaluator(keypoints, rate_hz, extra_names=extra_names)
+
+
+def _read(path: Path) -> Document:
+    return read_document(path, "a rules file", shape="a rules file is a map of features: and rules:")
+
+
+def _refuse(faults: list[str]) -> None:
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _checked(document: Document) -> tuple[RulesFile, list[str], list[str]]:
+    """Return what a file says, what is wrong in it, and the names that were left out of the former for that."""
+    given = {name: values for name, values in document.values.items() if isinstance(values, dict)}
+    faults: list[str] = []
+    try:
+        spec = document.checked(RulesFile)
+    except ConfigError as error:
+        faults.append(str(error))
+        spec = _sound(given)
+    rules: dict[str, RuleSpec] = {}
+    for name, rule in spec.rules.items():
         try:
-            times = pulse_times(source, asked.source_rule)
+            rules[name] = _with_times(rule, document.path.parent)
         except DataError as error:
-            raise self._document.refusal(str(error), *at) from error
-        here = asked.model_copy(update={"times_s": times, "source": None, "source_rule": None})
-        return rule.model_copy(update={"schedule": here})
+            faults.append(str(document.refusal(str(error), "rules", name, "schedule", "source")))
+    left_out = [f"{RULE}{name}" for name in given.get("rules", ()) if name not in rules]
+    left_out += [str(name) for name in given.get("features", ()) if name not in spec.features]
+    return spec.model_copy(update={"rules": rules}), faults, left_out
+
+
+def _sound(given: dict[str, Any]) -> RulesFile:
+    """Return those features and rules that are well formed, each looked at alone."""
+    spec = RulesFile()
+    for section in RulesFile.model_fields:
+        for name, values in given.get(section, {}).items():
+            with suppress(ValidationError):
+                getattr(spec, section).update(
+                    getattr(RulesFile.model_validate({section: {name: values}}), section)
+                )
+    return spec
+
+
+def _with_times(rule: RuleSpec, folder: Path) -> RuleSpec:
+    asked = rule.schedule
+    if not isinstance(asked, YokedSpec | MatchedSpec) or asked.source is None:
+        return rule
+    times = pulse_times(folder / asked.source, asked.source_rule)
+    here = asked.model_copy(update={"times_s": times, "source": None, "source_rule": None})
+    return rule.model_copy(update={"schedule": here})
+
+
+def _misfits(
+    document: Document,
+    spec: RulesFile,
+    left_out: Sequence[str],
+    keypoints: tuple[str, ...],
+    rate_hz: float | None,
+    extra_names: Sequence[str],
+) -> list[str]:
+    """Return all that does not fit an engine and a camera; what rests on something wrong is not wrong for that."""
+    found: list[RulesError] = []
+    with kept_in(found):
+        FeatureBank(spec.features, keypoints, rate_hz)
+    wrong = {error.at[1] for error in found}
+    bank = FeatureBank(
+        {name: each for name, each in spec.features.items() if name not in wrong}, keypoints, rate_hz
+    )
+    texts = [text for rule in spec.rules.values() for text in (rule.begins, rule.ends) if text is not None]
+    given = set(_NAME.findall(" ".join(texts))) - {*bank.names, *extra_names}
+    absent = {*wrong, *left_out}
+    assumed = [name for name in given if name in absent or name.partition(".")[0] in absent]
+    with kept_in(found):
+        RuleBank(spec.rules, bank.names, extra_names=(*extra_names, *assumed))
+    return [str(document.refusal(error.problem, *error.at)) for error in found]
 
 
 def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:

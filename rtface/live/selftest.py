@@ -82,10 +82,7 @@ class Verdict:
 
     def findings(self) -> list[dict[str, Any]]:
         """Return the checks as plain maps, for messages and files."""
-        return [
-            {"what": check.what, "verdict": check.verdict, "text": check.text, "mend": check.mend}
-            for check in self.checks
-        ]
+        return [check.as_dict() for check in self.checks]
 
 
 def self_test(found: Circumstances) -> Verdict:

@@ -35,7 +35,7 @@ from rtface.publish.commands import Hello, crop_map
 from rtface.publish.control import ControlServer
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.publisher import Publisher
-from rtface.publish.wire import ServiceStatus, camera_map
+from rtface.publish.status import ServiceStatus, camera_map
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.store import Engine

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action, Decision, Reason
+from rtface.core.drawing import new_figure
 from rtface.decide.description import thresholds
 from rtface.decide.expression import names_in
 from rtface.decide.rules import RulesFile
@@ -35,13 +36,11 @@ def draw_dry_run(run: DryRun, path: Path) -> None:
     path : Path
         The picture's file; its ending decides the kind.
     """
-    from matplotlib.figure import Figure
-
     spec = run.rules.spec
     shown = _shown(spec, run.names)
     lanes = [name for name, rule in spec.rules.items() if rule.pulse is not None]
     heights = [*[1.0] * len(shown), 0.4 + 0.45 * len(lanes)]
-    figure = Figure(figsize=(11, 0.9 + 1.3 * sum(heights)), dpi=110, layout="constrained")
+    figure = new_figure(11, 0.9 + 1.3 * sum(heights), dpi=110)
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     fired = [each for name in lanes for each in run.of(name, Action.FIRE)]
     for axis, name in zip(axes, shown, strict=False):

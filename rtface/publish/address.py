@@ -8,7 +8,7 @@ from rtface.core.errors import AddressError
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether a ZeroMQ address can be reached from this machine alone.
+    """Return whether a ZeroMQ address can be reached from this machine alone.
 
     True for ``ipc://``, ``inproc://`` and for ``tcp://`` with ``localhost``, 127.0.0.0/8 or ``[::1]`` written out.
     Anything else, the name of a network interface too, counts as reachable from elsewhere.
@@ -41,12 +41,12 @@ def check_address(address: str, setting: str, has_keys: bool) -> None:
     setting : str
         Where the address comes from, for the message: ``publish.keypoints``.
     has_keys : bool
-        The socket will ask every client for a key.
+        The socket admits clients with a key alone.
 
     Raises
     ------
     AddressError
-        Says what to do.
+        The text says what to do.
     """
     if not _is_address(address):
         raise AddressError(

@@ -1,4 +1,4 @@
-"""Messages that came and wait for somebody to ask, and how many are missing between them."""
+"""Messages that have come and wait to be asked for, and how many are missing between them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,25 @@ class Numbered(Protocol):
 _Message = TypeVar("_Message", bound=Numbered)
 
 
+class Gaps:
+    """Finds what is missing between the messages of one topic."""
+
+    def __init__(self) -> None:
+        self._session: str | None = None
+        self._seq = -1
+
+    def before(self, message: Numbered) -> tuple[int, bool]:
+        """Take the next message; return how many are missing before it, and whether the service has restarted.
+
+        What was sent before the very first message is not missed.
+        """
+        first = self._session is None
+        restarted = not first and message.session != self._session
+        expected = message.seq if first else 0 if restarted else self._seq + 1
+        self._session, self._seq = message.session, message.seq
+        return max(0, message.seq - expected), restarted
+
+
 class Backlog(Generic[_Message]):
     """The messages of one topic.
 
@@ -34,27 +53,21 @@ class Backlog(Generic[_Message]):
     waiting : deque
         Oldest first.
     missed : int
-        Lost so far: on the way, or because nobody asked.
+        Lost so far: on the way, or because they were not asked for.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self.waiting: deque[_Message] = deque()
+        self.waiting: deque[_Message] = deque(maxlen=most)
         self.missed = 0
-        self._session: str | None = None
-        self._seq = -1
+        self._gaps = Gaps()
 
     def keep(self, message: _Message) -> None:
-        """Take the next message; what came before the very first is not missed."""
-        first = self._session is None
-        expected = message.seq if first else 0 if message.session != self._session else self._seq + 1
-        self._session, self._seq = message.session, message.seq
-        self.missed += max(0, message.seq - expected)
-        if len(self.waiting) == self._most:
-            self.waiting.popleft()
-            self.missed += 1
+        """Take the next message."""
+        self.missed += self._gaps.before(message)[0] + (len(self.waiting) == self.waiting.maxlen)
         self.waiting.append(message)
 
     def drain(self) -> list[_Message]:
         """Return what waits, and keep it no longer."""
-        return [self.waiting.popleft() for _ in range(len(self.waiting))]
+        drained = list(self.waiting)
+        self.waiting.clear()
+        return drained

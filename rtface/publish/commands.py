@@ -1,4 +1,4 @@
-"""What is commanded: requests, replies and what the service says of itself. No socket, no clock."""
+"""What is commanded: requests, replies and what the service is. No socket, no clock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import msgpack
 from rtface import __version__
 from rtface.core.errors import ControlError
 from rtface.core.records import MINIMUM_CROP, Crop, Keypoint
-from rtface.publish.fields import MAX_TEXT, PROTOCOL, Fields, pack, unpack
-from rtface.publish.wire import MAX_SESSION
+from rtface.publish.wire import MAX_SESSION, MAX_TEXT, PROTOCOL, Fields, pack, read
 
 MAX_ID = (1 << 63) - 1
 MAX_NAME = 64
@@ -38,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a service says of itself.
+    """What a service is.
 
     Attributes
     ----------
@@ -49,7 +48,7 @@ class Hello:
     width, height : int
         Pixels of the camera frame.
     crop : Crop or None
-        The part that the network looks at; None for the whole frame.
+        The part that the network is given; None for the whole frame.
     engine : str
         Name of the network.
     engine_hash : str
@@ -59,7 +58,7 @@ class Hello:
     keypoints_address, control_address : str
         Where the service is bound, with the ports that were taken.
     camera : dict
-        What the camera says of itself; see `rtface.publish.wire.camera_map`.
+        What the camera is, with its settings; see `rtface.publish.status.camera_map`.
     version : str
         Version of rtface that the service runs.
     """
@@ -192,8 +191,7 @@ def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlEr
     WireError
         `body` is no reply; the text names the field.
     """
-    fields = Fields(unpack(body))
-    fields.check_version()
+    fields = read(body)
     request_id = None if fields.is_nil("id") else fields.integer("id", 0, MAX_ID)
     if fields.boolean("ok"):
         return request_id, fields.mapping("result")
@@ -202,7 +200,7 @@ def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlEr
 
 
 def nonce_in(args: Mapping[str, Any]) -> int:
-    """Return the number that ``ping`` wants to see again."""
+    """Return the number that the answer to ``ping`` repeats."""
     return Fields(args, "args.").integer("nonce", 0, MAX_ID)
 
 

@@ -16,14 +16,13 @@ from uuid import uuid4
 
 import zmq
 
-from rtface.core.clock import SYSTEM_CLOCK, Clock
+from rtface.core.clock import SYSTEM_CLOCK, Clock, clock_domain
 from rtface.core.errors import ControlError, RtfaceError, UsageError, WireError
 from rtface.core.records import Crop
 from rtface.publish import commands
-from rtface.publish.fields import unpack
-from rtface.publish.host import clock_domain
 from rtface.publish.keys import Guard
 from rtface.publish.sockets import Context, Socket, bound_socket, limited_socket
+from rtface.publish.wire import unpack
 
 _QUEUE = 1_000
 
@@ -64,7 +63,7 @@ class ServiceCommands(Protocol):
         """Say what the service is; see `rtface.publish.commands.Hello.as_map`."""
 
     def status(self) -> Mapping[str, Any]:
-        """Say how the service is; see `rtface.publish.wire.ServiceStatus.as_map`."""
+        """Say how the service is; see `rtface.publish.status.ServiceStatus.as_map`."""
 
     def start(self) -> Mapping[str, Any]:
         """Begin to track; nothing changes when it has begun."""

@@ -8,8 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgpack
 
-from rtface.publish.fields import PROTOCOL, Fields, pack, unpack
-from rtface.publish.wire import MAX_SESSION
+from rtface.publish.wire import MAX_SESSION, PROTOCOL, pack, read
 
 TOPIC_EVENTS = b"events"
 
@@ -30,8 +29,8 @@ class EventMessage:
     t_ns : int
         When it happened: nanoseconds of the monotonic clock of the service's host.
     kind : str
-        ``decision``: what a rule decided, with its inputs and reason. ``light``: the output says that light began
-        or ended. ``arming``: who armed, disarmed, stopped or cleared. ``mark``: a client's remark. ``fault``: what
+        ``decision``: what a rule decided, with its inputs and reason. ``light``: the output reports that light
+        began or ended. ``arming``: who armed, disarmed, stopped or cleared. ``mark``: a client's remark. ``fault``: what
         went wrong.
     details : dict
         By kind; see `docs/wire.md`. Keys may be added.
@@ -66,8 +65,7 @@ def decode_event(body: bytes) -> EventMessage:
     WireError
         `body` is no such message; the text names the field.
     """
-    fields = Fields(unpack(body))
-    fields.check_version()
+    fields = read(body)
     kind = fields.choice("kind", KINDS)
     return EventMessage(
         session=fields.text("session", MAX_SESSION),

@@ -157,7 +157,7 @@ class Guard:
         socket.curve_secretkey = self._keys.secret
 
     def callback(self, domain: str, key: bytes) -> bool:  # the name that pyzmq's authenticator calls
-        """Tell whether the client with this public key, in Z85, is admitted."""
+        """Return whether the client with this public key, in Z85, is admitted."""
         known = key in self._keys.clients
         if not known:
             _log.warning("refused a client with the unknown key %s", key.decode("ascii", "replace"))
@@ -221,7 +221,7 @@ def _make_pair(folder: Path, name: str, to: Path) -> None:
 
 
 def _load(file: Path, secret: bool) -> tuple[bytes, bytes]:
-    """Return the public and the secret key in a file; the secret one is empty when it is not asked for."""
+    """Return the public and the secret key in a file; the secret one is empty unless `secret`."""
     try:
         public, private = load_certificate(file)
     except (OSError, ValueError) as error:

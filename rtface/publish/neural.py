@@ -1,4 +1,4 @@
-"""What the face says of the brain, as it is published: one message a row of the encoder. No socket."""
+"""Neural activity predicted from the face, as it is published: one message a row of the encoder. No socket."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import WireError
 from rtface.core.records import FloatArray
-from rtface.publish.fields import PROTOCOL, Fields, pack, unpack
-from rtface.publish.wire import MAX_SESSION
+from rtface.publish.wire import MAX_SESSION, PROTOCOL, Fields, pack, read
 
 TOPIC_NEURAL = b"neural"
 
@@ -38,13 +37,13 @@ class NeuralMessage:
     encoder, model : str
         The encoder's name, and its hash.
     simulated : bool
-        The encoder learnt from a simulated population: this says nothing of a brain.
+        The encoder was trained on a simulated population: this means nothing for a brain.
     kind : str
         What `outputs` are: ``components``, or z-scored ``neurons``.
     outputs : ndarray, shape (C,), float32
         The first ones, as many as the rig publishes.
     uncertainty : ndarray, shape (C,), float32
-        Standard deviation of each one's error on samples that the encoder did not learn from; holds while the
+        Standard deviation of each one's error on samples that the encoder was not trained on; holds while the
         message is `warm` and not `unusual`.
     neurons : ndarray, shape (N,), float32, or None
         Activity of chosen neurons in the unit of the recording; None in messages between two neural samples.
@@ -59,11 +58,11 @@ class NeuralMessage:
     delay_ns : int
         How much later than the exposure the activity is that is predicted.
     warm : bool
-        The encoder has seen as much of the past as it looks back.
+        The encoder has had as much of the past as it needs.
     strange : float
-        How unlike those trained on the inputs are; above 1 the encoder has never seen such.
+        How far out of the training distribution the inputs are; above 1 the encoder was never trained on such.
     score : float
-        In [0, 1]: how well the inputs were seen, less where they are strange.
+        In [0, 1]: how well the inputs were seen, less where they are out of the distribution.
     session : str
         Names one life of the service.
     seq : int
@@ -101,7 +100,7 @@ class NeuralMessage:
 
     @property
     def unusual(self) -> bool:
-        """Whether the inputs are unlike those trained on."""
+        """Whether the inputs are out of the training distribution."""
         return self.strange > 1
 
 
@@ -156,8 +155,7 @@ def decode_neural(body: bytes) -> NeuralMessage:
     WireError
         `body` is no such message; the text names the field.
     """
-    fields = Fields(unpack(body))
-    fields.check_version()
+    fields = read(body)
     kind = fields.choice("kind", KINDS)
     outputs, uncertainty = _numbers(fields, "outputs"), _numbers(fields, "uncertainty")
     if len(outputs) != len(uncertainty):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,14 +11,16 @@ from typing import Any
 import msgpack
 import zmq
 
-from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.core.errors import UsageError
+from rtface.core.clock import SYSTEM_CLOCK, Clock
+from rtface.core.errors import UsageError, WireError
 from rtface.core.records import Losses, Pose
 from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
 from rtface.publish.sockets import Context, Socket, bound_socket
-from rtface.publish.wire import TOPIC_KEYPOINTS, TOPIC_STATUS, MessagePacker, ServiceStatus
+from rtface.publish.status import TOPIC_STATUS, ServiceStatus, encode_status
+from rtface.publish.wire import MAX_SESSION
 
 _SUBSCRIPTIONS_AT_ONCE = 1_000
 _FAREWELL_MS = 500
@@ -26,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Publishes keypoints and status. A `PoseSink`: one thread opens, uses and closes it.
+    """Publishes all that a service sends by itself. A `PoseSink`: one thread opens, uses and closes it.
 
     Sending never waits. A subscriber that does not keep up loses messages once `queue` of them wait for it, and
-    sees from their numbers how many; nobody else notices.
+    sees from their numbers how many; no other is affected.
 
     Parameters
     ----------
@@ -57,8 +60,9 @@ class Publisher:
         guard: Guard | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if not 0 < len(session) <= MAX_SESSION:
+            raise WireError(f"a session's name has 1 to {MAX_SESSION} characters, not {len(session)}")
         self._wanted = address
-        self._encoder = MessagePacker(session)
         self._session = session
         self._packer = msgpack.Packer()
         self._context = context
@@ -67,10 +71,7 @@ class Publisher:
         self._clock = clock
         self._socket: Socket | None = None
         self._address = ""
-        self._poses = 0
-        self._statuses = 0
-        self._events = 0
-        self._neural = 0
+        self._sent: Counter[bytes] = Counter()
         self._lost = 0
         self._subscribers = 0
 
@@ -98,44 +99,38 @@ class Publisher:
             self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard
         )
         self._socket = socket
-        self._poses = self._statuses = self._events = self._neural = self._lost = self._subscribers = 0
+        self._sent.clear()
+        self._lost = self._subscribers = 0
 
     def publish(self, pose: Pose, losses: Losses) -> int:
-        """Send one pose to whoever listens; as `PoseSink.publish`.
+        """Send one pose to the subscribers; as `PoseSink.publish`.
 
         The message carries the time just before it was encoded; what is returned is the time after it was sent.
         A message that the socket refused still uses up its number, so that subscribers see that it is missing.
         """
-        socket = self._opened()
-        body = self._encoder.keypoints(self._poses, pose, losses, self._clock.now_ns())
-        self._poses += 1
-        if not _sent(socket, TOPIC_KEYPOINTS, body):
+        seq, now_ns = self._sent[TOPIC_KEYPOINTS], self._clock.now_ns()
+        body = encode_keypoints(self._packer, self._session, seq, pose, losses, now_ns)
+        if not self._send(TOPIC_KEYPOINTS, body):
             self._lost += 1
         return self._clock.now_ns()
 
     def publish_status(self, status: ServiceStatus) -> None:
-        """Send the status to whoever listens; `count_subscribers` says to how many."""
-        socket = self._opened()
-        body = self._encoder.status(self._statuses, status, self._clock.now_ns())
-        self._statuses += 1
-        if not _sent(socket, TOPIC_STATUS, body):
+        """Send the status to the subscribers."""
+        seq, now_ns = self._sent[TOPIC_STATUS], self._clock.now_ns()
+        if not self._send(TOPIC_STATUS, encode_status(self._packer, self._session, seq, now_ns, status)):
             _log.warning("the status could not be sent")
 
     def publish_event(self, kind: EventKind, t_ns: int, details: Mapping[str, Any]) -> None:
-        """Send an event to whoever listens, as `rtface.publish.events.encode_event` makes it."""
-        socket = self._opened()
-        body = encode_event(self._packer, self._session, self._events, t_ns, kind, details)
-        self._events += 1
-        if not _sent(socket, TOPIC_EVENTS, body):
+        """Send an event to the subscribers, as `rtface.publish.events.encode_event` makes it."""
+        seq = self._sent[TOPIC_EVENTS]
+        if not self._send(TOPIC_EVENTS, encode_event(self._packer, self._session, seq, t_ns, kind, details)):
             _log.warning("an event (%s) could not be sent", kind)
 
     def publish_neural(self, message: NeuralMessage) -> None:
-        """Send a neural prediction to whoever listens; its session, number and time are put in here."""
-        socket = self._opened()
-        placed = replace(message, session=self._session, seq=self._neural, published_ns=self._clock.now_ns())
-        body = encode_neural(self._packer, placed)
-        self._neural += 1
-        if not _sent(socket, TOPIC_NEURAL, body):
+        """Send a neural prediction to the subscribers; its session, number and time are put in here."""
+        seq, now_ns = self._sent[TOPIC_NEURAL], self._clock.now_ns()
+        placed = replace(message, session=self._session, seq=seq, published_ns=now_ns)
+        if not self._send(TOPIC_NEURAL, encode_neural(self._packer, placed)):
             _log.warning("a neural prediction could not be sent")
 
     def count_subscribers(self) -> int:
@@ -149,16 +144,6 @@ class Publisher:
             self._count(parts)
         return self._subscribers
 
-    def wait_for_subscribers(self, count: int, timeout_s: float) -> bool:
-        """Wait until `count` sockets take the keypoints; False when they did not come within `timeout_s`."""
-        deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
-        while self.count_subscribers() < count:
-            left_ms = (deadline_ns - self._clock.now_ns()) // NS_PER_MS
-            if left_ms <= 0:
-                return False
-            self._opened().poll(left_ms)
-        return True
-
     def close(self) -> None:
         """Give the address back; may be called any number of times.
 
@@ -168,6 +153,15 @@ class Publisher:
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.close(_FAREWELL_MS)
+
+    def _send(self, topic: bytes, body: bytes) -> bool:
+        socket = self._opened()
+        self._sent[topic] += 1
+        try:
+            socket.send_multipart((topic, body), zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return False
+        return True
 
     def _opened(self) -> Socket:
         if self._socket is None:
@@ -183,11 +177,3 @@ class Publisher:
             self._subscribers += 1
         elif change == b"\x00" and self._subscribers > 0:
             self._subscribers -= 1
-
-
-def _sent(socket: Socket, topic: bytes, body: bytes) -> bool:
-    try:
-        socket.send_multipart((topic, body), zmq.NOBLOCK)
-    except zmq.ZMQError:
-        return False
-    return True

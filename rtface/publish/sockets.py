@@ -8,8 +8,8 @@ import zmq
 
 from rtface.core.errors import AddressError
 from rtface.publish.address import check_address
-from rtface.publish.fields import MAX_BODY
-from rtface.publish.keys import Guard
+from rtface.publish.keys import ClientKeys, Guard
+from rtface.publish.wire import MAX_BODY
 
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
@@ -48,33 +48,56 @@ def bound_socket(
         socket.ipv6 = address.startswith("tcp://[")
         socket.bind(address)
         return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
-    except zmq.ZMQError as error:
+    except BaseException as error:
         socket.close(0)
-        raise _translated(error, address, setting) from error
-    except BaseException:
-        socket.close(0)
+        if isinstance(error, zmq.ZMQError):
+            raise _translated(error, address, setting) from error
         raise
 
 
 def limited_socket(context: Context, kind: int, queue: int) -> Socket:
-    """Return a socket with bounded queues and messages that nobody waits for when it closes."""
+    """Return a socket with bounded queues that drops what is not sent when it closes."""
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.SNDHWM, queue)
     socket.setsockopt(zmq.RCVHWM, queue)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_BODY)
     if kind == zmq.XPUB:
-        socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # hear of every subscriber, not of the first to a topic
+        socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # notice every subscriber, not the first to a topic
     return socket
 
 
-def connect(socket: Socket, address: str) -> None:
-    """Connect; a service that is not there yet is found when it comes. `AddressError` for no address."""
+def connected_socket(
+    context: Context, kind: int, address: str, queue: int, keys: ClientKeys | None
+) -> Socket:
+    """Return a socket that is connected; a service that is not there yet is found when it comes.
+
+    Parameters
+    ----------
+    context, kind, queue
+        As of `bound_socket`.
+    address : str
+        Where the service is bound.
+    keys : ClientKeys or None
+        For a service that needs keys.
+
+    Raises
+    ------
+    AddressError
+        The address is malformed.
+    """
+    socket = limited_socket(context, kind, queue)
     try:
+        if keys is not None:
+            keys.protect(socket)
         socket.ipv6 = address.startswith("tcp://[")
         socket.connect(address)
-    except zmq.ZMQError as error:
-        raise AddressError(f"{address!r} cannot be connected to: {error}") from error
+        return socket
+    except BaseException as error:
+        socket.close(0)
+        if isinstance(error, zmq.ZMQError):
+            raise AddressError(f"{address!r} cannot be connected to: {error}") from error
+        raise
 
 
 def _translated(error: zmq.ZMQError, address: str, setting: str) -> AddressError:

@@ -1,11 +1,11 @@
-"""The contract of an output: what turns the light on, and says what became of each command."""
+"""The contract of an output: what turns the light on, and reports what became of each command."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from rtface.core.check import Check
-from rtface.core.outputs import OutputInfo, OutputState, Report
+from rtface.core.outputs import OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
 
 
@@ -13,8 +13,8 @@ class Output(Protocol):
     """Something that fires pulses.
 
     ``open``, ``arm``, ``clear`` and ``self_test`` wait, but never for long, and raise. The rest may be called from the
-    processing thread: they never wait and never raise for a fault of the device; what becomes of a command is told
-    by `reports`. Any thread may call anything.
+    processing thread: they never wait and never raise for a fault of the device; what becomes of a command is in
+    `reports`. Any thread may call anything.
 
     The caller's sign of life is `alive`. Without one for ``liveness_ms`` the output disarms, whatever other threads
     of this process still run: it is the thread that decides whose hanging must turn the light off.
@@ -22,7 +22,7 @@ class Output(Protocol):
 
     @property
     def state(self) -> OutputState:
-        """Where it stands, as far as the host knows."""
+        """Where it stands, by what the host has received."""
 
     def open(self) -> OutputInfo:
         """Open the device, check what it is and read its limits back; does nothing more when it is open.
@@ -52,7 +52,7 @@ class Output(Protocol):
         """
 
     def self_test(self) -> list[Check]:
-        """Return what a look at the device found; the light stays off.
+        """Check the device; the light stays off.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class Output(Protocol):
         """
 
     def fire(self, pulse: Pulse) -> int:
-        """Ask for a pulse or a train; return the command's number, which reports refer to."""
+        """Fire a pulse or a train; return the command's number, which reports refer to."""
 
     def cancel(self) -> int:
         """Light off and no more pulses; stays armed."""
@@ -73,10 +73,30 @@ class Output(Protocol):
         """Emergency stop: light off, latched until `clear`."""
 
     def alive(self) -> None:
-        """Say that the caller still decides; called for each frame and each poll."""
+        """Give a sign of life of what decides; called for each frame and each poll."""
 
     def reports(self) -> list[Report]:
         """Return what happened since the last call, in order."""
 
     def close(self) -> None:
         """Light off, then give the device back; may be called at any time, any number of times."""
+
+
+_REASONS = {
+    OutputReason.HOST_SILENT: "alive() is not called: what decides is not running, or hangs",
+    OutputReason.WRONG_STATE: "it is in a state that does not allow it",
+    OutputReason.STOP_PIN: "the emergency stop is pressed, or nothing is wired to its pin",
+    OutputReason.ARM_SWITCH: "its arm switch is off",
+    OutputReason.LIMITS_LOST: "its limits were damaged; store them anew with `rtface gate limits`",
+    OutputReason.STORING: "it is storing new limits; try again in a second",
+    OutputReason.NO_ANSWER: "it does not answer",
+    OutputReason.PORT: "its port failed",
+    OutputReason.RESET: "it started anew; close it and open it again",
+    OutputReason.STALE: "the command was lost on the line; try again",
+}
+
+
+def explain(reason: OutputReason) -> str:
+    """Return a reason for a person, its code behind it."""
+    text = _REASONS.get(reason)
+    return f"{reason.value}" if text is None else f"{text} ({reason.value})"

@@ -15,25 +15,30 @@ from numpy.typing import NDArray
 
 from rtface.config import DaqOutputSettings
 from rtface.core.check import Check
-from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import OutputError
+from rtface.core.extras import how_to_install
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
-from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.softgate import SoftLimits
 
 
-class _Daq:
+class DaqLamp:
+    """One channel of an NI device; see `HostedLamp`."""
+
     times_trains = True
 
     def __init__(self, settings: DaqOutputSettings, clock: Clock) -> None:
+        self._counter = "/ctr" in settings.channel
+        self.name = f"the NI channel {settings.channel}"
+        self.limits = SoftLimits.of(settings, only_full=self._counter)
         self._settings = settings
         self._clock = clock
-        self._counter = "/ctr" in settings.channel
         self._ni: Any = None
         self._task: Any = None
 
     def open(self) -> OutputInfo:
+        """See `HostedLamp`."""
         settings = self._settings
         try:
             import nidaqmx
@@ -42,7 +47,7 @@ class _Daq:
             import nidaqmx.system
         except ImportError as error:
             raise OutputError(
-                "output.kind daq needs the package nidaqmx: pip install rtface[daq], and NI-DAQmx itself"
+                f"output.kind daq needs the package nidaqmx: {how_to_install('daq')}, and NI-DAQmx itself"
             ) from error
         self._ni = nidaqmx
         device = settings.channel.partition("/")[0]
@@ -50,7 +55,7 @@ class _Daq:
             known = {each.name: each.product_type for each in nidaqmx.system.System.local().devices}
             if device not in known:
                 raise OutputError(
-                    f"there is no NI device {device!r}; NI-DAQmx knows {', '.join(known) or 'none'}"
+                    f"there is no NI device {device!r}; NI-DAQmx has {', '.join(known) or 'none'}"
                 )
         self.off(self._clock.now_ns())
         return OutputInfo(
@@ -58,15 +63,17 @@ class _Daq:
             f"{known[device]} {settings.channel}",
             drives_light=True,
             enforces_limits=False,
-            limits=SoftLimits.of(settings).as_dict(),
+            limits=self.limits.as_dict(),
             settings={"channel": settings.channel, "volts": settings.volts, "rate_hz": settings.rate_hz},
         )
 
     def check(self) -> list[Check]:
+        """See `HostedLamp`."""
         self.off(self._clock.now_ns())
         return [Check("daq", "ok", f"{self._settings.channel} can be reserved and is at rest")]
 
     def on(self, pulse: Pulse, due_ns: int) -> int:
+        """See `Lamp`."""
         self._end_task()
         with self._ni_errors():
             self._task = self._ni.Task()
@@ -78,6 +85,7 @@ class _Daq:
         return self._clock.now_ns()
 
     def off(self, due_ns: int) -> int:
+        """See `Lamp`."""
         self._end_task()
         if not self._counter:
             with self._ni_errors(), self._ni.Task() as task:
@@ -88,6 +96,7 @@ class _Daq:
         return self._clock.now_ns()
 
     def close(self) -> None:
+        """See `HostedLamp`."""
         if self._ni is not None:
             with suppress(OutputError):
                 self.off(self._clock.now_ns())
@@ -137,14 +146,3 @@ def _waveform(pulse: Pulse, rate_hz: float, volts: float) -> NDArray[np.float64]
     for begin in begins:
         waveform[begin : begin + on] = pulse.amplitude * volts
     return waveform
-
-
-def daq_output(settings: DaqOutputSettings, clock: Clock = SYSTEM_CLOCK) -> HostedOutput:
-    """Return an output for a National Instruments device."""
-    return HostedOutput(
-        f"the NI channel {settings.channel}",
-        _Daq(settings, clock),
-        SoftLimits.of(settings, only_full="/ctr" in settings.channel),
-        round(settings.liveness_ms * NS_PER_MS),
-        clock,
-    )

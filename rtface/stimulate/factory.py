@@ -1,4 +1,4 @@
-"""The output that a configuration asks for."""
+"""From a configuration to its output."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from rtface.config import (
     OutputSettings,
     PulsePalOutputSettings,
 )
-from rtface.core.clock import SYSTEM_CLOCK, Clock
+from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.stimulate.base import Output
+from rtface.stimulate.hosted import HostedLamp, HostedOutput
 
 
 def make_output(settings: OutputSettings, clock: Clock = SYSTEM_CLOCK) -> Output:
@@ -27,29 +28,32 @@ def make_output(settings: OutputSettings, clock: Clock = SYSTEM_CLOCK) -> Output
     clock : Clock
         What it stamps with; all but ``null`` wait in real time.
     """
+    lamp: HostedLamp
     match settings:
         case NullOutputSettings():
             from rtface.stimulate.null import NullOutput
 
             return NullOutput(settings, clock)
-        case LogOutputSettings():
-            from rtface.stimulate.log import log_output
-
-            return log_output(settings, clock)
         case GateOutputSettings():
-            from rtface.stimulate.gate.output import Gate
+            from rtface.stimulate.gate.output import GateOutput
 
-            return Gate(settings, clock)
+            return GateOutput(settings, clock)
+        case LogOutputSettings():
+            from rtface.stimulate.log import LogLamp
+
+            lamp = LogLamp(settings, clock)
         case PulsePalOutputSettings():
-            from rtface.stimulate.pulsepal import pulsepal_output
+            from rtface.stimulate.pulsepal import PulsePalLamp
 
-            return pulsepal_output(settings, clock)
+            lamp = PulsePalLamp(settings, clock)
         case LineOutputSettings():
-            from rtface.stimulate.line import line_output
+            from rtface.stimulate.line import LineLamp
 
-            return line_output(settings, clock)
+            lamp = LineLamp(settings, clock)
         case DaqOutputSettings():
-            from rtface.stimulate.daq import daq_output
+            from rtface.stimulate.daq import DaqLamp
 
-            return daq_output(settings, clock)
-    assert_never(settings)
+            lamp = DaqLamp(settings, clock)
+        case _:
+            assert_never(settings)
+    return HostedOutput(lamp, round(settings.liveness_ms * NS_PER_MS), clock)

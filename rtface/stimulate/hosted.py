@@ -20,45 +20,44 @@ _MOST_WAITING = 256
 _ANSWER_S = 5.0
 
 
-class HostedDevice(Lamp, Protocol):
-    """A light with a beginning and an end; one thread calls it."""
+class HostedLamp(Lamp, Protocol):
+    """A light with a beginning and an end; one thread calls it.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    limits : SoftLimits
+        Kept by this process alone.
+    """
+
+    name: str
+    limits: SoftLimits
 
     def open(self) -> OutputInfo:
         """Take the device; `OutputError` if it cannot be had."""
 
     def check(self) -> list[Check]:
-        """Look at the device, the light off."""
+        """Check the device, the light off."""
 
     def close(self) -> None:
         """Light off, and give the device back; never raises."""
 
 
 class HostedOutput(SoftOutput):
-    """See `rtface.stimulate.base.Output`. One thread owns the device and times what the device does not.
+    """See `rtface.stimulate.base.Output`. One thread owns the lamp and times what the lamp does not.
 
     Parameters
     ----------
-    name : str
-        What messages call it.
-    device : Device
-    limits : SoftLimits
-        Kept by this process alone.
+    lamp : HostedLamp
     liveness_ns : int
     clock : Clock
         Must run with real time: the thread waits by it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        device: HostedDevice,
-        limits: SoftLimits,
-        liveness_ns: int,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        super().__init__(name, clock)
-        self._device = device
-        self._limits = limits
+    def __init__(self, lamp: HostedLamp, liveness_ns: int, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__(lamp.name, clock)
+        self._lamp = lamp
         self._liveness_ns = liveness_ns
         self._actions: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -84,7 +83,7 @@ class HostedOutput(SoftOutput):
     def self_test(self) -> list[Check]:
         """See `Output.self_test`."""
         found: list[Check] = []
-        self._insist("looked at", lambda gate: self._look(found))
+        self._require("tested", lambda gate: self._check(found))
         return found
 
     def alive(self) -> None:
@@ -112,24 +111,24 @@ class HostedOutput(SoftOutput):
         self._actions.put(action)
         return True
 
-    def _ask(self, question: Callable[[SoftGate], OutputReason]) -> OutputReason:
+    def _request(self, action: Callable[[SoftGate], OutputReason]) -> OutputReason:
         answer: Future[OutputReason] = Future()
 
-        def ask(gate: SoftGate) -> None:
+        def do(gate: SoftGate) -> None:
             try:
-                answer.set_result(question(gate))
+                answer.set_result(action(gate))
             except OutputError as error:
                 answer.set_exception(error)
 
-        if not self._do(ask):
+        if not self._do(do):
             return OutputReason.BUSY
         try:
             return answer.result(_ANSWER_S)
         except FutureTimeoutError:
             return OutputReason.NO_ANSWER
 
-    def _look(self, found: list[Check]) -> OutputReason:
-        found += self._device.check()
+    def _check(self, found: list[Check]) -> OutputReason:
+        found += self._lamp.check()
         info = self._info
         if info is not None and not info.guarded:
             found.append(
@@ -145,12 +144,12 @@ class HostedOutput(SoftOutput):
 
     def _run(self, opened: Future[OutputInfo], actions: queue.SimpleQueue[Action | None]) -> None:
         try:
-            info = self._device.open()
-        except BaseException as error:  # belongs to whoever opens
-            self._device.close()
+            info = self._lamp.open()
+        except BaseException as error:  # belongs to the caller of open
+            self._lamp.close()
             opened.set_exception(error)
             return
-        gate = SoftGate(self._device, self._limits, self._liveness_ns, self._reports.add)
+        gate = SoftGate(self._lamp, self._lamp.limits, self._liveness_ns, self._reports.add)
         self._gate = gate
         opened.set_result(info)
         try:
@@ -159,7 +158,7 @@ class HostedOutput(SoftOutput):
         finally:
             now_ns = self._now()
             gate.disarm(self._reports.number(), now_ns, now_ns, "closed")
-            self._device.close()
+            self._lamp.close()
 
     def _next(self, gate: SoftGate, actions: queue.SimpleQueue[Action | None]) -> Action | None:
         """Return what to do next, None to end; does what is due meanwhile."""

@@ -6,24 +6,28 @@ import contextlib
 
 from rtface.config import LineOutputSettings
 from rtface.core.check import Check
-from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, Clock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
-from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.serialport import SerialPort
 from rtface.stimulate.softgate import SoftLimits
 
 
-class _LineDevice:
+class LineLamp:
+    """A device with one text for on and one for off; see `HostedLamp`."""
+
     times_trains = False
 
     def __init__(self, settings: LineOutputSettings, clock: Clock) -> None:
+        self.name = f"the serial device at {settings.port}"
+        self.limits = SoftLimits.of(settings)
         self._settings = settings
         self._clock = clock
         self._port: SerialPort | None = None
 
     def open(self) -> OutputInfo:
+        """See `HostedLamp`."""
         settings = self._settings
         self._text(settings.light_on, Pulse(NS_PER_MS, NS_PER_MS, 1, 1.0))
         self._port = SerialPort(settings.port, settings.baud)
@@ -35,7 +39,7 @@ class _LineDevice:
             f"serial device at {settings.port}",
             drives_light=True,
             enforces_limits=False,
-            limits=SoftLimits.of(settings).as_dict(),
+            limits=self.limits.as_dict(),
             settings={
                 "port": settings.port,
                 "baud": settings.baud,
@@ -46,20 +50,26 @@ class _LineDevice:
         )
 
     def check(self) -> list[Check]:
+        """See `HostedLamp`."""
         self.off(self._clock.now_ns())
         return [
             Check(
-                "line", "warn", f"{self._settings.port} takes bytes; whether the device obeys cannot be seen"
+                "line",
+                "warn",
+                f"{self._settings.port} takes bytes; whether the device acts on them cannot be seen",
             )
         ]
 
     def on(self, pulse: Pulse, due_ns: int) -> int:
+        """See `Lamp`."""
         return self._send(self._text(self._settings.light_on, pulse))
 
     def off(self, due_ns: int) -> int:
+        """See `Lamp`."""
         return self._send(self._settings.light_off)
 
     def close(self) -> None:
+        """See `HostedLamp`."""
         if self._port is not None:
             with contextlib.suppress(OutputError):
                 self.off(self._clock.now_ns())
@@ -67,11 +77,8 @@ class _LineDevice:
             self._port = None
 
     def _send(self, text: str) -> int:
-        if self._port is None:
-            raise OutputError(f"{self._settings.port} is not open")
-        data = text.encode()
-        if self._port.write(data) != len(data):
-            raise OutputError(f"{self._settings.port} takes no more bytes: the device does not read them")
+        assert self._port is not None
+        self._port.send(text.encode())
         return self._clock.now_ns()
 
     def _text(self, template: str, pulse: Pulse) -> str:
@@ -87,14 +94,3 @@ class _LineDevice:
                 f"output.light_on {template!r} cannot be filled in ({error}); it may name {{amplitude}}, {{percent}} and "
                 "{on_us}, and a brace of its own is written twice"
             ) from None
-
-
-def line_output(settings: LineOutputSettings, clock: Clock = SYSTEM_CLOCK) -> HostedOutput:
-    """Return an output for a serial device with text commands."""
-    return HostedOutput(
-        f"the serial device at {settings.port}",
-        _LineDevice(settings, clock),
-        SoftLimits.of(settings),
-        round(settings.liveness_ms * NS_PER_MS),
-        clock,
-    )

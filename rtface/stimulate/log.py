@@ -1,32 +1,33 @@
-"""An output that writes what it is told to a file, one JSON object a line, and lights nothing."""
+"""Pulses written to a text file, one JSON object a line; nothing is lit."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TextIO
 
 from rtface.config import LogOutputSettings
 from rtface.core.check import Check
-from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock, wall_ns
+from rtface.core.clock import Clock, wall_ns
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
-from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.softgate import SoftLimits
 
 
-class _LogFile:
-    """A device that is a text file, opened to append."""
+class LogLamp:
+    """A text file, opened to append."""
 
+    name = "the log output"
     times_trains = False
+    limits = SoftLimits()
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+    def __init__(self, settings: LogOutputSettings, clock: Clock) -> None:
+        self._path = settings.path
         self._clock = clock
         self._file: TextIO | None = None
 
     def open(self) -> OutputInfo:
+        """See `HostedLamp`."""
         try:
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
@@ -35,15 +36,19 @@ class _LogFile:
         return OutputInfo("log", str(self._path), drives_light=False, enforces_limits=False)
 
     def check(self) -> list[Check]:
+        """See `HostedLamp`."""
         return [Check("output", "warn", f"log: pulses go to {self._path}, nothing will be lit")]
 
     def on(self, pulse: Pulse, due_ns: int) -> int:
+        """See `Lamp`."""
         return self._write({"event": "on", "on_ns": pulse.on_ns, "amplitude": pulse.amplitude})
 
     def off(self, due_ns: int) -> int:
+        """See `Lamp`."""
         return self._write({"event": "off"})
 
     def close(self) -> None:
+        """See `HostedLamp`."""
         if self._file is not None:
             try:
                 self._write({"event": "close"})
@@ -62,11 +67,3 @@ class _LogFile:
         except OSError as error:
             raise OutputError(f"the log output cannot write {self._path}: {error.strerror}") from error
         return now_ns
-
-
-def log_output(settings: LogOutputSettings, clock: Clock = SYSTEM_CLOCK) -> HostedOutput:
-    """Return an output that appends to a file."""
-    device = _LogFile(settings.path, clock)
-    return HostedOutput(
-        "the log output", device, SoftLimits(), round(settings.liveness_ms * NS_PER_MS), clock
-    )

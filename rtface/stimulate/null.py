@@ -15,7 +15,7 @@ from rtface.stimulate.softgate import SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput
 
 
-class _NoLight:
+class _NoLamp:
     """Everything happens when it is due."""
 
     times_trains = False
@@ -44,11 +44,11 @@ class NullOutput(SoftOutput):
     def open(self) -> OutputInfo:
         """Begin anew, disarmed."""
         if self._gate is None:
-            self._gate = SoftGate(_NoLight(), SoftLimits(), self._liveness_ns, self._reports.add)
+            self._gate = SoftGate(_NoLamp(), SoftLimits(), self._liveness_ns, self._reports.add)
         return OutputInfo("null", "no output", drives_light=False, enforces_limits=False)
 
     def self_test(self) -> list[Check]:
-        """Say that there is no light."""
+        """Warn that there is no light."""
         if self._gate is None:
             raise OutputError(f"{self._name} is not open")
         return [Check("output", "warn", "null: nothing will be lit", "name a device in output.kind")]
@@ -80,6 +80,6 @@ class NullOutput(SoftOutput):
                 action(self._gate)
         return True
 
-    def _ask(self, question: Callable[[SoftGate], OutputReason]) -> OutputReason:
+    def _request(self, action: Callable[[SoftGate], OutputReason]) -> OutputReason:
         with self._calling:
-            return OutputReason.CLOSED if self._gate is None else question(self._gate)
+            return OutputReason.CLOSED if self._gate is None else action(self._gate)

@@ -1,7 +1,7 @@
 """A Pulse Pal, by its documented serial protocol (version 1 and 2 of the device).
 
 It times a train by itself, so a train ends even when this computer does not end it; but it has no limits, and no
-dead-man, and does not say when its light is on: the times in the reports are what it was told.
+dead-man, and does not report when its light is on: the times in the reports are those of its commands.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import struct
 
 from rtface.config import PulsePalOutputSettings
 from rtface.core.check import Check
-from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.core.clock import NS_PER_S, NS_PER_US, Clock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
-from rtface.stimulate.hosted import HostedOutput
 from rtface.stimulate.serialport import SerialPort
 from rtface.stimulate.softgate import SoftLimits
 
@@ -38,10 +37,14 @@ _VOLTS = (_PHASE1_VOLTS, _RESTING_VOLTS)
 _CYCLES = range(4, 12)
 
 
-class _PulsePal:
+class PulsePalLamp:
+    """One channel of a Pulse Pal; see `HostedLamp`."""
+
     times_trains = True
 
     def __init__(self, settings: PulsePalOutputSettings, clock: Clock) -> None:
+        self.name = f"the Pulse Pal at {settings.port}"
+        self.limits = SoftLimits.of(settings)
         self._settings = settings
         self._clock = clock
         self._port: SerialPort | None = None
@@ -49,6 +52,7 @@ class _PulsePal:
         self._programmed: dict[int, int] = {}
 
     def open(self) -> OutputInfo:
+        """See `HostedLamp`."""
         settings = self._settings
         self._programmed = {}
         self._port = SerialPort(settings.port, BAUD, dtr=False)
@@ -74,17 +78,19 @@ class _PulsePal:
             drives_light=True,
             enforces_limits=False,
             firmware=str(self._version),
-            limits=SoftLimits.of(settings).as_dict(),
+            limits=self.limits.as_dict(),
             settings={"port": settings.port, "channel": settings.channel, "volts": settings.volts},
         )
 
     def check(self) -> list[Check]:
+        """See `HostedLamp`."""
         answer = self._ask(bytes((_MENU, _HANDSHAKE)), 5, "the handshake")
         if answer[0] != _HANDSHAKE_OK:
             return [Check("line", "fail", "the Pulse Pal answers nonsense", "plug it out and in")]
         return [Check("line", "ok", f"Pulse Pal firmware {self._version} answers")]
 
     def on(self, pulse: Pulse, due_ns: int) -> int:
+        """See `Lamp`."""
         on = _cycles(pulse.on_ns)
         period = max(_cycles(pulse.period_ns), on) if pulse.count > 1 else on
         self._program(
@@ -98,9 +104,11 @@ class _PulsePal:
         return self._write(bytes((_MENU, _TRIGGER, 1 << (self._settings.channel - 1))))
 
     def off(self, due_ns: int) -> int:
+        """See `Lamp`."""
         return self._write(bytes((_MENU, _ABORT)))
 
     def close(self) -> None:
+        """See `HostedLamp`."""
         if self._port is not None:
             try:
                 self.off(self._clock.now_ns())
@@ -131,10 +139,8 @@ class _PulsePal:
         return math.ceil((volts + _FULL_SCALE_VOLTS) / (2 * _FULL_SCALE_VOLTS) * top)
 
     def _write(self, data: bytes) -> int:
-        if self._port is None:
-            raise OutputError(f"{self._settings.port} is not open")
-        if self._port.write(data) != len(data):
-            raise OutputError(f"{self._settings.port} takes no more bytes: the Pulse Pal does not read them")
+        assert self._port is not None
+        self._port.send(data)
         return self._clock.now_ns()
 
     def _ask(self, data: bytes, size: int, what: str) -> bytes:
@@ -153,14 +159,3 @@ class _PulsePal:
 def _cycles(duration_ns: int) -> int:
     """Return a duration in the device's cycles of 50 microseconds; none is shorter than two."""
     return max(2, round(duration_ns / CYCLE_NS))
-
-
-def pulsepal_output(settings: PulsePalOutputSettings, clock: Clock = SYSTEM_CLOCK) -> HostedOutput:
-    """Return an output for a Pulse Pal."""
-    return HostedOutput(
-        f"the Pulse Pal at {settings.port}",
-        _PulsePal(settings, clock),
-        SoftLimits.of(settings),
-        round(settings.liveness_ms * NS_PER_MS),
-        clock,
-    )

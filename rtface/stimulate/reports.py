@@ -7,21 +7,14 @@ from collections import deque
 
 from rtface.core.outputs import Report
 
-MOST_REPORTS = 10_000
+_MOST_REPORTS = 10_000
 
 
 class Reports:
-    """A bounded queue of reports; written by any thread, drained by any thread, never waits.
-
-    Attributes
-    ----------
-    displaced : int
-        Reports that newer ones displaced because nobody drained them.
-    """
+    """A bounded queue of reports, the oldest of which goes; any thread writes and drains it, and none waits."""
 
     def __init__(self) -> None:
-        self.displaced = 0
-        self._waiting: deque[Report] = deque()
+        self._waiting: deque[Report] = deque(maxlen=_MOST_REPORTS)
         self._numbers = itertools.count(1)
 
     def number(self) -> int:
@@ -31,9 +24,6 @@ class Reports:
     def add(self, report: Report) -> None:
         """Keep a report for the reader."""
         self._waiting.append(report)
-        if len(self._waiting) > MOST_REPORTS:
-            self._waiting.popleft()
-            self.displaced += 1
 
     def drain(self) -> list[Report]:
         """Return what has come since the last call, in order."""

@@ -26,7 +26,7 @@ class SerialPort:
     Attributes
     ----------
     low_latency : bool
-        The driver was told to hand bytes over at once (an FTDI chip else waits 16 ms).
+        The driver hands bytes over at once (an FTDI chip else waits 16 ms).
 
     Raises
     ------
@@ -49,7 +49,7 @@ class SerialPort:
         except (serial.SerialException, OSError, ValueError) as error:
             raise OutputError(_why(path, error)) from error
         self._port = port
-        self.low_latency = self._hurry()
+        self.low_latency = self._low_latency()
         self._descriptor: int = port.fileno()
         os.set_blocking(self._descriptor, False)
         attributes = termios.tcgetattr(self._descriptor)
@@ -93,6 +93,17 @@ class SerialPort:
         except OSError as error:
             raise OutputError(f"{self.path} is gone: {error.strerror}") from error
 
+    def send(self, data: bytes) -> None:
+        """Hand all bytes to the system.
+
+        Raises
+        ------
+        OutputError
+            The port is gone, or takes no more.
+        """
+        if self.write(data) != len(data):
+            raise OutputError(f"{self.path} takes no more bytes: the device does not read them")
+
     def close(self) -> None:
         """Give the port back; never raises."""
         try:
@@ -100,7 +111,7 @@ class SerialPort:
         except OSError:
             return
 
-    def _hurry(self) -> bool:
+    def _low_latency(self) -> bool:
         try:
             self._port.set_low_latency_mode(True)
         except (AttributeError, OSError, ValueError, NotImplementedError):

@@ -95,11 +95,11 @@ class SoftGate:
 
     Parameters
     ----------
-    light : Light
+    lamp : Lamp
     limits : SoftLimits
     liveness_ns : int
         Without `alive_ns` set anew for this long it disarms.
-    say : callable
+    report : callable
         Takes each `Report`.
 
     Attributes
@@ -110,14 +110,14 @@ class SoftGate:
     """
 
     def __init__(
-        self, light: Lamp, limits: SoftLimits, liveness_ns: int, say: Callable[[Report], None]
+        self, lamp: Lamp, limits: SoftLimits, liveness_ns: int, report: Callable[[Report], None]
     ) -> None:
         self.state = OutputState.DISARMED
         self.alive_ns = -(1 << 62)
-        self._light = light
+        self._lamp = lamp
         self._limits = limits
         self._liveness_ns = liveness_ns
-        self._say = say
+        self._report_to = report
         self._train: _Train | None = None
         self._rested_ns = -(1 << 62)
         self._pulses = 0
@@ -162,7 +162,7 @@ class SoftGate:
         return OutputReason.NONE
 
     def fire(self, number: int, pulse: Pulse, now_ns: int, handed_ns: int) -> None:
-        """Begin a pulse or a train, or report why not; `handed_ns` is when the caller asked for it."""
+        """Begin a pulse or a train, or report why not; `handed_ns` is when the caller called."""
         self.advance(now_ns)
         refusal = self._refusal(pulse, now_ns)
         if refusal is not OutputReason.NONE:
@@ -171,9 +171,9 @@ class SoftGate:
         self._train = train = _Train(number, pulse, pulse.count, now_ns)
         self.state = OutputState.FIRING
         try:
-            began_ns = self._light.on(pulse, now_ns)
+            began_ns = self._lamp.on(pulse, now_ns)
         except OutputError as error:
-            self.lost(error, now_ns)
+            self._lose(error, now_ns)
             return
         self._report(number, OutputEvent.SENT, began_ns, details={"handed_ns": handed_ns})
         self._report(number, OutputEvent.ACK, began_ns)
@@ -181,17 +181,17 @@ class SoftGate:
 
     def cancel(self, number: int, now_ns: int, handed_ns: int) -> None:
         """Light off; stays armed."""
-        self._obey(number, now_ns, handed_ns, OutputState.ARMED, OutputReason.CANCELLED)
+        self._end(number, now_ns, handed_ns, OutputState.ARMED, OutputReason.CANCELLED)
 
     def disarm(self, number: int, now_ns: int, handed_ns: int, why: str) -> None:
         """Light off and disarmed."""
-        self._obey(number, now_ns, handed_ns, OutputState.DISARMED, OutputReason.DISARMED_BY_HOST, why)
+        self._end(number, now_ns, handed_ns, OutputState.DISARMED, OutputReason.DISARMED_BY_HOST, why)
 
     def stop(self, number: int, now_ns: int, handed_ns: int) -> None:
         """Light off and stopped until `clear`."""
-        self._obey(number, now_ns, handed_ns, OutputState.STOPPED, OutputReason.STOPPED_BY_HOST)
+        self._end(number, now_ns, handed_ns, OutputState.STOPPED, OutputReason.STOPPED_BY_HOST)
 
-    def lost(self, error: OutputError, now_ns: int) -> None:
+    def _lose(self, error: OutputError, now_ns: int) -> None:
         """Report that the device failed, try to turn its light off, and go to FAULT for good."""
         if self.state is OutputState.FAULT:
             return
@@ -200,7 +200,7 @@ class SoftGate:
         number = None if train is None else train.number
         self._report(number, OutputEvent.LOST, now_ns, OutputReason.PORT, {"error": str(error)})
         try:
-            self._light.off(now_ns)
+            self._lamp.off(now_ns)
         except OutputError:
             return
 
@@ -226,9 +226,9 @@ class SoftGate:
 
     def _pulse(self, train: _Train, due_ns: int) -> None:
         try:
-            began_ns = due_ns if self._light.times_trains else self._light.on(train.pulse, due_ns)
+            began_ns = due_ns if self._lamp.times_trains else self._lamp.on(train.pulse, due_ns)
         except OutputError as error:
-            self.lost(error, due_ns)
+            self._lose(error, due_ns)
             return
         self._lit(train, began_ns)
 
@@ -249,9 +249,9 @@ class SoftGate:
     def _off(self, due_ns: int) -> int | None:
         """Light off at the end of a pulse; None when the device failed."""
         try:
-            return due_ns if self._light.times_trains else self._light.off(due_ns)
+            return due_ns if self._lamp.times_trains else self._lamp.off(due_ns)
         except OutputError as error:
-            self.lost(error, due_ns)
+            self._lose(error, due_ns)
             return None
 
     def _dark(self, train: _Train, ended_ns: int, reason: OutputReason) -> None:
@@ -259,7 +259,7 @@ class SoftGate:
         self._rested_ns = ended_ns + self._limits.min_off_ns
         self._report(train.number, OutputEvent.LIGHT_OFF, ended_ns, reason, {"on_ns": ended_ns - train.on_ns})
 
-    def _obey(
+    def _end(
         self,
         number: int,
         now_ns: int,
@@ -287,12 +287,12 @@ class SoftGate:
         """Go to another state with the light off, and end the train that ran."""
         train, self._train = self._train, None
         ended_ns = now_ns
-        if not (self._light.times_trains and reason is OutputReason.COMPLETED):
+        if not (self._lamp.times_trains and reason is OutputReason.COMPLETED):
             try:
-                ended_ns = self._light.off(now_ns)
+                ended_ns = self._lamp.off(now_ns)
             except OutputError as error:
                 self._train = train
-                self.lost(error, now_ns)
+                self._lose(error, now_ns)
                 return
         self.state = to
         if train is not None:
@@ -314,4 +314,4 @@ class SoftGate:
         reason: OutputReason = OutputReason.NONE,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        self._say(Report(number, event, t_ns, self.state, reason, None, None, details or {}))
+        self._report_to(Report(number, event, t_ns, self.state, reason, None, None, details or {}))

@@ -1,4 +1,4 @@
-"""The calls of `rtface.stimulate.base.Output` made into calls of a `SoftGate`, wherever that runs."""
+"""What the outputs that the host guards have in common: the calls of an `Output` become calls of a `SoftGate`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rtface.core.clock import Clock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
+from rtface.stimulate.base import explain
 from rtface.stimulate.reports import Reports
 from rtface.stimulate.softgate import SoftGate
 
@@ -15,7 +16,7 @@ Action = Callable[[SoftGate], None]
 
 
 class SoftOutput:
-    """What the outputs that the host guards have in common.
+    """An output without a lamp; see `rtface.stimulate.base.Output`.
 
     Parameters
     ----------
@@ -31,26 +32,26 @@ class SoftOutput:
         self._gate: SoftGate | None = None
 
     def _do(self, action: Action) -> bool:
-        """Have an action carried out, now or soon, by whoever owns the gate; False: too many are waiting."""
+        """Have an action carried out, now or soon, by the gate's owner; False: too many wait."""
         raise NotImplementedError
 
-    def _ask(self, question: Callable[[SoftGate], OutputReason]) -> OutputReason:
-        """Wait for the owner's answer."""
+    def _request(self, action: Callable[[SoftGate], OutputReason]) -> OutputReason:
+        """Have an action carried out, and return its result."""
         raise NotImplementedError
 
     @property
     def state(self) -> OutputState:
-        """Where it stands, as far as the host knows."""
+        """See `Output.state`."""
         gate = self._gate
         return OutputState.CLOSED if gate is None else gate.state
 
     def arm(self) -> None:
         """See `Output.arm`."""
-        self._insist("armed", lambda gate: gate.arm(self._clock.now_ns()))
+        self._require("armed", lambda gate: gate.arm(self._clock.now_ns()))
 
     def clear(self) -> None:
         """See `Output.clear`."""
-        self._insist("cleared", lambda gate: gate.clear(self._clock.now_ns()))
+        self._require("cleared", lambda gate: gate.clear(self._clock.now_ns()))
 
     def fire(self, pulse: Pulse) -> int:
         """See `Output.fire`."""
@@ -88,29 +89,9 @@ class SoftOutput:
     def _refuse(self, number: int, t_ns: int, state: OutputState, reason: OutputReason) -> None:
         self._reports.add(Report(number, OutputEvent.REFUSED, t_ns, state, reason))
 
-    def _insist(self, wanted: str, question: Callable[[SoftGate], OutputReason]) -> None:
+    def _require(self, wanted: str, action: Callable[[SoftGate], OutputReason]) -> None:
         if self._gate is None:
             raise OutputError(f"{self._name} is not open, so it cannot be {wanted}")
-        refusal = self._ask(question)
+        refusal = self._request(action)
         if refusal is not OutputReason.NONE:
             raise OutputError(f"{self._name} cannot be {wanted}: {explain(refusal)}")
-
-
-_WORDS = {
-    OutputReason.HOST_SILENT: "nobody calls alive(): what decides is not running, or hangs",
-    OutputReason.WRONG_STATE: "it is in a state that does not allow it",
-    OutputReason.STOP_PIN: "the emergency stop is pressed, or nothing is wired to its pin",
-    OutputReason.ARM_SWITCH: "its arm switch is off",
-    OutputReason.LIMITS_LOST: "its limits were damaged; store them anew with `rtface gate limits`",
-    OutputReason.STORING: "it is storing new limits; try again in a second",
-    OutputReason.NO_ANSWER: "it does not answer",
-    OutputReason.PORT: "its port failed",
-    OutputReason.RESET: "it started anew; close it and open it again",
-    OutputReason.STALE: "the command was lost on the line; try again",
-}
-
-
-def explain(reason: OutputReason) -> str:
-    """Return a reason for a person, its code behind it."""
-    words = _WORDS.get(reason)
-    return f"{reason.value}" if words is None else f"{words} ({reason.value})"

@@ -7,12 +7,9 @@ A reference is the name of an engine or else the path of its folder. Names are t
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +17,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rtface.core import files as sidecar
+from rtface.core import manifest as sidecar
 from rtface.core.errors import EngineError
-from rtface.core.files import NAME_PATTERN, FileEntry
+from rtface.core.files import file_hash, folder_written_whole, write_json
+from rtface.core.manifest import NAME_PATTERN, FileEntry
 from rtface.track.manifest import (
+    WEIGHTS_FILE,
     DecodeSpec,
     InputSpec,
     LevelsSpec,
@@ -34,7 +33,6 @@ from rtface.track.manifest import (
 
 DEFAULT_ENGINE = "face-2-int8"
 MANIFEST_FILE = "manifest.json"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +58,6 @@ class Engine:
     def sha256(self) -> str:
         """Hash that identifies the engine: of its manifest, which holds the hashes of its files."""
         return file_hash(self.folder / MANIFEST_FILE)
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def user_folder() -> Path:
@@ -156,6 +145,43 @@ def read_manifest(path: Path) -> Manifest:
     return sidecar.read_manifest(path, Manifest)
 
 
+def exported_from(engine: Engine) -> Engine:
+    """Return the engine that this one was exported from, which must still be installed and unchanged.
+
+    Raises
+    ------
+    EngineError
+        The engine was not exported from another, or that one is gone or was changed.
+    """
+    training = engine.manifest.training
+    name = training.get("exported_from")
+    if not isinstance(name, str):
+        raise EngineError(
+            f"{engine.manifest.name} was not exported from another engine: there is no parity to check"
+        )
+    reference = load_engine(name)
+    if reference.sha256 != training.get("exported_from_sha256"):
+        raise EngineError(f"{name} is not the engine that {engine.manifest.name} was exported from any more")
+    return reference
+
+
+def trainable_source(engine: Engine) -> Engine:
+    """Return the engine whose weights can be trained: itself, or the one it was exported from.
+
+    Raises
+    ------
+    EngineError
+        There is none, or it is gone or was changed.
+    """
+    if WEIGHTS_FILE in engine.manifest.files:
+        return engine
+    if "exported_from" not in engine.manifest.training:
+        raise EngineError(
+            f"{engine.manifest.name} has no {WEIGHTS_FILE}, so it cannot be trained; adapt an engine that has"
+        )
+    return trainable_source(exported_from(engine))
+
+
 def check_new(folder: Path, *, overwrite: bool = False) -> None:
     """Refuse a folder that `write_engine` would refuse: before the work that the engine takes, not after it.
 
@@ -197,29 +223,13 @@ def write_engine(
     """
     check_new(folder, overwrite=overwrite)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-engine-") as made:
-            fresh = Path(made) / folder.name
-            fresh.mkdir()
+        with folder_written_whole(folder, replace=overwrite) as fresh:
             for name, source in files.items():
                 shutil.copyfile(source, fresh / name)
             _write_manifest(fresh, folder.name, tuple(files), fields)
-            _replace(folder, fresh, Path(made) / "replaced")
     except OSError as error:
         raise EngineError(f"the engine {folder} cannot be written: {error}") from error
     return load_engine(str(folder))
-
-
-def _replace(folder: Path, fresh: Path, aside: Path) -> None:
-    """Put `fresh` in the place of `folder`, which stays as it was if that fails."""
-    if folder.exists():
-        folder.rename(aside)
-    try:
-        fresh.rename(folder)
-    except BaseException:
-        if aside.exists():
-            aside.rename(folder)
-        raise
 
 
 def _write_manifest(folder: Path, name: str, files: tuple[str, ...], fields: Mapping[str, Any]) -> None:
@@ -237,5 +247,4 @@ def _write_manifest(folder: Path, name: str, files: tuple[str, ...], fields: Map
         complete = Manifest(**{**fields, "name": name, "files": entries, "preprocessing_sha256": digest})
     except ValidationError as error:
         raise EngineError(f"no engine {name} can be made of this: {error}") from error
-    text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / MANIFEST_FILE, complete.model_dump(mode="json"))

@@ -262,6 +262,28 @@ def test_deeplabcut_files_are_what_its_readers_expect(path: Path) -> None:
     assert paw.loc[3, "likelihood"] == 0
 
 
+def test_the_csv_is_what_pandas_writes_to_the_byte(tmp_path: Path) -> None:
+    table = make_table(tuple(range(2500)))
+    odd = np.array(
+        [0, -0.0, 1, 0.1, 1e-5, 1e-4, 123456.79, 1e7, 1e16, 3e38, 1e-45, np.inf, -np.inf], np.float32
+    )
+    table.xy[: len(odd), 0, 0] = odd
+    rng = np.random.default_rng(1)
+    table.xy[len(odd) :, 0, 0] = rng.integers(0, 2**32, 2500 - len(odd)).astype(np.uint32).view(np.float32)
+    table.xy[1000, 0] = np.nan
+    formats.write(table, tmp_path / "ours.csv")
+    values = np.concatenate([table.xy, table.score[:, :, None]], axis=2).reshape(2500, -1)
+    columns = pd.MultiIndex.from_product(
+        [["rtface_face-1,b"], NAMES, ["x", "y", "likelihood"]], names=["scorer", "bodyparts", "coords"]
+    )
+    pd.DataFrame(values, columns=columns).to_csv(
+        tmp_path / "theirs.csv", encoding="utf-8", lineterminator="\n"
+    )
+    assert (tmp_path / "ours.csv").read_bytes() == (tmp_path / "theirs.csv").read_bytes()
+    back = formats.read(tmp_path / "ours.csv")
+    np.testing.assert_array_equal(points_of(back, "paw", (5, 999)), points_of(table, "paw", (5, 999)))
+
+
 @pytest.mark.parametrize("kind", ["deeplabcut-csv", "deeplabcut-h5"], indirect=True)
 def test_deeplabcut_files_are_laid_out_like_real_ones(path: Path, shared_data: Path) -> None:
     real = shared_data / "mouse_hand_tongue_labelled/labeled-data/reachingvideo1"
@@ -302,6 +324,9 @@ DLC = "scorer,s,s,s\nbodyparts,paw,paw,paw\ncoords,x,y,likelihood\n"
     ("text", "message"),
     [
         (DLC + "0,1,2,often\n", "paw, likelihood is not numbers"),
+        (DLC + "0,1,2,0.5\n\n1,1,2\n", "line 6: 2 values for 3 columns"),
+        (DLC.replace("y,", "x,") + "0,1,2,0.5\n", "column .*paw.* is twice there"),
+        (DLC.replace(",likelihood", "") + "0,1,2,0.5\n", "three rows of one length"),
         (DLC + "0,1,2,0.5\n0,1,2,0.5\n", "frame numbers of the index must rise"),
         (DLC + "img1.png,1,2,0.5\n", "index must be frame numbers, found 'img1.png'"),
         (DLC.replace("y,", "z,") + "0,1,2,0.5\n", "paw has no column y"),
@@ -319,6 +344,15 @@ def test_a_malformed_deeplabcut_file_names_the_field(tmp_path: Path, text: str, 
     with pytest.raises(DataError, match=message) as caught:
         formats.read(path)
     assert str(path) in str(caught.value)
+
+
+def test_what_other_tools_write_for_no_number_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(DLC + "0,,NaN,0.5\n3,nan,NA,1e-3\n")
+    table = formats.read(path)
+    assert table.frame_id.tolist() == [0, 3]
+    assert np.isnan(table.xy).all()
+    np.testing.assert_array_equal(table.score[:, 0], np.float32([0.5, 1e-3]))
 
 
 @pytest.mark.parametrize("legacy", [False, True])

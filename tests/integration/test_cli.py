@@ -259,9 +259,11 @@ def test_bad_input_gets_a_clear_error_and_an_exit_code(
 def test_check_passes_a_good_rig_and_names_what_fails(rtface: Run, tmp_path: Path) -> None:
     good = rtface("check", str(write_rig(tmp_path)), "--json")
     assert good.returncode == 0, good.stderr
-    assert {finding["what"] for finding in json.loads(good.stdout)} == {
+    findings = json.loads(good.stdout)
+    assert {finding["what"] for finding in findings} == {
         "configuration", "camera", "frames", "back ends", "engine", "parity", "ports", "clock", "processor",
     }  # fmt: skip
+    assert all(each.keys() == {"what", "verdict", "text", "mend", "exit_code"} for each in findings)
     bad = rtface("check", str(write_rig(tmp_path, "crop: {x: 0, y: 0, width: 90, height: 90}")), "--json")
     assert bad.returncode == 3
     video = tmp_path / "video.yaml"

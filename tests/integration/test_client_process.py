@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import DOCS
-from support.publishing import LOSSES, Handler, make_pose, zmq_context
-from support.waits import LONG_S
+from support.publishing import LOSSES, Handler, make_pose, wait_for_subscribers, zmq_context
 
 from rtface.core.clock import monotonic_ns
 from rtface.publish.control import ControlServer
@@ -60,7 +59,7 @@ def test_every_message_arrives_in_order_with_its_age(keys: tuple[Path, Path] | N
             [sys.executable, "-c", CLIENT, *arguments], stdout=subprocess.PIPE, text=True
         ) as process:
             try:
-                assert publisher.wait_for_subscribers(1, LONG_S)
+                wait_for_subscribers(publisher, 1)
                 began_ns = monotonic_ns()
                 for frame_id in range(MESSAGES):
                     publisher.publish(make_pose(frame_id, exposure_ns=monotonic_ns()), LOSSES)
@@ -96,7 +95,7 @@ def test_the_example_of_the_documentation_works() -> None:
             [sys.executable, "-u", "-c", example], stdout=subprocess.PIPE, text=True
         ) as process:
             try:
-                assert publisher.wait_for_subscribers(1, LONG_S)
+                wait_for_subscribers(publisher, 1)
                 publisher.publish(make_pose(41, keypoints=2), LOSSES)
                 assert process.stdout is not None
                 shown = process.stdout.readline() + process.stdout.readline()

@@ -19,7 +19,7 @@ from rtface.client import Client
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.core.errors import AddressError, OutputError
 from rtface.live.rulesfile import Rules
-from rtface.stimulate.gate.emulator import harness_path
+from rtface.stimulate.gate.harness import harness_path
 from rtface.track.store import load_engine
 
 EXAMPLE = DOCS / "examples" / "whisking"

@@ -34,7 +34,9 @@ def pulses(gate: EmulatedGate) -> int:
 def test_the_self_test_names_what_it_looked_at(gate: EmulatedGate) -> None:
     done = rtface("test", "--port", gate.port, "--json")
     assert done.exit_code == 0, done.output
-    checks = {check["what"]: check["verdict"] for check in json.loads(done.stdout)}
+    findings = json.loads(done.stdout)
+    assert all(each.keys() == {"what", "verdict", "text", "mend"} for each in findings)
+    checks = {each["what"]: each["verdict"] for each in findings}
     assert checks.keys() == {"gate", "line", "limits", "heartbeat", "arm switch", "emergency stop"}
     assert checks["gate"] == checks["emergency stop"] == "ok"
     gate.stop_switch(open=True)

@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from gate_scripted import ScriptedGate
 from support.gate_host import need_simavr
 
 from rtface.core.clock import monotonic_ns
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import BAUD, Kind, State
-from rtface.stimulate.gate.emulator import EmulatedGate, ScriptedGate
+from rtface.stimulate.gate.emulator import EmulatedGate
 from rtface.stimulate.gate.framing import Decoder, encode
 from rtface.stimulate.gate.protocol import Ack, Arm, Event, Hello, Message, Pulse, Welcome
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from gate_proof import received
 from support.gate_host import GateHost, damaged, gate_host, limits_of, ms, need_simavr, proposal
 
 from rtface.stimulate.gate.codes import Inputs, Kind, Reason, ResetCause, State
 from rtface.stimulate.gate.framing import encode
-from rtface.stimulate.gate.proof import received
 from rtface.stimulate.gate.protocol import (
     Ack,
     Arm,

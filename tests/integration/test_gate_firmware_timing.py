@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from gate_proof import JITTER_US
 from support.gate_host import gate_host, limits_of, need_simavr, us
 
 from rtface.stimulate.gate.codes import Kind
-from rtface.stimulate.gate.proof import JITTER_US
 from rtface.stimulate.gate.protocol import Ack, Pulse
 
 OPEN = limits_of(max_on_us=500_000, min_off_us=1_000, window_on_us=10_000_000)
@@ -125,7 +125,7 @@ def test_the_counter_of_ticks_wraps_in_mid_train(overflows: int) -> None:
 
 def _counter_of_laps(board: object) -> int:
     """Find the four bytes in memory that count the laps of timer 1."""
-    from rtface.stimulate.gate.emulator import ScriptedGate
+    from gate_scripted import ScriptedGate
 
     assert isinstance(board, ScriptedGate)
     memory = range(0x100, 0x700)

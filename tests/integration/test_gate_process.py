@@ -15,16 +15,16 @@ from support.waits import LONG_S, finishes
 
 from rtface.config import GateOutputSettings
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate.output import Gate, protocol
+from rtface.stimulate.gate.output import GateOutput, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
 
 HOST = """
 import sys, time
 from rtface.config import GateOutputSettings
 from rtface.core.records import Pulse
-from rtface.stimulate.gate.output import Gate
+from rtface.stimulate.gate.output import GateOutput
 
-gate = Gate(GateOutputSettings(kind="gate", port=sys.argv[1], liveness_ms=100, silence_ms=2000))
+gate = GateOutput(GateOutputSettings(kind="gate", port=sys.argv[1], liveness_ms=100, silence_ms=2000))
 gate.open()
 gate.alive()
 gate.arm()
@@ -47,7 +47,7 @@ DEADMAN_MS = 50
 def emulated() -> Iterator[EmulatedGate]:
     """A gate whose limits allow a pulse of 3 s, so that only a dead-man can end it early."""
     with emulated_gate() as made:
-        gate = Gate(GateOutputSettings(kind="gate", port=str(made.port), silence_ms=5000))
+        gate = GateOutput(GateOutputSettings(kind="gate", port=str(made.port), silence_ms=5000))
         gate.open()
         wanted = {
             "max_on_us": ON_US,

@@ -46,9 +46,10 @@ from rtface.publish.commands import (
     parse_request,
 )
 from rtface.publish.events import decode_event, encode_event
-from rtface.publish.fields import Fields, unpack
+from rtface.publish.keypoints import decode_keypoints, encode_keypoints
 from rtface.publish.neural import decode_neural, encode_neural
-from rtface.publish.wire import MessagePacker, decode_keypoints, decode_status, parse_status
+from rtface.publish.status import decode_status, encode_status, parse_status
+from rtface.publish.wire import Fields, unpack
 from rtface.record.formats import read as read_keypoints
 
 MADE = Path(__file__).resolve().parents[1] / "data" / "made_at_01fc540"
@@ -405,12 +406,14 @@ def keypoints_again(body: bytes) -> tuple[Any, bytes]:
     stamps = found.stamps
     frame = FrameMeta(found.frame_id, stamps.exposure_ns, stamps.arrival_ns, found.camera_ns)
     pose = Pose(frame, stamps, found.xy, found.score, found.outside)
-    return found, MessagePacker(found.session).keypoints(found.seq, pose, found.lost, found.published_ns)
+    return found, encode_keypoints(
+        msgpack.Packer(), found.session, found.seq, pose, found.lost, found.published_ns
+    )
 
 
 def status_again(body: bytes) -> tuple[Any, bytes]:
     found = decode_status(body)
-    return found, MessagePacker(found.session).status(found.seq, found.status, found.t_ns)
+    return found, encode_status(msgpack.Packer(), found.session, found.seq, found.t_ns, found.status)
 
 
 def event_again(body: bytes) -> tuple[Any, bytes]:

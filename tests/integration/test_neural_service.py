@@ -33,9 +33,9 @@ features:
   nose: {kind: position, point: nose(tip), min_score: 0}
 rules:
   high: {when: neural.pc1 > LIMIT, repeat: true, refractory_ms: 150, min_score: 0, max_age_ms: 10000,
-         max_gap_frames: 1000, pulse: {on_ms: 5}}
+         max_gap_frames: 1000, pulse: {width_ms: 5}}
   there: {when: neural.state == 1 and neural.strange < 1000, min_score: 0, max_age_ms: 10000, max_gap_frames: 1000,
-          pulse: {on_ms: 5}}
+          pulse: {width_ms: 5}}
 """
 
 
@@ -167,7 +167,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
     assert "neural.pc1 ... neural.strange" in found["encoder"].text
     assert found["rules"].verdict == "ok"
     rules.write_text(RULES.replace("LIMIT", "1.5").replace("max_age_ms: 10000", "max_age_ms: 20"))
-    assert found["rules"].mend == ""
+    assert found["rules"].fix == ""
     found = check(path)
     assert found["rules"].verdict == "warn"
     assert "high, there: neural values are up to 50 ms old" in found["rules"].text
@@ -177,7 +177,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
     settings["camera"]["paced"] = False
     path.write_text(yaml.safe_dump(settings))
     found = check(path)
-    assert (found["encoder"].verdict, found["encoder"].mend) == ("warn", "camera.paced: true")
+    assert (found["encoder"].verdict, found["encoder"].fix) == ("warn", "camera.paced: true")
     settings["camera"]["rate_hz"] = 10
     path.write_text(yaml.safe_dump(settings))
     found = check(path)
@@ -191,7 +191,7 @@ def test_the_check_says_what_the_encoder_is_and_what_does_not_fit(test_engine: s
 def test_the_demo_shows_simulated_neurons_beside_the_keypoints(rtface: Any, test_engine: str) -> None:
     done = rtface("demo", "--encoder", "--engine", test_engine, "--seconds", "3", "--rate", "60")
     assert done.returncode == 0, done.stderr
-    assert "SIMULATED neurons, made up from a simulated mouse: this says nothing of a brain" in done.stdout
+    assert "SIMULATED neurons, made up from a simulated mouse: no prediction of any brain" in done.stdout
     assert "pc8" in done.stdout
     assert "simulated-mouse: age" in done.stdout
     assert "SIMULATED, 24 components of 400 neurons" in done.stderr

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import BENCH
 
 from rtface.config import BackendSettings
 from rtface.core.clock import SystemClock
-from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, FrameMeta, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import MODEL_FILE
@@ -42,8 +43,7 @@ def tracker(engine: Engine) -> Iterator[Tracker]:
 
 
 def track(tracker: Tracker, image: Image, crop: Crop | None = None) -> tuple[FloatArray, FloatArray]:
-    height, width = image.shape
-    tracker.look_at(CameraInfo("images", "test", width, height, None, None, False, "arrival", {}), crop)
+    tracker.prepare(image.shape, crop)
     pose = tracker.track(image, FrameMeta(0, 0, 0), 0)
     return pose.xy, pose.score
 
@@ -155,8 +155,9 @@ def test_scores_are_lower_where_there_is_no_face(tracker: Tracker) -> None:
     assert np.median(nothing[trained]) < np.median(seen[trained])
 
 
-def test_it_finds_real_faces(tracker: Tracker, shared_data: Path) -> None:
-    from rtface.learn.ship import read_side_view
+def test_it_finds_real_faces(tracker: Tracker, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    from ship import read_side_view
 
     frames = read_side_view(shared_data / "mouse_face_side_view").frames[::8]
     truth = np.stack([frame.xy for frame in frames])

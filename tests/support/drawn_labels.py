@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rtface.core.records import FloatArray, Image
-from rtface.learn.engines.bundle import Card, save_engine
+from rtface.learn.engines.bundle import ModelCard, save_engine
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.tracker.optimise import Recipe
 from rtface.learn.tracker.samples import Augmentation
@@ -88,7 +88,7 @@ def drawn_engine(folder: Path, *, off_by: float = 0.0) -> Engine:
         torch.manual_seed(1)
         for weight in changed.parameters():
             weight *= 1 + off_by * torch.randn_like(weight)
-    card = Card(
+    card = ModelCard(
         architecture=ARCHITECTURE,
         keypoints=[KeypointEntry(name=name) for name in NAMES],
         description="random weights",

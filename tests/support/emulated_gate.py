@@ -13,7 +13,7 @@ from rtface.config import GateOutputSettings
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ABSOLUTE
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate.output import Gate, protocol
+from rtface.stimulate.gate.output import GateOutput, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
 
 
@@ -54,7 +54,7 @@ def _patient_memory() -> bytes:
     """Return what the EEPROM holds once such limits were stored, by the gate itself."""
     limits = asdict(DEFAULT_LIMITS) | {"deadman_ms": ABSOLUTE["MAX_DEADMAN_MS"], "counter": 1}
     with EmulatedGate() as emulated:
-        gate = Gate(GateOutputSettings(kind="gate", port=str(emulated.port), silence_ms=5000))
+        gate = GateOutput(GateOutputSettings(kind="gate", port=str(emulated.port), silence_ms=5000))
         gate.open()
         gate.change_limits(protocol.ProposeLimits(**(limits | {"signed_off_by": "tests"})))
         gate.close()

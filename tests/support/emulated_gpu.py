@@ -526,7 +526,7 @@ def install(gpu: EmulatedGpu, monkeypatch: Any, cache: Path, *, rtx: bool = Fals
     module = tensorrt_module(gpu, rtx=rtx)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     for backend in (tensorrt, torch_cuda):  # kernels that are emulated take their time
-        monkeypatch.setattr(backend, "_WARM_UP_RUNS", 1)
+        monkeypatch.setattr(backend, "WARM_UP_RUNS", 1)
     monkeypatch.setattr(nvinfer, "find", lambda: module.__name__)
     monkeypatch.setattr(Libcuda, "load", classmethod(lambda cls: cls(gpu)))
     if find_spec("torch") is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.base import EndOfStream
+from rtface.core.clock import Clock
 from rtface.core.clockfit import ClockLine
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Losses, Pose
 from rtface.live.handler import NetworkInUse, PoseHandler
@@ -182,7 +183,7 @@ class FakeSink:
 
     def __init__(
         self,
-        clock: CountingClock,
+        clock: Clock,
         *,
         log: list[str] | None = None,
         fails: dict[str, BaseException] | None = None,

@@ -77,7 +77,7 @@ def measured(
 
 
 def rule(**settings: Any) -> RuleSpec:
-    given = {"when": "x > 5", "pulse": {"on_ms": 10}, "refractory_ms": 0, **settings}
+    given = {"when": "x > 5", "pulse": {"width_ms": 10}, "refractory_ms": 0, **settings}
     return RuleSpec.model_validate({key: value for key, value in given.items() if value is not ...})
 
 

@@ -9,19 +9,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from gate_proof import Flash, flashes, violations
+from gate_scripted import LIMITS_AT, ScriptedGate, limits_cells
 
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import Kind, Reason, State
-from rtface.stimulate.gate.emulator import (
-    CYCLES_PER_MS,
-    CYCLES_PER_US,
-    LIMITS_AT,
-    ScriptedGate,
-    harness_path,
-    limits_cells,
-)
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, CYCLES_PER_US
 from rtface.stimulate.gate.framing import encode
-from rtface.stimulate.gate.proof import Flash, flashes, violations
+from rtface.stimulate.gate.harness import harness_path
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,

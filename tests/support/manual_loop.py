@@ -32,7 +32,7 @@ NETWORK = NetworkInUse("face", BackendInfo("fake", "1", "nowhere", "f32", None, 
 PERIOD_NS = 10 * NS_PER_MS
 RULES: dict[str, Any] = {
     "features": {"nose": {"kind": "position", "point": "nose(tip)"}},
-    "rules": {"right": {"when": "nose.x > 30", "refractory_ms": 100, "pulse": {"on_ms": 5}}},
+    "rules": {"right": {"when": "nose.x > 30", "refractory_ms": 100, "pulse": {"width_ms": 5}}},
 }
 
 

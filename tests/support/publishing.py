@@ -1,7 +1,8 @@
-"""What tests of publishing share: a pose, a status, a handler of commands, a ZeroMQ context."""
+"""What tests of publishing share: a pose, a status, a handler of commands, a ZeroMQ context, subscribers."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +14,9 @@ from rtface.core.latency import StageSummary
 from rtface.core.records import Crop, FrameMeta, Keypoint, Losses, Pose, Stamps
 from rtface.core.status import PipelineState
 from rtface.publish.commands import Hello
+from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
-from rtface.publish.wire import ServiceStatus
+from rtface.publish.status import ServiceStatus
 from support.waits import LONG_S
 
 LOSSES = Losses(camera=1, transport=2, ring=3, publish=4)
@@ -132,3 +134,12 @@ def received(socket: zmq.Socket[bytes]) -> list[bytes]:
     """Return the next message, and fail where none comes."""
     assert socket.poll(int(LONG_S * 1000)), "no message came"
     return socket.recv_multipart(zmq.NOBLOCK)
+
+
+def wait_for_subscribers(publisher: Publisher, count: int) -> None:
+    """Wait until `count` sockets take the keypoints, and fail where they do not come."""
+    deadline = time.monotonic() + LONG_S
+    while publisher.count_subscribers() < count:
+        left_s = deadline - time.monotonic()
+        assert left_s > 0, f"{count} subscribers never came"
+        publisher._opened().poll(left_s * 1000)

@@ -36,7 +36,7 @@ RULES: dict[str, Any] = {
             "off_below": 4.0,
             "refractory_ms": 300,
             "max_age_ms": 20,
-            "pulse": {"on_ms": 20},
+            "pulse": {"width_ms": 20},
             "schedule": {"kind": "mixed", "sham": 0.25, "catch": 0.25, "seed": 7, "blind": True},
         },
         "near": {

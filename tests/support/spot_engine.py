@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rtface.core.records import Image
-from rtface.learn.engines.bundle import Card, save_engine
+from rtface.learn.engines.bundle import ModelCard, save_engine
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import KeypointEntry, ScoreSpec
 from rtface.track.store import Engine
@@ -69,7 +69,7 @@ def outlier(network: SpotNetwork, before: str, factor: float) -> SpotNetwork:
 
 def spot_engine(folder: Path, network: SpotNetwork | None = None) -> Engine:
     """Save it; the keypoint in the middle counts as untrained."""
-    card = Card(
+    card = ModelCard(
         architecture={"name": "small", "keypoints": len(NAMES)},
         keypoints=[KeypointEntry(name=name, trained=name != "unknown") for name in NAMES],
         description="finds a spot",

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgpack
 import pytest
 import zmq
-from support.publishing import HELLO, LOSSES, STATUS, Handler, make_pose, zmq_context
+from support.publishing import HELLO, LOSSES, STATUS, Handler, make_pose, wait_for_subscribers, zmq_context
 from support.waits import LONG_S
 
 import rtface
@@ -19,11 +20,11 @@ from rtface.core.errors import AddressError, ControlError, UsageError, WireError
 from rtface.core.records import Crop
 from rtface.publish.commands import encode_result, parse_request
 from rtface.publish.control import ControlServer
-from rtface.publish.fields import unpack
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.keys import Guard, load_server_keys, make_keys
 from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
-from rtface.publish.wire import TOPIC_KEYPOINTS, MessagePacker
+from rtface.publish.wire import unpack
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Service:
     clock: ManualClock
 
     def publish(self, frame_ids: Sequence[int], exposure_ns: int = 1_000) -> None:
-        assert self.publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(self.publisher, 1)
         for frame_id in frame_ids:
             self.publisher.publish(make_pose(frame_id, exposure_ns=exposure_ns), LOSSES)
 
@@ -117,14 +118,14 @@ def test_a_restarted_service_is_found_again_and_told(context: Context) -> None:
     first = Publisher("tcp://127.0.0.1:*", "first", context)
     first.open()
     with Client(first.address, timeout_s=LONG_S) as client:
-        assert first.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(first, 1)
         first.publish(make_pose(1), LOSSES)
         one = client.next(LONG_S)
         first.close()
         second = Publisher(first.address, "second", context)
         _open_when_free(second)
         second.publish(make_pose(2), LOSSES)  # before the client is back
-        while not second.wait_for_subscribers(1, 0):
+        while second.count_subscribers() < 1:
             assert client.next(0.01) is None  # it subscribes again while it waits
         for frame_id in (3, 4):
             second.publish(make_pose(frame_id), LOSSES)
@@ -166,7 +167,7 @@ def queued(sessions: Sequence[str], seqs: Sequence[int]) -> Queued:
     pairs = zip(sessions, seqs, strict=True)
     return Queued(
         [
-            [TOPIC_KEYPOINTS, MessagePacker(name).keypoints(seq, make_pose(seq), LOSSES, 0)]
+            [TOPIC_KEYPOINTS, encode_keypoints(msgpack.Packer(), name, seq, make_pose(seq), LOSSES, 0)]
             for name, seq in pairs
         ]
     )
@@ -174,15 +175,15 @@ def queued(sessions: Sequence[str], seqs: Sequence[int]) -> Queued:
 
 def test_the_newest_passes_over_the_rest_and_tells_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     with Client(newest=True) as client, monkeypatch.context() as patch:
-        patch.setattr(client, "_socket", queued("aaaaa", [0, 1, 4, 5, 6]))
+        patch.setattr(client._subscriber, "_socket", queued("aaaaa", [0, 1, 4, 5, 6]))
         received = client.next()
         assert received is not None
         assert (received.seq, received.skipped, received.missed) == (6, 4, 2)
-        patch.setattr(client, "_socket", queued("a", [7]))
+        patch.setattr(client._subscriber, "_socket", queued("a", [7]))
         received = client.next()
         assert received is not None
         assert (received.seq, received.skipped, received.missed) == (7, 0, 0)
-        patch.setattr(client, "_socket", queued("abb", [8, 0, 1]))
+        patch.setattr(client._subscriber, "_socket", queued("abb", [8, 0, 1]))
         received = client.next()
         assert received is not None
         assert (received.session, received.skipped, received.restarted) == ("b", 2, True)
@@ -190,7 +191,7 @@ def test_the_newest_passes_over_the_rest_and_tells_how_many(monkeypatch: pytest.
 
 def test_the_newest_does_not_chase_a_sender_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     with Client(newest=True, queue=10) as client, monkeypatch.context() as patch:
-        patch.setattr(client, "_socket", queued("a" * 100, range(100)))
+        patch.setattr(client._subscriber, "_socket", queued("a" * 100, range(100)))
         received = client.next()
         assert received is not None
         assert (received.seq, received.skipped) == (10, 10)
@@ -214,7 +215,7 @@ def test_malformed_messages_are_passed_over_and_counted(context: Context) -> Non
             for _ in range(2):
                 assert rogue.poll(int(LONG_S * 1000))
                 rogue.recv()
-            body = MessagePacker("s").keypoints(0, make_pose(3), LOSSES, 0)
+            body = encode_keypoints(msgpack.Packer(), "s", 0, make_pose(3), LOSSES, 0)
             for parts in ([b"keypoints"], [b"keypoints", b"\xc1"], [b"status", body], [b"keypoints!", body]):
                 rogue.send_multipart(parts)
             rogue.send_multipart([b"keypoints", body])
@@ -335,7 +336,7 @@ def test_on_one_host_the_clocks_agree_exactly(client: Client) -> None:
 def test_the_age_from_another_host_is_corrected(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtface.client.clock_domain", lambda: "another host")
+    monkeypatch.setattr("rtface.publish.clock_offset.clock_domain", lambda: "another host")
     before_ns = monotonic_ns()
     offset = client.ping()
     after_ns = monotonic_ns()
@@ -352,7 +353,7 @@ def test_the_age_from_another_host_is_corrected(
 def test_what_lies_behind_a_loopback_address_may_be_another_host(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Client], object]
 ) -> None:
-    monkeypatch.setattr("rtface.client.clock_domain", lambda: "another host")
+    monkeypatch.setattr("rtface.publish.clock_offset.clock_domain", lambda: "another host")
     service.publish([1], exposure_ns=400_000)
     tunnelled = client.next(LONG_S)
     assert tunnelled is not None
@@ -371,7 +372,7 @@ def test_what_lies_behind_a_loopback_address_may_be_another_host(
 def test_hosts_that_do_not_name_their_clock_are_measured(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtface.client.clock_domain", lambda: "")
+    monkeypatch.setattr("rtface.publish.clock_offset.clock_domain", lambda: "")
     monkeypatch.setattr("rtface.publish.control.clock_domain", lambda: "")
     assert client.ping().offset_ns != 0
 
@@ -385,7 +386,7 @@ def test_the_age_is_unknown_until_the_other_host_was_asked(context: Context, tmp
     publisher.open()
     control.open()
     with Client(publisher.address, control.address, keys=str(keys), timeout_s=LONG_S) as client:
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         publisher.publish(make_pose(), LOSSES)
         first = client.next(LONG_S)
         client.hello()

@@ -1,4 +1,4 @@
-"""``rtface bench``: this machine's latency and throughput, as JSON and a plot."""
+"""``rtface bench``: this machine's latency and throughput, as JSON and, with the extra lab, a plot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import typer
 
 from rtface.cli.bench import gpu, loop, speed
 
-app = typer.Typer(help="How fast this machine is, as JSON and a plot.", no_args_is_help=True)
+app = typer.Typer(
+    help="How fast this machine is, as JSON and, with the extra lab, a plot.", no_args_is_help=True
+)
 app.command("latency")(speed.latency)
 app.command("throughput")(speed.throughput)
 app.command("gpu")(gpu.gpu)

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from rtface.bench.gpu import GpuQuestion, measure_gpu
-from rtface.cli.bench.common import HeightOption, NameOption, OutOption, WidthOption, keep, progress_bar
-from rtface.cli.options import (
-    BackendOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-)
-from rtface.cli.terminal.screen import OUT, latency_table, print_json
-from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.bench.common import FrameOptions, ResultOptions
+from rtface.cli.options import grouped
+from rtface.cli.terminal.screen import OUT, latency_table, print_line
 from rtface.core.errors import UsageError
 from rtface.core.latency import StageSummary
 
 
+@grouped
 def gpu(
+    *,
     frames: Annotated[int, typer.Option(min=10, help="Frames one after another.")] = 100_000,
     itemised: Annotated[
-        int, typer.Option(min=1, help="Frames stage by stage, where that can be told.")
+        int, typer.Option(min=1, help="Frames stage by stage, where the back end can time stages.")
     ] = 1000,
     seconds: Annotated[
         float, typer.Option(min=0, help="How long to keep up with a camera; 0: not at all.")
     ] = 60.0,
     rate: Annotated[float, typer.Option(min=1, help="Frames per second of that camera.")] = 1000.0,
-    width: WidthOption = 640,
-    height: HeightOption = 480,
-    engine: EngineOption = "default",
+    through: FrameOptions,
     widths: Annotated[
         str | None,
         typer.Option(
@@ -44,36 +35,24 @@ def gpu(
             help="In place of an engine a Facemap network of these widths and random weights; needs torch.",
         ),
     ] = None,
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
-    out: OutOption = Path(),
-    name: NameOption = None,
-    as_json: JsonOption = False,
+    result: ResultOptions,
 ) -> None:
     """From a frame in host memory to keypoints in host memory: percentiles, jitter, stages on the GPU, a steady rate.
 
-    Runs with any back end; stages that it cannot tell apart are left out.
+    Runs with any back end; stages that it cannot time are left out.
     """
     question = GpuQuestion(
         frames=frames,
         itemised=itemised,
         seconds=seconds,
         rate_hz=rate,
-        width=width,
-        height=height,
-        engine=engine,
-        widths=_parse_widths(widths, engine),
-        backend=backend_settings(backend, precision, threads, device),
+        width=through.width,
+        height=through.height,
+        engine=through.engine,
+        widths=_parse_widths(widths, through.engine),
+        backend=through.settings(),
     )
-    with ending_on_signals() as wish, progress_bar("gpu", quiet=as_json) as progress:
-        result = measure_gpu(question, progress, wish)
-    keep(result, out, name or "gpu")
-    if as_json:
-        print_json(result)
-        return
-    _show_gpu(result)
+    result.measure("gpu", partial(measure_gpu, question), _show_gpu)
 
 
 def _parse_widths(text: str | None, engine: str) -> tuple[int, ...] | None:
@@ -88,7 +67,7 @@ def _parse_widths(text: str | None, engine: str) -> tuple[int, ...] | None:
 
 
 def _show_gpu(result: Mapping[str, Any]) -> None:
-    OUT.print(f"{result['engine']}, {result['backend']}", markup=False, soft_wrap=True)
+    print_line(f"{result['engine']}, {result['backend']}")
     stages = {
         f"GPU: {stage}": StageSummary(**each) for stage, each in result.get("device_stages", {}).items()
     }
@@ -98,14 +77,12 @@ def _show_gpu(result: Mapping[str, Any]) -> None:
         stages["exposure to handed over"] = StageSummary(**kept_up["stages"]["end_to_end"])
     OUT.print(latency_table(stages, digits=3))
     if "over_network" in result:
-        OUT.print(
+        print_line(
             f"host to host {result['over_network']:.2f} times the network alone; launch and wait "
-            f"{result['rest_p50_ms']:.3f} ms",
-            markup=False,
+            f"{result['rest_p50_ms']:.3f} ms"
         )
     if kept_up is not None:
-        OUT.print(
+        print_line(
             f"{kept_up['frames']} frames in {kept_up['seconds']:g} s at {kept_up['frames_per_second']:.1f} per second, "
-            f"lost {kept_up['lost']}",
-            markup=False,
+            f"lost {kept_up['lost']}"
         )

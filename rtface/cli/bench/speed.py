@@ -2,88 +2,61 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
 from rtface.bench.latency import LatencyQuestion, measure_latency
 from rtface.bench.throughput import ThroughputQuestion, measure_throughput
-from rtface.cli.bench.common import HeightOption, NameOption, OutOption, WidthOption, keep, progress_bar
-from rtface.cli.options import (
-    BackendOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-)
-from rtface.cli.terminal.screen import OUT, latency_table, print_json
-from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.bench.common import FrameOptions, ResultOptions, stages_of
+from rtface.cli.options import grouped
+from rtface.cli.terminal.screen import OUT, latency_table, print_line
 from rtface.core.latency import StageSummary
 
 
+@grouped
 def latency(
+    *,
     seconds: Annotated[float, typer.Option(min=1, help="How long to measure.")] = 60.0,
     rate: Annotated[float, typer.Option(min=1, help="Frames per second.")] = 200.0,
-    width: WidthOption = 640,
-    height: HeightOption = 480,
     deadline: Annotated[float, typer.Option(min=0.1, help="Deadline in milliseconds.")] = 10.0,
-    engine: EngineOption = "default",
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
-    out: OutOption = Path(),
-    name: NameOption = None,
-    as_json: JsonOption = False,
+    through: FrameOptions,
+    result: ResultOptions,
 ) -> None:
     """Exposure to a subscriber in another process, from a simulated camera: percentiles per stage."""
-    settings = backend_settings(backend, precision, threads, device)
-    question = LatencyQuestion(seconds, rate, width, height, engine, settings, deadline)
-    with ending_on_signals() as wish, progress_bar("latency", quiet=as_json) as progress:
-        result = measure_latency(question, progress, wish)
-    keep(result, out, name or "latency")
-    if as_json:
-        print_json(result)
-        return
-    stages = {stage: StageSummary(**summary) for stage, summary in result["stages"].items()}
-    stages["to subscriber"] = StageSummary(**result["subscriber"]["exposure_to_subscriber"])
-    OUT.print(latency_table(stages))
-    OUT.print(
-        f"{result['frames']} frames, lost {result['lost']}; subscriber received "
-        f"{result['subscriber']['received']}, missed {result['subscriber']['missed']}",
-        markup=False,
+    question = LatencyQuestion(
+        seconds, rate, through.width, through.height, through.engine, through.settings(), deadline
+    )
+    result.measure("latency", partial(measure_latency, question), _show_latency)
+
+
+@grouped
+def throughput(
+    *,
+    frames: Annotated[int, typer.Option(min=10, help="Frames to measure.")] = 2000,
+    through: FrameOptions,
+    result: ResultOptions,
+) -> None:
+    """Frames per second of the network alone and from camera to keypoints, in one run."""
+    question = ThroughputQuestion(frames, through.width, through.height, through.engine, through.settings())
+    result.measure("throughput", partial(measure_throughput, question), _show_throughput)
+
+
+def _show_latency(result: Mapping[str, Any]) -> None:
+    subscriber = result["subscriber"]
+    to_subscriber = StageSummary(**subscriber["exposure_to_subscriber"])
+    OUT.print(latency_table(stages_of(result) | {"to subscriber": to_subscriber}))
+    print_line(
+        f"{result['frames']} frames, lost {result['lost']}; subscriber received {subscriber['received']}, missed "
+        f"{subscriber['missed']}"
     )
 
 
-def throughput(
-    frames: Annotated[int, typer.Option(min=10, help="Frames to measure.")] = 2000,
-    width: WidthOption = 640,
-    height: HeightOption = 480,
-    engine: EngineOption = "default",
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
-    out: OutOption = Path(),
-    name: NameOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Frames per second of the network alone and from camera to keypoints, in one run."""
-    settings = backend_settings(backend, precision, threads, device)
-    with progress_bar("throughput", quiet=as_json) as progress:
-        result = measure_throughput(ThroughputQuestion(frames, width, height, engine, settings), progress)
-    keep(result, out, name or "throughput")
-    if as_json:
-        print_json(result)
-        return
-    stages = {"network alone": StageSummary(**result["network_alone"])}
-    stages |= {stage: StageSummary(**summary) for stage, summary in result["stages"].items()}
-    OUT.print(latency_table(stages))
-    OUT.print(
+def _show_throughput(result: Mapping[str, Any]) -> None:
+    OUT.print(latency_table({"network alone": StageSummary(**result["network_alone"])} | stages_of(result)))
+    print_line(
         f"network alone {result['network_alone_per_second']:.0f} frames per second; "
-        f"camera to keypoints {result['pipeline_per_second']:.0f} (rendering the camera's frames included)",
-        markup=False,
+        f"camera to keypoints {result['pipeline_per_second']:.0f} (rendering the camera's frames included)"
     )

@@ -9,8 +9,9 @@ import numpy as np
 import typer
 
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, print_json
-from rtface.core.errors import BackendError, DataError, UsageError
+from rtface.cli.terminal.screen import print_json, print_line
+from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 from rtface.core.records import FloatArray
 from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.stream import StreamingEncoder
@@ -20,7 +21,7 @@ from rtface.offline.dryrun import Poses, read_poses
 def states(
     encoder: Annotated[Path, typer.Argument(help="Folder of an encoder.")],
     keypoints: Annotated[
-        Path, typer.Argument(help="Keypoints to learn from: a session's folder, .rtface.h5 or DeepLabCut.")
+        Path, typer.Argument(help="Keypoints to fit it to: a session's folder, .rtface.h5 or DeepLabCut.")
     ],
     out: Annotated[Path, typer.Option(help="The new state model (.npz): a rig's encoder.states.")],
     count: Annotated[int, typer.Option("--states", min=2, max=100, help="How many states.")] = 6,
@@ -28,26 +29,25 @@ def states(
         float, typer.Option(min=0.01, help="Seconds of a step of the model: longer than a whisk.")
     ] = 0.2,
     rate: Annotated[
-        float | None, typer.Option(min=1, help="Frames a second, where the keypoints do not say.")
+        float | None, typer.Option(min=1, help="Frames a second, if the keypoint file does not contain it.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the fit.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a hidden Markov model to what an encoder makes of a recording's keypoints: neural.state of a live rig.
+    r"""Fit a hidden Markov model to what an encoder makes of a recording's keypoints: neural.state of a live rig.
 
-    Needs hmmlearn: pip install 'rtface[analyse]'.
+    Needs the extra analyse: pip install '.\[analyse]'.
     """
     if out.suffix != ".npz":
         raise UsageError(f"{out}: a state model's name ends in .npz")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists already; choose another name or allow --overwrite")
+    require("analyse", "hmmlearn")
+    from rtface.analyse.hmm import FitOptions, fit_states
+
     bundle = load_encoder(find_encoder(encoder))
     latents = warm_latents(bundle, read_poses(keypoints, rate_hz=rate))
-    try:
-        from rtface.analyse.hmm import FitOptions, fit_states
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[analyse]'") from error
     every = max(1, round(step * bundle.manifest.frame_rate_hz))
     model = fit_states(latents, count, FitOptions(every=every, seed=seed))
     try:
@@ -60,8 +60,8 @@ def states(
     if as_json:
         print_json({"states": out, "encoder": bundle.sha256, "rows": len(latents), "lifetimes_s": lifetimes})
         return
-    OUT.print(f"{out}: {count} states of {len(latents)} rows, in steps of {step_s:g} s", markup=False)
-    OUT.print(f"they last {', '.join(f'{each:g}' for each in lifetimes)} s in the mean", markup=False)
+    print_line(f"{out}: {count} states of {len(latents)} rows, in steps of {step_s:g} s")
+    print_line(f"they last {', '.join(f'{each:g}' for each in lifetimes)} s in the mean")
 
 
 def warm_latents(bundle: EncoderBundle, poses: Poses) -> FloatArray:

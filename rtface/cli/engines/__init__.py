@@ -1,1 +1,16 @@
-"""``rtface engines``: one module a verb."""
+"""``rtface engines``: list, show, verify, export and build engines; import foreign weights."""
+
+from __future__ import annotations
+
+import typer
+
+from rtface.cli.engines import build, export, facemap, show, verify
+
+app = typer.Typer(help="Keypoint networks, ready to run.", no_args_is_help=True)
+
+app.command("list")(show.list_)
+app.command("show")(show.show)
+app.command("verify")(verify.verify)
+app.command("export")(export.export)
+app.command("build")(build.build)
+app.command("import")(facemap.import_)

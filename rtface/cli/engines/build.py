@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 
 from rtface.cli.options import CropOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import ERR, OUT, print_json
+from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.screen import print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import BackendError, DataError, UsageError
-from rtface.core.geometry import NetworkFrame, check_crop, whole_frame
+from rtface.core.files import written_whole
+from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop
 from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, body_of
+from rtface.track.gpu.callbacks import Progress
 from rtface.track.gpu.cuda import CudaDevice
 from rtface.track.gpu.libcuda import Gpu, choose_gpu, probe
-from rtface.track.gpu.listening import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Nvinfer
 from rtface.track.gpu.plans import Plan, plan_for
 from rtface.track.manifest import Manifest
@@ -53,8 +53,8 @@ def build(
     r"""Build an engine's plan for this machine's GPU, as arming does when there is none, and keep it.
 
     A plan is for one size of the network's input, which hangs on the shape of frame or crop. On a machine without a
-    GPU, or with --target, TensorRT for RTX builds for all RTX cards or those named. Needs pip install
-    'rtface\[tensorrt]' or 'rtface\[rtx]'.
+    GPU, or with --target, TensorRT for RTX builds for all RTX cards or those named. Needs the extra
+    tensorrt or rtx: pip install '.\[tensorrt]'.
     """
     nvinfer = Nvinfer()
     module, version = nvinfer.open()
@@ -78,14 +78,10 @@ def build(
     arithmetic = f"int8 and {body.precision}" if body.quantised else body.precision
     where = str(gpu) if gpu is not None else ", ".join(plan.facts["options"]["targets"])
     how = f"built in {plan.facts['seconds']:.1f} s" if plan.built else "it was there already"
-    OUT.print(
-        f"{body.name} in {arithmetic}, input of {cols}x{rows} pixels, for {where}",
-        markup=False,
-        soft_wrap=True,
-    )
-    OUT.print(f"{module} {version}: {len(plan.data)} bytes, {how}", markup=False)
-    OUT.print(f"sha256 {plan.sha256}", markup=False)
-    OUT.print(str(plan.path), markup=False, soft_wrap=True)
+    print_line(f"{body.name} in {arithmetic}, input of {cols}x{rows} pixels, for {where}")
+    print_line(f"{module} {version}: {len(plan.data)} bytes, {how}")
+    print_line(f"sha256 {plan.sha256}")
+    print_line(str(plan.path))
 
 
 def _input_shape(manifest: Manifest, frame: str, crop: Crop | None) -> tuple[int, int]:
@@ -97,8 +93,7 @@ def _input_shape(manifest: Manifest, frame: str, crop: Crop | None) -> tuple[int
     if min(width, height) < 1:
         raise UsageError(f"--frame {frame}: WIDTH and HEIGHT are 1 or more")
     seen = check_crop(crop or whole_frame(width, height), width, height)
-    resample = manifest.resample
-    return NetworkFrame(seen, manifest.input.size, resample.half_pixel, resample.square).shape
+    return manifest.network_frame(seen).shape
 
 
 def _take(device: str | None, module: str) -> tuple[CudaDevice | None, Gpu]:
@@ -119,24 +114,23 @@ def _built(body: Body, gpu: Gpu | None, nvinfer: Nvinfer, options: BuildOptions,
 @contextmanager
 def _watched() -> Iterator[Progress]:
     """Give what draws a bar and, once Ctrl-C was pressed, stops the build."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with ending_on_signals() as wish, Bar(*columns, console=ERR, transient=True) as bar:
-        task = bar.add_task("", total=None)
+    with ending_on_signals() as ending, progress_bar("", unit="steps", transient=True) as bar:
 
         def step(phase: str, done: int, steps: int) -> bool:
-            bar.update(task, description=phase, completed=done, total=steps)
-            return not wish.is_set()
+            bar(done, steps, what=phase)
+            return not ending.is_set()
 
         try:
             yield step
         except BackendError:
-            if wish.is_set():
+            if ending.is_set():
                 raise typer.Exit(INTERRUPTED) from None
             raise
 
 
 def _copy(plan: Plan, out: Path) -> None:
     try:
-        out.write_bytes(plan.data)
+        with written_whole(out) as fresh:
+            fresh.write_bytes(plan.data)
     except OSError as error:
         raise DataError(f"the plan cannot be written to {out}: {error.strerror}") from error

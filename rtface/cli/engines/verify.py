@@ -10,18 +10,9 @@ import typer
 
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
-from rtface.cli.engines.export import CountOption, show_parity
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
-from rtface.cli.terminal.screen import OUT, print_json, say
+from rtface.cli.engines.export import CountOption, show_comparison
+from rtface.cli.options import CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.terminal.screen import print_json, print_line, print_note
 from rtface.config import BackendSettings
 from rtface.config.rigfile import load_rig
 from rtface.core.errors import EngineError, UsageError
@@ -38,7 +29,9 @@ if TYPE_CHECKING:
 _SURE_ENOUGH = 0.5
 
 
+@grouped
 def verify(
+    *,
     engine: Annotated[str, typer.Argument(help="Name of an engine, or its folder.")] = "default",
     frames: Annotated[
         Path | None,
@@ -49,15 +42,12 @@ def verify(
     rig: Annotated[
         Path | None,
         typer.Option(
-            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig asks for."
+            help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig requires."
         ),
     ] = None,
     crop: CropOption = None,
     count: CountOption = 200,
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: PrecisionOptions,
     reference: Annotated[
         Literal["auto", "torch", "openvino"],
         typer.Option(help="What runs the float reference on the CPU; auto: torch, or else OpenVINO."),
@@ -78,7 +68,7 @@ def verify(
         rectangle = None if whole.crop is None else whole.crop.to_crop()
         _compare(loaded, whole.backend, seen, seen_of, rectangle, reference, as_json)
         return
-    settings = backend_settings(backend, precision, threads, device)
+    settings = backend.settings()
     loaded = engine_for(engine, settings)
     if frames is None:
         _check(loaded, settings, as_json)
@@ -97,8 +87,8 @@ def _check(engine: Engine, settings: BackendSettings, as_json: bool) -> None:
     if as_json:
         print_json({"engine": engine.manifest.name, "sha256": engine.sha256, "backend": info.as_dict()})
         return
-    OUT.print(f"{engine.manifest.name}: files and network agree with the manifest", markup=False)
-    OUT.print(describe_backend(info), markup=False, soft_wrap=True)
+    print_line(f"{engine.manifest.name}: files and network agree with the manifest")
+    print_line(describe_backend(info))
 
 
 def _compare(
@@ -112,19 +102,17 @@ def _compare(
 ) -> None:
     from rtface.track.verify import verify as compare
 
-    parity, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
+    comparison, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
     path = store_parity(record)
     if as_json:
         print_json(record.model_dump(mode="json") | {"path": str(path)})
     else:
-        OUT.print(f"{record.engine}: {record.ran}", markup=False, soft_wrap=True)
-        OUT.print(
-            f"reference: {record.reference.engine}: {record.reference.ran}", markup=False, soft_wrap=True
-        )
-        show_parity(parity)
+        print_line(f"{record.engine}: {record.ran}")
+        print_line(f"reference: {record.reference.engine}: {record.reference.ran}")
+        show_comparison(comparison)
         if record.agrees:
-            OUT.print(f"agrees; limits: {record.limits_in_words()}", markup=False, soft_wrap=True)
-        OUT.print(f"stored: {path}", markup=False, soft_wrap=True)
+            print_line(f"agrees; limits: {record.limits.in_words()}")
+        print_line(f"stored: {path}")
     _warn(record)
     if not record.agrees:
         raise EngineError(
@@ -134,7 +122,7 @@ def _compare(
 
 def _warn(record: ParityRecord) -> None:
     if record.sure < _SURE_ENOUGH:
-        say(
+        print_note(
             f"the reference itself was sure of {record.sure:.0%} of the points alone: is the face in the frames, and in "
             "the crop?"
         )

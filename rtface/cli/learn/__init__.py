@@ -1,6 +1,6 @@
 """``rtface learn``: from labelled frames to an engine of one's own, and its errors.
 
-The verbs that train need torch: pip install 'rtface[train]'.
+The commands that train need the extra train.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import typer
 
 from rtface.cli.learn import adapt, distil, evaluate, labels, suggest, train
 
-app = typer.Typer(help="Train, adapt, distil and judge keypoint networks.", no_args_is_help=True)
+app = typer.Typer(help="Train, adapt, distil and evaluate keypoint networks.", no_args_is_help=True)
 
 app.command("adapt")(adapt.adapt)
 app.command("distil")(distil.distil)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtface.cli.learn.common import errors_table, training_bar
 from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
+from rtface.cli.learn.tables import errors_table
 from rtface.cli.options import CropOption, EngineOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, say
-from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.core.errors import BackendError
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.training import interrupted, print_engine, training_bars, training_packages
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
     from rtface.learn.tracker.adapt import Adapted
-
-    Told = Callable[[int, float], None]
 
 OF_LABELS = "labels"
 
@@ -52,7 +48,7 @@ def adapt(
     ] = None,
     crop: CropOption = None,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Be content after about this long with what there is.")
+        float, typer.Option(min=0.1, help="Stop after about this long, with the best so far.")
     ] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the training.")] = None,
@@ -61,15 +57,15 @@ def adapt(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fine-tune an engine on a few frames of a rig; it tells by itself how far to go.
+    """Fine-tune an engine on a few frames of a rig; the number of steps is found on held-out frames.
 
-    Keypoints keep what they know. --rename OLD=NEW goes for the engine's, the labels' or both. Ctrl-C ends it early
-    and leaves a checkpoint; the same command goes on from there.
+    Keypoints that are not labelled stay as they are. --rename OLD=NEW applies to the engine's, the labels' or both.
+    Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
     """
-    from rtface.learn.labels.keypoint_changes import Keyset
+    from rtface.learn.labels.keypoint_changes import KeypointChanges
 
     by_labels = keypoints == OF_LABELS
-    keyset = Keyset(
+    changes = KeypointChanges(
         renames=parse_renames(rename),
         only=() if by_labels else parse_names(keypoints),
         only_labels=by_labels,
@@ -77,15 +73,11 @@ def adapt(
         drop=tuple(drop or ()),
     )
     rectangle = parse_crop(crop)
-    try:
-        import torch
-
+    with training_packages(threads):
         from rtface.learn.labels.reading import read_labels
-        from rtface.learn.tracker.adapt import AdaptRequest
         from rtface.learn.tracker.adapt import adapt as adapt_engine
-        from rtface.learn.tracker.few_frames import TUNING
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
+        from rtface.learn.tracker.adapt_request import AdaptRequest
+        from rtface.learn.tracker.fine_tune import TUNING
     begun = load_engine(engine)
     called = name or f"{begun.manifest.name}-adapted"
     folder = user_folder()
@@ -94,67 +86,48 @@ def adapt(
         labels=read_labels(*labels),
         folder=folder / called,
         run=run or folder.parent / "runs" / called,
-        keyset=keyset,
+        changes=changes,
         crop=rectangle,
         minutes=minutes,
         recipe=replace(TUNING, seed=seed, steps=steps or TUNING.steps),
         overwrite=overwrite,
     )
-    if threads is not None:
-        torch.set_num_threads(threads)
-    with ending_on_signals() as wish, _bars(quiet=as_json) as progress:
-        adapted = adapt_engine(order, progress=progress, stop=wish.is_set)
+    with ending_on_signals() as ending, training_bars(quiet=as_json) as progress:
+        adapted = adapt_engine(order, progress=progress, stop=ending.is_set)
     if adapted is None:
-        say(f"stopped before the end; the same command goes on from the checkpoint in {order.run}")
-        raise typer.Exit(INTERRUPTED)
+        raise interrupted(order.run)
     if as_json:
         print_json({"engine": called, "folder": adapted.engine.folder, "run": order.run, **adapted.report})
         return
     _show(adapted)
-    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
-    OUT.print(f"{called}: {adapted.engine.folder}", markup=False, soft_wrap=True)
-    OUT.print(f"try it: rtface track VIDEO --engine {called} --out keypoints.csv", markup=False)
-
-
-@contextmanager
-def _bars(*, quiet: bool) -> Iterator[Callable[[str, int], Told]]:
-    """Give what starts a bar for a part of the work, ending the one before."""
-    with ExitStack() as last:
-
-        def begin(what: str, steps: int) -> Told:
-            last.close()
-            return last.enter_context(training_bar(steps, what, quiet=quiet))
-
-        yield begin
+    print_engine(called, adapted.engine.folder, order.run)
 
 
 def _show(adapted: Adapted) -> None:
     report: dict[str, Any] = adapted.report
     if names := report["untouched_guesses"]:
-        say(
+        print_note(
             f"most labels of {', '.join(names)} are exactly what the engine itself finds: guesses that nobody moved "
-            "teach nothing; move or delete them in the labelling tool and adapt again"
+            "add nothing; move or delete them in the labelling tool and adapt again"
         )
     if "after" in report:
         for what in ("before", "after"):
             if report[what]["n"]:
-                OUT.print(what, markup=False)
+                print_line(what)
                 OUT.print(errors_table(report[what]))
-        say(
+        print_note(
             f"on {len(report['held_out_frames'])} frames that were held out to find the number of steps and then "
             "trained on too"
         )
     else:
-        say("too few frames to hold any out: how good the engine has become is not known")
+        print_note("too few frames to hold any out: how good the engine has become is not known")
     if report["kept_weights"]:
-        say("no step made it better on the held-out frames: it keeps the weights it had")
+        print_note("no step made it better on the held-out frames: it keeps the weights it had")
     if report["ended_by_time"]:
-        say("the time was up before the training's end: --minutes gives it longer")
+        print_note("the time was up before the training's end: --minutes gives it longer")
     if names := report["taught_by_parent"]:
-        say(f"not in the labels, so kept as they were: {', '.join(names)}")
-    OUT.print(
+        print_note(f"not in the labels, so kept as they were: {', '.join(names)}")
+    print_line(
         f"{report['frames']} frames, {report['steps']} steps, {report['blend']:g} of the way from the old weights, "
-        f"{report['minutes']:.1f} minutes",
-        markup=False,
-        soft_wrap=True,
+        f"{report['minutes']:.1f} minutes"
     )

@@ -1,4 +1,4 @@
-"""``rtface learn distil``: a fast engine that does on a rig's recordings what another engine does there."""
+"""``rtface learn distil``: a fast engine that finds on a rig's recordings what another engine finds there."""
 
 from __future__ import annotations
 
@@ -11,20 +11,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from rtface.cli.learn.common import training_bar
 from rtface.cli.learn.options import RenameOption, RunOption, parse_renames
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    JsonOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
-from rtface.cli.terminal.screen import OUT, print_json, say
-from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.core.errors import BackendError
+from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped, parse_crop
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
@@ -35,8 +26,10 @@ Family = Literal["small", "tiny"]
 SCRATCH = "scratch"
 
 
+@grouped
 def distil(
-    teacher: Annotated[str, typer.Option(help="Engine to learn from: a name, or its folder.")],
+    *,
+    teacher: Annotated[str, typer.Option(help="The engine to distil: its name or its folder.")],
     video: Annotated[
         list[Path], typer.Option(help="A video or folder of images of the rig, without labels; repeatable.")
     ],
@@ -54,9 +47,7 @@ def distil(
     ] = None,
     labels: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A person's labels to learn from besides, not of the recordings' ends; repeatable."
-        ),
+        typer.Option(help="Human labels to train on as well, not of the recordings' ends; repeatable."),
     ] = None,
     rename: RenameOption = None,
     frames: Annotated[int, typer.Option(min=1, help="Most frames that the teacher labels.")] = 400,
@@ -70,32 +61,26 @@ def distil(
     steps: Annotated[int | None, typer.Option(min=1, help="Batches; else the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Samples in a batch; else the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    backend: BackendOption = "auto",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: BackendOptions,
     run: RunOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an engine of that name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Teach a small network what a larger one finds in your recordings, and measure how far the two lie apart.
+    """Train a small network to find what a larger one finds in your recordings, and measure how far the two lie apart.
 
-    The last 18 % of each recording judge and are not learnt from. Ctrl-C ends the training early and leaves a
+    The last 18 % of each recording are held out for that. Ctrl-C ends the training early and leaves a
     checkpoint; the same command goes on from there.
     """
     renames, rectangle = parse_renames(rename), parse_crop(crop)
-    try:
-        import torch
-
+    with training_packages(backend.threads):
         from rtface.learn.labels.reading import read_labels
         from rtface.learn.tracker.distil import distil as distil_engine
         from rtface.learn.tracker.distil_request import SPECIALIST, DistilRequest
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = replace(SPECIALIST, seed=seed, steps=steps or SPECIALIST.steps, batch=batch or SPECIALIST.batch)
-    taught_by = load_engine(teacher)
-    begun = _start(taught_by, start, family)
-    lesson = DistilRequest(
-        teacher=taught_by,
+    teacher_engine = load_engine(teacher)
+    begun = _start(teacher_engine, start, family)
+    request = DistilRequest(
+        teacher=teacher_engine,
         videos=tuple(video),
         crop=rectangle,
         frames=frames,
@@ -107,84 +92,66 @@ def distil(
     )
     folder = user_folder()
     run_folder = run or folder.parent / "runs" / name
-    if threads is not None:
-        torch.set_num_threads(threads)
-    with ending_on_signals() as wish, training_bar(recipe.steps, name, quiet=as_json) as progress:
+    with ending_on_signals() as ending, training_bar(recipe.steps, name, quiet=as_json) as progress:
         done = distil_engine(
-            lesson,
+            request,
             folder / name,
             run_folder,
-            settings=backend_settings(backend, "engine", threads, device),
+            settings=backend.settings(),
             overwrite=overwrite,
-            stage=say,
+            stage=print_note,
             progress=progress,
-            stop=wish.is_set,
+            stop=ending.is_set,
         )
     if done is None:
-        say(f"stopped before the end; the same command goes on from the checkpoint in {run_folder}")
-        raise typer.Exit(INTERRUPTED)
+        raise interrupted(run_folder)
     if as_json:
         print_json({"folder": done.engine.folder, "run": run_folder, **done.report})
         return
-    _show(done, taught_by)
-    OUT.print(f"traces and report: {run_folder}", markup=False, soft_wrap=True)
-    OUT.print(f"{name}: {done.engine.folder}", markup=False, soft_wrap=True)
-    OUT.print(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv", markup=False)
+    _show(done, teacher_engine)
+    print_engine(name, done.engine.folder, run_folder)
 
 
-def _start(teacher: Engine, asked: str | None, family: Family | None) -> Engine | None:
+def _start(teacher: Engine, start: str | None, family: Family | None) -> Engine | None:
     from rtface.learn.tracker.initial_network import default_start
-    from rtface.learn.tracker.parent_engine import source_of
+    from rtface.track.store import trainable_source
 
-    if asked == SCRATCH:
+    if start == SCRATCH:
         return None
-    return default_start(teacher, family or "small") if asked is None else source_of(load_engine(asked))
+    return (
+        default_start(teacher, family or "small") if start is None else trainable_source(load_engine(start))
+    )
 
 
 def _show(done: Distilled, teacher: Engine) -> None:
     figures = done.report["agreement"]
-    OUT.print(
+    print_line(
         f"distance from {teacher.manifest.name} on {figures['frames']} held-out frames, where it is sure (pixels of the "
-        "network's input)",
-        markup=False,
-        soft_wrap=True,
+        "network's input)"
     )
     OUT.print(_distances(figures))
     noise = done.report["from_teachers_average"]
-    OUT.print(
+    print_line(
         f"from the teacher's average over small shifts (median px): teacher {_number(noise['teacher']['median'])}, "
-        f"student {_number(noise['student']['median'])}; n = {noise['student']['n']}",
-        markup=False,
-        soft_wrap=True,
+        f"student {_number(noise['student']['median'])}; n = {noise['student']['n']}"
     )
     for what, unit in (("jitter", "px of the network's input, still stretches"), ("speed", "ms a frame")):
         pair = figures[what]
         key = "median" if what == "jitter" else "median_ms"
-        OUT.print(
+        print_line(
             f"{what} (median, {unit}): teacher {_number(pair['teacher'][key], 3)}, student "
-            f"{_number(pair['student'][key], 3)}; n = {pair['student']['n']}",
-            markup=False,
-            soft_wrap=True,
+            f"{_number(pair['student'][key], 3)}; n = {pair['student']['n']}"
         )
-    OUT.print(f"score: {done.engine.manifest.score.definition}", markup=False, soft_wrap=True)
+    print_line(f"score: {done.engine.manifest.score.definition}")
     if unknown := [entry.name for entry in done.engine.manifest.keypoints if not entry.trained]:
-        say(f"no label to learn from, so never found: {', '.join(unknown)}")
+        print_note(f"no label to train on, so never found: {', '.join(unknown)}")
 
 
 def _distances(figures: Mapping[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("keypoint")
-    for column in (
-        "n",
-        "mean",
-        "median",
-        "p90",
-        "p99",
-        "camera median",
-        "teacher unsure",
-        "correlation x, y",
-    ):
-        table.add_column(column, justify="right")
+    errors = ("mean", "median", "p90", "p99")
+    table = plain_table(
+        "keypoint", right=("n", *errors, "camera median", "teacher unsure", "correlation x, y")
+    )
     for keypoint, each in figures["by_keypoint"].items():
         both = each["correlation"]
         table.add_row(

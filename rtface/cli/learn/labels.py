@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from rtface.cli.learn.common import plain_table
 from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, print_json
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line
 
 if TYPE_CHECKING:
     from rtface.learn.labels.labelset import LabelSet
@@ -48,17 +47,17 @@ def labels(
             }
         )
         return
-    by_keypoint = plain_table("keypoint", "labels")
+    by_keypoint = plain_table("keypoint", right=("labels",))
     for keypoint, count in counts.items():
         by_keypoint.add_row(escape(keypoint), str(count))
-    by_video = plain_table("video", "frames", "labels", "image sizes")
+    by_video = plain_table("video", right=("frames", "labels", "image sizes"))
     for video, part in videos.items():
         by_video.add_row(escape(video), str(len(part)), str(part.labels), ", ".join(_sizes(part)))
     OUT.print(by_keypoint)
     OUT.print(by_video)
-    OUT.print(f"{found.labels} labels on {len(found)} frames", markup=False)
+    print_line(f"{found.labels} labels on {len(found)} frames")
     if written is not None:
-        OUT.print(f"written: {written}", markup=False, soft_wrap=True)
+        print_line(f"written: {written}")
 
 
 def _labels_by_keypoint(found: LabelSet) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Options that several verbs of ``rtface learn`` share, and what they become."""
+"""Options that several commands of ``rtface learn`` share, and what they become."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ KeypointsOption = Annotated[
 ]
 HoldOutOption = Annotated[
     list[str] | None,
-    typer.Option("--hold-out", metavar="VIDEO", help="Judge by this recording, not train on it; repeatable."),
+    typer.Option(
+        "--hold-out", metavar="VIDEO", help="Evaluate on this recording and do not train on it; repeatable."
+    ),
 ]
 HoldOutShareOption = Annotated[
     float | None,
-    typer.Option("--hold-out-share", min=0, max=0.9, help="Judge by this share of the frames; else 0.15."),
+    typer.Option("--hold-out-share", min=0, max=0.9, help="Evaluate on this share of the frames; else 0.15."),
 ]
 RunOption = Annotated[
     Path | None,

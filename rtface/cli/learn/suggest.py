@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rtface import __version__
 from rtface.acquire.recording import source_settings
-from rtface.cli.options import (
-    BackendOption,
-    CropOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    PrecisionOption,
-    ThreadsOption,
-    backend_settings,
-    parse_crop,
-)
-from rtface.cli.terminal.screen import ERR, OUT, print_json, say, say_error
+from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.terminal.progress import Update, progress_bar
+from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.config import ImagesCameraSettings
-from rtface.core.errors import UsageError
+from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
-    from rtface.learn.labels.labelling_folder import Suggested
+    from rtface.learn.labels.labelling_folder import SuggestedFrame
 
 _VIDEO_GAP_S = 0.5
 
 
-class _EndedByUser(Exception):  # noqa: N818  (a wish, not an error)
-    pass
-
-
+@grouped
 def suggest(
+    *,
     videos: Annotated[list[Path], typer.Argument(help="Video files and folders of images.")],
     out: Annotated[Path, typer.Option(help="New folder for the frames and the table to fill in.")],
     engine: EngineOption = "default",
     count: Annotated[int, typer.Option(min=1, help="Frames to suggest, of all recordings together.")] = 10,
-    candidates: Annotated[int, typer.Option(min=2, help="Frames to look at in each recording.")] = 600,
+    candidates: Annotated[
+        int, typer.Option(min=2, help="Candidate frames in each recording, at most.")
+    ] = 600,
     min_gap: Annotated[
         float | None,
         typer.Option(
@@ -65,10 +54,7 @@ def suggest(
     guesses_above: Annotated[
         float, typer.Option(min=0, max=1, help="Lowest score of a point given as a guess; others stay empty.")
     ] = 0.5,
-    backend: BackendOption = "auto",
-    precision: PrecisionOption = "engine",
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    backend: PrecisionOptions,
     crop: CropOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,47 +62,50 @@ def suggest(
 
     Black, white and blurred frames and near-duplicates are passed over; the same recordings give the same frames.
     """
-    from rtface.learn.labels.labelling_folder import check_folder, collect, write_handout
-    from rtface.learn.labels.suggest import choose, features
+    if guesses:
+        require("lab", "pandas", "tables", error=DataError)
+    from rtface.learn.labels.labelling_folder import check_folder, collect, write_labelling_folder
+    from rtface.learn.labels.suggest import choose, frame_features
     from rtface.learn.labels.survey import survey
 
     check_folder(out)
     recordings = [source_settings(video) for video in videos]
-    settings, rectangle = backend_settings(backend, precision, threads, device), parse_crop(crop)
+    settings, rectangle = backend.settings(), parse_crop(crop)
     chosen = engine_for(engine, settings)
     names = [video.name if video.is_dir() else video.stem for video in videos]
     for video, name in zip(videos, names, strict=True):
         if names.count(name) > 1:
             raise UsageError(f"{video}: another recording has the same name, {name}; rename one")
     surveys = []
-    with ending_on_signals() as wish:
+    with ending_on_signals() as ending:
         for recording, name in zip(recordings, names, strict=True):
-            with _progress_bar(name, wish, quiet=as_json) as progress:
-                try:
-                    surveys.append(
-                        survey(
-                            recording, chosen, settings, crop=rectangle, limit=candidates, progress=progress
-                        )
-                    )
-                except _EndedByUser:
-                    raise typer.Exit(INTERRUPTED) from None
+            with progress_bar(name, unit="frames", quiet=as_json) as bar:
+
+                def progress(frames: int, total: int | None, bar: Update = bar) -> None:
+                    if ending.is_set():
+                        raise typer.Exit(INTERRUPTED)
+                    bar(frames, total)
+
+                surveys.append(
+                    survey(recording, chosen, settings, crop=rectangle, limit=candidates, progress=progress)
+                )
             if surveys[-1].damage is not None:
-                say_error(f"{surveys[-1].damage}; the frames before that are used")
+                print_error(f"{surveys[-1].damage}; the frames before that are used")
     if min_gap is None:
         min_gap = 0.0 if all(isinstance(each, ImagesCameraSettings) for each in recordings) else _VIDEO_GAP_S
     skeleton = chosen.manifest.skeleton
-    what = features(surveys, np.array([point.trained for point in skeleton]))
-    frames = collect(surveys, what, choose(what, count, min_gap_s=min_gap))
+    features = frame_features(surveys, np.array([point.trained for point in skeleton]))
+    frames = collect(surveys, features, choose(features, count, min_gap_s=min_gap))
     about = {
         "rtface": __version__,
         "engine": chosen.manifest.name,
         "engine_sha256": chosen.sha256,
         "recordings": [str(video) for video in videos],
         "candidates": sum(map(len, surveys)),
-        "unusable": int((~what.usable).sum()),
+        "unusable": int((~features.usable).sum()),
         "min_gap_s": min_gap,
     }
-    write_handout(
+    write_labelling_folder(
         out,
         frames,
         [point.name for point in skeleton],
@@ -128,38 +117,16 @@ def suggest(
         return
     OUT.print(_table(frames))
     if len(frames) < count:
-        say(
+        print_note(
             f"only {len(frames)} of {count} frames: no others are sharp and differ enough from these; "
             "a longer recording, more --candidates or a --crop of the face may find more"
         )
     for line in _next_steps(out, engine, guesses):
-        OUT.print(line, markup=False, soft_wrap=True)
+        print_line(line)
 
 
-@contextmanager
-def _progress_bar(
-    name: str, wish: threading.Event, *, quiet: bool
-) -> Iterator[Callable[[int, int | None], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("frames"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=ERR, disable=quiet) as bar:
-        task = bar.add_task(escape(name), total=None)
-
-        def update(frames: int, total: int | None) -> None:
-            if wish.is_set():
-                raise _EndedByUser
-            bar.update(task, completed=frames, total=total)
-
-        yield update
-
-
-def _table(frames: Sequence[Suggested]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+def _table(frames: Sequence[SuggestedFrame]) -> Table:
+    table = plain_table()
     for column in ("", "recording", "frame", "time (s)", "why", "doubt", "distance", "stands for"):
         table.add_column(column, justify="left" if column in ("recording", "why") else "right")
     for rank, each in enumerate(frames, 1):
@@ -177,7 +144,7 @@ def _table(frames: Sequence[Suggested]) -> Table:
     return table
 
 
-def _row(each: Suggested) -> dict[str, object]:
+def _row(each: SuggestedFrame) -> dict[str, object]:
     choice = each.choice
     return {
         "video": each.video,

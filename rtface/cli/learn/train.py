@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rtface.cli.learn.common import errors_table, reliability_table, training_bar
 from rtface.cli.learn.options import (
     HoldOutOption,
     HoldOutShareOption,
@@ -19,10 +18,11 @@ from rtface.cli.learn.options import (
     parse_names,
     parse_renames,
 )
+from rtface.cli.learn.tables import errors_table, reliability_table
 from rtface.cli.options import CropOption, JsonOption, parse_crop
-from rtface.cli.terminal.screen import OUT, print_json, say
-from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.core.errors import BackendError
+from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
+from rtface.cli.terminal.signals import ending_on_signals
+from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import user_folder
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def train(
     hold_out_share: HoldOutShareOption = None,
     simulated: Annotated[
         int | None,
-        typer.Option(min=0, help="Simulated mice to train on besides; else 800. They know Facemap's names."),
+        typer.Option(min=0, help="Simulated mice to train on besides; else 800. They have Facemap's names."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Batches; else the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Samples in a batch; else the recipe's.")] = None,
@@ -60,13 +60,9 @@ def train(
     Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
     """
     renames, names, rectangle = parse_renames(rename), parse_names(keypoints), parse_crop(crop)
-    try:
-        import torch
-
+    with training_packages(threads):
         from rtface.learn.tracker.from_labels import SHARE_HELD_OUT, SIMULATED, TrainRequest, train_engine
         from rtface.learn.tracker.optimise import Recipe
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: pip install 'rtface[train]'") from error
     recipe = Recipe(seed=seed)
     recipe = replace(recipe, steps=steps or recipe.steps, batch=batch or recipe.batch)
     folder = user_folder()
@@ -83,13 +79,10 @@ def train(
         recipe=recipe,
         overwrite=overwrite,
     )
-    if threads is not None:
-        torch.set_num_threads(threads)
-    with ending_on_signals() as wish, training_bar(recipe.steps, name, quiet=as_json) as progress:
-        trained = train_engine(order, progress=progress, stop=wish.is_set)
+    with ending_on_signals() as ending, training_bar(recipe.steps, name, quiet=as_json) as progress:
+        trained = train_engine(order, progress=progress, stop=ending.is_set)
     if trained is None:
-        say(f"stopped before the end; the same command goes on from the checkpoint in {order.run}")
-        raise typer.Exit(INTERRUPTED)
+        raise interrupted(order.run)
     if as_json:
         print_json(
             {
@@ -102,26 +95,26 @@ def train(
         )
         return
     _show(trained)
-    OUT.print(f"curves and report: {order.run}", markup=False, soft_wrap=True)
-    OUT.print(f"{name}: {trained.engine.folder}", markup=False, soft_wrap=True)
-    OUT.print(f"try it: rtface track VIDEO --engine {name} --out keypoints.csv", markup=False)
+    print_engine(name, trained.engine.folder, order.run)
 
 
 def _show(trained: Trained) -> None:
     metrics, manifest = trained.metrics, trained.engine.manifest
     if not metrics:
-        say("no label was held out: the engine's errors are not known, and its scores not calibrated")
+        print_note("no label was held out: the engine's errors are not known, and its scores not calibrated")
     else:
         OUT.print(errors_table(metrics))
         if not manifest.training["held_out"]["of_recordings_not_trained_on"]:
-            say(
+            print_note(
                 "these frames are of recordings that the network was trained on; of a new recording expect larger "
                 "errors: --hold-out VIDEO measures them"
             )
         if "score_reliability" in metrics:
-            OUT.print(f"score: {manifest.score.definition}", markup=False, soft_wrap=True)
+            print_line(f"score: {manifest.score.definition}")
             OUT.print(reliability_table(metrics["score_reliability"]))
         else:
-            say("the scores are not calibrated: too few held-out labels, or a family whose scores cannot be")
+            print_note(
+                "the scores are not calibrated: too few held-out labels, or a family whose scores cannot be"
+            )
     if trained.untrained:
-        say(f"no label to train on, so never found: {', '.join(trained.untrained)}")
+        print_note(f"no label to train on, so never found: {', '.join(trained.untrained)}")

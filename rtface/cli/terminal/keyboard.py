@@ -1,4 +1,4 @@
-"""Single keys pressed at the terminal, heard by a thread of its own."""
+"""Single keys pressed at the terminal, read by a thread of its own."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 
 @contextmanager
 def keys_do(actions: Mapping[str, Callable[[], None]]) -> Iterator[bool]:
-    """Let keys do something while the block runs; gives whether there is a keyboard to listen to.
+    """Let keys do something while the block runs; gives whether there is a keyboard.
 
-    Each action is called in the listening thread, so that it comes at once, whatever else is drawn or waited for.
+    Each action is called in the thread that reads the keys, so that it comes at once, whatever else is drawn or waited for.
     """
     if not _HAS_TERMINALS or not sys.stdin.isatty():
         yield False
@@ -35,20 +35,20 @@ def keys_do(actions: Mapping[str, Callable[[], None]]) -> Iterator[bool]:
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     ended = threading.Event()
-    listener = threading.Thread(
-        target=_listen, args=(terminal, actions, ended), name="rtface-keys", daemon=True
+    reader = threading.Thread(
+        target=_read_keys, args=(terminal, actions, ended), name="rtface-keys", daemon=True
     )
     tty.setcbreak(terminal)
-    listener.start()
+    reader.start()
     try:
         yield True
     finally:
         ended.set()
-        listener.join()
+        reader.join()
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def _listen(terminal: int, actions: Mapping[str, Callable[[], None]], ended: threading.Event) -> None:
+def _read_keys(terminal: int, actions: Mapping[str, Callable[[], None]], ended: threading.Event) -> None:
     while not ended.is_set():
         if select.select([terminal], [], [], _POLL_S)[0]:
             pressed = os.read(terminal, 64).decode(errors="replace")

@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from rtface.cli.terminal.screen import plain_table
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.publish.neural import NeuralMessage
 
@@ -70,7 +71,7 @@ class NeuralView:
         if newest.simulated:
             parts.append(
                 Text(
-                    "SIMULATED neurons, made up from a simulated mouse: this says nothing of a brain",
+                    "SIMULATED neurons, made up from a simulated mouse: no prediction of any brain",
                     "bold yellow",
                 )
             )
@@ -81,10 +82,7 @@ class NeuralView:
         return [Group(*parts)]
 
     def _table(self, newest: NeuralMessage) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("neural")
-        table.add_column("now", justify="right")
-        table.add_column("± error", justify="right", style="dim")
+        table = plain_table("neural", right=("now", "± error"))
         table.add_column(f"last {_CELLS * _CELL_NS / NS_PER_S:g} s", no_wrap=True)
         name = "pc" if newest.kind == "components" else "neuron"
         for index in range(min(self._most, len(newest.outputs))):

@@ -28,12 +28,12 @@ class Operator:
     def __init__(self, arming: Arming) -> None:
         self._arming = arming
         self._who = f"operator {me()}"[:64]
-        self._said = ""
+        self._outcome = ""
         self._marks = 0
-        self._listens = False
+        self._has_keyboard = False
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def keys(self) -> Iterator[None]:
         """Take keys while the block runs, where there is a keyboard."""
         who = self._who
         actions = {
@@ -43,15 +43,15 @@ class Operator:
             "c": self._guarded("cleared", lambda: self._arming.clear(who)),
             "m": self._guarded("marked", self._mark),
         }
-        with keys_do(actions) as self._listens:
+        with keys_do(actions) as self._has_keyboard:
             yield
 
     def view(self) -> list[Any]:
         """Return what stands below the latency table."""
         return [
             loop_view(self._arming.state()),
-            Text(_HELP if self._listens else "no keyboard here: use rtface loop", style="dim"),
-            Text(self._said),
+            Text(_HELP if self._has_keyboard else "no keyboard here: use rtface loop", style="dim"),
+            Text(self._outcome),
         ]
 
     def _mark(self) -> None:
@@ -62,8 +62,8 @@ class Operator:
         def act() -> None:
             try:
                 command()
-                self._said = done
+                self._outcome = done
             except RtfaceError as error:
-                self._said = f"not {done}: {error}"
+                self._outcome = f"not {done}: {error}"
 
         return act

@@ -39,14 +39,19 @@ _STAGE_MEANING = {
 }
 
 
-def say_error(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error, one line a reason."""
     ERR.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
 
 
-def say(message: str) -> None:
-    """Print a remark for a person."""
-    ERR.print(message, soft_wrap=True)
+def print_note(message: str) -> None:
+    """Print a note for a person."""
+    ERR.print(message, markup=False, soft_wrap=True)
+
+
+def print_line(text: str) -> None:
+    """Print a line of a result."""
+    OUT.print(text, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -54,21 +59,29 @@ def print_json(value: Any) -> None:
     print(json.dumps(_plain(value), ensure_ascii=False), flush=True)  # noqa: T201  (no markup, no wrapping)
 
 
-def print_finding(verdict: str, what: str, text: str, mend: str) -> None:
-    """Print the answer to one question about a rig, and what to do about it."""
+def print_finding(verdict: str, what: str, text: str, fix: str) -> None:
+    """Print the answer to one question about a rig or a device, and what to do about it."""
     OUT.print(_VERDICT[verdict], end=" ")
     OUT.print(f"{what}: {text}", markup=False, soft_wrap=True)
-    if mend:
-        OUT.print(f"     -> {mend}", markup=False, soft_wrap=True)
+    if fix:
+        OUT.print(f"     -> {fix}", markup=False, soft_wrap=True)
+
+
+def plain_table(*columns: str, right: Sequence[str] = (), last: str | None = None) -> Table:
+    """Return an empty table: columns of words, then `right` of numbers, then a `last` of remarks."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    for column in right:
+        table.add_column(column, justify="right")
+    if last is not None:
+        table.add_column(last, style="dim")
+    return table
 
 
 def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table:
     """Return the percentiles of every stage as a table, with so many digits of a millisecond."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("latency (ms)")
-    for column in ("p50", "p95", "p99", "p99.9", "max", "late"):
-        table.add_column(column, justify="right")
-    table.add_column("", style="dim")
+    table = plain_table("latency (ms)", right=("p50", "p95", "p99", "p99.9", "max", "late"), last="")
     for stage, summary in latency.items():
         values = (summary.p50_ms, summary.p95_ms, summary.p99_ms, summary.p999_ms, summary.max_ms)
         late = "" if summary.misses is None else str(summary.misses)
@@ -95,11 +108,7 @@ def keypoints_table(
     names: Sequence[str], xy: FloatArray, score: FloatArray, outside: NDArray[np.bool_]
 ) -> Table:
     """Return one frame's keypoints as a table; those never trained are marked."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("keypoint")
-    for column in ("x", "y", "score"):
-        table.add_column(column, justify="right")
-    table.add_column("")
+    table = plain_table("keypoint", right=("x", "y", "score"), last="")
     for name, (x, y), value, beyond in zip(names, xy, score, outside, strict=True):
         if np.isnan(x):
             table.add_row(name, "-", "-", "-", "not trained", style="dim")

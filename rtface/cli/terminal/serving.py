@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.live import Live
 
-from rtface.cli.terminal.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, say
+from rtface.cli.terminal.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, print_note
 from rtface.core.errors import RtfaceError
 from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
@@ -19,7 +19,7 @@ _REFRESH_S = 0.25
 
 def serve(
     service: Service,
-    wish: threading.Event,
+    ending: threading.Event,
     seconds: float | None,
     *,
     as_json: bool,
@@ -31,8 +31,8 @@ def serve(
     ----------
     service : Service
         Opened; closed by the caller.
-    wish : Event
-        Set by a signal that asks for the end.
+    ending : Event
+        Set when the service is to end.
     seconds : float or None
         How long at most.
     as_json : bool
@@ -50,7 +50,7 @@ def serve(
     with Live(console=ERR, auto_refresh=False, transient=True) as live:
         while refreshes is None or shown < refreshes:
             shown += 1
-            if wish.wait(_REFRESH_S) or service.wait(0):
+            if ending.wait(_REFRESH_S) or service.wait(0):
                 break
             status = service.pipeline.status()
             if not as_json:
@@ -76,19 +76,19 @@ def raise_failure(service: Service) -> None:
 
 
 def announce(service: Service) -> None:
-    """Say where the service can be reached and what it runs."""
+    """Print where the service can be reached and what it runs."""
     camera = service.pipeline.camera
-    say(f"camera     {camera.kind}: {camera.label}, {camera.width}x{camera.height}")
+    print_note(f"camera     {camera.kind}: {camera.label}, {camera.width}x{camera.height}")
     ran = service.pipeline.backend
-    say(f"engine     {service.engine.manifest.name}, {describe_backend(ran)}; {ran.why}")
+    print_note(f"engine     {service.engine.manifest.name}, {describe_backend(ran)}; {ran.why}")
     if service.neural is not None:
-        say(f"encoder    {described(service.neural.bundle.manifest)}")
-    say(f"keypoints  {service.keypoints_address}")
-    say(f"control    {service.control_address}")
+        print_note(f"encoder    {described(service.neural.bundle.manifest)}")
+    print_note(f"keypoints  {service.keypoints_address}")
+    print_note(f"control    {service.control_address}")
 
 
 def described(manifest: EncoderManifest) -> str:
-    """Return one line that says what an encoder is."""
+    """Return one line that describes an encoder."""
     simulated = "SIMULATED, " if manifest.simulated else ""
     return (
         f"{manifest.name}: {simulated}{manifest.targets.count} {manifest.targets.kind} of "

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish to end, for commands that must close what they opened."""
+"""SIGINT and SIGTERM as an orderly end, for commands that must close what they opened."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def ending_on_signals() -> Iterator[threading.Event]:
 
     The handlers that were there are put back at the end.
     """
-    wish = threading.Event()
+    ending = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if wish.is_set():
+        if ending.is_set():
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        wish.set()
+        ending.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield wish
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

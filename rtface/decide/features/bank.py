@@ -12,7 +12,7 @@ from rtface.core.clock import NS_PER_S
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
-from rtface.decide.errors import RulesError
+from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.features.base import Extractor
 from rtface.decide.features.events import Blink, Groom, Lick
 from rtface.decide.features.motion import MotionIndex
@@ -69,7 +69,7 @@ class FeatureBank:
     ------
     RulesError
         A feature's name cannot stand in an expression, a point is not a keypoint of the engine, or a band does not
-        fit the frame rate; the message names the feature.
+        fit the frame rate; the message names every such feature.
     """
 
     def __init__(
@@ -81,20 +81,15 @@ class FeatureBank:
         self._predicted: list[tuple[PointTrack, ...]] = []
         names: list[str] = []
         units: list[str] = []
+        refused: list[RulesError] = []
         for name, spec in specs.items():
-            if not _NAME.fullmatch(name):
-                raise RulesError(
-                    "a feature's name is made of letters, digits and _, and does not begin with a digit",
-                    *("features", name),
-                )
-            if name in RESERVED:
-                raise RulesError(
-                    f"{' and '.join(RESERVED)} mean something else in conditions; take another name",
-                    *("features", name),
-                )
-            points: list[str] = []
-            extractor = _make(name, spec, self._tracks, rate_hz, points)
-            self.points[name] = tuple(points)
+            asked: list[str] = []
+            with kept_in(refused):
+                _check_name(name)
+                extractor = _make(name, spec, self._tracks, rate_hz, asked)
+            if refused:
+                continue
+            self.points[name] = tuple(asked)
             predicts = isinstance(spec, Smoothed) and isinstance(spec.smooth, KalmanSpec)
             self._extractors.append(extractor)
             self._predicted.append(extractor.tracks if predicts else ())
@@ -103,6 +98,7 @@ class FeatureBank:
             if predicts:
                 names.append(f"{name}.prediction_error")
                 units.append("px")
+        raise_all(refused)
         self.names: tuple[str, ...] = tuple(names)
         self.units: tuple[str, ...] = tuple(units)
         self._last_ns = NEVER_NS
@@ -172,12 +168,31 @@ def _largest_error(tracks: Sequence[PointTrack]) -> float:
     return largest
 
 
-def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, used: list[str]) -> Extractor:
-    """Return what computes a feature; its keypoints are appended to `used`."""
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise RulesError(
+            "a feature's name is made of letters, digits and _, and does not begin with a digit",
+            *("features", name),
+        )
+    if name in RESERVED:
+        raise RulesError(
+            f"{' and '.join(RESERVED)} mean something else in conditions; take another name",
+            *("features", name),
+        )
+
+
+def _make(name: str, spec: FeatureSpec, tracks: Tracks, rate_hz: float | None, asked: list[str]) -> Extractor:
+    """Return what computes a feature; its keypoints are appended to `asked`."""
 
     def of(*points: str) -> list[PointTrack]:
-        used.extend(points)
-        return [tracks.of(name, point, spec) for point in points]
+        asked.extend(points)
+        found: list[PointTrack] = []
+        refused: list[RulesError] = []
+        for point in points:
+            with kept_in(refused):
+                found.append(tracks.of(name, point, spec))
+        raise_all(refused)
+        return found
 
     match spec:
         case PositionSpec():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtface.core.errors import EngineError
+from rtface.core.files import written_whole
 
 STATE_URL = "https://osf.io/download/67f00be8959068ade6cf70f1/"
 """The state file, as Facemap 1.0.8 downloads it (the authors' project at osf.io)."""
@@ -63,7 +63,7 @@ def fetch_facemap_weights(
     progress : callable, optional
         See `Progress`.
     timeout_s : float
-        Longest silence of the server in seconds.
+        Longest time without a byte of the server in seconds.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def fetch_facemap_weights(
     Raises
     ------
     EngineError
-        A file did not come; the message says which address to fetch by hand and where to put it.
+        A file did not come; the message names the address to fetch by hand and where to put it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,10 +85,9 @@ def fetch_facemap_weights(
 
 
 def _fetch(url: str, target: Path, progress: Progress | None, timeout_s: float) -> FetchedFile:
-    part = target.with_name(target.name + ".part")
     try:
-        fetched = _download(url, target, part, progress, timeout_s)
-        os.replace(part, target)
+        with written_whole(target) as part:
+            return _download(url, target, part, progress, timeout_s)
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
@@ -96,9 +95,6 @@ def _fetch(url: str, target: Path, progress: Progress | None, timeout_s: float) 
             f"cannot fetch {target.name} from {url}: {error}. Fetch it by hand on a computer with internet "
             f"access and save it as {target}"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return fetched
 
 
 def _download(url: str, target: Path, part: Path, progress: Progress | None, timeout_s: float) -> FetchedFile:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rtface.core.errors import UsageError
+from rtface.core.errors import DataError, UsageError
+from rtface.core.extras import require
 from rtface.record.formats.base import KeypointFormat, check_target
 from rtface.record.formats.deeplabcut import DeepLabCutCsv, DeepLabCutHdf5
 from rtface.record.formats.facemap import Facemap
@@ -64,9 +65,9 @@ def check(path: Path, name: str | None = None, *, overwrite: bool = False) -> No
     UsageError
         As `choose`, or the file exists and `overwrite` is False.
     DataError
-        The folder is missing or cannot be written.
+        A package is missing that the format needs, or the folder is, or cannot be written.
     """
-    choose(path, name)
+    require("lab", *choose(path, name).packages, error=DataError)
     check_target(path, overwrite=overwrite)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import temporary_name, written_whole
 from rtface.core.records import FloatArray
 from rtface.record.table import NO_TIME, PoseTable
 
@@ -35,10 +36,13 @@ class KeypointFormat(Protocol):
         What it is called on the command line.
     endings : str
         The file names it is chosen for, as shown to a person.
+    packages : tuple of str
+        What it needs of the extra lab.
     """
 
     name: str
     endings: str
+    packages: tuple[str, ...]
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:
         """Write the table to a new file, all of it or nothing.
@@ -82,20 +86,13 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         The folder or the file cannot be written.
     """
     _refuse_existing(path, overwrite)
-    temporary = _temporary(path)
     try:
-        try:
-            with temporary.open("xb") as file:
+        with written_whole(path, durable=True) as fresh:
+            with fresh.open("xb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
             _refuse_existing(path, overwrite)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    _sync_folder(path.parent)
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -109,31 +106,17 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         The folder is missing or cannot be written.
     """
     _refuse_existing(path, overwrite)
-    temporary = _temporary(path)
+    fresh = temporary_name(path)
     try:
-        temporary.touch(exist_ok=False)
-        temporary.unlink()
+        fresh.touch(exist_ok=False)
+        fresh.unlink()
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if not overwrite and os.path.lexists(path):
         raise UsageError(f"{path} exists already; choose another name or allow it to be overwritten")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the new name on the disk too, where the system can (Windows and some network disks cannot)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def write_hdf5(path: Path, fill: Callable[[Any], None], *, overwrite: bool) -> None:

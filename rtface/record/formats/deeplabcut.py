@@ -2,29 +2,37 @@
 
 Columns have three levels, scorer, bodyparts and coords (x, y, likelihood); the index is the frame number; the
 key of the HDF5 file is ``df_with_missing``. Layout as in DeepLabCut 2 and 3. Coordinates are pixels of the full
-frame. The likelihood is our score.
+frame. The likelihood is our score. The csv is what pandas would write, to the byte; only HDF5 needs pandas.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import secrets
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
+from rtface.core.extras import needing
 from rtface.core.records import FloatArray
 from rtface.record.formats.base import atomic_file, from_rows, rows_by_frame
 from rtface.record.table import PoseTable
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEVELS = ("scorer", "bodyparts", "coords")
 COORDS = ("x", "y", "likelihood")
 KEY = "df_with_missing"
 SCORER_PREFIX = "rtface_"
+
+_ROWS_AT_ONCE = 1000
+_MISSING = frozenset(("", "NA", "N/A", "n/a", "<NA>", "NULL", "null", "None"))
+"""What stands in a csv for no number, beside what Python reads as NaN."""
 
 
 class DeepLabCutCsv:
@@ -32,27 +40,40 @@ class DeepLabCutCsv:
 
     name = "deeplabcut-csv"
     endings = "*.csv"
+    packages: tuple[str, ...] = ()
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:
         """Write the table; see `KeypointFormat.write`. Numbers read back as the same float32."""
+        values = _values(table, path)
         with atomic_file(path, overwrite=overwrite) as out:
-            to_frame(table, path).to_csv(out, encoding="utf-8", lineterminator="\n")
+            out.write(_text(zip(LEVELS, *_columns(table), strict=True)))
+            for first in range(0, len(values), _ROWS_AT_ONCE):
+                cells = values[first : first + _ROWS_AT_ONCE].astype(str)
+                cells[cells == "nan"] = ""
+                out.write(_text((row, *each) for row, each in enumerate(cells.tolist(), first)))
 
     def read(self, path: Path) -> PoseTable:
         """Read a file of predictions; see `KeypointFormat.read`."""
-        import pandas as pd
-
+        frames, values = array("q"), array("f")
         try:
-            frame = pd.read_csv(
-                path,
-                header=[0, 1, 2],
-                index_col=0,
-                low_memory=False,
-                encoding="utf-8",
-            )
-        except (OSError, ValueError, IndexError) as error:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = csv.reader(file)
+                heads = [row for _, row in zip(LEVELS, rows, strict=False)]
+                if len(heads) < len(LEVELS) or len(set(map(len, heads))) != 1:
+                    raise DataError(f"{path}: no DeepLabCut file: it begins with no three rows of one length")
+                levels, *columns = zip(*heads, strict=True)
+                layout = _Layout(path, levels, columns)
+                for frame, *cells in filter(None, rows):
+                    if len(cells) != len(columns):
+                        raise DataError(
+                            f"{path}, line {rows.line_num}: {len(cells)} values for {len(columns)} columns"
+                        )
+                    frames.append(_frame_number(path, frame))
+                    values.extend(_numbers(path, rows.line_num, columns, cells))
+        except (OSError, ValueError, OverflowError, csv.Error) as error:
             raise DataError(f"cannot read {path} as a DeepLabCut csv file: {error}") from error
-        return to_table(frame, path)
+        found = np.array(values, np.float32).reshape(len(frames), len(columns))
+        return layout.table(np.array(frames, np.int64), found)
 
 
 class DeepLabCutHdf5:
@@ -60,16 +81,17 @@ class DeepLabCutHdf5:
 
     name = "deeplabcut-h5"
     endings = "*.h5, *.hdf5"
+    packages: tuple[str, ...] = ("pandas", "tables")
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:
         """Write the table; see `KeypointFormat.write`."""
-        import pandas as pd
-
-        frame = to_frame(table, path)
+        pd = _pandas()
+        columns = pd.MultiIndex.from_tuples(_columns(table), names=LEVELS)
+        frame = pd.DataFrame(_values(table, path), columns=columns)
+        frame.index = np.arange(len(frame))
         with atomic_file(path, overwrite=overwrite) as out:
             memory: dict[str, Any] = {"driver": "H5FD_CORE", "driver_core_backing_store": 0}
-            with pd.HDFStore(f"rtface-{secrets.token_hex(8)}", mode="w", **memory) as opened:
-                store: Any = opened
+            with pd.HDFStore(f"rtface-{secrets.token_hex(8)}", mode="w", **memory) as store:
                 layout = "table" if len(frame) else "fixed"  # as a table, pandas writes no file for no rows
                 store.put(KEY, frame, format=layout, track_times=False)
                 store.flush()
@@ -80,74 +102,114 @@ class DeepLabCutHdf5:
 
         pandas keeps parts of such files as pickles: read only files whose origin you trust.
         """
-        import pandas as pd
-
+        pd = _pandas()
         try:
             frame = pd.read_hdf(path, key=KEY)
         except KeyError as error:
             raise DataError(f"{path}: no key {KEY}; this is not a DeepLabCut file") from error
         except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise DataError(f"cannot read {path} as a DeepLabCut HDF5 file: {error}") from error
-        return to_table(frame, path)
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(f"{path}: {KEY} is no table")
+        layout = _Layout(path, frame.columns.names, [tuple(map(str, column)) for column in frame.columns])
+        if len(frame) and frame.index.dtype.kind not in "iu":
+            _frame_number(path, frame.index[0])
+        try:
+            values = frame.to_numpy(np.float32)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{path}: not all columns are numbers: {error}") from error
+        return layout.table(frame.index.to_numpy().astype(np.int64), values)
 
 
-def to_frame(table: PoseTable, path: Path) -> pd.DataFrame:
-    """Return DeepLabCut's table: index 0 to F - 1 by frame, 3 K columns of float32 in pixels and likelihood."""
-    import pandas as pd
+def _pandas() -> Any:
+    with needing("lab", DataError):
+        import pandas
+        import tables  # noqa: F401  (pandas imports it late)
+    return pandas
 
+
+def _columns(table: PoseTable) -> list[tuple[str, str, str]]:
+    return [(SCORER_PREFIX + table.engine, name, coord) for name in table.names for coord in COORDS]
+
+
+def _values(table: PoseTable, path: Path) -> FloatArray:
+    """Return pixels and likelihood by frame and column, shape (F, 3 K), float32."""
     xy, score = rows_by_frame(table, path, table.score)
-    values = np.concatenate([xy, score[:, :, None]], axis=2).reshape(len(score), 3 * len(table.names))
-    columns = pd.MultiIndex.from_product([[SCORER_PREFIX + table.engine], table.names, COORDS], names=LEVELS)
-    return pd.DataFrame(values, index=np.arange(len(values)), columns=columns)
+    return np.concatenate([xy, score[:, :, None]], axis=2).reshape(len(score), 3 * len(table.names))
 
 
-def to_table(frame: Any, path: Path) -> PoseTable:
-    """Check that what pandas read is DeepLabCut's table of one animal's predictions, and take it apart.
+def _text(rows: Iterable[Iterable[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")
+
+
+def _frame_number(path: Path, index: object) -> int:
+    try:
+        return int(str(index))
+    except ValueError:
+        raise DataError(f"{path}: the index must be frame numbers, found {index!r}") from None
+
+
+def _numbers(path: Path, line: int, columns: Sequence[tuple[str, ...]], cells: Sequence[str]) -> list[float]:
+    numbers: list[float] = []
+    try:
+        for cell in cells:
+            numbers.append(np.nan if cell in _MISSING else float(cell))
+    except ValueError as error:
+        _, name, coord = columns[len(numbers)]
+        raise DataError(f"{path}, line {line}: column {name}, {coord} is not numbers: {error}") from error
+    return numbers
+
+
+class _Layout:
+    """The columns of a file, checked to be one animal's predictions.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    levels : sequence
+        Names of the columns' levels.
+    columns : sequence of tuple of str
+        Scorer, body part and coordinate of each column.
 
     Raises
     ------
     DataError
-        Something is not as it should be; the message names the file and the column or the row.
+        Something is not as it should be; the message names the file and the column.
     """
-    import pandas as pd
 
-    if not isinstance(frame, pd.DataFrame) or tuple(frame.columns.names) != LEVELS:
-        found = ", ".join(map(str, frame.columns.names)) if isinstance(frame, pd.DataFrame) else "no table"
-        hint = "; files of several animals are not read" if "individuals" in found else ""
-        raise DataError(f"{path}: columns must have the levels {', '.join(LEVELS)}, found {found}{hint}")
-    scorers = list(dict.fromkeys(map(str, frame.columns.get_level_values(0))))
-    names = tuple(dict.fromkeys(map(str, frame.columns.get_level_values(1))))
-    if len(scorers) != 1:
-        raise DataError(f"{path}: scorer must be one, found {len(scorers)}")
-    if frame.columns.has_duplicates:
-        raise DataError(f"{path}: column {frame.columns[frame.columns.duplicated()][0]} is twice there")
-    values = np.empty((len(frame), len(names), 3), np.float32)
-    for point, name in enumerate(names):
-        for coord, label in enumerate(COORDS):
-            values[:, point, coord] = _column(frame, path, (scorers[0], name, label))
-    frame_id = _frame_numbers(frame, path)
-    xy, score = values[:, :, :2].copy(), values[:, :, 2].copy()
-    engine = scorers[0].removeprefix(SCORER_PREFIX)
-    return from_rows(names, frame_id, xy, score, engine=engine, score_definition="likelihood of the file")
+    def __init__(self, path: Path, levels: Sequence[Any], columns: Sequence[tuple[str, ...]]) -> None:
+        if tuple(levels) != LEVELS:
+            hint = "; files of several animals are not read" if "individuals" in levels else ""
+            found = ", ".join(map(str, levels))
+            raise DataError(f"{path}: columns must have the levels {', '.join(LEVELS)}, found {found}{hint}")
+        scorers = list(dict.fromkeys(scorer for scorer, _, _ in columns))
+        if len(scorers) != 1:
+            raise DataError(f"{path}: scorer must be one, found {len(scorers)}")
+        self._path, self._scorer = path, scorers[0]
+        self._names = tuple(dict.fromkeys(name for _, name, _ in columns))
+        places = {(name, coord): place for place, (_, name, coord) in enumerate(columns)}
+        if len(places) < len(columns):
+            twice = next(column for place, column in enumerate(columns) if column in columns[:place])
+            raise DataError(f"{path}: column {twice} is twice there")
+        for name, coord in product(self._names, COORDS):
+            if (name, coord) not in places:
+                hint = "; a file of labels has none, only predictions do" if coord == "likelihood" else ""
+                raise DataError(f"{path}: {name} has no column {coord}{hint}")
+        self._places = [[places[name, coord] for coord in COORDS] for name in self._names]
 
-
-def _column(frame: pd.DataFrame, path: Path, key: tuple[str, str, str]) -> FloatArray:
-    if key not in frame.columns:
-        hint = "; a file of labels has none, only predictions do" if key[2] == "likelihood" else ""
-        raise DataError(f"{path}: {key[1]} has no column {key[2]}{hint}")
-    try:
-        column: FloatArray = frame[key].to_numpy(dtype=np.float32)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: column {key[1]}, {key[2]} is not numbers: {error}") from error
-    return column
-
-
-def _frame_numbers(frame: pd.DataFrame, path: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-    if not len(frame):
-        return np.empty(0, np.int64)
-    if frame.index.dtype.kind not in "iu":
-        raise DataError(f"{path}: the index must be frame numbers, found {frame.index[0]!r}")
-    numbers = frame.index.to_numpy().astype(np.int64)
-    if numbers[0] < 0 or (np.diff(numbers) <= 0).any():
-        raise DataError(f"{path}: the frame numbers of the index must rise from 0 or more")
-    return numbers
+    def table(self, frame_id: NDArray[np.int64], values: FloatArray) -> PoseTable:
+        """Return the table of frames, shape (N,), whose numbers must rise, and their values, shape (N, columns)."""
+        if len(frame_id) and (frame_id[0] < 0 or (np.diff(frame_id) <= 0).any()):
+            raise DataError(f"{self._path}: the frame numbers of the index must rise from 0 or more")
+        found = values[:, self._places]
+        return from_rows(
+            self._names,
+            frame_id,
+            found[:, :, :2].copy(),
+            found[:, :, 2].copy(),
+            engine=self._scorer.removeprefix(SCORER_PREFIX),
+            score_definition="likelihood of the file",
+        )

@@ -28,6 +28,7 @@ class Facemap:
 
     name = "facemap"
     endings = "*_FacemapPose.h5"
+    packages: tuple[str, ...] = ()
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:
         """Write the table; see `KeypointFormat.write`.

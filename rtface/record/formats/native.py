@@ -46,6 +46,7 @@ class Native:
 
     name = "rtface"
     endings = "*.rtface.h5, *.rtface"
+    packages: tuple[str, ...] = ()
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:
         """Write the table; see `KeypointFormat.write`."""

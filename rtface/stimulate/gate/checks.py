@@ -1,4 +1,4 @@
-"""What a gate's own words mean for whoever is about to arm it."""
+"""The self-test of a gate: from what it reports to findings, each with its fix."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _firmware(info: OutputInfo) -> Check:
     text = f"{info.label}, firmware {info.firmware} build {info.build}"
     if info.build == info.settings["packaged_build"]:
         return Check("gate", "ok", text)
-    mend = f"this rtface brings build {info.settings['packaged_build']}: `rtface gate flash`, or output.build: any"
-    return Check("gate", "warn", text, mend)
+    fix = f"this rtface brings build {info.settings['packaged_build']}: `rtface gate flash`, or output.build: any"
+    return Check("gate", "warn", text, fix)
 
 
 def _line(status: Status, round_trips: StageSummary) -> Check:
@@ -64,7 +64,7 @@ def _limits(info: OutputInfo, limits: Limits) -> Check:
     set_them = "`rtface gate limits --set ... --signed-off-by NAME`"
     match info.limits["source"]:
         case "defaults":
-            return Check("limits", "warn", text, f"nobody has signed off limits for this rig: {set_them}")
+            return Check("limits", "warn", text, f"no limits are signed off for this rig: {set_them}")
         case "one_copy":
             return Check("limits", "warn", text, f"one of the two stored copies is damaged: {set_them}")
         case "lost":
@@ -76,14 +76,14 @@ def _heartbeat(info: OutputInfo, limits: Limits) -> Check:
     beat_ms = info.settings["heartbeat_ms"]
     text = f"every {beat_ms:g} ms; the light goes off {limits.deadman_ms} ms after the last"
     if limits.deadman_ms < _BEATS_IN_DEADMAN * beat_ms:
-        mend = "the dead-man must last for three heartbeats: a smaller output.heartbeat_ms, or a longer limit"
-        return Check("heartbeat", "fail", text, mend)
+        fix = "the dead-man must last for three heartbeats: a smaller output.heartbeat_ms, or a longer limit"
+        return Check("heartbeat", "fail", text, fix)
     return Check("heartbeat", "ok", text)
 
 
 def _arm_switch(status: Status, limits: Limits) -> Check:
     if not limits.arm_switch:
-        return Check("arm switch", "ok", "not asked for by the limits")
+        return Check("arm switch", "ok", "not needed by the limits")
     if status.inputs & Inputs.ARM_SWITCH_ON:
         return Check("arm switch", "ok", "on")
     return Check("arm switch", "warn", "off: the gate refuses to be armed", "turn it on (pin 4 to ground)")
@@ -93,8 +93,8 @@ def _stop(status: Status) -> Check:
     if status.state is State.FAULT:
         return Check("state", "fail", "the gate found a fault in itself", "switch its power off and on")
     if status.inputs & Inputs.STOP_OPEN:
-        mend = "release it; a normally closed switch belongs between pin 2 and ground"
-        return Check("emergency stop", "fail", "pressed, or not wired", mend)
+        fix = "release it; a normally closed switch belongs between pin 2 and ground"
+        return Check("emergency stop", "fail", "pressed, or not wired", fix)
     if status.state is State.STOPPED:
         return Check("emergency stop", "warn", "released, but still latched", "clear it before arming")
     return Check("emergency stop", "ok", "wired and not pressed")

@@ -30,7 +30,7 @@ class GateClock:
         self._fit = ClockFit(_WINDOW_NS, _MAX_DRIFT)
         self._round_trips = Histogram()
 
-    def learn(self, device_us: int, sent_ns: int, received_ns: int) -> None:
+    def add(self, device_us: int, sent_ns: int, received_ns: int) -> None:
         """Take a question sent at `sent_ns`, answered at `device_us` of the gate, received at `received_ns`."""
         round_trip_ns = received_ns - sent_ns
         self._round_trips.add(round_trip_ns)
@@ -45,7 +45,7 @@ class GateClock:
         self._fit.to_host(device_us * NS_PER_US, received_ns)
 
     def to_host(self, device_us: int, received_ns: int) -> int | None:
-        """Return host nanoseconds of something that the gate stamped and that is known since `received_ns`."""
+        """Return host nanoseconds of something that the gate stamped and the host received at `received_ns`."""
         line = self._fit.line
         if self.least_ns is None or line is None:
             return None

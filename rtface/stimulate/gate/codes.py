@@ -1,4 +1,4 @@
-"""Numbers that the gate and its host share: states, reasons, events, and limits that nobody can sign away."""
+"""Numbers that the gate and its host share: states, reasons, events, and limits that no signature widens."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ResetCause(IntFlag):
 
 
 class Inputs(IntFlag):
-    """What the gate's input pins say."""
+    """The gate's input pins."""
 
     ARM_SWITCH_ON = 1
     STOP_OPEN = 2

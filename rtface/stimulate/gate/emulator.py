@@ -1,7 +1,7 @@
 """The gate in emulation: its shipped firmware, unchanged, on simavr's ATmega328P.
 
-`EmulatedGate` follows the host's clock and is opened like a board, by its port. `ScriptedGate` is for tests and fuzzing:
-its time moves only by `run`, so that what happens is the same each time. Both log the light by the chip's own cycles.
+`EmulatedGate` follows the host's clock and is opened like a board, by its port. The light is logged by the chip's own
+cycles.
 """
 
 from __future__ import annotations
@@ -16,39 +16,12 @@ from typing import IO, Self
 
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ResetCause
-from rtface.stimulate.gate.framing import Decoder, LineFrame, crc16, encode
-from rtface.stimulate.gate.harness import PACKAGES, build_harness, harness_path
-from rtface.stimulate.gate.protocol import Limits, Message, to_payload
-
-__all__ = [
-    "CYCLES_PER_MS",
-    "CYCLES_PER_US",
-    "IMAGE",
-    "LIMITS_AT",
-    "PACKAGES",
-    "EmulatedGate",
-    "EmulationLog",
-    "LightChange",
-    "ScriptedGate",
-    "build_harness",
-    "harness_path",
-    "limits_cells",
-]
-
-IMAGE = Path(__file__).parents[1] / "firmware" / "gate-atmega328p.hex"
-"""The firmware that rtface ships."""
+from rtface.stimulate.gate.firmware import IMAGE
+from rtface.stimulate.gate.framing import Decoder, LineFrame
+from rtface.stimulate.gate.harness import harness_path
 
 CYCLES_PER_US = 16
 CYCLES_PER_MS = 16_000
-
-LIMITS_AT = (64, 192)
-"""Where in EEPROM the firmware keeps its two copies of the limits."""
-
-
-def limits_cells(limits: Limits) -> bytes:
-    """Return one copy of limits as it lies in EEPROM: their bytes and CRC."""
-    payload = to_payload(limits)
-    return payload + crc16(payload).to_bytes(2, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +58,7 @@ class EmulationLog:
         Cycle and value of each byte that came to the chip, and whether its stop bit was missing.
     sent : list of (int, int)
         Cycle and value of each byte that left it.
-    frames : list of (int, Frame)
+    frames : list of (int, LineFrame)
         The messages among them, each with the cycle of its last byte.
     resets : list of int
         Cycles at which the chip began anew, power-on being the first.
@@ -152,8 +125,8 @@ class EmulationLog:
                 raise GateError(f"the emulated gate logged {line!r}")
 
 
-class _Board:
-    """The harness's process, and the switches and mishaps that both kinds of gate have."""
+class EmulatedBoard:
+    """The harness's process, and the switches and mishaps that a gate has, whatever moves its time."""
 
     def __init__(self, image: Path, seed: int, *arguments: str) -> None:
         if not image.exists():
@@ -170,35 +143,35 @@ class _Board:
 
     def arm_switch(self, on: bool) -> None:
         """Turn the arm switch."""
-        self._ask(f"arm {on:d}")
+        self.run_command(f"arm {on:d}")
 
     def stop_switch(self, open: bool) -> None:  # noqa: A002  (a normally closed switch is open or closed)
         """Press (open) or release the emergency stop."""
-        self._ask(f"stop {open:d}")
+        self.run_command(f"stop {open:d}")
 
     def cable(self, plugged: bool) -> None:
         """Pull or plug the serial line; the board keeps its power."""
-        self._ask(f"cable {plugged:d}")
+        self.run_command(f"cable {plugged:d}")
 
     def reset(self, cause: ResetCause = ResetCause.EXTERNAL) -> None:
         """Reset the chip, its memory kept."""
-        self._ask(f"reset {cause:d}")
+        self.run_command(f"reset {cause:d}")
 
     def power_cycle(self, cause: ResetCause = ResetCause.POWER_ON) -> None:
         """Switch the power off and on: memory holds chance afterwards, the EEPROM what it held."""
-        self._ask(f"power {cause:d}")
+        self.run_command(f"power {cause:d}")
 
     def hang(self, interrupts: bool = True) -> None:
         """Make the program run in a circle from its next instruction to the next reset, with or without interrupts."""
-        self._ask(f"hang {not interrupts:d}")
+        self.run_command(f"hang {not interrupts:d}")
 
     def read_eeprom(self) -> bytes:
         """Return its 1,024 bytes."""
-        return bytes.fromhex(self._ask("dump")["E"])
+        return bytes.fromhex(self.run_command("dump")["E"])
 
     def write_eeprom(self, address: int, data: bytes) -> None:
         """Overwrite cells, as wear or a torn write would."""
-        self._ask(f"eeprom {address} {data.hex()}")
+        self.run_command(f"eeprom {address} {data.hex()}")
 
     def close(self) -> None:
         """End the emulation."""
@@ -221,8 +194,8 @@ class _Board:
     ) -> None:
         self.close()
 
-    def _ask(self, command: str) -> dict[str, str]:
-        """Give a command, take the log's lines that come before its answer, return other lines by their letter."""
+    def run_command(self, command: str) -> dict[str, str]:
+        """Send a command to the harness, log the lines before its answer, and return other lines by their letter."""
         stdin, stdout, _ = self._pipes()
         with contextlib.suppress(BrokenPipeError):
             stdin.write(command + "\n")
@@ -250,67 +223,7 @@ class _Board:
         return process.stdin, process.stdout, process.stderr
 
 
-class ScriptedGate(_Board):
-    """A gate whose time moves only by `run`; the same calls and seed give the same log.
-
-    Parameters
-    ----------
-    image : Path
-        The firmware, as Intel hex.
-    seed : int
-        Of what memory holds after power-on.
-
-    Attributes
-    ----------
-    cycle : int
-        Now.
-    log : Log
-        All since power-on.
-
-    Raises
-    ------
-    GateError
-        There is no such file, no compiler or no simavr.
-    """
-
-    def __init__(self, image: Path = IMAGE, seed: int = 0) -> None:
-        super().__init__(image, seed, "scripted")
-
-    def run(self, cycles: int) -> None:
-        """Let the chip run for so many cycles, or one instruction more."""
-        self._ask(f"run {cycles}")
-
-    def run_ms(self, ms: float) -> None:
-        """Let the chip run for so many milliseconds."""
-        self.run(round(ms * CYCLES_PER_MS))
-
-    def send(self, message: Message, seq: int) -> None:
-        """Put a frame on the line; its bytes come in while the chip runs, 10 microseconds each."""
-        self.send_bytes(encode(message, seq))
-
-    def send_bytes(self, data: bytes) -> None:
-        """Put bytes on the line."""
-        if data:
-            self._ask(f"send {data.hex()}")
-
-    def garble(self, byte: int = 0) -> None:
-        """Put a byte on the line whose stop bit is missing."""
-        self._ask(f"garble {byte:02x}")
-
-    def stray(self) -> None:
-        """Let the program go on at its start without a reset, as one that has lost its way does."""
-        self._ask("stray")
-
-    def poke(self, address: int, value: int) -> None:
-        """Write a register or a cell of memory."""
-        self._ask(f"poke {address} {value}")
-
-    def peek(self, address: int) -> int:
-        """Return a register or a cell of memory."""
-        return int(self._ask(f"peek {address}")["M"], 16)
-
-
-class EmulatedGate(_Board):
+class EmulatedGate(EmulatedBoard):
     """A gate that follows the host's clock, behind a pseudo-terminal; a context manager.
 
     It takes about half a core. When the machine leaves it behind by 5 ms, it stands still rather than hurry.
@@ -342,7 +255,7 @@ class EmulatedGate(_Board):
         try:
             super().__init__(image, seed, "paced", str(folder / "log"), str(self.port))
             self._answer(self._pipes()[1])
-            self._ask(f"dtr {resets_on_open:d}")
+            self.run_command(f"dtr {resets_on_open:d}")
         except BaseException:
             self._folder.cleanup()
             raise

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from rtface.core.errors import GateError
+from rtface.core.files import cache_folder, written_whole
 
 PACKAGES = "gcc simavr libsimavr-dev libelf-dev"
 """Debian packages that the emulated gate needs."""
@@ -27,7 +26,7 @@ def harness_path() -> Path:
     GateError
         There is no compiler or no simavr.
     """
-    return build_harness(_cache_folder())
+    return build_harness(cache_folder("gate"))
 
 
 def build_harness(folder: Path) -> Path:
@@ -46,8 +45,7 @@ def build_harness(folder: Path) -> Path:
     if compiler is None:
         raise GateError(f"the emulated gate needs a C compiler and simavr: apt-get install {PACKAGES}")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        fresh = Path(scratch) / built.name
+    with written_whole(built) as fresh:
         command = [compiler, *_OPTIONS, "-o", str(fresh), str(SOURCE), *_LIBRARIES]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
@@ -55,11 +53,4 @@ def build_harness(folder: Path) -> Path:
             raise GateError(
                 f"the emulated gate's harness does not compile ({reason}); apt-get install {PACKAGES}"
             )
-        os.replace(fresh, built)
     return built
-
-
-def _cache_folder() -> Path:
-    if named := os.environ.get("RTFACE_CACHE"):
-        return Path(named) / "gate"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtface" / "gate"

@@ -1,4 +1,4 @@
-"""A lab's own limits for its gate: from text to a proposal that the firmware will accept, or a clear error. No I/O."""
+"""A lab's own limits for its gate: a proposal that the firmware will accept, and the pulses that they allow. No I/O."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 
 from rtface.core.errors import UsageError
+from rtface.core.outputs import OutputReason
 from rtface.stimulate.gate.codes import ABSOLUTE, SIGNER_BYTES
-from rtface.stimulate.gate.protocol import Limits, ProposeLimits
+from rtface.stimulate.gate.protocol import Limits, ProposeLimits, Pulse
 
 MEANINGS = {
     "max_on_us": "longest pulse, in microseconds",
@@ -19,7 +20,7 @@ MEANINGS = {
     "session_dose_us": "most light from power-on to power-off, as microseconds of full light",
     "deadman_ms": "light off this many milliseconds after the last heartbeat",
     "max_amplitude": "strongest light, 255 being full",
-    "arm_switch": "1: the arm switch must be on; 0: its pin is not looked at",
+    "arm_switch": "1: the arm switch must be on; 0: its pin is not read",
     "device_id": "a number of the lab's own",
 }
 """What each limit that may be set means."""
@@ -53,7 +54,7 @@ def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) 
     Raises
     ------
     UsageError
-        A name is unknown, a value is no whole number or beyond what the firmware accepts, or nobody signs.
+        A name is unknown, a value is no whole number or beyond what the firmware accepts, or the signature is missing.
     """
     values = {field.name: getattr(current, field.name) for field in fields(current)}
     for name, value in changes.items():
@@ -79,6 +80,23 @@ def differences(before: Limits, after: ProposeLimits | Limits) -> list[tuple[str
     """Return name, old and new value of every field that differs."""
     old, new = asdict(before), asdict(after)
     return [(name, old[name], new[name]) for name in old if old[name] != new[name]]
+
+
+def refusal(pulse: Pulse, limits: Limits | None) -> OutputReason:
+    """Return why the gate would refuse a pulse by its size alone, or `OutputReason.NONE`; None: limits not known."""
+    if pulse.on_us < ABSOLUTE["MIN_ON_US"] or not 1 <= pulse.amplitude <= 255:
+        return OutputReason.BAD_VALUE
+    if not 1 <= pulse.count <= 0xFFFF or pulse.period_us > ABSOLUTE["MAX_OFF_US"]:
+        return OutputReason.BAD_VALUE
+    if limits is None:
+        return OutputReason.LIMITS_LOST
+    if pulse.on_us > limits.max_on_us:
+        return OutputReason.TOO_LONG
+    if pulse.amplitude > limits.max_amplitude:
+        return OutputReason.TOO_STRONG
+    if pulse.count > 1 and pulse.period_us < pulse.on_us + limits.min_off_us:
+        return OutputReason.BAD_VALUE
+    return OutputReason.NONE
 
 
 def _whole(name: str, value: object) -> int:

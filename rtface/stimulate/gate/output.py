@@ -1,4 +1,4 @@
-"""The safety gate as an output: a microcontroller that has the last word on the light."""
+"""The safety gate as an output: a microcontroller between this computer and the light."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rtface.core.errors import GateError, OutputError
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
+from rtface.stimulate.base import explain
 from rtface.stimulate.gate import protocol
 from rtface.stimulate.gate.checks import gate_checks
 from rtface.stimulate.gate.codes import BAUD, PROTOCOL, Inputs
-from rtface.stimulate.gate.conversation import Conversation, Timing
+from rtface.stimulate.gate.firmware import packaged_build
+from rtface.stimulate.gate.link import GateLink, Timing
 from rtface.stimulate.gate.portthread import Command, PortThread
 from rtface.stimulate.gate.protocol import Message
 from rtface.stimulate.gate.requests import PATIENCE, TRIES, Answer
-from rtface.stimulate.gate.shipped import packaged_build
 from rtface.stimulate.gate.translate import cause_name, to_reason
 from rtface.stimulate.reports import Reports
 from rtface.stimulate.serialport import SerialPort
-from rtface.stimulate.softoutput import explain
 
 _HELLO_S = 0.25
 _END_S = 2.0
@@ -44,7 +44,7 @@ class _RefusedError(GateError):
         self.reason = reason
 
 
-class Gate:
+class GateOutput:
     """See `rtface.stimulate.base.Output`.
 
     Parameters
@@ -59,26 +59,26 @@ class Gate:
         self._clock = clock
         self._reports = Reports()
         self._lifecycle = threading.Lock()
-        self._asking = threading.Lock()
+        self._requesting = threading.Lock()
         self._answer_s = TRIES * PATIENCE * settings.answer_ms / 1e3 + 1.0
-        self._talk: Conversation | None = None
+        self._link: GateLink | None = None
         self._thread: PortThread | None = None
         self._info: OutputInfo | None = None
 
     @property
     def state(self) -> OutputState:
-        """Where the gate stands, by its own last word."""
-        talk = self._talk
-        return OutputState.CLOSED if talk is None else talk.state
+        """Where the gate stands, by its newest message."""
+        link = self._link
+        return OutputState.CLOSED if link is None else link.state
 
     @property
     def limits(self) -> protocol.Limits | None:
         """The limits in force; None while the gate is not open."""
-        return None if self._talk is None else self._talk.limits
+        return None if self._link is None else self._link.limits
 
     def round_trips(self) -> StageSummary:
         """Return percentiles of the round trips since it was opened."""
-        return self._present().clock.round_trips()
+        return self._present().reporter.clock.round_trips()
 
     def open(self) -> OutputInfo:
         """Open the port, wait for the gate, check its protocol and firmware, read its limits.
@@ -99,12 +99,12 @@ class Gate:
                 silence_ns=round(settings.silence_ms * NS_PER_MS),
                 liveness_ns=round(settings.liveness_ms * NS_PER_MS),
             )
-            self._talk = talk = Conversation(timing, self._reports.add)
-            self._thread = thread = PortThread(port, talk, self._clock)
+            self._link = link = GateLink(timing, self._reports.add)
+            self._thread = thread = PortThread(port, link, self._clock)
             thread.start()
             try:
                 welcome = self._first_greeting()
-                limits = self._ask(protocol.GetLimits(), protocol.Limits)
+                limits = self._request(protocol.GetLimits(), protocol.Limits)
                 self._info = self._describe(welcome, limits, port, thread)
             except BaseException:
                 self._end()
@@ -113,25 +113,25 @@ class Gate:
 
     def arm(self) -> None:
         """See `Output.arm`."""
-        with self._asking:
+        with self._requesting:
             if self.state in (OutputState.ARMED, OutputState.FIRING):
                 return
-            talk = self._present()
-            if not talk.fresh(self._clock.now_ns()):
+            link = self._present()
+            if not link.fresh(self._clock.now_ns()):
                 raise self._cannot("armed", OutputReason.HOST_SILENT)
             self._with_token("armed", protocol.Arm)
 
     def clear(self) -> None:
         """See `Output.clear`."""
-        with self._asking:
+        with self._requesting:
             self._with_token("cleared", protocol.Clear)
 
     def self_test(self) -> list[Check]:
-        """See `Output.self_test`: who it is, round trips, limits, switches."""
-        with self._asking:
+        """See `Output.self_test`: identity, round trips, limits, switches."""
+        with self._requesting:
             for _ in range(_PINGS):
-                status = self._ask(protocol.GetStatus(), protocol.Status)
-            limits = self._ask(protocol.GetLimits(), protocol.Limits)
+                status = self._request(protocol.GetStatus(), protocol.Status)
+            limits = self._request(protocol.GetLimits(), protocol.Limits)
             info = self._info
             assert info is not None
             return gate_checks(info, status, limits, self.round_trips())
@@ -144,12 +144,14 @@ class Gate:
         OutputError
             The gate refused, for instance because it is armed.
         """
-        with self._asking:
-            crc = self._ask(proposal, protocol.Ack, wanted="given other limits").value
-            self._ask(protocol.CommitLimits(crc, proposal.counter), protocol.Ack, wanted="given other limits")
+        with self._requesting:
+            crc = self._request(proposal, protocol.Ack, wanted="given other limits").value
+            self._request(
+                protocol.CommitLimits(crc, proposal.counter), protocol.Ack, wanted="given other limits"
+            )
             deadline_ns = self._clock.now_ns() + 5 * NS_PER_S
             while True:
-                limits = self._ask(protocol.GetLimits(), protocol.Limits)
+                limits = self._request(protocol.GetLimits(), protocol.Limits)
                 if limits.counter == proposal.counter:
                     return limits
                 if self._clock.now_ns() >= deadline_ns:
@@ -159,25 +161,25 @@ class Gate:
     def fire(self, pulse: Pulse) -> int:
         """See `Output.fire`."""
         number, handed_ns = self._reports.number(), self._clock.now_ns()
-        return self._hand(number, handed_ns, lambda talk, now: talk.fire(number, pulse, handed_ns, now))
+        return self._hand(number, handed_ns, lambda link, now: link.fire(number, pulse, handed_ns, now))
 
     def cancel(self) -> int:
         """See `Output.cancel`."""
-        return self._order(protocol.Cancel())
+        return self._command(protocol.Cancel())
 
     def disarm(self, reason: str) -> int:
         """See `Output.disarm`."""
-        return self._order(protocol.Disarm(), reason)
+        return self._command(protocol.Disarm(), reason)
 
     def stop(self) -> int:
         """See `Output.stop`."""
-        return self._order(protocol.Stop())
+        return self._command(protocol.Stop())
 
     def alive(self) -> None:
         """See `Output.alive`."""
-        talk = self._talk
-        if talk is not None:
-            talk.alive_ns = self._clock.now_ns()
+        link = self._link
+        if link is not None:
+            link.alive_ns = self._clock.now_ns()
 
     def reports(self) -> list[Report]:
         """See `Output.reports`."""
@@ -190,8 +192,8 @@ class Gate:
                 return
             try:
                 if self._present().failure is None:
-                    self._ask(protocol.Disarm(), protocol.Ack)
-                    self._ask(
+                    self._request(protocol.Disarm(), protocol.Ack)
+                    self._request(
                         protocol.GetStatus(), protocol.Status
                     )  # comes after what the disarming has ended
             except OutputError:
@@ -207,19 +209,19 @@ class Gate:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.end(_END_S)
-        self._talk = self._info = None
+        self._link = self._info = None
 
-    def _present(self) -> Conversation:
-        if self._talk is None:
+    def _present(self) -> GateLink:
+        if self._link is None:
             raise GateError(f"{self._name} is not open")
-        return self._talk
+        return self._link
 
     def _first_greeting(self) -> protocol.Welcome:
         """Greet until the gate answers: opening the port may have reset it, and its boot loader takes its time."""
         deadline_ns = self._clock.now_ns() + round(self._settings.open_s * NS_PER_S)
         while True:
             try:
-                return self._ask(protocol.Hello(), protocol.Welcome, _HELLO_S)
+                return self._request(protocol.Hello(), protocol.Welcome, _HELLO_S)
             except OutputError as error:
                 if self._present().failure is not None or self._clock.now_ns() >= deadline_ns:
                     raise GateError(
@@ -230,9 +232,9 @@ class Gate:
     def _with_token(self, wanted: str, message: type[protocol.Arm] | type[protocol.Clear]) -> None:
         """Greet and command, anew if the line lost or doubled one of the two: a token is good once."""
         for left in reversed(range(_GREETINGS)):
-            welcome = self._ask(protocol.Hello(), protocol.Welcome, wanted=wanted)
+            welcome = self._request(protocol.Hello(), protocol.Welcome, wanted=wanted)
             try:
-                self._ask(message(welcome.token), protocol.Ack, wanted=wanted)
+                self._request(message(welcome.token), protocol.Ack, wanted=wanted)
             except _RefusedError as refusal:
                 if not left or refusal.reason not in (OutputReason.BAD_TOKEN, OutputReason.STALE):
                     raise
@@ -244,7 +246,7 @@ class Gate:
     ) -> OutputInfo:
         if welcome.protocol != PROTOCOL:
             raise GateError(
-                f"{self._name} speaks protocol {welcome.protocol}, this rtface {PROTOCOL}: "
+                f"{self._name} has protocol {welcome.protocol}, this rtface {PROTOCOL}: "
                 "`rtface gate flash` puts the right firmware on it"
             )
         ours = packaged_build()
@@ -278,10 +280,10 @@ class Gate:
             },
         )
 
-    def _order(self, message: Message, why: str = "") -> int:
+    def _command(self, message: Message, why: str = "") -> int:
         number, handed_ns = self._reports.number(), self._clock.now_ns()
         return self._hand(
-            number, handed_ns, lambda talk, now: talk.order(message, number, handed_ns, now, why)
+            number, handed_ns, lambda link, now: link.command(message, number, handed_ns, now, why)
         )
 
     def _hand(self, number: int, handed_ns: int, command: Command) -> int:
@@ -291,19 +293,19 @@ class Gate:
             self._reports.add(Report(number, OutputEvent.REFUSED, handed_ns, self.state, reason))
         return number
 
-    def _ask(
+    def _request(
         self,
         message: Message,
         kind: type[_Kind],
         timeout_s: float | None = None,
         wanted: str = "",
     ) -> _Kind:
-        """Ask and wait; `GateError` when there is no answer, or a refusal of what was `wanted`."""
+        """Send and wait; `GateError` when there is no answer, or a refusal of what was `wanted`."""
         answer: Future[Answer] = Future()
         thread = self._thread
         self._present()
         wanted = wanted or f"asked ({type(message).__name__})"
-        if thread is None or not thread.hand(lambda talk, now: talk.ask(message, answer, now)):
+        if thread is None or not thread.hand(lambda link, now: link.request(message, answer, now)):
             raise self._cannot(wanted, OutputReason.BUSY)
         try:
             got = answer.result(self._answer_s if timeout_s is None else timeout_s)

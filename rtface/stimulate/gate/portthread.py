@@ -12,22 +12,22 @@ from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputReason
 from rtface.core.realtime import prefer_this_thread
-from rtface.stimulate.gate.conversation import Conversation
+from rtface.stimulate.gate.link import GateLink
 from rtface.stimulate.serialport import SerialPort
 
-Command = Callable[[Conversation, int], None]
+Command = Callable[[GateLink, int], None]
 
 _MOST_WAITING = 256
 
 
 class PortThread:
-    """Runs a conversation over a port until it is told to end.
+    """Runs a link over a port until `end`.
 
     Parameters
     ----------
     port : SerialPort
         Closed when the thread ends.
-    talk : Conversation
+    link : GateLink
         Touched by this thread alone, but for its public values.
     clock : Clock
 
@@ -37,10 +37,10 @@ class PortThread:
         What the system gave the thread; see `rtface.core.realtime.prefer_this_thread`.
     """
 
-    def __init__(self, port: SerialPort, talk: Conversation, clock: Clock) -> None:
+    def __init__(self, port: SerialPort, link: GateLink, clock: Clock) -> None:
         self.priority = "normal"
         self._port = port
-        self._talk = talk
+        self._link = link
         self._clock = clock
         self._commands: deque[Command] = deque()
         self._ending = False
@@ -57,7 +57,7 @@ class PortThread:
         self._began.wait()
 
     def hand(self, command: Command) -> bool:
-        """Have the thread carry a command out at once; never waits. False: too many are waiting already."""
+        """Have the thread carry a command out at once; never waits. False: too many wait already."""
         if len(self._commands) >= _MOST_WAITING:
             return False
         self._commands.append(command)
@@ -99,29 +99,29 @@ class PortThread:
             self._port.close()
 
     def _serve(self, selector: selectors.BaseSelector) -> None:
-        """Turn until told to end; a port that fails, or a fault in here, loses the gate, but not the thread."""
-        attended = True
+        """Turn until `end`; a port that fails, or a fault in here, loses the gate, but not the thread."""
+        reading = True
         while True:
             try:
                 self._turn(selector)
             except OutputError as error:
-                self._talk.lost(OutputReason.PORT, self._clock.now_ns(), str(error))
+                self._link.lose(OutputReason.PORT, self._clock.now_ns(), str(error))
             except Exception as error:  # whatever it is, the heartbeat must not go on without answers
-                self._talk.lost(OutputReason.PORT, self._clock.now_ns(), repr(error))
-            if attended and self._talk.failure is not None:
-                attended = False
+                self._link.lose(OutputReason.PORT, self._clock.now_ns(), repr(error))
+            if reading and self._link.failure is not None:
+                reading = False
                 selector.unregister(self._port)
             if self._ending and not self._commands:
                 return
 
     def _turn(self, selector: selectors.BaseSelector) -> None:
-        talk, clock = self._talk, self._clock
+        link, clock = self._link, self._clock
         while self._commands:
-            self._commands.popleft()(talk, clock.now_ns())
-        if talk.failure is None:
-            if outgoing := talk.errands.outgoing:
-                talk.wrote(self._port.write(outgoing), clock.now_ns())
-            due_ns = talk.due_ns
+            self._commands.popleft()(link, clock.now_ns())
+        if link.failure is None:
+            if outgoing := link.requests.outgoing:
+                link.wrote(self._port.write(outgoing), clock.now_ns())
+            due_ns = link.due_ns
         else:
             due_ns = None
         if self._ending:
@@ -130,8 +130,8 @@ class PortThread:
         ready = {key.fd for key, _ in selector.select(wait_s)}
         if self._wake_reader in ready:
             os.read(self._wake_reader, 4096)
-        if talk.failure is None:
-            looked_ns = clock.now_ns()  # before the read: what had come until then is not silence
+        if link.failure is None:
+            polled_ns = clock.now_ns()  # before the read: what had come until then is not silence
             if self._port.fileno() in ready and (data := self._port.read()):
-                talk.received(data, clock.now_ns())
-            talk.tick(looked_ns)
+                link.received(data, clock.now_ns())
+            link.tick(polled_ns)

@@ -24,7 +24,7 @@ class _LimitFields:
     session_pulses, session_dose_us : int
         From power-on to power-off, whatever resets come between; the dose is light at full amplitude.
     arm_switch : int
-        1 if the switch must be on, 0 if its pin is not looked at.
+        1 if the switch must be on, 0 if its pin is not read.
     device_id : int
         A number of the lab's own.
     counter : int
@@ -66,7 +66,7 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Host: who are you? Disarms, starts the sequence numbers anew and makes a new token."""
+    """Host: greets. Disarms, starts the sequence numbers anew and makes a new token."""
 
     TYPE: ClassVar[int] = 0x01
     LAYOUT: ClassVar[str] = ""

@@ -18,11 +18,11 @@ from rtface.stimulate.gate.protocol import Message
 TRIES = 3
 
 PATIENCE = 10
-"""Somebody who waits for an answer can wait for this much longer: nothing is late by it."""
+"""A caller that waits for an answer waits for this much longer: nothing is late by it."""
 _MOST_GIVEN_UP = 16
 _SEQS = 1 << 16
 _QUESTIONS = (protocol.Hello, protocol.GetStatus, protocol.GetLimits)
-"""Asked again under a new number: they change nothing, and the old one is stale once a heartbeat has passed it."""
+"""Sent again under a new number: they change nothing, and the old one is stale once a heartbeat has passed it."""
 
 Answer = protocol.Ack | protocol.Nak | protocol.Welcome | protocol.Status | protocol.Limits
 
@@ -34,9 +34,9 @@ class GateRequest:
     Attributes
     ----------
     number : int or None
-        Of the caller's command; None for what the host asks by itself.
+        Of the caller's command; None for what the host sends by itself.
     answer : Future or None
-        Who waits for it.
+        What its caller waits for.
     sent_ns : int or None
         When its newest try was written; None while it was not.
     """
@@ -56,32 +56,26 @@ class GateRequest:
         return self.sent_ns + (answer_ns if self.answer is None else PATIENCE * answer_ns)
 
     def resolve(self, answer: Answer) -> None:
-        """Give the answer to who waits for it."""
+        """Give the answer to its caller."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_result(answer)
 
     def fail(self, why: str) -> None:
-        """Tell who waits that no answer will come."""
+        """Give the caller an error: no answer will come."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(OutputError(why))
 
 
 class GateRequests:
-    """All of them.
+    """All requests under way.
 
     Parameters
     ----------
     answer_ns : int
-        How long to wait for an answer before the next try; ten times as long where somebody waits for it.
-
-    Attributes
-    ----------
-    strays : int
-        Answers that nothing waited for: second answers, mostly.
+        How long to wait for an answer before the next try; ten times as long where a caller waits for it.
     """
 
     def __init__(self, answer_ns: int) -> None:
-        self.strays = 0
         self._answer_ns = answer_ns
         self._seq = 0
         self._waiting: dict[int, GateRequest] = {}
@@ -103,15 +97,15 @@ class GateRequests:
         details: dict[str, Any] | None = None,
     ) -> None:
         """Send something that must be answered."""
-        errand = self._new(message)
-        errand.number, errand.answer, errand.details = number, answer, details or {}
-        self._waiting[errand.seq] = errand
+        request = self._new(message)
+        request.number, request.answer, request.details = number, answer, details or {}
+        self._waiting[request.seq] = request
 
     def poll(self, message: Message) -> None:
         """Send something that comes again soon: it is never tried twice. Skipped while the line is full."""
         if not self._out:
-            errand = self._new(message)
-            self._polls[errand.seq] = errand
+            request = self._new(message)
+            self._polls[request.seq] = request
 
     def wrote(self, count: int, now_ns: int) -> list[GateRequest]:
         """Take note that the first `count` bytes of `outgoing` have been written; return what that completes."""
@@ -119,36 +113,36 @@ class GateRequests:
         if self._out:
             return []
         written, self._unwritten = self._unwritten, []
-        for errand in written:
-            errand.sent_ns = now_ns
-            errand.tries += 1
+        for request in written:
+            request.sent_ns = now_ns
+            request.tries += 1
         return written
 
     @property
     def due_ns(self) -> int | None:
         """When the next one has waited for long enough."""
-        due = [errand.overdue_ns(self._answer_ns) for errand in self._waiting.values()]
+        due = [request.overdue_ns(self._answer_ns) for request in self._waiting.values()]
         return min((at for at in due if at is not None), default=None)
 
     def overdue(self, now_ns: int) -> list[GateRequest]:
         """Send again what has waited for long enough; return what has been tried often enough, and is given up."""
         late = [
-            errand
-            for errand in self._waiting.values()
-            if (due_ns := errand.overdue_ns(self._answer_ns)) is not None and due_ns <= now_ns
+            request
+            for request in self._waiting.values()
+            if (due_ns := request.overdue_ns(self._answer_ns)) is not None and due_ns <= now_ns
         ]
-        given_up = [errand for errand in late if errand.tries >= TRIES]
-        for errand in late:
-            if errand.tries < TRIES:
-                errand.sent_ns = None
-                if isinstance(errand.message, _QUESTIONS):
-                    del self._waiting[errand.seq]
-                    errand.seq = self._next_seq()
-                    self._waiting[errand.seq] = errand
-                self._write(errand)
-        for errand in given_up:
-            del self._waiting[errand.seq]
-            self._given_up[errand.seq] = errand
+        given_up = [request for request in late if request.tries >= TRIES]
+        for request in late:
+            if request.tries < TRIES:
+                request.sent_ns = None
+                if isinstance(request.message, _QUESTIONS):
+                    del self._waiting[request.seq]
+                    request.seq = self._next_seq()
+                    self._waiting[request.seq] = request
+                self._write(request)
+        for request in given_up:
+            del self._waiting[request.seq]
+            self._given_up[request.seq] = request
             if len(self._given_up) > _MOST_GIVEN_UP:
                 del self._given_up[next(iter(self._given_up))]
         return given_up
@@ -159,7 +153,6 @@ class GateRequests:
             return self._waiting.pop(seq), False
         if seq in self._given_up:
             return self._given_up.pop(seq), True
-        self.strays += 1
         return None, False
 
     def polled(self, seq: int) -> GateRequest | None:
@@ -181,14 +174,14 @@ class GateRequests:
         return waiting
 
     def _new(self, message: Message) -> GateRequest:
-        errand = GateRequest(message, self._next_seq())
-        self._write(errand)
-        return errand
+        request = GateRequest(message, self._next_seq())
+        self._write(request)
+        return request
 
     def _next_seq(self) -> int:
         self._seq = (self._seq + 1) % _SEQS
         return self._seq
 
-    def _write(self, errand: GateRequest) -> None:
-        self._out += encode(errand.message, errand.seq)
-        self._unwritten.append(errand)
+    def _write(self, request: GateRequest) -> None:
+        self._out += encode(request.message, request.seq)
+        self._unwritten.append(request)

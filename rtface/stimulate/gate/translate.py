@@ -1,4 +1,4 @@
-"""Between the gate's words and those of `rtface.stimulate.base`. No I/O."""
+"""Between the gate's codes and units and those of `rtface.core.outputs`. No I/O."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 What stands before it (levels, crop, resize) and after it (the decode) are CUDA kernels of our own, because index
 arithmetic is not exact in half precision and because they save copies. The part is cut out of `model.onnx` by the
 names that tracing gives to the nodes of `rtface.networks.graph.EngineGraph`; its shape is fixed and its precision is
-written into the file, as strongly typed TensorRT networks want it.
+written into the file, as strongly typed TensorRT networks need it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rtface.core.errors import BackendError, EngineError
+from rtface.core.errors import EngineError
+from rtface.core.extras import needing
 from rtface.track.gpu.wholegraph import QUANTISERS, Array, WholeGraph
 from rtface.track.manifest import MODEL_FILE
 from rtface.track.store import Engine
@@ -33,7 +34,7 @@ _HALF = np.finfo(np.float16)
 
 @dataclass(frozen=True, slots=True)
 class SmallDecodeParameters:
-    """What `rtface.networks.small.SmallDecode` has learnt: the score is sigmoid(intercept - slope * log(spread))."""
+    """The trained parameters of `rtface.networks.small.SmallDecode`: the score is sigmoid(intercept - slope * log(spread))."""
 
     slope: float
     intercept: tuple[float, ...]
@@ -211,11 +212,9 @@ def _halved(whole: WholeGraph, name: str, scale: bool) -> Array:
 
 
 def _import_onnx() -> Any:
-    try:
+    with needing("tensorrt"):
         import onnx
         import onnx.checker
         import onnx.numpy_helper
         import onnx.shape_inference
-    except ImportError as error:
-        raise BackendError("onnx is not installed: pip install 'rtface[tensorrt]'") from error
     return onnx

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import BackendError
+from rtface.core.extras import how_to_install
 from rtface.core.records import FloatArray, Image
 from rtface.track.gpu.libcuda import Graph, Libcuda, Module
 from rtface.track.gpu.owner import Owner
@@ -156,7 +157,7 @@ def _import_pycuda() -> Any:
         import pycuda.driver as driver
     except ImportError as error:
         raise BackendError(
-            f"pycuda cannot be imported ({error}): pip install 'rtface[tensorrt]'; it is compiled then, which needs "
+            f"pycuda cannot be imported ({error}): {how_to_install('tensorrt')}; it is compiled then, which needs "
             "NVIDIA's CUDA toolkit"
         ) from error
     try:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -20,8 +18,10 @@ from typing import Any, Protocol
 
 from rtface.core.clock import NS_PER_S, monotonic_ns, wall_ns
 from rtface.core.errors import BackendError
+from rtface.core.extras import how_to_install
+from rtface.core.files import cache_folder, written_whole
 from rtface.track.gpu.body import Body
-from rtface.track.gpu.listening import Progress
+from rtface.track.gpu.callbacks import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Built
 
 _log = logging.getLogger(__name__)
@@ -95,9 +95,7 @@ class Plan:
 
 def plans_folder() -> Path:
     """Return the folder of plans; it may not exist yet."""
-    if named := os.environ.get("RTFACE_CACHE"):
-        return Path(named) / "plans"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtface" / "plans"
+    return cache_folder("plans")
 
 
 def plan_for(
@@ -178,14 +176,14 @@ def check_served(gpu: GpuFacts, nvinfer: Builder) -> None:
     Raises
     ------
     BackendError
-        It is TensorRT for RTX, and the GPU none that it knows; the message says what else runs there.
+        It is TensorRT for RTX, and the GPU none that it serves; the message names what else runs there.
     """
     known = nvinfer.targets
     if known and gpu.architecture not in known:
         module, version = nvinfer.open()
         raise BackendError(
             f"{module} {version} makes no plans for {gpu.name} ({gpu.architecture}), only for {', '.join(known)}: "
-            "pip install 'rtface[tensorrt]', or set backend.name to torch and backend.device to cuda:N"
+            f"{how_to_install('tensorrt')}, or set backend.name to torch and backend.device to cuda:N"
         )
 
 
@@ -196,7 +194,7 @@ def _for_gpu(options: BuildOptions, gpu: GpuFacts | None, nvinfer: Builder) -> B
     if gpu is None and not known:
         raise BackendError(
             f"{module} {version} builds plans only on the GPU that runs them, and there is none: build there, or "
-            "pip install 'rtface[rtx]', which builds for RTX cards on any machine"
+            f"{how_to_install('rtx')}, which builds for RTX cards on any machine"
         )
     if gpu is not None:
         check_served(gpu, nvinfer)
@@ -251,16 +249,11 @@ def _bytes_of(path: Path) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-        temporary.replace(path)
+        with written_whole(path) as fresh:
+            fresh.write_bytes(data)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise BackendError(
             f"the plan cannot be kept: {path}: {error.strerror}; RTFACE_CACHE names another folder for the cache"
         ) from error

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from rtface.core.errors import BackendError
+from rtface.core.extras import needing
 
 
 class TorchDevice:
-    """One GPU as torch sees it, used by one thread until `close`.
+    """One GPU through torch, used by one thread until `close`.
 
     Parameters
     ----------
@@ -24,10 +25,8 @@ class TorchDevice:
     """
 
     def __init__(self, index: int) -> None:
-        try:
+        with needing("train"):
             import torch
-        except ImportError as error:
-            raise BackendError("torch is not installed: pip install 'rtface[train]'") from error
         if not torch.cuda.is_available():
             raise BackendError(
                 f"torch {torch.__version__} cannot use the GPU: install its build for CUDA, pip install torch"

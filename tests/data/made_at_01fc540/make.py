@@ -244,10 +244,10 @@ def make_wire(raw: Raw) -> None:
     import msgpack
     import numpy as np
     from rtface.latency import StageSummary
+    from rtface.publish.fields import unpack
     from rtface.records import Crop, FrameMeta, Keypoint, Losses, Pose, Stamps
 
     from rtface.publish import commands, events, neural, wire
-    from rtface.publish.fields import unpack
 
     bodies, packer = dict(raw.bodies), msgpack.Packer()
     one = wire.Encoder("0123456789abcdef")

@@ -69,7 +69,7 @@ def test_rastermap_finds_them_where_it_is_installed(
     population: Population, parts: tuple[np.ndarray, np.ndarray]
 ) -> None:
     if importlib.util.find_spec("rastermap") is None:
-        with pytest.raises(BackendError, match=r"rtface\[cluster\]"):
+        with pytest.raises(BackendError, match=r"'.\[cluster\]'"):
             find_clusters(*parts, 12, "rastermap")
         assert find_clusters(*parts, 12).method == "kmeans"
         pytest.skip("rastermap (GPL) is not installed")

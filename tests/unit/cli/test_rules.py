@@ -118,7 +118,7 @@ def test_dry_run_tracks_a_video(example: Path, test_engine: str, tmp_path: Path)
         image = np.zeros((80, 96), np.uint8)
         face.render(index, image)
         cv2.imwrite(str(folder / f"{index:03}.png"), image)
-    text = "features:\n  nose: {kind: speed, point: nose(tip)}\nrules:\n  a: {when: nose.speed > 0, pulse: {on_ms: 5}}\n"
+    text = "features:\n  nose: {kind: speed, point: nose(tip)}\nrules:\n  a: {when: nose.speed > 0, pulse: {width_ms: 5}}\n"
     example.write_text(text, encoding="utf-8")
     told = json.loads(call("dry-run", example, folder, "--engine", test_engine, "--json"))
     assert told["frames"] == 20

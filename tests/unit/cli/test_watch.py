@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
+import msgpack
 import pytest
 from rich.console import Console
 from support.publishing import HELLO, LOSSES, STATUS, make_pose
@@ -12,9 +13,10 @@ from rtface.client import Client, Keypoints
 from rtface.core.clock import NS_PER_MS, NS_PER_S, ManualClock
 from rtface.core.errors import AddressError, ControlError, WireError
 from rtface.publish.commands import Hello
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.neural import NeuralMessage
-from rtface.publish.receive import Receiver
-from rtface.publish.wire import TOPIC_KEYPOINTS, MessagePacker, StatusMessage
+from rtface.publish.receiver import Receiver
+from rtface.publish.status import StatusMessage
 
 
 class Scripted:
@@ -49,7 +51,7 @@ class Watched:
     def hear(self, keypoints: Keypoints | None = None) -> None:
         if keypoints is not None:
             self.client.queued.append(keypoints)
-        self.watch._listen()
+        self.watch._receive()
 
     def pass_by(self, seconds: float) -> None:
         self.clock.sleep_until_ns(self.clock.now_ns() + round(seconds * NS_PER_S))
@@ -65,7 +67,7 @@ class Watched:
 def keypoints_aged(age_ns: int | None) -> Keypoints:
     pose = make_pose(keypoints=2)
     receiver = Receiver(None if age_ns is None else 0)
-    body = MessagePacker(HELLO.session).keypoints(0, pose, LOSSES, 0)
+    body = encode_keypoints(msgpack.Packer(), HELLO.session, 0, pose, LOSSES, 0)
     keypoints = receiver.take([TOPIC_KEYPOINTS, body], pose.stamps.exposure_ns + (age_ns or 0))
     assert keypoints is not None
     assert keypoints.age_ns == age_ns
@@ -85,9 +87,9 @@ def test_an_age_that_is_unknown_is_not_taken_for_none() -> None:
 def test_a_service_that_was_killed_does_not_look_alive() -> None:
     watched = Watched()
     watched.hear(keypoints_aged(1))
-    assert "heard 0.0 s ago" in watched.shown()
+    assert "last message 0.0 s ago" in watched.shown()
     watched.pass_by(2.5)
-    assert "heard 2.5 s ago" in watched.shown()
+    assert "last message 2.5 s ago" in watched.shown()
     watched.pass_by(2)
     assert "no heartbeat for 4 s" in watched.shown()
     watched.hear(keypoints_aged(1))
@@ -99,7 +101,7 @@ def test_a_status_is_a_heartbeat_though_no_keypoints_come() -> None:
     for seq in range(5):
         watched.client.latest_status = StatusMessage("a session", seq, 0, STATUS)
         watched.pass_by(2)
-        assert "waiting for keypoints; heard 0.0 s ago" in watched.shown()
+        assert "waiting for keypoints; last message 0.0 s ago" in watched.shown()
     watched.pass_by(10)
     assert "waiting for keypoints; no heartbeat for 10 s" in watched.shown()
 

@@ -156,7 +156,7 @@ def test_a_value_that_cannot_be_known_may_be_a_request() -> None:
 
 def test_a_rule_does_not_hold_through_a_long_time_in_which_nothing_is_known() -> None:
     nan = float("nan")
-    rig = Rig(rule_bank(whisk=rule(release="x < 3", pulse={"on_ms": 1}, max_age_ms=20)))
+    rig = Rig(rule_bank(whisk=rule(release="x < 3", pulse={"width_ms": 1}, max_age_ms=20)))
     assert short(rig.show(6, score=0.1)) == [("withhold", "low_score")]
     rig.show(nan, score=0.1, frames=4)  # 15 ms
     assert short(rig.show(4)) == [("fire", "rule")]
@@ -185,7 +185,7 @@ def test_a_request_held_up_for_too_long_does_not_fire() -> None:
 
 
 def test_a_rate_is_kept_over_any_stretch() -> None:
-    rig = Rig(rule_bank(whisk=rule(max_rate={"count": 2, "per_s": 0.1}, pulse={"on_ms": 1})))
+    rig = Rig(rule_bank(whisk=rule(max_rate={"count": 2, "per_s": 0.1}, pulse={"width_ms": 1})))
     fired, withheld = [], 0
     for _ in range(200):
         for each in rig.show(6) + rig.show(0):
@@ -200,7 +200,7 @@ def test_a_rate_is_kept_over_any_stretch() -> None:
 
 
 def test_a_rule_has_only_so_many_pulses() -> None:
-    rig = Rig(rule_bank(whisk=rule(max_pulses=2, pulse={"on_ms": 1})))
+    rig = Rig(rule_bank(whisk=rule(max_pulses=2, pulse={"width_ms": 1})))
     for _ in range(5):
         rig.show(6)
         rig.bank.ended(rig.now_ns, "whisk")
@@ -255,7 +255,7 @@ def test_missing_frames_begin_the_dwell_time_anew() -> None:
 
 
 def test_frames_that_may_show_the_light_are_not_looked_at() -> None:
-    rig = Rig(rule_bank(whisk=rule(ignore_light_ms=10, pulse={"on_ms": 50}), other=rule(when="x < -5")))
+    rig = Rig(rule_bank(whisk=rule(ignore_light_ms=10, pulse={"width_ms": 50}), other=rule(when="x < -5")))
     rig.show(6)
     (seen,) = rig.show(-9)  # by the rule that looks at all frames
     assert (seen.rule, seen.reason) == ("other", Reason.BUSY)
@@ -273,7 +273,13 @@ def test_hysteresis_dwell_and_release() -> None:
     rig = Rig(
         rule_bank(
             whisk=rule(
-                when=..., value="x", on_above=5, off_below=3, dwell_ms=10, release_ms=10, pulse={"on_ms": 1}
+                when=...,
+                value="x",
+                on_above=5,
+                off_below=3,
+                dwell_ms=10,
+                release_ms=10,
+                pulse={"width_ms": 1},
             )
         )
     )

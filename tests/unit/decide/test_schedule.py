@@ -59,7 +59,7 @@ def test_the_seed_and_the_rule_s_name_are_all_that_chance_rests_on() -> None:
 
 def matched(**settings: Any) -> Schedule:
     given = {"kind": "matched", "seed": 5, "span_s": [10, 110], **settings}
-    return Schedule("m", rule(schedule=given, pulse={"on_ms": 500}, refractory_ms=500))
+    return Schedule("m", rule(schedule=given, pulse={"width_ms": 500}, refractory_ms=500))
 
 
 def test_matched_times_are_as_many_within_the_span_and_apart_and_spread_evenly() -> None:
@@ -91,7 +91,7 @@ def test_yoked_times_are_those_of_the_list_in_order() -> None:
 @pytest.mark.parametrize("blind", [True, False])
 def test_what_the_public_sees_tells_light_from_sham_only_where_it_may(blind: bool) -> None:
     made = rule_bank(
-        whisk=rule(schedule={"kind": "mixed", "sham": 0.5, "seed": 3, "blind": blind}, pulse={"on_ms": 1})
+        whisk=rule(schedule={"kind": "mixed", "sham": 0.5, "seed": 3, "blind": blind}, pulse={"width_ms": 1})
     )
     said = made.arm(0)
     for index in range(1, 200):

@@ -22,7 +22,7 @@ RULES = """\
 features:
   nose: {kind: position, point: nose(tip)}
 rules:
-  right: {when: nose.x > 30, pulse: {on_ms: 5}}
+  right: {when: nose.x > 30, pulse: {width_ms: 5}}
 """
 
 
@@ -54,6 +54,7 @@ def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
     [
         (RULES.replace("nose.x", "nsoe.x"), "fail", "line 4.*nose.x"),
         (RULES.replace("nose(tip)", "nose(top)"), "fail", "nose"),
+        (RULES.replace("nose(tip)", "nose(top)").replace("nose.x", "x"), "fail", "line 2.*line 4"),
         (
             RULES.replace("rules:", "  groom: {kind: groom, near_px: 9}\nrules:"),
             "warn",
@@ -91,7 +92,7 @@ def test_an_output_that_cannot_be_had_is_named(tmp_path: Path) -> None:
 def test_too_little_room_is_a_failure(tmp_path: Path) -> None:
     check = found(tmp_path, session={"folder": tmp_path, "min_free_gb": 1e9})["record"]
     assert check.verdict == "fail"
-    assert "min_free_gb" in check.mend
+    assert "min_free_gb" in check.fix
 
 
 class Unguarded(NullOutput):

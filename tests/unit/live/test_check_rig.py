@@ -46,7 +46,7 @@ def test_an_engine_that_was_never_verified_is_named_with_the_command(folder: Pat
     found = findings(folder, "sound")
     assert found["parity"].verdict == "ok"
     assert "nothing can be armed with it" in found["parity"].text
-    assert found["parity"].mend == (
+    assert found["parity"].fix == (
         "before you arm: rtface engines verify sound --backend openvino --precision f32 --crop 8,4,80,70 --frames VIDEO"
     )
     assert "asked for: openvino" in found["engine"].text
@@ -55,7 +55,7 @@ def test_an_engine_that_was_never_verified_is_named_with_the_command(folder: Pat
 def test_one_that_agrees_and_one_that_does_not(folder: Path) -> None:
     verified(drawn_engine(folder / "engines" / "sound"))
     found = findings(folder, "sound")
-    assert (found["parity"].verdict, found["parity"].mend) == ("ok", "")
+    assert (found["parity"].verdict, found["parity"].fix) == ("ok", "")
     assert found["parity"].text.startswith("agrees with sound in f32, 20")
     verified(drawn_engine(folder / "engines" / "broken", off_by=0.05))
     found = findings(folder, "broken")
@@ -85,17 +85,17 @@ def test_back_ends_that_could_run_are_told_from_those_that_could_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rtface.live import check_rig as checkup
-    from rtface.track.backends.factory import Possible
+    from rtface.track.backends.factory import PossibleBackend
 
     made_up = (
-        Possible("tensorrt", True, "no GPU"),
-        Possible("torch", True, "no GPU"),
-        Possible("openvino", False, ""),
+        PossibleBackend("tensorrt", True, "no GPU"),
+        PossibleBackend("torch", True, "no GPU"),
+        PossibleBackend("openvino", False, ""),
     )
-    monkeypatch.setattr(checkup, "survey", lambda: made_up)
+    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up)
     found = findings(folder, "nowhere")["back ends"]
     assert found.verdict == "ok"
     assert found.text == "openvino on the CPU could run here; not tensorrt on a GPU or torch on a GPU: no GPU"
-    monkeypatch.setattr(checkup, "survey", lambda: made_up[:2])
+    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up[:2])
     none = findings(folder, "nowhere")["back ends"]
     assert (none.verdict, none.exit_code) == ("fail", 6)

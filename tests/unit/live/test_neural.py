@@ -152,7 +152,7 @@ def test_a_rule_on_a_component_fires_when_it_is_crossed(tmp_path: Path) -> None:
                 "when": f"neural.pc1 > {limit}",
                 "max_age_ms": 40,
                 "refractory_ms": 20,
-                "pulse": {"on_ms": 1},
+                "pulse": {"width_ms": 1},
             }
         },
     }

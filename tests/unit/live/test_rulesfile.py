@@ -18,7 +18,7 @@ from rtface.core.records import FACEMAP_KEYPOINTS, Pulse
 from rtface.decide.description import describe_rule, thresholds
 from rtface.decide.features.specs import FeatureSpec
 from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
-from rtface.live.rulesfile import Rules, pulse_times
+from rtface.live.rulesfile import Rules, check_rules, pulse_times
 from rtface.record.session.entries import ArmingEntry, DecisionEntry
 from rtface.record.session.writer import SessionWriter
 
@@ -129,7 +129,7 @@ FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"
             FEATURE + "rules:\n  a:\n    dwell_ms: .nan\n    when: nose.speed > 1",
             "F: line 5: rules.a.dwell_ms: ",
         ),
-        (FEATURE + "rules:\n  a: {pulse: {on_ms: 5}}", "F: line 4: rules.a.when: a rule needs when"),
+        (FEATURE + "rules:\n  a: {pulse: {width_ms: 5}}", "F: line 4: rules.a.when: a rule needs when"),
         (
             FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    value: nose.speed",
             "F: line 6: rules.a.value: value with thresholds, or when",
@@ -147,12 +147,12 @@ FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"
             "F: line 6: rules.a.on_above: on_above without value",
         ),
         (
-            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5, width_ms: 5}",
-            "F: line 6: rules.a.pulse: a pulse is on_ms alone, or a train",
+            FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {width_ms: 5, duration_ms: 5}",
+            "F: line 6: rules.a.pulse: a pulse is width_ms alone, a train has",
         ),
         (
             FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {frequency_hz: 10}",
-            "F: line 6: rules.a.pulse: a pulse is on_ms alone, or a train",
+            "F: line 6: rules.a.pulse.width_ms: Field required",
         ),
         (
             FEATURE
@@ -165,18 +165,18 @@ FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"
         ),
         (
             FEATURE
-            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5}\n    schedule: {kind: mixed, sham: 0.5}",
+            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {width_ms: 5}\n    schedule: {kind: mixed, sham: 0.5}",
             "F: line 7: rules.a.schedule.seed: Field required",
         ),
         (
             FEATURE
-            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5}\n"
+            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {width_ms: 5}\n"
             + "    schedule: {kind: mixed, sham: 0.5, seed: 1, block: 5}",
             "rules.a.schedule.block: sham 0.5 of a block of 5 is 2.5 trials",
         ),
         (
             FEATURE
-            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {on_ms: 5}\n    schedule: {kind: mixd, seed: 1}",
+            + "rules:\n  a:\n    when: nose.speed > 1\n    pulse: {width_ms: 5}\n    schedule: {kind: mixd, seed: 1}",
             "rules.a.schedule.kind: no schedule is called mixd; there are: mixed, yoked, matched",
         ),
         (
@@ -184,22 +184,22 @@ FEATURE = "features:\n  nose: {kind: speed, point: nose(tip)}\n"
             "rules.a.schedule: a schedule of controls without a pulse",
         ),
         (
-            FEATURE + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule: {kind: yoked, seed: 1}",
+            FEATURE + "rules:\n  a:\n    pulse: {width_ms: 5}\n    schedule: {kind: yoked, seed: 1}",
             "rules.a.schedule: yoked needs times_s or source",
         ),
         (
             FEATURE
-            + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule: {kind: matched, seed: 1, count: 5, span_s: [9, 1]}",
+            + "rules:\n  a:\n    pulse: {width_ms: 5}\n    schedule: {kind: matched, seed: 1, count: 5, span_s: [9, 1]}",
             "rules.a.schedule.span_s: the earlier time comes first",
         ),
         (
             FEATURE
-            + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule:\n      kind: yoked\n      seed: 1\n      source: nowhere",
+            + "rules:\n  a:\n    pulse: {width_ms: 5}\n    schedule:\n      kind: yoked\n      seed: 1\n      source: nowhere",
             "F: line 9: rules.a.schedule.source: ",
         ),
         (
             FEATURE
-            + "rules:\n  a:\n    pulse: {on_ms: 5}\n    schedule:\n      kind: matched\n"
+            + "rules:\n  a:\n    pulse: {width_ms: 5}\n    schedule:\n      kind: matched\n"
             + "      seed: 1\n      count: 500\n      span_s: [0, 10]",
             "F: line 10: rules.a.schedule.span_s: 500 pulses",
         ),
@@ -225,7 +225,7 @@ def test_a_rhythm_without_a_frame_rate_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "pulse"),
     [
-        ({"on_ms": 5}, Pulse(5 * MS, 5 * MS, 1, 1.0)),
+        ({"width_ms": 5}, Pulse(5 * MS, 5 * MS, 1, 1.0)),
         ({"frequency_hz": 20, "width_ms": 5, "duration_ms": 500}, Pulse(5 * MS, 50 * MS, 10, 1.0)),
         ({"frequency_hz": 20, "width_ms": 5, "duration_ms": 504.9}, Pulse(5 * MS, 50 * MS, 10, 1.0)),
         ({"frequency_hz": 20, "width_ms": 5, "duration_ms": 505}, Pulse(5 * MS, 50 * MS, 11, 1.0)),
@@ -239,7 +239,84 @@ def test_a_rhythm_without_a_frame_rate_is_told(tmp_path: Path) -> None:
 def test_pulses_and_trains(settings: dict[str, Any], pulse: Pulse) -> None:
     made = PulseSpec.model_validate(settings).record()
     assert made == pulse
-    assert made.duration_ns <= 1e6 * settings.get("duration_ms", settings.get("on_ms"))
+    assert made.duration_ns <= 1e6 * settings.get("duration_ms", settings["width_ms"])
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"on_ms": 5},
+        {"on_ms": 5, "frequency_hz": None, "width_ms": None, "duration_ms": None, "amplitude": 1.0},
+    ],
+)
+def test_a_pulse_of_before_is_read(old: dict[str, Any]) -> None:
+    assert PulseSpec.model_validate(old) == PulseSpec(width_ms=5)
+    train = {"frequency_hz": 20.0, "width_ms": 5.0, "duration_ms": 500.0}
+    assert PulseSpec.model_validate({"on_ms": None, **train}) == PulseSpec(**train)
+
+
+def test_the_old_name_of_a_pulses_width_is_read_with_a_hint(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = FEATURE + "rules:\n  a:\n    when: nose.speed > 1\n    pulse:\n      on_ms: 5\n"
+    rules = Rules(written(tmp_path, text))
+    assert rules.spec.rules["a"].pulse == PulseSpec(width_ms=5)
+    assert '"on_ms"' not in rules.resolved
+    (hint,) = caplog.messages
+    assert hint.endswith(
+        "rules.yaml: line 7: rules.a.pulse.on_ms: its name is width_ms now; on_ms is still read"
+    )
+    caplog.clear()
+    Rules(written(tmp_path, text.replace("on_ms", "width_ms")))
+    assert not caplog.messages
+    assert "rules.a.pulse.on_ms: on_ms is the old name of width_ms: one" in refused(
+        tmp_path, text + "      width_ms: 5\n"
+    )
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    text = """\
+features:
+  nose: {kind: speed, point: nosetip}
+  pad: {kind: whisking, point: mouth, band_hz: [6, 300]}
+  eye: {kind: area, points: [eye(bak), eye(top), eye(frnt)]}
+  lick: {kind: lik}
+  paw: {kind: speed, point: paw}
+rules:
+  a: {when: nose.speed > 1 and paw.sped > 2, release: mouth.x < 1, pulse: {width_ms: 5}}
+  b: {when: lick.rate > 1, pulse: {width_ms: -5}, refractory: 100}
+  c: {when: rule.b == 1 and pad.amplitude > 2 and eye.area > 1, pulse: {width_ms: 5}}
+  d: {pulse: {width_ms: 5}, schedule: {kind: yoked, seed: 1, source: nowhere}}
+  e: {pulse: {width_ms: 5}, schedule: {kind: matched, seed: 1, count: 500, span_s: [0, 10]}}
+  f g: {when: rule.d == 1 or paw.speed > }
+"""
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        check_rules(path, FACEMAP_KEYPOINTS, 200.0)
+    lines = [line for line in str(caught.value).splitlines() if line.startswith(str(path))]
+    absent, gone = tmp_path / "nowhere", "No such file or directory"
+    found = [line.removeprefix(f"{path}: line ").partition(";")[0] for line in lines]
+    assert found == [
+        "5: features.lick.kind: no feature is called lik",
+        "9: rules.b.pulse.width_ms: Input should be greater than 0 (it is -5)",
+        "9: rules.b.refractory: unknown setting",
+        f"11: rules.d.schedule.source: {absent}: neither a session nor a list of times ([Errno 2] {gone}: '{absent}')",
+        "2: features.nose: nosetip is not a keypoint of this engine",
+        "3: features.pad.band_hz: 300 Hz cannot be measured at 200 frames/s",
+        "4: features.eye: eye(bak) is not a keypoint of this engine",
+        "4: features.eye: eye(frnt) is not a keypoint of this engine",
+        "8: rules.a.when: no feature is called paw.sped",
+        "8: rules.a.release: no feature is called mouth.x",
+        "12: rules.e.schedule.span_s: 500 pulses with their refractory time take 502.5 s, more than the 10 s of the span",
+        "13: rules.f g: a rule's name is made of letters, digits and _, and does not begin with a digit",
+        "13: rules.f g.when: the condition ends here",
+    ]
+    with pytest.raises(ConfigError, match=r"rules\.a\.when(.|\n)*rules\.a\.release"):
+        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > 1, release: y < 1}}")).evaluator(
+            ("nose(tip)",), 200.0
+        )
+    with pytest.raises(ConfigError, match=r"called x; .*called y; "):
+        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > y}}")).evaluator(("nose(tip)",), 200.0)
 
 
 def test_thresholds_are_found_for_the_picture() -> None:
@@ -254,7 +331,7 @@ def test_thresholds_are_found_for_the_picture() -> None:
     assert thresholds(spec) == {"x": [(1.0, True), (2.0, False)]}
 
 
-def test_a_rule_in_words() -> None:
+def test_a_describe_rule() -> None:
     spec = rule(
         when="x > 3", dwell_ms=20, refractory_ms=500, max_rate={"count": 3, "per_s": 60}, windows=[[5, 60]],
         pulse={"frequency_hz": 20, "width_ms": 5, "duration_ms": 250}, max_gap_frames=2, ignore_light_ms=4,
@@ -289,7 +366,7 @@ def test_pulse_times_of_a_text_file(tmp_path: Path) -> None:
     source = tmp_path / "times.txt"
     source.write_text("# seconds\n1.5\n\n3   # the second\n", encoding="utf-8")
     assert pulse_times(source) == (1.5, 3.0)
-    text = "rules:\n  y:\n    pulse: {on_ms: 5}\n    schedule: {kind: yoked, seed: 0, source: times.txt}\n"
+    text = "rules:\n  y:\n    pulse: {width_ms: 5}\n    schedule: {kind: yoked, seed: 0, source: times.txt}\n"
     rules = Rules(written(tmp_path, text))  # relative to the rules file
     schedule = rules.spec.rules["y"].schedule
     assert schedule is not None

@@ -36,7 +36,7 @@ rules:
   left:
     when: a.x < -10
     min_score: 0.9
-    pulse: {on_ms: 5}
+    pulse: {width_ms: 5}
     schedule: {kind: mixed, sham: 0.5, block: 2, seed: 1}
 """
 RATE_HZ = 100.0

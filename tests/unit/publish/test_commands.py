@@ -16,7 +16,7 @@ from rtface.config import CropSettings
 from rtface.core.errors import ControlError, WireError
 from rtface.core.records import Crop
 from rtface.publish import commands
-from rtface.publish.fields import MAX_TEXT, unpack
+from rtface.publish.wire import MAX_TEXT, unpack
 
 VALUES = st.recursive(
     st.none()

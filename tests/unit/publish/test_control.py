@@ -11,13 +11,12 @@ import zmq
 from support.publishing import HELLO, STATUS, Handler, received
 from support.waits import LONG_S
 
-from rtface.core.clock import ManualClock
+from rtface.core.clock import ManualClock, clock_domain
 from rtface.core.errors import AddressError, CameraSettingError, ControlError, UsageError
 from rtface.core.records import Crop
 from rtface.publish.control import ControlServer
-from rtface.publish.fields import MAX_BODY
-from rtface.publish.host import clock_domain
 from rtface.publish.sockets import Context
+from rtface.publish.wire import MAX_BODY
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
-from support.publishing import received
-from support.waits import LONG_S
+from support.publishing import received, wait_for_subscribers
 
 from rtface.core.clock import ManualClock
 from rtface.core.errors import UsageError, WireError
 from rtface.publish.events import KINDS, TOPIC_EVENTS, EventMessage, decode_event, encode_event
 from rtface.publish.publisher import Publisher
-from rtface.publish.receive import Receiver
+from rtface.publish.receiver import Receiver
 from rtface.publish.sockets import Context
 
 DETAILS = {"rule": "whisk", "inputs": [["pad.amplitude", 4.5, 0.9, 3_000_000]], "pulse": None}
@@ -29,7 +28,7 @@ def test_an_event_arrives_as_it_was_sent(context: Context, kind: str) -> None:
     with context.socket(zmq.SUB) as socket:
         socket.subscribe(b"")
         socket.connect(publisher.address)
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         for number in range(2):
             publisher.publish_event(kind, 4_000 + number, DETAILS)  # type: ignore[arg-type]
         for number in range(2):
@@ -80,7 +79,7 @@ def test_a_restart_begins_the_numbers_anew() -> None:
 
 
 def test_events_that_nobody_asks_for_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtface.publish.receive._MOST_EVENTS", 3)
+    monkeypatch.setattr("rtface.publish.receiver._MOST_WAITING", 3)
     receiver = Receiver(0)
     for seq in range(5):
         receiver.take([TOPIC_EVENTS, body(seq)], 0)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import zmq
-from support.publishing import LOSSES, Handler, make_pose, received
+from support.publishing import LOSSES, Handler, make_pose, received, wait_for_subscribers
 from support.waits import LONG_S
 
 from rtface.core.errors import AddressError, ControlError, UsageError
 from rtface.publish.control import ControlServer
+from rtface.publish.keypoints import decode_keypoints
 from rtface.publish.keys import (
     ClientKeys,
     Guard,
@@ -21,9 +22,8 @@ from rtface.publish.keys import (
     make_keys,
 )
 from rtface.publish.publisher import Publisher
-from rtface.publish.request import Requester
+from rtface.publish.requester import Requester
 from rtface.publish.sockets import Context
-from rtface.publish.wire import decode_keypoints
 
 REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 REFUSED |= zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -159,7 +159,7 @@ class TestWhoIsAdmitted:
             keys.protect(socket)
             socket.subscribe(b"")
             socket.connect(reachable(publisher.address))
-            assert publisher.wait_for_subscribers(1, LONG_S)
+            wait_for_subscribers(publisher, 1)
             publisher.publish(make_pose(4), LOSSES)
             assert decode_keypoints(received(socket)[1]).frame_id == 4
 
@@ -214,10 +214,10 @@ class TestWhoIsAdmitted:
         known = Requester(context, reachable(server.address), keys, LONG_S)
         plain = Requester(context, reachable(server.address), None, 0.1)
         with pytest.raises(AddressError, match="stop: no answer"):
-            plain.ask("stop", {})
+            plain.request("stop", {})
         handler.failure = ControlError("busy", "later")
         with pytest.raises(ControlError, match="later"):
-            known.ask("start", {})
+            known.request("start", {})
         known.close()
         plain.close()
         server.close()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.publishing import LOSSES, make_pose
+from support.publishing import LOSSES, make_pose, wait_for_subscribers
 from support.waits import LONG_S
 
 from rtface.client import Client
@@ -16,7 +16,7 @@ from rtface.core.clock import ManualClock, monotonic_ns
 from rtface.core.errors import WireError
 from rtface.publish.neural import MAX_NEURONS, TOPIC_NEURAL, NeuralMessage, decode_neural, encode_neural
 from rtface.publish.publisher import Publisher
-from rtface.publish.receive import Receiver
+from rtface.publish.receiver import Receiver
 from rtface.publish.sockets import Context
 
 WHOLE = NeuralMessage(
@@ -124,7 +124,7 @@ def test_a_client_gets_predictions_with_their_age_between_keypoints(context: Con
     publisher = Publisher("tcp://127.0.0.1:*", "session", context, clock=ManualClock(7_000))
     publisher.open()
     with Client(publisher.address, timeout_s=LONG_S) as client:
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         exposed_ns = monotonic_ns()
         for number in range(3):
             publisher.publish(make_pose(number), LOSSES)

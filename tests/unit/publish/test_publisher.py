@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import zmq
-from support.publishing import LOSSES, STATUS, make_pose, received
+from support.publishing import LOSSES, STATUS, make_pose, received, wait_for_subscribers
 from support.waits import LONG_S
 
 from rtface.core.clock import ManualClock
-from rtface.core.errors import AddressError, UsageError
-from rtface.core.records import Losses, Pose
+from rtface.core.errors import AddressError, UsageError, WireError
+from rtface.publish.keypoints import decode_keypoints, encode_keypoints
 from rtface.publish.publisher import Publisher
-from rtface.publish.receive import Receiver
+from rtface.publish.receiver import Receiver
 from rtface.publish.sockets import Context
-from rtface.publish.wire import decode_keypoints, decode_status
+from rtface.publish.status import decode_status
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def subscriber(context: Context, publisher: Publisher) -> Iterator[zmq.Socket[by
     with context.socket(zmq.SUB) as socket:
         socket.subscribe(b"")
         socket.connect(publisher.address)
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         yield socket
 
 
@@ -64,13 +64,12 @@ def test_encoding_and_sending_count_as_part_of_handing_over(
 
     clock = Counting(7_000)
     publisher = Publisher("inproc://out", "session", context, clock=clock)
-    encode = publisher._encoder.keypoints
 
-    def encoded(seq: int, pose: Pose, losses: Losses, published_ns: int) -> bytes:
+    def encoded(*arguments: Any) -> bytes:
         clock.take(40)
-        return encode(seq, pose, losses, published_ns)
+        return encode_keypoints(*arguments)
 
-    monkeypatch.setattr(publisher._encoder, "keypoints", encoded)
+    monkeypatch.setattr("rtface.publish.publisher.encode_keypoints", encoded)
     monkeypatch.setattr(publisher, "_socket", Sending())
     assert publisher.publish(make_pose(), LOSSES) == 7_340
     (body,) = Sending.bodies
@@ -108,7 +107,7 @@ def test_closing_leaves_a_bounded_time_for_the_last_messages(
 
 def test_subscribers_are_counted_as_they_come_and_go(context: Context, publisher: Publisher) -> None:
     def wait_for(count: int) -> None:
-        assert publisher.wait_for_subscribers(count, LONG_S)
+        wait_for_subscribers(publisher, count)
         while publisher.count_subscribers() > count:
             assert publisher._opened().poll(int(LONG_S * 1000))
 
@@ -126,13 +125,6 @@ def test_subscribers_are_counted_as_they_come_and_go(context: Context, publisher
         wait_for(count)
 
 
-def test_waiting_for_subscribers_ends(context: Context) -> None:
-    publisher = Publisher("inproc://out", "session", context)
-    publisher.open()
-    assert not publisher.wait_for_subscribers(1, 0.01)
-    publisher.close()
-
-
 def test_garbage_from_a_subscriber_is_passed_over(context: Context, publisher: Publisher) -> None:
     with context.socket(zmq.XSUB) as socket:
         socket.connect(publisher.address)
@@ -140,7 +132,7 @@ def test_garbage_from_a_subscriber_is_passed_over(context: Context, publisher: P
             socket.send(garbage)
         socket.send_multipart([b"a", b"b", b"c"])
         socket.send(b"\x01keypoints")
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         publisher.publish(make_pose(5), LOSSES)
         assert decode_keypoints(received(socket)[1]).frame_id == 5
         assert publisher.count_subscribers() == 1
@@ -154,7 +146,7 @@ def test_a_slow_subscriber_loses_messages_and_sees_how_many(context: Context) ->
         slow.setsockopt(zmq.RCVHWM, 1)
         slow.subscribe(b"keypoints")
         slow.connect("inproc://out")
-        assert publisher.wait_for_subscribers(1, LONG_S)
+        wait_for_subscribers(publisher, 1)
         receiver = Receiver(0)
         publisher.publish(make_pose(), LOSSES)
         first = receiver.take(received(slow), 0)
@@ -183,7 +175,7 @@ def test_a_slow_subscriber_costs_the_others_nothing(context: Context) -> None:
         for socket in (slow, quick):
             socket.subscribe(b"keypoints")
             socket.connect("inproc://out")
-        assert publisher.wait_for_subscribers(2, LONG_S)
+        wait_for_subscribers(publisher, 2)
         for frame_id in range(3_000):
             publisher.publish(make_pose(frame_id), LOSSES)
             assert decode_keypoints(received(quick)[1]).frame_id == frame_id
@@ -244,3 +236,9 @@ def test_status_needs_an_open_socket(context: Context) -> None:
     for call in (lambda: publisher.publish_status(STATUS), publisher.count_subscribers):
         with pytest.raises(UsageError, match="not open"):
             call()
+
+
+@pytest.mark.parametrize("session", ["", "s" * 65])
+def test_a_session_has_a_name_of_bounded_length(context: Context, session: str) -> None:
+    with pytest.raises(WireError, match="session"):
+        Publisher("inproc://out", session, context)

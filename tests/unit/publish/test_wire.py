@@ -16,14 +16,11 @@ from support.publishing import LOSSES, STATUS, make_pose
 from rtface.core.errors import WireError
 from rtface.core.records import CameraInfo, FrameMeta, Losses, Pose, Stamps
 from rtface.core.status import PipelineState
-from rtface.publish.fields import MAX_BODY
-from rtface.publish.wire import (
-    MAX_KEYPOINTS,
-    MessagePacker,
-    camera_map,
-    decode_keypoints,
-    decode_status,
-)
+from rtface.publish.keypoints import MAX_KEYPOINTS, decode_keypoints, encode_keypoints
+from rtface.publish.status import camera_map, decode_status, encode_status
+from rtface.publish.wire import MAX_BODY
+
+PACKER = msgpack.Packer()
 
 NS = st.integers(-(1 << 63), (1 << 63) - 1)
 COUNT = st.integers(0, (1 << 63) - 1)
@@ -40,11 +37,11 @@ JSON_LIKE = st.recursive(
 
 
 def keypoints_body() -> bytes:
-    return MessagePacker("session").keypoints(3, make_pose(9), LOSSES, 5_000)
+    return encode_keypoints(PACKER, "session", 3, make_pose(9), LOSSES, 5_000)
 
 
 def status_body() -> bytes:
-    return MessagePacker("session").status(4, STATUS, 6_000)
+    return encode_status(PACKER, "session", 4, 6_000, STATUS)
 
 
 @st.composite
@@ -62,7 +59,7 @@ def poses(draw: st.DrawFn) -> Pose:
 
 @given(poses(), COUNT, NS, st.builds(Losses, COUNT, COUNT, COUNT, COUNT))
 def test_keypoints_arrive_as_they_were_sent(pose: Pose, seq: int, published_ns: int, losses: Losses) -> None:
-    message = decode_keypoints(MessagePacker("the session").keypoints(seq, pose, losses, published_ns))
+    message = decode_keypoints(encode_keypoints(PACKER, "the session", seq, pose, losses, published_ns))
     assert (message.session, message.seq, message.published_ns) == ("the session", seq, published_ns)
     assert (message.frame_id, message.camera_ns) == (pose.frame.frame_id, pose.frame.camera_ns)
     assert message.stamps == pose.stamps
@@ -75,7 +72,7 @@ def test_keypoints_arrive_as_they_were_sent(pose: Pose, seq: int, published_ns: 
 def test_the_numbers_on_the_wire_are_little_endian_whatever_the_array() -> None:
     pose = make_pose(keypoints=2)
     swapped = replace(pose, xy=pose.xy.astype(">f4"), score=pose.score.astype(np.float64))
-    fields = msgpack.unpackb(MessagePacker("s").keypoints(0, swapped, LOSSES, 0))
+    fields = msgpack.unpackb(encode_keypoints(PACKER, "s", 0, swapped, LOSSES, 0))
     assert fields["xy"] == pose.xy.astype("<f4").tobytes()
     assert fields["score"] == pose.score.astype("<f4").tobytes()
     assert fields["outside"] == b"\x00\x01"
@@ -84,7 +81,7 @@ def test_the_numbers_on_the_wire_are_little_endian_whatever_the_array() -> None:
 def test_status_arrives_as_it_was_sent() -> None:
     failed = replace(STATUS, state=PipelineState.FAILED, error="the camera is gone")
     for status in (STATUS, failed):
-        message = decode_status(MessagePacker("the session").status(8, status, 99))
+        message = decode_status(encode_status(PACKER, "the session", 8, 99, status))
         assert (message.session, message.seq, message.t_ns) == ("the session", 8, 99)
         assert message.status == status
 
@@ -210,22 +207,15 @@ def test_a_message_that_is_too_large_is_not_even_unpacked() -> None:
         decode_keypoints(body)
 
 
-def test_what_cannot_be_sent_is_refused_and_the_encoder_goes_on() -> None:
-    encoder = MessagePacker("session")
+def test_what_cannot_be_sent_is_refused_and_the_packer_goes_on() -> None:
     pose = make_pose()
     with pytest.raises(WireError, match="make no message"):
-        encoder.keypoints(0, replace(pose, score=pose.score[:-1]), LOSSES, 0)
+        encode_keypoints(PACKER, "session", 0, replace(pose, score=pose.score[:-1]), LOSSES, 0)
     with pytest.raises(WireError, match="cannot be put into a message"):
-        encoder.status(0, replace(STATUS, camera={"device": object()}), 0)
+        encode_status(PACKER, "session", 0, 0, replace(STATUS, camera={"device": object()}))
     with pytest.raises(WireError, match="at most"):
-        encoder.status(0, replace(STATUS, camera={"text": "x" * MAX_BODY}), 0)
-    assert decode_keypoints(encoder.keypoints(7, pose, LOSSES, 0)).seq == 7
-
-
-@pytest.mark.parametrize("session", ["", "s" * 65])
-def test_a_session_has_a_name_of_bounded_length(session: str) -> None:
-    with pytest.raises(WireError, match="session"):
-        MessagePacker(session)
+        encode_status(PACKER, "session", 0, 0, replace(STATUS, camera={"text": "x" * MAX_BODY}))
+    assert decode_keypoints(encode_keypoints(PACKER, "session", 7, pose, LOSSES, 0)).seq == 7
 
 
 def test_received_arrays_cannot_be_written() -> None:

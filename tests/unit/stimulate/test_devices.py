@@ -16,9 +16,7 @@ from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputEvent, OutputReason
 from rtface.core.records import Pulse
 from rtface.stimulate.base import Output
-from rtface.stimulate.daq import daq_output
-from rtface.stimulate.line import line_output
-from rtface.stimulate.pulsepal import pulsepal_output
+from rtface.stimulate.factory import make_output
 
 
 def fire(output: Output, pulse: Pulse) -> list[tuple[OutputEvent, OutputReason]]:
@@ -43,9 +41,7 @@ def test_a_pulse_pal_is_programmed_in_its_cycles_and_triggered(
 ) -> None:
     device = PulsePalDevice(version)
     try:
-        output = pulsepal_output(
-            PulsePalOutputSettings(kind="pulsepal", port=device.port, channel=3, volts=5.0)
-        )
+        output = make_output(PulsePalOutputSettings(kind="pulsepal", port=device.port, channel=3, volts=5.0))
         fire(output, Pulse(5 * MS, 20 * MS, 3, 0.5))
         ((channel, parameters),) = device.triggered
         assert channel == 3
@@ -64,7 +60,7 @@ def test_a_pulse_pal_is_programmed_in_its_cycles_and_triggered(
 def test_a_pulse_pal_is_not_programmed_twice_for_the_same_pulse() -> None:
     device = PulsePalDevice()
     try:
-        output = pulsepal_output(PulsePalOutputSettings(kind="pulsepal", port=device.port, min_off_ms=0))
+        output = make_output(PulsePalOutputSettings(kind="pulsepal", port=device.port, min_off_ms=0))
         output.open()
         output.alive()
         output.arm()
@@ -89,7 +85,7 @@ def test_what_is_no_pulse_pal_is_told_apart() -> None:
     device.take = lambda data: b"hello"  # type: ignore[method-assign]
     try:
         with pytest.raises(OutputError, match="no Pulse Pal"):
-            pulsepal_output(PulsePalOutputSettings(kind="pulsepal", port=device.port)).open()
+            make_output(PulsePalOutputSettings(kind="pulsepal", port=device.port)).open()
     finally:
         device.vanish()
 
@@ -100,7 +96,7 @@ def test_a_text_device_gets_its_commands_filled_in() -> None:
         settings = LineOutputSettings(
             kind="line", port=device.port, light_on="ON {amplitude} {percent} {on_us}\n", light_off="OFF\n"
         )
-        fire(line_output(settings), Pulse(1500 * NS_PER_US, 20 * MS, 2, 0.5))
+        fire(make_output(settings), Pulse(1500 * NS_PER_US, 20 * MS, 2, 0.5))
         while len(device.lines) < 6:
             pass
         assert device.lines[:5] == ["OFF", "ON 128 50 1500", "OFF", "ON 128 50 1500", "OFF"]
@@ -115,7 +111,7 @@ def test_a_command_that_cannot_be_filled_in_is_refused_at_opening() -> None:
             kind="line", port=device.port, light_on="ON {power}\n", light_off="OFF\n"
         )
         with pytest.raises(OutputError, match="power"):
-            line_output(settings).open()
+            make_output(settings).open()
         assert not device.received
     finally:
         device.vanish()
@@ -132,7 +128,7 @@ def ni(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNidaqmx]:
 
 
 def test_a_counter_gets_a_finite_train(ni: FakeNidaqmx) -> None:
-    output = daq_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0"))
+    output = make_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0"))
     fire(output, Pulse(5 * MS, 20 * MS, 3, 1.0))
     (task,) = ni.tasks
     assert task.calls == [
@@ -143,13 +139,13 @@ def test_a_counter_gets_a_finite_train(ni: FakeNidaqmx) -> None:
 
 
 def test_a_counter_cannot_dim(ni: FakeNidaqmx) -> None:
-    output = daq_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0"))
+    output = make_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0"))
     assert fire(output, Pulse(5 * MS, 20 * MS, 3, 0.5)) == [(OutputEvent.REFUSED, OutputReason.BAD_VALUE)]
     assert not ni.tasks
 
 
 def test_an_analogue_output_plays_the_train_and_ends_at_zero(ni: FakeNidaqmx) -> None:
-    output = daq_output(DaqOutputSettings(kind="daq", channel="Dev1/ao1", volts=4.0, rate_hz=1000))
+    output = make_output(DaqOutputSettings(kind="daq", channel="Dev1/ao1", volts=4.0, rate_hz=1000))
     fire(output, Pulse(2 * MS, 13 * MS, 2, 0.5))
     played = next(task for task in ni.tasks if isinstance(task.written, np.ndarray))
     np.testing.assert_array_equal(played.written, [2, 2, *[0] * 11, 2, 2, 0, 0])
@@ -160,8 +156,8 @@ def test_an_analogue_output_plays_the_train_and_ends_at_zero(ni: FakeNidaqmx) ->
 def test_a_missing_package_and_a_missing_device_are_told(
     ni: FakeNidaqmx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(OutputError, match="'Dev9'; NI-DAQmx knows Dev1"):
-        daq_output(DaqOutputSettings(kind="daq", channel="Dev9/ctr0")).open()
+    with pytest.raises(OutputError, match="'Dev9'; NI-DAQmx has Dev1"):
+        make_output(DaqOutputSettings(kind="daq", channel="Dev9/ctr0")).open()
     monkeypatch.setitem(sys.modules, "nidaqmx", None)
-    with pytest.raises(OutputError, match=r"pip install rtface\[daq\]"):
-        daq_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0")).open()
+    with pytest.raises(OutputError, match=r"pip install '.\[daq\]'"):
+        make_output(DaqOutputSettings(kind="daq", channel="Dev1/ctr0")).open()

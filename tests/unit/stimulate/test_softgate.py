@@ -14,7 +14,7 @@ from rtface.core.clock import ManualClock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
-from rtface.stimulate.log import log_output
+from rtface.stimulate.factory import make_output
 from rtface.stimulate.null import NullOutput
 from rtface.stimulate.softgate import SoftGate, SoftLimits
 
@@ -220,7 +220,7 @@ def test_the_null_output_runs_by_the_clock_that_it_is_given() -> None:
 
 def test_the_log_output_names_each_pulse_with_its_time(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    output = log_output(LogOutputSettings(kind="log", path=path))
+    output = make_output(LogOutputSettings(kind="log", path=path))
     output.open()
     output.alive()
     output.arm()

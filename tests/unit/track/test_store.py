@@ -232,7 +232,7 @@ def test_the_old_engine_comes_back_when_the_last_step_of_replacing_it_fails(
     rename = Path.rename
 
     def fail_to_put_in_place(self: Path, target: Path) -> Path:
-        if self.name == "small-1" and self.parent.name.startswith(".new-engine-"):
+        if self.name == "small-1" and self.parent.name.startswith(".new-"):
             raise error
         return rename(self, target)
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import cv2
 import numpy as np
 
 from rtface.core.errors import DataError
+from rtface.core.files import folder_written_whole
 from rtface.learn.labels.formats.checks import Row, check_size, gather, number, read_image
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 
@@ -66,15 +65,8 @@ def write_table(labels: LabelSet, folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} exists already; labels are never overwritten: name a new folder")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            # A folder of its own within: TemporaryDirectory's is private to its user, the result need not be.
-            part = Path(temporary) / "labels"
-            part.mkdir()
-            _write(labels, part)
-            if folder.exists():
-                folder.rmdir()
-            shutil.move(part, folder)
+        with folder_written_whole(folder) as fresh:
+            _write(labels, fresh)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder / TABLE_FILE

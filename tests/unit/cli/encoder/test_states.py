@@ -8,7 +8,7 @@ import pytest
 from support.encoders import NAMES, made_encoder, walk
 from typer.testing import CliRunner
 
-from rtface.cli.encoder.fit import app
+from rtface.cli.encoder import app
 from rtface.encode.states import load_states
 from rtface.encode.stream import StreamingEncoder
 from rtface.record import formats

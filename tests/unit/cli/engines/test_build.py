@@ -50,7 +50,7 @@ def facts(*arguments: str) -> dict[str, Any]:
 
 @pytest.fixture
 def rtx() -> None:
-    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: pip install 'rtface[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: pip install '.[rtx]'")
     if libcuda.probe().gpus:
         pytest.skip("there is a GPU: these are for a machine without one")
 
@@ -137,11 +137,11 @@ def test_what_cannot_be_built_is_told(arguments: list[str], code: int, message: 
 
 @pytest.mark.usefixtures("rtx")
 def test_ctrl_c_stops_the_build_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rtface.track.gpu import listening, nvinfer
+    from rtface.track.gpu import callbacks, nvinfer
 
-    real = listening.make_monitor
+    real = callbacks.make_monitor
 
-    def pressing(trt: Any, progress: listening.Progress) -> Any:
+    def pressing(trt: Any, progress: callbacks.Progress) -> Any:
         def press(phase: str, done: int, steps: int) -> bool:
             if done == 1:
                 os.kill(os.getpid(), signal.SIGINT)

@@ -90,7 +90,7 @@ def shown(operator: Operator) -> str:
 def test_each_key_does_its_own(terminal: Terminal) -> None:
     commands = Commands()
     operator = Operator(commands)  # type: ignore[arg-type]
-    with operator.listening():
+    with operator.keys():
         terminal.press("Ad cmmx")
         wait_until(lambda: len(commands.told) == 6)
         assert "keys: A arm" in shown(operator)
@@ -107,7 +107,7 @@ def test_each_key_does_its_own(terminal: Terminal) -> None:
 @pytest.mark.parametrize("keys", ["a\n", "\x1b[A", "\x1bOA", "\x1b[1;5A", "\x1bA", "\x1b"])
 def test_neither_a_small_a_nor_an_arrow_arms(terminal: Terminal, keys: str) -> None:
     commands = Commands()
-    with Operator(commands).listening():  # type: ignore[arg-type]
+    with Operator(commands).keys():  # type: ignore[arg-type]
         terminal.press(keys)
         wait_until(lambda: not select.select([terminal.program], [], [], 0)[0])
         terminal.press("d")
@@ -119,7 +119,7 @@ def test_what_is_refused_is_shown_and_the_keys_go_on(terminal: Terminal) -> None
     commands = Commands()
     commands.failure = ControlError("not_ready", "engine: was never verified")
     operator = Operator(commands)  # type: ignore[arg-type]
-    with operator.listening():
+    with operator.keys():
         terminal.press("A")
         wait_until(lambda: "not armed: engine: was never verified" in shown(operator))
         terminal.press(" ")
@@ -137,5 +137,5 @@ def test_the_terminal_is_as_before_afterwards(terminal: Terminal) -> None:
 
 def test_without_a_terminal_nothing_listens() -> None:
     operator = Operator(Commands())  # type: ignore[arg-type]
-    with operator.listening():
+    with operator.keys():
         assert "use rtface loop" in shown(operator)

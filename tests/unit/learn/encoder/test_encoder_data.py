@@ -10,7 +10,7 @@ from support.neural_recording import NAMES, make_session, write_session
 from rtface.core.errors import DataError, UsageError
 from rtface.encode.grid import rows_of
 from rtface.learn.encoder.arrays import read_matrix
-from rtface.learn.encoder.data import Where, read_recording
+from rtface.learn.encoder.recording import RecordingFiles, read_recording
 from rtface.record import formats
 from rtface.record.table import NO_TIME, PoseTable
 
@@ -40,7 +40,7 @@ def neural(path: Path, **arrays: Any) -> Path:
 def test_a_session_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = write_session(tmp_path / "s.npz", seconds=20, neurons=5)
     arrays = make_session(20, 5)
-    recording = read_recording(Where(path, path, extras={"run": None}))
+    recording = read_recording(RecordingFiles(path, path, extras={"run": None}))
     assert recording.keypoints == NAMES[:2]
     assert recording.extras == ("run",)
     np.testing.assert_array_equal(recording.raw[:, :4], arrays["keypoints"][:, :2].reshape(-1, 4))
@@ -61,7 +61,7 @@ def test_a_session_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_frames_are_the_newest_that_are_old_enough(tmp_path: Path) -> None:
     path = write_session(tmp_path / "s.npz", seconds=20, neurons=5)
-    recording = read_recording(Where(path, path))
+    recording = read_recording(RecordingFiles(path, path))
     for delay in (0.0, 0.1, -0.2):
         frames = recording.frames_at(delay)
         age = recording.neural_times - recording.frame_times[frames]
@@ -72,7 +72,7 @@ def test_frames_are_the_newest_that_are_old_enough(tmp_path: Path) -> None:
 def test_lost_frames_become_rows_of_nan(tmp_path: Path) -> None:
     kept = np.delete(np.arange(300), [100, 101, 102])
     formats.write(pose_table(kept), tmp_path / "v.rtface.h5")
-    where = Where(tmp_path / "v.rtface.h5", neural(tmp_path / "n.npz"), frame_rate=50.0)
+    where = RecordingFiles(tmp_path / "v.rtface.h5", neural(tmp_path / "n.npz"), frame_rate=50.0)
     raw = read_recording(where).raw
     assert raw.shape == (300, 2)
     assert np.isnan(raw[100:103]).all()
@@ -83,7 +83,7 @@ def test_frames_missing_between_the_times_become_rows_of_nan_too(tmp_path: Path)
     kept = np.delete(np.arange(300), [50, 51])
     xy = np.stack([kept, kept], axis=1)[:, None].astype(np.float32)
     np.savez(tmp_path / "k.npz", keypoints=xy, keypoint_names=["nose"], tcam=kept / 50)
-    recording = read_recording(Where(tmp_path / "k.npz", neural(tmp_path / "n.npz")))
+    recording = read_recording(RecordingFiles(tmp_path / "k.npz", neural(tmp_path / "n.npz")))
     assert recording.raw.shape == (300, 2)
     assert np.isnan(recording.raw[50:52]).all()
     assert recording.raw[299, 0] == 299
@@ -94,7 +94,7 @@ def test_frames_missing_between_the_times_become_rows_of_nan_too(tmp_path: Path)
 def test_the_keypoint_files_own_times_are_taken_and_told(tmp_path: Path) -> None:
     frames = np.arange(300)
     formats.write(pose_table(frames, frames * 20_000_000), tmp_path / "v.rtface.h5")
-    recording = read_recording(Where(tmp_path / "v.rtface.h5", neural(tmp_path / "n.npz")))
+    recording = read_recording(RecordingFiles(tmp_path / "v.rtface.h5", neural(tmp_path / "n.npz")))
     np.testing.assert_allclose(recording.frame_times, frames / 50)
     assert any("taken to be on the neurons' clock" in remark for remark in recording.remarks)
 
@@ -102,7 +102,7 @@ def test_the_keypoint_files_own_times_are_taken_and_told(tmp_path: Path) -> None
 def test_camera_times_of_nearly_the_right_number_are_spread(tmp_path: Path) -> None:
     formats.write(pose_table(np.arange(300)), tmp_path / "v_FacemapPose.h5", "facemap")
     path = neural(tmp_path / "n.npz", tcam=np.arange(302) / 50)
-    recording = read_recording(Where(tmp_path / "v_FacemapPose.h5", path))
+    recording = read_recording(RecordingFiles(tmp_path / "v_FacemapPose.h5", path))
     assert recording.keypoints == ("nose(tip)",)
     assert recording.frame_times[-1] == pytest.approx(301 / 50)
     assert any("302 times for 300 frames" in remark for remark in recording.remarks)
@@ -113,7 +113,7 @@ def test_facemaps_filtered_keypoints_are_read(tmp_path: Path) -> None:
     np.save(
         tmp_path / "kpfilt.npy", np.array({"xy": xy, "keypoint_labels": ["nose", "eye"]}), allow_pickle=True
     )
-    where = Where(tmp_path / "kpfilt.npy", neural(tmp_path / "n.npz"), frame_rate=50.0)
+    where = RecordingFiles(tmp_path / "kpfilt.npy", neural(tmp_path / "n.npz"), frame_rate=50.0)
     recording = read_recording(where)
     assert recording.keypoints == ("nose", "eye")
     np.testing.assert_allclose(recording.raw, xy.reshape(300, 4), rtol=1e-6)
@@ -131,7 +131,7 @@ def test_matrices_are_read_in_parts_and_in_any_order(tmp_path: Path, order: Any,
         np.testing.assert_array_equal(found, values)
 
 
-def broken(folder: Path, what: str) -> Where:
+def broken(folder: Path, what: str) -> RecordingFiles:
     keypoints, neurons = folder / "k.npz", folder / "n.npz"
     xy, names = np.ones((300, 2, 2), np.float32), ["nose", "eye"]
     xy += np.arange(300)[:, None, None]
@@ -167,7 +167,7 @@ def broken(folder: Path, what: str) -> Where:
     neural(neurons, **neural_arrays)
     if what == "cut":
         neurons.write_bytes(neurons.read_bytes()[:300])
-    return Where(keypoints, neurons, **options)
+    return RecordingFiles(keypoints, neurons, **options)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_fast_camera_becomes_rows_as_the_stream_sees_them(tmp_path: Path) -> N
     table = pose_table(frame_id, 10**12 + frame_id * 5_000_000)
     formats.write(table, tmp_path / "k.rtface.h5")
     spks = neural(tmp_path / "n.npz", tneural=1000 + np.arange(20) / 3.0)
-    recording = read_recording(Where(tmp_path / "k.rtface.h5", spks, rate=50.0))
+    recording = read_recording(RecordingFiles(tmp_path / "k.rtface.h5", spks, rate=50.0))
     times_ns = 10**12 + frame_id * 5_000_000
     parts = rows_of(table.xy[:, :1].reshape(-1, 2), times_ns, 50.0, 200.0)
     assert len(parts) == 2
@@ -225,7 +225,7 @@ def test_a_fast_camera_becomes_rows_as_the_stream_sees_them(tmp_path: Path) -> N
     np.testing.assert_allclose(there, times_ns[frames[seen]] / 1e9)
     assert any("became" in remark for remark in recording.remarks)
     with pytest.raises(UsageError, match="200 frames a second are too few for 400 rows"):
-        read_recording(Where(tmp_path / "k.rtface.h5", spks, rate=400.0))
+        read_recording(RecordingFiles(tmp_path / "k.rtface.h5", spks, rate=400.0))
 
 
 def test_a_simulated_population_says_so(tmp_path: Path) -> None:
@@ -237,6 +237,6 @@ def test_a_simulated_population_says_so(tmp_path: Path) -> None:
             spks=np.ones((3, 15)),
             simulated=np.array(said),
         )
-        assert read_recording(Where(tmp_path / "k.rtface.h5", spks)).simulated is said
+        assert read_recording(RecordingFiles(tmp_path / "k.rtface.h5", spks)).simulated is said
     spks = neural(tmp_path / "n.npz", tneural=1 + np.arange(15) / 3.0, spks=np.ones((3, 15)))
-    assert not read_recording(Where(tmp_path / "k.rtface.h5", spks)).simulated
+    assert not read_recording(RecordingFiles(tmp_path / "k.rtface.h5", spks)).simulated

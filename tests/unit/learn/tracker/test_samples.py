@@ -22,7 +22,7 @@ from rtface.learn.tracker.samples import (
     simulated_pictures,
 )
 from rtface.networks.graph import PadResize
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 
 SIZE = 128
 SHAPE = (96, 128)

@@ -39,7 +39,7 @@ def record(root: Path, engine: Engine, codec: Codec, *, nudge: int | None = None
     camera = make_camera(
         SimulatedCameraSettings(width=320, height=240, paced=False, frames=FRAMES), SYSTEM_CLOCK
     )
-    info = camera.open()
+    camera.open()
     tracker = Tracker(engine, make_backend(engine, BACKEND), SYSTEM_CLOCK)
     backend = tracker.open()
     facts = dataclasses.replace(
@@ -55,7 +55,7 @@ def record(root: Path, engine: Engine, codec: Codec, *, nudge: int | None = None
     image = np.empty((240, 320), np.uint8)
     for number in range(FRAMES):
         if (crop := CROPS.get(number)) is not None:
-            tracker.look_at(info, crop)
+            tracker.prepare(image.shape, crop)
             recorder.network("fake", backend.as_dict(), crop)
         meta = camera.fill(image, 1.0)
         assert meta is not None

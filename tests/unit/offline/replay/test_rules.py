@@ -274,12 +274,12 @@ def test_pulse_times_of_another_session_are_in_the_record_and_replay_without_it(
             "features": RULES["features"],
             "rules": {
                 "yoked": {
-                    "pulse": {"on_ms": 20},
+                    "pulse": {"width_ms": 20},
                     "schedule": {"kind": "yoked", "source": "times.txt", "seed": 1},
                     "refractory_ms": 10,
                 },
                 "matched": {
-                    "pulse": {"on_ms": 20},
+                    "pulse": {"width_ms": 20},
                     "schedule": {"kind": "matched", "source": "times.txt", "span_s": [0, 4], "seed": 1},
                     "refractory_ms": 10,
                 },

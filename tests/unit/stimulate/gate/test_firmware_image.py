@@ -12,10 +12,10 @@ from support.gate_host import need_avr_gcc
 from support.paths import DOCS
 
 from rtface.core.errors import GateError
-from rtface.stimulate.gate import emulator, harness
+from rtface.stimulate.gate import harness
 from rtface.stimulate.gate.cheader import c_header
 from rtface.stimulate.gate.codes import Reason, State
-from rtface.stimulate.gate.emulator import IMAGE
+from rtface.stimulate.gate.firmware import IMAGE
 from rtface.stimulate.gate.protocol import MESSAGES
 
 FIRMWARE = IMAGE.parent
@@ -54,7 +54,7 @@ def test_the_document_explains_each_state_and_reason(kind: type[State] | type[Re
 def test_without_a_compiler_the_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GateError, match="apt-get install gcc simavr libsimavr-dev libelf-dev"):
-        emulator.build_harness(tmp_path / "cache")
+        harness.build_harness(tmp_path / "cache")
 
 
 def test_a_harness_that_does_not_compile_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,5 +67,5 @@ def test_a_harness_that_does_not_compile_says_why(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", f"{compiler.parent}:/usr/bin:/bin")
     monkeypatch.setattr(harness, "SOURCE", broken)
     with pytest.raises(GateError, match=r"no/such/header.h.*apt-get install"):
-        emulator.build_harness(tmp_path / "cache")
+        harness.build_harness(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

@@ -1,15 +1,13 @@
-"""The gate's port and thread, against a fake gate behind a pseudo-terminal; what is said is tested in test_conversation."""
+"""The gate's port and thread, against a fake gate behind a pseudo-terminal; what is said is tested in test_link."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from support.devices import PtyDevice
-from support.fake_gate import FakeGate
+from support.fake_gate import Board
 from support.waits import finishes, wait_until
 
 from rtface.config import GateOutputSettings
@@ -21,20 +19,11 @@ from rtface.core.records import Pulse
 from rtface.stimulate.gate.checks import gate_checks
 from rtface.stimulate.gate.codes import Inputs, State
 from rtface.stimulate.gate.codes import Reason as Code
-from rtface.stimulate.gate.output import Gate, protocol
+from rtface.stimulate.gate.firmware import IMAGE, flash_command, packaged_build
+from rtface.stimulate.gate.output import GateOutput, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
-from rtface.stimulate.gate.shipped import IMAGE, flash_command, packaged_build
 
 SHORT = Pulse(5 * MS, 5 * MS, 1, 1.0)
-
-
-class Board(PtyDevice):
-    def __init__(self) -> None:
-        self.gate = FakeGate()
-        super().__init__()
-
-    def take(self, data: bytes) -> bytes:
-        return self.gate.take(data, time.monotonic_ns() // 1000)
 
 
 @pytest.fixture
@@ -44,8 +33,8 @@ def board() -> Iterator[Board]:
     made.vanish()
 
 
-def gate_at(board: Board, **settings: Any) -> Gate:
-    return Gate(GateOutputSettings(kind="gate", port=board.port, **({"silence_ms": 2000} | settings)))
+def gate_at(board: Board, **settings: Any) -> GateOutput:
+    return GateOutput(GateOutputSettings(kind="gate", port=board.port, **({"silence_ms": 2000} | settings)))
 
 
 def test_the_gate_introduces_itself(board: Board) -> None:
@@ -75,12 +64,12 @@ def test_a_board_that_is_still_starting_is_greeted_until_it_answers(board: Board
 
 
 def test_a_port_without_a_gate_is_told_apart(board: Board) -> None:
-    board.gate.mute = True
+    board.gate.silent = True
     gate = gate_at(board, open_s=0.5)
     with pytest.raises(GateError, match=r"no gate answers within 0\.5 s.*rtface gate flash"):
         gate.open()
     assert gate.state is OutputState.CLOSED
-    board.gate.mute = False
+    board.gate.silent = False
     assert gate.open().kind == "gate"
     gate.close()
 
@@ -103,7 +92,7 @@ def test_another_protocol_is_refused_always(board: Board) -> None:
 def test_the_gates_reason_not_to_arm_reaches_who_asked(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
-    board.gate._obey = lambda message, time_us: (Code.ARM_SWITCH, b"")  # type: ignore[method-assign]
+    board.gate._carry_out = lambda message, time_us: (Code.ARM_SWITCH, b"")  # type: ignore[method-assign]
     gate.alive()
     with pytest.raises(GateError, match="cannot be armed: its arm switch is off"):
         gate.arm()
@@ -118,7 +107,7 @@ def test_arming_uses_a_token_of_its_own_each_time(board: Board) -> None:
         gate.arm()
         gate.disarm("again")
         wait_until(lambda: gate.state is OutputState.DISARMED)
-    arms = [message for _, message in board.gate.heard if isinstance(message, protocol.Arm)]
+    arms = [message for _, message in board.gate.received if isinstance(message, protocol.Arm)]
     assert len({arm.token for arm in arms}) == 2
     gate.close()
 
@@ -126,9 +115,9 @@ def test_arming_uses_a_token_of_its_own_each_time(board: Board) -> None:
 def test_a_token_that_the_line_has_spoilt_is_asked_for_anew(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
-    obey, spoilt = board.gate._obey, [Code.BAD_TOKEN, Code.STALE]
-    board.gate._obey = lambda message, time_us: (  # type: ignore[method-assign]
-        (spoilt.pop(), b"") if isinstance(message, protocol.Arm) and spoilt else obey(message, time_us)
+    carry_out, spoilt = board.gate._carry_out, [Code.BAD_TOKEN, Code.STALE]
+    board.gate._carry_out = lambda message, time_us: (  # type: ignore[method-assign]
+        (spoilt.pop(), b"") if isinstance(message, protocol.Arm) and spoilt else carry_out(message, time_us)
     )
     gate.alive()
     gate.arm()
@@ -142,14 +131,14 @@ def test_other_limits_are_proposed_committed_and_read_back(board: Board) -> None
     gate.open()
     changes = {"max_on_us": 5000, "counter": 1, "signed_off_by": "Ada"}
     wanted = protocol.ProposeLimits(**(asdict(DEFAULT_LIMITS) | changes))
-    obey = board.gate._obey
+    carry_out = board.gate._carry_out
 
     def storing(message: protocol.Message, time_us: int) -> tuple[Code, bytes]:
         if isinstance(message, protocol.CommitLimits):
             board.gate.limits = replace(board.gate.limits, max_on_us=5000, counter=message.counter)
-        return obey(message, time_us)
+        return carry_out(message, time_us)
 
-    board.gate._obey = storing  # type: ignore[method-assign]
+    board.gate._carry_out = storing  # type: ignore[method-assign]
     assert gate.change_limits(wanted).max_on_us == 5000
     assert [type(each) for each in board.gate.carried_out] == [protocol.ProposeLimits, protocol.CommitLimits]
     gate.alive()
@@ -173,7 +162,7 @@ def test_a_fault_in_the_ports_thread_ends_the_heartbeat_but_not_the_thread(
     gate.open()
     gate.alive()
     gate.arm()
-    monkeypatch.setattr("rtface.stimulate.gate.conversation.to_message", lambda pulse: 1 / 0)
+    monkeypatch.setattr("rtface.stimulate.gate.link.to_message", lambda pulse: 1 / 0)
     gate.fire(SHORT)
     wait_until(lambda: gate.state is OutputState.FAULT)
     lost = next(each for each in gate.reports() if each.event is OutputEvent.LOST)
@@ -201,7 +190,7 @@ def test_closing_disarms_first(board: Board) -> None:
 def test_closing_does_not_wait_for_a_gate_that_does_not_answer(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
-    board.gate.mute = True
+    board.gate.silent = True
     finishes(gate.close)
     assert gate.state is OutputState.CLOSED
 
@@ -219,7 +208,7 @@ STATUS = protocol.Status(State.DISARMED, Code.NONE, Inputs.ARM_SWITCH_ON, 0, 0, 
 QUICK = StageSummary(50, 0.5, 0.8, 0.9, 1.0, 1.0)
 
 
-def test_a_gate_in_order_has_nothing_to_mend() -> None:
+def test_a_gate_in_order_has_nothing_to_fix() -> None:
     assert {each.verdict for each in gate_checks(INFO, STATUS, DEFAULT_LIMITS, QUICK)} == {"ok"}
 
 
@@ -246,7 +235,7 @@ def test_what_speaks_against_arming_is_found(
     )
     wrong = [(each.what, each.verdict) for each in checks if each.verdict != "ok"]
     assert wrong == [(what, verdict)]
-    assert next(each for each in checks if each.verdict != "ok").mend
+    assert next(each for each in checks if each.verdict != "ok").fix
 
 
 def test_an_arm_switch_that_is_not_asked_for_may_be_off() -> None:

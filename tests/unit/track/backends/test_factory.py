@@ -68,7 +68,7 @@ CARD = (card(),)
         ({}, machine("openvino", "torch", gpus=CARD, cuda=True), "TorchCudaBackend", "cuda:0", "torch for CUDA"),
         # Parts of TensorRT are missing.
         ({}, machine("openvino", "tensorrt", "onnx", gpus=CARD), "OpenvinoBackend", None,
-         r"cuda:0: RTX .* is not used, for that pip install 'rtface\[tensorrt\]'"),
+         r"cuda:0: RTX .* is not used, for that pip install '.\[tensorrt\]'"),
         ({}, machine("torch", "tensorrt", "pycuda", gpus=CARD, cuda=True), "TorchCudaBackend", "cuda:0", "torch"),
         ({}, machine("openvino", "tensorrt_lean", "pycuda", "onnx", gpus=CARD), "OpenvinoBackend", None, "not used"),
         # torch is there, but not for CUDA.
@@ -117,7 +117,7 @@ def test_what_is_chosen_and_why(
         ({"device": "cuda:2"}, machine(*GPU_PARTS, gpus=(card(), card(1))), "cuda:2, but .*cuda:0: .*; cuda:1: "),
         ({"device": "cuda:x"}, machine(*GPU_PARTS, gpus=CARD), "'cuda:x'; a GPU is named cuda:0, cuda:1"),
         ({"name": "openvino"}, machine("torch"), "backend.name is openvino, but openvino is not installed: pip"),
-        ({"name": "torch"}, machine("openvino"), r"but torch is not installed: pip install 'rtface\[train\]'"),
+        ({"name": "torch"}, machine("openvino"), r"but torch is not installed: pip install '.\[train\]'"),
         ({"name": "tensorrt"}, machine(*GPU_PARTS), "backend.name is tensorrt, but no NVIDIA driver is installed"),
         ({"name": "tensorrt"}, machine(gpus=CARD), "but tensorrt and pycuda and onnx are not installed: pip"),
         ({"name": "tensorrt"}, machine("tensorrt", "onnx", gpus=CARD), "but pycuda is not installed: pip install"),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rtface.track.backends.factory import Installed, survey
+from rtface.track.backends.factory import Installed, possible_backends
 from rtface.track.gpu.libcuda import Gpu, Probe
 
 RTX = Gpu(0, "NVIDIA GeForce RTX 4090", (8, 9), 24 << 30, "570.86, CUDA 12.8")
@@ -21,7 +21,7 @@ def machine(*packages: str, gpu: Gpu | None = None, torch_has_cuda: bool = False
         torch_has_cuda=lambda: torch_has_cuda,
         gpus=lambda: NO_DRIVER if gpu is None else Probe((gpu,)),
     )
-    return {str(each): each.why_not for each in survey(installed)}
+    return {str(each): each.why_not for each in possible_backends(installed)}
 
 
 def test_a_machine_without_a_gpu() -> None:
@@ -29,7 +29,7 @@ def test_a_machine_without_a_gpu() -> None:
         "tensorrt on a GPU": "no NVIDIA driver is installed",
         "torch on a GPU": "no NVIDIA driver is installed",
         "openvino on the CPU": "",
-        "torch on the CPU": "torch is not installed: pip install 'rtface[train]'",
+        "torch on the CPU": "torch is not installed: pip install '.[train]' in a checkout of rtface",
     }
 
 
@@ -44,7 +44,7 @@ def test_a_gpu_that_has_all() -> None:
         (
             ("openvino",),
             "tensorrt on a GPU",
-            "tensorrt and pycuda and onnx are not installed: pip install 'rtface",
+            "tensorrt and pycuda and onnx are not installed: pip install '.[tensorrt]'",
         ),
         (("tensorrt", "onnx"), "tensorrt on a GPU", "pycuda is not installed"),
         (
@@ -70,7 +70,7 @@ def test_tensorrt_for_rtx_does_not_serve_hopper() -> None:
 
 def test_nothing_is_imported_to_find_out() -> None:
     code = (
-        "import sys; from rtface.track.backends.factory import survey; assert len(survey()) == 4;"
+        "import sys; from rtface.track.backends.factory import possible_backends; assert len(possible_backends()) == 4;"
         "sys.exit(bool({'torch', 'openvino', 'tensorrt', 'tensorrt_rtx', 'pycuda', 'onnx'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

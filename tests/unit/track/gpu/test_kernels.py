@@ -16,8 +16,8 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
+from rtface.track.gray_levels import levels
 from rtface.track.manifest import LevelsSpec
-from rtface.track.normalise import levels
 
 torch = pytest.importorskip("torch")
 

@@ -13,9 +13,9 @@ import pytest
 from support import tensorrt_names
 from support.tensorrt_names import RECORD, Names
 
-from rtface.track.gpu import listening, nvinfer
+from rtface.track.gpu import callbacks, nvinfer
 
-SOURCES = (nvinfer, listening)
+SOURCES = (nvinfer, callbacks)
 
 CLASS_OF = {
     "trt": "module",

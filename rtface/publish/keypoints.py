@@ -1,0 +1,167 @@
+"""The keypoints of a frame, as they are published. No socket, no clock."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.core.errors import WireError
+from rtface.core.records import FloatArray, Losses, Pose, Stamps
+from rtface.publish.wire import MAX_SESSION, PROTOCOL, losses_in, losses_map, pack, read
+
+TOPIC_KEYPOINTS = b"keypoints"
+
+MAX_KEYPOINTS = 1_024
+
+_XY = np.dtype("<f4")
+_NATIVE = sys.byteorder == "little"
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """The keypoints of one frame as a subscriber gets them; the last five fields are the subscriber's own.
+
+    Attributes
+    ----------
+    session : str
+        Names one life of the service; it changes when the service restarts.
+    seq : int
+        Number of the message in its session and topic, from 0; a jump is a loss between service and reader.
+    frame_id : int
+        The camera's number of the frame.
+    camera_ns : int or None
+        The camera's own time stamp in nanoseconds of its own clock.
+    xy : ndarray, shape (K, 2), float32
+        Pixels of the full camera frame; NaN for a keypoint that the network was never trained on. Not writable.
+    score : ndarray, shape (K,), float32
+        In [0, 1], as the engine's manifest defines it. Not writable.
+    outside : ndarray, shape (K,), bool
+        The point lies outside the camera frame. Not writable.
+    stamps : Stamps
+        When each stage was passed: nanoseconds of the monotonic clock of the service's host.
+    published_ns : int
+        When the message began to be made, just before it was encoded and sent; same clock.
+    lost : Losses
+        Frames that the service lost so far in the session.
+    received_ns : int
+        When the message was received: nanoseconds of this host's monotonic clock.
+    age_ns : int or None
+        From exposure to reception; may be None, so test for it before you compare. It is None while the offset
+        between this host's clock and the service's is not known: until `Client.hello` or `Client.ping` measured
+        it, and again after a restart, since the service may have come back on a host whose clock began anew. A
+        loopback address counts as this host's until it was measured: through a tunnel (``ssh -L``) the age is
+        right only after that.
+    missed : int
+        Messages lost between the service and this reader since the keypoints before.
+    skipped : int
+        Messages that arrived but were passed over for this newer one.
+    restarted : bool
+        The service has restarted since the message before: what `Client.hello` returned is stale.
+    """
+
+    session: str
+    seq: int
+    frame_id: int
+    camera_ns: int | None
+    xy: FloatArray
+    score: FloatArray
+    outside: NDArray[np.bool_]
+    stamps: Stamps
+    published_ns: int
+    lost: Losses
+    received_ns: int = 0
+    age_ns: int | None = None
+    missed: int = 0
+    skipped: int = 0
+    restarted: bool = False
+
+
+def encode_keypoints(
+    packer: msgpack.Packer, session: str, seq: int, pose: Pose, losses: Losses, published_ns: int
+) -> bytes:
+    """Return the body of a keypoints message; `pose` is copied.
+
+    Raises
+    ------
+    WireError
+        The arrays of `pose` do not belong together.
+    """
+    count = len(pose.score)
+    if pose.xy.shape != (count, 2) or pose.outside.shape != (count,) or count > MAX_KEYPOINTS:
+        raise WireError(
+            f"keypoints of shapes xy {pose.xy.shape}, score {pose.score.shape}, outside "
+            f"{pose.outside.shape} make no message; (K, 2), (K,) and (K,) with K up to {MAX_KEYPOINTS} do"
+        )
+    frame, stamps = pose.frame, pose.stamps
+    return pack(
+        packer,
+        {
+            "v": PROTOCOL,
+            "session": session,
+            "seq": seq,
+            "frame_id": frame.frame_id,
+            "camera_ns": frame.camera_ns,
+            "t": {
+                "exposure": stamps.exposure_ns,
+                "arrival": stamps.arrival_ns,
+                "taken": stamps.taken_ns,
+                "prepared": stamps.prepared_ns,
+                "inferred": stamps.inferred_ns,
+                "decided": stamps.decided_ns,
+                "published": published_ns,
+            },
+            "xy": pose.xy.astype(_XY, copy=False).tobytes(),
+            "score": pose.score.astype(_XY, copy=False).tobytes(),
+            "outside": pose.outside.astype(np.bool_, copy=False).tobytes(),
+            "lost": losses_map(losses),
+        },
+    )
+
+
+def decode_keypoints(body: bytes) -> Keypoints:
+    """Return the keypoints message in `body`; its arrays are views of it and cannot be written.
+
+    Raises
+    ------
+    WireError
+        `body` is no such message; the text names the field.
+    """
+    fields = read(body)
+    score, xy, outside = fields.binary("score"), fields.binary("xy"), fields.binary("outside")
+    count, rest = divmod(len(score), 4)
+    if rest or count > MAX_KEYPOINTS:
+        raise WireError(f"score has {len(score)} bytes; 4 a keypoint, {MAX_KEYPOINTS} keypoints at most")
+    for name, data, size in (("xy", xy, 8), ("outside", outside, 1)):
+        if len(data) != size * count:
+            raise WireError(f"{name} has {len(data)} bytes; {count} scores go with {size * count}")
+    if outside.translate(None, b"\x00\x01"):
+        raise WireError("outside holds a byte that is neither 0 nor 1")
+    times = fields.nested("t")
+    return Keypoints(
+        session=fields.text("session", MAX_SESSION),
+        seq=fields.integer("seq", low=0),
+        frame_id=fields.integer("frame_id"),
+        camera_ns=None if fields.is_nil("camera_ns") else fields.integer("camera_ns"),
+        stamps=Stamps(
+            times.integer("exposure"),
+            times.integer("arrival"),
+            times.integer("taken"),
+            times.integer("prepared"),
+            times.integer("inferred"),
+            times.integer("decided"),
+        ),
+        published_ns=times.integer("published"),
+        xy=_floats(xy).reshape(count, 2),
+        score=_floats(score),
+        outside=np.frombuffer(outside, np.bool_),
+        lost=losses_in(fields.nested("lost")),
+    )
+
+
+def _floats(data: bytes) -> FloatArray:
+    values = np.frombuffer(data, _XY)
+    return values if _NATIVE else values.astype(np.float32)

@@ -1,0 +1,99 @@
+"""From the parts of received messages to records that say what is missing before them. No socket, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rtface.core.errors import WireError
+from rtface.publish.backlog import Backlog, Gaps
+from rtface.publish.events import TOPIC_EVENTS, EventMessage, decode_event
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints, decode_keypoints
+from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, decode_neural
+from rtface.publish.status import TOPIC_STATUS, StatusMessage, decode_status
+
+TOPICS = (TOPIC_KEYPOINTS, TOPIC_STATUS, TOPIC_EVENTS, TOPIC_NEURAL)
+
+_MOST_WAITING = 10_000
+
+
+class Receiver:
+    """Decodes what a subscriber receives, counts what is missing, passes over what is malformed.
+
+    Parameters
+    ----------
+    offset_ns : int or None
+        The service's monotonic clock less this host's: 0 when both are one clock, None when it is not known.
+
+    Attributes
+    ----------
+    malformed : int
+        Messages so far that were not of rtface's protocol.
+    latest_status : StatusMessage or None
+    events, neural : Backlog
+        Those that wait to be asked for.
+    """
+
+    def __init__(self, offset_ns: int | None) -> None:
+        self.malformed = 0
+        self.latest_status: StatusMessage | None = None
+        self.events: Backlog[EventMessage] = Backlog(_MOST_WAITING)
+        self.neural: Backlog[NeuralMessage] = Backlog(_MOST_WAITING)
+        self._offset_ns = offset_ns
+        self._measured_in: str | None = None
+        self._gaps = Gaps()
+
+    def correct(self, offset_ns: int, session: str | None = None) -> None:
+        """Take a measured offset for the ages to come.
+
+        It holds until the service restarts, or for one `session` alone where that is known; 0, which only one and
+        the same clock has, holds for good.
+        """
+        self._offset_ns, self._measured_in = offset_ns, session
+
+    def take(self, parts: Sequence[bytes], received_ns: int) -> Keypoints | None:
+        """Take one message; None when it holds no keypoints."""
+        try:
+            return self._keypoints(parts, received_ns)
+        except WireError:
+            self.malformed += 1
+            return None
+
+    def _keypoints(self, parts: Sequence[bytes], received_ns: int) -> Keypoints | None:
+        if len(parts) != 2:
+            raise WireError(f"a message has two parts, not {len(parts)}")
+        topic, body = parts
+        if topic == TOPIC_KEYPOINTS:
+            return self._placed(decode_keypoints(body), received_ns)
+        if topic == TOPIC_STATUS:
+            self.latest_status = decode_status(body)
+        elif topic == TOPIC_EVENTS:
+            self.events.keep(decode_event(body))
+        elif topic == TOPIC_NEURAL:
+            found = decode_neural(body)
+            age_ns = self._age_ns(found.session, found.exposure_ns, received_ns)
+            self.neural.keep(replace(found, received_ns=received_ns, age_ns=age_ns))
+        else:
+            raise WireError(f"topic {topic!r:.40} is none of keypoints, status, events and neural")
+        return None
+
+    def _placed(self, found: Keypoints, received_ns: int) -> Keypoints:
+        missed, restarted = self._gaps.before(found)
+        if restarted and self._offset_ns != 0 and self._measured_in != found.session:
+            self._offset_ns = None
+        return replace(
+            found,
+            received_ns=received_ns,
+            age_ns=self._age_ns(found.session, found.stamps.exposure_ns, received_ns),
+            missed=missed,
+            restarted=restarted,
+        )
+
+    def _age_ns(self, session: str, exposure_ns: int, received_ns: int) -> int | None:
+        """Return the time from exposure to reception; None unless the offset of the clock of `session` is known.
+
+        That a service has restarted is seen by its keypoints, which come before all else of a frame.
+        """
+        if self._offset_ns is None or (self._offset_ns != 0 and self._measured_in not in (None, session)):
+            return None
+        return received_ns + self._offset_ns - exposure_ns

@@ -1,0 +1,78 @@
+"""``rtface loop events``: it follows for as long as it was asked to, and prints every event."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rtface.cli import loop
+from rtface.cli.app import app
+from rtface.client import EventMessage
+from rtface.core.clock import NS_PER_MS, NS_PER_S
+
+BEGAN_NS = 7 * NS_PER_S
+
+
+class Scripted:
+    """A client whose clock passes 250 ms while it waits for an event."""
+
+    def __init__(self) -> None:
+        self.now_ns = BEGAN_NS
+        self.calls = 0
+
+    def __call__(self, *_: Any, **__: Any) -> Scripted:
+        return self
+
+    def __enter__(self) -> Scripted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def next_event(self, timeout_s: float) -> EventMessage | None:
+        self.calls += 1
+        assert self.calls < 100, "it never ends"
+        self.now_ns += 250 * NS_PER_MS
+        if self.calls % 2:
+            return None
+        details = {"who": "me", "text": f"call {self.calls}"}
+        return EventMessage(session="s", seq=self.calls, t_ns=self.now_ns, kind="mark", details=details)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Scripted:
+    scripted = Scripted()
+    monkeypatch.setattr(loop, "Client", scripted)
+    monkeypatch.setattr(loop, "monotonic_ns", lambda: scripted.now_ns)
+    return scripted
+
+
+def events(*options: str) -> Result:
+    return CliRunner().invoke(app, ["loop", "events", *options])
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [("1", 4), ("1.6", 7), ("0.1", 1)])
+def test_it_ends_after_the_seconds_that_were_given(client: Scripted, seconds: str, calls: int) -> None:
+    shown = events("--seconds", seconds)
+    assert shown.exit_code == 0, shown.output
+    assert client.calls == calls
+    assert [line.split()[-1] for line in shown.stdout.splitlines()] == [
+        str(call) for call in range(2, calls + 1, 2)
+    ]
+
+
+def test_for_machines_each_event_is_a_line_of_json(client: Scripted) -> None:
+    shown = events("--seconds", "1", "--json")
+    assert [json.loads(line) for line in shown.stdout.splitlines()] == [
+        {"t_ns": BEGAN_NS + call * 250 * NS_PER_MS, "kind": "mark", "who": "me", "text": f"call {call}"}
+        for call in (2, 4)
+    ]
+
+
+def test_without_seconds_it_goes_on(client: Scripted) -> None:
+    shown = events()
+    assert isinstance(shown.exception, AssertionError)
+    assert client.calls == 100
