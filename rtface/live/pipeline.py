@@ -19,10 +19,10 @@ from rtface.acquire.thread import POLL_S, AcquisitionThread
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
-from rtface.core.mailbox import Mailbox
 from rtface.core.records import CameraInfo, Crop, Losses
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
+from rtface.live.mailbox import Mailbox
 from rtface.publish.sink import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker

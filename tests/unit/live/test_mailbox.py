@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from rtface.core.errors import ControlError, UsageError
-from rtface.core.mailbox import _WAITING, Mailbox
+from rtface.live.mailbox import _WAITING, Mailbox
 
 LONG_S = 20.0
 SOON_S = 0.01
