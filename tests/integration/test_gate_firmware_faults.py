@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from gate_proof import received
 from support.gate_host import GateHost, damaged, gate_host, limits_of, ms, need_simavr, proposal
 
+from bench.gate.proof import received
 from rtface.stimulate.gate.codes import Inputs, Kind, Reason, ResetCause, State
 from rtface.stimulate.gate.framing import encode
 from rtface.stimulate.gate.protocol import (

@@ -1,29 +1,18 @@
-"""Random sessions with the real firmware: a few of those that `bench/gate_fuzz.py` runs for minutes."""
+"""Random sessions with the real firmware: a few of those that `bench/gate/fuzz.py` runs for minutes."""
 
 from __future__ import annotations
 
-from types import ModuleType
-
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.gate_host import gate_host, need_simavr
-from support.paths import BENCH
 
+from bench.gate.fuzz import fuzz
 from rtface.stimulate.gate.codes import State
 
 
-@pytest.fixture
-def gate_fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def test_random_sessions_never_light_what_must_be_dark() -> None:
     need_simavr()
-    monkeypatch.syspath_prepend(str(BENCH))
-    import gate_fuzz
-
-    return gate_fuzz
-
-
-def test_random_sessions_never_light_what_must_be_dark(gate_fuzz: ModuleType) -> None:
-    outcomes = [gate_fuzz.fuzz(seed, steps=40) for seed in range(1000, 1010)]
+    outcomes = [fuzz(seed, steps=40) for seed in range(1000, 1010)]
     assert [(outcome.seed, outcome.violations) for outcome in outcomes if outcome.violations] == []
     assert sum(outcome.pulses for outcome in outcomes) > 50, "sessions that never fire prove nothing"
     assert {"DISARMED", "ARMED", "FIRING"} <= {state for outcome in outcomes for state in outcome.states}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gate_proof import JITTER_US
 from support.gate_host import gate_host, limits_of, need_simavr, us
 
+from bench.gate.proof import JITTER_US
 from rtface.stimulate.gate.codes import Kind, Reason, State
 from rtface.stimulate.gate.protocol import Cancel, Disarm, Pulse
 

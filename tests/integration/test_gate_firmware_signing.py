@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gate_scripted import LIMITS_AT, ScriptedGate, limits_cells
 from support.gate_host import GateHost, gate_host, limits_of, need_simavr, proposal
 
+from bench.gate.scripted import LIMITS_AT, ScriptedGate, limits_cells
 from rtface.stimulate.gate.codes import Kind, LimitsSource, Reason, State
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from gate_proof import JITTER_US
 from support.gate_host import gate_host, limits_of, need_simavr, us
 
+from bench.gate.proof import JITTER_US
 from rtface.stimulate.gate.codes import Kind
 from rtface.stimulate.gate.protocol import Ack, Pulse
 
@@ -125,7 +125,7 @@ def test_the_counter_of_ticks_wraps_in_mid_train(overflows: int) -> None:
 
 def _counter_of_laps(board: object) -> int:
     """Find the four bytes in memory that count the laps of timer 1."""
-    from gate_scripted import ScriptedGate
+    from bench.gate.scripted import ScriptedGate
 
     assert isinstance(board, ScriptedGate)
     memory = range(0x100, 0x700)

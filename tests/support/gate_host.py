@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from gate_proof import Flash, flashes, violations
-from gate_scripted import LIMITS_AT, ScriptedGate, limits_cells
 
+from bench.gate.proof import Flash, flashes, violations
+from bench.gate.scripted import LIMITS_AT, ScriptedGate, limits_cells
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import Kind, Reason, State
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, CYCLES_PER_US
