@@ -94,6 +94,8 @@ class OutputReason(StrEnum):
     """The port failed: unplugged, or an error of the operating system."""
     RESET = "reset"
     """The device started anew."""
+    LATE = "late"
+    """This computer was too late for an edge of the light, so the train ended."""
     CLEARED = "cleared"
     CLOSED = "closed"
 

@@ -16,7 +16,7 @@ from rtface.config import Rig
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.core.errors import BackendError, RtfaceError
+from rtface.core.errors import BackendError, ConfigError, RtfaceError, UsageError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.latency import Histogram
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint
@@ -88,6 +88,8 @@ def _camera(rig: Rig, _: CameraInfo | None, clock: Clock) -> tuple[Check, Camera
         info = camera.open()
         crop = rig.crop.to_crop() if rig.crop is not None else None
         check_crop(crop or whole_frame(info.width, info.height), info.width, info.height)
+    except UsageError as error:  # the crop reaches beyond the frame
+        return Check("camera", "fail", str(error), exit_code=ConfigError.exit_code), None
     except RtfaceError as error:
         return Check("camera", "fail", str(error), exit_code=error.exit_code), None
     finally:
@@ -133,7 +135,9 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
             "frames",
             "warn",
             f"{text}, but the camera says {opened.rate_hz:g}",
-            "exposure too long for the rate?",
+            "exposure too long for the rate?"
+            if measured < opened.rate_hz
+            else "set the rate that the camera has",
         ), info
     return Check("frames", "ok", text), info
 

@@ -92,6 +92,7 @@ _REASONS = {
     OutputReason.NO_ANSWER: "it does not answer",
     OutputReason.PORT: "its port failed",
     OutputReason.RESET: "it started anew; close it and open it again",
+    OutputReason.LATE: "this computer was too late for an edge of the light",
     OutputReason.STALE: "the command was lost on the line; try again",
 }
 

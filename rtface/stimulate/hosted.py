@@ -12,7 +12,9 @@ from typing import Protocol
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import OutputError
-from rtface.core.outputs import OutputInfo, OutputReason
+from rtface.core.outputs import OutputInfo, OutputReason, OutputState
+from rtface.core.realtime import prefer_this_thread
+from rtface.core.records import Pulse
 from rtface.stimulate.softgate import Lamp, SoftGate, SoftLimits
 from rtface.stimulate.softoutput import Action, SoftOutput
 
@@ -36,6 +38,30 @@ class HostedLamp(Lamp, Protocol):
 
     def open(self) -> OutputInfo:
         """Take the device; `OutputError` if it cannot be had."""
+
+    def prepare(self) -> None:
+        """Bring the device, its light off, to a state in which nothing is assumed; called before each arming.
+
+        Raises
+        ------
+        OutputError
+            It could not be brought there.
+        """
+        return
+
+    def played(self, pulse: Pulse) -> Pulse | None:
+        """Return what the device makes of a pulse, in its own grain of time; None for one that it cannot play."""
+        return pulse
+
+    def tend(self, now_ns: int) -> int | None:
+        """Do what the device needs from time to time; return when it needs it next, None for never.
+
+        Raises
+        ------
+        OutputError
+            The device failed.
+        """
+        return None
 
     def check(self) -> list[Check]:
         """Check the device, the light off."""
@@ -79,6 +105,10 @@ class HostedOutput(SoftOutput):
             self._thread.join()
             raise
         return self._info
+
+    def arm(self) -> None:
+        """See `Output.arm`."""
+        self._require("armed", self._arm)
 
     def self_test(self) -> list[Check]:
         """See `Output.self_test`."""
@@ -127,6 +157,11 @@ class HostedOutput(SoftOutput):
         except FutureTimeoutError:
             return OutputReason.NO_ANSWER
 
+    def _arm(self, gate: SoftGate) -> OutputReason:
+        if gate.state is OutputState.DISARMED:
+            self._lamp.prepare()
+        return gate.arm(self._now())
+
     def _check(self, found: list[Check]) -> OutputReason:
         found += self._lamp.check()
         info = self._info
@@ -143,13 +178,16 @@ class HostedOutput(SoftOutput):
         return OutputReason.NONE
 
     def _run(self, opened: Future[OutputInfo], actions: queue.SimpleQueue[Action | None]) -> None:
+        prefer_this_thread()
         try:
             info = self._lamp.open()
         except BaseException as error:  # belongs to the caller of open
             self._lamp.close()
             opened.set_exception(error)
             return
-        gate = SoftGate(self._lamp, self._lamp.limits, self._liveness_ns, self._reports.add)
+        gate = SoftGate(
+            self._lamp, self._lamp.limits, self._liveness_ns, self._reports.add, played=self._lamp.played
+        )
         self._gate = gate
         opened.set_result(info)
         try:
@@ -164,9 +202,18 @@ class HostedOutput(SoftOutput):
         """Return what to do next, None to end; does what is due meanwhile."""
         while True:
             gate.advance(self._now())
-            due_ns = gate.due_ns
+            due = [each for each in (gate.due_ns, self._tend(gate)) if each is not None]
             try:
-                wait_s = None if due_ns is None else max(0.0, (due_ns - self._now()) / NS_PER_S)
+                wait_s = max(0.0, (min(due) - self._now()) / NS_PER_S) if due else None
                 return actions.get(timeout=wait_s)
             except queue.Empty:
                 continue
+
+    def _tend(self, gate: SoftGate) -> int | None:
+        if gate.state is OutputState.FAULT:
+            return None
+        try:
+            return self._lamp.tend(self._now())
+        except OutputError as error:
+            gate.lose(error, self._now())
+            return None

@@ -10,11 +10,12 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, Clock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
+from rtface.stimulate.hosted import HostedLamp
 from rtface.stimulate.serialport import SerialPort
 from rtface.stimulate.softgate import SoftLimits
 
 
-class LineLamp:
+class LineLamp(HostedLamp):
     """A device with one text for on and one for off; see `HostedLamp`."""
 
     times_trains = False

@@ -11,10 +11,11 @@ from rtface.core.clock import Clock, wall_ns
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import Pulse
+from rtface.stimulate.hosted import HostedLamp
 from rtface.stimulate.softgate import SoftLimits
 
 
-class LogLamp:
+class LogLamp(HostedLamp):
     """A text file, opened to append."""
 
     name = "the log output"

@@ -44,7 +44,7 @@ class NullOutput(SoftOutput):
     def open(self) -> OutputInfo:
         """Begin anew, disarmed."""
         if self._gate is None:
-            self._gate = SoftGate(_NoLamp(), SoftLimits(), self._liveness_ns, self._reports.add)
+            self._gate = SoftGate(_NoLamp(), SoftLimits(), self._liveness_ns, self._reports.add, exact=True)
         return OutputInfo("null", "no output", drives_light=False, enforces_limits=False)
 
     def self_test(self) -> list[Check]:

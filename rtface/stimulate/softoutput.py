@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtface.core.clock import Clock
+from rtface.core.clock import NS_PER_MS, Clock
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
@@ -13,6 +13,9 @@ from rtface.stimulate.reports import Reports
 from rtface.stimulate.softgate import SoftGate
 
 Action = Callable[[SoftGate], None]
+
+_STALE_NS = 50 * NS_PER_MS
+"""A pulse that waited longer than this to be carried out is refused: it would no longer belong to what it was for."""
 
 
 class SoftOutput:
@@ -55,7 +58,7 @@ class SoftOutput:
 
     def fire(self, pulse: Pulse) -> int:
         """See `Output.fire`."""
-        return self._command(lambda gate, number, handed_ns: gate.fire(number, pulse, self._now(), handed_ns))
+        return self._command(lambda gate, number, handed_ns: self._fire(gate, number, pulse, handed_ns))
 
     def cancel(self) -> int:
         """See `Output.cancel`."""
@@ -74,6 +77,14 @@ class SoftOutput:
     def reports(self) -> list[Report]:
         """See `Output.reports`."""
         return self._reports.drain()
+
+    def _fire(self, gate: SoftGate, number: int, pulse: Pulse, handed_ns: int) -> None:
+        now_ns = self._now()
+        gate.advance(now_ns)
+        if now_ns - handed_ns > _STALE_NS:
+            self._refuse(number, now_ns, gate.state, OutputReason.STALE)
+        else:
+            gate.fire(number, pulse, now_ns, handed_ns)
 
     def _now(self) -> int:
         return self._clock.now_ns()

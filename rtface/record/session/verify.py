@@ -222,7 +222,7 @@ def _pulses(session: Session) -> Iterator[SessionFinding]:
         yield SessionFinding(
             name,
             "whole",
-            f"{len(fires)} commanded, each decided before and answered; light on {len(lit)} times",
+            f"{len(fires)} commanded, each decided before and answered; {len(lit)} of them lit",
         )
 
 

@@ -17,6 +17,7 @@ from rtface.core.records import Pulse
 from rtface.stimulate.factory import make_output
 from rtface.stimulate.null import NullOutput
 from rtface.stimulate.softgate import SoftGate, SoftLimits
+from rtface.stimulate.softoutput import Action, SoftOutput
 
 LIVENESS_NS = 100 * MS
 LIMITS = SoftLimits(max_on_ns=20 * MS, min_off_ns=10 * MS, max_pulses=50)
@@ -103,12 +104,13 @@ def test_limits_hold() -> None:
     assert refused == {number: reason for number, (_, _, reason) in wanted.items() if reason}
 
 
-def test_a_device_that_times_trains_is_told_once_and_stopped_only_by_force() -> None:
+def test_a_device_that_times_trains_gets_each_once_and_is_made_dark_after_it() -> None:
     rig = Rig(Lamp(times_trains=True))
     gate = rig.arm()
     gate.fire(1, Pulse(5 * MS, 20 * MS, 3, 1.0), 0, 0)
     gate.advance(90 * MS)
-    assert rig.lamp.calls == ["on"]
+    assert rig.lamp.calls == ["on", "off"]
+    assert rig.lamp.spans[-1][1] == 50 * MS, "when the device, too, must be through"
     assert [each.t_ns for each in rig.reports if each.event is OutputEvent.LIGHT_OFF] == [
         5 * MS,
         25 * MS,
@@ -116,7 +118,7 @@ def test_a_device_that_times_trains_is_told_once_and_stopped_only_by_force() -> 
     ]
     gate.fire(2, Pulse(5 * MS, 20 * MS, 3, 1.0), 90 * MS, 0)
     gate.cancel(3, 92 * MS, 0)
-    assert rig.lamp.calls == ["on", "on", "off"]
+    assert rig.lamp.calls == ["on", "off"] * 2
 
 
 @pytest.mark.parametrize("when", ["on", "off", "cancel"])
@@ -139,6 +141,150 @@ def test_a_device_that_fails_is_lost_and_an_attempt_is_made_to_darken_it(when: s
     gate.alive_ns = 10**12
     assert gate.arm(10**12) is OutputReason.WRONG_STATE
     assert gate.clear(10**12) is OutputReason.WRONG_STATE
+
+
+class SlowLamp:
+    """A lamp of this computer: an edge is made when the computer gets to it, whenever it was due."""
+
+    times_trains = False
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.edges: list[tuple[str, int]] = []
+
+    def on(self, pulse: Pulse, due_ns: int) -> int:
+        self.edges.append(("on", self.now_ns))
+        return self.now_ns
+
+    def off(self, due_ns: int) -> int:
+        self.edges.append(("off", self.now_ns))
+        return self.now_ns
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Beginning and end of each light, in nanoseconds."""
+        found: list[tuple[int, int]] = []
+        began_ns: int | None = None
+        for edge, at_ns in self.edges:
+            if edge == "on":
+                assert began_ns is None
+                began_ns = at_ns
+            elif began_ns is not None:
+                found.append((began_ns, at_ns))
+                began_ns = None
+        assert began_ns is None, "the light is still on"
+        return found
+
+
+def late_train(stop_ms: int, late_ms: int, *, alive: bool = True) -> tuple[SlowLamp, list[Report], SoftGate]:
+    """Run a train of 5 pulses of 5 ms every 20 ms on a computer that stands still once, from `stop_ms` on."""
+    lamp, reports = SlowLamp(), []
+    gate = SoftGate(lamp, LIMITS, 250 * MS, reports.append)
+    gate.alive_ns = 0
+    gate.arm(0)
+    gate.fire(1, Pulse(5 * MS, 20 * MS, 5, 1.0), 0, 0)
+    for ms in [*range(1, stop_ms + 1), *range(stop_ms + late_ms, stop_ms + late_ms + 200)]:
+        lamp.now_ns = ms * MS
+        if alive:
+            gate.alive_ns = ms * MS
+        gate.advance(ms * MS)
+    return lamp, reports, gate
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["alive again first", "silent"])
+@pytest.mark.parametrize("late_ms", [45, 60, 10_000])
+@pytest.mark.parametrize("stop_ms", [2, 10, 39], ids=["in a pulse", "in a pause", "before a pulse"])
+def test_a_late_computer_does_not_finish_its_train(stop_ms: int, late_ms: int, alive: bool) -> None:
+    lamp, reports, gate = late_train(stop_ms, late_ms, alive=alive)
+    back_ns = (stop_ms + late_ms) * MS
+    assert not [at_ns for edge, at_ns in lamp.edges if edge == "on" and at_ns >= back_ns]
+    (ended,) = [each for each in reports if each.event is OutputEvent.TRAIN_ENDED]
+    assert (ended.reason, ended.t_ns) == (OutputReason.LATE, back_ns)
+    lights = [each.t_ns for each in reports if each.event is OutputEvent.LIGHT_ON]
+    darks = [each for each in reports if each.event is OutputEvent.LIGHT_OFF]
+    assert [(off.t_ns - off.details["on_ns"], off.t_ns) for off in darks] == lamp.spans()
+    assert lights == [began_ns for began_ns, _ in lamp.spans()]
+    assert all(each.t_ns <= lamp.now_ns for each in reports)
+    if alive:
+        assert gate.state is OutputState.ARMED
+
+
+@pytest.mark.parametrize("late_ms", [1, 4, 8, 14, 19])
+@pytest.mark.parametrize("stop_ms", [2, 4, 10, 19])
+def test_the_shortest_pause_holds_after_the_light_that_happened(stop_ms: int, late_ms: int) -> None:
+    lamp, reports, _ = late_train(stop_ms, late_ms)
+    spans = lamp.spans()
+    assert all(later - ended >= 10 * MS for (_, ended), (later, _) in pairwise(spans))
+    (ended,) = [each for each in reports if each.event is OutputEvent.TRAIN_ENDED]
+    longest_ns = max(end - begin for begin, end in spans)
+    if longest_ns <= 21 * MS:
+        assert (len(spans), ended.reason) == (5, OutputReason.COMPLETED)
+    else:
+        assert (len(spans), ended.reason) == (1, OutputReason.LATE), "longer than the limit"
+
+
+def test_a_computer_that_stops_while_it_makes_the_light_ends_it_at_once() -> None:
+    lamp, reports = SlowLamp(), []
+    gate = SoftGate(lamp, LIMITS, 250 * MS, reports.append)
+    gate.alive_ns = 0
+    gate.arm(0)
+    lamp.now_ns = 60 * MS
+    gate.fire(1, Pulse(5 * MS, 20 * MS, 5, 1.0), 0, 0)
+    assert lamp.edges == [("on", 60 * MS), ("off", 60 * MS)]
+    assert [each.reason for each in reports if each.event is OutputEvent.TRAIN_ENDED] == [OutputReason.LATE]
+
+
+def test_a_single_pulse_that_was_too_long_is_reported_so() -> None:
+    lamp, reports = SlowLamp(), []
+    gate = SoftGate(lamp, LIMITS, 250 * MS, reports.append)
+    gate.alive_ns = 0
+    gate.arm(0)
+    gate.fire(1, Pulse(5 * MS, 0, 1, 1.0), 0, 0)
+    lamp.now_ns = 24 * MS
+    gate.advance(lamp.now_ns)
+    off, ended = reports[-2:]
+    assert (off.reason, off.details["on_ns"]) == (OutputReason.LATE, 24 * MS)
+    assert (ended.event, ended.reason) == (OutputEvent.TRAIN_ENDED, OutputReason.LATE)
+    gate.fire(2, Pulse(5 * MS, 0, 1, 1.0), 33 * MS, 33 * MS)
+    assert reports[-1].reason is OutputReason.TOO_SOON, "10 ms after the light that happened"
+
+
+class WaitingOutput(SoftOutput):
+    """An output whose thread does not run until `run`."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__("the waiting output", clock)
+        self.lamp = Lamp()
+        self._gate = SoftGate(self.lamp, LIMITS, LIVENESS_NS, self._reports.add)
+        self._waiting: list[Action] = []
+
+    def _do(self, action: Action) -> bool:
+        self._waiting.append(action)
+        return True
+
+    def run(self) -> None:
+        assert self._gate is not None
+        for action in self._waiting:
+            action(self._gate)
+
+    def arm(self) -> None:
+        assert self._gate is not None
+        self._gate.alive_ns = self._now()
+        assert self._gate.arm(self._now()) is OutputReason.NONE
+
+
+@pytest.mark.parametrize(("waited_ms", "calls"), [(49, ["on"]), (51, []), (10_000, [])])
+def test_a_pulse_that_waited_for_its_thread_is_not_fired_late(waited_ms: int, calls: list[str]) -> None:
+    clock = ManualClock()
+    output = WaitingOutput(clock)
+    output.arm()
+    number = output.fire(Pulse(5 * MS, 0, 1, 1.0))
+    clock.sleep_until_ns(waited_ms * MS)
+    assert output._gate is not None
+    output._gate.alive_ns = clock.now_ns()
+    output.run()
+    assert output.lamp.calls == calls
+    refused = [each.reason for each in output.reports() if each.number == number]
+    assert calls or refused == [OutputReason.STALE]
 
 
 Step = tuple[str, int]
