@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtface.config import Rig
+from rtface.config import GateOutputSettings, Rig
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.clock import NS_PER_MS, Clock
 from rtface.core.outputs import OutputInfo
@@ -108,8 +108,17 @@ class Assembly:
         if self._rules is None:
             evaluator = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
-            evaluator = self._rules.evaluator(keypoints, camera.rate_hz, extra_names=given)
+            evaluator = self._rules.evaluator(
+                keypoints, camera.rate_hz, extra_names=given, grace_ns=self._grace_ns
+            )
         return evaluator, self._record(camera, network, output, evaluator)
+
+    @property
+    def _grace_ns(self) -> int:
+        """How late the report of a pulse's end may be: as an answer, for a gate that is given longer for it."""
+        output = self._rig.output
+        answer_ms = output.answer_ms if isinstance(output, GateOutputSettings) else 0.0
+        return max(GRACE_NS, round(answer_ms * NS_PER_MS))
 
     def _record(
         self, camera: CameraInfo, network: NetworkInUse, output: OutputInfo, evaluator: RuleEvaluator
@@ -141,7 +150,7 @@ class Assembly:
                 given=() if neural is None else neural.names,
                 units=evaluator.bank.units + (() if neural is None else neural.units),
                 rate_hz=camera.rate_hz,
-                grace_ns=GRACE_NS,
+                grace_ns=self._grace_ns,
             ),
             on_fault=self.loop.disk_failed,
             clock=self._clock,

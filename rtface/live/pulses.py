@@ -15,6 +15,7 @@ PASSING = frozenset(
         OutputReason.TOO_SOON,
         OutputReason.WINDOW_FULL,
         OutputReason.BUSY,
+        OutputReason.STALE,
         OutputReason.NOT_ARMED,
         OutputReason.WRONG_STATE,
     }

@@ -20,7 +20,7 @@ from rtface.core.outputs import OutputEvent
 from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.features.bank import FeatureBank
-from rtface.decide.rulebank import RuleBank
+from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.decide.rulestate import RULE
 from rtface.record.session import log_of
@@ -78,7 +78,12 @@ class Rules:
         return self.spec.model_dump_json()
 
     def evaluator(
-        self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
+        self,
+        keypoints: tuple[str, ...],
+        rate_hz: float | None,
+        *,
+        extra_names: Sequence[str] = (),
+        grace_ns: int = GRACE_NS,
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
@@ -88,7 +93,7 @@ class Rules:
             They do not fit; with file and line.
         """
         _refuse(_misfits(self._document, self.spec, (), keypoints, rate_hz, extra_names))
-        return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names)
+        return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns)
 
 
 def check_rules(

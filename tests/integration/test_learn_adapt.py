@@ -8,7 +8,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from support.drawn import NAMES, SIZE, drawn, fresh
+from support.drawn_labels import NAMES, SIZE, drawn, fresh
 
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.formats.table import write_table

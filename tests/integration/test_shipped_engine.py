@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.paths import BENCH
 
 from rtface.config import BackendSettings
 from rtface.core.clock import SystemClock
@@ -155,9 +154,8 @@ def test_scores_are_lower_where_there_is_no_face(tracker: Tracker) -> None:
     assert np.median(nothing[trained]) < np.median(seen[trained])
 
 
-def test_it_finds_real_faces(tracker: Tracker, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCH))
-    from ship import read_side_view
+def test_it_finds_real_faces(tracker: Tracker, shared_data: Path) -> None:
+    from bench.tracker.side_view import read_side_view
 
     frames = read_side_view(shared_data / "mouse_face_side_view").frames[::8]
     truth = np.stack([frame.xy for frame in frames])

@@ -21,7 +21,7 @@ from rtface.track.backends.factory import Installed, choose, make_backend
 from rtface.track.gpu.libcuda import Libcuda, probe
 from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
-from support.emulatedgpu import EmulatedGpu, install
+from support.emulated_gpu import EmulatedGpu, install
 
 SHAPE = (120, 160)
 
@@ -132,7 +132,7 @@ def tiny_engine(folder: Path, family: str, size: int = 64) -> Engine:
     from rtface.learn.engines.bundle import save_engine
     from rtface.learn.tracker.card import model_card
     from rtface.track.manifest import KeypointEntry
-    from support.drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, fresh
+    from support.drawn_labels import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, fresh
 
     small = family == "small"
     architecture = ARCHITECTURE if small else FACEMAP_ARCHITECTURE

@@ -61,7 +61,7 @@ def _began_elsewhere(training: Mapping[str, Any]) -> bool:
 
 
 def _trained_on_all(manifest: Manifest) -> set[str]:
-    """Return the recordings that an engine of `bench/ship.py` was trained on, each of which was left out once to test on."""
+    """Return the recordings that an engine of `bench.make.engine` was trained on, each of which was left out once to test on."""
     by_video = manifest.metrics.get("held_out")
     if (
         "data" not in manifest.training

@@ -4,7 +4,7 @@ With 8 frames or more some are held out, spread over the recordings, and show af
 way from the old weights to the new, the network is best (`rtface.learn.tracker.step_search`). Then it is trained on all
 frames, for as many steps and as far. Where no step helps, the old weights stay. With fewer than 20 frames, an engine
 that is near already and no new keypoint, the held-out ones decide only whether to change it at all. There, and where
-none can be spared, both numbers are those that served best in `bench/fewshot.py`.
+none can be spared, both numbers are those that served best in `bench/tracker/fewshot.py`.
 
 Keypoints that the engine finds and the labels lack are trained on pseudo-labels, what the engine itself finds in the
 frames, each point as far as its score goes, so that they do not drift while others are learnt.
@@ -44,7 +44,7 @@ from rtface.track.store import Engine, check_new
 
 FEWEST_TO_CHOOSE = 20
 """Frames below which those held out decide only whether a network that is near already is to be changed at all: chosen
-by two or three frames, steps and blend made ten frames' adaptation worse (6.30 to 6.47 px, bench/fewshot.py adapt).
+by two or three frames, steps and blend made ten frames' adaptation worse (6.30 to 6.47 px, bench/tracker/fewshot.py adapt).
 """
 
 _SEARCH_SHARE = 0.45

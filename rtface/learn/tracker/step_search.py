@@ -53,7 +53,7 @@ def trial_for_few(
 ) -> Trial:
     """Return the steps and the blend for so few frames that none can be held out.
 
-    They are those of `bench/fewshot.py`. A network that is far off on the frames has little to lose: it goes all the
+    They are those of `bench/tracker/fewshot.py`. A network that is far off on the frames has little to lose: it goes all the
     way. So does one most of whose keypoints are new.
     """
     distance = predict(network, pictures, recipe.size, square=recipe.square).distance

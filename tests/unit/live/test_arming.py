@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.looped import CAMERA, Looped, status
+from support.manual_loop import CAMERA, ManualLoop, status
 
 from rtface.config import GateOutputSettings, LineOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
@@ -133,7 +133,7 @@ class Rig:
     """A loop whose pipeline is here: it does at once what it is asked, unless it has hung."""
 
     def __init__(self, *, clients: bool = True, **changes: Any) -> None:
-        self.looped = Looped()
+        self.looped = ManualLoop()
         self.hung = False
         self.between: Callable[[], None] = lambda: None
         self.changes = changes

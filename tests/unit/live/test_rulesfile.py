@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from support.faces import MS, measured, rule, rule_bank
+from support.feature_runs import MS, measured, rule, rule_bank
 from support.paths import DOCS
 
 from rtface.core.decision import Action

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import zmq
-from support.outgoing import LONG_S, LOSSES, Handler, make_pose, received, wait_for_subscribers
+from support.publishing import LOSSES, Handler, make_pose, received, wait_for_subscribers
+from support.waits import LONG_S
 
 from rtface.core.errors import AddressError, ControlError, UsageError
 from rtface.publish.control import ControlServer

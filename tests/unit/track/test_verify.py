@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.backends import REAL, runner_of
-from support.drawn import SHAPE, drawn, drawn_engine
+from support.drawn_labels import SHAPE, drawn, drawn_engine
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, EngineError, UsageError

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support.sessions import write_session
+from support.neural_recording import write_session
 
 from rtface.analyse.splits import hold_back, strict
 from rtface.core.errors import DataError, EngineError, UsageError

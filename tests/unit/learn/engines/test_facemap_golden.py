@@ -1,4 +1,4 @@
-"""Against what Facemap 1.0.8 itself found: `bench/golden_facemap.py` made the file."""
+"""Against what Facemap 1.0.8 itself found: `bench/make/facemap_golden.py` made the file."""
 
 from __future__ import annotations
 

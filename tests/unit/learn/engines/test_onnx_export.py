@@ -12,7 +12,7 @@ import openvino
 import pytest
 import torch
 from numpy.typing import NDArray
-from support.drawn import SIZE, fresh
+from support.drawn_labels import SIZE, fresh
 
 from rtface.core.errors import EngineError, UsageError
 from rtface.learn.engines.onnx_export import columns, export_onnx

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from support.spots import NAMES, SHAPE, SpotNetwork, outlier, spot_engine, spot_frames
+from support.spot_engine import NAMES, SHAPE, SpotNetwork, outlier, spot_engine, spot_frames
 
 from rtface.config import BackendSettings
 from rtface.core.errors import BackendError, DataError, EngineError

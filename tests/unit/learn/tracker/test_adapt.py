@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.drawn import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, drawn, fresh
+from support.drawn_labels import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, drawn, fresh
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, EngineError, UsageError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, SIZE, drawn, fresh
+from support.drawn_labels import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, SIZE, drawn, fresh
 
 from rtface.core.errors import DataError
 from rtface.core.records import Crop

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.drawn import NAMES, SIZE, drawn
+from support.drawn_labels import NAMES, SIZE, drawn
 
 from rtface.core.errors import DataError, EngineError, UsageError
 from rtface.core.records import Crop

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.drawn import (
+from support.drawn_labels import (
     ARCHITECTURE,
     BRIEF,
     FACEMAP_ARCHITECTURE,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support.drawn import STILL
+from support.drawn_labels import STILL
 
 from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image

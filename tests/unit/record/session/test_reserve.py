@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.fakes import LONG_S
-from support.recorded import (
+from support.session_parts import (
     START_NS,
     FilledDisk,
     made_decision,

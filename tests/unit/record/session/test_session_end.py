@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.fakes import LONG_S
-from support.loop import Loop, record_loop
-from support.recorded import START_NS, pose, put_pose
+from support.recorded_loop import Loop, record_loop
+from support.session_parts import START_NS, pose, put_pose
 
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, ManualClock
 from rtface.record.session import LOG_NAME

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.fakes import LONG_S
-from support.loop import setup
+from support.recorded_loop import setup
 
 from rtface.config import SessionSettings
 from rtface.core.records import FrameMeta

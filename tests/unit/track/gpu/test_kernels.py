@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from support.emulated import Emulator, EmulatorError, Memory
+from support.emulated_cuda import Emulator, EmulatorError, Memory
 
 from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.core.records import Crop, FloatArray, Image

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import finishes
+from support.waits import finishes
 
 from rtface.core.errors import BackendError
 from rtface.track.gpu.body import Body
@@ -234,7 +234,7 @@ def test_for_rtx_a_plan_is_for_the_gpu_that_is_there_or_for_all() -> None:
 def test_times_go_into_tensorrt_and_out_of_it_again(
     emulator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from support.emulatedgpu import EmulatedGpu, install
+    from support.emulated_gpu import EmulatedGpu, install
 
     from rtface.track.gpu.nvinfer import Nvinfer
 
@@ -251,7 +251,7 @@ def test_times_go_into_tensorrt_and_out_of_it_again(
 
 
 def test_for_rtx_nothing_is_timed(emulator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from support.emulatedgpu import EmulatedGpu, install
+    from support.emulated_gpu import EmulatedGpu, install
 
     from rtface.track.gpu.nvinfer import Nvinfer
 
