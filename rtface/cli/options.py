@@ -29,6 +29,10 @@ CropOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
 SecondsOption = Annotated[float | None, typer.Option("--seconds", min=0.1, help="End after this long.")]
+UnblindOption = Annotated[
+    bool,
+    typer.Option("--unblind", help="Tell light and sham of blinded trials apart; else both are `trial`."),
+]
 
 
 def parse_crop(text: str | None) -> Crop | None:

@@ -17,6 +17,7 @@ from rtface.cli.options import (
     JsonOption,
     PrecisionOption,
     ThreadsOption,
+    UnblindOption,
     backend_settings,
 )
 from rtface.cli.terminal.screen import ERR, OUT, print_json, say
@@ -27,6 +28,7 @@ from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import NetworkEntry
 from rtface.record.session.reader import read_session
+from rtface.record.session.summary import TRIAL, blinded_trials
 from rtface.track.backends.factory import engine_for
 
 DIFFERS = 1
@@ -46,6 +48,7 @@ def replay(
     precision: PrecisionOption = "engine",
     threads: ThreadsOption = None,
     device: DeviceOption = None,
+    unblind: UnblindOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run features and rules again on the recorded poses, and compare every value and every decision bit for bit.
@@ -73,31 +76,43 @@ def replay(
             )
     if has_rules:
         reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec)
+    blinded = not unblind and blinded_trials(said) > 0
     if as_json:
-        print_json({name: _as_map(each) for name, each in reports.items()})
+        print_json({name: _as_map(each, blinded) for name, each in reports.items()})
     else:
         for each in reports.values():
-            _print(each)
+            _print(each, blinded)
     if not all(
         each.identical or (isinstance(each, NetworkReplay) and not each.exact) for each in reports.values()
     ):
         raise typer.Exit(DIFFERS)
 
 
-def _as_map(report: RulesReplay | NetworkReplay) -> dict[str, object]:
+def _as_map(report: RulesReplay | NetworkReplay, blinded: bool) -> dict[str, object]:
     first = report.first
+    if blinded and isinstance(report, RulesReplay):  # the calls count the light, as the decisions do
+        report = dataclasses.replace(
+            report, calls=0, recorded=_public(report.recorded), replayed=_public(report.replayed)
+        )
     return dataclasses.asdict(report) | {
         "identical": report.identical,
         "first": None if first is None else dataclasses.asdict(first) | {"text": first.in_words()},
     }
 
 
-def _print(report: RulesReplay | NetworkReplay) -> None:
+def _public(actions: dict[str, int]) -> dict[str, int]:
+    """Return how many decisions there were by action, light and sham as one."""
+    trials = sum(actions.get(name, 0) for name in ("fire", "sham"))
+    return {name: count for name, count in actions.items() if name not in ("fire", "sham")} | {TRIAL: trials}
+
+
+def _print(report: RulesReplay | NetworkReplay, blinded: bool) -> None:
     if isinstance(report, NetworkReplay):
         _print_network(report)
         return
+    calls = "the" if blinded else report.calls
     OUT.print(
-        f"rules: {report.frames} frames and {report.calls} other calls, {report.values} values and "
+        f"rules: {report.frames} frames and {calls} other calls, {report.values} values and "
         f"{sum(report.recorded.values())} decisions compared",
         soft_wrap=True,
     )

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from rtface.cli.options import JsonOption
+from rtface.cli.options import JsonOption, UnblindOption
 from rtface.cli.terminal.screen import ERR, OUT, latency_table, print_json, say_error
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.core.latency import StageSummary
@@ -19,7 +19,14 @@ from rtface.record import formats
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.reader import Session, read_session
-from rtface.record.session.summary import Moment, PulseCounts, Summary, shown, summarise
+from rtface.record.session.summary import (
+    Moment,
+    PulseCounts,
+    Summary,
+    blinded_trials,
+    shown,
+    summarise,
+)
 from rtface.record.session.tables import write_tables
 from rtface.record.session.verify import SessionFinding, verify
 
@@ -28,10 +35,6 @@ app = typer.Typer(
 )
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a session, or its log.")]
-UnblindOption = Annotated[
-    bool,
-    typer.Option("--unblind", help="Tell light and sham of blinded trials apart; else both are `trial`."),
-]
 
 _STATE = {"closed": "green", "open": "cyan", "truncated": "yellow", "damaged": "bold red"}
 _ACTION = {"fire": "bold green", "trial": "bold green", "sham": "cyan", "catch": "cyan", "withhold": "yellow"}
@@ -75,7 +78,7 @@ def show(
 
 
 @app.command("verify")
-def verify_(folder: FolderArgument, as_json: JsonOption = False) -> None:
+def verify_(folder: FolderArgument, unblind: UnblindOption = False, as_json: JsonOption = False) -> None:
     """Check all that the record claims; exit code 0 only if it is whole.
 
     Looks at checksums and the chain, totals, hashes of the texts, numbers of decisions, a command and an answer to each
@@ -83,7 +86,11 @@ def verify_(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """
     session = read_session(folder)
     with ERR.status("checking") as status:
-        findings = verify(session, progress=lambda done, total: status.update(f"frame {done} of {total}"))
+        findings = verify(
+            session,
+            blinded=not unblind and blinded_trials(session) > 0,
+            progress=lambda done, total: status.update(f"frame {done} of {total}"),
+        )
     whole = all(each.verdict == "whole" for each in findings)
     if as_json:
         print_json(

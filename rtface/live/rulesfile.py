@@ -64,7 +64,12 @@ class Rules:
         return self.spec.model_dump_json()
 
     def evaluator(
-        self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
+        self,
+        keypoints: tuple[str, ...],
+        rate_hz: float | None,
+        *,
+        extra_names: Sequence[str] = (),
+        alike_ns: int = 0,
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
@@ -74,7 +79,7 @@ class Rules:
             They do not fit; with file and line.
         """
         try:
-            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names)
+            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names, alike_ns=alike_ns)
         except RulesError as error:
             raise self._document.refusal(error.problem, *error.at) from error
 
