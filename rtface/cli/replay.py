@@ -28,7 +28,7 @@ from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import NetworkEntry
 from rtface.record.session.reader import read_session
-from rtface.record.session.summary import TRIAL, blinded_trials
+from rtface.record.session.summary import TRIAL, hides_counts
 from rtface.track.backends.factory import engine_for
 
 DIFFERS = 1
@@ -76,7 +76,7 @@ def replay(
             )
     if has_rules:
         reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec)
-    blinded = not unblind and blinded_trials(said) > 0
+    blinded = not unblind and hides_counts(said)
     if as_json:
         print_json({name: _as_map(each, blinded) for name, each in reports.items()})
     else:

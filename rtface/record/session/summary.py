@@ -183,7 +183,7 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
         faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(FaultEntry)),
         losses={} if losses is None else _counts(losses),
         unrecorded={} if unrecorded is None else _counts(unrecorded),
-        latency=_latency(session, blinded=bool(blinded)),
+        latency=_latency(session, blinded=not unblind and hides_counts(session)),
         missing=session.missing,
     )
 
@@ -191,6 +191,15 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
 def blinded_trials(session: Session) -> int:
     """Return how many trials of a session must not be told apart."""
     return sum(shown(each, unblind=False)[0] == TRIAL for each in session.decisions)
+
+
+def hides_counts(session: Session) -> bool:
+    """Return whether no number that depends on which trials were light may be shown.
+
+    Sessions made before a blinded trial ended alike, light or sham, told such numbers then, and are shown as they were.
+    """
+    said = session.configuration
+    return said is not None and said.alike_ns > 0 and blinded_trials(session) > 0
 
 
 def shown(decision: DecisionEntry, *, unblind: bool) -> tuple[str, str]:

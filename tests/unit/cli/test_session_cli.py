@@ -228,7 +228,7 @@ def with_another_truth(folder: Path, to: Path) -> Path:
 def test_nothing_that_is_shown_of_a_blinded_session_depends_on_which_trials_were_light(
     run: Run, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    loop = Loop(tmp_path / "made")
+    loop = Loop(tmp_path / "made", alike_ns=50 * MS)
     loop.recorder.open()
     loop.call("arm", 10**12 - MS)
     loop.run(600)
