@@ -8,7 +8,7 @@ from rtface.core.clock import NS_PER_MS, Clock
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.decide.rulebank import GRACE_NS
+from rtface.decide.rulebank import ALIKE_NS, GRACE_NS
 from rtface.decide.rules import RulesFile
 from rtface.live.arming import Arming
 from rtface.live.closed_loop import Announce, ClosedLoop, Opened
@@ -109,7 +109,7 @@ class Assembly:
             evaluator = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
             evaluator = self._rules.evaluator(
-                keypoints, camera.rate_hz, extra_names=given, grace_ns=self._grace_ns
+                keypoints, camera.rate_hz, extra_names=given, grace_ns=self._grace_ns, alike_ns=ALIKE_NS
             )
         return evaluator, self._record(camera, network, output, evaluator)
 
@@ -151,6 +151,7 @@ class Assembly:
                 units=evaluator.bank.units + (() if neural is None else neural.units),
                 rate_hz=camera.rate_hz,
                 grace_ns=self._grace_ns,
+                alike_ns=ALIKE_NS,
             ),
             on_fault=self.loop.disk_failed,
             clock=self._clock,

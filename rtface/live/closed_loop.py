@@ -26,6 +26,9 @@ from rtface.publish.events import EventKind
 from rtface.record.session.entries import NO_NUMBER, FaultEntry
 from rtface.stimulate.base import Output
 
+TRIAL_NS = NS_PER_MS
+"""How long a blinded trial takes to be carried out before anything is published of it or of its frame, light or sham."""
+
 RTFACE = "rtface"
 """Who disarms when nobody does."""
 
@@ -156,7 +159,9 @@ class ClosedLoop(PoseHandler):
     def handle(self, pose: Pose) -> None:
         """Read the output's reports, decide, and act."""
         evaluator, record = self._opened()
-        self._read_output()
+        self._output.alive()
+        if not evaluator.blind:
+            self._read_output()
         given = None if self._neural is None else self._neural.predict(pose)
         now_ns = self._last_frame_ns = self._called_ns = self._clock.now_ns()
         frame = pose.frame
@@ -171,7 +176,9 @@ class ClosedLoop(PoseHandler):
 
     def published(self, image: Image, pose: Pose, published_ns: int) -> None:
         """Publish what was predicted; record when the pose was published, and the frame, where frames are recorded."""
-        _, record = self._opened()
+        evaluator, record = self._opened()
+        if evaluator.blind:  # what only light brings with it must not delay what is published
+            self._read_output()
         if self._neural is not None:
             self._neural.publish()
         record.published(pose.frame.frame_id, published_ns)
@@ -302,6 +309,7 @@ class ClosedLoop(PoseHandler):
     def _carry_out(self, decisions: Sequence[Decision], now_ns: int, exposure_ns: int = 0) -> None:
         evaluator, record = self._opened()
         for decision in decisions:
+            begun_ns = self._clock.now_ns() if decision.secret else 0
             number = record.decision(decision)
             if decision.action is Action.FIRE and decision.pulse is not None:
                 if number == NO_NUMBER:
@@ -312,6 +320,8 @@ class ClosedLoop(PoseHandler):
                 record.pulse(number, command, self._name, "fire", asdict(decision.pulse))
             elif decision.action is Action.CANCEL:
                 record.pulse(number, self._output.cancel(), self._name, "cancel")
+            if decision.secret:
+                self._clock.sleep_until_ns(begun_ns + TRIAL_NS)
             public = decision.public()
             self._counts[public.action.value] += 1
             self._announce("decision", now_ns, public.as_dict())
@@ -419,12 +429,12 @@ class ClosedLoop(PoseHandler):
 
     def _refresh(self) -> None:
         evaluator, record = self._opened()
-        hidden = evaluator.blind
+        hidden, state = evaluator.blind, self._output.state
         self._status = LoopStatus(
             state=self._state,
             why=self._why,
             who=self._who,
-            output=self._output.state.value,
+            output=(OutputState.ARMED if hidden and state is OutputState.FIRING else state).value,
             rules={} if hidden else {name: state.value for name, state in evaluator.states.items()},
             counts=dict(self._counts),
             lights=0 if hidden else self._pulses.lights,

@@ -84,6 +84,7 @@ class Rules:
         *,
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
+        alike_ns: int = 0,
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
@@ -93,7 +94,9 @@ class Rules:
             They do not fit; with file and line.
         """
         _refuse(_misfits(self._document, self.spec, (), keypoints, rate_hz, extra_names))
-        return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns)
+        return RuleEvaluator(
+            self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns, alike_ns=alike_ns
+        )
 
 
 def check_rules(

@@ -149,17 +149,22 @@ class Scripted(NullOutput):
 class ManualLoop:
     """A loop that is open; frames come 10 ms after each other."""
 
+    make_output: Callable[[ManualClock], Scripted] = Scripted
+
     def __init__(
         self,
         rules: Mapping[str, Any] = RULES,
         budget: str | None = None,
         make: Callable[[], Opened] | None = None,
+        alike_ns: int = 0,
     ) -> None:
         self.clock = Ticking(10**12)
-        self.output = Scripted(self.clock)
+        self.output = type(self).make_output(self.clock)
         self.record = Recorded()
         self.said: list[tuple[str, dict[str, Any]]] = []
-        self.evaluator = RuleEvaluator(RulesFile.model_validate(rules), ("nose(tip)",), 100.0)
+        self.evaluator = RuleEvaluator(
+            RulesFile.model_validate(rules), ("nose(tip)",), 100.0, alike_ns=alike_ns
+        )
         self.budget = None if budget is None else BudgetWatch(Budget.parse(budget), 100)
         self.loop = ClosedLoop(
             self.output,
@@ -170,7 +175,7 @@ class ManualLoop:
             clock=self.clock,
         )
         self.loop.open(CAMERA, NETWORK)
-        self._frame_id = 0
+        self._frame_id = self.handled_ns = 0
 
     def ask(self, command: Callable[[], Any]) -> Any:
         return command()
@@ -186,6 +191,10 @@ class ManualLoop:
         self.pass_ms(10 - late_ms)
         exposure_ns = self.clock.now_ns()
         self.pass_ms(late_ms)
+        self.show(x, exposure_ns, score)
+
+    def show(self, x: float, exposure_ns: int, score: float = 0.9) -> None:
+        """Show a nose at x that was exposed at a time."""
         meta = FrameMeta(self._frame_id, exposure_ns, exposure_ns)
         self._frame_id += 1
         stamps = Stamps(*([exposure_ns] * 6))
@@ -197,6 +206,7 @@ class ManualLoop:
             np.zeros(1, np.bool_),
         )
         self.loop.handle(pose)
+        self.handled_ns = self.clock.now_ns()
         self.loop.published(np.zeros((48, 64), np.uint8), pose, self.clock.now_ns())
 
     def arm(self) -> None:

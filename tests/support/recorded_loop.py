@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +100,17 @@ def setup(
 class Loop:
     """Runs and records. `number` counts frames; what is due at a later frame waits in `_due`."""
 
-    def __init__(self, root: Path, rules: dict[str, Any] = RULES, *, began_ns: int = 10**12) -> None:
+    def __init__(
+        self, root: Path, rules: dict[str, Any] = RULES, *, began_ns: int = 10**12, alike_ns: int = 0
+    ) -> None:
         self.rules = RulesFile.model_validate(rules)
-        self.evaluator = RuleEvaluator(self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS)
+        self.evaluator = RuleEvaluator(
+            self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS, alike_ns=alike_ns
+        )
         self.recorder = SessionRecorder(
-            SessionSettings(folder=root, min_free_gb=0), "loop", setup(self.rules, self.evaluator)
+            SessionSettings(folder=root, min_free_gb=0),
+            "loop",
+            replace(setup(self.rules, self.evaluator), alike_ns=alike_ns),
         )
         self.folder = self.recorder.folder
         self.decisions: list[Decision] = []

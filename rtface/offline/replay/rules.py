@@ -70,7 +70,12 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
     recorded = recorded_rules(said) if rules is None or said.resolved else RulesFile()
     spec = recorded if rules is None else rules.of_session(recorded.session_seed)
     evaluator = RuleEvaluator(
-        spec, said.keypoints, said.rate_hz, extra_names=said.given, grace_ns=said.grace_ns
+        spec,
+        said.keypoints,
+        said.rate_hz,
+        extra_names=said.given,
+        grace_ns=said.grace_ns,
+        alike_ns=said.alike_ns,
     )
     comparison = _RulesComparison(evaluator, said)
     try:

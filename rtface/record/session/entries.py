@@ -94,6 +94,8 @@ class ConfigurationEntry(Entry):
     """Frames per second that the features were made for; None where it is not known."""
     grace_ns: int = 0
     """How long after the end of a pulse its end must have been reported."""
+    alike_ns: int = 0
+    """How long after its planned end a blinded trial ended, light or sham; 0 where it ended with its light."""
 
 
 @_event(3, "hashes")

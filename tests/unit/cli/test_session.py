@@ -5,20 +5,35 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.recorded_loop import RULES, Loop, record_loop
+from support.recorded_loop import MS, RULES, Loop, record_loop
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
 from rtface.core.errors import RtfaceError
+from rtface.core.latency import LatencyRecorder
 from rtface.record import formats
 from rtface.record.session import LOG_NAME
+from rtface.record.session.coding import decode, encode
+from rtface.record.session.entries import (
+    ENTRIES,
+    CallEntry,
+    ClosedEntry,
+    GateReplyEntry,
+    LatencyEntry,
+    PulseCommandEntry,
+)
+from rtface.record.session.log import DiskFile, LogWriter
+from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import read_session
+from rtface.record.session.rows import decode_rows
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +169,85 @@ def test_replay_of_nothing_is_refused(loop: Loop, run: Run, tmp_path: Path) -> N
     assert run("replay", tmp_path)[0] == 8
     code, text = run("replay", loop.folder, "--network", "--engine", "default")
     assert (code, "no recorded frames" in text) == (2, True)
+
+
+def with_another_truth(folder: Path, to: Path) -> Path:
+    """Copy a session, its first blinded light made a sham: without command, replies and calls, and with its own totals."""
+    to.mkdir()
+    session = read_session(folder)
+    first = next(each for each in session.decisions if each.blind and each.action == "fire")
+    command = next(each for each in session.of(PulseCommandEntry) if each.decision == first.number)
+    began = [
+        each for each in session.of(CallEntry) if each.call in ("began", "ended") and each.t_ns >= first.t_ns
+    ]
+    calls = [
+        next(each for each in began if each.call == name and each.arguments["rule"] == first.rule)
+        for name in ("began", "ended")
+    ]
+    log, gone = LogWriter(DiskFile(to / LOG_NAME)), Counter[str]()
+    for record in LogReader(folder / LOG_NAME):
+        entry, payload = (
+            decode(record.kind, record.payload) if record.kind in ENTRIES else None,
+            record.payload,
+        )
+        if entry == first:
+            payload = encode(replace(first, action="sham", reason="schedule"))
+        elif (
+            entry == command
+            or entry in calls
+            or (isinstance(entry, GateReplyEntry) and entry.number == command.number)
+        ):
+            gone[entry.name] += 1
+            continue
+        elif isinstance(entry, LatencyEntry):
+            stages = {**entry.stages, "light": entry.stages["light"] | {"n": entry.stages["light"]["n"] - 1}}
+            payload = encode(replace(entry, stages=stages))
+        elif isinstance(entry, ClosedEntry):
+            totals = {name: count - gone[name] for name, count in entry.totals.items()}
+            payload = encode(replace(entry, totals=totals))
+        rows = 1 if entry is not None else len(decode_rows(record.kind, record.payload))
+        log.append(record.kind, payload, rows)
+    log.commit()
+    log.close()
+    assert gone["gate"] == 3
+    return to
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("session", "verify"),
+        ("session", "verify", "--json"),
+        ("session", "show", "--decisions", "--latency"),
+        ("session", "show", "--decisions", "--json"),
+        ("session", "list"),
+        ("replay",),
+        ("replay", "--json"),
+    ],
+)
+def test_nothing_that_is_shown_of_a_blinded_session_depends_on_which_trials_were_light(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    loop = Loop(tmp_path / "made", alike_ns=50 * MS)
+    loop.recorder.open()
+    loop.call("arm", 10**12 - MS)
+    loop.run(600)
+    lights = sum(each.action.value == "fire" for each in loop.decisions)
+    stage = LatencyRecorder(10**9).summary()["end_to_end"]
+    loop.recorder.latency({"end_to_end": stage, "light": replace(stage, n=lights)})
+    assert loop.recorder.close()
+    name = loop.folder.name
+    (tmp_path / "other").mkdir()
+    other = with_another_truth(loop.folder, tmp_path / "other" / name)
+    shown = []
+    for folder in (loop.folder, other):
+        if command[0] == "replay":  # a session that was not so differs where it was changed, by design
+            code, text = run(*command, loop.folder)
+            assert code == 0
+            assert "fire" not in text
+            assert "sham" not in text
+            continue
+        code, text = run(*command[:2], folder.parent if "list" in command else folder, *command[2:])
+        assert code == 0
+        shown.append(re.sub(r"fingerprint.{0,4}[0-9a-f]{64}|[0-9a-f]{16}\.\.\.", "", text))
+    assert len(set(shown)) <= 1
