@@ -163,6 +163,13 @@ def _output(rig: Rig, clock: Clock) -> Iterator[Check]:
         info = output.open()
         limits = ", ".join(f"{name} {value}" for name, value in info.limits.items()) or "no limits"
         yield Check("output", "ok", f"{info.kind}: {info.label}; {limits}")
+        if info.drives_light and "clients" not in rig.arming.model_fields_set:
+            yield Check(
+                "arming",
+                "warn",
+                "any client may arm this light, and nobody has said that it may",
+                "write arming: {clients: true}, or false for the operator at the terminal alone",
+            )
         for check in (*output.self_test(), *guard(info, rig.output)):
             yield replace(check, exit_code=OutputError.exit_code)
     except RtfaceError as error:

@@ -23,7 +23,16 @@ GATE = OutputInfo(
     "gate", "gate 1", True, True, limits={"max_on_us": 20_000, "min_off_us": 10_000, "max_amplitude": 255}
 )
 PULSE = Pulse(5 * NS_PER_MS, 5 * NS_PER_MS, 1, 1.0)
-UNGUARDED = LineOutputSettings(kind="line", port="p", light_on="1", light_off="0", allow_unguarded=True)
+UNGUARDED = LineOutputSettings(
+    kind="line",
+    port="p",
+    light_on="1",
+    light_off="0",
+    allow_unguarded=True,
+    max_on_ms=20,
+    min_off_ms=10,
+    max_pulses=1000,
+)
 WELL = Circumstances(
     camera=CAMERA,
     status=status(),
