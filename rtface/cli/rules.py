@@ -29,7 +29,8 @@ from rtface.config import BackendSettings, EncoderSettings, SimulatedCameraSetti
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.records import Crop
-from rtface.decide.description import describe_rule
+from rtface.decide.description import describe_input, describe_rule
+from rtface.decide.unknowable import never_known, never_known_in_words
 from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules
 from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
@@ -71,10 +72,13 @@ def check(
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
     neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
-    bank = rules.evaluator(tuple(point.name for point in manifest.skeleton), rate, extra_names=given).bank
+    keypoints = tuple(point.name for point in manifest.skeleton)
+    evaluator = rules.evaluator(keypoints, rate, extra_names=given)
+    bank, spec = evaluator.bank, evaluator.rules
+    lacking = never_known(spec, keypoints, rate)
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
-    words = {name: describe_rule(spec) for name, spec in rules.spec.rules.items()}
+    words = {name: describe_rule(rule) for name, rule in spec.rules.items()}
     blind = {name: sorted(set(points) & untrained) for name, points in bank.points.items()}
     blind = {name: points for name, points in blind.items() if points}
     if as_json:
@@ -84,7 +88,9 @@ def check(
                 "engine": manifest.name,
                 "features": units,
                 "rules": words,
+                "input": describe_input(spec.input),
                 "untrained": blind,
+                "never_known": lacking,
             }
         )
         return
@@ -98,6 +104,9 @@ def check(
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in lines:
             OUT.print(f"  {line}", markup=False, soft_wrap=True)
+    OUT.print(f"\nany rule: {describe_input(spec.input)}", markup=False, soft_wrap=True)
+    for name, values in lacking.items():
+        say(never_known_in_words(name, values, rate))
     for name, points in blind.items():
         say(f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown")
 
@@ -223,6 +232,14 @@ def _report(run: DryRun) -> None:
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in _said(each):
             OUT.print(f"  {line}", markup=False, soft_wrap=True)
+    if run.rules.spec.input is None:
+        OUT.print(
+            f"\nany rule: {describe_input(None)}",
+            markup=False,
+            soft_wrap=True,
+        )
+    for name, values in run.never_known.items():
+        say(never_known_in_words(name, values, run.rate_hz))
 
 
 def _said(rule: dict[str, Any]) -> list[str]:

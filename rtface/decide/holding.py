@@ -64,12 +64,12 @@ class Holding:
         key = "when" if spec.value is None else "value"
         if spec.value is not None:
             _checked_number(spec.value, name)
-        self._when = None if begins is None else _compiled(begins, names, name, key)
+        self._when = None if begins is None else compiled(begins, names, name, key)
         self._negated = ends is None
         self._release = (
             self._when
             if ends is None
-            else _compiled(ends, names, name, "release" if spec.value is None else "value")
+            else compiled(ends, names, name, "release" if spec.value is None else "value")
         )
         both = [each for each in (self._when, self._release) if each is not None]
         self.indices = tuple(dict.fromkeys(index for each in both for index in each.indices))
@@ -89,6 +89,17 @@ class Holding:
         self._since_ns: int | None = None
         self._leaving_ns: int | None = None
         self._lost_ns: int | None = None
+
+    def follow(self, other: Holding) -> None:
+        """Stand where another of the same rule stands."""
+        self.holds, self.unknown, self.began_ns = other.holds, other.unknown, other.began_ns
+        self._since_ns, self._leaving_ns, self._lost_ns = other._since_ns, other._leaving_ns, other._lost_ns
+
+    def disbelieve(self, exposure_ns: int) -> None:
+        """Take a frame on which nothing can be known."""
+        if self.holds:
+            self._hold(None, exposure_ns)
+        self.unknown, self._since_ns = True, None
 
     def interrupt(self) -> None:
         """Let dwell and release begin anew: frames are missing."""
@@ -153,7 +164,14 @@ def _checked_number(text: str, rule: str) -> None:
         raise RulesError(str(error), "rules", rule, "value") from error
 
 
-def _compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression:
+def compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression:
+    """Compile a condition of a rule.
+
+    Raises
+    ------
+    RulesError
+        It cannot be read, or names what there is not.
+    """
     try:
         return compile_expression(text, names)
     except ExpressionError as error:

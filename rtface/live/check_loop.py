@@ -23,6 +23,7 @@ from rtface.decide.features.specs import (
 )
 from rtface.decide.rules import RuleSpec
 from rtface.decide.syntax import parse
+from rtface.decide.unknowable import all_in_words
 from rtface.live.answers import guard
 from rtface.live.neural import PREFIX, NeuralPredictor
 from rtface.live.rulesfile import Rules
@@ -105,11 +106,11 @@ def _rules(
         text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
         if skeleton is None or camera is None:
             return Check("rules", "warn", f"{text}; not held against engine and camera, which are not there")
-        rules.evaluator(
-            tuple(point.name for point in skeleton),
-            camera.rate_hz,
-            extra_names=() if neural is None else neural.names,
+        keypoints = tuple(point.name for point in skeleton)
+        evaluator = rules.evaluator(
+            keypoints, camera.rate_hz, extra_names=() if neural is None else neural.names
         )
+        lacking = all_in_words(evaluator.rules, keypoints, camera.rate_hz)
     except RtfaceError as error:
         return Check("rules", "fail", str(error), exit_code=error.exit_code)
     needed = {point for spec in rules.spec.features.values() for point in _points(spec)}
@@ -121,6 +122,8 @@ def _rules(
             f"{text}; {', '.join(sorted(untrained))}: the engine was never trained to find that, so what rests on it "
             "never fires",
         )
+    if lacking:
+        return Check("rules", "warn", "; ".join((text, *lacking)), "leave max_gap_ms out, or a faster camera")
     if neural is not None and (late := _too_old(rules.spec.rules, neural)):
         return Check(
             "rules",
@@ -142,8 +145,7 @@ def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralPredictor) -> list[str
 
 
 def _rests_on_neurons(spec: RuleSpec) -> bool:
-    texts = [text for text in (spec.begins, spec.ends) if text is not None]
-    return any(name.startswith(PREFIX) for text in texts for name in names_in(parse(text)))
+    return any(name.startswith(PREFIX) for text in spec.conditions for name in names_in(parse(text)))
 
 
 def _points(spec: FeatureSpec) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 from rtface.config.yamlfile import Document, read_document
@@ -53,13 +54,19 @@ class Rules:
         rules = {name: self._with_times(name, rule) for name, rule in spec.rules.items()}
         self.spec = spec.model_copy(update={"rules": rules})
 
-    @property
-    def resolved(self) -> str:
-        """All that the rules are, as JSON that needs no other file: what a session records and a replay runs."""
-        return self.spec.model_dump_json()
+    def with_spec(self, spec: RulesFile) -> Rules:
+        """Return the same file with other contents, for a test of what they would have done."""
+        other = copy(self)
+        other.spec = spec
+        return other
 
     def evaluator(
-        self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
+        self,
+        keypoints: tuple[str, ...],
+        rate_hz: float | None,
+        *,
+        extra_names: Sequence[str] = (),
+        frame: tuple[int, int] | None = None,
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
@@ -69,7 +76,7 @@ class Rules:
             They do not fit; with file and line.
         """
         try:
-            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names)
+            return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names, frame=frame)
         except RulesError as error:
             raise self._document.refusal(error.problem, *error.at) from error
 

@@ -75,7 +75,7 @@ class FeatureBank:
     def __init__(
         self, specs: Mapping[str, FeatureSpec], keypoints: tuple[str, ...], rate_hz: float | None
     ) -> None:
-        self._tracks = Tracks(keypoints)
+        self._tracks, self.keypoints = Tracks(keypoints), keypoints
         self.points: dict[str, tuple[str, ...]] = {}
         self._extractors: list[Extractor] = []
         self._predicted: list[tuple[PointTrack, ...]] = []
@@ -93,7 +93,7 @@ class FeatureBank:
                     *("features", name),
                 )
             points: list[str] = []
-            extractor = _make(name, spec, self._tracks, rate_hz, points)
+            extractor = _make(name, spec.at_rate(rate_hz), self._tracks, rate_hz, points)
             self.points[name] = tuple(points)
             predicts = isinstance(spec, Smoothed) and isinstance(spec.smooth, KalmanSpec)
             self._extractors.append(extractor)

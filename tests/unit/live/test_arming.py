@@ -77,6 +77,13 @@ def test_a_rig_that_is_well_is_ready() -> None:
     assert self_test(replace(WELL, budget=budget(1))).ready
 
 
+def test_a_rule_that_can_never_be_known_is_told_before_arming() -> None:
+    verdict = self_test(replace(WELL, never_known=("rules.right: nose.speed can never be known",)))
+    assert verdict.ready
+    (check,) = (each for each in verdict.checks if each.what == "rules")
+    assert (check.verdict, "nose.speed" in check.text) == ("warn", True)
+
+
 @pytest.mark.parametrize(
     ("change", "what", "text"),
     [

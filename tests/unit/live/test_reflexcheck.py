@@ -24,6 +24,10 @@ features:
 rules:
   right: {when: nose.x > 30, pulse: {on_ms: 5}}
 """
+SLOW = """\
+features: {tip: {kind: speed, point: mouth, max_gap_ms: 4}}
+rules: {fast: {when: tip.speed > 9, pulse: {on_ms: 5}}}
+"""
 
 
 def found(
@@ -60,6 +64,11 @@ def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
             "paw: the engine was never trained",
         ),
         (RULES.replace("rules:", "  all: {kind: motion}\nrules:"), "ok", "right"),
+        (
+            SLOW,
+            "warn",
+            "rules.fast: tip.speed can never be known at 200 frames/s",
+        ),
         (
             RULES.replace("rules:", "  pad: {kind: whisking, point: mouth, band_hz: [6, 120]}\nrules:"),
             "fail",
