@@ -155,7 +155,7 @@ class Pose:
     likelihood : ndarray, shape (K,), float32, or None
         Facemap's legacy likelihood (0.5 or more), from engines that have one: for its file format only.
     same_pictures : int
-        How many frames in a row, this one included, have shown the same pixels in the crop.
+        How many frames in a row, this one included, have shown pixels in the crop that one of the last frames had shown.
     """
 
     frame: FrameMeta

@@ -16,7 +16,7 @@ from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import RulesFile
 
 SAME_PICTURES = "picture.same"
-"""Name of a further value: how many frames in a row have shown the same pixels, as of `Pose.same_pictures`."""
+"""Name of a further value: `Pose.same_pictures`."""
 
 _CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
 

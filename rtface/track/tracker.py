@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from rtface.track.store import Engine
 
 _NO_LEVELS = np.zeros(2, np.float32)
 _WORD = 8
+_LAST_PICTURES = 32
+"""A driver that is stuck shows one buffer again and again, or all that it has in turn."""
 
 
 def checksum(frame: Image, crop: Crop) -> int:
@@ -59,7 +62,8 @@ class Tracker:
         self._info: BackendInfo | None = None
         self._width = self._height = 0
         self._frame = NetworkFrame(Crop(0, 0, 1, 1), 1, True)
-        self._picture, self._same_pictures = 0, 0
+        self._pictures: deque[int] = deque(maxlen=_LAST_PICTURES)
+        self._same_pictures = 1
 
     @property
     def engine(self) -> Engine:
@@ -120,8 +124,8 @@ class Tracker:
             _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
         )
         picture = checksum(frame, self._frame.crop)
-        self._same_pictures = self._same_pictures + 1 if picture == self._picture else 1
-        self._picture = picture
+        self._same_pictures = self._same_pictures + 1 if picture in self._pictures else 1
+        self._pictures.appendleft(picture)
         prepared_ns = self._clock.now_ns()
         found = self._backend.infer(frame, level)
         inferred_ns = self._clock.now_ns()
