@@ -64,6 +64,7 @@ rules:
     when: nose.x > 0 and (pad.amplitude >= 0 or face.motion >= 0)
     repeat: true
     refractory_ms: {refractory_ms}
+    ignore_light_ms: 0
     min_score: 0
     max_age_ms: 100
     max_gap_frames: 1000

@@ -19,7 +19,8 @@ from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 from rtface.core.records import Crop
-from rtface.decide.description import describe_rule
+from rtface.decide.description import describe_input, describe_rule
+from rtface.decide.unknowable import never_known, never_known_in_words
 from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules, check_rules
 from rtface.offline.dryrun import LATENCY_MS, DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
@@ -61,11 +62,12 @@ def check(
     neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
     given = () if neural is None else neural.names
     names = tuple(point.name for point in manifest.skeleton)
-    rules, evaluator = check_rules(path, names, rate, extra_names=given)
-    bank = evaluator.bank
+    _, evaluator = check_rules(path, names, rate, extra_names=given)
+    bank, spec = evaluator.bank, evaluator.rules
+    lacking = never_known(spec, names, rate)
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
-    words = {name: describe_rule(spec) for name, spec in rules.spec.rules.items()}
+    words = {name: describe_rule(rule) for name, rule in spec.rules.items()}
     blind = {name: sorted(set(points) & untrained) for name, points in bank.points.items()}
     blind = {name: points for name, points in blind.items() if points}
     if as_json:
@@ -75,7 +77,9 @@ def check(
                 "engine": manifest.name,
                 "features": units,
                 "rules": words,
+                "input": describe_input(spec.input),
                 "untrained": blind,
+                "never_known": lacking,
             }
         )
         return
@@ -87,6 +91,9 @@ def check(
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in lines:
             print_line(f"  {line}")
+    print_line(f"\nany rule: {describe_input(spec.input)}")
+    for name, values in lacking.items():
+        print_note(never_known_in_words(name, values, rate))
     for name, points in blind.items():
         print_note(
             f"features.{name}: {manifest.name} was never trained to find {', '.join(points)}: always unknown"
@@ -207,6 +214,10 @@ def _report(run: DryRun) -> None:
         OUT.print(f"\n{name}", style="bold", markup=False)
         for line in _summary_lines(each):
             print_line(f"  {line}")
+    if run.rules.spec.input is None:
+        print_line(f"\nany rule: {describe_input(None)}")
+    for name, values in run.never_known.items():
+        print_note(never_known_in_words(name, values, run.rate_hz))
 
 
 def _summary_lines(rule: dict[str, Any]) -> list[str]:

@@ -177,7 +177,8 @@ class EncoderSettings(Section):
 class Rig(Section):
     """A whole rig: camera, crop, engine, back end, addresses, deadline, output, rules, record."""
 
-    camera: CameraSettings = SimulatedCameraSettings()
+    camera: CameraSettings = Field(examples=["camera: {kind: simulated} for the simulated mouse"])
+    """Where frames come from; there is no default, for rules must never decide on a mouse that nobody chose."""
     crop: CropSettings | None = None
     """The face in the frame; the whole frame when absent."""
     engine: str = "default"

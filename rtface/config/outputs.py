@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from rtface.config.section import Section
+from rtface.config.section import Section, contradiction
+
+_OWN_LIMITS = ("max_on_ms", "min_off_ms", "max_pulses")
 
 
 class _Output(Section):
@@ -28,6 +30,20 @@ class UnguardedOutput(_Output):
     """Shortest time in milliseconds between two pulses."""
     max_pulses: int = Field(1000, ge=1)
     """Most pulses while the output is open."""
+
+    @model_validator(mode="after")
+    def _limits_are_chosen(self) -> UnguardedOutput:
+        chosen = self.model_fields_set
+        lacking = [name for name in _OWN_LIMITS if name not in chosen] if self.allow_unguarded else []
+        if lacking:
+            raise contradiction(
+                "limits that this computer alone keeps have no default; write also "
+                + ", ".join(f"{name}: {getattr(self, name):g}" for name in lacking)
+                + ", or what your light source and mouse allow",
+                "output",
+                "allow_unguarded",
+            )
+        return self
 
 
 class NullOutputSettings(_Output):

@@ -40,11 +40,11 @@ def load_rig(path: Path) -> Rig:
 
 
 def _resolve_paths(rig: Rig, folder: Path) -> Rig:
-    values = rig.model_dump()
+    values = rig.model_dump(exclude_unset=True)  # what was not written stays so
     for *sections, key in _PATHS:
         inside: Any = values
         for section in sections:
-            inside = inside[section] or {}
+            inside = inside.get(section) or {}
         value = inside.get(key)
         if isinstance(value, Path) and not value.is_absolute() and str(value) not in _NAMES:
             inside[key] = folder / value

@@ -94,6 +94,10 @@ class Document:
             where = where[:-1]
         if item["type"] == "extra_forbidden":
             message = "unknown setting" + _hint(where[-1], _known_keys(_placed(model, item["loc"][:-1])[1]))
+        elif (item["type"] == "missing" or item["input"] is None) and (
+            example := _example(_placed(model, item["loc"][:-1])[1], field)
+        ):
+            message = f"missing; write {example}; there are: {', '.join(_kinds(inside))}"
         elif "input" in item and not isinstance(item["input"], dict):
             message = f"{message} (it is {_short.repr(item['input'])})"
         return self.refusal(message, *where)
@@ -218,6 +222,13 @@ def _known_keys(annotation: Any) -> list[str]:
     """Return the settings of the section that stands here."""
     model = _section(annotation)
     return list(model.model_fields) if model is not None else []
+
+
+def _example(annotation: Any, field: str) -> str | None:
+    """Return what may stand for a setting without a default, where its model says so."""
+    model = _section(annotation)
+    found = None if model is None else model.model_fields.get(field)
+    return None if found is None or not found.examples else str(found.examples[0])
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:

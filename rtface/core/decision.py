@@ -49,7 +49,7 @@ class Action(StrEnum):
 
 @unique
 class Reason(StrEnum):
-    """Why. Those down to `ENDED` the rules find by themselves; the rest come with a call."""
+    """Why. Those down to `ENDED` and from `FROZEN` on the rules find by themselves; the rest come with a call."""
 
     RULE = "rule"
     """The rule holds and nothing prevents it."""
@@ -109,6 +109,14 @@ class Reason(StrEnum):
     """The session can no longer be recorded."""
     ERROR = "error"
     """Something failed that nothing else here names."""
+    FROZEN = "frozen"
+    """The picture stands still: its pixels, or all keypoints, have been the same for `input.frozen_ms`."""
+    IMPLAUSIBLE = "implausible"
+    """A score outside 0 to 1, or a keypoint farther outside the frame than the frame is large."""
+    LIGHT = "light"
+    """A trial's light may show in the frame, or in what a value remembers; the same for a sham."""
+    UNLESS = "unless"
+    """The rule's `unless` is true."""
 
 
 Input = tuple[str, float, float, int]

@@ -154,6 +154,8 @@ class Pose:
         The point lies outside the camera frame; its coordinates are not clamped.
     likelihood : ndarray, shape (K,), float32, or None
         Facemap's legacy likelihood (0.5 or more), from engines that have one: for its file format only.
+    same_pictures : int
+        How many frames in a row, this one included, have shown pixels in the crop that one of the last frames had shown.
     """
 
     frame: FrameMeta
@@ -162,6 +164,7 @@ class Pose:
     score: FloatArray
     outside: NDArray[np.bool_]
     likelihood: FloatArray | None = None
+    same_pictures: int = 1
 
 
 @dataclass(frozen=True, slots=True)

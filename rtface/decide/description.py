@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtface.decide.expression import ALIASES
-from rtface.decide.rules import MatchedSpec, MixedSpec, PulseSpec, RuleSpec, YokedSpec
+from rtface.decide.rules import InputSpec, MatchedSpec, MixedSpec, PulseSpec, RuleSpec, YokedSpec
 from rtface.decide.syntax import Node, parse
 
 
@@ -22,10 +22,10 @@ def thresholds(spec: RuleSpec) -> dict[str, list[tuple[float, bool]]]:
     Returns
     -------
     dict of str to list of (limit, begins)
-        `begins` is True for limits of the condition, False for those of the release alone.
+        `begins` is True for limits of the condition, False for those of the release or of `unless` alone.
     """
     found: dict[str, list[tuple[float, bool]]] = {}
-    for text, begins in ((spec.begins, True), (spec.ends, False)):
+    for text, begins in ((spec.begins, True), (spec.ends, False), (spec.unless, False)):
         for node in parse(text).walk() if text is not None else ():
             if node.kind == "compare":
                 for name, limit in _held(node):
@@ -107,4 +107,17 @@ def _limits(spec: RuleSpec) -> list[str]:
     )
     if spec.ignore_light_ms is not None:
         lines.append(f"frames within {spec.ignore_light_ms:g} ms of a trial's light are ignored")
+    if spec.unless is not None:
+        lines.append(f"while {spec.unless}, or where that cannot be known")
     return lines
+
+
+def describe_input(spec: InputSpec | None) -> str:
+    """Return which frames rules believe, in words."""
+    if spec is None:
+        return "every frame is believed, as before there was `input`"
+    frozen = "" if spec.frozen_ms is None else f"a picture that stands still for {spec.frozen_ms:g} ms, "
+    return (
+        f"withheld: {frozen}a score outside 0 to 1, a keypoint farther outside than {spec.width}x{spec.height} px, "
+        "and what is requested during a trial or beside it, light or sham"
+    )

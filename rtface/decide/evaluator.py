@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,12 @@ from rtface.core.errors import UsageError
 from rtface.core.features import Features
 from rtface.core.records import Pose
 from rtface.decide.features.bank import FeatureBank
+from rtface.decide.plausibility import Plausibility
 from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import RulesFile
+
+SAME_PICTURES = "picture.same"
+"""Name of a further value: `Pose.same_pictures`."""
 
 _CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
 
@@ -28,13 +33,16 @@ class RuleEvaluator(RuleBank):
     rate_hz : float or None
         The camera's frames per second; needed for rhythms alone.
     extra_names : sequence of str
-        As for `RuleBank`.
+        As for `RuleBank`; with `SAME_PICTURES` among them a picture that stands still is seen by its pixels, too.
     grace_ns, alike_ns : int
         As for `RuleBank`.
+    frame : (int, int) or None
+        Width and height of the camera's frames, where they are known.
 
     Attributes
     ----------
     rules : RulesFile
+        With all that follows from the camera written out.
     bank : FeatureBank
     features : Features
         Of the newest frame, borrowed until the next.
@@ -54,12 +62,21 @@ class RuleEvaluator(RuleBank):
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
         alike_ns: int = 0,
+        frame: tuple[int, int] | None = None,
     ) -> None:
-        self.rules = rules
+        self.rules = rules = rules.for_camera(rate_hz, frame)
         self.bank = FeatureBank(rules.features, keypoints, rate_hz)
         self.features: Features = self.bank.newest
+        given = rules.input
+        self._plausibility = None if given is None else Plausibility(given)
+        self._same = extra_names.index(SAME_PICTURES) if SAME_PICTURES in extra_names else None
         super().__init__(
-            rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns, alike_ns=alike_ns
+            rules.rules,
+            self.bank.names,
+            extra_names=extra_names,
+            grace_ns=grace_ns,
+            alike_ns=alike_ns,
+            says_light=given is not None,
         )
 
     @property
@@ -68,10 +85,18 @@ class RuleEvaluator(RuleBank):
         return any(rule.schedule is not None and rule.schedule.blind for rule in self.rules.rules.values())
 
     def evaluate(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
-        """Decide on a pose at `now_ns`; decisions and times as in `frame`."""
-        self.features = self.bank.update(pose)
+        """Decide on a pose at `now_ns`; decisions and times as in `frame`. No feature takes in what cannot be believed."""
+        doubt = None
+        if self._plausibility is not None:
+            doubt = self._plausibility.doubt(pose, self._same_pictures(extra))
+        if doubt is None:
+            self.features = self.bank.update(pose)
         frame = pose.frame
-        return self.frame(frame.frame_id, frame.exposure_ns, now_ns, self.features, extra)
+        return self.frame(frame.frame_id, frame.exposure_ns, now_ns, self.features, extra, doubt)
+
+    def _same_pictures(self, extra: Features | None) -> int:
+        same = math.nan if self._same is None or extra is None else float(extra.values[self._same])
+        return 1 if same != same else int(same)
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> list[Decision]:
         """Call a method that no frame makes, by its name and with plain arguments, as a session records them.

@@ -67,7 +67,7 @@ class Holding:
         self._when = self._release = None
         refused: list[RulesError] = []
         with kept_in(refused):
-            self._when = None if begins is None else _compiled(begins, names, name, key)
+            self._when = None if begins is None else compiled(begins, names, name, key)
         if spec.value is not None:
             raise_all(refused)  # the other threshold's is the same
         self._negated = ends is None
@@ -75,7 +75,7 @@ class Holding:
             self._release = (
                 self._when
                 if ends is None
-                else _compiled(ends, names, name, "release" if key == "when" else key)
+                else compiled(ends, names, name, "release" if key == "when" else key)
             )
         raise_all(refused)
         both = [each for each in (self._when, self._release) if each is not None]
@@ -96,6 +96,17 @@ class Holding:
         self._since_ns: int | None = None
         self._leaving_ns: int | None = None
         self._lost_ns: int | None = None
+
+    def follow(self, other: Holding) -> None:
+        """Stand where another of the same rule stands."""
+        self.holds, self.unknown, self.began_ns = other.holds, other.unknown, other.began_ns
+        self._since_ns, self._leaving_ns, self._lost_ns = other._since_ns, other._leaving_ns, other._lost_ns
+
+    def disbelieve(self, exposure_ns: int) -> None:
+        """Take a frame on which nothing can be known."""
+        if self.holds:
+            self._hold(None, exposure_ns)
+        self.unknown, self._since_ns = True, None
 
     def interrupt(self) -> None:
         """Let dwell and release begin anew: frames are missing."""
@@ -160,7 +171,14 @@ def _checked_number(text: str, rule: str) -> None:
         raise RulesError(str(error), "rules", rule, "value") from error
 
 
-def _compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression:
+def compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression:
+    """Compile a condition of a rule.
+
+    Raises
+    ------
+    RulesError
+        It cannot be read, or names what there is not.
+    """
     try:
         return compile_expression(text, names)
     except ExpressionError as error:

@@ -13,6 +13,7 @@ from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.errors import UsageError
 from rtface.core.features import Features
 from rtface.decide.errors import RulesError, kept_in, raise_all
+from rtface.decide.expression import Expression
 from rtface.decide.rules import RuleSpec
 from rtface.decide.rulestate import RULE, RuleState, TrialLight, in_order
 from rtface.decide.transitions import RuleEvent, step
@@ -52,6 +53,8 @@ class RuleBank:
     alike_ns : int
         How long after its planned end a blinded trial ends. With 0 it ends when its light is reported to, as in sessions
         recorded before there was this.
+    says_light : bool
+        Record what is withheld for the sake of `ignore_light_ms`; without it such frames are passed over.
 
     Attributes
     ----------
@@ -75,7 +78,9 @@ class RuleBank:
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
         alike_ns: int = 0,
+        says_light: bool = False,
     ) -> None:
+        self._says_light = says_light
         self._values = values = FrameValues(names, extra_names, [RULE + name for name in rules])
         self.names = values.names
         states: list[RuleState] = []
@@ -123,6 +128,7 @@ class RuleBank:
         now_ns: int,
         features: Features,
         extra: Features | None = None,
+        doubt: Reason | None = None,
     ) -> list[Decision]:
         """Decide on a frame.
 
@@ -136,6 +142,8 @@ class RuleBank:
             Of this frame, as `FeatureBank.update` returns them.
         extra : Features or None
             Values of `extra_names`; unknown when None.
+        doubt : Reason or None
+            Why the frame cannot be believed: nothing is known on it then, and requests are withheld for that.
 
         Raises
         ------
@@ -147,15 +155,14 @@ class RuleBank:
         frame = values.position(frame_id, exposure_ns)
         values.load(features, extra)
         for rule in self._by_need:
-            if frame.newer and not rule.in_light(exposure_ns, self._lights):
-                if frame.missing > rule.spec.max_gap_frames:
-                    rule.holding.interrupt()
-                rule.holding.update(values.values, values.scores, values.exposures, now_ns, exposure_ns)
-            values.put_truth(rule.place, rule.holding, exposure_ns)
+            lit = frame.newer and rule.in_light(exposure_ns, self._lights)
+            if frame.newer and (self._says_light or not lit):
+                rule.look(values, now_ns, frame, doubt, lit=lit)
+            values.put_truth(rule.place, rule.request.holding, exposure_ns)
         for rule in self._rules.values():
-            found += self._scheduled(rule, now_ns, frame)
-            if not rule.in_light(exposure_ns, self._lights):
-                found += self._requested(rule, now_ns, frame)
+            found += self._scheduled(rule, now_ns, frame, doubt)
+            if self._says_light or not rule.in_light(exposure_ns, self._lights):
+                found += self._requested(rule, now_ns, frame, doubt)
         return found
 
     def tick(self, now_ns: int) -> list[Decision]:
@@ -179,7 +186,7 @@ class RuleBank:
             event = RuleEvent.ARM_RESTING if now_ns < rule.rest_ns else RuleEvent.ARM
             changed = self._step(rule, event, Reason.OPERATOR, now_ns)
             if changed:
-                rule.withheld_for = None
+                rule.request.withheld_for = rule.in_flash.withheld_for = None
             found += changed
         return found
 
@@ -260,28 +267,33 @@ class RuleBank:
     def _all(self, event: RuleEvent, reason: Reason, now_ns: int) -> list[Decision]:
         return [each for rule in self._rules.values() for each in self._step(rule, event, reason, now_ns)]
 
-    def _scheduled(self, rule: RuleState, now_ns: int, frame: FramePosition) -> list[Decision]:
+    def _scheduled(
+        self, rule: RuleState, now_ns: int, frame: FramePosition, doubt: Reason | None
+    ) -> list[Decision]:
         """Decide on the session times that have come."""
         found: list[Decision] = []
         session_ns = self.session_ns(now_ns)
         for time_ns in rule.due(session_ns):
             assert session_ns is not None
             late = session_ns - time_ns > PUNCTUAL_NS
-            refusal = self._refusal(rule, now_ns, frame) or (Reason.LATE if late else None)
+            refusal = self._refusal(rule, now_ns, frame, doubt) or (Reason.LATE if late else None)
             found += self._resolve(rule, refusal, now_ns, frame)
         return found
 
-    def _requested(self, rule: RuleState, now_ns: int, frame: FramePosition) -> list[Decision]:
+    def _requested(
+        self, rule: RuleState, now_ns: int, frame: FramePosition, doubt: Reason | None
+    ) -> list[Decision]:
         """Decide on what the face requests."""
-        holding = rule.holding
+        request = rule.in_flash if rule.flashed else rule.request
+        holding = request.holding
         if not (holding.holds or holding.unknown):
             if holding.pending:
                 return []
-            rule.withheld_for, rule.served = None, False
+            request.withheld_for, request.served = None, False
             return self._step(rule, RuleEvent.RELEASED, Reason.RELEASED, now_ns, frame)
-        if rule.served:
+        if request.served:
             return []
-        refusal = self._refusal(rule, now_ns, frame)
+        refusal = self._refusal(rule, now_ns, frame, doubt or (Reason.LIGHT if rule.flashed else None))
         if refusal is None:
             if rule.schedule.timed:
                 refusal = Reason.SCHEDULE
@@ -289,14 +301,16 @@ class RuleBank:
                 refusal = Reason.UNKNOWN_VALUE
             elif rule.late(frame.exposure_ns):
                 refusal = Reason.LATE
-        if refusal is not None and refusal is rule.withheld_for:
+        if refusal is not None and refusal is request.withheld_for:
             return []
-        rule.withheld_for, rule.served = refusal, refusal is None and not rule.spec.repeat
+        request.withheld_for, request.served = refusal, refusal is None and not rule.spec.repeat
         return self._resolve(rule, refusal, now_ns, frame)
 
-    def _refusal(self, rule: RuleState, now_ns: int, frame: FramePosition) -> Reason | None:
-        """Return what prevents a trial now, its own state first; None for nothing."""
-        reason = step(rule.state, RuleEvent.REFUSED).reason
+    def _refusal(
+        self, rule: RuleState, now_ns: int, frame: FramePosition, doubt: Reason | None
+    ) -> Reason | None:
+        """Return what prevents a trial now, its own state first, then a doubt about the frame; None for nothing."""
+        reason = step(rule.state, RuleEvent.REFUSED).reason or doubt
         if reason is not None:
             return reason
         spec, place = rule.spec, rule.place
@@ -304,6 +318,8 @@ class RuleBank:
             return Reason.STALE
         if frame.missing > spec.max_gap_frames:
             return Reason.GAP
+        if rule.unless is not None and (reason := self._excepted(rule.unless, now_ns)) is not None:
+            return reason
         if self._values.scores[place] < spec.min_score:
             return Reason.LOW_SCORE
         if now_ns - self._values.exposures[place] > rule.max_age_ns:
@@ -317,6 +333,14 @@ class RuleBank:
         if any(other.state is RuleStatus.FIRING for other in self._rules.values()):
             return Reason.BUSY
         return None
+
+    def _excepted(self, unless: Expression, now_ns: int) -> Reason | None:
+        """Return why a rule's `unless` withholds; None where it is false."""
+        values = self._values
+        truth = unless.evaluate(values.values, values.scores, values.exposures, now_ns)
+        if truth is None:
+            return Reason.UNKNOWN_VALUE
+        return Reason.UNLESS if truth else None
 
     def _resolve(
         self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: FramePosition
@@ -356,7 +380,7 @@ class RuleBank:
                 reason=cell.reason or reason,
                 pulse=rule.pulse if cell.action in _LIT else None,
                 trial=trial,
-                inputs=() if frame is None else self._values.inputs(rule.holding.indices, now_ns),
+                inputs=() if frame is None else self._values.inputs(rule.indices, now_ns),
                 blind=rule.schedule.blind,
             )
         ]

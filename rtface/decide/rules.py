@@ -12,9 +12,13 @@ from rtface.config import Section, contradiction
 from rtface.core.clock import NS_PER_MS
 from rtface.core.records import Pulse
 from rtface.decide.features.specs import FeatureSpec
+from rtface.decide.syntax import words_in
 
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
 _LONGEST_MS = 600_000.0
+_WIDEST = 8192
+_NO_RATE_MS = 50.0
+"""A frame period where it is not known."""
 
 
 class PulseSpec(Section):
@@ -206,8 +210,10 @@ class RuleSpec(Section):
     max_gap_frames: int = Field(0, ge=0)
     """Frames that may be missing just before this one."""
     ignore_light_ms: float | None = Field(None, ge=0)
-    """Ignore frames exposed during a trial, or up to this long before or after: the light may show in
-    them. All frames count when absent."""
+    """Frames exposed during a trial (a sham, too), or up to this long before or after, do not count, and what they request is
+    withheld: the light may show in them. When absent a frame period, and what the rule's features remember beyond."""
+    unless: str | None = None
+    """A condition, such as ``paw.groom == 1``: while it is true, or cannot be known, requests are withheld."""
     priority: int = 0
     """There is one light: where two rules request it on one frame, the higher gets it; the first in the file of equals."""
     pulse: PulseSpec | None = None
@@ -251,6 +257,27 @@ class RuleSpec(Section):
         return isinstance(self.schedule, _Timed)
 
     @property
+    def conditions(self) -> tuple[str, ...]:
+        """All its conditions."""
+        return tuple(text for text in (self.begins, self.ends, self.unless) if text is not None)
+
+    def beside_light(self, period_ms: float, memory_ms: Mapping[str, float]) -> RuleSpec:
+        """Return it with `ignore_light_ms` written out.
+
+        Parameters
+        ----------
+        period_ms : float
+            Of the frames; no exposure is longer.
+        memory_ms : mapping of str to float
+            As of `Masked.memory_ms`, by the name of the feature.
+        """
+        if self.ignore_light_ms is not None:
+            return self
+        names = [name for text in self.conditions for name in words_in(text)]
+        longest = max((memory_ms.get(name.partition(".")[0], 0.0) for name in names), default=0.0)
+        return self.model_copy(update={"ignore_light_ms": round(period_ms + longest, 3)})
+
+    @property
     def begins(self) -> str | None:
         """The condition under which it begins to hold."""
         if self.value is None:
@@ -265,8 +292,24 @@ class RuleSpec(Section):
         return _compared(self.value, "<", self.off_below) or _compared(self.value, ">", self.off_above)
 
 
+class InputSpec(Section):
+    """Which frames rules believe. All others withhold, as an unknown value does."""
+
+    frozen_ms: float | None = Field(120.0, gt=0)
+    """A picture stands still once three frames or more have shown the same pixels in the crop, or the same keypoints to the
+    last bit, for so long; null for a source that repeats its pictures."""
+    width: int = Field(_WIDEST, ge=1, le=1_000_000)
+    """Width of the camera's frames in pixels, which the camera says where there is one."""
+    height: int = Field(_WIDEST, ge=1, le=1_000_000)
+    """Likewise their height. A keypoint farther outside than a whole frame is implausible."""
+
+
 class RulesFile(Section):
     """A rules file: what is measured on the face, and what follows from it."""
+
+    input: InputSpec | None = InputSpec()
+    """Which frames rules believe; null: all, also those in which the rule's own light may show, unless `ignore_light_ms` is
+    set. That is how rules were before there was this section."""
 
     features: dict[str, FeatureSpec] = Field(default_factory=dict)
     """What is measured, by name."""
@@ -288,6 +331,38 @@ class RulesFile(Section):
                 drawn = schedule.model_copy(update={"session_seed": seed})
                 rules[name] = rule.model_copy(update={"schedule": drawn})
         return self.model_copy(update={"rules": rules})
+
+    @classmethod
+    def recorded(cls, text: str) -> RulesFile:
+        """Return rules as a session has them, as JSON; those of before there was `input` believe every frame.
+
+        Raises
+        ------
+        ValueError
+            They are not what this rtface takes for rules.
+        """
+        spec = cls.model_validate_json(text)
+        return spec if "input" in spec.model_fields_set else spec.model_copy(update={"input": None})
+
+    def for_camera(self, rate_hz: float | None, frame: tuple[int, int] | None = None) -> RulesFile:
+        """Return them with all that follows from the camera written out, so that a record needs nothing else.
+
+        Parameters
+        ----------
+        rate_hz : float or None
+            Frames per second.
+        frame : (int, int) or None
+            Width and height of the frames in pixels, where they are known.
+        """
+        features = {name: spec.at_rate(rate_hz) for name, spec in self.features.items()}
+        period_ms = _NO_RATE_MS if rate_hz is None else 1e3 / rate_hz
+        rules, given = self.rules, self.input
+        if given is not None:
+            memory = {name: spec.memory_ms(period_ms) for name, spec in features.items()}
+            rules = {name: rule.beside_light(period_ms, memory) for name, rule in rules.items()}
+        if given is not None and frame is not None:
+            given = given.model_copy(update={"width": frame[0], "height": frame[1]})
+        return self.model_copy(update={"features": features, "rules": rules, "input": given})
 
 
 def ns(milliseconds: float) -> int:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Reason, RuleStatus
 from rtface.core.features import NEVER_NS
 from rtface.decide.errors import RulesError, kept_in, raise_all
-from rtface.decide.holding import Holding
+from rtface.decide.holding import Holding, compiled
 from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.schedule import Schedule
+from rtface.decide.values import FramePosition, FrameValues
 
 RULE = "rule."
 """What the name of a rule has before it where a condition names its truth."""
@@ -25,6 +26,32 @@ class TrialLight:
     def __init__(self, began_ns: int) -> None:
         self.began_ns = began_ns
         self.ended_ns: int | None = None
+
+
+class Request:
+    """What a rule's condition requests, and what has become of that.
+
+    Attributes
+    ----------
+    holding : Holding
+        The condition over time.
+    withheld_for : Reason or None
+        Why the present request was withheld when that was last recorded.
+    served : bool
+        It has had its trial.
+    """
+
+    __slots__ = ("holding", "served", "withheld_for")
+
+    def __init__(self, holding: Holding) -> None:
+        self.holding = holding
+        self.withheld_for: Reason | None = None
+        self.served = False
+
+    def follow(self, other: Request) -> None:
+        """Stand where another of the same rule stands."""
+        self.holding.follow(other.holding)
+        self.withheld_for, self.served = other.withheld_for, other.served
 
 
 class RuleState:
@@ -43,11 +70,15 @@ class RuleState:
     ----------
     place : int
         Place of its truth among the names.
+    indices : tuple of int
+        Places of the names that its conditions rest on.
     state : RuleStatus
-    withheld_for : Reason or None
-        Why the present request was withheld when that was last recorded.
-    served : bool
-        The present request has had its trial.
+    request : Request
+        By the frames that count.
+    in_flash : Request
+        The same, and by the frames since that may show a trial's light: what they request is withheld, and forgotten after.
+    flashed : bool
+        The newest frame may show a trial's light.
     trials : int
         Trials so far.
     sham : bool
@@ -69,10 +100,17 @@ class RuleState:
         self.place = names.index(RULE + name)
         refused: list[RulesError] = []
         with kept_in(refused):
-            self.holding = Holding(name, spec, names)
+            self.request, self.in_flash = (
+                Request(Holding(name, spec, names)),
+                Request(Holding(name, spec, names)),
+            )
+        with kept_in(refused):
+            self.unless = None if spec.unless is None else compiled(spec.unless, names, name, "unless")
         with kept_in(refused):
             self.schedule = Schedule(name, spec)
         raise_all(refused)
+        of_unless = () if self.unless is None else self.unless.indices
+        self.indices = tuple(dict.fromkeys(self.request.holding.indices + of_unless))
         self.pulse = None if spec.pulse is None else spec.pulse.record()
         self.max_age_ns = ns(spec.max_age_ms)
         self.refractory_ns = ns(spec.refractory_ms)
@@ -86,9 +124,8 @@ class RuleState:
         self._recent: deque[int] = deque(maxlen=1 if rate is None else rate.count)
         self._next = 0
         self.state = RuleStatus.DISARMED
-        self.withheld_for: Reason | None = None
         self._alike_ns = alike_ns if self.schedule.blind else 0
-        self.served = self.sham = self.over = self._lit = False
+        self.flashed = self.sham = self.over = self._lit = False
         self.trials = 0
         self.due_ns = self.rest_ns = self._alike_end_ns = NEVER_NS
         self.light: TrialLight | None = None
@@ -120,18 +157,51 @@ class RuleState:
 
     def late(self, exposure_ns: int) -> bool:
         """Return whether the present request has been held up for too long."""
-        return self._max_delay_ns is not None and exposure_ns - self.holding.began_ns > self._max_delay_ns
+        return (
+            self._max_delay_ns is not None
+            and exposure_ns - self.request.holding.began_ns > self._max_delay_ns
+        )
 
-    def in_light(self, exposure_ns: int, lights: Iterable[TrialLight]) -> bool:
-        """Return whether a frame does not count, as it may show the light."""
+    def in_light(self, exposure_ns: int, lights: Sequence[TrialLight]) -> bool:
+        """Return whether a frame does not count, as it may show one of the lights, the newest of which is the last."""
         beside_ns = self._beside_ns
-        if beside_ns is None:
+        if beside_ns is None or not lights:
+            return False
+        ended_ns = lights[-1].ended_ns
+        if ended_ns is not None and exposure_ns > ended_ns + beside_ns:
             return False
         return any(
             each.began_ns - beside_ns <= exposure_ns
             and (each.ended_ns is None or exposure_ns <= each.ended_ns + beside_ns)
             for each in lights
         )
+
+    def look(
+        self, values: FrameValues, now_ns: int, frame: FramePosition, doubt: Reason | None, *, lit: bool
+    ) -> None:
+        """Take a frame that is newer than the one before.
+
+        Parameters
+        ----------
+        values, now_ns, frame
+            As they are.
+        doubt : Reason or None
+            Why nothing can be known on it.
+        lit : bool
+            It may show a trial's light, and does not count.
+        """
+        if lit and not self.flashed:
+            self.in_flash.follow(self.request)
+        elif self.flashed and not lit:
+            self.request.holding.interrupt()
+        self.flashed = lit
+        holding = (self.in_flash if lit else self.request).holding
+        if frame.missing > self.spec.max_gap_frames:
+            holding.interrupt()
+        if doubt is None:
+            holding.update(values.values, values.scores, values.exposures, now_ns, frame.exposure_ns)
+        else:
+            holding.disbelieve(frame.exposure_ns)
 
     def due(self, until_ns: int | None) -> list[int]:
         """Return the scheduled session times up to `until_ns` that were not returned before."""
@@ -188,7 +258,7 @@ def in_order(states: Sequence[RuleState]) -> list[RuleState]:
             circle = " -> ".join(each.name for each in [*waiting[waiting.index(state) :], state])
             raise RulesError(f"rules rest on each other in a circle: {circle}", "rules", state.name)
         waiting.append(state)
-        for index in state.holding.indices:
+        for index in state.indices:
             if index in by_place:
                 visit(by_place[index])
         waiting.pop()

@@ -148,6 +148,11 @@ def parse(text: str, *, truth: bool = True) -> Node:
     return parser.needs(node, truth=truth)
 
 
+def words_in(text: str) -> tuple[str, ...]:
+    """Return all words of a condition, whether or not it can be read."""
+    return tuple(found.group() for found in _TOKEN.finditer(text) if found.lastgroup == "name")
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from rtface.config import GateOutputSettings, Rig
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.clock import NS_PER_MS, Clock
@@ -10,8 +12,10 @@ from rtface.core.records import CameraInfo
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import ALIKE_NS, GRACE_NS
 from rtface.decide.rules import RulesFile
+from rtface.decide.unknowable import all_in_words
 from rtface.live.arming import Arming
 from rtface.live.closed_loop import Announce, ClosedLoop, Opened
+from rtface.live.given import UNIT, GivenValues
 from rtface.live.handler import NetworkInUse
 from rtface.live.loop_record import NoRecord, Record
 from rtface.live.neural import NeuralPredictor
@@ -22,6 +26,8 @@ from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.stimulate.factory import make_output
 from rtface.track.parity import require_parity
 from rtface.track.store import Engine
+
+_log = logging.getLogger(__name__)
 
 
 def needs_loop(rig: Rig) -> bool:
@@ -68,6 +74,7 @@ class Assembly:
         if self._rules is not None:
             self._rules.draw_session()
         self._neural = neural
+        self._never_known: tuple[str, ...] = ()
         self._output = make_output(rig.output, clock)
         budget = None if rig.latency.budget is None else Budget.parse(rig.latency.budget)
         self._budget = None if budget is None else BudgetWatch(budget, rig.latency.budget_frames)
@@ -98,6 +105,7 @@ class Assembly:
                 budget=self._budget,
                 session=self.loop.status.session,
                 disk_fault="" if disk is None else disk.text,
+                never_known=self._never_known,
             )
 
         return Arming(self.loop, self._output, pipeline, circumstances, clients=self._rig.arming.clients)
@@ -105,13 +113,24 @@ class Assembly:
     def _open(self, camera: CameraInfo, network: NetworkInUse, output: OutputInfo) -> Opened:
         keypoints = tuple(point.name for point in self._engine.manifest.skeleton)
         given = () if self._neural is None else self._neural.names
+        units = () if self._neural is None else self._neural.units
         if self._rules is None:
             evaluator = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
+            if self._rules.spec.input is not None:
+                given, units = GivenValues(given).names, (*units, UNIT)
             evaluator = self._rules.evaluator(
-                keypoints, camera.rate_hz, extra_names=given, grace_ns=self._grace_ns, alike_ns=ALIKE_NS
+                keypoints,
+                camera.rate_hz,
+                extra_names=given,
+                grace_ns=self._grace_ns,
+                alike_ns=ALIKE_NS,
+                frame=(camera.width, camera.height),
             )
-        return evaluator, self._record(camera, network, output, evaluator)
+            self._never_known = all_in_words(evaluator.rules, keypoints, camera.rate_hz)
+            for each in self._never_known:
+                _log.warning("%s", each)
+        return evaluator, self._record(camera, network, output, evaluator, given, units)
 
     @property
     def _grace_ns(self) -> int:
@@ -121,7 +140,13 @@ class Assembly:
         return max(GRACE_NS, round(answer_ms * NS_PER_MS))
 
     def _record(
-        self, camera: CameraInfo, network: NetworkInUse, output: OutputInfo, evaluator: RuleEvaluator
+        self,
+        camera: CameraInfo,
+        network: NetworkInUse,
+        output: OutputInfo,
+        evaluator: RuleEvaluator,
+        given: tuple[str, ...],
+        units: tuple[str, ...],
     ) -> Record:
         settings = self._rig.session
         if settings is None:
@@ -145,10 +170,10 @@ class Assembly:
                 crop=network.crop,
                 sha256=sha256,
                 rules="" if self._rules is None else self._rules.text,
-                resolved="" if self._rules is None else self._rules.resolved,
+                resolved="" if self._rules is None else evaluator.rules.model_dump_json(),
                 features=evaluator.bank.names,
-                given=() if neural is None else neural.names,
-                units=evaluator.bank.units + (() if neural is None else neural.units),
+                given=given,
+                units=evaluator.bank.units + units,
                 rate_hz=camera.rate_hz,
                 grace_ns=self._grace_ns,
                 alike_ns=ALIKE_NS,

@@ -23,6 +23,7 @@ from rtface.decide.features.specs import (
 )
 from rtface.decide.rules import RuleSpec
 from rtface.decide.syntax import parse
+from rtface.decide.unknowable import all_in_words
 from rtface.live.answers import guard
 from rtface.live.neural import PREFIX, NeuralPredictor
 from rtface.live.rulesfile import Rules, check_rules
@@ -106,7 +107,8 @@ def _rules(
             return Check("rules", "warn", f"{text}; not held against engine and camera, which are not there")
         names = tuple(point.name for point in skeleton)
         given = () if neural is None else neural.names
-        rules, _ = check_rules(path, names, camera.rate_hz, extra_names=given)
+        rules, evaluator = check_rules(path, names, camera.rate_hz, extra_names=given)
+        lacking = all_in_words(evaluator.rules, names, camera.rate_hz)
     except RtfaceError as error:
         return Check("rules", "fail", str(error), exit_code=error.exit_code)
     text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
@@ -119,6 +121,8 @@ def _rules(
             f"{text}; {', '.join(sorted(untrained))}: the engine was never trained to find that, so what rests on it "
             "never fires",
         )
+    if lacking:
+        return Check("rules", "warn", "; ".join((text, *lacking)), "leave max_gap_ms out, or a faster camera")
     if neural is not None and (late := _too_old(rules.spec.rules, neural)):
         return Check(
             "rules",
@@ -140,8 +144,7 @@ def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralPredictor) -> list[str
 
 
 def _rests_on_neurons(spec: RuleSpec) -> bool:
-    texts = [text for text in (spec.begins, spec.ends) if text is not None]
-    return any(name.startswith(PREFIX) for text in texts for name in names_in(parse(text)))
+    return any(name.startswith(PREFIX) for text in spec.conditions for name in names_in(parse(text)))
 
 
 def _points(spec: FeatureSpec) -> tuple[str, ...]:
@@ -161,6 +164,13 @@ def _output(rig: Rig, clock: Clock) -> Iterator[Check]:
         info = output.open()
         limits = ", ".join(f"{name} {value}" for name, value in info.limits.items()) or "no limits"
         yield Check("output", "ok", f"{info.kind}: {info.label}; {limits}")
+        if info.drives_light and "clients" not in rig.arming.model_fields_set:
+            yield Check(
+                "arming",
+                "warn",
+                "any client may arm this light, and nobody has said that it may",
+                "write arming: {clients: true}, or false for the operator at the terminal alone",
+            )
         for check in (*output.self_test(), *guard(info, rig.output)):
             yield replace(check, exit_code=OutputError.exit_code)
     except RtfaceError as error:

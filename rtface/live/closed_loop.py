@@ -15,8 +15,9 @@ from rtface.core.errors import CameraError, ControlError, OutputError
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputState, Report
 from rtface.core.records import CameraInfo, Image, Pose, Pulse
 from rtface.core.status import PipelineStatus
-from rtface.decide.evaluator import RuleEvaluator
+from rtface.decide.evaluator import SAME_PICTURES, RuleEvaluator
 from rtface.live.acts import Act, Acts
+from rtface.live.given import GivenValues
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.loop_record import Record
 from rtface.live.loop_status import LoopState, LoopStatus
@@ -83,6 +84,7 @@ class ClosedLoop(PoseHandler):
         self._make = make
         self._announce = announce
         self._neural = neural
+        self._given: GivenValues | None = None
         self._budget = budget
         self._frame_timeout_ns = frame_timeout_ns
         self._clock = clock
@@ -152,6 +154,8 @@ class ClosedLoop(PoseHandler):
             self._neural.open(camera.rate_hz)
         info = self._output_info = self._output.open()
         self._evaluator, self._record = self._make(camera, network, info)
+        if SAME_PICTURES in self._evaluator.names:
+            self._given = GivenValues(() if self._neural is None else self._neural.names)
         self._record.output(self._name, info.as_dict())
         self._last_frame_ns = self._clock.now_ns()
         self._refresh()
@@ -163,6 +167,8 @@ class ClosedLoop(PoseHandler):
         if not evaluator.blind:
             self._read_output()
         given = None if self._neural is None else self._neural.predict(pose)
+        if self._given is not None:
+            given = self._given.of(pose, given)
         now_ns = self._last_frame_ns = self._called_ns = self._clock.now_ns()
         frame = pose.frame
         decisions = evaluator.evaluate(pose, now_ns, given)

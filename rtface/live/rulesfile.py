@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,11 @@ class Rules:
         """Draw the seed that gives this session's controls an order of their own; it is in `resolved`."""
         self.spec = self.spec.of_session(secrets.randbits(63))
 
-    @property
-    def resolved(self) -> str:
-        """All that the rules are, as JSON that needs no other file: what a session records and a replay runs."""
-        return self.spec.model_dump_json()
+    def with_spec(self, spec: RulesFile) -> Rules:
+        """Return the same file with other contents, for a test of what they would have done."""
+        other = copy(self)
+        other.spec = spec
+        return other
 
     def evaluator(
         self,
@@ -85,6 +87,7 @@ class Rules:
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
         alike_ns: int = 0,
+        frame: tuple[int, int] | None = None,
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
@@ -95,7 +98,13 @@ class Rules:
         """
         _refuse(_misfits(self._document, self.spec, (), keypoints, rate_hz, extra_names))
         return RuleEvaluator(
-            self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns, alike_ns=alike_ns
+            self.spec,
+            keypoints,
+            rate_hz,
+            extra_names=extra_names,
+            grace_ns=grace_ns,
+            alike_ns=alike_ns,
+            frame=frame,
         )
 
 
@@ -182,7 +191,7 @@ def _misfits(
     bank = FeatureBank(
         {name: each for name, each in spec.features.items() if name not in wrong}, keypoints, rate_hz
     )
-    texts = [text for rule in spec.rules.values() for text in (rule.begins, rule.ends) if text is not None]
+    texts = [text for rule in spec.rules.values() for text in rule.conditions]
     given = set(_NAME.findall(" ".join(texts))) - {*bank.names, *extra_names}
     absent = {*wrong, *left_out}
     assumed = [name for name in given if name in absent or name.partition(".")[0] in absent]

@@ -46,6 +46,8 @@ class Circumstances:
         Folder of the record; empty without one.
     disk_fault : str
         Why the session can no longer be recorded; empty while it can.
+    never_known : tuple of str
+        In words, which rules rest on what can never be known at the camera's rate.
     """
 
     camera: CameraInfo
@@ -58,6 +60,7 @@ class Circumstances:
     budget: BudgetWatch | None
     session: str
     disk_fault: str
+    never_known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,10 @@ def _rules(found: Circumstances) -> Check:
         most = limits.get("max_amplitude")
         if most is not None and round(pulse.amplitude * 255) > most:
             return _beyond(name, f"an amplitude of {pulse.amplitude:g}", f"at most {most / 255:.2f}")
-    return Check("rules", "ok", f"{', '.join(found.pulses)}: within the output's limits")
+    text = f"{', '.join(found.pulses)}: within the output's limits"
+    if found.never_known:
+        return Check("rules", "warn", "; ".join((text, *found.never_known)), "leave max_gap_ms out")
+    return Check("rules", "ok", text)
 
 
 def _beyond(rule: str, wanted: str, allowed: str) -> Check:

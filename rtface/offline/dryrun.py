@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from rtface.core.decision import Action, Decision, Reason
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Keypoint, Pose, Stamps
 from rtface.decide.rulebank import RuleBank
+from rtface.decide.unknowable import never_known
 from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules
+from rtface.offline.replay.rules import like_recorded
 from rtface.record import formats
 from rtface.record.session import log_of
+from rtface.record.session.entries import ConfigurationEntry
 from rtface.record.session.reader import read_session
 from rtface.record.table import NO_TIME, PoseTable
 
@@ -43,12 +46,15 @@ class Poses:
         When it would be decided on.
     rate_hz : float
         Frames per second.
+    said : ConfigurationEntry or None
+        Of a session.
     """
 
     table: PoseTable
     exposure_ns: NDArray[np.int64]
     now_ns: NDArray[np.int64]
     rate_hz: float
+    said: ConfigurationEntry | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +77,10 @@ class DryRun:
         What was tried.
     source : str
         On what.
+    rate_hz : float
+        Its frames per second.
+    never_known : dict of str to tuple of str
+        As of `rtface.decide.unknowable.never_known`.
     """
 
     names: tuple[str, ...]
@@ -81,6 +91,8 @@ class DryRun:
     decisions: tuple[Decision, ...]
     rules: Rules
     source: str
+    rate_hz: float
+    never_known: dict[str, tuple[str, ...]]
 
     @property
     def seconds(self) -> float:
@@ -102,6 +114,7 @@ class DryRun:
             "frames": len(self.times_s),
             "seconds": self.seconds,
             "features": features,
+            "never_known": {name: list(values) for name, values in self.never_known.items()},
             "rules": {
                 name: self._summary(name)
                 for name, spec in self.rules.spec.rules.items()
@@ -163,7 +176,8 @@ def read_poses(source: Path, *, rate_hz: float | None = None, latency_ms: float 
     """
     if source.is_dir() or source.suffix.lower() == ".log":
         session = read_session(source)
-        return on_time_axis(session.pose_table(), now_ns=session.poses["decided_ns"].copy(), rate_hz=rate_hz)
+        poses = on_time_axis(session.pose_table(), now_ns=session.poses["decided_ns"].copy(), rate_hz=rate_hz)
+        return replace(poses, said=session.configuration)
     return on_time_axis(formats.read(source), rate_hz=rate_hz, latency_ms=latency_ms)
 
 
@@ -212,6 +226,8 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
         The encoder does not.
     """
     table, neural = poses.table, None
+    if poses.said is not None:
+        rules = rules.with_spec(like_recorded(rules.spec, poses.said))
     if encoder is not None:
         skeleton = [Keypoint(*each) for each in zip(table.names, map(bool, table.trained), strict=True)]
         neural = NeuralPredictor(encoder, skeleton)
@@ -244,6 +260,8 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
         tuple(decisions),
         rules,
         table.source,
+        poses.rate_hz,
+        never_known(evaluator.rules, table.names, poses.rate_hz),
     )
 
 

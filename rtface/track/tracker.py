@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,27 @@ from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 
 _NO_LEVELS = np.zeros(2, np.float32)
+_WORD = 8
+_LAST_PICTURES = 32
+"""A driver that is stuck shows one buffer again and again, or all that it has in turn."""
+
+
+def checksum(frame: Image, crop: Crop) -> int:
+    """Return the sum of a crop's pixels as 64-bit words: for one picture the same, for any other almost surely another.
+
+    The last columns of a crop that are less than a word are left out.
+
+    Parameters
+    ----------
+    frame : ndarray, shape (height, width), uint8
+        The whole camera frame.
+    crop : Crop
+    """
+    width = crop.width - crop.width % _WORD
+    rows = frame[crop.y : crop.y + crop.height, crop.x : crop.x + width]
+    if rows.strides[1] != 1:
+        rows = np.ascontiguousarray(rows)
+    return int(rows.view(np.uint64).sum())
 
 
 class Tracker:
@@ -40,6 +62,8 @@ class Tracker:
         self._info: BackendInfo | None = None
         self._width = self._height = 0
         self._frame = NetworkFrame(Crop(0, 0, 1, 1), 1, True)
+        self._pictures: deque[int] = deque(maxlen=_LAST_PICTURES)
+        self._same_pictures = 1
 
     @property
     def engine(self) -> Engine:
@@ -102,6 +126,9 @@ class Tracker:
         level = (
             _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
         )
+        picture = checksum(frame, self._frame.crop)
+        self._same_pictures = self._same_pictures + 1 if picture in self._pictures else 1
+        self._pictures.appendleft(picture)
         prepared_ns = self._clock.now_ns()
         found = self._backend.infer(frame, level)
         inferred_ns = self._clock.now_ns()
@@ -114,7 +141,7 @@ class Tracker:
         stamps = Stamps(
             meta.exposure_ns, meta.arrival_ns, taken_ns, prepared_ns, inferred_ns, self._clock.now_ns()
         )
-        return Pose(meta, stamps, xy, score, beyond, likelihood)
+        return Pose(meta, stamps, xy, score, beyond, likelihood, self._same_pictures)
 
     def close(self) -> None:
         """Close the back end."""

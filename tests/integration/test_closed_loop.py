@@ -25,6 +25,7 @@ from rtface.core.clock import NS_PER_MS, monotonic_ns
 from rtface.core.clockfit import ClockLine
 from rtface.core.errors import ControlError
 from rtface.live.service import Service
+from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import (
     ArmingEntry,
     ClockFitEntry,
@@ -218,6 +219,32 @@ def _now_cycle(log: Any) -> int:
     """Return the newest cycle that the emulation is known to have reached."""
     cycle, t_ns = log.anchors[-1]
     return int(cycle + (monotonic_ns() - t_ns) * 16 // 1000)
+
+
+def test_a_camera_that_shows_one_picture_again_and_again_never_fires(rig_file: Path) -> None:
+    """New frames, numbers and times, and the same pixels: withheld from the first, recorded, and replayed the same."""
+    camera = {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 20, "repeat": 1}
+    with (
+        Service(load_rig(with_output(rig_file, camera=camera))) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        arm(client)
+        withheld = listen(client, "decision", 1)
+        while client.status().frames < 60:
+            client.next(LONG_S)
+        folder = Path(client.status().loop["session"])
+    assert {each["reason"] for each in withheld if each["action"] == "withhold"} <= {"frozen", "disarmed"}
+    session = read_session(folder)
+    decisions = session.of(DecisionEntry)
+    assert "frozen" in {each.reason for each in decisions}
+    assert not {each.action for each in decisions} & {"fire", "sham"}
+    said = session.configuration
+    assert said is not None
+    same = session.features["values"][:, said.features.index("picture.same")]
+    assert same.max() > 20
+    again = replay_rules(folder)
+    assert again.identical
+    assert again.frames == len(session.features)
 
 
 def test_an_engine_that_was_never_verified_is_not_armed(

@@ -592,10 +592,15 @@ def settings(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_rig_has_the_settings_that_it_had(told: Callable[..., Any]) -> None:
-    """Each with its default and its choices; what was not asked for then is not asked for now."""
+    """Each with its default and its choices; what was not asked for then is not asked for now, but for the camera.
+
+    Without one, a rig decided on the simulated mouse; that is an error now, on purpose (decision 23).
+    """
     was = settings(json.loads((MADE / "rig_schema.json").read_text(encoding="utf-8")))
     assert len(was) > 100
-    same(was, settings(told("config", "schema")))
+    now = settings(told("config", "schema"))
+    was["camera"] = {"required": True}
+    same(was, now)
 
 
 def test_python_has_the_names_that_it_had() -> None:

@@ -128,11 +128,11 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     session = read_session(folder)
     said = session.configuration
     assert said is not None
-    assert said.given == ("neural.pc1", "neural.pc2", "neural.state", "neural.strange")
-    assert said.features[-4:] == said.given
+    assert said.given == ("neural.pc1", "neural.pc2", "neural.state", "neural.strange", "picture.same")
+    assert said.features[-5:] == said.given
     assert len(said.units) == len(said.features)
     assert [each.sha256["encoder"] for each in session.of(HashesEntry)] == [bundle.sha256]
-    values = session.features["values"][:, -4:]
+    values = session.features["values"][:, -5:-1]
     assert np.isfinite(values).all(axis=1).any()
     # A stream of our own over the recorded poses: what rules saw at each frame, and what was published.
     stream, expected = StreamingEncoder(bundle, said.keypoints, 40.0), {}

@@ -75,7 +75,7 @@ class FeatureBank:
     def __init__(
         self, specs: Mapping[str, FeatureSpec], keypoints: tuple[str, ...], rate_hz: float | None
     ) -> None:
-        self._tracks = Tracks(keypoints)
+        self._tracks, self.keypoints = Tracks(keypoints), keypoints
         self.points: dict[str, tuple[str, ...]] = {}
         self._extractors: list[Extractor] = []
         self._predicted: list[tuple[PointTrack, ...]] = []
@@ -86,7 +86,7 @@ class FeatureBank:
             asked: list[str] = []
             with kept_in(refused):
                 _check_name(name)
-                extractor = _make(name, spec, self._tracks, rate_hz, asked)
+                extractor = _make(name, spec.at_rate(rate_hz), self._tracks, rate_hz, asked)
             if refused:
                 continue
             self.points[name] = tuple(asked)

@@ -68,7 +68,7 @@ class Blink(Extractor):
 
     def __init__(self, tracks: Sequence[PointTrack], spec: BlinkSpec) -> None:
         super().__init__(tracks)
-        self._spec, self._max_gap_ns = spec, round(1e6 * spec.max_gap_ms)
+        self._spec, self._max_gap_ns = spec, spec.max_gap_ns
         self.reset()
 
     def reset(self) -> None:
@@ -114,7 +114,7 @@ class Lick(Extractor):
 
     def __init__(self, tracks: Sequence[PointTrack], spec: LickSpec, rate_hz: float) -> None:
         super().__init__(tracks)
-        self._spec, self._max_gap_ns = spec, round(1e6 * spec.max_gap_ms)
+        self._spec, self._max_gap_ns = spec, spec.max_gap_ns
         self._band = BandPass(*spec.band_hz, 1, rate_hz)
         self._feed = Feed(rate_hz, self._band)
         self.reset()

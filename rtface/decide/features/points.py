@@ -126,9 +126,9 @@ class Tracks:
             hint = nearest(point, self.keypoints)
             raise RulesError(f"{point} is not a keypoint of this engine{hint}", "features", feature)
         smooth = spec.smooth if isinstance(spec, Smoothed) else None
-        key = (point, spec.min_score, spec.max_gap_ms, smooth)
+        key = (point, spec.min_score, spec.max_gap_ns, smooth)
         if key not in self._tracks:
-            track = PointTrack(spec.min_score, round(1e6 * spec.max_gap_ms), smooth)
+            track = PointTrack(spec.min_score, spec.max_gap_ns, smooth)
             self._tracks[key] = track
             self._fed.append((self.keypoints.index(point), track))
         return self._tracks[key]

@@ -15,7 +15,6 @@ from rtface.decide.features.specs import KalmanSpec, OneEuroSpec
 _NAN = math.nan
 _KNOWN_AFTER = 10
 _MOST_PENDING = 1024
-_DEFAULT_PROCESS = {"velocity": 2e3, "acceleration": 1e5}
 _START_S = 1.0
 
 
@@ -166,7 +165,7 @@ class _Kalman(Unsmoothed):
         self._latency_s = 1e-3 * spec.latency_ms
         self._away = PredictionError(self._latency_s, spec.error_s)
         self._r = spec.noise_px**2
-        self._q = (spec.process or _DEFAULT_PROCESS[spec.model]) ** 2
+        self._q = spec.density**2
         self.bridge_s = 1e-3 * spec.bridge_ms
         self._samples, self._warm_up = 0, warm_up
 

@@ -6,7 +6,8 @@ depend on the engine: that its points exist is checked with its keypoints (`rtfa
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +15,12 @@ from rtface.config import Section, contradiction
 
 Band = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 """Lower and upper edge of a band in Hz."""
+
+_MAX_GAP_MS, _GAP_PERIODS, _LONGEST_GAP_MS = 50.0, 2.5, 60_000.0
+_CYCLES = 2
+"""A rhythm is unknown for so many cycles after a start, and remembers a jump for as long."""
+_TIMES = 3
+"""After so many time constants a first-order filter has forgotten 95 % of a jump."""
 
 EYE = ("eye(back)", "eye(top)", "eye(front)", "eye(bottom)")
 
@@ -28,6 +35,10 @@ class OneEuroSpec(Section):
     """Hz that the cut-off rises with each px/s of speed; higher is quicker."""
     derivative_cutoff_hz: float = Field(10.0, gt=0)
     """Cut-off in Hz of the speed that decides it."""
+
+    def memory_ms(self, period_ms: float) -> float:
+        """As of `Masked`: the slowest it can be."""
+        return _TIMES * 1e3 / (2 * math.pi * self.min_cutoff_hz)
 
 
 class KalmanSpec(Section):
@@ -48,6 +59,17 @@ class KalmanSpec(Section):
     error_s: float = Field(5.0, gt=0)
     """Time constant in seconds of the running prediction error."""
 
+    @property
+    def density(self) -> float:
+        """`process`, or its default."""
+        return self.process or (2e3 if self.model == "velocity" else 1e5)
+
+    def memory_ms(self, period_ms: float) -> float:
+        """As of `Masked`, from the time constant of the steady filter: noise and process densities, and the model's order."""
+        order = 4 if self.model == "velocity" else 6
+        noise = self.noise_px**2 * 1e-3 * period_ms
+        return 2 * _TIMES * 1e3 * float((noise / self.density**2) ** (1 / order))
+
 
 SmoothSpec = Annotated[OneEuroSpec | KalmanSpec, Field(discriminator="kind")]
 
@@ -57,8 +79,25 @@ class Masked(Section):
 
     min_score: float = Field(0.3, ge=0, le=1)
     """A point with a lower score is not seen: the feature is unknown, and no state takes the point in."""
-    max_gap_ms: float = Field(50.0, gt=0, le=1000)
-    """Filters start afresh once a point was not seen for longer than this."""
+    max_gap_ms: float | None = Field(None, gt=0, le=_LONGEST_GAP_MS)
+    """Filters start afresh once a point was not seen for longer than this; when absent 50, or two and a half frame periods
+    where that is more."""
+
+    @property
+    def max_gap_ns(self) -> int:
+        """The same in nanoseconds."""
+        return round(1e6 * (_MAX_GAP_MS if self.max_gap_ms is None else self.max_gap_ms))
+
+    def at_rate(self, rate_hz: float | None) -> Self:
+        """Return it with what follows from the camera's frames per second written out."""
+        if self.max_gap_ms is not None:
+            return self
+        gap_ms = _MAX_GAP_MS if rate_hz is None else max(_MAX_GAP_MS, _GAP_PERIODS * 1e3 / rate_hz)
+        return self.model_copy(update={"max_gap_ms": min(gap_ms, _LONGEST_GAP_MS)})
+
+    def memory_ms(self, period_ms: float) -> float:
+        """Return for how long after a frame that misled a value goes on showing it, in ms."""
+        return 0.0
 
 
 class Smoothed(Masked):
@@ -66,6 +105,18 @@ class Smoothed(Masked):
 
     smooth: SmoothSpec | None = None
     """How each point is smoothed; as it was measured when absent."""
+
+    def memory_ms(self, period_ms: float) -> float:
+        """As of `Masked`."""
+        return 0.0 if self.smooth is None else self.smooth.memory_ms(period_ms)
+
+
+class Moving(Smoothed):
+    """A feature of how points move, from one frame to the next."""
+
+    def memory_ms(self, period_ms: float) -> float:
+        """As of `Masked`: the step back is a movement, too."""
+        return period_ms + super().memory_ms(period_ms)
 
 
 class PositionSpec(Smoothed):
@@ -76,7 +127,7 @@ class PositionSpec(Smoothed):
     """Name of the keypoint."""
 
 
-class VelocitySpec(Smoothed):
+class VelocitySpec(Moving):
     """Velocity of a point: `.vx` and `.vy` in px/s."""
 
     kind: Literal["velocity"]
@@ -84,7 +135,7 @@ class VelocitySpec(Smoothed):
     """Name of the keypoint."""
 
 
-class SpeedSpec(Smoothed):
+class SpeedSpec(Moving):
     """Speed of a point: `.speed` in px/s."""
 
     kind: Literal["speed"]
@@ -120,7 +171,7 @@ class AreaSpec(Smoothed):
     """Its corners in order, either way round."""
 
 
-class MotionSpec(Smoothed):
+class MotionSpec(Moving):
     """Motion index: `.motion` in px/s, the mean speed of the points, weighted by score."""
 
     kind: Literal["motion"]
@@ -154,6 +205,10 @@ class WhiskingSpec(Masked):
     """Cut-off in Hz of the set point; half the band's lower edge when absent."""
     reference_s: float = Field(60.0, gt=0)
     """Time constant in seconds of the mean position that the set point is measured from."""
+
+    def memory_ms(self, period_ms: float) -> float:
+        """As of `Masked`."""
+        return _CYCLES * 1e3 / self.band_hz[0] + _TIMES * self.smooth_ms
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -206,6 +261,10 @@ class LickSpec(Masked):
     """Time constant in seconds of the mean distance."""
     warm_up_s: float = Field(1.0, ge=0)
     """Seconds after a start for which it is unknown."""
+
+    def memory_ms(self, period_ms: float) -> float:
+        """As of `Masked`."""
+        return _CYCLES * 1e3 / self.band_hz[0]
 
     @model_validator(mode="after")
     def _in_order(self) -> LickSpec:

@@ -140,7 +140,7 @@ class Whisking(Extractor):
         self._feed = Feed(rate_hz, self._band, self._slow)
         self._axis = Axis(spec.axis_s, spec.axis_deg)
         self._power = _Power(spec.frequency_s)
-        self._max_gap_ns = round(1e6 * spec.max_gap_ms)
+        self._max_gap_ns = spec.max_gap_ns
         self._warm_up_ns = round(1e9 * _WARM_UP_CYCLES / low_hz)
         self.reset()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from rtface.core.decision import Decision
 from rtface.core.errors import DataError, UsageError
@@ -37,9 +36,21 @@ def recorded_rules(said: ConfigurationEntry) -> RulesFile:
     if not said.resolved:
         raise UsageError("this session was run without rules, so there are none to replay")
     try:
-        return RulesFile.model_validate_json(said.resolved)
-    except ValidationError as error:
+        return RulesFile.recorded(said.resolved)
+    except ValueError as error:
         raise DataError(f"the rules in the record cannot be read by this rtface: {error}") from error
+
+
+def like_recorded(rules: RulesFile, said: ConfigurationEntry) -> RulesFile:
+    """Return other rules with a session's frames: of its size, and all believed if its own rules believed all.
+
+    So did all before there was `RulesFile.input`.
+    """
+    if not said.resolved or rules.input is None:
+        return rules
+    before = recorded_rules(said).input
+    size = {} if before is None else {"width": before.width, "height": before.height}
+    return rules.model_copy(update={"input": before and rules.input.model_copy(update=size)})
 
 
 def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
@@ -67,8 +78,11 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
         raise DataError(f"{path} is damaged and cannot be replayed: {session.damage[0].in_words()}")
     if said is None:
         raise DataError(f"{path}: without its configuration a session cannot be replayed")
-    recorded = recorded_rules(said) if rules is None or said.resolved else RulesFile()
-    spec = recorded if rules is None else rules.of_session(recorded.session_seed)
+    if rules is None:
+        spec = recorded_rules(said)
+    else:
+        seed = recorded_rules(said).session_seed if said.resolved else None
+        spec = like_recorded(rules, said).of_session(seed)
     evaluator = RuleEvaluator(
         spec,
         said.keypoints,

@@ -78,7 +78,7 @@ class Setup:
     rules : str
         The rules file as text; empty without rules.
     resolved : str
-        The rules as in `rtface.live.rulesfile.Rules.resolved`.
+        The rules as JSON that needs neither another file nor the camera; empty without rules.
     features, given : sequence of str
         Names of the features, and of further values that rules may use.
     units : sequence of str

@@ -66,6 +66,31 @@ def test_check_says_what_is_measured_and_each_rule_in_words(example: Path, test_
     assert told["untrained"] == {}
 
 
+def test_what_a_camera_s_rate_forbids_is_told(example: Path, poses: Path, test_engine: str) -> None:
+    example.write_text(
+        "features:\n  nose: {kind: speed, point: nose(tip), max_gap_ms: 50}\n  mouth: {kind: speed, point: mouth}\n"
+        "rules:\n  fast: {when: nose.speed > 9 and mouth.speed > 9, pulse: {on_ms: 5}}\n",
+        encoding="utf-8",
+    )
+    check = json.loads(call("check", example, "--engine", test_engine, "--rate", "15", "--json"))
+    assert check["never_known"] == {"fast": ["nose.speed"]}
+    assert "frames within 133.333 ms of a trial's light" in " ".join(check["rules"]["fast"])
+    assert "stands still for 120 ms" in check["input"]
+    at_200 = json.loads(call("check", example, "--engine", test_engine, "--json"))
+    assert at_200["never_known"] == {}
+    assert "frames within 10 ms of a trial's light" in " ".join(at_200["rules"]["fast"])
+    assert "is always withheld" in refused(example, "check", "--engine", test_engine, "--rate", "15")
+    assert json.loads(call("dry-run", example, poses, "--json"))["never_known"] == {}
+    assert "is always withheld" in refused(example, "dry-run", str(poses), "--rate", "15")
+
+
+def refused(example: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(
+        app, ["rules", arguments[0], str(example), *arguments[1:]], env={"COLUMNS": "200"}
+    )
+    return result.stderr
+
+
 def test_check_tells_line_and_nearest_name(example: Path, test_engine: str) -> None:
     example.write_text(
         example.read_text("utf-8").replace("point: nose(tip)", "point: nosetip"), encoding="utf-8"

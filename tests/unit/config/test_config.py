@@ -28,7 +28,8 @@ RIGS = {
     "opencv": "camera: {kind: opencv, device: /dev/video0}",
     "gate": "output: {kind: gate, port: /dev/ttyACM0, build: any}",
     "line": "output: {kind: line, port: /dev/ttyACM0, light_on: 'ON {amplitude}', light_off: 'OFF'}",
-    "pulsepal": "output: {kind: pulsepal, port: /dev/ttyACM0, allow_unguarded: true}",
+    "pulsepal": "output: {kind: pulsepal, port: /dev/ttyACM0, allow_unguarded: true, "
+    "max_on_ms: 20, min_off_ms: 10, max_pulses: 1000}",
     "encoder": "encoder: {path: monday, states: s.npz, outputs: 4, latents: [3], neurons: [1, 2], publish_hz: 10}",
     "daq": "output: {kind: daq, channel: Dev1/ctr0}",
     "all": "engine: x\nslots: 3\nbackend: {name: torch, threads: 2, device: cuda:0}\n"
@@ -37,13 +38,23 @@ RIGS = {
 }
 
 
+CAMERA = SimulatedCameraSettings()
+
+
+def named(name: str) -> Rig:
+    """Return one of `RIGS`, on the simulated mouse where it names no camera."""
+    text = RIGS[name]
+    camera = "" if "camera:" in text else "\ncamera: {kind: simulated}"
+    return parse_rig(text + camera, Path("/rigs/rig.yaml"))
+
+
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(Rig.model_json_schema())
 
 
 @pytest.mark.parametrize("name", RIGS)
 def test_the_schema_accepts_what_the_rig_resolves_to(name: str) -> None:
-    rig = parse_rig(RIGS[name], Path("/rigs/rig.yaml"))
+    rig = named(name)
     resolved = rig.model_dump(mode="json")
     jsonschema.Draft202012Validator(Rig.model_json_schema()).validate(resolved)
     assert Rig.model_validate(resolved) == rig
@@ -52,6 +63,7 @@ def test_the_schema_accepts_what_the_rig_resolves_to(name: str) -> None:
 @pytest.mark.parametrize(
     "values",
     [
+        {},
         {"camera": {"kind": "simulated", "wide": 1}},
         {"colour": 1},
         {"slots": 2},
@@ -61,6 +73,7 @@ def test_the_schema_accepts_what_the_rig_resolves_to(name: str) -> None:
     ],
 )
 def test_the_schema_refuses_what_the_rig_refuses(values: dict[str, Any]) -> None:
+    values = values and {"camera": {"kind": "simulated"}} | values
     with pytest.raises(ValidationError):
         Rig.model_validate(values)
     with pytest.raises(jsonschema.ValidationError):
@@ -77,7 +90,7 @@ def test_every_section_is_closed_and_frozen() -> None:
         assert section.model_config.get("extra") == "forbid"
         assert section.model_config.get("frozen") is True
     with pytest.raises(ValidationError, match="frozen"):
-        Rig().slots = 9  # type: ignore[misc]
+        Rig(camera=CAMERA).slots = 9  # type: ignore[misc]
 
 
 def test_every_setting_is_explained() -> None:
@@ -100,7 +113,7 @@ def test_numbers_are_finite(value: float) -> None:
 
 def test_two_free_ports_are_not_the_same_address() -> None:
     publish = {"keypoints": "tcp://127.0.0.1:*", "control": "tcp://127.0.0.1:*"}
-    assert Rig.model_validate({"publish": publish}).publish.keypoints == publish["control"]
+    assert Rig(camera=CAMERA, publish=publish).publish.keypoints == publish["control"]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +130,10 @@ def test_a_crop_must_fit_a_camera_whose_size_is_known(crop: tuple[int, int, int,
     settings = CropSettings(x=x, y=y, width=width, height=height)
     assert settings.to_crop().shape == (height, width)
     if fits:
-        assert Rig(crop=settings).crop == settings
+        assert Rig(camera=CAMERA, crop=settings).crop == settings
     else:
         with pytest.raises(ValidationError, match="beyond camera"):
-            Rig(crop=settings)
+            Rig(camera=CAMERA, crop=settings)
     genicam = {"kind": "genicam", "width": 640, "height": 480}
     for camera in ({"kind": "video", "path": "x"}, {"kind": "genicam"}, genicam):
         values = {"camera": camera, "crop": settings.model_dump()}
@@ -146,12 +159,12 @@ def test_a_rate_is_for_a_video_at_a_pace_but_for_images_in_any_case() -> None:
 
 
 def test_an_output_without_a_gate_is_not_armed_unless_somebody_says_so() -> None:
-    assert Rig().output.kind == "null"
+    assert Rig(camera=CAMERA).output.kind == "null"
     for kind in ("line", "pulsepal", "daq"):
-        output = parse_rig(RIGS[kind], Path("/rigs/rig.yaml")).output
+        output = named(kind).output
         assert isinstance(output, UnguardedOutput)
         assert output.allow_unguarded is (kind == "pulsepal")
-    assert not hasattr(parse_rig(RIGS["gate"], Path("/rigs/rig.yaml")).output, "allow_unguarded")
+    assert not hasattr(named("gate").output, "allow_unguarded")
 
 
 def test_an_output_needs_its_port() -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from support.rigs import parse_rig
 
-from rtface.config import GenicamCameraSettings, Rig, VideoCameraSettings
+from rtface.config import GenicamCameraSettings, Rig, SimulatedCameraSettings, VideoCameraSettings
 from rtface.config.rigfile import load_rig
 from rtface.core.errors import ConfigError
 
 RIG = Path("/rigs/left/rig.yaml")
+CAMERA = "camera: {kind: simulated}\n"
+"""What each rig must say; it stands last, so that the lines before keep their numbers."""
 
 
 def refused(text: str) -> list[str]:
@@ -22,8 +24,45 @@ def refused(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing but a remark\n", "---\n", "{}", "null"])
-def test_an_empty_file_gives_the_defaults(text: str) -> None:
-    assert parse_rig(text, RIG) == Rig()
+def test_a_rig_that_names_no_camera_is_refused(text: str) -> None:
+    (line,) = refused(text)
+    assert line == (
+        "line 1: camera: missing; write camera: {kind: simulated} for the simulated mouse; "
+        "there are: simulated, video, images, genicam, opencv"
+    )
+
+
+@pytest.mark.parametrize("text", ["camera:\n", "camera: null\n"])
+def test_a_camera_that_is_named_and_not_given_is_refused(text: str) -> None:
+    (line,) = refused(f"slots: 4\n{text}")
+    assert line.startswith(
+        "line 2: camera: missing; write camera: {kind: simulated} for the simulated mouse; "
+    )
+
+
+def test_a_lacking_camera_is_told_with_all_else_that_is_wrong() -> None:
+    assert [line.split(": ")[1] for line in refused("slots: 2\nengin: x\n")] == ["camera", "slots", "engin"]
+
+
+def test_a_camera_alone_gives_the_defaults() -> None:
+    assert parse_rig(CAMERA, RIG) == Rig(camera=SimulatedCameraSettings())
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"),
+    [
+        ("", "max_on_ms: 20, min_off_ms: 10, max_pulses: 1000"),
+        ("max_pulses: 5, min_off_ms: 1", "max_on_ms: 20"),
+        ("max_on_ms: 20, min_off_ms: 10", "max_pulses: 1000"),
+    ],
+)
+def test_limits_that_this_computer_alone_keeps_must_be_written(given: str, lacking: str) -> None:
+    device = f"output:\n  {{kind: pulsepal, port: p, allow_unguarded: true{given and ', '}{given}}}\n"
+    (line,) = refused(CAMERA + device)
+    assert line.startswith("line 3: output.allow_unguarded: ")
+    assert f"write also {lacking}, or" in line
+    parse_rig(CAMERA + device.replace("}\n", f", {lacking}}}\n"), RIG)
+    parse_rig(CAMERA + device.replace("true", "false"), RIG)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +120,13 @@ def test_a_wrong_type_is_named_with_its_line(text: str, line: int, place: str, a
     ],
 )  # fmt: skip
 def test_what_is_out_of_range_is_named_with_its_line(text: str, line: int, place: str, about: str) -> None:
-    (found,) = refused(text)
+    (found,) = refused(text if "camera:" in text else text + CAMERA)
     assert found.startswith(f"line {line}: {place}: ")
     assert about in found
 
 
 def test_all_violations_are_told_at_once() -> None:
-    lines = refused("slots: 2\nengin: x\nlatency:\n  deadline_ms: -1\n")
+    lines = refused("slots: 2\nengin: x\nlatency:\n  deadline_ms: -1\n" + CAMERA)
     assert sorted(line.split(": ")[0] for line in lines) == ["line 1", "line 2", "line 4"]
 
 
@@ -102,15 +141,15 @@ def test_an_unknown_camera_is_told_which_there_are() -> None:
 
 def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:
     same = "slots: 4\npublish:\n  keypoints: tcp://127.0.0.1:7000\n  control: tcp://127.0.0.1:7000\n"
-    assert refused(same) == [
+    assert refused(same + CAMERA) == [
         "line 4: publish.control: publish.keypoints and publish.control are the same address"
     ]
     default = "publish:\n  keypoints: tcp://127.0.0.1:5571\n"
-    assert refused(default) == [
+    assert refused(default + CAMERA) == [
         "line 1: publish.control: publish.keypoints and publish.control are the same address"
     ]
     wide = "crop:\n  x: 600\n  y: 0\n  width: 100\n  height: 480\n"
-    assert refused(wide) == ["line 4: crop.width: ends at pixel 700, beyond camera.width 640"]
+    assert refused(wide + CAMERA) == ["line 4: crop.width: ends at pixel 700, beyond camera.width 640"]
     pace = "camera:\n  kind: video\n  path: a.avi\n  rate_hz: 100\n  paced: false\n"
     (message,) = refused(pace)
     assert message.startswith("line 4: camera.rate_hz: ")
@@ -153,7 +192,7 @@ def test_a_file_that_is_no_map_is_refused(text: str) -> None:
 
 
 def test_keys_that_are_no_names_are_refused() -> None:
-    assert refused("slots: 4\n1: 2\n") == ["line 2: 1: Keys should be strings (it is 1)"]
+    assert refused("slots: 4\n1: 2\n" + CAMERA) == ["line 2: 1: Keys should be strings (it is 1)"]
     assert refused("slots: 4\nnull: 2\n")
 
 
@@ -184,7 +223,7 @@ def test_absurd_nesting_is_refused() -> None:
 
 
 def test_aliases_may_be_used() -> None:
-    rig = parse_rig("slots: &n 200\npublish: {queue: *n}\nbackend: {threads: *n}\n", RIG)
+    rig = parse_rig("slots: &n 200\npublish: {queue: *n}\nbackend: {threads: *n}\n" + CAMERA, RIG)
     assert (rig.slots, rig.publish.queue, rig.backend.threads) == (200, 200, 200)
 
 
@@ -199,9 +238,9 @@ def test_paths_are_relative_to_the_file() -> None:
     assert rig.camera.path == Path("/rigs/left/../a.avi")
     assert rig.publish.keys == Path("/rigs/left/keys")
     assert rig.engine == "/rigs/left/mine"
-    logged = parse_rig("output: {kind: log, path: pulses.jsonl}\n", RIG).output
+    logged = parse_rig("output: {kind: log, path: pulses.jsonl}\n" + CAMERA, RIG).output
     assert logged.model_dump()["path"] == Path("/rigs/left/pulses.jsonl")
-    encoder = parse_rig("encoder: {path: encoders/monday, states: s.npz}\n", RIG).encoder
+    encoder = parse_rig("encoder: {path: encoders/monday, states: s.npz}\n" + CAMERA, RIG).encoder
     assert encoder is not None
     assert (encoder.path, encoder.states) == (Path("/rigs/left/encoders/monday"), Path("/rigs/left/s.npz"))
 
@@ -212,8 +251,8 @@ def test_absolute_paths_and_names_stay() -> None:
     assert rig.camera.producer == Path("viky")
     assert rig.publish.keys == Path("/k")
     assert rig.engine == "/e/mine"
-    assert parse_rig("engine: mine\n", RIG).engine == "mine"
-    encoder = parse_rig("encoder: {path: simulated-mouse}\n", RIG).encoder
+    assert parse_rig("engine: mine\n" + CAMERA, RIG).engine == "mine"
+    encoder = parse_rig("encoder: {path: simulated-mouse}\n" + CAMERA, RIG).encoder
     assert encoder is not None
     assert encoder.path == Path("simulated-mouse")
     named = parse_rig("camera: {kind: genicam, producer: lib/x.cti}\n", RIG)
@@ -241,5 +280,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     file.write_bytes(b"#" * (1 << 20) + b"#")
     with pytest.raises(ConfigError, match=r"rig\.yaml: larger than 1048576 bytes"):
         load_rig(file)
-    file.write_bytes(b"#" * (1 << 20))
-    assert load_rig(file) == Rig()
+    file.write_bytes(CAMERA.encode().ljust(1 << 20, b"#"))
+    assert load_rig(file) == parse_rig(CAMERA, RIG)

@@ -24,7 +24,16 @@ GATE = OutputInfo(
     "gate", "gate 1", True, True, limits={"max_on_us": 20_000, "min_off_us": 10_000, "max_amplitude": 255}
 )
 PULSE = Pulse(5 * NS_PER_MS, 5 * NS_PER_MS, 1, 1.0)
-UNGUARDED = LineOutputSettings(kind="line", port="p", light_on="1", light_off="0", allow_unguarded=True)
+UNGUARDED = LineOutputSettings(
+    kind="line",
+    port="p",
+    light_on="1",
+    light_off="0",
+    allow_unguarded=True,
+    max_on_ms=20,
+    min_off_ms=10,
+    max_pulses=1000,
+)
 WELL = Circumstances(
     camera=CAMERA,
     status=status(),
@@ -67,6 +76,13 @@ def test_a_rig_that_is_well_is_ready() -> None:
         "record",
     ]
     assert self_test(replace(WELL, budget=budget(1))).ready
+
+
+def test_a_rule_that_can_never_be_known_is_told_before_arming() -> None:
+    verdict = self_test(replace(WELL, never_known=("rules.right: nose.speed can never be known",)))
+    assert verdict.ready
+    (check,) = (each for each in verdict.checks if each.what == "rules")
+    assert (check.verdict, "nose.speed" in check.text) == ("warn", True)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import rtface.live.check_loop as check_loop_module
-from rtface.config import NullOutputSettings, Rig
+from rtface.config import NullOutputSettings, Rig, SimulatedCameraSettings
 from rtface.core.check import Check
 from rtface.core.clock import ManualClock
 from rtface.core.errors import OutputError
@@ -24,6 +24,10 @@ features:
 rules:
   right: {when: nose.x > 30, pulse: {width_ms: 5}}
 """
+SLOW = """\
+features: {tip: {kind: speed, point: mouth, max_gap_ms: 4}}
+rules: {fast: {when: tip.speed > 9, pulse: {on_ms: 5}}}
+"""
 
 
 def found(
@@ -31,12 +35,12 @@ def found(
 ) -> dict[str, Check]:
     rules = folder / "rules.yaml"
     rules.write_text(text, encoding="utf-8")
-    rig = Rig.model_validate({"rules": rules, **settings})
+    rig = Rig.model_validate({"camera": {"kind": "simulated"}, "rules": rules, **settings})
     return {check.what: check for check in check_loop(rig, skeleton, camera, ManualClock(0))}
 
 
 def test_a_rig_that_decides_nothing_has_nothing_to_check() -> None:
-    assert list(check_loop(Rig(), SKELETON, CAMERA, ManualClock(0))) == []
+    assert list(check_loop(Rig(camera=SimulatedCameraSettings()), SKELETON, CAMERA, ManualClock(0))) == []
 
 
 def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
@@ -61,6 +65,11 @@ def test_rules_output_and_record_are_looked_at(tmp_path: Path) -> None:
             "paw: the engine was never trained",
         ),
         (RULES.replace("rules:", "  all: {kind: motion}\nrules:"), "ok", "right"),
+        (
+            SLOW,
+            "warn",
+            "rules.fast: tip.speed can never be known at 200 frames/s",
+        ),
         (
             RULES.replace("rules:", "  pad: {kind: whisking, point: mouth, band_hz: [6, 120]}\nrules:"),
             "fail",
@@ -130,6 +139,20 @@ def test_each_failure_has_the_exit_code_of_its_kind(
         monkeypatch.setattr(check_loop_module, "make_output", lambda settings, clock: Unguarded(opens=True))
     check = found(tmp_path, **settings)[what]
     assert (check.verdict, check.exit_code) == ("fail", exit_code)
+
+
+@pytest.mark.parametrize(
+    ("arming", "said"), [({}, False), ({"clients": True}, True), ({"clients": False}, True)]
+)
+def test_who_may_arm_a_light_should_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arming: dict[str, bool], said: bool
+) -> None:
+    monkeypatch.setattr(check_loop_module, "make_output", lambda settings, clock: Unguarded(opens=True))
+    checks = found(tmp_path, arming=arming)
+    assert ("arming" in checks) is not said
+    if not said:
+        assert checks["arming"].verdict == "warn"
+        assert "clients: true" in checks["arming"].mend
 
 
 @pytest.mark.parametrize("opens", [True, False])

@@ -15,8 +15,9 @@ from rtface.core.decision import Action, Reason
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Pose, Stamps
 from rtface.live.rulesfile import Rules
-from rtface.offline.dryrun import DryRun, dry_run, has_poses, on_time_axis, read_poses
+from rtface.offline.dryrun import DryRun, Poses, dry_run, has_poses, on_time_axis, read_poses
 from rtface.offline.dryrun_picture import draw_dry_run
+from rtface.offline.replay.rules import like_recorded
 from rtface.record import formats
 from rtface.record.session.entries import ConfigurationEntry
 from rtface.record.session.packing import Packer
@@ -168,6 +169,57 @@ def test_a_session_is_decided_on_when_it_was_decided_on_live(rules: Rules, tmp_p
     late = run.of("right", Action.WITHHOLD)[0]
     assert late.inputs == (("a.x", pytest.approx(10, abs=1), 1.0, 30 * MS),)
     assert run.decisions[0].now_ns == 10**12
+
+
+def still() -> Poses:
+    """Return two seconds of a point that does not move."""
+    made = table(200)
+    made.xy[:] = made.xy[60]
+    return on_time_axis(made)
+
+
+def test_a_recording_that_stands_still_fires_only_where_it_was_believed(rules: Rules) -> None:
+    poses = still()
+    assert Reason.FROZEN in {each.reason for each in dry_run(rules, poses).decisions}
+    said = ConfigurationEntry(
+        0,
+        rig="",
+        rules="",
+        keypoints=("a", "b"),
+        trained=(True, True),
+        resolved='{"features": {}, "rules": {}}',
+    )
+    believed = dry_run(rules, dataclasses.replace(poses, said=said))
+    assert Reason.FROZEN not in {each.reason for each in believed.decisions}
+
+
+@pytest.mark.parametrize(
+    ("resolved", "width"),
+    [
+        ('{"features": {}, "rules": {}}', None),
+        ('{"input": {"width": 640, "height": 480}}', 640),
+        ('{"input": null}', None),
+        ("", 8192),
+    ],
+)
+def test_rules_are_tried_on_a_session_s_frames_as_its_own_were(
+    rules: Rules, resolved: str, width: int | None
+) -> None:
+    """Those of before there was `input` believed every frame."""
+    said = ConfigurationEntry(0, rig="", rules="", keypoints=(), trained=(), resolved=resolved)
+    given = like_recorded(rules.spec, said).input
+    assert (None if given is None else given.width) == width
+
+
+def test_what_can_never_be_known_at_the_recording_s_rate_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "slow.yaml"
+    path.write_text(
+        "features: {a: {kind: speed, point: a, max_gap_ms: 5}}\nrules: {fast: {when: a.speed > 1, pulse: {on_ms: 5}}}\n",
+        encoding="utf-8",
+    )
+    run = dry_run(Rules(path), on_time_axis(table()))
+    assert run.never_known == {"fast": ("a.speed",)}
+    assert run.summary()["never_known"] == {"fast": ["a.speed"]}
 
 
 def test_it_gives_the_same_decisions_again(rules: Rules) -> None:

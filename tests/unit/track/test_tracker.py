@@ -167,3 +167,37 @@ class AnyFrameBackend(FakeBackend):
     def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
         self.levels.append(tuple(levels.tolist()))
         return self.found
+
+
+class Indifferent(FakeBackend):
+    """Finds the same in every picture."""
+
+    def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
+        return self.found
+
+
+@pytest.mark.parametrize("crop", [None, Crop(7, 1, 64, 100), Crop(101, 43, 33, 77)])
+def test_pictures_are_the_same_while_no_pixel_of_the_crop_changes(crop: Crop | None) -> None:
+    tracker = make(Indifferent([[0, 0, 0.5]]), keypoints=[("nose", True)])
+    tracker.prepare((240, 320), crop)
+    used = tracker.crop
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320), np.uint8)
+    said = [tracker.track(picture.copy(), meta(number), 0).same_pictures for number in range(3)]
+    assert said == [1, 2, 3]
+    if crop is not None:
+        picture[: used.y] += 1  # such as a clock that is burnt in
+        picture[:, used.x + used.width :] += 1
+        assert tracker.track(picture, meta(3), 0).same_pictures == 4
+    picture[used.y + used.height - 1, used.x] ^= 1
+    assert tracker.track(picture, meta(4), 0).same_pictures == 1
+    assert tracker.track(np.asfortranarray(picture), meta(5), 0).same_pictures == 2
+
+
+@pytest.mark.parametrize(("buffers", "same"), [(1, 199), (2, 198), (32, 168), (64, 0)])
+def test_a_driver_that_shows_its_buffers_in_turn_shows_old_pictures(buffers: int, same: int) -> None:
+    tracker = make(Indifferent([[0, 0, 0.5]]), keypoints=[("nose", True)])
+    tracker.prepare((240, 320), None)
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (240, 320), np.uint8) for _ in range(buffers)]
+    said = [tracker.track(pictures[number % buffers], meta(number), 0).same_pictures for number in range(200)]
+    assert said == [1] * (200 - same) + list(range(2, same + 2))

@@ -289,8 +289,8 @@ def test_pulse_times_of_another_session_are_in_the_record_and_replay_without_it(
     )
     (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
     rules = Rules(tmp_path / "rules.yaml")
-    loop = record_loop(tmp_path / "sessions", 900, json.loads(rules.resolved))
-    assert RulesFile.model_validate_json(rules.resolved) == rules.spec
+    loop = record_loop(tmp_path / "sessions", 900, json.loads(rules.spec.model_dump_json()))
+    assert RulesFile.recorded(rules.spec.model_dump_json()) == rules.spec
     (tmp_path / "times.txt").unlink()
     fired = [each for each in loop.decisions if each.action.value == "fire"]
     assert {each.rule for each in fired} == {"yoked", "matched"}
