@@ -259,11 +259,18 @@ class SessionWriter:
             self._synced_ns = now_ns
             synced = SyncedEntry(self._clock.now_ns(), log.size, log.reserved)
             log.append(synced.kind, encode(synced))
-            if self._free_bytes(self.folder) < self._min_free_bytes:
+            if self._room() < self._min_free_bytes:
                 self._report(
                     "space", f"less than {self._min_free_bytes >> 20} MiB left for {self.folder}", now_ns
                 )
         self._alive_ns = self._clock.now_ns()
+
+    def _room(self) -> int:
+        """Return the room left on the disk; the least that is asked for where the folder is gone, which is no lack of room."""
+        try:
+            return self._free_bytes(self.folder)
+        except FileNotFoundError:
+            return self._min_free_bytes
 
     def _check_files(self, log: LogWriter) -> None:
         """Find out whether what is written is still found at its path, which no write would notice."""

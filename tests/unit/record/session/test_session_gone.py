@@ -15,11 +15,14 @@ from support.fakes import LONG_S
 from support.recorded_loop import setup
 
 from rtface.config import SessionSettings
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, ManualClock
 from rtface.core.records import FrameMeta
 from rtface.decide.rules import RulesFile
 from rtface.record.session import LOG_NAME, VIDEO_NAME
-from rtface.record.session.entries import FaultEntry
+from rtface.record.session.entries import FaultEntry, MarkEntry
+from rtface.record.session.reader import read_session
 from rtface.record.session.recorder import SessionRecorder
+from rtface.record.session.writer import SessionWriter
 
 
 class Recording:
@@ -138,3 +141,23 @@ def test_a_folder_that_was_given_relative_to_another_one_is_still_found(
     monkeypatch.chdir(tmp_path / "other")
     assert made.recorder.close()
     assert made.faults == []
+
+
+def test_a_session_whose_folder_was_renamed_is_recorded_to_its_end_where_it_is_now(tmp_path: Path) -> None:
+    clock, faults = ManualClock(10**12), []
+    writer = SessionWriter(
+        tmp_path / "s", "gone", {}, clock=clock, on_fault=faults.append, min_free_bytes=1, stall_s=1e6
+    )
+    writer.open()
+    (tmp_path / "s").rename(tmp_path / "elsewhere")
+    clock.sleep_until_ns(10**12 + 2 * NS_PER_S)
+    deadline_ns = SYSTEM_CLOCK.now_ns() + int(LONG_S * 1e9)
+    while read_session(tmp_path / "elsewhere").synced is None:
+        assert SYSTEM_CLOCK.now_ns() < deadline_ns
+        SYSTEM_CLOCK.sleep_until_ns(SYSTEM_CLOCK.now_ns() + 1_000_000)
+    assert writer.put(MarkEntry(1, "Ada", "the light is off"))
+    assert not writer.close()
+    assert [each.what for each in faults] == ["gone"]
+    session = read_session(tmp_path / "elsewhere")
+    assert session.state == "closed"
+    assert session.of(MarkEntry)
