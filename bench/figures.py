@@ -1,7 +1,7 @@
 """Write the figures of the pages from the results, or check that the pages hold what the results give.
 
-    python bench/figures.py            # write
-    python bench/figures.py --check    # exit code 1 and the difference where a page says something else
+    python -m bench.figures            # write
+    python -m bench.figures --check    # exit code 1 and the difference where a page says something else
 
 A page holds a block between `<!-- figures: NAME -->` and `<!-- end figures -->`. The words of the blocks are in
 `figures.template.md`, between the same markers; each number in them is a place:
@@ -156,7 +156,7 @@ def main() -> int:
     if left := set(templates) - shown:
         print(f"blocks on no page: {', '.join(sorted(left))}")
     elif stale and check:
-        print("stale: run python bench/figures.py and commit the pages with the results")
+        print("stale: run python -m bench.figures and commit the pages with the results")
     return int(bool(left) or (stale and check))
 
 

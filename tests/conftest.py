@@ -13,7 +13,7 @@ import psutil
 import pytest
 import zmq
 from hypothesis import HealthCheck, settings
-from support.emulated import Emulator
+from support.emulated_cuda import Emulator
 
 # Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -16,13 +17,24 @@ from rtface.config import (
 )
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
-from rtface.core.records import FrameMeta, Image
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 _FILL_S = 1.0
 
 
-def play(camera: Camera, out: Image) -> Iterator[tuple[Image, FrameMeta]]:
-    """Start an open camera and yield its frames to the end, always in the same memory."""
+@contextmanager
+def played(settings: CameraSettings) -> Iterator[tuple[CameraInfo, Iterator[tuple[Image, FrameMeta]]]]:
+    """Open a camera, and close it at the end; give what it is, and its frames to their end, always in the same memory."""
+    camera = make_camera(settings)
+    try:
+        info = camera.open()
+        yield info, _frames(camera, np.zeros((info.height, info.width), np.uint8))
+    finally:
+        camera.stop()
+        camera.close()
+
+
+def _frames(camera: Camera, out: Image) -> Iterator[tuple[Image, FrameMeta]]:
     camera.start()
     while True:
         try:
@@ -59,22 +71,16 @@ def evenly_spaced(recording: CameraSettings, count: int) -> dict[int, Image]:
     """
     if count < 1:
         raise UsageError(f"the number of frames must be 1 or more, not {count}")
-    camera = make_camera(recording)
     kept: dict[int, Image] = {}
-    try:
-        info = camera.open()
+    with played(recording) as (info, frames):
         step = max(1, -(-(info.frames or 0) // count))
-        frame = np.zeros((info.height, info.width), np.uint8)
-        for number, (image, _) in enumerate(play(camera, frame)):
+        for number, (image, _) in enumerate(frames):
             if number % step:
                 continue
             kept[number] = image.copy()
             if len(kept) > count:
                 step *= 2
                 kept = {each: one for each, one in kept.items() if each % step == 0}
-    finally:
-        camera.stop()
-        camera.close()
     if not kept:
         raise DataError(f"{info.label} has no frames")
     return kept
@@ -114,19 +120,14 @@ def rig_frames(camera: CameraSettings, count: int, seconds: float = 10.0) -> dic
 
 
 def _watched(settings: CameraSettings, count: int, seconds: float) -> dict[int, Image]:
-    camera = make_camera(settings)
     kept: dict[int, Image] = {}
     end_ns = 0
-    try:
-        info = camera.open()
+    with played(settings) as (info, frames):
         step = max(1, round((info.rate_hz or 0) * seconds / count))
-        for number, (image, meta) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
+        for number, (image, meta) in enumerate(frames):
             end_ns = end_ns or meta.arrival_ns + round(seconds * NS_PER_S)
             if number % step == 0:
                 kept[number] = image.copy()
             if len(kept) == count or meta.arrival_ns >= end_ns:
-                return kept
-    finally:
-        camera.stop()
-        camera.close()
+                break
     return kept

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from rtface.analyse.splits import Split
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray
-from rtface.networks.kernels import bumps, gabors
+from rtface.networks.temporal_kernels import bumps, gabors
 
 Float64Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -127,7 +127,7 @@ def filtered_at(inputs: FloatArray, frames: Indices, kernels: FloatArray, look_a
     inputs : ndarray, shape (T, D), float32
     frames : ndarray of int64, shape (S,)
     kernels : ndarray, shape (F, taps)
-        Oldest tap first, such as `rtface.networks.kernels.bumps`.
+        Oldest tap first, such as `rtface.networks.temporal_kernels.bumps`.
     look_ahead : int
         How many of the taps lie in the future.
     """

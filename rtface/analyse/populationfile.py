@@ -63,7 +63,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class ActivityPredictions:
     """What an encoder predicted of held-out samples, as Facemap's scripts store it.
 
     Attributes
@@ -181,7 +181,7 @@ def read_population(path: Path) -> Recorded:
     )
 
 
-def read_predictions(path: Path, samples: int) -> Predictions:
+def read_predictions(path: Path, samples: int) -> ActivityPredictions:
     """Read predictions of a recording of so many neural samples.
 
     Raises
@@ -197,7 +197,7 @@ def read_predictions(path: Path, samples: int) -> Predictions:
         )
     if index.size and (index.min() < 0 or index.max() >= samples):
         raise DataError(f"{path}: itest goes to {index.max()}, but the recording has {samples} samples")
-    return Predictions(
+    return ActivityPredictions(
         real.astype(np.float32),
         predicted.astype(np.float32),
         index,

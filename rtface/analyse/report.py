@@ -18,7 +18,7 @@ from rtface.analyse.figures import Pictures
 from rtface.analyse.forecast import compare
 from rtface.analyse.hmm import FitOptions, choose_states, decoded, filtered, fit_states, reordered
 from rtface.analyse.page import page
-from rtface.analyse.populationfile import Predictions, Recorded
+from rtface.analyse.populationfile import ActivityPredictions, Recorded
 from rtface.analyse.splits import published
 from rtface.analyse.transitions import (
     concentration,
@@ -69,7 +69,7 @@ class ReportOptions:
 def write_report(
     recorded: Recorded,
     folder: Path,
-    predictions: Predictions | None = None,
+    predictions: ActivityPredictions | None = None,
     latents: FloatArray | None = None,
     options: ReportOptions | None = None,
     command: str = "",
@@ -141,7 +141,7 @@ def write_report(
     return plain
 
 
-def _components(recorded: Recorded, predictions: Predictions, pictures: Pictures) -> dict[str, Any]:
+def _components(recorded: Recorded, predictions: ActivityPredictions, pictures: Pictures) -> dict[str, Any]:
     explained = by_column(predictions.real, predictions.predicted)
     together = variance_explained(predictions.real, predictions.predicted)
     pictures.traces(predictions.real, predictions.predicted, recorded.tneural[predictions.samples])
@@ -160,7 +160,7 @@ def _components(recorded: Recorded, predictions: Predictions, pictures: Pictures
 
 def _clusters(
     recorded: Recorded,
-    predictions: Predictions | None,
+    predictions: ActivityPredictions | None,
     latents: FloatArray | None,
     options: ReportOptions,
     pictures: Pictures,

@@ -29,7 +29,7 @@ from rtface.simulate.face import MouseFace
 from rtface.track.backends.base import Backend, BackendInfo, Itemises
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.gpu.libcuda import probe
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 

@@ -21,7 +21,7 @@ from rtface.live.pipeline import Pipeline
 from rtface.live.service import describe_backend
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 

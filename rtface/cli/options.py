@@ -90,6 +90,12 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return expanded
 
 
+UnblindOption = Annotated[
+    bool,
+    typer.Option("--unblind", help="Tell light and sham of blinded trials apart; else both are `trial`."),
+]
+
+
 def parse_crop(text: str | None) -> Crop | None:
     """Return the crop that ``X,Y,WIDTH,HEIGHT`` stands for; `UsageError` for anything else."""
     if text is None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from rtface.cli.options import JsonOption, PrecisionOptions, grouped
+from rtface.cli.options import JsonOption, PrecisionOptions, UnblindOption, grouped
 from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
@@ -20,6 +20,7 @@ from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import NetworkEntry
 from rtface.record.session.reader import read_session
+from rtface.record.session.summary import TRIAL, hides_counts
 from rtface.track.backends.factory import engine_for
 
 DIFFERS = 1
@@ -38,6 +39,7 @@ def replay(
         str | None, typer.Option("--engine", help="With --network: an engine in place of the session's own.")
     ] = None,
     backend: PrecisionOptions,
+    unblind: UnblindOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run features and rules again on the recorded poses, and compare every value and every decision bit for bit.
@@ -71,31 +73,43 @@ def replay(
             raise typer.Exit(INTERRUPTED)
     if has_rules:
         reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec)
+    blinded = not unblind and hides_counts(recorded)
     if as_json:
-        print_json({name: _as_map(each) for name, each in reports.items()})
+        print_json({name: _as_map(each, blinded) for name, each in reports.items()})
     else:
         for each in reports.values():
-            _print(each)
+            _print(each, blinded)
     if not all(
         each.identical or (isinstance(each, NetworkReplay) and not each.exact) for each in reports.values()
     ):
         raise typer.Exit(DIFFERS)
 
 
-def _as_map(report: RulesReplay | NetworkReplay) -> dict[str, object]:
+def _as_map(report: RulesReplay | NetworkReplay, blinded: bool) -> dict[str, object]:
     first = report.first
+    if blinded and isinstance(report, RulesReplay):  # the calls count the light, as the decisions do
+        report = dataclasses.replace(
+            report, calls=0, recorded=_public(report.recorded), replayed=_public(report.replayed)
+        )
     return dataclasses.asdict(report) | {
         "identical": report.identical,
         "first": None if first is None else dataclasses.asdict(first) | {"text": first.in_words()},
     }
 
 
-def _print(report: RulesReplay | NetworkReplay) -> None:
+def _public(actions: dict[str, int]) -> dict[str, int]:
+    """Return how many decisions there were by action, light and sham as one."""
+    trials = sum(actions.get(name, 0) for name in ("fire", "sham"))
+    return {name: count for name, count in actions.items() if name not in ("fire", "sham")} | {TRIAL: trials}
+
+
+def _print(report: RulesReplay | NetworkReplay, blinded: bool) -> None:
     if isinstance(report, NetworkReplay):
         _print_network(report)
         return
+    calls = "the" if blinded else report.calls
     OUT.print(
-        f"rules: {report.frames} frames and {report.calls} other calls, {report.values} values and "
+        f"rules: {report.frames} frames and {calls} other calls, {report.values} values and "
         f"{sum(report.recorded.values())} decisions compared",
         soft_wrap=True,
     )

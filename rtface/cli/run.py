@@ -9,11 +9,10 @@ import typer
 
 from rtface.cli.options import JsonOption, SecondsOption
 from rtface.cli.terminal.operator import Operator
-from rtface.cli.terminal.serving import announce, serve
+from rtface.cli.terminal.serving import announce, running, serve
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config.rigfile import load_rig
 from rtface.core.realtime import realtime_process
-from rtface.live.service import Service
 
 
 def run(
@@ -24,10 +23,11 @@ def run(
     """Track a rig's camera and publish its keypoints until interrupted (Ctrl-C or SIGTERM); decide and act by its rules.
 
     With rules, an output or a session the loop is disarmed until somebody arms it: by key here, or by `rtface loop arm`.
-    Ends by itself when a video has ended; leaves with exit code 4 when the camera is lost.
+    Ends by itself when a video has ended; leaves with exit code 4 when the camera is lost, with 8 when the
+    session's record failed.
     """
     settings = load_rig(rig)
-    with ending_on_signals() as ending, Service(settings) as service, realtime_process():
+    with ending_on_signals() as ending, running(settings) as service, realtime_process():
         if as_json:
             serve(service, ending, seconds, as_json=True)
             return

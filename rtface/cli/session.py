@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rtface.cli.options import JsonOption
+from rtface.cli.options import JsonOption, UnblindOption
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
 from rtface.core.errors import DataError, RtfaceError, UsageError
@@ -16,7 +16,7 @@ from rtface.record import formats
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.reader import read_session
-from rtface.record.session.summary import Summary, shown, summarise
+from rtface.record.session.summary import Summary, blinded_trials, shown, summarise
 from rtface.record.session.tables import write_tables
 from rtface.record.session.verify import SessionFinding, verify
 
@@ -25,10 +25,6 @@ app = typer.Typer(
 )
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a session, or its log.")]
-UnblindOption = Annotated[
-    bool,
-    typer.Option("--unblind", help="Tell light and sham of blinded trials apart; else both are `trial`."),
-]
 
 
 @app.command()
@@ -54,7 +50,7 @@ def show(
 
 
 @app.command("verify")
-def verify_(folder: FolderArgument, as_json: JsonOption = False) -> None:
+def verify_(folder: FolderArgument, unblind: UnblindOption = False, as_json: JsonOption = False) -> None:
     """Check all that the record claims; exit code 0 only if it is whole.
 
     Checks checksums and the chain, totals, hashes of the texts, numbers of decisions, a command and an answer to each
@@ -62,7 +58,11 @@ def verify_(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """
     session = read_session(folder)
     with ERR.status("checking") as status:
-        findings = verify(session, progress=lambda done, total: status.update(f"frame {done} of {total}"))
+        findings = verify(
+            session,
+            blinded=not unblind and blinded_trials(session) > 0,
+            progress=lambda done, total: status.update(f"frame {done} of {total}"),
+        )
     whole = all(each.verdict == "whole" for each in findings)
     if as_json:
         print_json(

@@ -53,7 +53,8 @@ class GateOutputSettings(_Output):
     heartbeat_ms: float = Field(10.0, ge=2, le=20)
     """Interval of the heartbeats; the gate's dead-man must be several times longer."""
     answer_ms: float = Field(20.0, ge=2, le=500)
-    """How long to wait for the answer to a command before it is sent again, up to three times."""
+    """How long to wait for the answer to a command before it is sent again, up to three times; and for the report
+    that a pulse has ended, but there never less than 50."""
     silence_ms: float = Field(200.0, ge=50, le=5000)
     """A gate that answers nothing for this long is lost."""
     open_s: float = Field(5.0, ge=0.5, le=60)

@@ -155,9 +155,14 @@ class Decision:
     inputs: tuple[Input, ...] = ()
     blind: bool = False
 
+    @property
+    def secret(self) -> bool:
+        """Whether it is a blinded FIRE or a blinded SHAM, and nobody may know which."""
+        return self.blind and self.action in (Action.FIRE, Action.SHAM)
+
     def public(self) -> Decision:
         """Return what clients and screens may see: a blinded FIRE and a blinded SHAM become the same TRIAL."""
-        if not self.blind or self.action not in (Action.FIRE, Action.SHAM):
+        if not self.secret:
             return self
         return replace(self, action=Action.TRIAL, reason=Reason.RULE)
 

@@ -40,7 +40,9 @@ def run_facts() -> dict[str, Any]:
 
 def _command() -> str:
     program, *arguments = sys.argv
-    name = Path(program).stem if "rtface" in Path(program).name else f"python {Path(program).name}"
+    spec = sys.modules["__main__"].__spec__
+    module = "" if spec is None else spec.name.removesuffix(".__main__")
+    name = {"": Path(program).stem, "rtface": "rtface"}.get(module, f"python -m {module}")
     return " ".join([name, *arguments])
 
 

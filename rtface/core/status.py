@@ -32,7 +32,7 @@ class PipelineStatus:
     ----------
     state : PipelineState
     rate_hz : float
-        Poses per second over the last full second.
+        Poses per second over the last full second; of a live camera, by the times of their exposure.
     frames : int
         Poses since the start.
     losses : Losses

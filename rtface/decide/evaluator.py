@@ -29,7 +29,7 @@ class RuleEvaluator(RuleBank):
         The camera's frames per second; needed for rhythms alone.
     extra_names : sequence of str
         As for `RuleBank`.
-    grace_ns : int
+    grace_ns, alike_ns : int
         As for `RuleBank`.
 
     Attributes
@@ -53,11 +53,14 @@ class RuleEvaluator(RuleBank):
         *,
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
+        alike_ns: int = 0,
     ) -> None:
         self.rules = rules
         self.bank = FeatureBank(rules.features, keypoints, rate_hz)
         self.features: Features = self.bank.newest
-        super().__init__(rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns)
+        super().__init__(
+            rules.rules, self.bank.names, extra_names=extra_names, grace_ns=grace_ns, alike_ns=alike_ns
+        )
 
     @property
     def blind(self) -> bool:

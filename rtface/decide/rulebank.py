@@ -21,6 +21,9 @@ from rtface.decide.values import FramePosition, FrameValues
 GRACE_NS = 50_000_000
 """How long after the end of a pulse its end must have been reported."""
 
+ALIKE_NS = 50_000_000
+"""How long after its planned end a blinded trial ends, light or sham: by then every output has reported its light's end."""
+
 PUNCTUAL_NS = 100_000_000
 """A scheduled pulse that finds no frame within this time is withheld."""
 
@@ -46,6 +49,9 @@ class RuleBank:
         Further values that conditions may name, such as ``neural.pc1``; `frame` is given them as `extra`.
     grace_ns : int
         How long after the end of a pulse its end must have been reported; later is a fault.
+    alike_ns : int
+        How long after its planned end a blinded trial ends. With 0 it ends when its light is reported to, as in sessions
+        recorded before there was this.
 
     Attributes
     ----------
@@ -68,6 +74,7 @@ class RuleBank:
         *,
         extra_names: Sequence[str] = (),
         grace_ns: int = GRACE_NS,
+        alike_ns: int = 0,
     ) -> None:
         self._values = values = FrameValues(names, extra_names, [RULE + name for name in rules])
         self.names = values.names
@@ -77,7 +84,7 @@ class RuleBank:
             with kept_in(refused):
                 _check_name(name)
             with kept_in(refused):
-                states.append(RuleState(name, spec, self.names))
+                states.append(RuleState(name, spec, self.names, alike_ns))
         raise_all(refused)
         _check_unique(self.names)
         self._by_need = in_order(states)
@@ -196,8 +203,8 @@ class RuleBank:
 
     def began(self, now_ns: int, rule: str) -> list[Decision]:
         """Take it that a rule's light came on, as the output reported."""
-        found = self._advance(now_ns)
         state = self._rule(rule)
+        found = [] if state.alike else self._advance(now_ns)
         if state.state is RuleStatus.FIRING and not state.sham:
             state.lit(now_ns)
         return found
@@ -214,9 +221,13 @@ class RuleBank:
         trial : int or None
             `Decision.trial` of the pulse, so that a late report of an earlier one's end is not taken for this one's.
         """
-        found = self._advance(now_ns)
         state = self._rule(rule)
-        if not state.sham and trial in (None, state.trials - 1):
+        mine = not state.sham and trial in (None, state.trials - 1)
+        if state.alike:  # what a report changes, and when, must not be seen
+            state.over = state.over or mine
+            return []
+        found = self._advance(now_ns)
+        if mine:
             found += self._step(state, RuleEvent.ENDED, Reason.ENDED, now_ns)
         return found
 
@@ -232,8 +243,8 @@ class RuleBank:
             return self._fail(Reason.CLOCK, now_ns)
         found: list[Decision] = []
         for rule in self._rules.values():
-            if rule.state is RuleStatus.FIRING and now_ns >= rule.due_ns:
-                if rule.sham:
+            if rule.state is RuleStatus.FIRING and now_ns >= rule.ends_ns:
+                if rule.over:
                     found += self._step(rule, RuleEvent.ENDED, Reason.ENDED, now_ns)
                 elif now_ns > rule.due_ns + self._grace_ns:
                     found += self._step(rule, RuleEvent.OVERDUE, Reason.NO_END, now_ns)

@@ -85,6 +85,9 @@ class Control(Section):
 
     seed: int = Field(ge=0)
     """Seed of its random numbers; there is no default, so that it stands in the record."""
+    session_seed: int | None = Field(None, ge=0)
+    """Second seed, which a session draws for itself and records, so that each has an order of its own; given here, the
+    order is the same in every session."""
     blind: bool = False
     """Clients and screens cannot distinguish light from sham; the session's record can."""
 
@@ -119,7 +122,7 @@ class _Timed(Control):
     times_s: tuple[Seconds, ...] | None = None
     """Session times in seconds."""
     source: Path | None = None
-    """A session of rtface (its pulses are taken) or a text file with one time in seconds a line."""
+    """A session of rtface (the light that came on in it is taken) or a text file with one time in seconds a line."""
     source_rule: str | None = None
     """The rule of that session whose pulses are taken; all pulses when absent."""
 
@@ -269,6 +272,22 @@ class RulesFile(Section):
     """What is measured, by name."""
     rules: dict[str, RuleSpec] = Field(default_factory=dict)
     """What follows from it, by name."""
+
+    @property
+    def session_seed(self) -> int | None:
+        """The seed that a session has drawn; None for rules of no session, and of one before there was such a seed."""
+        schedules = [each.schedule for each in self.rules.values() if each.schedule is not None]
+        return next((each.session_seed for each in schedules if each.session_seed is not None), None)
+
+    def of_session(self, seed: int | None) -> RulesFile:
+        """Return these rules with the seed of a session in each schedule that has none."""
+        rules = dict(self.rules)
+        for name, rule in rules.items():
+            schedule = rule.schedule
+            if schedule is not None and schedule.session_seed is None:
+                drawn = schedule.model_copy(update={"session_seed": seed})
+                rules[name] = rule.model_copy(update={"schedule": drawn})
+        return self.model_copy(update={"rules": rules})
 
 
 def ns(milliseconds: float) -> int:

@@ -36,6 +36,8 @@ class RuleState:
     spec : RuleSpec
     names : sequence of str
         All names that conditions may use, its own truth among them.
+    alike_ns : int
+        As for `rtface.decide.rulebank.RuleBank`.
 
     Attributes
     ----------
@@ -51,14 +53,18 @@ class RuleState:
     sham : bool
         The running trial is a sham.
     due_ns : int
-        When the running trial ends.
+        When the light of the running trial ends.
+    ends_ns : int
+        When the running trial ends: a blinded one later than its light, at a time that does not depend on the light.
+    over : bool
+        Nothing of the running trial is lit any more.
     rest_ns : int
         When the refractory time of the last one ends.
     light : TrialLight or None
         Of the running trial.
     """
 
-    def __init__(self, name: str, spec: RuleSpec, names: Sequence[str]) -> None:
+    def __init__(self, name: str, spec: RuleSpec, names: Sequence[str], alike_ns: int = 0) -> None:
         self.name, self.spec = name, spec
         self.place = names.index(RULE + name)
         refused: list[RulesError] = []
@@ -81,10 +87,21 @@ class RuleState:
         self._next = 0
         self.state = RuleStatus.DISARMED
         self.withheld_for: Reason | None = None
-        self.served = self.sham = self._lit = False
+        self._alike_ns = alike_ns if self.schedule.blind else 0
+        self.served = self.sham = self.over = self._lit = False
         self.trials = 0
-        self.due_ns = self.rest_ns = NEVER_NS
+        self.due_ns = self.rest_ns = self._alike_end_ns = NEVER_NS
         self.light: TrialLight | None = None
+
+    @property
+    def alike(self) -> bool:
+        """Whether its light and its shams take the same time."""
+        return self._alike_ns > 0
+
+    @property
+    def ends_ns(self) -> int:
+        """As of the class."""
+        return self._alike_end_ns if self.alike else self.due_ns
 
     def in_window(self, session_ns: int | None) -> bool:
         """Return whether it may fire at this time of the session."""
@@ -127,8 +144,9 @@ class RuleState:
     def start(self, now_ns: int, *, sham: bool) -> TrialLight:
         """Begin a trial that takes time."""
         assert self.pulse is not None
-        self.sham, self._lit = sham, False
+        self.sham, self.over, self._lit = sham, sham, False
         self.due_ns = now_ns + self.pulse.duration_ns
+        self._alike_end_ns = self.due_ns + self._alike_ns
         self.light = TrialLight(now_ns)
         return self.light
 

@@ -1,7 +1,7 @@
 """Controls: which trials are shams or catches, and pulses that do not depend on behaviour.
 
 All chance comes from Python's Mersenne twister by `random.Random.random` alone, whose sequence for a seed Python
-promises to keep, and from nothing but the schedule's seed and the rule's name.
+promises to keep, and from nothing but the schedule's seeds and the rule's name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from rtface.core.clock import NS_PER_S
 from rtface.decide.errors import RulesError
-from rtface.decide.rules import MatchedSpec, MixedSpec, RuleSpec, YokedSpec, ns
+from rtface.decide.rules import Control, MatchedSpec, MixedSpec, RuleSpec, YokedSpec, ns
 from rtface.decide.transitions import RuleEvent
 
 
@@ -46,7 +46,7 @@ class Schedule:
         self.timed = spec.timed
         self.times_ns: tuple[int, ...] = ()
         self._mixed = asked if isinstance(asked, MixedSpec) else None
-        self._random = random.Random(None if asked is None else f"{asked.seed} {name}")
+        self._random = random.Random(None if asked is None else _seed(asked, name))
         self._block: list[RuleEvent] = []
         if isinstance(asked, YokedSpec):
             self.times_ns = tuple(sorted(_in_ns(_known(asked, name))))
@@ -83,6 +83,11 @@ class Schedule:
             )
         drawn = sorted(round(self._random.random() * free_ns) for _ in range(count))
         return tuple(first_ns + each + place * apart_ns for place, each in enumerate(drawn))
+
+
+def _seed(asked: Control, name: str) -> str:
+    drawn = "" if asked.session_seed is None else f"{asked.session_seed} "
+    return f"{asked.seed} {drawn}{name}"
 
 
 def _share(part: float, sham: float, catch: float) -> RuleEvent:

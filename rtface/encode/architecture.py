@@ -1,7 +1,7 @@
 """The encoders' architectures as a table of arrays: names and shapes, without torch.
 
-The names are those of `rtface.networks.encoder`'s parameters (Facemap's own for its encoder), so that both sides speak
-of the same array. A test holds the two together.
+The names are those of the parameters of `rtface.networks.facemap_encoder` and `.causal_encoder` (the former are
+Facemap's own), so that both sides mean the same array by one. A test holds the two together.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""From labels to networks: `labels` needs no torch; `tracker`, `encoder` and `engines` need it where they train or export."""
+"""From labels to networks.
+
+Without torch: `labels`, and of `engines` what measures an engine (`accuracy`, `provenance`). All else needs torch.
+"""

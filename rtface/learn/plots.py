@@ -1,4 +1,4 @@
-"""Pictures of a run: losses, errors by keypoint, reliability of scores."""
+"""Pictures of a run: losses, errors by keypoint, reliability of scores, and how two networks agree."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ from rtface.learn.tracker.calibration import RADIUS_PX
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from rtface.learn.tracker.agreement import ComparedFrames
+
 _SMOOTH = 50
 _DPI = 120
+_FRAMES = 400
+
+TRACES = 5
+"""Most keypoints whose traces are drawn."""
 
 
 def draw_losses(path: Path, title: str, losses: Sequence[float]) -> None:
@@ -59,7 +65,7 @@ def draw_errors(path: Path, distance: FloatArray, keypoints: Sequence[str]) -> N
 
 
 def draw_reliability(path: Path, reliability: Mapping[str, Any]) -> None:
-    """Draw how often points were right against what their scores said.
+    """Draw how often points were right against their scores.
 
     Parameters
     ----------
@@ -84,6 +90,58 @@ def draw_reliability(path: Path, reliability: Mapping[str, Any]) -> None:
         axes.set_ylim(0, 1)
         axes.set_xlabel("score")
         axes.set_ylabel(f"share within {RADIUS_PX:g} px of the network's input")
+
+
+def draw_agreement(
+    path: Path, recordings: Sequence[ComparedFrames], keypoints: Sequence[str], figures: Mapping[str, Any]
+) -> None:
+    """Draw the figures of `rtface.learn.tracker.agreement.agreement`.
+
+    Parameters
+    ----------
+    path : Path
+        The picture's file.
+    recordings : sequence of ComparedFrames
+        The first recording's traces are drawn, of the keypoints that the teacher was surest of and that moved most:
+        the coordinate that moves more, over at most 400 frames.
+    keypoints : sequence of str
+        Names, K of them.
+    figures : mapping
+        Of all recordings.
+    """
+    by_keypoint = figures["by_keypoint"]
+    chosen = _worth_showing(by_keypoint)
+    figure = new_figure(9, 3.5 + 1.5 * len(chosen))
+    axes = figure.subplots(len(chosen) + 1, 1, height_ratios=[*[1.0] * len(chosen), 2.2], squeeze=False)[:, 0]
+    first = recordings[0]
+    number = first.number[:_FRAMES]
+    for axis, name in zip(axes, chosen, strict=False):
+        index = list(keypoints).index(name)
+        theirs, ours = first.teacher[:_FRAMES, index], first.student[:_FRAMES, index]
+        which = int(np.argmax(np.nan_to_num(np.nanstd(theirs, axis=0))))
+        axis.plot(number, theirs[:, which], color="0.6", linewidth=2.0, label="teacher")
+        axis.plot(number, ours[:, which], color="C0", linewidth=0.9, label="student")
+        axis.set_ylabel(f"{name}\n{'xy'[which]} (camera px)", fontsize=8)
+    if chosen:
+        axes[0].legend(loc="upper right", fontsize=8, ncols=2)
+        axes[len(chosen) - 1].set_xlabel(f"frame of {first.name}")
+    bars = axes[-1]
+    names = [name for name, each in by_keypoint.items() if each["input_px"]["n"]]
+    median, p90 = ([by_keypoint[name]["input_px"][key] for name in names] for key in ("median", "p90"))
+    bars.bar(names, p90, color="0.85", label="90th percentile")
+    bars.bar(names, median, color="C0", label="median")
+    bars.tick_params(axis="x", rotation=45)
+    bars.set_ylabel("student to teacher\n(px of the network's input)")
+    bars.legend(fontsize=8)
+    figure.savefig(path, dpi=_DPI)
+
+
+def _worth_showing(by_keypoint: Mapping[str, Any]) -> list[str]:
+    def worth(name: str) -> float:
+        return (1 - float(by_keypoint[name]["unsure"])) * min(1.0, float(by_keypoint[name]["moves_px"] or 0))
+
+    seen = [name for name in by_keypoint if by_keypoint[name]["input_px"]["n"]]
+    return sorted(seen, key=worth, reverse=True)[:TRACES]
 
 
 class _Drawing:

@@ -46,11 +46,6 @@ class RunFolder:
         (self.folder / f"{name}.losses.csv").write_text("step,loss\n" + rows, encoding="utf-8")
         draw_losses(self.folder / f"{name}.png", name, losses)
 
-    def read_report(self) -> dict[str, Any]:
-        """Return the metrics of a finished run."""
-        report: dict[str, Any] = json.loads((self.folder / REPORT_FILE).read_text(encoding="utf-8"))
-        return report
-
     def write_report(self, report: Mapping[str, Any]) -> None:
         """Write the metrics; the run is finished."""
         write_json(self.folder / REPORT_FILE, report)

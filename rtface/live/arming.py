@@ -65,6 +65,12 @@ class Arming:
         """Return how the loop stands; see `rtface.live.loop_status.LoopStatus.as_map`."""
         return self._loop.status.as_map()
 
+    @property
+    def record_fault(self) -> str:
+        """Why the session can no longer be recorded, or was not to its end; empty while it can."""
+        fault = self._loop.disk_fault
+        return "" if fault is None else fault.text
+
     def check_disarmed(self, command: str) -> None:
         """Refuse a command while light may come; `ControlError` ``wrong_state``."""
         if self._loop.status.state is LoopState.ARMED:
@@ -116,14 +122,16 @@ class Arming:
 
     def disarm(self, who: str, why: str) -> dict[str, Any]:
         """Light off, and no more of it until somebody arms again; return how the loop stands."""
+        self._loop.note(who, why or "asked for")
         self._output.disarm(why or f"asked for by {who}")
-        self._post(lambda: self._loop.disarmed(who, why or "asked for"))
+        self._post(self._loop.take_acts)
         return self.state()
 
     def emergency_stop(self, who: str) -> dict[str, Any]:
         """Light off, latched until `clear`; return how the loop stands."""
+        self._loop.note(who, "emergency stop", stop=True)
         self._output.stop()
-        self._post(lambda: self._loop.stopped(who, "emergency stop"))
+        self._post(self._loop.take_acts)
         return self.state()
 
     def clear(self, who: str) -> dict[str, Any]:
@@ -157,7 +165,7 @@ class Arming:
     def _tested(self) -> Verdict:
         return self_test(self._circumstances())
 
-    def _post(self, command: Callable[[], None]) -> None:
+    def _post(self, command: Callable[[], object]) -> None:
         """Post to the loop; if that fails, the loop still reads it from the output, whose light is off."""
         try:
             self._pipeline.post(command)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rtface.config import Rig
+from rtface.config import GateOutputSettings, Rig
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.clock import NS_PER_MS, Clock
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.decide.rulebank import GRACE_NS
+from rtface.decide.rulebank import ALIKE_NS, GRACE_NS
 from rtface.decide.rules import RulesFile
 from rtface.live.arming import Arming
 from rtface.live.closed_loop import Announce, ClosedLoop, Opened
@@ -65,6 +65,8 @@ class Assembly:
     ) -> None:
         self._rig, self._session, self._engine, self._clock = rig, session, engine, clock
         self._rules = None if rig.rules is None else Rules(rig.rules)
+        if self._rules is not None:
+            self._rules.draw_session()
         self._neural = neural
         self._output = make_output(rig.output, clock)
         budget = None if rig.latency.budget is None else Budget.parse(rig.latency.budget)
@@ -106,8 +108,17 @@ class Assembly:
         if self._rules is None:
             evaluator = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
-            evaluator = self._rules.evaluator(keypoints, camera.rate_hz, extra_names=given)
+            evaluator = self._rules.evaluator(
+                keypoints, camera.rate_hz, extra_names=given, grace_ns=self._grace_ns, alike_ns=ALIKE_NS
+            )
         return evaluator, self._record(camera, network, output, evaluator)
+
+    @property
+    def _grace_ns(self) -> int:
+        """How late the report of a pulse's end may be: as an answer, for a gate that is given longer for it."""
+        output = self._rig.output
+        answer_ms = output.answer_ms if isinstance(output, GateOutputSettings) else 0.0
+        return max(GRACE_NS, round(answer_ms * NS_PER_MS))
 
     def _record(
         self, camera: CameraInfo, network: NetworkInUse, output: OutputInfo, evaluator: RuleEvaluator
@@ -139,7 +150,8 @@ class Assembly:
                 given=() if neural is None else neural.names,
                 units=evaluator.bank.units + (() if neural is None else neural.units),
                 rate_hz=camera.rate_hz,
-                grace_ns=GRACE_NS,
+                grace_ns=self._grace_ns,
+                alike_ns=ALIKE_NS,
             ),
             on_fault=self.loop.disk_failed,
             clock=self._clock,

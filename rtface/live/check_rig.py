@@ -16,7 +16,7 @@ from rtface.config import Rig
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.core.errors import BackendError, RtfaceError
+from rtface.core.errors import BackendError, ConfigError, RtfaceError, UsageError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.latency import Histogram
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint
@@ -26,7 +26,7 @@ from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
-from rtface.track.backends.factory import engine_for, make_backend, survey
+from rtface.track.backends.factory import engine_for, make_backend, possible_backends
 from rtface.track.parity import find_parity, records_of, verify_command
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
@@ -88,6 +88,8 @@ def _camera(rig: Rig, _: CameraInfo | None, clock: Clock) -> tuple[Check, Camera
         info = camera.open()
         crop = rig.crop.to_crop() if rig.crop is not None else None
         check_crop(crop or whole_frame(info.width, info.height), info.width, info.height)
+    except UsageError as error:  # the crop reaches beyond the frame
+        return Check("camera", "fail", str(error), exit_code=ConfigError.exit_code), None
     except RtfaceError as error:
         return Check("camera", "fail", str(error), exit_code=error.exit_code), None
     finally:
@@ -133,7 +135,9 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
             "frames",
             "warn",
             f"{text}, but the camera says {opened.rate_hz:g}",
-            "exposure too long for the rate?",
+            "exposure too long for the rate?"
+            if measured < opened.rate_hz
+            else "set the rate that the camera has",
         ), info
     return Check("frames", "ok", text), info
 
@@ -157,7 +161,7 @@ def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
 
 def _backends() -> Check:
     """Say which back ends could run here, and why the others could not."""
-    found = survey()
+    found = possible_backends()
     able = " and ".join(str(each) for each in found if not each.why_not)
     reasons = dict.fromkeys(each.why_not for each in found if each.why_not)
     unable = [
@@ -212,7 +216,7 @@ def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> t
     try:
         tracker.open()
         if info is not None:
-            tracker.look_at(info, None if rig.crop is None else rig.crop.to_crop())
+            tracker.prepare((info.height, info.width), None if rig.crop is None else rig.crop.to_crop())
             frame = np.random.default_rng(0).integers(0, 256, (info.height, info.width), dtype=np.uint8)
             for number in range(_NETWORK_RUNS):
                 began_ns = clock.now_ns()

@@ -12,41 +12,28 @@ from rtface.core.budget import BudgetWatch
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.errors import CameraError, ControlError, OutputError
-from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
+from rtface.core.outputs import OutputEvent, OutputInfo, OutputState, Report
 from rtface.core.records import CameraInfo, Image, Pose, Pulse
 from rtface.core.status import PipelineStatus
 from rtface.decide.evaluator import RuleEvaluator
+from rtface.live.acts import Act, Acts
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.loop_record import Record
 from rtface.live.loop_status import LoopState, LoopStatus
 from rtface.live.neural import NeuralPredictor
-from rtface.live.pulses import Fired, FiredPulses
+from rtface.live.pulses import BROKEN, BY_HOST, PASSING, PUBLISHED, USED_UP, Fired, FiredPulses
 from rtface.publish.events import EventKind
 from rtface.record.session.entries import NO_NUMBER, FaultEntry
 from rtface.stimulate.base import Output
+
+TRIAL_NS = NS_PER_MS
+"""How long a blinded trial takes to be carried out before anything is published of it or of its frame, light or sham."""
 
 RTFACE = "rtface"
 """Who disarms when nobody does."""
 
 NOT_READY = "not_ready"
 WRONG_STATE = "wrong_state"
-
-_PASSING = frozenset(
-    {
-        OutputReason.TOO_SOON,
-        OutputReason.WINDOW_FULL,
-        OutputReason.BUSY,
-        OutputReason.NOT_ARMED,
-        OutputReason.WRONG_STATE,
-    }
-)
-"""Refusals after which nothing is to be done: they pass, or the output's state says more."""
-_USED_UP = frozenset({OutputReason.SESSION_PULSES, OutputReason.SESSION_DOSE})
-_BROKEN = {
-    OutputEvent.TIMEOUT: "the output did not answer",
-    OutputEvent.LOST: "the output is lost",
-    OutputEvent.SILENT: "the processing thread gave no sign of life in time",
-}
 
 Announce = Callable[[EventKind, int, Mapping[str, Any]], None]
 Opened = tuple[RuleEvaluator, Record]
@@ -103,6 +90,7 @@ class ClosedLoop(PoseHandler):
         self._output_info: OutputInfo | None = None
         self._record: Record | None = None
         self._pulses = FiredPulses()
+        self._acts = Acts(clock)
         self._counts: Counter[str] = Counter()
         self._state, self._who, self._why = LoopState.DISARMED, "", "nobody has armed"
         self._disk: FaultEntry | None = None
@@ -146,6 +134,18 @@ class ClosedLoop(PoseHandler):
         elif self._disk is None:
             self._disk = fault
 
+    def note(self, who: str, why: str, *, stop: bool = False) -> None:
+        """Note, from any thread, who is about to disarm or to stop: before the output is given it."""
+        self._acts.note(who, why, stop=stop)
+
+    def take_acts(self, until_ns: int | None = None) -> Act | None:
+        """Do what was noted, up to a time, and record it with its author; return the last of it."""
+        last = None
+        while (act := self._acts.take(until_ns)) is not None:
+            last = act
+            (self.stopped if act.stop else self.disarmed)(act.who, act.why, max(self._called_ns, act.t_ns))
+        return last
+
     def open(self, camera: CameraInfo, network: NetworkInUse) -> None:
         """Open the encoder, the output, and what `make` makes."""
         if self._neural is not None:
@@ -159,7 +159,9 @@ class ClosedLoop(PoseHandler):
     def handle(self, pose: Pose) -> None:
         """Read the output's reports, decide, and act."""
         evaluator, record = self._opened()
-        self._read_output()
+        self._output.alive()
+        if not evaluator.blind:
+            self._read_output()
         given = None if self._neural is None else self._neural.predict(pose)
         now_ns = self._last_frame_ns = self._called_ns = self._clock.now_ns()
         frame = pose.frame
@@ -174,7 +176,9 @@ class ClosedLoop(PoseHandler):
 
     def published(self, image: Image, pose: Pose, published_ns: int) -> None:
         """Publish what was predicted; record when the pose was published, and the frame, where frames are recorded."""
-        _, record = self._opened()
+        evaluator, record = self._opened()
+        if evaluator.blind:  # what only light brings with it must not delay what is published
+            self._read_output()
         if self._neural is not None:
             self._neural.publish()
         record.published(pose.frame.frame_id, published_ns)
@@ -202,6 +206,8 @@ class ClosedLoop(PoseHandler):
     def close(self, error: BaseException | None) -> None:
         """Light off, then complete the record."""
         self._output.disarm("the session ends")
+        if self._evaluator is not None:
+            self.take_acts()
         why = "the session ended" if error is None else f"{type(error).__name__}: {error}"
         if self._evaluator is not None:
             if error is None and self._state is LoopState.ARMED:
@@ -219,7 +225,9 @@ class ClosedLoop(PoseHandler):
                 record.reply(report, self._name)
             record.latency(self._pulses.summary())
             if not record.close("ended" if error is None else why):
-                _log.error("the session's record could not be completed: see rtface session verify")
+                self.disk_failed(
+                    FaultEntry(self._clock.now_ns(), "write", "the session's record could not be completed")
+                )
 
     def armed(self, who: str, findings: Sequence[Mapping[str, Any]]) -> None:
         """Let rules fire: the self-test has found nothing against it, and the output is armed.
@@ -230,8 +238,11 @@ class ClosedLoop(PoseHandler):
             ``wrong_state``, ``not_ready``: something has come between.
         """
         self._opened()
+        act = self.take_acts()
         if self._state is not LoopState.DISARMED:
             raise ControlError(WRONG_STATE, f"the loop is {self._state}: {self._why}")
+        if act is not None:
+            raise ControlError(NOT_READY, f"{act.who} has disarmed meanwhile ({act.why})")
         if self._output.state is not OutputState.ARMED:
             raise ControlError(NOT_READY, f"the output is {self._output.state}, not armed")
         if self._budget is not None:
@@ -240,17 +251,17 @@ class ClosedLoop(PoseHandler):
         self._enter(LoopState.ARMED, "armed", who, "asked for", now_ns, {"self_test": list(findings)})
         self._call("arm", now_ns)
 
-    def disarmed(self, who: str, why: str) -> None:
+    def disarmed(self, who: str, why: str, t_ns: int | None = None) -> None:
         """Let no rule fire until somebody arms again."""
         self._output.disarm(why)
         if self._state is LoopState.ARMED:
-            self._end(LoopState.DISARMED, Reason.OPERATOR, who, why)
+            self._end(LoopState.DISARMED, Reason.OPERATOR, who, why, t_ns)
 
-    def stopped(self, who: str, why: str) -> None:
+    def stopped(self, who: str, why: str, t_ns: int | None = None) -> None:
         """Let no rule fire until somebody clears the emergency stop and arms again."""
         if self._output.state is not OutputState.STOPPED:
             self._output.stop()
-        self._end(LoopState.STOPPED, Reason.EMERGENCY, who, why)
+        self._end(LoopState.STOPPED, Reason.EMERGENCY, who, why, t_ns)
 
     def cleared(self, who: str) -> None:
         """End an emergency stop or a fault, disarmed; the output is clear again.
@@ -298,6 +309,7 @@ class ClosedLoop(PoseHandler):
     def _carry_out(self, decisions: Sequence[Decision], now_ns: int, exposure_ns: int = 0) -> None:
         evaluator, record = self._opened()
         for decision in decisions:
+            begun_ns = self._clock.now_ns() if decision.secret else 0
             number = record.decision(decision)
             if decision.action is Action.FIRE and decision.pulse is not None:
                 if number == NO_NUMBER:
@@ -308,6 +320,8 @@ class ClosedLoop(PoseHandler):
                 record.pulse(number, command, self._name, "fire", asdict(decision.pulse))
             elif decision.action is Action.CANCEL:
                 record.pulse(number, self._output.cancel(), self._name, "cancel")
+            if decision.secret:
+                self._clock.sleep_until_ns(begun_ns + TRIAL_NS)
             public = decision.public()
             self._counts[public.action.value] += 1
             self._announce("decision", now_ns, public.as_dict())
@@ -317,14 +331,17 @@ class ClosedLoop(PoseHandler):
     def _read_output(self) -> None:
         self._output.alive()
         for report in self._output.reports():
+            happened_ns = report.t_ns if report.host_ns is None else report.host_ns
+            self.take_acts(None if report.reason in BY_HOST else happened_ns)
             self._handle_report(report)
+        self.take_acts()
 
     def _handle_report(self, report: Report) -> None:
         _, record = self._opened()
         record.reply(report, self._name)
         fired = self._pulses.take(report)
-        if report.event in _BROKEN:
-            self._fail(Reason.GATE, f"{_BROKEN[report.event]} ({report.reason})")
+        if report.event in BROKEN:
+            self._fail(Reason.GATE, f"{BROKEN[report.event]} ({report.reason})")
         elif fired is not None:
             self._follow_pulse(report, fired)
         elif report.event is OutputEvent.STATE:
@@ -337,14 +354,14 @@ class ClosedLoop(PoseHandler):
             self._call("began", now_ns, rule=fired.rule)
         elif report.event in (OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED):
             self._call("ended", now_ns, rule=fired.rule, trial=fired.trial)
-        if report.event is OutputEvent.REFUSED and report.reason not in _PASSING:
+        if report.event is OutputEvent.REFUSED and report.reason not in PASSING:
             why = f"the output refused to fire: {report.reason}"
-            if report.reason in _USED_UP:
+            if report.reason in USED_UP:
                 self._output.disarm(why)
                 self._end(LoopState.DISARMED, Reason.LIMIT, RTFACE, why)
             else:
                 self._fail(Reason.LIMIT, why)
-        if not fired.blind and report.event in _PUBLISHED:
+        if not fired.blind and report.event in PUBLISHED:
             self._announce("light", now_ns, {"rule": fired.rule, "trial": fired.trial, **report.as_dict()})
 
     def _follow_output(self, report: Report) -> None:
@@ -353,6 +370,8 @@ class ClosedLoop(PoseHandler):
         A report may be old by now; the output's state is not.
         """
         state = self._output.state
+        if state is not report.state:  # somebody may have brought it there since
+            self.take_acts()
         if state is OutputState.STOPPED and self._state is not LoopState.STOPPED:
             self.stopped(self._name, f"the output was stopped ({report.reason})")
         elif state is OutputState.FAULT:
@@ -367,12 +386,14 @@ class ClosedLoop(PoseHandler):
             self._fail_if_armed(Reason.DISK, self._disk.text)
 
     def _fail_if_armed(self, reason: Reason, why: str) -> None:
+        self.take_acts()
         if self._state is LoopState.ARMED:
             self._fail(reason, why)
 
     def _fail(self, reason: Reason, why: str) -> None:
         """Light off, and no more of it until somebody has seen to what went wrong."""
         evaluator, record = self._opened()
+        self.take_acts()
         self._output.disarm(why)
         if self._state is LoopState.FAULT:
             return
@@ -383,9 +404,9 @@ class ClosedLoop(PoseHandler):
         if not evaluator.faulted:
             self._call("fault", now_ns, reason=reason.value)
 
-    def _end(self, state: LoopState, reason: Reason, who: str, why: str) -> None:
-        """Let no rule fire any more."""
-        now_ns = self._clock.now_ns()
+    def _end(self, state: LoopState, reason: Reason, who: str, why: str, t_ns: int | None = None) -> None:
+        """Let no rule fire any more, from `t_ns` or now on."""
+        now_ns = self._clock.now_ns() if t_ns is None else t_ns
         event = "emergency" if state is LoopState.STOPPED else "disarmed"
         if state is LoopState.STOPPED or self._state is not LoopState.FAULT:
             self._enter(state, event, who, why, now_ns)
@@ -408,20 +429,15 @@ class ClosedLoop(PoseHandler):
 
     def _refresh(self) -> None:
         evaluator, record = self._opened()
-        hidden = evaluator.blind
+        hidden, state = evaluator.blind, self._output.state
         self._status = LoopStatus(
             state=self._state,
             why=self._why,
             who=self._who,
-            output=self._output.state.value,
+            output=(OutputState.ARMED if hidden and state is OutputState.FIRING else state).value,
             rules={} if hidden else {name: state.value for name, state in evaluator.states.items()},
             counts=dict(self._counts),
             lights=0 if hidden else self._pulses.lights,
             latency={} if hidden else self._pulses.summary(),
             session="" if record.folder is None else str(record.folder),
         )
-
-
-_PUBLISHED = frozenset(
-    {OutputEvent.LIGHT_ON, OutputEvent.LIGHT_OFF, OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED}
-)

@@ -19,10 +19,10 @@ from rtface.acquire.thread import POLL_S, AcquisitionThread
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
-from rtface.core.mailbox import Mailbox
 from rtface.core.records import CameraInfo, Crop, Losses
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
+from rtface.live.mailbox import Mailbox
 from rtface.publish.sink import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.tracker import Tracker
@@ -100,6 +100,8 @@ class Pipeline:
         self._last_frame_ns = 0
         self._tick_frames = 0
         self._tick_ns = 0
+        self._exposure_ns = 0
+        self._tick_exposure_ns: int | None = None
         self._rate_hz = 0.0
 
     @property
@@ -261,7 +263,7 @@ class Pipeline:
         info = self._info = self._camera.open()
         opened.callback(self._tracker.close)
         self._tracker.open()
-        self._tracker.look_at(info, self._crop)
+        self._tracker.prepare((info.height, info.width), self._crop)
         self._backend_info = self._tracker.backend
         opened.callback(self._sink.close)
         self._sink.open()
@@ -324,6 +326,7 @@ class Pipeline:
         self._handler.published(slot.pixels, pose, published_ns)
         ring.release(slot)
         self._latency.add(pose.stamps, handled_ns, published_ns)
+        self._exposure_ns = meta.exposure_ns
         self._frames += 1
 
     def _tick(self) -> None:
@@ -331,7 +334,12 @@ class Pipeline:
         elapsed_ns = now_ns - self._tick_ns
         if elapsed_ns < TICK_NS:
             return
-        self._rate_hz = (self._frames - self._tick_frames) * NS_PER_S / elapsed_ns
+        frames = self._frames - self._tick_frames
+        before_ns, exposure_ns = self._tick_exposure_ns, self._exposure_ns
+        if self.camera.live and frames and before_ns is not None and exposure_ns > before_ns:
+            elapsed_ns = exposure_ns - before_ns  # frames that a busy host takes late are no other rate
+        self._rate_hz = frames * NS_PER_S / elapsed_ns
+        self._tick_exposure_ns = exposure_ns if frames else None
         self._tick_frames, self._tick_ns = self._frames, now_ns
         status = self.status()
         self._handler.tick(status)
@@ -395,7 +403,7 @@ class Pipeline:
             self._camera.close()
 
     def _set_crop(self, crop: Crop | None) -> Crop:
-        self._tracker.look_at(self.camera, crop)
+        self._tracker.prepare((self.camera.height, self.camera.width), crop)
         self._backend_info = self._tracker.backend
         self._handler.network_changed(self._network())
         return self._tracker.crop

@@ -5,10 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtface.core.latency import Histogram, StageSummary
-from rtface.core.outputs import OutputEvent, Report
+from rtface.core.outputs import OutputEvent, OutputReason, Report
 
 STAGES = ("handover", "answer", "light")
 """As of `rtface.live.loop_status.LoopStatus.latency`."""
+
+PASSING = frozenset(
+    {
+        OutputReason.TOO_SOON,
+        OutputReason.WINDOW_FULL,
+        OutputReason.BUSY,
+        OutputReason.STALE,
+        OutputReason.NOT_ARMED,
+        OutputReason.WRONG_STATE,
+    }
+)
+"""Refusals after which nothing is to be done: they pass, or the output's state says more."""
+BY_HOST = frozenset({OutputReason.DISARMED_BY_HOST, OutputReason.STOPPED_BY_HOST})
+"""Reasons that come of a command, whatever the device's clock says of the time."""
+USED_UP = frozenset({OutputReason.SESSION_PULSES, OutputReason.SESSION_DOSE})
+BROKEN = {
+    OutputEvent.TIMEOUT: "the output did not answer",
+    OutputEvent.LOST: "the output is lost",
+    OutputEvent.SILENT: "the processing thread gave no sign of life in time",
+}
+PUBLISHED = frozenset(
+    {OutputEvent.LIGHT_ON, OutputEvent.LIGHT_OFF, OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED}
+)
+"""What clients are told of a pulse that is not blinded."""
 
 
 @dataclass(slots=True)

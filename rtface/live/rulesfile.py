@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,16 +15,16 @@ from pydantic import ValidationError
 
 from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
-from rtface.core.decision import Action
 from rtface.core.errors import ConfigError, DataError
+from rtface.core.outputs import OutputEvent
 from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.features.bank import FeatureBank
-from rtface.decide.rulebank import RuleBank
+from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.decide.rulestate import RULE
 from rtface.record.session import log_of
-from rtface.record.session.entries import ArmingEntry, DecisionEntry
+from rtface.record.session.entries import ArmingEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import read_session
 
 _MOST_BYTES = 1 << 20
@@ -67,13 +68,23 @@ class Rules:
                     "%s", self._document.refusal("its name is width_ms now; on_ms is still read", *at)
                 )
 
+    def draw_session(self) -> None:
+        """Draw the seed that gives this session's controls an order of their own; it is in `resolved`."""
+        self.spec = self.spec.of_session(secrets.randbits(63))
+
     @property
     def resolved(self) -> str:
         """All that the rules are, as JSON that needs no other file: what a session records and a replay runs."""
         return self.spec.model_dump_json()
 
     def evaluator(
-        self, keypoints: tuple[str, ...], rate_hz: float | None, *, extra_names: Sequence[str] = ()
+        self,
+        keypoints: tuple[str, ...],
+        rate_hz: float | None,
+        *,
+        extra_names: Sequence[str] = (),
+        grace_ns: int = GRACE_NS,
+        alike_ns: int = 0,
     ) -> RuleEvaluator:
         """Return features and rules for an engine and a camera, as `RuleEvaluator`.
 
@@ -83,7 +94,9 @@ class Rules:
             They do not fit; with file and line.
         """
         _refuse(_misfits(self._document, self.spec, (), keypoints, rate_hz, extra_names))
-        return RuleEvaluator(self.spec, keypoints, rate_hz, extra_names=extra_names)
+        return RuleEvaluator(
+            self.spec, keypoints, rate_hz, extra_names=extra_names, grace_ns=grace_ns, alike_ns=alike_ns
+        )
 
 
 def check_rules(
@@ -184,8 +197,9 @@ def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:
     Parameters
     ----------
     source : Path
-        A session's folder or log, whose pulses are taken against its first arming; or a text file with one time a
-        line (what stands after ``#`` is left out).
+        A session's folder or log, of which every light that its output has seen come on is taken, by the device's
+        clock where it has one, since the first arming; or a text file with one time a line (what stands after ``#`` is
+        left out).
     rule : str or None
         Whose pulses of the session; all when None.
 
@@ -222,12 +236,18 @@ def _of_session(source: Path, rule: str | None) -> tuple[float, ...]:
     armings = [each.t_ns for each in session.of(ArmingEntry) if each.event == "armed"]
     if not armings:
         raise DataError(f"{source}: this session was never armed")
-    fired = [
-        each.t_ns
-        for each in session.of(DecisionEntry)
-        if each.action == Action.FIRE.value and rule in (None, each.rule)
-    ]
-    return _some(tuple((each - armings[0]) / NS_PER_S for each in fired), source)
+    rules = {each.number: each.rule for each in session.decisions}
+    fired = {
+        (each.output, each.number): rules.get(each.decision)
+        for each in session.of(PulseCommandEntry)
+        if each.command == "fire"
+    }
+    lit: dict[tuple[str, int | None], int] = {}
+    for each in session.of(GateReplyEntry):
+        command = each.output, each.number
+        if each.event == OutputEvent.LIGHT_ON and command in fired and rule in (None, fired[command]):
+            lit.setdefault(command, each.t_ns if each.host_ns is None else each.host_ns)
+    return _some(tuple((each - armings[0]) / NS_PER_S for each in sorted(lit.values())), source)
 
 
 def _some(times: tuple[float, ...], source: Path) -> tuple[float, ...]:

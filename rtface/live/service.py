@@ -159,6 +159,11 @@ class Service:
         return self._arming
 
     @property
+    def record_fault(self) -> str:
+        """Why the session's record is not what it should be; empty while it is. Complete once the service is closed."""
+        return "" if self._arming is None else self._arming.record_fault
+
+    @property
     def keypoints_address(self) -> str:
         """Where keypoints are published, with the port that was taken."""
         return self._publisher.address

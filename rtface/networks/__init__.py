@@ -1,1 +1,1 @@
-"""Architectures in torch: what the torch back end runs and the training code trains."""
+"""The networks of engines and encoders, in torch."""

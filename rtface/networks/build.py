@@ -1,18 +1,22 @@
-"""From a manifest's architecture and a file of weights to a network that runs."""
+"""From a manifest's architecture to a network, of keypoints or of an encoder, of random weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from rtface.core.errors import EngineError
+from rtface.core.errors import EngineError, UsageError
 from rtface.networks import facemap, small
+from rtface.networks.causal_encoder import CausalEncoder
+from rtface.networks.encoder import EncoderNetwork
 from rtface.networks.facemap import FacemapNetwork
-from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
+from rtface.networks.facemap_encoder import FacemapEncoder
+from rtface.networks.graph import FacemapDecode, NetworkWithDecode
 from rtface.networks.small import SmallDecode, SmallNetwork
+
+_Network = TypeVar("_Network", bound=torch.nn.Module)
 
 
 def _facemap(keypoints: int, **arguments: Any) -> NetworkWithDecode:
@@ -26,63 +30,64 @@ def _small(keypoints: int, **arguments: Any) -> NetworkWithDecode:
 ARCHITECTURES: dict[str, Callable[..., NetworkWithDecode]] = {"facemap": _facemap, "small": _small}
 """Name to a network with its decode."""
 
+ENCODERS: dict[str, Callable[..., EncoderNetwork]] = {"facemap": FacemapEncoder, "causal": CausalEncoder}
+"""Name to an encoder."""
+
 HEADS = {"facemap": ("Conv2_1x1.conv0", "Conv2_1x1.conv1", "Conv2_1x1.conv2"), "small": ("heads",)}
 """Name to those modules of its network that have one output a keypoint."""
 
 
-def build_network(architecture: Mapping[str, Any]) -> NetworkWithDecode:
+def build_network(architecture: Mapping[str, Any], seed: int | None = None) -> NetworkWithDecode:
     """Build a network with its decode, of random weights.
 
     Parameters
     ----------
     architecture : mapping
         ``name``, one of `ARCHITECTURES`, and the arguments of its network.
+    seed : int or None
+        What the weights hang on alone; when None on torch's generator.
 
     Raises
     ------
     EngineError
         The name is unknown or the arguments do not fit.
     """
-    arguments = dict(architecture)
-    name = arguments.pop("name", None)
-    if name not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise EngineError(f"the architecture {name!r} is unknown to this version of rtface; it knows {known}")
-    try:
-        return ARCHITECTURES[name](**arguments)
-    except TypeError as error:
-        raise EngineError(f"the architecture {name} cannot be built of {arguments}: {error}") from error
+    return _build(ARCHITECTURES, "architecture", architecture, seed)
 
 
-def build_graph(
-    architecture: Mapping[str, Any], weights: Path, size: int, square: bool, engine: Path
-) -> EngineGraph:
-    """Build all of an engine in torch: raw pixels in, keypoints out, in evaluation mode.
+def build_encoder(architecture: Mapping[str, Any], seed: int = 0) -> EncoderNetwork:
+    """Build an encoder of random weights that hang on the seed alone.
 
     Parameters
     ----------
     architecture : mapping
-        As of `build_network`.
-    weights : Path
-        ``state_dict`` of the network with its decode; read as tensors only.
-    size : int
-        Longer side of the network's input in pixels.
-    square : bool
-        Whether the network's input is square.
-    engine : Path
-        The engine's folder, for messages.
+        ``name``, one of `ENCODERS`, and the arguments of its class.
+    seed : int
 
     Raises
     ------
     EngineError
-        The weights do not fit the architecture.
+        The name is unknown or the arguments do not fit.
     """
-    network = build_network(architecture)
-    try:
-        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises nearly anything on a file that is not its own
-        raise EngineError(f"{engine}: {weights.name} does not fit its architecture: {error}") from error
-    return EngineGraph(network, size, square).eval()
+    return _build(ENCODERS, "encoder", architecture, seed)
+
+
+def _build(
+    known: Mapping[str, Callable[..., _Network]], what: str, architecture: Mapping[str, Any], seed: int | None
+) -> _Network:
+    arguments = dict(architecture)
+    name = arguments.pop("name", None)
+    if name not in known:
+        raise EngineError(
+            f"the {what} {name!r} is unknown to this version of rtface; there are {', '.join(known)}"
+        )
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        try:
+            return known[name](**arguments)
+        except (TypeError, UsageError) as error:
+            raise EngineError(f"the {what} {name} cannot be built of {arguments}: {error}") from error
 
 
 def fold_batch_norm(network: torch.nn.Module) -> torch.nn.Module:

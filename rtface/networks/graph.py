@@ -31,7 +31,7 @@ def _length(image: Tensor, axis: int) -> Tensor:
 
 
 class PadResize(nn.Module):
-    """Pad an image with zeros and resize it bilinearly to the network's input, as `rtface.core.geometry` says.
+    """Pad an image with zeros and resize it bilinearly to the network's input, as `rtface.core.geometry` defines it.
 
     When the input is square this is equal to normalising, padding with zeros and
     ``interpolate(mode="bilinear", align_corners=False)`` in this order (Facemap's preprocessing; no antialiasing),

@@ -1,4 +1,4 @@
-"""Other keypoints for a trained network: what it knows of the kept ones stays."""
+"""Other keypoints for a trained network: the weights of the kept ones stay."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import msgpack
 from rtface import __version__
 from rtface.core.errors import ControlError
 from rtface.core.records import MINIMUM_CROP, Crop, Keypoint
+from rtface.publish.authors import author
 from rtface.publish.wire import MAX_SESSION, MAX_TEXT, PROTOCOL, Fields, pack, read
 
 MAX_ID = (1 << 63) - 1
@@ -204,12 +205,12 @@ def nonce_in(args: Mapping[str, Any]) -> int:
     return Fields(args, "args.").integer("nonce", 0, MAX_ID)
 
 
-def who_in(args: Mapping[str, Any]) -> str:
-    """Return who gives a command, as they call themselves."""
+def who_in(args: Mapping[str, Any], key: str = "") -> str:
+    """Return who gives a command, for the record: the name of their key, else as they call themselves (see `author`)."""
     who = Fields(args, "args.").text("who", MAX_NAME)
     if not who.strip():
         raise ControlError(BAD_REQUEST, "args.who is empty; a command that is recorded needs a name")
-    return who
+    return author(key or who)
 
 
 def why_in(args: Mapping[str, Any]) -> str:

@@ -119,19 +119,23 @@ class ControlServer:
         self._address = ""
         self._thread: threading.Thread | None = None
         self._wake: Socket | None = None
-        self._operations: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
-            "ping": self._ping,
-            "hello": lambda _: service.hello(),
-            "status": lambda _: service.status(),
-            "start": lambda _: service.start(),
-            "stop": lambda _: service.stop(),
-            "set_crop": lambda args: service.set_crop(commands.parse_crop(args)),
-            "self_test": lambda _: service.arming.self_test(),
-            "arm": lambda args: service.arming.arm(commands.who_in(args)),
-            "disarm": lambda args: service.arming.disarm(commands.who_in(args), commands.why_in(args)),
-            "emergency_stop": lambda args: service.arming.emergency_stop(commands.who_in(args)),
-            "clear": lambda args: service.arming.clear(commands.who_in(args)),
-            "mark": lambda args: service.arming.mark(commands.who_in(args), *commands.mark_in(args)),
+        self._operations: dict[str, Callable[[Mapping[str, Any], str], Mapping[str, Any]]] = {
+            "ping": lambda args, key: self._ping(args),
+            "hello": lambda args, key: service.hello(),
+            "status": lambda args, key: service.status(),
+            "start": lambda args, key: service.start(),
+            "stop": lambda args, key: service.stop(),
+            "set_crop": lambda args, key: service.set_crop(commands.parse_crop(args)),
+            "self_test": lambda args, key: service.arming.self_test(),
+            "arm": lambda args, key: service.arming.arm(commands.who_in(args, key)),
+            "disarm": lambda args, key: service.arming.disarm(
+                commands.who_in(args, key), commands.why_in(args)
+            ),
+            "emergency_stop": lambda args, key: service.arming.emergency_stop(commands.who_in(args, key)),
+            "clear": lambda args, key: service.arming.clear(commands.who_in(args, key)),
+            "mark": lambda args, key: service.arming.mark(
+                commands.who_in(args, key), *commands.mark_in(args)
+            ),
         }
 
     @property
@@ -222,7 +226,8 @@ class ControlServer:
         """Carry out, one after the other, what may take time; an envelope without a request ends it."""
         try:
             while len(parts := taken.recv_multipart()) > 1:
-                taken.send_multipart([*parts[:-1], self._reply(parts[-1:])])
+                *envelope, key, asked = parts
+                taken.send_multipart([*envelope, self._reply([asked], key.decode())])
         except zmq.ContextTerminated:
             _log.debug("the context ended while commands could still come")
         finally:
@@ -231,21 +236,23 @@ class ControlServer:
     def _take(self, router: Socket, work: Socket) -> None:
         """Answer one message, or have it answered, in the envelope that it came in: with REQ's empty part or without."""
         try:
-            sender, *parts = router.recv_multipart(zmq.NOBLOCK)
+            frames = router.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return
+        key = _key_of(frames[-1])
+        sender, *parts = (frame.bytes for frame in frames)
         envelope = [sender, b""] if len(parts) > 1 and not parts[0] else [sender]
         asked = parts[len(envelope) - 1 :]
         if _may_take_time(asked):
             with suppress(zmq.Again):
-                work.send_multipart([*envelope, *asked], zmq.NOBLOCK)
+                work.send_multipart([*envelope, key.encode(), *asked], zmq.NOBLOCK)
                 return
             body = commands.encode_refusal(None, commands.BUSY, "too many commands are waiting")
         else:
-            body = self._reply(asked)
+            body = self._reply(asked, key)
         router.send_multipart([*envelope, body], zmq.NOBLOCK)
 
-    def _reply(self, parts: list[bytes]) -> bytes:
+    def _reply(self, parts: list[bytes], key: str) -> bytes:
         request_id = None
         try:
             if len(parts) != 1:
@@ -253,7 +260,7 @@ class ControlServer:
             values = unpack(parts[0])
             request_id = commands.id_in(values)
             request = commands.parse_request(values)
-            result = self._carried_out(request)
+            result = self._carried_out(request, key)
         except RtfaceError as error:
             return commands.encode_refusal(request_id, _code(error), str(error))
         except Exception:
@@ -265,16 +272,24 @@ class ControlServer:
             _log.exception("the result of %s cannot be sent", request.op)
             return _internal(request_id)
 
-    def _carried_out(self, request: commands.Request) -> Mapping[str, Any]:
+    def _carried_out(self, request: commands.Request, key: str) -> Mapping[str, Any]:
         operation = self._operations.get(request.op)
         if operation is None:
             known = ", ".join(self._operations)
             raise ControlError(commands.UNKNOWN_OP, f"op {request.op!r} is none of {known}")
-        return operation(request.args)
+        return operation(request.args, key)
 
     def _ping(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         nonce = commands.nonce_in(args)
         return {"nonce": nonce, "t_ns": self._clock.now_ns(), "clock": clock_domain()}
+
+
+def _key_of(frame: zmq.Frame) -> str:
+    """Return the name of the key of whoever sent this; empty where the socket asks for none."""
+    try:
+        return str(frame.get("User-Id") or "")
+    except zmq.ZMQError:
+        return ""
 
 
 def _may_take_time(parts: list[bytes]) -> bool:

@@ -15,7 +15,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,11 +37,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServerKeys:
-    """The service's key pair and the public keys of the clients that it admits, in Z85."""
+    """The service's key pair and the public keys of the clients that it admits, in Z85, with the clients' names."""
 
     public: bytes
     secret: bytes = field(repr=False)
     clients: frozenset[bytes]
+    names: Mapping[bytes, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,23 @@ def load_server_keys(folder: Path) -> ServerKeys:
     """
     public, secret = _load(folder / "server.key_secret", secret=True)
     files = sorted((folder / "clients").glob("*.key"))
-    return ServerKeys(public, secret, frozenset(_load(file, secret=False)[0] for file in files))
+    names = {_load(file, secret=False)[0]: file.stem for file in files}
+    return ServerKeys(public, secret, frozenset(names), names)
 
 
 def load_client_keys(folder: Path) -> ClientKeys:
     """Load what a client needs from the folder that was handed over to it; errors as of `load_server_keys`."""
     public, secret = _load(folder / "client.key_secret", secret=True)
     return ClientKeys(public, secret, _load(folder / "server.key", secret=False)[0])
+
+
+class _Named(ThreadAuthenticator):
+    """Tells the sockets the name of each client in place of its key."""
+
+    names: Mapping[bytes, str]
+
+    def curve_user_id(self, client_public_key: bytes) -> str:
+        return self.names.get(z85.encode(client_public_key), "")
 
 
 class Guard:
@@ -141,7 +152,8 @@ class Guard:
         """Begin to answer for the sockets of the context."""
         if self._authenticator is not None:
             raise UsageError("the guard is open already")
-        authenticator = ThreadAuthenticator(self._context)
+        authenticator = _Named(self._context)
+        authenticator.names = self._keys.names
         authenticator.configure_curve_callback(_DOMAIN, self)
         authenticator.start()
         self._authenticator = authenticator

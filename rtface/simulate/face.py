@@ -48,7 +48,7 @@ class MouseFace:
         Which mouse: its appearance (unless `parameters` are given), fur, whiskers and movements.
     parameters : FaceParameters, optional
         Appearance; ``FaceParameters.typical(seed)`` when absent.
-    motion : Motion, optional
+    motion : MouseMotion, optional
         How it moves, of at least as many whiskers; the movements of seed and parameters when absent.
 
     Raises

@@ -1,1 +1,4 @@
-"""From a frame to keypoints: normalisation, networks' back ends, geometry and the tracker."""
+"""From a frame to keypoints: engines, their back ends, the tracker, and the proof of parity.
+
+Only `torch_graph` and the back ends that torch runs need torch.
+"""

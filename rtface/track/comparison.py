@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
-from rtface.core.errors import DataError, EngineError
-from rtface.core.geometry import NetworkFrame
-from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.errors import EngineError
+from rtface.core.manifest import ManifestPart
+from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
-from rtface.track.backends.factory import make_backend
-from rtface.track.parity import LIMITS, agree
-from rtface.track.store import Engine, load_engine
-from rtface.track.tracker import Tracker
+from rtface.track.parity import LIMITS, ShiftSummary
+from rtface.track.pictures import track_pictures
+from rtface.track.store import Engine
 
 FEWEST_FRAMES = 8
 SURE = 0.5
@@ -32,16 +30,6 @@ FloatValues = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Of n values: the median, the 99th percentile (linear between ranks) and the largest."""
-
-    n: int
-    p50: float
-    p99: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
 class WorstFrame:
     """A frame whose keypoints moved farthest: its number, the keypoint, its shift, and its score before."""
 
@@ -51,29 +39,28 @@ class WorstFrame:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """The agreement of two engines.
+class EngineComparison(ManifestPart):
+    """How far the keypoints of two engines of one network lie apart.
 
     Attributes
     ----------
     reference, engine : str
-        Names of the engine that is the truth here, and of the other.
-    reference_backend, backend : dict
-        What ran them, as `BackendInfo.as_dict`.
+        Names of the engine that is compared with, and of the other.
+    reference_backend, backend : BackendInfo
+        What ran them.
     frames : int
-        Frames that both saw.
+        Frames that both were run on.
     crop : tuple of int
-        x, y, width, height of what they saw of them.
+        x, y, width, height of the part of them that both were shown.
     scale : float
         Camera pixels to a pixel of the network's input.
     sure : float
         Share of the points that the reference gave a score of `SURE` or more.
-    shift_px : Spread
-        Distance between the two answers, in pixels of the network's input, over all frames and trained keypoints.
-    score_shift : Spread
+    shift_px : ShiftSummary
+        Distance between the two points, in pixels of the network's input, over all frames and trained keypoints.
+    score_shift : ShiftSummary
         Absolute difference of the scores.
-    by_keypoint : dict of str to Spread
+    by_keypoint : dict of str to ShiftSummary
         The shift of each trained keypoint.
     worst : tuple of WorstFrame
         The frames where it is largest, the worst first. A shift of many pixels at a low score is a point that has
@@ -82,21 +69,21 @@ class Parity:
 
     reference: str
     engine: str
-    reference_backend: Mapping[str, str | int | None]
-    backend: Mapping[str, str | int | None]
+    reference_backend: BackendInfo
+    backend: BackendInfo
     frames: int
     crop: tuple[int, int, int, int]
     scale: float
     sure: float
-    shift_px: Spread
-    score_shift: Spread
-    by_keypoint: Mapping[str, Spread]
+    shift_px: ShiftSummary
+    score_shift: ShiftSummary
+    by_keypoint: dict[str, ShiftSummary]
     worst: tuple[WorstFrame, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether the shifts stay below the limits of `rtface.track.parity.LIMITS`."""
-        return agree(self.shift_px, self.score_shift, LIMITS)
+        """Whether the shifts stay below `rtface.track.parity.LIMITS`."""
+        return LIMITS.allow(self.shift_px, self.score_shift)
 
     def in_words(self) -> str:
         """Return the figures as one line."""
@@ -109,69 +96,12 @@ class Parity:
 
     def as_dict(self) -> dict[str, Any]:
         """Return a plain map, for files."""
-        return asdict(self) | {
+        return self.model_dump() | {
             "agrees": self.agrees,
             "limits_px": {"p50": LIMITS.p50_px, "p99": LIMITS.p99_px},
             "limit_score_p99": LIMITS.score_p99,
             "unit": "pixels of the network's input",
         }
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOutput:
-    """What an engine found on N frames: xy in camera pixels, shape (N, K, 2); score, shape (N, K); and what ran it."""
-
-    xy: FloatArray
-    score: FloatArray
-    backend: BackendInfo
-    crop: Crop
-
-
-def find(
-    engine: Engine, frames: Mapping[int, Image], settings: BackendSettings, crop: Crop | None
-) -> EngineOutput:
-    """Track frames as the service does.
-
-    Parameters
-    ----------
-    engine : Engine
-        A checked engine.
-    frames : mapping of int to ndarray, shape (height, width), uint8
-        Whole camera frames of one size, by number.
-    settings : BackendSettings
-        What runs it.
-    crop : Crop or None
-        The face in the frame; the whole frame when None.
-
-    Raises
-    ------
-    BackendError
-        The engine cannot be run as asked.
-    DataError
-        The frames differ in size, or there are none.
-    UsageError
-        The crop reaches beyond the frames.
-    """
-    shapes = {image.shape for image in frames.values()}
-    if len(shapes) != 1:
-        raise DataError(f"frames of one size are needed, not of {len(shapes)} sizes")
-    height, width = shapes.pop()
-    camera = CameraInfo("images", "frames", width, height, None, len(frames), False, "arrival", {})
-    tracker = Tracker(engine, make_backend(engine, settings), SYSTEM_CLOCK)
-    xy, score = [], []
-    try:
-        tracker.open()
-        tracker.look_at(camera, crop)
-        info = tracker.backend
-        for number, image in frames.items():
-            now_ns = SYSTEM_CLOCK.now_ns()
-            pose = tracker.track(image, FrameMeta(number, now_ns, now_ns), now_ns)
-            xy.append(pose.xy)
-            score.append(pose.score)
-        seen = tracker.crop
-    finally:
-        tracker.close()
-    return EngineOutput(np.stack(xy), np.stack(score), info, seen)
 
 
 def compare(
@@ -182,8 +112,8 @@ def compare(
     crop: Crop | None = None,
     settings: BackendSettings | None = None,
     reference_settings: BackendSettings | None = None,
-) -> Parity:
-    """Hold an engine against another on frames, each run in the arithmetic that its manifest asks for.
+) -> EngineComparison:
+    """Compare an engine with another on frames, each run in the arithmetic that its manifest asks for.
 
     Parameters
     ----------
@@ -204,7 +134,7 @@ def compare(
     EngineError
         The engines differ in more than their arithmetic: they are not of one network.
     BackendError, DataError, UsageError
-        As of `find`.
+        As of `rtface.track.pictures.track_pictures`.
     """
     ours, theirs = engine.manifest, reference.manifest
     if (ours.keypoints, ours.preprocessing_sha256) != (theirs.keypoints, theirs.preprocessing_sha256):
@@ -212,9 +142,9 @@ def compare(
             f"{ours.name} and {theirs.name} have other keypoints or another preprocessing: not of one network"
         )
     chosen = settings or BackendSettings()
-    before = find(reference, frames, reference_settings or chosen, crop)
-    after = find(engine, frames, chosen, crop)
-    scale = NetworkFrame(before.crop, ours.input.size, ours.resample.half_pixel, ours.resample.square).scale
+    before = track_pictures(reference, frames, reference_settings or chosen, crop)
+    after = track_pictures(engine, frames, chosen, crop)
+    scale = ours.network_frame(before.crop).scale
     trained = [index for index, entry in enumerate(ours.keypoints) if entry.trained]
     names = [ours.keypoints[index].name for index in trained]
     apart = np.linalg.norm((after.xy - before.xy)[:, trained].astype(np.float64), axis=2) / scale
@@ -222,46 +152,20 @@ def compare(
     shift = np.where(np.isfinite(apart), apart, _NOWHERE * ours.input.size)
     score = np.where(np.isfinite(score), score, 1.0)
     box = before.crop
-    return Parity(
+    return EngineComparison(
         reference=theirs.name,
         engine=ours.name,
-        reference_backend=before.backend.as_dict(),
-        backend=after.backend.as_dict(),
+        reference_backend=before.backend,
+        backend=after.backend,
         frames=len(frames),
         crop=(box.x, box.y, box.width, box.height),
         scale=scale,
         sure=round(float((before.score[:, trained] >= SURE).mean()), 4),
-        shift_px=spread(shift),
-        score_shift=spread(score),
-        by_keypoint={name: spread(shift[:, column]) for column, name in enumerate(names)},
+        shift_px=ShiftSummary.of(shift),
+        score_shift=ShiftSummary.of(score),
+        by_keypoint={name: ShiftSummary.of(shift[:, column]) for column, name in enumerate(names)},
         worst=_worst(shift, before.score[:, trained], list(frames), names),
     )
-
-
-def reference_of(engine: Engine) -> Engine:
-    """Return the engine that this one was exported from, which must still be installed and unchanged.
-
-    Raises
-    ------
-    EngineError
-        The engine was not exported from another, or that one is gone or was changed.
-    """
-    training = engine.manifest.training
-    name = training.get("exported_from")
-    if not isinstance(name, str):
-        raise EngineError(
-            f"{engine.manifest.name} was not exported from another engine: there is no parity to check"
-        )
-    reference = load_engine(name)
-    if reference.sha256 != training.get("exported_from_sha256"):
-        raise EngineError(f"{name} is not the engine that {engine.manifest.name} was exported from any more")
-    return reference
-
-
-def spread(values: FloatValues) -> Spread:
-    """Return n, median, 99th percentile and maximum of all values; NaN stays NaN."""
-    p50, p99 = np.percentile(values, [50, 99])
-    return Spread(values.size, *(round(float(value), 5) for value in (p50, p99, values.max())))
 
 
 def _worst(

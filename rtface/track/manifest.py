@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from rtface.core.geometry import NetworkFrame
 from rtface.core.manifest import NAME_PATTERN, FileEntry, ManifestPart
-from rtface.core.records import Keypoint
+from rtface.core.records import Crop, Keypoint
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.pt"
@@ -47,7 +48,7 @@ class LevelsSpec(ManifestPart):
     region: Literal["frame"] = "frame"
     """The pixels whose percentiles are taken: the whole uncropped frame."""
     row_step: int = Field(1, ge=1, le=16)
-    """Every how many rows of it are looked at."""
+    """Every how many rows of it are counted."""
 
     @model_validator(mode="after")
     def _rising(self) -> LevelsSpec:
@@ -145,6 +146,10 @@ class Manifest(ManifestPart):
         """Names of the keypoints in the order of the outputs."""
         return tuple(entry.name for entry in self.keypoints)
 
+    def network_frame(self, crop: Crop) -> NetworkFrame:
+        """Return where the network's input lies in the camera frame when it is shown a crop of it."""
+        return NetworkFrame(crop, self.input.size, self.resample.half_pixel, self.resample.square)
+
     @property
     def skeleton(self) -> tuple[Keypoint, ...]:
         """The keypoints as records."""
@@ -154,6 +159,6 @@ class Manifest(ManifestPart):
 def preprocessing_hash(
     input_: InputSpec, normalise: LevelsSpec, resample: ResampleSpec, decode: DecodeSpec
 ) -> str:
-    """Return the SHA-256 of what stands between a camera frame and the network's answer."""
+    """Return the SHA-256 of what stands between a camera frame and the network's keypoints."""
     parts = [part.model_dump(mode="json") for part in (input_, normalise, resample, decode)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

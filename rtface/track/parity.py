@@ -1,6 +1,6 @@
-"""The parity gate's memory: which back end agrees with which engine's reference network on this machine.
+"""Parity: the proof, kept on this machine, that a back end agrees with an engine's reference network.
 
-`rtface engines verify` measures and stores; whoever arms a stimulation asks `require_parity`, which needs neither torch
+`rtface engines verify` measures and stores; arming requires the record by `require_parity`, which needs neither torch
 nor a video. Records lie with the user's engines, in ``_parity/<engine's hash>/``, because the folder of a shipped
 engine may be read-only. No engine can be called that: names begin with a letter or a digit.
 """
@@ -12,8 +12,10 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from rtface.core.errors import EngineError
@@ -24,6 +26,26 @@ from rtface.track.backends.base import BackendInfo
 from rtface.track.store import Engine, installed_engines, user_folder
 
 
+class ShiftSummary(ManifestPart):
+    """Of n shifts: the median, the 99th percentile (linear between ranks) and the largest; never NaN."""
+
+    n: int = Field(ge=1)
+    p50: float = Field(ge=0)
+    p99: float = Field(ge=0)
+    max: float = Field(ge=0)
+
+    @classmethod
+    def of(cls, shifts: NDArray[np.float64]) -> ShiftSummary:
+        """Return the summary of all values of an array; `ValueError` where one is NaN."""
+        p50, p99 = np.percentile(shifts, [50, 99])
+        return cls(n=shifts.size, p50=p50, p99=p99, max=shifts.max()).scaled(1.0)
+
+    def scaled(self, factor: float) -> ShiftSummary:
+        """Return the summary of the shifts in another unit, to five decimals."""
+        values = {name: round(getattr(self, name) * factor, 5) for name in ("p50", "p99", "max")}
+        return ShiftSummary(n=self.n, **values)
+
+
 class ParityLimits(ManifestPart):
     """What the shifts must stay below: in pixels of the network's input, and in units of the score."""
 
@@ -31,20 +53,22 @@ class ParityLimits(ManifestPart):
     p99_px: float = 1.0
     score_p99: float = 0.1
 
+    def allow(self, shift_px: ShiftSummary, score_shift: ShiftSummary) -> bool:
+        """Tell whether shifts stay below the limits."""
+        return shift_px.p50 < self.p50_px and shift_px.p99 < self.p99_px and score_shift.p99 < self.score_p99
+
+    def in_words(self) -> str:
+        """Return the limits as one line."""
+        return (
+            f"median {self.p50_px:g}, p99 {self.p99_px:g} px of the network's input, p99 of the score "
+            f"{self.score_p99:g}"
+        )
+
 
 LIMITS = ParityLimits()
 
 
-class Figures(ManifestPart):
-    """Of n values: the median, the 99th percentile (linear between ranks) and the largest; never NaN."""
-
-    n: int = Field(ge=1)
-    p50: float = Field(ge=0)
-    p99: float = Field(ge=0)
-    max: float = Field(ge=0)
-
-
-class Ran(ManifestPart):
+class ParityBackend(ManifestPart):
     """What ran a network, as of `rtface.track.backends.base.BackendInfo`; a GPU's driver is in `device`."""
 
     name: str
@@ -55,8 +79,8 @@ class Ran(ManifestPart):
     plan: str | None = None
 
     @classmethod
-    def of(cls, info: BackendInfo) -> Ran:
-        """Return what a back end says of itself, less why it was chosen."""
+    def of(cls, info: BackendInfo) -> ParityBackend:
+        """Return what ran a network, less why it was chosen."""
         return cls.model_validate({name: getattr(info, name) for name in cls.model_fields})
 
     @property
@@ -71,16 +95,16 @@ class Ran(ManifestPart):
 _IDENTITY = ("name", "version", "device", "precision")
 
 
-class Reference(ManifestPart):
-    """The float network that was the truth, and what ran it."""
+class ParityReference(ManifestPart):
+    """The float network that was compared with, and what ran it."""
 
     engine: str
     engine_sha256: str
-    ran: Ran
+    ran: ParityBackend
 
 
-class Frames(ManifestPart):
-    """The frames that both saw.
+class ParityFrames(ManifestPart):
+    """The frames that both were run on.
 
     `sha256` is of the gray levels, frame after frame in the order of their numbers: it is the same for a video and for
     its frames as images.
@@ -107,12 +131,12 @@ class ParityRecord(ManifestPart):
     engine: str
     engine_sha256: str
     preprocessing_sha256: str
-    ran: Ran
-    reference: Reference
-    frames: Frames
-    shift_px: Figures
-    shift_camera_px: Figures
-    score_shift: Figures
+    ran: ParityBackend
+    reference: ParityReference
+    frames: ParityFrames
+    shift_px: ShiftSummary
+    shift_camera_px: ShiftSummary
+    score_shift: ShiftSummary
     sure: float = Field(ge=0, le=1)
     limits: ParityLimits
     agrees: bool
@@ -123,17 +147,9 @@ class ParityRecord(ManifestPart):
 
     @model_validator(mode="after")
     def _verdict_follows(self) -> ParityRecord:
-        if self.agrees != agree(self.shift_px, self.score_shift, self.limits):
+        if self.agrees != self.limits.allow(self.shift_px, self.score_shift):
             raise ValueError(f"agrees is {self.agrees}, which its figures and limits contradict")
         return self
-
-    def limits_in_words(self) -> str:
-        """Return the limits as one line."""
-        limits = self.limits
-        return (
-            f"median {limits.p50_px:g}, p99 {limits.p99_px:g} px of the network's input, p99 of the score "
-            f"{limits.score_p99:g}"
-        )
 
     def in_words(self) -> str:
         """Return figures and limits as one line."""
@@ -146,30 +162,11 @@ class ParityRecord(ManifestPart):
         )
 
 
-class Shifts(Protocol):
-    """What of `Figures` a verdict needs."""
-
-    @property
-    def p50(self) -> float:
-        """The median."""
-
-    @property
-    def p99(self) -> float:
-        """The 99th percentile."""
-
-
-def agree(shift_px: Shifts, score_shift: Shifts, limits: ParityLimits) -> bool:
-    """Tell whether shifts stay below the limits; NaN does not."""
-    return (
-        shift_px.p50 < limits.p50_px and shift_px.p99 < limits.p99_px and score_shift.p99 < limits.score_p99
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class Sought:
+class ParityLookup:
     """The record that holds for an engine and what runs it; else why there is none.
 
-    A record that says that the two disagree is returned too: `why_none` is then empty, and `record.agrees` False.
+    A record of two that disagree is returned too: `why_none` is then empty, and `record.agrees` False.
     """
 
     record: ParityRecord | None
@@ -200,8 +197,8 @@ def store_parity(record: ParityRecord) -> Path:
     return path
 
 
-def find_parity(engine: Engine, info: BackendInfo) -> Sought:
-    """Look for the record of an engine on what runs it now.
+def find_parity(engine: Engine, info: BackendInfo) -> ParityLookup:
+    """Find the record of an engine on what runs it now.
 
     Engine, back end, its version, device with driver, and precision must be those of the record, to the letter. The
     plan's hash and the threads are for people: a plan that was built anew from the same is no other engine.
@@ -213,22 +210,22 @@ def find_parity(engine: Engine, info: BackendInfo) -> Sought:
     info : BackendInfo
         What runs it, as read back from the open back end.
     """
-    ran = Ran.of(info)
+    ran = ParityBackend.of(info)
     path = _file_of(engine.sha256, ran)
     if not path.exists():
-        return Sought(None, _why_none(engine, ran))
+        return ParityLookup(None, _why_none(engine, ran))
     try:
         record = _read(path)
     except EngineError as error:
-        return Sought(None, str(error))
+        return ParityLookup(None, str(error))
     of_this = (engine.sha256, engine.manifest.preprocessing_sha256, ran.identity)
     if (record.engine_sha256, record.preprocessing_sha256, record.ran.identity) != of_this:
-        return Sought(None, f"{path} is the record of something else: it was moved or edited")
+        return ParityLookup(None, f"{path} is the record of something else: it was moved or edited")
     if record.limits != LIMITS:
-        return Sought(
+        return ParityLookup(
             None, f"{engine.manifest.name} was judged by other limits than today's, on {record.date}"
         )
-    return Sought(record)
+    return ParityLookup(record)
 
 
 def require_parity(engine: Engine, info: BackendInfo) -> ParityRecord:
@@ -242,7 +239,7 @@ def require_parity(engine: Engine, info: BackendInfo) -> ParityRecord:
     Raises
     ------
     EngineError
-        There is no record that holds, or it says that the two disagree. The message ends with the command to run.
+        There is no record that holds, or the two disagree. The message ends with the command to run.
     """
     found = find_parity(engine, info)
     if found.record is None:
@@ -250,7 +247,7 @@ def require_parity(engine: Engine, info: BackendInfo) -> ParityRecord:
     if not found.record.agrees:
         reference = found.record.reference
         raise EngineError(
-            f"{engine.manifest.name} on {Ran.of(info)} does not agree with {reference.engine}, verified on "
+            f"{engine.manifest.name} on {ParityBackend.of(info)} does not agree with {reference.engine}, verified on "
             f"{found.record.date}: {found.record.in_words()}; run another engine, precision or back end, or, on other "
             f"frames: {verify_command(engine, info)}"
         )
@@ -282,8 +279,8 @@ def verify_command(engine: Engine, info: BackendInfo, crop: Crop | None = None) 
     return " ".join([*parts, "--frames VIDEO"])
 
 
-def _why_none(engine: Engine, ran: Ran) -> str:
-    """Say what differs from the nearest record that there is, or that there is none."""
+def _why_none(engine: Engine, ran: ParityBackend) -> str:
+    """Return what differs from the nearest record that there is, or that there is none."""
     name = engine.manifest.name
     others = records_of(engine.sha256)
     if not others:
@@ -299,7 +296,7 @@ def _why_none(engine: Engine, ran: Ran) -> str:
     return f"{name} was verified on {nearest.date}, but {differing.replace('name was', 'the back end was')}"
 
 
-def _file_of(engine_sha256: str, ran: Ran) -> Path:
+def _file_of(engine_sha256: str, ran: ParityBackend) -> Path:
     digest = hashlib.sha256(json.dumps(ran.identity, sort_keys=True).encode()).hexdigest()
     return parity_folder() / engine_sha256 / f"{ran.name}-{ran.precision}-{digest[:16]}.json"
 

@@ -22,6 +22,7 @@ from rtface.core.errors import EngineError
 from rtface.core.files import file_hash, folder_written_whole, write_json
 from rtface.core.manifest import NAME_PATTERN, FileEntry
 from rtface.track.manifest import (
+    WEIGHTS_FILE,
     DecodeSpec,
     InputSpec,
     LevelsSpec,
@@ -142,6 +143,43 @@ def read_manifest(path: Path) -> Manifest:
         It cannot be read or breaks a rule; the message names file and field.
     """
     return sidecar.read_manifest(path, Manifest)
+
+
+def exported_from(engine: Engine) -> Engine:
+    """Return the engine that this one was exported from, which must still be installed and unchanged.
+
+    Raises
+    ------
+    EngineError
+        The engine was not exported from another, or that one is gone or was changed.
+    """
+    training = engine.manifest.training
+    name = training.get("exported_from")
+    if not isinstance(name, str):
+        raise EngineError(
+            f"{engine.manifest.name} was not exported from another engine: there is no parity to check"
+        )
+    reference = load_engine(name)
+    if reference.sha256 != training.get("exported_from_sha256"):
+        raise EngineError(f"{name} is not the engine that {engine.manifest.name} was exported from any more")
+    return reference
+
+
+def trainable_source(engine: Engine) -> Engine:
+    """Return the engine whose weights can be trained: itself, or the one it was exported from.
+
+    Raises
+    ------
+    EngineError
+        There is none, or it is gone or was changed.
+    """
+    if WEIGHTS_FILE in engine.manifest.files:
+        return engine
+    if "exported_from" not in engine.manifest.training:
+        raise EngineError(
+            f"{engine.manifest.name} has no {WEIGHTS_FILE}, so it cannot be trained; adapt an engine that has"
+        )
+    return trainable_source(exported_from(engine))
 
 
 def check_new(folder: Path, *, overwrite: bool = False) -> None:

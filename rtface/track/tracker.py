@@ -9,9 +9,9 @@ import numpy as np
 from rtface.core.clock import Clock
 from rtface.core.errors import UsageError
 from rtface.core.geometry import NetworkFrame, check_crop, outside, whole_frame
-from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Pose, Stamps
+from rtface.core.records import Crop, FloatArray, FrameMeta, Image, Pose, Stamps
 from rtface.track.backends.base import Backend, BackendInfo
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
 
 _NO_LEVELS = np.zeros(2, np.float32)
@@ -48,12 +48,17 @@ class Tracker:
 
     @property
     def crop(self) -> Crop:
-        """The part of the camera frame that the network sees."""
+        """The part of the camera frame that the network is shown."""
         return self._frame.crop
 
     @property
+    def scale(self) -> float:
+        """Camera pixels to a pixel of the network's input."""
+        return self._frame.scale
+
+    @property
     def backend(self) -> BackendInfo:
-        """What runs the network, with its plan once `look_at` was called; `UsageError` before `open`."""
+        """What runs the network, with its plan once `prepare` was called; `UsageError` before `open`."""
         if self._info is None:
             raise UsageError("the tracker has not been opened")
         return replace(self._info, plan=self._backend.plan)
@@ -67,21 +72,19 @@ class Tracker:
         """Return memory for one frame of the kind the back end reads fastest."""
         return self._backend.host_memory(shape)
 
-    def look_at(self, camera: CameraInfo, crop: Crop | None) -> None:
-        """Fit the network to a camera's frames and a crop of them (None: the whole frame).
+    def prepare(self, frame_shape: tuple[int, int], crop: Crop | None) -> None:
+        """Fit the network to frames of one shape, (height, width), and a crop of them (None: the whole frame).
 
         Raises
         ------
         UsageError
             The crop reaches beyond the frame; the crop in force stays.
         """
-        wanted = check_crop(crop or whole_frame(camera.width, camera.height), camera.width, camera.height)
-        manifest = self._engine.manifest
-        self._backend.prepare((camera.height, camera.width), wanted)
-        self._width, self._height = camera.width, camera.height
-        self._frame = NetworkFrame(
-            wanted, manifest.input.size, manifest.resample.half_pixel, manifest.resample.square
-        )
+        height, width = frame_shape
+        wanted = check_crop(crop or whole_frame(width, height), width, height)
+        self._backend.prepare(frame_shape, wanted)
+        self._width, self._height = width, height
+        self._frame = self._engine.manifest.network_frame(wanted)
 
     def track(self, frame: Image, meta: FrameMeta, taken_ns: int) -> Pose:
         """Find the keypoints of one frame.

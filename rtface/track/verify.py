@@ -1,4 +1,4 @@
-"""Hold an engine, on the back end that shall run it, against its float reference; make the record that arming asks for."""
+"""An engine, on the back end that is to run it, compared with its float reference: the record that arming requires."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Literal
 
 from rtface import __version__
 from rtface.config import BackendSettings
@@ -16,25 +16,25 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import how_to_install
 from rtface.core.records import Crop, Image
 from rtface.track.backends.factory import choose
-from rtface.track.comparison import FEWEST_FRAMES, Parity, Spread, compare, reference_of
+from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare
 from rtface.track.manifest import WEIGHTS_FILE
-from rtface.track.parity import LIMITS, Figures, Frames, ParityRecord, Ran, Reference
-from rtface.track.store import Engine
+from rtface.track.parity import LIMITS, ParityBackend, ParityFrames, ParityRecord, ParityReference
+from rtface.track.store import Engine, exported_from
 
 ReferenceName = Literal["auto", "torch", "openvino"]
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """The float network that an engine is held against: the engine that has it, and what runs it."""
+class FloatReference:
+    """The float network that an engine is compared with: the engine that has it, and what runs it."""
 
     engine: Engine
     settings: BackendSettings
 
 
-def truth_of(
+def choose_reference(
     engine: Engine, settings: BackendSettings, wanted: ReferenceName = "auto", has_torch: bool | None = None
-) -> Truth:
+) -> FloatReference:
     """Choose the reference of an engine.
 
     The network is the engine's own if that is in float32, else that of the engine it was exported from. torch runs it
@@ -50,7 +50,7 @@ def truth_of(
     wanted : str
         What shall run the reference; ``auto`` chooses as above, but never what is being verified.
     has_torch : bool or None
-        Whether torch is installed; looked for when None.
+        Whether torch is installed; found out when None.
 
     Raises
     ------
@@ -63,14 +63,14 @@ def truth_of(
     """
     manifest = engine.manifest
     floating = manifest.precision == "f32" and manifest.weights == "f32"
-    source = engine if floating else reference_of(engine)
+    source = engine if floating else exported_from(engine)
     torch_there = find_spec("torch") is not None if has_torch is None else has_torch
     able = ["torch"] if torch_there and WEIGHTS_FILE in source.manifest.files else []
     names = [*able, "openvino"] if wanted == "auto" else [wanted]
     same = _same_as(source, engine, settings)
     for name in names:
         if name != same:
-            return Truth(source, BackendSettings.model_validate({"name": name, "precision": "f32"}))
+            return FloatReference(source, BackendSettings.model_validate({"name": name, "precision": "f32"}))
     raise UsageError(
         f"{manifest.name} in f32 with {same} would be held against itself: name another reference "
         f"(--reference), or {how_to_install('train')} for torch"
@@ -94,7 +94,7 @@ def verify(
     *,
     crop: Crop | None = None,
     reference: ReferenceName = "auto",
-) -> tuple[Parity, ParityRecord]:
+) -> tuple[EngineComparison, ParityRecord]:
     """Compare an engine on a back end with its reference; nothing is stored.
 
     Parameters
@@ -110,61 +110,52 @@ def verify(
     crop : Crop or None
         The face in the frame; the whole frame when None.
     reference : str
-        As of `truth_of`.
+        As of `choose_reference`.
 
     Raises
     ------
     DataError
         There are too few frames, or they differ in size.
     EngineError, BackendError, UsageError
-        As of `truth_of` and `rtface.track.comparison.compare`.
+        As of `choose_reference` and `rtface.track.comparison.compare`.
     """
     if len(frames) < FEWEST_FRAMES:
         raise DataError(
             f"{source}: {len(frames)} frames are too few to verify an engine on: {FEWEST_FRAMES} or more"
         )
-    truth = truth_of(engine, settings, reference)
-    parity = compare(
-        truth.engine, engine, frames, crop=crop, settings=settings, reference_settings=truth.settings
+    chosen = choose_reference(engine, settings, reference)
+    comparison = compare(
+        chosen.engine, engine, frames, crop=crop, settings=settings, reference_settings=chosen.settings
     )
     height, width = next(iter(frames.values())).shape
     record = ParityRecord(
         engine=engine.manifest.name,
         engine_sha256=engine.sha256,
         preprocessing_sha256=engine.manifest.preprocessing_sha256,
-        ran=_ran(parity.backend),
-        reference=Reference(
-            engine=truth.engine.manifest.name,
-            engine_sha256=truth.engine.sha256,
-            ran=_ran(parity.reference_backend),
+        ran=ParityBackend.of(comparison.backend),
+        reference=ParityReference(
+            engine=chosen.engine.manifest.name,
+            engine_sha256=chosen.engine.sha256,
+            ran=ParityBackend.of(comparison.reference_backend),
         ),
-        frames=Frames(
+        frames=ParityFrames(
             source=source,
             sha256=_hash(frames),
             width=width,
             height=height,
             count=len(frames),
-            crop=parity.crop,
+            crop=comparison.crop,
         ),
-        shift_px=_figures(parity.shift_px),
-        shift_camera_px=_figures(parity.shift_px, parity.scale),
-        score_shift=_figures(parity.score_shift),
-        sure=parity.sure,
+        shift_px=comparison.shift_px,
+        shift_camera_px=comparison.shift_px.scaled(comparison.scale),
+        score_shift=comparison.score_shift,
+        sure=comparison.sure,
         limits=LIMITS,
-        agrees=parity.agrees,
+        agrees=comparison.agrees,
         date=datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).isoformat(timespec="seconds"),
         rtface=__version__,
     )
-    return parity, record
-
-
-def _ran(facts: Mapping[str, Any]) -> Ran:
-    return Ran.model_validate({name: facts[name] for name in Ran.model_fields})
-
-
-def _figures(spread: Spread, scale: float = 1.0) -> Figures:
-    shifts = {name: round(getattr(spread, name) * scale, 5) for name in ("p50", "p99", "max")}
-    return Figures(n=spread.n, **shifts)
+    return comparison, record
 
 
 def _hash(frames: Mapping[int, Image]) -> str:

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import TypeAdapter
 from support.devices import FakeNidaqmx, LineDevice, PulsePalDevice
-from support.emulatedgate import patient_gate
-from support.fakegate import Board, RunningGate
-from support.fakes import LONG_S, finishes
+from support.emulated_gate import patient_gate
+from support.fake_gate import Board, RunningGate
+from support.waits import LONG_S, finishes
 
 from rtface.config import OutputSettings
 from rtface.core.check import Check

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 from support.fakes import FakeSink
-from support.outgoing import LOSSES, make_pose, zmq_context
+from support.publishing import LOSSES, make_pose, zmq_context
 
 from rtface.bench.measuring import Nowhere
 from rtface.core.clock import SYSTEM_CLOCK, monotonic_ns

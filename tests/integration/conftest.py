@@ -1,4 +1,4 @@
-"""An engine small enough for tests, and the command line as a user runs it."""
+"""The command line as a user runs it, and a video."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.commandline import run
 
 Start = Callable[..., "subprocess.Popen[str]"]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def start_rtface(test_engine: str, tmp_path: Path) -> Iterator[Start]:
-    """Start ``rtface ...`` in the test's folder; whatever still runs at the end is killed."""
+    """Start ``rtface ...`` in the test's folder, a process of its own; whatever still runs at the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str) -> subprocess.Popen[str]:
@@ -38,18 +40,10 @@ def start_rtface(test_engine: str, tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-Finished = subprocess.CompletedProcess[str]
-
-
 @pytest.fixture
-def rtface(start_rtface: Start) -> Callable[..., Finished]:
-    """Run ``rtface ...`` to its end."""
-
-    def run(*arguments: str) -> Finished:
-        process = start_rtface(*arguments)
-        out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
+def rtface(test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``rtface ...`` in the test's folder to its end, in this process."""
+    monkeypatch.chdir(tmp_path)
     return run
 
 

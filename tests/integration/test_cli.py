@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in a process of its own, with real files, signals and exit codes."""
+"""The command line as a user meets it: real files, signals and exit codes."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.outgoing import LOSSES, Handler, make_pose, wait_for_subscribers, zmq_context
 from support.paths import DOCS
+from support.publishing import LOSSES, Handler, make_pose, wait_for_subscribers, zmq_context
 
 from rtface.core.clock import monotonic_ns
 from rtface.publish.control import ControlServer

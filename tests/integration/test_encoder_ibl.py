@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from support.paths import BENCH
 
-SCRIPT = BENCH / "encoder_ibl.py"
+from bench.encoder import ibl
+
 SHUFFLES = 199
 
 
-@pytest.fixture(scope="module")
-def ibl() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("encoder_ibl", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["encoder_ibl"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["encoder_ibl"]
-
-
 @pytest.mark.parametrize("recording", ["trials", "segment"])
-def test_real_neurons_are_predicted_better_than_shuffled_trials(
-    ibl: ModuleType, shared_data: Path, recording: str
-) -> None:
+def test_real_neurons_are_predicted_better_than_shuffled_trials(shared_data: Path, recording: str) -> None:
     read = {"trials": ibl.read_trials, "segment": ibl.read_segment}[recording]
     trials = read(shared_data / "ibl_behaviour_and_spikes")
     methods = ibl.methods_of(trials, epochs=30)
@@ -41,7 +23,7 @@ def test_real_neurons_are_predicted_better_than_shuffled_trials(
         assert told[name]["correlation"] > told[name]["shuffled_mean"] + 2.5 * told[name]["shuffled_sd"]
 
 
-def test_other_trials_behaviour_predicts_nothing(ibl: ModuleType, shared_data: Path) -> None:
+def test_other_trials_behaviour_predicts_nothing(shared_data: Path) -> None:
     trials = ibl.read_trials(shared_data / "ibl_behaviour_and_spikes")
     shift = 100 * 60
     moved = ibl.Trials(

@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 
 import cv2
 import pytest
-from support.drawn import drawn_engine
-from support.spots import SpotNetwork, outlier, spot_engine, spot_frames
+from support.drawn_labels import drawn_engine
+from support.spot_engine import SpotNetwork, outlier, spot_engine, spot_frames
 
 pytest.importorskip("onnxruntime")
 

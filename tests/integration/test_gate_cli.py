@@ -8,22 +8,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.emulated_gate import emulated_gate
 from typer.testing import CliRunner, Result
 
 from rtface.cli.app import app
 from rtface.core.errors import DataError, GateError, OutputError, UsageError
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
+from rtface.stimulate.gate.emulator import EmulatedGate
 
 
 @pytest.fixture
 def gate() -> Iterator[EmulatedGate]:
-    try:
-        made = EmulatedGate()
-    except OutputError as error:
-        pytest.skip(str(error))
-    with made:
-        while made.cycle < 20 * CYCLES_PER_MS:
-            made.arm_switch(True)
+    with emulated_gate() as made:
         yield made
 
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from gate_scripted import ScriptedGate
-from support.gaterig import need_simavr
+from support.gate_host import need_simavr
 
+from bench.gate.scripted import ScriptedGate
 from rtface.core.clock import monotonic_ns
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import BAUD, Kind, State

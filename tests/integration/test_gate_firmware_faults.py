@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from gate_proof import received
-from support.gaterig import Rig, damaged, limits_of, ms, need_simavr, proposal, rig
+from support.gate_host import GateHost, damaged, gate_host, limits_of, ms, need_simavr, proposal
 
+from bench.gate.proof import received
 from rtface.stimulate.gate.codes import Inputs, Kind, Reason, ResetCause, State
 from rtface.stimulate.gate.framing import encode
 from rtface.stimulate.gate.protocol import (
@@ -39,7 +39,7 @@ def _simavr() -> None:
     need_simavr()
 
 
-def firing(gate: Rig, beat_ms: float = 30) -> None:
+def firing(gate: GateHost, beat_ms: float = 30) -> None:
     """Bring the light on for 400 ms, `beat_ms` of them with heartbeats."""
     gate.arm()
     gate.fire(400_000)
@@ -48,7 +48,7 @@ def firing(gate: Rig, beat_ms: float = 30) -> None:
 
 
 def test_power_on_is_dark_and_disarmed() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.gate.run_ms(200)
         assert gate.light == []
         (boot,) = gate.events(Kind.BOOT)
@@ -58,7 +58,7 @@ def test_power_on_is_dark_and_disarmed() -> None:
 
 def test_silence_puts_the_light_out_within_the_dead_man_s_time() -> None:
     for deadman in (20, 50, 200):
-        with rig(limits_of(max_on_us=400_000, window_on_us=10_000_000, deadman_ms=deadman)) as gate:
+        with gate_host(limits_of(max_on_us=400_000, window_on_us=10_000_000, deadman_ms=deadman)) as gate:
             firing(gate)
             gate.gate.run_ms(250)
             beats = [r.cycle for r in received(gate.gate.log) if isinstance(r.message, Heartbeat)]
@@ -70,7 +70,7 @@ def test_silence_puts_the_light_out_within_the_dead_man_s_time() -> None:
 
 
 def test_heartbeats_that_wait_in_the_queue_count_from_when_they_came() -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         for _ in range(30):
             gate.say(Heartbeat())
@@ -82,7 +82,7 @@ def test_heartbeats_that_wait_in_the_queue_count_from_when_they_came() -> None:
 
 @pytest.mark.parametrize("message", [GetStatus(), Pulse(100, 0, 1, 1)])
 def test_nothing_but_a_heartbeat_keeps_the_light_on(message: GetStatus | Pulse) -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         for _ in range(12):
             gate.say(message)
@@ -92,7 +92,7 @@ def test_nothing_but_a_heartbeat_keeps_the_light_on(message: GetStatus | Pulse) 
 
 @pytest.mark.parametrize("back", [0, 1, 5, 0x7FFF, 0x8000])
 def test_a_heartbeat_that_is_not_new_keeps_nothing_alive(back: int) -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         stale = (gate.seq - back) & 0xFFFF
         last = gate.gate.cycle
@@ -105,7 +105,7 @@ def test_a_heartbeat_that_is_not_new_keeps_nothing_alive(back: int) -> None:
 
 
 def test_sequence_numbers_wrap() -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         gate.seq = 0xFFF0
         firing(gate, beat_ms=300)
         assert gate.seq < 0x100
@@ -133,9 +133,9 @@ def test_sequence_numbers_wrap() -> None:
     ],
 )  # fmt: skip
 def test_what_ends_a_pulse_ends_it_at_once(
-    send: Callable[[Rig], object], reason: Reason, within_ms: float
+    send: Callable[[GateHost], object], reason: Reason, within_ms: float
 ) -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         before = len(gate.gate.log.delivered)
         now = gate.gate.cycle
@@ -155,7 +155,7 @@ def test_what_ends_a_pulse_ends_it_at_once(
 
 
 def test_a_cable_that_is_pulled_is_silence() -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         last = gate.gate.cycle
         gate.gate.cable(plugged=False)
@@ -167,7 +167,7 @@ def test_a_cable_that_is_pulled_is_silence() -> None:
 
 @pytest.mark.parametrize("cause", [ResetCause.EXTERNAL, ResetCause.BROWN_OUT, ResetCause(0)])
 def test_a_reset_puts_the_light_out_and_the_session_goes_on(cause: ResetCause) -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         now = gate.gate.cycle
         gate.gate.reset(cause)
@@ -182,7 +182,7 @@ def test_a_reset_puts_the_light_out_and_the_session_goes_on(cause: ResetCause) -
 @pytest.mark.parametrize("between_ms", [0.002, 0.01, 0.05, 0.1, 0.3, 1, 3])
 def test_a_button_that_bounces_is_not_taken_for_new_power(between_ms: float) -> None:
     """A second reset comes while the start after the first is under way."""
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         gate.say(Stop())
         gate.gate.run_ms(3)
@@ -198,7 +198,7 @@ def test_a_button_that_bounces_is_not_taken_for_new_power(between_ms: float) -> 
 
 @pytest.mark.parametrize("between_ms", [0.002, 0.01, 0.05])
 def test_power_that_comes_with_a_bounce_is_new_power(between_ms: float) -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         gate.gate.power_cycle()
         gate.gate.run_ms(between_ms)
@@ -211,7 +211,7 @@ def test_power_that_comes_with_a_bounce_is_new_power(between_ms: float) -> None:
 
 
 def test_power_off_puts_the_light_out() -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         now = gate.gate.cycle
         gate.gate.power_cycle()
@@ -222,7 +222,7 @@ def test_power_off_puts_the_light_out() -> None:
 
 @pytest.mark.parametrize("interrupts", [True, False])
 def test_the_watchdog_ends_a_program_that_hangs(interrupts: bool) -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         hung = gate.gate.cycle
         gate.gate.hang(interrupts)
@@ -235,7 +235,7 @@ def test_the_watchdog_ends_a_program_that_hangs(interrupts: bool) -> None:
 
 def test_a_millisecond_s_interrupt_that_stops_ends_in_a_reset_however_busy_the_main_loop() -> None:
     """Without it nobody watches switches and silence; the main loop alone does not feed the watchdog."""
-    with rig(LONG, judged=False) as gate:
+    with gate_host(LONG, judged=False) as gate:
         firing(gate)
         now = gate.gate.cycle
         gate.gate.poke(TIMSK0, 0)
@@ -245,7 +245,7 @@ def test_a_millisecond_s_interrupt_that_stops_ends_in_a_reset_however_busy_the_m
 
 
 def test_a_program_that_strays_to_its_start_is_dark_and_keeps_its_session() -> None:
-    with rig(LONG, judged=False) as gate:
+    with gate_host(LONG, judged=False) as gate:
         firing(gate)
         lost = gate.gate.cycle
         gate.gate.stray()
@@ -258,7 +258,7 @@ def test_a_program_that_strays_to_its_start_is_dark_and_keeps_its_session() -> N
 
 
 def test_an_interrupt_that_nobody_asked_for_is_dark_and_ends_in_a_reset() -> None:
-    with rig(LONG, judged=False) as gate:
+    with gate_host(LONG, judged=False) as gate:
         firing(gate)
         now = gate.gate.cycle
         gate.gate.poke(EICRA, 1)
@@ -272,7 +272,7 @@ def test_an_interrupt_that_nobody_asked_for_is_dark_and_ends_in_a_reset() -> Non
 
 
 def test_a_stop_outlives_a_program_that_hangs() -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         gate.gate.hang(interrupts=True)
         gate.gate.stop_switch(open=True)
@@ -283,7 +283,7 @@ def test_a_stop_outlives_a_program_that_hangs() -> None:
 
 
 def test_an_end_that_the_timer_forgets_is_a_fault_until_power_off() -> None:
-    with rig(judged=False) as gate:
+    with gate_host(judged=False) as gate:
         gate.arm()
         gate.fire(5_000)
         gate.gate.poke(TIMSK1, 0)
@@ -304,7 +304,7 @@ def test_an_end_that_the_timer_forgets_is_a_fault_until_power_off() -> None:
 
 
 def test_memory_that_a_reset_has_lost_is_a_fault() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         for address in MEMORY:
             gate.gate.poke(address, 0x5A)
         gate.gate.reset(ResetCause.WATCHDOG)
@@ -316,7 +316,7 @@ def test_memory_that_a_reset_has_lost_is_a_fault() -> None:
 @pytest.mark.parametrize("copy", [0, 1, 2])
 def test_a_session_s_record_is_kept_twice(copy: int) -> None:
     """The third is the one in use, which a reset clears anyway."""
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         memory = bytes(gate.gate.peek(at) for at in MEMORY)
         magic = bytes.fromhex("31477472")
@@ -330,7 +330,7 @@ def test_a_session_s_record_is_kept_twice(copy: int) -> None:
 
 
 def test_a_stack_that_grows_too_far_is_a_fault() -> None:
-    with rig(LONG, judged=False) as gate:
+    with gate_host(LONG, judged=False) as gate:
         firing(gate)
         found = [
             at for at in MEMORY[:-4]
@@ -346,7 +346,7 @@ def test_a_stack_that_grows_too_far_is_a_fault() -> None:
 
 def test_the_stack_leaves_memory_to_spare() -> None:
     """The emulator fills memory with chance at power-on: what still holds it was never used."""
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         gate.gate.power_cycle()
         before = [gate.gate.peek(at) for at in MEMORY]
         gate.gate.run_ms(20)
@@ -364,7 +364,7 @@ def test_the_stack_leaves_memory_to_spare() -> None:
 
 
 def test_the_switches_are_asked_again_before_each_pulse() -> None:
-    with rig(limits_of(min_off_us=1_000)) as gate:
+    with gate_host(limits_of(min_off_us=1_000)) as gate:
         gate.arm()
         gate.fire(300, 1_700, 50)
         gate.beat(5)
@@ -382,7 +382,7 @@ def test_the_switches_are_asked_again_before_each_pulse() -> None:
 
 
 def test_a_stop_holds_until_it_is_cleared_by_token_with_the_switch_closed() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.gate.stop_switch(open=True)
         gate.gate.run_ms(2)
         welcome = gate.hello()
@@ -405,12 +405,12 @@ def test_a_stop_holds_until_it_is_cleared_by_token_with_the_switch_closed() -> N
 
 
 def test_nothing_is_armed_without_its_switch() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.gate.arm_switch(on=False)
         gate.gate.run_ms(2)
         assert gate.reason(Arm(gate.hello().token)) is Reason.ARM_SWITCH
         assert gate.state is State.DISARMED
-    with rig(limits_of(arm_switch=0)) as gate:
+    with gate_host(limits_of(arm_switch=0)) as gate:
         gate.gate.arm_switch(on=False)
         gate.arm()
         gate.fire(1_000)
@@ -419,7 +419,7 @@ def test_nothing_is_armed_without_its_switch() -> None:
 
 
 def test_a_token_arms_once_and_only_the_newest() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         old = gate.hello().token
         new = gate.hello().token
         assert old != new
@@ -433,7 +433,7 @@ def test_a_token_arms_once_and_only_the_newest() -> None:
 
 
 def test_a_session_that_is_played_back_fires_nothing() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.fire(5_000)
         gate.beat(60)
@@ -454,7 +454,7 @@ def test_a_session_that_is_played_back_fires_nothing() -> None:
 
 
 def test_before_a_hello_only_what_makes_safer_is_done() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         for message in (Heartbeat(), Arm(0), Pulse(1_000, 0, 1, 255), Clear(0), GetStatus()):
             assert gate.reason(message) is Reason.NO_HELLO
         assert gate.reason(Disarm()) is Reason.NONE
@@ -463,7 +463,7 @@ def test_before_a_hello_only_what_makes_safer_is_done() -> None:
 
 
 def test_a_command_that_is_sent_again_is_carried_out_once() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.gate.cable(plugged=False)
         gate.gate.cable(plugged=True)
@@ -484,7 +484,7 @@ def test_a_command_that_is_sent_again_is_carried_out_once() -> None:
 
 
 def test_a_refusal_that_is_asked_for_again_stays_one() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         seq = gate.say(Pulse(25_000, 0, 1, 255))
         gate.gate.run_ms(3)
@@ -495,7 +495,7 @@ def test_a_refusal_that_is_asked_for_again_stays_one() -> None:
 
 
 def test_a_flood_leaves_the_light_off_and_the_gate_answering() -> None:
-    with rig(LONG) as gate:
+    with gate_host(LONG) as gate:
         firing(gate)
         gate.gate.send_bytes(bytes(range(1, 256)) * 8 + b"\0")
         gate.gate.run_ms(60)
@@ -505,7 +505,7 @@ def test_a_flood_leaves_the_light_off_and_the_gate_answering() -> None:
 
 
 def test_questions_and_answers_agree_with_what_happened() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.fire(5_000)
         status = gate.status()
@@ -521,7 +521,7 @@ def test_questions_and_answers_agree_with_what_happened() -> None:
 
 @pytest.mark.parametrize("message", [Stop(), GetStatus()])
 def test_a_frame_with_any_one_bit_flipped_is_none(message: Stop | GetStatus) -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         heard = len(gate.gate.log.frames)
         whole = encode(message, gate.seq + 1)

@@ -1,29 +1,18 @@
-"""Random sessions with the real firmware: a few of those that `bench/gate_fuzz.py` runs for minutes."""
+"""Random sessions with the real firmware: a few of those that `bench/gate/fuzz.py` runs for minutes."""
 
 from __future__ import annotations
 
-from types import ModuleType
-
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.gaterig import need_simavr, rig
-from support.paths import BENCH
+from support.gate_host import gate_host, need_simavr
 
+from bench.gate.fuzz import fuzz
 from rtface.stimulate.gate.codes import State
 
 
-@pytest.fixture
-def gate_fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def test_random_sessions_never_light_what_must_be_dark() -> None:
     need_simavr()
-    monkeypatch.syspath_prepend(str(BENCH))
-    import gate_fuzz
-
-    return gate_fuzz
-
-
-def test_random_sessions_never_light_what_must_be_dark(gate_fuzz: ModuleType) -> None:
-    outcomes = [gate_fuzz.fuzz(seed, steps=40) for seed in range(1000, 1010)]
+    outcomes = [fuzz(seed, steps=40) for seed in range(1000, 1010)]
     assert [(outcome.seed, outcome.violations) for outcome in outcomes if outcome.violations] == []
     assert sum(outcome.pulses for outcome in outcomes) > 50, "sessions that never fire prove nothing"
     assert {"DISARMED", "ARMED", "FIRING"} <= {state for outcome in outcomes for state in outcome.states}
@@ -33,7 +22,7 @@ def test_random_sessions_never_light_what_must_be_dark(gate_fuzz: ModuleType) ->
 @given(data=st.lists(st.binary(min_size=1, max_size=120), min_size=1, max_size=6))
 def test_no_bytes_at_all_light_a_gate_that_is_not_armed(data: list[bytes]) -> None:
     need_simavr()
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         for piece in data:
             gate.gate.send_bytes(piece)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gate_proof import JITTER_US
-from support.gaterig import limits_of, need_simavr, rig, us
+from support.gate_host import gate_host, limits_of, need_simavr, us
 
+from bench.gate.proof import JITTER_US
 from rtface.stimulate.gate.codes import Kind, Reason, State
 from rtface.stimulate.gate.protocol import Cancel, Disarm, Pulse
 
@@ -17,7 +17,7 @@ def _simavr() -> None:
 
 @pytest.mark.parametrize("on_us", [20, 147, 5_000, 19_999, 20_000])
 def test_a_pulse_is_as_long_as_ordered(on_us: int) -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.fire(on_us)
         gate.beat(30)
@@ -26,7 +26,7 @@ def test_a_pulse_is_as_long_as_ordered(on_us: int) -> None:
 
 
 def test_a_pulse_of_several_laps_of_the_counter_is_as_long_as_ordered() -> None:
-    with rig(limits_of(max_on_us=400_000, window_on_us=10_000_000)) as gate:
+    with gate_host(limits_of(max_on_us=400_000, window_on_us=10_000_000)) as gate:
         gate.arm()
         gate.fire(331_111)
         gate.beat(350)
@@ -35,7 +35,7 @@ def test_a_pulse_of_several_laps_of_the_counter_is_as_long_as_ordered() -> None:
 
 
 def test_longer_than_the_limit_is_refused() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         assert gate.reason(Pulse(20_001, 0, 1, 255)) is Reason.TOO_LONG
         assert gate.reason(Pulse(2**32 - 1, 0, 1, 255)) is Reason.TOO_LONG
@@ -58,14 +58,14 @@ def test_longer_than_the_limit_is_refused() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(pulse: Pulse) -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         assert gate.reason(pulse) is Reason.BAD_VALUE
         assert gate.light == []
 
 
 def test_the_amplitude_is_as_ordered_and_within_its_limit() -> None:
-    with rig(limits_of(max_amplitude=200)) as gate:
+    with gate_host(limits_of(max_amplitude=200)) as gate:
         gate.arm()
         assert gate.reason(Pulse(1_000, 0, 1, 201)) is Reason.TOO_STRONG
         gate.fire(1_000, amplitude=200)
@@ -76,7 +76,7 @@ def test_the_amplitude_is_as_ordered_and_within_its_limit() -> None:
 
 
 def test_the_light_rests_between_pulses_and_after_a_reset() -> None:
-    with rig(limits_of(min_off_us=30_000)) as gate:
+    with gate_host(limits_of(min_off_us=30_000)) as gate:
         gate.arm()
         gate.fire(1_000)
         gate.beat(25)
@@ -93,7 +93,7 @@ def test_the_light_rests_between_pulses_and_after_a_reset() -> None:
 
 
 def test_a_train_with_the_shortest_gap_keeps_it_to_the_cycle() -> None:
-    with rig(limits_of(min_off_us=1_000)) as gate:
+    with gate_host(limits_of(min_off_us=1_000)) as gate:
         gate.arm()
         gate.fire(333, 1_333, 60)
         gate.beat(100, every=7)
@@ -103,7 +103,7 @@ def test_a_train_with_the_shortest_gap_keeps_it_to_the_cycle() -> None:
 
 
 def test_the_light_within_any_window_is_bounded() -> None:
-    with rig(limits_of(window_ms=320, window_on_us=8_000, min_off_us=1_000)) as gate:
+    with gate_host(limits_of(window_ms=320, window_on_us=8_000, min_off_us=1_000)) as gate:
         gate.arm()
         gate.fire(5_000)
         gate.beat(10)
@@ -118,7 +118,7 @@ def test_the_light_within_any_window_is_bounded() -> None:
 
 
 def test_a_train_ends_where_the_window_is_full_and_says_so() -> None:
-    with rig(limits_of(window_ms=1_600, window_on_us=10_000, min_off_us=1_000)) as gate:
+    with gate_host(limits_of(window_ms=1_600, window_on_us=10_000, min_off_us=1_000)) as gate:
         gate.arm()
         gate.fire(1_990, 4_000, 100)
         gate.beat(60)
@@ -129,7 +129,7 @@ def test_a_train_ends_where_the_window_is_full_and_says_so() -> None:
 
 
 def test_resets_do_not_empty_the_window() -> None:
-    with rig(limits_of(window_ms=3_200, window_on_us=8_000)) as gate:
+    with gate_host(limits_of(window_ms=3_200, window_on_us=8_000)) as gate:
         gate.arm()
         gate.fire(6_000)
         gate.beat(15)
@@ -141,7 +141,7 @@ def test_resets_do_not_empty_the_window() -> None:
 
 
 def test_pulses_of_a_session_are_counted_until_power_off() -> None:
-    with rig(limits_of(session_pulses=4)) as gate:
+    with gate_host(limits_of(session_pulses=4)) as gate:
         gate.arm()
         gate.fire(1_000, 12_000, 3)
         gate.beat(60)
@@ -163,7 +163,7 @@ def test_pulses_of_a_session_are_counted_until_power_off() -> None:
 
 
 def test_the_dose_of_a_session_counts_light_at_full_amplitude() -> None:
-    with rig(limits_of(session_dose_us=12_000)) as gate:
+    with gate_host(limits_of(session_dose_us=12_000)) as gate:
         gate.arm()
         gate.fire(10_000, amplitude=128)
         gate.beat(25)
@@ -175,7 +175,7 @@ def test_the_dose_of_a_session_counts_light_at_full_amplitude() -> None:
 
 
 def test_a_pulse_that_is_cut_short_costs_what_it_was() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.fire(20_000)
         gate.beat(2)
@@ -188,7 +188,7 @@ def test_a_pulse_that_is_cut_short_costs_what_it_was() -> None:
 
 
 def test_a_reset_in_mid_pulse_costs_the_whole_pulse() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.fire(20_000)
         gate.gate.reset()
@@ -202,7 +202,7 @@ def test_a_reset_in_mid_pulse_costs_the_whole_pulse() -> None:
 def test_a_pulse_of_a_train_that_is_called_off_just_before_neither_comes_nor_costs(
     message: Disarm | Cancel,
 ) -> None:
-    with rig(limits_of(min_off_us=1_000)) as gate:
+    with gate_host(limits_of(min_off_us=1_000)) as gate:
         gate.arm()
         gate.fire(1_000, 20_000, 5)
         gate.beat(20 - 3 - 1, every=1)
@@ -215,7 +215,7 @@ def test_a_pulse_of_a_train_that_is_called_off_just_before_neither_comes_nor_cos
 
 
 def test_one_train_at_a_time() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.fire(1_000, 20_000, 3)
         assert gate.reason(Pulse(1_000, 0, 1, 255)) is Reason.WRONG_STATE

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gate_scripted import LIMITS_AT, ScriptedGate, limits_cells
-from support.gaterig import Rig, limits_of, need_simavr, proposal, rig
+from support.gate_host import GateHost, gate_host, limits_of, need_simavr, proposal
 
+from bench.gate.scripted import LIMITS_AT, ScriptedGate, limits_cells
 from rtface.stimulate.gate.codes import Kind, LimitsSource, Reason, State
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
@@ -28,31 +28,31 @@ def _simavr() -> None:
     need_simavr()
 
 
-def propose(gate: Rig, limits: Limits) -> int:
+def propose(gate: GateHost, limits: Limits) -> int:
     answer = gate.ask(proposal(limits))
     assert isinstance(answer, Ack), answer
     return answer.value
 
 
-def sign(gate: Rig, limits: Limits) -> None:
+def sign(gate: GateHost, limits: Limits) -> None:
     assert gate.reason(CommitLimits(propose(gate, limits), limits.counter)) is Reason.NONE
 
 
-def in_force(gate: Rig) -> Limits:
+def in_force(gate: GateHost) -> Limits:
     answer = gate.ask(GetLimits())
     assert isinstance(answer, Limits)
     return answer
 
 
 def test_a_new_board_has_the_defaults() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         assert gate.hello().limits_source is LimitsSource.DEFAULTS
         assert in_force(gate) == DEFAULT_LIMITS
 
 
 def test_two_steps_change_the_limits_for_good() -> None:
     wanted = limits_of(max_on_us=3_000, min_off_us=15_000, deadman_ms=30, device_id=7)
-    with rig() as gate:
+    with gate_host() as gate:
         gate.limits = wanted
         gate.hello()
         sign(gate, wanted)
@@ -74,7 +74,7 @@ def test_two_steps_change_the_limits_for_good() -> None:
 
 
 def test_stricter_limits_hold_at_once_and_nothing_that_was_had_is_forgotten() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.arm()
         gate.fire(20_000)
         gate.beat(30)
@@ -92,7 +92,7 @@ def test_stricter_limits_hold_at_once_and_nothing_that_was_had_is_forgotten() ->
 
 
 def test_limits_are_not_changed_while_armed_or_stopped() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         value = propose(gate, limits_of())
         gate.arm()
@@ -110,13 +110,13 @@ def test_limits_are_not_changed_while_armed_or_stopped() -> None:
 
 @pytest.mark.parametrize("counter", [0, 2, 2**32 - 1])
 def test_a_counter_that_is_not_the_next_is_refused(counter: int) -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         assert gate.reason(proposal(limits_of(counter=counter))) is Reason.BAD_COUNTER
 
 
 def test_a_wrong_commit_ends_the_proposal() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         value = propose(gate, limits_of())
         assert gate.reason(CommitLimits(value ^ 1, 1)) is Reason.BAD_TOKEN
@@ -149,7 +149,7 @@ def test_a_wrong_commit_ends_the_proposal() -> None:
     ],
 )
 def test_what_is_built_in_cannot_be_signed_away(changes: dict[str, int | str]) -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         assert gate.reason(proposal(limits_of(**changes))) is Reason.BAD_VALUE
 
@@ -159,7 +159,7 @@ def test_the_extremes_that_are_allowed_are_allowed() -> None:
         max_on_us=60_000_000, min_off_us=600_000_000, window_ms=3_600_000, window_on_us=3_600_000_000,
         session_pulses=2**32 - 1, session_dose_us=2**32 - 1, deadman_ms=200,
     )  # fmt: skip
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         propose(gate, wide)
         narrow = limits_of(max_on_us=20, min_off_us=1_000, window_ms=160, window_on_us=0, deadman_ms=20)
@@ -176,7 +176,7 @@ def test_a_write_that_is_torn_at_any_moment_leaves_the_old_or_the_new() -> None:
                     board.write_eeprom(address, limits_cells(old))
                 board.power_cycle()
                 board.run_ms(20)
-                gate = Rig(board, new)
+                gate = GateHost(board, new)
                 gate.hello()
                 sign(gate, new)
                 board.run_ms(torn_ms)
@@ -196,7 +196,7 @@ def test_a_write_that_is_torn_at_any_moment_leaves_the_old_or_the_new() -> None:
 @pytest.mark.parametrize("copy", [0, 1])
 def test_one_damaged_copy_is_told_and_the_other_holds(copy: int) -> None:
     limits = limits_of(max_on_us=2_000)
-    with rig(limits) as gate:
+    with gate_host(limits) as gate:
         gate.gate.write_eeprom(LIMITS_AT[copy] + 5, b"\xaa")
         gate.gate.power_cycle()
         gate.gate.run_ms(20)
@@ -208,7 +208,7 @@ def test_one_damaged_copy_is_told_and_the_other_holds(copy: int) -> None:
 
 
 def test_two_damaged_copies_forbid_arming_until_limits_are_signed_anew() -> None:
-    with rig(limits_of(max_on_us=2_000)) as gate:
+    with gate_host(limits_of(max_on_us=2_000)) as gate:
         for address in LIMITS_AT:
             gate.gate.write_eeprom(address + 5, b"\xaa")
         assert gate.reason(Arm(gate.hello().token)) is Reason.LIMITS_LOST
@@ -225,7 +225,7 @@ def test_two_damaged_copies_forbid_arming_until_limits_are_signed_anew() -> None
 
 
 def test_a_copy_that_goes_bad_while_running_is_seen_at_the_next_arm() -> None:
-    with rig(limits_of(max_on_us=5_000)) as gate:
+    with gate_host(limits_of(max_on_us=5_000)) as gate:
         other = limits_of(max_on_us=1_000, counter=9)
         for address in LIMITS_AT:
             gate.gate.write_eeprom(address, limits_cells(other))
@@ -235,7 +235,7 @@ def test_a_copy_that_goes_bad_while_running_is_seen_at_the_next_arm() -> None:
 
 
 def test_a_proposal_that_is_sent_twice_is_one() -> None:
-    with rig() as gate:
+    with gate_host() as gate:
         gate.hello()
         message: ProposeLimits = proposal(limits_of())
         seq = gate.say(message)

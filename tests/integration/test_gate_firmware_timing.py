@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from gate_proof import JITTER_US
-from support.gaterig import limits_of, need_simavr, rig, us
+from support.gate_host import gate_host, limits_of, need_simavr, us
 
+from bench.gate.proof import JITTER_US
 from rtface.stimulate.gate.codes import Kind
 from rtface.stimulate.gate.protocol import Ack, Pulse
 
@@ -25,7 +25,7 @@ def _simavr() -> None:
     [(5_000, 25_000, 30), (2_003, 12_777, 40), (100, 2_250, 80), (20, 3_333, 60), (70_000, 130_001, 5)],
 )
 def test_a_train_keeps_its_frequency_and_widths(on_us: int, period_us: int, count: int) -> None:
-    with rig(OPEN) as gate:
+    with gate_host(OPEN) as gate:
         gate.arm()
         gate.fire(on_us, period_us, count)
         gate.beat(count * period_us / 1000 + 10, every=9.7)
@@ -43,7 +43,7 @@ def test_a_train_keeps_its_frequency_and_widths(on_us: int, period_us: int, coun
 
 def test_a_train_is_even_while_the_line_is_busy() -> None:
     """Three frames every two milliseconds, forty times what a host says."""
-    with rig(OPEN) as gate:
+    with gate_host(OPEN) as gate:
         gate.arm()
         gate.fire(1_000, 5_000, 40)
         gate.beat(210, every=0.7)
@@ -53,7 +53,7 @@ def test_a_train_is_even_while_the_line_is_busy() -> None:
 
 
 def test_reported_times_are_those_of_the_pins() -> None:
-    with rig(OPEN) as gate:
+    with gate_host(OPEN) as gate:
         gate.arm()
         gate.fire(1_234, 7_777, 60)
         gate.beat(500)
@@ -69,7 +69,7 @@ def test_reported_times_are_those_of_the_pins() -> None:
 
 
 def test_an_acknowledgement_s_time_is_that_of_the_pulse() -> None:
-    with rig(OPEN) as gate:
+    with gate_host(OPEN) as gate:
         gate.arm()
         apart = []
         for number in range(1, 9):
@@ -83,7 +83,7 @@ def test_an_acknowledgement_s_time_is_that_of_the_pulse() -> None:
 
 
 def test_from_the_last_byte_of_a_command_to_light_takes_less_than_a_millisecond() -> None:
-    with rig(OPEN) as gate:
+    with gate_host(OPEN) as gate:
         gate.arm()
         for _ in range(20):
             gate.fire(300)
@@ -96,7 +96,7 @@ def test_from_the_last_byte_of_a_command_to_light_takes_less_than_a_millisecond(
 
 def test_time_goes_on_across_laps_of_the_timers() -> None:
     """The counter of half microseconds laps each 33 ms; no reported time may jump back or ahead by a lap."""
-    with rig(OPEN) as gate:
+    with gate_host(OPEN) as gate:
         gate.arm()
         gate.fire(100, 2_171, 220)
         gate.beat(490)
@@ -110,7 +110,7 @@ def test_time_goes_on_across_laps_of_the_timers() -> None:
 @pytest.mark.parametrize("overflows", [0xFFF0, 0xFFFF])
 def test_the_counter_of_ticks_wraps_in_mid_train(overflows: int) -> None:
     """After 35 minutes: the count of laps is set to just before that."""
-    with rig(OPEN) as gate:
+    with gate_host(OPEN) as gate:
         address = _counter_of_laps(gate.gate)
         gate.gate.poke(address, overflows & 0xFF)
         gate.gate.poke(address + 1, overflows >> 8)
@@ -125,7 +125,7 @@ def test_the_counter_of_ticks_wraps_in_mid_train(overflows: int) -> None:
 
 def _counter_of_laps(board: object) -> int:
     """Find the four bytes in memory that count the laps of timer 1."""
-    from gate_scripted import ScriptedGate
+    from bench.gate.scripted import ScriptedGate
 
     assert isinstance(board, ScriptedGate)
     memory = range(0x100, 0x700)

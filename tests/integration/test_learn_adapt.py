@@ -8,11 +8,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from support.drawn import NAMES, SIZE, drawn, fresh
+from support.drawn_labels import NAMES, SIZE, drawn, fresh
 
+from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.tracker.labelled_frames import write_engine_of
+from rtface.learn.tracker.card import model_card
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import load_engine
 
@@ -23,18 +24,18 @@ ARCHITECTURE = {"name": "small", "keypoints": 2, "channels": [4, 6, 8], "depths"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of engines with one that was not trained at all, and labels beside it."""
-    write_engine_of(
+    save_engine(
         fresh(ARCHITECTURE),
         tmp_path / "engines" / "begun",
-        ARCHITECTURE,
-        [KeypointEntry(name=name) for name in NAMES[:2]],
-        size=SIZE,
-        square=False,
-        calibrated=False,
-        description="begun",
-        licence="CC0-1.0",
-        training={},
-        metrics={},
+        model_card(
+            ARCHITECTURE,
+            [KeypointEntry(name=name) for name in NAMES[:2]],
+            size=SIZE,
+            square=False,
+            calibrated=False,
+            description="begun",
+            licence="CC0-1.0",
+        ),
     )
     write_table(LabelSet(NAMES, drawn(8).frames), tmp_path / "frames")
     monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))

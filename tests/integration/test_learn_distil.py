@@ -16,7 +16,7 @@ from rtface.config import BackendSettings
 from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.learn.labels.survey import read_frames
 from rtface.simulate.face import MouseFace
-from rtface.track.comparison import find
+from rtface.track.pictures import track_pictures
 from rtface.track.store import load_engine
 
 Run = Callable[..., CompletedProcess[str]]
@@ -60,7 +60,7 @@ def test_facemaps_network_teaches_a_small_one(
     figures = json.loads((tmp_path / "run" / "report.json").read_text())["agreement"]
     assert figures["recordings"] == {"mouse": 7}
     frames = read_frames(source_settings(recording), range(33, 40))
-    theirs, ours = (find(each, frames, BackendSettings(), None).xy for each in (teacher, student))
+    theirs, ours = (track_pictures(each, frames, BackendSettings(), None).xy for each in (teacher, student))
     apart = np.linalg.norm(ours - theirs, axis=2)
     checked = 0
     for index, name in enumerate(FACEMAP_KEYPOINTS):

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from support.arming import arm
 from support.encoders import CAUSAL, made_encoder, made_states
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
-from rtface.core.clock import NS_PER_S, monotonic_ns
-from rtface.core.errors import ControlError, EngineError
+from rtface.core.errors import EngineError
 from rtface.encode.stream import StreamingEncoder
 from rtface.live.check_rig import check_rig
 from rtface.live.service import Service
@@ -94,19 +94,6 @@ def test_a_client_gets_what_the_encoder_makes_of_the_keypoints(test_engine: str,
         assert message.exposure_ns == poses[message.frame_id].stamps.exposure_ns
 
 
-def armed(client: Client) -> None:
-    """Arm, again and again while the self-test finds that frames have not come for long enough."""
-    end_ns = monotonic_ns() + round(LONG_S * NS_PER_S)
-    while True:
-        try:
-            client.arm("test")
-            return
-        except ControlError as error:
-            if monotonic_ns() > end_ns or "frames:" not in str(error):
-                raise
-            client.next(0.2)
-
-
 def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +115,7 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
         Service(rig) as service,
         Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
     ):
-        armed(client)
+        arm(client)
         fired = 0
         while fired < 3:
             event = client.next_event(LONG_S)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.paths import BENCH
+from support.paths import REPOSITORY
 
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.offline.replay.steps import steps
@@ -19,7 +19,7 @@ from rtface.record.session.entries import VideoEntry
 from rtface.record.session.reader import Session, read_session
 from rtface.record.session.verify import verify
 
-WRITER = BENCH / "record_writer.py"
+WRITER = (sys.executable, "-m", "bench.loop.record_writer")
 SECOND_NS = 1_000_000_000
 
 
@@ -28,8 +28,8 @@ def killed(root: Path, frames: str, after: int) -> tuple[Path, int, int]:
 
     Returns the session's folder, the last frame that is known to have been handed over, and its exposure.
     """
-    command = [sys.executable, str(WRITER), str(root), "--frames", frames]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [*WRITER, str(root), "--frames", frames]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None
     lines: list[bytes] = []
@@ -88,8 +88,8 @@ def _check_video(session: Session, path: Path, exposure_ns: int) -> None:
 
 def test_what_was_committed_is_in_the_file_while_it_is_written(tmp_path: Path) -> None:
     """A reader sees each pose soon after it was handed over: nothing waits in the process for more."""
-    command = [sys.executable, str(WRITER), str(tmp_path), "--frames", "none"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    command = [*WRITER, str(tmp_path), "--frames", "none"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
         for _ in range(100):

@@ -13,7 +13,7 @@ import pytest
 
 from rtface.config import BackendSettings
 from rtface.core.clock import SystemClock
-from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, FrameMeta, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import MODEL_FILE
@@ -42,8 +42,7 @@ def tracker(engine: Engine) -> Iterator[Tracker]:
 
 
 def track(tracker: Tracker, image: Image, crop: Crop | None = None) -> tuple[FloatArray, FloatArray]:
-    height, width = image.shape
-    tracker.look_at(CameraInfo("images", "test", width, height, None, None, False, "arrival", {}), crop)
+    tracker.prepare(image.shape, crop)
     pose = tracker.track(image, FrameMeta(0, 0, 0), 0)
     return pose.xy, pose.score
 
@@ -156,7 +155,7 @@ def test_scores_are_lower_where_there_is_no_face(tracker: Tracker) -> None:
 
 
 def test_it_finds_real_faces(tracker: Tracker, shared_data: Path) -> None:
-    from rtface.learn.ship import read_side_view
+    from bench.tracker.side_view import read_side_view
 
     frames = read_side_view(shared_data / "mouse_face_side_view").frames[::8]
     truth = np.stack([frame.xy for frame in frames])

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.loop import record_loop
+from support.recorded_loop import record_loop
 
 from rtface.record import formats
 

@@ -19,9 +19,9 @@ from rtface.simulate.face import MouseFace
 from rtface.track.backends.base import Backend
 from rtface.track.backends.factory import Installed, choose, make_backend
 from rtface.track.gpu.libcuda import Libcuda, probe
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 from rtface.track.store import Engine
-from support.emulatedgpu import EmulatedGpu, install
+from support.emulated_gpu import EmulatedGpu, install
 
 SHAPE = (120, 160)
 
@@ -129,44 +129,37 @@ def levels_for(engine: Engine, frame: Image) -> FloatArray:
 
 def tiny_engine(folder: Path, family: str, size: int = 64) -> Engine:
     """An engine of random weights: ``small``, whose input is not square, or ``facemap``, whose input is."""
-    from rtface.learn.tracker.labelled_frames import write_engine_of
+    from rtface.learn.engines.bundle import save_engine
+    from rtface.learn.tracker.card import model_card
     from rtface.track.manifest import KeypointEntry
-    from support.drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, fresh
+    from support.drawn_labels import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, fresh
 
     small = family == "small"
     architecture = ARCHITECTURE if small else FACEMAP_ARCHITECTURE
     network: Any = fresh(architecture)
     if small:
         network.network.heads.weight.data *= 20
-    return write_engine_of(
+    return save_engine(
         network,
         folder,
-        architecture,
-        [KeypointEntry(name=name) for name in NAMES],
-        size=size,
-        square=not small,
-        calibrated=False,
-        description="random weights",
-        licence="CC0-1.0",
-        training={},
-        metrics={},
+        model_card(
+            architecture,
+            [KeypointEntry(name=name) for name in NAMES],
+            size=size,
+            square=not small,
+            calibrated=False,
+            description="random weights",
+            licence="CC0-1.0",
+        ),
     )
 
 
 def reference(engine: Engine, frame: Image, crop: Crop) -> FloatArray:
     """Run the network as built in torch from the engine's weights, outside of any back end."""
     torch = pytest.importorskip("torch")
-    from rtface.networks.build import build_graph
-    from rtface.track.manifest import WEIGHTS_FILE
+    from rtface.track.torch_graph import torch_graph
 
-    manifest = engine.manifest
-    graph = build_graph(
-        manifest.architecture,
-        engine.file(WEIGHTS_FILE),
-        manifest.input.size,
-        manifest.resample.square,
-        engine.folder,
-    )
+    graph = torch_graph(engine)
     part = np.ascontiguousarray(frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width])
     level = levels_for(engine, frame)
     with torch.inference_mode():

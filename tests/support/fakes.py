@@ -1,12 +1,12 @@
-"""A camera, a back end, a sink and an engine that do what a test tells them, and waits that cannot hang."""
+"""A camera, a back end, a sink, a handler and an engine that do what a test scripts for them."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -29,43 +29,9 @@ from rtface.track.manifest import (
     preprocessing_hash,
 )
 from rtface.track.store import Engine
-
-LONG_S = 20.0
-"""Far longer than anything here takes: a wait of this length that runs out is a failure, not a delay."""
+from support.waits import LONG_S
 
 END = EndOfStream()
-
-_Result = TypeVar("_Result")
-
-
-def finishes(work: Callable[[], _Result]) -> _Result:
-    """Return what `work` returns; fail, rather than hang, if it does not return."""
-    results: list[_Result] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(LONG_S)
-    assert not thread.is_alive(), f"{work} does not return"
-    if errors:
-        raise errors[0]
-    return results[0]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread or process is about to do; fail, rather than hang, if it never does."""
-    never = threading.Event()
-    for _ in range(round(LONG_S * 100)):
-        if condition():
-            return
-        never.wait(0.01)
-    raise AssertionError(f"{condition} never came true")
 
 
 def meta(frame_id: int) -> FrameMeta:

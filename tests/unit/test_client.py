@@ -10,16 +10,8 @@ from pathlib import Path
 import msgpack
 import pytest
 import zmq
-from support.outgoing import (
-    HELLO,
-    LONG_S,
-    LOSSES,
-    STATUS,
-    Handler,
-    make_pose,
-    wait_for_subscribers,
-    zmq_context,
-)
+from support.publishing import HELLO, LOSSES, STATUS, Handler, make_pose, wait_for_subscribers, zmq_context
+from support.waits import LONG_S
 
 import rtface
 from rtface.client import Client, ClockOffset

@@ -40,10 +40,10 @@ def evaluate(
     bundle = load_encoder(encoder)
     with training_packages(threads):
         from rtface.learn.encoder.compare import evaluate_encoder
-    where = recording.where((), bundle.manifest.extras)
+    files = recording.files((), bundle.manifest.extras)
     with ending_on_signals() as ending, training_bars(quiet=as_json, measure="unexplained") as progress:
         report = evaluate_encoder(
-            bundle, where, baselines=baselines, video=video, progress=progress, stop=ending.is_set
+            bundle, files, baselines=baselines, video=video, progress=progress, stop=ending.is_set
         )
     if report is None:
         raise typer.Exit(INTERRUPTED)

@@ -83,7 +83,7 @@ def fit(
     if look_ahead is not None:
         architecture["look_ahead"] = look_ahead
     order = EncoderRequest(
-        where=replace(recording.where(exclude), rate=rate),
+        files=replace(recording.files(exclude), rate=rate),
         encoder=out,
         run=run or out.with_name(f"{out.name}-run"),
         architecture=architecture,

@@ -12,7 +12,7 @@ import typer
 from rtface.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from rtface.learn.encoder.data import Where
+    from rtface.learn.encoder.recording import RecordingFiles
 
 ThreadsOption = Annotated[
     int,
@@ -57,9 +57,9 @@ class RecordingOptions:
         ),
     ] = None
 
-    def where(self, exclude: Sequence[str] | None, more: Sequence[str] = ()) -> Where:
-        """Return where all of it lies, without the keypoints `exclude` (None: the usual) and with the inputs `more`."""
-        from rtface.learn.encoder.data import EXCLUDED, Where
+    def files(self, exclude: Sequence[str] | None, more: Sequence[str] = ()) -> RecordingFiles:
+        """Return the files, without the keypoints `exclude` (None: the usual) and with the inputs `more`."""
+        from rtface.learn.encoder.recording import EXCLUDED, RecordingFiles
 
         extras: dict[str, Path | None] = {}
         for text in self.inputs or ():
@@ -67,7 +67,7 @@ class RecordingOptions:
             if not name or name in extras:
                 raise UsageError(f"--input takes NAME or NAME=FILE, each name once, not {text!r}")
             extras[name] = Path(file) if file else None
-        return Where(
+        return RecordingFiles(
             keypoints=self.keypoints,
             neurons=self.neurons,
             frame_times=self.frame_times,

@@ -41,6 +41,8 @@ def encoder_card(manifest: EncoderManifest) -> Table:
 def _card(manifest: EncoderManifest) -> Iterator[tuple[str, str]]:
     training, metrics, targets = manifest.training, manifest.metrics, manifest.targets
     yield "encoder", f"{manifest.name}: {manifest.description}"
+    if manifest.simulated:
+        yield "neurons of", "a SIMULATED population: nothing here was measured in a brain"
     yield "network", f"{manifest.architecture['name']}, {manifest.latents} latents"
     yield "keypoints", ", ".join(manifest.keypoints) or "none"
     if manifest.extras:

@@ -15,14 +15,14 @@ from rtface.cli.terminal.screen import print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import BackendError, DataError, UsageError
 from rtface.core.files import written_whole
-from rtface.core.geometry import NetworkFrame, check_crop, whole_frame
+from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop
 from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
 from rtface.track.gpu import kernels
 from rtface.track.gpu.body import Body, body_of
+from rtface.track.gpu.callbacks import Progress
 from rtface.track.gpu.cuda import CudaDevice
 from rtface.track.gpu.libcuda import Gpu, choose_gpu, probe
-from rtface.track.gpu.listening import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Nvinfer
 from rtface.track.gpu.plans import Plan, plan_for
 from rtface.track.manifest import Manifest
@@ -93,8 +93,7 @@ def _input_shape(manifest: Manifest, frame: str, crop: Crop | None) -> tuple[int
     if min(width, height) < 1:
         raise UsageError(f"--frame {frame}: WIDTH and HEIGHT are 1 or more")
     seen = check_crop(crop or whole_frame(width, height), width, height)
-    resample = manifest.resample
-    return NetworkFrame(seen, manifest.input.size, resample.half_pixel, resample.square).shape
+    return manifest.network_frame(seen).shape
 
 
 def _take(device: str | None, module: str) -> tuple[CudaDevice | None, Gpu]:

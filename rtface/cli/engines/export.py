@@ -17,7 +17,7 @@ from rtface.core.files import write_json
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
-    from rtface.track.comparison import Parity
+    from rtface.track.comparison import EngineComparison
 
 ExportPrecision = Literal["f32", "bf16", "f16", "int8"]
 FramesOption = Annotated[Path, typer.Option(help="A video or a folder of images of the rig it is for.")]
@@ -79,14 +79,14 @@ def export(
         print_json({"engine": made.engine.manifest.name, "folder": str(made.engine.folder), "parity": facts})
         return
     print_line(f"{made.engine.manifest.name}: {made.engine.folder}")
-    show_parity(made.parity)
+    show_comparison(made.comparison)
 
 
-def show_parity(parity: Parity) -> None:
-    """Print a parity report: in a line, and by keypoint."""
-    print_line(f"against {parity.reference}: {parity.in_words()}")
+def show_comparison(comparison: EngineComparison) -> None:
+    """Print how two engines compare: in a line, and by keypoint."""
+    print_line(f"against {comparison.reference}: {comparison.in_words()}")
     table = plain_table("shift (px of the network's input)", right=("p50", "p99", "max"))
-    for keypoint, shift in parity.by_keypoint.items():
+    for keypoint, shift in comparison.by_keypoint.items():
         table.add_row(keypoint, *(f"{value:.3f}" for value in (shift.p50, shift.p99, shift.max)))
     OUT.print(table)
 

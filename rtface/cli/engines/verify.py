@@ -10,7 +10,7 @@ import typer
 
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
-from rtface.cli.engines.export import CountOption, show_parity
+from rtface.cli.engines.export import CountOption, show_comparison
 from rtface.cli.options import CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
 from rtface.cli.terminal.screen import print_json, print_line, print_note
 from rtface.config import BackendSettings
@@ -102,16 +102,16 @@ def _compare(
 ) -> None:
     from rtface.track.verify import verify as compare
 
-    parity, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
+    comparison, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
     path = store_parity(record)
     if as_json:
         print_json(record.model_dump(mode="json") | {"path": str(path)})
     else:
         print_line(f"{record.engine}: {record.ran}")
         print_line(f"reference: {record.reference.engine}: {record.reference.ran}")
-        show_parity(parity)
+        show_comparison(comparison)
         if record.agrees:
-            print_line(f"agrees; limits: {record.limits_in_words()}")
+            print_line(f"agrees; limits: {record.limits.in_words()}")
         print_line(f"stored: {path}")
     _warn(record)
     if not record.agrees:

@@ -62,10 +62,10 @@ def adapt(
     Keypoints that are not labelled stay as they are. --rename OLD=NEW applies to the engine's, the labels' or both.
     Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
     """
-    from rtface.learn.labels.keypoint_changes import Keyset
+    from rtface.learn.labels.keypoint_changes import KeypointChanges
 
     by_labels = keypoints == OF_LABELS
-    keyset = Keyset(
+    changes = KeypointChanges(
         renames=parse_renames(rename),
         only=() if by_labels else parse_names(keypoints),
         only_labels=by_labels,
@@ -75,9 +75,9 @@ def adapt(
     rectangle = parse_crop(crop)
     with training_packages(threads):
         from rtface.learn.labels.reading import read_labels
-        from rtface.learn.tracker.adapt import AdaptRequest
         from rtface.learn.tracker.adapt import adapt as adapt_engine
-        from rtface.learn.tracker.few_frames import TUNING
+        from rtface.learn.tracker.adapt_request import AdaptRequest
+        from rtface.learn.tracker.fine_tune import TUNING
     begun = load_engine(engine)
     called = name or f"{begun.manifest.name}-adapted"
     folder = user_folder()
@@ -86,7 +86,7 @@ def adapt(
         labels=read_labels(*labels),
         folder=folder / called,
         run=run or folder.parent / "runs" / called,
-        keyset=keyset,
+        changes=changes,
         crop=rectangle,
         minutes=minutes,
         recipe=replace(TUNING, seed=seed, steps=steps or TUNING.steps),

@@ -114,11 +114,13 @@ def distil(
 
 def _start(teacher: Engine, start: str | None, family: Family | None) -> Engine | None:
     from rtface.learn.tracker.initial_network import default_start
-    from rtface.learn.tracker.parent_engine import source_of
+    from rtface.track.store import trainable_source
 
     if start == SCRATCH:
         return None
-    return default_start(teacher, family or "small") if start is None else source_of(load_engine(start))
+    return (
+        default_start(teacher, family or "small") if start is None else trainable_source(load_engine(start))
+    )
 
 
 def _show(done: Distilled, teacher: Engine) -> None:

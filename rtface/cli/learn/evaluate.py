@@ -33,15 +33,16 @@ def evaluate(
     Keypoints are brought together by name; --rename changes the labels' names. Works for every engine, int8 too, and
     needs no torch.
     """
-    from rtface.learn.engines.accuracy import Watcher, measure
+    from rtface.learn.engines.accuracy import measure
     from rtface.learn.labels.reading import read_labels
+    from rtface.track.pictures import PictureTracker
 
     renames, rectangle = parse_renames(rename), parse_crop(crop)
     settings = backend.settings()
     loaded = engine_for(engine, settings)
     labelled = read_labels(*labels).renamed(renames)
-    with Watcher(loaded, settings, rectangle) as watcher:
-        measured = measure(watcher, labelled)
+    with PictureTracker(loaded, settings, rectangle) as tracker:
+        measured = measure(tracker, labelled)
     report = measured.as_dict()
     if as_json:
         print_json(report)

@@ -23,7 +23,7 @@ from rtface.core.extras import require
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
-    from rtface.learn.labels.labelling_folder import Suggested
+    from rtface.learn.labels.labelling_folder import SuggestedFrame
 
 _VIDEO_GAP_S = 0.5
 
@@ -64,8 +64,8 @@ def suggest(
     """
     if guesses:
         require("lab", "pandas", "tables", error=DataError)
-    from rtface.learn.labels.labelling_folder import check_folder, collect, write_handout
-    from rtface.learn.labels.suggest import choose, features
+    from rtface.learn.labels.labelling_folder import check_folder, collect, write_labelling_folder
+    from rtface.learn.labels.suggest import choose, frame_features
     from rtface.learn.labels.survey import survey
 
     check_folder(out)
@@ -94,18 +94,18 @@ def suggest(
     if min_gap is None:
         min_gap = 0.0 if all(isinstance(each, ImagesCameraSettings) for each in recordings) else _VIDEO_GAP_S
     skeleton = chosen.manifest.skeleton
-    what = features(surveys, np.array([point.trained for point in skeleton]))
-    frames = collect(surveys, what, choose(what, count, min_gap_s=min_gap))
+    features = frame_features(surveys, np.array([point.trained for point in skeleton]))
+    frames = collect(surveys, features, choose(features, count, min_gap_s=min_gap))
     about = {
         "rtface": __version__,
         "engine": chosen.manifest.name,
         "engine_sha256": chosen.sha256,
         "recordings": [str(video) for video in videos],
         "candidates": sum(map(len, surveys)),
-        "unusable": int((~what.usable).sum()),
+        "unusable": int((~features.usable).sum()),
         "min_gap_s": min_gap,
     }
-    write_handout(
+    write_labelling_folder(
         out,
         frames,
         [point.name for point in skeleton],
@@ -125,7 +125,7 @@ def suggest(
         print_line(line)
 
 
-def _table(frames: Sequence[Suggested]) -> Table:
+def _table(frames: Sequence[SuggestedFrame]) -> Table:
     table = plain_table()
     for column in ("", "recording", "frame", "time (s)", "why", "doubt", "distance", "stands for"):
         table.add_column(column, justify="left" if column in ("recording", "why") else "right")
@@ -144,7 +144,7 @@ def _table(frames: Sequence[Suggested]) -> Table:
     return table
 
 
-def _row(each: Suggested) -> dict[str, object]:
+def _row(each: SuggestedFrame) -> dict[str, object]:
     choice = each.choice
     return {
         "video": each.video,

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.live import Live
 
 from rtface.cli.terminal.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, print_note
-from rtface.core.errors import RtfaceError
+from rtface.config import Rig
+from rtface.core.errors import DataError, RtfaceError
 from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
 from rtface.live.service import Service, describe_backend
 
 _REFRESH_S = 0.25
+
+
+@contextmanager
+def running(rig: Rig) -> Iterator[Service]:
+    """Open a rig's service, and close it in the end.
+
+    Raises
+    ------
+    DataError
+        It is closed, and its session's record failed.
+    """
+    with Service(rig) as service:
+        yield service
+    if service.record_fault:
+        raise DataError(f"the session's record failed: {service.record_fault}; see rtface session verify")
 
 
 def serve(

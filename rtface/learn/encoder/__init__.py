@@ -1,1 +1,1 @@
-"""Training encoders: recordings, targets, the training itself, bundles."""
+"""Neural encoders fitted to recordings, scored and written as bundles. Needs torch where it trains and exports."""

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtface.acquire.factory import make_camera
 from rtface.acquire.recording import source_settings
-from rtface.acquire.sampling import play
+from rtface.acquire.sampling import played
 from rtface.analyse.baselines import keypoint_baselines, video_baseline
 from rtface.analyse.splits import Split, hold_back
 from rtface.analyse.svd import decompose
@@ -20,18 +19,19 @@ from rtface.analyse.targets import Targets
 from rtface.core.errors import DataError
 from rtface.core.records import Image
 from rtface.encode.bundle import EncoderBundle
-from rtface.learn.encoder.data import Recording, Where, read_recording
-from rtface.learn.encoder.from_recording import HELD_BACK, Begin
+from rtface.learn.encoder.from_recording import HELD_BACK
 from rtface.learn.encoder.optimise import within
-from rtface.learn.encoder.scoring import judge, peers, predict, split_samples
+from rtface.learn.encoder.recording import Recording, RecordingFiles, read_recording
+from rtface.learn.encoder.scoring import explained_by_peers, predict, score_prediction, split_samples
+from rtface.learn.resumable import StartProgress, no_progress
+from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
-from rtface.networks.encoders import build_encoder
 
 _RATE_OFF = 0.02
 _NAN = float("nan")
 
 
-def network_of(bundle: EncoderBundle) -> EncoderNetwork:
+def encoder_network(bundle: EncoderBundle) -> EncoderNetwork:
     """Return a bundle's network in torch, in evaluation mode."""
     network = build_encoder(bundle.manifest.architecture)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in bundle.weights.items()})
@@ -40,31 +40,31 @@ def network_of(bundle: EncoderBundle) -> EncoderNetwork:
 
 def evaluate_encoder(
     bundle: EncoderBundle,
-    where: Where,
+    files: RecordingFiles,
     *,
     baselines: bool = True,
     video: Path | None = None,
-    progress: Begin = lambda what, steps: lambda done, loss: None,
+    progress: StartProgress = no_progress,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
-    """Judge an encoder, and regressions fitted to the training part of the recording, on its test part.
+    """Score an encoder, and regressions fitted to the training part of the recording, on its test part.
 
     Parameters
     ----------
     bundle : EncoderBundle
-    where : Where
-        A recording of the neurons that the encoder knows; all its keypoints are read.
+    files : RecordingFiles
+        A recording of the neurons that the encoder was fitted to; all its keypoints are read.
     baselines : bool
         Whether to fit the regressions from keypoints.
     video : Path, optional
         Whose motion energy is a further baseline.
     progress, stop : callable
-        As of `rtface.learn.encoder.from_recording.fit_encoder`; `stop` is asked between the parts.
+        As of `rtface.learn.encoder.from_recording.fit_encoder`; `stop` is called between the parts.
 
     Returns
     -------
     dict or None
-        ``results``: for each its name and the figures of `judge`; None where `stop` ended it.
+        ``results``: for each its name and the figures of `score_prediction`; None where `stop` ended it.
 
     Raises
     ------
@@ -73,51 +73,51 @@ def evaluate_encoder(
     """
     manifest = bundle.manifest
     rate = manifest.frame_rate_hz if manifest.training.get("resampled") else None
-    recording = _arranged(read_recording(replace(where, exclude=(), rate=rate)), bundle, where)
-    own = {source["sha256"] for source in manifest.training.get("sources", ())}
-    known = hashes_of(recording) <= own
+    recording = _arranged(read_recording(replace(files, exclude=(), rate=rate)), bundle, files)
+    sources = {source["sha256"] for source in manifest.training.get("sources", ())}
+    known = hashes_of(recording) <= sources
     frames = recording.frames_at(manifest.delay_s)
-    network = network_of(bundle)
+    network = encoder_network(bundle)
     parts = split_samples(
         str(manifest.training.get("split", "strict")),
         len(frames),
         network.window / recording.frame_rate,
         recording.neural_rate,
     )
-    told = progress("normalising", len(recording.raw))
+    step = progress("normalising", len(recording.raw))
     normaliser = bundle.normaliser(recording.frame_rate)
-    inputs = normaliser.run(recording.raw, lambda done: told(done, _NAN))
+    inputs = normaliser.run(recording.raw, lambda done: step(done, _NAN))
     past, ahead = network.past, network.look_ahead
     split = Split(*(within(part, frames, len(inputs), past, ahead) for part in (parts.train, parts.test)))
     if len(split.test) < 2:
-        raise DataError(f"{where.neurons}: too few samples whose window lies within the recording")
+        raise DataError(f"{files.neurons}: too few samples whose window lies within the recording")
     targets = Targets(bundle.readout.mean, bundle.readout.sd, bundle.readout.basis)
-    told = progress("explainable variance", 2)
-    explainable = peers(recording, split, lambda done, total: told(done, _NAN))
+    step = progress("explainable variance", 2)
+    explainable = explained_by_peers(recording, split, lambda done, total: step(done, _NAN))
     predictions = [(f"encoder {manifest.name}", predict(network, inputs, frames[split.test]))]
     values = targets.of(recording.neurons, np.arange(len(frames)))
     per_sample = recording.frame_rate / recording.neural_rate
     held = hold_back(split.train, HELD_BACK, int(np.ceil(network.window / per_sample)) + 1)
     chosen = np.maximum(frames, 0)
     if baselines and not stop():
-        told = progress("regressions", 4)
+        step = progress("regressions", 4)
         for done, each in enumerate(
             keypoint_baselines(inputs, chosen, values, split, held, per_sample, network.window)
         ):
             predictions.append(each)
-            told(done + 1, _NAN)
+            step(done + 1, _NAN)
             if stop():
                 break
     if video is not None and not stop():
-        told = progress("motion energy", 2 * len(recording.raw))
+        step = progress("motion energy", 2 * len(recording.raw))
         found = decompose(
-            lambda: _frames(video, stop), len(recording.raw), progress=lambda done, _: told(done, _NAN)
+            lambda: _frames(video, stop), len(recording.raw), progress=lambda done, _: step(done, _NAN)
         )
         if stop():
             return None
         if len(found.traces) != len(recording.raw):
             raise DataError(
-                f"{video} has {len(found.traces)} frames, {where.keypoints} stands for {len(recording.raw)}"
+                f"{video} has {len(found.traces)} frames, {files.keypoints} stands for {len(recording.raw)}"
             )
         predictions.append(
             (
@@ -137,7 +137,7 @@ def evaluate_encoder(
         "split": manifest.training.get("split", "strict"),
         "remarks": remarks,
         "results": [
-            {"name": name, **judge(predicted, targets, recording, split.test, explainable)}
+            {"name": name, **score_prediction(predicted, targets, recording, split.test, explainable)}
             for name, predicted in predictions
         ],
     }
@@ -151,21 +151,21 @@ def hashes_of(recording: Recording) -> set[str]:
     return {str(source["sha256"]) for source in recording.sources.values()}
 
 
-def _arranged(recording: Recording, bundle: EncoderBundle, where: Where) -> Recording:
+def _arranged(recording: Recording, bundle: EncoderBundle, files: RecordingFiles) -> Recording:
     """Return a recording with the encoder's keypoints in its order; refuse one that is not of its neurons."""
     manifest = bundle.manifest
     if missing := [name for name in manifest.keypoints if name not in recording.keypoints]:
         raise DataError(
-            f"{where.keypoints} has no keypoint {missing[0]!r} that was ever seen: the encoder needs it"
+            f"{files.keypoints} has no keypoint {missing[0]!r} that was ever seen: the encoder needs it"
         )
     if len(recording.neurons) != manifest.targets.neurons:
         raise DataError(
-            f"{where.neurons}: spks has {len(recording.neurons)} neurons, the encoder {manifest.name} knows "
+            f"{files.neurons}: spks has {len(recording.neurons)} neurons, the encoder {manifest.name} knows "
             f"{manifest.targets.neurons}: it reads out those that it was fitted to"
         )
     if abs(recording.frame_rate / manifest.frame_rate_hz - 1) > _RATE_OFF:
         raise DataError(
-            f"{where.keypoints} has {recording.frame_rate:.4g} frames a second, the encoder {manifest.name} was "
+            f"{files.keypoints} has {recording.frame_rate:.4g} frames a second, the encoder {manifest.name} was "
             f"fitted at {manifest.frame_rate_hz:.4g}"
         )
     places = [recording.keypoints.index(name) for name in manifest.keypoints]
@@ -181,14 +181,8 @@ def _arranged(recording: Recording, bundle: EncoderBundle, where: Where) -> Reco
 
 
 def _frames(video: Path, stop: Callable[[], bool]) -> Iterator[Image]:
-    camera = make_camera(source_settings(video))
-    try:
-        info = camera.open()
-        out: Image = np.zeros((info.height, info.width), np.uint8)
-        for image, _ in play(camera, out):
+    with played(source_settings(video)) as (_, frames):
+        for image, _ in frames:
             if stop():
                 return
             yield image
-    finally:
-        camera.stop()
-        camera.close()

@@ -26,7 +26,7 @@ def export_encoder(network: EncoderNetwork, columns: int, path: Path) -> float:
 
     Parameters
     ----------
-    network : Encoder
+    network : EncoderNetwork
         Put into evaluation mode.
     columns : int
         D.
@@ -84,5 +84,5 @@ def export_encoder(network: EncoderNetwork, columns: int, path: Path) -> float:
         for here, there in zip(found, expected, strict=True)
     )
     if not off <= TOLERANCE:
-        raise EngineError(f"{path}: ONNX's answers differ from torch's by {off:.2g}")
+        raise EngineError(f"{path}: ONNX's outputs differ from torch's by {off:.2g}")
     return off

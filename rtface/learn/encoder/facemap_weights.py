@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rtface.core.errors import EngineError
 from rtface.learn.engines.facemap_weights import load_tensors
-from rtface.networks.encoder import FacemapEncoder
+from rtface.networks.facemap_encoder import FacemapEncoder
 
 _KERNELS = "core.features.wavelet0.weight"
 _LATENT = "core.features.latent.0.weight"
@@ -77,7 +77,7 @@ def infer_architecture(state: Mapping[str, Tensor], path: Path) -> dict[str, Any
     Raises
     ------
     EngineError
-        An array that tells is missing or has an impossible shape.
+        An array that is needed is missing or has an impossible shape.
     """
     for name, axes in ((_KERNELS, 3), (_LATENT, 2)):
         if name not in state or state[name].ndim != axes:

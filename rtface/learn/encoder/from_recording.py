@@ -6,45 +6,37 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyse.splits import Split, hold_back, stretches
-from rtface.analyse.targets import COMPONENTS, Targets, fit_targets
-from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.analyse.splits import hold_back
+from rtface.analyse.targets import COMPONENTS, Targets
 from rtface.core.errors import DataError
-from rtface.core.records import FloatArray
 from rtface.encode.architecture import complete
 from rtface.encode.bundle import EncoderBundle, check_new, write_encoder
 from rtface.encode.manifest import ONNX_FILE
-from rtface.encode.normalise import Normaliser, NormaliseRules, reference
-from rtface.learn.encoder.data import Recording, Where, read_recording
+from rtface.encode.normalise import NormaliseRules
 from rtface.learn.encoder.export import export_encoder
-from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTraining
-from rtface.learn.encoder.scoring import judge, judged_samples, peers, predict, split_samples
+from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTraining, within
+from rtface.learn.encoder.prepared import Prepared, prepare, training_frames
+from rtface.learn.encoder.recording import Recording, RecordingFiles, read_recording
+from rtface.learn.encoder.scoring import explained_by_peers, predict, score_prediction
+from rtface.learn.engines.bundle import today
+from rtface.learn.resumable import StartProgress, no_progress, run_in_folder
 from rtface.learn.run_folder import open_run
-from rtface.learn.tracker.optimise import train
+from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
-from rtface.networks.encoders import build_encoder
 
 HELD_BACK = 0.15
-"""Share of each training stretch that tells when to end."""
+"""Share of each training stretch on which it is found when to end."""
 
 NAME = "encoder"
 
-Told = Callable[[int, float], None]
-Begin = Callable[[str, int], Told]
-
 _USUAL = 99.9
 _SHRUNK = 0.05
-
-
-def _silent(what: str, steps: int) -> Told:
-    return lambda done, loss: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +45,8 @@ class EncoderRequest:
 
     Attributes
     ----------
-    where : Where
-        The recording.
+    files : RecordingFiles
+        The recording's.
     encoder : Path
         The encoder's folder, whose name is its name.
     run : Path
@@ -71,13 +63,13 @@ class EncoderRequest:
     recipe : Recipe, optional
         Else that of the architecture.
     explainable : bool
-        Whether to say what is explainable by peers.
+        Whether to state what is explainable by peers.
     description, licence : str
     overwrite : bool
         Replace an encoder that is there.
     """
 
-    where: Where
+    files: RecordingFiles
     encoder: Path
     run: Path
     architecture: Mapping[str, Any] = field(default_factory=lambda: {"name": "causal"})
@@ -92,35 +84,6 @@ class EncoderRequest:
     overwrite: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A recording as an encoder learns from it.
-
-    Attributes
-    ----------
-    recording : Recording
-    frames : ndarray, shape (S,), int64
-        For each neural sample its frame.
-    split : Split
-    mean, sd : ndarray, shape (D,)
-        Reference of the raw inputs, of the training's frames.
-    inputs : ndarray, shape (T, D), float32
-        Normalised.
-    targets : Targets
-    values : ndarray, shape (S, C), float32
-        Their values at all samples.
-    """
-
-    recording: Recording
-    frames: NDArray[np.int64]
-    split: Split
-    mean: NDArray[np.float64]
-    sd: NDArray[np.float64]
-    inputs: FloatArray
-    targets: Targets
-    values: FloatArray
-
-
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """What came out: the encoder, and the report with its figures."""
@@ -130,20 +93,22 @@ class Fitted:
 
 
 def fit_encoder(
-    order: EncoderRequest, *, progress: Begin = _silent, stop: Callable[[], bool] = lambda: False
+    request: EncoderRequest,
+    *,
+    progress: StartProgress = no_progress,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Fitted | None:
-    """Fit an encoder, judge it on samples that it did not learn from and write its bundle.
+    """Fit an encoder, score it on samples that it was not trained on and write its bundle.
 
-    The run's folder keeps a checkpoint: the same order goes on from where an earlier one was stopped.
+    The run's folder keeps a checkpoint: the same request goes on from where an earlier one was stopped.
 
     Parameters
     ----------
-    order : Order
+    request : EncoderRequest
     progress : callable
-        Called with each part of the work and its number of steps; returns what is to be called with the steps done
-        and the loss (nan where there is none).
+        See `StartProgress`.
     stop : callable
-        Asked after each step of the training whether to end early.
+        Called after each step of the training; True ends it early.
 
     Returns
     -------
@@ -157,117 +122,48 @@ def fit_encoder(
     DataError
         The recording cannot be read or is too short; the file and the field are named.
     """
-    check_new(order.encoder, overwrite=order.overwrite)
-    recipe = order.recipe or RECIPES[complete({**order.architecture, "inputs": 1, "outputs": 1})["name"]]
-    recording = read_recording(order.where)
-    run = open_run(order.run, _configuration(order, recipe, recording))
-    window = build_encoder({**order.architecture, "inputs": 1, "outputs": 1}).window
+    check_new(request.encoder, overwrite=request.overwrite)
+    recipe = request.recipe or RECIPES[complete({**request.architecture, "inputs": 1, "outputs": 1})["name"]]
+    recording = read_recording(request.files)
+    run = open_run(request.run, _configuration(request, recipe, recording))
+    window = build_encoder({**request.architecture, "inputs": 1, "outputs": 1}).window
     prepared = prepare(
         recording,
         window,
-        split=order.split,
-        components=order.components,
-        delay_s=order.delay_s,
-        rules=order.rules,
+        split=request.split,
+        components=request.components,
+        delay_s=request.delay_s,
+        rules=request.rules,
         seed=recipe.seed,
         progress=progress,
     )
     architecture = {
-        **order.architecture,
+        **request.architecture,
         "inputs": prepared.inputs.shape[1],
         "outputs": prepared.targets.count,
     }
     training = training_of(prepared, architecture, recipe)
-    train(
-        training,
-        progress=progress("training", training.steps),
-        checkpoint=run.checkpoint(NAME),
-        stop=lambda _: stop(),
-    )
-    run.write_losses(NAME, training.losses)
+    run_in_folder(run, NAME, training, progress=progress("training", training.steps), stop=stop)
     if not training.finished:
         return None
     network = training.kept()
-    metrics, residual = _judge(network, prepared, order, progress)
-    fields = _fields(order, architecture, network, prepared, recipe, training, metrics)
+    metrics, residual = _score(network, prepared, request, progress)
+    fields = _fields(request, architecture, network, prepared, recipe, training, metrics)
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / ONNX_FILE
         fields["metrics"]["onnx_difference"] = export_encoder(network, prepared.inputs.shape[1], exported)
         bundle = write_encoder(
-            order.encoder,
+            request.encoder,
             fields,
             weights={name: value.numpy() for name, value in network.state_dict().items()},
             inputs={"mean": prepared.mean, "sd": prepared.sd, **_usual(prepared)},
             readout=_readout(prepared.targets, residual),
             files={ONNX_FILE: exported},
-            overwrite=order.overwrite,
+            overwrite=request.overwrite,
         )
     report = {"encoder": bundle.manifest.name, "training": fields["training"], "metrics": fields["metrics"]}
     run.write_report(report)
     return Fitted(bundle, report)
-
-
-def prepare(
-    recording: Recording,
-    window: int,
-    *,
-    split: str = "strict",
-    components: int = COMPONENTS,
-    delay_s: float = 0.0,
-    rules: NormaliseRules | None = None,
-    seed: int = 0,
-    progress: Begin = _silent,
-) -> Prepared:
-    """Normalise a recording's inputs and find its targets.
-
-    By the strict split all that is fitted, the reference of the inputs, the neurons' means and their components,
-    comes from the training samples; by the published one the neurons' come from all, as in the paper.
-
-    Parameters
-    ----------
-    recording : Recording
-    window : int
-        The encoder's, in frames.
-    split, components, delay_s, rules
-        As in `EncoderRequest`.
-    seed : int
-    progress : callable
-        As of `fit_encoder`.
-
-    Raises
-    ------
-    DataError
-        The recording is too short, or neurons have values that are not finite.
-    """
-    rules = rules or NormaliseRules()
-    frames = recording.frames_at(delay_s)
-    samples = len(frames)
-    parts = split_samples(split, samples, window / recording.frame_rate, recording.neural_rate)
-    points = len(recording.keypoints)
-    mean, sd = reference(recording.raw[learnt_frames(parts, frames, len(recording.raw))], points, rules)
-    told = progress("normalising", len(recording.raw))
-    normaliser = Normaliser(rules, points, recording.frame_rate, mean, sd)
-    inputs = normaliser.run(recording.raw, lambda done: told(done, float("nan")))
-    fitted_on = parts.train if split == "strict" else np.arange(samples)
-    begun = progress("components", 1)
-    targets = fit_targets(
-        recording.neurons,
-        fitted_on,
-        components,
-        seed=seed,
-        progress=lambda done, total: begun(done, float("nan")),
-    )
-    values = targets.of(recording.neurons, np.arange(samples))
-    return Prepared(recording, frames, parts, mean, sd, inputs, targets, values)
-
-
-def learnt_frames(split: Split, frames: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
-    """Return which of a recording's frames lie between the samples that are learnt from, shape (length,)."""
-    chosen = np.zeros(length, np.bool_)
-    for stretch in stretches(split.train):
-        first, last = frames[stretch[0]], frames[stretch[-1]]
-        chosen[max(first, 0) : max(last, 0) + 1] = True
-    return chosen
 
 
 def training_of(
@@ -281,33 +177,35 @@ def training_of(
     return EncoderTraining(network, prepared.inputs, prepared.frames, prepared.values, held, recipe)
 
 
-def _judge(
-    network: EncoderNetwork, prepared: Prepared, order: EncoderRequest, progress: Begin
+def _score(
+    network: EncoderNetwork, prepared: Prepared, request: EncoderRequest, progress: StartProgress
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Return the figures of the test samples, and the standard deviation of each output's error on them."""
     recording = prepared.recording
-    test = judged_samples(prepared.split, prepared.frames, len(prepared.inputs), network)
+    test = within(
+        prepared.split.test, prepared.frames, len(prepared.inputs), network.past, network.look_ahead
+    )
     if len(test) < 2:
         raise DataError("no test sample's window lies within the recording: it is too short")
     predicted = predict(network, prepared.inputs, prepared.frames[test])
-    told = progress("judging", 2)
+    scored = progress("scoring", 2)
     explainable = (
-        peers(recording, prepared.split, lambda done, total: told(done, float("nan")))
-        if order.explainable
+        explained_by_peers(recording, prepared.split, lambda done, total: scored(done, float("nan")))
+        if request.explainable
         else None
     )
-    metrics = judge(predicted, prepared.targets, recording, test, explainable)
+    metrics = score_prediction(predicted, prepared.targets, recording, test, explainable)
     return metrics, (prepared.values[test] - predicted).std(axis=0)
 
 
 def _usual(prepared: Prepared) -> dict[str, NDArray[Any]]:
-    """Return what tells inputs that are like those trained on from others; see `rtface.encode.bundle.EncoderInputs`."""
-    learnt = prepared.inputs[learnt_frames(prepared.split, prepared.frames, len(prepared.inputs))]
-    mean = learnt.mean(axis=0, dtype=np.float64)
-    covariance = np.cov(learnt.T.astype(np.float64)).reshape(len(mean), len(mean))
+    """Return by what out-of-distribution inputs are found; see `rtface.encode.bundle.EncoderInputs`."""
+    trained_on = prepared.inputs[training_frames(prepared.split, prepared.frames, len(prepared.inputs))]
+    mean = trained_on.mean(axis=0, dtype=np.float64)
+    covariance = np.cov(trained_on.T.astype(np.float64)).reshape(len(mean), len(mean))
     own = np.diag(np.maximum(np.diag(covariance), 1e-3))
     usual = np.linalg.inv(np.linalg.cholesky((1 - _SHRUNK) * covariance + _SHRUNK * own))
-    distance = np.sqrt(np.square((learnt - mean) @ usual.T).mean(axis=1))
+    distance = np.sqrt(np.square((trained_on - mean) @ usual.T).mean(axis=1))
     return {
         "usual_mean": mean.astype(np.float32),
         "usual": usual.astype(np.float32),
@@ -322,23 +220,23 @@ def _readout(targets: Targets, residual: NDArray[np.float32]) -> dict[str, NDArr
     return arrays
 
 
-def _configuration(order: EncoderRequest, recipe: EncoderRecipe, recording: Recording) -> dict[str, Any]:
+def _configuration(request: EncoderRequest, recipe: EncoderRecipe, recording: Recording) -> dict[str, Any]:
     return {
         "verb": "fit",
-        "architecture": dict(order.architecture),
+        "architecture": dict(request.architecture),
         "sources": {name: source["sha256"] for name, source in recording.sources.items()},
         "inputs": [*recording.keypoints, *recording.extras],
-        "rates": [order.where.frame_rate, order.where.neural_rate, order.where.rate],
-        "components": order.components,
-        "delay_s": order.delay_s,
-        "rules": asdict(order.rules),
-        "split": order.split,
+        "rates": [request.files.frame_rate, request.files.neural_rate, request.files.rate],
+        "components": request.components,
+        "delay_s": request.delay_s,
+        "rules": asdict(request.rules),
+        "split": request.split,
         "recipe": asdict(recipe),
     }
 
 
 def _fields(
-    order: EncoderRequest,
+    request: EncoderRequest,
     architecture: Mapping[str, Any],
     network: EncoderNetwork,
     prepared: Prepared,
@@ -349,21 +247,20 @@ def _fields(
     """Return the manifest's fields."""
     recording, targets = prepared.recording, prepared.targets
     whole = complete(architecture)
-    date = datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).date().isoformat()
     return {
-        "description": order.description
+        "description": request.description
         or f"{whole['name']} encoder of {len(recording.neurons)} neurons, {recording.neural_times.size} samples",
-        "created": date,
-        "licence": order.licence,
+        "created": today(),
+        "licence": request.licence,
         "architecture": json.loads(json.dumps(whole)),
         "keypoints": recording.keypoints,
         "extras": recording.extras,
         "frame_rate_hz": recording.frame_rate,
         "neural_rate_hz": recording.neural_rate,
-        "delay_s": order.delay_s,
+        "delay_s": request.delay_s,
         "past_frames": network.past,
         "look_ahead_frames": network.look_ahead,
-        "normalise": asdict(order.rules),
+        "normalise": asdict(request.rules),
         "targets": {
             "kind": "neurons" if targets.basis is None else "components",
             "count": targets.count,
@@ -374,9 +271,9 @@ def _fields(
             "sources": [dict(source) for source in recording.sources.values()],
             "remarks": list(recording.remarks),
             "simulated": recording.simulated,
-            "resampled": order.where.rate is not None,
+            "resampled": request.files.rate is not None,
             "seconds": round(float(recording.neural_times[-1] - recording.neural_times[0]), 1),
-            "split": order.split,
+            "split": request.split,
             "samples": len(prepared.split.train),
             "held_back_share": HELD_BACK,
             "recipe": asdict(recipe),

@@ -83,13 +83,13 @@ RECIPES = {
 
 
 class EncoderTraining:
-    """One training under way; `rtface.learn.tracker.optimise.train` runs it.
+    """One training under way; `rtface.learn.resumable` runs it.
 
     Everything random comes from the recipe's seed, and `state` holds all there is to go on from.
 
     Parameters
     ----------
-    network : Encoder
+    network : EncoderNetwork
         Trained in place.
     inputs : ndarray, shape (T, D), float32
         Normalised.
@@ -97,7 +97,7 @@ class EncoderTraining:
         For each neural sample its frame.
     targets : ndarray, shape (S, C), float32
     split : Split
-        Samples to learn from, and samples to tell by when to end. Those whose window leaves the recording are left
+        Samples to train on, and samples held back to find when to end. Those whose window leaves the recording are left
         out.
     recipe : Recipe
 
@@ -113,7 +113,7 @@ class EncoderTraining:
     Raises
     ------
     DataError
-        There is nothing to learn from.
+        There is nothing to train on.
     """
 
     def __init__(
@@ -138,16 +138,16 @@ class EncoderTraining:
         ]
         if min(map(len, whole)) < 2:
             raise DataError(
-                f"only {len(whole[0])} neural samples to learn from and {len(whole[1])} held back lie within the "
+                f"only {len(whole[0])} neural samples to train on and {len(whole[1])} held back lie within the "
                 f"recording with the {network.window} frames round them"
             )
         scale = float(targets[whole[0]].var(axis=0, dtype=np.float64).sum())
         if not scale > 0:
             raise DataError("the targets of the training samples never change")
         self._size = scale
-        self._batches, self._judged = (self._gather(part, frames, targets) for part in whole)
+        self._batches, self._test = (self._gather(part, frames, targets) for part in whole)
         spread = float(targets[whole[1]].var(axis=0, dtype=np.float64).sum())
-        self._judged_size = spread if spread > 0 else scale
+        self._test_size = spread if spread > 0 else scale
         self._steps = recipe.epochs * len(self._batches)
         self._random = np.random.default_rng(recipe.seed)
         self._order = self._random.permutation(len(self._batches))
@@ -261,10 +261,10 @@ class EncoderTraining:
     def _end_epoch(self) -> None:
         error = sum(
             float((self.average.read_out(self.average.latents_of(batch)) - targets).pow(2).sum())
-            for batch, targets in self._judged
+            for batch, targets in self._test
         )
-        count = sum(len(targets) for _, targets in self._judged)
-        self.held_back.append(error / count / self._judged_size)
+        count = sum(len(targets) for _, targets in self._test)
+        self.held_back.append(error / count / self._test_size)
         if self.held_back[-1] <= min(self.held_back):
             self.best, self._best = self.epochs, copy.deepcopy(self.average.state_dict())
         self._order = self._random.permutation(len(self._batches))

@@ -20,8 +20,7 @@ from rtface.analyse.splits import Split, published, strict
 from rtface.analyse.targets import Targets
 from rtface.core.errors import UsageError
 from rtface.core.records import FloatArray
-from rtface.learn.encoder.data import Recording
-from rtface.learn.encoder.optimise import within
+from rtface.learn.encoder.recording import Recording
 from rtface.networks.encoder import EncoderNetwork
 
 SPLITS = ("strict", "published")
@@ -30,7 +29,7 @@ _CHUNK = 20_000
 
 
 def split_samples(kind: str, samples: int, window_s: float, neural_rate: float) -> Split:
-    """Return which neural samples are learnt from and which are judged by.
+    """Return which neural samples are trained on and which are tested on.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ def predict(network: EncoderNetwork, inputs: FloatArray, frames: NDArray[np.int6
     return np.concatenate(found)
 
 
-def judge(
+def score_prediction(
     predicted: FloatArray,
     targets: Targets,
     recording: Recording,
@@ -91,31 +90,24 @@ def judge(
     """
     actual = targets.of(recording.neurons, samples)
     neurons = by_neuron(targets, recording.neurons, samples, predicted)
-    told: dict[str, Any] = {
+    scores: dict[str, Any] = {
         "samples": len(samples),
         "variance_explained": round(variance_explained(actual, predicted), 4),
         "by_output": [round(float(value), 4) for value in by_column(actual, predicted)],
         "neurons_mean": round(float(np.nanmean(neurons)), 4),
     }
     if explainable is not None:
-        told["explainable_mean"] = round(explainable.mean, 4)
-        told["neurons_normalised"] = round(explainable.normalise(neurons), 4)
-    return told
+        scores["explainable_mean"] = round(explainable.mean, 4)
+        scores["neurons_normalised"] = round(explainable.normalise(neurons), 4)
+    return scores
 
 
-def peers(
+def explained_by_peers(
     recording: Recording, split: Split, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Explainable | None:
-    """Return what neurons explain of each other; None where there are too few to tell."""
+    """Return what neurons explain of each other; None where there are too few."""
     if len(recording.neurons) < 2:
         return None
     return explainable_variance(
         recording.neurons, split.train, split.test, recording.positions, progress=progress
     )
-
-
-def judged_samples(
-    split: Split, frames: NDArray[np.int64], length: int, network: EncoderNetwork
-) -> NDArray[np.int64]:
-    """Return the test samples whose window lies within the recording."""
-    return within(split.test, frames, length, network.past, network.look_ahead)

@@ -5,96 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import DataError
-from rtface.core.geometry import NetworkFrame
-from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import Crop, FloatArray
 from rtface.learn.engines.provenance import training_on
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.calibration import reliability
-from rtface.track.backends.factory import make_backend
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
-
-_ONE_FRAME = FrameMeta(0, 0, 0)
-
-
-class Watcher:
-    """Tracks single frames of any size as the service tracks a camera's; open from the start.
-
-    Parameters
-    ----------
-    engine : Engine
-        A checked engine.
-    settings : BackendSettings or None
-        What runs it; the first back end that is there when None.
-    crop : Crop or None
-        The face in every frame; the whole frame when None.
-
-    Raises
-    ------
-    BackendError, EngineError
-        The engine cannot be run as asked.
-    """
-
-    def __init__(
-        self, engine: Engine, settings: BackendSettings | None = None, crop: Crop | None = None
-    ) -> None:
-        self.engine = engine
-        self.crop = crop
-        self._tracker = Tracker(engine, make_backend(engine, settings or BackendSettings()), SYSTEM_CLOCK)
-        self._shape = (0, 0)
-        try:
-            self.backend = self._tracker.open().as_dict()
-        except BaseException:
-            self._tracker.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def scale(self) -> float:
-        """Camera pixels to a pixel of the network's input, in the last frame."""
-        manifest = self.engine.manifest
-        resample = manifest.resample
-        return NetworkFrame(
-            self._tracker.crop, manifest.input.size, resample.half_pixel, resample.square
-        ).scale
-
-    def see(self, image: Image) -> tuple[FloatArray, FloatArray]:
-        """Return keypoints, shape (K, 2), in pixels of the frame, and scores, shape (K,).
-
-        Parameters
-        ----------
-        image : ndarray, shape (height, width), uint8
-            The whole frame. One of another size than the last fits the network anew, which takes long.
-
-        Raises
-        ------
-        UsageError
-            The crop reaches beyond the frame.
-        """
-        if image.shape != self._shape:
-            height, width = image.shape
-            camera = CameraInfo("images", "labelled frames", width, height, None, None, False, "arrival", {})
-            self._tracker.look_at(camera, self.crop)
-            self._shape = height, width
-        pose = self._tracker.track(np.ascontiguousarray(image), _ONE_FRAME, 0)
-        return pose.xy, pose.score
-
-    def close(self) -> None:
-        """Free the network."""
-        self._tracker.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +29,7 @@ class EngineErrors:
     backend : dict
         What ran it, as `BackendInfo.as_dict`.
     crop : Crop or None
-        What it saw of each frame; the whole when None.
+        What it was shown of each frame; the whole when None.
     labels : LabelSet
         The frames that have a label of these keypoints, with these keypoints alone.
     distance : ndarray, shape (N, K), float32
@@ -173,16 +95,16 @@ class EngineErrors:
         return report
 
 
-def measure(watcher: Watcher, labels: LabelSet) -> EngineErrors:
+def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:
     """Run an engine on labelled frames.
 
     Parameters
     ----------
-    watcher : Watcher
-        The engine, open.
+    tracker : PictureTracker
+        The engine.
     labels : LabelSet
         Frames of any sizes. Keypoints are brought together by name; those that only one side has, and those that the
-        engine was never trained on, are not judged.
+        engine was never trained on, are left out.
 
     Raises
     ------
@@ -191,30 +113,28 @@ def measure(watcher: Watcher, labels: LabelSet) -> EngineErrors:
     UsageError
         The crop reaches beyond a frame.
     """
-    manifest = watcher.engine.manifest
+    manifest = tracker.engine.manifest
     finds = [entry.name for entry in manifest.keypoints if entry.trained]
     common = tuple(name for name in finds if name in labels.labelled)
     if not common:
         raise DataError(_nothing_common(manifest.name, finds, labels.labelled))
-    judged = labels.arranged(common)
-    judged = replace(
-        judged, frames=tuple(frame for frame in judged.frames if not np.isnan(frame.xy).any(axis=1).all())
-    )
+    common_labels = labels.arranged(common)
+    frames = tuple(frame for frame in common_labels.frames if not np.isnan(frame.xy).any(axis=1).all())
     columns = [manifest.names.index(name) for name in common]
-    shape = (len(judged), len(common))
+    shape = (len(frames), len(common))
     distance, score = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    scale = np.zeros(len(judged), np.float32)
+    scale = np.zeros(len(frames), np.float32)
     # Size by size: to fit the network to another takes longer than many frames.
-    for row in sorted(range(len(judged)), key=lambda row: judged.frames[row].image.shape):
-        frame = judged.frames[row]
-        xy, scores = watcher.see(frame.image)
-        distance[row] = np.linalg.norm(xy[columns] - frame.xy, axis=1)
-        score[row], scale[row] = scores[columns], watcher.scale
+    for row in sorted(range(len(frames)), key=lambda row: frames[row].image.shape):
+        frame = frames[row]
+        pose = tracker.track(frame.image)
+        distance[row] = np.linalg.norm(pose.xy[columns] - frame.xy, axis=1)
+        score[row], scale[row] = pose.score[columns], tracker.scale
     return EngineErrors(
-        watcher.engine,
-        watcher.backend,
-        watcher.crop,
-        judged,
+        tracker.engine,
+        tracker.backend.as_dict(),
+        tracker.crop,
+        replace(common_labels, frames=frames),
         distance,
         score,
         scale,

@@ -34,13 +34,13 @@ def today() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What is to be said of a network beyond its weights; becomes the fields of its `Manifest`.
+class ModelCard:
+    """What is stated of a network beyond its weights; becomes the fields of its `Manifest`.
 
     Attributes
     ----------
     architecture : mapping
-        As of `build_network`; its ``name`` is the engine's family, which says which columns the decode has.
+        As of `build_network`; its ``name`` is the engine's family, which sets the columns of the decode.
     keypoints : sequence of KeypointEntry
         In the order of the network's outputs.
     description, licence : str
@@ -53,7 +53,7 @@ class Card:
         Longer side of the network's input in pixels.
     resample : ResampleSpec
         How the crop becomes the network's input.
-    normalise : NormaliseSpec
+    normalise : LevelsSpec
         How gray levels are scaled.
     training, metrics : mapping
         For the record.
@@ -83,7 +83,7 @@ class Card:
 def save_engine(
     network: NetworkWithDecode,
     folder: Path,
-    card: Card,
+    card: ModelCard,
     *,
     folded: nn.Module | None = None,
     overwrite: bool = False,
@@ -96,8 +96,8 @@ def save_engine(
         What ``card.architecture`` builds, trained; its ``state_dict`` is the engine's weights.
     folder : Path
         The engine's folder; its name is the engine's name.
-    card : Card
-        What is to be said of it.
+    card : ModelCard
+        What is stated of it.
     folded : Module or None
         An equal network that is faster, to be exported in the place of `network`.
     overwrite : bool

@@ -63,7 +63,7 @@ def fetch_facemap_weights(
     progress : callable, optional
         See `Progress`.
     timeout_s : float
-        Longest silence of the server in seconds.
+        Longest time without a byte of the server in seconds.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def fetch_facemap_weights(
     Raises
     ------
     EngineError
-        A file did not come; the message says which address to fetch by hand and where to put it.
+        A file did not come; the message names the address to fetch by hand and where to put it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtface.core.files import file_hash
-from rtface.learn.engines.bundle import Card, save_engine
+from rtface.learn.engines.bundle import ModelCard, save_engine
 from rtface.learn.engines.facemap_weights import load_facemap_weights, network_from_weights
 from rtface.networks.build import build_network
 from rtface.track.manifest import KeypointEntry, ResampleSpec, ScoreSpec
@@ -32,7 +32,7 @@ def import_facemap(weights: Path, params: Path | None, folder: Path, *, overwrit
         The file is missing, truncated, foreign or unsafe, or the folder cannot be written.
     """
     loaded = load_facemap_weights(weights, params)
-    card = Card(
+    card = ModelCard(
         architecture={
             "name": "facemap",
             "channels": list(loaded.channels),

@@ -16,15 +16,10 @@ from torch import Tensor
 
 from rtface.core.errors import EngineError
 from rtface.core.records import FACEMAP_KEYPOINTS
+from rtface.learn.labels.formats.facemap import OLD_NAMES
 from rtface.networks.facemap import BLOCKS, FacemapNetwork, fold_batch_norm
 from rtface.networks.graph import FacemapDecode, NetworkWithDecode
 
-_OLD_NAMES = {
-    "whisker(c1)": "whisker(I)",
-    "whisker(c2)": "whisker(III)",
-    "whisker(d2)": "whisker(III)",
-    "whisker(d1)": "whisker(II)",
-}
 _LARGEST_WIDTH = 4096
 
 
@@ -122,9 +117,9 @@ def _check_names(content: object, path: Path) -> dict[str, Tensor]:
     missing = [name for name in expected if not isinstance(content.get(name), Tensor)]
     unexpected = [str(name) for name in content if name not in set(expected)]
     if missing or unexpected:
-        told = [f"lacks {_some(missing)}"] if missing else []
-        told += [f"has the unknown {_some(unexpected)}"] if unexpected else []
-        raise EngineError(f"{path} is not of a Facemap tracker network: it {' and '.join(told)}")
+        faults = [f"lacks {_some(missing)}"] if missing else []
+        faults += [f"has the unknown {_some(unexpected)}"] if unexpected else []
+        raise EngineError(f"{path} is not of a Facemap tracker network: it {' and '.join(faults)}")
     return {name: content[name] for name in expected}
 
 
@@ -183,7 +178,7 @@ def _read_params(path: Path) -> tuple[tuple[int, ...] | None, tuple[str, ...] | 
         or len(set(names)) != len(names)
     ):
         raise EngineError(f'{path}: "bodyparts" is not a list of different names')
-    return widths, tuple(_OLD_NAMES.get(str(name), str(name)) for name in names)
+    return widths, tuple(OLD_NAMES.get(str(name), str(name)) for name in names)
 
 
 def _whole(value: object) -> bool:

@@ -49,7 +49,7 @@ def export_onnx(
     path : Path
         The file to write; its folder must exist.
     family : str
-        The engine's family, e.g. ``facemap``: it says which columns the output has.
+        The engine's family, e.g. ``facemap``: it sets the columns of the output.
     input_size : int
         Longer side of the network's input in pixels.
     square : bool

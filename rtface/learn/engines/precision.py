@@ -1,4 +1,4 @@
-"""An engine in another precision, with proof on real frames that it still says the same."""
+"""An engine in another precision, with proof on real frames that it still finds the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtface.core.records import Crop, Image
 from rtface.learn.engines.bundle import today
 from rtface.learn.engines.halve import halve
 from rtface.learn.engines.quantise import QuantisedPart, Scheme, quantise
-from rtface.track.comparison import FEWEST_FRAMES, Parity, compare
+from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
 from rtface.track.parity import LIMITS
 from rtface.track.store import Engine, write_engine
@@ -34,10 +34,10 @@ _DESCRIPTION = {
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A new engine, and how it agrees with the one that it was made from."""
+    """A new engine, and how it compares with the one that it was made from."""
 
     engine: Engine
-    parity: Parity
+    comparison: EngineComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ def export_engine(
     scheme: Scheme = Scheme.CPU,
     overwrite: bool = False,
 ) -> Exported:
-    """Make an engine of another precision and hold it against its source before it is let in.
+    """Make an engine of another precision, which is kept only if it agrees with its source.
 
     - ``f32``: a copy, run in float32.
     - ``bf16``: the same file, run in bfloat16 where the processor has it.
     - ``f16``: the weights are kept in float16; the arithmetic is float32.
     - ``int8``: convolutions in int8, calibrated on every fourth of the frames, at most `CALIBRATION_FRAMES`, and
-      judged on the others. When that shifts too far, the convolutions that suffer most stay in floating point.
+      tested on the others. When that shifts too far, the convolutions that suffer most stay in floating point.
 
     Parameters
     ----------
@@ -103,28 +103,29 @@ def export_engine(
             f"{source.manifest.weights}): export from the engine that it was made from"
         )
     if len(frames) < FEWEST_FRAMES:
-        raise DataError(f"{len(frames)} frames are too few to judge an engine on: {FEWEST_FRAMES} or more")
+        raise DataError(f"{len(frames)} frames are too few to test an engine on: {FEWEST_FRAMES} or more")
     if folder.resolve() == source.folder.resolve():
         raise EngineError(f"{folder} is the engine to be exported: choose another name")
     if folder.exists() and not overwrite:
         raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
-    calibrating, judging = _split(frames) if precision == "int8" else ({}, dict(frames))
-    plans = tuple(QuantisedPart) if precision == "int8" else (None,)
+    calibrating, testing = _split(frames) if precision == "int8" else ({}, dict(frames))
+    plans = (QuantisedPart.ALL, QuantisedPart.ROBUST) if precision == "int8" else (None,)
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as made:
         for plan in plans:
             candidate = _make(source, precision, Path(made), calibrating, crop, plan, scheme)
             trial = _write(source, Path(made) / "trial" / folder.name, candidate, precision, {})
-            parity = compare(source, trial, judging, crop=crop, settings=settings)
-            if parity.agrees:
-                proof = {"parity": parity.as_dict() | candidate.calibration}
+            comparison = compare(source, trial, testing, crop=crop, settings=settings)
+            if comparison.agrees:
+                proof = {"parity": comparison.as_dict() | candidate.calibration}
                 return Exported(
-                    _write(source, folder, candidate, precision, proof, overwrite=overwrite), parity
+                    _write(source, folder, candidate, precision, proof, overwrite=overwrite), comparison
                 )
-            refused.append(parity.in_words() if plan is None else f"{plan.value}: {parity.in_words()}")
+            refused.append(
+                comparison.in_words() if plan is None else f"{plan.value}: {comparison.in_words()}"
+            )
     raise EngineError(
-        f"{source.manifest.name} in {precision} shifts too far and is refused (limits: median "
-        f"{LIMITS.p50_px:g}, p99 {LIMITS.p99_px:g} px of the network's input, p99 of the score {LIMITS.score_p99:g}): "
+        f"{source.manifest.name} in {precision} shifts too far and is refused (limits: {LIMITS.in_words()}): "
         f"{'; '.join(refused)}"
     )
 

@@ -1,4 +1,4 @@
-"""What a manifest tells of the recordings that an engine learnt from."""
+"""Which recordings an engine was trained on, as far as its manifest states them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, Literal
 
 from rtface.track.manifest import Manifest
 
-Training = Literal["trained on", "not trained on", "not known"]
+TrainedOn = Literal["trained on", "not trained on", "not known"]
 
 _FILE_ENDINGS = (".mp4", ".avi", ".mkv", ".mov", ".mj2", ".wmv", ".m4v", ".mpg", ".mpeg", ".tif", ".tiff")
 
 
-def training_on(manifest: Manifest, video: str) -> Training:
-    """Tell whether an engine learnt from frames of a recording.
+def training_on(manifest: Manifest, video: str) -> TrainedOn:
+    """Return whether an engine was trained on frames of a recording.
 
     Recordings are told apart by name alone; a video file's ending does not count. One of which some frames were
-    held out counts as trained on. An engine that began with another's weights may know what that one learnt from,
-    which its manifest does not tell: a recording that it does not name is then not known.
+    held out counts as trained on. An engine that began with another's weights depends on what that one was trained on,
+    which its manifest does not state: a recording that it does not name is then not known.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def training_on(manifest: Manifest, video: str) -> Training:
 
 
 def origin_in_words(manifest: Manifest) -> str:
-    """Return what a manifest says of the training, for a person who has to judge by it; empty if nothing."""
+    """Return what a manifest states of the training, for people; empty if nothing."""
     training = manifest.training
     words = [
         f"{what} {training[key]}"
@@ -56,12 +56,12 @@ def origin_in_words(manifest: Manifest) -> str:
 
 
 def _began_elsewhere(training: Mapping[str, Any]) -> bool:
-    """Whether weights or labels came from where the manifest does not tell the recordings."""
+    """Return whether weights or labels came from where the manifest does not state the recordings."""
     return any(training.get(key) for key in ("parent", "started_from", "labelled_frames"))
 
 
 def _trained_on_all(manifest: Manifest) -> set[str]:
-    """Return the recordings that an engine of `rtface.learn.ship` was trained on, judged by one left out at a time."""
+    """Return the recordings that an engine of `bench.make.engine` was trained on, each of which was left out once to test on."""
     by_video = manifest.metrics.get("held_out")
     if (
         "data" not in manifest.training

@@ -21,8 +21,8 @@ import onnx
 from rtface.core.errors import EngineError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop, Image
+from rtface.track.gray_levels import levels
 from rtface.track.manifest import LevelsSpec
-from rtface.track.normalise import levels
 
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
@@ -36,7 +36,7 @@ class QuantisedPart(Enum):
 
 
 class Scheme(Enum):
-    """How numbers become integers, which depends on what shall run them."""
+    """How numbers become integers, which depends on what is to run them."""
 
     CPU = "activations in u8 by their range, biases in int32"
     TENSORRT = "activations in int8 about zero, biases in float: for TensorRT"
@@ -60,14 +60,14 @@ def quantise(
         The float network, and the file to write.
     frames : mapping of int to ndarray, shape (height, width), uint8
         Whole camera frames to calibrate on: they go the way of live frames, levels, crop, resize and all.
-    normalise : NormaliseSpec
+    normalise : LevelsSpec
         The engine's.
     crop : Crop or None
         The face in the frame; the whole frame when None.
-    plan : Plan
+    plan : QuantisedPart
         Which convolutions to quantise.
     scheme : Scheme
-        What shall run it; OpenVINO runs both.
+        What is to run it; OpenVINO runs both.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def quantise(
 
 
 class _Frames:
-    """The reader of calibration data that onnxruntime asks for."""
+    """The reader of calibration data that onnxruntime takes."""
 
     def __init__(self, inputs: Iterable[dict[str, Any]]) -> None:
         self._inputs = iter(inputs)

@@ -1,1 +1,1 @@
-"""Label sets: read, checked, changed and asked for. Needs no torch."""
+"""Label sets: read, checked, changed and prepared for a person to label. Needs no torch."""

@@ -11,8 +11,8 @@ from rtface.learn.labels.labelset import LabelSet
 
 
 @dataclass(frozen=True, slots=True)
-class Keyset:
-    """Keypoints renamed, added and dropped.
+class KeypointChanges:
+    """Keypoints to be renamed, added and dropped.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Keyset:
         Raises
         ------
         UsageError
-            A name is unknown, nothing is left, or it was not said what to do with the labels' new keypoints.
+            A name is unknown, nothing is left, or it is not stated what to do with the labels' new keypoints.
         """
         if (self.only or self.only_labels) and (self.add or self.drop):
             raise UsageError("a list of all keypoints leaves nothing to add or to drop: one of the two")

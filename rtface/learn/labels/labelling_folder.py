@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
-from rtface.core.extras import needing
 from rtface.core.files import folder_written_whole, write_json
 from rtface.core.geometry import outside
 from rtface.core.records import FloatArray, Image
+from rtface.learn.labels.formats.deeplabcut_tables import write_labels
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.suggest import ChosenFrame, FrameFeatures
@@ -31,7 +31,7 @@ _SHIFT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Suggested:
+class SuggestedFrame:
     """One chosen frame, with what is needed to label it.
 
     Attributes
@@ -42,7 +42,7 @@ class Suggested:
         Number in the recording, from 0.
     time_s : float
         Seconds since its first frame.
-    choice : Choice
+    choice : ChosenFrame
         Why it was chosen.
     xy : ndarray, shape (K, 2), float32
         What the engine found, in pixels of the camera frame; NaN where it was not trained.
@@ -61,8 +61,8 @@ class Suggested:
 
 
 def collect(
-    surveys: Sequence[Survey], what: FrameFeatures, choices: Sequence[ChosenFrame]
-) -> list[Suggested]:
+    surveys: Sequence[Survey], features: FrameFeatures, choices: Sequence[ChosenFrame]
+) -> list[SuggestedFrame]:
     """Read the chosen frames again, in the order of the choices.
 
     Raises
@@ -71,7 +71,7 @@ def collect(
         A recording can no longer be read.
     """
     first = np.concatenate([[0], np.cumsum([len(each) for each in surveys])])
-    places = [(int(what.video[choice.index]), choice) for choice in choices]
+    places = [(int(features.video[choice.index]), choice) for choice in choices]
     images = [
         read_frames(
             seen.recording,
@@ -86,7 +86,7 @@ def collect(
         seen, row = surveys[video], choice.index - int(first[video])
         frame = int(seen.frame[row])
         suggested.append(
-            Suggested(
+            SuggestedFrame(
                 seen.name,
                 frame,
                 float(seen.time_s[row]),
@@ -100,7 +100,7 @@ def collect(
 
 
 def check_folder(folder: Path) -> None:
-    """Fail now as `write_handout` would fail after minutes of work.
+    """Fail now as `write_labelling_folder` would fail after minutes of work.
 
     Raises
     ------
@@ -111,9 +111,9 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} exists already; labels are never overwritten: name a new folder")
 
 
-def write_handout(
+def write_labelling_folder(
     folder: Path,
-    frames: Sequence[Suggested],
+    frames: Sequence[SuggestedFrame],
     keypoints: Sequence[str],
     about: dict[str, Any],
     *,
@@ -165,7 +165,7 @@ def write_handout(
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
-def sheet(frames: Sequence[Suggested]) -> NDArray[np.uint8]:
+def sheet(frames: Sequence[SuggestedFrame]) -> NDArray[np.uint8]:
     """Draw all frames with what the engine found, from red (score 0) to green (score 1).
 
     Returns
@@ -183,7 +183,7 @@ def sheet(frames: Sequence[Suggested]) -> NDArray[np.uint8]:
     return picture
 
 
-def _tile(rank: int, each: Suggested) -> NDArray[np.uint8]:
+def _tile(rank: int, each: SuggestedFrame) -> NDArray[np.uint8]:
     rows, columns = each.image.shape
     scale = _TILE_WIDTH / columns
     small = cv2.resize(each.image, (_TILE_WIDTH, max(1, round(rows * scale))), interpolation=cv2.INTER_AREA)
@@ -201,11 +201,11 @@ def _tile(rank: int, each: Suggested) -> NDArray[np.uint8]:
     return drawn
 
 
-def _name(each: Suggested) -> str:
+def _name(each: SuggestedFrame) -> str:
     return f"frame{each.frame:06d}.png"
 
 
-def _entry(rank: int, each: Suggested) -> dict[str, Any]:
+def _entry(rank: int, each: SuggestedFrame) -> dict[str, Any]:
     choice = each.choice
     return {
         "rank": rank,
@@ -226,7 +226,7 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     return bytes(data.tobytes())
 
 
-def _guess(each: Suggested, above: float) -> FloatArray:
+def _guess(each: SuggestedFrame, above: float) -> FloatArray:
     """Return the points worth dragging, shape (K, 2); NaN for those with a low score or beyond the frame."""
     height, width = each.image.shape
     good = (each.score >= above) & ~outside(each.xy, width, height)
@@ -234,25 +234,16 @@ def _guess(each: Suggested, above: float) -> FloatArray:
     return guess
 
 
-def _write_guesses(folder: Path, frames: Sequence[Suggested], keypoints: Sequence[str], above: float) -> None:
-    with needing("lab", DataError):
-        import pandas as pd
-
-    from rtface.record.formats.deeplabcut import KEY, LEVELS
-
+def _write_guesses(
+    folder: Path, frames: Sequence[SuggestedFrame], keypoints: Sequence[str], above: float
+) -> None:
     for video in dict.fromkeys(each.video for each in frames):
         here = sorted((each for each in frames if each.video == video), key=lambda each: each.frame)
         target = folder / "labeled-data" / video
         target.mkdir(parents=True)
-        guesses = np.stack([_guess(each, above) for each in here])
         names = [f"img{each.frame:06d}.png" for each in here]
         for name, each in zip(names, here, strict=True):
             (target / name).write_bytes(_png(each.image))
-        table = pd.DataFrame(
-            guesses.reshape(len(here), -1).astype(np.float64),
-            index=pd.MultiIndex.from_tuples([("labeled-data", video, name) for name in names]),
-            columns=pd.MultiIndex.from_product([[SCORER], keypoints, ["x", "y"]], names=LEVELS),
-        )
-        stem = target / f"CollectedData_{SCORER}"
-        table.to_csv(stem.with_suffix(".csv"), encoding="utf-8", lineterminator="\n")
-        table.to_hdf(stem.with_suffix(".h5"), key=KEY, mode="w")
+        images = [("labeled-data", video, name) for name in names]
+        guesses = np.stack([_guess(each, above) for each in here])
+        write_labels(target / f"CollectedData_{SCORER}", SCORER, images, keypoints, guesses)

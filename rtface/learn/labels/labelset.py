@@ -75,7 +75,7 @@ class LabelSet:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that training sees of the set: names, images and labels, in their order."""
+        """SHA-256 of all that training takes of the set: names, images and labels, in their order."""
         whole = hashlib.sha256(json.dumps(self.keypoints).encode())
         for frame in self.frames:
             whole.update(json.dumps([frame.name, frame.video, frame.image.shape]).encode())

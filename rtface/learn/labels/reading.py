@@ -1,4 +1,4 @@
-"""Label sets of any format that rtface knows, told apart by looking."""
+"""Label sets of any format that rtface reads, which is found out from the files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _read_one(path: Path) -> LabelSet:
         return read_deeplabcut(path)
     if suffix == ".csv":
         return read_deeplabcut(path) if _first_cell(path) == "scorer" else read_table(path)
-    raise DataError(f"{path} is of no format of labels that rtface knows; labels are {_KNOWN}")
+    raise DataError(f"{path} is of no format of labels that rtface reads; labels are {_KNOWN}")
 
 
 def _read_folder(folder: Path) -> LabelSet:

@@ -3,8 +3,8 @@
 Two aims take turns, two frames for the one and then one for the other, so that any first few of the list serve both.
 *Coverage* takes the frame that brings all
 frames closest to one that is chosen: greedy facility location, within 1 - 1/e of the best set (Nemhauser, Wolsey
-and Fisher 1978; for active learning Wei, Iyer and Bilmes 2015). It does not ask the engine how sure it is, so an
-engine that is wrong and sure wastes no more than a third. *Doubt* takes the frame with the largest product
+and Fisher 1978; for active learning Wei, Iyer and Bilmes 2015). It does not depend on the engine's scores, so an
+engine that is wrong at high scores wastes no more than a third. *Doubt* takes the frame with the largest product
 of the engine's uncertainty and the distance to all chosen ones: k-centre greedy (Sener and Savarese 2018) weighted
 as in CLUE (Prabhu et al. 2021). Nothing is drawn at random: the same recordings give the same frames.
 """
@@ -26,10 +26,10 @@ Why = Literal["coverage", "doubt"]
 
 SAME_POSE = 0.01
 """Two frames are near-duplicates when the mean shift of their keypoints is less than this share of the face's size..."""
-SAME_LOOK = 0.05
+SAME_THUMBNAIL = 0.05
 """...and the thumbnails differ by less than this, in standard deviations of a thumbnail's gray levels."""
 
-_LOOKS = 16
+_COMPONENTS = 16
 _POSE_SHARE = 0.8
 _TURNS = 3
 _BASE_DOUBT = 0.05
@@ -48,10 +48,10 @@ class FrameFeatures:
     pose : ndarray, shape (N, P), float32
         Euclidean distances are the mean shift of a keypoint in sizes of the face, each keypoint counted as far as
         it is trusted.
-    look : ndarray, shape (N, L), float32
+    thumbnail : ndarray, shape (N, L), float32
         Euclidean distances are root mean squares of differences between thumbnails.
     trust : float
-        Mean calibrated score: how far poses count against looks.
+        Mean calibrated score: how far poses count against thumbnails.
     doubt : ndarray, shape (N,), float32
         Mean over the trained keypoints of the probability that the point is wrong, in [0, 1].
     usable : ndarray, shape (N,), bool
@@ -62,7 +62,7 @@ class FrameFeatures:
     """
 
     pose: FloatArray
-    look: FloatArray
+    thumbnail: FloatArray
     trust: float
     doubt: FloatArray
     usable: NDArray[np.bool_]
@@ -95,8 +95,8 @@ class ChosenFrame:
     stands_for: int
 
 
-def features(surveys: Sequence[Survey], trained: NDArray[np.bool_]) -> FrameFeatures:
-    """Turn what was seen of recordings into what frames are chosen by.
+def frame_features(surveys: Sequence[Survey], trained: NDArray[np.bool_]) -> FrameFeatures:
+    """Turn surveys of recordings into what frames are chosen by.
 
     Parameters
     ----------
@@ -112,10 +112,10 @@ def features(surveys: Sequence[Survey], trained: NDArray[np.bool_]) -> FrameFeat
     trust = np.median(score, axis=0)
     weight = np.sqrt(trust / max(1, trust.size))[:, None]
     pose = (xy - middle) / size * weight
-    look = np.concatenate([each.look for each in surveys])
+    thumbnails = np.concatenate([each.thumbnail for each in surveys])
     return FrameFeatures(
         pose=pose.reshape(len(xy), -1).astype(np.float32),
-        look=_principal(look - look.mean(axis=0)) / np.float32(np.sqrt(look.shape[1])),
+        thumbnail=_principal(thumbnails - thumbnails.mean(axis=0)) / np.float32(np.sqrt(thumbnails.shape[1])),
         trust=float(score.mean()) if score.size else 0.0,
         doubt=np.concatenate([_doubt(each, trained) for each in surveys]),
         usable=np.concatenate([usable(each) for each in surveys]),
@@ -125,21 +125,21 @@ def features(surveys: Sequence[Survey], trained: NDArray[np.bool_]) -> FrameFeat
 
 
 def usable(seen: Survey) -> NDArray[np.bool_]:
-    """Tell which frames are neither black nor white nor blurred, by the recording's own better frames."""
+    """Return which frames are neither black nor white nor blurred, by the recording's own better frames."""
     bright = seen.contrast >= max(_FLAT, _DIM * float(np.quantile(seen.contrast, 0.8)))
     sharp = seen.sharpness >= _BLURRED * np.quantile(seen.sharpness[bright], 0.8) if bright.any() else bright
     fine: NDArray[np.bool_] = bright & sharp & (seen.glare <= np.quantile(seen.glare, 0.2) + _WHITE)
     return fine
 
 
-def choose(what: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> list[ChosenFrame]:
+def choose(features: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> list[ChosenFrame]:
     """Choose the frames to label, the most useful first.
 
     Each recording gets an equal share, as far as it has frames that differ.
 
     Parameters
     ----------
-    what : Features
+    features : FrameFeatures
     count : int
         How many; fewer come when there are not as many frames that differ from each other.
     min_gap_s : float
@@ -150,63 +150,70 @@ def choose(what: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> list[C
     DataError
         No frame is usable.
     """
-    if not what.usable.any():
+    if not features.usable.any():
         raise DataError("every frame is black, white or blurred: check the crop and the lamp")
-    far = _distances(what)
+    far = _distances(features)
     near = np.full(len(far), far.max() + 1, np.float32)
-    free = what.usable.copy()
-    videos = int(what.video.max()) + 1
+    free = features.usable.copy()
+    videos = int(features.video.max()) + 1
     share = -(-count // videos)
     chosen: list[tuple[int, Why, float]] = []
     while len(chosen) < count and free.any():
-        taken = np.bincount(what.video[[index for index, _, _ in chosen]], minlength=videos)
-        allowed = free & (taken[what.video] < share)
+        taken = np.bincount(features.video[[index for index, _, _ in chosen]], minlength=videos)
+        allowed = free & (taken[features.video] < share)
         if not allowed.any():
             share += 1
             continue
         why: Why = "doubt" if len(chosen) % _TURNS == _TURNS - 1 else "coverage"
-        index = _next(why, what, far, near, allowed)
+        index = _next(why, features, far, near, allowed)
         chosen.append((index, why, float(near[index]) if chosen else float("inf")))
         near = np.minimum(near, far[index])
-        free &= ~_too_close(what, index, min_gap_s)
+        free &= ~_too_close(features, index, min_gap_s)
     nearest = far[:, [index for index, _, _ in chosen]].argmin(axis=1)
-    crowd = np.bincount(nearest[what.usable], minlength=len(chosen))
+    crowd = np.bincount(nearest[features.usable], minlength=len(chosen))
     return [
-        ChosenFrame(index, why, float(what.doubt[index]), distance, int(frames))
+        ChosenFrame(index, why, float(features.doubt[index]), distance, int(frames))
         for (index, why, distance), frames in zip(chosen, crowd, strict=True)
     ]
 
 
 def _next(
-    why: Why, what: FrameFeatures, far: FloatArray, near: FloatArray, allowed: NDArray[np.bool_]
+    why: Why, features: FrameFeatures, far: FloatArray, near: FloatArray, allowed: NDArray[np.bool_]
 ) -> int:
     places = np.flatnonzero(allowed)
     if why == "doubt":
-        gain = (_BASE_DOUBT + what.doubt[places]) * near[places]
+        gain = (_BASE_DOUBT + features.doubt[places]) * near[places]
     else:
-        covered = np.flatnonzero(what.usable)
+        covered = np.flatnonzero(features.usable)
         before = near[covered][:, None]
         gain = np.maximum(before - far[np.ix_(covered, places)], 0).sum(axis=0)
     return int(places[int(gain.argmax())])
 
 
-def _too_close(what: FrameFeatures, index: int, min_gap_s: float) -> NDArray[np.bool_]:
-    shift = np.linalg.norm(what.pose - what.pose[index], axis=1)
-    change = np.linalg.norm(what.look - what.look[index], axis=1)
-    soon = (what.video == what.video[index]) & (np.abs(what.time_s - what.time_s[index]) < min_gap_s)
-    close: NDArray[np.bool_] = soon | ((shift < SAME_POSE) & (change < SAME_LOOK))
+def _too_close(features: FrameFeatures, index: int, min_gap_s: float) -> NDArray[np.bool_]:
+    shift = np.linalg.norm(features.pose - features.pose[index], axis=1)
+    change = np.linalg.norm(features.thumbnail - features.thumbnail[index], axis=1)
+    soon = (features.video == features.video[index]) & (
+        np.abs(features.time_s - features.time_s[index]) < min_gap_s
+    )
+    close: NDArray[np.bool_] = soon | ((shift < SAME_POSE) & (change < SAME_THUMBNAIL))
     close[index] = True
     return close
 
 
-def _distances(what: FrameFeatures) -> FloatArray:
-    """Return distances of all pairs in poses and looks together, shape (N, N); 1 is typical within a recording."""
-    share = _POSE_SHARE * what.trust
-    squares = np.zeros((len(what.pose),) * 2, np.float32)
-    for values, part, least in ((what.pose, share, SAME_POSE), (what.look, 1 - share, SAME_LOOK)):
+def _distances(features: FrameFeatures) -> FloatArray:
+    """Return distances of all pairs in poses and thumbnails together, shape (N, N); 1 is typical within a recording."""
+    share = _POSE_SHARE * features.trust
+    squares = np.zeros((len(features.pose),) * 2, np.float32)
+    for values, part, least in (
+        (features.pose, share, SAME_POSE),
+        (features.thumbnail, 1 - share, SAME_THUMBNAIL),
+    ):
         # Within recordings, for those of two rigs differ far more than the frames of either. What varies less than
         # near-duplicates do is noise: it is not blown up to the size of the rest.
-        within = [float(values[what.video == video].var(axis=0).sum()) for video in np.unique(what.video)]
+        within = [
+            float(values[features.video == video].var(axis=0).sum()) for video in np.unique(features.video)
+        ]
         typical = max(least**2, 2 * float(np.mean(within)))
         norms = (values**2).sum(axis=1)
         squares += np.float32(part / typical) * np.maximum(
@@ -237,5 +244,5 @@ def _doubt(seen: Survey, trained: NDArray[np.bool_]) -> FloatArray:
 def _principal(centred: FloatArray) -> FloatArray:
     """Return the first principal components, shape (N, L)."""
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    components: FloatArray = (left[:, :_LOOKS] * values[:_LOOKS]).astype(np.float32)
+    components: FloatArray = (left[:, :_COMPONENTS] * values[:_COMPONENTS]).astype(np.float32)
     return components

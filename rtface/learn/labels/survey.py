@@ -1,4 +1,4 @@
-"""One pass over a recording: evenly spaced frames, with what the engine finds in each and how each looks."""
+"""One pass over a recording: evenly spaced frames, each with what the engine finds in it and a thumbnail."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.acquire.factory import make_camera
-from rtface.acquire.sampling import play
+from rtface.acquire.sampling import played
 from rtface.config import BackendSettings, ImagesCameraSettings, VideoCameraSettings
-from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import CameraLostError, DataError
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
-from rtface.track.backends.factory import make_backend
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
-THUMBNAIL = 32
-"""Side in pixels of the picture that two frames' looks are compared by."""
+THUMBNAIL_SIDE = 32
+"""Side in pixels of the thumbnails that frames are compared by."""
 
 _SHARPNESS_SIDE = 256
 _GLARE = 250
@@ -41,7 +39,7 @@ class Survey:
     recording : VideoCameraSettings or ImagesCameraSettings
         How to read it again.
     crop : Crop
-        What the network saw.
+        What the network was shown.
     total : int
         Frames that were read in all.
     damage : str or None
@@ -56,7 +54,7 @@ class Survey:
     jump : ndarray, shape (N, K), float32
         Pixels between the point and the middle between where it is one frame earlier and one later: far more
         than usual for a point that was lost for one frame. 0 for the first and the last frame.
-    look : ndarray, shape (N, THUMBNAIL**2), float32
+    thumbnail : ndarray, shape (N, THUMBNAIL_SIDE**2), float32
         Gray levels of the crop, small; mean 0 and standard deviation 1 in each frame.
     contrast : ndarray, shape (N,), float32
         Standard deviation of the crop's gray levels.
@@ -76,7 +74,7 @@ class Survey:
     xy: FloatArray
     score: FloatArray
     jump: FloatArray
-    look: FloatArray
+    thumbnail: FloatArray
     contrast: FloatArray
     sharpness: FloatArray
     glare: FloatArray
@@ -86,9 +84,9 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _FrameSummary:
     time_s: float
-    look: FloatArray
+    thumbnail: FloatArray
     quality: tuple[float, float, float]
 
 
@@ -101,14 +99,14 @@ def survey(
     limit: int = 600,
     progress: Callable[[int, int | None], None] = lambda frames, total: None,
 ) -> Survey:
-    """Look at evenly spaced frames of a recording, and at the neighbours of each for sudden jumps.
+    """Track evenly spaced frames of a recording, and the neighbours of each for sudden jumps.
 
     Parameters
     ----------
     recording : VideoCameraSettings or ImagesCameraSettings
         What to play; not paced.
     engine : Engine
-        A checked engine; one that knows nothing of the rig does too.
+        A checked engine; one that was never trained on the rig does too.
     backend : BackendSettings
         What runs it.
     crop : Crop or None
@@ -125,38 +123,29 @@ def survey(
     DataError
         There is no frame before the recording ends or is damaged.
     """
-    camera = make_camera(recording)
-    tracker = Tracker(engine, make_backend(engine, backend), SYSTEM_CLOCK)
     poses: dict[int, tuple[FloatArray, FloatArray]] = {}
-    seen: dict[int, _Seen] = {}
+    seen: dict[int, _FrameSummary] = {}
     total, damage = 0, None
-    try:
-        tracker.open()
-        info = camera.open()
-        tracker.look_at(info, crop)
+    with PictureTracker(engine, backend, crop) as tracker, played(recording) as (info, frames):
         step = max(1, -(-(info.frames or 0) // limit))
         try:
-            for image, meta in play(camera, tracker.host_memory((info.height, info.width))):
+            for image, meta in frames:
                 index = total
                 total += 1
                 if (index + 1) % step <= min(2, step - 1):
-                    pose = tracker.track(image, meta, SYSTEM_CLOCK.now_ns())
+                    pose = tracker.track(image)
                     poses[index] = pose.xy, pose.score
                 if index % step == 0:
-                    seen[index] = _look(image, tracker.crop, _time_s(index, meta, info))
+                    seen[index] = _summarise(image, tracker.seen, _time_s(index, meta, info))
                 if len(seen) > limit:
                     step *= 2
                     seen = {each: what for each, what in seen.items() if each % step == 0}
                 progress(total, info.frames)
         except CameraLostError as error:
             damage = str(error)
-    finally:
-        camera.stop()
-        camera.close()
-        tracker.close()
-    if not seen:
-        raise DataError(damage or f"{recording.path} has no frames")
-    return _gather(recording, tracker.crop, total, damage, seen, poses)
+        if not seen:
+            raise DataError(damage or f"{recording.path} has no frames")
+        return _gather(recording, tracker.seen, total, damage, seen, poses)
 
 
 def read_frames(recording: Recording, numbers: Sequence[int]) -> dict[int, Image]:
@@ -170,21 +159,16 @@ def read_frames(recording: Recording, numbers: Sequence[int]) -> dict[int, Image
         It is shorter now.
     """
     wanted = set(numbers)
-    camera = make_camera(recording)
-    frames: dict[int, Image] = {}
-    try:
-        info = camera.open()
-        for index, (image, _) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
+    kept: dict[int, Image] = {}
+    with played(recording) as (_, frames):
+        for index, (image, _) in enumerate(frames):
             if index in wanted:
-                frames[index] = image.copy()
-                if len(frames) == len(wanted):
+                kept[index] = image.copy()
+                if len(kept) == len(wanted):
                     break
-    finally:
-        camera.stop()
-        camera.close()
-    if missing := wanted - set(frames):
+    if missing := wanted - set(kept):
         raise DataError(f"{recording.path} no longer has frame {min(missing)}; did it change meanwhile?")
-    return frames
+    return kept
 
 
 def _time_s(index: int, meta: FrameMeta, info: CameraInfo) -> float:
@@ -193,18 +177,18 @@ def _time_s(index: int, meta: FrameMeta, info: CameraInfo) -> float:
     return index / (info.rate_hz or _DEFAULT_RATE_HZ)
 
 
-def _look(frame: Image, crop: Crop, time_s: float) -> _Seen:
+def _summarise(frame: Image, crop: Crop, time_s: float) -> _FrameSummary:
     face = frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    small: NDArray[Any] = cv2.resize(face, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    small: NDArray[Any] = cv2.resize(face, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
     levels = small.astype(np.float32)
-    look = (levels - levels.mean()) / max(1.0, float(levels.std()))
+    thumbnail = (levels - levels.mean()) / max(1.0, float(levels.std()))
     scale = min(1.0, _SHARPNESS_SIDE / max(crop.width, crop.height))
     size = max(1, round(crop.width * scale)), max(1, round(crop.height * scale))
     middle = cv2.resize(face, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     contrast = float(middle.std())
     edges = float(cv2.Laplacian(middle, cv2.CV_32F).var())
-    return _Seen(
-        time_s, look.ravel(), (contrast, edges / max(1.0, contrast**2), float((middle >= _GLARE).mean()))
+    return _FrameSummary(
+        time_s, thumbnail.ravel(), (contrast, edges / max(1.0, contrast**2), float((middle >= _GLARE).mean()))
     )
 
 
@@ -213,7 +197,7 @@ def _gather(
     crop: Crop,
     total: int,
     damage: str | None,
-    seen: dict[int, _Seen],
+    seen: dict[int, _FrameSummary],
     poses: dict[int, tuple[FloatArray, FloatArray]],
 ) -> Survey:
     xy = np.stack([poses[index][0] for index in seen])
@@ -235,7 +219,7 @@ def _gather(
         xy=xy,
         score=np.stack([poses[index][1] for index in seen]),
         jump=jump,
-        look=np.stack([each.look for each in seen.values()]),
+        thumbnail=np.stack([each.thumbnail for each in seen.values()]),
         contrast=quality[:, 0],
         sharpness=quality[:, 1],
         glare=quality[:, 2],

@@ -1,1 +1,1 @@
-"""Keypoint networks trained, adapted and distilled. Needs torch."""
+"""Keypoint networks trained, adapted and distilled. Needs torch, but for `calibration` and what splits recordings."""

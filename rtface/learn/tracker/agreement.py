@@ -1,4 +1,4 @@
-"""How two networks agree on a recording that neither learnt from: distances, traces, jitter and speed."""
+"""How two networks agree on a recording that neither was trained on: distances, traces, jitter and speed."""
 
 from __future__ import annotations
 
@@ -9,29 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.acquire.factory import make_camera
-from rtface.acquire.sampling import play
+from rtface.acquire.sampling import played
 from rtface.config import BackendSettings, CameraSettings
-from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import DataError
 from rtface.core.records import Crop, FloatArray, Pose
-from rtface.learn.tracker.pseudo_labels import UNSURE, network_scale, within
-from rtface.track.backends.factory import make_backend
+from rtface.learn.tracker.pseudo_labels import UNSURE, within
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
 BLOCK = 60
-"""Neighbouring frames that are watched together; where all are too many, blocks are evenly spaced."""
+"""Neighbouring frames that are compared together; where all are too many, blocks are evenly spaced."""
 
 STILL_SHARE = 0.25
 """Share of neighbouring triplets of frames, those in which the picture changes least, that give the jitter."""
 
-_NS_PER_MS = 1e6
 _LEAST_FOR_CORRELATION = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ComparedFrames:
     """What teacher and student found on the same N frames of a recording.
 
     Attributes
@@ -45,7 +42,7 @@ class Watched:
     weight : ndarray, shape (N, K), float32
         How sure the teacher was, 0 to 1; 0 where it found the point outside the crop.
     change : ndarray, shape (N,), float32
-        Mean absolute difference of the crop's gray levels from the frame before; NaN where that was not watched.
+        Mean absolute difference of the crop's gray levels from the frame before; NaN where that was not compared.
     teacher_ms, student_ms : ndarray, shape (N,), float32
         Time from a frame in memory to its keypoints in camera pixels.
     scale : float
@@ -70,7 +67,7 @@ class Watched:
         return apart
 
 
-def watch(
+def compare_networks(
     teacher: Engine,
     student: Engine,
     recording: CameraSettings,
@@ -81,7 +78,7 @@ def watch(
     crop: Crop | None,
     full: float,
     settings: BackendSettings,
-) -> Watched:
+) -> ComparedFrames:
     """Run two engines side by side on a recording, from one frame to its end.
 
     Parameters
@@ -95,7 +92,7 @@ def watch(
     first : int
         Number of the first frame.
     limit : int
-        Most frames, about; of more, blocks of neighbours at equal distances are watched.
+        Most frames, about; of more, blocks of neighbours at equal distances are compared.
     crop : Crop or None
         The face in the frame; the whole frame when None.
     full : float
@@ -110,20 +107,21 @@ def watch(
     DataError
         The recording ends before `first`.
     """
-    camera = make_camera(recording)
-    trackers = [Tracker(each, make_backend(each, settings), SYSTEM_CLOCK) for each in (teacher, student)]
     numbers: list[int] = []
     poses: tuple[list[Pose], list[Pose]] = [], []
     changes: list[float] = []
-    try:
-        info = camera.open()
+    with (
+        played(recording) as (info, frames),
+        PictureTracker(teacher, settings, crop) as teachers,
+        PictureTracker(student, settings, crop) as students,
+    ):
+        trackers = teachers, students
         for tracker in trackers:
-            tracker.open()
-            tracker.look_at(info, crop)
-        seen = trackers[0].crop
+            tracker.prepare((info.height, info.width))
+        seen = teachers.seen
         period = BLOCK * max(1, -(-((info.frames or 0) - first) // max(limit, BLOCK)))
         before: tuple[int, NDArray[np.int16]] = (-2, np.zeros((0, 0), np.int16))
-        for number, (image, meta) in enumerate(play(camera, np.zeros((info.height, info.width), np.uint8))):
+        for number, (image, _) in enumerate(frames):
             if number < first or (number - first) % period >= BLOCK:
                 continue
             face = image[seen.y : seen.y + seen.height, seen.x : seen.x + seen.width].astype(np.int16)
@@ -134,22 +132,18 @@ def watch(
             numbers.append(number)
             # In turns, so that neither always finds the frame in the processor's cache.
             for which in (0, 1) if number % 2 else (1, 0):
-                poses[which].append(trackers[which].track(image, meta, SYSTEM_CLOCK.now_ns()))
-    finally:
-        for tracker in trackers:
-            tracker.close()
-        camera.stop()
-        camera.close()
+                poses[which].append(trackers[which].track(image))
+        scale = students.scale
     if not numbers:
         raise DataError(f"{name} has no frame {first}; did it change meanwhile?")
     theirs, ours = (np.stack([pose.xy for pose in each]) for each in poses)
     weight = np.clip(np.stack([pose.score for pose in poses[0]]) / full, 0, 1)
     weight[~within(theirs, seen)] = 0
     times = [
-        np.array([each.stamps.decided_ns - each.stamps.taken_ns for each in found]) / _NS_PER_MS
+        np.array([each.stamps.decided_ns - each.stamps.taken_ns for each in found]) / NS_PER_MS
         for found in poses
     ]
-    return Watched(
+    return ComparedFrames(
         name=name,
         number=np.array(numbers, np.int64),
         teacher=theirs,
@@ -158,19 +152,19 @@ def watch(
         change=np.array(changes, np.float32),
         teacher_ms=times[0].astype(np.float32),
         student_ms=times[1].astype(np.float32),
-        scale=network_scale(student, seen),
+        scale=scale,
     )
 
 
-def agreement(watched: Sequence[Watched], keypoints: Sequence[str]) -> dict[str, Any]:
+def agreement(recordings: Sequence[ComparedFrames], keypoints: Sequence[str]) -> dict[str, Any]:
     """Return the figures of all recordings together, of JSON's types.
 
     Parameters
     ----------
-    watched : sequence of Watched
+    recordings : sequence of ComparedFrames
         One a recording.
     keypoints : sequence of str
-        Names, K of them; one that the teacher never knew is left out.
+        Names, K of them; one that the teacher was never trained on is left out.
 
     Returns
     -------
@@ -181,17 +175,17 @@ def agreement(watched: Sequence[Watched], keypoints: Sequence[str]) -> dict[str,
         moves (standard deviation, ``moves_px`` of the student's input), without which a correlation cannot be read;
         ``jitter``, the second difference over neighbouring frames of the stillest stretches; ``speed``.
     """
-    distance = np.concatenate([each.distance for each in watched])
-    scale = np.concatenate([np.full(len(each.number), each.scale) for each in watched])[:, None]
-    weight = np.concatenate([each.weight for each in watched])
+    distance = np.concatenate([each.distance for each in recordings])
+    scale = np.concatenate([np.full(len(each.number), each.scale) for each in recordings])[:, None]
+    weight = np.concatenate([each.weight for each in recordings])
     known = [
         index
         for index in range(len(keypoints))
-        if any(not np.isnan(each.teacher[:, index]).all() for each in watched)
+        if any(not np.isnan(each.teacher[:, index]).all() for each in recordings)
     ]
     return {
         "frames": len(distance),
-        "recordings": {each.name: len(each.number) for each in watched},
+        "recordings": {each.name: len(each.number) for each in recordings},
         "camera_px": _summary(distance[:, known]),
         "input_px": _summary((distance / scale)[:, known]),
         "unsure": _round((weight[:, known] < UNSURE).mean()),
@@ -200,18 +194,18 @@ def agreement(watched: Sequence[Watched], keypoints: Sequence[str]) -> dict[str,
                 "camera_px": _summary(distance[:, index]),
                 "input_px": _summary((distance / scale)[:, index]),
                 "unsure": _round((weight[:, index] < UNSURE).mean()),
-                **_together(watched, index),
+                **_together(recordings, index),
             }
             for index in known
         },
         "jitter": {
             "unit": "pixels of the student's input",
             "still_share": STILL_SHARE,
-            "teacher": _jitter(watched, "teacher", known),
-            "student": _jitter(watched, "student", known),
+            "teacher": _jitter(recordings, "teacher", known),
+            "student": _jitter(recordings, "student", known),
         },
         "speed": {
-            name: _times(np.concatenate([getattr(each, f"{name}_ms") for each in watched]))
+            name: _times(np.concatenate([getattr(each, f"{name}_ms") for each in recordings]))
             for name in ("teacher", "student")
         },
     }
@@ -226,7 +220,7 @@ def against_average(
 ) -> dict[str, Any]:
     """Return, by keypoint, how far teacher and student lie from the teacher's average over small shifts.
 
-    The first tells how much of the distance between the two is the teacher's own noise, which no student can follow
+    The first is how much of the distance between the two is the teacher's own noise, which no student can follow
     and none should.
 
     Parameters
@@ -257,32 +251,34 @@ def against_average(
     }
 
 
-def second_differences(watched: Watched, xy: FloatArray) -> FloatArray:
+def second_differences(frames: ComparedFrames, xy: FloatArray) -> FloatArray:
     """Return |x(t - 1) - 2 x(t) + x(t + 1)| on the stillest triplets of neighbours, in pixels of the student's input.
 
     Shape (T, K); NaN where the teacher was unsure in any of the three. White noise of standard deviation s in x and y
     gives a root mean square of s times the square root of 12.
     """
-    number, change = watched.number, watched.change
+    number, change = frames.number, frames.change
     triplet = np.flatnonzero((number[2:] - number[:-2]) == 2) + 1
     if triplet.size == 0:
         return np.zeros((0, xy.shape[1]), np.float32)
     most = np.maximum(change[triplet], change[triplet + 1])
     still = triplet[most <= np.percentile(most, 100 * STILL_SHARE)]
-    bend = np.linalg.norm(xy[still - 1] - 2 * xy[still] + xy[still + 1], axis=2) / watched.scale
-    sure = np.min([watched.weight[still + step] for step in (-1, 0, 1)], axis=0) >= UNSURE
+    bend = np.linalg.norm(xy[still - 1] - 2 * xy[still] + xy[still + 1], axis=2) / frames.scale
+    sure = np.min([frames.weight[still + step] for step in (-1, 0, 1)], axis=0) >= UNSURE
     bend[~sure] = np.nan
     return np.asarray(bend, np.float32)
 
 
-def _jitter(watched: Sequence[Watched], who: str, known: list[int]) -> dict[str, float | int | None]:
-    bends = [second_differences(each, getattr(each, who))[:, known].ravel() for each in watched]
+def _jitter(
+    recordings: Sequence[ComparedFrames], who: str, known: list[int]
+) -> dict[str, float | int | None]:
+    bends = [second_differences(each, getattr(each, who))[:, known].ravel() for each in recordings]
     return _summary(np.concatenate(bends))
 
 
-def _together(watched: Sequence[Watched], index: int) -> dict[str, Any]:
+def _together(recordings: Sequence[ComparedFrames], index: int) -> dict[str, Any]:
     pairs = []
-    for each in watched:
+    for each in recordings:
         sure = ~np.isnan(each.distance[:, index])
         both = np.stack([each.teacher[sure, index], each.student[sure, index]]).astype(np.float64)
         if sure.any():

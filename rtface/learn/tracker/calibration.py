@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rtface.core.records import FloatArray
 
 if TYPE_CHECKING:
-    from rtface.learn.tracker.predictions import Answers
+    from rtface.learn.tracker.evaluation import Predictions
 
 RADIUS_PX = 4.0
 """A score is the probability that the point lies within this distance, in pixels of the network's input."""
@@ -45,7 +45,7 @@ class Calibration:
         return _logistic(odds).astype(np.float32)
 
 
-def fit_calibration(answers: Answers, radius: float = RADIUS_PX) -> Calibration:
+def fit_calibration(found: Predictions, radius: float = RADIUS_PX) -> Calibration:
     """Fit the logistic that turns plain scores into the probability of being within `radius`.
 
     Maximum likelihood by Newton's method with halved steps (Platt 1999; Lin, Lin and Weng 2007). One slope and one
@@ -54,16 +54,16 @@ def fit_calibration(answers: Answers, radius: float = RADIUS_PX) -> Calibration:
 
     Parameters
     ----------
-    answers : Answers
-        On frames that the network had not seen, scored without calibration.
+    found : Predictions
+        On frames that the network was not trained on, scored without calibration.
     radius : float
         Pixels of the network's input.
     """
-    known = ~np.isnan(answers.distance)
-    keypoints = answers.distance.shape[1]
-    within = (answers.distance[known] <= radius).astype(np.float64)
+    known = ~np.isnan(found.distance)
+    keypoints = found.distance.shape[1]
+    within = (found.distance[known] <= radius).astype(np.float64)
     own = np.eye(keypoints)[np.nonzero(known)[1]]
-    odds = _logit(answers.score[known])
+    odds = _logit(found.score[known])
     features = np.column_stack([odds, np.ones_like(odds), own])
     centre = np.zeros(features.shape[1])
     centre[0] = 1.0

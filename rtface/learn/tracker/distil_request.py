@@ -1,4 +1,4 @@
-"""What is to be distilled: the teacher, the recordings, and how the student learns."""
+"""What is to be distilled: the teacher, the recordings, and how the student is trained."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class DistilRequest:
     crop : Crop or None
         The face in their frames; the whole frames when None.
     frames : int
-        Most frames to learn from, of all recordings together.
+        Most frames to train on, of all recordings together.
     family : str or None
         The student's; when None that of `start`, else ``small``.
     start : Engine or None
         An engine of the family whose weights the student starts from; random ones when None.
     labels : LabelSet or None
-        A person's labels, mixed in with weight 1. They must not be of the recordings' ends, which judge.
+        A person's labels, mixed in with weight 1. They must not be of the recordings' ends, which are tested on.
     average : bool
         Whether the teacher's labels are averages over small shifts of the frame, which takes five times as long and
         lessens its noise; else they are its plain points.
@@ -78,16 +78,16 @@ class DistilRequest:
         return self.teacher.manifest.names
 
 
-def labelled_pictures(lesson: DistilRequest) -> list[Picture]:
+def labelled_pictures(request: DistilRequest) -> list[Picture]:
     """Return a person's labels, with the teacher's keypoints in its order; others are left out."""
-    if lesson.labels is None:
+    if request.labels is None:
         return []
-    if not set(lesson.labels.labelled) & set(lesson.keypoints):
+    if not set(request.labels.labelled) & set(request.keypoints):
         raise UsageError(
-            f"the labels are of {', '.join(lesson.labels.keypoints)}, none of which the teacher finds "
-            f"({', '.join(lesson.keypoints)}): rename them"
+            f"the labels are of {', '.join(request.labels.keypoints)}, none of which the teacher finds "
+            f"({', '.join(request.keypoints)}): rename them"
         )
-    return pictures_of(lesson.labels.arranged(lesson.keypoints), lesson.crop)
+    return pictures_of(request.labels.arranged(request.keypoints), request.crop)
 
 
 def check_names(videos: Sequence[Path]) -> None:
@@ -98,19 +98,19 @@ def check_names(videos: Sequence[Path]) -> None:
             raise UsageError(f"{video}: another recording has the same name; rename one")
 
 
-def configuration(lesson: DistilRequest, built_of: dict[str, Any]) -> dict[str, Any]:
+def configuration(request: DistilRequest, built_of: dict[str, Any]) -> dict[str, Any]:
     """Return all that the result depends on, of JSON's types, for `rtface.learn.run_folder.open_run`."""
     return {
         "verb": "distil",
-        "teacher": lesson.teacher.manifest.name,
-        "teacher_sha256": lesson.teacher.sha256,
-        "videos": [str(video) for video in lesson.videos],
-        "crop": None if lesson.crop is None else asdict(lesson.crop),
-        "frames": lesson.frames,
-        "average": lesson.average,
+        "teacher": request.teacher.manifest.name,
+        "teacher_sha256": request.teacher.sha256,
+        "videos": [str(video) for video in request.videos],
+        "crop": None if request.crop is None else asdict(request.crop),
+        "frames": request.frames,
+        "average": request.average,
         "architecture": built_of,
-        "start": None if lesson.start is None else lesson.start.manifest.name,
-        "start_sha256": None if lesson.start is None else lesson.start.sha256,
-        "labels_sha256": None if lesson.labels is None else lesson.labels.digest,
-        "recipe": asdict(lesson.recipe),
+        "start": None if request.start is None else request.start.manifest.name,
+        "start_sha256": None if request.start is None else request.start.sha256,
+        "labels_sha256": None if request.labels is None else request.labels.digest,
+        "recipe": asdict(request.recipe),
     }

@@ -7,19 +7,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rtface.core.errors import DataError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop
+from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.plots import draw_errors, draw_reliability
+from rtface.learn.resumable import Progress, run_in_folder
 from rtface.learn.run_folder import RunFolder, open_run
+from rtface.learn.tracker.card import model_card
+from rtface.learn.tracker.evaluation import Evaluation, evaluate
 from rtface.learn.tracker.families import architecture
-from rtface.learn.tracker.labelled_frames import Judgement, hold_out, judge, pictures_of, write_engine_of
-from rtface.learn.tracker.mirror import swap_of
-from rtface.learn.tracker.optimise import Progress, Recipe, Training, train
-from rtface.learn.tracker.samples import Picture, simulated_pictures
+from rtface.learn.tracker.labelled_frames import hold_out, pictures_of
+from rtface.learn.tracker.optimise import Recipe, Training
+from rtface.learn.tracker.samples import Picture, simulated_pictures, swap_of
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import KeypointEntry
@@ -54,11 +55,11 @@ class TrainRequest:
     renames : mapping of str to str
         Other names for some of the labels' keypoints.
     crop : Crop, optional
-        The part of every frame that the network is to see.
+        The part of every frame that the network is to be shown.
     held_out : tuple of str, or float
         As of `rtface.learn.tracker.labelled_frames.hold_out`.
     simulated : int
-        How many simulated mice to train on besides; they teach the keypoints that have Facemap's names.
+        How many simulated mice to train on besides; they have labels of the keypoints with Facemap's names.
     recipe : Recipe
         Its `square` is set by the family, its augmentation's `swap` by the keypoints' names.
     overwrite : bool
@@ -97,22 +98,22 @@ class Trained:
 
 
 def train_engine(
-    order: TrainRequest,
+    request: TrainRequest,
     *,
     progress: Progress = lambda step, loss: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trained | None:
-    """Train a network, judge and calibrate it on held-out frames and write it as an engine.
+    """Train a network, evaluate and calibrate it on held-out frames and write it as an engine.
 
-    The run's folder keeps a checkpoint: the same order goes on from where an earlier one was stopped.
+    The run's folder keeps a checkpoint: the same request goes on from where an earlier one was stopped.
 
     Parameters
     ----------
-    order : Order
+    request : TrainRequest
     progress : callable
         Called with the steps done and the loss.
     stop : callable
-        Asked after each step whether to end early.
+        Called after each step; True ends the training early.
 
     Returns
     -------
@@ -128,108 +129,98 @@ def train_engine(
     DataError
         Labels cannot be read or split, a keypoint is unknown, or the run's folder holds something else.
     """
-    check_new(order.engine, overwrite=order.overwrite)
-    labels = _labels(order)
-    network_of = architecture(order.family, labels.keypoints)
-    mirrored = replace(order.recipe.augmentation, swap=swap_of(labels.keypoints))
-    recipe = replace(order.recipe, square=network_of["name"] == "facemap", augmentation=mirrored)
-    training_set, judging_set = hold_out(labels, order.held_out, recipe.seed)
+    check_new(request.engine, overwrite=request.overwrite)
+    labels = _labels(request)
+    built_of = architecture(request.family, labels.keypoints)
+    mirrored = replace(request.recipe.augmentation, swap=swap_of(labels.keypoints))
+    recipe = replace(request.recipe, square=built_of["name"] == "facemap", augmentation=mirrored)
+    training_set, test_set = hold_out(labels, request.held_out, recipe.seed)
     if not training_set.labels:
         raise DataError("the frames to train on have no label of any of these keypoints")
-    pictures, held_out = pictures_of(training_set, order.crop), pictures_of(judging_set, order.crop)
-    run = open_run(order.run, _configuration(order, labels, recipe))
-    simulated = simulated_pictures(order.simulated, _SIMULATED_SEED, keypoints=labels.keypoints)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        whole = build_network(network_of)
-    training = Training(whole.network, network_of["name"], pictures, simulated, recipe)
-    whole.network = train(
-        training,
-        progress=progress,
-        checkpoint=run.checkpoint(_NAME),
-        stop=lambda _: stop(),
-    )
-    run.write_losses(_NAME, training.losses)
+    pictures, held_out = pictures_of(training_set, request.crop), pictures_of(test_set, request.crop)
+    run = open_run(request.run, _configuration(request, labels, recipe))
+    simulated = simulated_pictures(request.simulated, _SIMULATED_SEED, keypoints=labels.keypoints)
+    whole = build_network(built_of, recipe.seed)
+    training = Training(whole.network, built_of["name"], pictures, simulated, recipe)
+    whole.network = run_in_folder(run, _NAME, training, progress=progress, stop=stop)
     if not training.finished:
         return None
-    judgement = _judge(run, whole, held_out, labels.keypoints, recipe) if judging_set.labels else None
-    metrics = judgement.metrics if judgement else {}
-    facts = _facts(order, training_set, judging_set, recipe)
-    engine = write_engine_of(
-        whole,
-        order.engine,
-        network_of,
+    evaluation = _evaluate(run, whole, held_out, labels.keypoints, recipe) if test_set.labels else None
+    metrics = evaluation.metrics if evaluation else {}
+    facts = _facts(request, training_set, test_set, recipe)
+    card = model_card(
+        built_of,
         [KeypointEntry(name=name, trained=name in training_set.labelled) for name in labels.keypoints],
         size=recipe.size,
         square=recipe.square,
-        calibrated=judgement is not None and judgement.calibrated,
-        description=f"trained on {training_set.labels} labels of {len(training_set)} frames ({order.family})",
+        calibrated=evaluation is not None and evaluation.calibrated,
+        description=f"trained on {training_set.labels} labels of {len(training_set)} frames ({request.family})",
         licence="that of the labelled frames",
         training=facts,
         metrics=metrics,
-        overwrite=order.overwrite,
     )
+    engine = save_engine(whole, request.engine, card, overwrite=request.overwrite)
     run.write_report({"engine": engine.manifest.name, "training": facts, "metrics": metrics})
     untrained = tuple(entry.name for entry in engine.manifest.keypoints if not entry.trained)
     return Trained(engine, metrics, untrained)
 
 
-def _labels(order: TrainRequest) -> LabelSet:
+def _labels(request: TrainRequest) -> LabelSet:
     """Read the labels and arrange them as the network's outputs will be."""
-    labels = read_labels(*order.labels).renamed(order.renames)
-    names = order.keypoints or labels.keypoints
-    known = set(labels.keypoints) | (set(FACEMAP_KEYPOINTS) if order.simulated else set())
+    labels = read_labels(*request.labels).renamed(request.renames)
+    names = request.keypoints or labels.keypoints
+    known = set(labels.keypoints) | (set(FACEMAP_KEYPOINTS) if request.simulated else set())
     if unknown := [name for name in names if name not in known]:
         raise DataError(
-            f"nothing can teach the keypoint {unknown[0]!r}: the labels have {', '.join(labels.keypoints)}"
+            f"there is nothing to train on for the keypoint {unknown[0]!r}: the labels have {', '.join(labels.keypoints)}"
         )
     return labels.arranged(names)
 
 
-def _configuration(order: TrainRequest, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
+def _configuration(request: TrainRequest, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
     return {
         "verb": _NAME,
-        "family": order.family,
+        "family": request.family,
         "keypoints": labels.keypoints,
         "labels_sha256": labels.digest,
-        "crop": None if order.crop is None else asdict(order.crop),
-        "held_out": order.held_out,
-        "simulated": order.simulated,
+        "crop": None if request.crop is None else asdict(request.crop),
+        "held_out": request.held_out,
+        "simulated": request.simulated,
         "recipe": asdict(recipe),
     }
 
 
-def _judge(
+def _evaluate(
     run: RunFolder,
     network: NetworkWithDecode,
     pictures: Sequence[Picture],
     keypoints: Sequence[str],
     recipe: Recipe,
-) -> Judgement:
-    """Measure and calibrate a network, with pictures of both in the run's folder."""
-    judgement = judge(network, pictures, keypoints, recipe.size, square=recipe.square)
-    draw_errors(run.folder / "errors.png", judgement.answers.camera_distance, keypoints)
-    if judgement.calibrated:
-        draw_reliability(run.folder / "reliability.png", judgement.metrics["score_reliability"])
-    return judgement
+) -> Evaluation:
+    """Evaluate and calibrate a network, with pictures of both in the run's folder."""
+    evaluation = evaluate(network, pictures, keypoints, recipe.size, square=recipe.square)
+    draw_errors(run.folder / "errors.png", evaluation.predictions.camera_distance, keypoints)
+    if evaluation.calibrated:
+        draw_reliability(run.folder / "reliability.png", evaluation.metrics["score_reliability"])
+    return evaluation
 
 
 def _facts(
-    order: TrainRequest, training_set: LabelSet, judging_set: LabelSet, recipe: Recipe
+    request: TrainRequest, training_set: LabelSet, test_set: LabelSet, recipe: Recipe
 ) -> dict[str, Any]:
     """Return how a network was trained, for the record."""
-    new = not set(training_set.videos) & set(judging_set.videos)
+    new = not set(training_set.videos) & set(test_set.videos)
     return {
         "frames": len(training_set),
         "labels": training_set.labels,
         "recordings": training_set.videos,
         "held_out": {
-            "frames": len(judging_set),
-            "recordings": judging_set.videos,
+            "frames": len(test_set),
+            "recordings": test_set.videos,
             "of_recordings_not_trained_on": new,
         },
-        "simulated_mice": order.simulated,
-        "crop": None if order.crop is None else asdict(order.crop),
+        "simulated_mice": request.simulated,
+        "crop": None if request.crop is None else asdict(request.crop),
         "seed": recipe.seed,
         "steps": recipe.steps,
         "batch": recipe.batch,

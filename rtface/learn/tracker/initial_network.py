@@ -1,28 +1,26 @@
-"""The network that a student starts as."""
+"""The network that the training of a student begins with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from rtface.core.errors import EngineError, UsageError
 from rtface.learn.tracker.families import architecture
-from rtface.learn.tracker.parent_engine import source_of
-from rtface.networks.build import build_graph, build_network
+from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import WEIGHTS_FILE
-from rtface.track.store import Engine, load_engine
+from rtface.track.store import Engine, load_engine, trainable_source
+from rtface.track.torch_graph import torch_network
 
 FAMILIES_OF_STUDENTS = ("small", "tiny")
 
 
 def default_start(teacher: Engine, family: str) -> Engine | None:
-    """Return the shipped default's float source, if it is of the family and knows half of the teacher's keypoints."""
+    """Return the shipped default's float source, if it is of the family and finds half of the teacher's keypoints."""
     try:
-        engine = source_of(load_engine("default"))
+        engine = trainable_source(load_engine("default"))
     except EngineError:
         return None
     ours = {entry.name for entry in engine.manifest.keypoints if entry.trained}
@@ -58,9 +56,7 @@ def student_network(
         if family is not None and family not in FAMILIES_OF_STUDENTS:
             raise UsageError(f"a student is of the family {' or '.join(FAMILIES_OF_STUDENTS)}, not {family}")
         built_of = architecture(family or FAMILIES_OF_STUDENTS[0], keypoints)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build_network(built_of), built_of
+        return build_network(built_of, seed), built_of
     manifest = start.manifest
     if manifest.architecture.get("name") != "small":
         raise UsageError(
@@ -69,16 +65,7 @@ def student_network(
         )
     if family is not None and not _is_of(start, family):
         raise UsageError(f"{manifest.name} is not of the family {family}: leave out one of the two")
-    graph = build_graph(
-        manifest.architecture,
-        start.file(WEIGHTS_FILE),
-        manifest.input.size,
-        manifest.resample.square,
-        start.folder,
-    )
-    network = graph.network_with_decode
-    assert isinstance(network, NetworkWithDecode)
-    return with_keypoints(network, manifest.architecture, manifest.names, keypoints)
+    return with_keypoints(torch_network(start), manifest.architecture, manifest.names, keypoints)
 
 
 def _is_of(engine: Engine, family: str) -> bool:

@@ -1,20 +1,18 @@
-"""Training: seeded, resumable at any step, with averaged weights."""
+"""The steps of a keypoint network's training: seeded, resumable at any of them, with averaged weights."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from rtface.core.errors import DataError
-from rtface.core.files import written_whole
 from rtface.core.geometry import NetworkFrame
 from rtface.learn.tracker.families import INPUT_SIZE
 from rtface.learn.tracker.losses import LOSSES
@@ -22,8 +20,6 @@ from rtface.learn.tracker.samples import Augmentation, Picture, draw_batch
 
 _GRADIENT_LIMIT = 5.0
 _WARM_UP = 0.08
-
-Progress = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ class Recipe:
 
 
 class Training:
-    """One training under way.
+    """One training under way; `rtface.learn.resumable` runs it.
 
     Everything random comes from the recipe's seed, and `state` holds all there is to go on from: a training that is
     interrupted, saved and restored gives the same weights as one that ran through.
@@ -168,84 +164,6 @@ class Training:
         other = random.random() < recipe.other_shape
         shape = (recipe.size, recipe.size) if other else self._shape
         return draw_batch(pick, shape, recipe.size, recipe.augmentation, random)
-
-
-class Resumable(Protocol):
-    """A training that `train` can run, save and restore; `Training` says what the members are."""
-
-    done: int
-
-    @property
-    def average(self) -> nn.Module:
-        """What is returned at the end."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing more to do."""
-
-    def step(self) -> float:
-        """Train on one batch and return its loss."""
-
-    def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, as tensors and plain values."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from where another training with the same arguments was."""
-
-
-_Kind = TypeVar("_Kind", bound=Resumable)
-
-
-def train(
-    training: _Kind,
-    *,
-    progress: Progress = lambda step, loss: None,
-    checkpoint: Path | None = None,
-    every: int = 100,
-    stop: Callable[[_Kind], bool] = lambda training: False,
-) -> nn.Module:
-    """Run a training to its end and return the averaged network, in evaluation mode.
-
-    Parameters
-    ----------
-    training : Training or another `Resumable`
-    progress : callable
-        Called with the steps done and the loss.
-    checkpoint : Path, optional
-        Where the state is kept; if the file exists the training goes on from it.
-    every : int
-        Steps between two savings.
-    stop : callable
-        Asked after each step whether to end early.
-
-    Raises
-    ------
-    DataError
-        The checkpoint is damaged, of another training, or cannot be written.
-    """
-    if checkpoint is not None and checkpoint.exists():
-        try:
-            training.restore(torch.load(checkpoint, weights_only=True))
-        except Exception as error:  # torch raises nearly anything on a file that is not its own
-            raise DataError(f"{checkpoint} is damaged or of another training: {error}") from error
-    while not training.finished:
-        loss = training.step()
-        progress(training.done, loss)
-        ends = training.finished or stop(training)
-        if checkpoint is not None and (ends or training.done % every == 0):
-            _save(training.state(), checkpoint)
-        if ends:
-            break
-    return training.average.eval()
-
-
-def _save(state: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint that is whole or not there at all."""
-    try:
-        with written_whole(path) as fresh:
-            torch.save(dict(state), fresh)
-    except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
-        raise DataError(f"the checkpoint {path} cannot be written: {error}") from error
 
 
 @torch.no_grad()

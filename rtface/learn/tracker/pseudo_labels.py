@@ -1,25 +1,24 @@
-"""A teacher's labels: what an engine finds in frames, averaged over small shifts, with what each is worth."""
+"""Pseudo-labels: what an engine finds in frames, averaged over small shifts, with what each is worth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.config import BackendSettings
-from rtface.core.clock import SYSTEM_CLOCK
-from rtface.core.geometry import NetworkFrame
-from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
+from rtface.core.records import Crop, FloatArray, Image
+from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.calibration import RADIUS_PX
-from rtface.track.backends.factory import make_backend
+from rtface.learn.tracker.samples import Picture
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
-from rtface.track.tracker import Tracker
 
 UNSURE = 0.2
-"""A label of a smaller weight is not learnt from, and is not counted in the distance between the networks."""
+"""A label of a smaller weight is not trained on, and not counted in the distance between the networks."""
 
 PLAIN = ((0, 0),)
 SHIFTS = ((0, 0), (2, 1), (-1, 2), (-2, -1), (1, -2))
@@ -29,11 +28,12 @@ They are fractions of the networks' strides, so that errors that come from a poi
 Zooming and mirroring, tried as well, made the labels of a teacher on a rig that was new to it worse."""
 
 _TYPICAL_PERCENTILE = 95
+_UNTOUCHED_PX = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
-    """A teacher's labels on N frames.
+class PseudoLabels:
+    """What a teacher found in N frames, as labels.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Taught:
     plain: FloatArray
 
 
-def teach(
+def pseudo_label(
     teacher: Engine,
     frames: Mapping[int, Image],
     settings: BackendSettings,
@@ -62,15 +62,15 @@ def teach(
     *,
     shifts: Sequence[tuple[int, int]] = SHIFTS,
     progress: Callable[[int], None] = lambda frames: None,
-) -> Taught:
-    """Label frames of one size with a teacher, run as the service runs it.
+) -> PseudoLabels:
+    """Label frames with a teacher.
 
     Parameters
     ----------
     teacher : Engine
         A checked engine of any family, input size and columns.
     frames : mapping of int to ndarray, shape (height, width), uint8
-        Whole camera frames of one size, by number; at least one.
+        Whole camera frames, by number; at least one.
     settings : BackendSettings
         What runs the teacher.
     crop : Crop or None
@@ -87,27 +87,16 @@ def teach(
     UsageError
         The crop reaches beyond the frames.
     """
-    height, width = next(iter(frames.values())).shape
-    camera = CameraInfo("images", "frames", width, height, None, len(frames), False, "arrival", {})
-    tracker = Tracker(teacher, make_backend(teacher, settings), SYSTEM_CLOCK)
-    labels = []
-    try:
-        tracker.open()
-        tracker.look_at(camera, crop)
-        scale = network_scale(teacher, tracker.crop)
-        moves = [(round(x * scale), round(y * scale)) for x, y in shifts]
-        for number, image in frames.items():
-            labels.append(_average(*_views(tracker, image, number, moves), tracker.crop, scale))
-            progress(len(labels))
-    finally:
-        tracker.close()
-    return Taught(*(np.stack(part).astype(np.float32) for part in zip(*labels, strict=True)))
-
-
-def network_scale(engine: Engine, crop: Crop) -> float:
-    """Return camera pixels to a pixel of an engine's input."""
-    resample = engine.manifest.resample
-    return NetworkFrame(crop, engine.manifest.input.size, resample.half_pixel, resample.square).scale
+    found: dict[int, tuple[NDArray[np.float64], ...]] = {}
+    with PictureTracker(teacher, settings, crop) as tracker:
+        # Size by size: to fit the network to another takes longer than many frames.
+        for number, image in sorted(frames.items(), key=lambda each: each[1].shape):
+            tracker.prepare(image.shape)
+            moves = [(round(x * tracker.scale), round(y * tracker.scale)) for x, y in shifts]
+            found[number] = _average(*_views(tracker, image, moves), tracker.seen, tracker.scale)
+            progress(len(found))
+    parts = zip(*(found[number] for number in frames), strict=True)
+    return PseudoLabels(*(np.stack(part).astype(np.float32) for part in parts))
 
 
 def full_score(teacher: Engine, score: FloatArray) -> float:
@@ -127,25 +116,67 @@ def full_score(teacher: Engine, score: FloatArray) -> float:
     return float(np.percentile(given, _TYPICAL_PERCENTILE))
 
 
-def weights(taught: Taught, full: float) -> FloatArray:
+def weights(labels: PseudoLabels, full: float) -> FloatArray:
     """Return how much each label counts, shape (N, K), 0 to 1: its score over the full one.
 
     Labels below `UNSURE` count nothing, nor do those whose shifts contradict each other by more than `RADIUS_PX`.
     """
-    share = np.clip(taught.score / full, 0, 1)
-    share[(share < UNSURE) | (taught.spread > RADIUS_PX) | np.isnan(taught.xy).any(axis=2)] = 0
+    share = np.clip(labels.score / full, 0, 1)
+    share[(share < UNSURE) | (labels.spread > RADIUS_PX) | np.isnan(labels.xy).any(axis=2)] = 0
     return np.asarray(share, np.float32)
 
 
+def untouched_guesses(
+    engine: Engine, crop: Crop | None, labels: LabelSet, columns: Mapping[str, int]
+) -> list[str]:
+    """Return the keypoints most of whose labels are what the engine finds, to a hundredth of a pixel."""
+    own = [name for name in labels.labelled if name in columns]
+    if not own:
+        return []
+    found = _pseudo_label(engine, crop, labels, PLAIN).xy[:, [columns[name] for name in own]]
+    xy = np.stack([frame.xy for frame in labels.arranged(own).frames])
+    same = (np.abs(xy - found).max(axis=2) <= _UNTOUCHED_PX).sum(axis=0)
+    known = (~np.isnan(xy).any(axis=2)).sum(axis=0)
+    return [name for name, equal, all_ in zip(own, same, known, strict=True) if equal > all_ / 2]
+
+
+def with_pseudo_labels(
+    engine: Engine,
+    crop: Crop | None,
+    labels: LabelSet,
+    manual: Sequence[Picture],
+    places: Sequence[tuple[int, int]],
+) -> list[Picture]:
+    """Return the pictures with the parent's pseudo-labels for some keypoints, as pairs of their place and the parent's."""
+    if not places:
+        return list(manual)
+    ours, theirs = (list(each) for each in zip(*places, strict=True))
+    found = _pseudo_label(engine, crop, labels, SHIFTS)
+    worth = weights(found, full_score(engine, found.score))
+    pictures = []
+    for picture, points, counts in zip(manual, found.xy, worth, strict=True):
+        xy, weight = picture.xy.copy(), picture.weight.copy()
+        xy[ours], weight[ours] = points[theirs], counts[theirs]
+        pictures.append(replace(picture, xy=xy, weight=weight))
+    return pictures
+
+
+def _pseudo_label(
+    engine: Engine, crop: Crop | None, labels: LabelSet, shifts: Sequence[tuple[int, int]]
+) -> PseudoLabels:
+    frames = {place: frame.image for place, frame in enumerate(labels.frames)}
+    return pseudo_label(engine, frames, BackendSettings(), crop, shifts=shifts)
+
+
 def within(xy: FloatArray, crop: Crop) -> NDArray[np.bool_]:
-    """Tell which points, shape (..., 2), lie in a crop; NaN does not."""
+    """Return which points, shape (..., 2), lie in a crop; NaN does not."""
     x, y = xy[..., 0] - crop.x + 0.5, xy[..., 1] - crop.y + 0.5
     inside: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x <= crop.width) & (y <= crop.height)
     return inside
 
 
 def _views(
-    tracker: Tracker, image: Image, number: int, moves: Sequence[tuple[int, int]]
+    tracker: PictureTracker, image: Image, moves: Sequence[tuple[int, int]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return points of the unmoved frame, shape (V, K, 2), and scores, shape (V, K)."""
     height, width = image.shape
@@ -158,8 +189,7 @@ def _views(
                 image, warp, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
             )
             shown = np.asarray(moved, np.uint8)
-        now_ns = SYSTEM_CLOCK.now_ns()
-        pose = tracker.track(shown, FrameMeta(number, now_ns, now_ns), now_ns)
+        pose = tracker.track(shown)
         points.append(pose.xy - np.array(move, np.float32))
         scores.append(pose.score)
     return np.array(points, np.float64), np.array(scores, np.float64)

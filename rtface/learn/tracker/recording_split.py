@@ -1,4 +1,4 @@
-"""Recordings split in time: their beginnings to learn from, their ends to judge by."""
+"""Recordings split in time: their beginnings to train on, their ends to test on."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop, Image
 
 HELD_OUT = 0.18
-"""Share of a recording, its end, that judges."""
+"""Share of a recording, its end, that is tested on."""
 
 GUARD = 0.02
-"""Share of it before that which is not used, so that no frame that is learnt from neighbours one that judges."""
+"""Share of it before that which is not used, so that no frame that is trained on neighbours one that is tested on."""
 
 FEWEST_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class RecordingSplit:
     """Evenly spaced frames of one recording.
 
     Attributes
@@ -31,20 +31,20 @@ class Footage:
         Its file's or folder's.
     recording : VideoCameraSettings or ImagesCameraSettings
         How to read it again.
-    learning, judging : dict of int to ndarray, shape (height, width), uint8
-        Frames by number, from 0; all of `judging` come after all of `learning`.
+    training, test : dict of int to ndarray, shape (height, width), uint8
+        Frames by number, from 0; all of `test` come after all of `training`.
     first : int
         Number of the first frame of the held-out end.
     """
 
     name: str
     recording: VideoCameraSettings | ImagesCameraSettings
-    learning: dict[int, Image]
-    judging: dict[int, Image]
+    training: dict[int, Image]
+    test: dict[int, Image]
     first: int
 
 
-def split_recording(path: Path, count: int, crop: Crop | None) -> Footage:
+def split_recording(path: Path, count: int, crop: Crop | None) -> RecordingSplit:
     """Read a recording once and keep evenly spaced frames of it.
 
     Parameters
@@ -52,9 +52,9 @@ def split_recording(path: Path, count: int, crop: Crop | None) -> Footage:
     path : Path
         A video file or a folder of images.
     count : int
-        Most frames to learn from, about; no fewer than half of them, if the recording has as many.
+        Most frames to train on, about; no fewer than half of them, if the recording has as many.
     crop : Crop or None
-        What is going to be looked at, to be refused here if it reaches beyond the frames.
+        What the networks are to be shown; refused here if it reaches beyond the frames.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def split_recording(path: Path, count: int, crop: Crop | None) -> Footage:
     total = numbers[-1] + numbers[1] - numbers[0]
     first = round((1 - HELD_OUT) * total)
     last = min(first - 2, round((1 - HELD_OUT - GUARD) * total) - 1)
-    return Footage(
+    return RecordingSplit(
         path.name,
         recording,
         {number: image for number, image in frames.items() if number <= last},

@@ -1,12 +1,13 @@
 """Training samples: frames, warped and disturbed at random.
 
 Each sample is one warp from the camera's pixels to the network's: the same bilinear reading of the full frame, with
-the same levels, as in the engine, so that the network learns from the pictures that it will be shown, coarse sampling
+the same levels, as in the engine, so that the network is trained on the pictures that it will be shown, coarse sampling
 and all. Then come changes of gray levels that a rig's light and lens could make.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,13 +18,15 @@ from numpy.typing import NDArray
 from rtface.core.geometry import NetworkFrame, check_crop, whole_frame
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
 from rtface.simulate.face import MouseFace
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 
 ROW_STEP = 4
 """Every how many rows of a frame give its levels, in training and in the engines made here."""
 
 _SIMULATED_SIZES = ((640, 480), (480, 480), (640, 400), (864, 646))
 _INDEX_STEP = 997
+_SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_WORD = re.compile(r"[A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Picture:
     xy : ndarray, shape (K, 2), float32
         Pixels of the frame; NaN where there is no label.
     crop : Crop
-        The part of the frame that the network is to see.
+        The part of the frame that the network is to be shown.
     weight : ndarray, shape (K,), float32
         How much each label counts in the loss.
     """
@@ -55,7 +58,7 @@ class Picture:
 class Augmentation:
     """How far samples differ from their pictures; all ranges are symmetric about no change.
 
-    `swap` tells for each keypoint which one it becomes in a mirrored picture (a left paw becomes a right one); empty
+    `swap` gives for each keypoint the one that it becomes in a mirrored picture (a left paw becomes a right one); empty
     where each stays what it is, as in a side view.
     """
 
@@ -72,6 +75,26 @@ class Augmentation:
     swap: tuple[int, ...] = ()
 
 
+def swap_of(keypoints: Sequence[str]) -> tuple[int, ...]:
+    """Return for each keypoint the one that it becomes in a mirrored picture; empty where none changes.
+
+    ``paw_left`` becomes ``paw_right`` if there is such a keypoint, and so do ``L`` and ``R`` as words of their own; a
+    name without a partner stays, like Facemap's ``nose(r)``.
+
+    Parameters
+    ----------
+    keypoints : sequence of str
+        Names, each once.
+    """
+    place = {name.lower(): index for index, name in enumerate(keypoints)}
+    partners = tuple(place.get(_other_side(name.lower()), index) for index, name in enumerate(keypoints))
+    return () if partners == tuple(range(len(partners))) else partners
+
+
+def _other_side(name: str) -> str:
+    return _WORD.sub(lambda word: _SIDES.get(word.group(), word.group()), name)
+
+
 def prepare(
     image: Image, xy: FloatArray, *, crop: Crop | None = None, weight: FloatArray | None = None
 ) -> Picture:
@@ -83,7 +106,7 @@ def prepare(
     xy : ndarray, shape (K, 2), float32
         Pixels of the frame.
     crop : Crop, optional
-        The part that the network is to see; else the whole frame.
+        The part that the network is to be shown; else the whole frame.
     weight : ndarray, shape (K,), float32, optional
         How much each label counts; else all count alike.
 
@@ -112,7 +135,7 @@ def simulated_pictures(
     per_mouse : int
         Pictures of each mouse.
     keypoints : sequence of str
-        Names of the labels; NaN for those that the simulation does not know.
+        Names of the labels; NaN for those that the simulation does not have.
     """
     place = {name: index for index, name in enumerate(FACEMAP_KEYPOINTS)}
     wanted = [place.get(name, len(place)) for name in keypoints]
@@ -179,7 +202,7 @@ def draw_sample(
 
 
 def plain_sample(picture: Picture, size: int, *, square: bool = False) -> tuple[FloatArray, FloatArray]:
-    """Return what the engine shows its network: the crop at the network's size, undisturbed."""
+    """Return what the network of an engine is given: the crop at the network's size, undisturbed."""
     frame = NetworkFrame(picture.crop, size, half_pixel=True, square=square)
     warp, crop = _to_network(frame), picture.crop
     # The engine is given the crop alone: what lies beyond it is padding even where the frame goes on.

@@ -157,7 +157,7 @@ class _NetworkComparison:
         image: Image = np.empty((info.height, info.width), np.uint8)
         rows = self._session.frames
         recorded = _by_identity(poses_of(self._session.poses))
-        self._tracker.look_at(info, None)
+        self._tracker.prepare(image.shape, None)
         for done, row in enumerate(rows):
             if not _next(camera, image):
                 self._remarks.append(
@@ -172,7 +172,7 @@ class _NetworkComparison:
                 continue
             pose = found.popleft()
             while self._networks and self._networks[0].t_ns <= pose.stamps.taken_ns:
-                self._tracker.look_at(info, Crop(**self._networks.popleft().crop))
+                self._tracker.prepare(image.shape, Crop(**self._networks.popleft().crop))
             self._compare(pose, self._tracker.track(image, pose.frame, pose.stamps.taken_ns))
             if not progress(done + 1, len(rows)):
                 self._remarks.append(f"ended early, after {done + 1} of {len(rows)} frames")

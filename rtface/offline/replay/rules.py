@@ -67,9 +67,15 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
         raise DataError(f"{path} is damaged and cannot be replayed: {session.damage[0].in_words()}")
     if said is None:
         raise DataError(f"{path}: without its configuration a session cannot be replayed")
-    spec = recorded_rules(said) if rules is None else rules
+    recorded = recorded_rules(said) if rules is None or said.resolved else RulesFile()
+    spec = recorded if rules is None else rules.of_session(recorded.session_seed)
     evaluator = RuleEvaluator(
-        spec, said.keypoints, said.rate_hz, extra_names=said.given, grace_ns=said.grace_ns
+        spec,
+        said.keypoints,
+        said.rate_hz,
+        extra_names=said.given,
+        grace_ns=said.grace_ns,
+        alike_ns=said.alike_ns,
     )
     comparison = _RulesComparison(evaluator, said)
     try:

@@ -45,7 +45,7 @@ class ReplayStep:
         Of the frame; None for a call that no frame made.
     seen : Seen or None
         What the rules saw of it; None for a call that no frame made.
-    call : Call or None
+    call : CallEntry or None
         A call that no frame made.
     decisions : list of Decision
         As they were recorded.

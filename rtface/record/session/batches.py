@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from rtface.record.session.entries import ENTRIES
+from rtface.record.session.entries import ENTRIES, SyncedEntry
 from rtface.record.session.log import LogWriter
+from rtface.record.session.reserve import cost
 from rtface.record.session.rows import ROW_NAMES, encode_rows
 
 ROWS_AT_ONCE = 512
 """Most rows of a record."""
 
 
-def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping[int, int]) -> None:
-    """Take what is in the queue now and append it to the log.
+def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping[int, int]) -> int:
+    """Take what is in the queue now and append it to the log; return what that was, in bytes by `reserve.cost`.
 
     All rows stand before an event that came after them, and poses before features that came after them.
 
@@ -28,8 +29,10 @@ def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping
         Width of the rows of a kind.
     """
     waiting: dict[int, list[bytes]] = {}
+    taken = 0
     for _ in range(len(queue)):
         kind, data = queue.popleft()
+        taken += cost(data)
         if kind in ENTRIES:
             _write_rows(log, waiting, widths)
             log.append(kind, data)
@@ -41,11 +44,16 @@ def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping
         if len(rows) == ROWS_AT_ONCE:
             _write_rows(log, waiting, widths)
     _write_rows(log, waiting, widths)
+    return taken
 
 
 def totals(log: LogWriter) -> dict[str, int]:
-    """Return how many of everything the log holds, by name."""
-    found = {entry.name: log.records[kind] for kind, entry in ENTRIES.items() if log.records[kind]}
+    """Return how many of everything that happened the log holds, by name."""
+    found = {
+        entry.name: log.records[kind]
+        for kind, entry in ENTRIES.items()
+        if log.records[kind] and entry is not SyncedEntry
+    }
     for kind, name in ROW_NAMES.items():
         found[name] = found.get(name, 0) + log.rows[kind]
     return found

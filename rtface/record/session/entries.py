@@ -94,6 +94,8 @@ class ConfigurationEntry(Entry):
     """Frames per second that the features were made for; None where it is not known."""
     grace_ns: int = 0
     """How long after the end of a pulse its end must have been reported."""
+    alike_ns: int = 0
+    """How long after its planned end a blinded trial ended, light or sham; 0 where it ended with its light."""
 
 
 @_event(3, "hashes")
@@ -287,8 +289,9 @@ class FaultEntry(Entry):
     """Something of which the session's owner is notified: the record or the rig is no longer what it should be.
 
     Of the record itself `what` is ``space`` (little room left on the disk; recording goes on), ``stalled`` (the disk
-    does not answer), ``lost`` (an event found no room in the queue), ``video`` (frames are no longer recorded),
-    ``write`` (the disk is full or broken; recording has ended) or ``internal``.
+    does not answer), ``lost`` (an event found no room), ``video`` (frames are no longer recorded), ``gone`` (the log or the
+    video is no longer at its path), ``write`` (the disk is full or broken: no more room can be allocated, or recording has
+    ended) or ``internal``.
     """
 
     what: str
@@ -381,3 +384,13 @@ class OutputEntry(Entry):
     """Name of the output."""
     info: Map
     """The fields."""
+
+
+@_event(20, "synced")
+class SyncedEntry(Entry):
+    """The log was on the disk: how it was written, not what happened, so it stands in no totals."""
+
+    bytes: int
+    """Bytes from the log's beginning that were on the disk."""
+    reserved: int
+    """Bytes that the file had: with the room that was allocated ahead."""

@@ -10,7 +10,8 @@ A file is a head of 16 bytes and then records, little-endian throughout::
 
 The chain before the first record is the SHA-256 of the file's head. A head has a checksum of its own, so that a
 record which reaches beyond the end of the file is known to be cut off and not damaged; the chain shows records
-that were taken out, put in or exchanged with their checksums made right again.
+that were taken out, put in or exchanged with their checksums made right again. Zeros may stand behind the last record:
+room that was allocated ahead of it, and that `LogWriter.close` gives back.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ import zlib
 from collections import Counter
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from rtface.record.session.allocation import allocate
+from rtface.record.session.identity import FileIdentity
 
 try:
     import fcntl
@@ -61,13 +65,19 @@ class LogFile(Protocol):
     """What a log is written to; every method may raise OSError."""
 
     def write(self, data: memoryview) -> int:
-        """Append some or all of `data`; return how many bytes."""
+        """Write some or all of `data` behind what was written; return how many bytes."""
+
+    def reserve(self, size: int) -> None:
+        """Make the file `size` bytes long, so that writing up to there needs no more room; else leave it as it is."""
+
+    def problem(self, size: int) -> str:
+        """Return why this is no longer the file of `size` bytes at its path, in words; empty while it is."""
 
     def sync(self) -> None:
         """Put on the disk what was written."""
 
     def truncate(self, size: int) -> None:
-        """Cut the file to `size` bytes."""
+        """Cut the file to `size` bytes, and write on from there."""
 
     def close(self) -> None:
         """Let the file go."""
@@ -77,15 +87,24 @@ class DiskFile:
     """A new file, locked as long as its writer lives, so that a reader finds whether it still grows."""
 
     def __init__(self, path: Path) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         self._handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o644)
         if _HAS_LOCKS:
             with contextlib.suppress(OSError):  # some network file systems have no locks
                 fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self._identity = FileIdentity(path, self._handle)
 
     def write(self, data: memoryview) -> int:
-        """Append; see `LogFile`."""
+        """Write; see `LogFile`."""
         return os.write(self._handle, data)
+
+    def reserve(self, size: int) -> None:
+        """Allocate; see `LogFile`."""
+        allocate(self._handle, size)
+
+    def problem(self, size: int) -> str:
+        """Compare with what is at the path; see `LogFile`."""
+        return self._identity.problem(size)
 
     def sync(self) -> None:
         """Put on the disk; see `LogFile`."""
@@ -94,6 +113,7 @@ class DiskFile:
     def truncate(self, size: int) -> None:
         """Cut; see `LogFile`."""
         os.ftruncate(self._handle, size)
+        os.lseek(self._handle, size, os.SEEK_SET)
 
     def close(self) -> None:
         """Let go; see `LogFile`."""
@@ -130,6 +150,8 @@ class LogWriter:
         Rows, and events as one row each, that were to be written when the disk failed, by kind.
     chain : bytes
         The chain after the last record that was written whole: with it the log's content is fixed.
+    size, reserved : int
+        Bytes that were written whole, and bytes up to which the file has room for certain.
     """
 
     def __init__(self, file: LogFile) -> None:
@@ -141,7 +163,7 @@ class LogWriter:
         self._waiting: list[tuple[int, bytes, int, int]] = []
         self._next_chain = self.chain = first_chain(self._head)
         self._number = 0
-        self._size = 0
+        self.size = self.reserved = 0
         self.records: Counter[int] = Counter()
         self.rows: Counter[int] = Counter()
         self.forgotten: Counter[int] = Counter()
@@ -154,6 +176,16 @@ class LogWriter:
         self._pending += b"".join((head, body, struct.pack("<I", zlib.crc32(body))))
         self._waiting.append((len(self._pending), self._next_chain, kind, rows))
         self._number += 1
+
+    def reserve(self, size: int) -> None:
+        """Allocate the file up to `size` bytes; `OSError` where that much room is not to be had."""
+        if size > self.reserved:
+            self._file.reserve(size)
+            self.reserved = size
+
+    def problem(self) -> str:
+        """Return why what is written is no longer found at the log's path, in words; empty while it is."""
+        return self._file.problem(max(self.size, self.reserved))
 
     def commit(self) -> None:
         """Hand all records made so far to the system: from then on they outlive this process.
@@ -175,10 +207,11 @@ class LogWriter:
         except OSError:
             self._count(waiting, done)
             self._next_chain, self._number = self.chain, self.records.total()
-            if not self._size:
+            if not self.size:
                 self._pending += self._head
             try:
-                self._file.truncate(self._size)
+                self._file.truncate(self.size)
+                self.reserved = self.size
             except OSError:
                 self._whole = False
             raise
@@ -189,12 +222,18 @@ class LogWriter:
         self._file.sync()
 
     def close(self) -> None:
-        """Let the file go; what was not committed is forgotten."""
-        self._file.close()
+        """Give back the room that was not used, and let the file go; what was not committed is forgotten."""
+        try:
+            if self._whole and self.reserved > self.size:
+                self._file.truncate(self.size)
+        except OSError:  # zeros stay behind the last record, and every reader takes them for what they are
+            return
+        finally:
+            self._file.close()
 
     def _count(self, waiting: list[tuple[int, bytes, int, int]], done: int) -> None:
         """Count the records that lie whole within the first `done` bytes of what was to be written."""
-        end = len(self._head) if not self._size and done >= len(self._head) else 0
+        end = len(self._head) if not self.size and done >= len(self._head) else 0
         for stop, chain, kind, rows in waiting:
             if stop > done:
                 self.forgotten[kind] += rows
@@ -202,4 +241,4 @@ class LogWriter:
             end, self.chain = stop, chain
             self.records[kind] += 1
             self.rows[kind] += rows
-        self._size += end
+        self.size += end

@@ -25,7 +25,7 @@ from rtface.record.session.log import (
 )
 
 _ZEROS = 16
-"""So many zero bytes at a file's end are no record's: a file system leaves them where power failed."""
+"""So many zero bytes at a file's end are no record's: they were allocated ahead of it, or left where power failed."""
 _STEP = 1024 * 1024
 
 
@@ -66,6 +66,8 @@ class LogReader:
         What has been found wrong so far.
     cut_off : int
         Bytes at the end that are the beginning of a record, or zeros; known after the last record.
+    unused : int
+        Those of them that are zeros behind all that was written; known after the last record.
     chain : bytes
         The chain of the last record read.
     growing : bool
@@ -77,7 +79,7 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.damage: list[Damage] = []
-        self.cut_off = 0
+        self.cut_off = self.unused = 0
         self.chain = b""
         self.growing = False
         self.size = 0
@@ -101,6 +103,10 @@ class LogReader:
             raise DataError(f"cannot read {self._path}: {error.strerror or error}") from error
 
     def _records(self, file: BinaryIO, end: int) -> Iterator[LogRecord]:
+        """Yield the records before byte `end`, where the zeros at the file's end begin.
+
+        The last record may end in zeros of its own, and one that was not written whole goes on in them.
+        """
         chain: bytes | None = self._check_head(file, end)
         offset, number = (FILE_HEAD.size if end >= FILE_HEAD.size else 0), 0
         while 0 < offset < end:
@@ -126,6 +132,7 @@ class LogReader:
             offset, number = stop, record.number + 1
             yield record
         self.cut_off = self.size - offset
+        self.unused = self.size - max(offset, end)
 
     def _check_head(self, file: BinaryIO, end: int) -> bytes | None:
         file.seek(0)
@@ -151,21 +158,31 @@ class LogReader:
     def _record_at(
         self, file: BinaryIO, offset: int, end: int
     ) -> tuple[LogRecord, bytes, bytes] | str | None:
-        """Return the record, its head and chain; a text for damage; None where the file ends within it."""
+        """Return the record, its head and chain; a text for damage; None where what was written ends within it."""
         file.seek(offset)
-        head = file.read(min(RECORD_HEAD.size, end - offset))
-        if len(head) < RECORD_HEAD.size:
-            return None if head[: len(MARK)] == MARK[: len(head)] else "not the beginning of a record"
+        head = file.read(RECORD_HEAD.size)
+        if offset + RECORD_HEAD.size > end:
+            return None if _begins(head[: end - offset]) else "not the beginning of a record"
         length, number, kind = _read_head(head) or (-1, 0, 0)
         if length < 0:
             return "the head of a record has a wrong checksum"
-        rest = file.read(min(length + RECORD_TAIL, end - offset - RECORD_HEAD.size))
+        rest = file.read(length + RECORD_TAIL)
         if len(rest) < length + RECORD_TAIL:
             return None
         payload, chain = rest[:length], rest[length:-4]
-        if zlib.crc32(rest[:-4]) != struct.unpack("<I", rest[-4:])[0]:
-            return f"record {number} has a wrong checksum"
+        checksum = struct.pack("<I", zlib.crc32(rest[:-4]))
+        if checksum != rest[-4:]:
+            there = max(
+                0, end - offset - RECORD_HEAD.size - len(rest) + 4
+            )  # of the four bytes of the checksum
+            cut = there < 4 and checksum[:there] == rest[-4:][:there]
+            return None if cut else f"record {number} has a wrong checksum"
         return LogRecord(offset, number, kind, payload), head, chain
+
+
+def _begins(part: bytes) -> bool:
+    """Return whether this can be the beginning of the head of a record."""
+    return part[: len(MARK)] == MARK[: len(part)]
 
 
 def _read_head(head: bytes) -> tuple[int, int, int] | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError
 from rtface.record.session import log_of
 from rtface.record.session.coding import decode
@@ -19,6 +20,7 @@ from rtface.record.session.entries import (
     Entry,
     HashesEntry,
     OpenedEntry,
+    SyncedEntry,
 )
 from rtface.record.session.logreader import Damage, LogReader
 from rtface.record.session.rows import (
@@ -56,10 +58,12 @@ class Session:
     folder : Path
         Where it is.
     state : str
-        ``closed``: whole. ``open``: a process still writes it. ``truncated``: its writer ended without closing it,
-        at most its last second is missing. ``damaged``: bytes are not as they were written.
+        ``closed``: whole. ``open``: a process still writes it. ``truncated``: it ends without having been closed; how
+        much is missing is not known. ``damaged``: bytes are not as they were written.
     events : tuple of Entry
-        All events in order.
+        All that happened, in order.
+    synced : SyncedEntry or None
+        The newest sync that is recorded.
     poses : structured ndarray, shape (N,)
         Fields as in `rtface.record.session.rows.pose_dtype`, ``published_ns`` that of `published` where it is there.
     features : structured ndarray, shape (M,)
@@ -70,8 +74,12 @@ class Session:
         The stamps of publishing; fields as in `rtface.record.session.rows.PUBLISHED_DTYPE`.
     damage : tuple of Damage
         The places that could not be read.
+    size : int
+        Bytes of the log.
     cut_off : int
         Bytes at the end of the log that are the beginning of a record.
+    unused : int
+        Bytes behind those that were allocated ahead of the log and not written: zeros.
     fingerprint : str
         The chain of the last record, hexadecimal.
     unknown : int
@@ -81,12 +89,15 @@ class Session:
     folder: Path
     state: State
     events: tuple[Entry, ...]
+    synced: SyncedEntry | None
     poses: Rows
     features: Rows
     frames: Rows
     published: Rows
     damage: tuple[Damage, ...]
+    size: int
     cut_off: int
+    unused: int
     fingerprint: str
     unknown: int
 
@@ -135,13 +146,42 @@ class Session:
         found = []
         if self.cut_off:
             found.append(f"the last {self.cut_off} bytes of the log are part of a record that was cut off")
-        if self.state == "truncated":
-            found.append("the session was not closed: at most its last second is missing")
-        elif self.state == "open":
+        if self.state == "open":
             found.append("the session is still being written")
+        elif self.closed is None:
+            found += self._end()
         if self.unknown:
             found.append(f"{self.unknown} records are of kinds that a newer rtface writes")
         return tuple(found)
+
+    def _end(self) -> list[str]:
+        """Return what is known of the end of a log that was not closed."""
+        written = self.size - self.unused - self.cut_off
+        moments = [each.t_ns for each in self.events]
+        for rows, name in (
+            (self.poses, "decided_ns"),
+            (self.features, "now_ns"),
+            (self.published, "published_ns"),
+        ):
+            moments += rows[name][-1:].tolist()
+        opened, synced = self.opened, self.synced
+
+        def at(t_ns: int) -> str:
+            return "" if opened is None else f" {(t_ns - opened.t_ns) / NS_PER_S:.3f} s after it began"
+
+        where = f"after {written} bytes" + ("," + at(max(moments)) if moments and opened is not None else "")
+        newest = "no sync is recorded"
+        if synced is not None:
+            newest = f"the newest sync that is recorded was{at(synced.t_ns)}, of {synced.bytes} bytes"
+        ends = f"its log ends {where}, where a closed one has its totals"
+        found = [
+            f"the session was not closed: {ends}; {newest}; what came after, if anything did, is not known"
+        ]
+        if synced is not None and self.size < synced.reserved:
+            found.append(
+                f"the log had {synced.reserved} bytes at that sync and has {self.size}: its end was cut off"
+            )
+        return found
 
     def pose_table(self) -> PoseTable:
         """Return the poses as the table that rtface's keypoint formats write (see `rtface.record.formats`).
@@ -214,6 +254,7 @@ def read_session(path: Path) -> Session:
     log = _existing_log(path)
     reader = LogReader(log)
     events: list[Entry] = []
+    synced: SyncedEntry | None = None
     batches: dict[str, list[Rows]] = {name: [] for name in ROW_NAMES.values()}
     wrong: list[Damage] = []
     unknown, last_kind = 0, 0
@@ -222,10 +263,12 @@ def read_session(path: Path) -> Session:
         try:
             if record.kind in ROW_NAMES:
                 batches[ROW_NAMES[record.kind]].append(decode_rows(record.kind, record.payload))
-            elif (entry := decode(record.kind, record.payload)) is not None:
-                events.append(entry)
-            else:
+            elif (entry := decode(record.kind, record.payload)) is None:
                 unknown += 1
+            elif isinstance(entry, SyncedEntry):
+                synced = entry
+            else:
+                events.append(entry)
         except DataError as error:
             wrong.append(Damage(record.offset, record.offset + len(record.payload), str(error)))
     if any(isinstance(each, ClosedEntry) for each in events) and last_kind != ClosedEntry.kind:
@@ -241,14 +284,19 @@ def read_session(path: Path) -> Session:
     _stamp(poses, published)
     return Session(
         folder=log.parent,
-        state=_state(bool(damage), last_kind == ClosedEntry.kind and not reader.cut_off, reader.growing),
+        state=_state(
+            bool(damage), last_kind == ClosedEntry.kind and reader.cut_off == reader.unused, reader.growing
+        ),
         events=tuple(events),
+        synced=synced,
         poses=poses,
         features=features,
         frames=frames,
         published=published,
         damage=damage,
-        cut_off=reader.cut_off,
+        size=reader.size,
+        cut_off=reader.cut_off - reader.unused,
+        unused=reader.unused,
         fingerprint=reader.chain.hex(),
         unknown=unknown,
     )

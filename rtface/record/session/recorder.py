@@ -19,7 +19,7 @@ from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
-from rtface.record.session import session_folder
+from rtface.record.session import VIDEO_NAME, session_folder
 from rtface.record.session.entries import (
     NO_NUMBER,
     ArmingEntry,
@@ -85,7 +85,7 @@ class Setup:
         Of the features and the further values.
     rate_hz : float or None
         Frames per second that the features were made for.
-    grace_ns : int
+    grace_ns, alike_ns : int
         As the rules were given it.
     """
 
@@ -104,6 +104,7 @@ class Setup:
     units: Sequence[str] = ()
     rate_hz: float | None = None
     grace_ns: int = 0
+    alike_ns: int = 0
 
 
 class SessionRecorder:
@@ -207,6 +208,7 @@ class SessionRecorder:
                 setup.resolved,
                 setup.rate_hz,
                 setup.grace_ns,
+                setup.alike_ns,
             )
         )
         self._writer.put(HashesEntry(now_ns, {**setup.sha256, **sha256}))
@@ -219,6 +221,7 @@ class SessionRecorder:
         except DataError as error:
             self._writer.close(f"video: {error}")
             raise
+        self._writer.watch(self.folder / VIDEO_NAME)
 
     def pose(self, pose: Pose) -> None:
         """Record a pose, before what is decided on it."""

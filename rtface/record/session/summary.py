@@ -31,6 +31,9 @@ from rtface.record.session.reader import Session
 TRIAL = "trial"
 """What a blinded ``fire`` and a blinded ``sham`` are both called."""
 
+OF_LIGHT = frozenset({"handover", "answer", "light"})
+"""Stages of the latency that there is one of for each light."""
+
 _LIT = frozenset({"fire", "sham"})
 
 
@@ -154,7 +157,6 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
     decisions = Counter((each.rule, *action) for each, action in zip(session.decisions, actions, strict=True))
     blinded = sum(action == TRIAL for action, _ in actions)
     losses, unrecorded = session.last(LossesEntry), session.last(UnrecordedEntry)
-    latency = session.last(LatencyEntry)
 
     def moment(t_ns: int, what: str, who: str, text: str) -> Moment:
         return Moment((t_ns - began_ns) / NS_PER_S, what, who, text)
@@ -181,9 +183,23 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
         faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(FaultEntry)),
         losses={} if losses is None else _counts(losses),
         unrecorded={} if unrecorded is None else _counts(unrecorded),
-        latency={} if latency is None else dict(latency.stages),
+        latency=_latency(session, blinded=not unblind and hides_counts(session)),
         missing=session.missing,
     )
+
+
+def blinded_trials(session: Session) -> int:
+    """Return how many trials of a session must not be told apart."""
+    return sum(shown(each, unblind=False)[0] == TRIAL for each in session.decisions)
+
+
+def hides_counts(session: Session) -> bool:
+    """Return whether no number that depends on which trials were light may be shown.
+
+    Sessions made before a blinded trial ended alike, light or sham, told such numbers then, and are shown as they were.
+    """
+    said = session.configuration
+    return said is not None and said.alike_ns > 0 and blinded_trials(session) > 0
 
 
 def shown(decision: DecisionEntry, *, unblind: bool) -> tuple[str, str]:
@@ -253,6 +269,13 @@ def _pulses(session: Session) -> PulseCounts:
         / NS_PER_MS,
         not_carried_out=dict(answers),
     )
+
+
+def _latency(session: Session, *, blinded: bool) -> dict[str, Mapping[str, Any]]:
+    """Return the newest percentiles; while blinded without those of the light, which count it."""
+    latency = session.last(LatencyEntry)
+    stages = {} if latency is None else latency.stages
+    return {name: stage for name, stage in stages.items() if not (blinded and name in OF_LIGHT)}
 
 
 def _counts(entry: LossesEntry | UnrecordedEntry) -> dict[str, int]:

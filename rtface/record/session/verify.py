@@ -55,7 +55,10 @@ class SessionFinding:
 
 
 def verify(
-    session: Session, *, progress: Callable[[int, int], None] = lambda done, total: None
+    session: Session,
+    *,
+    blinded: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[SessionFinding]:
     """Check a session and return what each check found, in a fixed order; `docs/sessions.md` lists the checks.
 
@@ -63,16 +66,18 @@ def verify(
     ----------
     session : Session
         As it was read.
+    blinded : bool
+        Leave out every number that tells how many trials were light, and which.
     progress : callable
         Called with the frames of the video that were checked, and how many there are.
     """
     checks: tuple[Callable[[], Iterator[SessionFinding]], ...] = (
         lambda: _log(session),
-        lambda: _totals(session),
+        lambda: _totals(session, blinded),
         lambda: _losses(session),
         lambda: _texts(session),
         lambda: _decisions(session),
-        lambda: _pulses(session),
+        lambda: _pulses(session, blinded),
         lambda: _times(session),
         lambda: _video(session, progress),
     )
@@ -91,7 +96,7 @@ def _log(session: Session) -> Iterator[SessionFinding]:
         )
 
 
-def _totals(session: Session) -> Iterator[SessionFinding]:
+def _totals(session: Session, blinded: bool) -> Iterator[SessionFinding]:
     name = "totals"
     closed = session.closed
     if closed is None:
@@ -105,10 +110,12 @@ def _totals(session: Session) -> Iterator[SessionFinding]:
         if counts[kind] != closed.totals.get(kind, 0)
     ]
     if wrong:
-        yield SessionFinding(name, "wrong", f"other counts than when it was closed: {', '.join(wrong)}")
+        counts_of = "; which is blinded" if blinded else f": {', '.join(wrong)}"
+        yield SessionFinding(name, "wrong", f"other counts than when it was closed{counts_of}")
     else:
         listed = ", ".join(f"{count} {each}" for each, count in rows.items())
-        yield SessionFinding(name, "whole", f"{events.total()} events, {listed}")
+        counted = "as many events as were counted" if blinded else f"{events.total()} events"
+        yield SessionFinding(name, "whole", f"{counted}, {listed}")
 
 
 def _losses(session: Session) -> Iterator[SessionFinding]:
@@ -122,10 +129,11 @@ def _losses(session: Session) -> Iterator[SessionFinding]:
     if video is not None and video.dropped:
         yield SessionFinding(name, "missing", f"{video.dropped} of {video.offered} frames were not recorded")
     for fault in session.of(FaultEntry):
-        if fault.what in ("lost", "write", "video", "internal"):
+        if fault.what in ("lost", "write", "gone", "video", "internal"):
             yield SessionFinding(name, "missing", fault.text)
     if lost is None and not (video is not None and video.dropped):
-        yield SessionFinding(name, "whole", "nothing that was handed over is missing")
+        known = "missing" if session.closed is not None else "recorded as lost, up to where the log ends"
+        yield SessionFinding(name, "whole", f"nothing that was handed over is {known}")
 
 
 def _texts(session: Session) -> Iterator[SessionFinding]:
@@ -169,7 +177,7 @@ def _decisions(session: Session) -> Iterator[SessionFinding]:
         yield SessionFinding(name, "wrong", "they are not in order, or some are there twice")
 
 
-def _pulses(session: Session) -> Iterator[SessionFinding]:
+def _pulses(session: Session, blinded: bool) -> Iterator[SessionFinding]:
     name = "pulses"
     decisions = {each.number: each for each in session.decisions}
     commands = session.of(PulseCommandEntry)
@@ -217,13 +225,16 @@ def _pulses(session: Session) -> Iterator[SessionFinding]:
     for verdict, text, which in problems:
         if which:
             found = True
-            yield SessionFinding(name, verdict, f"{len(which)} {text} {_some(sorted(which))}")
-    if not found:
+            problem = f"{len(which)} {text} {_some(sorted(which))}"
+            hidden = f"some {text.rpartition(',')[0] or text} (blinded)"
+            yield SessionFinding(name, verdict, hidden if blinded else problem)
+    if not found and blinded:
         yield SessionFinding(
-            name,
-            "whole",
-            f"{len(fires)} commanded, each decided before and answered; light on {len(lit)} times",
+            name, "whole", "each commanded, decided before and answered; how many is blinded"
         )
+    elif not found:
+        counted = f"{len(fires)} commanded, each decided before and answered; {len(lit)} of them lit"
+        yield SessionFinding(name, "whole", counted)
 
 
 def _fires(decision: DecisionEntry | None) -> bool:

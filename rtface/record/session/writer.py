@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -14,8 +15,17 @@ from rtface.core.machine import machine_facts
 from rtface.record.session import LOG_NAME
 from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
-from rtface.record.session.entries import ClosedEntry, Entry, FaultEntry, OpenedEntry, UnrecordedEntry
+from rtface.record.session.entries import (
+    ClosedEntry,
+    Entry,
+    FaultEntry,
+    OpenedEntry,
+    SyncedEntry,
+    UnrecordedEntry,
+)
+from rtface.record.session.identity import FileIdentity
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
+from rtface.record.session.reserve import AHEAD, Reserve
 from rtface.record.session.rows import POSES_WITH_LIKELIHOOD, ROW_NAMES
 
 POLL_S = 0.05
@@ -31,6 +41,9 @@ class SessionWriter:
     Rows (what comes with every frame) and events go through one queue, in order. What finds no room there is
     counted, and the counts are recorded; an event that finds none is a fault as well, since the record is no proof
     without it. Events have room of their own that rows cannot take.
+
+    What was taken has its room in the log for certain: the file is allocated ahead of what is written (`Reserve`). When
+    no more can be allocated there is a fault (``write``), while what is left is enough for the end of the session.
 
     Parameters
     ----------
@@ -53,6 +66,8 @@ class SessionWriter:
         Source of time.
     open_file, free_bytes : callable
         Make the log's file, and return the room left in a folder in bytes.
+    reserve_bytes : int
+        Allocated ahead of the log; less where there is not so much room.
     """
 
     def __init__(
@@ -69,6 +84,7 @@ class SessionWriter:
         clock: Clock = SYSTEM_CLOCK,
         open_file: Callable[[Path], LogFile] = DiskFile,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        reserve_bytes: int = AHEAD,
     ) -> None:
         self.folder = folder
         self._session = session
@@ -89,7 +105,11 @@ class SessionWriter:
         self._alive_ns = self._synced_ns = 0
         self._stopping = threading.Event()
         self._reason = ""
+        self._reserve_bytes = reserve_bytes
         self._log: LogWriter | None = None
+        self._reserve: Reserve | None = None
+        self._extended_ns: int | None = None
+        self._watched: list[FileIdentity] = []
         self._thread = threading.Thread(target=self._run, name="rtface-record", daemon=True)
 
     @property
@@ -118,11 +138,13 @@ class SessionWriter:
         try:
             self.folder.mkdir(parents=True)
             self._log = LogWriter(self._open_file(self.folder / LOG_NAME))
+            self._reserve = Reserve(self._log, self._reserve_bytes)
             now_ns = self._clock.now_ns()
             opened = OpenedEntry(now_ns, wall_ns(), self._session, machine_facts())
             self._log.append(opened.kind, encode(opened))
             self._log.commit()
             self._log.sync()
+            self._reserve.settle(0)
         except OSError as error:
             if self._log is not None:
                 self._log.close()
@@ -159,6 +181,10 @@ class SessionWriter:
             self._lost[ROW_NAMES[kind]] += 1
         return False
 
+    def watch(self, path: Path) -> None:
+        """From now on there is a fault, too, when this file of the session is no longer at its path; `OSError` as of `stat`."""
+        self._watched.append(FileIdentity(path))
+
     def close(self, reason: str = "ended", timeout_s: float = 10.0) -> bool:
         """Write what waits, close the log and end the thread; True when all this was done in time.
 
@@ -170,13 +196,19 @@ class SessionWriter:
             self._reason = reason
             self._stopping.set()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive() and not {"write", "internal"} & {
+        return not self._thread.is_alive() and not {"write", "gone", "internal"} & {
             each.what for each in self._faults
         }
 
     def _queued(self, kind: int, data: bytes, most: int) -> bool:
         with self._handing:
-            if self._accepting and len(self._queue) < most:
+            reserve = self._reserve
+            if (
+                self._accepting
+                and len(self._queue) < most
+                and reserve is not None
+                and reserve.take(kind, data)
+            ):
                 self._queue.append((kind, data))
                 return True
         return False
@@ -194,20 +226,20 @@ class SessionWriter:
                 return
             fault = FaultEntry(now_ns, what, text)
             self._faults.append(fault)
-        if self._accepting:
-            self._queue.append((fault.kind, encode(fault)))
+        self._queued(fault.kind, encode(fault), sys.maxsize)
         self._on_fault(fault)
 
     def _run(self) -> None:
-        log = self._log
-        if log is None:
+        log, reserve = self._log, self._reserve
+        if log is None or reserve is None:
             return
         try:
             while not self._stopping.wait(POLL_S):
-                self._visit(log)
+                self._visit(log, reserve)
             with self._handing:
                 self._accepting = False
-            self._drain(log)
+            self._check_files(log)
+            self._drain(log, reserve)
             self._end(log, self._reason)
         except OSError as error:
             self._break_off(log, "write", f"cannot write {self.folder}: {error.strerror or error}")
@@ -216,23 +248,49 @@ class SessionWriter:
         finally:
             log.close()
 
-    def _visit(self, log: LogWriter) -> None:
-        self._drain(log)
+    def _visit(self, log: LogWriter, reserve: Reserve) -> None:
+        self._drain(log, reserve)
+        self._check_files(log)
         now_ns = self._clock.now_ns()
+        if reserve.low:
+            self._extend(reserve, now_ns)
         if now_ns - self._synced_ns >= SYNC_NS:
             log.sync()
             self._synced_ns = now_ns
+            synced = SyncedEntry(self._clock.now_ns(), log.size, log.reserved)
+            log.append(synced.kind, encode(synced))
             if self._free_bytes(self.folder) < self._min_free_bytes:
                 self._report(
                     "space", f"less than {self._min_free_bytes >> 20} MiB left for {self.folder}", now_ns
                 )
         self._alive_ns = self._clock.now_ns()
 
-    def _drain(self, log: LogWriter) -> None:
+    def _check_files(self, log: LogWriter) -> None:
+        """Find out whether what is written is still found at its path, which no write would notice."""
+        for problem in (log.problem(), *(each.problem() for each in self._watched)):
+            if problem:
+                self._report("gone", problem, self._clock.now_ns())
+
+    def _extend(self, reserve: Reserve, now_ns: int) -> None:
+        """Allocate more room ahead of the log; where there is none, try again each second."""
+        if self._extended_ns is not None and now_ns - self._extended_ns < SYNC_NS:
+            return
+        if reserve.extend():
+            self._extended_ns = None
+            with self._handing:
+                reserve.settle(0)
+            return
+        self._extended_ns = now_ns
+        text = f"cannot write {self.folder} much longer: No space left on device"
+        self._report("write", f"{text}; {reserve.left >> 10} KiB are kept for the end of the session", now_ns)
+
+    def _drain(self, log: LogWriter, reserve: Reserve) -> None:
         """Write what waits now."""
-        write_queue(log, self._queue, self._widths)
+        taken = write_queue(log, self._queue, self._widths)
         self._record_lost(log)
         log.commit()
+        with self._handing:
+            reserve.settle(taken)
 
     def _record_lost(self, log: LogWriter) -> None:
         """Record the counts of what found no room, when they have changed."""
@@ -256,7 +314,9 @@ class SessionWriter:
             self._accepting = False
         now_ns = self._clock.now_ns()
         with self._counting:
-            for kind, count in (Counter(kind for kind, _ in self._queue) + log.forgotten).items():
+            lost = Counter(kind for kind, _ in self._queue) + log.forgotten
+            del lost[SyncedEntry.kind]
+            for kind, count in lost.items():
                 self._lost[ROW_NAMES.get(kind, "events")] += count
         self._queue.clear()
         self._report(what, text, now_ns)

@@ -58,7 +58,7 @@ class EmulationLog:
         Cycle and value of each byte that came to the chip, and whether its stop bit was missing.
     sent : list of (int, int)
         Cycle and value of each byte that left it.
-    frames : list of (int, Frame)
+    frames : list of (int, LineFrame)
         The messages among them, each with the cycle of its last byte.
     resets : list of int
         Cycles at which the chip began anew, power-on being the first.

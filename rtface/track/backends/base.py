@@ -99,7 +99,7 @@ resize; the network alone; maps to keypoints; these to the host."""
 
 @runtime_checkable
 class Itemises(Protocol):
-    """What a back end may offer besides, for benchmarks alone: asked for by ``isinstance``, and never on the hot path."""
+    """What a back end may offer besides, for benchmarks alone: found by ``isinstance``, and never on the hot path."""
 
     def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
         """Run one frame stage by stage, and return what each took on the device.

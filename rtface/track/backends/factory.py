@@ -1,6 +1,6 @@
 """Choosing a back end: by name, or the first that is there; never silently another than was asked for.
 
-Nothing is imported to find out what is there: packages are looked for on disk, GPUs are asked for through the driver.
+Nothing is imported to find out what is there: packages are found on disk, GPUs through the driver.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ DEFAULT_GPU_ENGINE = "face-2"
 OLDEST_FOR_RTX = (7, 5)
 NOT_FOR_RTX = frozenset({(8, 7), (9, 0), (10, 0), (10, 3), (11, 0)})
 """Compute capabilities that TensorRT for RTX makes no plans for, though newer than `OLDEST_FOR_RTX`: Jetson's, and those of
-the data-centre cards Hopper and Blackwell. What it knows in truth it says when it is opened."""
+the data-centre cards Hopper and Blackwell. Which it really takes is read when it is opened."""
 
 FOR_TENSORRT = "for TensorRT"
-"""How the scheme ends that an int8 engine was quantised by, if TensorRT takes it (`rtface.learn.engines.quantise`)."""
+"""How the scheme of an int8 engine that TensorRT takes is named at its end (`rtface.learn.engines.quantise`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class BackendChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Possible:
+class PossibleBackend:
     """A back end, and why it cannot run here; `why_not` is empty when it can."""
 
     name: str
@@ -134,7 +134,7 @@ def choose(
         installed; without one, when neither is, or for what runs on a CPU alone (bf16, an engine in int8 for CPUs),
         OpenVINO, else torch.
     installed : Installed or None
-        What there is; looked for when None.
+        What there is; found out when None.
     engine : Engine or None
         What is to be run, when that is settled.
 
@@ -160,7 +160,7 @@ def _require(kind: BackendKind, name: str, found: Installed) -> None:
 
 
 def _lacks(kind: BackendKind, found: Installed) -> str:
-    """Say which packages are missing and how to install them; nothing if all are there."""
+    """Return which packages are missing and how to install them; empty if all are there."""
     missing = found.missing(kind)
     if not missing:
         return ""
@@ -171,13 +171,13 @@ def _lacks(kind: BackendKind, found: Installed) -> str:
     )
 
 
-def survey(installed: Installed | None = None) -> tuple[Possible, ...]:
-    """Say of every back end whether it could run here, importing none.
+def possible_backends(installed: Installed | None = None) -> tuple[PossibleBackend, ...]:
+    """Return every back end, and whether it could run here, importing none.
 
     Parameters
     ----------
     installed : Installed or None
-        What there is; looked for when None.
+        What there is; found out when None.
     """
     found = installed or Installed()
     gpus = found.gpus()
@@ -189,9 +189,9 @@ def survey(installed: Installed | None = None) -> tuple[Possible, ...]:
     if not (torch or no_gpu or found.torch_has_cuda()):
         torch = "the torch that is installed is its build for a CPU: pip install torch"
     return (
-        Possible("tensorrt", True, no_gpu or tensorrt),
-        Possible("torch", True, no_gpu or torch),
-        *(Possible(name, False, _lacks(BACKENDS[name], found)) for name in ("openvino", "torch")),
+        PossibleBackend("tensorrt", True, no_gpu or tensorrt),
+        PossibleBackend("torch", True, no_gpu or torch),
+        *(PossibleBackend(name, False, _lacks(BACKENDS[name], found)) for name in ("openvino", "torch")),
     )
 
 
@@ -271,7 +271,7 @@ def make_backend(engine: Engine, settings: BackendSettings, installed: Installed
     settings : BackendSettings
         What is asked for.
     installed : Installed or None
-        What there is; looked for when None.
+        What there is; found out when None.
 
     Raises
     ------

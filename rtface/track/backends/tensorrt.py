@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rtface.core.errors import BackendError, EngineError
-from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
+from rtface.track.gpu.backend import WARM_UP_RUNS, GpuBackend
 from rtface.track.gpu.body import Body, BodyPrecision, body_of
 from rtface.track.gpu.cuda import CudaDevice
 from rtface.track.gpu.libcuda import Gpu, Graph, choose_gpu
+from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.gpu.nvinfer import LoadedPlan, Nvinfer, PlanTensor
 from rtface.track.gpu.owner import Owner
 from rtface.track.gpu.plans import check_served, plan_for
-from rtface.track.gpu.slots import LockedFrames
 from rtface.track.gpu.steps import COUNTS, Addresses, Steps
 from rtface.track.gpu.stopwatch import Itemised
 from rtface.track.manifest import Manifest
@@ -36,34 +35,19 @@ from rtface.track.store import Engine
 if TYPE_CHECKING:
     from rtface.config import BackendSettings
 
-_WARM_UP_RUNS = 10
-
 _log = logging.getLogger(__name__)
 
 
-class TensorrtBackend:
-    """Runs an engine's network as a TensorRT plan, which is built at its first use and kept.
+class TensorrtBackend(GpuBackend["_TensorRTPath"]):
+    """Runs an engine's network, in floating point or in int8 as exported for TensorRT; see `GpuBackend`.
 
-    Parameters
-    ----------
-    engine : Engine
-        A checked engine in floating point, or in int8 as exported for TensorRT.
-    settings : BackendSettings
-        Precision and device (``cuda:1``; the first GPU when absent).
-    why : str
-        Why this back end was chosen, for the record.
+    The network is a TensorRT plan, which is built at its first use and kept.
     """
 
-    computes_levels = True
-
     def __init__(self, engine: Engine, settings: BackendSettings, why: str) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._why = why
+        super().__init__(engine, settings, why)
         self._nvinfer = Nvinfer()
         self._open: _Open | None = None
-        self._line: _TensorRTPath | None = None
-        self.plan: str | None = None
 
     def open(self) -> BackendInfo:
         """Take the GPU, and check that the engine's network can be run on it as asked."""
@@ -79,7 +63,8 @@ class TensorrtBackend:
             )
         device = CudaDevice(gpu.index, libcuda)
         device.open(kernels.ptx())
-        self._open = _Open(device, gpu, LockedFrames(device.locked_frame))
+        self._open = _Open(device, gpu)
+        self._frames = LockedFrames(device.locked_frame)
         precision = "int8" if body.quantised else body.precision
         return BackendInfo("tensorrt", f"{version} ({module})", str(gpu), precision, None, self._why)
 
@@ -93,10 +78,6 @@ class TensorrtBackend:
             )
         return "f32" if asked == "f32" else "f16"
 
-    def host_memory(self, shape: tuple[int, int]) -> Image:
-        """Return memory with locked pages, which the GPU copies from directly."""
-        return self._taken().frames.lend(shape)
-
     def _taken(self) -> _Open:
         if self._open is None:
             raise BackendError("the back end is not open")
@@ -106,40 +87,19 @@ class TensorrtBackend:
         """Load the plan for the crop's shape, building it if there is none yet, and record the graph."""
         taken = self._taken()
         manifest = self._engine.manifest
-        resample = manifest.resample
-        shape = NetworkFrame(crop, manifest.input.size, resample.half_pixel, resample.square).shape
+        shape = manifest.network_frame(crop).shape
         body = body_of(self._engine, shape, self._precision)
         plan = plan_for(body, taken.gpu, self._nvinfer)
-        line = _TensorRTPath(taken.device, manifest, body, frame_shape, crop)
+        path = _TensorRTPath(taken.device, manifest, body, frame_shape, crop)
         try:
-            line.load(self._nvinfer.load(plan.data, plan.what))
+            path.load(self._nvinfer.load(plan.data, plan.what))
         except BaseException:  # the crop in force stays
-            line.close()
+            path.close()
             raise
-        self._drop_line()
-        self._line = line
-        how = "one CUDA graph" if line.recorded else "plain launches"
+        self._drop_path()
+        self._path = path
+        how = "one CUDA graph" if path.recorded else "plain launches"
         self.plan = f"{plan.sha256[:12]}, {how}"
-
-    def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
-        """Copy the frame to the GPU, run everything there and wait for the keypoints."""
-        line = self._line
-        if line is None:
-            raise BackendError("the back end was not prepared for frames of any shape")
-        if frame.shape != line.staging.shape:
-            raise BackendError(
-                f"the back end was prepared for frames of {line.staging.shape}, not {frame.shape}"
-            )
-        if not self._taken().frames.holds(frame):
-            line.staging[:] = frame
-            frame = line.staging
-        return line.run(frame)
-
-    def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
-        """Run one frame and return what each stage took on the GPU, in nanoseconds."""
-        if self._line is None:
-            raise BackendError("the back end was not prepared for frames of any shape")
-        return self._line.itemise(frame)
 
     def memory_used(self) -> int:
         """Return the bytes of the GPU's memory that are in use, by whomever."""
@@ -147,17 +107,18 @@ class TensorrtBackend:
 
     def close(self) -> None:
         """Give everything back: graph, plan, memory, kernels and context, in this order."""
-        self._drop_line()
+        self._drop_path()
         self.plan = None
         if self._open is not None:
             taken, self._open = self._open, None
-            taken.frames.forget()
+            self._locked().forget()
+            self._frames = None
             taken.device.close()
 
-    def _drop_line(self) -> None:
-        if self._line is not None:
-            line, self._line = self._line, None
-            line.close()
+    def _drop_path(self) -> None:
+        if self._path is not None:
+            path, self._path = self._path, None
+            path.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +127,6 @@ class _Open:
 
     device: CudaDevice
     gpu: Gpu
-    frames: LockedFrames
 
 
 class _TensorRTPath:
@@ -183,7 +143,7 @@ class _TensorRTPath:
     frame_shape : tuple of int
         Rows and columns of a camera frame.
     crop : Crop
-        The part of it that the network sees.
+        The part of it that the network is shown.
     """
 
     def __init__(
@@ -245,17 +205,17 @@ class _TensorRTPath:
             plan.use_workspace(self._device.allocate(plan.workspace, self._owner))
             self._owner.gives_back(plan.close)  # before its memory: closing again does nothing
         self._plan = plan
-        for _ in range(_WARM_UP_RUNS):
+        for _ in range(WARM_UP_RUNS):
             self.run(self.staging)
         try:
             if not plan.capturable(self._device.stream):
-                raise BackendError("TensorRT says that this plan cannot be recorded")
+                raise BackendError("TensorRT reports that this plan cannot be recorded")
             self._graph = self._device.capture(self._work)
         except BackendError as error:
             _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
             return
         self._owner.gives_back(self._graph.destroy)
-        for _ in range(_WARM_UP_RUNS):
+        for _ in range(WARM_UP_RUNS):
             self.run(self.staging)
 
     def _check(self, plan: LoadedPlan) -> None:
@@ -291,9 +251,8 @@ class _TensorRTPath:
         self._device.wait()
         return self._found
 
-    def itemise(self, frame: Image) -> dict[DeviceStage, int]:
-        """Return what each stage of a frame took on the GPU, in nanoseconds."""
-        self.staging[:] = frame
+    def itemise(self) -> dict[DeviceStage, int]:
+        """Return what each stage of the frame in `staging` took on the GPU, in nanoseconds."""
         itemised = self._itemised = self._itemised or self._marked()
         itemised.launch()
         self._device.wait()

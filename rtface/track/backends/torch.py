@@ -10,7 +10,6 @@ from rtface.core.errors import BackendError, EngineError
 from rtface.core.extras import needing
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
-from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.store import Engine
 
 if TYPE_CHECKING:
@@ -54,18 +53,12 @@ class TorchBackend:
         with needing("train"):
             import torch
 
-            from rtface.networks.build import build_graph
+            from rtface.track.torch_graph import torch_graph
         self._torch = torch
         if self._settings.threads is not None:
             torch.set_num_threads(self._settings.threads)
         manifest = self._engine.manifest
-        graph = build_graph(
-            manifest.architecture,
-            self._engine.file(WEIGHTS_FILE),
-            manifest.input.size,
-            manifest.resample.square,
-            self._engine.folder,
-        )
+        graph = torch_graph(self._engine)
         try:
             self._device = torch.device((self._settings.device or "cpu").lower())
             self._graph = graph.to(self._device)

@@ -12,57 +12,36 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rtface.core.errors import BackendError
-from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
+from rtface.track.gpu.backend import WARM_UP_RUNS, GpuBackend
 from rtface.track.gpu.libcuda import Libcuda, Module, choose_gpu
+from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.gpu.owner import Owner
-from rtface.track.gpu.slots import LockedFrames
 from rtface.track.gpu.steps import COUNTS, Addresses, Steps
 from rtface.track.gpu.stopwatch import Itemised, Stopwatch
 from rtface.track.gpu.torchdevice import TorchDevice
-from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.store import Engine
 
 if TYPE_CHECKING:
     from rtface.config import BackendSettings
 
-_WARM_UP_RUNS = 10
-
 _log = logging.getLogger(__name__)
 
 
-class TorchCudaBackend:
-    """Builds an engine's network from its weights and runs it on a GPU.
-
-    Parameters
-    ----------
-    engine : Engine
-        A checked engine that has its weights.
-    settings : BackendSettings
-        Precision and device (``cuda:1``; the first GPU when absent).
-    why : str
-        Why this back end was chosen, for the record.
-    """
-
-    computes_levels = True
+class TorchCudaBackend(GpuBackend["_TorchPath"]):
+    """Builds an engine's network from its weights and runs it on a GPU; see `GpuBackend`."""
 
     def __init__(self, engine: Engine, settings: BackendSettings, why: str) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._why = why
+        super().__init__(engine, settings, why)
         self._owner = Owner()
         self._device: TorchDevice | None = None
         self._module: Module | None = None
-        self._frames: LockedFrames | None = None
         self._network: Any = None
         self._decode: Any = None
-        self._line: _TorchPath | None = None
         self._libcuda: Libcuda | None = None
-        self._itemised: Itemised | None = None
         self._half = True
-        self.plan: str | None = None
 
     def open(self) -> BackendInfo:
         """Take the GPU and build the network on it."""
@@ -88,24 +67,18 @@ class TorchCudaBackend:
 
     def _build(self, device: TorchDevice, libcuda: Libcuda, owner: Owner) -> None:
         """Put the network on the GPU, and the kernels around it."""
-        from rtface.networks.build import build_graph, fold_batch_norm
+        from rtface.networks.build import fold_batch_norm
+        from rtface.track.torch_graph import torch_network
 
-        manifest, torch = self._engine.manifest, device.torch
-        graph = build_graph(
-            manifest.architecture,
-            self._engine.file(WEIGHTS_FILE),
-            manifest.input.size,
-            manifest.resample.square,
-            self._engine.folder,
-        ).network_with_decode
+        whole, torch = torch_network(self._engine), device.torch
         with device.working():
             network = device.adopt(
-                fold_batch_norm(graph.get_submodule("network")),
+                fold_batch_norm(whole.network),
                 torch.float16 if self._half else torch.float32,
             )
             self._module = Module(libcuda, kernels.ptx())
             owner.gives_back(self._module.unload)
-        self._network, self._decode = network, graph.get_submodule("decode")
+        self._network, self._decode = network, whole.decode
 
     def _locked_frame(self, shape: tuple[int, int]) -> Image:
         device = self._device
@@ -115,22 +88,17 @@ class TorchCudaBackend:
             frame: Image = device.locked(shape, device.torch.uint8).numpy()
         return frame
 
-    def host_memory(self, shape: tuple[int, int]) -> Image:
-        """Return memory with locked pages, which the GPU copies from directly."""
-        if self._frames is None:
-            raise BackendError("the back end is not open")
-        return self._frames.lend(shape)
-
     def prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
         """Record the graph for frames of one shape and a crop of them."""
-        device, module = self._device, self._module
-        if device is None or module is None:
+        device, module, libcuda = self._device, self._module, self._libcuda
+        if device is None or module is None or libcuda is None:
             raise BackendError("the back end is not open")
         with device.working(), device.arithmetic():
             self._forget_marks()
-            self._line = _TorchPath(
+            self._path = _TorchPath(
                 device,
                 module,
+                libcuda,
                 self._engine,
                 self._network,
                 self._decode,
@@ -138,36 +106,7 @@ class TorchCudaBackend:
                 crop,
                 self._half,
             )
-        self.plan = "one CUDA graph" if self._line.recorded else "plain launches"
-
-    def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
-        """Copy the frame to the GPU, run everything there and wait for the keypoints."""
-        device, line, frames = self._device, self._line, self._frames
-        if device is None or line is None or frames is None:
-            raise BackendError("the back end was not prepared for frames of any shape")
-        if frame.shape != line.staging.shape:
-            raise BackendError(
-                f"the back end was prepared for frames of {line.staging.shape}, not {frame.shape}"
-            )
-        if not frames.holds(frame):
-            line.staging[:] = frame
-            frame = line.staging
-        with device.working():
-            return line.run(frame)
-
-    def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
-        """Run one frame and return what each stage took on the GPU, in nanoseconds."""
-        device, line, libcuda = self._device, self._line, self._libcuda
-        if device is None or line is None or libcuda is None:
-            raise BackendError("the back end was not prepared for frames of any shape")
-        with device.working():
-            if self._itemised is None:
-                with device.arithmetic():
-                    self._itemised = line.marked(libcuda)
-            line.staging[:] = frame
-            self._itemised.launch()
-            device.wait()
-            return self._itemised.watch.read()
+        self.plan = "one CUDA graph" if self._path.recorded else "plain launches"
 
     def memory_used(self) -> int:
         """Return the bytes of the GPU's memory that are in use, by whomever."""
@@ -178,9 +117,8 @@ class TorchCudaBackend:
         return total - free
 
     def _forget_marks(self) -> None:
-        if self._itemised is not None:
-            itemised, self._itemised = self._itemised, None
-            itemised.watch.close()
+        if self._path is not None:
+            self._path.forget_marks()
 
     def close(self) -> None:
         """Give everything back, once the GPU rests; may be called any number of times."""
@@ -188,7 +126,7 @@ class TorchCudaBackend:
             with Owner() as first:
                 first.gives_back(self._forget_marks)
                 first.gives_back(self._device.wait)
-        self._line = self._network = self._decode = self.plan = None
+        self._path = self._network = self._decode = self.plan = None
         self._owner.close()
         self._device = self._module = self._frames = self._libcuda = None
 
@@ -200,6 +138,7 @@ class _TorchPath:
         self,
         device: TorchDevice,
         module: Module,
+        libcuda: Libcuda,
         engine: Engine,
         network: Any,
         decode: Any,
@@ -209,9 +148,10 @@ class _TorchPath:
     ) -> None:
         torch, manifest = device.torch, engine.manifest
         self._device = device
+        self._libcuda = libcuda
         self._network = network
-        resample = manifest.resample
-        shape = NetworkFrame(crop, manifest.input.size, resample.half_pixel, resample.square).shape
+        self._itemised: Itemised | None = None
+        shape = manifest.network_frame(crop).shape
         keypoints = len(manifest.keypoints)
         found = (keypoints, len(manifest.decode.columns))
         self._staging = device.locked(frame_shape, torch.uint8)
@@ -248,7 +188,7 @@ class _TorchPath:
             ),
         )
         self._replay: Callable[[], None] | None = None
-        for _ in range(_WARM_UP_RUNS):
+        for _ in range(WARM_UP_RUNS):
             self.run(self.staging)
         try:
             self._replay = device.capture(self._work)
@@ -256,7 +196,7 @@ class _TorchPath:
             device.wait()
             _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
             return
-        for _ in range(_WARM_UP_RUNS):
+        for _ in range(WARM_UP_RUNS):
             self.run(self.staging)
 
     @property
@@ -287,10 +227,26 @@ class _TorchPath:
     def _copy_out(self) -> None:
         self._host.copy_(self._out, non_blocking=True)
 
-    def marked(self, cuda: Libcuda) -> Itemised:
-        """Put marks between the stages of a frame in `staging`: in a graph, if the work itself is one."""
+    def itemise(self) -> Mapping[DeviceStage, int]:
+        """Return what each stage of the frame in `staging` took on the GPU, in nanoseconds."""
+        with self._device.working():
+            if self._itemised is None:
+                with self._device.arithmetic():
+                    self._itemised = self._marked()
+            self._itemised.launch()
+            self._device.wait()
+            return self._itemised.watch.read()
+
+    def forget_marks(self) -> None:
+        """Give the marks back that `itemise` puts between the stages."""
+        if self._itemised is not None:
+            itemised, self._itemised = self._itemised, None
+            itemised.watch.close()
+
+    def _marked(self) -> Itemised:
+        """Put marks between the stages: in a graph, if the work itself is one."""
         watch = Stopwatch(
-            cuda,
+            self._libcuda,
             self._device.stream,
             {
                 "copy_in": lambda: self._frame.copy_(self._staging, non_blocking=True),
@@ -310,11 +266,13 @@ class _TorchPath:
 
     def run(self, frame: Image) -> FloatArray:
         """Return the keypoints of a frame in locked memory; borrowed until the next call."""
-        self._frame.copy_(self._device.torch.from_numpy(frame), non_blocking=True)
-        if self._replay is None:
-            with self._device.arithmetic():
-                self._work()
-        else:
-            self._replay()
-        self._device.wait()
+        device = self._device
+        with device.working():
+            self._frame.copy_(device.torch.from_numpy(frame), non_blocking=True)
+            if self._replay is None:
+                with device.arithmetic():
+                    self._work()
+            else:
+                self._replay()
+            device.wait()
         return self._found

@@ -3,7 +3,7 @@
 What stands before it (levels, crop, resize) and after it (the decode) are CUDA kernels of our own, because index
 arithmetic is not exact in half precision and because they save copies. The part is cut out of `model.onnx` by the
 names that tracing gives to the nodes of `rtface.networks.graph.EngineGraph`; its shape is fixed and its precision is
-written into the file, as strongly typed TensorRT networks want it.
+written into the file, as strongly typed TensorRT networks need it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HALF = np.finfo(np.float16)
 
 @dataclass(frozen=True, slots=True)
 class SmallDecodeParameters:
-    """What `rtface.networks.small.SmallDecode` has learnt: the score is sigmoid(intercept - slope * log(spread))."""
+    """The trained parameters of `rtface.networks.small.SmallDecode`: the score is sigmoid(intercept - slope * log(spread))."""
 
     slope: float
     intercept: tuple[float, ...]

@@ -97,7 +97,7 @@ def assemble(text: str, nvcc: str) -> None:
 
 
 def main() -> None:
-    """Write kernels.ptx and say what was written."""
+    """Write kernels.ptx and print what was written."""
     nvcc = compiler()
     if nvcc is None:
         sys.exit("nvcc is not on the path: install NVIDIA's CUDA toolkit")

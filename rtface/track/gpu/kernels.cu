@@ -1,7 +1,7 @@
 // What stands before and after the network on an NVIDIA GPU: the histogram of a frame, the network's input, and
-// keypoints from its maps. kernels.py says how each kernel is launched, compile.py makes kernels.ptx of this file.
+// keypoints from its maps. kernels.py launches each kernel, compile.py makes kernels.ptx of this file.
 //
-// The arithmetic is that of rtface.track.normalise, PadResize and FacemapDecode (rtface.networks.graph) and SmallDecode
+// The arithmetic is that of rtface.track.gray_levels, PadResize and FacemapDecode (rtface.networks.graph) and SmallDecode
 // (rtface.networks.small), in float32 and in the same order. It is compiled with -fmad=false, so that no product and sum
 // become one rounding and the prepared image is theirs to the last bit.
 //

@@ -2,9 +2,9 @@
 
 Everything that depends on shapes alone is worked out here, in float32 and in the order of
 `rtface.networks.graph.PadResize`, and handed to the kernels: they compute the same neighbours and weights to the last
-bit. The ranks of the percentiles are worked out in float64, as `rtface.track.normalise.percentiles` does.
+bit. The ranks of the percentiles are worked out in float64, as `rtface.track.gray_levels.percentiles` does.
 
-Nothing here knows CUDA. Device memory is an address, a `Launch` is data; whoever owns a driver carries it out.
+Nothing here calls CUDA. Device memory is an address, a `Launch` is data, which the owner of a driver carries out.
 
 Verified without a GPU: the tests run kernels.cu on the CPU, launched by these very records, against numpy and torch.
 """
@@ -23,9 +23,6 @@ from rtface.track.manifest import LevelsSpec
 
 THREADS = 256
 """Threads of a block, for every kernel."""
-
-COUNTS_BYTES = 256 * 4
-"""Size of a histogram, uint32 [256]."""
 
 _PIECE = 16
 _MOST_BLOCKS = 128
@@ -66,7 +63,7 @@ def histogram(frame: int, counts: int, frame_shape: tuple[int, int], row_step: i
     frame_shape : tuple of int
         Height and width in pixels.
     row_step : int
-        Every how many rows are looked at, beginning with the first.
+        Every how many rows are counted, beginning with the first.
     """
     height, width = frame_shape
     # All rows are one long row: no piece of 16 bytes is then cut at a row's end.
@@ -100,27 +97,27 @@ def prepare(
     frame_shape : tuple of int
         Height and width in pixels.
     crop : Crop
-        The part that the network sees; lies within the frame (`rtface.core.geometry.check_crop`).
+        The part that the network is shown; lies within the frame (`rtface.core.geometry.check_crop`).
     size : int
         Longer side of the network's input in pixels.
     square : bool
         Whether the input is square.
-    normalise : NormaliseSpec
+    normalise : LevelsSpec
         Which percentiles of the frame become 0 and 1.
     half : bool
         Whether `out` is float16, rounded to nearest even.
     """
     height, width = frame_shape
     rows, cols = NetworkFrame(crop, size, True, square).shape
-    looked_at, _, _ = _rows(height, width, normalise.row_step)
+    counted, _, _ = _rows(height, width, normalise.row_step)
     arguments: tuple[np.generic, ...] = (
         np.uint64(frame + crop.y * width + crop.x),
         np.uint64(counts),
         np.uint64(out),
         *(np.int32(number) for number in (width, crop.height, crop.width, rows, cols)),
         *_geometry(crop, size, square, rows, cols),
-        *_rank(normalise.low, looked_at * width),
-        *_rank(normalise.high, looked_at * width),
+        *_rank(normalise.low, counted * width),
+        *_rank(normalise.high, counted * width),
     )
     name = "prepare_f16" if half else "prepare_f32"
     return Launch(name, (-(-rows * cols // THREADS), 1, 1), _BLOCK, arguments)
@@ -182,12 +179,12 @@ def decode_facemap(
 
 
 def ptx() -> bytes:
-    """Return the kernels as PTX, ended by the NUL that the driver looks for."""
+    """Return the kernels as PTX, ended by the NUL that the driver needs."""
     return files(__package__).joinpath("kernels.ptx").read_bytes() + b"\0"
 
 
 def _rows(height: int, width: int, row_step: int) -> tuple[int, int, int]:
-    """Return how many rows are looked at, their length and their distance in bytes."""
+    """Return how many rows are counted, their length and their distance in bytes."""
     return -(-height // row_step), width, width * row_step
 
 

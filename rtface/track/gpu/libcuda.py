@@ -39,7 +39,7 @@ class Gpu:
     Attributes
     ----------
     index : int
-        Its number among the GPUs that this process may see.
+        Its number among the GPUs that this process may use.
     name : str
         Of the product.
     compute_capability : tuple of int
@@ -284,7 +284,7 @@ class Graph:
             self._cuda.call("cuGraphDestroy", graph)
 
     def _abandon(self, graph: ctypes.c_void_p) -> None:
-        """End a capture that failed: the driver may say so again, and may have left a half-made graph."""
+        """End a capture that failed: the driver may report it again, and may have left a half-made graph."""
         try:
             self._cuda.call("cuStreamEndCapture", self._stream, ctypes.byref(graph))
             if graph.value is not None:

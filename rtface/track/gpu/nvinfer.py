@@ -1,6 +1,6 @@
 """TensorRT: the one place that imports it, be it `tensorrt` 10 or 11 or `tensorrt_rtx`.
 
-One way for all: strongly typed networks, whose file says the precision of every tensor, and only names that are in all
+One way for all: strongly typed networks, whose file states the precision of every tensor, and only names that are in all
 of them; a name that some lack stands behind ``hasattr``. Failures become `BackendError` with TensorRT's reasons.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from rtface.core.errors import BackendError
 from rtface.core.extras import how_to_install
-from rtface.track.gpu.listening import Progress, make_logger, make_monitor
+from rtface.track.gpu.callbacks import Progress, make_logger, make_monitor
 
 FULL, RTX = "tensorrt", "tensorrt_rtx"
 HOW_TO_INSTALL = f"{how_to_install('tensorrt')}, or '.[rtx]' for a GeForce or RTX card"
@@ -30,9 +30,9 @@ class BuildOptions:
     level : int
         TensorRT's optimisation level, 0 to 5: how long it searches for fast kernels.
     workspace_bytes : int
-        The most memory that a kernel may ask for as scratch.
+        The most memory that a kernel may take as scratch.
     targets : tuple of str
-        GPUs to build for, as ``sm_89``, for TensorRT for RTX alone; all that it knows when empty.
+        GPUs to build for, as ``sm_89``, for TensorRT for RTX alone; all that there are when empty.
     """
 
     level: int = 3
@@ -42,7 +42,7 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A new plan, and what was learnt of kernels' times, for the next build; None where nothing is timed."""
+    """A new plan, and the kernels' times, for the next build; None where nothing is timed."""
 
     plan: bytes
     timings: bytes | None
@@ -116,7 +116,7 @@ class Nvinfer:
         options : BuildOptions
             How.
         progress : callable, optional
-            Told of every step; an exception that it raises stops the build and is raised again here.
+            Called at every step; an exception that it raises stops the build and is raised again here.
         timings : bytes, optional
             Of an earlier build on this GPU.
 
@@ -265,7 +265,7 @@ class LoadedPlan:
         return PlanTensor(name, shape, _DTYPES.get(kind, kind.lower()))
 
     def place(self, name: str, address: int) -> None:
-        """Say where in GPU memory an input is read or an output written.
+        """Set where in GPU memory an input is read or an output written.
 
         Raises
         ------
@@ -291,7 +291,7 @@ class LoadedPlan:
             raise BackendError(f"TensorRT cannot run the plan: {self._logger.reasons()}")
 
     def capturable(self, stream: int) -> bool:
-        """Tell whether the network can be recorded into a graph, where TensorRT knows beforehand."""
+        """Tell whether the network can be recorded into a graph; True where this release cannot tell beforehand."""
         context = self._open()
         return (
             bool(context.is_stream_capturable(stream)) if hasattr(context, "is_stream_capturable") else True

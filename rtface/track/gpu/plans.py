@@ -21,7 +21,7 @@ from rtface.core.errors import BackendError
 from rtface.core.extras import how_to_install
 from rtface.core.files import cache_folder, written_whole
 from rtface.track.gpu.body import Body
-from rtface.track.gpu.listening import Progress
+from rtface.track.gpu.callbacks import Progress
 from rtface.track.gpu.nvinfer import BuildOptions, Built
 
 _log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ def check_served(gpu: GpuFacts, nvinfer: Builder) -> None:
     Raises
     ------
     BackendError
-        It is TensorRT for RTX, and the GPU none that it knows; the message says what else runs there.
+        It is TensorRT for RTX, and the GPU none that it serves; the message names what else runs there.
     """
     known = nvinfer.targets
     if known and gpu.architecture not in known:

@@ -56,7 +56,7 @@ class Steps:
     frame_shape : tuple of int
         Rows and columns of a camera frame.
     crop : Crop
-        The part of it that the network sees.
+        The part of it that the network is shown.
     map_shape : tuple of int
         Keypoints, rows and columns of each of the network's outputs.
     half : bool

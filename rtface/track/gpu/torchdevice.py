@@ -11,7 +11,7 @@ from rtface.core.extras import needing
 
 
 class TorchDevice:
-    """One GPU as torch sees it, used by one thread until `close`.
+    """One GPU through torch, used by one thread until `close`.
 
     Parameters
     ----------

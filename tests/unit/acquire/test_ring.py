@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.fakes import LONG_S, finishes, meta
+from support.fakes import meta
+from support.waits import LONG_S, finishes
 
 from rtface.acquire.ring import FrameRing, Slot, SlotState
 from rtface.core.errors import UsageError

@@ -22,7 +22,7 @@ from rtface.analyse.explained import (
 from rtface.analyse.splits import Split, hold_back, strict
 from rtface.analyse.targets import fit_targets
 from rtface.core.errors import DataError
-from rtface.networks.kernels import averages
+from rtface.networks.temporal_kernels import averages
 
 RANDOM = np.random.default_rng(0)
 

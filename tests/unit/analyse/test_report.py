@@ -16,7 +16,7 @@ from rtface.analyse.explained import by_column
 from rtface.analyse.hmm import FitOptions
 from rtface.analyse.population import PopulationParameters
 from rtface.analyse.populationfile import (
-    Predictions,
+    ActivityPredictions,
     Recorded,
     read_latents,
     read_population,
@@ -66,12 +66,12 @@ def recorded(session: tuple[Path, Path]) -> Recorded:
 
 
 @pytest.fixture(scope="module")
-def predictions(session: tuple[Path, Path], recorded: Recorded) -> Predictions:
+def predictions(session: tuple[Path, Path], recorded: Recorded) -> ActivityPredictions:
     return read_predictions(session[1], len(recorded.tneural))
 
 
 def test_a_report_tells_what_is_true_of_a_simulated_population(
-    recorded: Recorded, predictions: Predictions, tmp_path: Path
+    recorded: Recorded, predictions: ActivityPredictions, tmp_path: Path
 ) -> None:
     report = write_report(recorded, tmp_path, predictions, options=QUICK, command="rtface analyse report x")
     assert report["simulated"] is True

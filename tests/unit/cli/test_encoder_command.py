@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.sessions import write_session
+from support.neural_recording import write_session
 from typer.testing import CliRunner
 
 from rtface.cli.app import app

@@ -6,7 +6,7 @@ from typing import cast
 import msgpack
 import pytest
 from rich.console import Console
-from support.outgoing import HELLO, LOSSES, STATUS, make_pose
+from support.publishing import HELLO, LOSSES, STATUS, make_pose
 
 from rtface.cli.watch import _Follower
 from rtface.client import Client, Keypoints

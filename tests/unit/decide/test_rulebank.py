@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from support.faces import MS, measured, rule, rule_bank
+from support.feature_runs import MS, measured, rule, rule_bank
 
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.errors import UsageError

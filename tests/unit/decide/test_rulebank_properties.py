@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.faces import MS, measured, rule, rule_bank
+from support.feature_runs import MS, measured, rule, rule_bank
 
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.decide.rulebank import GRACE_NS, PUNCTUAL_NS, RuleBank

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from support.faces import MS, measured, rule, rule_bank
+from support.feature_runs import MS, measured, rule, rule_bank
 
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.records import Pulse

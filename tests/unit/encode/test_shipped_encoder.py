@@ -10,7 +10,7 @@ import pytest
 from rtface.config import BackendSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.defaults import SIMULATED_ENCODER
-from rtface.core.records import CameraInfo, FrameMeta
+from rtface.core.records import FrameMeta
 from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.stream import Prediction, StreamingEncoder
 from rtface.simulate.face import MouseFace
@@ -35,11 +35,10 @@ def follow(bundle: EncoderBundle, seed: int) -> tuple[StreamingEncoder, list[flo
     names = [point.name for point in engine.manifest.skeleton]
     stream = StreamingEncoder(bundle, names, RATE_HZ)
     picture = np.empty((HEIGHT, WIDTH), np.uint8)
-    info = CameraInfo("simulated", "mouse", WIDTH, HEIGHT, RATE_HZ, None, False, "camera", {})
     first, last = [], None
     try:
         tracker.open()
-        tracker.look_at(info, None)
+        tracker.prepare(picture.shape, None)
         for index in range(FRAMES):
             face.render(index, picture)
             exposure_ns = round(index * 1e9 / RATE_HZ)

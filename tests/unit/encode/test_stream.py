@@ -61,10 +61,10 @@ def streamed(
 def network(bundle: EncoderBundle, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return outputs and latents of all rows by the network that was trained, in torch."""
     torch = pytest.importorskip("torch", reason="the reference is torch's")
-    from rtface.learn.encoder.compare import network_of
+    from rtface.learn.encoder.compare import encoder_network
 
     with torch.no_grad():
-        outputs, latents = network_of(bundle)(torch.from_numpy(inputs))
+        outputs, latents = encoder_network(bundle)(torch.from_numpy(inputs))
     return outputs.numpy(), latents.numpy()
 
 

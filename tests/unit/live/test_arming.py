@@ -5,14 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.looped import CAMERA, Looped, status
+from support.manual_loop import CAMERA, ManualLoop, status
 
 from rtface.config import GateOutputSettings, LineOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
+from rtface.core.decision import Reason
 from rtface.core.errors import ControlError, EngineError, OutputError, UsageError
-from rtface.core.outputs import OutputInfo, OutputState
+from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
 from rtface.core.status import PipelineState
 from rtface.live.arming import Arming
@@ -132,7 +133,7 @@ class Rig:
     """A loop whose pipeline is here: it does at once what it is asked, unless it has hung."""
 
     def __init__(self, *, clients: bool = True, **changes: Any) -> None:
-        self.looped = Looped()
+        self.looped = ManualLoop()
         self.hung = False
         self.between: Callable[[], None] = lambda: None
         self.changes = changes
@@ -240,3 +241,120 @@ def test_marks_reach_the_record() -> None:
     rig = Rig()
     rig.arming.mark("Ada", "food", {})
     assert rig.looped.kinds("mark") == [{"who": "Ada", "text": "food", "details": {}}]
+
+
+class Later(Rig):
+    """What is posted is done when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.posted: list[Callable[[], Any]] = []
+        self.arming.arm("Ada", operator=True)
+        self.looped.frame(0)
+        self.looped.record.armings.clear()
+
+    def post(self, command: Callable[[], Any]) -> None:
+        self.posted.append(command)
+
+    def do(self) -> None:
+        while self.posted:
+            self.posted.pop(0)()
+
+    @property
+    def armings(self) -> list[tuple[str, str, str]]:
+        return self.looped.record.armings
+
+
+@pytest.mark.parametrize("first", ["frame", "idle", "posted", "close", "budget", "camera"])
+@pytest.mark.parametrize("firing", [False, True])
+def test_who_disarmed_is_recorded_whatever_the_loop_does_first(first: str, firing: bool) -> None:
+    rig = Later()
+    if firing:
+        rig.looped.frame(40)
+    rig.arming.disarm("Eve", "smoke")
+    assert rig.armings == [], "the loop has done nothing yet"
+    loop = rig.looped.loop
+    {
+        "frame": lambda: rig.looped.frame(0),
+        "idle": loop.idle,
+        "posted": rig.do,
+        "close": lambda: loop.close(None),
+        "budget": lambda: loop._fail_if_armed(Reason.BUDGET, "late"),
+        "camera": lambda: (rig.looped.pass_ms(10_000), loop.idle()),
+    }[first]()
+    assert rig.armings == [("disarmed", "Eve", "smoke")]
+    if first != "close":
+        rig.do()
+        rig.looped.frame(0)
+        assert rig.armings == [("disarmed", "Eve", "smoke")], "once"
+        assert rig.state is LoopState.DISARMED
+
+
+def test_named_disarms_in_a_row_have_each_its_name() -> None:
+    rig = Later()
+    for who in ("Ada", "Eve", "Bob", "Eve"):
+        rig.arming.disarm(who, "next")
+        rig.looped.frame(0)
+        rig.do()
+        rig.arming.arm(who, operator=True)
+        rig.looped.frame(0)
+    assert [each for each in rig.armings if each[0] == "disarmed"] == [
+        ("disarmed", who, "next") for who in ("Ada", "Eve", "Bob", "Eve")
+    ]
+
+
+def test_who_stopped_is_recorded_whatever_the_loop_reads_first() -> None:
+    rig = Later()
+    rig.arming.emergency_stop("Eve")
+    rig.looped.frame(0)
+    rig.do()
+    assert rig.armings == [("emergency", "Eve", "emergency stop")]
+
+
+def test_of_two_acts_the_first_disarmed_and_both_stops_are_on_record() -> None:
+    rig = Later()
+    rig.arming.disarm("Eve", "smoke")
+    rig.arming.disarm("Bob", "lunch")
+    rig.arming.emergency_stop("Ada")
+    rig.looped.frame(0)
+    rig.do()
+    assert rig.armings == [("disarmed", "Eve", "smoke"), ("emergency", "Ada", "emergency stop")]
+
+
+def report(rig: Rig, reason: OutputReason, state: OutputState) -> Report:
+    return Report(None, OutputEvent.STATE, rig.looped.clock.now_ns(), state, reason)
+
+
+@pytest.mark.parametrize("switch_first", [True, False])
+def test_a_switch_at_the_output_and_a_person_are_recorded_in_the_order_in_which_they_came(
+    switch_first: bool,
+) -> None:
+    rig = Later()
+    said, rig.looped.output.deaf = rig.looped.output.says, True
+    if switch_first:
+        rig.looped.output.forced = OutputState.DISARMED
+        said.append(report(rig, OutputReason.ARM_SWITCH, OutputState.DISARMED))
+    rig.arming.disarm("Eve", "smoke")
+    if not switch_first:
+        said.append(report(rig, OutputReason.ARM_SWITCH, OutputState.DISARMED))
+    rig.looped.frame(0)
+    rig.do()
+    assert rig.armings[0][1] == ("gate" if switch_first else "Eve")
+    assert len(rig.armings) == 1
+
+
+def test_an_old_report_of_the_output_is_not_taken_for_what_disarmed_it() -> None:
+    rig = Later()
+    rig.looped.output.says.append(report(rig, OutputReason.NONE, OutputState.ARMED))
+    rig.arming.disarm("Eve", "smoke")
+    rig.looped.frame(0)
+    assert rig.armings == [("disarmed", "Eve", "smoke")]
+
+
+def test_a_disarming_that_comes_between_keeps_the_loop_disarmed() -> None:
+    rig = Rig()
+    rig.between = lambda: rig.looped.loop.note("Eve", "smoke")  # and its thread stands still there
+    with pytest.raises(ControlError, match="Eve has disarmed meanwhile"):
+        rig.arming.arm("Ada", operator=True)
+    assert rig.looped.output.state is OutputState.DISARMED
+    assert rig.state is LoopState.DISARMED

@@ -7,17 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import (
-    END,
-    LONG_S,
-    CountingClock,
-    FakeBackend,
-    FakeCamera,
-    FakeHandler,
-    FakeSink,
-    fake_engine,
-    finishes,
-)
+from support.fakes import END, CountingClock, FakeBackend, FakeCamera, FakeHandler, FakeSink, fake_engine
+from support.waits import LONG_S, finishes
 
 from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread
@@ -580,6 +571,21 @@ def test_the_rate_is_of_the_last_second_and_ticks_come_once_a_second() -> None:
     assert rig.ticks[1].frames == 10
     assert rig.pipeline.stop(LONG_S)
     assert len(rig.ticks) == 3
+
+
+def test_a_host_that_takes_frames_late_does_not_change_a_live_camera_s_rate() -> None:
+    rig = Rig(live=True)
+    ticked = threading.Semaphore(0)
+    rig.pipeline._on_tick = lambda status: ticked.release()
+    rig.pipeline.start()
+    for number in range(1, 7):
+        rig.camera.feed(number)
+        rig.sink.wait_for(number)
+        if number % 3 == 0:
+            rig.clock.advance_ns(number * NS_PER_S)
+            assert ticked.acquire(timeout=LONG_S)
+    assert rig.pipeline.status().rate_hz == pytest.approx(NS_PER_S / 1_000)
+    assert rig.pipeline.stop(LONG_S)
 
 
 def test_latencies_can_be_forgotten_and_are_counted_against_the_deadline() -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from support.faces import MS, measured, rule, rule_bank
+from support.feature_runs import MS, measured, rule, rule_bank
 from support.paths import DOCS
 
 from rtface.core.decision import Action
 from rtface.core.errors import ConfigError, DataError
+from rtface.core.outputs import OutputEvent, OutputState, Report
 from rtface.core.records import FACEMAP_KEYPOINTS, Pulse
 from rtface.decide.description import describe_rule, thresholds
 from rtface.decide.features.specs import FeatureSpec
-from rtface.decide.rules import PulseSpec, RateSpec, RuleSpec, ScheduleSpec
+from rtface.decide.rules import PulseSpec, RateSpec, RulesFile, RuleSpec, ScheduleSpec
+from rtface.decide.schedule import Schedule
 from rtface.live.rulesfile import Rules, check_rules, pulse_times
-from rtface.record.session.entries import ArmingEntry, DecisionEntry
+from rtface.record.session.entries import ArmingEntry, DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.writer import SessionWriter
 
 EXAMPLE = files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8")
@@ -302,7 +305,7 @@ rules:
         "9: rules.b.refractory: unknown setting",
         f"11: rules.d.schedule.source: {absent}: neither a session nor a list of times ([Errno 2] {gone}: '{absent}')",
         "2: features.nose: nosetip is not a keypoint of this engine",
-        "3: features.pad.band_hz: 300 Hz cannot be told at 200 frames/s",
+        "3: features.pad.band_hz: 300 Hz cannot be measured at 200 frames/s",
         "4: features.eye: eye(bak) is not a keypoint of this engine",
         "4: features.eye: eye(frnt) is not a keypoint of this engine",
         "8: rules.a.when: no feature is called paw.sped",
@@ -312,11 +315,11 @@ rules:
         "13: rules.f g.when: the condition ends here",
     ]
     with pytest.raises(ConfigError, match=r"rules\.a\.when(.|\n)*rules\.a\.release"):
-        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > 1, release: y < 1}}")).reflex(
+        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > 1, release: y < 1}}")).evaluator(
             ("nose(tip)",), 200.0
         )
     with pytest.raises(ConfigError, match=r"called x; .*called y; "):
-        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > y}}")).reflex(("nose(tip)",), 200.0)
+        Rules(written(tmp_path, FEATURE + "rules: {a: {when: x > y}}")).evaluator(("nose(tip)",), 200.0)
 
 
 def test_thresholds_are_found_for_the_picture() -> None:
@@ -392,7 +395,8 @@ def test_pulse_times_that_are_none(tmp_path: Path, content: str, said: str) -> N
 
 
 def recorded(folder: Path, *, armed: bool = True) -> list[float]:
-    """Record a session in which two rules fire; return when, in seconds since it was armed."""
+    """Record a session in which two rules fire, of which each third pulse is refused; return when light came on, in
+    seconds since it was armed. Of a train two pulses are reported; the device's clock tells it half a ms before the host."""
     made = rule_bank(one=rule(), two=rule(when="x < -5"))
     writer = SessionWriter(folder, "s", {})
     writer.open()
@@ -409,13 +413,30 @@ def recorded(folder: Path, *, armed: bool = True) -> list[float]:
                 times.append((each.now_ns - start_ns) / 1e9)
                 found = found + made.ended(now_ns + MS, each.rule, each.trial)
         said += found
+    lit, command = [], 0
     for number, each in enumerate(said):
         writer.put(DecisionEntry.of(each, number))
+        if each.action is not Action.FIRE:
+            continue
+        command += 1
+        writer.put(PulseCommandEntry(each.now_ns, number, command, "gate", "fire"))
+        if command % 3 == 0:
+            refusal = Report(command, OutputEvent.REFUSED, each.now_ns + MS, OutputState.ARMED)
+            writer.put(GateReplyEntry.of(refusal, "gate"))
+            continue
+        lit.append((each.now_ns + 2 * MS - start_ns) / 1e9)
+        for after_ns in (2 * MS, 7 * MS):
+            on_ns = each.now_ns + after_ns
+            late = Report(command, OutputEvent.LIGHT_ON, on_ns + MS // 2, OutputState.FIRING, host_ns=on_ns)
+            if command % 3 == 1:
+                late = replace(late, t_ns=on_ns, host_ns=None)
+            writer.put(GateReplyEntry.of(late, "gate"))
+    assert len(times) == command
     assert writer.close()
-    return times
+    return lit
 
 
-def test_pulse_times_of_a_session_are_those_since_it_was_armed(tmp_path: Path) -> None:
+def test_pulse_times_of_a_session_are_those_of_its_light_since_it_was_armed(tmp_path: Path) -> None:
     times = recorded(tmp_path / "session")
     assert len(times) > 5
     assert pulse_times(tmp_path / "session") == pytest.approx(times)
@@ -427,3 +448,49 @@ def test_pulse_times_of_a_session_are_those_since_it_was_armed(tmp_path: Path) -
     recorded(tmp_path / "unarmed", armed=False)
     with pytest.raises(DataError, match="never armed"):
         pulse_times(tmp_path / "unarmed")
+
+
+def orders(rules: Rules) -> list[str]:
+    spec = rules.spec.rules["a"]
+    made = Schedule("a", spec)
+    return [made.draw().value for _ in range(40)]
+
+
+SHAMS = (
+    "features: {nose: {kind: speed, point: nose(tip)}}\n"
+    "rules:\n  a: {when: nose.speed > 1, pulse: {on_ms: 5}, "
+    "schedule: {kind: mixed, sham: 0.5, block: 4, seed: 1SEED}}\n"
+)
+
+
+def test_each_session_has_an_order_of_its_own_which_is_in_its_record(tmp_path: Path) -> None:
+    path = written(tmp_path, SHAMS.replace("SEED", ""))
+    days = [Rules(path) for _ in range(5)]
+    for rules in days:
+        rules.draw_session()
+    assert len({tuple(orders(each)) for each in days}) == 5
+    for rules in days:
+        recorded_rules = RulesFile.model_validate_json(rules.resolved)
+        assert recorded_rules == rules.spec
+        again = Rules(path)
+        again.spec = again.spec.of_session(recorded_rules.session_seed)
+        assert orders(again) == orders(rules)
+
+
+def test_an_order_that_is_wanted_again_is_given_by_both_seeds(tmp_path: Path) -> None:
+    path = written(tmp_path, SHAMS.replace("SEED", ", session_seed: 7"))
+    days = [Rules(path) for _ in range(3)]
+    for rules in days:
+        rules.draw_session()
+    assert len({tuple(orders(each)) for each in days}) == 1
+
+
+def test_rules_of_before_have_the_order_that_they_had(tmp_path: Path) -> None:
+    rules = Rules(written(tmp_path, SHAMS.replace("SEED", "")))
+    text = rules.resolved.replace('"session_seed":null,', "")
+    assert "session_seed" not in text
+    before = RulesFile.model_validate_json(text)
+    assert before.session_seed is None
+    made = Schedule("a", before.rules["a"])
+    shuffled = "".join(made.draw().value[0] for _ in range(16))
+    assert shuffled == "pspspsspssppppss"

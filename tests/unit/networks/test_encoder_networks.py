@@ -12,9 +12,11 @@ from support.paths import DATA
 from rtface.core.errors import EngineError, UsageError
 from rtface.encode.architecture import layout
 from rtface.learn.encoder.facemap_weights import read_facemap_encoder
-from rtface.networks.encoder import CausalEncoder, EncoderNetwork, FacemapEncoder
-from rtface.networks.encoders import build_encoder
-from rtface.networks.kernels import averages, bumps, gabors
+from rtface.networks.build import build_encoder
+from rtface.networks.causal_encoder import CausalEncoder
+from rtface.networks.encoder import EncoderNetwork
+from rtface.networks.facemap_encoder import FacemapEncoder
+from rtface.networks.temporal_kernels import averages, bumps, gabors
 
 GOLDEN = DATA / "facemap_encoder_golden.npz"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.drawn import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, SIZE, fresh
+from support.drawn_labels import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, SIZE, fresh
 
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints

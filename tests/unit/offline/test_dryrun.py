@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.faces import MS
-from support.recorded import put_pose
+from support.feature_runs import MS
+from support.session_parts import put_pose
 
 from rtface.core.decision import Action, Reason
 from rtface.core.errors import DataError

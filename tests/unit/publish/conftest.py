@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.outgoing import zmq_context
+from support.publishing import zmq_context
 
 from rtface.publish.sockets import Context
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from support.outgoing import HELLO
+from support.publishing import HELLO
 
 from rtface import __version__
 from rtface.config import CropSettings

@@ -8,7 +8,8 @@ from typing import Any
 import msgpack
 import pytest
 import zmq
-from support.outgoing import HELLO, LONG_S, STATUS, Handler, received
+from support.publishing import HELLO, STATUS, Handler, received
+from support.waits import LONG_S
 
 from rtface.core.clock import ManualClock, clock_domain
 from rtface.core.errors import AddressError, CameraSettingError, ControlError, UsageError

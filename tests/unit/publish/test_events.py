@@ -5,7 +5,7 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
-from support.outgoing import received, wait_for_subscribers
+from support.publishing import received, wait_for_subscribers
 
 from rtface.core.clock import ManualClock
 from rtface.core.errors import UsageError, WireError

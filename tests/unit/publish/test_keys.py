@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import zmq
-from support.outgoing import LONG_S, LOSSES, Handler, make_pose, received, wait_for_subscribers
+from support.publishing import LOSSES, Handler, make_pose, received, wait_for_subscribers
+from support.waits import LONG_S
 
 from rtface.core.errors import AddressError, ControlError, UsageError
 from rtface.publish.control import ControlServer
@@ -230,3 +231,38 @@ class TestWhoIsAdmitted:
         with pytest.raises(UsageError, match="already"):
             guard.open()
         guard.close()
+
+
+@pytest.mark.parametrize("called", ["operator", "Ada", "rig"])
+def test_what_a_client_with_a_key_commands_is_the_keys(
+    context: Context, folder: Path, guard: Guard, called: str
+) -> None:
+    service = Handler()
+    server = ControlServer("tcp://127.0.0.1:*", service, context, guard=guard)
+    server.open()
+    try:
+        for name in ("laptop", "rig"):
+            keys = load_client_keys(folder / "hand_over" / name)
+            requester = Requester(context, server.address, keys, LONG_S)
+            requester.ask("disarm", {"who": called, "why": "smoke"})  # at once
+            requester.ask("arm", {"who": called})  # by the other thread
+            requester.close()
+            assert service.calls[-2:] == [("disarm", (name, "smoke")), ("arm", name)]
+    finally:
+        server.close()
+
+
+def test_without_keys_nobody_is_the_operator(context: Context) -> None:
+    service = Handler()
+    server = ControlServer("tcp://127.0.0.1:*", service, context)
+    server.open()
+    try:
+        requester = Requester(context, server.address, None, LONG_S)
+        for op in ("arm", "clear", "emergency_stop"):
+            requester.ask(op, {"who": "operator"})
+            assert service.calls[-1] == (op, "client:operator")
+        requester.ask("mark", {"who": "operator ada@rig", "text": "x", "details": {}})
+        assert service.calls[-1] == ("mark", ("client:operator ada@rig", "x", {}))
+        requester.close()
+    finally:
+        server.close()

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import pytest
 import zmq
-from support.outgoing import LONG_S, LOSSES, STATUS, make_pose, received, wait_for_subscribers
+from support.publishing import LOSSES, STATUS, make_pose, received, wait_for_subscribers
+from support.waits import LONG_S
 
 from rtface.core.clock import ManualClock
 from rtface.core.errors import AddressError, UsageError, WireError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from support.outgoing import LOSSES, STATUS, make_pose
+from support.publishing import LOSSES, STATUS, make_pose
 
 from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints, encode_keypoints
 from rtface.publish.receiver import Receiver

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from support.outgoing import LOSSES, STATUS, make_pose
+from support.publishing import LOSSES, STATUS, make_pose
 
 from rtface.core.errors import WireError
 from rtface.core.records import CameraInfo, FrameMeta, Losses, Pose, Stamps

@@ -16,12 +16,12 @@ from rtface.track import parity
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import (
     LIMITS,
-    Figures,
-    Frames,
+    ParityBackend,
+    ParityFrames,
     ParityLimits,
     ParityRecord,
-    Ran,
-    Reference,
+    ParityReference,
+    ShiftSummary,
     find_parity,
     records_of,
     require_parity,
@@ -45,20 +45,20 @@ def engine() -> Engine:
 
 
 def record(engine: Engine, info: BackendInfo = INFO, *, p50: float = 0.01, **changes: Any) -> ParityRecord:
-    ran = Ran.of(info)
-    shift = Figures(n=1200, p50=p50, p99=0.2, max=0.9)
+    ran = ParityBackend.of(info)
+    shift = ShiftSummary(n=1200, p50=p50, p99=0.2, max=0.9)
     fields: dict[str, Any] = {
         "engine": engine.manifest.name,
         "engine_sha256": engine.sha256,
         "preprocessing_sha256": engine.manifest.preprocessing_sha256,
         "ran": ran,
-        "reference": Reference(engine="ref", engine_sha256="0" * 64, ran=ran),
-        "frames": Frames(
+        "reference": ParityReference(engine="ref", engine_sha256="0" * 64, ran=ran),
+        "frames": ParityFrames(
             source="day1.mp4", sha256="1" * 64, width=640, height=480, count=100, crop=(0, 0, 640, 480)
         ),
         "shift_px": shift,
         "shift_camera_px": shift,
-        "score_shift": Figures(n=1200, p50=0.001, p99=0.01, max=0.1),
+        "score_shift": ShiftSummary(n=1200, p50=0.001, p99=0.01, max=0.1),
         "sure": 0.9,
         "limits": LIMITS,
         "agrees": p50 < LIMITS.p50_px,
@@ -175,7 +175,7 @@ def test_records_judged_by_older_limits_do_not_hold(engine: Engine, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"agrees": False}, {"shift_px": Figures(n=9, p50=0.0, p99=1.0, max=1.0)}]
+    "changes", [{"agrees": False}, {"shift_px": ShiftSummary(n=9, p50=0.0, p99=1.0, max=1.0)}]
 )
 def test_a_verdict_that_its_figures_contradict_cannot_be_made(
     engine: Engine, changes: dict[str, Any]
@@ -185,7 +185,7 @@ def test_a_verdict_that_its_figures_contradict_cannot_be_made(
 
 
 def test_scores_are_judged_too(engine: Engine) -> None:
-    far = Figures(n=1200, p50=0.0, p99=LIMITS.score_p99, max=0.5)
+    far = ShiftSummary(n=1200, p50=0.0, p99=LIMITS.score_p99, max=0.5)
     assert not record(engine, score_shift=far, agrees=False).agrees
 
 

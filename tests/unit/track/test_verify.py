@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.backends import REAL, runner_of
-from support.drawn import SHAPE, drawn, drawn_engine
+from support.drawn_labels import SHAPE, drawn, drawn_engine
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, EngineError, UsageError
@@ -18,7 +18,7 @@ from rtface.track.backends import factory
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import LIMITS, require_parity, store_parity
 from rtface.track.store import Engine, load_engine
-from rtface.track.verify import truth_of, verify
+from rtface.track.verify import choose_reference, verify
 
 OPENVINO = BackendSettings(name="openvino", threads=1)
 TORCH = BackendSettings(name="torch", threads=1)
@@ -41,10 +41,10 @@ def frames() -> dict[int, Image]:
 
 
 def test_a_sound_engine_agrees_and_may_be_armed(engine: Engine, frames: dict[int, Image]) -> None:
-    parity, record = verify(engine, OPENVINO, frames, "day1.avi", crop=CROP)
+    comparison, record = verify(engine, OPENVINO, frames, "day1.avi", crop=CROP)
     assert record.agrees
     assert 0 < record.shift_px.max < 0.01
-    assert record.shift_px.n == 12 * 3 == parity.shift_px.n
+    assert record.shift_px.n == 12 * 3 == comparison.shift_px.n
     assert (record.reference.engine, record.reference.engine_sha256) == ("sound", engine.sha256)
     assert (record.reference.ran.name, record.reference.ran.device) == ("torch", "cpu")
     assert (record.ran.name, record.ran.precision, record.ran.threads) == ("openvino", "f32", 1)
@@ -96,26 +96,26 @@ def test_other_frames_have_another_hash(engine: Engine, frames: dict[int, Image]
 
 def test_the_reference_is_torch_where_it_can_be_and_never_the_thing_itself(engine: Engine) -> None:
     def reference(settings: BackendSettings, *, has_torch: bool) -> str:
-        truth = truth_of(engine, settings, has_torch=has_torch)
-        assert truth.engine == engine
-        assert truth.settings.precision == "f32"
-        return truth.settings.name
+        chosen = choose_reference(engine, settings, has_torch=has_torch)
+        assert chosen.engine == engine
+        assert chosen.settings.precision == "f32"
+        return chosen.settings.name
 
     assert reference(OPENVINO, has_torch=True) == "torch"
     assert reference(TORCH, has_torch=True) == "openvino"
     bf16 = OPENVINO.model_copy(update={"precision": "bf16"})
     assert reference(bf16, has_torch=False) == "openvino"
     with pytest.raises(UsageError, match=r"held against itself.*pip install '.\[train\]'"):
-        truth_of(engine, OPENVINO, has_torch=False)
+        choose_reference(engine, OPENVINO, has_torch=False)
     with pytest.raises(UsageError, match="held against itself"):
-        truth_of(engine, TORCH, "torch")
+        choose_reference(engine, TORCH, "torch")
 
 
 def test_the_reference_of_an_exported_engine_is_its_source() -> None:
     shipped = load_engine("face-2-int8")
-    truth = truth_of(shipped, OPENVINO, has_torch=True)
-    assert (truth.engine.manifest.name, truth.settings.name) == ("face-2", "torch")
-    assert truth_of(shipped, OPENVINO, has_torch=False).settings.name == "openvino"
+    chosen = choose_reference(shipped, OPENVINO, has_torch=True)
+    assert (chosen.engine.manifest.name, chosen.settings.name) == ("face-2", "torch")
+    assert choose_reference(shipped, OPENVINO, has_torch=False).settings.name == "openvino"
 
 
 def test_too_few_frames_prove_nothing(engine: Engine, frames: dict[int, Image]) -> None:
@@ -146,7 +146,7 @@ def test_a_gpu_in_half_precision_is_held_against_the_cpu(
     if runner.gpu is not None:
         monkeypatch.setattr(factory, "find_spec", lambda package: package)  # all of it is installed
     settings = BackendSettings.model_validate(runner.settings)
-    parity, record = verify(engine, settings, frames, "day1.avi", crop=CROP)
+    comparison, record = verify(engine, settings, frames, "day1.avi", crop=CROP)
     assert record.agrees, record.in_words()
     assert record.shift_px.max > 0, "half precision is not exact"
     assert record.ran.precision == "f16"
@@ -155,7 +155,7 @@ def test_a_gpu_in_half_precision_is_held_against_the_cpu(
     assert (record.ran.plan or "").endswith("one CUDA graph")
     assert record.reference.ran.device == "cpu"
     store_parity(record)
-    info = BackendInfo(**parity.backend)  # type: ignore[arg-type]
+    info = comparison.backend
     assert require_parity(engine, info) == record
     with pytest.raises(EngineError, match="--precision f16 --device cuda:0 --frames VIDEO"):
         require_parity(engine, replace(info, device=info.device.replace("driver ", "driver 9")))

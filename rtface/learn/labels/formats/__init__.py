@@ -1,1 +1,1 @@
-"""Readers of label sets, one module a format; `rtface.learn.labels.reading` chooses among them."""
+"""Formats of label sets, a module each; `rtface.learn.labels.reading` chooses among them. Needs no torch."""

@@ -1,9 +1,9 @@
 """DeepLabCut's labels: a project, one folder of ``labeled-data``, or one ``CollectedData`` file.
 
-A folder may hold the same labels as csv and as h5, for DeepLabCut writes both and trains on the h5. Both are read:
-where they differ the set is refused, because either may be the newer one. A path to one file reads that file alone.
+DeepLabCut writes the same labels as csv and as h5: of a folder the csv is read, and the h5 only where there is no csv. A
+path to one file reads that file.
 
-A row's image is looked for beside its file first, then by the row's own path under ``labeled-data``; the recording is
+A row's image is taken from beside its file first, then by the row's own path under ``labeled-data``; the recording is
 the folder of the image. Coordinates are kept as they are: napari, which DeepLabCut labels with, counts pixels as
 rtface does. DeepLabCut does not record the size of an image, so sizes are not checked, only that labels lie within.
 """
@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
 from rtface.learn.labels.formats.checks import Row, gather, number, read_image
-from rtface.learn.labels.formats.dlch5 import read_h5_table
+from rtface.learn.labels.formats.deeplabcut_tables import read_h5_table
 from rtface.learn.labels.labelset import LabelSet
 
 CONFIG_FILE = "config.yaml"
 DATA_FOLDER = "labeled-data"
 FILE_STEM = "CollectedData"
-_SAME_PX = 1e-3
-"""Coordinates of csv and h5 that differ by less are the same: a csv may have been rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,8 @@ def read_deeplabcut(path: Path) -> LabelSet:
     Raises
     ------
     DataError
-        The project has several animals, a file is missing, damaged, or holds predictions instead of labels, csv and
-        h5 of one folder differ, or an image or a label is wrong; named with the file and the line or row.
+        The project has several animals, a file is missing, damaged, or holds predictions instead of labels, or an
+        image or a label is wrong; named with the file and the line or row.
     """
     if path.is_file():
         files = [_read_file(path)]
@@ -94,29 +92,7 @@ def _read_folder(folder: Path, scorer: str | None) -> _Labels:
         found = {file.suffix: file for file in files}
     if not found:
         raise DataError(f"{folder} holds no labels: no {FILE_STEM}_SCORER.csv or .h5")
-    read = [_read_file(found[suffix]) for suffix in (".h5", ".csv") if suffix in found]
-    if len(read) == 2 and (difference := _difference(*read)):
-        raise DataError(
-            f"{read[0].path} and {read[1].path.name} differ: {difference}. DeepLabCut trains on the h5; name the one file "
-            "that is right, or make the h5 anew from the csv with deeplabcut.convertcsv2h5"
-        )
-    return read[0]
-
-
-def _difference(h5: _Labels, table: _Labels) -> str | None:
-    if h5.keypoints != table.keypoints:
-        return f"the keypoints are {', '.join(h5.keypoints)} and {', '.join(table.keypoints)}"
-    rows = {image[-2:]: row for row, image in enumerate(table.images)}
-    images = [image[-2:] for image in h5.images]
-    if other := sorted(set(images) ^ set(rows)):
-        return f"{'/'.join(other[0])} is in one of them only"
-    same = np.isclose(
-        h5.xy, table.xy[[rows[image] for image in images]], rtol=0, atol=_SAME_PX, equal_nan=True
-    )
-    if same.all():
-        return None
-    row, keypoint, _ = np.argwhere(~same)[0]
-    return f"{h5.keypoints[keypoint]} of {'/'.join(images[row])}, {table.places[rows[images[row]]]}"
+    return _read_file(found[".csv" if ".csv" in found else ".h5"])
 
 
 def _read_file(path: Path) -> _Labels:

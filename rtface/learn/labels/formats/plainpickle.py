@@ -1,4 +1,4 @@
-"""Pickles of plain data, read without running anything that they say.
+"""Pickles of plain data, read without running anything that they name.
 
 A pickle may name any function of any module and have it called. Here only numpy's arrays, dtypes and scalars are
 known, by stand-ins that build them from checked bytes; any other name is refused. numpy's own unpickling is not
@@ -49,7 +49,7 @@ def read_npy_object(path: Path) -> Any:
 
 
 class ForbiddenError(pickle.UnpicklingError):
-    """A pickle names something that is not plain data; the text says what."""
+    """A pickle names something that is not plain data; the text names it."""
 
 
 def load_plain(file: BinaryIO) -> Any:

@@ -1,7 +1,7 @@
 """SLEAP's labels: ``.slp`` with its videos, or ``.pkg.slp`` with the images inside. The only module that uses sleap-io.
 
 Instances that a user labelled count, predictions do not; a frame with predictions alone is left out. rtface tracks
-one animal, so a frame with two labelled instances is refused: which of them is the animal nobody says. A point that
+one animal, so a frame with two labelled instances is refused: nothing states which of them is the animal. A point that
 is marked invisible is a missing label, as in SLEAP's own training.
 """
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 def read_sleap(path: Path) -> LabelSet:
-    """Read a SLEAP file; a video that is not where the file says is looked for beside the file.
+    """Read a SLEAP file; a video that is not where the file names it is taken from beside the file.
 
     Raises
     ------
     DataError
         sleap-io is not installed, the file or a video cannot be read, a frame has several labelled instances, an
-        image has another size than the file says, or a label is wrong; named with the video and the frame's number.
+        image has another size than the file states, or a label is wrong; named with the video and the frame's number.
     """
     try:
         import sleap_io
@@ -79,7 +79,7 @@ def _points(frame: LabeledFrame, keypoints: Sequence[str], where: str) -> NDArra
 
 
 def _open(path: Path, video: Video, name: str) -> None:
-    """Open a video; one that has moved is looked for beside the file."""
+    """Open a video; one that has moved is taken from beside the file."""
     files = video.filename if isinstance(video.filename, list) else [video.filename]
     if any("://" in str(file) for file in files):
         raise DataError(f"{path}: video {name} is at {files[0]}; rtface fetches nothing: download it first")
@@ -129,7 +129,7 @@ def _frame_name(video: Video, name: str, index: int) -> str:
 
 
 def _video_names(videos: Sequence[Video]) -> dict[int, str]:
-    """Return a name for each video: its file's, with as many folders before it as tell it from the others.
+    """Return a name for each video: its file's, with as many folders before it as make it unique.
 
     The name of a series of images is that of their folder.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.faces import MS, bank, column, every, run
+from support.feature_runs import MS, bank, column, every, run
 
 from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.decide.features.events import Baseline

@@ -8,24 +8,23 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support.sessions import write_session
+from support.neural_recording import write_session
 
 from rtface.analyse.splits import hold_back, strict
 from rtface.core.errors import DataError, EngineError, UsageError
 from rtface.encode.bundle import load_encoder
-from rtface.learn.encoder.compare import evaluate_encoder, network_of
-from rtface.learn.encoder.data import Where, read_recording
+from rtface.learn.encoder.compare import encoder_network, evaluate_encoder
 from rtface.learn.encoder.export import export_encoder
 from rtface.learn.encoder.from_recording import (
     EncoderRequest,
     fit_encoder,
-    learnt_frames,
-    prepare,
     training_of,
 )
 from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTraining, within
+from rtface.learn.encoder.prepared import prepare, training_frames
+from rtface.learn.encoder.recording import RecordingFiles, read_recording
 from rtface.learn.encoder.scoring import predict, split_samples
-from rtface.networks.encoders import build_encoder
+from rtface.networks.build import build_encoder
 
 SMALL: dict[str, Any] = {"name": "causal", "fast_taps": 20, "slow_taps": 60, "units": 12, "hidden": 32}
 SMALL |= {"latents": 32, "slow_frames": [0.0, 8.0, 20.0]}
@@ -37,10 +36,10 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_session(tmp_path_factory.mktemp("session") / "s.npz")
 
 
-def order(session: Path, folder: Path, **options: Any) -> EncoderRequest:
+def request_for(session: Path, folder: Path, **options: Any) -> EncoderRequest:
     return EncoderRequest(
         **{
-            "where": Where(session, session),
+            "files": RecordingFiles(session, session),
             "encoder": folder / "enc",
             "run": folder / "run",
             "architecture": SMALL,
@@ -52,11 +51,11 @@ def order(session: Path, folder: Path, **options: Any) -> EncoderRequest:
 
 @pytest.fixture(scope="module")
 def fitted(session: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return fit_encoder(order(session, tmp_path_factory.mktemp("fit"), overwrite=True))
+    return fit_encoder(request_for(session, tmp_path_factory.mktemp("fit"), overwrite=True))
 
 
 def test_a_fitted_encoder_explains_what_a_regression_cannot(fitted: Any, session: Path) -> None:
-    report = evaluate_encoder(fitted.bundle, Where(session, session))
+    report = evaluate_encoder(fitted.bundle, RecordingFiles(session, session))
     assert report is not None
     encoder, *lines = report["results"]
     assert report["learnt_from_it"]
@@ -82,9 +81,9 @@ def test_the_bundle_says_where_it_comes_from(fitted: Any, session: Path) -> None
 
 
 def test_the_bundles_network_gives_the_trainings_predictions(fitted: Any, session: Path) -> None:
-    recording = read_recording(Where(session, session))
+    recording = read_recording(RecordingFiles(session, session))
     inputs = fitted.bundle.normaliser().run(recording.raw)
-    network = network_of(fitted.bundle)
+    network = encoder_network(fitted.bundle)
     frames = recording.frames_at(0.0)
     with torch.no_grad():
         whole = network(torch.from_numpy(inputs))[0].numpy()[np.maximum(frames, 0)]
@@ -96,7 +95,7 @@ def test_the_bundles_network_gives_the_trainings_predictions(fitted: Any, sessio
 
 def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(session: Path, tmp_path: Path) -> None:
     short = replace(RECIPE, epochs=3)
-    whole = fit_encoder(order(session, tmp_path / "one", recipe=short, explainable=False))
+    whole = fit_encoder(request_for(session, tmp_path / "one", recipe=short, explainable=False))
     asked = 0
 
     def stop() -> bool:
@@ -104,7 +103,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(session: Pat
         asked += 1
         return asked == 11
 
-    halves = order(session, tmp_path / "two", recipe=short, explainable=False)
+    halves = request_for(session, tmp_path / "two", recipe=short, explainable=False)
     assert fit_encoder(halves, stop=stop) is None
     assert not (tmp_path / "two" / "enc").exists()
     rest = fit_encoder(halves)
@@ -120,7 +119,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(session: Pat
 
 
 def test_no_test_sample_reaches_what_is_fitted_by_the_strict_split(session: Path, tmp_path: Path) -> None:
-    recording = read_recording(Where(session, session))
+    recording = read_recording(RecordingFiles(session, session))
     one = prepare(recording, 79)
     neurons = recording.neurons.copy()
     neurons[:, one.split.test] = 9
@@ -129,16 +128,16 @@ def test_no_test_sample_reaches_what_is_fitted_by_the_strict_split(session: Path
     assert np.array_equal(one.values[one.split.train], other.values[one.split.train])
     leaky = prepare(replace(recording, neurons=neurons), 79, split="published")
     assert not np.array_equal(leaky.targets.mean, prepare(recording, 79, split="published").targets.mean)
-    learnt = learnt_frames(one.split, one.frames, len(recording.raw))
+    learnt = training_frames(one.split, one.frames, len(recording.raw))
     windows = one.frames[one.split.test][:, None] - np.arange(79)
     assert not learnt[windows].any()
 
 
 def test_the_future_moves_nothing_in_a_causal_encoder(fitted: Any, session: Path) -> None:
-    recording = read_recording(Where(session, session))
+    recording = read_recording(RecordingFiles(session, session))
     raw = recording.raw.copy()
     raw[5000:] += 4
-    network = network_of(fitted.bundle)
+    network = encoder_network(fitted.bundle)
     frames = np.arange(4000, 5400, 20)
     before, after = (
         predict(network, fitted.bundle.normaliser().run(each), frames) for each in (recording.raw, raw)
@@ -163,7 +162,7 @@ def test_training_ends_when_nothing_gets_better_and_keeps_the_best() -> None:
     assert training.epochs - training.best == 4
     assert training.held_back[training.best - 1] == min(training.held_back)
     error = 0.0
-    for batch, targets in training._judged:
+    for batch, targets in training._test:
         with torch.no_grad():
             said = training.kept().read_out(training.kept().latents_of(batch))
         error += float((said - targets).pow(2).sum())
@@ -183,7 +182,7 @@ def test_onnx_gives_what_torch_gives_at_any_length(tmp_path: Path, family: str) 
 def test_a_published_fit_of_components_with_a_look_ahead(tmp_path: Path) -> None:
     path = write_session(tmp_path / "s.npz", neurons=230)
     found = fit_encoder(
-        order(
+        request_for(
             path,
             tmp_path,
             split="published",
@@ -191,7 +190,7 @@ def test_a_published_fit_of_components_with_a_look_ahead(tmp_path: Path) -> None
             delay_s=-0.1,
             architecture={"name": "facemap", "taps": 41},
             recipe=replace(RECIPES["facemap"], epochs=3, samples=100),
-            where=Where(path, path, extras={"run": None}),
+            files=RecordingFiles(path, path, extras={"run": None}),
         )
     )
     assert found is not None
@@ -207,22 +206,22 @@ def test_a_published_fit_of_components_with_a_look_ahead(tmp_path: Path) -> None
 def test_another_recording_must_be_of_the_same_neurons_and_keypoints(fitted: Any, tmp_path: Path) -> None:
     fewer = write_session(tmp_path / "few.npz", neurons=29)
     with pytest.raises(DataError, match=r"few\.npz: spks has 29 neurons, .* knows 30"):
-        evaluate_encoder(fitted.bundle, Where(fewer, fewer))
+        evaluate_encoder(fitted.bundle, RecordingFiles(fewer, fewer))
     other = write_session(tmp_path / "other.npz", seed=1)
-    report = evaluate_encoder(fitted.bundle, Where(other, other), baselines=False)
+    report = evaluate_encoder(fitted.bundle, RecordingFiles(other, other), baselines=False)
     assert report is not None
     assert not report["learnt_from_it"]
     assert len(report["results"]) == 1
     with np.load(other) as kept:
         arrays = dict(kept)
     np.savez(tmp_path / "names.npz", **arrays | {"keypoint_names": ["nose(tip)", "ear", "paw"]})
-    where = Where(tmp_path / "names.npz", other)
+    where = RecordingFiles(tmp_path / "names.npz", other)
     with pytest.raises(DataError, match=r"names\.npz has no keypoint 'whisker\(I\)'"):
         evaluate_encoder(fitted.bundle, where)
     np.savez(tmp_path / "slow.npz", **arrays | {"tcam": 10 + np.arange(15000) / 45})
     slow = tmp_path / "slow.npz"
     with pytest.raises(DataError, match="45 frames a second"):
-        evaluate_encoder(fitted.bundle, Where(slow, slow))
+        evaluate_encoder(fitted.bundle, RecordingFiles(slow, slow))
 
 
 def test_motion_energy_of_the_video_is_a_baseline(fitted: Any, session: Path, tmp_path: Path) -> None:
@@ -234,7 +233,7 @@ def test_motion_energy_of_the_video_is_a_baseline(fitted: Any, session: Path, tm
         image[4:12, 4:12] += np.uint8(size * (frame % 2))
         writer.write(image)
     writer.release()
-    where = Where(session, session)
+    where = RecordingFiles(session, session)
     report = evaluate_encoder(fitted.bundle, where, baselines=False, video=tmp_path / "v.avi")
     assert report is not None
     encoder, motion = report["results"]
@@ -251,15 +250,15 @@ def test_motion_energy_of_the_video_is_a_baseline(fitted: Any, session: Path, tm
 
 def test_impossible_orders_are_refused_before_the_work(session: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="'lstm' is unknown"):
-        fit_encoder(order(session, tmp_path, architecture={"name": "lstm"}, recipe=None))
+        fit_encoder(request_for(session, tmp_path, architecture={"name": "lstm"}, recipe=None))
     with pytest.raises(UsageError, match="a split is one of"):
         split_samples("random", 900, 4.0, 3.0)
     short = write_session(tmp_path / "short.npz", seconds=5)
     with pytest.raises(DataError, match="too few"):
-        fit_encoder(order(short, tmp_path / "a"))
+        fit_encoder(request_for(short, tmp_path / "a"))
     with pytest.raises(UsageError, match="schedule"):
         EncoderRecipe(schedule="linear")
-    silent = read_recording(Where(session, session))
+    silent = read_recording(RecordingFiles(session, session))
     prepared = prepare(silent, 79)
     with pytest.raises(DataError, match="never change"):
         training_of(

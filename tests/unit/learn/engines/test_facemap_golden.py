@@ -1,4 +1,4 @@
-"""Against what Facemap 1.0.8 itself found: `bench/golden_facemap.py` made the file."""
+"""Against what Facemap 1.0.8 itself found: `bench/make/facemap_golden.py` made the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.core.records import Crop
 from rtface.networks.facemap import FacemapNetwork, fold_batch_norm
 from rtface.networks.graph import EngineGraph, FacemapDecode, NetworkWithDecode
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 
 GOLDEN = DATA / "facemap_golden.npz"
 

@@ -241,19 +241,25 @@ def test_deeplabcut_videos_with_other_body_parts_are_united(tmp_path: Path) -> N
     np.testing.assert_array_equal(found.only(["second"]).frames[0].xy, [[NAN, NAN], [NAN, NAN], [5, 6]])
 
 
-def test_csv_and_h5_that_differ_are_refused_and_each_alone_is_read(tmp_path: Path) -> None:
+def test_of_csv_and_h5_a_folder_gives_the_csv_and_each_alone_is_read(tmp_path: Path) -> None:
     folder = project(tmp_path, collected())
     clip = folder / "labeled-data" / "clip"
     other = POINTS.copy()
     other[1, 0, 1] += 0.5
     collected(other).to_csv(clip / "CollectedData_me.csv")
-    with pytest.raises(DataError, match=r"differ: nose of clip/img1\.png, line 5.*name the one file"):
-        read_labels(folder)
-    assert read_labels(clip / "CollectedData_me.csv").frames[1].xy[0, 1] == np.float32(5.2)
+    for path in (folder, clip, clip / "CollectedData_me.csv"):
+        assert read_labels(path).frames[1].xy[0, 1] == np.float32(5.2)
     assert read_labels(clip / "CollectedData_me.h5").frames[1].xy[0, 1] == np.float32(4.7)
-    collected(POINTS[:1]).to_csv(clip / "CollectedData_me.csv")
-    with pytest.raises(DataError, match=r"differ: clip/img1\.png is in one of them only"):
-        read_labels(folder)
+    (clip / "CollectedData_me.h5").write_bytes(b"no hdf5")
+    assert read_labels(folder).frames[1].xy[0, 1] == np.float32(5.2), "the h5 is not opened"
+
+
+def test_only_an_h5_needs_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, h5 = project(tmp_path / "both", collected()), project(tmp_path / "h5", collected(), csv=False)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    check(read_labels(both), "clip", ("img0.png", "img1.png"), ("nose", "paw"))
+    with pytest.raises(DataError, match=r"pandas is not installed: pip install '\.\[lab\]'"):
+        read_labels(h5)
 
 
 def test_labels_of_several_scorers_are_told_apart_by_the_project(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from rtface.config import ImagesCameraSettings
 from rtface.core.errors import DataError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray
-from rtface.learn.labels.suggest import FrameFeatures, choose, features, usable
-from rtface.learn.labels.survey import THUMBNAIL, Survey
+from rtface.learn.labels.suggest import FrameFeatures, choose, frame_features, usable
+from rtface.learn.labels.survey import THUMBNAIL_SIDE, Survey
 from rtface.simulate.face import MouseFace
 
 FRAMES = 300
@@ -24,7 +24,9 @@ TRAINED = np.array([name != "paw" for name in FACEMAP_KEYPOINTS])
 
 
 def small(image: np.ndarray) -> FloatArray:
-    levels = cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
+    levels = cv2.resize(image, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
     return ((levels - levels.mean()) / levels.std()).ravel()
 
 
@@ -70,7 +72,7 @@ def survey_of(xy: FloatArray, score: FloatArray, look: FloatArray) -> Survey:
         xy=xy,
         score=score,
         jump=np.zeros(xy.shape[:2], np.float32),
-        look=look,
+        thumbnail=look,
         contrast=40 * ones,
         sharpness=ones,
         glare=0 * ones,
@@ -81,7 +83,7 @@ def plain(count: int, seed: int = 0) -> FrameFeatures:
     random = np.random.default_rng(seed)
     return FrameFeatures(
         pose=random.normal(0, 0.1, (count, 2)).astype(np.float32),
-        look=random.normal(0, 0.5, (count, 2)).astype(np.float32),
+        thumbnail=random.normal(0, 0.5, (count, 2)).astype(np.float32),
         trust=0.9,
         doubt=np.full(count, 0.1, np.float32),
         usable=np.ones(count, bool),
@@ -109,7 +111,7 @@ def test_suggested_frames_cover_better_than_random_ones(knows: bool) -> None:
     ratios = []
     for seed in range(3):
         far = true_distances(seed)
-        what = features([simulated_survey(seed, knows=knows)], TRAINED)
+        what = frame_features([simulated_survey(seed, knows=knows)], TRAINED)
         random = np.random.default_rng(seed)
         for count in (5, 10, 20):
             drawn = np.mean([coverage(far, random.choice(FRAMES, count, False)) for _ in range(50)])
@@ -119,7 +121,7 @@ def test_suggested_frames_cover_better_than_random_ones(knows: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_odd_frames_are_found_and_copies_are_not_chosen_twice(seed: int) -> None:
-    chosen = indices(features([simulated_survey(seed)], TRAINED), 10)
+    chosen = indices(frame_features([simulated_survey(seed)], TRAINED), 10)
     assert set(chosen) & set(ODD)
     assert len(set(chosen) & {COPIED, *COPIES}) <= 1
 
@@ -138,13 +140,13 @@ def test_doubt_prefers_the_uncertain_frame_of_two_that_are_as_far() -> None:
     for uncertain in (12, 13):
         doubt = np.full(14, 0.1, np.float32)
         doubt[uncertain] = 0.8
-        what = replace(plain(14), pose=pose, look=look, doubt=doubt, trust=1.0)
+        what = replace(plain(14), pose=pose, thumbnail=look, doubt=doubt, trust=1.0)
         assert indices(what, 3)[2] == uncertain
 
 
 def test_frames_that_hardly_differ_are_not_filled_up() -> None:
     what = plain(30)
-    still = replace(what, pose=what.pose * 0.01, look=what.look * 0.01)
+    still = replace(what, pose=what.pose * 0.01, thumbnail=what.thumbnail * 0.01)
     assert len(choose(still, 10)) == 1
 
 
@@ -175,16 +177,16 @@ def test_black_white_and_blurred_frames_are_not_usable_and_never_chosen() -> Non
     contrast[:10], glare[10:20], sharpness[20:30] = 1.0, 0.9, 0.1
     bad = replace(seen, contrast=contrast, sharpness=sharpness, glare=glare)
     assert usable(bad).tolist() == [False] * 30 + [True] * (FRAMES - 30)
-    assert min(indices(features([bad], TRAINED), 40)) >= 30
+    assert min(indices(frame_features([bad], TRAINED), 40)) >= 30
     with pytest.raises(DataError, match="black, white or blurred"):
-        choose(features([replace(seen, contrast=0 * contrast)], TRAINED), 3)
+        choose(frame_features([replace(seen, contrast=0 * contrast)], TRAINED), 3)
 
 
 def test_a_sudden_jump_is_doubt_even_where_the_score_is_high() -> None:
     seen = simulated_survey(0)
     calm = np.full_like(seen.jump, 1.0)
     calm[100, :3] = 40
-    doubt = features(
+    doubt = frame_features(
         [replace(seen, jump=calm, score=np.where(TRAINED, 0.95, 0) + 0 * seen.score)], TRAINED
     ).doubt
     assert doubt.argmax() == 100
@@ -196,7 +198,7 @@ def test_untrained_keypoints_do_not_count() -> None:
     other = replace(seen, xy=seen.xy.copy(), score=seen.score.copy())
     other.xy[:, ~TRAINED] = 77
     other.score[:, ~TRAINED] = 1
-    assert indices(features([other], TRAINED), 10) == indices(features([seen], TRAINED), 10)
+    assert indices(frame_features([other], TRAINED), 10) == indices(frame_features([seen], TRAINED), 10)
 
 
 def test_stands_for_counts_every_usable_frame_once() -> None:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from support.fakes import END, FakeBackend, FakeCamera, fake_engine
 
+from rtface.acquire import sampling
 from rtface.config import BackendSettings, ImagesCameraSettings
 from rtface.core.errors import CameraLostError, DataError
 from rtface.core.records import FloatArray, Image
-from rtface.learn.labels import survey as module
 from rtface.learn.labels.suggest import usable
 from rtface.learn.labels.survey import Survey, read_frames, survey
 from rtface.simulate.face import MouseFace
+from rtface.track import pictures
 
 RECORDING = ImagesCameraSettings(kind="images", path=Path("somewhere"))
 
@@ -36,8 +37,8 @@ class GrayBackend(FakeBackend):
 def look_at(monkeypatch: pytest.MonkeyPatch) -> Any:
     def look(camera: FakeCamera, *, limit: int = 600, lost: int | None = None) -> tuple[Survey, GrayBackend]:
         backend = GrayBackend(lost)
-        monkeypatch.setattr(module, "make_camera", lambda settings: camera)
-        monkeypatch.setattr(module, "make_backend", lambda engine, settings: backend)
+        monkeypatch.setattr(sampling, "make_camera", lambda settings: camera)
+        monkeypatch.setattr(pictures, "make_backend", lambda engine, settings: backend)
         return survey(RECORDING, fake_engine(), BackendSettings(), limit=limit), backend
 
     return look
@@ -79,7 +80,7 @@ def test_everything_is_closed_even_when_it_fails(look_at: Any) -> None:
 
 
 def test_frames_are_read_again_by_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "make_camera", lambda settings: FakeCamera(*range(9), END))
+    monkeypatch.setattr(sampling, "make_camera", lambda settings: FakeCamera(*range(9), END))
     frames = read_frames(RECORDING, [7, 2])
     assert {number: int(frame[0, 0]) for number, frame in frames.items()} == {2: 2, 7: 7}
     with pytest.raises(DataError, match="no longer has frame 9"):
@@ -90,7 +91,7 @@ def test_black_white_and_blurred_pictures_are_told_from_good_ones(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(FakeBackend, "infer", lambda self, frame, levels: self.found)
-    monkeypatch.setattr(module, "make_backend", lambda engine, settings: FakeBackend())
+    monkeypatch.setattr(pictures, "make_backend", lambda engine, settings: FakeBackend())
     random, face = np.random.default_rng(0), MouseFace(320, 240, 5.0, 3)
     image = np.zeros((240, 320), np.uint8)
     changes = {

@@ -10,24 +10,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.drawn import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, drawn, fresh
+from support.drawn_labels import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, drawn, fresh
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, EngineError, UsageError
 from rtface.core.records import FloatArray
-from rtface.learn.labels.keypoint_changes import Keyset
+from rtface.learn.engines.bundle import save_engine
+from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
-from rtface.learn.tracker.adapt import Adapted, AdaptRequest, adapt, spread_over_time
-from rtface.learn.tracker.few_frames import blended, fine_tune, teach_new
-from rtface.learn.tracker.labelled_frames import pictures_of, write_engine_of
-from rtface.learn.tracker.optimise import Recipe, Training, train
-from rtface.learn.tracker.parent_engine import network_of, source_of
-from rtface.learn.tracker.predictions import answer
-from rtface.learn.tracker.pseudo_labels import PLAIN, teach
+from rtface.learn.resumable import run_training
+from rtface.learn.tracker.adapt import Adapted, adapt
+from rtface.learn.tracker.adapt_request import AdaptRequest, spread_over_time
+from rtface.learn.tracker.card import model_card
+from rtface.learn.tracker.evaluation import predict
+from rtface.learn.tracker.fine_tune import blended, fine_tune, train_new_keypoints
+from rtface.learn.tracker.labelled_frames import pictures_of
+from rtface.learn.tracker.optimise import Recipe, Training
+from rtface.learn.tracker.pseudo_labels import PLAIN, pseudo_label
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
-from rtface.track.store import Engine, load_engine, write_engine
+from rtface.track.store import Engine, load_engine, trainable_source, write_engine
+from rtface.track.torch_graph import torch_network
 
 KNOWN = ("bright", "faint")
 RIG_SHAPE = (96, 180)
@@ -64,26 +68,26 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     architecture = ARCHITECTURE | {"keypoints": 2}
     network = fresh(architecture)
     pictures = pictures_of(drawn(24).arranged(KNOWN))
-    network.network = train(
+    network.network = run_training(
         Training(network.network, "small", pictures, [], replace(RECIPE, steps=150, learning_rate=1e-2))
     )
-    return write_engine_of(
+    return save_engine(
         network,
         tmp_path_factory.mktemp("parent") / "parent",
-        architecture,
-        [KeypointEntry(name=name) for name in KNOWN],
-        size=SIZE,
-        square=False,
-        calibrated=False,
-        description="two blobs",
-        licence="CC0-1.0",
-        training={},
-        metrics={},
+        model_card(
+            architecture,
+            [KeypointEntry(name=name) for name in KNOWN],
+            size=SIZE,
+            square=False,
+            calibrated=False,
+            description="two blobs",
+            licence="CC0-1.0",
+        ),
     )
 
 
 @pytest.fixture
-def order(parent: Engine, tmp_path: Path) -> Callable[..., AdaptRequest]:
+def request_for(parent: Engine, tmp_path: Path) -> Callable[..., AdaptRequest]:
     """Return orders, each with folders of its own."""
     number = itertools.count()
 
@@ -105,12 +109,14 @@ def done(what: AdaptRequest) -> Adapted:
 
 def found(network: NetworkWithDecode, labels: LabelSet, names: tuple[str, ...]) -> FloatArray:
     """Mean distance from the labels by keypoint, in pixels of the network's input."""
-    return np.asarray(np.nanmean(answer(network, pictures_of(labels.arranged(names)), SIZE).distance, axis=0))
+    return np.asarray(
+        np.nanmean(predict(network, pictures_of(labels.arranged(names)), SIZE).distance, axis=0)
+    )
 
 
 def points(engine: Engine, labels: LabelSet) -> FloatArray:
     frames = {place: frame.image for place, frame in enumerate(labels.frames)}
-    return teach(engine, frames, BackendSettings(name="torch"), None, shifts=PLAIN).xy
+    return pseudo_label(engine, frames, BackendSettings(name="torch"), None, shifts=PLAIN).xy
 
 
 def weights(engine: Engine) -> dict[str, torch.Tensor]:
@@ -123,11 +129,11 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     unseen = rig(12, seed=99, names=KNOWN)
-    adapted = done(order(rig(12, names=KNOWN)))
-    before, after = (found(network_of(each), unseen, KNOWN).mean() for each in (parent, adapted.engine))
+    adapted = done(request_for(rig(12, names=KNOWN)))
+    before, after = (found(torch_network(each), unseen, KNOWN).mean() for each in (parent, adapted.engine))
     assert after < 0.6 * before, (before, after)
     report = adapted.report
     assert report["steps"] > 0
@@ -138,29 +144,36 @@ def test_a_few_frames_make_it_better_on_frames_of_the_rig_that_it_never_saw(
 
 
 def test_a_new_keypoint_is_learned_and_the_others_stay(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     unseen = drawn(12, seed=99)
-    adapted = done(order(drawn(10, seed=7).arranged(("ahead",)), keyset=Keyset(add=("ahead",))))
+    adapted = done(
+        request_for(drawn(10, seed=7).arranged(("ahead",)), changes=KeypointChanges(add=("ahead",)))
+    )
     assert adapted.engine.manifest.names == (*KNOWN, "ahead")
     assert adapted.report["taught_by_parent"] == list(KNOWN)
-    before, after = found(network_of(parent), unseen, KNOWN), found(network_of(adapted.engine), unseen, NAMES)
+    before, after = (
+        found(torch_network(parent), unseen, KNOWN),
+        found(torch_network(adapted.engine), unseen, NAMES),
+    )
     assert after[2] < 2.5, after
     assert (after[:2] < before + 0.5).all(), (before, after)
 
 
 def test_dropped_keypoints_are_gone_and_a_renamed_one_is_found_where_it_was(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     labels = rig(3, names=("faint",))
-    keyset = Keyset(renames={"faint": "dim"}, drop=("bright",))
-    adapted = done(order(labels, keyset=keyset, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0)))
+    changes = KeypointChanges(renames={"faint": "dim"}, drop=("bright",))
+    adapted = done(
+        request_for(labels, changes=changes, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0))
+    )
     assert adapted.engine.manifest.names == ("dim",)
     np.testing.assert_allclose(points(adapted.engine, labels)[:, 0], points(parent, labels)[:, 1], atol=0.01)
 
 
 def test_an_engine_that_no_step_makes_better_stays_as_it_is(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
     labels = drawn(10, seed=3).arranged(KNOWN)
     held_out, chance = spread_over_time(labels), np.random.default_rng(0)
@@ -168,24 +181,24 @@ def test_an_engine_that_no_step_makes_better_stays_as_it_is(
         frame if place in held_out else replace(frame, xy=chance.uniform(5, 60, (2, 2)).astype(np.float32))
         for place, frame in enumerate(labels.frames)
     )
-    adapted = done(order(LabelSet(KNOWN, frames)))
+    adapted = done(request_for(LabelSet(KNOWN, frames)))
     assert adapted.report["kept_weights"]
     assert adapted.report["steps"] == 0
     assert same(weights(adapted.engine), weights(parent))
 
 
-def test_one_frame_is_enough_to_begin_with(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
-    adapted = done(order(rig(1, names=KNOWN)))
+def test_one_frame_is_enough_to_begin_with(parent: Engine, request_for: Callable[..., AdaptRequest]) -> None:
+    adapted = done(request_for(rig(1, names=KNOWN)))
     assert "after" not in adapted.report
     assert adapted.report["held_out_frames"] == []
     assert adapted.report["steps"] > 0
     assert not same(weights(adapted.engine), weights(parent))
 
 
-def test_the_same_seed_gives_the_same_engine(order: Callable[..., AdaptRequest]) -> None:
+def test_the_same_seed_gives_the_same_engine(request_for: Callable[..., AdaptRequest]) -> None:
     brief = replace(RECIPE, steps=10, batch=4)
     one, two, other = (
-        done(order(rig(4, names=KNOWN), recipe=replace(brief, seed=seed))) for seed in (0, 0, 1)
+        done(request_for(rig(4, names=KNOWN), recipe=replace(brief, seed=seed))) for seed in (0, 0, 1)
     )
     assert same(weights(one.engine), weights(two.engine))
     assert not same(weights(one.engine), weights(other.engine))
@@ -193,12 +206,14 @@ def test_the_same_seed_gives_the_same_engine(order: Callable[..., AdaptRequest])
 
 @pytest.mark.parametrize("after", [10, 62, 120])
 def test_an_interrupted_one_goes_on_to_the_same_engine(
-    order: Callable[..., AdaptRequest], after: int
+    request_for: Callable[..., AdaptRequest], after: int
 ) -> None:
-    whole = order(rig(8), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4))
+    whole = request_for(
+        rig(8), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=30, batch=4)
+    )
     straight = done(whole)
     asked = itertools.count(1)
-    broken = order(rig(8), keyset=whole.keyset, recipe=whole.recipe)
+    broken = request_for(rig(8), changes=whole.changes, recipe=whole.recipe)
     assert adapt(broken, stop=lambda: next(asked) >= after) is None
     resumed = done(broken)
     assert same(weights(straight.engine), weights(resumed.engine))
@@ -206,13 +221,17 @@ def test_an_interrupted_one_goes_on_to_the_same_engine(
     assert (broken.run / "final.losses.csv").read_text() == (whole.run / "final.losses.csv").read_text()
 
 
-def test_when_the_time_is_up_it_is_content_with_what_there_is(order: Callable[..., AdaptRequest]) -> None:
-    adapted = done(order(rig(8, names=KNOWN), minutes=1e-6))
+def test_when_the_time_is_up_it_is_content_with_what_there_is(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    adapted = done(request_for(rig(8, names=KNOWN), minutes=1e-6))
     assert adapted.report["ended_by_time"]
     assert len(adapted.report["looks"]) == 1, "one step each: no look but the first"
 
 
-def test_guesses_that_nobody_moved_are_named(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
+def test_guesses_that_nobody_moved_are_named(
+    parent: Engine, request_for: Callable[..., AdaptRequest]
+) -> None:
     labels = rig(4, names=KNOWN)
     own = points(parent, labels)
     frames = tuple(
@@ -220,8 +239,8 @@ def test_guesses_that_nobody_moved_are_named(parent: Engine, order: Callable[...
         for place, frame in enumerate(labels.frames)
     )
     brief = replace(RECIPE, steps=2)
-    assert done(order(LabelSet(KNOWN, frames), recipe=brief)).report["untouched_guesses"] == ["bright"]
-    assert done(order(labels, recipe=brief)).report["untouched_guesses"] == []
+    assert done(request_for(LabelSet(KNOWN, frames), recipe=brief)).report["untouched_guesses"] == ["bright"]
+    assert done(request_for(labels, recipe=brief)).report["untouched_guesses"] == []
 
 
 def test_fine_tuning_leaves_statistics_and_the_start_alone() -> None:
@@ -238,7 +257,7 @@ def test_fine_tuning_leaves_statistics_and_the_start_alone() -> None:
 def test_new_keypoints_learn_alone() -> None:
     start = fresh()
     before = {name: value.clone() for name, value in start.state_dict().items()}
-    taught = teach_new(start, "small", pictures_of(drawn()), [1], BRIEF)
+    taught = train_new_keypoints(start, "small", pictures_of(drawn()), [1], BRIEF)
     assert same(start.state_dict(), before), "the start is left as it is"
     changed = {
         name
@@ -268,47 +287,50 @@ def test_held_out_frames_are_spread_over_the_recordings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keyset", "message"),
+    ("changes", "message"),
     [
-        (Keyset(), "ahead.*add, rename or drop"),
-        (Keyset(add=("front",)), "do not have a keypoint 'front'"),
-        (Keyset(add=("ahead",), drop=("fain",)), r"'fain' \(is fain the same as faint\?\)"),
-        (Keyset(renames={"nose": "tip"}), "neither the engine nor the labels have a keypoint 'nose'"),
-        (Keyset(renames={"bright": "faint"}), "two keypoints"),
-        (Keyset(only=("bright",), add=("ahead",)), "one of the two"),
-        (Keyset(drop=NAMES), "none is left"),
+        (KeypointChanges(), "ahead.*add, rename or drop"),
+        (KeypointChanges(add=("front",)), "do not have a keypoint 'front'"),
+        (KeypointChanges(add=("ahead",), drop=("fain",)), r"'fain' \(is fain the same as faint\?\)"),
+        (
+            KeypointChanges(renames={"nose": "tip"}),
+            "neither the engine nor the labels have a keypoint 'nose'",
+        ),
+        (KeypointChanges(renames={"bright": "faint"}), "two keypoints"),
+        (KeypointChanges(only=("bright",), add=("ahead",)), "one of the two"),
+        (KeypointChanges(drop=NAMES), "none is left"),
     ],
 )
 def test_keypoints_that_cannot_be_had_are_refused(
-    order: Callable[..., AdaptRequest], keyset: Keyset, message: str
+    request_for: Callable[..., AdaptRequest], changes: KeypointChanges, message: str
 ) -> None:
-    what = order(rig(2), keyset=keyset)
+    what = request_for(rig(2), changes=changes)
     with pytest.raises(UsageError, match=message):
         adapt(what)
     assert not what.run.exists()
 
 
 def test_names_are_chosen_as_asked() -> None:
-    assert Keyset(add=("c",)).wanted(("a", "b"), ("c", "b")) == ("a", "b", "c")
-    assert Keyset(drop=("a", "c")).wanted(("a", "b"), ("c", "b")) == ("b",)
-    assert Keyset(only=("c", "a")).wanted(("a", "b"), ("c", "b")) == ("c", "a")
-    assert Keyset(only_labels=True).wanted(("a", "b"), ("c", "b")) == ("c", "b")
+    assert KeypointChanges(add=("c",)).wanted(("a", "b"), ("c", "b")) == ("a", "b", "c")
+    assert KeypointChanges(drop=("a", "c")).wanted(("a", "b"), ("c", "b")) == ("b",)
+    assert KeypointChanges(only=("c", "a")).wanted(("a", "b"), ("c", "b")) == ("c", "a")
+    assert KeypointChanges(only_labels=True).wanted(("a", "b"), ("c", "b")) == ("c", "b")
 
 
 def test_what_cannot_be_adapted_is_refused(
-    parent: Engine, order: Callable[..., AdaptRequest], tmp_path: Path
+    parent: Engine, request_for: Callable[..., AdaptRequest], tmp_path: Path
 ) -> None:
     one = rig(1, names=KNOWN).frames[0]
     many = LabelSet(KNOWN, tuple(replace(one, name=str(number)) for number in range(101)))
     with pytest.raises(DataError, match="101 frames are more"):
-        adapt(order(many))
+        adapt(request_for(many))
     empty = LabelSet(KNOWN, (replace(one, xy=np.full((2, 2), np.nan, np.float32)),))
     with pytest.raises(DataError, match="no label"):
-        adapt(order(empty))
+        adapt(request_for(empty))
     fields = parent.manifest.model_dump(exclude={"name", "files", "preprocessing_sha256"})
     bare = write_engine(tmp_path / "bare", {MODEL_FILE: parent.file(MODEL_FILE)}, fields)
     with pytest.raises(EngineError, match=r"no weights\.pt"):
-        adapt(order(LabelSet(KNOWN, (one,)), engine=bare))
+        adapt(request_for(LabelSet(KNOWN, (one,)), engine=bare))
 
 
 def test_an_exported_engine_stands_for_the_one_it_was_made_from(
@@ -318,15 +340,17 @@ def test_an_exported_engine_stands_for_the_one_it_was_made_from(
     fields = parent.manifest.model_dump(exclude={"name", "files", "preprocessing_sha256"})
     fields["training"] = {"exported_from": "parent", "exported_from_sha256": parent.sha256}
     half = write_engine(tmp_path / "half", {MODEL_FILE: parent.file(MODEL_FILE)}, fields)
-    assert source_of(half).folder == parent.folder
-    assert source_of(parent) is parent
+    assert trainable_source(half).folder == parent.folder
+    assert trainable_source(parent) is parent
 
 
-def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[..., AdaptRequest]) -> None:
+def test_the_manifest_says_what_was_trained(parent: Engine, request_for: Callable[..., AdaptRequest]) -> None:
     labels = rig(2)
     frames = tuple(replace(frame, xy=np.vstack([frame.xy[:2], [[np.nan] * 2]])) for frame in labels.frames)
     adapted = done(
-        order(LabelSet(NAMES, frames), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2))
+        request_for(
+            LabelSet(NAMES, frames), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=2)
+        )
     )
     assert [entry.trained for entry in adapted.engine.manifest.keypoints] == [True, True, False]
     facts = adapted.engine.manifest.training
@@ -334,10 +358,12 @@ def test_the_manifest_says_what_was_trained(parent: Engine, order: Callable[...,
 
 
 def test_surgery_and_adapting_agree_on_the_calibration(
-    parent: Engine, order: Callable[..., AdaptRequest]
+    parent: Engine, request_for: Callable[..., AdaptRequest]
 ) -> None:
-    adapted = done(order(rig(2), keyset=Keyset(add=("ahead",)), recipe=replace(RECIPE, steps=2)))
-    plain, _ = with_keypoints(network_of(parent), parent.manifest.architecture, KNOWN, NAMES)
+    adapted = done(
+        request_for(rig(2), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=2))
+    )
+    plain, _ = with_keypoints(torch_network(parent), parent.manifest.architecture, KNOWN, NAMES)
     torch.testing.assert_close(
         weights(adapted.engine)["decode.intercept"], plain.state_dict()["decode.intercept"]
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtface.core.records import FloatArray
-from rtface.learn.tracker.agreement import Watched, against_average, agreement, second_differences
+from rtface.learn.tracker.agreement import ComparedFrames, against_average, agreement, second_differences
 
 FRAMES = 400
 SCALE = 2.0
@@ -16,9 +16,9 @@ SCALE = 2.0
 
 def watched(
     theirs: FloatArray, ours: FloatArray, weight: FloatArray | None = None, change: FloatArray | None = None
-) -> Watched:
+) -> ComparedFrames:
     count, keypoints = theirs.shape[:2]
-    return Watched(
+    return ComparedFrames(
         name="v",
         number=np.arange(100, 100 + count),
         teacher=theirs.astype(np.float32),

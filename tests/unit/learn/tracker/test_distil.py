@@ -21,17 +21,18 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.survey import read_frames
 from rtface.learn.tracker import agreement, distil
-from rtface.learn.tracker import pseudo_labels as teaching
+from rtface.learn.tracker import pseudo_labels as pseudo_labels
 from rtface.learn.tracker.distil import Distilled
 from rtface.learn.tracker.distil import distil as distil_engine
 from rtface.learn.tracker.distil_request import SPECIALIST, DistilRequest
 from rtface.learn.tracker.initial_network import student_network
-from rtface.learn.tracker.pseudo_labels import PLAIN, Taught, full_score, teach, weights
+from rtface.learn.tracker.pseudo_labels import PLAIN, PseudoLabels, full_score, pseudo_label, weights
 from rtface.learn.tracker.recording_split import split_recording
+from rtface.track import pictures
 from rtface.track.backends import factory
 from rtface.track.backends.base import Backend, BackendInfo
-from rtface.track.comparison import find
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
+from rtface.track.pictures import track_pictures
 from rtface.track.store import Engine, load_engine, write_engine
 
 SHAPE = (64, 96)
@@ -121,8 +122,7 @@ class SpotBackend:
 @pytest.fixture(autouse=True)
 def _spots_are_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        for module in (teaching, agreement):
-            patch.setattr(module, "make_backend", make_backend)
+        patch.setattr(pictures, "make_backend", make_backend)
         yield
 
 
@@ -163,8 +163,7 @@ def lot(tmp_path_factory: pytest.TempPathFactory, teacher: Engine, video: Path) 
     folder = tmp_path_factory.mktemp("distilled")
     losses: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
-        for module in (teaching, agreement):
-            patch.setattr(module, "make_backend", make_backend)
+        patch.setattr(pictures, "make_backend", make_backend)
         done = distil_engine(
             DistilRequest(teacher, [video], family="tiny", recipe=RECIPE),
             folder / "student",
@@ -200,7 +199,7 @@ def test_before_the_training_it_was_far_away(teacher: Engine, video: Path, tmp_p
 
 def test_the_stated_distances_are_those_of_the_engines_points(lot: Lot, video: Path) -> None:
     frames = held_out(video)
-    ours = find(lot.done.engine, frames, BackendSettings(), None).xy
+    ours = track_pictures(lot.done.engine, frames, BackendSettings(), None).xy
     figures = lot.done.report["agreement"]
     assert figures["frames"] == len(frames)
     apart = np.array(
@@ -222,7 +221,7 @@ def test_the_stated_distances_are_those_of_the_engines_points(lot: Lot, video: P
 
 def test_labels_that_the_teacher_doubts_do_not_pull(lot: Lot, video: Path) -> None:
     """Half of its labels of this point lie in a far corner; the student never goes there."""
-    ours = find(lot.done.engine, held_out(video), BackendSettings(), None).xy[:, 1]
+    ours = track_pictures(lot.done.engine, held_out(video), BackendSettings(), None).xy[:, 1]
     assert np.linalg.norm(ours - np.array(WRONG), axis=1).min() > 8
     assert lot.done.report["agreement"]["by_keypoint"]["flicker"]["input_px"]["median"] < 1
 
@@ -258,8 +257,8 @@ def test_frames_that_judge_are_not_learnt_from(
             super().__init__(network, architecture, real, simulated, recipe)
 
     monkeypatch.setattr(distil, "Training", Spy)
-    lesson = DistilRequest(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
-    assert distil_engine(lesson, tmp_path / "student", tmp_path / "run") is not None
+    request = DistilRequest(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
+    assert distil_engine(request, tmp_path / "student", tmp_path / "run") is not None
     frames = read_frames(source_settings(video), range(FRAMES))
     used = {number for number, image in frames.items() if image.tobytes() in learnt_from}
     assert len(used) == len(learnt_from) > FRAMES / 2
@@ -269,32 +268,32 @@ def test_frames_that_judge_are_not_learnt_from(
 
 @pytest.mark.parametrize("count", [5, 20, 60, 1000])
 def test_a_recording_is_split_in_time(video: Path, count: int) -> None:
-    footage = split_recording(video, count, None)
-    assert footage.first == pytest.approx(FIRST, abs=8)
-    assert max(footage.learning) + 2 <= footage.first <= min(footage.judging)
-    assert len(footage.learning) <= max(count, 8) + 1
-    assert len(footage.judging) >= 1
+    split = split_recording(video, count, None)
+    assert split.first == pytest.approx(FIRST, abs=8)
+    assert max(split.training) + 2 <= split.first <= min(split.test)
+    assert len(split.training) <= max(count, 8) + 1
+    assert len(split.test) >= 1
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
     teacher: Engine, video: Path, tmp_path: Path
 ) -> None:
-    lesson = DistilRequest(
+    request = DistilRequest(
         teacher, [video], family="tiny", frames=20, recipe=replace(RECIPE, steps=6, batch=2)
     )
-    whole = distil_engine(lesson, tmp_path / "whole", tmp_path / "run 1")
+    whole = distil_engine(request, tmp_path / "whole", tmp_path / "run 1")
     steps: list[int] = []
 
     def progress(step: int, loss: float) -> None:
         steps.append(step)
 
     stopped = distil_engine(
-        lesson, tmp_path / "parts", tmp_path / "run 2", progress=progress, stop=lambda: len(steps) == 3
+        request, tmp_path / "parts", tmp_path / "run 2", progress=progress, stop=lambda: len(steps) == 3
     )
     assert stopped is None
     assert not (tmp_path / "parts").exists()
     asked = SpotBackend.asked
-    parts = distil_engine(lesson, tmp_path / "parts", tmp_path / "run 2", progress=progress)
+    parts = distil_engine(request, tmp_path / "parts", tmp_path / "run 2", progress=progress)
     assert whole is not None
     assert parts is not None
     assert steps == [1, 2, 3, 4, 5, 6]
@@ -316,8 +315,8 @@ def test_labels_of_a_person_are_learnt_from_besides(teacher: Engine, video: Path
             for number, image in frames.items()
         ),
     )
-    lesson = DistilRequest(teacher, [video], family="tiny", labels=labels, recipe=replace(RECIPE, steps=1))
-    done = distil_engine(lesson, tmp_path / "student", tmp_path / "run")
+    request = DistilRequest(teacher, [video], family="tiny", labels=labels, recipe=replace(RECIPE, steps=1))
+    done = distil_engine(request, tmp_path / "student", tmp_path / "run")
     assert done is not None
     assert all(entry.trained for entry in done.engine.manifest.keypoints)
     assert done.engine.manifest.names == NAMES
@@ -327,36 +326,36 @@ def test_labels_of_a_person_are_learnt_from_besides(teacher: Engine, video: Path
 def test_what_cannot_be_is_refused_before_the_work(
     teacher: Engine, lot: Lot, video: Path, tmp_path: Path
 ) -> None:
-    lesson = DistilRequest(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
+    request = DistilRequest(teacher, [video], family="tiny", recipe=replace(RECIPE, steps=1))
     new, run = tmp_path / "student", tmp_path / "run"
     with pytest.raises(EngineError, match="exists already"):
-        distil_engine(lesson, lot.done.engine.folder, run)
+        distil_engine(request, lot.done.engine.folder, run)
     with pytest.raises(UsageError, match="is the teacher"):
-        distil_engine(lesson, teacher.folder, run, overwrite=True)
+        distil_engine(request, teacher.folder, run, overwrite=True)
     with pytest.raises(UsageError, match="small or tiny, not facemap"):
-        distil_engine(replace(lesson, family="facemap"), new, run)
+        distil_engine(replace(request, family="facemap"), new, run)
     with pytest.raises(UsageError, match="is not of the family small"):
-        distil_engine(replace(lesson, family="small", start=lot.done.engine), new, run)
+        distil_engine(replace(request, family="small", start=lot.done.engine), new, run)
     with pytest.raises(UsageError, match="architecture none"):
-        distil_engine(replace(lesson, family=None, start=teacher), new, run)
+        distil_engine(replace(request, family=None, start=teacher), new, run)
     with pytest.raises(UsageError, match="same name"):
-        distil_engine(replace(lesson, videos=[video, video]), new, run)
+        distil_engine(replace(request, videos=[video, video]), new, run)
     strange = LabelSet(
         ("tail",), (LabelledFrame("1", "v", np.zeros(SHAPE, np.uint8), np.ones((1, 2), np.float32)),)
     )
     with pytest.raises(UsageError, match="labels are of tail"):
-        distil_engine(replace(lesson, labels=strange), new, run)
+        distil_engine(replace(request, labels=strange), new, run)
     assert not run.exists()
     with pytest.raises(UsageError, match="reaches beyond"):
-        distil_engine(replace(lesson, crop=Crop(50, 0, 50, 50)), new, run)
+        distil_engine(replace(request, crop=Crop(50, 0, 50, 50)), new, run)
     with pytest.raises(DataError, match="holds a run with"):
-        distil_engine(replace(lesson, frames=20), new, lot.run)
+        distil_engine(replace(request, frames=20), new, lot.run)
     short = tmp_path / "short"
     short.mkdir()
     for number in range(5):
         cv2.imwrite(str(short / f"{number}.png"), np.zeros(SHAPE, np.uint8))
     with pytest.raises(DataError, match="5 frames; 8 or more"):
-        distil_engine(replace(lesson, videos=[short]), new, tmp_path / "run 2")
+        distil_engine(replace(request, videos=[short]), new, tmp_path / "run 2")
     assert not new.exists()
 
 
@@ -404,8 +403,8 @@ def test_an_average_over_shifts_is_nearer_the_truth(
     frames = read_frames(source_settings(video), range(40))
     truth = np.array([find_spot(image) for image in frames.values()])
     errors = []
-    for shifts in (PLAIN, teaching.SHIFTS):
-        taught = teach(teacher, frames, BackendSettings(), None, shifts=shifts)
+    for shifts in (PLAIN, pseudo_labels.SHIFTS):
+        taught = pseudo_label(teacher, frames, BackendSettings(), None, shifts=shifts)
         errors.append(np.linalg.norm(taught.xy[:, 0] - truth, axis=1).mean())
         assert np.isnan(taught.xy[:, 2]).all()
         assert not taught.score[:, 2].any()
@@ -415,7 +414,7 @@ def test_an_average_over_shifts_is_nearer_the_truth(
 def test_points_outside_the_crop_are_no_labels(teacher: Engine, video: Path) -> None:
     frames = read_frames(source_settings(video), range(40))
     crop = Crop(0, 0, 60, 64)
-    taught = teach(teacher, frames, BackendSettings(), crop)
+    taught = pseudo_label(teacher, frames, BackendSettings(), crop)
     inside = np.array([find_spot(image)[0] <= 59.5 for image in frames.values()])
     assert 0 < inside.sum() < 40
     assert (np.isnan(taught.xy[:, 0, 0]) == ~inside).all()
@@ -426,7 +425,7 @@ def test_a_label_weighs_what_the_teacher_says_that_it_is_worth(tmp_path: Path, t
     score = np.array([[0.4, 0.2], [0.3, 0.05], [0.4, 0.0]], np.float32)
     spread = np.array([[0, 0], [9, 0], [0, 0]], np.float32)
     points = np.ones((3, 2, 2), np.float32)
-    taught = Taught(points, score, spread, points)
+    taught = PseudoLabels(points, score, spread, points)
     assert full_score(teacher, score) == pytest.approx(0.4)
     expected = [[1, 0.5], [0, 0], [1, 0]]
     np.testing.assert_allclose(weights(taught, 0.4), expected, err_msg="9 pixels apart; 0.05 of 0.4")
@@ -438,7 +437,7 @@ def test_a_label_weighs_what_the_teacher_says_that_it_is_worth(tmp_path: Path, t
 
 
 def test_what_lies_outside_the_crop_is_not_compared(teacher: Engine, video: Path) -> None:
-    seen = agreement.watch(
+    seen = agreement.compare_networks(
         teacher,
         teacher,
         source_settings(video),
@@ -462,7 +461,7 @@ def test_what_lies_outside_the_crop_is_not_compared(teacher: Engine, video: Path
 
 
 def test_of_a_long_recording_blocks_of_neighbours_are_watched(teacher: Engine, video: Path) -> None:
-    seen = agreement.watch(
+    seen = agreement.compare_networks(
         teacher,
         teacher,
         source_settings(video),

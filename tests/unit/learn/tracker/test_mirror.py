@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtface.core.records import FACEMAP_KEYPOINTS
-from rtface.learn.tracker.mirror import swap_of
+from rtface.learn.tracker.samples import swap_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support.drawn import STILL
+from support.drawn_labels import STILL
 
 from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
@@ -22,7 +22,7 @@ from rtface.learn.tracker.samples import (
     simulated_pictures,
 )
 from rtface.networks.graph import PadResize
-from rtface.track.normalise import levels
+from rtface.track.gray_levels import levels
 
 SIZE = 128
 SHAPE = (96, 128)

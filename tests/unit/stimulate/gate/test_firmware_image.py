@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from support.gaterig import need_avr_gcc
+from support.gate_host import need_avr_gcc
 from support.paths import DOCS
 
 from rtface.core.errors import GateError

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fakegate import FakeGate
+from support.fake_gate import FakeGate
 
 from rtface.core.clock import NS_PER_MS as MS
 from rtface.core.clock import NS_PER_S, NS_PER_US

@@ -218,17 +218,13 @@ def test_the_body_computes_what_the_whole_does(families: dict[str, Engine]) -> N
     """The cut network, run by onnxruntime on what the whole graph's preparation gives, makes the same maps."""
     ort = pytest.importorskip("onnxruntime")
     torch = pytest.importorskip("torch")
-    from rtface.networks.build import build_graph
-    from rtface.track.manifest import WEIGHTS_FILE
+    from rtface.track.torch_graph import torch_network
 
     for family, engine in families.items():
-        manifest = engine.manifest
-        graph = build_graph(
-            manifest.architecture, engine.file(WEIGHTS_FILE), 64, manifest.resample.square, engine.folder
-        )
+        network = torch_network(engine).network
         image = np.random.default_rng(0).random((1, 1, 64, 64), np.float32)
         with torch.inference_mode():
-            maps = graph.network_with_decode.get_submodule("network")(torch.from_numpy(image))
+            maps = network(torch.from_numpy(image))
         expected = [each.numpy() for each in (maps if isinstance(maps, tuple) else (maps,))]
         for precision, kind, tolerance in (("f32", np.float32, 2e-4), ("f16", np.float16, 0.1)):
             body = body_of(engine, (64, 64), precision)  # type: ignore[arg-type]

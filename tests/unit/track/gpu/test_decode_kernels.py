@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.emulated import Emulator
+from support.emulated_cuda import Emulator
 
 from rtface.core.records import FloatArray
 from rtface.track.gpu import kernels

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.backends import EMULATED, Runner, face, levels_for, reference, runner_of, tiny_engine
-from support.emulatedgpu import ILLEGAL_ADDRESS, EmulatedGpu, PycudaError
+from support.emulated_gpu import ILLEGAL_ADDRESS, EmulatedGpu, PycudaError
 
 from rtface.core.errors import BackendError
 from rtface.core.records import Crop, FloatArray

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from support.emulated import Emulator, EmulatorError, Memory
+from support.emulated_cuda import Emulator, EmulatorError, Memory
 
 from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.gpu import kernels
 from rtface.track.gpu.kernels import Launch
+from rtface.track.gray_levels import levels
 from rtface.track.manifest import LevelsSpec
-from rtface.track.normalise import levels
 
 torch = pytest.importorskip("torch")
 

@@ -6,8 +6,8 @@ import ctypes
 from pathlib import Path
 
 import pytest
-from support.emulated import Emulator
-from support.emulatedgpu import NO_DEVICE, EmulatedGpu
+from support.emulated_cuda import Emulator
+from support.emulated_gpu import NO_DEVICE, EmulatedGpu
 
 from rtface.core.errors import BackendError
 from rtface.track.gpu import libcuda

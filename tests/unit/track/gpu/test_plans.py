@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import finishes
+from support.waits import finishes
 
 from rtface.core.errors import BackendError
 from rtface.track.gpu.body import Body
@@ -22,13 +22,13 @@ BODY = Body("net", b"network", (48, 64), (3, 12, 16), "f16", False, "prepared", 
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     name: str = "RTX 4090"
     architecture: str = "sm_89"
     driver: str = "580, CUDA 13.0"
 
 
-HERE = Card()
+HERE = ModelCard()
 
 
 @dataclass
@@ -60,7 +60,7 @@ def builder() -> FakeBuilder:
     return FakeBuilder()
 
 
-def made(builder: FakeBuilder, body: Body = BODY, card: Card | None = HERE, **how: Any) -> Plan:
+def made(builder: FakeBuilder, body: Body = BODY, card: ModelCard | None = HERE, **how: Any) -> Plan:
     return plan_for(body, card, builder, **how)
 
 
@@ -84,9 +84,9 @@ def test_a_plan_is_built_once_and_then_found(builder: FakeBuilder, cache: Path) 
         {"body": replace(BODY, onnx=b"another")},
         {"body": replace(BODY, shape=(64, 64))},
         {"body": replace(BODY, precision="f32")},
-        {"card": Card(name="RTX 5090")},
-        {"card": Card(architecture="sm_120")},
-        {"card": Card(driver="581")},
+        {"card": ModelCard(name="RTX 5090")},
+        {"card": ModelCard(architecture="sm_120")},
+        {"card": ModelCard(driver="581")},
         {"options": BuildOptions(level=5)},
         {"options": BuildOptions(workspace_bytes=1 << 20)},
     ],
@@ -208,7 +208,7 @@ def test_times_of_kernels_are_kept_for_the_next_network_of_the_same_gpu(builder:
     builder.timings = b"times"
     made(builder)
     made(builder, replace(BODY, onnx=b"another"))
-    made(builder, card=Card(driver="581"))
+    made(builder, card=ModelCard(driver="581"))
     assert [timings for _, _, timings in builder.builds] == [None, b"times", None]
 
 
@@ -225,7 +225,7 @@ def test_for_rtx_a_plan_is_for_the_gpu_that_is_there_or_for_all() -> None:
     assert ahead.facts["gpu"] is None
     assert "sm_86, sm_89" in ahead.what
     with pytest.raises(BackendError, match=r"makes no plans for H200 \(sm_90\), only for sm_86, sm_89"):
-        made(builder, card=Card("H200", "sm_90"))
+        made(builder, card=ModelCard("H200", "sm_90"))
 
 
 # ------------------------------------------------------------------- what TensorRT itself is told, by a stand-in
@@ -234,7 +234,7 @@ def test_for_rtx_a_plan_is_for_the_gpu_that_is_there_or_for_all() -> None:
 def test_times_go_into_tensorrt_and_out_of_it_again(
     emulator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from support.emulatedgpu import EmulatedGpu, install
+    from support.emulated_gpu import EmulatedGpu, install
 
     from rtface.track.gpu.nvinfer import Nvinfer
 
@@ -251,7 +251,7 @@ def test_times_go_into_tensorrt_and_out_of_it_again(
 
 
 def test_for_rtx_nothing_is_timed(emulator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from support.emulatedgpu import EmulatedGpu, install
+    from support.emulated_gpu import EmulatedGpu, install
 
     from rtface.track.gpu.nvinfer import Nvinfer
 

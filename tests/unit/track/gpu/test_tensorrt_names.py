@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support import tensorrtnames
-from support.tensorrtnames import RECORD, Names
+from support import tensorrt_names
+from support.tensorrt_names import RECORD, Names
 
-from rtface.track.gpu import listening, nvinfer
+from rtface.track.gpu import callbacks, nvinfer
 
-SOURCES = (nvinfer, listening)
+SOURCES = (nvinfer, callbacks)
 
 CLASS_OF = {
     "trt": "module",
@@ -126,17 +126,17 @@ def test_every_name_is_in_the_installed_module(name: str) -> None:
     if find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
     module = importlib.import_module(name)
-    assert missing(tensorrtnames.names_of(module)) <= (set() if "rtx" in name else USED_WITH_RTX)
+    assert missing(tensorrt_names.names_of(module)) <= (set() if "rtx" in name else USED_WITH_RTX)
 
 
 @pytest.mark.parametrize("rtx", [False, True])
 def test_the_emulated_module_has_no_name_that_the_real_one_lacks(rtx: bool) -> None:
-    from support.emulatedtensorrt import tensorrt_module
+    from support.emulated_tensorrt import tensorrt_module
 
     emulated = tensorrt_module(None, rtx=rtx)  # type: ignore[arg-type]
     for release, names in RELEASES.items():
         if rtx == ("rtx" in release):
             own = {each for each in vars(emulated) if not each.startswith("_")}
             assert own <= set(names["module"]), release
-            for kind in own & set(tensorrtnames.CLASSES):
+            for kind in own & set(tensorrt_names.CLASSES):
                 assert set(getattr(getattr(emulated, kind), "__members__", {})) <= set(names[kind]), release

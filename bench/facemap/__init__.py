@@ -1,0 +1,1 @@
+"""Facemap's tracker beside rtface: the same keypoints, and in what time."""

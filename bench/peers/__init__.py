@@ -1,0 +1,1 @@
+"""Networks of Facemap and sleap-nn, trained on the same labels as rtface's, beside them."""

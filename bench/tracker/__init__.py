@@ -1,0 +1,1 @@
+"""Networks that find keypoints: their errors on labels and simulated mice, and how few labels they need."""

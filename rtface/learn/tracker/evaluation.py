@@ -1,0 +1,143 @@
+"""A network on pictures: what it finds, its errors, and the calibration of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rtface.core.geometry import NetworkFrame
+from rtface.core.records import FloatArray
+from rtface.learn.error_summary import error_summary
+from rtface.learn.tracker.calibration import Calibration, fit_calibration, reliability
+from rtface.learn.tracker.samples import Picture, plain_sample
+from rtface.networks.graph import NetworkWithDecode
+from rtface.networks.small import SmallDecode
+
+FEWEST_TO_CALIBRATE = 50
+"""Held-out labels below which scores are not called calibrated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a network found on N pictures.
+
+    Attributes
+    ----------
+    distance : ndarray, shape (N, K), float32
+        From the label, in pixels of the network's input; NaN where there is no label.
+    score : ndarray, shape (N, K), float32
+        As decoded.
+    scale : ndarray, shape (N,), float32
+        Camera pixels to a pixel of the network's input.
+    """
+
+    distance: FloatArray
+    score: FloatArray
+    scale: FloatArray
+
+    @property
+    def camera_distance(self) -> FloatArray:
+        """Distance in camera pixels, shape (N, K)."""
+        return self.distance * self.scale[:, None]
+
+
+@torch.no_grad()
+def predict(
+    network: NetworkWithDecode, pictures: Sequence[Picture], size: int, *, square: bool = False
+) -> Predictions:
+    """Run a network on undisturbed pictures.
+
+    Parameters
+    ----------
+    network : NetworkWithDecode
+        Put into evaluation mode.
+    pictures : sequence of Picture
+    size : int
+        Longer side of the network's input in pixels.
+    square : bool
+        Whether its input is square.
+    """
+    network.eval()
+    distances, scores, scales = [], [], []
+    for picture in pictures:
+        image, xy = plain_sample(picture, size, square=square)
+        found = network(torch.from_numpy(image)[None, None])[0].numpy()
+        distances.append(np.linalg.norm(found[:, :2] - xy, axis=1))
+        scores.append(found[:, 2])
+        scales.append(NetworkFrame(picture.crop, size, True, square).scale)
+    return Predictions(*(np.array(each, np.float32) for each in (distances, scores, scales)))
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a network is worth on frames that it was not trained on.
+
+    Attributes
+    ----------
+    metrics : dict
+        Errors in camera pixels, over all labels and by keypoint; reliability of the scores.
+    calibrated : bool
+        Whether the network's decode was calibrated on these frames.
+    predictions : Predictions
+    """
+
+    metrics: dict[str, Any]
+    calibrated: bool
+    predictions: Predictions
+
+
+def evaluate(
+    network: NetworkWithDecode,
+    pictures: Sequence[Picture],
+    keypoints: Sequence[str],
+    size: int,
+    *,
+    square: bool = False,
+) -> Evaluation:
+    """Measure a network's errors on held-out pictures and, where there are enough, calibrate its scores by them.
+
+    The stated reliability is cross-fitted: the scores of one half of the frames are calibrated on the other half.
+
+    Parameters
+    ----------
+    network : NetworkWithDecode
+        Its decode's calibration is replaced.
+    pictures : sequence of Picture
+    keypoints : sequence of str
+    size : int
+        Longer side of the network's input in pixels.
+    square : bool
+        Whether its input is square.
+    """
+    if isinstance(network.decode, SmallDecode):
+        set_calibration(network, Calibration(1.0, np.zeros(len(keypoints), np.float32)))
+    found = predict(network, pictures, size, square=square)
+    metrics: dict[str, Any] = {"frames": len(pictures), "unit": "camera pixels"}
+    metrics |= error_summary(found.camera_distance, keypoints)
+    labels = int((~np.isnan(found.distance)).sum())
+    calibrated = isinstance(network.decode, SmallDecode) and labels >= FEWEST_TO_CALIBRATE
+    if calibrated:
+        metrics["score_reliability"] = cross_fitted_reliability(found)
+        set_calibration(network, fit_calibration(found))
+    return Evaluation(metrics, calibrated, found)
+
+
+def cross_fitted_reliability(found: Predictions) -> dict[str, Any]:
+    """Return the reliability of scores whose calibration was fitted on the other half of the frames."""
+    halves = [np.arange(len(found.distance)) % 2 == part for part in (0, 1)]
+    scores = np.empty_like(found.score)
+    for here, other in (halves, halves[::-1]):
+        fit = fit_calibration(Predictions(found.distance[other], found.score[other], found.scale[other]))
+        scores[here] = fit.apply(found.score[here])
+    return reliability(scores, found.distance)
+
+
+def set_calibration(network: NetworkWithDecode, calibration: Calibration) -> None:
+    """Give a network's decode a calibration of its scores."""
+    network.decode.load_state_dict(
+        {"slope": torch.tensor(calibration.slope), "intercept": torch.from_numpy(calibration.intercept)}
+    )

@@ -1,0 +1,151 @@
+"""For how many steps a network is fine-tuned, and how far it goes: found on held-out pictures, or known for very few."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtface.core.records import FloatArray
+from rtface.learn.resumable import restore_from, save_state
+from rtface.learn.tracker.evaluation import Predictions, predict
+from rtface.learn.tracker.fine_tune import CHECK_EVERY, blended
+from rtface.learn.tracker.optimise import Recipe
+from rtface.learn.tracker.samples import Picture
+from rtface.networks.graph import NetworkWithDecode
+
+BLENDS = (0.25, 0.5, 0.75, 1.0)
+"""How far from the weights before to those after, as tried."""
+
+PATIENCE = 4
+"""Checks without anything better after which the search ends."""
+
+_FARTHEST = 16.0
+_FEW_STEPS = 80
+_FEW_STEPS_NEW = 120
+_FAR_PX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The error on held-out pictures after some steps, at some blend; in pixels of the network's input."""
+
+    steps: int
+    blend: float
+    error_px: float
+
+
+def robust_error(distance: FloatArray) -> float:
+    """Return the mean distance, none counted beyond 16 pixels of the network's input; NaN where there is none."""
+    return float("nan") if np.isnan(distance).all() else float(np.nanmean(np.minimum(distance, _FARTHEST)))
+
+
+def trial_for_few(
+    network: NetworkWithDecode,
+    pictures: Sequence[Picture],
+    recipe: Recipe,
+    known: Sequence[int],
+    new: Sequence[int],
+) -> Trial:
+    """Return the steps and the blend for so few frames that none can be held out.
+
+    They are those of `bench/tracker/fewshot.py`. A network that is far off on the frames has little to lose: it goes all the
+    way. So does one most of whose keypoints are new.
+    """
+    distance = predict(network, pictures, recipe.size, square=recipe.square).distance
+    distance[:, list(new)] = np.nan
+    error = robust_error(distance)
+    if len(new) > len(known):
+        return Trial(min(recipe.steps, _FEW_STEPS_NEW), 1.0, error)
+    near = error < _FAR_PX or np.isnan(error)
+    blend = (0.25 if len(pictures) < 4 else 0.5) if near else 1.0
+    return Trial(min(recipe.steps, _FEW_STEPS), blend, error)
+
+
+class StepSearch:
+    """Tries a network on held-out pictures while it is fine-tuned, for the steps and the blend that serve them best.
+
+    Parameters
+    ----------
+    before : NetworkWithDecode
+        What the training starts from; blend 0 of it is a candidate.
+    held_out : sequence of Picture
+        Pictures with labels of people only.
+    size, square
+        Of the network's input.
+    rival : sequence of int
+        Places of the keypoints that `before` finds: where it finds these better than anything that was learnt does,
+        it stays.
+    keep : Path, optional
+        Where the trials are kept; gone on from where it exists.
+    """
+
+    def __init__(
+        self,
+        before: NetworkWithDecode,
+        held_out: Sequence[Picture],
+        size: int,
+        square: bool,
+        rival: Sequence[int],
+        *,
+        keep: Path | None = None,
+    ) -> None:
+        self._before, self._held_out, self._keep = before, held_out, keep
+        self._size, self._square = size, square
+        self._rival = list(rival)
+        start = self._predict(before)
+        self.trials = [Trial(0, 0.0, robust_error(start.distance))]
+        self._start = robust_error(start.distance[:, self._rival])
+        self._best: tuple[Trial, NetworkWithDecode] | None = None
+        self.ended = False
+        if keep is not None:
+            restore_from(keep, self._restore)
+
+    @property
+    def best(self) -> Trial:
+        """The steps and the blend to take; 0 and 0 where the network is best left as it is."""
+        return self._best[0] if self._best else self.trials[0]
+
+    @property
+    def network(self) -> NetworkWithDecode:
+        """The network at `best`."""
+        return self._best[1] if self._best else self._before
+
+    def check(self, steps: int, tuned: NetworkWithDecode) -> bool:
+        """Try every blend of what was tuned so far; True when the last checks found nothing better."""
+        self.trials = [trial for trial in self.trials if trial.steps < steps]
+        for blend in BLENDS:
+            candidate = blended(self._before, tuned, blend)
+            distance = self._predict(candidate).distance
+            trial = Trial(steps, blend, robust_error(distance))
+            self.trials.append(trial)
+            no_worse = np.isnan(self._start) or robust_error(distance[:, self._rival]) < self._start
+            if no_worse and (self._best is None or trial.error_px < self._best[0].error_px):
+                self._best = trial, candidate
+        self.ended = steps - self.best.steps >= PATIENCE * CHECK_EVERY
+        if self._keep is not None:
+            save_state(self._state(), self._keep)
+        return self.ended
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "looks": [astuple(trial) for trial in self.trials],
+            "ended": self.ended,
+            "best": astuple(self.best),
+            "network": self.network.state_dict(),
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.trials = [Trial(*trial) for trial in state["looks"]]
+        self.ended = state["ended"]
+        if (best := Trial(*state["best"])).steps:
+            network = copy.deepcopy(self._before)
+            network.load_state_dict(state["network"])
+            self._best = best, network
+
+    def _predict(self, network: NetworkWithDecode) -> Predictions:
+        return predict(network, self._held_out, self._size, square=self._square)

@@ -1,0 +1,181 @@
+"""The judge of the gate's logs: each rule, broken on purpose in a log made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.gate.proof import flashes, violations
+from rtface.stimulate.gate.codes import Inputs, LimitsSource, Reason, ResetCause, State
+from rtface.stimulate.gate.emulator import EmulationLog, LightChange
+from rtface.stimulate.gate.framing import LineFrame, encode
+from rtface.stimulate.gate.protocol import (
+    DEFAULT_LIMITS,
+    Ack,
+    Arm,
+    Cancel,
+    Disarm,
+    Heartbeat,
+    Hello,
+    Limits,
+    Message,
+    Pulse,
+    Welcome,
+)
+
+TOKEN = 77
+MS = 16_000
+
+
+class Story:
+    """A log made by hand; times in milliseconds."""
+
+    def __init__(self) -> None:
+        self.log = EmulationLog(resets=[0], powers=[0], switches=[(0, False, True)])
+        self.log.light.append(LightChange(0, 0, False, 0))
+        self.seq = 0
+
+    def says(self, ms: float, message: Message) -> None:
+        """The frame's last byte comes at this time."""
+        self.seq += 1
+        frame = encode(message, self.seq)
+        for index, byte in enumerate(frame):
+            self.log.delivered.append((round(ms * MS) - 160 * (len(frame) - 1 - index), byte, False))
+
+    def greets(self, ms: float) -> None:
+        self.says(ms, Hello())
+        welcome = Welcome(
+            1, 256, 0, ResetCause.POWER_ON, 0, State.DISARMED, Inputs(0), LimitsSource.DEFAULTS, 0, TOKEN, 0
+        )
+        self.log.frames.append((round(ms * MS) + 100, LineFrame(self.seq, welcome)))
+
+    def arms(self, ms: float) -> None:
+        self.greets(ms - 1)
+        self.says(ms, Arm(TOKEN))
+        self.log.frames.append(
+            (round(ms * MS) + 100, LineFrame(self.seq, Ack(Arm.TYPE, Reason.NONE, State.ARMED, 0, 0, 0)))
+        )
+
+    def lights(self, on_ms: float, off_ms: float, amplitude: int = 255) -> None:
+        self.log.light += [
+            LightChange(round(on_ms * MS), 0, True, amplitude),
+            LightChange(round(off_ms * MS), 0, False, 0),
+        ]
+
+    def rules(self, limits: Limits = DEFAULT_LIMITS) -> set[str]:
+        return {violation.rule for violation in violations(self.log, limits, 10_000 * MS)}
+
+
+@pytest.fixture
+def story() -> Story:
+    """Armed at 20 ms, a pulse of 5 ms ordered at 30 ms."""
+    story = Story()
+    story.arms(20)
+    story.says(30, Pulse(5_000, 0, 1, 255))
+    return story
+
+
+def test_a_pulse_that_was_ordered_is_fine(story: Story) -> None:
+    story.lights(30.3, 35.3)
+    assert story.rules() == set()
+
+
+def test_a_light_that_stays_on_counts_to_the_end(story: Story) -> None:
+    story.log.light.append(LightChange(31 * MS, 0, True, 255))
+    assert flashes(story.log, 50 * MS)[0].us == 19_000
+    assert {"max on", "dead-man", "not commanded"} <= story.rules()
+
+
+def test_longer_than_ordered_is_not_ordered(story: Story) -> None:
+    story.lights(30.3, 35.4)
+    assert story.rules() == {"not commanded"}
+
+
+def test_another_amplitude_is_not_ordered(story: Story) -> None:
+    story.lights(30.3, 35.3, amplitude=254)
+    assert story.rules() == {"not commanded"}
+
+
+def test_light_before_its_command_is_not_ordered(story: Story) -> None:
+    story.lights(29, 29.5)
+    assert story.rules() == {"not commanded"}
+
+
+def test_light_without_an_arm() -> None:
+    story = Story()
+    story.greets(20)
+    story.says(30, Pulse(5_000, 0, 1, 255))
+    story.says(31, Arm(TOKEN + 1))
+    story.lights(31.5, 35)
+    assert "not armed" in story.rules()
+
+
+def test_an_arm_with_a_token_that_was_used_is_none(story: Story) -> None:
+    story.says(40, Disarm())
+    story.says(50, Arm(TOKEN))
+    story.says(51, Pulse(5_000, 0, 1, 255))
+    story.lights(51.5, 55)
+    assert "Disarm" in story.rules()
+
+
+@pytest.mark.parametrize("message", [Disarm(), Hello(), Cancel()])
+def test_light_after_what_ends_it(story: Story, message: Message) -> None:
+    story.says(31, message)
+    story.lights(30.3, 35)
+    assert story.rules() == {"not commanded" if isinstance(message, Cancel) else type(message).__name__}
+
+
+def test_light_after_a_bad_frame_a_line_error_a_switch_a_reset_a_hang(story: Story) -> None:
+    story.lights(30.3, 35)
+    before = list(story.log.delivered)
+    story.log.delivered += [(31 * MS, 1, False), (31 * MS + 160, 0, False)]
+    assert story.rules() == {"bad frame"}
+    story.log.delivered = [*before, (31 * MS, 1, True)]
+    assert story.rules() == {"line error"}
+    story.log.delivered = before
+    story.log.switches = [(0, False, True), (31 * MS, True, True)]
+    assert story.rules() == {"stop switch"}
+    story.log.switches = [(0, False, True), (31 * MS, False, False)]
+    assert story.rules() == {"arm switch"}
+    assert story.rules(replace(DEFAULT_LIMITS, arm_switch=0)) == set()
+    story.log.switches = [(0, False, True), (25 * MS, True, True), (31 * MS, False, True)]
+    assert "stop switch" in story.rules()
+    story.log.switches = []
+    story.log.resets = [0, 31 * MS]
+    assert story.rules() == {"reset"}
+    story.log.resets = [0]
+    story.log.hangs = [17 * MS]
+    assert story.rules() == set(), "an arm after the hang would need a reset, which is judged by itself"
+    story.log.hangs = [21 * MS]
+    story.log.light[-1] = replace(story.log.light[-1], cycle=39 * MS)
+    assert "hang" in story.rules()
+
+
+def test_the_dead_man(story: Story) -> None:
+    long = replace(DEFAULT_LIMITS, max_on_us=100_000)
+    story.says(31, Pulse(100_000, 0, 1, 255))
+    story.lights(31.5, 70.1)
+    assert story.rules(long) == {"dead-man"}
+    story.says(40, Heartbeat())
+    assert story.rules(long) == set()
+
+
+def test_the_limits(story: Story) -> None:
+    story.says(31, Pulse(5_000, 15_000, 9, 255))
+    story.says(60, Heartbeat())
+    for number in range(3):
+        story.lights(31.5 + 15 * number, 36.5 + 15 * number)
+    assert story.rules() == set()
+    assert story.rules(replace(DEFAULT_LIMITS, max_on_us=4_000)) == {"max on"}
+    assert story.rules(replace(DEFAULT_LIMITS, min_off_us=10_001)) == {"min off"}
+    assert story.rules(replace(DEFAULT_LIMITS, window_on_us=14_000)) == {"window"}
+    assert story.rules(replace(DEFAULT_LIMITS, window_ms=16, window_on_us=14_000)) == set()
+    assert story.rules(replace(DEFAULT_LIMITS, session_pulses=2)) == {"session pulses"}
+    assert story.rules(replace(DEFAULT_LIMITS, session_dose_us=14_900)) == {"session dose"}
+    assert story.rules(replace(DEFAULT_LIMITS, max_amplitude=254)) == {"max amplitude"}
+
+
+def test_the_amplitude_s_line_is_down_with_the_ttl(story: Story) -> None:
+    story.log.light.append(LightChange(5, 0, False, 3))
+    assert story.rules() == {"amplitude"}

@@ -1,0 +1,33 @@
+"""The command line in this process: an interpreter for each command would take longer than what most of them do."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from subprocess import CompletedProcess
+from unittest.mock import patch
+
+from rtface.cli import main
+from rtface.cli.terminal import screen
+
+
+def run(*arguments: object) -> CompletedProcess[str]:
+    """Run ``rtface ARGUMENTS`` to its end, on a terminal 200 columns wide that nobody types into."""
+    command = ["rtface", *map(str, arguments)]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        open(os.devnull, encoding="ascii") as nobody,
+        patch.multiple(sys, argv=command, stdin=nobody),
+        patch.dict(os.environ, COLUMNS="200"),
+        patch.object(screen.OUT, "_width", 200),
+        patch.object(screen.ERR, "_width", 200),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else 0
+    return CompletedProcess(command, code, out.getvalue(), err.getvalue())

@@ -1,0 +1,61 @@
+"""The gate in emulation, behind its port: as it comes, and fit for a machine that is busy with other things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache
+
+import pytest
+
+from rtface.config import GateOutputSettings
+from rtface.core.errors import GateError
+from rtface.stimulate.gate.codes import ABSOLUTE
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
+from rtface.stimulate.gate.output import GateOutput, protocol
+from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
+
+
+@contextmanager
+def emulated_gate(make: Callable[[], EmulatedGate] = EmulatedGate) -> Iterator[EmulatedGate]:
+    """Lend what `make` makes, rested since power-on; skip the test where there is no simavr."""
+    try:
+        gate = make()
+    except GateError as error:
+        pytest.skip(str(error))
+    with gate:
+        _rest(gate)
+        yield gate
+
+
+def patient_gate() -> EmulatedGate:
+    """Return a gate whose dead-man waits for as long as it can, rested since power-on; `GateError` without simavr.
+
+    A busy machine may keep a thread of the host from running for longer than 50 ms while the emulation runs on.
+    """
+    memory = _patient_memory()
+    gate = EmulatedGate()
+    gate.write_eeprom(0, memory)
+    gate.power_cycle()
+    _rest(gate)
+    return gate
+
+
+def _rest(gate: EmulatedGate) -> None:
+    """Let the shortest off-time pass, which counts from power-on."""
+    began = gate.cycle
+    while gate.cycle < began + 20 * CYCLES_PER_MS:
+        gate.arm_switch(True)
+
+
+@cache
+def _patient_memory() -> bytes:
+    """Return what the EEPROM holds once such limits were stored, by the gate itself."""
+    limits = asdict(DEFAULT_LIMITS) | {"deadman_ms": ABSOLUTE["MAX_DEADMAN_MS"], "counter": 1}
+    with EmulatedGate() as emulated:
+        gate = GateOutput(GateOutputSettings(kind="gate", port=str(emulated.port), silence_ms=5000))
+        gate.open()
+        gate.change_limits(protocol.ProposeLimits(**(limits | {"signed_off_by": "tests"})))
+        gate.close()
+        return emulated.read_eeprom()

@@ -1,0 +1,266 @@
+"""While a session is blinded nothing that rtface emits tells light from sham: a classifier does no better than chance.
+
+The output answers, lights and ends like a device, some milliseconds late and never equally so; what it costs to talk to
+it takes time on the test's clock. Frames come on a grid that pulses do not fall on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+from support.looped import Looped, Scripted
+
+from rtface.cli.loop import loop_view
+from rtface.core.clock import NS_PER_MS, NS_PER_US, ManualClock
+from rtface.core.decision import Action
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
+from rtface.core.records import Pulse
+from rtface.decide.rulebank import ALIKE_NS
+
+TRIALS = 240
+PULSE_MS = 33
+RULES: dict[str, Any] = {
+    "features": {"nose": {"kind": "position", "point": "nose(tip)"}},
+    "rules": {
+        "right": {
+            "when": "nose.x > 30",
+            "repeat": True,
+            "refractory_ms": 100,
+            "max_gap_frames": 1000,
+            "pulse": {"on_ms": PULSE_MS},
+            "schedule": {"kind": "mixed", "sham": 0.5, "block": 2, "seed": 3, "blind": True},
+        }
+    },
+}
+
+
+class Device(Scripted):
+    """Answers late, and takes time to be talked to; `refusing` part of its pulses it refuses."""
+
+    refusing = 0.0
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.chance = random.Random(4)
+        self.due: list[Report] = []
+        self.firing_until_ns = 0
+        self.calls = 0
+
+    @property
+    def state(self) -> OutputState:
+        own = super().state
+        return OutputState.FIRING if own is OutputState.ARMED and self._now() < self.firing_until_ns else own
+
+    def fire(self, pulse: Pulse) -> int:
+        self.calls += 1
+        self._spend(self.chance.uniform(60, 400))
+        number, now_ns, late_ns = (
+            self.calls + 1_000_000,
+            self._now(),
+            round(self.chance.uniform(1, 6) * NS_PER_MS),
+        )
+        if self.chance.random() < self.refusing:
+            self._later(number, OutputEvent.REFUSED, now_ns + late_ns, OutputReason.TOO_SOON)
+            return number
+        on_ns, end_ns = now_ns + late_ns, now_ns + late_ns + pulse.duration_ns
+        self.firing_until_ns = end_ns
+        self._later(number, OutputEvent.SENT, now_ns + 1)
+        self._later(number, OutputEvent.ACK, on_ns)
+        self._later(number, OutputEvent.LIGHT_ON, on_ns)
+        self._later(number, OutputEvent.LIGHT_OFF, end_ns)
+        self._later(number, OutputEvent.TRAIN_ENDED, end_ns, OutputReason.COMPLETED)
+        return number
+
+    def reports(self) -> list[Report]:
+        ready = [each for each in self.due if each.t_ns <= self._now()]
+        self.due = [each for each in self.due if each not in ready]
+        self._spend(80.0 * len(ready))
+        return [*super().reports(), *ready]
+
+    def _later(
+        self, number: int, event: OutputEvent, t_ns: int, reason: OutputReason = OutputReason.NONE
+    ) -> None:
+        self.due.append(Report(number, event, t_ns, OutputState.FIRING, reason))
+
+    def _spend(self, us: float) -> None:
+        clock = self._clock
+        clock.sleep_until_ns(clock.now_ns() + round(us * NS_PER_US))
+
+
+class Watched(Looped):
+    """Keeps everything that it emits, with when it came."""
+
+    make_output = Device
+
+    def __init__(self, alike_ns: int) -> None:
+        self.emitted: list[tuple[int, str, dict[str, Any]]] = []
+        super().__init__(RULES, alike_ns=alike_ns)
+        self.said = self  # type: ignore[assignment]
+
+    def append(self, event: tuple[str, dict[str, Any]]) -> None:
+        self.emitted.append((self.clock.now_ns(), *event))
+
+    def watch(self) -> None:
+        """Keep what a client that asks, or whoever looks at the screen, sees now; they come at times of their own."""
+        self.loop._refresh()  # once a second in real life
+        status = self.loop.status.as_map()
+        screen = StringIO()
+        Console(file=screen, width=100).print(loop_view(status))
+        counts = status["counts"].pop("none", 0)
+        self.emitted.append((self.handled_ns, "status", {**status, "nones": counts}))
+        self.emitted.append((self.handled_ns, "screen", {"text": screen.getvalue()}))
+
+
+def run(alike_ns: int = ALIKE_NS) -> tuple[Watched, NDArray[np.bool_]]:
+    """Run so many trials; return all that was emitted, and which trials were light."""
+    watched = Watched(alike_ns)
+    watched.arm()
+    chance, frame_ns = random.Random(5), watched.clock.now_ns()
+    truth: list[bool] = []
+    while len(truth) <= TRIALS:
+        frame_ns += 10 * NS_PER_MS + round(chance.uniform(-0.4, 0.4) * NS_PER_MS)
+        watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
+        watched.show(40, frame_ns)
+        truth = [
+            each.action is Action.FIRE
+            for each in watched.record.decisions
+            if each.action in (Action.FIRE, Action.SHAM)
+        ]
+        watched.emitted.append((watched.handled_ns, "keypoints", {"after_ns": watched.handled_ns - frame_ns}))
+        watched.watch()
+    return watched, np.array(truth[:TRIALS])
+
+
+def by_trial(watched: Watched) -> list[dict[str, float]]:
+    """All that was emitted in each trial and up to the next one as named numbers: times since the trial began, and texts."""
+    trials: list[dict[str, float]] = []
+    began_ns, count = 0, 0
+    texts: dict[str, int] = {}
+    for t_ns, kind, details in watched.emitted:
+        if kind == "decision" and details["action"] in ("trial", "fire", "sham"):
+            began_ns, count = details["now_ns"], 0
+            trials.append({})
+        if not trials:
+            continue
+        count += 1
+        found = trials[-1]
+        found[f"{count} kind"] = texts.setdefault(kind, len(texts))
+        found[f"{count} came"] = (t_ns - began_ns) / NS_PER_MS
+        for name, value in details.items():
+            if name in ("trial", "frame_id", "session_ns", "counts", "nones", "inputs"):
+                continue
+            if name == "now_ns":
+                value = (value - began_ns) / NS_PER_MS
+            if name == "text":
+                value = "".join(each for each in value if not each.isdigit())
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            found[f"{count} {name}"] = value if number else texts.setdefault(repr(value), len(texts))
+    for found in trials:
+        found["emissions"] = sum(name.endswith(" kind") for name in found)
+    return trials[:TRIALS]
+
+
+def features(trials: list[dict[str, float]]) -> NDArray[np.float64]:
+    names = sorted({name for each in trials for name in each})
+    table = np.array([[each.get(name, -1.0) for name in names] for each in trials])
+    table = table[:, np.ptp(table, axis=0) > 0]
+    return (table - table.mean(axis=0)) / table.std(axis=0)
+
+
+def accuracy(table: NDArray[np.float64], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """What classifiers that learn on one half of the trials make of the other: nearest mean, and the best threshold."""
+    train, test = np.arange(len(truth)) % 4 < 2, np.arange(len(truth)) % 4 >= 2
+    light, sham = table[train & truth].mean(axis=0), table[train & ~truth].mean(axis=0)
+    nearer = ((table - light) ** 2).sum(axis=1) < ((table - sham) ** 2).sum(axis=1)
+    best, said = 0.0, np.zeros(len(truth), bool)
+    for column in table.T:
+        for limit in np.quantile(column[train], np.linspace(0.1, 0.9, 9)):
+            for guess in (column > limit, column <= limit):
+                score = float((guess == truth)[train].mean())
+                if score > best:
+                    best, said = score, guess
+    return {
+        "nearest mean": float((nearer == truth)[test].mean()),
+        "threshold": float((said == truth)[test].mean()),
+    }
+
+
+CHANCE = 0.5 + 4 * 0.5 / (TRIALS / 2) ** 0.5
+"""Four standard deviations above guessing."""
+
+
+def test_a_classifier_does_no_better_than_chance_on_all_that_is_emitted() -> None:
+    watched, truth = run()
+    assert 0.4 < truth.mean() < 0.6
+    found = accuracy(features(by_trial(watched)), truth)
+    assert max(found.values()) < CHANCE, found
+
+
+def test_the_classifier_sees_what_is_not_hidden() -> None:
+    watched, truth = run(alike_ns=0)  # trials that end with their light, as they did before
+    found = accuracy(features(by_trial(watched)), truth)
+    assert max(found.values()) > 0.9, found
+
+
+def test_pulses_that_are_refused_do_not_tell_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "refusing", 0.5)
+    watched, truth = run()
+    found = accuracy(features(by_trial(watched)), truth)
+    assert max(found.values()) < CHANCE, found
+
+
+def test_the_output_of_a_blinded_loop_is_not_said_to_fire() -> None:
+    watched = Watched(ALIKE_NS)
+    watched.arm()
+    states: set[str] = set()
+    frame_ns = watched.clock.now_ns()
+    fired = False
+    for _ in range(200):
+        frame_ns += 10 * NS_PER_MS
+        watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
+        watched.show(40, frame_ns)
+        watched.watch()
+        fired = fired or watched.output.state is OutputState.FIRING
+        states.add(watched.loop.status.output)
+    assert fired
+    assert states == {"armed"}
+
+
+@pytest.mark.parametrize("end", ["disarm", "stop"])
+def test_a_trial_that_is_cut_short_ends_alike(end: str) -> None:
+    ends: dict[bool, list[tuple[str, str, str]]] = {}
+    for _ in range(40):
+        watched = Watched(ALIKE_NS)
+        watched.arm()
+        frame_ns = watched.clock.now_ns()
+        wanted = len(ends) == 0 or True not in ends
+        while True:
+            frame_ns += 10 * NS_PER_MS
+            watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
+            watched.show(40, frame_ns)
+            trials = [each for each in watched.record.decisions if each.secret]
+            if trials and (trials[-1].action is Action.FIRE) == wanted:
+                break
+        begun = len(watched.emitted)
+        action: Callable[[str, str], None] = (
+            watched.loop.disarmed if end == "disarm" else watched.loop.stopped
+        )
+        action("Ada", "enough")
+        for _ in range(20):
+            watched.loop.idle()
+            watched.pass_ms(10)
+        ends[wanted] = [
+            (kind, str(details.get("action", details.get("event"))), str(details.get("reason")))
+            for _, kind, details in watched.emitted[begun:]
+        ]
+        if len(ends) == 2:
+            break
+    assert ends[True] == ends[False]
+    assert ends[True]

@@ -1,0 +1,101 @@
+"""What `rtface check` says of the parity gate and of the back ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.drawn_labels import drawn, drawn_engine
+
+from rtface.config import BackendSettings
+from rtface.core.check import Check
+from rtface.live.check_rig import check_rig
+from rtface.track.parity import store_parity
+from rtface.track.store import Engine
+from rtface.track.verify import verify
+
+RIG = """\
+camera: {{kind: simulated, width: 96, height: 80, rate_hz: 200, frames: 40}}
+crop: {{x: 8, y: 4, width: 80, height: 70}}
+engine: {engine}
+backend: {{name: openvino, threads: 1}}
+publish: {{keypoints: "tcp://127.0.0.1:*", control: "tcp://127.0.0.1:*"}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
+    return tmp_path
+
+
+def findings(folder: Path, engine: str) -> dict[str, Check]:
+    rig = folder / "rig.yaml"
+    rig.write_text(RIG.format(engine=engine), encoding="utf-8")
+    return {finding.what: finding for finding in check_rig(rig)}
+
+
+def verified(engine: Engine) -> None:
+    frames = {number: frame.image for number, frame in enumerate(drawn(8).frames)}
+    _, record = verify(engine, BackendSettings(name="openvino", threads=1), frames, "day1.avi")
+    store_parity(record)
+
+
+def test_an_engine_that_was_never_verified_is_named_with_the_command(folder: Path) -> None:
+    drawn_engine(folder / "engines" / "sound")
+    found = findings(folder, "sound")
+    assert found["parity"].verdict == "ok"
+    assert "nothing can be armed with it" in found["parity"].text
+    assert found["parity"].fix == (
+        "before you arm: rtface engines verify sound --backend openvino --precision f32 --crop 8,4,80,70 --frames VIDEO"
+    )
+    assert "asked for: openvino" in found["engine"].text
+
+
+def test_one_that_agrees_and_one_that_does_not(folder: Path) -> None:
+    verified(drawn_engine(folder / "engines" / "sound"))
+    found = findings(folder, "sound")
+    assert (found["parity"].verdict, found["parity"].fix) == ("ok", "")
+    assert found["parity"].text.startswith("agrees with sound in f32, 20")
+    verified(drawn_engine(folder / "engines" / "broken", off_by=0.05))
+    found = findings(folder, "broken")
+    assert found["parity"].verdict == "warn"
+    assert found["parity"].text.startswith("does not agree with broken")
+
+
+def test_a_stale_record_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rtface.track.backends.openvino import OpenvinoBackend
+
+    verified(drawn_engine(folder / "engines" / "sound"))
+    monkeypatch.setattr(OpenvinoBackend, "_device_name", lambda self: "CPU: another one")
+    found = findings(folder, "sound")
+    assert found["parity"].verdict == "warn"
+    assert "device was CPU" in found["parity"].text
+    assert "is CPU: another one" in found["parity"].text
+
+
+def test_an_engine_that_is_not_there_is_a_failure_and_the_other_questions_are_asked(folder: Path) -> None:
+    found = findings(folder, "nowhere")
+    assert (found["engine"].verdict, found["engine"].exit_code) == ("fail", 5)
+    assert "parity" not in found
+    assert found["ports"].verdict == "ok"
+
+
+def test_back_ends_that_could_run_are_told_from_those_that_could_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtface.live import check_rig as checkup
+    from rtface.track.backends.factory import PossibleBackend
+
+    made_up = (
+        PossibleBackend("tensorrt", True, "no GPU"),
+        PossibleBackend("torch", True, "no GPU"),
+        PossibleBackend("openvino", False, ""),
+    )
+    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up)
+    found = findings(folder, "nowhere")["back ends"]
+    assert found.verdict == "ok"
+    assert found.text == "openvino on the CPU could run here; not tensorrt on a GPU or torch on a GPU: no GPU"
+    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up[:2])
+    none = findings(folder, "nowhere")["back ends"]
+    assert (none.verdict, none.exit_code) == ("fail", 6)
