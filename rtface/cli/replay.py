@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from rtface.cli.options import JsonOption, PrecisionOptions, UnblindOption, grouped
+from rtface.cli.several import each_in_turn
 from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
@@ -30,7 +31,10 @@ DIFFERS = 1
 @grouped
 def replay(
     *,
-    session: Annotated[Path, typer.Argument(metavar="SESSION", help="Folder of a session, or its log.")],
+    sessions: Annotated[
+        list[Path],
+        typer.Argument(metavar="SESSION...", help="Folders of sessions, or their logs: each in turn."),
+    ],
     network: Annotated[
         bool, typer.Option("--network", help="Run the network again on the recorded frames, too.")
     ] = False,
@@ -45,8 +49,23 @@ def replay(
     """Run features and rules again on the recorded poses, and compare every value and every decision bit for bit.
 
     With --network the network runs again on the recorded frames, too; from a video that keeps every pixel its poses
-    should be the same. Exit code 0 if nothing differs that should not, 1 otherwise.
+    should be the same. Exit code 0 if nothing differs that should not, 1 otherwise; of several sessions, the first
+    failure's.
     """
+    each_in_turn(
+        sessions, lambda session: _replay(session, network, rules, engine, backend, unblind, as_json)
+    )
+
+
+def _replay(
+    session: Path,
+    network: bool,
+    rules: Path | None,
+    engine: str | None,
+    backend: PrecisionOptions,
+    unblind: bool,
+    as_json: bool,
+) -> None:
     recorded = read_session(session)
     has_rules = rules is not None or (
         recorded.configuration is not None and bool(recorded.configuration.resolved)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rtface.cli.options import JsonOption, UnblindOption
+from rtface.cli.several import each_in_turn
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
 from rtface.core.errors import DataError, RtfaceError, UsageError
@@ -25,11 +26,14 @@ app = typer.Typer(
 )
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a session, or its log.")]
+FoldersArgument = Annotated[
+    list[Path], typer.Argument(metavar="FOLDER...", help="Folders of sessions, or their logs: each in turn.")
+]
 
 
 @app.command()
 def show(
-    folder: FolderArgument,
+    folders: FoldersArgument,
     decisions: Annotated[
         bool, typer.Option("--decisions", help="List each decision with its inputs.")
     ] = False,
@@ -38,6 +42,10 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show what happened: when, with what, who armed it, what was decided and why, what the light did, what was lost."""
+    each_in_turn(folders, lambda folder: _show(folder, decisions, latency, unblind, as_json))
+
+
+def _show(folder: Path, decisions: bool, latency: bool, unblind: bool, as_json: bool) -> None:
     session = read_session(folder)
     summary = summarise(session, unblind=unblind)
     if as_json:
@@ -50,12 +58,16 @@ def show(
 
 
 @app.command("verify")
-def verify_(folder: FolderArgument, unblind: UnblindOption = False, as_json: JsonOption = False) -> None:
+def verify_(folders: FoldersArgument, unblind: UnblindOption = False, as_json: JsonOption = False) -> None:
     """Check all that the record claims; exit code 0 only if it is whole.
 
     Checks checksums and the chain, totals, hashes of the texts, numbers of decisions, a command and an answer to each
     decision to fire, the order of times, and the video's pictures against the frame index.
     """
+    each_in_turn(folders, lambda folder: _verify(folder, unblind, as_json))
+
+
+def _verify(folder: Path, unblind: bool, as_json: bool) -> None:
     session = read_session(folder)
     with ERR.status("checking") as status:
         findings = verify(

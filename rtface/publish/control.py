@@ -21,10 +21,14 @@ from rtface.core.errors import ControlError, RtfaceError, UsageError, WireError
 from rtface.core.records import Crop
 from rtface.publish import commands
 from rtface.publish.keys import Guard
+from rtface.publish.peers import PeerLimits, PeerWatch
 from rtface.publish.sockets import Context, Socket, bound_socket, limited_socket
-from rtface.publish.wire import unpack
+from rtface.publish.wire import MAX_BODY, unpack
 
 _QUEUE = 1_000
+_LIMITS = PeerLimits(
+    connections=64, connections_per_s=20, burst_bytes=4 * MAX_BODY, bytes_per_s=MAX_BODY // 4
+)
 
 _log = logging.getLogger(__name__)
 
@@ -149,12 +153,20 @@ class ControlServer:
         """
         if self._thread is not None:
             raise UsageError("the control server is open already")
+        watches: list[PeerWatch] = []
+
+        def watch(socket: Socket) -> None:
+            watches.append(PeerWatch(self._context, socket, _LIMITS, "publish.control"))
+
         router, self._address = bound_socket(
-            self._context, zmq.ROUTER, self._wanted, "publish.control", _QUEUE, self._guard
+            self._context, zmq.ROUTER, self._wanted, "publish.control", _QUEUE, self._guard, watch
         )
         woken, self._wake = self._pair()
         self._thread = threading.Thread(
-            target=self._serve, args=(router, woken, *self._pair()), name="rtface-control", daemon=True
+            target=self._serve,
+            args=(router, watches[0], woken, *self._pair()),
+            name="rtface-control",
+            daemon=True,
         )
         self._thread.start()
 
@@ -185,7 +197,7 @@ class ControlServer:
         wake.close(0)
         self._thread = self._wake = None
 
-    def _serve(self, router: Socket, woken: Socket, work: Socket, taken: Socket) -> None:
+    def _serve(self, router: Socket, watch: PeerWatch, woken: Socket, work: Socket, taken: Socket) -> None:
         worker = threading.Thread(target=self._work, args=(taken,), name="rtface-control-work", daemon=True)
         worker.start()
         poller = zmq.Poller()
@@ -205,6 +217,7 @@ class ControlServer:
             _log.debug("the context ended before the control server was closed")
             worker.join()
         finally:
+            watch.close()
             router.close(0)
             woken.close(0)
             work.close(0)

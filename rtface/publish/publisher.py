@@ -18,11 +18,14 @@ from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
 from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
+from rtface.publish.peers import PeerLimits, PeerWatch
 from rtface.publish.sockets import Context, Socket, bound_socket
 from rtface.publish.status import TOPIC_STATUS, ServiceStatus, encode_status
 from rtface.publish.wire import MAX_SESSION
 
-_SUBSCRIPTIONS_AT_ONCE = 1_000
+_SUBSCRIPTIONS_AT_ONCE = 5_000
+_LIMITS = PeerLimits(connections=64, connections_per_s=5, burst_bytes=2_048, bytes_per_s=16)
+"""A subscriber names a few topics, and says once a second that it lives; nothing more has to come in."""
 _FAREWELL_MS = 500
 
 _log = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ class Publisher:
         self._guard = guard
         self._clock = clock
         self._socket: Socket | None = None
+        self._watch: PeerWatch | None = None
         self._address = ""
         self._sent: Counter[bytes] = Counter()
         self._lost = 0
@@ -95,10 +99,13 @@ class Publisher:
         """
         if self._socket is not None:
             raise UsageError("the publisher is open already")
-        socket, self._address = bound_socket(
-            self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard
+
+        def watch(socket: Socket) -> None:
+            self._watch = PeerWatch(self._context, socket, _LIMITS, "publish.keypoints")
+
+        self._socket, self._address = bound_socket(
+            self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard, watch
         )
-        self._socket = socket
         self._sent.clear()
         self._lost = self._subscribers = 0
 
@@ -152,6 +159,8 @@ class Publisher:
         """
         socket, self._socket = self._socket, None
         if socket is not None:
+            if self._watch is not None:
+                self._watch.close()
             socket.close(_FAREWELL_MS)
 
     def _send(self, topic: bytes, body: bytes) -> bool:

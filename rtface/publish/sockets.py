@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 import zmq
 
@@ -14,9 +15,20 @@ from rtface.publish.wire import MAX_BODY
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
 
+_LONGEST_SUBSCRIPTION = 640
+"""Bytes of a topic, or of a handshake's longest part; who sends more is disconnected by ZeroMQ."""
+_SUBSCRIPTIONS_WAITING = 64
+_SUBSCRIPTION_BYTES_WAITING = 8_192
+
 
 def bound_socket(
-    context: Context, kind: int, address: str, setting: str, queue: int, guard: Guard | None
+    context: Context,
+    kind: int,
+    address: str,
+    setting: str,
+    queue: int,
+    guard: Guard | None,
+    before_bind: Callable[[Socket], None] = lambda socket: None,
 ) -> tuple[Socket, str]:
     """Return a socket that is bound, and the address that it got.
 
@@ -34,6 +46,8 @@ def bound_socket(
         Messages kept for each peer that does not take them.
     guard : Guard or None
         Admits known clients alone; needed for an address beyond loopback.
+    before_bind : callable, optional
+        Is given the socket while nobody can have connected yet.
 
     Raises
     ------
@@ -46,6 +60,7 @@ def bound_socket(
         if guard is not None:
             guard.protect(socket)
         socket.ipv6 = address.startswith("tcp://[")
+        before_bind(socket)
         socket.bind(address)
         return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
     except BaseException as error:
@@ -62,8 +77,11 @@ def limited_socket(context: Context, kind: int, queue: int) -> Socket:
     socket.setsockopt(zmq.SNDHWM, queue)
     socket.setsockopt(zmq.RCVHWM, queue)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_BODY)
-    if kind == zmq.XPUB:
+    if kind == zmq.XPUB:  # what comes in are subscriptions, which the sending thread has to sort
         socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # notice every subscriber, not the first to a topic
+        socket.setsockopt(zmq.MAXMSGSIZE, _LONGEST_SUBSCRIPTION)
+        socket.setsockopt(zmq.RCVHWM, _SUBSCRIPTIONS_WAITING)
+        socket.setsockopt(zmq.RCVBUF, _SUBSCRIPTION_BYTES_WAITING)
     return socket
 
 

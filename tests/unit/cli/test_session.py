@@ -251,3 +251,29 @@ def test_nothing_that_is_shown_of_a_blinded_session_depends_on_which_trials_were
         assert code == 0
         shown.append(re.sub(r"fingerprint.{0,4}[0-9a-f]{64}|[0-9a-f]{16}\.\.\.", "", text))
     assert len(set(shown)) <= 1
+
+
+COMMANDS = pytest.mark.parametrize("command", [("session", "show"), ("session", "verify"), ("replay",)])
+
+
+@COMMANDS
+def test_several_sessions_have_their_turn_each(loop: Loop, run: Run, command: tuple[str, ...]) -> None:
+    code, one = run(*command, loop.folder)
+    assert code == 0
+    code, two = run(*command, loop.folder, loop.folder)
+    assert code == 0
+    line = one.strip().splitlines()[0]
+    assert two.count(line) == 2 * one.count(line)
+
+
+@COMMANDS
+def test_one_bad_session_keeps_none_from_its_turn(
+    loop: Loop, run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    alone, _ = run(*command, tmp_path / "none")
+    _, good = run(*command, loop.folder)
+    code, text = run(*command, tmp_path / "none", loop.folder)
+    assert code == alone != 0
+    assert str(tmp_path / "none") in text
+    assert good.strip().splitlines()[0] in text
+    assert run(*command, loop.folder, tmp_path / "none")[0] == alone
