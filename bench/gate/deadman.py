@@ -87,17 +87,18 @@ def bare_host(port: str) -> None:
 
     line = serial.Serial(port, BAUD, timeout=0.001)
     line.write(b"\0")  # ends whatever the host before was killed in
-    decoder, seq = Decoder(), 0
+    decoder, seq, nonce = Decoder(), 0, 0
 
     def ask(message: Message) -> Message:
-        nonlocal seq
+        nonlocal seq, nonce
         while True:
             seq += 1
-            line.write(encode(message, seq))
+            line.write(encode(message, seq, nonce))
             until = time.monotonic() + 0.05
             while time.monotonic() < until:
                 for frame in decoder.feed(line.read(64)):
                     if frame.seq == seq and isinstance(frame.message, Welcome | Ack | Nak):
+                        nonce = frame.nonce
                         return frame.message
 
     welcome = ask(Hello())
@@ -107,7 +108,7 @@ def bare_host(port: str) -> None:
     beat = time.monotonic()
     while True:
         seq += 1
-        line.write(encode(Heartbeat(), seq))
+        line.write(encode(Heartbeat(), seq, nonce))
         beat += BEAT_S
         while (left := beat - time.monotonic()) > 0:
             line.timeout = left

@@ -1,11 +1,12 @@
 """Random sessions with the shipped firmware in emulation, looking for light that must not be.
 
 A host that knows the protocol and keeps breaking it: pulses and trains within the limits and beyond, frames that are
-flipped, cut, repeated, out of order, random bytes, bytes without a stop bit, switches, the cable, resets, power,
-hangs, a damaged EEPROM. `gate_proof` judges each session by what came to the chip and what left its pins. A
-seed makes the same session each time.
+flipped, cut, repeated, out of order, of another conversation or host, random bytes, bytes without a stop bit,
+switches, the button, the cable, resets, power, hangs, a damaged EEPROM. `gate_proof` judges each session by what
+came to the chip and what left its pins. A seed makes the same session each time.
 
     python -m bench.gate.fuzz --minutes 10 --out bench/results
+    python -m bench.gate.fuzz --minutes 10 --boot BOOT.hex
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +85,7 @@ def random_limits(chance: random.Random) -> Limits:
         session_dose_us=chance.choice((20_000, 150_000, 10_000_000)),
         deadman_ms=chance.choice((20, 50, 100)),
         max_amplitude=chance.choice((100, 255)),
-        arm_switch=chance.choice((0, 1)),
+        amplitude_wired=chance.choice((0, 1)),
         counter=1,
         signed_off_by="the fuzzer",
     )
@@ -92,21 +94,23 @@ def random_limits(chance: random.Random) -> Limits:
 class Host:
     """A host of the gate that now and then goes mad."""
 
-    def __init__(self, gate: ScriptedGate, limits: Limits, seed: int) -> None:
+    def __init__(self, gate: ScriptedGate, limits: Limits, seed: int, booted: bool) -> None:
         self.gate = gate
+        self.booted = booted
         self.limits = limits
         self.chance = random.Random(seed)
         self.seq = 0
+        self.nonce = 0
         self.said: list[bytes] = []
         self.stop_open = False
         self.arm_on = True
         self.plugged = True
 
-    def say(self, message: Message, seq: int | None = None) -> None:
-        """Send a frame with the next sequence number, or that given."""
+    def say(self, message: Message, seq: int | None = None, nonce: int | None = None) -> None:
+        """Send a frame with the next sequence number and the newest conversation's nonce, or those given."""
         if seq is None:
-            self.seq = seq = (self.seq + 1) & 0xFFFF
-        frame = encode(message, seq)
+            self.seq = seq = self.seq + 1
+        frame = encode(message, seq, self.nonce if nonce is None else nonce)
         self.said.append(frame)
         self.gate.send_bytes(frame)
 
@@ -136,9 +140,12 @@ class Host:
             self.gate.run_ms(1)
 
     def token(self) -> int:
-        """Return that of the newest welcome."""
-        welcomes = (f.message for _, f in reversed(self.gate.log.frames) if isinstance(f.message, Welcome))
-        return getattr(next(welcomes, None), "token", 0)
+        """Return that of the newest welcome, and take up its conversation."""
+        for _, frame in reversed(self.gate.log.frames):
+            if isinstance(frame.message, Welcome):
+                self.nonce = frame.nonce
+                return frame.message.token
+        return 0
 
     def state(self) -> State:
         """Return what the gate said last."""
@@ -191,6 +198,35 @@ class Host:
             self.gate.cable(plugged)
         self.plugged = plugged
 
+    def old_nonce(self) -> int:
+        """Return that of any conversation so far, or none's."""
+        had = [frame.nonce for _, frame in self.gate.log.frames if isinstance(frame.message, Welcome)]
+        return self.chance.choice([0, *had])
+
+    def another_host(self) -> None:
+        """Let another greet; this one goes on as if nothing had been."""
+        self.gate.send(Hello(), self.chance.randrange(2**32))
+        self.gate.run_ms(3)
+
+    def hold_button(self) -> None:
+        """Hold it for a while, with the arm switch on or off."""
+        self.switches(stop_open=self.stop_open, arm_on=self.chance.random() < 0.5)
+        self.gate.button(held=True)
+        for _ in range(self.chance.choice((1, 12, 60))):
+            self.say(Heartbeat())
+            self.gate.run_ms(90)
+        self.gate.button(held=False)
+
+    def power_cycle(self) -> None:
+        """Switch the power off and on; behind a boot loader it takes a hand to go on."""
+        self.gate.power_cycle()
+        if self.booted and self.chance.random() < 0.8:
+            self.switches(stop_open=False, arm_on=False)
+            self.gate.run_ms(30)
+            self.gate.button(held=True)
+            self.gate.run_ms(self.chance.choice((500, 1_020, 5_020, 5_020, 5_020)))
+            self.gate.button(held=False)
+
     def mishap(self) -> None:
         """Let something go wrong."""
         chance = self.chance
@@ -206,10 +242,16 @@ class Host:
                 lambda: self.switches(**turned),
                 lambda: self.cable(not self.plugged),
                 self.gate.reset,
-                self.gate.power_cycle,
+                self.power_cycle,
                 lambda: self.gate.hang(chance.random() < 0.5),
-                lambda: self.say(Heartbeat(), chance.randrange(0x10000)),
-                lambda: self.say(self.pulse(), chance.randrange(0x10000)),
+                lambda: self.say(Heartbeat(), chance.randrange(2 * self.seq + 2)),
+                lambda: self.say(self.pulse(), chance.randrange(2 * self.seq + 2)),
+                lambda: self.say(self.pulse(), nonce=self.old_nonce()),
+                lambda: self.say(Heartbeat(), nonce=self.old_nonce()),
+                lambda: self.gate.send_bytes(b"".join(self.said[-40:])),
+                lambda: self.gate.send_bytes(b"".join(self.said[:40])),
+                self.another_host,
+                self.hold_button,
                 lambda: self.say(Arm(chance.randrange(2**32))),
                 lambda: self.say(Arm(self.token())),
                 lambda: self.say(Clear(self.token())),
@@ -234,17 +276,17 @@ def _proposal(limits: Limits) -> ProposeLimits:
     return ProposeLimits(*(asdict(replace(limits, counter=2)).values()))
 
 
-def fuzz(seed: int, steps: int = 60) -> Outcome:
-    """Return what a random session comes to."""
+def fuzz(seed: int, steps: int = 60, boot: Path | None = None) -> Outcome:
+    """Return what a random session comes to, behind a boot loader if one is given."""
     chance = random.Random(seed)
-    limits = random_limits(chance) if chance.random() < 0.8 else DEFAULT_LIMITS
-    with ScriptedGate(seed=seed) as gate:
+    limits = random_limits(chance) if chance.random() < 0.95 else DEFAULT_LIMITS
+    with ScriptedGate(seed=seed, boot=boot) as gate:
+        host = Host(gate, limits, seed, booted=boot is not None)
         if limits is not DEFAULT_LIMITS:
             for address in chance.choice((LIMITS_AT, LIMITS_AT[:1], LIMITS_AT[1:])):
                 gate.write_eeprom(address, limits_cells(limits))
-            gate.power_cycle()
+            host.power_cycle()
         gate.run_ms(chance.choice((0, 1, 15)))
-        host = Host(gate, limits, seed)
         for _ in range(steps):
             match chance.randrange(10):
                 case 0 | 1:
@@ -259,7 +301,9 @@ def fuzz(seed: int, steps: int = 60) -> Outcome:
                     gate.run_ms(chance.choice((0, 0.05, 0.3, 2, 10)))
         gate.run_ms(300)
         log = gate.log
-        wrong = violations(log, limits, gate.cycle)
+        wrong = violations(log, limits, gate.cycle, power_is_seen=boot is None)
+        if limits is DEFAULT_LIMITS and flashes(log, gate.cycle):
+            wrong.append(Violation(gate.cycle, "unsigned", "light without signed limits"))
         if log.light_is_on:
             wrong.append(Violation(gate.cycle, "dead-man", "on after 300 ms of silence"))
     states = Counter(f.message.state.name for _, f in log.frames if isinstance(f.message, Status | Event))
@@ -268,14 +312,14 @@ def fuzz(seed: int, steps: int = 60) -> Outcome:
     )
 
 
-def fuzz_for(seconds: float, first_seed: int, jobs: int) -> list[Outcome]:
+def fuzz_for(seconds: float, first_seed: int, jobs: int, boot: Path | None) -> list[Outcome]:
     """Return the outcomes of as many sessions as fit."""
     until = monotonic_ns() + round(seconds * NS_PER_S)
     outcomes: list[Outcome] = []
     with ProcessPoolExecutor(jobs) as pool:
         seed = first_seed
         while monotonic_ns() < until:
-            outcomes += pool.map(fuzz, range(seed, seed + 8 * jobs))
+            outcomes += pool.map(partial(fuzz, boot=boot), range(seed, seed + 8 * jobs))
             seed += 8 * jobs
     return outcomes
 
@@ -303,9 +347,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--boot", type=Path, help="a boot loader, as Intel hex, from which each reset begins")
     parser.add_argument("--out", type=Path, help="folder for gate_fuzz.json")
     options = parser.parse_args()
-    result = report(fuzz_for(60 * options.minutes, options.seed, options.jobs))
+    result = report(fuzz_for(60 * options.minutes, options.seed, options.jobs, options.boot))
+    result["boot_loader"] = options.boot.name if options.boot else None
     print(json.dumps(result, indent=1))
     if options.out:
         write(options.out / "gate_fuzz.json", result)

@@ -1,7 +1,9 @@
 """Judges an emulated gate's log: was the light ever on when it must not be? Pure, and written without the firmware.
 
 Its input is what came to the chip (bytes, switches, resets) and what left its light's pins, both by cycle, and nothing of
-the firmware's own state.
+the firmware's own state. What is fresh it finds by its own means: a piece whose very bytes have come before is a
+repetition, whatever its number, and one that answers no greeting that was answered last is another's. So it takes
+neither sequence numbers nor nonces at their word: nonces that come twice are a violation of their own.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ TURN_MS = 1.0
 PIECE_MS = 0.7
 """How long a frame may take: a turn of the main loop, and each piece that waits before it."""
 QUEUE = 256
+NEW_SESSION_MS = 4_990
+"""How long a hand holds the button, at least, to begin a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Received:
     message: Message | None
     waiting: int
     """Pieces in the chip's queue when it came, at most."""
+    fresh: bool = False
+    """Whether it never came before and belongs to the conversation that the gate has begun last."""
 
 
 def flashes(log: EmulationLog, end: int) -> list[Flash]:
@@ -105,12 +111,16 @@ def received(log: EmulationLog) -> list[Received]:
     """Return the pieces that came to the chip. What it had of one is forgotten when it is reset."""
     found: list[Received] = []
     decoder, rejected, broken = Decoder(), 0, False
+    piece, had = bytearray(), set[bytes]()
+    welcomes = _welcomes(log)
+    greeted = [cycle for cycle, _ in welcomes]
     resets, ends = iter([*log.resets[1:], None]), [0]
     reset = next(resets)
     for index, (cycle, byte, garbled) in enumerate(log.delivered):
         while reset is not None and cycle > reset:
             decoder, rejected, broken, reset = Decoder(), 0, False, next(resets)
         broken = broken or garbled
+        piece.append(byte)
         frames = decoder.feed(bytes((byte,)))
         if byte != 0:
             continue
@@ -119,23 +129,39 @@ def received(log: EmulationLog) -> list[Received]:
             message = None
         if message is not None or broken or decoder.rejected > rejected:
             waiting = len(ends) - bisect_right(ends, index - QUEUE)
-            found.append(Received(cycle, message, waiting))
+            fresh = False
+            if message is not None:
+                at = bisect_right(greeted, cycle) - 1
+                fresh = at >= 0 and frames[0].nonce == welcomes[at][1] and bytes(piece) not in had
+                had.add(bytes(piece))
+            found.append(Received(cycle, message, waiting, fresh))
             ends.append(index)
+        piece.clear()
         rejected, broken = decoder.rejected, False
     return found
 
 
-def violations(log: EmulationLog, limits: Limits, end: int) -> list[Violation]:
-    """Return all that is wrong in a log that ends at the cycle `end` and was made under these limits."""
+def _welcomes(log: EmulationLog) -> list[tuple[int, int]]:
+    """Cycles at which the gate answered a greeting, and the nonces of what began then."""
+    return [(cycle, frame.nonce) for cycle, frame in log.frames if isinstance(frame.message, Welcome)]
+
+
+def violations(log: EmulationLog, limits: Limits, end: int, *, power_is_seen: bool = True) -> list[Violation]:
+    """Return all that is wrong in a log that ends at the cycle `end` and was made under these limits.
+
+    `power_is_seen` is false behind a boot loader, which hides the cause of a reset: no power-on begins a session then.
+    """
     lit = flashes(log, end)
     pieces = received(log)
+    powers = log.powers if power_is_seen else log.powers[:1]
     own = [flash for flash in lit if not _ended_by_watchdog(log, flash)]
     return [
         *_amplitudes(log),
         *_widths(own, limits),
         *_gaps(lit, limits),
-        *_windows(log, lit, limits),
-        *_sessions(log, lit, limits),
+        *_nonces(log),
+        *_windows(log, lit, limits, powers),
+        *_sessions(log, lit, limits, [*powers, *_new_sessions(log)]),
         *_silences(own, pieces, limits),
         *_permissions(log, lit, pieces, limits),
     ]
@@ -172,15 +198,32 @@ def _gaps(lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
             yield Violation(after.on, "min off", f"{gap / CYCLES_PER_US} us")
 
 
-def _sessions_of(log: EmulationLog, lit: Sequence[Flash]) -> Iterator[list[Flash]]:
-    """Memory is all that remembers; without it a session begins."""
-    bounds = [*log.powers, 2**63]
-    for begin, until in pairwise(bounds):
+def _nonces(log: EmulationLog) -> Iterator[Violation]:
+    had: set[int] = set()
+    for cycle, nonce in _welcomes(log):
+        if nonce in had or nonce == 0:
+            yield Violation(cycle, "nonce", f"{nonce:08x} was had before")
+        had.add(nonce)
+
+
+def _new_sessions(log: EmulationLog) -> Iterator[int]:
+    """When a hand has begun a session: the button held with the arm switch off."""
+    for now, later in pairwise([*log.switches, None]):
+        if now is not None and now.button and not now.arm_on:
+            began = now.cycle + NEW_SESSION_MS * CYCLES_PER_MS
+            if later is None or later.cycle >= began:
+                yield began
+
+
+def _between(lit: Sequence[Flash], bounds: Sequence[int]) -> Iterator[list[Flash]]:
+    for begin, until in pairwise([*sorted(bounds), 2**63]):
         yield [flash for flash in lit if begin <= flash.on < until]
 
 
-def _windows(log: EmulationLog, lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
-    for session in _sessions_of(log, lit):
+def _windows(
+    log: EmulationLog, lit: Sequence[Flash], limits: Limits, bounds: Sequence[int]
+) -> Iterator[Violation]:
+    for session in _between(lit, bounds):
         for last, flash in enumerate(session):
             begin = flash.off - limits.window_ms * CYCLES_PER_MS
             inside = [f for f in session[: last + 1] if f.off > begin]
@@ -189,17 +232,19 @@ def _windows(log: EmulationLog, lit: Sequence[Flash], limits: Limits) -> Iterato
                 yield Violation(flash.off, "window", f"{us} us within {limits.window_ms} ms")
 
 
-def _sessions(log: EmulationLog, lit: Sequence[Flash], limits: Limits) -> Iterator[Violation]:
-    for session in _sessions_of(log, lit):
+def _sessions(
+    log: EmulationLog, lit: Sequence[Flash], limits: Limits, bounds: Sequence[int]
+) -> Iterator[Violation]:
+    for session in _between(lit, bounds):
         if len(session) > limits.session_pulses:
             yield Violation(session[-1].on, "session pulses", f"{len(session)}")
-        dose = sum(flash.us * flash.amplitude / 255 for flash in session)
+        dose = sum(flash.us * (flash.amplitude / 255 if limits.amplitude_wired else 1) for flash in session)
         if dose > limits.session_dose_us + _beyond(log, session):
             yield Violation(session[-1].off, "session dose", f"{dose} us")
 
 
 def _silences(lit: Sequence[Flash], pieces: Sequence[Received], limits: Limits) -> Iterator[Violation]:
-    alive = [piece.cycle for piece in pieces if isinstance(piece.message, Heartbeat | Arm)]
+    alive = [piece.cycle for piece in pieces if piece.fresh and isinstance(piece.message, Heartbeat | Arm)]
     for flash in lit:
         at = bisect_right(alive, flash.off) - 1
         silence = flash.off - alive[at] if at >= 0 else flash.off
@@ -211,10 +256,10 @@ def _permissions(
     log: EmulationLog, lit: Sequence[Flash], pieces: Sequence[Received], limits: Limits
 ) -> Iterator[Violation]:
     """Each flash needs an arm with the right token, a pulse after it, and nothing since that ends either."""
-    forbidden = list(_forbidden(log, limits))
+    forbidden = list(_forbidden(log))
     endings = list(_endings(log, pieces, forbidden))
     arms = list(_arms(log, pieces))
-    pulses = [(piece.cycle, piece.message) for piece in pieces if isinstance(piece.message, Pulse)]
+    pulses = [(p.cycle, p.message) for p in pieces if p.fresh and isinstance(p.message, Pulse)]
     for flash in lit:
         armed = max((arm for arm in arms if arm < flash.on), default=None)
         if armed is None:
@@ -249,19 +294,18 @@ def _arms(log: EmulationLog, pieces: Sequence[Received]) -> Iterator[int]:
         if isinstance(frame.message, Ack) and frame.message.command == Arm.TYPE and not frame.message.repeated
     ]
     for piece in pieces:
-        if isinstance(piece.message, Arm):
+        if piece.fresh and isinstance(piece.message, Arm):
             made, token = max((w for w in welcomes if w[0] < piece.cycle), default=(0, None))
             if token == piece.message.token and not any(made < ack < piece.cycle for ack in acks):
                 yield piece.cycle
 
 
-def _forbidden(log: EmulationLog, limits: Limits) -> Iterator[tuple[int, int, str]]:
+def _forbidden(log: EmulationLog) -> Iterator[tuple[int, int, str]]:
     """From when to when a switch forbade light."""
-    switches = [(cycle, stop, arm or not limits.arm_switch) for cycle, stop, arm in log.switches]
-    for index, (cycle, stop_open, arm_on) in enumerate(switches):
-        if stop_open or not arm_on:
-            later = (c for c, stop, arm in switches[index + 1 :] if not stop and arm)
-            yield cycle, next(later, 2**63), "stop switch" if stop_open else "arm switch"
+    for index, now in enumerate(log.switches):
+        if now.stop_open or not now.arm_on:
+            later = (each.cycle for each in log.switches[index + 1 :] if not each.stop_open and each.arm_on)
+            yield now.cycle, next(later, 2**63), "stop switch" if now.stop_open else "arm switch"
 
 
 def _endings(

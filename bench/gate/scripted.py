@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rtface.stimulate.gate.codes import PROTOCOL
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedBoard
 from rtface.stimulate.gate.firmware import IMAGE
 from rtface.stimulate.gate.framing import crc16, encode
@@ -16,7 +17,7 @@ LIMITS_AT = (64, 192)
 def limits_cells(limits: Limits) -> bytes:
     """Return one copy of limits as it lies in EEPROM: their bytes and CRC."""
     payload = to_payload(limits)
-    return payload + crc16(payload).to_bytes(2, "little")
+    return payload + (crc16(payload) ^ PROTOCOL).to_bytes(2, "little")
 
 
 class ScriptedGate(EmulatedBoard):
@@ -28,6 +29,8 @@ class ScriptedGate(EmulatedBoard):
         The firmware, as Intel hex.
     seed : int
         Of what memory holds after power-on.
+    boot : Path, optional
+        A boot loader, as Intel hex; each reset begins there.
 
     Attributes
     ----------
@@ -42,8 +45,8 @@ class ScriptedGate(EmulatedBoard):
         There is no such file, no compiler or no simavr.
     """
 
-    def __init__(self, image: Path = IMAGE, seed: int = 0) -> None:
-        super().__init__(image, seed, "scripted")
+    def __init__(self, image: Path = IMAGE, seed: int = 0, *, boot: Path | None = None) -> None:
+        super().__init__(image, boot, seed, "scripted")
 
     def run(self, cycles: int) -> None:
         """Let the chip run for so many cycles, or one instruction more."""
@@ -53,9 +56,9 @@ class ScriptedGate(EmulatedBoard):
         """Let the chip run for so many milliseconds."""
         self.run(round(ms * CYCLES_PER_MS))
 
-    def send(self, message: Message, seq: int) -> None:
+    def send(self, message: Message, seq: int, nonce: int = 0) -> None:
         """Put a frame on the line; its bytes come in while the chip runs, 10 microseconds each."""
-        self.send_bytes(encode(message, seq))
+        self.send_bytes(encode(message, seq, nonce))
 
     def send_bytes(self, data: bytes) -> None:
         """Put bytes on the line."""

@@ -34,6 +34,7 @@ from rtface.live.service import Service, describe_backend
 from rtface.record.session.entries import DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session, read_session
 from rtface.stimulate.gate.emulator import EmulatedGate, LightChange
+from rtface.stimulate.gate.limits import fingerprint
 
 STAGES = (
     "transfer",
@@ -116,8 +117,8 @@ def measure_loop(
         The loop could not be armed.
     """
     with tempfile.TemporaryDirectory() as folder, EmulatedGate() as gate:
-        gate.arm_switch(True)
-        rig = _rig(question, Path(folder), str(gate.port))
+        limits = fingerprint(gate.sign({}, "rtface bench loop"))
+        rig = _rig(question, Path(folder), str(gate.port), limits)
         with Service(rig) as service, realtime_process():
             ensure_parity(service.engine, rig.backend, rig.camera)
             service.wait(WARM_UP_S)
@@ -164,7 +165,7 @@ def measure_loop(
         }
 
 
-def _rig(question: LoopQuestion, folder: Path, port: str) -> Rig:
+def _rig(question: LoopQuestion, folder: Path, port: str, limits: str) -> Rig:
     rules = folder / "rules.yaml"
     rules.write_text(
         _RULES.format(on_ms=question.on_ms, refractory_ms=question.refractory_ms), encoding="utf-8"
@@ -177,7 +178,7 @@ def _rig(question: LoopQuestion, folder: Path, port: str) -> Rig:
         backend=question.backend,
         publish=FREE_ADDRESSES,
         latency=LatencySettings(deadline_ms=question.deadline_ms, budget=question.budget),
-        output=GateOutputSettings(kind="gate", port=port),
+        output=GateOutputSettings(kind="gate", port=port, limits=limits),
         rules=rules,
         session=SessionSettings(folder=folder / "sessions", min_free_gb=0),
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Annotated
 
 import typer
@@ -26,8 +30,9 @@ from rtface.core.outputs import OutputEvent, Report
 from rtface.core.records import Pulse
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
 from rtface.stimulate.gate.firmware import flash_command
-from rtface.stimulate.gate.limits import MEANINGS, differences, propose
+from rtface.stimulate.gate.limits import MEANINGS, differences, fingerprint, propose
 from rtface.stimulate.gate.output import GateOutput
+from rtface.stimulate.gate.protocol import Limits
 
 app = typer.Typer(help="The safety gate between this computer and the light.", no_args_is_help=True)
 
@@ -35,6 +40,12 @@ PortOption = Annotated[
     str, typer.Option("--port", help="The gate's serial port; best by /dev/serial/by-id/.")
 ]
 
+ChangesOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE|FILE", help="A new limit, or a YAML file of them."),
+]
+
+_MARK = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 _FLASH_NS = 5 * NS_PER_MS
 _WATCH_S = 0.05
 _PATIENT_MS = 3000
@@ -51,23 +62,67 @@ def emulate(
     link: Annotated[
         Path | None, typer.Option(help="Make this a link to the port, so that a rig's file can name it.")
     ] = None,
+    changes: ChangesOption = None,
+    signed_off_by: Annotated[str, typer.Option(help="Who answers for the limits.")] = "emulation",
+    blank: Annotated[
+        bool, typer.Option("--blank", help="As a new board: no limits are signed, and nothing can be armed.")
+    ] = False,
 ) -> None:
-    """Run the gate's firmware in emulation (simavr), print its port, and show its light until Ctrl-C."""
-    with (
-        ending_on_signals() as ending,
-        EmulatedGate(resets_on_open=resets_on_open) as gate,
-        _linked(Path(gate.port), link) as port,
-    ):
-        print_line(f"port {port}")
-        print_note(f"in a rig's file:  output: {{kind: gate, port: {port}}}")
-        print_note("arm switch on, emergency stop released; Ctrl-C ends")
-        shown = 1
-        end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
-        while not ending.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
-            changes = gate.light()
-            for at in range(shown, len(changes)):
-                _show_light(changes[: at + 1])
-            shown = max(shown, len(changes))
+    """Run the gate's firmware in emulation (simavr), print its port, and show its light until Ctrl-C.
+
+    Turns the key, holds the button and signs the packaged limits first. Lines on standard input are the hand at the
+    device: key on|off, button down|up, stop open|closed, power.
+    """
+    with ending_on_signals() as ending, EmulatedGate(resets_on_open=resets_on_open) as gate:
+        pin = ""
+        if not blank:
+            signed = gate.sign(_requested(changes or []), signed_off_by)
+            pin = f", limits: {fingerprint(signed)}"
+            print_note(f"key turned, button held: limits signed off by {signed.signed_off_by}")
+        with _linked(Path(gate.port), link) as port:
+            print_line(f"port {port}")
+            print_note(f"in a rig's file:  output: {{kind: gate, port: {port}{pin}}}")
+            print_note("arm switch on, emergency stop released; Ctrl-C ends")
+            end_ns = None if seconds is None else SYSTEM_CLOCK.now_ns() + round(seconds * NS_PER_S)
+            typed, shown = _typed_lines(), 1
+            while not ending.wait(_WATCH_S) and (end_ns is None or SYSTEM_CLOCK.now_ns() < end_ns):
+                with suppress(Empty):
+                    _act(gate, typed.get_nowait())
+                lit = gate.light()
+                for at in range(shown, len(lit)):
+                    _show_light(lit[: at + 1])
+                shown = max(shown, len(lit))
+
+
+def _typed_lines() -> SimpleQueue[str]:
+    """Return where lines of standard input come; a job in the background leaves its terminal alone."""
+    lines: SimpleQueue[str] = SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line.strip())
+
+    if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():
+        threading.Thread(target=read, name="rtface-typed", daemon=True).start()
+    return lines
+
+
+def _act(gate: EmulatedGate, line: str) -> None:
+    """Do what a hand at the device does."""
+    acts: dict[str, Callable[[], None]] = {
+        "key on": lambda: gate.arm_switch(on=True),
+        "key off": lambda: gate.arm_switch(on=False),
+        "button down": lambda: gate.button(held=True),
+        "button up": lambda: gate.button(held=False),
+        "stop open": lambda: gate.stop_switch(open=True),
+        "stop closed": lambda: gate.stop_switch(open=False),
+        "power": gate.power_cycle,
+    }
+    if line in acts:
+        acts[line]()
+        print_note(line)
+    elif line:
+        print_note(f"{line!r} is none of: {', '.join(acts)}")
 
 
 @contextmanager
@@ -117,14 +172,11 @@ def self_test(
 @app.command()
 def limits(
     port: PortOption,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE|FILE", help="A new limit, or a YAML file of them."),
-    ] = None,
-    signed_off_by: Annotated[str, typer.Option(help="Who is responsible for the new limits.")] = "",
+    changes: ChangesOption = None,
+    signed_off_by: Annotated[str, typer.Option(help="Who answers for the new limits.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Show the limits in force; with --set change them, after a question.
+    """Show the limits in force and their fingerprint; with --set change them, after a question and by a hand at the gate.
 
     They are kept in the gate's own memory, twice, and hold whatever computer it is plugged into.
     """
@@ -134,20 +186,22 @@ def limits(
         assert before is not None
         if not requested:
             if as_json:
-                print_json(asdict(before))
+                print_json(_shown(before))
             else:
-                OUT.print(_limits_table(asdict(before)))
+                OUT.print(_limits_table(_shown(before)))
+                _say_pin(before)
             return
         proposal = propose(before, requested, signed_off_by)
         OUT.print(_changes_table(differences(before, proposal)))
         _ask_for(
             "store", f"Store these limits in the gate at {port}, signed off by {proposal.signed_off_by}?"
         )
-        after = gate.change_limits(proposal)
+        after = gate.change_limits(proposal, _ask_for_a_hand)
         if as_json:
-            print_json(asdict(after))
+            print_json(_shown(after))
         else:
             print_line(f"stored, as change {after.counter}")
+            _say_pin(after)
 
 
 @app.command()
@@ -179,10 +233,29 @@ def flash(
     print_note("done; unplug the board, plug it in again, and see `rtface gate test`")
 
 
+def _ask_for_a_hand() -> None:
+    print_note(
+        "now at the gate, whose LED blinks once a second: arm switch on, then hold the button until this goes on "
+        "(within a minute)"
+    )
+
+
+def _shown(limits: Limits) -> dict[str, object]:
+    return asdict(limits) | {"fingerprint": fingerprint(limits)}
+
+
+def _say_pin(limits: Limits) -> None:
+    if limits.signed_off_by:
+        print_note(f"in a rig's file, under output:  limits: {fingerprint(limits)}")
+    else:
+        print_note("nobody has signed these: nothing can be armed; --set NAME=VALUE --signed-off-by NAME")
+
+
 @contextmanager
 def _opened(port: str) -> Iterator[GateOutput]:
     gate = GateOutput(
-        GateOutputSettings(kind="gate", port=port, build="any", silence_ms=_PATIENT_MS, answer_ms=100)
+        GateOutputSettings(kind="gate", port=port, build="any", silence_ms=_PATIENT_MS, answer_ms=100),
+        pinned=False,
     )
     try:
         gate.open()

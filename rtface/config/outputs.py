@@ -66,6 +66,8 @@ class GateOutputSettings(_Output):
     kind: Literal["gate"]
     port: str
     """Its serial port: /dev/serial/by-id/..., which stays the same when it is plugged in elsewhere."""
+    limits: str | None = Field(None, pattern="^[0-9a-f]{16}$")
+    """Fingerprint of the limits signed for this rig, as `rtface gate limits` prints it; nothing is armed under others."""
     heartbeat_ms: float = Field(10.0, ge=2, le=20)
     """Interval of the heartbeats; the gate's dead-man must be several times longer."""
     answer_ms: float = Field(20.0, ge=2, le=500)

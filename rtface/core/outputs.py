@@ -54,7 +54,7 @@ class OutputEvent(StrEnum):
 
 @unique
 class OutputReason(StrEnum):
-    """Why. Those down to `BAD_COUNTER` are the safety gate's own, by the names of `rtface.stimulate.gate.codes.Reason`."""
+    """Why. Those down to `NO_HAND` are the safety gate's own, by the names of `rtface.stimulate.gate.codes.Reason`."""
 
     NONE = "none"
     COMPLETED = "completed"
@@ -83,6 +83,10 @@ class OutputReason(StrEnum):
     LIMITS_LOST = "limits_lost"
     STORING = "storing"
     BAD_COUNTER = "bad_counter"
+    ACKNOWLEDGED = "acknowledged"
+    FOREIGN = "foreign"
+    NO_LIMITS = "no_limits"
+    NO_HAND = "no_hand"
     NOT_ARMED = "not_armed"
     """The output is not armed, by what the host has received."""
     BUSY = "busy"

@@ -8,7 +8,7 @@ import pytest
 
 from bench.gate.proof import flashes, violations
 from rtface.stimulate.gate.codes import Inputs, LimitsSource, Reason, ResetCause, State
-from rtface.stimulate.gate.emulator import EmulationLog, LightChange
+from rtface.stimulate.gate.emulator import EmulationLog, LightChange, Switches
 from rtface.stimulate.gate.framing import LineFrame, encode
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
@@ -32,29 +32,35 @@ class Story:
     """A log made by hand; times in milliseconds."""
 
     def __init__(self) -> None:
-        self.log = EmulationLog(resets=[0], powers=[0], switches=[(0, False, True)])
+        self.log = EmulationLog(resets=[0], powers=[0], switches=[Switches(0, False, True)])
         self.log.light.append(LightChange(0, 0, False, 0))
         self.seq = 0
+        self.nonce = 0
 
-    def says(self, ms: float, message: Message) -> None:
+    def says(self, ms: float, message: Message, seq: int | None = None, nonce: int | None = None) -> None:
         """The frame's last byte comes at this time."""
-        self.seq += 1
-        frame = encode(message, self.seq)
+        if seq is None:
+            self.seq = seq = self.seq + 1
+        frame = encode(message, seq, self.nonce if nonce is None else nonce)
         for index, byte in enumerate(frame):
             self.log.delivered.append((round(ms * MS) - 160 * (len(frame) - 1 - index), byte, False))
 
     def greets(self, ms: float) -> None:
         self.says(ms, Hello())
         welcome = Welcome(
-            1, 256, 0, ResetCause.POWER_ON, 0, State.DISARMED, Inputs(0), LimitsSource.DEFAULTS, 0, TOKEN, 0
+            2, 256, 0, ResetCause.POWER_ON, 0, State.DISARMED, Inputs(0), LimitsSource.EEPROM, 0, TOKEN, 0
         )
-        self.log.frames.append((round(ms * MS) + 100, LineFrame(self.seq, welcome)))
+        self.nonce += 1
+        self.log.frames.append((round(ms * MS) + 100, LineFrame(self.seq, welcome, self.nonce)))
 
     def arms(self, ms: float) -> None:
         self.greets(ms - 1)
         self.says(ms, Arm(TOKEN))
         self.log.frames.append(
-            (round(ms * MS) + 100, LineFrame(self.seq, Ack(Arm.TYPE, Reason.NONE, State.ARMED, 0, 0, 0)))
+            (
+                round(ms * MS) + 100,
+                LineFrame(self.seq, Ack(Arm.TYPE, Reason.NONE, State.ARMED, 0, 0, 0), self.nonce),
+            )
         )
 
     def lights(self, on_ms: float, off_ms: float, amplitude: int = 255) -> None:
@@ -134,12 +140,15 @@ def test_light_after_a_bad_frame_a_line_error_a_switch_a_reset_a_hang(story: Sto
     story.log.delivered = [*before, (31 * MS, 1, True)]
     assert story.rules() == {"line error"}
     story.log.delivered = before
-    story.log.switches = [(0, False, True), (31 * MS, True, True)]
+    story.log.switches = [Switches(0, False, True), Switches(31 * MS, True, True)]
     assert story.rules() == {"stop switch"}
-    story.log.switches = [(0, False, True), (31 * MS, False, False)]
+    story.log.switches = [Switches(0, False, True), Switches(31 * MS, False, False)]
     assert story.rules() == {"arm switch"}
-    assert story.rules(replace(DEFAULT_LIMITS, arm_switch=0)) == set()
-    story.log.switches = [(0, False, True), (25 * MS, True, True), (31 * MS, False, True)]
+    story.log.switches = [
+        Switches(0, False, True),
+        Switches(25 * MS, True, True),
+        Switches(31 * MS, False, True),
+    ]
     assert "stop switch" in story.rules()
     story.log.switches = []
     story.log.resets = [0, 31 * MS]
@@ -179,3 +188,68 @@ def test_the_limits(story: Story) -> None:
 def test_the_amplitude_s_line_is_down_with_the_ttl(story: Story) -> None:
     story.log.light.append(LightChange(5, 0, False, 3))
     assert story.rules() == {"amplitude"}
+
+
+@pytest.mark.parametrize("message", [Heartbeat(), Pulse(5_000, 0, 1, 255)])
+def test_bytes_that_came_before_are_fresh_under_no_number(story: Story, message: Message) -> None:
+    """The judge compares the bytes: whatever the firmware makes of their number, a repetition counts for nothing."""
+    long = replace(DEFAULT_LIMITS, max_on_us=100_000, window_on_us=200_000)
+    story.says(31, Heartbeat())
+    beat, pulse = story.seq, story.seq - 1
+    story.lights(30.3, 35.3)
+    story.says(60, Heartbeat())
+    assert story.rules() == set()
+    if isinstance(message, Heartbeat):
+        story.says(65, Pulse(90_000, 0, 1, 255))
+        story.says(100, message, seq=beat)
+        story.lights(65.5, 115)
+        assert story.rules(long) == {"dead-man"}
+    else:
+        story.says(65, message, seq=pulse)
+        story.says(66, Cancel())
+        story.says(67, message, seq=pulse)
+        story.lights(67.5, 72.5)
+        assert "not commanded" in story.rules()
+
+
+def test_another_conversation_s_frames_are_no_commands(story: Story) -> None:
+    story.greets(40)
+    story.says(41, Arm(TOKEN))
+    story.log.frames.append(
+        (41 * MS + 100, LineFrame(story.seq, Ack(Arm.TYPE, Reason.NONE, State.ARMED, 0, 0, 0), 2))
+    )
+    story.says(50, Pulse(5_000, 0, 1, 255), nonce=1)
+    story.lights(50.5, 55.5)
+    assert "not commanded" in story.rules()
+
+
+def test_a_nonce_that_comes_twice(story: Story) -> None:
+    story.nonce -= 1
+    story.greets(40)
+    assert story.rules() == {"nonce"}
+
+
+def test_over_the_ttl_alone_all_light_is_full_light(story: Story) -> None:
+    story.says(31, Pulse(5_000, 0, 1, 51))
+    story.lights(31.3, 36.3, amplitude=51)
+    tight = replace(DEFAULT_LIMITS, session_dose_us=4_000)
+    assert story.rules(tight) == {"session dose"}
+    assert story.rules(replace(tight, amplitude_wired=1)) == set()
+
+
+def test_a_hand_begins_a_session(story: Story) -> None:
+    story.lights(30.3, 35.3)
+    story.says(6_000, Arm(TOKEN))
+    story.log.switches += [
+        Switches(50 * MS, False, False),
+        Switches(60 * MS, False, False, True),
+        Switches(5_070 * MS, False, False),
+        Switches(5_100 * MS, False, True),
+    ]
+    story.arms(6_000)
+    story.says(6_001, Pulse(5_000, 0, 1, 255))
+    story.lights(6_001.3, 6_006.3)
+    once = replace(DEFAULT_LIMITS, session_pulses=1)
+    assert story.rules(once) == set()
+    story.log.switches = [each for each in story.log.switches if not each.button]
+    assert story.rules(once) == {"session pulses"}

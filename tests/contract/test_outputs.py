@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import TypeAdapter
 from support.devices import FakeNidaqmx, LineDevice, PulsePalDevice
-from support.emulated_gate import patient_gate
-from support.fake_gate import Board, RunningGate
+from support.emulated_gate import PATIENT_LIMITS, patient_gate
+from support.fake_gate import SIGNED, Board, RunningGate
 from support.waits import LONG_S, finishes
 
 from rtface.config import OutputSettings
@@ -24,6 +24,7 @@ from rtface.core.records import Pulse
 from rtface.stimulate.base import Output
 from rtface.stimulate.factory import make_output
 from rtface.stimulate.gate.codes import State
+from rtface.stimulate.gate.limits import fingerprint
 
 MS = NS_PER_MS
 LIVENESS_MS = 1000
@@ -138,7 +139,9 @@ class FakedGate(Rig):
     def __init__(self, folder: Path) -> None:
         self.board = Board(RunningGate())
         self.port = self.board.port
-        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=500)
+        super().__init__(
+            kind="gate", port=self.port, silence_ms=5000, answer_ms=500, limits=fingerprint(SIGNED)
+        )
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
@@ -160,7 +163,7 @@ class ShippedGate(Rig):
         except OutputError as error:
             pytest.skip(str(error))
         self.port = str(self.gate.port)
-        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=500)
+        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=500, limits=PATIENT_LIMITS)
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from support.arming import arm
 from support.commandline import run
-from support.emulated_gate import emulated_gate, patient_gate
+from support.emulated_gate import PATIENT_LIMITS, emulated_gate, patient_gate
 from support.waits import LONG_S
 
 from rtface.bench.agreed import ensure_parity
@@ -126,7 +126,11 @@ def listen(client: Client, kind: str, count: int) -> list[dict[str, Any]]:
 
 
 def test_every_light_was_decided_commanded_answered_and_seen(gate: EmulatedGate, rig_file: Path) -> None:
-    rig = load_rig(with_output(rig_file, output={"kind": "gate", "port": str(gate.port), **PATIENT}))
+    rig = load_rig(
+        with_output(
+            rig_file, output={"kind": "gate", "port": str(gate.port), "limits": PATIENT_LIMITS, **PATIENT}
+        )
+    )
     with (
         Service(rig) as service,
         Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
@@ -183,7 +187,11 @@ def test_a_host_that_is_killed_in_mid_pulse_leaves_darkness_and_a_record(
 ) -> None:
     rig_file.with_name("rules.yaml").write_text(LONG, encoding="utf-8")
     ports = {"keypoints": f"ipc://{rig_file.parent}/keypoints", "control": f"ipc://{rig_file.parent}/control"}
-    with_output(rig_file, output={"kind": "gate", "port": str(gate.port), **PATIENT}, publish=ports)
+    with_output(
+        rig_file,
+        output={"kind": "gate", "port": str(gate.port), "limits": PATIENT_LIMITS, **PATIENT},
+        publish=ports,
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "rtface", "run", str(rig_file)],
         stdin=subprocess.DEVNULL,

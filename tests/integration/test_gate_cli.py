@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.emulated_gate import emulated_gate
+import yaml
+from support.paths import DOCS
 from typer.testing import CliRunner, Result
 
 from rtface.cli.app import app
 from rtface.core.errors import DataError, GateError, OutputError, UsageError
-from rtface.stimulate.gate.emulator import EmulatedGate
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
 
 
 @pytest.fixture
 def gate() -> Iterator[EmulatedGate]:
-    with emulated_gate() as made:
+    try:
+        made = EmulatedGate()
+    except OutputError as error:
+        pytest.skip(str(error))
+    with made:
+        made.sign({}, "tests")
         yield made
+
+
+@contextmanager
+def hand_on_button(gate: EmulatedGate) -> Iterator[None]:
+    """Somebody presses the button again and again, for longer than it takes."""
+    done = threading.Event()
+
+    def press() -> None:
+        while not done.is_set():
+            until = gate.cycle + 1_500 * CYCLES_PER_MS
+            gate.button(held=True)
+            while gate.cycle < until and not done.is_set():
+                gate.button(held=True)
+            until = gate.cycle + 20 * CYCLES_PER_MS
+            while gate.cycle < until:
+                gate.button(held=False)
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    try:
+        yield
+    finally:
+        done.set()
+        pressing.join()
 
 
 def rtface(*arguments: object, typed: str = "") -> Result:
@@ -70,12 +103,14 @@ def test_limits_are_shown_changed_and_kept(gate: EmulatedGate, tmp_path: Path) -
         "Ada",
     )
     assert isinstance(rtface(*change, typed="yes\n").exception, UsageError)
-    done = rtface(*change, typed="store\n")
+    with hand_on_button(gate):
+        done = rtface(*change, typed="store\n")
     assert done.exit_code == 0, done.output
-    assert "stored, as change 1" in done.output
+    assert "stored, as change 2" in done.output
     gate.power_cycle()
     shown = json.loads(rtface("limits", "--port", gate.port, "--json").stdout)
     assert (shown["max_on_us"], shown["deadman_ms"], shown["signed_off_by"]) == (3000, 40, "Ada")
+    assert f"limits: {shown['fingerprint']}" in done.output
 
 
 def test_a_change_needs_a_name_and_a_readable_file(gate: EmulatedGate, tmp_path: Path) -> None:
@@ -101,4 +136,16 @@ def test_the_emulated_gate_says_where_it_is() -> None:
     if isinstance(done.exception, OutputError):
         pytest.skip(str(done.exception))
     assert done.exit_code == 0
-    assert "kind: gate" in done.output
+    example = yaml.safe_load((DOCS / "examples" / "whisking" / "rig.yaml").read_text(encoding="utf-8"))
+    assert re.search(rf"kind: gate, port: \S+, limits: {example['output']['limits']}}}", done.output)
+
+
+def test_a_blank_emulated_gate_has_nothing_signed_and_is_worked_by_hand() -> None:
+    lines = "key off\nbutton down\nbutton up\nstop open\nstop closed\npower\nwhat\n"
+    done = CliRunner().invoke(app, ["gate", "emulate", "--blank", "--seconds", "1.5"], input=lines)
+    if isinstance(done.exception, OutputError):
+        pytest.skip(str(done.exception))
+    assert done.exit_code == 0
+    assert "limits:" not in done.output
+    assert "key off" in done.output
+    assert "'what' is none of" in done.output

@@ -162,8 +162,17 @@ def test_pulses_of_a_session_are_counted_until_power_off() -> None:
         assert len(gate.light) == 5
 
 
-def test_the_dose_of_a_session_counts_light_at_full_amplitude() -> None:
+def test_over_the_ttl_alone_the_dose_is_that_of_full_light() -> None:
     with gate_host(limits_of(session_dose_us=12_000)) as gate:
+        gate.arm()
+        gate.fire(10_000, amplitude=1)
+        gate.beat(25)
+        assert 9_999 <= gate.status().dose_us <= 10_000 + JITTER_US
+        assert gate.reason(Pulse(3_000, 0, 1, 1)) is Reason.SESSION_DOSE
+
+
+def test_the_dose_of_a_session_counts_light_at_full_amplitude_where_it_is_wired() -> None:
+    with gate_host(limits_of(session_dose_us=12_000, amplitude_wired=1)) as gate:
         gate.arm()
         gate.fire(10_000, amplitude=128)
         gate.beat(25)

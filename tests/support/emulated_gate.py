@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from rtface.config import GateOutputSettings
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ABSOLUTE
 from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
-from rtface.stimulate.gate.output import GateOutput, protocol
+from rtface.stimulate.gate.limits import fingerprint
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
+
+PATIENT_LIMITS = fingerprint(
+    replace(DEFAULT_LIMITS, deadman_ms=ABSOLUTE["MAX_DEADMAN_MS"], signed_off_by="tests")
+)
+"""What a rig's file names for it."""
 
 
 @contextmanager
@@ -52,10 +56,6 @@ def _rest(gate: EmulatedGate) -> None:
 @cache
 def _patient_memory() -> bytes:
     """Return what the EEPROM holds once such limits were stored, by the gate itself."""
-    limits = asdict(DEFAULT_LIMITS) | {"deadman_ms": ABSOLUTE["MAX_DEADMAN_MS"], "counter": 1}
     with EmulatedGate() as emulated:
-        gate = GateOutput(GateOutputSettings(kind="gate", port=str(emulated.port), silence_ms=5000))
-        gate.open()
-        gate.change_limits(protocol.ProposeLimits(**(limits | {"signed_off_by": "tests"})))
-        gate.close()
+        emulated.sign({"deadman_ms": ABSOLUTE["MAX_DEADMAN_MS"]}, "tests")
         return emulated.read_eeprom()

@@ -13,6 +13,14 @@ from rtface.stimulate.gate.framing import Decoder, encode
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS, Message
 from support.devices import PtyDevice
 
+OLD_WELCOME = "0383070201040134120102010101020101010101024d010103e80301010101010181dbb700"
+OLD_BOOT = "0285010201010101010102010101023201010101010101828a8f00"
+OLD_HELLO = "0301070182c39a00"
+"""Frames of protocol 1, as its encoder made them."""
+
+SIGNED = replace(DEFAULT_LIMITS, counter=1, signed_off_by="a test")
+"""What a fake gate has in force."""
+
 
 class FakeGate:
     """Answers as the firmware does, as far as a host can see; its time is what it is given.
@@ -35,7 +43,7 @@ class FakeGate:
 
     def __init__(self) -> None:
         self.state = State.DISARMED
-        self.limits = DEFAULT_LIMITS
+        self.limits = SIGNED
         self.received: list[tuple[int, Message]] = []
         self.carried_out: list[Message] = []
         self.lose_answers = 0
@@ -55,6 +63,8 @@ class FakeGate:
             token=1,
             time_us=0,
         )
+        self.nonce = 0x1000_0000
+        self._asked_under = 0
         self._decoder = Decoder()
         self._events = 0
         self._pulses = 0
@@ -65,6 +75,7 @@ class FakeGate:
         """Return the answer to some bytes."""
         answers = b""
         for frame in self._decoder.feed(data):
+            self._asked_under = frame.nonce
             if self.lose_requests and not isinstance(frame.message, protocol.Heartbeat):
                 self.lose_requests -= 1
                 continue
@@ -76,7 +87,7 @@ class FakeGate:
     def event(self, kind: Kind, time_us: int, reason: Reason = Reason.NONE, value: int = 0) -> bytes:
         self._events += 1
         event = protocol.Event(kind, reason, self.state, self._pulses, value, time_us)
-        return encode(event, self._events) if self.send_events else b""
+        return encode(event, self._events, self.nonce) if self.send_events else b""
 
     def pulse_over(self, time_us: int, on_us: int = 5000) -> bytes:
         self.state = State.ARMED
@@ -87,30 +98,38 @@ class FakeGate:
 
     def _answer(self, seq: int, message: Message, time_us: int) -> bytes:
         again = self._last is not None and self._last[:2] == (seq, message.TYPE)
-        newer = 0 < (seq - self._newest) % 65536 < 32768 or isinstance(message, protocol.Hello)
+        greets = isinstance(message, protocol.Hello)
+        safer = isinstance(message, protocol.Disarm | protocol.Cancel | protocol.Stop)
+        if self._asked_under != self.nonce and not greets and not safer:
+            foreign = protocol.Nak(message.TYPE, Reason.FOREIGN, self.state, 0, 0, time_us)
+            return encode(foreign, seq, self._asked_under)
+        newer = seq > self._newest or greets
         if newer:
             self._newest = seq
-        elif not again and not isinstance(message, protocol.Disarm | protocol.Cancel | protocol.Stop):
-            return encode(protocol.Nak(message.TYPE, Reason.STALE, self.state, 0, 0, time_us), seq)
+        elif not again and not safer:
+            return encode(
+                protocol.Nak(message.TYPE, Reason.STALE, self.state, 0, 0, time_us), seq, self.nonce
+            )
         match message:
             case protocol.Hello():
                 self.state = State.DISARMED if self.state is not State.STOPPED else State.STOPPED
                 self.welcome = replace(
                     self.welcome, token=self.welcome.token + 1, state=self.state, time_us=time_us
                 )
-                return encode(self.welcome, seq)
+                self.nonce += 1
+                return encode(self.welcome, seq, self.nonce)
             case protocol.Heartbeat() | protocol.GetStatus():
                 status = protocol.Status(
                     self.state, Reason.NONE, Inputs.ARM_SWITCH_ON, self._pulses, 0, 0, 0, 0, time_us
                 )
-                return encode(status, seq)
+                return encode(status, seq, self.nonce)
             case protocol.GetLimits():
-                return encode(self.limits, seq)
+                return encode(self.limits, seq, self.nonce)
         if again and self._last is not None:
             return self._sent(self._last[2])
         reason, after = self._carry_out(message, time_us)
         kind = protocol.Ack if reason is Reason.NONE else protocol.Nak
-        answer = encode(kind(message.TYPE, reason, self.state, 0, self._pulses, time_us), seq)
+        answer = encode(kind(message.TYPE, reason, self.state, 0, self._pulses, time_us), seq, self.nonce)
         self._last = (seq, message.TYPE, answer)
         return self._sent(answer) + after
 

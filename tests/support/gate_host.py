@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
     Ack,
     Arm,
+    CommitLimits,
     Event,
     Heartbeat,
     Hello,
@@ -54,6 +56,12 @@ def limits_of(**changes: Any) -> Limits:
     return replace(DEFAULT_LIMITS, **{"counter": 1, "signed_off_by": "a test", **changes})
 
 
+SIGNED = limits_of()
+"""The packaged limits, signed."""
+HAND_MS = 1_020
+"""What it takes to hold the button so that it counts."""
+
+
 class GateHost:
     """A scripted gate and its host; whoever leaves it has its whole log judged."""
 
@@ -62,11 +70,17 @@ class GateHost:
         self.limits = limits
         self.seq = 0
 
+    @property
+    def nonce(self) -> int:
+        """Of the newest conversation."""
+        welcomes = (f.nonce for _, f in reversed(self.gate.log.frames) if isinstance(f.message, Welcome))
+        return next(welcomes, 0)
+
     def say(self, message: Message, seq: int | None = None) -> int:
-        """Send a frame and return its sequence number."""
+        """Send a frame of the newest conversation and return its sequence number."""
         if seq is None:
-            self.seq = seq = (self.seq + 1) & 0xFFFF
-        self.gate.send(message, seq)
+            self.seq = seq = self.seq + 1
+        self.gate.send(message, seq, self.nonce)
         return seq
 
     def ask(self, message: Message, seq: int | None = None, ms: float = 3) -> Message:
@@ -94,6 +108,27 @@ class GateHost:
         answer = self.ask(Hello())
         assert isinstance(answer, Welcome)
         return answer
+
+    def hold(self, ms: float, *, key: bool = True, every: float = 10) -> None:
+        """Hold the button with the arm switch on or off, it having been up before; let go afterwards."""
+        self.gate.button(held=False)
+        self.gate.arm_switch(on=key)
+        self.beat(5)
+        self.gate.button(held=True)
+        self.beat(ms, every)
+        self.gate.button(held=False)
+        self.gate.arm_switch(on=True)
+        self.beat(2)
+
+    def sign(self, limits: Limits) -> None:
+        """Propose limits, hold the button with the key on, and commit them."""
+        answer = self.ask(proposal(limits))
+        assert isinstance(answer, Ack), answer
+        self.beat(3)
+        self.gate.button(held=True)
+        self.beat(HAND_MS)
+        assert self.reason(CommitLimits(answer.value, limits.counter)) is Reason.NONE
+        self.gate.button(held=False)
 
     def arm(self) -> None:
         """Greet and arm."""
@@ -137,13 +172,16 @@ class GateHost:
 
 
 @contextmanager
-def gate_host(limits: Limits = DEFAULT_LIMITS, *, seed: int = 0, judged: bool = True) -> Iterator[GateHost]:
-    """A gate with these limits in its EEPROM, 20 ms after power-on."""
-    with ScriptedGate(seed=seed) as gate:
-        if limits is not DEFAULT_LIMITS:
+def gate_host(
+    limits: Limits | None = SIGNED, *, seed: int = 0, judged: bool = True, boot: Path | None = None
+) -> Iterator[GateHost]:
+    """A gate with these limits in its EEPROM, 20 ms after power-on; None: as new."""
+    with ScriptedGate(seed=seed, boot=boot) as gate:
+        if limits is not None:
             for address in LIMITS_AT:
                 gate.write_eeprom(address, limits_cells(limits))
             gate.power_cycle()
+        limits = limits or DEFAULT_LIMITS
         gate.run_ms(1 + max(19, limits.min_off_us / 1000))
         host = GateHost(gate, limits)
         yield host
@@ -168,6 +206,6 @@ def us(cycles: int) -> float:
 
 def damaged(message: Message, seq: int) -> bytes:
     """A frame whose CRC does not match."""
-    frame = bytearray(encode(message, seq))
+    frame = bytearray(encode(message, seq, 1))
     frame[-2] ^= 1
     return bytes(frame)

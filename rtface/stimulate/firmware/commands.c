@@ -7,16 +7,17 @@
 #include "light.h"
 #include "limits.h"
 #include "link.h"
+#include "nonce.h"
 #include "pulses.h"
 #include "session.h"
 
-#define FIRMWARE 0x0100
+#define FIRMWARE 0x0200
 #ifndef BUILD
 #define BUILD 0
 #endif
 
 enum duty {
-    IN_ORDER, /* only after a hello, and once for each sequence number */
+    IN_ORDER, /* only in the conversation that the newest hello began, and once for each sequence number */
     ALWAYS,   /* makes the animal safer: carried out whenever it comes */
     QUESTION, /* answered by a message of its own */
 };
@@ -24,13 +25,14 @@ enum duty {
 static uint8_t cause_of_reset;
 static uint32_t token __attribute__((section(".noinit")));
 static bool token_valid, greeted;
-static uint16_t newest_seq, bad_frames;
+static uint32_t newest_seq, conversation;
+static uint16_t bad_frames;
 
 /* The answer to the last command, in case it has to be given again. */
 static struct {
     bool given;
     uint8_t type;
-    uint16_t seq;
+    uint32_t seq;
     struct ack answer;
 } last;
 
@@ -53,10 +55,14 @@ static enum reason arm(uint32_t given)
     enum limits_source source = limits_load();
     if (limits.counter != counter)
         session_new_limits();
-    if (source == LIMITS_SOURCE_LOST)
+    if (source == LIMITS_SOURCE_LOST) {
+        light_event(GATE_FAIL, REASON_LIMITS_LOST);
         return REASON_LIMITS_LOST;
-    light_rules(limits.deadman_ms, limits.arm_switch);
-    if (limits.arm_switch && !(light_inputs() & INPUT_ARM_SWITCH_ON))
+    }
+    if (source == LIMITS_SOURCE_NONE)
+        return REASON_NO_LIMITS;
+    light_rules(limits.deadman_ms);
+    if (!(light_inputs() & INPUT_ARM_SWITCH_ON))
         return REASON_ARM_SWITCH;
     light_heartbeat(link_age_ms());
     return light_event(GATE_ARM, REASON_NONE) ? REASON_NONE : REASON_WRONG_STATE;
@@ -73,11 +79,19 @@ static enum reason clear(uint32_t given)
     return light_event(GATE_CLEAR, REASON_NONE) ? REASON_NONE : REASON_WRONG_STATE;
 }
 
+/* While dark; also in the fault that new limits end. */
+static bool limits_may_change(void)
+{
+    enum state state = light_state();
+    return state == STATE_DISARMED || (state == STATE_FAULT && limits_where() == LIMITS_SOURCE_LOST);
+}
+
 static enum reason propose(const struct limits *wanted, uint32_t *value)
 {
     uint16_t crc = 0;
-    if (light_state() != STATE_DISARMED)
+    if (!limits_may_change())
         return REASON_WRONG_STATE;
+    light_forget_hand();
     enum reason refusal = limits_propose(wanted, &crc);
     *value = crc;
     return refusal;
@@ -85,7 +99,8 @@ static enum reason propose(const struct limits *wanted, uint32_t *value)
 
 static enum reason commit(const struct commit_limits *wanted)
 {
-    return light_state() == STATE_DISARMED ? limits_commit(wanted) : REASON_WRONG_STATE;
+    bool hand = light_held_ms(true) >= ABSOLUTE_HAND_MS;
+    return limits_may_change() ? limits_commit(wanted, hand) : REASON_WRONG_STATE;
 }
 
 static enum reason carry_out(const struct frame *frame, uint32_t *value)
@@ -114,19 +129,20 @@ static enum reason carry_out(const struct frame *frame, uint32_t *value)
     return REASON_BAD_VALUE;
 }
 
-static void send_answer(uint16_t seq, struct ack *answer)
+/* To whoever asked, in their own conversation. */
+static void send_answer(const struct frame *frame, struct ack *answer)
 {
-    link_send(answer->reason == REASON_NONE ? MSG_ACK : MSG_NAK, seq, answer, sizeof *answer);
+    link_send(answer->reason == REASON_NONE ? MSG_ACK : MSG_NAK, frame->seq, frame->nonce, answer, sizeof *answer);
 }
 
 static void refuse(const struct frame *frame, enum reason reason)
 {
     struct ack answer = {
         .command = frame->type, .reason = reason, .state = light_state(), .time_us = clock_us()};
-    send_answer(frame->seq, &answer);
+    send_answer(frame, &answer);
 }
 
-static void send_welcome(uint16_t seq)
+static void send_welcome(uint32_t seq)
 {
     token = token * 1664525UL + 1013904223UL + clock_ticks();
     token_valid = true;
@@ -143,10 +159,10 @@ static void send_welcome(uint16_t seq)
         .token = token,
         .time_us = clock_us(),
     };
-    link_send(MSG_WELCOME, seq, &welcome, sizeof welcome);
+    link_send(MSG_WELCOME, seq, conversation, &welcome, sizeof welcome);
 }
 
-static void send_status(uint16_t seq)
+static void send_status(uint32_t seq)
 {
     session_poll();
     struct status status = {
@@ -160,7 +176,7 @@ static void send_status(uint16_t seq)
         .unsent = link_unsent(),
         .time_us = clock_us(),
     };
-    link_send(MSG_STATUS, seq, &status, sizeof status);
+    link_send(MSG_STATUS, seq, conversation, &status, sizeof status);
 }
 
 static void answer_question(const struct frame *frame)
@@ -174,16 +190,20 @@ static void answer_question(const struct frame *frame)
         send_status(frame->seq);
         break;
     case MSG_GET_LIMITS:
-        link_send(MSG_LIMITS, frame->seq, &limits, sizeof limits);
+        link_send(MSG_LIMITS, frame->seq, conversation, &limits, sizeof limits);
         break;
     }
 }
 
-static void greet(uint16_t seq)
+/* While no nonce can be had there is no conversation, and no answer: the host greets again. */
+static void greet(uint32_t seq)
 {
     light_event(GATE_DISARM, REASON_NEW_HELLO);
     limits_forget_proposal();
-    greeted = true;
+    conversation = nonce_next();
+    greeted = conversation != 0;
+    if (!greeted)
+        return;
     newest_seq = seq;
     last.given = false;
     send_welcome(seq);
@@ -191,17 +211,22 @@ static void greet(uint16_t seq)
 
 static void dispatch(const struct frame *frame, enum duty duty)
 {
-    bool newer = greeted && (int16_t)(frame->seq - newest_seq) > 0;
-    bool again = last.given && last.seq == frame->seq && last.type == frame->type;
+    bool ours = greeted && frame->nonce == conversation;
+    bool newer = ours && frame->seq > newest_seq;
+    bool again = ours && last.given && last.seq == frame->seq && last.type == frame->type;
 
     if (duty != ALWAYS) {
         if (!greeted) {
             refuse(frame, REASON_NO_HELLO);
             return;
         }
+        if (!ours) {
+            refuse(frame, REASON_FOREIGN);
+            return;
+        }
         if (again) {
             last.answer.repeated = 1;
-            send_answer(frame->seq, &last.answer);
+            send_answer(frame, &last.answer);
             return;
         }
         if (!newer) {
@@ -220,7 +245,7 @@ static void dispatch(const struct frame *frame, enum duty duty)
     answer.reason = carry_out(frame, &answer.value);
     answer.state = light_state();
     answer.time_us = clock_us();
-    send_answer(frame->seq, &answer);
+    send_answer(frame, &answer);
     if (newer) {
         last.given = true;
         last.type = frame->type;
@@ -261,6 +286,16 @@ static void take_bad_frame(void)
     pulses_report(KIND_BAD_FRAME, REASON_BAD_FRAME, bad_frames, clock_us());
 }
 
+/* A host of the protocol before this one reads so much: that the gate has another. */
+static void turn_away(uint16_t seq)
+{
+    struct welcome welcome = {.protocol = PROTOCOL, .firmware = FIRMWARE, .build = BUILD, .time_us = clock_us()};
+    take_bad_frame();
+    link_send_old(MSG_WELCOME, seq, &welcome, sizeof welcome);
+}
+
+uint32_t commands_conversation(void) { return greeted ? conversation : 0; }
+
 void commands_start(uint8_t reset_cause)
 {
     cause_of_reset = reset_cause;
@@ -276,6 +311,9 @@ void commands_poll(void)
         break;
     case RECEIVED_BAD_FRAME:
         take_bad_frame();
+        break;
+    case RECEIVED_OLD_HELLO:
+        turn_away(frame.seq);
         break;
     case RECEIVED_FRAME:
         if (frame.type == MSG_HELLO && frame.size == 0)

@@ -9,4 +9,7 @@ void commands_start(uint8_t reset_cause);
 /* Take the next frame, if there is one, and carry it out. */
 void commands_poll(void);
 
+/* The nonce of what is under way; 0 before a greeting. */
+uint32_t commands_conversation(void);
+
 #endif

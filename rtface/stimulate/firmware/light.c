@@ -7,7 +7,7 @@
 #include "clock.h"
 
 /* What the compare interrupts take from the match to the edge: trains and on-times come out right on the pin. */
-#define BEGIN_LATENCY_TICKS 45
+#define BEGIN_LATENCY_TICKS 49
 #define END_LATENCY_TICKS 9
 #define BACKSTOP_MS 2
 
@@ -20,13 +20,13 @@
 
 /* clang-format off */
 static const PROGMEM uint8_t next_state[STATE_COUNT][GATE_EVENT_COUNT] = {
-    /*            arm  pulse on-over train-over cancel disarm stop clear fail */
-    [OFF] = { ARM, OFF,  OFF,    OFF,       OFF,   OFF,   STP, OFF,  FLT },
-    [ARM] = { ARM, FIR,  ARM,    ARM,       ARM,   OFF,   STP, ARM,  FLT },
-    [FIR] = { FIR, FIR,  GAP,    ARM,       ARM,   OFF,   STP, FIR,  FLT },
-    [GAP] = { GAP, FIR,  GAP,    GAP,       ARM,   OFF,   STP, GAP,  FLT },
-    [STP] = { STP, STP,  STP,    STP,       STP,   STP,   STP, OFF,  FLT },
-    [FLT] = { FLT, FLT,  FLT,    FLT,       FLT,   FLT,   FLT, FLT,  FLT },
+    /*            arm  pulse on-over train-over cancel disarm stop clear fail acknowledge */
+    [OFF] = { ARM, OFF,  OFF,    OFF,       OFF,   OFF,   STP, OFF,  FLT, OFF },
+    [ARM] = { ARM, FIR,  ARM,    ARM,       ARM,   OFF,   STP, ARM,  FLT, ARM },
+    [FIR] = { FIR, FIR,  GAP,    ARM,       ARM,   OFF,   STP, FIR,  FLT, FIR },
+    [GAP] = { GAP, FIR,  GAP,    GAP,       ARM,   OFF,   STP, GAP,  FLT, GAP },
+    [STP] = { STP, STP,  STP,    STP,       STP,   STP,   STP, OFF,  FLT, STP },
+    [FLT] = { FLT, FLT,  FLT,    FLT,       FLT,   FLT,   FLT, FLT,  FLT, OFF },
 };
 /* clang-format on */
 
@@ -39,31 +39,55 @@ static struct light_order order;
 static uint32_t begin_at, end_at;
 static uint16_t on_ms, on_ms_allowed;
 static uint8_t silence_ms, silence_allowed_ms;
-static bool arm_switch_required;
 
-/* STOPPED and FAULT outlive a reset; kept here by whoever sets them, the main loop hanging or not. */
+/* The button, by the millisecond: a hand is one that has let go before and turns no key meanwhile. */
+static volatile uint16_t held_ms;
+static volatile bool was_up, held_with_key, awaiting_hand;
+
+/*
+ * STOPPED and FAULT outlive a reset; kept here by whoever sets them, the main loop hanging or not. Twice: a reset while
+ * one is being written leaves the other.
+ */
 static volatile struct {
-    uint8_t state, inverse;
-} latched __attribute__((section(".noinit")));
+    uint8_t state, reason;
+    uint16_t check;
+} latched[2] __attribute__((section(".noinit")));
+
+static uint16_t check_of(uint8_t its_state, uint8_t its_reason)
+{
+    return ~((uint16_t)its_reason << 8 | its_state) ^ 0x2D00;
+}
 
 static void latch(void)
 {
-    latched.state = state;
-    latched.inverse = ~state;
+    for (uint8_t copy = 0; copy < 2; copy++) {
+        latched[copy].state = state;
+        latched[copy].reason = reason;
+        latched[copy].check = check_of(state, reason);
+    }
 }
 
-void light_start(bool powered_on)
+static bool latched_validly(uint8_t copy)
 {
-    uint8_t before = latched.state, inverse = latched.inverse;
-    bool latching = !powered_on && (before ^ inverse) == 0xFF && (before == STATE_STOPPED || before == STATE_FAULT);
+    return latched[copy].check == check_of(latched[copy].state, latched[copy].reason) &&
+           latched[copy].state < STATE_COUNT;
+}
+
+bool light_start(bool powered_on)
+{
+    bool known = latched_validly(0) || latched_validly(1);
+    uint8_t copy = !latched_validly(0);
+    bool latching = !powered_on && known && latched[copy].state >= STATE_STOPPED;
 
     light_dark();
-    PORTD |= SWITCH_BIT | STOP_BIT;
+    PORTD |= SWITCH_BIT | STOP_BIT | BUTTON_BIT;
     DDRD |= TTL_BIT | AMPLITUDE_BIT;
     DDRB |= LED_BIT;
     TCCR2B = _BV(CS20);
-    state = latching ? before : STATE_DISARMED;
+    state = latching ? latched[copy].state : STATE_DISARMED;
+    reason = latching ? latched[copy].reason : REASON_NONE;
     latch();
+    return powered_on || known;
 }
 
 /* The end is arranged before the light goes on. */
@@ -112,11 +136,26 @@ static void obey_inputs(void)
     uint8_t inputs = light_inputs();
     if (inputs & INPUT_STOP_OPEN)
         apply(GATE_STOP, REASON_STOP_PIN);
-    if (arm_switch_required && !(inputs & INPUT_ARM_SWITCH_ON))
+    if (!(inputs & INPUT_ARM_SWITCH_ON))
         apply(GATE_DISARM, REASON_ARM_SWITCH);
     if (light_line_broke) {
         light_line_broke = false;
         apply(GATE_DISARM, REASON_LINE_ERROR);
+    }
+}
+
+static void watch_button(void)
+{
+    uint8_t inputs = light_inputs();
+    bool key = inputs & INPUT_ARM_SWITCH_ON;
+    if (!(inputs & INPUT_BUTTON_HELD)) {
+        was_up = true;
+        held_with_key = key;
+        held_ms = 0;
+    } else if (key != held_with_key) {
+        light_forget_hand();
+    } else if (was_up && held_ms < UINT16_MAX) {
+        held_ms++;
     }
 }
 
@@ -147,7 +186,7 @@ ISR(TIMER1_COMPB_vect)
 
 ISR(TIMER0_COMPA_vect)
 {
-    static uint8_t blink;
+    static uint16_t blink;
 
     clock_count_ms();
     ticked = true;
@@ -156,13 +195,15 @@ ISR(TIMER0_COMPA_vect)
     else if (++on_ms > on_ms_allowed)
         apply(GATE_FAIL, REASON_BACKSTOP);
     obey_inputs();
+    watch_button();
     if (silence_ms < UINT8_MAX)
         silence_ms++;
     if (silence_ms >= silence_allowed_ms)
         apply(GATE_DISARM, REASON_SILENCE);
 
     blink++;
-    if (state == STATE_DISARMED || (state >= STATE_STOPPED && blink & 64))
+    bool fast = blink & 64, slow = blink & 512;
+    if (awaiting_hand ? slow : state == STATE_DISARMED || (state >= STATE_STOPPED && fast))
         PORTB &= ~LED_BIT;
     else
         PORTB |= LED_BIT;
@@ -259,18 +300,33 @@ uint32_t light_on_tick(void)
 uint8_t light_inputs(void)
 {
     uint8_t pins = PIND;
-    return (pins & SWITCH_BIT ? 0 : INPUT_ARM_SWITCH_ON) | (pins & STOP_BIT ? INPUT_STOP_OPEN : 0);
+    return (pins & SWITCH_BIT ? 0 : INPUT_ARM_SWITCH_ON) | (pins & STOP_BIT ? INPUT_STOP_OPEN : 0) |
+           (pins & BUTTON_BIT ? 0 : INPUT_BUTTON_HELD);
 }
 
 /* One millisecond less than the limit: the first count after a heartbeat may come at once. */
-void light_rules(uint8_t deadman_ms, bool arm_switch)
+void light_rules(uint8_t deadman_ms)
+{
+    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { silence_allowed_ms = deadman_ms - 1; }
+}
+
+uint16_t light_held_ms(bool arm_switch_on)
+{
+    uint16_t held;
+    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { held = held_with_key == arm_switch_on ? held_ms : 0; }
+    return held;
+}
+
+void light_forget_hand(void)
 {
     ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
     {
-        silence_allowed_ms = deadman_ms - 1;
-        arm_switch_required = arm_switch;
+        was_up = false;
+        held_ms = 0;
     }
 }
+
+void light_await_hand(bool waiting) { awaiting_hand = waiting; }
 
 void light_heartbeat(uint8_t age_ms)
 {

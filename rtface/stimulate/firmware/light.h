@@ -5,8 +5,9 @@
  * D7 (PD7) TTL: high = light. Needs an external pull-down: at reset the pin floats.
  * D3 (PD3) amplitude: PWM of 31.4 kHz, duty amplitude / 255; low whenever the TTL is low.
  * D4 (PD4) arm switch: closed to ground = on.
+ * D5 (PD5) button: closed to ground = pressed.
  * D2 (PD2) emergency stop: closed to ground = run, open = stop.
- * D13 (PB5) the board's LED: steady = armed, blinking fast = stopped or fault.
+ * D13 (PB5) the board's LED: steady = armed, blinking fast = stopped or fault, slowly = a hand is needed.
  */
 #ifndef LIGHT_H
 #define LIGHT_H
@@ -21,6 +22,7 @@
 #define AMPLITUDE_BIT _BV(PORTD3)
 #define SWITCH_BIT _BV(PIND4)
 #define STOP_BIT _BV(PIND2)
+#define BUTTON_BIT _BV(PIND5)
 #define LED_BIT _BV(PORTB5)
 
 enum gate_event {
@@ -33,6 +35,7 @@ enum gate_event {
     GATE_STOP,
     GATE_CLEAR,
     GATE_FAIL,
+    GATE_ACKNOWLEDGE,
     GATE_EVENT_COUNT,
 };
 
@@ -48,8 +51,11 @@ struct light_order {
     bool last;
 };
 
-/* Begin disarmed, or stopped or failed if that was so before a reset that was no power-on. */
-void light_start(bool powered_on);
+/*
+ * Begin disarmed, or stopped or failed if that was so before a reset that was no power-on. False if it was none and
+ * what was so is not known any more.
+ */
+bool light_start(bool powered_on);
 
 /* Apply an event; false if the state does not care for it. */
 bool light_event(enum gate_event event, enum reason reason);
@@ -91,7 +97,16 @@ bool light_attention(void);
 /* When the pulse under way, or the last one, began. */
 uint32_t light_on_tick(void);
 
-void light_rules(uint8_t deadman_ms, bool arm_switch);
+void light_rules(uint8_t deadman_ms);
+
+/* How long the button has been held with the arm switch in this position; it must have been up before. */
+uint16_t light_held_ms(bool arm_switch_on);
+
+/* The button counts again only when it has been up. */
+void light_forget_hand(void);
+
+/* Show that a hand at the device is waited for. */
+void light_await_hand(bool waiting);
 
 /* A sign of life that came so long ago. */
 void light_heartbeat(uint8_t age_ms);

@@ -14,7 +14,8 @@
 #endif
 _Static_assert(F_CPU % (16 * BAUD) == 0, "the baud rate must divide the clock");
 
-#define HEADER 3
+#define HEADER 9
+#define OLD_HEADER 3
 #define CRC_BYTES 3
 
 /* Rings of 256 bytes: their indices wrap by themselves. */
@@ -75,23 +76,26 @@ static bool unstuff(uint8_t *bytes, uint8_t size)
     return true;
 }
 
-static bool decode(struct frame *frame)
+static enum received decode(struct frame *frame)
 {
-    if (piece_size < CRC_BYTES + 1 + HEADER)
-        return false;
+    if (piece_size < CRC_BYTES + 1 + OLD_HEADER)
+        return RECEIVED_BAD_FRAME;
     uint8_t size = piece_size - CRC_BYTES;
     const uint8_t *check = piece + size;
     uint16_t crc = crc16(piece, size);
     if (check[0] != (0x80 | crc >> 14) || check[1] != (0x80 | (crc >> 7 & 0x7F)) ||
-        check[2] != (0x80 | (crc & 0x7F)))
-        return false;
-    if (!unstuff(piece, size))
-        return false;
+        check[2] != (0x80 | (crc & 0x7F)) || !unstuff(piece, size))
+        return RECEIVED_BAD_FRAME;
     frame->type = piece[1];
     memcpy(&frame->seq, piece + 2, sizeof frame->seq);
+    if (size == 1 + OLD_HEADER && frame->type == MSG_HELLO)
+        return RECEIVED_OLD_HELLO;
+    if (size < 1 + HEADER)
+        return RECEIVED_BAD_FRAME;
+    memcpy(&frame->nonce, piece + 6, sizeof frame->nonce);
     frame->size = size - 1 - HEADER;
     frame->payload = piece + 1 + HEADER;
-    return true;
+    return RECEIVED_FRAME;
 }
 
 uint8_t link_age_ms(void)
@@ -119,7 +123,7 @@ enum received link_receive(struct frame *frame)
             continue;
         }
         bool broken = piece_broken, empty = piece_size == 0;
-        enum received result = !broken && decode(frame) ? RECEIVED_FRAME : RECEIVED_BAD_FRAME;
+        enum received result = broken ? RECEIVED_BAD_FRAME : decode(frame);
         piece_size = 0;
         piece_broken = false;
         if (broken || !empty)
@@ -128,19 +132,18 @@ enum received link_receive(struct frame *frame)
     return RECEIVED_NOTHING;
 }
 
-void link_send(uint8_t type, uint16_t seq, const void *payload, uint8_t size)
+static void send(const uint8_t *header, uint8_t header_size, const void *payload, uint8_t size)
 {
     uint8_t frame[MAX_FRAME];
-    uint8_t stuffed = 1 + HEADER + size, total = stuffed + CRC_BYTES + 1;
+    uint8_t stuffed = 1 + header_size + size, total = stuffed + CRC_BYTES + 1;
     uint8_t room = out_tail - out_head - 1;
     if (total > room) {
         unsent++;
         return;
     }
 
-    frame[1] = type;
-    memcpy(frame + 2, &seq, sizeof seq);
-    memcpy(frame + 1 + HEADER, payload, size);
+    memcpy(frame + 1, header, header_size);
+    memcpy(frame + 1 + header_size, payload, size);
     uint8_t run = 1;
     for (uint8_t at = stuffed; at-- > 0; run++)
         if (at == 0 || frame[at] == 0) {
@@ -153,8 +156,29 @@ void link_send(uint8_t type, uint16_t seq, const void *payload, uint8_t size)
     frame[stuffed + 2] = 0x80 | (crc & 0x7F);
     frame[stuffed + 3] = 0;
 
+    uint8_t head = out_head;
     for (uint8_t at = 0; at < total; at++)
-        out[(uint8_t)(out_head + at)] = frame[at];
-    out_head += total;
+        out[head++] = frame[at];
+    out_head = head;
     UCSR0B |= _BV(UDRIE0);
+}
+
+void link_send(uint8_t type, uint32_t seq, uint32_t nonce, const void *payload, uint8_t size)
+{
+    struct __attribute__((packed)) {
+        uint8_t type;
+        uint32_t seq, nonce;
+    } header = {type, seq, nonce};
+    _Static_assert(sizeof header == HEADER, "layout");
+    send((const uint8_t *)&header, HEADER, payload, size);
+}
+
+void link_send_old(uint8_t type, uint16_t seq, const void *payload, uint8_t size)
+{
+    struct __attribute__((packed)) {
+        uint8_t type;
+        uint16_t seq;
+    } header = {type, seq};
+    _Static_assert(sizeof header == OLD_HEADER, "layout");
+    send((const uint8_t *)&header, OLD_HEADER, payload, size);
 }

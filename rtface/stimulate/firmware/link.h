@@ -1,4 +1,4 @@
-/* The serial line: bytes to frames and back. See rtface/stimulate/framing.py for the form of a frame. */
+/* The serial line: bytes to frames and back. See rtface/stimulate/gate/framing.py for the form of a frame. */
 #ifndef LINK_H
 #define LINK_H
 
@@ -7,12 +7,13 @@
 
 struct frame {
     uint8_t type;
-    uint16_t seq;
+    uint32_t seq, nonce;
     uint8_t size;
     const void *payload;
 };
 
-enum received { RECEIVED_NOTHING, RECEIVED_FRAME, RECEIVED_BAD_FRAME };
+/* RECEIVED_OLD_HELLO: the greeting of a host of the protocol before this one. */
+enum received { RECEIVED_NOTHING, RECEIVED_FRAME, RECEIVED_BAD_FRAME, RECEIVED_OLD_HELLO };
 
 void link_start(void);
 
@@ -26,7 +27,10 @@ uint8_t link_age_ms(void);
 bool link_waiting(void);
 
 /* Queue a frame, whole or not at all; never waits. */
-void link_send(uint8_t type, uint16_t seq, const void *payload, uint8_t size);
+void link_send(uint8_t type, uint32_t seq, uint32_t nonce, const void *payload, uint8_t size);
+
+/* The same in the form of the protocol before this one. */
+void link_send_old(uint8_t type, uint16_t seq, const void *payload, uint8_t size);
 
 /* Frames that were not sent because the queue was full. */
 uint16_t link_unsent(void);

@@ -6,9 +6,11 @@
 
 #include "clock.h"
 #include "commands.h"
+#include "journal.h"
 #include "light.h"
 #include "limits.h"
 #include "link.h"
+#include "nonce.h"
 #include "pulses.h"
 #include "session.h"
 
@@ -46,16 +48,24 @@ static void start(void)
     uint8_t reset_cause = GPIOR0;
     bool powered_on = reset_cause & _BV(PORF);
 
-    guard = GUARD;
     clock_start();
+    nonce_start(); /* takes its chance from memory that nobody has set */
+    guard = GUARD;
+    journal_load();
     limits_load();
-    bool taken_up = session_start(powered_on);
+    bool remembered = session_start(powered_on);
     MCUSR = 0;
-    light_rules(limits.deadman_ms, limits.arm_switch);
-    light_start(powered_on);
-    /* These resets leave memory alone. If the session is gone all the same, something has written over it. */
-    if (!taken_up && (reset_cause & (_BV(WDRF) | _BV(EXTRF))) && !(reset_cause & (_BV(PORF) | _BV(BORF))))
+    light_rules(limits.deadman_ms);
+    remembered = light_start(powered_on) && remembered;
+    session_enter_in_journal();
+    /*
+     * The chip has not seen power come, and memory does not hold the session: another program was here, or a boot loader
+     * hid the cause. Only somebody at the device can tell.
+     */
+    if (!remembered)
         light_event(GATE_FAIL, REASON_MEMORY);
+    if (limits_where() == LIMITS_SOURCE_LOST)
+        light_event(GATE_FAIL, REASON_LIMITS_LOST);
     link_start();
     set_sleep_mode(SLEEP_MODE_IDLE);
     sei();
@@ -67,6 +77,27 @@ static void report_change(void)
     if (!light_take_change())
         return;
     pulses_report(KIND_STATE, light_reason(), 0, clock_us());
+}
+
+/* The arm switch off and the button held: a fault of memory is seen to; held for longer, a new session begins. */
+static void obey_hand(void)
+{
+    static bool begun;
+    uint16_t held = light_held_ms(false);
+    if (held < ABSOLUTE_HAND_MS) {
+        begun = false;
+        return;
+    }
+    enum state state = light_state();
+    enum reason reason = light_reason();
+    if (state == STATE_FAULT && (reason == REASON_MEMORY || reason == REASON_LIMITS_LOST) &&
+        limits_load() != LIMITS_SOURCE_LOST)
+        light_event(GATE_ACKNOWLEDGE, REASON_ACKNOWLEDGED);
+    if (held >= ABSOLUTE_NEW_SESSION_MS && !begun && light_state() == STATE_DISARMED) {
+        begun = true;
+        session_begin_anew();
+        pulses_report(KIND_NEW_SESSION, REASON_ACKNOWLEDGED, 0, clock_us());
+    }
 }
 
 static void sleep_until_something_happens(void)
@@ -92,9 +123,14 @@ int main(void)
         pulses_poll();
         report_change();
         session_poll();
+        journal_poll();
+        obey_hand();
+        light_await_hand(limits_proposed());
         if (limits_store()) {
             session_new_limits();
-            light_rules(limits.deadman_ms, limits.arm_switch);
+            light_rules(limits.deadman_ms);
+            if (light_reason() == REASON_LIMITS_LOST && limits_where() != LIMITS_SOURCE_LOST)
+                light_event(GATE_ACKNOWLEDGE, REASON_ACKNOWLEDGED);
             pulses_report(KIND_LIMITS_STORED, REASON_NONE, limits.counter, clock_us());
         }
         commands_poll();

@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-#define PROTOCOL 1
+#define PROTOCOL 2
+#define OLD_PROTOCOL 1
 #define MAX_FRAME 80
 
 #define ABSOLUTE_MIN_ON_US 20UL
@@ -17,6 +18,9 @@
 #define ABSOLUTE_WINDOW_PARTS 16UL
 #define ABSOLUTE_MIN_DEADMAN_MS 20UL
 #define ABSOLUTE_MAX_DEADMAN_MS 200UL
+#define ABSOLUTE_MAX_COUNTER 65535UL
+#define ABSOLUTE_HAND_MS 1000UL
+#define ABSOLUTE_NEW_SESSION_MS 5000UL
 
 enum state {
     STATE_DISARMED = 0,
@@ -42,6 +46,7 @@ enum reason {
     REASON_NEW_HELLO = 10,
     REASON_BACKSTOP = 11,
     REASON_MEMORY = 12,
+    REASON_ACKNOWLEDGED = 13,
     REASON_NO_HELLO = 16,
     REASON_STALE = 17,
     REASON_BAD_TOKEN = 18,
@@ -56,8 +61,11 @@ enum reason {
     REASON_LIMITS_LOST = 27,
     REASON_STORING = 28,
     REASON_BAD_COUNTER = 29,
+    REASON_FOREIGN = 30,
+    REASON_NO_LIMITS = 31,
+    REASON_NO_HAND = 32,
 };
-#define REASON_COUNT 30
+#define REASON_COUNT 33
 
 enum kind {
     KIND_BOOT = 1,
@@ -67,11 +75,12 @@ enum kind {
     KIND_STATE = 5,
     KIND_BAD_FRAME = 6,
     KIND_LIMITS_STORED = 7,
+    KIND_NEW_SESSION = 8,
 };
-#define KIND_COUNT 8
+#define KIND_COUNT 9
 
 enum limits_source {
-    LIMITS_SOURCE_DEFAULTS = 0,
+    LIMITS_SOURCE_NONE = 0,
     LIMITS_SOURCE_EEPROM = 1,
     LIMITS_SOURCE_ONE_COPY = 2,
     LIMITS_SOURCE_LOST = 3,
@@ -80,6 +89,7 @@ enum limits_source {
 
 #define INPUT_ARM_SWITCH_ON 1
 #define INPUT_STOP_OPEN 2
+#define INPUT_BUTTON_HELD 4
 
 #define MSG_HELLO 0x01
 #define MSG_HEARTBEAT 0x02
@@ -124,7 +134,7 @@ struct __attribute__((packed)) propose_limits {
     uint32_t session_dose_us;
     uint16_t deadman_ms;
     uint8_t max_amplitude;
-    uint8_t arm_switch;
+    uint8_t amplitude_wired;
     uint32_t device_id;
     uint32_t counter;
     char signed_off_by[20];
@@ -188,7 +198,7 @@ struct __attribute__((packed)) limits {
     uint32_t session_dose_us;
     uint16_t deadman_ms;
     uint8_t max_amplitude;
-    uint8_t arm_switch;
+    uint8_t amplitude_wired;
     uint32_t device_id;
     uint32_t counter;
     char signed_off_by[20];
@@ -224,10 +234,10 @@ _Static_assert(sizeof(struct event) == 19, "layout");
     .session_dose_us = 10000000UL, \
     .deadman_ms = 50UL, \
     .max_amplitude = 255UL, \
-    .arm_switch = 1UL, \
+    .amplitude_wired = 0UL, \
     .device_id = 0UL, \
     .counter = 0UL, \
-    .signed_off_by = "defaults" \
+    .signed_off_by = "" \
 }
 
 #endif

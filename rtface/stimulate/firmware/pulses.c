@@ -1,6 +1,7 @@
 #include "pulses.h"
 
 #include "clock.h"
+#include "commands.h"
 #include "light.h"
 #include "limits.h"
 #include "link.h"
@@ -19,7 +20,7 @@ static enum { NO_PULSE, ORDERED, BEGUN } stage;
 
 void pulses_report(enum kind kind, enum reason reason, uint32_t value, uint64_t time_us)
 {
-    static uint16_t seq;
+    static uint32_t seq;
     struct event event = {
         .kind = kind,
         .reason = reason,
@@ -28,7 +29,7 @@ void pulses_report(enum kind kind, enum reason reason, uint32_t value, uint64_t 
         .value = value,
         .time_us = time_us,
     };
-    link_send(MSG_EVENT, seq++, &event, sizeof event);
+    link_send(MSG_EVENT, seq++, commands_conversation(), &event, sizeof event);
 }
 
 static void report_beginning(void)

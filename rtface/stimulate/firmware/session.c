@@ -5,10 +5,15 @@
 
 #include "clock.h"
 #include "crc.h"
+#include "journal.h"
 #include "limits.h"
 
 #define MAGIC 0x72744731UL
 #define PARTS (ABSOLUTE_WINDOW_PARTS + 1)
+
+/* What is allowed ahead in the journal. Half of it outlasts the 60 ms that a record takes, even at the fastest train. */
+#define BLOCK_PULSES 128
+#define BLOCK_US 500000UL
 
 struct session session;
 
@@ -24,10 +29,14 @@ static uint32_t charged_dose_us, rest_since;
 static uint8_t charged_amplitude;
 static bool charged, rested;
 
+/* Whether the journal has to be looked at, and whether to be written whatever it says. */
+static bool changed, journal_due;
+
 static uint16_t crc_of(const struct session *record) { return crc16(record, offsetof(struct session, crc)); }
 
 static void keep(void)
 {
+    changed = true;
     session.crc = crc_of(&session);
     kept[0] = session;
     __asm__ volatile("" ::: "memory");
@@ -55,17 +64,63 @@ static void rest(uint32_t since)
 
 bool session_start(bool powered_on)
 {
-    bool taken_up = !powered_on && (valid(&kept[0]) || valid(&kept[1]));
-    if (taken_up) {
+    bool remembered = valid(&kept[0]) || valid(&kept[1]);
+    if (powered_on) {
+        session = (struct session){.magic = MAGIC};
+    } else if (remembered) {
         session = valid(&kept[0]) ? kept[0] : kept[1];
         session.resets++;
     } else {
-        session = (struct session){.magic = MAGIC};
+        bool known = journal_state() == JOURNAL_KNOWN;
+        session = (struct session){
+            .magic = MAGIC,
+            .pulses = known ? journal_pulses() : UINT32_MAX,
+            .dose_us = known ? journal_dose_us() : UINT32_MAX,
+            .window_us = limits.window_on_us,
+        };
     }
     one_part(session.window_us);
-    rest(clock_ticks());
+    rest(0); /* dark since the clock was started */
     keep();
-    return taken_up;
+    return powered_on || remembered;
+}
+
+static uint32_t plus(uint32_t a, uint32_t b) { return a > UINT32_MAX - b ? UINT32_MAX : a + b; }
+
+static uint32_t block_us(void)
+{
+    uint32_t sixteenth = limits.session_dose_us / 16, pulses = 4 * limits.max_on_us;
+    uint32_t block = sixteenth > pulses ? sixteenth : pulses;
+    return block > BLOCK_US ? block : BLOCK_US;
+}
+
+void session_enter_in_journal(void)
+{
+    journal_begin(plus(session.pulses, BLOCK_PULSES), plus(session.dose_us, block_us()));
+}
+
+static bool within_journal(uint32_t pulses, uint32_t us)
+{
+    return plus(session.pulses, pulses) <= journal_pulses() && plus(session.dose_us, us) <= journal_dose_us();
+}
+
+static void keep_journal_ahead(void)
+{
+    bool old_floor = !journal_has_floor(journal_floor());
+    if (journal_busy() || (!changed && !old_floor))
+        return;
+    changed = false;
+    if (!journal_due && !old_floor && within_journal(BLOCK_PULSES / 2, block_us() / 2))
+        return;
+    journal_write(plus(session.pulses, BLOCK_PULSES), plus(session.dose_us, block_us()));
+    journal_due = false;
+}
+
+void session_begin_anew(void)
+{
+    session = (struct session){.magic = MAGIC, .resets = session.resets, .window_us = parts_sum};
+    journal_due = true;
+    keep();
 }
 
 void session_poll(void)
@@ -81,17 +136,21 @@ void session_poll(void)
         session.window_us = parts_sum;
     if (!charged && !rested && reached(clock_ticks(), rest_since + limits.min_off_us * TICKS_PER_US))
         rested = true;
+    keep_journal_ahead();
 }
 
 void session_new_limits(void)
 {
     one_part(parts_sum);
     rest(clock_ticks());
+    changed = true;
 }
 
-/* Rounded up; no step exceeds 32 bits. */
+/* Rounded up; no step exceeds 32 bits. Over the TTL alone all light is full light. */
 static uint32_t dose(uint32_t on_us, uint8_t amplitude)
 {
+    if (!limits.amplitude_wired)
+        return on_us;
     return on_us / 255 * amplitude + (on_us % 255 * amplitude + 254) / 255;
 }
 
@@ -112,6 +171,8 @@ enum reason session_refusal(uint32_t on_us, uint8_t amplitude, uint32_t tick)
         return REASON_SESSION_DOSE;
     if (!fits(on_us, parts_sum, limits.window_on_us))
         return REASON_WINDOW_FULL;
+    if (!within_journal(1, dose(on_us, amplitude)))
+        return REASON_STORING;
     return REASON_NONE;
 }
 

@@ -1,6 +1,7 @@
 /*
- * What the session has had: from power-on to power-off. The record lies in memory that no reset clears, so neither
- * arming nor opening the port (which resets an Uno) nor the watchdog begins a new session.
+ * What the session has had. The record lies in memory that no reset clears, so neither arming nor opening the port
+ * (which resets an Uno) nor the watchdog begins a new session; where that memory is lost, the journal says the most that
+ * it can have been. A new one begins with power that the chip itself has seen come, or by a hand at the device.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -21,8 +22,14 @@ struct session {
 /* As it stands; written only here. */
 extern struct session session;
 
-/* Take up the session that a reset interrupted, or begin one; false if there was none to take up. */
+/* Begin a session, or take up the one that a reset interrupted; false if memory of it was lost. */
 bool session_start(bool powered_on);
+
+/* Write how far it may come until the next record; waits until it is written. */
+void session_enter_in_journal(void);
+
+/* By a hand at the device. The window's light stays what it was. */
+void session_begin_anew(void);
 
 /* Once for each pass of the main loop. */
 void session_poll(void);

@@ -21,7 +21,7 @@ def c_header() -> str:
     parts = [
         "/* Made by rtface/stimulate/cheader.py; change protocol.py, never this file. */",
         "#ifndef PROTOCOL_H\n#define PROTOCOL_H\n\n#include <stdint.h>",
-        f"#define PROTOCOL {codes.PROTOCOL}\n#define MAX_FRAME {codes.MAX_FRAME}",
+        f"#define PROTOCOL {codes.PROTOCOL}\n#define OLD_PROTOCOL {codes.OLD_PROTOCOL}\n#define MAX_FRAME {codes.MAX_FRAME}",
         "\n".join(f"#define ABSOLUTE_{name} {value}UL" for name, value in codes.ABSOLUTE.items()),
         *(_enumeration(kind) for kind in (codes.State, codes.Reason, codes.Kind, codes.LimitsSource)),
         "\n".join(f"#define INPUT_{item.name} {item.value}" for item in codes.Inputs),

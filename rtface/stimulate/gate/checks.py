@@ -5,14 +5,17 @@ from __future__ import annotations
 from rtface.core.check import Check
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import OutputInfo
-from rtface.stimulate.gate.codes import Inputs, State
+from rtface.stimulate.gate.codes import Inputs, Reason, State
+from rtface.stimulate.gate.limits import fingerprint
 from rtface.stimulate.gate.protocol import Limits, Status
 
 _SLOW_MS = 5.0
 _BEATS_IN_DEADMAN = 3
 
 
-def gate_checks(info: OutputInfo, status: Status, limits: Limits, round_trips: StageSummary) -> list[Check]:
+def gate_checks(
+    info: OutputInfo, status: Status, limits: Limits, round_trips: StageSummary, pinned: bool = True
+) -> list[Check]:
     """Return the findings of a self-test.
 
     Parameters
@@ -23,13 +26,15 @@ def gate_checks(info: OutputInfo, status: Status, limits: Limits, round_trips: S
         The gate's newest.
     round_trips : StageSummary
         Of questions and heartbeats since it was opened.
+    pinned : bool
+        Whether a rig's file must name these limits.
     """
     return [
         _firmware(info),
         _line(status, round_trips),
-        _limits(info, limits),
+        _limits(info, limits, pinned),
         _heartbeat(info, limits),
-        _arm_switch(status, limits),
+        _arm_switch(status),
         _stop(status),
     ]
 
@@ -54,21 +59,32 @@ def _line(status: Status, round_trips: StageSummary) -> Check:
     return Check("line", "ok", text)
 
 
-def _limits(info: OutputInfo, limits: Limits) -> Check:
+def _limits(info: OutputInfo, limits: Limits, pinned: bool) -> Check:
     text = (
         f"pulse at most {limits.max_on_us / 1e3:g} ms, off at least {limits.min_off_us / 1e3:g} ms, "
         f"{limits.window_on_us / 1e3:g} ms of light in {limits.window_ms / 1e3:g} s, {limits.session_pulses} pulses "
-        f"and {limits.session_dose_us / 1e6:g} s of full light a session, amplitude at most {limits.max_amplitude}; "
-        f"signed off by {limits.signed_off_by}"
+        f"and {limits.session_dose_us / 1e6:g} s of full light a session, amplitude at most {limits.max_amplitude}"
+        f"{'' if limits.amplitude_wired else ' (not wired: all light counts as full)'}; "
+        f"signed off by {limits.signed_off_by}, fingerprint {fingerprint(limits)}"
     )
     set_them = "`rtface gate limits --set ... --signed-off-by NAME`"
     match info.limits["source"]:
-        case "defaults":
-            return Check("limits", "warn", text, f"no limits are signed off for this rig: {set_them}")
-        case "one_copy":
-            return Check("limits", "warn", text, f"one of the two stored copies is damaged: {set_them}")
+        case "none":
+            return Check("limits", "fail", "no limits are signed: it cannot be armed", set_them)
         case "lost":
-            return Check("limits", "fail", "both stored copies are damaged", set_them)
+            return Check("limits", "fail", "the stored limits are damaged or older than the last", set_them)
+    here, named = fingerprint(limits), info.settings["limits"]
+    write = f"if these are the rig's, write under `output:` in its file:  limits: {here}"
+    if pinned and named is None:
+        return Check("limits", "fail", f"the rig's file names no limits; {text}", write)
+    if pinned and named != here:
+        return Check(
+            "limits", "fail", f"limits {here} are in force, the rig's file names {named}; {text}", write
+        )
+    if info.limits["source"] == "one_copy":
+        return Check(
+            "limits", "warn", text, "one of the two stored copies was damaged or older, and is repaired"
+        )
     return Check("limits", "ok", text)
 
 
@@ -81,9 +97,7 @@ def _heartbeat(info: OutputInfo, limits: Limits) -> Check:
     return Check("heartbeat", "ok", text)
 
 
-def _arm_switch(status: Status, limits: Limits) -> Check:
-    if not limits.arm_switch:
-        return Check("arm switch", "ok", "not needed by the limits")
+def _arm_switch(status: Status) -> Check:
     if status.inputs & Inputs.ARM_SWITCH_ON:
         return Check("arm switch", "ok", "on")
     return Check("arm switch", "warn", "off: the gate refuses to be armed", "turn it on (pin 4 to ground)")
@@ -91,6 +105,12 @@ def _arm_switch(status: Status, limits: Limits) -> Check:
 
 def _stop(status: Status) -> Check:
     if status.state is State.FAULT:
+        if status.reason is Reason.MEMORY:
+            text = "the gate lost its memory and cannot tell why (with a boot loader: at each power-on)"
+            fix = "arm switch off, hold the button for 1 s and the session goes on, for 5 s and a new one begins"
+            return Check("state", "fail", text, fix)
+        if status.reason is Reason.LIMITS_LOST:
+            return Check("state", "fail", "the gate lost its limits", "sign them anew: `rtface gate limits`")
         return Check("state", "fail", "the gate found a fault in itself", "switch its power off and on")
     if status.inputs & Inputs.STOP_OPEN:
         fix = "release it; a normally closed switch belongs between pin 2 and ground"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-PROTOCOL = 1
+PROTOCOL = 2
+OLD_PROTOCOL = 1
+"""Its frames are read so far that either side can say which firmware or host has to be renewed."""
 BAUD = 1_000_000
 MAX_FRAME = 80
 """Bytes of the longest frame, its closing zero included; longer pieces are refused unread."""
@@ -20,8 +22,11 @@ ABSOLUTE = {
     "WINDOW_PARTS": 16,
     "MIN_DEADMAN_MS": 20,
     "MAX_DEADMAN_MS": 200,
+    "MAX_COUNTER": 65_535,
+    "HAND_MS": 1_000,
+    "NEW_SESSION_MS": 5_000,
 }
-"""What no signed-off limits may exceed: built into the firmware."""
+"""What no signed-off limits may exceed, and how long the button is held: built into the firmware."""
 
 
 class State(IntEnum):
@@ -51,6 +56,7 @@ class Reason(IntEnum):
     NEW_HELLO = 10
     BACKSTOP = 11
     MEMORY = 12
+    ACKNOWLEDGED = 13
     NO_HELLO = 16
     STALE = 17
     BAD_TOKEN = 18
@@ -65,6 +71,9 @@ class Reason(IntEnum):
     LIMITS_LOST = 27
     STORING = 28
     BAD_COUNTER = 29
+    FOREIGN = 30
+    NO_LIMITS = 31
+    NO_HAND = 32
 
 
 class ResetCause(IntFlag):
@@ -81,12 +90,13 @@ class Inputs(IntFlag):
 
     ARM_SWITCH_ON = 1
     STOP_OPEN = 2
+    BUTTON_HELD = 4
 
 
 class LimitsSource(IntEnum):
-    """Where the limits in force come from."""
+    """Where the limits come from; with NONE (never signed) or LOST nothing can be armed."""
 
-    DEFAULTS = 0
+    NONE = 0
     EEPROM = 1
     ONE_COPY = 2
     LOST = 3
@@ -102,3 +112,4 @@ class Kind(IntEnum):
     STATE = 5
     BAD_FRAME = 6
     LIMITS_STORED = 7
+    NEW_SESSION = 8

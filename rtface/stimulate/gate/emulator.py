@@ -9,19 +9,26 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from rtface.config import GateOutputSettings
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ResetCause
 from rtface.stimulate.gate.firmware import IMAGE
 from rtface.stimulate.gate.framing import Decoder, LineFrame
 from rtface.stimulate.gate.harness import harness_path
+from rtface.stimulate.gate.limits import propose
+from rtface.stimulate.gate.output import GateOutput
+from rtface.stimulate.gate.protocol import Limits
 
 CYCLES_PER_US = 16
 CYCLES_PER_MS = 16_000
+_PATIENT_MS = 5000
+_SEEN_UP_MS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,16 @@ class LightChange:
     amplitude: int
 
 
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """From this cycle on the emergency stop is open, the arm switch on, the button held, or not."""
+
+    cycle: int
+    stop_open: bool
+    arm_on: bool
+    button: bool = False
+
+
 @dataclass(slots=True)
 class EmulationLog:
     """What happened, by cycle.
@@ -64,8 +81,8 @@ class EmulationLog:
         Cycles at which the chip began anew, power-on being the first.
     powers, hangs : list of int
         Cycles at which memory was lost, and at which the program was made to hang.
-    switches : list of (int, bool, bool)
-        Cycle, whether the stop switch is open, whether the arm switch is on.
+    switches : list of Switches
+        The switches, each time that one was turned.
     cable : list of (int, bool)
         Cycle, and whether the line is plugged from there on.
     anchors : list of (int, int)
@@ -81,7 +98,7 @@ class EmulationLog:
     resets: list[int] = field(default_factory=list)
     powers: list[int] = field(default_factory=list)
     hangs: list[int] = field(default_factory=list)
-    switches: list[tuple[int, bool, bool]] = field(default_factory=list)
+    switches: list[Switches] = field(default_factory=list)
     cable: list[tuple[int, bool]] = field(default_factory=list)
     anchors: list[tuple[int, int]] = field(default_factory=list)
     _decoder: Decoder = field(default_factory=Decoder)
@@ -116,7 +133,7 @@ class EmulationLog:
             case "H":
                 self.hangs.append(cycle)
             case "I":
-                self.switches.append((cycle, rest[1] == "1", rest[2] == "1"))
+                self.switches.append(Switches(cycle, *(each == "1" for each in rest[1:])))
             case "U":
                 self.cable.append((cycle, rest[1] == "1"))
             case "C":
@@ -128,13 +145,14 @@ class EmulationLog:
 class EmulatedBoard:
     """The harness's process, and the switches and mishaps that a gate has, whatever moves its time."""
 
-    def __init__(self, image: Path, seed: int, *arguments: str) -> None:
-        if not image.exists():
-            raise GateError(f"{image}: there is no such firmware")
+    def __init__(self, image: Path, boot: Path | None, seed: int, *arguments: str) -> None:
+        for path in (image, boot):
+            if path is not None and not path.exists():
+                raise GateError(f"{path}: there is no such firmware")
         self.log = EmulationLog()
         self.cycle = 0
         self._process = subprocess.Popen(
-            [str(harness_path()), str(image), str(seed), *arguments],
+            [str(harness_path()), str(image), str(boot or "-"), str(seed), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -144,6 +162,10 @@ class EmulatedBoard:
     def arm_switch(self, on: bool) -> None:
         """Turn the arm switch."""
         self.run_command(f"arm {on:d}")
+
+    def button(self, held: bool) -> None:
+        """Press the button, or let it go."""
+        self.run_command(f"button {held:d}")
 
     def stop_switch(self, open: bool) -> None:  # noqa: A002  (a normally closed switch is open or closed)
         """Press (open) or release the emergency stop."""
@@ -236,6 +258,8 @@ class EmulatedGate(EmulatedBoard):
         Of what memory holds after power-on.
     resets_on_open : bool
         Whether opening the port resets the chip, as it does on an Arduino Uno.
+    boot : Path, optional
+        A boot loader, as Intel hex; each reset begins there.
 
     Attributes
     ----------
@@ -248,12 +272,14 @@ class EmulatedGate(EmulatedBoard):
         There is no such file, no compiler or no simavr.
     """
 
-    def __init__(self, image: Path = IMAGE, seed: int = 0, *, resets_on_open: bool = False) -> None:
+    def __init__(
+        self, image: Path = IMAGE, seed: int = 0, *, resets_on_open: bool = False, boot: Path | None = None
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rtface-gate-")
         folder = Path(self._folder.name)
         self.port = folder / "port"
         try:
-            super().__init__(image, seed, "paced", str(folder / "log"), str(self.port))
+            super().__init__(image, boot, seed, "paced", str(folder / "log"), str(self.port))
             self._answer(self._pipes()[1])
             self.run_command(f"dtr {resets_on_open:d}")
         except BaseException:
@@ -261,6 +287,36 @@ class EmulatedGate(EmulatedBoard):
             raise
         self._log_file = open(folder / "log", encoding="ascii")  # noqa: SIM115
         self._rest = ""
+
+    def sign(self, changes: Mapping[str, object], signed_off_by: str) -> Limits:
+        """Sign limits as a person does, key turned and button held for a second; return them. Nobody else may have the port.
+
+        Raises
+        ------
+        UsageError
+            The firmware would not accept them.
+        OutputError
+            The gate refused.
+        """
+        output = GateOutput(
+            GateOutputSettings(kind="gate", port=str(self.port), silence_ms=_PATIENT_MS), pinned=False
+        )
+        output.open()
+        try:
+            assert output.limits is not None
+            proposal = propose(output.limits, changes, signed_off_by)
+            return output.change_limits(proposal, self._hold_button)
+        finally:
+            self.button(held=False)
+            output.close()
+
+    def _hold_button(self) -> None:
+        """Press it once the chip has seen it up."""
+        self.arm_switch(on=True)
+        began = self.cycle
+        while self.cycle < began + _SEEN_UP_MS * CYCLES_PER_MS:
+            self.button(held=False)
+        self.button(held=True)
 
     def light(self) -> list[LightChange]:
         """Return all changes of the light so far."""

@@ -1,11 +1,15 @@
 """Frames of the gate's serial line: bytes to messages and back. No I/O.
 
-A frame is ``COBS(type, sequence number, payload), CRC in three bytes, 0``. COBS removes every zero, so a zero ends a
+A frame is ``COBS(type, sequence number, nonce, payload), CRC in three bytes, 0``. COBS removes every zero, so a zero ends a
 frame and nothing else does: whoever has lost the thread has it again at the next zero. The CRC-16 (polynomial
 0x1021, initial value 0xFFFF) is taken over the bytes as they travel, not over what they decode to, and is sent seven
 bits a byte under a set top bit. So one, two or three flipped bits anywhere in a frame, and any burst of up to 16 in
 its stuffed part, are caught for certain as long as they make or remove no zero; a flip that does leaves a piece
 that is too short or too long for its type, which is refused as well.
+
+The nonce is the conversation's: the gate draws a new one at each `Hello` and answers under it. A frame of another
+conversation, of before or of another host, counts for nothing. Sequence numbers have 32 bits and only grow: at 100 a
+second they last for 497 days, and none comes twice.
 """
 
 from __future__ import annotations
@@ -16,19 +20,21 @@ from dataclasses import dataclass
 
 from rtface.core.errors import UsageError, WireError
 from rtface.stimulate.gate.codes import MAX_FRAME
-from rtface.stimulate.gate.protocol import LAYOUTS, Message, from_payload, to_payload
+from rtface.stimulate.gate.protocol import LAYOUTS, Message, from_payload, payload_size, to_payload
 
-_HEADER = struct.Struct("<BH")
+_HEADER = struct.Struct("<BII")
+_OLD_HEADER = struct.Struct("<BH")
 _CRC_BYTES = 3
-_MAX_SEQ = 0xFFFF
+_MAX = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
 class LineFrame:
-    """A message and its sequence number (0 to 65535)."""
+    """A message, its sequence number, and the nonce of its conversation (0: of none)."""
 
     seq: int
     message: Message
+    nonce: int = 0
 
 
 def crc16(data: bytes) -> int:
@@ -36,17 +42,18 @@ def crc16(data: bytes) -> int:
     return binascii.crc_hqx(data, 0xFFFF)
 
 
-def encode(message: Message, seq: int) -> bytes:
+def encode(message: Message, seq: int, nonce: int = 0) -> bytes:
     """Return the bytes of a frame, its closing zero included.
 
     Raises
     ------
     UsageError
-        A field of the message, or the sequence number, is out of range.
+        A field of the message, the sequence number or the nonce is out of range.
     """
-    if not 0 <= seq <= _MAX_SEQ:
-        raise UsageError(f"the sequence number {seq} is not within 0 to {_MAX_SEQ}")
-    stuffed = _stuff(_HEADER.pack(message.TYPE, seq) + to_payload(message))
+    for name, value in (("sequence number", seq), ("nonce", nonce)):
+        if not 0 <= value <= _MAX:
+            raise UsageError(f"the {name} {value} is not within 0 to {_MAX}")
+    stuffed = _stuff(_HEADER.pack(message.TYPE, seq, nonce) + to_payload(message))
     return stuffed + _crc_bytes(crc16(stuffed)) + b"\0"
 
 
@@ -57,10 +64,13 @@ class Decoder:
     ----------
     rejected : int
         Pieces between zeros that were no frame: damaged, of an unknown type, or of a wrong length.
+    old : int
+        Those among them that a gate of protocol 1 sends.
     """
 
     def __init__(self) -> None:
         self.rejected = 0
+        self.old = 0
         self._piece = bytearray()
         self._overlong = False
 
@@ -77,6 +87,7 @@ class Decoder:
                     frames.append(_decode(bytes(self._piece)))
                 except WireError:
                     self.rejected += 1
+                    self.old += _is_old(bytes(self._piece))
             self._piece.clear()
             self._overlong = False
         self._append(rest)
@@ -89,18 +100,32 @@ class Decoder:
 
 
 def _decode(piece: bytes) -> LineFrame:
+    body = _body(piece)
+    if len(body) < _HEADER.size:
+        raise WireError("shorter than a header")
+    kind, seq, nonce = _HEADER.unpack_from(body)
+    if kind not in LAYOUTS:
+        raise WireError(f"unknown type {kind:#x}")
+    return LineFrame(seq, from_payload(kind, body[_HEADER.size :]), nonce)
+
+
+def _body(piece: bytes) -> bytes:
     if len(piece) <= _CRC_BYTES:
         raise WireError("shorter than any frame")
     stuffed, check = piece[:-_CRC_BYTES], piece[-_CRC_BYTES:]
     if check != _crc_bytes(crc16(stuffed)):
         raise WireError("the CRC does not match")
-    body = _unstuff(stuffed)
-    if len(body) < _HEADER.size:
-        raise WireError("shorter than a header")
-    kind, seq = _HEADER.unpack_from(body)
-    if kind not in LAYOUTS:
-        raise WireError(f"unknown type {kind:#x}")
-    return LineFrame(seq, from_payload(kind, body[_HEADER.size :]))
+    return _unstuff(stuffed)
+
+
+def _is_old(piece: bytes) -> bool:
+    """Whether this is a frame of a gate of protocol 1: the same messages, behind a shorter header."""
+    try:
+        body = _body(piece)
+    except WireError:
+        return False
+    known = LAYOUTS.get(body[0]) if body else None
+    return known is not None and bool(body[0] & 0x80) and len(body) == _OLD_HEADER.size + payload_size(known)
 
 
 def _crc_bytes(crc: int) -> bytes:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 from rtface.core.errors import UsageError
 from rtface.core.outputs import OutputReason
 from rtface.stimulate.gate.codes import ABSOLUTE, SIGNER_BYTES
-from rtface.stimulate.gate.protocol import Limits, ProposeLimits, Pulse
+from rtface.stimulate.gate.protocol import Limits, ProposeLimits, Pulse, to_payload
 
 MEANINGS = {
     "max_on_us": "longest pulse, in microseconds",
     "min_off_us": "shortest time between two pulses, in microseconds",
     "window_ms": "length of the sliding window, in milliseconds; a multiple of 16",
     "window_on_us": "most light in any such window, in microseconds",
-    "session_pulses": "most pulses from power-on to power-off",
-    "session_dose_us": "most light from power-on to power-off, as microseconds of full light",
+    "session_pulses": "most pulses in a session",
+    "session_dose_us": "most light in a session, as microseconds of full light",
     "deadman_ms": "light off this many milliseconds after the last heartbeat",
     "max_amplitude": "strongest light, 255 being full",
-    "arm_switch": "1: the arm switch must be on; 0: its pin is not read",
+    "amplitude_wired": "1: the light source follows the amplitude's line; 0: TTL alone, all light counts as full",
     "device_id": "a number of the lab's own",
 }
 """What each limit that may be set means."""
@@ -35,7 +36,7 @@ _RANGES = {
     "session_dose_us": (0, _MAX_U32),
     "deadman_ms": (ABSOLUTE["MIN_DEADMAN_MS"], ABSOLUTE["MAX_DEADMAN_MS"]),
     "max_amplitude": (0, 255),
-    "arm_switch": (0, 1),
+    "amplitude_wired": (0, 1),
     "device_id": (0, _MAX_U32),
 }
 
@@ -58,6 +59,8 @@ def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) 
     """
     values = {field.name: getattr(current, field.name) for field in fields(current)}
     for name, value in changes.items():
+        if name == "arm_switch":
+            raise UsageError("arm_switch is no limit any more: the arm switch is always needed")
         if name not in MEANINGS:
             near = difflib.get_close_matches(name, MEANINGS, 1)
             raise UsageError(
@@ -70,10 +73,22 @@ def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) 
         raise UsageError(
             f"window_on_us = {values['window_on_us']} is longer than the window itself ({values['window_ms']} ms)"
         )
+    if values["max_amplitude"] < 255 and not values["amplitude_wired"]:
+        raise UsageError(
+            "max_amplitude below 255 needs amplitude_wired = 1: over the TTL alone all light is full light"
+        )
     signer = signed_off_by.strip()
     if not signer or len(signer.encode()) > SIGNER_BYTES:
         raise UsageError(f"the limits need the name of who signs them off, of up to {SIGNER_BYTES} bytes")
     return ProposeLimits(**(values | {"counter": current.counter + 1, "signed_off_by": signer}))
+
+
+def fingerprint(limits: Limits) -> str:
+    """Return what `output.limits` of a rig's file names: 16 hexadecimal digits of all values, signer and board's number.
+
+    The counter of changes is left out: the same limits, signed anew by the same person, are the same.
+    """
+    return hashlib.sha256(to_payload(replace(limits, counter=0))).hexdigest()[:16]
 
 
 def differences(before: Limits, after: ProposeLimits | Limits) -> list[tuple[str, object, object]]:

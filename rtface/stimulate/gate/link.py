@@ -10,7 +10,7 @@ from rtface.core.clock import NS_PER_MS
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
 from rtface.stimulate.gate import protocol
-from rtface.stimulate.gate.codes import Kind
+from rtface.stimulate.gate.codes import Kind, Reason
 from rtface.stimulate.gate.framing import Decoder, LineFrame
 from rtface.stimulate.gate.limits import refusal
 from rtface.stimulate.gate.protocol import Message
@@ -68,13 +68,18 @@ class GateLink:
         self.alive_ns = -(1 << 62)
         self._timing = timing
         self._decoder = Decoder()
-        self._echoes = self._noise = 0
+        self._echoes = self._foreign = self._noise = 0
         self._next_noise_ns = 0
         self._greeted = False
         self._next_poll_ns = 0
         self._idle = 0
         self._unanswered_ns: int | None = None
         self._silent = False
+
+    @property
+    def old_protocol(self) -> bool:
+        """Whether the gate sends frames of a protocol before this one."""
+        return self._decoder.old > 0
 
     @property
     def state(self) -> OutputState:
@@ -124,9 +129,12 @@ class GateLink:
         if self.failure is not None:
             return
         for frame in self._decoder.feed(data):
-            self._unanswered_ns = None
-            self._take(frame, now_ns)
-        noise = self._decoder.rejected + self._echoes
+            if self._is_ours(frame):
+                self._unanswered_ns = None
+                self._take(frame, now_ns)
+            else:
+                self._foreign += 1
+        noise = self._decoder.rejected + self._echoes + self._foreign
         if not self._greeted:
             self._noise = noise  # what a boot loader sends, or half a frame from before this link
         if noise > self._noise and now_ns >= self._next_noise_ns:
@@ -215,6 +223,13 @@ class GateLink:
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
+    def _is_ours(self, frame: LineFrame) -> bool:
+        """Whether a frame is of this conversation, begins it, or says that the gate has begun anew."""
+        message = frame.message
+        begins = isinstance(message, protocol.Welcome) and self.requests.greeting
+        boots = isinstance(message, protocol.Event) and message.kind is Kind.BOOT
+        return begins or boots or frame.nonce == self.requests.nonce
+
     def _take(self, frame: LineFrame, now_ns: int) -> None:
         match frame.message:
             case protocol.Status() as status:
@@ -225,10 +240,14 @@ class GateLink:
             case protocol.Event() as event:
                 if self._greeted:
                     self.reporter.event(event, now_ns)
+            case protocol.Nak(reason=Reason.FOREIGN) if not self.requests.greeting:
+                self.lose(OutputReason.FOREIGN, now_ns, "another host has greeted the gate")
+            case protocol.Nak(reason=Reason.NO_HELLO) if not self.requests.greeting:
+                self.lose(OutputReason.RESET, now_ns)
             case protocol.Ack() | protocol.Nak() as answer:
                 self._take_answer(answer, frame.seq, now_ns)
             case protocol.Welcome() as welcome:
-                self._take_welcome(welcome, frame.seq, now_ns)
+                self._take_welcome(welcome, frame, now_ns)
             case protocol.Limits() as limits:
                 self.limits = limits
                 self._resolve(limits, frame.seq)
@@ -241,10 +260,12 @@ class GateLink:
             request.resolve(answer)
         return request, late
 
-    def _take_welcome(self, welcome: protocol.Welcome, seq: int, now_ns: int) -> None:
-        request, late = self._resolve(welcome, seq)
+    def _take_welcome(self, welcome: protocol.Welcome, frame: LineFrame, now_ns: int) -> None:
+        request, late = self.requests.answered(frame.seq)
         if request is None or late:
             return
+        self.requests.nonce = frame.nonce
+        request.resolve(welcome)
         if not self._greeted:
             self._greeted = True
             self._next_poll_ns = now_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict
@@ -18,8 +19,9 @@ from rtface.core.records import Pulse
 from rtface.stimulate.base import explain
 from rtface.stimulate.gate import protocol
 from rtface.stimulate.gate.checks import gate_checks
-from rtface.stimulate.gate.codes import BAUD, PROTOCOL, Inputs
+from rtface.stimulate.gate.codes import BAUD, OLD_PROTOCOL, PROTOCOL, Inputs
 from rtface.stimulate.gate.firmware import packaged_build
+from rtface.stimulate.gate.limits import fingerprint
 from rtface.stimulate.gate.link import GateLink, Timing
 from rtface.stimulate.gate.portthread import Command, PortThread
 from rtface.stimulate.gate.protocol import Message
@@ -32,6 +34,8 @@ _HELLO_S = 0.25
 _END_S = 2.0
 _PINGS = 50
 _GREETINGS = 3
+_HAND_S = 60.0
+_FLASH = "`rtface gate flash` puts the right firmware on it"
 
 _Kind = TypeVar("_Kind", bound=Answer)
 
@@ -52,10 +56,15 @@ class GateOutput:
     settings : GateOutputSettings
     clock : Clock
         Must run with real time: the port's thread waits by it.
+    pinned : bool
+        Whether the self-test asks for the limits' fingerprint in `settings`; a rig's does.
     """
 
-    def __init__(self, settings: GateOutputSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, settings: GateOutputSettings, clock: Clock = SYSTEM_CLOCK, *, pinned: bool = True
+    ) -> None:
         self._settings = settings
+        self._pinned = pinned
         self._clock = clock
         self._reports = Reports()
         self._lifecycle = threading.Lock()
@@ -119,6 +128,7 @@ class GateOutput:
             link = self._present()
             if not link.fresh(self._clock.now_ns()):
                 raise self._cannot("armed", OutputReason.HOST_SILENT)
+            self._compare_limits()
             self._with_token("armed", protocol.Arm)
 
     def clear(self) -> None:
@@ -134,21 +144,33 @@ class GateOutput:
             limits = self._request(protocol.GetLimits(), protocol.Limits)
             info = self._info
             assert info is not None
-            return gate_checks(info, status, limits, self.round_trips())
+            return gate_checks(info, status, limits, self.round_trips(), self._pinned)
 
-    def change_limits(self, proposal: protocol.ProposeLimits) -> protocol.Limits:
+    def change_limits(
+        self,
+        proposal: protocol.ProposeLimits,
+        hand: Callable[[], None] = lambda: None,
+        hand_s: float = _HAND_S,
+    ) -> protocol.Limits:
         """Store other limits in the gate, in the protocol's two steps; return those in force then.
+
+        Parameters
+        ----------
+        proposal : protocol.ProposeLimits
+        hand : callable
+            Called once the gate waits for a hand: the arm switch on, its button held for a second.
+        hand_s : float
+            How long to wait for it.
 
         Raises
         ------
         OutputError
-            The gate refused, for instance because it is armed.
+            The gate refused, for instance because it is armed, or no hand came.
         """
         with self._requesting:
             crc = self._request(proposal, protocol.Ack, wanted="given other limits").value
-            self._request(
-                protocol.CommitLimits(crc, proposal.counter), protocol.Ack, wanted="given other limits"
-            )
+            hand()
+            self._commit(protocol.CommitLimits(crc, proposal.counter), hand_s)
             deadline_ns = self._clock.now_ns() + 5 * NS_PER_S
             while True:
                 limits = self._request(protocol.GetLimits(), protocol.Limits)
@@ -157,6 +179,29 @@ class GateOutput:
                 if self._clock.now_ns() >= deadline_ns:
                     raise GateError(f"{self._name}: the new limits were accepted but not stored in time")
                 self._clock.sleep_until_ns(self._clock.now_ns() + 20 * NS_PER_MS)
+
+    def _compare_limits(self) -> None:
+        named = self._settings.limits
+        if named is None:
+            return  # the self-test, which precedes arming, asks for it
+        here = fingerprint(self._request(protocol.GetLimits(), protocol.Limits))
+        if here != named:
+            raise GateError(
+                f"{self._name} cannot be armed: its limits are {here}, output.limits names {named}; "
+                "`rtface gate limits` shows them"
+            )
+
+    def _commit(self, commit: protocol.CommitLimits, hand_s: float) -> None:
+        deadline_ns = self._clock.now_ns() + round(hand_s * NS_PER_S)
+        while True:
+            try:
+                self._request(commit, protocol.Ack, wanted="given other limits")
+            except _RefusedError as refusal:
+                if refusal.reason is not OutputReason.NO_HAND or self._clock.now_ns() >= deadline_ns:
+                    raise
+                self._clock.sleep_until_ns(self._clock.now_ns() + 50 * NS_PER_MS)
+            else:
+                return
 
     def fire(self, pulse: Pulse) -> int:
         """See `Output.fire`."""
@@ -223,6 +268,10 @@ class GateOutput:
             try:
                 return self._request(protocol.Hello(), protocol.Welcome, _HELLO_S)
             except OutputError as error:
+                if self._present().old_protocol:
+                    raise GateError(
+                        f"{self._name} has protocol {OLD_PROTOCOL}, this rtface {PROTOCOL}: {_FLASH}"
+                    ) from error
                 if self._present().failure is not None or self._clock.now_ns() >= deadline_ns:
                     raise GateError(
                         f"{self._settings.port}: no gate answers within {self._settings.open_s:g} s; is the firmware on "
@@ -245,10 +294,7 @@ class GateOutput:
         self, welcome: protocol.Welcome, limits: protocol.Limits, port: SerialPort, thread: PortThread
     ) -> OutputInfo:
         if welcome.protocol != PROTOCOL:
-            raise GateError(
-                f"{self._name} has protocol {welcome.protocol}, this rtface {PROTOCOL}: "
-                "`rtface gate flash` puts the right firmware on it"
-            )
+            raise GateError(f"{self._name} has protocol {welcome.protocol}, this rtface {PROTOCOL}: {_FLASH}")
         ours = packaged_build()
         if welcome.build != ours and self._settings.build == "packaged":
             raise GateError(
@@ -272,6 +318,7 @@ class GateOutput:
                 "low_latency": port.low_latency,
                 "priority": thread.priority,
                 "packaged_build": f"{ours:08x}",
+                "limits": self._settings.limits,
                 "reset_cause": cause_name(welcome.reset_cause),
                 "resets": welcome.resets,
                 "state": welcome.state.name.lower(),

@@ -22,15 +22,15 @@ class _LimitFields:
     Attributes
     ----------
     session_pulses, session_dose_us : int
-        From power-on to power-off, whatever resets come between; the dose is light at full amplitude.
-    arm_switch : int
-        1 if the switch must be on, 0 if its pin is not read.
+        In a session, whatever resets come between; the dose is light at full amplitude.
+    amplitude_wired : int
+        1 if the light source follows the amplitude's line; 0 if only the TTL is wired, so that all light is full light.
     device_id : int
         A number of the lab's own.
     counter : int
-        0 for the defaults; a proposal's must be one more than that in force.
+        0 where nothing was ever signed; a proposal's must be one more than the last.
     signed_off_by : str
-        Who answers for these limits; up to 20 bytes of UTF-8.
+        Who answers for these limits; up to 20 bytes of UTF-8, empty where nobody does.
     """
 
     LAYOUT: ClassVar[str] = "IIIIIIHBBII20s"
@@ -42,7 +42,7 @@ class _LimitFields:
     session_dose_us: int
     deadman_ms: int
     max_amplitude: int
-    arm_switch: int
+    amplitude_wired: int
     device_id: int
     counter: int
     signed_off_by: str
@@ -66,7 +66,7 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Host: greets. Disarms, starts the sequence numbers anew and makes a new token."""
+    """Host: greets. Disarms, and begins a conversation with a new nonce and token: no frame of before counts any more."""
 
     TYPE: ClassVar[int] = 0x01
     LAYOUT: ClassVar[str] = ""
@@ -74,7 +74,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Host: alive. Answered by `Status`; one that repeats an old sequence number keeps nothing alive."""
+    """Host: alive. Answered by `Status`; one that is not new, or not of this conversation, keeps nothing alive."""
 
     TYPE: ClassVar[int] = 0x02
     LAYOUT: ClassVar[str] = ""
@@ -159,7 +159,7 @@ class ProposeLimits(_LimitFields):
 
 @dataclass(frozen=True, slots=True)
 class CommitLimits:
-    """Host: second step; the proposal's CRC and counter."""
+    """Host: second step, with the proposal's CRC and counter; refused (NO_HAND) until the button is held, key on."""
 
     TYPE: ClassVar[int] = 0x0C
     LAYOUT: ClassVar[str] = "HI"
@@ -200,7 +200,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Gate: answer to `Hello`; `build` is the head of the SHA-256 of the firmware's sources, `token` arms once."""
+    """Gate: answer to `Hello`, under the new nonce; `build`: head of the SHA-256 of the firmware's sources; `token` arms once."""
 
     TYPE: ClassVar[int] = 0x83
     LAYOUT: ClassVar[str] = "BHIBHBBBIIQ"
@@ -219,7 +219,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Limits(_LimitFields):
-    """Gate: the limits in force."""
+    """Gate: the limits in force; unsigned ones (no signature, counter 0) arm nothing."""
 
     TYPE: ClassVar[int] = 0x84
 
@@ -260,15 +260,20 @@ DEFAULT_LIMITS = Limits(
     session_dose_us=10_000_000,
     deadman_ms=50,
     max_amplitude=255,
-    arm_switch=1,
+    amplitude_wired=0,
     device_id=0,
     counter=0,
-    signed_off_by="defaults",
+    signed_off_by="",
 )
-"""In force on a board whose EEPROM was never written."""
+"""What a board proposes whose EEPROM was never written. Nobody has signed them, so they arm nothing."""
 
 _STRUCTS = {message.TYPE: struct.Struct("<" + message.LAYOUT) for message in MESSAGES}
 _TYPES = {message.TYPE: get_type_hints(message) for message in MESSAGES}
+
+
+def payload_size(kind: type[Message]) -> int:
+    """Return how many bytes the fields of such a message take."""
+    return _STRUCTS[kind.TYPE].size
 
 
 def to_payload(message: Message) -> bytes:

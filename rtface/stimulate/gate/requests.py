@@ -20,7 +20,6 @@ TRIES = 3
 PATIENCE = 10
 """A caller that waits for an answer waits for this much longer: nothing is late by it."""
 _MOST_GIVEN_UP = 16
-_SEQS = 1 << 16
 _QUESTIONS = (protocol.Hello, protocol.GetStatus, protocol.GetLimits)
 """Sent again under a new number: they change nothing, and the old one is stale once a heartbeat has passed it."""
 
@@ -73,9 +72,15 @@ class GateRequests:
     ----------
     answer_ns : int
         How long to wait for an answer before the next try; ten times as long where a caller waits for it.
+
+    Attributes
+    ----------
+    nonce : int
+        Of the conversation with the gate, as its newest `Welcome` gave it; 0 before. Set it.
     """
 
     def __init__(self, answer_ns: int) -> None:
+        self.nonce = 0
         self._answer_ns = answer_ns
         self._seq = 0
         self._waiting: dict[int, GateRequest] = {}
@@ -160,9 +165,14 @@ class GateRequests:
         if seq in self._waiting:
             return self._waiting.pop(seq)
         found = self._polls.get(seq)
-        for older in [each for each in self._polls if (seq - each) % _SEQS < _SEQS // 2]:
+        for older in [each for each in self._polls if each <= seq]:
             del self._polls[older]
         return found
+
+    @property
+    def greeting(self) -> bool:
+        """Whether a `Hello` is not answered yet."""
+        return any(isinstance(request.message, protocol.Hello) for request in self._waiting.values())
 
     def abandon(self) -> list[GateRequest]:
         """Forget all; return those that still waited."""
@@ -179,9 +189,10 @@ class GateRequests:
         return request
 
     def _next_seq(self) -> int:
-        self._seq = (self._seq + 1) % _SEQS
+        self._seq += 1
         return self._seq
 
     def _write(self, request: GateRequest) -> None:
-        self._out += encode(request.message, request.seq)
+        nonce = 0 if isinstance(request.message, protocol.Hello) else self.nonce
+        self._out += encode(request.message, request.seq, nonce)
         self._unwritten.append(request)

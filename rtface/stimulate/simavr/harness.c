@@ -1,16 +1,18 @@
 /*
  * The safety gate in emulation: the shipped image on simavr's ATmega328P, its light and line logged by cycle.
  *
- *   harness IMAGE.hex SEED scripted          time moves only by "run"; the log comes on standard output
- *   harness IMAGE.hex SEED paced LOG PORT    time follows the monotonic clock; PORT links to a pseudo-terminal
+ *   harness IMAGE.hex BOOT SEED scripted          time moves only by "run"; the log comes on standard output
+ *   harness IMAGE.hex BOOT SEED paced LOG PORT    time follows the monotonic clock; PORT links to a pseudo-terminal
+ *
+ * BOOT is a boot loader as Intel hex, where each reset begins then, or "-".
  *
  * Commands, one a line:  run CYCLES | send HEX | garble HH (a byte with a framing error) | stop 0/1 (1 = open) |
- * arm 0/1 (1 = on) | cable 0/1 (1 = plugged; the board keeps its power) | reset MCUSR | power MCUSR (memory is lost) |
+ * arm 0/1 (1 = on) | button 0/1 (1 = pressed) | cable 0/1 (1 = plugged; the board keeps its power) | reset MCUSR | power MCUSR (memory is lost) |
  * hang 0/1 (the program, with or without interrupts, until the next reset) | dtr 0/1 (1 = opening the port resets, as on
  * an Uno) | stray (the program goes on at its start, no reset) | poke ADDRESS VALUE | eeprom ADDRESS HEX | dump (the EEPROM) | peek ADDRESS. Each is answered by "done CYCLE".
  *
  * Log:  L CYCLE TTL AMPLITUDE NANOSECONDS | T CYCLE HH (byte sent) | B CYCLE HH 0/1 (byte delivered; 1 = garbled) |
- * R CYCLE (reset) | P CYCLE (power lost) | H CYCLE (hang) | I CYCLE STOP ARM (the switches) | U CYCLE 0/1 (the cable) |
+ * R CYCLE (reset) | P CYCLE (power lost) | H CYCLE (hang) | I CYCLE STOP ARM BUTTON (the switches) | U CYCLE 0/1 (the cable) |
  * C CYCLE NANOSECONDS (cycle and clock from here on). Bytes travel at 1 Mbaud; simavr hands one over a byte's time late.
  * NANOSECONDS are the monotonic clock's when the emulation came to the cycle, so never earlier than on a board.
  */
@@ -42,10 +44,10 @@ enum { WIRE = 1 << 16 };
 static avr_t *avr;
 static avr_irq_t *uart_in;
 static FILE *logged;
-static const char *image_path, *port_path;
+static const char *image_path, *boot_path, *port_path;
 static int pty = -1, pty_slave = -1, opened = -1;
 static bool dtr;
-static bool plugged = true, stop_open, arm_on = true;
+static bool plugged = true, stop_open, arm_on = true, button;
 static int light = -1;
 static uint16_t wire[WIRE];
 static unsigned wire_head, wire_tail;
@@ -123,34 +125,54 @@ static void log_light(void)
     }
 }
 
-static void load(void)
+static uint32_t load_one(const char *path)
 {
     uint32_t size, start;
-    uint8_t *image = read_ihex_file(image_path, &size, &start);
-    if (!image) {
-        fprintf(stderr, "harness: cannot read %s\n", image_path);
+    uint8_t *image = read_ihex_file(path, &size, &start);
+    if (!image || start + size > avr->flashend + 1) {
+        fprintf(stderr, "harness: cannot read %s\n", path);
         exit(1);
     }
     memcpy(avr->flash + start, image, size);
     free(image);
+    return start;
 }
 
-/* Every reset passes here, the watchdog's too. */
+static void load(void)
+{
+    load_one(image_path);
+    if (strcmp(boot_path, "-"))
+        avr->reset_pc = load_one(boot_path);
+}
+
+static void raise_pins(uint8_t flipped)
+{
+    const struct {
+        uint8_t pin;
+        bool high;
+    } pins[] = {{2, stop_open}, {4, !arm_on}, {5, !button}};
+    for (unsigned at = 0; at < sizeof pins / sizeof *pins; at++)
+        avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), pins[at].pin), pins[at].high ^ flipped);
+}
+
+/* Every reset passes here, the watchdog's too. The pins' registers are cleared, which simavr's pins do not notice. */
 static void log_reset(avr_t *a)
 {
     fprintf(logged, "R %llu\n", (unsigned long long)a->cycle);
     load();
+    raise_pins(1);
+    raise_pins(0);
     if (core_reset)
         core_reset(a);
 }
 
 static void set_inputs(void)
 {
-    fprintf(logged, "I %llu %d %d\n", (unsigned long long)avr->cycle, stop_open, arm_on);
-    avr_ioport_external_t switches = {.name = 'D', .mask = 1 << 2 | 1 << 4, .value = stop_open << 2 | !arm_on << 4};
+    fprintf(logged, "I %llu %d %d %d\n", (unsigned long long)avr->cycle, stop_open, arm_on, button);
+    avr_ioport_external_t switches = {
+        .name = 'D', .mask = 1 << 2 | 1 << 4 | 1 << 5, .value = stop_open << 2 | !arm_on << 4 | !button << 5};
     avr_ioctl(avr, AVR_IOCTL_IOPORT_SET_EXTERNAL('D'), &switches);
-    avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), 2), stop_open);
-    avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), 4), !arm_on);
+    raise_pins(0);
 }
 
 static void reset(uint8_t mcusr)
@@ -297,6 +319,8 @@ static void obey(char *line)
         stop_open = a, set_inputs();
     else if (sscanf(line, "arm %u", &a) == 1)
         arm_on = a, set_inputs();
+    else if (sscanf(line, "button %u", &a) == 1)
+        button = a, set_inputs();
     else if (sscanf(line, "cable %u", &a) == 1)
         plug(a);
     else if (sscanf(line, "reset %u", &a) == 1)
@@ -380,17 +404,17 @@ static void follow_clock(void)
 
 int main(int count, char **arguments)
 {
-    if (count < 4) {
-        fprintf(stderr, "harness IMAGE.hex SEED scripted|paced [LOG PORT]\n");
+    if (count < 5) {
+        fprintf(stderr, "harness IMAGE.hex BOOT SEED scripted|paced [LOG PORT]\n");
         return 2;
     }
-    bool paced = !strcmp(arguments[3], "paced") && count > 5;
-    logged = paced ? fopen(arguments[4], "w") : stdout;
+    bool paced = !strcmp(arguments[4], "paced") && count > 6;
+    logged = paced ? fopen(arguments[5], "w") : stdout;
     if (!logged) {
-        perror(arguments[4]);
+        perror(arguments[5]);
         return 1;
     }
-    random_state = atoi(arguments[2]);
+    random_state = atoi(arguments[3]);
     avr_global_logger_set(quiet);
     avr = avr_make_mcu_by_name("atmega328p");
     avr_init(avr);
@@ -405,12 +429,13 @@ int main(int count, char **arguments)
     uart_in = avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_INPUT);
     avr_irq_register_notify(avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUTPUT), sent, NULL);
     image_path = arguments[1];
+    boot_path = arguments[2];
     load();
     lose_memory();
     reset(1);
 
     if (paced) {
-        port_path = arguments[5];
+        port_path = arguments[6];
         open_pty();
         printf("done %llu\n", (unsigned long long)avr->cycle);
         fflush(stdout);

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fake_gate import OLD_BOOT, OLD_HELLO, OLD_WELCOME
 
 from rtface.core.errors import UsageError, WireError
 from rtface.stimulate.gate import protocol
@@ -51,7 +52,7 @@ def messages(draw: st.DrawFn) -> Message:
     return kind(*values)
 
 
-@given(message=messages(), seq=st.integers(0, 0xFFFF))
+@given(message=messages(), seq=st.integers(0, 0xFFFF_FFFF))
 def test_a_message_comes_out_as_it_went_in(message: Message, seq: int) -> None:
     frame = encode(message, seq)
     assert len(frame) <= MAX_FRAME
@@ -61,7 +62,7 @@ def test_a_message_comes_out_as_it_went_in(message: Message, seq: int) -> None:
     assert decoder.rejected == 0
 
 
-@given(said=st.lists(st.tuples(messages(), st.integers(0, 0xFFFF)), max_size=6), data=st.data())
+@given(said=st.lists(st.tuples(messages(), st.integers(0, 0xFFFF_FFFF)), max_size=6), data=st.data())
 def test_it_does_not_matter_how_bytes_are_cut(said: list[tuple[Message, int]], data: st.DataObject) -> None:
     stream = b"".join(encode(message, seq) for message, seq in said)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
@@ -78,7 +79,7 @@ def test_after_garbage_the_next_zero_is_a_beginning(garbage: bytes, message: Mes
     assert decoder.feed(encode(message, 7)) == [LineFrame(7, message)]
 
 
-@given(message=messages(), seq=st.integers(0, 0xFFFF), data=st.data())
+@given(message=messages(), seq=st.integers(0, 0xFFFF_FFFF), data=st.data())
 def test_up_to_three_flipped_bits_are_never_a_message(
     message: Message, seq: int, data: st.DataObject
 ) -> None:
@@ -108,14 +109,28 @@ def test_pieces_that_are_no_frame_are_counted() -> None:
     assert decoder.feed(encode(Disarm(), 2)) == [LineFrame(2, Disarm())]
 
 
+@given(message=messages(), nonce=st.integers(1, 0xFFFF_FFFF))
+def test_a_frame_is_of_its_conversation(message: Message, nonce: int) -> None:
+    assert Decoder().feed(encode(message, 1, nonce)) == [LineFrame(1, message, nonce)]
+
+
+def test_frames_of_a_gate_of_protocol_1_are_counted_and_never_messages() -> None:
+    """A Welcome, a BOOT event and a Hello as rtface 0.1 made them; a Hello is a host's, not a gate's."""
+    decoder = Decoder()
+    assert decoder.feed(bytes.fromhex(OLD_WELCOME + OLD_BOOT + OLD_HELLO)) == []
+    assert (decoder.rejected, decoder.old) == (3, 2)
+
+
 def test_the_crc_is_the_usual_one() -> None:
     assert crc16(b"123456789") == 0x29B1
 
 
-@pytest.mark.parametrize("seq", [-1, 0x10000])
+@pytest.mark.parametrize("seq", [-1, 0x1_0000_0000])
 def test_a_sequence_number_out_of_range_is_refused(seq: int) -> None:
     with pytest.raises(UsageError, match="sequence number"):
         encode(Heartbeat(), seq)
+    with pytest.raises(UsageError, match="nonce"):
+        encode(Heartbeat(), 1, seq)
 
 
 @pytest.mark.parametrize(

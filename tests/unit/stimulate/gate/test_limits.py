@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rtface.core.errors import UsageError
-from rtface.stimulate.gate.limits import MEANINGS, differences, propose
+from rtface.stimulate.gate.limits import MEANINGS, differences, fingerprint, propose
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS, from_payload, to_payload
 
 
@@ -16,7 +16,7 @@ def test_what_is_not_changed_stays_and_the_change_is_counted() -> None:
     assert differences(DEFAULT_LIMITS, proposal) == [
         ("max_on_us", 20_000, 5000),
         ("counter", 0, 1),
-        ("signed_off_by", "defaults", "Ada"),
+        ("signed_off_by", "", "Ada"),
     ]
 
 
@@ -27,7 +27,9 @@ def test_what_is_not_changed_stays_and_the_change_is_counted() -> None:
         ({"counter": 9}, "Ada", "no limit 'counter'"),
         ({"max_on_us": "5 ms"}, "Ada", "max_on_us takes a whole number"),
         ({"max_on_us": 5.5}, "Ada", "whole number"),
-        ({"arm_switch": True}, "Ada", "whole number"),
+        ({"amplitude_wired": True}, "Ada", "whole number"),
+        ({"arm_switch": 0}, "Ada", "the arm switch is always needed"),
+        ({"max_amplitude": 100}, "Ada", "needs amplitude_wired = 1"),
         ({"max_on_us": 19}, "Ada", "not within 20 to"),
         ({"deadman_ms": 201}, "Ada", "not within 20 to 200"),
         ({"window_ms": 1001}, "Ada", "multiple of 16"),
@@ -54,3 +56,13 @@ def test_every_proposal_can_be_sent(changes: dict[str, object], signer: str) -> 
         "counter": 1,
         "signed_off_by": proposal.signed_off_by,
     }
+
+
+def test_a_fingerprint_is_of_every_value_but_the_count_of_changes() -> None:
+    signed = replace(DEFAULT_LIMITS, counter=1, signed_off_by="Ada")
+    assert len(fingerprint(signed)) == 16
+    assert fingerprint(replace(signed, counter=7)) == fingerprint(signed)
+    for field in fields(signed):
+        if field.name != "counter":
+            other = "Bob" if field.name == "signed_off_by" else 101
+            assert fingerprint(replace(signed, **{field.name: other})) != fingerprint(signed), field.name

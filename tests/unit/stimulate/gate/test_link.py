@@ -220,7 +220,7 @@ def test_an_answer_after_giving_up_is_still_told() -> None:
     rig.run(70)
     assert rig.of(1) == [OutputEvent.SENT, OutputEvent.TIMEOUT]
     seq = next(seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse))
-    rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
+    rig.say(rig.gate.take(encode(to_message(SHORT), seq, rig.gate.nonce), rig.us()))
     rig.run(1)
     assert rig.of(1)[-1] is OutputEvent.ACK
     assert rig.first(OutputEvent.ACK).details["late"]
@@ -232,7 +232,7 @@ def test_a_second_answer_changes_nothing() -> None:
     rig.fire()
     rig.run(1)
     seq = next(seq for seq, message in rig.gate.received if isinstance(message, protocol.Pulse))
-    rig.say(rig.gate.take(encode(to_message(SHORT), seq), rig.us()))
+    rig.say(rig.gate.take(encode(to_message(SHORT), seq, rig.gate.nonce), rig.us()))
     rig.run(1)
     assert rig.of(1).count(OutputEvent.ACK) == 1
 
@@ -260,7 +260,7 @@ def test_a_gate_that_falls_silent_is_lost_and_spoken_to_no_more() -> None:
     assert len(rig.gate.received) == received
     assert rig.of(9) == rig.of(10) == [OutputEvent.REFUSED]
     rig.say(rig.gate.event(Kind.STATE, rig.us()))
-    rig.link.received(rig.gate.take(encode(protocol.GetStatus(), 99), rig.us()), rig.now_ns)
+    rig.link.received(rig.gate.take(encode(protocol.GetStatus(), 99, rig.gate.nonce), rig.us()), rig.now_ns)
     assert rig.link.state is OutputState.FAULT
 
 
@@ -300,7 +300,7 @@ def test_garbage_is_counted_and_reported_but_not_for_each_byte() -> None:
 def test_an_echo_of_the_hosts_own_words_is_noise() -> None:
     rig = Rig()
     rig.arm()
-    rig.say(encode(protocol.Heartbeat(), 3))
+    rig.say(encode(protocol.Heartbeat(), 3, rig.gate.nonce))
     rig.run(1)
     assert rig.first(OutputEvent.NOISE).details == {"pieces": 1}
 
@@ -399,7 +399,7 @@ def test_what_the_gate_would_refuse_is_not_sent(pulse: Pulse, refusal: OutputRea
 
 def test_more_light_than_the_limits_allow_is_not_sent() -> None:
     rig = Rig()
-    rig.gate.limits = replace(LIMITS, max_amplitude=100)
+    rig.gate.limits = replace(LIMITS, max_amplitude=100, amplitude_wired=1)
     rig.arm()
     rig.fire(1, Pulse(5 * MS, 0, 1, 0.396))
     assert rig.first(OutputEvent.REFUSED).reason is OutputReason.TOO_STRONG
@@ -452,3 +452,45 @@ def test_a_clock_that_stood_still_is_fitted_anew() -> None:
     assert on.host_ns is not None
     assert abs(on.host_ns - (began_ns + WAY_NS)) < 50 * NS_PER_US
     assert rig.first(OutputEvent.CLOCK).details["round_trip_ns"] == 2 * WAY_NS
+
+
+def test_each_greeting_begins_a_conversation_and_no_frame_of_another_counts() -> None:
+    rig = Rig()
+    rig.arm()
+    old = rig.gate.nonce
+    rig.greet()
+    assert rig.link.requests.nonce == rig.gate.nonce != old
+    armed = protocol.Status(codes.State.ARMED, codes.Reason.NONE, codes.Inputs(0), 0, 0, 0, 0, 0, rig.us())
+    rig.reports.clear()
+    rig.say(encode(armed, 3, old))
+    rig.run(1)
+    assert rig.link.state is OutputState.DISARMED
+
+
+def test_a_gate_that_another_host_has_greeted_is_lost() -> None:
+    rig = Rig()
+    rig.arm()
+    rig.gate.nonce += 1
+    rig.run(30)
+    assert rig.link.failure is OutputReason.FOREIGN
+    assert rig.link.state is OutputState.FAULT
+
+
+def test_a_gate_that_waits_for_a_greeting_has_begun_anew() -> None:
+    rig = Rig()
+    rig.arm()
+    nobody = protocol.Nak(
+        protocol.Heartbeat.TYPE, codes.Reason.NO_HELLO, codes.State.DISARMED, 0, 0, rig.us()
+    )
+    rig.say(encode(nobody, 1, rig.gate.nonce))
+    rig.run(1)
+    assert rig.link.failure is OutputReason.RESET
+
+
+def test_numbers_go_on_beyond_sixteen_bits() -> None:
+    rig = Rig()
+    rig.arm()
+    rig.link.requests._seq = 0xFFF0
+    rig.run(300)
+    assert max(seq for seq, _ in rig.gate.received) > 0x1_0000
+    assert rig.link.state is OutputState.ARMED

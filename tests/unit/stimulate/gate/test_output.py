@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from support.fake_gate import Board
+from support.fake_gate import OLD_BOOT, SIGNED, Board
 from support.waits import finishes, wait_until
 
 from rtface.config import GateOutputSettings
@@ -20,6 +20,7 @@ from rtface.stimulate.gate.checks import gate_checks
 from rtface.stimulate.gate.codes import Inputs, State
 from rtface.stimulate.gate.codes import Reason as Code
 from rtface.stimulate.gate.firmware import IMAGE, flash_command, packaged_build
+from rtface.stimulate.gate.limits import fingerprint
 from rtface.stimulate.gate.output import GateOutput, protocol
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
 
@@ -45,7 +46,7 @@ def test_the_gate_introduces_itself(board: Board) -> None:
     assert info.limits["deadman_ms"] == 50
     assert info.limits["source"] == "eeprom"
     assert info.settings["reset_cause"] == "power_on"
-    assert gate.limits == DEFAULT_LIMITS
+    assert gate.limits == SIGNED
     gate.close()
 
 
@@ -89,6 +90,51 @@ def test_another_protocol_is_refused_always(board: Board) -> None:
         gate_at(board, build="any").open()
 
 
+def test_a_gate_of_protocol_1_is_refused_with_the_words_to_flash(board: Board) -> None:
+    """It takes this host's greeting for no frame, and says so in a frame of its own kind."""
+    board.gate.take = lambda data, time_us: bytes.fromhex(OLD_BOOT)  # type: ignore[method-assign]
+    with pytest.raises(GateError, match=r"has protocol 1, this rtface 2: `rtface gate flash`"):
+        gate_at(board).open()
+
+
+def test_limits_that_the_rig_does_not_name_are_never_armed(board: Board) -> None:
+    gate = gate_at(board, limits=fingerprint(replace(SIGNED, max_on_us=19_999)))
+    gate.open()
+    gate.alive()
+    with pytest.raises(GateError, match=f"its limits are {fingerprint(SIGNED)}, output.limits names"):
+        gate.arm()
+    assert board.gate.times(protocol.Arm) == 0
+    gate.close()
+    right = gate_at(board, limits=fingerprint(SIGNED))
+    right.open()
+    right.alive()
+    right.arm()
+    assert right.state is OutputState.ARMED
+    right.close()
+
+
+def test_limits_wait_for_a_hand_and_say_when_none_comes(board: Board) -> None:
+    gate = gate_at(board)
+    gate.open()
+    carry_out, hands = board.gate._carry_out, []
+
+    def waiting(message: protocol.Message, time_us: int) -> tuple[Code, bytes]:
+        if isinstance(message, protocol.CommitLimits) and len(hands) < 3:
+            hands.append(message)
+            return Code.NO_HAND, b""
+        if isinstance(message, protocol.CommitLimits):
+            board.gate.limits = replace(SIGNED, counter=message.counter)
+        return carry_out(message, time_us)
+
+    board.gate._carry_out = waiting  # type: ignore[method-assign]
+    wanted = protocol.ProposeLimits(**(asdict(SIGNED) | {"counter": 2}))
+    with pytest.raises(GateError, match="its button must be held"):
+        gate.change_limits(wanted, hand_s=0)
+    assert gate.change_limits(wanted).counter == 2
+    assert len(hands) == 3
+    gate.close()
+
+
 def test_the_gates_reason_not_to_arm_reaches_who_asked(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
@@ -129,7 +175,7 @@ def test_a_token_that_the_line_has_spoilt_is_asked_for_anew(board: Board) -> Non
 def test_other_limits_are_proposed_committed_and_read_back(board: Board) -> None:
     gate = gate_at(board)
     gate.open()
-    changes = {"max_on_us": 5000, "counter": 1, "signed_off_by": "Ada"}
+    changes = {"max_on_us": 5000, "counter": 2, "signed_off_by": "Ada"}
     wanted = protocol.ProposeLimits(**(asdict(DEFAULT_LIMITS) | changes))
     carry_out = board.gate._carry_out
 
@@ -202,21 +248,21 @@ INFO = OutputInfo(
     enforces_limits=True,
     build="1234",
     limits={"source": "eeprom"},
-    settings={"heartbeat_ms": 10.0, "packaged_build": "1234"},
+    settings={"heartbeat_ms": 10.0, "packaged_build": "1234", "limits": fingerprint(SIGNED)},
 )
 STATUS = protocol.Status(State.DISARMED, Code.NONE, Inputs.ARM_SWITCH_ON, 0, 0, 0, 0, 0, 0)
 QUICK = StageSummary(50, 0.5, 0.8, 0.9, 1.0, 1.0)
 
 
 def test_a_gate_in_order_has_nothing_to_fix() -> None:
-    assert {each.verdict for each in gate_checks(INFO, STATUS, DEFAULT_LIMITS, QUICK)} == {"ok"}
+    assert {each.verdict for each in gate_checks(INFO, STATUS, SIGNED, QUICK)} == {"ok"}
 
 
 @pytest.mark.parametrize(
     ("info", "status", "limits", "what", "verdict"),
     [
         ({"build": "abcd"}, {}, {}, "gate", "warn"),
-        ({"limits": {"source": "defaults"}}, {}, {}, "limits", "warn"),
+        ({"limits": {"source": "none"}}, {}, {}, "limits", "fail"),
         ({"limits": {"source": "one_copy"}}, {}, {}, "limits", "warn"),
         ({"limits": {"source": "lost"}}, {}, {}, "limits", "fail"),
         ({}, {"bad_frames": 1}, {}, "line", "warn"),
@@ -224,25 +270,36 @@ def test_a_gate_in_order_has_nothing_to_fix() -> None:
         ({}, {"inputs": Inputs.ARM_SWITCH_ON | Inputs.STOP_OPEN}, {}, "emergency stop", "fail"),
         ({}, {"state": State.STOPPED}, {}, "emergency stop", "warn"),
         ({}, {"state": State.FAULT}, {}, "state", "fail"),
-        ({}, {}, {"deadman_ms": 20}, "heartbeat", "fail"),
+        ({}, {"state": State.FAULT, "reason": Code.MEMORY}, {}, "state", "fail"),
+        ({}, {"state": State.FAULT, "reason": Code.LIMITS_LOST}, {}, "state", "fail"),
+        ({}, {}, {"max_on_us": 20_001}, "limits", "fail"),
     ],
 )
 def test_what_speaks_against_arming_is_found(
     info: dict[str, Any], status: dict[str, Any], limits: dict[str, Any], what: str, verdict: str
 ) -> None:
-    checks = gate_checks(
-        replace(INFO, **info), replace(STATUS, **status), replace(DEFAULT_LIMITS, **limits), QUICK
-    )
+    checks = gate_checks(replace(INFO, **info), replace(STATUS, **status), replace(SIGNED, **limits), QUICK)
     wrong = [(each.what, each.verdict) for each in checks if each.verdict != "ok"]
     assert wrong == [(what, verdict)]
     assert next(each for each in checks if each.verdict != "ok").fix
 
 
-def test_an_arm_switch_that_is_not_asked_for_may_be_off() -> None:
-    checks = gate_checks(
-        INFO, replace(STATUS, inputs=Inputs(0)), replace(DEFAULT_LIMITS, arm_switch=0), QUICK
-    )
-    assert {each.verdict for each in checks} == {"ok"}
+def test_a_dead_man_of_less_than_three_heartbeats_is_found() -> None:
+    quick = replace(SIGNED, deadman_ms=20)
+    info = replace(INFO, settings={**INFO.settings, "limits": fingerprint(quick)})
+    wrong = [
+        (each.what, each.verdict) for each in gate_checks(info, STATUS, quick, QUICK) if each.verdict != "ok"
+    ]
+    assert wrong == [("heartbeat", "fail")]
+
+
+def test_a_rig_s_file_that_names_no_limits_is_given_the_line_to_write() -> None:
+    info = replace(INFO, settings={**INFO.settings, "limits": None})
+    (wrong,) = (each for each in gate_checks(info, STATUS, SIGNED, QUICK) if each.verdict != "ok")
+    assert (wrong.what, wrong.verdict) == ("limits", "fail")
+    assert wrong.fix.endswith(f"limits: {fingerprint(SIGNED)}")
+    unpinned = gate_checks(info, STATUS, SIGNED, QUICK, pinned=False)
+    assert {each.verdict for each in unpinned} == {"ok"}
 
 
 def test_flashing_writes_the_packaged_image() -> None:
