@@ -31,7 +31,7 @@ DIFFERS = 1
 @grouped
 def replay(
     *,
-    sessions: Annotated[
+    session: Annotated[
         list[Path],
         typer.Argument(metavar="SESSION...", help="Folders of sessions, or their logs: each in turn."),
     ],
@@ -52,9 +52,7 @@ def replay(
     should be the same. Exit code 0 if nothing differs that should not, 1 otherwise; of several sessions, the first
     failure's.
     """
-    each_in_turn(
-        sessions, lambda session: _replay(session, network, rules, engine, backend, unblind, as_json)
-    )
+    each_in_turn(session, lambda each: _replay(each, network, rules, engine, backend, unblind, as_json))
 
 
 def _replay(

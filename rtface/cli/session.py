@@ -33,7 +33,7 @@ FoldersArgument = Annotated[
 
 @app.command()
 def show(
-    folders: FoldersArgument,
+    folder: FoldersArgument,
     decisions: Annotated[
         bool, typer.Option("--decisions", help="List each decision with its inputs.")
     ] = False,
@@ -42,7 +42,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show what happened: when, with what, who armed it, what was decided and why, what the light did, what was lost."""
-    each_in_turn(folders, lambda folder: _show(folder, decisions, latency, unblind, as_json))
+    each_in_turn(folder, lambda each: _show(each, decisions, latency, unblind, as_json))
 
 
 def _show(folder: Path, decisions: bool, latency: bool, unblind: bool, as_json: bool) -> None:
@@ -58,13 +58,13 @@ def _show(folder: Path, decisions: bool, latency: bool, unblind: bool, as_json: 
 
 
 @app.command("verify")
-def verify_(folders: FoldersArgument, unblind: UnblindOption = False, as_json: JsonOption = False) -> None:
+def verify_(folder: FoldersArgument, unblind: UnblindOption = False, as_json: JsonOption = False) -> None:
     """Check all that the record claims; exit code 0 only if it is whole.
 
     Checks checksums and the chain, totals, hashes of the texts, numbers of decisions, a command and an answer to each
     decision to fire, the order of times, and the video's pictures against the frame index.
     """
-    each_in_turn(folders, lambda folder: _verify(folder, unblind, as_json))
+    each_in_turn(folder, lambda each: _verify(each, unblind, as_json))
 
 
 def _verify(folder: Path, unblind: bool, as_json: bool) -> None:

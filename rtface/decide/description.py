@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtface.decide.expression import ALIASES
-from rtface.decide.rules import InputSpec, MatchedSpec, MixedSpec, PulseSpec, RuleSpec, YokedSpec
+from rtface.decide.rules import BelievedSpec, MatchedSpec, MixedSpec, PulseSpec, RuleSpec, YokedSpec
 from rtface.decide.syntax import Node, parse
 
 
@@ -112,7 +112,7 @@ def _limits(spec: RuleSpec) -> list[str]:
     return lines
 
 
-def describe_input(spec: InputSpec | None) -> str:
+def describe_input(spec: BelievedSpec | None) -> str:
     """Return which frames rules believe, in words."""
     if spec is None:
         return "every frame is believed, as before there was `input`"

@@ -6,7 +6,7 @@ import numpy as np
 
 from rtface.core.decision import Reason
 from rtface.core.records import FloatArray, Pose
-from rtface.decide.rules import InputSpec, ns
+from rtface.decide.rules import BelievedSpec, ns
 
 _ROUNDING = 1e-4
 _LEAST_FRAMES = 3
@@ -37,7 +37,7 @@ class Plausibility:
     spec : InputSpec
     """
 
-    def __init__(self, spec: InputSpec) -> None:
+    def __init__(self, spec: BelievedSpec) -> None:
         self._limit_ns = _NEVER if spec.frozen_ms is None else ns(spec.frozen_ms)
         self._size = spec.width, spec.height
         self._low = self._high = np.empty(0, np.float32)

@@ -292,7 +292,7 @@ class RuleSpec(Section):
         return _compared(self.value, "<", self.off_below) or _compared(self.value, ">", self.off_above)
 
 
-class InputSpec(Section):
+class BelievedSpec(Section):
     """Which frames rules believe. All others withhold, as an unknown value does."""
 
     frozen_ms: float | None = Field(120.0, gt=0)
@@ -307,7 +307,7 @@ class InputSpec(Section):
 class RulesFile(Section):
     """A rules file: what is measured on the face, and what follows from it."""
 
-    input: InputSpec | None = InputSpec()
+    input: BelievedSpec | None = BelievedSpec()
     """Which frames rules believe; null: all, also those in which the rule's own light may show, unless `ignore_light_ms` is
     set. That is how rules were before there was this section."""
 

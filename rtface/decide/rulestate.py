@@ -28,7 +28,7 @@ class TrialLight:
         self.ended_ns: int | None = None
 
 
-class Request:
+class FireRequest:
     """What a rule's condition requests, and what has become of that.
 
     Attributes
@@ -48,7 +48,7 @@ class Request:
         self.withheld_for: Reason | None = None
         self.served = False
 
-    def follow(self, other: Request) -> None:
+    def follow(self, other: FireRequest) -> None:
         """Stand where another of the same rule stands."""
         self.holding.follow(other.holding)
         self.withheld_for, self.served = other.withheld_for, other.served
@@ -101,8 +101,8 @@ class RuleState:
         refused: list[RulesError] = []
         with kept_in(refused):
             self.request, self.in_flash = (
-                Request(Holding(name, spec, names)),
-                Request(Holding(name, spec, names)),
+                FireRequest(Holding(name, spec, names)),
+                FireRequest(Holding(name, spec, names)),
             )
         with kept_in(refused):
             self.unless = None if spec.unless is None else compiled(spec.unless, names, name, "unless")

@@ -155,8 +155,9 @@ class ControlServer:
             raise UsageError("the control server is open already")
         watches: list[PeerWatch] = []
 
-        def watch(socket: Socket) -> None:
+        def watch(socket: Socket) -> Callable[[], None]:
             watches.append(PeerWatch(self._context, socket, _LIMITS, "publish.control"))
+            return watches[-1].close
 
         router, self._address = bound_socket(
             self._context, zmq.ROUTER, self._wanted, "publish.control", _QUEUE, self._guard, watch

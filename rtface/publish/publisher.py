@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -100,8 +100,9 @@ class Publisher:
         if self._socket is not None:
             raise UsageError("the publisher is open already")
 
-        def watch(socket: Socket) -> None:
+        def watch(socket: Socket) -> Callable[[], None]:
             self._watch = PeerWatch(self._context, socket, _LIMITS, "publish.keypoints")
+            return self._watch.close
 
         self._socket, self._address = bound_socket(
             self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard, watch

@@ -28,7 +28,7 @@ def bound_socket(
     setting: str,
     queue: int,
     guard: Guard | None,
-    before_bind: Callable[[Socket], None] = lambda socket: None,
+    watch: Callable[[Socket], Callable[[], None]] = lambda socket: lambda: None,
 ) -> tuple[Socket, str]:
     """Return a socket that is bound, and the address that it got.
 
@@ -46,8 +46,8 @@ def bound_socket(
         Messages kept for each peer that does not take them.
     guard : Guard or None
         Admits known clients alone; needed for an address beyond loopback.
-    before_bind : callable, optional
-        Is given the socket while nobody can have connected yet.
+    watch : callable, optional
+        Is given the socket while nobody can have connected yet, and returns what ends that, called if binding fails.
 
     Raises
     ------
@@ -56,14 +56,17 @@ def bound_socket(
     """
     check_address(address, setting, guard is not None)
     socket = limited_socket(context, kind, queue)
+    end_watch: Callable[[], None] | None = None
     try:
         if guard is not None:
             guard.protect(socket)
         socket.ipv6 = address.startswith("tcp://[")
-        before_bind(socket)
+        end_watch = watch(socket)
         socket.bind(address)
         return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
     except BaseException as error:
+        if end_watch is not None:
+            end_watch()
         socket.close(0)
         if isinstance(error, zmq.ZMQError):
             raise _translated(error, address, setting) from error

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.faces import MS, pose
+from support.feature_runs import MS, pose
 
 from rtface.core.decision import Action, Reason
 from rtface.core.features import Features

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
-from support.looped import Looped, Scripted
+from support.manual_loop import ManualLoop, Scripted
 
 from rtface.cli.loop import loop_view
 from rtface.core.clock import NS_PER_MS, NS_PER_US, ManualClock
@@ -94,7 +94,7 @@ class Device(Scripted):
         clock.sleep_until_ns(clock.now_ns() + round(us * NS_PER_US))
 
 
-class Watched(Looped):
+class Watched(ManualLoop):
     """Keeps everything that it emits, with when it came."""
 
     make_output = Device

@@ -152,7 +152,7 @@ def test_who_may_arm_a_light_should_be_written(
     assert ("arming" in checks) is not said
     if not said:
         assert checks["arming"].verdict == "warn"
-        assert "clients: true" in checks["arming"].mend
+        assert "clients: true" in checks["arming"].fix
 
 
 @pytest.mark.parametrize("opens", [True, False])

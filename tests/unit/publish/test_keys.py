@@ -244,8 +244,8 @@ def test_what_a_client_with_a_key_commands_is_the_keys(
         for name in ("laptop", "rig"):
             keys = load_client_keys(folder / "hand_over" / name)
             requester = Requester(context, server.address, keys, LONG_S)
-            requester.ask("disarm", {"who": called, "why": "smoke"})  # at once
-            requester.ask("arm", {"who": called})  # by the other thread
+            requester.request("disarm", {"who": called, "why": "smoke"})  # at once
+            requester.request("arm", {"who": called})  # by the other thread
             requester.close()
             assert service.calls[-2:] == [("disarm", (name, "smoke")), ("arm", name)]
     finally:
@@ -259,9 +259,9 @@ def test_without_keys_nobody_is_the_operator(context: Context) -> None:
     try:
         requester = Requester(context, server.address, None, LONG_S)
         for op in ("arm", "clear", "emergency_stop"):
-            requester.ask(op, {"who": "operator"})
+            requester.request(op, {"who": "operator"})
             assert service.calls[-1] == (op, "client:operator")
-        requester.ask("mark", {"who": "operator ada@rig", "text": "x", "details": {}})
+        requester.request("mark", {"who": "operator ada@rig", "text": "x", "details": {}})
         assert service.calls[-1] == ("mark", ("client:operator ada@rig", "x", {}))
         requester.close()
     finally:

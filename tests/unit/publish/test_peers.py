@@ -13,7 +13,7 @@ from itertools import count
 import msgpack
 import pytest
 import zmq
-from support.outgoing import LONG_S, LOSSES, Handler, make_pose, received, wait_for_subscribers
+from support.publishing import LONG_S, LOSSES, Handler, make_pose, received, wait_for_subscribers
 from zmq.utils.monitor import recv_monitor_message
 
 from rtface.publish.control import ControlServer
