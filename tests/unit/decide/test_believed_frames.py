@@ -294,7 +294,7 @@ def test_a_rule_may_ask_for_no_paw_at_the_mouth() -> None:
 def test_an_exception_that_cannot_be_read_is_named() -> None:
     with pytest.raises(RulesError, match=r"no feature is called paw\.grom") as caught:
         RuleEvaluator(rules({"when": "nose.x > 1", "unless": "paw.grom == 1"}), POINTS, 200.0)
-    assert caught.value.at == ("rules", "rule", "unless")
+    assert caught.value.each[0].at == ("rules", "rule", "unless")
 
 
 def test_rules_that_were_recorded_before_believe_every_frame() -> None:

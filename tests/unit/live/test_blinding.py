@@ -127,7 +127,7 @@ def run(alike_ns: int = ALIKE_NS) -> tuple[Watched, NDArray[np.bool_]]:
     while len(truth) <= TRIALS:
         frame_ns += 10 * NS_PER_MS + round(chance.uniform(-0.4, 0.4) * NS_PER_MS)
         watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
-        watched.show(40, frame_ns)
+        watched.show(40 + chance.random(), frame_ns)
         truth = [
             each.action is Action.FIRE
             for each in watched.record.decisions
@@ -225,7 +225,7 @@ def test_the_output_of_a_blinded_loop_is_not_said_to_fire() -> None:
     for _ in range(200):
         frame_ns += 10 * NS_PER_MS
         watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
-        watched.show(40, frame_ns)
+        watched.show(40 + random.Random(frame_ns).random(), frame_ns)
         watched.watch()
         fired = fired or watched.output.state is OutputState.FIRING
         states.add(watched.loop.status.output)
@@ -244,7 +244,7 @@ def test_a_trial_that_is_cut_short_ends_alike(end: str) -> None:
         while True:
             frame_ns += 10 * NS_PER_MS
             watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
-            watched.show(40, frame_ns)
+            watched.show(40 + random.Random(frame_ns).random(), frame_ns)
             trials = [each for each in watched.record.decisions if each.secret]
             if trials and (trials[-1].action is Action.FIRE) == wanted:
                 break
