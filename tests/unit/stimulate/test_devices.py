@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 from support.devices import FakeNidaqmx, LineDevice, PulsePalDevice
+from support.patient_clock import PatientClock
 
-from rtface.config import DaqOutputSettings, LineOutputSettings, PulsePalOutputSettings
+from rtface.config import DaqOutputSettings, LineOutputSettings, OutputSettings, PulsePalOutputSettings
 from rtface.core.clock import NS_PER_MS as MS
 from rtface.core.clock import NS_PER_US
 from rtface.core.errors import OutputError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
+from rtface.stimulate import factory
 from rtface.stimulate.base import Output
-from rtface.stimulate.factory import make_output
+
+
+def make_output(settings: OutputSettings) -> Output:
+    """Make an output that a busy machine does not make late."""
+    return factory.make_output(settings, PatientClock())
 
 
 def fire(output: Output, pulse: Pulse) -> list[tuple[OutputEvent, OutputReason]]:
@@ -343,7 +349,8 @@ CHANNELS = pytest.mark.parametrize("channel", ["Dev1/ctr0", "Dev1/ao1"])
 
 
 def opened(channel: str, **settings: Any) -> Output:
-    output = make_output(DaqOutputSettings(kind="daq", channel=channel, liveness_ms=5000, **settings))
+    settings = {"liveness_ms": 5000} | settings
+    output = make_output(DaqOutputSettings(kind="daq", channel=channel, **settings))
     output.open()
     output.alive()
     return output
@@ -392,13 +399,13 @@ def test_zero_is_written_after_a_train_and_whatever_else_fails(ni: FakeNidaqmx) 
 @CHANNELS
 def test_a_watchdog_is_started_at_arming_fed_and_given_back(ni: FakeNidaqmx, channel: str) -> None:
     ni.has_watchdog = True
-    output = opened(channel)
+    output = opened(channel, liveness_ms=400)
     assert not ni.watchdogs
     assert checked(output, "watchdog") == "ok"
     output.arm()
     (watchdog,) = ni.watchdogs
     assert watchdog.started
-    assert watchdog.timeout == 5.0
+    assert watchdog.timeout == 0.4
     assert watchdog.states in ([(channel, "low")], [(channel, 0.0, "volts")])
     fed = watchdog.fed
     while watchdog.fed < fed + 2:
