@@ -23,6 +23,7 @@ from rtface.live.loop_record import Record
 from rtface.live.loop_status import LoopState, LoopStatus
 from rtface.live.neural import NeuralPredictor
 from rtface.live.pulses import BROKEN, BY_HOST, PASSING, PUBLISHED, USED_UP, Fired, FiredPulses
+from rtface.live.watch import Finding, LoopWatch
 from rtface.publish.events import EventKind
 from rtface.record.session.entries import NO_NUMBER, FaultEntry
 from rtface.stimulate.base import Output
@@ -85,8 +86,7 @@ class ClosedLoop(PoseHandler):
         self._announce = announce
         self._neural = neural
         self._given: GivenValues | None = None
-        self._budget = budget
-        self._frame_timeout_ns = frame_timeout_ns
+        self._watch = LoopWatch(budget, frame_timeout_ns)
         self._clock = clock
         self._evaluator: RuleEvaluator | None = None
         self._output_info: OutputInfo | None = None
@@ -95,8 +95,7 @@ class ClosedLoop(PoseHandler):
         self._acts = Acts(clock)
         self._counts: Counter[str] = Counter()
         self._state, self._who, self._why = LoopState.DISARMED, "", "nobody has armed"
-        self._disk: FaultEntry | None = None
-        self._last_frame_ns = self._called_ns = 0
+        self._called_ns = 0
         self._status = LoopStatus()
 
     @property
@@ -127,14 +126,11 @@ class ClosedLoop(PoseHandler):
     @property
     def disk_fault(self) -> FaultEntry | None:
         """Why the session can no longer be recorded, None while it can; may be read from any thread."""
-        return self._disk
+        return self._watch.disk_fault
 
     def disk_failed(self, fault: FaultEntry) -> None:
-        """Take note, from any thread, that the record is in danger; little room alone is no end of it."""
-        if fault.what == "space":
-            _log.warning("%s", fault.text)
-        elif self._disk is None:
-            self._disk = fault
+        """Take note, from any thread, that the record is in danger; as `LoopWatch.disk_failed`."""
+        self._watch.disk_failed(fault)
 
     def note(self, who: str, why: str, *, stop: bool = False) -> None:
         """Note, from any thread, who is about to disarm or to stop: before the output is given it."""
@@ -157,7 +153,7 @@ class ClosedLoop(PoseHandler):
         if SAME_PICTURES in self._evaluator.names:
             self._given = GivenValues(() if self._neural is None else self._neural.names)
         self._record.output(self._name, info.as_dict())
-        self._last_frame_ns = self._clock.now_ns()
+        self._watch.frame_ns = self._clock.now_ns()
         self._refresh()
 
     def handle(self, pose: Pose) -> None:
@@ -169,16 +165,13 @@ class ClosedLoop(PoseHandler):
         given = None if self._neural is None else self._neural.predict(pose)
         if self._given is not None:
             given = self._given.of(pose, given)
-        now_ns = self._last_frame_ns = self._called_ns = self._clock.now_ns()
+        now_ns = self._watch.frame_ns = self._called_ns = self._clock.now_ns()
         frame = pose.frame
         decisions = evaluator.evaluate(pose, now_ns, given)
         record.pose(pose)
         record.features(frame.frame_id, now_ns, evaluator.features, given)
         self._carry_out(decisions, now_ns, frame.exposure_ns)
-        if self._budget is not None and self._budget.add(self._clock.now_ns() - frame.exposure_ns):
-            late = f"{self._budget.late} of the last {self._budget.frames} frames were late for {self._budget.text}"
-            self._fail_if_armed(Reason.BUDGET, f"the latency budget is missed: {late}")
-        self._check_disk()
+        self._fail_if_armed(self._watch.handled(self._clock.now_ns() - frame.exposure_ns))
 
     def published(self, image: Image, pose: Pose, published_ns: int) -> None:
         """Publish what was predicted; record when the pose was published, and the frame, where frames are recorded."""
@@ -195,10 +188,7 @@ class ClosedLoop(PoseHandler):
         self._read_output()
         now_ns = self._clock.now_ns()
         self._call("tick", now_ns)
-        silent_ns = now_ns - self._last_frame_ns
-        if silent_ns > self._frame_timeout_ns:
-            self._fail_if_armed(Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms")
-        self._check_disk()
+        self._fail_if_armed(self._watch.idle(now_ns))
 
     def tick(self, status: PipelineStatus) -> None:
         """Record losses, latencies and the map of the camera's clock, and renew the snapshot."""
@@ -231,9 +221,8 @@ class ClosedLoop(PoseHandler):
                 record.reply(report, self._name)
             record.latency(self._pulses.summary())
             if not record.close("ended" if error is None else why):
-                self.disk_failed(
-                    FaultEntry(self._clock.now_ns(), "write", "the session's record could not be completed")
-                )
+                text = "the session's record could not be completed"
+                self.disk_failed(FaultEntry(self._clock.now_ns(), "write", text))
 
     def armed(self, who: str, findings: Sequence[Mapping[str, Any]]) -> None:
         """Let rules fire: the self-test has found nothing against it, and the output is armed.
@@ -251,8 +240,7 @@ class ClosedLoop(PoseHandler):
             raise ControlError(NOT_READY, f"{act.who} has disarmed meanwhile ({act.why})")
         if self._output.state is not OutputState.ARMED:
             raise ControlError(NOT_READY, f"the output is {self._output.state}, not armed")
-        if self._budget is not None:
-            self._budget.reset()
+        self._watch.reset()
         now_ns = self._clock.now_ns()
         self._enter(LoopState.ARMED, "armed", who, "asked for", now_ns, {"self_test": list(findings)})
         self._call("arm", now_ns)
@@ -387,14 +375,12 @@ class ClosedLoop(PoseHandler):
                 LoopState.DISARMED, Reason.GATE, self._name, f"the output disarmed itself ({report.reason})"
             )
 
-    def _check_disk(self) -> None:
-        if self._disk is not None:
-            self._fail_if_armed(Reason.DISK, self._disk.text)
-
-    def _fail_if_armed(self, reason: Reason, why: str) -> None:
+    def _fail_if_armed(self, finding: Finding | None) -> None:
+        if finding is None:
+            return
         self.take_acts()
         if self._state is LoopState.ARMED:
-            self._fail(reason, why)
+            self._fail(*finding)
 
     def _fail(self, reason: Reason, why: str) -> None:
         """Light off, and no more of it until somebody has seen to what went wrong."""

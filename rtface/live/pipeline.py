@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from rtface.acquire.base import Camera
-from rtface.acquire.ring import FrameRing, Slot
-from rtface.acquire.thread import POLL_S, AcquisitionThread
+from rtface.acquire.ring import Slot
+from rtface.acquire.stream import FrameStream
+from rtface.acquire.thread import POLL_S
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
@@ -78,7 +79,7 @@ class Pipeline:
         self._sink = sink
         self._handler: PoseHandler = handler or PoseHandler()
         self._crop = crop
-        self._slots = slots
+        self._stream = FrameStream(camera, slots)
         self._on_tick = on_tick
         self._silence_ns = silence_ns
         self._clock = clock
@@ -86,17 +87,11 @@ class Pipeline:
         self._mailbox = Mailbox("pipeline")
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
-        self._info: CameraInfo | None = None
         self._backend_info: BackendInfo | None = None
         self._thread = threading.Thread(target=self._run, name="rtface-process", daemon=True)
-        self._ring: FrameRing | None = None
-        self._acquisition: AcquisitionThread | None = None
         self._state = PipelineState.STARTING
         self._error: BaseException | None = None
-        self._source_ended = False
         self._frames = 0
-        self._drops: tuple[int, FrameRing | None] = (0, None)
-        self._camera_hangs = False
         self._last_frame_ns = 0
         self._tick_frames = 0
         self._tick_ns = 0
@@ -107,12 +102,14 @@ class Pipeline:
     @property
     def camera(self) -> CameraInfo:
         """The camera as it was opened; `UsageError` before that."""
-        return self._opened(self._info)
+        return self._stream.info
 
     @property
     def backend(self) -> BackendInfo:
         """The back end as it was opened; `UsageError` before that."""
-        return self._opened(self._backend_info)
+        if self._backend_info is None:
+            raise UsageError("the back end has not been opened")
+        return self._backend_info
 
     @property
     def crop(self) -> Crop:
@@ -252,15 +249,15 @@ class Pipeline:
     def _finish(self) -> None:
         """End the acquisition, tell waiting commands and say so, while the sink is still open."""
         try:
-            self._end_acquisition()
+            self._stream.stop()
         except Exception as error:
             self._fail(error)
         self._mailbox.close()
         self._on_tick(self.status())
 
     def _open(self, opened: ExitStack) -> None:
-        opened.callback(self._close_camera)
-        info = self._info = self._camera.open()
+        opened.callback(self._stream.close)
+        info = self._stream.open()
         opened.callback(self._tracker.close)
         self._tracker.open()
         self._tracker.prepare((info.height, info.width), self._crop)
@@ -271,36 +268,27 @@ class Pipeline:
     def _loop(self) -> None:
         self._tick_ns = self._clock.now_ns()
         while not self._stopping.is_set():
-            if self._ring is None:
-                self._mailbox.serve(POLL_S)
-                self._handler.idle()
-            else:
+            if self._stream.running:
                 self._mailbox.serve(0)
                 self._process()
+            else:
+                self._mailbox.serve(POLL_S)
+                self._handler.idle()
             if self._error is not None:
                 raise self._error
             self._tick()
-            if self._source_ended:
+            if self._stream.ended:
                 return
 
     def _process(self) -> None:
-        ring, acquisition = self._ring, self._acquisition
-        if ring is None or acquisition is None:
+        if not self._stream.running:  # a command has paused it
             return
-        alive = acquisition.alive  # asked before the ring: once it is not, no frame can follow an empty ring
-        slot = ring.take(POLL_S)
+        slot = self._stream.take(POLL_S)
         if slot is not None:
-            self._track(ring, slot)
-        elif alive:
+            self._track(slot)
+        elif not self._stream.ended:
             self._handler.idle()
             self._check_silence()
-        else:
-            if acquisition.error is not None:
-                raise acquisition.error
-            if not acquisition.ended:
-                raise CameraLostError("the camera's thread ended without a reason")
-            self._end_acquisition()
-            self._source_ended = True
 
     def _check_silence(self) -> None:
         limit_ns = self._silence_ns
@@ -314,7 +302,7 @@ class Pipeline:
                 "silence_s: null"
             )
 
-    def _track(self, ring: FrameRing, slot: Slot) -> None:
+    def _track(self, slot: Slot) -> None:
         taken_ns = self._last_frame_ns = self._clock.now_ns()
         meta = slot.meta
         if meta is None:
@@ -324,7 +312,7 @@ class Pipeline:
         handled_ns = self._clock.now_ns()
         published_ns = self._sink.publish(pose, self._losses())
         self._handler.published(slot.pixels, pose, published_ns)
-        ring.release(slot)
+        self._stream.release(slot)
         self._latency.add(pose.stamps, handled_ns, published_ns)
         self._exposure_ns = meta.exposure_ns
         self._frames += 1
@@ -347,60 +335,31 @@ class Pipeline:
 
     def _losses(self) -> Losses:
         camera = self._camera
-        before, ring = self._drops
-        dropped = before + (ring.dropped if ring is not None else 0)
-        return Losses(camera.lost_at_camera, camera.lost_in_transport, dropped, self._sink.lost)
+        return Losses(camera.lost_at_camera, camera.lost_in_transport, self._stream.dropped, self._sink.lost)
 
     def _resume(self) -> None:
-        if self._ring is not None:
+        if self._stream.running:
             return
-        shape = (self.camera.height, self.camera.width)
-        keep_all = not self.camera.live
-        ring = FrameRing(self._slots, shape, keep_all=keep_all, allocate=self._tracker.host_memory)
-        self._camera.start()
-        acquisition = AcquisitionThread(self._camera, ring)
-        acquisition.start()
-        self._ring, self._acquisition = ring, acquisition
-        self._drops = (self._drops[0], ring)
+        self._stream.start(self._tracker.host_memory)
         self._last_frame_ns = self._clock.now_ns()
         self._state = PipelineState.RUNNING
 
     def _pause(self) -> None:
-        ring, acquisition = self._ring, self._acquisition
-        if ring is None or acquisition is None:
+        if not self._stream.running:
             return
-        acquisition.stop()
+        frames = self._stream.drain()
+        while (slot := next(frames, None)) is not None:
+            try:
+                self._track(slot)
+            except Exception as error:  # not of the command, which only came at that moment
+                self._fail(error)
+                raise
         try:
-            while (slot := ring.take(0)) is not None:
-                self._track(ring, slot)
-        except Exception as error:  # not of the command, which only came at that moment
+            self._stream.stop()
+        except CameraLostError as error:
             self._fail(error)
             raise
-        if acquisition.error is not None:
-            raise acquisition.error
-        self._end_acquisition()
         self._state = PipelineState.STOPPED
-
-    def _end_acquisition(self) -> None:
-        ring, acquisition = self._ring, self._acquisition
-        if ring is None or acquisition is None:
-            return
-        self._camera_hangs = not acquisition.stop()
-        before, _ = self._drops
-        self._drops = (before + ring.dropped, None)
-        self._ring = self._acquisition = None
-        if self._camera_hangs:
-            error = CameraLostError(
-                "the camera did not answer when it was asked to stop; it stays open until this process ends"
-            )
-            self._fail(error)
-            raise error
-        self._camera.stop()
-
-    def _close_camera(self) -> None:
-        """Close the camera, unless its thread is still inside the driver, which must not lose its memory then."""
-        if not self._camera_hangs:
-            self._camera.close()
 
     def _set_crop(self, crop: Crop | None) -> Crop:
         self._tracker.prepare((self.camera.height, self.camera.width), crop)
@@ -410,9 +369,3 @@ class Pipeline:
 
     def _network(self) -> NetworkInUse:
         return NetworkInUse(self._tracker.engine.manifest.name, self.backend, self._tracker.crop)
-
-    @staticmethod
-    def _opened(info: _Result | None) -> _Result:
-        if info is None:
-            raise UsageError("the pipeline has not been opened")
-        return info

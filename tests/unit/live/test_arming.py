@@ -295,7 +295,7 @@ def test_who_disarmed_is_recorded_whatever_the_loop_does_first(first: str, firin
         "idle": loop.idle,
         "posted": rig.do,
         "close": lambda: loop.close(None),
-        "budget": lambda: loop._fail_if_armed(Reason.BUDGET, "late"),
+        "budget": lambda: loop._fail_if_armed((Reason.BUDGET, "late")),
         "camera": lambda: (rig.looped.pass_ms(10_000), loop.idle()),
     }[first]()
     assert rig.armings == [("disarmed", "Eve", "smoke")]

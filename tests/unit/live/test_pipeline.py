@@ -10,6 +10,7 @@ import pytest
 from support.fakes import END, CountingClock, FakeBackend, FakeCamera, FakeHandler, FakeSink, fake_engine
 from support.waits import LONG_S, finishes
 
+from rtface.acquire import stream as stream_module
 from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread
 from rtface.core.clock import NS_PER_S
@@ -17,7 +18,6 @@ from rtface.core.clockfit import ClockLine
 from rtface.core.errors import BackendError, CameraError, CameraLostError, UsageError
 from rtface.core.records import Crop, Losses, Pose
 from rtface.core.status import PipelineState, PipelineStatus
-from rtface.live import pipeline as pipeline_module
 from rtface.live.pipeline import Pipeline
 from rtface.track.tracker import Tracker
 
@@ -372,7 +372,7 @@ def test_a_camera_that_fails_while_it_is_paused_fails_the_pipeline() -> None:
     while not len(rig.pipeline._mailbox):
         assert rig.pipeline._thread.is_alive()
     rig.camera.feed(2, error := CameraLostError("unplugged"))
-    rig.pipeline._acquisition._thread.join(LONG_S)  # type: ignore[union-attr]
+    rig.pipeline._stream._acquisition._thread.join(LONG_S)  # type: ignore[union-attr]
     for _ in range(2):
         rig.backend.gate.release()
     assert paused.exception(LONG_S) is error
@@ -407,7 +407,7 @@ def test_a_camera_that_does_not_stop_fails_the_pipeline(monkeypatch: pytest.Monk
     rig.camera.stuck = threading.Event()
     rig.pipeline.start()
     assert rig.camera.asked.wait(LONG_S)
-    acquisition = rig.pipeline._acquisition
+    acquisition = rig.pipeline._stream._acquisition
     assert acquisition is not None
     with pytest.raises(CameraLostError, match="did not answer") as caught:
         rig.pipeline.pause()
@@ -533,14 +533,14 @@ def test_a_frame_that_comes_just_before_the_end_is_not_overlooked(
         def take(self, timeout_s: float) -> Slot | None:
             slot = super().take(0)
             if slot is None and rig.sink.ids == [1] and not thread:
-                acquisition = rig.pipeline._acquisition
+                acquisition = rig.pipeline._stream._acquisition
                 assert acquisition is not None
                 thread.append(acquisition)
                 rig.camera.feed(2, END)
                 acquisition._thread.join(LONG_S)
             return slot
 
-    monkeypatch.setattr(pipeline_module, "FrameRing", LateRing)
+    monkeypatch.setattr(stream_module, "FrameRing", LateRing)
     rig.pipeline.start()
     rig.ends()
     assert thread

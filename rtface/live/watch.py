@@ -1,0 +1,70 @@
+"""What ends an armed loop by itself: frames that come late or not at all, and a record in danger."""
+
+from __future__ import annotations
+
+import logging
+
+from rtface.core.budget import BudgetWatch
+from rtface.core.clock import NS_PER_MS
+from rtface.core.decision import Reason
+from rtface.record.session.entries import FaultEntry
+
+Finding = tuple[Reason, str]
+"""Why the loop may not stay armed, for machines and for people."""
+
+_log = logging.getLogger(__name__)
+
+
+class LoopWatch:
+    """Watches frames and record; `disk_failed` and `disk_fault` may be used by any thread.
+
+    Parameters
+    ----------
+    budget : BudgetWatch or None
+        Frames over it are a finding.
+    frame_timeout_ns : int
+        A longer time without a frame is one.
+
+    Attributes
+    ----------
+    frame_ns : int
+        When the newest frame came; set it.
+    disk_fault : FaultEntry or None
+        Why the session can no longer be recorded, None while it can.
+    """
+
+    def __init__(self, budget: BudgetWatch | None, frame_timeout_ns: int) -> None:
+        self._budget = budget
+        self._frame_timeout_ns = frame_timeout_ns
+        self.frame_ns = 0
+        self.disk_fault: FaultEntry | None = None
+
+    def disk_failed(self, fault: FaultEntry) -> None:
+        """Take note that the record is in danger; little room alone is no end of it."""
+        if fault.what == "space":
+            _log.warning("%s", fault.text)
+        elif self.disk_fault is None:
+            self.disk_fault = fault
+
+    def reset(self) -> None:
+        """Forget the latencies so far."""
+        if self._budget is not None:
+            self._budget.reset()
+
+    def handled(self, latency_ns: int) -> Finding | None:
+        """Count a frame that was handled so long after its exposure."""
+        budget = self._budget
+        if budget is not None and budget.add(latency_ns):
+            late = f"{budget.late} of the last {budget.frames} frames were late for {budget.text}"
+            return Reason.BUDGET, f"the latency budget is missed: {late}"
+        return self._disk()
+
+    def idle(self, now_ns: int) -> Finding | None:
+        """Find how long no frame has come."""
+        silent_ns = now_ns - self.frame_ns
+        if silent_ns > self._frame_timeout_ns:
+            return Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms"
+        return self._disk()
+
+    def _disk(self) -> Finding | None:
+        return None if self.disk_fault is None else (Reason.DISK, self.disk_fault.text)
