@@ -41,6 +41,11 @@ EncoderOption = Annotated[
     ),
 ]
 
+StatesOption = Annotated[
+    Path | None,
+    typer.Option("--states", help="A state model of the encoder (.npz), for rules that name neural.state."),
+]
+
 _SIMULATED = "simulated"
 _SIMULATED_S = 30.0
 _RATE_HZ = 200.0
@@ -52,6 +57,7 @@ def check(
     engine: EngineOption = "default",
     rate: Annotated[float, typer.Option("--rate", min=1, help="The camera's frames per second.")] = _RATE_HZ,
     encoder: EncoderOption = None,
+    states: StatesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a rules file against an engine: what is measured, in which unit, and each rule in words.
@@ -59,7 +65,8 @@ def check(
     All errors at once, each with file and line, and the nearest right name.
     """
     manifest = read_manifest(find_engine(engine) / MANIFEST_FILE)
-    neural = None if encoder is None else NeuralPredictor(EncoderSettings(path=encoder), manifest.skeleton)
+    settings = _encoder(encoder, states)
+    neural = None if settings is None else NeuralPredictor(settings, manifest.skeleton)
     given = () if neural is None else neural.names
     names = tuple(point.name for point in manifest.skeleton)
     _, evaluator = check_rules(path, names, rate, extra_names=given)
@@ -130,6 +137,7 @@ def dry_run_(
         float, typer.Option("--seconds", min=1, help="How long to film the simulated mouse.")
     ] = _SIMULATED_S,
     encoder: EncoderOption = None,
+    states: StatesOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Draw a picture into this file (.png, .svg, .pdf).")
     ] = None,
@@ -139,7 +147,7 @@ def dry_run_(
 
     Recordings without keypoints are tracked first, by the live path. Nothing is switched on.
     """
-    rules = Rules(path)
+    rules, neural = Rules(path), _encoder(encoder, states)
     if out is not None:
         require("lab", "matplotlib", error=DataError)
         if out.suffix.lower() not in (".png", ".svg", ".pdf"):
@@ -150,7 +158,7 @@ def dry_run_(
     else:
         camera = _simulated(rate or _RATE_HZ, seconds) if source == _SIMULATED else recording
         poses = _tracked(camera, engine, backend.settings(), parse_crop(crop), rate, latency, quiet=as_json)
-    run = dry_run(rules, poses, None if encoder is None else EncoderSettings(path=encoder))
+    run = dry_run(rules, poses, neural)
     if out is not None:
         try:
             draw_dry_run(run, out)
@@ -168,6 +176,14 @@ def dry_run_(
 def example() -> None:
     """Print a rules file with remarks, to begin with."""
     typer.echo(files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8"), nl=False)
+
+
+def _encoder(path: Path | None, states: Path | None) -> EncoderSettings | None:
+    if path is not None:
+        return EncoderSettings(path=path, states=states)
+    if states is not None:
+        raise UsageError("--states is a model of an encoder's latents: name the encoder with --encoder")
+    return None
 
 
 def _simulated(rate_hz: float, seconds: float) -> SimulatedCameraSettings:

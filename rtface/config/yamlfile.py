@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from rtface.core.errors import ConfigError
+from rtface.core.words import nearest
 
 _MAX_BYTES = 1 << 20
 _short = reprlib.Repr()
@@ -93,7 +93,7 @@ class Document:
         if where[-1:] and where[-1] in _UNION_MEMBERS and where not in self.lines:
             where = where[:-1]
         if item["type"] == "extra_forbidden":
-            message = "unknown setting" + _hint(where[-1], _known_keys(_placed(model, item["loc"][:-1])[1]))
+            message = "unknown setting" + nearest(where[-1], _known_keys(_placed(model, item["loc"][:-1])[1]))
         elif (item["type"] == "missing" or item["input"] is None) and (
             example := _example(_placed(model, item["loc"][:-1])[1], field)
         ):
@@ -187,13 +187,6 @@ def _placed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[Loca
         else:
             here = next(iter(get_args(here)[-1:]), None)
     return tuple(where), here, field
-
-
-def _hint(given: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(given, known, 1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known here: {', '.join(sorted(known))}" if known else ""
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ share. Nothing else in rtface imports `time`; whatever waits or stamps takes a `
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,12 @@ monotonic_ns = time.monotonic_ns
 
 wall_ns = time.time_ns
 """Nanoseconds since the Unix epoch (int): for labels and file names, never for intervals."""
+
+
+def utc(since_epoch_ns: int | None = None) -> datetime:
+    """Return a time since the Unix epoch, or now, as a date and time in UTC: for labels, never for intervals."""
+    return datetime.fromtimestamp((wall_ns() if since_epoch_ns is None else since_epoch_ns) / NS_PER_S, UTC)
+
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

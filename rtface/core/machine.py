@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rtface import __version__
-from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.core.clock import utc
 
 _PACKAGES = (
     *("numpy", "openvino", "pyzmq", "opencv-python-headless", "av", "torch"),
@@ -34,7 +33,7 @@ def machine_facts() -> dict[str, Any]:
 
 def run_facts() -> dict[str, Any]:
     """Return date, command and machine: the head of every result."""
-    date = datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).isoformat(timespec="seconds")
+    date = utc().isoformat(timespec="seconds")
     return {"date": date, "command": _command(), "machine": machine_facts()}
 
 

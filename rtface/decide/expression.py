@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from math import isfinite
 
 from rtface.core.clock import NS_PER_MS
-from rtface.decide.syntax import OF_NAMES, ExpressionError, Node, nearest, parse
+from rtface.core.words import nearest
+from rtface.decide.syntax import OF_NAMES, ExpressionError, Node, parse
 
 Truth = bool | None
 """True, False, or None for what cannot be known."""

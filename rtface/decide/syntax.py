@@ -16,14 +16,14 @@ A chain such as ``2 < nose.speed < 9`` holds when each of its comparisons does.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rtface.core.errors import ConfigError
+from rtface.core.words import nearest
 
 MOST_CHARACTERS = 1000
 DEEPEST = 64
@@ -120,15 +120,6 @@ class Node:
         yield self
         for part in self.parts:
             yield from part.walk()
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest right name, or at all there are, or nothing."""
-    choices = sorted(known)
-    near = difflib.get_close_matches(word, choices, 1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; there are: {', '.join(choices)}" if choices else ""
 
 
 def parse(text: str, *, truth: bool = True) -> Node:

@@ -6,7 +6,6 @@ A reference is the name of an engine or else the path of its folder. Names are t
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from rtface.core import manifest as sidecar
 from rtface.core.errors import EngineError
 from rtface.core.files import file_hash, folder_written_whole, write_json
 from rtface.core.manifest import NAME_PATTERN, FileEntry
+from rtface.core.words import nearest
 from rtface.track.manifest import (
     WEIGHTS_FILE,
     DecodeSpec,
@@ -101,9 +101,8 @@ def find_engine(reference: str) -> Path:
         return path
     if path.is_dir() or os.sep in reference:
         raise EngineError(f"{reference} is not an engine: it holds no {MANIFEST_FILE}")
-    near = difflib.get_close_matches(name, engines, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(engines)) or 'none'}"
-    raise EngineError(f"no engine is named {name!r}; {hint}")
+    hint = nearest(name, engines) or "; there are: none"
+    raise EngineError(f"no engine is named {name!r}{hint}")
 
 
 def load_engine(reference: str) -> Engine:

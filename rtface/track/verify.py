@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Literal
 
 from rtface import __version__
 from rtface.config import BackendSettings
-from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import how_to_install
 from rtface.core.records import Crop, Image
@@ -152,7 +151,7 @@ def verify(
         sure=comparison.sure,
         limits=LIMITS,
         agrees=comparison.agrees,
-        date=datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).isoformat(timespec="seconds"),
+        date=utc().isoformat(timespec="seconds"),
         rtface=__version__,
     )
     return comparison, record

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from rtface.cli.options import JsonOption
 from rtface.cli.terminal.screen import print_json, print_line
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 from rtface.core.records import FloatArray
 from rtface.encode.bundle import EncoderBundle, find_encoder, load_encoder
 from rtface.encode.stream import StreamingEncoder
-from rtface.offline.dryrun import Poses, read_poses
+from rtface.learn.encoder.keypoint_files import read_keypoints
+from rtface.offline.dryrun import read_poses
 
 
 def states(
     encoder: Annotated[Path, typer.Argument(help="Folder of an encoder.")],
     keypoints: Annotated[
-        Path, typer.Argument(help="Keypoints to fit it to: a session's folder, .rtface.h5 or DeepLabCut.")
+        Path,
+        typer.Argument(
+            help="Keypoints to fit it to: a session's folder, or any file that encoder fit takes."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The new state model (.npz): a rig's encoder.states.")],
     count: Annotated[int, typer.Option("--states", min=2, max=100, help="How many states.")] = 6,
@@ -47,7 +54,7 @@ def states(
     from rtface.analyse.hmm import FitOptions, fit_states
 
     bundle = load_encoder(find_encoder(encoder))
-    latents = warm_latents(bundle, read_poses(keypoints, rate_hz=rate))
+    latents = warm_latents(bundle, _keypoints(keypoints, rate))
     every = max(1, round(step * bundle.manifest.frame_rate_hz))
     model = fit_states(latents, count, FitOptions(every=every, seed=seed))
     try:
@@ -64,7 +71,37 @@ def states(
     print_line(f"they last {', '.join(f'{each:g}' for each in lifetimes)} s in the mean")
 
 
-def warm_latents(bundle: EncoderBundle, poses: Poses) -> FloatArray:
+@dataclass(frozen=True)
+class _Keypoints:
+    """Keypoints of one recording: T rows of K points, pixels, with scores and nanoseconds."""
+
+    source: Path
+    names: tuple[str, ...]
+    xy: FloatArray
+    score: FloatArray
+    exposure_ns: NDArray[np.int64]
+    rate_hz: float
+
+
+def _keypoints(path: Path, rate_hz: float | None) -> _Keypoints:
+    if path.suffix not in (".npz", ".npy"):
+        poses = read_poses(path, rate_hz=rate_hz)
+        table = poses.table
+        return _Keypoints(path, table.names, table.xy, table.score, poses.exposure_ns, poses.rate_hz)
+    names, xy, times = read_keypoints(path)
+    if times is None and rate_hz is None:
+        raise DataError(f"{path}: its frames have no times; say how many frames a second with --rate")
+    if times is None:
+        times = np.arange(len(xy)) / rate_hz
+    steps = np.diff(times)
+    if not (steps > 0).all() or len(steps) == 0:
+        raise DataError(f"{path}: the times of its frames do not rise")
+    score = np.isfinite(xy).all(axis=2).astype(np.float32)
+    exposure_ns = np.round(times * NS_PER_S).astype(np.int64)
+    return _Keypoints(path, names, xy, score, exposure_ns, 1 / float(np.median(steps)))
+
+
+def warm_latents(bundle: EncoderBundle, keypoints: _Keypoints) -> FloatArray:
     """Return the latents of all rows whose window is full, shape (T, L), as the stream makes them.
 
     Raises
@@ -74,13 +111,13 @@ def warm_latents(bundle: EncoderBundle, poses: Poses) -> FloatArray:
     EngineError
         The keypoints do not fit the encoder.
     """
-    table = poses.table
-    stream = StreamingEncoder(bundle, table.names, poses.rate_hz)
+    stream = StreamingEncoder(bundle, keypoints.names, keypoints.rate_hz)
+    rows = zip(keypoints.xy, keypoints.score, keypoints.exposure_ns.tolist(), strict=True)
     found = []
-    for xy, score, exposure_ns in zip(table.xy, table.score, poses.exposure_ns.tolist(), strict=True):
+    for xy, score, exposure_ns in rows:
         prediction = stream.step(xy, score, exposure_ns)
         if prediction is not None and prediction.warm:
             found.append(prediction.latents.copy())
     if not found:
-        raise DataError(f"{table.source}: too short, the encoder's window is never full")
+        raise DataError(f"{keypoints.source}: too short, the encoder's window is never full")
     return np.stack(found)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from rtface.core.features import NEVER_NS
+from rtface.core.words import nearest
 from rtface.decide.errors import RulesError
 from rtface.decide.features.smoothing import make_smoother
 from rtface.decide.features.specs import KalmanSpec, Masked, OneEuroSpec, Smoothed
-from rtface.decide.syntax import nearest
 
 _NAN = math.nan
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.core.clock import utc
 from rtface.learn.engines.onnx_export import columns, export_onnx
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import (
@@ -30,7 +29,7 @@ from rtface.track.store import Engine, write_engine
 
 def today() -> str:
     """Return the date in UTC, ISO 8601."""
-    return datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).date().isoformat()
+    return utc().date().isoformat()
 
 
 @dataclass(frozen=True, slots=True)

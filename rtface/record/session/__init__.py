@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from rtface.core.clock import NS_PER_S, wall_ns
+from rtface.core.clock import utc
 from rtface.core.errors import UsageError
 
 LOG_NAME = "session.log"
@@ -33,7 +32,7 @@ def session_folder(root: Path, session: str, began_ns: int | None = None) -> Pat
     """
     if not session or not all(each.isascii() and (each.isalnum() or each in "-_") for each in session):
         raise UsageError(f"the id of a session has letters, digits, - and _ only, not {session!r}")
-    began = datetime.fromtimestamp((wall_ns() if began_ns is None else began_ns) / NS_PER_S, UTC)
+    began = utc(began_ns)
     return root / f"{began:%Y-%m-%dT%H-%M-%SZ}_{session}"
 
 

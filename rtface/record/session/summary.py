@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any
 
-from rtface.core.clock import NS_PER_MS, NS_PER_S
+from rtface.core.clock import NS_PER_MS, NS_PER_S, utc
 from rtface.core.outputs import OutputEvent
 from rtface.record.session.entries import (
     ANSWERS,
@@ -287,4 +286,4 @@ def _fields(record: Any) -> dict[str, Any]:
 
 
 def _iso(wall_ns: int) -> str:
-    return datetime.fromtimestamp(wall_ns / NS_PER_S, UTC).isoformat(timespec="milliseconds")
+    return utc(wall_ns).isoformat(timespec="milliseconds")

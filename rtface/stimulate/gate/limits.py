@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 
 from rtface.core.errors import UsageError
 from rtface.core.outputs import OutputReason
+from rtface.core.words import nearest
 from rtface.stimulate.gate.codes import ABSOLUTE, SIGNER_BYTES
 from rtface.stimulate.gate.protocol import Limits, ProposeLimits, Pulse, to_payload
 
@@ -62,10 +62,7 @@ def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) 
         if name == "arm_switch":
             raise UsageError("arm_switch is no limit any more: the arm switch is always needed")
         if name not in MEANINGS:
-            near = difflib.get_close_matches(name, MEANINGS, 1)
-            raise UsageError(
-                f"there is no limit {name!r}" + (f"; did you mean {near[0]}?" if near else f": {_all()}")
-            )
+            raise UsageError(f"there is no limit {name!r}{nearest(name, MEANINGS)}")
         values[name] = _whole(name, value)
     if values["window_ms"] % ABSOLUTE["WINDOW_PARTS"]:
         raise UsageError(f"window_ms = {values['window_ms']} is not a multiple of {ABSOLUTE['WINDOW_PARTS']}")
@@ -125,7 +122,3 @@ def _whole(name: str, value: object) -> int:
     if not low <= whole <= high:
         raise UsageError(f"{name} = {whole} is not within {low} to {high}, which the firmware allows at most")
     return whole
-
-
-def _all() -> str:
-    return "the limits are " + ", ".join(MEANINGS)

@@ -12,11 +12,10 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from rtface.core.clock import NS_PER_S, monotonic_ns, wall_ns
+from rtface.core.clock import NS_PER_S, monotonic_ns, utc
 from rtface.core.errors import BackendError
 from rtface.core.extras import how_to_install
 from rtface.core.files import cache_folder, written_whole
@@ -160,7 +159,7 @@ def plan_for(
         "plan_sha256": sha256,
         "bytes": len(built.plan),
         "seconds": round(seconds, 3),
-        "date": datetime.fromtimestamp(wall_ns() / NS_PER_S, UTC).date().isoformat(),
+        "date": utc().date().isoformat(),
     }
     path = _plan_file(folder, sha256)
     _write(path, built.plan)

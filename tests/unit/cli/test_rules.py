@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.encoders import made_encoder, made_states
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
@@ -158,3 +159,18 @@ def test_what_cannot_be_done_is_told(example: Path, poses: Path, tmp_path: Path)
         call("dry-run", example, tmp_path / "nothing.mp4")
     with pytest.raises(ConfigError, match="cannot be read"):
         call("check", tmp_path / "nothing.yaml")
+
+
+def test_rules_on_the_state_of_an_encoder_are_checked_and_run_over_a_recording(
+    tmp_path: Path, poses: Path
+) -> None:
+    encoder = made_encoder(tmp_path / "enc", names=("nose(tip)", "mouth", "eye(back)")).folder
+    made_states().save(tmp_path / "states.npz")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules:\n  r: {when: neural.state >= 0, pulse: {on_ms: 5}}\n", encoding="utf-8")
+    model = ["--encoder", encoder, "--states", tmp_path / "states.npz"]
+    call("check", rules, *model)
+    told = json.loads(call("dry-run", rules, poses, *model, "--json"))
+    assert told["rules"]["r"]["fired"] > 0
+    with pytest.raises(UsageError, match="name the encoder with --encoder"):
+        call("dry-run", rules, poses, *model[2:])

@@ -9,6 +9,7 @@ from support.encoders import NAMES, made_encoder, walk
 from typer.testing import CliRunner
 
 from rtface.cli.encoder import app
+from rtface.core.errors import DataError
 from rtface.encode.states import load_states
 from rtface.encode.stream import StreamingEncoder
 from rtface.record import formats
@@ -49,6 +50,32 @@ def test_a_model_of_the_latents_is_one_that_the_stream_takes(tmp_path: Path) -> 
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code != 0
     assert "exists already" in str(again.exception)
+
+
+def test_a_model_is_fitted_to_the_npz_that_fit_takes(tmp_path: Path) -> None:
+    pytest.importorskip("hmmlearn", reason="the fit needs hmmlearn")
+    bundle = made_encoder(tmp_path / "enc")
+    table = formats.read(recording(tmp_path / "v.rtface.h5", 4000))
+    arrays = {"keypoints": table.xy, "keypoint_names": np.array(NAMES)}
+    np.savez(tmp_path / "timed.npz", **arrays, tcam=table.camera_ns * 1e-9)
+    np.savez(tmp_path / "plain.npz", **arrays)
+
+    def fitted(name: str, *more: str) -> np.ndarray:
+        out = tmp_path / f"{Path(name).name}.states.npz"
+        source, into = str(tmp_path / name), str(out)
+        CliRunner().invoke(
+            app,
+            ["states", str(bundle.folder), source, "--out", into, "--states", "3", *more],
+            catch_exceptions=False,
+        )
+        return load_states(out).means
+
+    wanted = fitted("v.rtface.h5")
+    np.testing.assert_allclose(fitted("timed.npz"), wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(fitted("plain.npz", "--rate", "100"), wanted, rtol=1e-3, atol=1e-4)
+    (tmp_path / "plain.npz.states.npz").unlink()
+    with pytest.raises(DataError, match=r"plain\.npz: its frames have no times"):
+        fitted("plain.npz")
 
 
 def test_a_recording_shorter_than_the_window_is_refused(tmp_path: Path) -> None:
