@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,21 +16,21 @@ from hypothesis import strategies as st
 from support.feature_runs import MS, bank, column, every, pose, run, spec
 from support.paths import DOCS
 
+from rtface.config.yamlfile import kinds_of
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS
 from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.decide.errors import RulesError
 from rtface.decide.features.bank import FeatureBank
-from rtface.decide.features.specs import FeatureSpec, Masked, Smoothed
+from rtface.decide.features.specs import FeatureSpec, Smoothed
 
 POINTS = ("a", "b", "c", "d")
 RATE_HZ = 200.0
-KINDS: dict[str, type[Masked]] = {
-    get_args(each.model_fields["kind"].annotation)[0]: each for each in get_args(get_args(FeatureSpec)[0])
-}
+KINDS = kinds_of(FeatureSpec)
 FEATURES_OF_THE_PAGE = (
     (DOCS / "rules.md").read_text("utf-8").partition("\n## Features\n")[2].partition("\n## ")[0]
 )
+ROWS_OF_THE_PAGE = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", FEATURES_OF_THE_PAGE, re.MULTILINE)
 
 
 def jitter(frames: int, points: int = 4, seed: int = 0) -> np.ndarray:
@@ -64,13 +64,12 @@ def everything() -> FeatureBank:
 def test_every_kind_is_held_to_this() -> None:
     """To causality, constant cost, units, and the row of its kind in docs/rules.md."""
     assert {each["kind"] for each in EVERYTHING.values()} == set(KINDS)
+    assert [kind for kind, _, _ in ROWS_OF_THE_PAGE] == list(KINDS)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_the_page_has_a_row_of_each_kind_with_its_settings_values_and_units(name: str) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", FEATURES_OF_THE_PAGE, re.MULTILINE)
-    assert [kind for kind, _, _ in rows] == list(KINDS)
-    settings, told = next(row[1:] for row in rows if row[0] == EVERYTHING[name]["kind"])
+    settings, told = next(row[1:] for row in ROWS_OF_THE_PAGE if row[0] == EVERYTHING[name]["kind"])
     fields = set(KINDS[EVERYTHING[name]["kind"]].model_fields) - set(Smoothed.model_fields) - {"kind"}
     assert set(re.findall(r"`(\w+)`", settings)) == fields
     made = bank(
