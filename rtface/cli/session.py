@@ -90,9 +90,7 @@ def _verify(folder: Path, unblind: bool, as_json: bool) -> None:
 def export(
     folder: FolderArgument,
     out: Annotated[Path, typer.Option(help="Folder to write into; it is made if need be.")],
-    form: Annotated[
-        str, typer.Option("--format", help="Of the poses: rtface, deeplabcut-csv, deeplabcut-h5 or facemap.")
-    ] = "rtface",
+    form: Annotated[str, typer.Option("--format", help=f"Of the poses; one of: {formats.NAMES}.")] = "rtface",
     unblind: UnblindOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
@@ -103,7 +101,7 @@ def export(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"the folder {out} cannot be made: {error.strerror}") from error
-    poses = out / f"poses{formats.DEFAULT_ENDINGS[chosen.name]}"
+    poses = out / f"poses{chosen.endings[0]}"
     if len(session.poses):
         formats.check(poses, chosen.name, overwrite=overwrite)
     written = write_tables(session, out, unblind=unblind, overwrite=overwrite)

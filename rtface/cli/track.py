@@ -35,9 +35,7 @@ def track(
     ],
     form: Annotated[
         str | None,
-        typer.Option(
-            "--format", help="deeplabcut-csv, deeplabcut-h5, facemap or rtface; else by the file's ending."
-        ),
+        typer.Option("--format", help=f"One of: {formats.NAMES}; else by the file's ending."),
     ] = None,
     engine: EngineOption = "default",
     backend: PrecisionOptions,

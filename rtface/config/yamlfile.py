@@ -86,7 +86,7 @@ class Document:
             at = tuple(item["ctx"]["at"])
             return self.refusal(message, *(at if at[:1] == where[:1] else where + at))
         if item["type"].startswith("union_tag"):
-            choices = ", ".join(_kinds(inside))
+            choices = ", ".join(kinds_of(inside))
             tag = item["ctx"].get("tag")
             lacking = "missing" if tag is None else f"no {field.removesuffix('s')} is called {tag}"
             return self.refusal(f"{lacking}; there are: {choices}", *where, "kind")
@@ -97,7 +97,7 @@ class Document:
         elif (item["type"] == "missing" or item["input"] is None) and (
             example := _example(_placed(model, item["loc"][:-1])[1], field)
         ):
-            message = f"missing; write {example}; there are: {', '.join(_kinds(inside))}"
+            message = f"missing; write {example}; there are: {', '.join(kinds_of(inside))}"
         elif "input" in item and not isinstance(item["input"], dict):
             message = f"{message} (it is {_short.repr(item['input'])})"
         return self.refusal(message, *where)
@@ -175,7 +175,7 @@ def _placed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[Loca
     for part in map(str, location):
         if part == "[key]":
             continue
-        kinds = _kinds(here)
+        kinds = kinds_of(here)
         if part in kinds:
             here = kinds[part]
             continue
@@ -197,8 +197,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
-    """Return the models that may stand here, by their ``kind``; none where one model or no model may."""
+def kinds_of(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Return the models of a union by their ``kind``; none where one model or no model may stand."""
     models = [each for each in _members(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
     if len(models) < 2:
         return {}

@@ -10,13 +10,11 @@ from rtface.core.clock import NS_PER_S
 from rtface.core.records import FrameMeta, Pose, Stamps
 from rtface.decide.expression import names_in
 from rtface.decide.features.bank import FeatureBank
-from rtface.decide.features.specs import BlinkSpec, FeatureSpec, LickSpec, WhiskingSpec
 from rtface.decide.rules import RulesFile
 from rtface.decide.rulestate import RULE
 from rtface.decide.syntax import parse
 
 _FIRST_S = 1.0
-_CYCLES = 4
 _FEWEST, _MOST = 20, 20_000
 _SPREAD_PX = 20.0
 
@@ -71,7 +69,7 @@ def all_in_words(rules: RulesFile, keypoints: tuple[str, ...], rate_hz: float | 
 
 def _unknown(bank: FeatureBank, rules: RulesFile, rate_hz: float) -> set[str]:
     """Show the features points that are all seen, and move."""
-    needed_s = _FIRST_S + max(map(_warm_up_s, rules.features.values()))
+    needed_s = _FIRST_S + max(spec.known_after_s() for spec in rules.features.values())
     frames = int(np.clip(needed_s * rate_hz, _FEWEST, _MOST))
     random = np.random.default_rng(0)
     points = len(bank.keypoints)
@@ -84,17 +82,6 @@ def _unknown(bank: FeatureBank, rules: RulesFile, rate_hz: float) -> set[str]:
         pose = Pose(frame, Stamps(*[now_ns] * 6), xy, certain, np.zeros(points, np.bool_))
         known |= np.isfinite(bank.update(pose).values)
     return {name for name, each in zip(bank.names, known.tolist(), strict=True) if not each}
-
-
-def _warm_up_s(spec: FeatureSpec) -> float:
-    match spec:
-        case WhiskingSpec():
-            return _CYCLES / spec.band_hz[0]
-        case LickSpec():
-            return spec.warm_up_s + _CYCLES / spec.band_hz[0]
-        case BlinkSpec():
-            return spec.warm_up_s
-    return 0.0
 
 
 def _named(rule: str, rules: RulesFile, seen: set[str]) -> set[str]:

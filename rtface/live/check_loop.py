@@ -13,14 +13,6 @@ from rtface.core.clock import Clock
 from rtface.core.errors import DataError, OutputError, RtfaceError
 from rtface.core.records import CameraInfo, Keypoint
 from rtface.decide.expression import names_in
-from rtface.decide.features.specs import (
-    FeatureSpec,
-    GroomSpec,
-    MotionSpec,
-    PositionSpec,
-    SpeedSpec,
-    VelocitySpec,
-)
 from rtface.decide.rules import RuleSpec
 from rtface.decide.syntax import parse
 from rtface.decide.unknowable import all_in_words
@@ -112,7 +104,10 @@ def _rules(
     except RtfaceError as error:
         return Check("rules", "fail", str(error), exit_code=error.exit_code)
     text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
-    needed = {point for spec in rules.spec.features.values() for point in _points(spec)}
+    points = evaluator.bank.points
+    needed = {
+        point for name, spec in rules.spec.features.items() if spec.needs_all_points for point in points[name]
+    }
     untrained = needed & {point.name for point in skeleton if not point.trained}
     if untrained:
         return Check(
@@ -145,17 +140,6 @@ def _too_old(rules: Mapping[str, RuleSpec], neural: NeuralPredictor) -> list[str
 
 def _rests_on_neurons(spec: RuleSpec) -> bool:
     return any(name.startswith(PREFIX) for text in spec.conditions for name in names_in(parse(text)))
-
-
-def _points(spec: FeatureSpec) -> tuple[str, ...]:
-    """Return the keypoints that a feature cannot do without."""
-    if isinstance(spec, MotionSpec):
-        return ()
-    if isinstance(spec, GroomSpec):
-        return spec.paw, spec.mouth
-    if isinstance(spec, PositionSpec | VelocitySpec | SpeedSpec):
-        return (spec.point,)
-    return tuple(spec.points)
 
 
 def _output(rig: Rig, clock: Clock) -> Iterator[Check]:

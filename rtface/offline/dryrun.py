@@ -30,8 +30,6 @@ from rtface.record.table import NO_TIME, PoseTable
 LATENCY_MS = 10.0
 """From exposure to decision, where a recording does not say."""
 
-_POSE_ENDINGS = (".h5", ".hdf5", ".csv", ".rtface")
-
 
 @dataclass(frozen=True, eq=False)
 class Poses:
@@ -154,7 +152,8 @@ class DryRun:
 
 def has_poses(source: Path) -> bool:
     """Return whether a path is a session or a keypoint file, rather than a video or a folder of images."""
-    return (log_of(source).is_file() and source.is_dir()) or source.suffix.lower() in (*_POSE_ENDINGS, ".log")
+    session = (log_of(source).is_file() and source.is_dir()) or source.suffix.lower() == ".log"
+    return session or formats.has_ending(source)
 
 
 def read_poses(source: Path, *, rate_hz: float | None = None, latency_ms: float = LATENCY_MS) -> Poses:

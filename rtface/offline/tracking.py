@@ -110,8 +110,8 @@ def plan_outputs(sources: Sequence[Path], out: Path, form: str | None) -> list[P
         if len(sources) > 1:
             raise UsageError(f"{out} is a file, but there are several recordings: name a folder")
         return [PoseFile(out, formats.choose(out, form).name)]
-    chosen = formats.choose(out, form or DEFAULT_FORMAT).name
-    outputs = [PoseFile(out / (source.stem + formats.DEFAULT_ENDINGS[chosen]), chosen) for source in sources]
+    chosen = formats.choose(out, form or DEFAULT_FORMAT)
+    outputs = [PoseFile(out / (source.stem + chosen.endings[0]), chosen.name) for source in sources]
     paths = [output.path for output in outputs]
     for source, path in zip(sources, paths, strict=True):
         if paths.count(path) > 1:

@@ -6,6 +6,7 @@ import unicodedata
 
 _WHOSE = ("operator", "rtface", "client")
 _OUTPUTS = frozenset({"gate", "pulsepal", "daq", "line", "log", "null", "output"})
+"""Every kind of output: a record has them as authors. Not taken from the configuration, which a client does not load."""
 _LOOKS_LIKE = str.maketrans("0135", "oles")
 
 

@@ -54,7 +54,8 @@ class Lamp(Protocol):
     def off(self, due_ns: int) -> int:
         """Light off whatever it was; parameters, return and errors as of `on`.
 
-        It returns only when the light is off, as far as the device can answer for that; else it raises.
+        It returns only when the light is off, as far as the device can answer for that; else it raises: also in this
+        call, not in a later one, where the system knows that nobody takes what was sent.
         """
 
 

@@ -24,6 +24,7 @@ from rtface.config import (
     SimulatedCameraSettings,
     VideoCameraSettings,
 )
+from rtface.config.yamlfile import kinds_of
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock, ManualClock
 from rtface.core.errors import UsageError
 from rtface.core.records import CameraInfo, FrameMeta, Image
@@ -133,6 +134,7 @@ CASES: dict[str, tuple[Callable[[Path], CameraSettings], bool, Clock]] = {
     ),
     "opencv": (lambda _: OpencvCameraSettings(kind="opencv"), False, SYSTEM_CLOCK),
 }
+"""How to make each: settings, whether it ends, and the clock; several of a kind may stand here."""
 MAPPED = {"simulated paced", "simulated", "genicam with a clock"}
 
 
@@ -154,6 +156,10 @@ def camera(case: Case) -> Iterator[Camera]:
     camera = case.make()
     yield camera
     camera.close()
+
+
+def test_every_kind_of_camera_is_held_to_this(stored: Path) -> None:
+    assert {settings(stored).kind for settings, _, _ in CASES.values()} == set(kinds_of(CameraSettings))
 
 
 def memory(info: CameraInfo) -> Image:

@@ -26,7 +26,10 @@ FILES = {
     "facemap": "mouse_FacemapPose.h5",
     "rtface": "mouse.rtface.h5",
 }
+WHOLE = ("rtface",)
+"""Formats that keep all of a table."""
 BY_FRAME = ("deeplabcut-csv", "deeplabcut-h5", "facemap")
+"""Formats whose rows are frame numbers."""
 NAMES = ("paw", "eye(back)", "whisker(III)", "Zunge, rechts", "nose(r)")
 FRAMES = (0, 1, 2, 5, 6, 9)
 
@@ -76,6 +79,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def path(kind: str, tmp_path: Path) -> Path:
     return tmp_path / FILES[kind]
+
+
+def test_each_format_is_held_to_what_it_keeps() -> None:
+    """A new one is named in `FILES`, and in `WHOLE` or `BY_FRAME`."""
+    assert FILES.keys() == formats.FORMATS.keys()
+    assert sorted(WHOLE + BY_FRAME) == sorted(formats.FORMATS)
 
 
 @contextlib.contextmanager
@@ -139,17 +148,22 @@ def test_frame_numbers_that_are_no_rows_are_refused(path: Path, frames: tuple[in
 
 
 @pytest.mark.parametrize("frames", [(0, 1, 1, 2), (5, 6, 0, 1), (), (3, 3 + 2 * MOST_MISSING_ROWS)])
-def test_our_own_format_keeps_frames_as_they_came(tmp_path: Path, frames: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("kind", WHOLE, indirect=True)
+def test_a_format_that_keeps_all_keeps_frames_as_they_came(path: Path, frames: tuple[int, ...]) -> None:
     table = make_table(frames)
-    formats.write(table, tmp_path / "a.rtface")
-    np.testing.assert_array_equal(formats.read(tmp_path / "a.rtface").frame_id, frames)
+    formats.write(table, path)
+    np.testing.assert_array_equal(formats.read(path).frame_id, frames)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_our_own_format_keeps_everything(tmp_path: Path, legacy: bool) -> None:
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("kind", WHOLE, indirect=True)
+def test_a_format_that_keeps_all_keeps_every_field(path: Path, legacy: bool, published: bool) -> None:
     table = dataclasses.replace(make_table(legacy=legacy), first_frame=-3)
-    formats.write(table, tmp_path / "a.rtface.h5")
-    back = formats.read(tmp_path / "a.rtface.h5")
+    if published:
+        table = dataclasses.replace(table, published_ns=table.exposure_ns + 7)
+    formats.write(table, path)
+    back = formats.read(path)
     for each in dataclasses.fields(PoseTable):
         before, after = getattr(table, each.name), getattr(back, each.name)
         assert type(after) is type(before), each.name

@@ -16,6 +16,7 @@ from support.fake_gate import SIGNED, Board, RunningGate
 from support.waits import LONG_S, finishes
 
 from rtface.config import OutputSettings
+from rtface.config.yamlfile import kinds_of
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, monotonic_ns
 from rtface.core.errors import OutputError
@@ -38,6 +39,10 @@ LONG_TRAIN = Pulse(15 * MS, 30 * MS, 900, 1.0)
 class Rig:
     """An output and the device behind it."""
 
+    kind: ClassVar[str]
+    """The output's."""
+    guarded = False
+    """Nothing is lit, or the device has limits of its own."""
     port: str | None = None
     """Where the device is; None where there is none to be shared."""
     limited = True
@@ -47,7 +52,7 @@ class Rig:
     names = ""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = {"liveness_ms": LIVENESS_MS} | settings
+        self.settings = {"kind": self.kind, "liveness_ms": LIVENESS_MS} | settings
 
     def make(self, **changes: Any) -> Output:
         settings: OutputSettings = TypeAdapter(OutputSettings).validate_python(self.settings | changes)
@@ -65,17 +70,21 @@ class Rig:
 
 
 class Null(Rig):
+    kind = "null"
+    guarded = True
     limited = False
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(kind="null")
+        super().__init__()
 
 
 class Log(Rig):
+    kind = "log"
+    guarded = True
     limited = False
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(kind="log", path=folder / "pulses.jsonl")
+        super().__init__(path=folder / "pulses.jsonl")
         self.nowhere, self.names = {"path": folder / "no" / "folder"}, "folder"
         self._path = folder / "pulses.jsonl"
 
@@ -85,10 +94,12 @@ class Log(Rig):
 
 
 class Line(Rig):
+    kind = "line"
+
     def __init__(self, folder: Path) -> None:
         self.device = LineDevice()
         self.port = self.device.port
-        super().__init__(kind="line", port=self.port, light_on="ON {amplitude} {on_us}\n", light_off="OFF\n")
+        super().__init__(port=self.port, light_on="ON {amplitude} {on_us}\n", light_off="OFF\n")
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
@@ -102,16 +113,20 @@ class Line(Rig):
 
 
 class PulsePal(Line):
+    kind = "pulsepal"
+
     def __init__(self, folder: Path) -> None:
         self.device = PulsePalDevice()  # type: ignore[assignment]
         self.port = self.device.port
-        Rig.__init__(self, kind="pulsepal", port=self.port)
+        Rig.__init__(self, port=self.port)
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
 
 class Daq(Rig):
+    kind = "daq"
+
     def __init__(self, folder: Path) -> None:
-        super().__init__(kind="daq", channel="Dev1/ctr0")
+        super().__init__(channel="Dev1/ctr0")
         self.nowhere, self.names = {"channel": "Dev7/ctr0"}, "Dev7"
         self.module = FakeNidaqmx()
         self._modules = {
@@ -136,12 +151,13 @@ class Daq(Rig):
 class FakedGate(Rig):
     """A gate made of Python, behind a port."""
 
+    kind = "gate"
+    guarded = True
+
     def __init__(self, folder: Path) -> None:
         self.board = Board(RunningGate())
         self.port = self.board.port
-        super().__init__(
-            kind="gate", port=self.port, silence_ms=5000, answer_ms=500, limits=fingerprint(SIGNED)
-        )
+        super().__init__(port=self.port, silence_ms=5000, answer_ms=500, limits=fingerprint(SIGNED))
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
@@ -157,13 +173,16 @@ class FakedGate(Rig):
 class ShippedGate(Rig):
     """The firmware that is shipped, in emulation."""
 
+    kind = "gate"
+    guarded = True
+
     def __init__(self, folder: Path) -> None:
         try:
             self.gate = patient_gate()
         except OutputError as error:
             pytest.skip(str(error))
         self.port = str(self.gate.port)
-        super().__init__(kind="gate", port=self.port, silence_ms=5000, answer_ms=500, limits=PATIENT_LIMITS)
+        super().__init__(port=self.port, silence_ms=5000, answer_ms=500, limits=PATIENT_LIMITS)
         self.nowhere, self.names = {"port": "/dev/none"}, "/dev/none"
 
     def lit(self) -> bool:
@@ -177,10 +196,10 @@ class ShippedGate(Rig):
         self.gate.close()
 
 
-KINDS: list[Callable[[Path], Rig]] = [Null, Log, Line, PulsePal, Daq, FakedGate, ShippedGate]
+RIGS: list[type[Rig]] = [Null, Log, Line, PulsePal, Daq, FakedGate, ShippedGate]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     made = request.param(tmp_path)
     yield made
@@ -193,6 +212,10 @@ def output(rig: Rig) -> Iterator[Output]:
     made.open()
     yield made
     made.close()
+
+
+def test_every_kind_of_output_is_held_to_this() -> None:
+    assert {each.kind for each in RIGS} == set(kinds_of(OutputSettings))
 
 
 class Watch:
@@ -243,7 +266,7 @@ def test_opening_and_closing_any_number_of_times(rig: Rig) -> None:
     output.close()
     first = output.open()
     assert output.open() == first
-    assert first.kind == rig.settings["kind"]
+    assert first.kind == rig.kind
     assert first.as_dict()["label"]
     assert output.state is OutputState.DISARMED
     output.close()
@@ -255,8 +278,8 @@ def test_opening_and_closing_any_number_of_times(rig: Rig) -> None:
 
 def test_only_a_device_with_limits_of_its_own_counts_as_guarded(rig: Rig, output: Output) -> None:
     info = output.open()
-    assert info.enforces_limits is (rig.settings["kind"] == "gate")
-    assert info.guarded is (rig.settings["kind"] in ("gate", "null", "log"))
+    assert info.enforces_limits is (rig.kind == "gate")
+    assert info.guarded is rig.guarded
     checks = output.self_test()
     assert all(isinstance(each, Check) and each.text for each in checks)
     assert info.guarded or any(each.what == "guard" and each.verdict == "warn" for each in checks)

@@ -7,7 +7,7 @@ depend on the engine: that its points exist is checked with its keypoints (`rtfa
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,8 @@ Band = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 _MAX_GAP_MS, _GAP_PERIODS, _LONGEST_GAP_MS = 50.0, 2.5, 60_000.0
 _CYCLES = 2
 """A rhythm is unknown for so many cycles after a start, and remembers a jump for as long."""
+_SEEN_CYCLES = 4
+"""A rhythm that is seen for so many cycles is known."""
 _TIMES = 3
 """After so many time constants a first-order filter has forgotten 95 % of a jump."""
 
@@ -77,6 +79,9 @@ SmoothSpec = Annotated[OneEuroSpec | KalmanSpec, Field(discriminator="kind")]
 class Masked(Section):
     """What all features share: which points count, and when a filter forgets."""
 
+    needs_all_points: ClassVar[bool] = True
+    """Whether it is unknown where one of its points is."""
+
     min_score: float = Field(0.3, ge=0, le=1)
     """A point with a lower score is not seen: the feature is unknown, and no state takes the point in."""
     max_gap_ms: float | None = Field(None, gt=0, le=_LONGEST_GAP_MS)
@@ -97,6 +102,10 @@ class Masked(Section):
 
     def memory_ms(self, period_ms: float) -> float:
         """Return for how long after a frame that misled a value goes on showing it, in ms."""
+        return 0.0
+
+    def known_after_s(self) -> float:
+        """Return after how many seconds of points that are seen, and move, all its values are known."""
         return 0.0
 
 
@@ -174,6 +183,8 @@ class AreaSpec(Smoothed):
 class MotionSpec(Moving):
     """Motion index: `.motion` in px/s, the mean speed of the points, weighted by score."""
 
+    needs_all_points: ClassVar[bool] = False
+
     kind: Literal["motion"]
     points: tuple[str, ...] | None = Field(None, min_length=1)
     """The keypoints; all of the engine's when absent."""
@@ -210,6 +221,10 @@ class WhiskingSpec(Masked):
         """As of `Masked`."""
         return _CYCLES * 1e3 / self.band_hz[0] + _TIMES * self.smooth_ms
 
+    def known_after_s(self) -> float:
+        """As of `Masked`."""
+        return _SEEN_CYCLES / self.band_hz[0]
+
     @property
     def points(self) -> tuple[str, ...]:
         """The keypoints, also when there is one."""
@@ -235,6 +250,10 @@ class BlinkSpec(Masked):
     """Time constant in seconds with which the open eye's area is forgotten; it is found in a ninth of it."""
     warm_up_s: float = Field(1.0, ge=0)
     """Seconds that the eye must have been seen before the area of the open eye is used."""
+
+    def known_after_s(self) -> float:
+        """As of `Masked`."""
+        return self.warm_up_s
 
     @model_validator(mode="after")
     def _hysteresis(self) -> BlinkSpec:
@@ -265,6 +284,10 @@ class LickSpec(Masked):
     def memory_ms(self, period_ms: float) -> float:
         """As of `Masked`."""
         return _CYCLES * 1e3 / self.band_hz[0]
+
+    def known_after_s(self) -> float:
+        """As of `Masked`."""
+        return self.warm_up_s + _SEEN_CYCLES / self.band_hz[0]
 
     @model_validator(mode="after")
     def _in_order(self) -> LickSpec:

@@ -20,26 +20,12 @@ FORMATS: dict[str, KeypointFormat] = {
 }
 """Every format by its name."""
 
-DEFAULT_ENDINGS = {
-    "rtface": ".rtface.h5",
-    "deeplabcut-csv": ".csv",
-    "deeplabcut-h5": ".h5",
-    "facemap": "_FacemapPose.h5",
-}
-"""What a new file of each format is called, after its stem."""
-
-_ENDINGS = (
-    (".csv", "deeplabcut-csv"),
-    ("_facemappose.h5", "facemap"),
-    (".rtface.h5", "rtface"),
-    (".rtface", "rtface"),
-    (".h5", "deeplabcut-h5"),
-    (".hdf5", "deeplabcut-h5"),
-)
+NAMES = ", ".join(FORMATS)
+"""Their names, as shown to a person."""
 
 
 def choose(path: Path, name: str | None = None) -> KeypointFormat:
-    """Return the format of that name, or the one that the file's ending stands for (upper or lower case).
+    """Return the format of that name, or the one with the longest ending that the file has (upper or lower case).
 
     Raises
     ------
@@ -47,14 +33,32 @@ def choose(path: Path, name: str | None = None) -> KeypointFormat:
         No such format, or an ending that stands for none; the message lists the choices.
     """
     if name is None:
-        name = next((kind for ending, kind in _ENDINGS if path.name.lower().endswith(ending)), None)
+        name = _by_ending(path)
         wrong = f"{path}: the ending stands for no keypoint format"
     else:
         wrong = f"no keypoint format is called {name!r}"
     if name in FORMATS:
         return FORMATS[name]
-    choices = "; ".join(f"{each.name} ({each.endings})" for each in FORMATS.values())
-    raise UsageError(f"{wrong}; choose one of: {choices}")
+    choices = (
+        f"{each.name} ({', '.join(f'*{ending}' for ending in each.endings)})" for each in FORMATS.values()
+    )
+    raise UsageError(f"{wrong}; choose one of: {'; '.join(choices)}")
+
+
+def has_ending(path: Path) -> bool:
+    """Return whether a file has the ending of a keypoint format."""
+    return _by_ending(path) is not None
+
+
+def _by_ending(path: Path) -> str | None:
+    file = path.name.lower()
+    found = [
+        (len(ending), each.name)
+        for each in FORMATS.values()
+        for ending in each.endings
+        if file.endswith(ending.lower())
+    ]
+    return max(found)[1] if found else None
 
 
 def check(path: Path, name: str | None = None, *, overwrite: bool = False) -> None:

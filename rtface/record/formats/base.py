@@ -34,14 +34,14 @@ class KeypointFormat(Protocol):
     ----------
     name : str
         What it is called on the command line.
-    endings : str
-        The file names it is chosen for, as shown to a person.
+    endings : tuple of str
+        Of the file names it is chosen for; a new file gets the first.
     packages : tuple of str
         What it needs of the extra lab.
     """
 
     name: str
-    endings: str
+    endings: tuple[str, ...]
     packages: tuple[str, ...]
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:

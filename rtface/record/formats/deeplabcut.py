@@ -39,7 +39,7 @@ class DeepLabCutCsv:
     """Text: three header rows, then one row a frame."""
 
     name = "deeplabcut-csv"
-    endings = "*.csv"
+    endings: tuple[str, ...] = (".csv",)
     packages: tuple[str, ...] = ()
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:
@@ -80,7 +80,7 @@ class DeepLabCutHdf5:
     """A pandas table in HDF5."""
 
     name = "deeplabcut-h5"
-    endings = "*.h5, *.hdf5"
+    endings: tuple[str, ...] = (".h5", ".hdf5")
     packages: tuple[str, ...] = ("pandas", "tables")
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:

@@ -27,7 +27,7 @@ class Facemap:
     """The file that Facemap's own tracker writes beside a video."""
 
     name = "facemap"
-    endings = "*_FacemapPose.h5"
+    endings: tuple[str, ...] = ("_FacemapPose.h5",)
     packages: tuple[str, ...] = ()
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:

@@ -45,7 +45,7 @@ class Native:
     """Everything that rtface has of a recording's keypoints."""
 
     name = "rtface"
-    endings = "*.rtface.h5, *.rtface"
+    endings: tuple[str, ...] = (".rtface.h5", ".rtface")
     packages: tuple[str, ...] = ()
 
     def write(self, table: PoseTable, path: Path, *, overwrite: bool = False) -> None:

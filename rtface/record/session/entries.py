@@ -347,7 +347,7 @@ class ClosedEntry(Entry):
     reason: str
     """Why: ``ended``, or the fault that ended it."""
     totals: Map
-    """How many of everything are in the log, by name: events, and rows of poses, features, frames and published."""
+    """How many of everything are in the log, by name: events, and rows of each kind."""
 
 
 @_event(17, "call")

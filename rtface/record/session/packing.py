@@ -11,10 +11,9 @@ from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
 from rtface.record.session.rows import (
     FEATURES,
-    FRAMES,
     POSES,
     POSES_WITH_LIKELIHOOD,
-    PUBLISHED,
+    ROW_NAMES,
     UNKNOWN,
     pack_feature_times,
     pack_pose_times,
@@ -32,12 +31,12 @@ class Packer:
     Attributes
     ----------
     widths : dict of int to int
-        Width of the rows of each kind.
+        Width of the rows of each kind: 1 of those that have one value or none.
     """
 
     def __init__(self, points: int, features: int = 0, given: int = 0) -> None:
-        self.widths = dict.fromkeys((POSES, POSES_WITH_LIKELIHOOD), points)
-        self.widths |= {FEATURES: features + given, FRAMES: 1, PUBLISHED: 1}
+        self.widths = dict.fromkeys(ROW_NAMES, 1)
+        self.widths |= {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features + given}
         self._points = points
         self._point_bytes = (points * 8, points * 4, points)
         self._feature_bytes, self._given_bytes = [features * 8] * 3, [given * 8] * 3

@@ -24,14 +24,11 @@ from rtface.record.session.entries import (
 )
 from rtface.record.session.logreader import Damage, LogReader
 from rtface.record.session.rows import (
-    FRAME_DTYPE,
-    PUBLISHED_DTYPE,
     ROW_NAMES,
     UNKNOWN,
     Rows,
     decode_rows,
-    feature_dtype,
-    join_rows,
+    join_batches,
     pose_dtype,
 )
 from rtface.record.table import PoseTable
@@ -51,7 +48,7 @@ class RowBatch:
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A session in memory.
+    """A session in memory; each name of `rtface.record.session.rows.ROW_NAMES` is an attribute.
 
     Attributes
     ----------
@@ -275,13 +272,10 @@ def read_session(path: Path) -> Session:
         wrong.append(Damage(reader.size, reader.size, "records follow after the session was closed"))
     damage = tuple(sorted([*reader.damage, *wrong], key=lambda each: each.offset))
     try:
-        poses = join_rows(batches["poses"], pose_dtype(0))
-        features = join_rows(batches["features"], feature_dtype(0))
-        frames = join_rows(batches["frames"], FRAME_DTYPE)
-        published = join_rows(batches["published"], PUBLISHED_DTYPE)
+        rows = join_batches(batches)
     except DataError as error:
         raise DataError(f"{log}: {error}") from error
-    _stamp(poses, published)
+    _stamp(rows["poses"], rows["published"])
     return Session(
         folder=log.parent,
         state=_state(
@@ -289,16 +283,13 @@ def read_session(path: Path) -> Session:
         ),
         events=tuple(events),
         synced=synced,
-        poses=poses,
-        features=features,
-        frames=frames,
-        published=published,
         damage=damage,
         size=reader.size,
         cut_off=reader.cut_off - reader.unused,
         unused=reader.unused,
         fingerprint=reader.chain.hex(),
         unknown=unknown,
+        **rows,
     )
 
 

@@ -8,7 +8,7 @@ can be read by itself.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -103,6 +103,11 @@ _DTYPES: dict[int, Callable[[int], np.dtype[np.void]]] = {
 }
 
 
+def row_dtype(kind: int, width: int) -> np.dtype[np.void]:
+    """Return the structure of the rows of a kind of record, for so many keypoints or values."""
+    return _DTYPES[kind](width)
+
+
 def encode_rows(width: int, rows: Sequence[bytes]) -> bytes:
     """Return the payload of a record that holds `rows`."""
     payload: bytes = msgpack.packb((len(rows), width, b"".join(rows)))
@@ -123,12 +128,24 @@ def decode_rows(kind: int, payload: bytes) -> Rows:
     count, width, data = values
     if not 0 <= width <= len(data) or count < 0:
         raise DataError(f"a record of {ROW_NAMES[kind]} has {count} rows of width {width}")
-    dtype = _DTYPES[kind](width)
+    dtype = row_dtype(kind, width)
     if count * dtype.itemsize != len(data):
         raise DataError(
             f"a record of {ROW_NAMES[kind]} has {len(data)} bytes for {count} rows of {dtype.itemsize}"
         )
     return np.frombuffer(data, dtype)
+
+
+def join_batches(batches: Mapping[str, Sequence[Rows]]) -> dict[str, Rows]:
+    """Return the rows of each name of `ROW_NAMES`, one after another; an array without rows where there are none.
+
+    Raises
+    ------
+    DataError
+        The rows of a name are of different widths.
+    """
+    first = {name: kind for kind, name in sorted(ROW_NAMES.items(), reverse=True)}
+    return {name: join_rows(batches[name], row_dtype(kind, 0)) for name, kind in first.items()}
 
 
 def join_rows(parts: Sequence[Rows], empty: np.dtype[np.void]) -> Rows:

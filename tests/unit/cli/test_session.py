@@ -121,7 +121,7 @@ def test_export_writes_poses_and_tables(loop: Loop, run: Run, tmp_path: Path, fo
     code, text = run("session", "export", loop.folder, "--out", out, "--format", form, "--unblind")
     assert code == 0
     files = sorted(each.name for each in out.iterdir())
-    poses = f"poses{formats.DEFAULT_ENDINGS[form]}"
+    poses = f"poses{formats.FORMATS[form].endings[0]}"
     assert files == sorted([poses, "decisions.csv", "pulses.csv", "features.csv"])
     assert all(name in text for name in files)
     table = formats.read(out / poses)

@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from pydantic import BaseModel, ValidationError
+from support.paths import DOCS
 from support.rigs import parse_rig
 
 from rtface.config import (
     CropSettings,
     ImagesCameraSettings,
+    OutputSettings,
     Rig,
     Section,
     SimulatedCameraSettings,
     UnguardedOutput,
     VideoCameraSettings,
 )
+from rtface.config.yamlfile import kinds_of
 from rtface.core.errors import ConfigError
 
 RIGS = {
@@ -26,6 +30,7 @@ RIGS = {
     "images": "camera: {kind: images, path: pictures}",
     "genicam": "camera: {kind: genicam, producer: viky, nodes: {Gain: 1.5, Reverse: true, Mode: On}}",
     "opencv": "camera: {kind: opencv, device: /dev/video0}",
+    "log": "output: {kind: log, path: pulses.jsonl}",
     "gate": "output: {kind: gate, port: /dev/ttyACM0, build: any}",
     "line": "output: {kind: line, port: /dev/ttyACM0, light_on: 'ON {amplitude}', light_off: 'OFF'}",
     "pulsepal": "output: {kind: pulsepal, port: /dev/ttyACM0, allow_unguarded: true, "
@@ -38,6 +43,7 @@ RIGS = {
 }
 
 
+OUTPUTS = kinds_of(OutputSettings)
 CAMERA = SimulatedCameraSettings()
 
 
@@ -160,11 +166,23 @@ def test_a_rate_is_for_a_video_at_a_pace_but_for_images_in_any_case() -> None:
 
 def test_an_output_without_a_gate_is_not_armed_unless_somebody_says_so() -> None:
     assert Rig(camera=CAMERA).output.kind == "null"
-    for kind in ("line", "pulsepal", "daq"):
+    unguarded = {kind for kind, each in OUTPUTS.items() if issubclass(each, UnguardedOutput)}
+    assert set(OUTPUTS) - unguarded == {"null", "log", "gate"}
+    for kind in unguarded:
         output = named(kind).output
         assert isinstance(output, UnguardedOutput)
-        assert output.allow_unguarded is (kind == "pulsepal")
+        assert output.allow_unguarded is ("allow_unguarded: true" in RIGS[kind])
     assert not hasattr(named("gate").output, "allow_unguarded")
+
+
+def test_every_kind_of_camera_and_output_is_here_and_on_its_page() -> None:
+    """In `RIGS`, and a row in the first table of its page that begins with `kind`."""
+    for section, page in (("camera", "rigs.md"), ("output", "outputs.md")):
+        kinds = kinds_of(Rig.model_fields[section].annotation)
+        assert {getattr(named(name), section).kind for name in RIGS} == set(kinds)
+        table = re.search(r"^\| `?kind`? \|.*\n(?:\|.*\n)+", (DOCS / page).read_text("utf-8"), re.MULTILINE)
+        assert table is not None
+        assert set(re.findall(r"^\| `(\w+)`", table[0], re.MULTILINE)) - {"kind"} == set(kinds), page
 
 
 def test_an_output_needs_its_port() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rtface.config import OutputSettings
+from rtface.config.yamlfile import kinds_of
 from rtface.publish.authors import author
 from rtface.publish.commands import who_in
 
@@ -39,6 +41,11 @@ def test_names_of_people_and_programs_stay(name: str) -> None:
     ],
 )
 def test_names_that_could_be_somebody_elses_are_marked(name: str) -> None:
+    assert author(name) == f"client:{name}"
+
+
+@pytest.mark.parametrize("name", kinds_of(OutputSettings))
+def test_names_of_outputs_are_marked(name: str) -> None:
     assert author(name) == f"client:{name}"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.paths import DOCS
 
 from rtface.core.errors import DataError, UsageError
 from rtface.record import formats
@@ -27,6 +29,23 @@ from rtface.record.formats.base import atomic_file
 )
 def test_the_ending_chooses_the_format(file: str, name: str) -> None:
     assert formats.choose(Path("folder.csv") / file).name == name
+
+
+def test_each_ending_chooses_its_own_format_and_no_two_have_one() -> None:
+    endings = [(ending.lower(), each.name) for each in formats.FORMATS.values() for ending in each.endings]
+    assert len(dict(endings)) == len(endings)
+    for ending, name in endings:
+        assert formats.choose(Path(f"mouse{ending}")).name == name
+        assert formats.has_ending(Path(f"mouse{ending}"))
+    assert not formats.has_ending(Path("mouse.avi"))
+
+
+def test_the_page_has_each_format_and_its_endings() -> None:
+    page = (DOCS / "formats.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", page.partition("\n## ")[0], re.MULTILINE))
+    assert told.keys() == formats.FORMATS.keys()
+    for name, endings in told.items():
+        assert tuple(re.findall(r"`([^`]+)`", endings)) == formats.FORMATS[name].endings
 
 
 def test_a_name_goes_before_the_ending() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +14,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feature_runs import MS, bank, column, every, pose, run, spec
+from support.paths import DOCS
 
+from rtface.config.yamlfile import kinds_of
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS
 from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.decide.errors import RulesError
 from rtface.decide.features.bank import FeatureBank
+from rtface.decide.features.specs import FeatureSpec, Smoothed
 
 POINTS = ("a", "b", "c", "d")
 RATE_HZ = 200.0
+KINDS = kinds_of(FeatureSpec)
+FEATURES_OF_THE_PAGE = (
+    (DOCS / "rules.md").read_text("utf-8").partition("\n## Features\n")[2].partition("\n## ")[0]
+)
+ROWS_OF_THE_PAGE = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", FEATURES_OF_THE_PAGE, re.MULTILINE)
 
 
 def jitter(frames: int, points: int = 4, seed: int = 0) -> np.ndarray:
@@ -31,24 +40,52 @@ def jitter(frames: int, points: int = 4, seed: int = 0) -> np.ndarray:
     return (rng.uniform(50, 200, (points, 2)) + np.cumsum(steps, axis=0)).astype(np.float32).astype(float)
 
 
+EVERYTHING: dict[str, dict[str, Any]] = {
+    "position": {"kind": "position", "point": "a"},
+    "velocity": {"kind": "velocity", "point": "a", "smooth": {"kind": "kalman"}},
+    "speed": {"kind": "speed", "point": "b", "smooth": {"kind": "kalman", "model": "acceleration", "bridge_ms": 20}},
+    "distance": {"kind": "distance", "points": ["a", "b"], "smooth": {"kind": "one_euro"}},
+    "angle": {"kind": "angle", "points": ["a", "b"]},
+    "corner": {"kind": "angle", "points": ["a", "b", "c"]},
+    "area": {"kind": "area", "points": POINTS},
+    "motion": {"kind": "motion"},
+    "pad": {"kind": "whisking", "point": ["a", "b"], "band_hz": [6, 30]},
+    "blink": {"kind": "blink", "points": POINTS},
+    "lick": {"kind": "lick", "points": ["a", "b"]},
+    "groom": {"kind": "groom", "paw": "a", "mouth": "b", "near_px": 30},
+}  # fmt: skip
+"""Every kind of feature over the four points, by name."""
+
+
 def everything() -> FeatureBank:
-    """Return every kind of feature over the four points."""
-    return bank(
-        POINTS,
-        RATE_HZ,
-        position={"kind": "position", "point": "a"},
-        velocity={"kind": "velocity", "point": "a", "smooth": {"kind": "kalman"}},
-        speed={"kind": "speed", "point": "b", "smooth": {"kind": "kalman", "model": "acceleration", "bridge_ms": 20}},
-        distance={"kind": "distance", "points": ["a", "b"], "smooth": {"kind": "one_euro"}},
-        angle={"kind": "angle", "points": ["a", "b"]},
-        corner={"kind": "angle", "points": ["a", "b", "c"]},
-        area={"kind": "area", "points": POINTS},
-        motion={"kind": "motion"},
-        pad={"kind": "whisking", "point": ["a", "b"], "band_hz": [6, 30]},
-        blink={"kind": "blink", "points": POINTS},
-        lick={"kind": "lick", "points": ["a", "b"]},
-        groom={"kind": "groom", "paw": "a", "mouth": "b", "near_px": 30},
-    )  # fmt: skip
+    return bank(POINTS, RATE_HZ, **EVERYTHING)
+
+
+def test_every_kind_is_held_to_this() -> None:
+    """To causality, constant cost, units, and the row of its kind in docs/rules.md."""
+    assert {each["kind"] for each in EVERYTHING.values()} == set(KINDS)
+    assert [kind for kind, _, _ in ROWS_OF_THE_PAGE] == list(KINDS)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_the_page_has_a_row_of_each_kind_with_its_settings_values_and_units(name: str) -> None:
+    settings, told = next(row[1:] for row in ROWS_OF_THE_PAGE if row[0] == EVERYTHING[name]["kind"])
+    fields = set(KINDS[EVERYTHING[name]["kind"]].model_fields) - set(Smoothed.model_fields) - {"kind"}
+    assert set(re.findall(r"`(\w+)`", settings)) == fields
+    made = bank(
+        POINTS, RATE_HZ, it=EVERYTHING[name] | ({"smooth": None} if "smooth" in EVERYTHING[name] else {})
+    )
+    values = dict(zip(made.names, made.units, strict=True))
+    assert re.findall(r"`\.(\w+)`", told) == [value.removeprefix("it.") for value in values]
+    for value, unit in values.items():
+        assert unit == "1" or re.search(rf"`{value.removeprefix('it')}` {re.escape(unit)}\b", told), value
+
+
+def test_the_page_names_the_kinds_that_can_be_smoothed() -> None:
+    (told,) = re.findall(r"^\*\*Smoothing\*\* of the points of (.*?): ", FEATURES_OF_THE_PAGE, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", told) == [
+        kind for kind, each in KINDS.items() if issubclass(each, Smoothed)
+    ]
 
 
 def polygon(corners: np.ndarray) -> float:

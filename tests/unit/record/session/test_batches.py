@@ -11,26 +11,14 @@ from rtface.record.session.batches import ROWS_AT_ONCE, write_queue
 from rtface.record.session.entries import ENTRIES, MarkEntry
 from rtface.record.session.rows import (
     FEATURES,
-    FRAME_DTYPE,
-    FRAMES,
     POSES,
-    POSES_WITH_LIKELIHOOD,
-    PUBLISHED,
-    PUBLISHED_DTYPE,
     ROW_NAMES,
     decode_rows,
-    feature_dtype,
-    pose_dtype,
+    row_dtype,
 )
 
-WIDTHS = {POSES: 1, POSES_WITH_LIKELIHOOD: 1, FEATURES: 1, FRAMES: 1, PUBLISHED: 1}
-DTYPES = {
-    POSES: pose_dtype(1),
-    POSES_WITH_LIKELIHOOD: pose_dtype(1, likelihood=True),
-    FEATURES: feature_dtype(1),
-    FRAMES: FRAME_DTYPE,
-    PUBLISHED: PUBLISHED_DTYPE,
-}
+WIDTHS = dict.fromkeys(ROW_NAMES, 1)
+DTYPES = {kind: row_dtype(kind, 1) for kind in ROW_NAMES}
 
 
 class Kept:
@@ -69,7 +57,7 @@ def written(*kinds: int, visits: int = 1) -> list[tuple[int, int]]:
     return found
 
 
-KINDS = st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES, FRAMES, PUBLISHED, MarkEntry.kind])
+KINDS = st.sampled_from([*ROW_NAMES, MarkEntry.kind])
 
 
 @given(st.lists(KINDS, max_size=40), st.integers(1, 5))

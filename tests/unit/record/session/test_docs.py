@@ -17,15 +17,10 @@ from rtface.record.session.entries import ENTRIES
 from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import read_session
 from rtface.record.session.rows import (
-    FEATURES,
-    FRAME_DTYPE,
-    FRAMES,
     POSES,
-    POSES_WITH_LIKELIHOOD,
-    PUBLISHED,
-    PUBLISHED_DTYPE,
-    feature_dtype,
+    ROW_NAMES,
     pose_dtype,
+    row_dtype,
 )
 
 TEXT = (DOCS / "sessions.md").read_text(encoding="utf-8")
@@ -62,18 +57,23 @@ def test_the_tables_of_events_are_those_of_the_code() -> None:
 
 
 def test_the_tables_of_rows_are_those_of_the_code() -> None:
-    for kind, dtype in (
-        (POSES, pose_dtype(3)),
-        (POSES_WITH_LIKELIHOOD, pose_dtype(3, likelihood=True)),
-        (FEATURES, feature_dtype(3)),
-    ):
-        row = re.search(rf"^\| {kind} \| \w+ \| (.*) \|$", TEXT, flags=re.M)
-        assert row is not None
-        if kind != POSES_WITH_LIKELIHOOD:
-            named = row[1].split("`")[1].split()
-            assert tuple(named) == (dtype.names or ())[: len(named)]
-    for kind, name, dtype in ((FRAMES, "frames", FRAME_DTYPE), (PUBLISHED, "published", PUBLISHED_DTYPE)):
-        assert re.search(rf"^\| {kind} \| {name} \| int64 `{' '.join(dtype.names or ())}`", TEXT, flags=re.M)
+    """Each kind has its row, which begins with its first fields and names the others in their order."""
+    told = {
+        int(kind): (name, row)
+        for kind, name, row in re.findall(r"^\| (\d+) \| (\w+) \| (.*) \|$", TEXT, flags=re.M)
+    }
+    assert {kind: name for kind, (name, _) in told.items()} == ROW_NAMES
+    for kind, (name, row) in told.items():
+        if row.startswith("the same, and "):
+            same = next(text for other, text in told.values() if other == name)
+            row = f"{same}; {row}"
+        fields = row_dtype(kind, 3).names or ()
+        first = tuple(row.split("`")[1].split())
+        assert first == fields[: len(first)], kind
+        assert row.startswith("int64 `"), kind
+        words = [word for word in re.findall(r"\w+", row) if word in fields]
+        others = [name for name in fields[len(first) :] if name != "xy"]  # x0, y0, ...
+        assert list(dict.fromkeys(words))[len(first) :] == others, kind
 
 
 def test_the_reader_in_the_page_reads_what_rtface_writes(tmp_path: Path) -> None:

@@ -28,19 +28,18 @@ from rtface.record.session.entries import (
     GateReplyEntry,
     MarkEntry,
     PulseCommandEntry,
+    UnrecordedEntry,
 )
+from rtface.record.session.reader import Session
 from rtface.record.session.rows import (
-    FEATURES,
     FRAMES,
     POSES,
-    POSES_WITH_LIKELIHOOD,
-    PUBLISHED,
-    PUBLISHED_DTYPE,
+    ROW_NAMES,
     decode_rows,
     encode_rows,
-    feature_dtype,
     join_rows,
     pose_dtype,
+    row_dtype,
 )
 
 INTS = st.integers(-(2**63), 2**63 - 1)
@@ -218,19 +217,21 @@ def test_a_kind_of_a_newer_version_is_none() -> None:
     assert decode(63, b"anything") is None
 
 
+def test_rows_of_each_name_are_read_and_counted_where_they_found_no_room() -> None:
+    """A name of `ROW_NAMES` is a field of `Session` and, at the end and 0 by default, of `UnrecordedEntry`."""
+    names = set(ROW_NAMES.values())
+    assert names <= {each.name for each in dataclasses.fields(Session)}
+    assert names | {"t_ns", "events"} == {each.name for each in dataclasses.fields(UnrecordedEntry)}
+
+
 @given(
     st.data(),
     st.integers(1, 4),
     st.integers(0, 5),
-    st.sampled_from([POSES, POSES_WITH_LIKELIHOOD, FEATURES, PUBLISHED]),
+    st.sampled_from(sorted(ROW_NAMES)),
 )
 def test_rows_come_back_bit_for_bit(data: st.DataObject, count: int, width: int, kind: int) -> None:
-    dtype = {
-        POSES: pose_dtype(width),
-        POSES_WITH_LIKELIHOOD: pose_dtype(width, likelihood=True),
-        FEATURES: feature_dtype(width),
-        PUBLISHED: PUBLISHED_DTYPE,
-    }[kind]
+    dtype = row_dtype(kind, width)
     rows = data.draw(stn.arrays(np.uint8, count * dtype.itemsize)).view(dtype)
     packed = [row.tobytes() for row in rows]
     back = decode_rows(kind, encode_rows(width, packed))

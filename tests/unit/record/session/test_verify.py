@@ -20,7 +20,7 @@ from rtface.core.records import FrameMeta
 from rtface.decide.rules import RulesFile
 from rtface.record.session import LOG_NAME, VIDEO_NAME
 from rtface.record.session.batches import totals
-from rtface.record.session.coding import decode, encode
+from rtface.record.session.coding import decode, encode, unpack
 from rtface.record.session.encoder import VideoEncoder
 from rtface.record.session.entries import (
     ENTRIES,
@@ -37,7 +37,7 @@ from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import read_session
 from rtface.record.session.recorder import SessionRecorder
-from rtface.record.session.rows import POSES, PUBLISHED, decode_rows, encode_rows
+from rtface.record.session.rows import decode_rows, encode_rows
 from rtface.record.session.summary import summarise
 from rtface.record.session.tables import write_tables
 from rtface.record.session.verify import verify
@@ -60,8 +60,11 @@ def rewritten(source: Path, target: Path, change: Callable[[Any], Iterable[Any]]
                 log.append(each.kind, encode(each))
         else:
             for rows in change(decode_rows(record.kind, record.payload)):
-                width = {POSES: 3, PUBLISHED: 1}.get(record.kind) or rows.dtype["values"].shape[0]
-                log.append(record.kind, encode_rows(width, [row.tobytes() for row in rows]), len(rows))
+                log.append(
+                    record.kind,
+                    encode_rows(unpack(record.payload)[1], [row.tobytes() for row in rows]),
+                    len(rows),
+                )
         log.commit()
     log.close()
     return target

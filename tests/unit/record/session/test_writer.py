@@ -36,7 +36,14 @@ from rtface.record.session.entries import (
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.packing import Packer
 from rtface.record.session.reader import RowBatch, iterate, read_session
-from rtface.record.session.rows import FEATURES, FRAMES, PUBLISHED, pack_frame_row, pack_published_row
+from rtface.record.session.rows import (
+    FEATURES,
+    FRAMES,
+    PUBLISHED,
+    ROW_NAMES,
+    pack_frame_row,
+    pack_published_row,
+)
 from rtface.record.session.writer import SessionWriter
 
 POINTS = 3
@@ -147,7 +154,7 @@ def test_all_that_is_handed_over_comes_back(make: Callable[..., SessionWriter], 
     closed = session.closed
     assert closed is not None
     assert closed.reason == "because"
-    assert closed.totals == {
+    assert closed.totals == dict.fromkeys(ROW_NAMES.values(), 0) | {
         "opened": 1, "configuration": 1, "decision": 2, "poses": 1200, "features": 1200, "frames": 1200,
         "published": 1200,
     }  # fmt: skip
