@@ -89,14 +89,14 @@ def _keypoints(path: Path, rate_hz: float | None) -> _Keypoints:
         table = poses.table
         return _Keypoints(path, table.names, table.xy, table.score, poses.exposure_ns, poses.rate_hz)
     names, xy, times = read_keypoints(path)
-    if times is None and rate_hz is None:
-        raise DataError(f"{path}: its frames have no times; say how many frames a second with --rate")
     if times is None:
+        if rate_hz is None:
+            raise DataError(f"{path}: its frames have no times; say how many frames a second with --rate")
         times = np.arange(len(xy)) / rate_hz
     steps = np.diff(times)
     if not (steps > 0).all() or len(steps) == 0:
         raise DataError(f"{path}: the times of its frames do not rise")
-    score = np.isfinite(xy).all(axis=2).astype(np.float32)
+    score = np.asarray(np.isfinite(xy).all(axis=2), np.float32)
     exposure_ns = np.round(times * NS_PER_S).astype(np.int64)
     return _Keypoints(path, names, xy, score, exposure_ns, 1 / float(np.median(steps)))
 
