@@ -160,8 +160,8 @@ def loop_view(loop: Mapping[str, Any]) -> Table:
         "loop", Text(loop["state"], style=_STYLE.get(loop["state"], "")) + Text(f": {loop['why']}{by}")
     )
     table.add_row("output", f"{loop['output']}, {loop['lights']} lights")
-    if loop["rules"]:
-        table.add_row("rules", ", ".join(f"{name} {state}" for name, state in loop["rules"].items()))
+    for number, (name, state) in enumerate(loop["rules"].items()):
+        table.add_row("" if number else "rules", _rule_view(name, state, loop.get("seen", {}).get(name)))
     counts = {name: count for name, count in loop["counts"].items() if name != "none"}
     table.add_row("decided", ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing yet")
     if loop["session"]:
@@ -170,6 +170,15 @@ def loop_view(loop: Mapping[str, Any]) -> Table:
     if stages:
         table.add_row("", latency_table(stages))
     return table
+
+
+def _rule_view(name: str, state: str, seen: Mapping[str, Any] | None) -> str:
+    """Return where a rule stands, why, and what its condition rests on, as one line."""
+    if seen is None:
+        return f"{name} {state}"
+    withheld = f" ({seen['withheld']})" if seen["withheld"] else ""
+    values = (f"{each} {'?' if value is None else f'{value:.3g}'}" for each, value in seen["values"].items())
+    return f"{name} {state}{withheld}: {seen['when']}; now {', '.join(values)}"
 
 
 def in_words(event: EventMessage) -> str:

@@ -198,3 +198,30 @@ class Decision:
             "inputs": [list(each) for each in self.inputs],
             "blind": self.blind,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """How a rule stands on the newest frame, for people.
+
+    Attributes
+    ----------
+    when : str
+        Its condition, as written.
+    withheld : Reason or None
+        Why what it requests now is withheld; None where nothing is.
+    values : tuple of (str, float)
+        What its conditions rest on, NaN where that is unknown.
+    """
+
+    when: str
+    withheld: Reason | None
+    values: tuple[tuple[str, float], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for messages; None for what is unknown or not withheld."""
+        return {
+            "when": self.when,
+            "withheld": None if self.withheld is None else self.withheld.value,
+            "values": {name: None if value != value else value for name, value in self.values},
+        }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from rtface.core.decision import Action, Decision, Reason, RuleStatus
+from rtface.core.decision import Action, Decision, Reason, RuleStatus, RuleView
 from rtface.core.errors import UsageError
 from rtface.core.features import Features
 from rtface.decide.errors import RulesError, kept_in, raise_all
@@ -105,6 +105,11 @@ class RuleBank:
     def states(self) -> dict[str, RuleStatus]:
         """Where each rule with a pulse stands, by priority."""
         return {name: rule.state for name, rule in self._rules.items()}
+
+    @property
+    def views(self) -> dict[str, RuleView]:
+        """Of each rule with a pulse, by priority: condition, values, and what withholds its request."""
+        return {name: rule.view(self._values) for name, rule in self._rules.items()}
 
     @property
     def truths(self) -> list[float]:

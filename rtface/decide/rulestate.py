@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from rtface.core.clock import NS_PER_S
-from rtface.core.decision import Reason, RuleStatus
+from rtface.core.decision import Reason, RuleStatus, RuleView
 from rtface.core.features import NEVER_NS
 from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.holding import Holding, compiled
@@ -129,6 +129,13 @@ class RuleState:
         self.trials = 0
         self.due_ns = self.rest_ns = self._alike_end_ns = NEVER_NS
         self.light: TrialLight | None = None
+
+    def view(self, values: FrameValues) -> RuleView:
+        """Return how it stands on a frame's values."""
+        request = self.in_flash if self.flashed else self.request
+        places = self.indices if values.values else ()
+        seen = tuple((values.names[place], values.values[place]) for place in places)
+        return RuleView(self.spec.when, request.withheld_for, seen)
 
     @property
     def alike(self) -> bool:

@@ -432,4 +432,5 @@ class ClosedLoop(PoseHandler):
             lights=0 if hidden else self._pulses.lights,
             latency={} if hidden else self._pulses.summary(),
             session="" if record.folder is None else str(record.folder),
+            seen={} if hidden else evaluator.views,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Any
 
+from rtface.core.decision import RuleView
 from rtface.core.latency import StageSummary
 
 
@@ -48,6 +49,9 @@ class LoopStatus:
         device's answer is read. ``light``: exposure of the frame until the light came on, by the output's clock.
     session : str
         Folder of the record; empty without one.
+    seen : mapping of str to RuleView
+        Of each rule its condition, the values on the newest frame, and why its request is withheld; empty while a blinded
+        schedule hides it.
     """
 
     state: LoopState = LoopState.DISARMED
@@ -59,6 +63,7 @@ class LoopStatus:
     lights: int = 0
     latency: Mapping[str, StageSummary] = field(default_factory=dict)
     session: str = ""
+    seen: Mapping[str, RuleView] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return plain values, for messages."""
@@ -72,4 +77,5 @@ class LoopStatus:
             "lights": self.lights,
             "latency": {stage: summary.as_dict() for stage, summary in self.latency.items()},
             "session": self.session,
+            "seen": {name: view.as_dict() for name, view in self.seen.items()},
         }

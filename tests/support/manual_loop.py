@@ -188,7 +188,7 @@ class ManualLoop:
 
     def frame(self, x: float, late_ms: float = 3.0, score: float = 0.9) -> None:
         """Show a nose at x; the loop gets it `late_ms` after its exposure."""
-        self.pass_ms(10 - late_ms)
+        self.pass_ms(max(0, 10 - late_ms))
         exposure_ns = self.clock.now_ns()
         self.pass_ms(late_ms)
         self.show(x, exposure_ns, score)

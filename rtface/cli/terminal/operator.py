@@ -28,7 +28,7 @@ class Operator:
     def __init__(self, arming: Arming) -> None:
         self._arming = arming
         self._who = f"operator {me()}"[:64]
-        self._outcome = ""
+        self._outcome, self._outcome_in = "", ""
         self._marks = 0
         self._has_keyboard = False
 
@@ -48,8 +48,11 @@ class Operator:
 
     def view(self) -> list[Any]:
         """Return what stands below the latency table."""
+        state = self._arming.state()
+        if state["state"] != self._outcome_in:  # what the last key did is over
+            self._outcome = ""
         return [
-            loop_view(self._arming.state()),
+            loop_view(state),
             Text(_HELP if self._has_keyboard else "no keyboard here: use rtface loop", style="dim"),
             Text(self._outcome),
         ]
@@ -62,8 +65,9 @@ class Operator:
         def act() -> None:
             try:
                 command()
-                self._outcome = done
+                outcome = done
             except RtfaceError as error:
-                self._outcome = f"not {done}: {error}"
+                outcome = f"not {done}: {error}"
+            self._outcome_in, self._outcome = self._arming.state()["state"], outcome
 
         return act

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from rtface.cli import loop
 from rtface.cli.app import app
 from rtface.client import EventMessage
 from rtface.core.clock import NS_PER_MS, NS_PER_S
+from rtface.core.decision import Reason, RuleView
+from rtface.live.loop_status import LoopStatus
 
 BEGAN_NS = 7 * NS_PER_S
 
@@ -76,3 +81,15 @@ def test_without_seconds_it_goes_on(client: Scripted) -> None:
     shown = events()
     assert isinstance(shown.exception, AssertionError)
     assert client.calls == 100
+
+
+def test_the_view_of_a_loop_says_why_a_rule_is_withheld_and_on_which_values() -> None:
+    view = RuleView(
+        "pad.speed > 3 and eye.x < 5", Reason.LOW_SCORE, (("pad.speed", 2.125), ("eye.x", math.nan))
+    )
+    status = LoopStatus(rules={"whisk": "withheld", "old": "armed"}, seen={"whisk": view})
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(loop.loop_view(status.as_map()))
+    text = console.export_text()
+    assert "whisk withheld (low_score): pad.speed > 3 and eye.x < 5; now pad.speed 2.12, eye.x ?" in text
+    assert "old armed" in text

@@ -477,3 +477,18 @@ def test_a_word_about_no_rule_is_an_error() -> None:
     for name in ("wisk", "lends"):
         with pytest.raises(UsageError, match=f"called {name}"):
             made.ended(0, name)
+
+
+def test_a_view_shows_what_withholds_a_rule_and_its_values_beside_its_condition() -> None:
+    rig = Rig(rule_bank(("x", "y"), whisk=rule(when="x > 5 and y < 1", min_score=0.9)))
+    assert rig.bank.views["whisk"].values == ()
+    rig.show(6.5, 0.25, score=0.75)
+    view = rig.bank.views["whisk"]
+    assert (view.when, view.withheld) == ("x > 5 and y < 1", Reason.LOW_SCORE)
+    assert view.values == (("x", 6.5), ("y", 0.25))
+    rig.show(4, float("nan"))
+    assert rig.bank.views["whisk"].as_dict() == {
+        "when": "x > 5 and y < 1",
+        "withheld": None,
+        "values": {"x": 4.0, "y": None},
+    }

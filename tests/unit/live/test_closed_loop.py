@@ -350,3 +350,18 @@ def test_a_record_that_could_not_be_completed_is_a_fault_of_the_record() -> None
         looped.record.completes = completed
         looped.loop.close(None)
         assert (looped.loop.disk_fault is None) == completed
+
+
+def test_the_status_says_what_each_rule_waits_for_unless_a_schedule_hides_it() -> None:
+    looped = ManualLoop()
+    looped.arm()
+    looped.frame(40.5, late_ms=200)
+    looped.loop.tick(status())
+    seen = looped.loop.status.as_map()["seen"]
+    assert seen["right"] == {"when": "nose.x > 30", "withheld": "stale", "values": {"nose.x": 40.5}}
+    schedule = {"kind": "mixed", "sham": 0.5, "block": 2, "seed": 3, "blind": True}
+    hidden = ManualLoop({**RULES, "rules": {"right": {**RULES["rules"]["right"], "schedule": schedule}}})
+    hidden.arm()
+    hidden.frame(40.5, late_ms=200)
+    hidden.loop.tick(status())
+    assert hidden.loop.status.as_map()["seen"] == {}

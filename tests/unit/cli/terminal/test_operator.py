@@ -19,7 +19,7 @@ from support.waits import wait_until
 from rtface.cli.terminal.keyboard import keys_do
 from rtface.cli.terminal.operator import Operator
 from rtface.core.errors import ControlError
-from rtface.live.loop_status import LoopStatus
+from rtface.live.loop_status import LoopState, LoopStatus
 
 
 class Terminal:
@@ -53,6 +53,7 @@ class Commands:
         self.told: list[tuple[object, ...]] = []
         self.heard = threading.Event()
         self.failure: ControlError | None = None
+        self.loop_state = LoopState.DISARMED
 
     def _take(self, *what: object) -> dict[str, Any]:
         self.told.append(what)
@@ -77,7 +78,7 @@ class Commands:
         return self._take("mark", text)
 
     def state(self) -> dict[str, Any]:
-        return LoopStatus().as_map()
+        return LoopStatus(self.loop_state).as_map()
 
 
 def shown(operator: Operator) -> str:
@@ -139,3 +140,16 @@ def test_without_a_terminal_nothing_listens() -> None:
     operator = Operator(Commands())  # type: ignore[arg-type]
     with operator.keys():
         assert "use rtface loop" in shown(operator)
+
+
+def test_what_a_key_did_is_not_shown_once_the_loop_has_left_it(terminal: Terminal) -> None:
+    commands = Commands()
+    operator = Operator(commands)  # type: ignore[arg-type]
+    with operator.keys():
+        commands.loop_state = LoopState.ARMED
+        terminal.press("A")
+        wait_until(lambda: shown(operator).rstrip().endswith("armed"))
+        commands.loop_state = LoopState.FAULT
+        assert not shown(operator).rstrip().endswith("armed")
+        commands.loop_state = LoopState.ARMED
+        assert not shown(operator).rstrip().endswith("armed"), "that was another time"
