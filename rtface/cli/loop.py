@@ -178,7 +178,8 @@ def _rule_view(name: str, state: str, seen: Mapping[str, Any] | None) -> str:
         return f"{name} {state}"
     withheld = f" ({seen['withheld']})" if seen["withheld"] else ""
     values = (f"{each} {'?' if value is None else f'{value:.3g}'}" for each, value in seen["values"].items())
-    return f"{name} {state}{withheld}: {seen['when']}; now {', '.join(values)}"
+    condition = f": {seen['when']}; now {', '.join(values)}" if seen["when"] else ""
+    return f"{name} {state}{withheld}{condition}"
 
 
 def in_words(event: EventMessage) -> str:

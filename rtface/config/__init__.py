@@ -152,6 +152,9 @@ class ArmingSettings(Section):
     """Whether clients may arm; if not, only the operator at the terminal of `rtface run`. Anybody may disarm."""
     frame_timeout_ms: float = Field(500.0, ge=50, le=60_000)
     """While armed, a longer time without a frame disarms."""
+    alert: tuple[str, ...] | None = Field(None, min_length=1)
+    """Program and arguments that are run, without a shell, when the loop faults or its device disarms by itself; the
+    environment has RTFACE_EVENT, RTFACE_WHY and RTFACE_SERVICE."""
 
 
 class EncoderSettings(Section):

@@ -207,7 +207,7 @@ class RuleView:
     Attributes
     ----------
     when : str
-        Its condition, as written.
+        Its condition, as written; empty where it has none, but a schedule of times.
     withheld : Reason or None
         Why what it requests now is withheld; None where nothing is.
     values : tuple of (str, float)

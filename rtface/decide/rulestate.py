@@ -135,7 +135,7 @@ class RuleState:
         request = self.in_flash if self.flashed else self.request
         places = self.indices if values.values else ()
         seen = tuple((values.names[place], values.values[place]) for place in places)
-        return RuleView(self.spec.when, request.withheld_for, seen)
+        return RuleView(self.spec.when or "", request.withheld_for, seen)
 
     @property
     def alike(self) -> bool:

@@ -53,6 +53,15 @@ def check_loop(
         yield from _output(rig, clock)
     if rig.session is not None:
         yield _record(rig.session)
+    if rig.arming.alert is not None:
+        yield _alert(rig.arming.alert)
+
+
+def _alert(command: tuple[str, ...]) -> Check:
+    program = command[0]
+    if shutil.which(program) is None:
+        return Check("alert", "fail", f"arming.alert: {program} is no program here")
+    return Check("alert", "ok", f"{' '.join(command)}, when the loop ends by itself")
 
 
 def _encoder(

@@ -34,6 +34,9 @@ TRIAL_NS = NS_PER_MS
 RTFACE = "rtface"
 """Who disarms when nobody does."""
 
+SESSION_ENDED = "the session ended"
+"""Why a loop is disarmed that was closed while armed, without an error."""
+
 NOT_READY = "not_ready"
 WRONG_STATE = "wrong_state"
 
@@ -204,7 +207,7 @@ class ClosedLoop(PoseHandler):
         self._output.disarm("the session ends")
         if self._evaluator is not None:
             self.take_acts()
-        why = "the session ended" if error is None else f"{type(error).__name__}: {error}"
+        why = SESSION_ENDED if error is None else f"{type(error).__name__}: {error}"
         if self._evaluator is not None:
             if error is None and self._state is LoopState.ARMED:
                 self._end(LoopState.DISARMED, Reason.SESSION, RTFACE, why)

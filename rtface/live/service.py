@@ -24,9 +24,10 @@ from rtface.core.errors import ConfigError, ControlError, UsageError
 from rtface.core.geometry import whole_frame
 from rtface.core.records import Crop
 from rtface.core.status import PipelineStatus
+from rtface.live.alert import Alert
 from rtface.live.arming import Arming
 from rtface.live.assembly import Assembly, needs_loop
-from rtface.live.closed_loop import RTFACE
+from rtface.live.closed_loop import RTFACE, Announce
 from rtface.live.handler import PoseHandler
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
@@ -101,9 +102,10 @@ class Service:
             handler = NeuralHandler(self.neural)
         assembly = None
         if needs_loop(rig):
-            assembly = Assembly(
-                rig, self.session, self.engine, self._publisher.publish_event, clock, self.neural
-            )
+            announce: Announce = self._publisher.publish_event
+            if rig.arming.alert is not None:
+                announce = Alert(announce, rig.arming.alert, rig.output.kind, self.session)
+            assembly = Assembly(rig, self.session, self.engine, announce, clock, self.neural)
             handler = assembly.loop
         self._pipeline = Pipeline(
             camera or make_camera(rig.camera, clock),
