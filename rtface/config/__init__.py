@@ -38,6 +38,7 @@ from rtface.core.errors import ConfigError
 from rtface.core.records import MINIMUM_CROP, Crop
 
 __all__ = [
+    "AnimalSettings",
     "ArmingSettings",
     "BackendSettings",
     "CameraSettings",
@@ -143,6 +144,19 @@ class SessionSettings(Section):
     """With less room than this on the disk, in GB, no session begins, and one that runs is disarmed."""
     stall_s: float = Field(2.0, gt=0)
     """A disk that does not answer for this many seconds is a fault, and disarms."""
+    subject: str | None = Field(None, min_length=1, max_length=100)
+    """The animal, as the lab calls it; its light is added up over sessions (arming.animal)."""
+
+
+class AnimalSettings(Section):
+    """How much light one animal may have, over the sessions in session.folder."""
+
+    max_s: float = Field(gt=0)
+    """With this many seconds of light or more nobody can arm."""
+    warn_s: float | None = Field(None, gt=0)
+    """With this many seconds arming warns; never when absent."""
+    hours: float = Field(24.0, gt=0, le=24 * 366)
+    """Sessions that began in the last so many hours count."""
 
 
 class ArmingSettings(Section):
@@ -152,6 +166,8 @@ class ArmingSettings(Section):
     """Whether clients may arm; if not, only the operator at the terminal of `rtface run`. Anybody may disarm."""
     frame_timeout_ms: float = Field(500.0, ge=50, le=60_000)
     """While armed, a longer time without a frame disarms."""
+    animal: AnimalSettings | None = None
+    """Light of session.subject beyond which nobody can arm; not limited when absent."""
     alert: tuple[str, ...] | None = Field(None, min_length=1)
     """Program and arguments that are run, without a shell, when the loop faults or its device disarms by itself; the
     environment has RTFACE_EVENT, RTFACE_WHY and RTFACE_SERVICE."""
@@ -211,6 +227,12 @@ class Rig(Section):
             raise contradiction(
                 "publish.keypoints and publish.control are the same address", "publish", "control"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_of_an_animal_name_it(self) -> Rig:
+        if self.arming.animal is not None and (self.session is None or self.session.subject is None):
+            raise contradiction("needs session.subject, the animal", "arming", "animal")
         return self
 
     @model_validator(mode="after")

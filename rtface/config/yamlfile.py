@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from rtface.core.errors import ConfigError
-from rtface.core.words import nearest
+from rtface.core.errors import ConfigError, nearest
 
 _MAX_BYTES = 1 << 20
 _short = reprlib.Repr()

@@ -6,6 +6,9 @@ above handles only this tree. The command line turns `exit_code` into the status
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class RtfaceError(Exception):
     """Base of all errors of rtface; never raised itself."""
@@ -87,3 +90,12 @@ class OutputError(RtfaceError):
 
 class GateError(OutputError):
     """The safety gate, real or emulated, cannot be reached, started or understood, or refused a command."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest right name, or at all there are, or nothing; to stand behind what is wrong."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(word, choices, 1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are: {', '.join(choices)}" if choices else ""

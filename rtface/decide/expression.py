@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from rtface.core.clock import NS_PER_MS
-from rtface.core.words import nearest
+from rtface.core.errors import nearest
 from rtface.decide.syntax import OF_NAMES, ExpressionError, Node, parse
 
 Truth = bool | None

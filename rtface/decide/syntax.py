@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rtface.core.errors import ConfigError
-from rtface.core.words import nearest
+from rtface.core.errors import ConfigError, nearest
 
 MOST_CHARACTERS = 1000
 DEEPEST = 64

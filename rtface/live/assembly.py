@@ -6,7 +6,7 @@ import logging
 
 from rtface.config import GateOutputSettings, Rig
 from rtface.core.budget import Budget, BudgetWatch
-from rtface.core.clock import NS_PER_MS, Clock
+from rtface.core.clock import NS_PER_MS, NS_PER_S, Clock, wall_ns
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo
 from rtface.decide.evaluator import RuleEvaluator
@@ -21,7 +21,8 @@ from rtface.live.loop_record import NoRecord, Record
 from rtface.live.neural import NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.rulesfile import Rules
-from rtface.live.selftest import Circumstances
+from rtface.live.selftest import AnimalLight, Circumstances
+from rtface.record.session.animal import EarlierLight, earlier_light
 from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.stimulate.factory import make_output
 from rtface.track.parity import require_parity
@@ -75,6 +76,7 @@ class Assembly:
             self._rules.draw_session()
         self._neural = neural
         self._never_known: tuple[str, ...] = ()
+        self._earlier: EarlierLight | None = None
         self._output = make_output(rig.output, clock)
         budget = None if rig.latency.budget is None else Budget.parse(rig.latency.budget)
         self._budget = None if budget is None else BudgetWatch(budget, rig.latency.budget_frames)
@@ -106,6 +108,7 @@ class Assembly:
                 session=self.loop.status.session,
                 disk_fault="" if disk is None else disk.text,
                 never_known=self._never_known,
+                animal=self._animal(),
             )
 
         return Arming(self.loop, self._output, pipeline, circumstances, clients=self._rig.arming.clients)
@@ -132,6 +135,12 @@ class Assembly:
                 _log.warning("%s", each)
         return evaluator, self._record(camera, network, output, evaluator, given, units)
 
+    def _animal(self) -> AnimalLight | None:
+        session, limits = self._rig.session, self._rig.arming.animal
+        if session is None or session.subject is None or limits is None or self._earlier is None:
+            return None
+        return AnimalLight(session.subject, limits, self._earlier, self.loop.light_s)
+
     @property
     def _grace_ns(self) -> int:
         """How late the report of a pulse's end may be: as an answer, for a gate that is given longer for it."""
@@ -157,6 +166,9 @@ class Assembly:
             sha256["firmware"] = output.build
         if neural is not None:
             sha256 |= neural.sha256
+        if settings.subject is not None and (animal := self._rig.arming.animal) is not None:
+            since_ns = wall_ns() - round(animal.hours * 3600 * NS_PER_S)
+            self._earlier = earlier_light(settings.folder, settings.subject, since_ns)
         recorder = SessionRecorder(
             settings,
             self._session,

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from rtface.core.budget import BudgetWatch
-from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.decision import Action, Decision, Reason
+from rtface.core.dose import planned_ns
 from rtface.core.errors import CameraError, ControlError, OutputError
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputState, Report
 from rtface.core.records import CameraInfo, Image, Pose, Pulse
@@ -125,6 +126,11 @@ class ClosedLoop(PoseHandler):
         evaluator, _ = self._opened()
         rules = evaluator.rules.rules
         return {name: rule.pulse.record() for name, rule in rules.items() if rule.pulse is not None}
+
+    @property
+    def light_s(self) -> float:
+        """Seconds of light in this session, as `rtface.core.dose.LightDose` counts."""
+        return self._pulses.dose.total_ns / NS_PER_S
 
     @property
     def disk_fault(self) -> FaultEntry | None:
@@ -313,11 +319,17 @@ class ClosedLoop(PoseHandler):
                     self._fail(Reason.DISK, "a decision could not be recorded, and was not carried out")
                     continue
                 command = self._output.fire(decision.pulse)
-                self._pulses.begin(command, Fired(decision.rule, decision.trial, exposure_ns, decision.blind))
+                self._pulses.begin(
+                    command,
+                    Fired(
+                        decision.rule, decision.trial, exposure_ns, decision.blind, planned_ns(decision.pulse)
+                    ),
+                )
                 record.pulse(number, command, self._name, "fire", asdict(decision.pulse))
             elif decision.action is Action.CANCEL:
                 record.pulse(number, self._output.cancel(), self._name, "cancel")
             if decision.secret:
+                self._pulses.dose.trial(0 if decision.pulse is None else planned_ns(decision.pulse))
                 self._clock.sleep_until_ns(begun_ns + TRIAL_NS)
             public = decision.public()
             self._counts[public.action.value] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rtface.core.dose import LightDose
 from rtface.core.latency import Histogram, StageSummary
 from rtface.core.outputs import OutputEvent, OutputReason, Report
 
@@ -49,6 +50,8 @@ class Fired:
         Of the frame that it was decided on.
     blind : bool
         Whether nobody may learn of it while the session lasts.
+    planned_ns : int
+        How long its light lasts if all of it is carried out.
     sent_ns : int or None
         When its bytes were with the device's driver.
     lit : bool
@@ -59,6 +62,7 @@ class Fired:
     trial: int | None
     exposure_ns: int
     blind: bool
+    planned_ns: int = 0
     sent_ns: int | None = None
     lit: bool = False
 
@@ -70,16 +74,21 @@ class FiredPulses:
     ----------
     lights : int
         Commands whose light came on.
+    dose : LightDose
+        Their light.
     """
 
     def __init__(self) -> None:
         self._running: dict[int, Fired] = {}
         self._stages = {stage: Histogram() for stage in STAGES}
         self.lights = 0
+        self.dose = LightDose()
 
     def begin(self, number: int, fired: Fired) -> None:
         """Follow a command that was handed to the output."""
         self._running[number] = fired
+        if not fired.blind:
+            self.dose.command(number, fired.planned_ns)
 
     def take(self, report: Report) -> Fired | None:
         """Learn from a report; return the command that it is about, None for any other.
@@ -103,8 +112,12 @@ class FiredPulses:
             self.lights += 1
             lit_ns = report.t_ns if report.host_ns is None else report.host_ns
             self._stages["light"].add(lit_ns - fired.exposure_ns)
+        elif report.event is OutputEvent.LIGHT_OFF:
+            self.dose.lit(report.number, int(report.details.get("on_ns", 0)))
         elif report.event in (OutputEvent.TRAIN_ENDED, OutputEvent.REFUSED, OutputEvent.TIMEOUT):
             del self._running[report.number]
+            if report.event is not OutputEvent.TIMEOUT:
+                self.dose.ended(report.number)
         return fired
 
     def forget(self) -> None:

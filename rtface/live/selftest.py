@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rtface.config import OutputSettings
+from rtface.config import AnimalSettings, OutputSettings
 from rtface.core.budget import BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
@@ -15,10 +15,31 @@ from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Pulse
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live.answers import camera_in_words, guard
+from rtface.record.session.animal import EarlierLight
 
 _RATE_TOLERANCE = 0.05
 _FRAMES_BEFORE = 200
 _NS_PER = {"_us": 1_000, "_ms": NS_PER_MS}
+
+
+@dataclass(frozen=True)
+class AnimalLight:
+    """What one animal has had, and what the rig allows.
+
+    Attributes
+    ----------
+    subject : str
+    limits : AnimalSettings
+    earlier : EarlierLight
+        Of sessions before this one.
+    now_s : float
+        Seconds of light in this session.
+    """
+
+    subject: str
+    limits: AnimalSettings
+    earlier: EarlierLight
+    now_s: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,8 @@ class Circumstances:
         Why the session can no longer be recorded; empty while it can.
     never_known : tuple of str
         In words, which rules rest on what can never be known at the camera's rate.
+    animal : AnimalLight or None
+        None where it is not limited.
     """
 
     camera: CameraInfo
@@ -61,6 +84,7 @@ class Circumstances:
     session: str
     disk_fault: str
     never_known: tuple[str, ...] = ()
+    animal: AnimalLight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +124,7 @@ def self_test(found: Circumstances) -> Verdict:
             *guard(found.output, found.settings),
             _latency(found),
             _record(found),
+            *_animal(found.animal),
         )
     )
 
@@ -199,3 +224,24 @@ def _record(found: Circumstances) -> Check:
     if found.output.drives_light:
         return Check("record", "fail", "nothing would prove what was done", "session: in the rig's file")
     return Check("record", "warn", "nothing is recorded", "session: in the rig's file")
+
+
+def _animal(light: AnimalLight | None) -> list[Check]:
+    if light is None:
+        return []
+    limits, earlier = light.limits, light.earlier
+    total_s = earlier.seconds + light.now_s
+    text = (
+        f"{light.subject}: {total_s:.1f} s of light in {limits.hours:g} h, in this session and {earlier.sessions} "
+        f"before; the rig allows {limits.max_s:g}"
+    )
+    if total_s >= limits.max_s:
+        return [Check("animal", "fail", text, "another day, or arming.animal")]
+    if earlier.unreadable:
+        names = ", ".join(earlier.unreadable)
+        return [
+            Check("animal", "warn", f"{text}; not or not all to be read: {names}", "rtface session verify")
+        ]
+    if limits.warn_s is not None and total_s >= limits.warn_s:
+        return [Check("animal", "warn", f"{text}, and warns at {limits.warn_s:g}")]
+    return [Check("animal", "ok", text)]

@@ -17,10 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from rtface.core import manifest as sidecar
-from rtface.core.errors import EngineError
+from rtface.core.errors import EngineError, nearest
 from rtface.core.files import file_hash, folder_written_whole, write_json
 from rtface.core.manifest import NAME_PATTERN, FileEntry
-from rtface.core.words import nearest
 from rtface.track.manifest import (
     WEIGHTS_FILE,
     DecodeSpec,

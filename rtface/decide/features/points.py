@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rtface.core.errors import nearest
 from rtface.core.features import NEVER_NS
-from rtface.core.words import nearest
 from rtface.decide.errors import RulesError
 from rtface.decide.features.smoothing import make_smoother
 from rtface.decide.features.specs import KalmanSpec, Masked, OneEuroSpec, Smoothed

@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 
-from rtface.core.errors import UsageError
+from rtface.core.errors import UsageError, nearest
 from rtface.core.outputs import OutputReason
-from rtface.core.words import nearest
 from rtface.stimulate.gate.codes import ABSOLUTE, SIGNER_BYTES
 from rtface.stimulate.gate.protocol import Limits, ProposeLimits, Pulse, to_payload
 

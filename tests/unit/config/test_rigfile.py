@@ -282,3 +282,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_rig(file)
     file.write_bytes(CAMERA.encode().ljust(1 << 20, b"#"))
     assert load_rig(file) == parse_rig(CAMERA, RIG)
+
+
+def test_limits_of_an_animal_need_its_name() -> None:
+    text = "camera: {kind: simulated}\narming:\n  animal: {max_s: 60}\n"
+    assert "line 3: arming.animal: needs session.subject, the animal" in refused(text)
+    parse_rig(text + "session: {folder: s, subject: M17}\n", Path("rig.yaml"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.manual_loop import CAMERA, ManualLoop, status
 
-from rtface.config import GateOutputSettings, LineOutputSettings
+from rtface.config import AnimalSettings, GateOutputSettings, LineOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
@@ -18,7 +18,8 @@ from rtface.core.records import Pulse
 from rtface.core.status import PipelineState
 from rtface.live.arming import Arming
 from rtface.live.loop_status import LoopState
-from rtface.live.selftest import Circumstances, self_test
+from rtface.live.selftest import AnimalLight, Circumstances, self_test
+from rtface.record.session.animal import EarlierLight
 
 GATE = OutputInfo(
     "gate", "gate 1", True, True, limits={"max_on_us": 20_000, "min_off_us": 10_000, "max_amplitude": 255}
@@ -374,3 +375,41 @@ def test_a_disarming_that_comes_between_keeps_the_loop_disarmed() -> None:
         rig.arming.arm("Ada", operator=True)
     assert rig.looped.output.state is OutputState.DISARMED
     assert rig.state is LoopState.DISARMED
+
+
+@pytest.mark.parametrize(
+    ("earlier_s", "now_s", "unreadable", "verdict", "words"),
+    [
+        (
+            10.0,
+            5.0,
+            (),
+            "ok",
+            "M17: 15.0 s of light in 24 h, in this session and 3 before; the rig allows 60",
+        ),
+        (10.0, 40.0, (), "warn", "and warns at 50"),
+        (10.0, 5.0, ("2026-x",), "warn", "not or not all to be read: 2026-x"),
+        (59.0, 1.0, ("2026-x",), "fail", "60.0 s of light"),
+    ],
+)
+def test_an_animals_light_over_sessions_warns_and_refuses(
+    earlier_s: float, now_s: float, unreadable: tuple[str, ...], verdict: str, words: str
+) -> None:
+    limits = AnimalSettings(max_s=60, warn_s=50)
+    light = AnimalLight("M17", limits, EarlierLight(earlier_s, 3, unreadable), now_s)
+    found = self_test(replace(WELL, animal=light))
+    assert found.checks[-1].what == "animal"
+    assert found.checks[-1].verdict == verdict
+    assert words in found.checks[-1].text
+    assert found.ready == (verdict != "fail")
+
+
+def test_a_loop_counts_its_own_light() -> None:
+    looped = ManualLoop()
+    looped.arm()
+    looped.frame(40)
+    assert looped.loop.light_s == pytest.approx(0.005), "as planned, while it runs"
+    looped.pass_ms(20)
+    looped.loop.idle()
+    assert looped.loop.light_s == pytest.approx(0.005)
+    assert looped.loop.status.lights == 1 or looped.loop._pulses.lights == 1
