@@ -64,7 +64,9 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
             return RtxConfig() if rtx else Config()
 
         def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
-            assert rtx or gpu.contexts > 0, "the full TensorRT builds on the GPU whose context is current"
+            assert rtx or gpu.current is not None, (
+                "the full TensorRT builds on the GPU whose context is current"
+            )
             monitor = config.progress_monitor
             if monitor is not None:
                 monitor.phase_start("Building Engine", None, 3)

@@ -78,6 +78,9 @@ class TensorrtBackend(GpuBackend["_TensorRTPath"]):
             )
         return "f32" if asked == "f32" else "f16"
 
+    def _make_current(self) -> None:
+        self._taken().device.make_current()
+
     def _taken(self) -> _Open:
         if self._open is None:
             raise BackendError("the back end is not open")
@@ -86,6 +89,7 @@ class TensorrtBackend(GpuBackend["_TensorRTPath"]):
     def prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
         """Load the plan for the crop's shape, building it if there is none yet, and record the graph."""
         taken = self._taken()
+        taken.device.make_current()
         manifest = self._engine.manifest
         shape = manifest.network_frame(crop).shape
         body = body_of(self._engine, shape, self._precision)
@@ -288,5 +292,6 @@ class _TensorRTPath:
         """Give everything back in reverse order, once the GPU rests; may be called any number of times."""
         if self._plan is not None:
             self._owner.gives_back(self._device.wait)
+        self._owner.gives_back(self._device.make_current)
         self._graph = self._plan = self._itemised = None
         self._owner.close()

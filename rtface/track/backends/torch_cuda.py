@@ -16,6 +16,7 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
 from rtface.track.gpu.backend import WARM_UP_RUNS, GpuBackend
+from rtface.track.gpu.driver.lost import keep_if_lost
 from rtface.track.gpu.libcuda import Libcuda, Module, choose_gpu
 from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.gpu.owner import Owner
@@ -126,6 +127,7 @@ class TorchCudaBackend(GpuBackend["_TorchPath"]):
             with Owner() as first:
                 first.gives_back(self._forget_marks)
                 first.gives_back(self._device.wait)
+        keep_if_lost(self._path, self._network)
         self._path = self._network = self._decode = self.plan = None
         self._owner.close()
         self._device = self._module = self._frames = self._libcuda = None

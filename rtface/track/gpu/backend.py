@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from rtface.core.errors import BackendError
 from rtface.core.records import FloatArray, Image
 from rtface.track.backends.base import DeviceStage
+from rtface.track.gpu.driver.lost import why_lost
 from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.store import Engine
 
@@ -74,12 +75,17 @@ class GpuBackend(Generic[_Path]):
         if not self._locked().holds(frame):
             path.staging[:] = frame
             frame = path.staging
+        self._make_current()
         return path.run(frame)
+
+    def _make_current(self) -> None:
+        """Have what is called be for this back end's GPU, where that does not come by itself."""
 
     def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
         """Run one frame and return what each stage took on the GPU, in nanoseconds."""
         path = self._prepared()
         path.staging[:] = frame
+        self._make_current()
         return path.itemise()
 
     def _locked(self) -> LockedFrames:
@@ -90,4 +96,6 @@ class GpuBackend(Generic[_Path]):
     def _prepared(self) -> _Path:
         if self._path is None:
             raise BackendError("the back end was not prepared for frames of any shape")
+        if why := why_lost():
+            raise BackendError(why)
         return self._path

@@ -14,6 +14,7 @@ from typing import Any
 from rtface.core.errors import BackendError
 from rtface.core.extras import how_to_install
 from rtface.track.gpu.callbacks import Progress, make_logger, make_monitor
+from rtface.track.gpu.libcuda import explained
 
 FULL, RTX = "tensorrt", "tensorrt_rtx"
 HOW_TO_INSTALL = f"{how_to_install('tensorrt')}, or '.[rtx]' for a GeForce or RTX card"
@@ -288,7 +289,7 @@ class LoadedPlan:
             TensorRT refused; so it may while a graph is recorded.
         """
         if not self._open().execute_async_v3(stream):
-            raise BackendError(f"TensorRT cannot run the plan: {self._logger.reasons()}")
+            raise explained(f"TensorRT cannot run the plan: {self._logger.reasons()}")
 
     def capturable(self, stream: int) -> bool:
         """Tell whether the network can be recorded into a graph; True where this release cannot tell beforehand."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from rtface.core.errors import BackendError
 from rtface.core.extras import needing
+from rtface.track.gpu.libcuda import explained
 
 
 class TorchDevice:
@@ -57,7 +58,7 @@ class TorchDevice:
             with self.torch.inference_mode():
                 yield
         except RuntimeError as error:
-            raise BackendError(f"torch failed on {self._device}: {error}") from error
+            raise explained(f"torch failed on {self._device}: {error}") from error
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:

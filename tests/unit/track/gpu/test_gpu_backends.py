@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.backends import EMULATED, Runner, face, levels_for, reference, runner_of, tiny_engine
-from support.emulated_gpu import ILLEGAL_ADDRESS, EmulatedGpu, PycudaError
+from support.emulated_gpu import OUT_OF_MEMORY, EmulatedGpu, PycudaError
 
 from rtface.core.errors import BackendError
 from rtface.core.records import Crop, FloatArray
@@ -69,12 +69,23 @@ def calls_of_a_life(runner: Runner, engine: Engine) -> Counter[str]:
 # ----------------------------------------------------------------------------------------------- what is called
 
 PER_FRAME = {
-    "tensorrt": ["pycuda.memcpy_htod_async", "cuGraphLaunch", "pycuda.record", "pycuda.synchronize"],
-    "torch": ["torch.set_stream", "torch.replay", "torch.record", "torch.synchronize"],
+    "emulated-tensorrt": [
+        *("cuCtxGetCurrent", "pycuda.memcpy_htod_async", "cuGraphLaunch"),
+        *("pycuda.record", "pycuda.synchronize"),
+    ],
+    "emulated-tensorrt-rtx": [
+        *("cuCtxGetCurrent", "cuMemcpyHtoDAsync_v2", "cuGraphLaunch"),
+        *("cuEventRecord", "cuEventSynchronize"),
+    ],
+    "emulated-torch-cuda": ["torch.set_stream", "torch.replay", "torch.record", "torch.synchronize"],
 }
 
 
-def test_a_frame_costs_a_copy_a_launch_and_a_wait_and_no_memory(runner: Runner, engine: Engine) -> None:
+@pytest.mark.parametrize("name", EMULATED)
+def test_a_frame_costs_a_copy_a_launch_and_a_wait_and_no_memory(
+    name: str, request: pytest.FixtureRequest, engine: Engine
+) -> None:
+    runner = runner_of(name, request)
     backend, gpu = runner.make(engine), gpu_of(runner)
     live(backend, engine)
     slot = backend.host_memory(SHAPE)
@@ -85,7 +96,7 @@ def test_a_frame_costs_a_copy_a_launch_and_a_wait_and_no_memory(runner: Runner, 
         called = [
             name for name in gpu.log if name != "cuLaunchKernel"
         ]  # torch's emulated graph launches them
-        assert called == PER_FRAME[runner.settings["name"]]
+        assert called == PER_FRAME[name]
     assert gpu.left == before
     backend.close()
 
@@ -126,30 +137,40 @@ def test_memory_of_frames_is_lent_again_when_it_is_free(tensorrt: Runner, engine
     assert not gpu.left
 
 
-def test_what_is_taken_is_given_back_in_reverse(tensorrt: Runner, engine: Engine) -> None:
-    backend, gpu = tensorrt.make(engine), gpu_of(tensorrt)
+@pytest.mark.parametrize(
+    ("name", "waits", "frees", "lets_go"),
+    [
+        ("emulated-tensorrt", "pycuda.synchronize", "pycuda.free", ["pycuda.detach"]),
+        ("emulated-tensorrt-rtx", "cuEventSynchronize", "cuMemFree_v2", ["cuStreamDestroy_v2"]),
+    ],
+)
+def test_what_is_taken_is_given_back_in_reverse(
+    name: str, waits: str, frees: str, lets_go: list[str], request: pytest.FixtureRequest, engine: Engine
+) -> None:
+    runner = runner_of(name, request)
+    backend, gpu = runner.make(engine), gpu_of(runner)
     live(backend, engine)
     gpu.log.clear()
     backend.close()
     log = gpu.log
-    places = {name: (log.index(name), len(log) - 1 - log[::-1].index(name)) for name in log}
+    places = {each: (log.index(each), len(log) - 1 - log[::-1].index(each)) for each in log}
     order = [
-        "pycuda.synchronize",
+        waits,
         "cuGraphExecDestroy",
         "free context",
         "free engine",
         "free runtime",
-        "pycuda.free",
+        frees,
         "cuMemHostUnregister",
         "cuModuleUnload",
-        "pycuda.pop",
-        "pycuda.detach",
+        *lets_go,
         "cuCtxPopCurrent_v2",
+        "cuDevicePrimaryCtxRelease_v2",
     ]
     assert set(order) <= set(log)
     for earlier, later in pairwise(order):
         assert places[earlier][0] < places[later][0], (earlier, later)
-    assert places["pycuda.free"][1] < places["cuModuleUnload"][0]
+    assert places[frees][1] < places["cuModuleUnload"][0]
 
 
 def test_of_several_gpus_the_one_that_is_named_is_used(tensorrt: Runner, engine: Engine) -> None:
@@ -164,13 +185,17 @@ def test_of_several_gpus_the_one_that_is_named_is_used(tensorrt: Runner, engine:
 
 # ---------------------------------------------------------------------------------------- what an error leaves
 
+WITH_PYCUDA = {"pycuda.detach", "pycuda.free"}
+WITHOUT_PYCUDA = {"cuEventDestroy_v2", "cuMemFree_v2", "cuStreamDestroy_v2"}
 GIVES_BACK = {
-    "cuCtxPopCurrent_v2",
-    "cuGraphDestroy", "cuGraphExecDestroy", "cuMemHostUnregister", "cuModuleUnload", "pycuda.detach", "pycuda.free",
-    "pycuda.pop",
+    "cuCtxPopCurrent_v2", "cuDevicePrimaryCtxRelease_v2", "cuGraphDestroy", "cuGraphExecDestroy", "cuMemHostUnregister",
+    "cuModuleUnload", *WITH_PYCUDA, *WITHOUT_PYCUDA,
 }  # fmt: skip
-NEVER_FAIL = {"free context", "free engine", "free runtime", "cuGetErrorName"}
-WAITS = {"pycuda.record", "pycuda.synchronize", "torch.record", "torch.synchronize", "torch.set_stream"}
+NEVER_FAIL = {"free context", "free engine", "free runtime", "cuGetErrorName", "pycuda.pop"}
+WAITS = {
+    "pycuda.record", "pycuda.synchronize", "torch.record", "torch.synchronize", "torch.set_stream",
+    "cuEventRecord", "cuEventSynchronize",
+}  # fmt: skip
 WARNS = {"cuDevicePrimaryCtxSetFlags_v2"}
 RECORDS = {
     "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphUpload",
@@ -180,7 +205,7 @@ RECORDS = {
 
 def failure_of(call: str) -> Any:
     if call.startswith("cu"):
-        return ILLEGAL_ADDRESS
+        return OUT_OF_MEMORY
     return {"pycuda": PycudaError("told to fail"), "torch": RuntimeError("told to fail"), "trt": True}[
         call.partition(".")[0]
     ]
@@ -233,7 +258,7 @@ def test_whatever_fails_is_told_and_nothing_is_left(
     calls = calls_of_a_life(runner, engine)
     assert set(calls) >= RECORDS & {each for each in calls if each.startswith("cu")}
     for call in sorted(set(calls) - NEVER_FAIL):
-        for number in {0, calls[call] - 1}:
+        for number in {0} if call == "cuCtxGetCurrent" else {0, calls[call] - 1}:
             if call in GIVES_BACK or call == "cuInit":
                 continue
             caplog.clear()
@@ -252,8 +277,13 @@ def test_whatever_fails_is_told_and_nothing_is_left(
     assert set(first_life) - set(calls) <= {"trt.Builder", "trt.parse", "trt.build_serialized_network"}
 
 
-@pytest.mark.parametrize("name", [name for name in EMULATED if "tensorrt" in name])
-@pytest.mark.parametrize("call", sorted(GIVES_BACK))
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        *(("emulated-tensorrt", call) for call in sorted({*GIVES_BACK, "cuCtxGetCurrent"} - WITHOUT_PYCUDA)),
+        *(("emulated-tensorrt-rtx", call) for call in sorted({*GIVES_BACK, "cuCtxGetCurrent"} - WITH_PYCUDA)),
+    ],
+)
 def test_what_cannot_be_given_back_keeps_nothing_else_from_it(
     name: str, call: str, request: pytest.FixtureRequest, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -296,8 +326,8 @@ def test_after_a_crop_that_failed_the_old_one_is_in_force(runner: Runner, engine
     backend.open()
     backend.prepare(SHAPE, WHOLE)
     plan, left = backend.plan, gpu.left
-    gpu.fails = {"cuLaunchKernel": [None, ILLEGAL_ADDRESS]}
-    with pytest.raises(BackendError, match=r"cuLaunchKernel: CUDA_ERROR_ILLEGAL_ADDRESS \(700\)"):
+    gpu.fails = {"cuLaunchKernel": [None, OUT_OF_MEMORY]}
+    with pytest.raises(BackendError, match=r"cuLaunchKernel: CUDA_ERROR_OUT_OF_MEMORY \(2\)"):
         backend.prepare(SHAPE, PART)
     assert (backend.plan, gpu.left) == (plan, left)
     frame = face(SHAPE)
