@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 from rtface.track.gpu import kernels
+from rtface.track.gpu.driver.declarations import DECLARATIONS
 from rtface.track.gpu.kernels import Launch
 from support.emulated_cuda import Emulator, Memory
 from support.emulated_tensorrt import tensorrt_module
+from support.stubs import Out, as_declared
 
 STREAM = 7
 FIRST_CONTEXT = 100
@@ -150,8 +152,14 @@ class EmulatedGpu:
     def called(self, name: str) -> Any:
         """Write a call down and return the error that it is to fail with, if any."""
         self.log.append(name)
-        if self.broken:
-            return self.broken if name.startswith("cu") else PycudaError("told to fail")
+        if self.broken and name != "cuGetErrorName":
+            library = name.partition(".")[0]
+            errors: dict[str, Any] = {
+                "pycuda": PycudaError("an illegal memory access"),
+                "torch": RuntimeError("an illegal memory access"),
+                "trt": True,
+            }
+            return errors.get(library, self.broken)
         waiting = self.fails.get(name)
         return waiting.pop(0) if waiting else None
 
@@ -206,9 +214,18 @@ class EmulatedGpu:
                 self.recording = None  # whatever it says, it ends
             if failure is not None:
                 return int(failure)
-            return work(self, *arguments) or SUCCESS
+            taken = zip(DECLARATIONS[name].arguments, arguments, strict=True)
+            return work(self, *(as_declared(*each) for each in taken)) or SUCCESS
 
         return call
+
+
+def _array(kind: Any, given: Any, count: int) -> list[Any]:
+    """Return the first of an array that a function of the driver is given."""
+    if not isinstance(given, Out):
+        assert len(given) == count, f"{len(given)} values, where there must be {count}"
+        return list(given)
+    return list((kind * count).from_address(ctypes.addressof(given._obj)))
 
 
 class _Driver:
@@ -251,15 +268,15 @@ class _Driver:
 
     @staticmethod
     def cuDeviceGetPCIBusId(gpu: EmulatedGpu, text: Any, length: int, device: Any) -> None:  # noqa: N802
-        text.value = pci_of(device.value).encode()[: length - 1]
+        text.value = pci_of(device).encode()[: length - 1]
 
     @staticmethod
     def cuDevicePrimaryCtxRetain(gpu: EmulatedGpu, context: Any, device: Any) -> None:  # noqa: N802
-        context._obj.value = gpu.retain(device.value)
+        context._obj.value = gpu.retain(device)
 
     @staticmethod
     def cuDevicePrimaryCtxRelease_v2(gpu: EmulatedGpu, device: Any) -> None:  # noqa: N802
-        gpu.release(device.value)
+        gpu.release(device)
 
     @staticmethod
     def cuCtxPushCurrent_v2(gpu: EmulatedGpu, context: Any) -> None:  # noqa: N802
@@ -275,10 +292,10 @@ class _Driver:
         lowest._obj.value, highest._obj.value = 0, -5
 
     @staticmethod
-    def cuStreamCreateWithPriority(gpu: EmulatedGpu, made: Any, flags: int, priority: Any) -> None:  # noqa: N802
+    def cuStreamCreateWithPriority(gpu: EmulatedGpu, made: Any, flags: int, priority: int) -> None:  # noqa: N802
         assert flags == 1, "a stream that waits for no other"
         assert gpu.current is not None
-        gpu.priority = priority.value
+        gpu.priority = priority
         made._obj.value = STREAM
         gpu.streams.add(STREAM)
 
@@ -294,19 +311,19 @@ class _Driver:
 
     @staticmethod
     def cuMemFree_v2(gpu: EmulatedGpu, address: Any) -> None:  # noqa: N802
-        gpu.free(address.value)
+        gpu.free(address)
 
     @staticmethod
-    def cuMemcpyHtoDAsync_v2(gpu: EmulatedGpu, memory: int, host: int, count: int, stream: Any) -> None:  # noqa: N802
+    def cuMemcpyHtoDAsync_v2(gpu: EmulatedGpu, memory: int, host: Any, count: int, stream: Any) -> None:  # noqa: N802
         assert stream.value == STREAM
-        assert gpu.is_locked(host), "a copy of memory that is not locked"
-        gpu.put(lambda: ctypes.memmove(memory, host, count))
+        assert gpu.is_locked(host.value), "a copy of memory that is not locked"
+        gpu.put(lambda: ctypes.memmove(memory, host.value, count))
 
     @staticmethod
-    def cuMemcpyDtoHAsync_v2(gpu: EmulatedGpu, host: int, memory: int, count: int, stream: Any) -> None:  # noqa: N802
+    def cuMemcpyDtoHAsync_v2(gpu: EmulatedGpu, host: Any, memory: int, count: int, stream: Any) -> None:  # noqa: N802
         assert stream.value == STREAM
-        assert gpu.is_locked(host)
-        gpu.put(lambda: ctypes.memmove(host, memory, count))
+        assert gpu.is_locked(host.value)
+        gpu.put(lambda: ctypes.memmove(host.value, memory, count))
 
     @staticmethod
     def cuMemsetD32Async(gpu: EmulatedGpu, memory: int, value: int, words: int, stream: Any) -> None:  # noqa: N802
@@ -345,7 +362,7 @@ class _Driver:
     def cuEventRecordWithFlags(gpu: EmulatedGpu, event: Any, stream: Any, flags: Any) -> None:  # noqa: N802
         assert stream.value == STREAM
         capturing = gpu.recording is not None or gpu.torch_records
-        assert flags.value == int(capturing), "external in a graph, and only there"
+        assert flags == int(capturing), "external in a graph, and only there"
         handle = event.value
 
         def passed() -> None:
@@ -393,7 +410,9 @@ class _Driver:
         gpu: EmulatedGpu, module: Any, image: bytes, count: int, options: Any, values: Any
     ) -> int | None:
         assert image.endswith(b"\0"), "the driver reads to a NUL"
-        given = dict(zip(options[:count], values[:count], strict=True))
+        given = dict(
+            zip(_array(ctypes.c_uint, options, count), _array(ctypes.c_void_p, values, count), strict=True)
+        )
         assert set(given) == {5, 6}, "the compiler's errors, and how many bytes there are for them"
         if gpu.compiler_says:
             text = gpu.compiler_says[: given[6] - 1] + b"\0"
@@ -424,7 +443,7 @@ class _Driver:
         assert gpu.belongs[function.value] == gpu.current, "a kernel of another GPU's than is current"
         name = gpu._functions[function.value]
         kinds = gpu._signatures[name]
-        assert len(parameters) == len(kinds), f"{name} takes {len(kinds)} arguments"
+        parameters = _array(ctypes.c_void_p, parameters, len(kinds))
         values = tuple(
             np.frombuffer(ctypes.string_at(address, np.dtype(kind).itemsize), kind)[0]
             for address, kind in zip(parameters, kinds, strict=True)

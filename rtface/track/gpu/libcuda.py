@@ -212,7 +212,7 @@ class Module:
         said = ctypes.create_string_buffer(_LOG_BYTES)
         options = {_ERROR_LOG: ctypes.addressof(said), _ERROR_LOG_BYTES: len(said)}
         count = len(options)
-        names, values = (ctypes.c_int * count)(*options), (ctypes.c_void_p * count)(*options.values())
+        names, values = (ctypes.c_uint * count)(*options), (ctypes.c_void_p * count)(*options.values())
         load = "cuModuleLoadDataEx"
         result = cuda.try_call(load, ctypes.byref(self._module), ptx, count, names, values)
         if result != 0:

@@ -46,14 +46,14 @@ _Size = POINTER(c_size_t)
 DECLARATIONS = {
     # What there is.
     "cuInit": _waits(c_uint),
-    "cuGetErrorName": _returns_at_once(c_int, POINTER(c_char_p)),
+    "cuGetErrorName": _returns_at_once(c_uint, POINTER(c_char_p)),
     "cuDriverGetVersion": _returns_at_once(_Number),
     "cuDeviceGetCount": _returns_at_once(_Number),
     "cuDeviceGet": _returns_at_once(_Number, c_int),
     "cuDeviceGetName": _returns_at_once(c_char_p, c_int, c_int),
     "cuDeviceGetPCIBusId": _returns_at_once(c_char_p, c_int, c_int),
     "cuDeviceTotalMem_v2": _returns_at_once(_Size, c_int),
-    "cuDeviceGetAttribute": _returns_at_once(_Number, c_int, c_int),
+    "cuDeviceGetAttribute": _returns_at_once(_Number, c_uint, c_int),
     # Contexts.
     "cuDevicePrimaryCtxSetFlags_v2": _waits(c_int, c_uint),
     "cuDevicePrimaryCtxRetain": _waits(_Made, c_int),
@@ -82,12 +82,12 @@ DECLARATIONS = {
     "cuEventElapsedTime": _returns_at_once(POINTER(c_float), _Handle, _Handle),
     "cuEventDestroy_v2": _waits(_Handle),
     # Kernels.
-    "cuModuleLoadDataEx": _waits(_Made, c_char_p, c_uint, _Number, _Made),
+    "cuModuleLoadDataEx": _waits(_Made, c_char_p, c_uint, POINTER(c_uint), _Made),
     "cuModuleGetFunction": _waits(_Made, _Handle, c_char_p),
     "cuModuleUnload": _waits(_Handle),
     "cuLaunchKernel": _returns_at_once(_Handle, *[c_uint] * 7, _Handle, _Made, _Made),
     # Graphs.
-    "cuStreamBeginCapture_v2": _waits(_Handle, c_int),
+    "cuStreamBeginCapture_v2": _waits(_Handle, c_uint),
     "cuStreamEndCapture": _waits(_Handle, _Made),
     "cuGraphInstantiateWithFlags": _waits(_Made, _Handle, ctypes.c_ulonglong),
     "cuGraphUpload": _waits(_Handle, _Handle),

@@ -11,12 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from support.backends import EMULATED, Runner, face, levels_for, reference, runner_of, tiny_engine
-from support.emulated_gpu import OUT_OF_MEMORY, EmulatedGpu, PycudaError
+from support.emulated_gpu import ILLEGAL_ADDRESS, OUT_OF_MEMORY, EmulatedGpu, PycudaError
+from support.fakes import FakeHandler
 
+from rtface.acquire.factory import make_camera
+from rtface.bench.measuring import Nowhere
+from rtface.config import SimulatedCameraSettings
+from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import BackendError
-from rtface.core.records import Crop, FloatArray
+from rtface.core.records import Crop, FloatArray, Image, Pose
+from rtface.live.pipeline import Pipeline
 from rtface.track.backends.base import Backend
+from rtface.track.gpu.libcuda import Libcuda
 from rtface.track.store import Engine
+from rtface.track.tracker import Tracker
 
 SHAPE = (64, 72)
 WHOLE, PART = Crop(0, 0, 72, 64), Crop(5, 4, 50, 40)
@@ -363,6 +371,65 @@ def test_where_no_graph_can_be_recorded_each_step_is_launched_and_it_says_so(
     assert not {"cuGraphLaunch", "torch.replay"} & set(gpu.log)
     backend.close()
     assert not gpu.left
+
+
+LOST = "the GPU is lost for this process, restart the process"
+
+
+def test_after_an_error_that_no_process_gets_over_nothing_is_called_and_it_says_what_to_do(
+    runner: Runner, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend, gpu = runner.make(engine), gpu_of(runner)
+    live(backend, engine)
+    frame = face(SHAPE)
+    gpu.broken = ILLEGAL_ADDRESS
+    with pytest.raises(BackendError, match=LOST):
+        backend.infer(frame, levels_for(engine, frame))
+    called = len(gpu.log)
+    for again in (
+        lambda: backend.infer(frame, levels_for(engine, frame)),
+        lambda: backend.itemise(frame),  # type: ignore[attr-defined]
+        lambda: runner.make(engine).open(),
+        lambda: probe_or_raise(gpu),
+    ):
+        with pytest.raises(BackendError, match=LOST):
+            again()
+    backend.close()
+    assert gpu.log[called:] == [], "not even to give something back"
+    assert not caplog.records
+    assert gpu.left, "it is the driver that frees it, when the process ends"
+
+
+def probe_or_raise(gpu: EmulatedGpu) -> None:
+    found = Libcuda(gpu).probe()
+    assert not found.gpus
+    raise BackendError(found.why_none)
+
+
+def test_a_pipeline_whose_gpu_is_lost_ends_and_hands_the_reason_to_who_must_turn_the_light_off(
+    runner: Runner, engine: Engine
+) -> None:
+    gpu, log = gpu_of(runner), list[str]()
+
+    class Handler(FakeHandler):
+        def handle(self, pose: Pose) -> None:
+            super().handle(pose)
+            if pose.frame.frame_id >= 3:
+                gpu.broken = ILLEGAL_ADDRESS
+
+        def published(self, image: Image, pose: Pose, published_ns: int) -> None:
+            self._call("published")
+
+    camera = make_camera(SimulatedCameraSettings(width=SHAPE[1], height=SHAPE[0], rate_hz=100))
+    handler = Handler(log)
+    tracker = Tracker(engine, runner.make(engine), SYSTEM_CLOCK)
+    pipeline = Pipeline(camera, tracker, Nowhere(), handler=handler)
+    pipeline.start()
+    assert pipeline.wait(60)
+    assert isinstance(pipeline.error, BackendError)
+    assert LOST in str(pipeline.error)
+    assert handler.closed_with == [pipeline.error]
+    assert LOST in str(pipeline.status().error)
 
 
 def test_torch_changes_nothing_for_others(engine: Engine, request: pytest.FixtureRequest) -> None:
