@@ -51,7 +51,7 @@ class Runner:
         gpu = self.gpu
         if gpu is None:
             return make_backend(engine, asked)
-        here = Installed(lambda package: True, lambda: True, Libcuda(gpu).probe)
+        here = Installed(lambda package: True, lambda: True, Libcuda(gpu).probe, lambda package: None)
         return make_backend(engine, asked, here)
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from rtface.core.errors import BackendError
 from rtface.core.extras import needing
 from rtface.track.gpu.libcuda import explained
+from rtface.track.gpu.versions import torch_without_gpu
 
 
 class TorchDevice:
@@ -29,9 +30,7 @@ class TorchDevice:
         with needing("train"):
             import torch
         if not torch.cuda.is_available():
-            raise BackendError(
-                f"torch {torch.__version__} cannot use the GPU: install its build for CUDA, pip install torch"
-            )
+            raise BackendError(torch_without_gpu(torch.__version__, torch.version.cuda))
         self.torch = torch
         self._device = torch.device("cuda", index)
         try:
