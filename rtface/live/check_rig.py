@@ -27,6 +27,8 @@ from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend, possible_backends
+from rtface.track.gpu.clocks import check_clocks
+from rtface.track.gpu.libcuda import probe
 from rtface.track.parity import find_parity, records_of, verify_command
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
@@ -183,6 +185,7 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:
         return
     yield finding
     yield _parity(engine, ran, None if rig.crop is None else rig.crop.to_crop())
+    yield from (check_clocks(gpu) for gpu in probe().gpus if str(gpu) == ran.device)
 
 
 def _skeleton(rig: Rig) -> tuple[Keypoint, ...] | None:

@@ -50,7 +50,7 @@ class PycudaError(Exception):
 
 def pci_of(index: int) -> str:
     """Return where a GPU is plugged in."""
-    return f"00000000:{index + 1:02X}:00.0"
+    return f"0000:{index + 1:02X}:00.0"
 
 
 def signatures(ptx: str) -> dict[str, list[Any]]:

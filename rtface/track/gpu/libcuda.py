@@ -54,7 +54,7 @@ class Gpu:
     cuda : tuple of int
         Major and minor version of the newest CUDA that the driver can run; (0, 0) where that is not known.
     pci : str
-        Where it is plugged in, as ``00000000:01:00.0``: what tells it from others, however they are numbered.
+        Where it is plugged in, as ``0000:01:00.0``: what tells it from others, however they are numbered.
     """
 
     index: int

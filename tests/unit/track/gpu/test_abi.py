@@ -22,6 +22,7 @@ from rtface.core.records import Crop
 from rtface.track.gpu.driver import library, lost
 from rtface.track.gpu.driver.declarations import DECLARATIONS
 from rtface.track.gpu.driver.library import ORDER, Driver
+from rtface.track.gpu.driver.nvml import MANAGEMENT, Nvml
 from rtface.track.gpu.libcuda import Libcuda
 
 TELLING: dict[Any, int] = {
@@ -161,6 +162,30 @@ def test_the_library_is_found_by_its_name_and_gpus_are_numbered_as_nvidia_smi_nu
 
     assert run() == "the NVIDIA driver finds no GPU; PCI_BUS_ID"
     assert run(**{ORDER: "FASTEST_FIRST"}).endswith("; FASTEST_FIRST"), "what was set is not changed"
+
+
+@pytest.fixture(scope="module")
+def management_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("libnvidia-ml", "nvidia-nvml-dev", "nvml.h", tmp_path_factory.mktemp("stub"))
+
+
+@pytest.mark.parametrize("name", MANAGEMENT)
+def test_a_call_of_the_management_library_arrives_as_it_was_made(management_path: Path, name: str) -> None:
+    stub = Stub(management_path, MANAGEMENT, lambda name, *arguments: 0)
+    given, expected, kept = list[Any](), list[int](), list[Any]()
+    for place, kind in enumerate(MANAGEMENT[name].arguments):
+        if kind in TELLING:
+            given.append(TELLING[kind] + place)
+            expected.append(TELLING[kind] + place)
+            continue
+        kept.append(ctypes.create_string_buffer(b"text", 96) if kind is ctypes.c_char_p else kind._type_())
+        given.append(kept[-1] if kind is ctypes.c_char_p else ctypes.byref(kept[-1]))
+        expected.append(ctypes.addressof(kept[-1]))
+    assert Nvml(stub.library).has_done(name, *given)
+    stub.close()
+    ((called, _, values, locked),) = stub.calls
+    assert (called, values, locked) == (name, expected, False)
+    assert not stub.wrong, stub.wrong
 
 
 def test_what_is_not_declared_cannot_be_called(stub: Stub) -> None:
