@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -131,6 +132,54 @@ def test_a_process_that_ends_without_closing_is_not_ended_by_pycuda(
     owner.close()
     assert not gpu.left["contexts on pycuda's stack"]
     device.close()
+
+
+STAND_IN = """
+import sys, types
+from types import SimpleNamespace
+
+class Made:
+    handle = 7
+    def __init__(self, *arguments): pass
+    def __del__(self): print("freed", type(self).__name__)
+    def push(self): pass
+    def detach(self): pass
+    def free(self): pass
+    def __int__(self): return 8
+    def retain_primary_context(self): return Context()
+class Context(Made):
+    pop = staticmethod(lambda: None)
+class Stream(Made): pass
+class Event(Made): pass
+class Memory(Made): pass
+
+package, driver = types.ModuleType("pycuda"), types.ModuleType("pycuda.driver")
+driver.__dict__.update(
+    Context=Context, Stream=Stream, Event=Event, mem_alloc=Memory, Error=RuntimeError, init=lambda: None,
+    event_flags=SimpleNamespace(DISABLE_TIMING=2), Device=lambda index: SimpleNamespace(retain_primary_context=Context),
+)
+sys.modules.update({"pycuda": package, "pycuda.driver": driver})
+package.driver = driver
+
+from rtface.track.gpu.driver.by_pycuda import PycudaCommands
+from rtface.track.gpu.owner import Owner
+
+owner = Owner()
+commands = PycudaCommands(SimpleNamespace(pop_context=lambda: None), 0)
+commands.open(owner)
+address = commands.allocate(4, owner)
+"""
+
+
+@pytest.mark.parametrize(
+    ("closes", "freed"), [("", []), ("owner.close()", ["Context", "Event", "Memory", "Stream"])]
+)
+def test_what_pycuda_made_and_nobody_gave_back_is_not_freed_at_exit(closes: str, freed: list[str]) -> None:
+    """Its destructors end the process when the driver refuses them, as it does once it has ended."""
+    done = subprocess.run(
+        [sys.executable, "-c", STAND_IN + closes], capture_output=True, text=True, check=True
+    )
+    assert sorted(line.removeprefix("freed ") for line in done.stdout.splitlines()) == freed, done.stderr
 
 
 def test_each_thread_has_its_own(gpu: EmulatedGpu, opened: Callable[[int], CudaDevice]) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtface.track.gpu.driver.exit import keep_at_exit
+
 _NEVER_AGAIN = frozenset({214, 220, 226, 700, 702, 710, *range(714, 720), 721, 911})
 """Memory that lost bits, an address that is not there, an instruction that is none, a launch that failed, ...: those of
 ``CUresult`` of which cuda.h says that the process must be ended and started again, and what it counts as broken hardware."""
@@ -16,6 +18,7 @@ _BROKEN_MEMORY = 214
 
 _why = ""
 _kept: list[Any] = []
+keep_at_exit(_kept)
 
 
 def lose(result: int, why: str) -> bool:
