@@ -17,7 +17,13 @@ from rtface.core.extras import how_to_install
 from rtface.track.backends.base import Backend
 from rtface.track.gpu.libcuda import Gpu, Probe, device_index, gpu_at, probe
 from rtface.track.gpu.nvinfer import FULL, HOW_TO_INSTALL, RTX
-from rtface.track.gpu.versions import BuiltFor, built_for, why_too_old
+from rtface.track.gpu.versions import (
+    BuiltFor,
+    built_for,
+    how_to_install_for,
+    how_to_install_torch,
+    why_too_old,
+)
 from rtface.track.store import Engine, load_engine
 
 DEFAULT_GPU_ENGINE = "face-2"
@@ -164,22 +170,39 @@ def choose(
 def _lacks_gpu(kind: BackendKind, found: Installed, settings: BackendSettings) -> str:
     """Return why a back end finds no GPU that it can run on; a missing driver comes before all that could use it."""
     gpus = found.gpus()
-    if not gpus.gpus:
-        return gpus.why_none
-    gpu = gpu_at(gpus.gpus, device_index(settings.device))
-    return _lacks(kind, found) or found.too_old(kind, gpu)
+    return (
+        _why_not(kind, gpu_at(gpus.gpus, device_index(settings.device)), found)
+        if gpus.gpus
+        else gpus.why_none
+    )
 
 
-def _lacks(kind: BackendKind, found: Installed) -> str:
-    """Return which packages are missing and how to install them; empty if all are there."""
+def _why_not(kind: BackendKind, gpu: Gpu, found: Installed) -> str:
+    """Return why TensorRT, or torch, does not run on a GPU, and what to do; empty if it can."""
+    if lacks := _lacks(kind, found, gpu):
+        return lacks
+    if kind is _TORCH_ON_GPU:
+        if not found.torch_has_cuda():
+            return f"the torch that is installed is its build for a CPU: {how_to_install_torch(gpu)}"
+    elif not _serves(gpu, found):
+        return f"TensorRT for RTX makes no plans for {gpu}: pip install tensorrt"
+    return found.too_old(kind, gpu)
+
+
+def _lacks(kind: BackendKind, found: Installed, gpu: Gpu | None = None) -> str:
+    """Return which packages are missing and how to install them (for a GPU); empty if all are there."""
     missing = found.missing(kind)
     if not missing:
         return ""
     lean = FULL in missing and found.present("tensorrt_lean")
     note = "; TensorRT's lean runtime is there, but it cannot build plans" if lean else ""
-    return (
-        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed{note}: {kind.install}"
-    )
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} not installed{note}: {_how_to_install(kind, gpu)}"
+
+
+def _how_to_install(kind: BackendKind, gpu: Gpu | None) -> str:
+    package = "torch" if kind is _TORCH_ON_GPU else "tensorrt"
+    return (gpu and how_to_install_for(gpu, package)) or kind.install
 
 
 def possible_backends(installed: Installed | None = None) -> tuple[PossibleBackend, ...]:
@@ -195,32 +218,14 @@ def possible_backends(installed: Installed | None = None) -> tuple[PossibleBacke
     no_gpu = "" if gpus.gpus else gpus.why_none
     tensorrt, torch = no_gpu, no_gpu
     if gpus.gpus:
-        tensorrt = _why_not_tensorrt(gpus.gpus, found)
-        torch = _why_not_torch(gpus.gpus[0], found)
+        served = next((gpu for gpu in gpus.gpus if _serves(gpu, found)), gpus.gpus[0])
+        tensorrt = _why_not(BACKENDS["tensorrt"], served, found)
+        torch = _why_not(_TORCH_ON_GPU, gpus.gpus[0], found)
     return (
         PossibleBackend("tensorrt", True, tensorrt),
         PossibleBackend("torch", True, torch),
         *(PossibleBackend(name, False, _lacks(BACKENDS[name], found)) for name in ("openvino", "torch")),
     )
-
-
-def _why_not_tensorrt(gpus: tuple[Gpu, ...], found: Installed) -> str:
-    """Return why TensorRT runs on none of some GPUs; empty if it can."""
-    kind = BACKENDS["tensorrt"]
-    if lacks := _lacks(kind, found):
-        return lacks
-    if not any(_serves(gpu, found) for gpu in gpus):
-        return f"TensorRT for RTX makes no plans for {gpus[0]}: pip install tensorrt"
-    return found.too_old(kind, gpus[0])
-
-
-def _why_not_torch(gpu: Gpu, found: Installed) -> str:
-    """Return why torch does not run on a GPU; empty if it can."""
-    if lacks := _lacks(_TORCH_ON_GPU, found):
-        return lacks
-    if not found.torch_has_cuda():
-        return "the torch that is installed is its build for a CPU: pip install torch"
-    return found.too_old(_TORCH_ON_GPU, gpu)
 
 
 def _automatic(settings: BackendSettings, found: Installed, engine: Engine | None) -> BackendChoice:
@@ -256,11 +261,11 @@ def _on_gpu(
     if engine is not None and int8 and not _quantised_for_tensorrt(engine):
         return None, f"; {gpu} is not used, as {engine.manifest.name} is quantised for a CPU"
     device = f"cuda:{gpu.index}"
-    tensorrt = _why_not_tensorrt((gpu,), found)
+    tensorrt = _why_not(kind, gpu, found)
     if not tensorrt:
         module = next(filter(found.present, (FULL, RTX)))
         return BackendChoice(kind, device, f"auto: {gpu} is there, and {module} is installed", True), ""
-    torch = _why_not_torch(gpu, found)
+    torch = _why_not(_TORCH_ON_GPU, gpu, found)
     if not torch and not int8:
         return BackendChoice(
             _TORCH_ON_GPU, device, f"auto: {gpu} is there, and torch for CUDA is installed", True
@@ -269,7 +274,7 @@ def _on_gpu(
     if torch and not found.missing(_TORCH_ON_GPU) and found.torch_has_cuda():
         could.append(torch)
     return None, f"; {gpu} is not used: {'; '.join(could)}" if could else (
-        f"; {gpu} is not used, for that {kind.install}"
+        f"; {gpu} is not used, for that {_how_to_install(kind, gpu)}"
     )
 
 

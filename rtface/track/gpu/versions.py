@@ -8,6 +8,7 @@ itself is all there is to ask. Numbers are those of NVIDIA's table of minor-vers
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -31,6 +32,16 @@ _TORCH_FOR = {
     11: "pip install 'torch<2.8' --index-url https://download.pytorch.org/whl/cu118",
     12: "pip install 'torch<2.15' --index-url https://download.pytorch.org/whl/cu126",
 }
+_TORCH_NEWEST = (
+    "pip install torch --index-url https://download.pytorch.org/whl/cu130"
+    if os.name == "nt"
+    else "pip install torch"
+)
+"""Windows' from PyPI is for a CPU."""
+
+_JETSON = frozenset({(5, 3), (6, 2), (7, 2), (8, 7), (11, 0)})
+"""Compute capabilities of NVIDIA's boards, whose packages come with the board's system."""
+
 _TENSORRT_FOR = {
     ("tensorrt", 11): "pip install 'tensorrt-cu11<10.14'",
     ("tensorrt", 12): "pip install tensorrt-cu12",
@@ -160,6 +171,24 @@ def why_too_old(gpu: Gpu, built: BuiltFor | None) -> str:
     return f"{built}, and the driver ({gpu.driver}) runs none newer than CUDA {major}: install {newer}{other}"
 
 
+def how_to_install_for(gpu: Gpu, package: str) -> str:
+    """Return how ``tensorrt`` or ``torch`` is had for a GPU that not every build of it serves; empty for all others."""
+    if gpu.compute_capability in _JETSON:
+        return "on a Jetson it comes with JetPack, from 7 on (docs/gpu.md)"
+    major = gpu.cuda[0]
+    if package == "torch":
+        return _TORCH_FOR.get(major, "")
+    named = (_TENSORRT_FOR.get((name, major)) for name in ("tensorrt", "tensorrt_rtx"))
+    ways = [f"{command} onnx" for command in named if command]
+    return f"{', or for a GeForce or RTX card '.join(ways)}" if ways else ""
+
+
+def how_to_install_torch(gpu: Gpu) -> str:
+    """Return how torch's build for a CPU is replaced by the one for a GPU and its driver."""
+    way = how_to_install_for(gpu, "torch") or _TORCH_NEWEST
+    return way.replace("pip install ", "pip install --force-reinstall ", 1)
+
+
 def torch_without_gpu(version: str, cuda: str | None) -> str:
     """Return why a torch that finds no GPU does not, and what to do.
 
@@ -171,10 +200,7 @@ def torch_without_gpu(version: str, cuda: str | None) -> str:
         The CUDA that it was built for; None for a CPU.
     """
     if cuda is None:
-        return (
-            f"torch {version} is its build for a CPU: on Linux `pip install torch` brings that for CUDA, elsewhere "
-            "`pip install torch --index-url https://download.pytorch.org/whl/cu130`"
-        )
+        return f"torch {version} is its build for a CPU, and docs/gpu.md says which one the driver can run"
     return (
         f"torch {version}, built for CUDA {cuda}, finds no GPU that it can use, although the driver has one: does "
         "`nvidia-smi` work, and is CUDA_VISIBLE_DEVICES what you mean?"

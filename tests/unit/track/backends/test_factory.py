@@ -109,7 +109,7 @@ CARD = (card(),)
         # By name.
         ({"name": "openvino"}, machine("openvino", *GPU_PARTS, gpus=CARD), "OpenvinoBackend", None, "asked for"),
         ({"name": "torch"}, machine("torch", gpus=CARD, cuda=True), "TorchBackend", None, "asked for: torch"),
-        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=CARD), "TorchCudaBackend", None, "asked for"),
+        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=CARD, cuda=True), "TorchCudaBackend", None, "asked for"),
         ({"name": "tensorrt"}, machine(*RTX_PARTS, gpus=CARD), "TensorrtBackend", None, "asked for: tensorrt"),
     ],
 )  # fmt: skip
@@ -140,6 +140,16 @@ def test_what_is_chosen_and_why(
         ({"name": "tensorrt"}, machine("tensorrt_lean", "onnx", gpus=CARD),
          "but tensorrt is not installed; TensorRT's lean runtime is there, but it cannot build plans: pip"),
         ({"name": "torch", "device": "cuda:0"}, machine("torch"), "is torch, but no NVIDIA driver is installed"),
+        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=CARD),
+         "build for a CPU: pip install --force-reinstall torch"),
+        # What is named is what this driver, or this board, can run.
+        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=(card(cuda=(12, 2)),)),
+         "build for a CPU: pip install --force-reinstall 'torch<2.15' --index-url .*cu126"),
+        ({"name": "torch", "device": "cuda:0"}, machine(gpus=(card(cuda=(11, 8)),)), "not installed: pip .*cu118"),
+        ({"name": "tensorrt"}, machine(gpus=(card(cuda=(12, 2)),)),
+         "not installed: pip install tensorrt-cu12 onnx, or for a GeForce or RTX card pip install tensorrt-rtx-cu12 onnx"),
+        ({"name": "tensorrt"}, machine(gpus=(card(0, (8, 7), "Orin", cuda=(12, 6)),)), "on a Jetson it comes with Jet"),
+        ({"device": "cuda:0"}, machine(gpus=(card(0, (8, 7), "Orin", cuda=(12, 6)),)), "for that on a Jetson it comes"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_chosen_is_an_error_that_says_what_to_do(
@@ -275,7 +285,7 @@ def test_the_back_end_is_made_of_engine_settings_and_reason(made_up: Callable[[s
 def test_a_device_that_was_asked_for_is_handed_on_as_it_is(made_up: Callable[[str, str], None]) -> None:
     made_up("rtface.track.backends.torch_cuda", "TorchCudaBackend")
     settings = asked(name="torch", device="cuda:1")
-    made: Any = make_backend(fake_engine(), settings, machine("torch", gpus=(card(), card(1))))
+    made: Any = make_backend(fake_engine(), settings, machine("torch", gpus=(card(), card(1)), cuda=True))
     assert made.settings == settings
 
 

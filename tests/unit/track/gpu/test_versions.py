@@ -7,7 +7,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from support.paths import REPOSITORY
 
+from rtface.track.gpu import versions
 from rtface.track.gpu.libcuda import Gpu
 from rtface.track.gpu.versions import BuiltFor, built_for, torch_without_gpu, why_too_old
 
@@ -107,6 +109,13 @@ def test_what_to_do_is_named(built: BuiltFor, cuda: tuple[int, int], words: list
 def test_tensorrt_for_rtx_has_nothing_for_a_driver_of_cuda_11() -> None:
     told = why_too_old(card(11, 8), BuiltFor("tensorrt_rtx", "1.7", (13,)))
     assert told.endswith("install a driver of 580.65 or newer")
+
+
+def test_the_page_has_the_same_drivers_and_commands() -> None:
+    page = (REPOSITORY / "docs/gpu.md").read_text(encoding="utf-8")
+    commands = [*versions._TORCH_FOR.values(), *versions._TENSORRT_FOR.values()]
+    drivers = [versions.LOWEST_DRIVER[12], versions.LOWEST_DRIVER[13], versions._OURS]
+    assert [each for each in (*commands, *drivers) if each not in page] == []
 
 
 def test_a_torch_that_finds_no_gpu_is_not_told_to_be_what_it_is() -> None:
