@@ -91,7 +91,7 @@ class EmulatedGpu:
         self.plans: set[int] = set()
         self.broken = SUCCESS
         self.cuda = (12, 4)
-        self.streams: set[int] = set()
+        self.streams: Counter[int] = Counter()
         self.priority = 0
         self.compiler_says = b""
         self.belongs: dict[int, int | None] = {}
@@ -118,7 +118,7 @@ class EmulatedGpu:
             "graphs": len(self.graphs) + len(self.executables),
             "plans": len(self.plans),
             "marks": len(self.marks),
-            "streams": len(self.streams),
+            "streams": self.streams.total(),
             "contexts": self.retained.total() + sum(map(len, self.stacks.values())),
             "contexts on pycuda's stack": sum(map(len, self.pycuda_stacks.values())),
         }
@@ -297,12 +297,13 @@ class _Driver:
         assert gpu.current is not None
         gpu.priority = priority
         made._obj.value = STREAM
-        gpu.streams.add(STREAM)
+        gpu.streams[STREAM] += 1
 
     @staticmethod
     def cuStreamDestroy_v2(gpu: EmulatedGpu, stream: Any) -> None:  # noqa: N802
         assert not gpu.pending
-        gpu.streams.remove(stream.value)
+        assert gpu.streams[stream.value] > 0
+        gpu.streams[stream.value] -= 1
 
     @staticmethod
     def cuMemAlloc_v2(gpu: EmulatedGpu, address: Any, count: int) -> None:  # noqa: N802
