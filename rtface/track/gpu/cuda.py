@@ -119,9 +119,9 @@ class CudaDevice:
         """Copy a frame, or whatever else, to the device, on the stream."""
         self._try(self._driver.memcpy_htod_async, memory, values, self._stream)
 
-    def download(self, host: FloatArray, memory: int) -> None:
-        """Copy a result to the host, on the stream."""
-        self._try(self._driver.memcpy_dtoh_async, host, memory, self._stream)
+    def address_of(self, host: FloatArray) -> int:
+        """Return the address by which kernels write a result straight into `locked` memory."""
+        return self._libcuda.device_address(host)
 
     def clear(self, memory: int, words: int) -> None:
         """Zero 32-bit words, on the stream."""

@@ -26,7 +26,7 @@ _DRIVER_VERSION = Path("/sys/module/nvidia/version")
 _NO_DEVICE = 100
 _THREAD_LOCAL_CAPTURE = 1
 _SCHEDULE_SPIN = 1
-_PORTABLE = 1
+_PORTABLE, _MAPPED = 1, 2
 _ATTRIBUTE_MAJOR, _ATTRIBUTE_MINOR = 75, 76
 
 _log = logging.getLogger(__name__)
@@ -169,13 +169,23 @@ class Libcuda:
             _log.warning("waiting for the GPU may sleep, which costs time: %s", error)
 
     def lock_pages(self, memory: NDArray[np.uint8]) -> None:
-        """Lock the pages of host memory, so that the GPU copies from where a camera wrote; needs a current context."""
+        """Lock the pages of host memory, so that the GPU copies from where a camera wrote, or writes there itself.
+
+        Needs a current context.
+        """
         address = ctypes.c_void_p(memory.ctypes.data)
-        self.call("cuMemHostRegister_v2", address, ctypes.c_size_t(memory.nbytes), _PORTABLE)
+        self.call("cuMemHostRegister_v2", address, ctypes.c_size_t(memory.nbytes), _PORTABLE | _MAPPED)
 
     def unlock_pages(self, memory: NDArray[np.uint8]) -> None:
         """Undo `lock_pages`; the memory itself stays its owner's."""
         self.call("cuMemHostUnregister", ctypes.c_void_p(memory.ctypes.data))
+
+    def device_address(self, memory: NDArray[Any]) -> int:
+        """Return the address by which the current context's GPU reaches locked host memory."""
+        address = ctypes.c_uint64()
+        host = ctypes.c_void_p(memory.ctypes.data)
+        self.call("cuMemHostGetDevicePointer_v2", ctypes.byref(address), host, 0)
+        return address.value
 
     def pop_context(self) -> None:
         """Make the context that is current in this thread current no more."""
