@@ -18,7 +18,7 @@ import numpy as np
 from rtface.core.errors import BackendError, EngineError
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
-from rtface.track.gpu import kernels
+from rtface.track.gpu import kept_kernels, kernels
 from rtface.track.gpu.backend import WARM_UP_RUNS, GpuBackend
 from rtface.track.gpu.body import Body, BodyPrecision, body_of
 from rtface.track.gpu.cuda import CudaDevice
@@ -101,7 +101,11 @@ class TensorrtBackend(GpuBackend["_TensorRTPath"]):
         plan = plan_for(body, taken.gpu, self._nvinfer)
         path = _TensorRTPath(taken.device, manifest, body, frame_shape, crop)
         try:
-            path.load(self._nvinfer.load(plan.data, plan.what))
+            before = kept_kernels.read(plan)
+            loaded = self._nvinfer.load(plan.data, plan.what, before)
+            path.load(loaded)
+            if (compiled := loaded.compiled()) not in (None, before):
+                kept_kernels.write(plan, compiled)
         except BaseException:  # the crop in force stays
             path.close()
             raise

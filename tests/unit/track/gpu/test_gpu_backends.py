@@ -171,6 +171,8 @@ GIVES_BACK = {
 }  # fmt: skip
 NEVER_FAIL = {"free context", "free engine", "free runtime", "cuGetErrorName"}
 WAITS = {"pycuda.record", "pycuda.synchronize", "torch.record", "torch.synchronize", "torch.set_stream"}
+CACHES = {"trt.deserialize", "trt.serialize", "trt.set_runtime_cache"}
+"""Without them a start takes longer and nothing else changes: test_kept_kernels.py."""
 WARNS = {"cuDevicePrimaryCtxSetFlags_v2"}
 RECORDS = {
     "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphUpload",
@@ -243,7 +245,9 @@ def test_whatever_fails_is_told_and_nothing_is_left(
                 assert "while giving back" in told[0], (call, told)
                 continue
             assert not [text for text in told if "giving back" in text], (call, number, told)
-            if call in WARNS:
+            if call in CACHES:
+                assert "one CUDA graph" in outcome
+            elif call in WARNS:
                 assert "sleep" in told[0]
             elif "one CUDA graph" in outcome:
                 assert told, f"{call} failed and nobody said so"
@@ -251,7 +255,9 @@ def test_whatever_fails_is_told_and_nothing_is_left(
             elif "plain launches" in outcome:
                 assert "no CUDA graph could be recorded" in told[-1], (call, number, outcome)
             assert "one CUDA graph" in outcome or call not in RECORDS, "once is not for ever"
-    assert set(first_life) - set(calls) <= {"trt.Builder", "trt.parse", "trt.build_serialized_network"}
+    assert set(first_life) - set(calls) <= {
+        *("trt.Builder", "trt.parse", "trt.build_serialized_network", "compile kernels")
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in EMULATED if "tensorrt" in name])
