@@ -37,7 +37,7 @@ class TorchDevice:
         self._device = torch.device("cuda", index)
         try:
             torch.cuda.set_device(self._device)
-            _, most_urgent = torch.cuda.Stream.priority_range()
+            _, most_urgent = torch.cuda.Stream.priority_range()  # type: ignore[call-arg]  # it is static
             self._stream: Any = torch.cuda.Stream(self._device, priority=most_urgent)  # type: ignore[no-untyped-call]
             self._done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
