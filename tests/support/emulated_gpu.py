@@ -85,6 +85,9 @@ class EmulatedGpu:
         self.taken: list[int] = []
         self.memory: dict[int, Memory] = {}
         self.locked: set[int] = set()
+        self.torch_locked: set[int] = set()
+        self.pools: set[tuple[int, int]] = set()
+        self.priorities: list[int] = []
         self.modules: set[int] = set()
         self.graphs: dict[int, list[Callable[[], None]]] = {}
         self.executables: dict[int, list[Callable[[], None]]] = {}
@@ -117,6 +120,7 @@ class EmulatedGpu:
             "modules": len(self.modules),
             "graphs": len(self.graphs) + len(self.executables),
             "plans": len(self.plans),
+            "memory that torch gives to a graph alone": len(self.pools),
             "marks": len(self.marks),
             "streams": self.streams.total(),
             "contexts": self.retained.total() + sum(map(len, self.stacks.values())),
@@ -321,12 +325,6 @@ class _Driver:
         gpu.put(lambda: ctypes.memmove(memory, host.value, count))
 
     @staticmethod
-    def cuMemcpyDtoHAsync_v2(gpu: EmulatedGpu, host: Any, memory: int, count: int, stream: Any) -> None:  # noqa: N802
-        assert stream.value == STREAM
-        assert gpu.is_locked(host.value)
-        gpu.put(lambda: ctypes.memmove(host.value, memory, count))
-
-    @staticmethod
     def cuMemsetD32Async(gpu: EmulatedGpu, memory: int, value: int, words: int, stream: Any) -> None:  # noqa: N802
         assert stream.value == STREAM
         gpu.put(lambda: gpu.array(memory, (words,), np.uint32).fill(value))
@@ -398,7 +396,7 @@ class _Driver:
     @staticmethod
     def cuMemHostGetDevicePointer_v2(gpu: EmulatedGpu, address: Any, host: Any, flags: int) -> None:  # noqa: N802
         assert flags == 0
-        assert host.value in gpu.locked, "memory that the GPU does not reach"
+        assert host.value in gpu.locked | gpu.torch_locked, "memory that the GPU does not reach"
         address._obj.value = host.value
 
     @staticmethod
@@ -579,11 +577,6 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
         assert locked(source), "a copy of memory that is not locked"
         gpu.put(lambda: gpu.array(memory, source.shape, source.dtype).__setitem__(..., source))
 
-    def download(target: Any, memory: int, stream: Stream) -> None:
-        call("memcpy_dtoh_async")
-        assert locked(target)
-        gpu.put(lambda: target.__setitem__(..., gpu.array(memory, target.shape, target.dtype)))
-
     def clear(memory: int, value: int, words: int, stream: Stream) -> None:
         call("memset_d32_async")
         gpu.put(lambda: gpu.array(memory, (words,), np.uint32).fill(value))
@@ -594,7 +587,7 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
     module.Context, module.Device, module.Stream, module.Event = Context, Device, Stream, Event
     module.event_flags = SimpleNamespace(DISABLE_TIMING=2)
     module.mem_alloc = Allocation
-    module.memcpy_htod_async, module.memcpy_dtoh_async = upload, download
+    module.memcpy_htod_async = upload
     module.memset_d32_async = clear
     return module  # type: ignore[no-any-return]
 
@@ -613,8 +606,13 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
     class Stream:
         cuda_stream = STREAM
 
-        def __init__(self, device: Any) -> None:
+        def __init__(self, device: Any, priority: int = 0) -> None:
             call("Stream")
+            gpu.priorities.append(priority)
+
+        @staticmethod
+        def priority_range() -> tuple[int, int]:
+            return 0, -5
 
     class Event:
         def record(self, stream: Stream) -> None:
@@ -628,7 +626,33 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
         call("set_stream")
         gpu.current_stream = stream
 
+    class CUDAGraph:
+        def capture_begin(self, pool: tuple[int, int], capture_error_mode: str) -> None:
+            assert capture_error_mode == "thread_local", "what other threads do must not break it"
+            assert gpu.current_stream is not None, "torch's default stream cannot be recorded"
+            gpu.pools.add(pool)
+            self.pool = pool
+            call("capture")
+            gpu.torch_records = True
+
+        def capture_end(self) -> None:
+            gpu.torch_records = False
+            call("capture_end")
+            gpu.pools.remove(self.pool)
+
+        def replay(self) -> None:
+            call("replay")
+
+    def leave_pool(device: int | None, pool: tuple[int, int]) -> None:
+        gpu.log.append("torch.endAllocateToPool")
+        if pool not in gpu.pools:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+        gpu.pools.remove(pool)
+
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", leave_pool)
     for name, stand_in in {
+        "CUDAGraph": CUDAGraph,
+        "graph_pool_handle": lambda: (0, next(gpu._handles)),
         "is_available": lambda: True,
         "set_device": lambda device: call("set_device"),
         "Stream": Stream,
@@ -653,23 +677,20 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
 
         def locked(self, shape: tuple[int, ...], dtype: Any) -> Any:
             call("locked")
-            return torch.zeros(shape, dtype=dtype)
+            memory = torch.zeros(shape, dtype=dtype)
+            gpu.torch_locked.add(memory.data_ptr())
+            return memory
 
         def adopt(self, module: Any, dtype: Any) -> Any:
             call("adopt")
             return super().adopt(module, dtype)
 
         def capture(self, record: Callable[[], None]) -> Callable[[], None]:
-            call("capture")
-            gpu.torch_records = True
-            try:
-                record()
-            finally:
-                gpu.torch_records = False
+            launch = super().capture(record)
             again = weakref.WeakMethod(record)  # a real graph holds what was recorded, not who recorded it
 
             def replay() -> None:
-                call("replay")
+                launch()
                 work = again()
                 assert work is not None, "a graph outlives the memory that it works on"
                 gpu.torch_records = True

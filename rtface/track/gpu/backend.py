@@ -9,6 +9,7 @@ from rtface.core.errors import BackendError
 from rtface.core.records import FloatArray, Image
 from rtface.track.backends.base import DeviceStage
 from rtface.track.gpu.driver.lost import why_lost
+from rtface.track.gpu.exclusive import alone
 from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.store import Engine
 
@@ -63,7 +64,8 @@ class GpuBackend(Generic[_Path]):
 
     def host_memory(self, shape: tuple[int, int]) -> Image:
         """Return memory with locked pages, which the GPU copies from directly."""
-        return self._locked().lend(shape)
+        with alone():
+            return self._locked().lend(shape)
 
     def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
         """Copy the frame to the GPU, run everything there and wait for the keypoints."""
@@ -85,8 +87,9 @@ class GpuBackend(Generic[_Path]):
         """Run one frame and return what each stage took on the GPU, in nanoseconds."""
         path = self._prepared()
         path.staging[:] = frame
-        self._make_current()
-        return path.itemise()
+        with alone():
+            self._make_current()
+            return path.itemise()
 
     def _locked(self) -> LockedFrames:
         if self._frames is None:

@@ -119,10 +119,6 @@ class CudaDevice:
         """Copy a frame, or whatever else, to the device, on the stream."""
         self._opened().upload(memory, values)
 
-    def download(self, host: FloatArray, memory: int) -> None:
-        """Copy a result to the host, on the stream."""
-        self._opened().download(host, memory)
-
     def address_of(self, host: FloatArray) -> int:
         """Return the address by which kernels write a result straight into `locked` memory."""
         return self._libcuda.device_address(host)

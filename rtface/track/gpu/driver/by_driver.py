@@ -53,10 +53,6 @@ class DriverCommands:
         """Put a copy from the host to the GPU on the stream."""
         self._driver.call("cuMemcpyHtoDAsync_v2", memory, values.ctypes.data, values.nbytes, self._stream)
 
-    def download(self, values: NDArray[Any], memory: int) -> None:
-        """Put a copy from the GPU to the host on the stream."""
-        self._driver.call("cuMemcpyDtoHAsync_v2", values.ctypes.data, memory, values.nbytes, self._stream)
-
     def clear(self, memory: int, words: int) -> None:
         """Put the zeroing of 32-bit words on the stream."""
         self._driver.call("cuMemsetD32Async", memory, 0, words, self._stream)

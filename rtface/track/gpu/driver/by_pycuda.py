@@ -104,10 +104,6 @@ class PycudaCommands:
         """Put a copy from the host to the GPU on the stream."""
         self._try(self._driver.memcpy_htod_async, memory, values, self._stream)
 
-    def download(self, values: NDArray[Any], memory: int) -> None:
-        """Put a copy from the GPU to the host on the stream."""
-        self._try(self._driver.memcpy_dtoh_async, values, memory, self._stream)
-
     def clear(self, memory: int, words: int) -> None:
         """Put the zeroing of 32-bit words on the stream."""
         self._try(self._driver.memset_d32_async, memory, 0, words, self._stream)

@@ -31,9 +31,6 @@ class Commands(Protocol):
     def upload(self, memory: int, values: NDArray[Any]) -> None:
         """Put a copy from the host to the GPU on the stream."""
 
-    def download(self, values: NDArray[Any], memory: int) -> None:
-        """Put a copy from the GPU to the host on the stream."""
-
     def clear(self, memory: int, words: int) -> None:
         """Put the zeroing of 32-bit words on the stream."""
 

@@ -70,7 +70,6 @@ DECLARATIONS = {
     "cuMemHostUnregister": _waits(c_void_p),
     "cuMemHostGetDevicePointer_v2": _returns_at_once(POINTER(_Address), c_void_p, c_uint),
     "cuMemcpyHtoDAsync_v2": _returns_at_once(_Address, c_void_p, c_size_t, _Handle),
-    "cuMemcpyDtoHAsync_v2": _returns_at_once(c_void_p, _Address, c_size_t, _Handle),
     "cuMemsetD32Async": _returns_at_once(_Address, c_uint, c_size_t, _Handle),
     # Streams and events.
     "cuStreamCreateWithPriority": _waits(_Made, c_uint, c_int),

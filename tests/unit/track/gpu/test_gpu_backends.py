@@ -204,10 +204,12 @@ WAITS = {
     "pycuda.record", "pycuda.synchronize", "torch.record", "torch.synchronize", "torch.set_stream",
     "cuEventRecord", "cuEventSynchronize",
 }  # fmt: skip
+CACHES = {"trt.deserialize", "trt.serialize", "trt.set_runtime_cache"}
+"""Without them a start takes longer and nothing else changes: test_kept_kernels.py."""
 WARNS = {"cuDevicePrimaryCtxSetFlags_v2"}
 RECORDS = {
     "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphUpload",
-    "trt.is_stream_capturable", "torch.capture", "cuGraphDestroy",
+    "torch.capture", "torch.capture_end", "cuGraphDestroy",
 }  # fmt: skip
 
 
@@ -276,13 +278,19 @@ def test_whatever_fails_is_told_and_nothing_is_left(
                 assert "while giving back" in told[0], (call, told)
                 continue
             assert not [text for text in told if "giving back" in text], (call, number, told)
-            if call in WARNS:
+            if call in CACHES:
+                assert "one CUDA graph" in outcome
+            elif call in WARNS:
                 assert "sleep" in told[0]
-            elif "plain launches" in outcome or call in RECORDS:
-                assert "no CUDA graph could be recorded" in told[0], (call, number, outcome)
-            else:
-                assert "one CUDA graph" not in outcome, f"{call} failed and nobody said so"
-    assert set(first_life) - set(calls) <= {"trt.Builder", "trt.parse", "trt.build_serialized_network"}
+            elif "one CUDA graph" in outcome:
+                assert told, f"{call} failed and nobody said so"
+                assert "tried again" in told[0] or "no CUDA graph" in told[0], (call, number, told)
+            elif "plain launches" in outcome:
+                assert "no CUDA graph could be recorded" in told[-1], (call, number, outcome)
+            assert "one CUDA graph" in outcome or call not in RECORDS, "once is not for ever"
+    assert set(first_life) - set(calls) <= {
+        *("trt.Builder", "trt.parse", "trt.build_serialized_network", "compile kernels")
+    }
 
 
 @pytest.mark.parametrize(
@@ -348,9 +356,9 @@ def test_after_a_crop_that_failed_the_old_one_is_in_force(runner: Runner, engine
 @pytest.mark.parametrize(
     "refuse",
     [
-        lambda gpu: gpu.fails.update({"cuStreamBeginCapture_v2": [900], "torch.capture": [RuntimeError("no")]}),
-        lambda gpu: gpu.fails.update({"cuGraphUpload": [1], "torch.capture": [BackendError("no")]}),
-        lambda gpu: (gpu.lacks.add("cuGraphInstantiateWithFlags"), gpu.fails.update({"torch.capture": [RuntimeError()]})),
+        lambda gpu: gpu.fails.update({"cuStreamBeginCapture_v2": [900] * 2, "torch.capture": [RuntimeError("no")] * 2}),
+        lambda gpu: gpu.fails.update({"cuGraphUpload": [1] * 2, "torch.capture_end": [RuntimeError("no")] * 2}),
+        lambda gpu: (gpu.lacks.add("cuGraphInstantiateWithFlags"), gpu.fails.update({"torch.capture": [RuntimeError()] * 2})),
     ],
     ids=["the stream", "the graph", "an old driver"],
 )  # fmt: skip
@@ -440,7 +448,7 @@ def test_torch_changes_nothing_for_others(engine: Engine, request: pytest.Fixtur
     before = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32)
     seen: list[tuple[bool, bool]] = []
     gpu = gpu_of(runner)
-    gpu.fails = {"torch.capture": [RuntimeError("no")]}
+    gpu.fails = {"torch.capture": [RuntimeError("no")] * 2}
     backend = runner.make(engine, precision="f32")
     backend.open()
     backend.prepare(SHAPE, WHOLE)
