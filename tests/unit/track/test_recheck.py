@@ -220,6 +220,7 @@ def test_a_gpu_is_held_against_its_record_at_each_start(
 ) -> None:
     runner = runner_of(name, request)
     monkeypatch.setattr(factory, "find_spec", lambda package: package)
+    monkeypatch.setattr(factory, "_torch_has_cuda", lambda: True)
     comparison, made = verify(
         engine, BackendSettings.model_validate(runner.settings), frames, "day1.avi", crop=CROP
     )
