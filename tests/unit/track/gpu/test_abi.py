@@ -76,6 +76,35 @@ def test_a_call_arrives_as_it_was_made(stub: Stub, name: str) -> None:
     assert locked is not declared.waits, "Python's lock is kept by what returns at once, and by nothing else"
 
 
+KEEP_THE_LOCK = {
+    "cuLaunchKernel", "cuGraphLaunch", "cuMemcpyHtoDAsync_v2", "cuMemsetD32Async", "cuEventRecord",
+    "cuEventRecordWithFlags", "cuCtxGetCurrent",
+}  # fmt: skip
+"""What is called for each frame, but for the wait."""
+
+GIVE_IT_FREE = {
+    "cuInit", "cuDevicePrimaryCtxRetain", "cuMemAlloc_v2", "cuMemFree_v2", "cuMemHostRegister_v2", "cuEventSynchronize",
+    "cuModuleLoadDataEx", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphUpload",
+}  # fmt: skip
+"""What may take long: another thread of Python must not stand still meanwhile."""
+
+
+@pytest.mark.parametrize("name", sorted(KEEP_THE_LOCK | GIVE_IT_FREE))
+def test_the_driver_that_is_loaded_keeps_pythons_lock_for_what_only_enqueues(
+    stub: Stub, path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "LIBRARY", str(path))
+    library._libraries.cache_clear()
+    driver = Libcuda.load()
+    assert driver is not None
+    nothing = [kind() if kind in TELLING else None for kind in DECLARATIONS[name].arguments]
+    stub.answer_only = 0
+    driver.call(name, *nothing)
+    library._libraries.cache_clear()
+    ((_, _, _, locked),) = stub.calls
+    assert locked is (name in KEEP_THE_LOCK)
+
+
 def test_a_call_with_too_few_arguments_is_refused(stub: Stub) -> None:
     with pytest.raises(TypeError, match="at least 4"):
         Driver(stub.library, stub.at_once).call("cuMemsetD32Async", 1, 2, 3)

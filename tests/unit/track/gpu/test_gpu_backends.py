@@ -191,6 +191,27 @@ def test_of_several_gpus_the_one_that_is_named_is_used(tensorrt: Runner, engine:
         backend.close()
 
 
+def test_two_gpus_in_one_thread_take_turns_and_end_in_any_order(tensorrt: Runner, engine: Engine) -> None:
+    """The emulated driver refuses kernels, graphs and memory of another GPU than the one whose context is current."""
+    gpu, frame = gpu_of(tensorrt), face(SHAPE)
+    gpu.count = 2
+    first, second = (tensorrt.make(engine, device=f"cuda:{index}", precision="f32") for index in (0, 1))
+    for backend in (first, second):
+        backend.open()
+    for crop in (PART, WHOLE):
+        for backend in (first, second):
+            backend.prepare(SHAPE, crop)
+    for backend in (first, second, first):
+        found = backend.infer(frame, levels_for(engine, frame))
+        np.testing.assert_allclose(found, reference(engine, frame, WHOLE), atol=2e-3)
+        assert set(backend.itemise(frame)) >= {"copy_in", "network"}  # type: ignore[attr-defined]
+    first.close()
+    assert gpu.current == 1
+    second.infer(frame, levels_for(engine, frame))
+    second.close()
+    assert not gpu.left
+
+
 # ---------------------------------------------------------------------------------------- what an error leaves
 
 WITH_PYCUDA = {"pycuda.detach", "pycuda.free"}
