@@ -229,7 +229,7 @@ def test_after_a_recording_that_failed_torch_s_memory_is_put_in_order(
     gpu, backend = gpu_of(torch_runner), torch_runner.make(engine)
     backend.open()
     before = [None] * (3 if place == "cuLaunchKernel" else 0)  # those of the warm-up
-    gpu.fails = {place: [*before, 700 if place.startswith("cu") else RuntimeError("told to fail")]}
+    gpu.fails = {place: [*before, 2 if place.startswith("cu") else RuntimeError("told to fail")]}
     backend.prepare(SHAPE, WHOLE)
     assert not gpu.fails[place]
     assert gpu.log.count("torch.endAllocateToPool") == 1
