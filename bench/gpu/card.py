@@ -77,6 +77,7 @@ def card(rehearse: bool) -> Iterator[Card]:
         return
     sys.path.insert(0, str(REPOSITORY / "tests"))
     import pytest
+    import torch
 
     emulated_cuda, emulated_gpu = map(import_module, ("support.emulated_cuda", "support.emulated_gpu"))
 
@@ -85,5 +86,7 @@ def card(rehearse: bool) -> Iterator[Card]:
         raise UsageError("a rehearsal runs the kernels on the CPU, which needs g++")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         gpu = emulated_gpu.EmulatedGpu(emulated_cuda.Emulator(compiler, Path(folder)))
+        if torch.version.cuda is not None:  # its driver runs what this torch was built for
+            gpu.cuda = tuple(map(int, torch.version.cuda.split(".")))
         emulated_gpu.install(gpu, patch, Path(folder) / "cache")
         yield Card(gpu)
