@@ -1,9 +1,9 @@
 # rtface on a rig with an NVIDIA GPU; it runs on the CPU as well.
 #   docker build -t rtface .
 #   docker run --rm --network host -v "$PWD:/rig" rtface run /rig/rig.yaml
-# With pictures and DeepLabCut's h5: EXTRAS is [lab]. With what runs networks on the GPU: [train] (torch), or with the
-# -devel image, whose compiler pycuda needs, [tensorrt] or [rtx] (docs/gpu.md); [lab,train] for both:
-#   docker build -t rtface --build-arg VARIANT=devel --build-arg EXTRAS='[tensorrt]' .
+# With pictures and DeepLabCut's h5: EXTRAS is [lab]. With what runs networks on the GPU: [train] (torch), [tensorrt] or
+# [rtx] (docs/gpu.md); [lab,train] for both; [rtx,pycuda] with the -devel image, whose compiler pycuda needs:
+#   docker build -t rtface --build-arg EXTRAS='[tensorrt]' .
 # For a GPU add --gpus all; for a USB camera --device /dev/video0, or mount the vendor's GenTL producer and set
 # GENICAM_GENTL64_PATH.
 ARG VARIANT=runtime

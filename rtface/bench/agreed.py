@@ -40,6 +40,6 @@ def ensure_parity(engine: Engine, settings: BackendSettings, camera: CameraSetti
         from rtface.acquire.sampling import rig_frames
         from rtface.track.verify import verify
 
-        _, record = verify(engine, settings, rig_frames(camera, _FRAMES), "the simulated mouse")
-        store_parity(record)
+        comparison, record = verify(engine, settings, rig_frames(camera, _FRAMES), "the simulated mouse")
+        store_parity(record, comparison.sample)
         require_parity(engine, info)

@@ -25,7 +25,7 @@ from rtface.live.selftest import AnimalLight, Circumstances
 from rtface.record.session.animal import EarlierLight, earlier_light
 from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.stimulate.factory import make_output
-from rtface.track.parity import require_parity
+from rtface.track.recheck import require_as_verified
 from rtface.track.store import Engine
 
 _log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Assembly:
             return Circumstances(
                 camera=pipeline.camera,
                 status=pipeline.status(),
-                parity=lambda: require_parity(self._engine, pipeline.backend).in_words(),
+                parity=lambda: require_as_verified(self._engine, pipeline.backend, pipeline.recheck),
                 output=self.loop.output_info,
                 output_checks=self._output.self_test,
                 settings=self._rig.output,

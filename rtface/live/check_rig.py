@@ -27,7 +27,10 @@ from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend, possible_backends
+from rtface.track.gpu.clocks import check_clocks
+from rtface.track.gpu.libcuda import probe
 from rtface.track.parity import find_parity, records_of, verify_command
+from rtface.track.recheck import Recheck
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
@@ -177,12 +180,13 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:
     """Open the engine and run it; say what it was run by and whether that agrees with the reference."""
     try:
         engine = engine_for(rig.engine, rig.backend)
-        finding, ran = _speed(engine, rig, info, clock)
+        finding, ran, again = _speed(engine, rig, info, clock)
     except RtfaceError as error:
         yield Check("engine", "fail", str(error), exit_code=error.exit_code)
         return
     yield finding
-    yield _parity(engine, ran, None if rig.crop is None else rig.crop.to_crop())
+    yield _parity(engine, ran, None if rig.crop is None else rig.crop.to_crop(), again)
+    yield from (check_clocks(gpu) for gpu in probe().gpus if str(gpu) == ran.device)
 
 
 def _skeleton(rig: Rig) -> tuple[Keypoint, ...] | None:
@@ -192,7 +196,7 @@ def _skeleton(rig: Rig) -> tuple[Keypoint, ...] | None:
         return None
 
 
-def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None) -> Check:
+def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None, again: Recheck) -> Check:
     """Look for the proof, which arming will ask for, that the engine does what its reference does."""
     sought = find_parity(engine, ran)
     if sought.record is None:
@@ -206,10 +210,14 @@ def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None) -> Check:
     text = f"{record.reference.engine} in {record.reference.ran.precision}, {record.date[:10]}: {record.in_words()}"
     if not record.agrees:
         return Check("parity", "warn", f"does not agree with {text}", "another engine, precision or back end")
-    return Check("parity", "ok", f"agrees with {text}")
+    if not again.agrees:
+        return Check("parity", "warn", f"{again.text}: nothing can be armed with it")
+    return Check("parity", "ok", "; ".join(filter(None, (f"agrees with {text}", again.text))))
 
 
-def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, BackendInfo]:
+def _speed(
+    engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock
+) -> tuple[Check, BackendInfo, Recheck]:
     """Run an engine on frames of the camera's size and hold it against the frame period."""
     tracker = Tracker(engine, make_backend(engine, rig.backend), clock)
     network = Histogram()
@@ -222,27 +230,33 @@ def _speed(engine: Engine, rig: Rig, info: CameraInfo | None, clock: Clock) -> t
                 began_ns = clock.now_ns()
                 tracker.track(frame, FrameMeta(number, began_ns, began_ns), began_ns)
                 network.add(clock.now_ns() - began_ns)
-        ran = tracker.backend
+        ran, again = tracker.backend, tracker.recheck
     finally:
         tracker.close()
     text = f"{engine.manifest.name}, {describe_backend(ran)}; {ran.why}"
     if info is None:
-        return Check("engine", "ok", text), ran
+        return Check("engine", "ok", text), ran, again
     took = network.summary()
     text += f"; frame to keypoints p50 {took.p50_ms:.2f}, max {took.max_ms:.2f} ms (n = {took.n})"
     period_ms = NS_PER_S / NS_PER_MS / info.rate_hz if info.live and info.rate_hz else None
     if period_ms is not None and took.p50_ms > period_ms:
-        return Check(
-            "engine",
-            "warn",
-            f"{text}, slower than the camera's {period_ms:.2f} ms a frame",
-            "frames will be dropped and counted: a smaller crop or network, a faster back end, or a lower rate",
-        ), ran
+        return (
+            Check(
+                "engine",
+                "warn",
+                f"{text}, slower than the camera's {period_ms:.2f} ms a frame",
+                "frames will be dropped and counted: a smaller crop or network, a faster back end, or a lower rate",
+            ),
+            ran,
+            again,
+        )
     if took.p50_ms > rig.latency.deadline_ms:
-        return Check(
-            "engine", "warn", f"{text}, over the deadline", "raise latency.deadline_ms or go faster"
-        ), ran
-    return Check("engine", "ok", text), ran
+        return (
+            Check("engine", "warn", f"{text}, over the deadline", "raise latency.deadline_ms or go faster"),
+            ran,
+            again,
+        )
+    return Check("engine", "ok", text), ran, again
 
 
 def _ports(rig: Rig) -> Check:

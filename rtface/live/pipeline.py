@@ -26,6 +26,7 @@ from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.mailbox import Mailbox
 from rtface.publish.sink import PoseSink
 from rtface.track.backends.base import BackendInfo
+from rtface.track.recheck import Recheck
 from rtface.track.tracker import Tracker
 
 TICK_NS = NS_PER_S
@@ -110,6 +111,11 @@ class Pipeline:
         if self._backend_info is None:
             raise UsageError("the back end has not been opened")
         return self._backend_info
+
+    @property
+    def recheck(self) -> Recheck:
+        """How the frames of the parity record came out when the back end was last prepared."""
+        return self._tracker.recheck
 
     @property
     def crop(self) -> Crop:

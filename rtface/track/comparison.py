@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
 from rtface.config import BackendSettings
 from rtface.core.errors import EngineError
@@ -16,6 +16,8 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import LIMITS, ShiftSummary
 from rtface.track.pictures import track_pictures
+from rtface.track.sample import ParitySample, choose_frames
+from rtface.track.shifts import FloatValues, shifts_of
 from rtface.track.store import Engine
 
 FEWEST_FRAMES = 8
@@ -23,10 +25,6 @@ SURE = 0.5
 """A score from which a point counts as found."""
 
 _WORST_FRAMES = 5
-_NOWHERE = 2.0
-"""Lengths of the network's input that a point which is no number counts as being away; its score as off by 1."""
-
-FloatValues = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,11 @@ class EngineComparison(ManifestPart):
     worst : tuple of WorstFrame
         The frames where it is largest, the worst first. A shift of many pixels at a low score is a point that has
         two places equally likely.
+    sample : ParitySample
+        Some of the frames with the reference's keypoints; never in files.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     reference: str
     engine: str
@@ -79,6 +81,7 @@ class EngineComparison(ManifestPart):
     score_shift: ShiftSummary
     by_keypoint: dict[str, ShiftSummary]
     worst: tuple[WorstFrame, ...]
+    sample: ParitySample = Field(exclude=True, repr=False)
 
     @property
     def agrees(self) -> bool:
@@ -147,11 +150,9 @@ def compare(
     scale = ours.network_frame(before.crop).scale
     trained = [index for index, entry in enumerate(ours.keypoints) if entry.trained]
     names = [ours.keypoints[index].name for index in trained]
-    apart = np.linalg.norm((after.xy - before.xy)[:, trained].astype(np.float64), axis=2) / scale
-    score = np.abs(after.score[:, trained].astype(np.float64) - before.score[:, trained])
-    shift = np.where(np.isfinite(apart), apart, _NOWHERE * ours.input.size)
-    score = np.where(np.isfinite(score), score, 1.0)
-    box = before.crop
+    shift, score = shifts_of(ours, after.xy, after.score, before.xy, before.score, scale)
+    box, chosen_rows = before.crop, choose_frames(shift)
+    pictures = list(frames.values())
     return EngineComparison(
         reference=theirs.name,
         engine=ours.name,
@@ -165,6 +166,12 @@ def compare(
         score_shift=ShiftSummary.of(score),
         by_keypoint={name: ShiftSummary.of(shift[:, column]) for column, name in enumerate(names)},
         worst=_worst(shift, before.score[:, trained], list(frames), names),
+        sample=ParitySample(
+            np.stack([pictures[row] for row in chosen_rows]),
+            box,
+            before.xy[chosen_rows],
+            before.score[chosen_rows],
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from rtface.core.files import write_json
 from rtface.core.manifest import ManifestPart
 from rtface.core.records import Crop
 from rtface.track.backends.base import BackendInfo
+from rtface.track.sample import ParitySample, forget_others, read_sample, write_sample
 from rtface.track.store import Engine, installed_engines, user_folder
 
 
@@ -144,12 +145,20 @@ class ParityRecord(ManifestPart):
     """UTC, ISO 8601."""
     rtface: str
     """Version of rtface."""
+    sample: str | None = None
+    """Hash of the frames that are kept beside it; None in records of before there were any, and where it disagrees."""
 
     @model_validator(mode="after")
     def _verdict_follows(self) -> ParityRecord:
         if self.agrees != self.limits.allow(self.shift_px, self.score_shift):
             raise ValueError(f"agrees is {self.agrees}, which its figures and limits contradict")
         return self
+
+    def read_sample(self) -> ParitySample:
+        """Return the frames that are kept beside the record; `EngineError` if they are damaged, gone, or never were."""
+        if self.sample is None:
+            raise EngineError(f"the parity record of {self.engine} has no frames")
+        return read_sample(_file_of(self.engine_sha256, self.ran), self.sample)
 
     def in_words(self) -> str:
         """Return figures and limits as one line."""
@@ -178,8 +187,15 @@ def parity_folder() -> Path:
     return user_folder() / "_parity"
 
 
-def store_parity(record: ParityRecord) -> Path:
+def store_parity(record: ParityRecord, sample: ParitySample | None = None) -> Path:
     """Keep a record, in place of an earlier one of the same engine and what ran it, and return its file.
+
+    Parameters
+    ----------
+    record : ParityRecord
+        What was found.
+    sample : ParitySample or None
+        Some of its frames, which each start is held against; kept with a record that agrees.
 
     Raises
     ------
@@ -189,7 +205,9 @@ def store_parity(record: ParityRecord) -> Path:
     path = _file_of(record.engine_sha256, record.ran)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, record.model_dump(mode="json"))
+        sha256 = None if sample is None or not record.agrees else write_sample(sample, path)
+        write_json(path, record.model_copy(update={"sample": sha256}).model_dump(mode="json"))
+        forget_others(path, sha256)
     except OSError as error:
         raise EngineError(
             f"the parity record {path} cannot be written: {error.strerror}; RTFACE_ENGINES names another folder"

@@ -13,6 +13,7 @@ from rtface.core.geometry import NetworkFrame, check_crop, outside, whole_frame
 from rtface.core.records import Crop, FloatArray, FrameMeta, Image, Pose, Stamps
 from rtface.track.backends.base import Backend, BackendInfo
 from rtface.track.gray_levels import levels
+from rtface.track.recheck import Recheck, recheck
 from rtface.track.store import Engine
 
 _NO_LEVELS = np.zeros(2, np.float32)
@@ -64,6 +65,7 @@ class Tracker:
         self._frame = NetworkFrame(Crop(0, 0, 1, 1), 1, True)
         self._pictures: deque[int] = deque(maxlen=_LAST_PICTURES)
         self._same_pictures = 1
+        self._recheck = Recheck()
 
     @property
     def engine(self) -> Engine:
@@ -87,6 +89,11 @@ class Tracker:
             raise UsageError("the tracker has not been opened")
         return replace(self._info, plan=self._backend.plan)
 
+    @property
+    def recheck(self) -> Recheck:
+        """How the frames of the parity record came out when the back end was last prepared."""
+        return self._recheck
+
     def open(self) -> BackendInfo:
         """Open the back end; raises what `Backend.open` raises."""
         self._info = self._backend.open()
@@ -99,6 +106,8 @@ class Tracker:
     def prepare(self, frame_shape: tuple[int, int], crop: Crop | None) -> None:
         """Fit the network to frames of one shape, (height, width), and a crop of them (None: the whole frame).
 
+        The frames of the parity record are run once, if there are some: `recheck` tells how they came out.
+
         Raises
         ------
         UsageError
@@ -109,6 +118,8 @@ class Tracker:
         self._backend.prepare(frame_shape, wanted)
         self._width, self._height = width, height
         self._frame = self._engine.manifest.network_frame(wanted)
+        if self._info is not None:
+            self._recheck = recheck(self._engine, self.backend, frame_shape, wanted, self._find)
 
     def track(self, frame: Image, meta: FrameMeta, taken_ns: int) -> Pose:
         """Find the keypoints of one frame.
@@ -122,10 +133,7 @@ class Tracker:
         taken_ns : int
             When it was taken out of the ring.
         """
-        spec = self._engine.manifest.normalise
-        level = (
-            _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
-        )
+        level = self._levels(frame)
         picture = checksum(frame, self._frame.crop)
         self._same_pictures = self._same_pictures + 1 if picture in self._pictures else 1
         self._pictures.appendleft(picture)
@@ -146,6 +154,15 @@ class Tracker:
     def close(self) -> None:
         """Close the back end."""
         self._backend.close()
+
+    def _levels(self, frame: Image) -> FloatArray:
+        spec = self._engine.manifest.normalise
+        return (
+            _NO_LEVELS if self._backend.computes_levels else levels(frame, spec.low, spec.high, spec.row_step)
+        )
+
+    def _find(self, frame: Image) -> FloatArray:
+        return self._backend.infer(frame, self._levels(frame))
 
     def _scores(self, found: FloatArray) -> tuple[FloatArray, FloatArray | None]:
         return found[:, 2].copy(), found[:, 3].copy() if self._has_likelihood else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -21,15 +22,22 @@ from typing import Any
 import numpy as np
 
 from rtface.track.gpu import kernels
+from rtface.track.gpu.driver.declarations import DECLARATIONS
 from rtface.track.gpu.kernels import Launch
 from support.emulated_cuda import Emulator, Memory
 from support.emulated_tensorrt import tensorrt_module
+from support.stubs import Out, as_declared
 
 STREAM = 7
-SUCCESS, INVALID_VALUE, NO_DEVICE, ILLEGAL_ADDRESS = 0, 1, 100, 700
+FIRST_CONTEXT = 100
+SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, NO_DEVICE, ILLEGAL_ADDRESS = 0, 1, 2, 100, 700
+INVALID_PTX = 218
 _NAMES = {
     INVALID_VALUE: b"CUDA_ERROR_INVALID_VALUE",
+    OUT_OF_MEMORY: b"CUDA_ERROR_OUT_OF_MEMORY",
     NO_DEVICE: b"CUDA_ERROR_NO_DEVICE",
+    214: b"CUDA_ERROR_ECC_UNCORRECTABLE",
+    INVALID_PTX: b"CUDA_ERROR_INVALID_PTX",
     ILLEGAL_ADDRESS: b"CUDA_ERROR_ILLEGAL_ADDRESS",
     900: b"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
 }
@@ -38,6 +46,11 @@ _KINDS = {"u64": np.uint64, "u32": np.int32, "f32": np.float32}
 
 class PycudaError(Exception):
     """The base of pycuda's errors."""
+
+
+def pci_of(index: int) -> str:
+    """Return where a GPU is plugged in."""
+    return f"0000:{index + 1:02X}:00.0"
 
 
 def signatures(ptx: str) -> dict[str, list[Any]]:
@@ -50,7 +63,8 @@ class EmulatedGpu:
     """One GPU, and everything that talks to it.
 
     `fails` maps the name of a call to the errors of its next calls: a number that the driver returns, or an exception;
-    None is none. `lacks` names functions that the driver is too old for, `taken` lists the GPUs that pycuda took.
+    None is none. `broken` is what every call returns from some time on, `lacks` names functions that the driver is too old
+    for, `taken` lists the GPUs whose contexts were taken.
     """
 
     def __init__(
@@ -69,16 +83,24 @@ class EmulatedGpu:
         self.fails: dict[str, list[Any]] = {}
         self.lacks: set[str] = set()
         self.taken: list[int] = []
-        self.lost: set[int] = set()
         self.memory: dict[int, Memory] = {}
         self.locked: set[int] = set()
+        self.torch_locked: set[int] = set()
+        self.pools: set[tuple[int, int]] = set()
+        self.priorities: list[int] = []
         self.modules: set[int] = set()
         self.graphs: dict[int, list[Callable[[], None]]] = {}
         self.executables: dict[int, list[Callable[[], None]]] = {}
         self.plans: set[int] = set()
-        self.contexts = 0
-        self.retained = 0
-        self.detached = 0
+        self.broken = SUCCESS
+        self.cuda = (12, 4)
+        self.streams: Counter[int] = Counter()
+        self.priority = 0
+        self.compiler_says = b""
+        self.belongs: dict[int, int | None] = {}
+        self.retained: Counter[int] = Counter()
+        self.stacks: dict[int, list[int]] = {}
+        self.pycuda_stacks: dict[int, list[Any]] = {}
         self.pending: list[Callable[[], None]] = []
         self.recording: list[Callable[[], None]] | None = None
         self.at_once = False
@@ -98,14 +120,50 @@ class EmulatedGpu:
             "modules": len(self.modules),
             "graphs": len(self.graphs) + len(self.executables),
             "plans": len(self.plans),
+            "memory that torch gives to a graph alone": len(self.pools),
             "marks": len(self.marks),
-            "contexts": self.contexts + self.retained + self.detached,
+            "streams": self.streams.total(),
+            "contexts": self.retained.total() + sum(map(len, self.stacks.values())),
+            "contexts on pycuda's stack": sum(map(len, self.pycuda_stacks.values())),
         }
         return Counter({kind: count for kind, count in kinds.items() if count})
+
+    @property
+    def stack(self) -> list[int]:
+        """This thread's stack of contexts; the context of GPU 0 is 100, of GPU 1 101, and so on."""
+        return self.stacks.setdefault(threading.get_ident(), [])
+
+    @property
+    def current(self) -> int | None:
+        """The GPU whose context is current in this thread."""
+        return self.stack[-1] - FIRST_CONTEXT if self.stack else None
+
+    def retain(self, index: int) -> int:
+        """Return a GPU's primary context, making it if nobody holds it."""
+        assert index < self.count
+        if not self.retained[index]:
+            self.taken.append(index)
+        self.retained[index] += 1
+        return FIRST_CONTEXT + index
+
+    def release(self, index: int) -> None:
+        """Let a GPU's primary context go; what nobody holds is current nowhere."""
+        assert self.retained[index] > 0
+        self.retained[index] -= 1
+        held = self.retained[index] or FIRST_CONTEXT + index not in self.stack
+        assert held, "a context ends while it is current"
 
     def called(self, name: str) -> Any:
         """Write a call down and return the error that it is to fail with, if any."""
         self.log.append(name)
+        if self.broken and name != "cuGetErrorName":
+            library = name.partition(".")[0]
+            errors: dict[str, Any] = {
+                "pycuda": PycudaError("an illegal memory access"),
+                "torch": RuntimeError("an illegal memory access"),
+                "trt": True,
+            }
+            return errors.get(library, self.broken)
         waiting = self.fails.get(name)
         return waiting.pop(0) if waiting else None
 
@@ -137,6 +195,10 @@ class EmulatedGpu:
         assert not self.pending, "memory is freed while work is under way"
         self.memory.pop(address).__exit__(None, None, None)
 
+    def is_locked(self, address: int) -> bool:
+        """Tell whether host memory is locked, which copies that are recorded or that overlap need."""
+        return address in self.locked
+
     def array(self, address: int, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return device memory as an array."""
         assert address in self.memory, f"{address} is not the beginning of device memory"
@@ -156,9 +218,18 @@ class EmulatedGpu:
                 self.recording = None  # whatever it says, it ends
             if failure is not None:
                 return int(failure)
-            return work(self, *arguments) or SUCCESS
+            taken = zip(DECLARATIONS[name].arguments, arguments, strict=True)
+            return work(self, *(as_declared(*each) for each in taken)) or SUCCESS
 
         return call
+
+
+def _array(kind: Any, given: Any, count: int) -> list[Any]:
+    """Return the first of an array that a function of the driver is given."""
+    if not isinstance(given, Out):
+        assert len(given) == count, f"{len(given)} values, where there must be {count}"
+        return list(given)
+    return list((kind * count).from_address(ctypes.addressof(given._obj)))
 
 
 class _Driver:
@@ -196,20 +267,93 @@ class _Driver:
 
     @staticmethod
     def cuDriverGetVersion(gpu: EmulatedGpu, version: Any) -> None:  # noqa: N802
-        version._obj.value = 12040
+        major, minor = gpu.cuda
+        version._obj.value = 1000 * major + 10 * minor
+
+    @staticmethod
+    def cuDeviceGetPCIBusId(gpu: EmulatedGpu, text: Any, length: int, device: Any) -> None:  # noqa: N802
+        text.value = pci_of(device).encode()[: length - 1]
+
+    @staticmethod
+    def cuDevicePrimaryCtxRetain(gpu: EmulatedGpu, context: Any, device: Any) -> None:  # noqa: N802
+        context._obj.value = gpu.retain(device)
+
+    @staticmethod
+    def cuDevicePrimaryCtxRelease_v2(gpu: EmulatedGpu, device: Any) -> None:  # noqa: N802
+        gpu.release(device)
+
+    @staticmethod
+    def cuCtxPushCurrent_v2(gpu: EmulatedGpu, context: Any) -> None:  # noqa: N802
+        assert gpu.retained[context.value - FIRST_CONTEXT] > 0, "a context that is not there"
+        gpu.stack.append(context.value)
+
+    @staticmethod
+    def cuCtxGetCurrent(gpu: EmulatedGpu, context: Any) -> None:  # noqa: N802
+        context._obj.value = gpu.stack[-1] if gpu.stack else None
+
+    @staticmethod
+    def cuCtxGetStreamPriorityRange(gpu: EmulatedGpu, lowest: Any, highest: Any) -> None:  # noqa: N802
+        lowest._obj.value, highest._obj.value = 0, -5
+
+    @staticmethod
+    def cuStreamCreateWithPriority(gpu: EmulatedGpu, made: Any, flags: int, priority: int) -> None:  # noqa: N802
+        assert flags == 1, "a stream that waits for no other"
+        assert gpu.current is not None
+        gpu.priority = priority
+        made._obj.value = STREAM
+        gpu.streams[STREAM] += 1
+
+    @staticmethod
+    def cuStreamDestroy_v2(gpu: EmulatedGpu, stream: Any) -> None:  # noqa: N802
+        assert not gpu.pending
+        assert gpu.streams[stream.value] > 0
+        gpu.streams[stream.value] -= 1
+
+    @staticmethod
+    def cuMemAlloc_v2(gpu: EmulatedGpu, address: Any, count: int) -> None:  # noqa: N802
+        assert gpu.current is not None
+        address._obj.value = gpu.allocate(count)
+
+    @staticmethod
+    def cuMemFree_v2(gpu: EmulatedGpu, address: Any) -> None:  # noqa: N802
+        gpu.free(address)
+
+    @staticmethod
+    def cuMemcpyHtoDAsync_v2(gpu: EmulatedGpu, memory: int, host: Any, count: int, stream: Any) -> None:  # noqa: N802
+        assert stream.value == STREAM
+        assert gpu.is_locked(host.value), "a copy of memory that is not locked"
+        gpu.put(lambda: ctypes.memmove(memory, host.value, count))
+
+    @staticmethod
+    def cuMemsetD32Async(gpu: EmulatedGpu, memory: int, value: int, words: int, stream: Any) -> None:  # noqa: N802
+        assert stream.value == STREAM
+        gpu.put(lambda: gpu.array(memory, (words,), np.uint32).fill(value))
+
+    @staticmethod
+    def cuEventRecord(gpu: EmulatedGpu, event: Any, stream: Any) -> None:  # noqa: N802
+        assert event.value in gpu.marks
+        assert stream.value == STREAM
+
+    @staticmethod
+    def cuEventSynchronize(gpu: EmulatedGpu, event: Any) -> None:  # noqa: N802
+        assert event.value in gpu.marks
+        gpu.synchronize()
 
     @staticmethod
     def cuDevicePrimaryCtxSetFlags_v2(gpu: EmulatedGpu, device: Any, flags: int) -> None:  # noqa: N802
         assert flags == 1, "to wait by spinning"
 
     @staticmethod
-    def cuMemGetInfo_v2(gpu: EmulatedGpu, free: Any, total: Any) -> None:  # noqa: N802
+    def cuMemGetInfo_v2(gpu: EmulatedGpu, free: Any, total: Any) -> int | None:  # noqa: N802
+        if gpu.current is None and not gpu.at_once:
+            return INVALID_VALUE
         used = (len(gpu.memory) + len(gpu.plans) + len(gpu.executables)) << 20
         free._obj.value, total._obj.value = (6 << 30) - used, 8 << 30
+        return None
 
     @staticmethod
     def cuEventCreate(gpu: EmulatedGpu, event: Any, flags: int) -> None:  # noqa: N802
-        assert flags == 0, "an event that can be timed"
+        assert flags in (0, 2), "an event that can be timed, or one that cannot"
         event._obj.value = next(gpu._handles)
         gpu.marks[event._obj.value] = None
 
@@ -217,7 +361,7 @@ class _Driver:
     def cuEventRecordWithFlags(gpu: EmulatedGpu, event: Any, stream: Any, flags: Any) -> None:  # noqa: N802
         assert stream.value == STREAM
         capturing = gpu.recording is not None or gpu.torch_records
-        assert flags.value == int(capturing), "external in a graph, and only there"
+        assert flags == int(capturing), "external in a graph, and only there"
         handle = event.value
 
         def passed() -> None:
@@ -240,14 +384,20 @@ class _Driver:
 
     @staticmethod
     def cuCtxPopCurrent_v2(gpu: EmulatedGpu, context: Any) -> None:  # noqa: N802
-        assert gpu.detached > 0, "a context is popped that pycuda believes to be current"
-        gpu.detached -= 1
+        context._obj.value = gpu.stack.pop()
 
     @staticmethod
     def cuMemHostRegister_v2(gpu: EmulatedGpu, address: Any, size: Any, flags: int) -> None:  # noqa: N802
         assert address.value not in gpu.locked
-        assert gpu.contexts > 0
+        assert gpu.current is not None
+        assert flags == 3, "for every context, and within the GPU's reach"
         gpu.locked.add(address.value)
+
+    @staticmethod
+    def cuMemHostGetDevicePointer_v2(gpu: EmulatedGpu, address: Any, host: Any, flags: int) -> None:  # noqa: N802
+        assert flags == 0
+        assert host.value in gpu.locked | gpu.torch_locked, "memory that the GPU does not reach"
+        address._obj.value = host.value
 
     @staticmethod
     def cuMemHostUnregister(gpu: EmulatedGpu, address: Any) -> None:  # noqa: N802
@@ -255,10 +405,22 @@ class _Driver:
         gpu.locked.remove(address.value)
 
     @staticmethod
-    def cuModuleLoadData(gpu: EmulatedGpu, module: Any, image: bytes) -> None:  # noqa: N802
+    def cuModuleLoadDataEx(  # noqa: N802
+        gpu: EmulatedGpu, module: Any, image: bytes, count: int, options: Any, values: Any
+    ) -> int | None:
         assert image.endswith(b"\0"), "the driver reads to a NUL"
+        given = dict(
+            zip(_array(ctypes.c_uint, options, count), _array(ctypes.c_void_p, values, count), strict=True)
+        )
+        assert set(given) == {5, 6}, "the compiler's errors, and how many bytes there are for them"
+        if gpu.compiler_says:
+            text = gpu.compiler_says[: given[6] - 1] + b"\0"
+            ctypes.memmove(given[5], text, len(text))
+            return INVALID_PTX
         module._obj.value = next(gpu._handles)
         gpu.modules.add(module._obj.value)
+        gpu.belongs[module._obj.value] = gpu.current
+        return None
 
     @staticmethod
     def cuModuleGetFunction(gpu: EmulatedGpu, function: Any, module: Any, name: bytes) -> None:  # noqa: N802
@@ -266,6 +428,7 @@ class _Driver:
         assert name.decode() in gpu._signatures
         function._obj.value = next(gpu._handles)
         gpu._functions[function._obj.value] = name.decode()
+        gpu.belongs[function._obj.value] = gpu.belongs[module.value]
 
     @staticmethod
     def cuModuleUnload(gpu: EmulatedGpu, module: Any) -> None:  # noqa: N802
@@ -276,9 +439,10 @@ class _Driver:
         *shape, shared, stream, parameters, extra = rest
         assert gpu.modules, "a kernel outlives its module"
         assert (shared, stream.value, extra) == (0, STREAM, None)
+        assert gpu.belongs[function.value] == gpu.current, "a kernel of another GPU's than is current"
         name = gpu._functions[function.value]
         kinds = gpu._signatures[name]
-        assert len(parameters) == len(kinds), f"{name} takes {len(kinds)} arguments"
+        parameters = _array(ctypes.c_void_p, parameters, len(kinds))
         values = tuple(
             np.frombuffer(ctypes.string_at(address, np.dtype(kind).itemsize), kind)[0]
             for address, kind in zip(parameters, kinds, strict=True)
@@ -301,6 +465,7 @@ class _Driver:
     def cuGraphInstantiateWithFlags(gpu: EmulatedGpu, made: Any, graph: Any, flags: Any) -> None:  # noqa: N802
         made._obj.value = next(gpu._handles)
         gpu.executables[made._obj.value] = list(gpu.graphs[graph.value])
+        gpu.belongs[made._obj.value] = gpu.current
 
     @staticmethod
     def cuGraphUpload(gpu: EmulatedGpu, graph: Any, stream: Any) -> None:  # noqa: N802
@@ -309,6 +474,7 @@ class _Driver:
     @staticmethod
     def cuGraphLaunch(gpu: EmulatedGpu, graph: Any, stream: Any) -> None:  # noqa: N802
         assert gpu.plans or gpu.at_once, "a graph outlives the plan that it launches"
+        assert gpu.belongs[graph.value] == gpu.current, "a graph of another GPU's than is current"
         for work in gpu.executables[graph.value]:
             gpu.put(work)
 
@@ -330,47 +496,56 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
         if failure is not None:
             raise failure
 
+    def own_stack() -> list[Context]:
+        return gpu.pycuda_stacks.setdefault(threading.get_ident(), [])
+
     class Context:
+        """As pycuda's: whatever pushes or pops first takes off the driver's stack what lies on top of that."""
+
+        def __init__(self, index: int) -> None:
+            self.index, self.handle = index, gpu.retain(index)
+
         def push(self) -> None:
             call("push")
-            gpu.contexts += 1
+            if own_stack():
+                gpu.stack.pop()
+            gpu.stack.append(self.handle)
+            own_stack().append(self)
 
         def detach(self) -> None:
             call("detach")
-            assert gpu.contexts < gpu.retained, "the context is let go while it is current"
-            gpu.retained -= 1
-            gpu.detached += (
-                1  # pycuda makes it current, and the driver does not change that when it is released
-            )
+            assert self not in own_stack()
+            gpu.stack.append(self.handle)  # pycuda makes it current, and releasing does not change that
+            gpu.release(self.index)
 
         @staticmethod
         def pop() -> None:
             call("pop")
-            assert gpu.contexts > 1 or set(gpu.memory) == gpu.lost, (
-                "the context is left before its memory is freed"
-            )
-            gpu.contexts -= 1
+            gpu.stack.pop()
+            own_stack().pop()
+            if own_stack():
+                gpu.stack.append(own_stack()[-1].handle)
 
     class Device:
         def __init__(self, index: int) -> None:
-            assert index < gpu.count
-            gpu.taken.append(index)
+            self.index = index
 
         def retain_primary_context(self) -> Context:
             call("retain_primary_context")
-            gpu.retained += 1
-            return Context()
+            return Context(self.index)
 
     class Stream:
         handle = STREAM
 
         def __init__(self, flags: int) -> None:
             assert flags == 1, "a stream that waits for no other"
+            assert own_stack(), "pycuda makes nothing without a context on its own stack"
             call("Stream")
 
     class Event:
         def __init__(self, flags: int) -> None:
             assert flags == 2, "an event without timing"
+            assert own_stack()
 
         def record(self, stream: Stream) -> None:
             call("record")
@@ -383,33 +558,24 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
     class Allocation:
         def __init__(self, count: int) -> None:
             call("mem_alloc")
-            assert gpu.contexts > 0
+            assert own_stack()
             self.address = gpu.allocate(count)
 
         def __int__(self) -> int:
             return self.address
 
         def free(self) -> None:
-            gpu.lost.add(self.address)
             call("free")
-            gpu.lost.remove(self.address)
             gpu.free(self.address)
 
     def locked(array: Any) -> bool:
-        """Tell whether memory is locked, which copies that are recorded or that overlap need."""
-        address = array.__array_interface__["data"][0]
-        return any(address == start for start in gpu.locked)
+        return gpu.is_locked(array.__array_interface__["data"][0])
 
     def upload(memory: int, source: Any, stream: Stream) -> None:
         call("memcpy_htod_async")
         assert source.flags.c_contiguous
         assert locked(source), "a copy of memory that is not locked"
         gpu.put(lambda: gpu.array(memory, source.shape, source.dtype).__setitem__(..., source))
-
-    def download(target: Any, memory: int, stream: Stream) -> None:
-        call("memcpy_dtoh_async")
-        assert locked(target)
-        gpu.put(lambda: target.__setitem__(..., gpu.array(memory, target.shape, target.dtype)))
 
     def clear(memory: int, value: int, words: int, stream: Stream) -> None:
         call("memset_d32_async")
@@ -421,7 +587,7 @@ def pycuda_driver(gpu: EmulatedGpu) -> ModuleType:
     module.Context, module.Device, module.Stream, module.Event = Context, Device, Stream, Event
     module.event_flags = SimpleNamespace(DISABLE_TIMING=2)
     module.mem_alloc = Allocation
-    module.memcpy_htod_async, module.memcpy_dtoh_async = upload, download
+    module.memcpy_htod_async = upload
     module.memset_d32_async = clear
     return module  # type: ignore[no-any-return]
 
@@ -440,8 +606,13 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
     class Stream:
         cuda_stream = STREAM
 
-        def __init__(self, device: Any) -> None:
+        def __init__(self, device: Any, priority: int = 0) -> None:
             call("Stream")
+            gpu.priorities.append(priority)
+
+        @staticmethod
+        def priority_range() -> tuple[int, int]:
+            return 0, -5
 
     class Event:
         def record(self, stream: Stream) -> None:
@@ -455,7 +626,33 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
         call("set_stream")
         gpu.current_stream = stream
 
+    class CUDAGraph:
+        def capture_begin(self, pool: tuple[int, int], capture_error_mode: str) -> None:
+            assert capture_error_mode == "thread_local", "what other threads do must not break it"
+            assert gpu.current_stream is not None, "torch's default stream cannot be recorded"
+            gpu.pools.add(pool)
+            self.pool = pool
+            call("capture")
+            gpu.torch_records = True
+
+        def capture_end(self) -> None:
+            gpu.torch_records = False
+            call("capture_end")
+            gpu.pools.remove(self.pool)
+
+        def replay(self) -> None:
+            call("replay")
+
+    def leave_pool(device: int | None, pool: tuple[int, int]) -> None:
+        gpu.log.append("torch.endAllocateToPool")
+        if pool not in gpu.pools:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+        gpu.pools.remove(pool)
+
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", leave_pool)
     for name, stand_in in {
+        "CUDAGraph": CUDAGraph,
+        "graph_pool_handle": lambda: (0, next(gpu._handles)),
         "is_available": lambda: True,
         "set_device": lambda device: call("set_device"),
         "Stream": Stream,
@@ -471,7 +668,8 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
             assert index < gpu.count
             self._device = torch.device("cpu")
             gpu.at_once = True
-            gpu.retained += 1
+            gpu.retained[index] += 1
+            self._index = index
 
         def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
             call("empty")
@@ -479,23 +677,20 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
 
         def locked(self, shape: tuple[int, ...], dtype: Any) -> Any:
             call("locked")
-            return torch.zeros(shape, dtype=dtype)
+            memory = torch.zeros(shape, dtype=dtype)
+            gpu.torch_locked.add(memory.data_ptr())
+            return memory
 
         def adopt(self, module: Any, dtype: Any) -> Any:
             call("adopt")
             return super().adopt(module, dtype)
 
         def capture(self, record: Callable[[], None]) -> Callable[[], None]:
-            call("capture")
-            gpu.torch_records = True
-            try:
-                record()
-            finally:
-                gpu.torch_records = False
+            launch = super().capture(record)
             again = weakref.WeakMethod(record)  # a real graph holds what was recorded, not who recorded it
 
             def replay() -> None:
-                call("replay")
+                launch()
                 work = again()
                 assert work is not None, "a graph outlives the memory that it works on"
                 gpu.torch_records = True
@@ -505,30 +700,35 @@ def torch_device(gpu: EmulatedGpu, monkeypatch: Any) -> type:
             return replay
 
         def close(self) -> None:
-            gpu.retained -= 1
+            gpu.retained[self._index] -= 1
             super().close()
 
     return EmulatedTorchDevice
 
 
-def install(gpu: EmulatedGpu, monkeypatch: Any, cache: Path, *, rtx: bool = False) -> None:
-    """Put the emulated GPU in the place of a driver, pycuda, TensorRT and torch's CUDA."""
+def install(
+    gpu: EmulatedGpu, monkeypatch: Any, cache: Path, *, rtx: bool = False, pycuda: bool = True
+) -> None:
+    """Put the emulated GPU in the place of a driver, pycuda (or of a machine without it), TensorRT and torch's CUDA."""
     import sys
 
     from rtface.track.backends import tensorrt, torch_cuda
-    from rtface.track.gpu import nvinfer
+    from rtface.track.gpu import cuda, nvinfer
+    from rtface.track.gpu.driver import lost
     from rtface.track.gpu.libcuda import Libcuda
 
     package: Any = ModuleType("pycuda")
     package.driver = pycuda_driver(gpu)
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", package.driver)
+    monkeypatch.setattr(cuda, "is_installed", lambda name: pycuda)
     module = tensorrt_module(gpu, rtx=rtx)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     for backend in (tensorrt, torch_cuda):  # kernels that are emulated take their time
         monkeypatch.setattr(backend, "WARM_UP_RUNS", 1)
     monkeypatch.setattr(nvinfer, "find", lambda: module.__name__)
     monkeypatch.setattr(Libcuda, "load", classmethod(lambda cls: cls(gpu)))
+    monkeypatch.setattr(lost, "_why", "")
     if find_spec("torch") is not None:
         monkeypatch.setattr(torch_cuda, "TorchDevice", torch_device(gpu, monkeypatch))
     monkeypatch.setenv("RTFACE_CACHE", str(cache))

@@ -64,7 +64,9 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
             return RtxConfig() if rtx else Config()
 
         def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
-            assert rtx or gpu.contexts > 0, "the full TensorRT builds on the GPU whose context is current"
+            assert rtx or gpu.current is not None, (
+                "the full TensorRT builds on the GPU whose context is current"
+            )
             monitor = config.progress_monitor
             if monitor is not None:
                 monitor.phase_start("Building Engine", None, 3)
@@ -174,7 +176,7 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
         device_memory_size_v2 = WORKSPACE
 
         def __init__(self, runtime: Runtime, onnx: bytes) -> None:
-            self.session = _session(onnx)
+            self.session, self.onnx = _session(onnx), onnx
             self.inputs, self.outputs = self.session.get_inputs(), self.session.get_outputs()
             self.tensors = {each.name: each for each in (*self.inputs, *self.outputs)}
             self.logger, self.contexts = runtime.logger, 0
@@ -199,11 +201,17 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
         def get_tensor_dtype(self, name: str) -> Any:
             return module.DataType[_TYPES[self.tensors[name].type]]
 
-        def create_execution_context(self, strategy: Any) -> Context | None:
-            strategies = module.ExecutionContextAllocationStrategy
-            assert strategy == (strategies.USER_MANAGED if rtx else strategies.STATIC)
-            kind = RtxContext if rtx else Context
-            return None if refused("create_execution_context", self.logger) else kind(self)
+        def create_execution_context(self, how: Any) -> Context | None:
+            if refused("create_execution_context", self.logger):
+                return None
+            if not rtx:
+                assert how == module.ExecutionContextAllocationStrategy.STATIC
+                return Context(self)
+            assert how.strategy == module.ExecutionContextAllocationStrategy.USER_MANAGED
+            return RtxContext(self, how.cache)
+
+        def create_runtime_config(self) -> IRuntimeConfig:
+            return IRuntimeConfig()
 
         def __del__(self) -> None:
             gpu.called("free engine")
@@ -242,7 +250,43 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
             self.engine.contexts -= 1
             gpu.plans.remove(id(self))
 
+    class IRuntimeConfig:
+        strategy: Any = None
+        cache: IRuntimeCache | None = None
+
+        def set_execution_context_allocation_strategy(self, strategy: Any) -> None:
+            self.strategy = strategy
+
+        def create_runtime_cache(self) -> IRuntimeCache:
+            return IRuntimeCache()
+
+        def set_runtime_cache(self, cache: IRuntimeCache) -> bool:
+            if refused("set_runtime_cache", None):
+                return False
+            self.cache = cache
+            return True
+
+    class IRuntimeCache:
+        compiled = b""
+
+        def deserialize(self, kept: bytes) -> bool:
+            if refused("deserialize", None):
+                return False
+            self.compiled = kept
+            return True
+
+        def serialize(self) -> bytes | None:
+            return None if refused("serialize", None) else self.compiled
+
     class RtxContext(Context):
+        def __init__(self, engine: Engine, cache: IRuntimeCache | None) -> None:
+            super().__init__(engine)
+            needed = b"kernels of " + engine.onnx
+            if cache is None or cache.compiled != needed:
+                gpu.log.append("compile kernels")
+            if cache is not None:
+                cache.compiled = needed
+
         def set_device_memory(self, address: int, size: int) -> None:
             assert size == WORKSPACE
             self.workspace = address
@@ -276,5 +320,6 @@ def tensorrt_module(gpu: EmulatedGpu, *, rtx: bool = False) -> ModuleType:
         "ExecutionContextAllocationStrategy", ["STATIC", "USER_MANAGED"]
     )
     if rtx:
+        module.IRuntimeCache, module.IRuntimeConfig = IRuntimeCache, IRuntimeConfig
         module.ComputeCapability = Enum("ComputeCapability", ["SM86", "SM89", "CURRENT"])
     return module  # type: ignore[no-any-return]

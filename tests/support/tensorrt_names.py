@@ -23,6 +23,7 @@ RECORD = Path(__file__).parents[1] / "data" / "tensorrt_names.json"
 CLASSES = (
     *("Builder", "BuilderFlag", "ComputeCapability", "DataType", "ExecutionContextAllocationStrategy"),
     *("IBuilderConfig", "ICudaEngine", "IExecutionContext", "ILogger", "INetworkDefinition", "IProgressMonitor"),
+    *("IRuntimeCache", "IRuntimeConfig"),
     *("ITimingCache", "MemoryPoolType", "NetworkDefinitionCreationFlag", "OnnxParser", "ParserError", "Runtime"),
     "TensorIOMode",
 )  # fmt: skip

@@ -26,7 +26,13 @@ def gpu(
     seconds: Annotated[
         float, typer.Option(min=0, help="How long to keep up with a camera; 0: not at all.")
     ] = 60.0,
-    rate: Annotated[float, typer.Option(min=1, help="Frames per second of that camera.")] = 1000.0,
+    rate: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            help="Frames per second of that camera, and of a pass that gives the back end one frame at a time: the rig's.",
+        ),
+    ] = 1000.0,
     through: FrameOptions,
     widths: Annotated[
         str | None,
@@ -39,7 +45,9 @@ def gpu(
 ) -> None:
     """From a frame in host memory to keypoints in host memory: percentiles, jitter, stages on the GPU, a steady rate.
 
-    Runs with any back end; stages that it cannot time are left out.
+    A GPU clocks down between frames that come slowly: with --rate 200 they come as from a camera of 200 frames per
+    second, beside one right after another, and the GPU's clocks in both passes are in the result. Runs with any back
+    end; stages that it cannot time are left out.
     """
     question = GpuQuestion(
         frames=frames,
@@ -72,7 +80,11 @@ def _show_gpu(result: Mapping[str, Any]) -> None:
         f"GPU: {stage}": StageSummary(**each) for stage, each in result.get("device_stages", {}).items()
     }
     stages["frame to keypoints"] = StageSummary(**result["frame_to_keypoints"])
-    kept_up = result.get("sustained")
+    at_rate, kept_up = result.get("at_rate"), result.get("sustained")
+    if at_rate is not None:
+        stages[f"the same at {at_rate['rate_hz']:g} per second"] = StageSummary(
+            **at_rate["frame_to_keypoints"]
+        )
     if kept_up is not None:
         stages["exposure to handed over"] = StageSummary(**kept_up["stages"]["end_to_end"])
     OUT.print(latency_table(stages, digits=3))
@@ -80,6 +92,11 @@ def _show_gpu(result: Mapping[str, Any]) -> None:
         print_line(
             f"host to host {result['over_network']:.2f} times the network alone; launch and wait "
             f"{result['rest_p50_ms']:.3f} ms"
+        )
+    for name, clocks in result.get("clocks", {}).get("passes", {}).items():
+        print_line(
+            f"clocks, {name.replace('_', ' ')}: {clocks['sm_mhz']['p50']} MHz (least {clocks['sm_mhz']['min']}), "
+            f"memory {clocks['memory_mhz']['p50']} MHz"
         )
     if kept_up is not None:
         print_line(

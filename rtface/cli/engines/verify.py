@@ -103,7 +103,7 @@ def _compare(
     from rtface.track.verify import verify as compare
 
     comparison, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
-    path = store_parity(record)
+    path = store_parity(record, comparison.sample)
     if as_json:
         print_json(record.model_dump(mode="json") | {"path": str(path)})
     else:

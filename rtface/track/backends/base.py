@@ -92,9 +92,9 @@ class Backend(Protocol):
         """Free everything; may be called at any time, any number of times."""
 
 
-DeviceStage = Literal["copy_in", "prepare", "network", "decode", "copy_out"]
+DeviceStage = Literal["copy_in", "prepare", "network", "decode"]
 """What happens to a frame on a GPU, in this order: the frame to the device; its histogram, levels, crop, padding and
-resize; the network alone; maps to keypoints; these to the host."""
+resize; the network alone; maps to keypoints, which are written into the host's memory."""
 
 
 @runtime_checkable

@@ -17,6 +17,13 @@ from rtface.core.extras import how_to_install
 from rtface.track.backends.base import Backend
 from rtface.track.gpu.libcuda import Gpu, Probe, device_index, gpu_at, probe
 from rtface.track.gpu.nvinfer import FULL, HOW_TO_INSTALL, RTX
+from rtface.track.gpu.versions import (
+    BuiltFor,
+    built_for,
+    how_to_install_for,
+    how_to_install_torch,
+    why_too_old,
+)
 from rtface.track.store import Engine, load_engine
 
 DEFAULT_GPU_ENGINE = "face-2"
@@ -55,7 +62,7 @@ BACKENDS = {
     "tensorrt": BackendKind(
         "rtface.track.backends.tensorrt",
         "TensorrtBackend",
-        ((FULL, RTX), ("pycuda",), ("onnx",)),
+        ((FULL, RTX), ("onnx",)),
         HOW_TO_INSTALL,
     ),
     "openvino": BackendKind(
@@ -82,10 +89,17 @@ class Installed:
     """Whether the torch that is installed was built for CUDA."""
     gpus: Callable[[], Probe] = probe
     """The GPUs, or why there are none."""
+    built_for: Callable[[str], BuiltFor | None] = built_for
+    """Which CUDA a package was built for."""
 
     def missing(self, kind: BackendKind) -> list[str]:
         """Return what a back end lacks: of each group of packages the first, if none of it is there."""
         return [group[0] for group in kind.packages if not any(map(self.present, group))]
+
+    def too_old(self, kind: BackendKind, gpu: Gpu) -> str:
+        """Return why a GPU's driver cannot run what is installed of a back end, and what to do; empty if it can."""
+        package = next(filter(self.present, kind.packages[0]))
+        return why_too_old(gpu, self.built_for(package))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +162,47 @@ def choose(
         return _automatic(settings, found, engine)
     on_gpu = settings.name == "tensorrt" or (settings.name == "torch" and _names_a_gpu(settings))
     kind = _TORCH_ON_GPU if on_gpu and settings.name == "torch" else BACKENDS[settings.name]
-    _require(kind, settings.name, found)
-    if on_gpu and not (gpus := found.gpus()).gpus:
-        raise BackendError(f"backend.name is {settings.name}, but {gpus.why_none}")
+    if why_not := _lacks_gpu(kind, found, settings) if on_gpu else _lacks(kind, found):
+        raise BackendError(f"backend.name is {settings.name}, but {why_not}")
     return BackendChoice(kind, None, f"asked for: {settings.name}", on_gpu)
 
 
-def _require(kind: BackendKind, name: str, found: Installed) -> None:
-    if lacks := _lacks(kind, found):
-        raise BackendError(f"backend.name is {name}, but {lacks}")
+def _lacks_gpu(kind: BackendKind, found: Installed, settings: BackendSettings) -> str:
+    """Return why a back end finds no GPU that it can run on; a missing driver comes before all that could use it."""
+    gpus = found.gpus()
+    return (
+        _why_not(kind, gpu_at(gpus.gpus, device_index(settings.device)), found)
+        if gpus.gpus
+        else gpus.why_none
+    )
 
 
-def _lacks(kind: BackendKind, found: Installed) -> str:
-    """Return which packages are missing and how to install them; empty if all are there."""
+def _why_not(kind: BackendKind, gpu: Gpu, found: Installed) -> str:
+    """Return why TensorRT, or torch, does not run on a GPU, and what to do; empty if it can."""
+    if lacks := _lacks(kind, found, gpu):
+        return lacks
+    if kind is _TORCH_ON_GPU:
+        if not found.torch_has_cuda():
+            return f"the torch that is installed is its build for a CPU: {how_to_install_torch(gpu)}"
+    elif not _serves(gpu, found):
+        return f"TensorRT for RTX makes no plans for {gpu}: pip install tensorrt"
+    return found.too_old(kind, gpu)
+
+
+def _lacks(kind: BackendKind, found: Installed, gpu: Gpu | None = None) -> str:
+    """Return which packages are missing and how to install them (for a GPU); empty if all are there."""
     missing = found.missing(kind)
     if not missing:
         return ""
     lean = FULL in missing and found.present("tensorrt_lean")
     note = "; TensorRT's lean runtime is there, but it cannot build plans" if lean else ""
-    return (
-        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed{note}: {kind.install}"
-    )
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} not installed{note}: {_how_to_install(kind, gpu)}"
+
+
+def _how_to_install(kind: BackendKind, gpu: Gpu | None) -> str:
+    package = "torch" if kind is _TORCH_ON_GPU else "tensorrt"
+    return (gpu and how_to_install_for(gpu, package)) or kind.install
 
 
 def possible_backends(installed: Installed | None = None) -> tuple[PossibleBackend, ...]:
@@ -182,15 +216,14 @@ def possible_backends(installed: Installed | None = None) -> tuple[PossibleBacke
     found = installed or Installed()
     gpus = found.gpus()
     no_gpu = "" if gpus.gpus else gpus.why_none
-    tensorrt = _lacks(BACKENDS["tensorrt"], found)
-    if not (tensorrt or no_gpu) and not any(_serves(gpu, found) for gpu in gpus.gpus):
-        tensorrt = f"TensorRT for RTX makes no plans for {gpus.gpus[0]}: pip install tensorrt"
-    torch = _lacks(_TORCH_ON_GPU, found)
-    if not (torch or no_gpu or found.torch_has_cuda()):
-        torch = "the torch that is installed is its build for a CPU: pip install torch"
+    tensorrt, torch = no_gpu, no_gpu
+    if gpus.gpus:
+        served = next((gpu for gpu in gpus.gpus if _serves(gpu, found)), gpus.gpus[0])
+        tensorrt = _why_not(BACKENDS["tensorrt"], served, found)
+        torch = _why_not(_TORCH_ON_GPU, gpus.gpus[0], found)
     return (
-        PossibleBackend("tensorrt", True, no_gpu or tensorrt),
-        PossibleBackend("torch", True, no_gpu or torch),
+        PossibleBackend("tensorrt", True, tensorrt),
+        PossibleBackend("torch", True, torch),
         *(PossibleBackend(name, False, _lacks(BACKENDS[name], found)) for name in ("openvino", "torch")),
     )
 
@@ -228,14 +261,21 @@ def _on_gpu(
     if engine is not None and int8 and not _quantised_for_tensorrt(engine):
         return None, f"; {gpu} is not used, as {engine.manifest.name} is quantised for a CPU"
     device = f"cuda:{gpu.index}"
-    if not found.missing(kind) and _serves(gpu, found):
+    tensorrt = _why_not(kind, gpu, found)
+    if not tensorrt:
         module = next(filter(found.present, (FULL, RTX)))
         return BackendChoice(kind, device, f"auto: {gpu} is there, and {module} is installed", True), ""
-    if not int8 and not found.missing(_TORCH_ON_GPU) and found.torch_has_cuda():
+    torch = _why_not(_TORCH_ON_GPU, gpu, found)
+    if not torch and not int8:
         return BackendChoice(
             _TORCH_ON_GPU, device, f"auto: {gpu} is there, and torch for CUDA is installed", True
         ), ""
-    return None, f"; {gpu} is not used, for that {kind.install}"
+    could = [tensorrt] if not found.missing(kind) else []
+    if torch and not found.missing(_TORCH_ON_GPU) and found.torch_has_cuda():
+        could.append(torch)
+    return None, f"; {gpu} is not used: {'; '.join(could)}" if could else (
+        f"; {gpu} is not used, for that {_how_to_install(kind, gpu)}"
+    )
 
 
 def _serves(gpu: Gpu, found: Installed) -> bool:

@@ -1,9 +1,9 @@
 """TensorRT, or TensorRT for RTX: one CUDA graph from a camera's frame to its keypoints.
 
 A frame is copied to the GPU straight from the ring's slot, whose pages are locked. Everything else is recorded once and
-launched with one call: the exact percentiles of the frame, crop, padding and resize, the network, the decode, and the
-copy of the keypoints (180 bytes for 15 of them) back to the host. What comes before and after the network is in kernels of
-our own: TensorRT takes no image of 8 bits, and fused they read each pixel once (docs/decisions/0011).
+launched with one call: the exact percentiles of the frame, crop, padding and resize, the network, and the decode, which
+writes the keypoints (180 bytes for 15 of them) into the host's memory. What comes before and after the network is in
+kernels of our own: TensorRT takes no image of 8 bits, and fused they read each pixel once (docs/decisions/0011).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import numpy as np
 from rtface.core.errors import BackendError, EngineError
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
-from rtface.track.gpu import kernels
+from rtface.track.gpu import kept_kernels, kernels
 from rtface.track.gpu.backend import WARM_UP_RUNS, GpuBackend
 from rtface.track.gpu.body import Body, BodyPrecision, body_of
 from rtface.track.gpu.cuda import CudaDevice
+from rtface.track.gpu.exclusive import alone, recorded
 from rtface.track.gpu.libcuda import Gpu, Graph, choose_gpu
 from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.gpu.nvinfer import LoadedPlan, Nvinfer, PlanTensor
@@ -51,6 +52,10 @@ class TensorrtBackend(GpuBackend["_TensorRTPath"]):
 
     def open(self) -> BackendInfo:
         """Take the GPU, and check that the engine's network can be run on it as asked."""
+        with alone():
+            return self._taking()
+
+    def _taking(self) -> BackendInfo:
         libcuda, gpu = choose_gpu(self._settings.device)
         module, version = self._nvinfer.open()
         check_served(gpu, self._nvinfer)
@@ -78,6 +83,9 @@ class TensorrtBackend(GpuBackend["_TensorRTPath"]):
             )
         return "f32" if asked == "f32" else "f16"
 
+    def _make_current(self) -> None:
+        self._taken().device.make_current()
+
     def _taken(self) -> _Open:
         if self._open is None:
             raise BackendError("the back end is not open")
@@ -85,14 +93,23 @@ class TensorrtBackend(GpuBackend["_TensorRTPath"]):
 
     def prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
         """Load the plan for the crop's shape, building it if there is none yet, and record the graph."""
+        with alone():
+            self._prepare(frame_shape, crop)
+
+    def _prepare(self, frame_shape: tuple[int, int], crop: Crop) -> None:
         taken = self._taken()
+        taken.device.make_current()
         manifest = self._engine.manifest
         shape = manifest.network_frame(crop).shape
         body = body_of(self._engine, shape, self._precision)
         plan = plan_for(body, taken.gpu, self._nvinfer)
         path = _TensorRTPath(taken.device, manifest, body, frame_shape, crop)
         try:
-            path.load(self._nvinfer.load(plan.data, plan.what))
+            before = kept_kernels.read(plan)
+            loaded = self._nvinfer.load(plan.data, plan.what, before)
+            path.load(loaded)
+            if (compiled := loaded.compiled()) not in (None, before):
+                kept_kernels.write(plan, compiled)
         except BaseException:  # the crop in force stays
             path.close()
             raise
@@ -107,13 +124,14 @@ class TensorrtBackend(GpuBackend["_TensorRTPath"]):
 
     def close(self) -> None:
         """Give everything back: graph, plan, memory, kernels and context, in this order."""
-        self._drop_path()
-        self.plan = None
-        if self._open is not None:
-            taken, self._open = self._open, None
-            self._locked().forget()
-            self._frames = None
-            taken.device.close()
+        with alone():
+            self._drop_path()
+            self.plan = None
+            if self._open is not None:
+                taken, self._open = self._open, None
+                self._locked().forget()
+                self._frames = None
+                taken.device.close()
 
     def _drop_path(self) -> None:
         if self._path is not None:
@@ -168,7 +186,7 @@ class _TensorRTPath:
                 prepared=device.allocate(math.prod(body.shape) * itemsize, owner),
                 maps=tuple(device.allocate(math.prod(body.map_shape) * 4, owner) for _ in body.outputs),
                 intercept=device.allocate(intercepts.nbytes, owner),
-                out=device.allocate(self._found.nbytes, owner),
+                out=device.address_of(self._found),
             )
             slope = 0.0
             if body.decode is not None:
@@ -210,7 +228,7 @@ class _TensorRTPath:
         try:
             if not plan.capturable(self._device.stream):
                 raise BackendError("TensorRT reports that this plan cannot be recorded")
-            self._graph = self._device.capture(self._work)
+            self._graph = recorded(lambda: self._device.capture(self._work))
         except BackendError as error:
             _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
             return
@@ -239,13 +257,13 @@ class _TensorRTPath:
         self._steps.before()
         plan.enqueue(self._device.stream)
         self._steps.after()
-        self._device.download(self._found, self._at.out)
 
     def run(self, frame: Image) -> FloatArray:
         """Return the keypoints of a frame in locked memory; borrowed until the next call."""
         self._device.upload(self._at.frame, frame)
         if self._graph is None:
-            self._work()
+            with alone():
+                self._work()
         else:
             self._graph.launch()
         self._device.wait()
@@ -274,13 +292,12 @@ class _TensorRTPath:
                 "prepare": prepare,
                 "network": lambda: plan.enqueue(device.stream),
                 "decode": self._steps.after,
-                "copy_out": lambda: device.download(self._found, at.out),
             }
         )
         self._owner.gives_back(watch.close)
         if self._graph is None:
             return Itemised(watch, watch.launch)
-        graph = device.capture(watch.record)
+        graph = recorded(lambda: device.capture(watch.record))
         self._owner.gives_back(graph.destroy)
         return Itemised(watch, graph.launch)
 
@@ -288,5 +305,6 @@ class _TensorRTPath:
         """Give everything back in reverse order, once the GPU rests; may be called any number of times."""
         if self._plan is not None:
             self._owner.gives_back(self._device.wait)
+        self._owner.gives_back(self._device.make_current)
         self._graph = self._plan = self._itemised = None
         self._owner.close()

@@ -16,6 +16,8 @@ from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 from rtface.track.gpu import kernels
 from rtface.track.gpu.backend import WARM_UP_RUNS, GpuBackend
+from rtface.track.gpu.driver.lost import keep_if_lost
+from rtface.track.gpu.exclusive import UnusableError, alone
 from rtface.track.gpu.libcuda import Libcuda, Module, choose_gpu
 from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.gpu.owner import Owner
@@ -45,6 +47,10 @@ class TorchCudaBackend(GpuBackend["_TorchPath"]):
 
     def open(self) -> BackendInfo:
         """Take the GPU and build the network on it."""
+        with alone():
+            return self._taking()
+
+    def _taking(self) -> BackendInfo:
         manifest = self._engine.manifest
         if self._settings.precision == "bf16" or manifest.precision == "int8":
             asked = "int8" if manifest.precision == "int8" else "bf16"
@@ -93,7 +99,7 @@ class TorchCudaBackend(GpuBackend["_TorchPath"]):
         device, module, libcuda = self._device, self._module, self._libcuda
         if device is None or module is None or libcuda is None:
             raise BackendError("the back end is not open")
-        with device.working(), device.arithmetic():
+        with alone(), device.working(), device.arithmetic():
             self._forget_marks()
             self._path = _TorchPath(
                 device,
@@ -122,13 +128,15 @@ class TorchCudaBackend(GpuBackend["_TorchPath"]):
 
     def close(self) -> None:
         """Give everything back, once the GPU rests; may be called any number of times."""
-        if self._device is not None:
-            with Owner() as first:
-                first.gives_back(self._forget_marks)
-                first.gives_back(self._device.wait)
-        self._path = self._network = self._decode = self.plan = None
-        self._owner.close()
-        self._device = self._module = self._frames = self._libcuda = None
+        with alone():
+            if self._device is not None:
+                with Owner() as first:
+                    first.gives_back(self._forget_marks)
+                    first.gives_back(self._device.wait)
+            keep_if_lost(self._path, self._network)
+            self._path = self._network = self._decode = self.plan = None
+            self._owner.close()
+            self._device = self._module = self._frames = self._libcuda = None
 
 
 class _TorchPath:
@@ -161,7 +169,6 @@ class _TorchPath:
         self._frame = device.empty(frame_shape, torch.uint8)
         self._counts = device.empty((COUNTS,), torch.int32)
         self._prepared = device.empty((1, 1, *shape), torch.float16 if half else torch.float32).zero_()
-        self._out = device.empty(found, torch.float32)
         maps = self._maps_of()
         self._maps = [device.empty(tuple(each.shape[1:]), torch.float32) for each in maps]
         self._intercept = device.empty((keypoints,), torch.float32).zero_()
@@ -184,7 +191,7 @@ class _TorchPath:
                 prepared=self._prepared.data_ptr(),
                 maps=tuple(each.data_ptr() for each in self._maps),
                 intercept=self._intercept.data_ptr(),
-                out=self._out.data_ptr(),
+                out=libcuda.device_address(self._found),
             ),
         )
         self._replay: Callable[[], None] | None = None
@@ -192,6 +199,8 @@ class _TorchPath:
             self.run(self.staging)
         try:
             self._replay = device.capture(self._work)
+        except UnusableError:
+            raise
         except (BackendError, RuntimeError) as error:
             device.wait()
             _log.warning("no CUDA graph could be recorded, each step is launched by itself: %s", error)
@@ -214,7 +223,6 @@ class _TorchPath:
         self._prepare()
         self._infer()
         self._steps.after()
-        self._copy_out()
 
     def _prepare(self) -> None:
         self._counts.zero_()
@@ -223,9 +231,6 @@ class _TorchPath:
     def _infer(self) -> None:
         for kept, made in zip(self._maps, self._maps_of(), strict=True):
             kept.copy_(made[0])
-
-    def _copy_out(self) -> None:
-        self._host.copy_(self._out, non_blocking=True)
 
     def itemise(self) -> Mapping[DeviceStage, int]:
         """Return what each stage of the frame in `staging` took on the GPU, in nanoseconds."""
@@ -253,7 +258,6 @@ class _TorchPath:
                 "prepare": self._prepare,
                 "network": self._infer,
                 "decode": self._steps.after,
-                "copy_out": self._copy_out,
             },
         )
         if self._replay is None:

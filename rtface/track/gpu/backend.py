@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from rtface.core.errors import BackendError
 from rtface.core.records import FloatArray, Image
 from rtface.track.backends.base import DeviceStage
+from rtface.track.gpu.driver.lost import why_lost
+from rtface.track.gpu.exclusive import alone
 from rtface.track.gpu.locked_frames import LockedFrames
 from rtface.track.store import Engine
 
@@ -62,7 +64,8 @@ class GpuBackend(Generic[_Path]):
 
     def host_memory(self, shape: tuple[int, int]) -> Image:
         """Return memory with locked pages, which the GPU copies from directly."""
-        return self._locked().lend(shape)
+        with alone():
+            return self._locked().lend(shape)
 
     def infer(self, frame: Image, levels: FloatArray) -> FloatArray:
         """Copy the frame to the GPU, run everything there and wait for the keypoints."""
@@ -74,13 +77,19 @@ class GpuBackend(Generic[_Path]):
         if not self._locked().holds(frame):
             path.staging[:] = frame
             frame = path.staging
+        self._make_current()
         return path.run(frame)
+
+    def _make_current(self) -> None:
+        """Have what is called be for this back end's GPU, where that does not come by itself."""
 
     def itemise(self, frame: Image) -> Mapping[DeviceStage, int]:
         """Run one frame and return what each stage took on the GPU, in nanoseconds."""
         path = self._prepared()
         path.staging[:] = frame
-        return path.itemise()
+        with alone():
+            self._make_current()
+            return path.itemise()
 
     def _locked(self) -> LockedFrames:
         if self._frames is None:
@@ -90,4 +99,6 @@ class GpuBackend(Generic[_Path]):
     def _prepared(self) -> _Path:
         if self._path is None:
             raise BackendError("the back end was not prepared for frames of any shape")
+        if why := why_lost():
+            raise BackendError(why)
         return self._path

@@ -1,5 +1,7 @@
 """Make kernels.ptx of kernels.cu: ``python -m rtface.track.gpu.compile``, where NVIDIA's nvcc is installed.
 
+With ``--check`` nothing is written: the exit code is 1 if the shipped text is not what nvcc makes of the shipped source.
+
 The text is shipped, so that a lab needs a driver and no compiler. Its `.version` is lowered: nvcc writes that of its own
 release, which only a driver of that release takes, while the kernels use nothing newer than `PTX_VERSION`. That it
 is valid is proven by assembling it for `ARCHITECTURES`.
@@ -13,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 from rtface.core.errors import UsageError
@@ -29,6 +32,7 @@ OLDEST = 75
 ARCHITECTURES = (75, 80, 86, 87, 89, 90, 120)
 """Compute capabilities that the text is assembled for: Turing, Ampere, Orin, Ada, Hopper, Blackwell."""
 
+_PACKAGE = "nvidia-cuda-nvcc"
 _OPTIONS = ("-ptx", f"-arch=compute_{OLDEST}", "-std=c++17", "-fmad=false")
 
 
@@ -38,8 +42,13 @@ def source_hash() -> str:
 
 
 def compiler() -> str | None:
-    """Return where nvcc is, None if it is not installed."""
-    return shutil.which("nvcc")
+    """Return where nvcc is: that of NVIDIA's Python package, else that on the path; None if it is not installed."""
+    try:
+        files = metadata.files(_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        files = []
+    packaged = (str(file.locate()) for file in files if file.name in ("nvcc", "nvcc.exe"))
+    return next(filter(shutil.which, packaged), shutil.which("nvcc"))
 
 
 def build(nvcc: str) -> str:
@@ -96,16 +105,25 @@ def assemble(text: str, nvcc: str) -> None:
             _run(ptxas, f"-arch=sm_{architecture}", "-o", str(Path(folder, "made.cubin")), str(given))
 
 
-def main() -> None:
-    """Write kernels.ptx and print what was written."""
+def main(*arguments: str) -> None:
+    """Write kernels.ptx, or check it, and print what was found."""
     nvcc = compiler()
     if nvcc is None:
-        sys.exit("nvcc is not on the path: install NVIDIA's CUDA toolkit")
+        sys.exit(
+            f"nvcc is not installed: pip install '.[test]' brings {_PACKAGE}, and so does NVIDIA's CUDA toolkit"
+        )
     text = build(nvcc)
     assemble(text, nvcc)
-    TEXT.write_text(text, encoding="utf-8", newline="\n")
+    check = "--check" in arguments
+    if check and text != TEXT.read_text(encoding="utf-8"):
+        sys.exit(
+            f"{TEXT.name} is not what {nvcc} makes of {SOURCE.name}: run python -m rtface.track.gpu.compile"
+        )
+    if not check:
+        TEXT.write_text(text, encoding="utf-8", newline="\n")
     architectures = ", ".join(f"sm_{architecture}" for architecture in ARCHITECTURES)
-    sys.stdout.write(f"{TEXT.name}: {len(text)} bytes, assembled for {architectures}\n")
+    how = "as shipped" if check else "written"
+    sys.stdout.write(f"{TEXT.name}: {len(text)} bytes, {how}, assembled for {architectures}\n")
 
 
 def _run(*command: str) -> str:
@@ -116,4 +134,4 @@ def _run(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A GPU in the hands of one thread: the one file that uses pycuda.
+"""A GPU in the hands of one thread: its context, stream, memory and kernels.
 
 The device's primary context is shared with every other library in the process (torch, TensorRT), so nothing here makes
 a context of its own. Everything is freed in the reverse order of its making, in the thread that made it, before the
@@ -8,6 +8,7 @@ holds a frame afterwards holds valid memory.
 
 from __future__ import annotations
 
+import logging
 import math
 import mmap
 from collections.abc import Callable
@@ -17,13 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import BackendError
-from rtface.core.extras import how_to_install
+from rtface.core.extras import is_installed
 from rtface.core.records import FloatArray, Image
+from rtface.track.gpu.driver.by_driver import DriverCommands
+from rtface.track.gpu.driver.by_pycuda import PycudaCommands
+from rtface.track.gpu.driver.commands import Commands
+from rtface.track.gpu.driver.contexts import PrimaryContext
 from rtface.track.gpu.libcuda import Graph, Libcuda, Module
 from rtface.track.gpu.owner import Owner
 from rtface.track.gpu.stopwatch import Launches, Stopwatch
 
-_NON_BLOCKING = 1
+_log = logging.getLogger(__name__)
 
 
 class CudaDevice:
@@ -41,9 +46,8 @@ class CudaDevice:
         self._index = index
         self._libcuda = libcuda
         self._owner = Owner()
-        self._driver: Any = None
-        self._stream: Any = None
-        self._done: Any = None
+        self._context: PrimaryContext | None = None
+        self._commands: Commands | None = None
         self._module: Module | None = None
 
     def open(self, ptx: bytes) -> None:
@@ -57,38 +61,30 @@ class CudaDevice:
         Raises
         ------
         BackendError
-            pycuda is missing, or the driver refused.
+            The driver refused.
         """
-        self._driver = _import_pycuda()
         with Owner() as owner:
             self._libcuda.wait_by_spinning(self._index)
-            context = self._try(lambda: self._driver.Device(self._index).retain_primary_context())
-            owner.gives_back(self._libcuda.pop_context)  # pycuda's detach leaves the context current
-            owner.gives_back(context.detach)
-            self._try(context.push)
-            owner.gives_back(self._driver.Context.pop)
-            self._stream = self._try(lambda: self._driver.Stream(_NON_BLOCKING))
-            owner.gives_back(self._forget)
-            self._done = self._try(lambda: self._driver.Event(self._driver.event_flags.DISABLE_TIMING))
-            self._module = Module(self._libcuda, ptx)
-            owner.gives_back(self._module.unload)
+            context = PrimaryContext(self._libcuda, self._index)
+            owner.gives_back(context.release)
+            context.push()
+            owner.gives_back(context.pop)
+            commands = commands_for(self._libcuda, self._index)
+            commands.open(owner)
+            module = Module(self._libcuda, ptx)
+            owner.gives_back(module.unload)
+            self._context, self._commands, self._module = context, commands, module
             self._owner.push(owner.pop_all())
 
-    def _forget(self) -> None:
-        """Let stream and event go, which pycuda frees with them, while the context is current."""
-        self._stream = self._done = None
-
-    def _try(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return step(*arguments)
-        except self._driver.Error as error:
-            raise BackendError(f"the GPU failed: {error}") from error
+    def make_current(self) -> None:
+        """Have what is called be for this GPU, whatever else the thread has worked on since."""
+        if self._context is not None:
+            self._context.make_current()
 
     @property
     def stream(self) -> int:
         """Handle of the device's stream."""
-        handle: int = self._stream.handle
-        return handle
+        return self._opened().stream
 
     @property
     def module(self) -> Module:
@@ -97,11 +93,14 @@ class CudaDevice:
             raise BackendError("the GPU is not open")
         return self._module
 
+    def _opened(self) -> Commands:
+        if self._commands is None:
+            raise BackendError("the GPU is not open")
+        return self._commands
+
     def allocate(self, count: int, owner: Owner) -> int:
         """Return the address of `count` bytes of device memory."""
-        allocation = self._try(self._driver.mem_alloc, count)
-        owner.gives_back(allocation.free)
-        return int(allocation)
+        return self._opened().allocate(count, owner)
 
     def locked(self, shape: tuple[int, ...], dtype: type[np.generic], owner: Owner) -> NDArray[Any]:
         """Return zeroed host memory whose pages are locked until its owner gives it back; it stays valid then."""
@@ -113,19 +112,20 @@ class CudaDevice:
 
     def locked_frame(self, shape: tuple[int, int]) -> Image:
         """Return locked memory for a frame, until `close`."""
+        self.make_current()
         return self.locked(shape, np.uint8, self._owner)
 
     def upload(self, memory: int, values: NDArray[Any]) -> None:
         """Copy a frame, or whatever else, to the device, on the stream."""
-        self._try(self._driver.memcpy_htod_async, memory, values, self._stream)
+        self._opened().upload(memory, values)
 
-    def download(self, host: FloatArray, memory: int) -> None:
-        """Copy a result to the host, on the stream."""
-        self._try(self._driver.memcpy_dtoh_async, host, memory, self._stream)
+    def address_of(self, host: FloatArray) -> int:
+        """Return the address by which kernels write a result straight into `locked` memory."""
+        return self._libcuda.device_address(host)
 
     def clear(self, memory: int, words: int) -> None:
         """Zero 32-bit words, on the stream."""
-        self._try(self._driver.memset_d32_async, memory, 0, words, self._stream)
+        self._opened().clear(memory, words)
 
     def capture(self, record: Callable[[], None]) -> Graph:
         """Record work on the stream into a graph; `BackendError` if the driver refuses."""
@@ -133,8 +133,7 @@ class CudaDevice:
 
     def wait(self) -> None:
         """Wait until the stream has done all that was put on it; Python's lock is free meanwhile."""
-        self._try(self._done.record, self._stream)
-        self._try(self._done.synchronize)
+        self._opened().wait()
 
     def stopwatch(self, launches: Launches) -> Stopwatch:
         """Return what times stages that are put on the stream."""
@@ -142,26 +141,31 @@ class CudaDevice:
 
     def memory_used(self) -> int:
         """Return the bytes of the GPU that are in use, by whomever."""
+        self.make_current()
         free, total = self._libcuda.free_memory()
         return total - free
 
     def close(self) -> None:
         """Free everything, the last made first; may be called any number of times."""
-        self._module = None
+        if self._context is not None:
+            self._owner.gives_back(self._context.make_current)
         self._owner.close()
+        self._context = self._commands = self._module = None
 
 
-def _import_pycuda() -> Any:
-    """Import pycuda and start it; `BackendError` names what to install."""
-    try:
-        import pycuda.driver as driver
-    except ImportError as error:
-        raise BackendError(
-            f"pycuda cannot be imported ({error}): {how_to_install('tensorrt')}; it is compiled then, which needs "
-            "NVIDIA's CUDA toolkit"
-        ) from error
-    try:
-        driver.init()
-    except driver.Error as error:
-        raise BackendError(f"the GPU's driver does not start: {error}") from error
-    return driver
+def commands_for(libcuda: Libcuda, index: int) -> Commands:
+    """Return what gives a GPU its commands: pycuda where it is installed, else the driver itself.
+
+    Parameters
+    ----------
+    libcuda : Libcuda
+        The driver.
+    index : int
+        Number of the GPU, whose primary context is current.
+    """
+    if is_installed("pycuda"):
+        try:
+            return PycudaCommands(libcuda, index)
+        except ImportError as error:
+            _log.warning("pycuda is installed and cannot be imported (%s): rtface works without it", error)
+    return DriverCommands(libcuda)

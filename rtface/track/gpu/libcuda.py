@@ -1,6 +1,6 @@
 """What neither pycuda nor torch offers of NVIDIA's driver: probing, kernels from PTX, capture of graphs, locked pages.
 
-Everything goes by raw handles through ``libcuda.so.1``, which comes with the driver: so a machine without a GPU can be
+Everything goes by raw handles through the library that comes with the driver: so a machine without a GPU can be
 told from one with a GPU before pycuda, TensorRT or torch are imported, and both GPU back ends launch the same kernels
 into the same kind of graph. Source: CUDA Driver API, sections 6.1 to 6.24.
 """
@@ -19,15 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import BackendError
+from rtface.track.gpu.driver.library import LIBRARY, Driver
+from rtface.track.gpu.driver.lost import why_lost
 from rtface.track.gpu.kernels import Launch
 
-_LIBRARY = "libcuda.so.1"
 _DRIVER_VERSION = Path("/sys/module/nvidia/version")
 _NO_DEVICE = 100
 _THREAD_LOCAL_CAPTURE = 1
 _SCHEDULE_SPIN = 1
-_PORTABLE = 1
+_PORTABLE, _MAPPED = 1, 2
 _ATTRIBUTE_MAJOR, _ATTRIBUTE_MINOR = 75, 76
+_ERROR_LOG, _ERROR_LOG_BYTES = 5, 6
+_LOG_BYTES = 8192
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,10 @@ class Gpu:
         All of its memory.
     driver : str
         Version of the driver and of the CUDA that it can run.
+    cuda : tuple of int
+        Major and minor version of the newest CUDA that the driver can run; (0, 0) where that is not known.
+    pci : str
+        Where it is plugged in, as ``0000:01:00.0``: what tells it from others, however they are numbered.
     """
 
     index: int
@@ -55,6 +62,8 @@ class Gpu:
     compute_capability: tuple[int, int]
     memory_bytes: int
     driver: str
+    cuda: tuple[int, int] = (0, 0)
+    pci: str = ""
 
     @property
     def architecture(self) -> str:
@@ -74,59 +83,18 @@ class Probe:
     why_none: str = ""
 
 
-class Libcuda:
-    """The functions of the driver that rtface calls, with their errors translated.
-
-    Parameters
-    ----------
-    library : object
-        The loaded library, or a stand-in with the same functions.
-    """
-
-    def __init__(self, library: Any) -> None:
-        self._library = library
-
-    @classmethod
-    def load(cls) -> Libcuda | None:
-        """Return the driver's library; None where no driver is installed."""
-        try:
-            return cls(ctypes.CDLL(_LIBRARY))
-        except OSError:
-            return None
-
-    def call(self, function: str, *arguments: Any) -> None:
-        """Call a function of the driver.
-
-        Raises
-        ------
-        BackendError
-            It did not return success (the message has the driver's name of the error), or is older than the function.
-        """
-        try:
-            work = getattr(self._library, function)
-        except AttributeError as error:
-            raise BackendError(
-                f"the GPU's driver is too old: it has no {function}, which needs CUDA 11.4"
-            ) from error
-        result: int = work(*arguments)
-        if result != 0:
-            raise BackendError(f"the GPU's driver refused {function}: {self._error_name(result)}")
-
-    def _error_name(self, result: int) -> str:
-        text = ctypes.c_char_p()
-        if self._library.cuGetErrorName(result, ctypes.byref(text)) != 0 or text.value is None:
-            return f"error {result}"
-        return f"{text.value.decode()} ({result})"
+class Libcuda(Driver):
+    """The driver, and what is asked of it before and beside the work; see `rtface.track.gpu.driver.library.Driver`."""
 
     def probe(self) -> Probe:
         """List the GPUs, without making a context on any; raises nothing."""
-        result: int = self._library.cuInit(0)
-        if result == _NO_DEVICE:
-            return Probe((), "the NVIDIA driver finds no GPU")
-        if result != 0:
-            return Probe((), f"the NVIDIA driver does not start: {self._error_name(result)}")
         count = ctypes.c_int()
         try:
+            result = self.try_call("cuInit", 0)
+            if result == _NO_DEVICE:
+                return Probe((), "the NVIDIA driver finds no GPU")
+            if result != 0:
+                return Probe((), f"the NVIDIA driver does not start: {self.name_of(result)}")
             self.call("cuDeviceGetCount", ctypes.byref(count))
             gpus = tuple(self._describe(index) for index in range(count.value))
         except BackendError as error:
@@ -139,21 +107,43 @@ class Libcuda:
         self.call("cuDeviceGetName", name, len(name), device)
         self.call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
         major, minor = (self._attribute(each, device) for each in (_ATTRIBUTE_MAJOR, _ATTRIBUTE_MINOR))
-        return Gpu(index, name.value.decode(), (major, minor), memory.value, self._driver())
+        pci = ctypes.create_string_buffer(32)
+        self.call("cuDeviceGetPCIBusId", pci, len(pci), device)
+        cuda = self._cuda()
+        return Gpu(
+            index,
+            name.value.decode(),
+            (major, minor),
+            memory.value,
+            _driver_in_words(cuda),
+            cuda,
+            pci.value.decode(),
+        )
 
     def _attribute(self, attribute: int, device: ctypes.c_int) -> int:
         value = ctypes.c_int()
         self.call("cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
         return value.value
 
-    def _driver(self) -> str:
+    def _cuda(self) -> tuple[int, int]:
         version = ctypes.c_int()
         self.call("cuDriverGetVersion", ctypes.byref(version))
-        cuda = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+        return version.value // 1000, version.value % 1000 // 10
+
+    def failed(self, what: str) -> BackendError:
+        """Return the error for what another library failed at; it says so if the GPU is lost by that.
+
+        The GPU's context must be current: the driver then returns what lost it from any call.
+        """
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
         try:
-            return f"{_DRIVER_VERSION.read_text(encoding='ascii').strip()}, {cuda}"
-        except OSError:  # a Jetson's driver is part of its kernel and has no file of its own
-            return cuda
+            result = self.try_call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+            if result != 0:
+                self.refused("what was asked", result)
+        except BackendError as error:
+            _log.debug("%s", error)
+        lost = why_lost()
+        return BackendError(f"{what}; {lost}" if lost and lost not in what else what)
 
     def wait_by_spinning(self, index: int) -> None:
         """Let waiting on this GPU spin in the driver, which gives Python's lock free, instead of sleeping.
@@ -169,13 +159,23 @@ class Libcuda:
             _log.warning("waiting for the GPU may sleep, which costs time: %s", error)
 
     def lock_pages(self, memory: NDArray[np.uint8]) -> None:
-        """Lock the pages of host memory, so that the GPU copies from where a camera wrote; needs a current context."""
+        """Lock the pages of host memory, so that the GPU copies from where a camera wrote, or writes there itself.
+
+        Needs a current context.
+        """
         address = ctypes.c_void_p(memory.ctypes.data)
-        self.call("cuMemHostRegister_v2", address, ctypes.c_size_t(memory.nbytes), _PORTABLE)
+        self.call("cuMemHostRegister_v2", address, memory.nbytes, _PORTABLE | _MAPPED)
 
     def unlock_pages(self, memory: NDArray[np.uint8]) -> None:
         """Undo `lock_pages`; the memory itself stays its owner's."""
         self.call("cuMemHostUnregister", ctypes.c_void_p(memory.ctypes.data))
+
+    def device_address(self, memory: NDArray[Any]) -> int:
+        """Return the address by which the current context's GPU reaches locked host memory."""
+        address = ctypes.c_uint64()
+        host = ctypes.c_void_p(memory.ctypes.data)
+        self.call("cuMemHostGetDevicePointer_v2", ctypes.byref(address), host, 0)
+        return address.value
 
     def pop_context(self) -> None:
         """Make the context that is current in this thread current no more."""
@@ -198,13 +198,26 @@ class Module:
         The driver.
     ptx : bytes
         PTX text, ended by a NUL; the driver compiles it for the GPU at hand.
+
+    Raises
+    ------
+    BackendError
+        The driver does not take the text; the message has what its compiler says.
     """
 
     def __init__(self, cuda: Libcuda, ptx: bytes) -> None:
         self._cuda = cuda
         self._module = ctypes.c_void_p()
         self._functions: dict[str, ctypes.c_void_p] = {}
-        cuda.call("cuModuleLoadData", ctypes.byref(self._module), ptx)
+        said = ctypes.create_string_buffer(_LOG_BYTES)
+        options = {_ERROR_LOG: ctypes.addressof(said), _ERROR_LOG_BYTES: len(said)}
+        count = len(options)
+        names, values = (ctypes.c_uint * count)(*options), (ctypes.c_void_p * count)(*options.values())
+        load = "cuModuleLoadDataEx"
+        result = cuda.try_call(load, ctypes.byref(self._module), ptx, count, names, values)
+        if result != 0:
+            text = " ".join(said.value.decode(errors="replace").split())
+            raise cuda.refused(load, result, f"; its compiler says: {text}" if text else "")
 
     def bind(self, launch: Launch, stream: int) -> Callable[[], None]:
         """Return a function that puts a kernel on a stream (into the graph, while the stream is captured).
@@ -259,9 +272,7 @@ class Graph:
         self._stream = ctypes.c_void_p(stream)
         self._executable = ctypes.c_void_p()
         with self._captured(record) as graph:
-            cuda.call(
-                "cuGraphInstantiateWithFlags", ctypes.byref(self._executable), graph, ctypes.c_uint64(0)
-            )
+            cuda.call("cuGraphInstantiateWithFlags", ctypes.byref(self._executable), graph, 0)
         try:
             cuda.call("cuGraphUpload", self._executable, self._stream)
         except BackendError:
@@ -307,8 +318,14 @@ def probe() -> Probe:
     """List the NVIDIA GPUs of this machine, importing nothing and making no context."""
     cuda = Libcuda.load()
     if cuda is None:
-        return Probe((), f"no NVIDIA driver is installed ({_LIBRARY} is not there)")
+        return Probe((), f"no NVIDIA driver is installed ({LIBRARY} is not there)")
     return cuda.probe()
+
+
+def explained(what: str) -> BackendError:
+    """Return the error for what another library failed at, as `Libcuda.failed`."""
+    cuda = Libcuda.load()
+    return BackendError(what) if cuda is None else cuda.failed(what)
 
 
 def choose_gpu(device: str | None) -> tuple[Libcuda, Gpu]:
@@ -348,3 +365,11 @@ def device_index(device: str | None) -> int:
     if kind != "cuda" or not (number.isdecimal() or device.lower() == "cuda"):
         raise BackendError(f"backend.device is {device!r}; a GPU is named cuda:0, cuda:1, ...")
     return int(number or 0)
+
+
+def _driver_in_words(cuda: tuple[int, int]) -> str:
+    words = "CUDA {}.{}".format(*cuda)
+    try:
+        return f"{_DRIVER_VERSION.read_text(encoding='ascii').strip()}, {words}"
+    except OSError:  # a Jetson's driver is part of its kernel, and other systems have no such file
+        return words

@@ -7,6 +7,7 @@ of them; a name that some lack stands behind ``hasattr``. Failures become `Backe
 from __future__ import annotations
 
 import importlib
+import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from rtface.core.errors import BackendError
 from rtface.core.extras import how_to_install
 from rtface.track.gpu.callbacks import Progress, make_logger, make_monitor
+from rtface.track.gpu.libcuda import explained
+
+_log = logging.getLogger(__name__)
 
 FULL, RTX = "tensorrt", "tensorrt_rtx"
 HOW_TO_INSTALL = f"{how_to_install('tensorrt')}, or '.[rtx]' for a GeForce or RTX card"
@@ -184,7 +188,7 @@ class Nvinfer:
             config.set_timing_cache(cache, False)
         return cache
 
-    def load(self, plan: bytes, what: str = "the plan") -> LoadedPlan:
+    def load(self, plan: bytes, what: str = "the plan", compiled: bytes | None = None) -> LoadedPlan:
         """Make a plan ready to run on the GPU whose context is current.
 
         Only where a driver was found (`rtface.track.gpu.libcuda.probe`): without one, some releases of TensorRT end
@@ -196,6 +200,8 @@ class Nvinfer:
             From `build`, of the same module and version.
         what : str
             What it is, for messages.
+        compiled : bytes, optional
+            What `LoadedPlan.compiled` gave for this plan on this GPU.
 
         Raises
         ------
@@ -216,7 +222,7 @@ class Nvinfer:
             )
         parts = [runtime, engine]
         del runtime, engine
-        return LoadedPlan(self._trt, self._logger, parts)
+        return LoadedPlan(self._trt, self._logger, parts, compiled)
 
     def _failed(self, what: str, *reasons: str) -> BackendError:
         name, version = self.open()
@@ -232,6 +238,8 @@ class LoadedPlan:
         TensorRT and its logger.
     parts : list
         Runtime and engine, which are taken out of it: no traceback of an error may keep them longer than the GPU.
+    compiled : bytes or None
+        As of `Nvinfer.load`.
 
     Attributes
     ----------
@@ -241,14 +249,15 @@ class LoadedPlan:
         Bytes of GPU memory that `use_workspace` must be given before the first run; 0 when the plan has its own.
     """
 
-    def __init__(self, trt: Any, logger: Any, parts: list[Any]) -> None:
+    def __init__(self, trt: Any, logger: Any, parts: list[Any], compiled: bytes | None = None) -> None:
         self._trt = trt
         self._logger = logger
         self._engine, self._runtime = parts.pop(), parts.pop()
+        self._cache: Any = None
         ours = hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION")
         strategy = trt.ExecutionContextAllocationStrategy
         self._context = self._engine.create_execution_context(
-            strategy.USER_MANAGED if ours else strategy.STATIC
+            self._with_cache(strategy.USER_MANAGED, compiled) if ours else strategy.STATIC
         )
         if self._context is None:
             self.close()
@@ -258,6 +267,22 @@ class LoadedPlan:
         taken = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         self.inputs = tuple(self._tensor(name) for name in taken)
         self.outputs = tuple(self._tensor(name) for name in names if name not in taken)
+
+    def _with_cache(self, strategy: Any, compiled: bytes | None) -> Any:
+        """Return how a context is made: its memory, and a cache of what is compiled on this GPU."""
+        at_run = self._engine.create_runtime_config()
+        at_run.set_execution_context_allocation_strategy(strategy)
+        cache = at_run.create_runtime_cache()
+        if compiled is not None and not cache.deserialize(compiled):
+            _log.info("what was compiled before is not for this GPU and driver: %s", self._logger.reasons())
+        if at_run.set_runtime_cache(cache):
+            self._cache = cache
+        return at_run
+
+    def compiled(self) -> bytes | None:
+        """Return what was compiled on this GPU so far, for `Nvinfer.load`; None where a plan comes whole."""
+        made = None if self._cache is None else self._cache.serialize()
+        return None if made is None else bytes(made)
 
     def _tensor(self, name: str) -> PlanTensor:
         kind = str(self._engine.get_tensor_dtype(name).name)
@@ -288,7 +313,7 @@ class LoadedPlan:
             TensorRT refused; so it may while a graph is recorded.
         """
         if not self._open().execute_async_v3(stream):
-            raise BackendError(f"TensorRT cannot run the plan: {self._logger.reasons()}")
+            raise explained(f"TensorRT cannot run the plan: {self._logger.reasons()}")
 
     def capturable(self, stream: int) -> bool:
         """Tell whether the network can be recorded into a graph; True where this release cannot tell beforehand."""
@@ -305,6 +330,7 @@ class LoadedPlan:
     def close(self) -> None:
         """Free it: the context, then the engine, then the runtime; may be called any number of times."""
         self._context = None
+        self._cache = None
         self._engine = None
         self._runtime = None
 

@@ -31,7 +31,7 @@ class Addresses:
     intercept : int
         The small decode's intercepts, float32 [K]; not read by the other.
     out : int
-        The keypoints, float32 [K, C].
+        The keypoints, float32 [K, C]: locked memory of the host's, by the GPU's address of it.
     """
 
     frame: int

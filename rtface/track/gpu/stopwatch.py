@@ -56,7 +56,7 @@ class Stopwatch:
 
     def _put(self, flags: int) -> None:
         for mark, launch in zip(self._marks, (*self._launches.values(), None), strict=True):
-            self._cuda.call("cuEventRecordWithFlags", mark, self._stream, ctypes.c_uint(flags))
+            self._cuda.call("cuEventRecordWithFlags", mark, self._stream, flags)
             if launch is not None:
                 launch()
 

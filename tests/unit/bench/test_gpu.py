@@ -15,7 +15,7 @@ from rtface.core.errors import UsageError
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo, DeviceStage
 
-NS = {"copy_in": 10_000, "prepare": 20_000, "network": 300_000, "decode": 5_000, "copy_out": 1_000}
+NS = {"copy_in": 10_000, "prepare": 20_000, "network": 300_000, "decode": 6_000}
 
 
 class Plain:

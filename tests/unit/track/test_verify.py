@@ -145,6 +145,7 @@ def test_a_gpu_in_half_precision_is_held_against_the_cpu(
     runner = runner_of(name, request)
     if runner.gpu is not None:
         monkeypatch.setattr(factory, "find_spec", lambda package: package)  # all of it is installed
+        monkeypatch.setattr(factory, "_torch_has_cuda", lambda: True)
     settings = BackendSettings.model_validate(runner.settings)
     comparison, record = verify(engine, settings, frames, "day1.avi", crop=CROP)
     assert record.agrees, record.in_words()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,22 +22,38 @@ from rtface.track.backends.factory import (
     choose,
     engine_for,
     make_backend,
+    possible_backends,
 )
 from rtface.track.gpu.libcuda import Gpu, Probe
+from rtface.track.gpu.versions import BuiltFor
 from rtface.track.store import Engine, load_engine
 
-GPU_PARTS = ("tensorrt", "pycuda", "onnx")
-RTX_PARTS = ("tensorrt_rtx", "pycuda", "onnx")
+GPU_PARTS = ("tensorrt", "onnx")
+RTX_PARTS = ("tensorrt_rtx", "onnx")
 NONE = Probe((), "no NVIDIA driver is installed (libcuda.so.1 is not there)")
 
 
-def card(index: int = 0, capability: tuple[int, int] = (8, 9), name: str = "RTX") -> Gpu:
-    return Gpu(index, name, capability, 8 << 30, "580")
+def card(
+    index: int = 0,
+    capability: tuple[int, int] = (8, 9),
+    name: str = "RTX",
+    driver: str = "580",
+    cuda: tuple[int, int] = (13, 0),
+) -> Gpu:
+    return Gpu(index, name, capability, 8 << 30, driver, cuda)
 
 
-def machine(*packages: str, gpus: tuple[Gpu, ...] = (), cuda: bool = False) -> Installed:
-    """What is installed on a machine, which GPUs are in it, and whether its torch knows CUDA."""
-    return Installed(lambda name: name in packages, lambda: cuda, lambda: Probe(gpus) if gpus else NONE)
+def machine(
+    *packages: str,
+    gpus: tuple[Gpu, ...] = (),
+    cuda: bool = False,
+    built: dict[str, tuple[int, ...]] | None = None,
+) -> Installed:
+    """What is installed on a machine and for which CUDA, which GPUs are in it, and whether its torch knows CUDA."""
+    known = {name: BuiltFor(name, "2.13", of) for name, of in (built or {}).items()}
+    return Installed(
+        lambda name: name in packages, lambda: cuda, lambda: Probe(gpus) if gpus else NONE, known.get
+    )
 
 
 def asked(**settings: Any) -> BackendSettings:
@@ -67,10 +84,10 @@ CARD = (card(),)
         ({}, machine("tensorrt_rtx", *GPU_PARTS, gpus=CARD), "TensorrtBackend", "cuda:0", "and tensorrt is"),
         ({}, machine("openvino", "torch", gpus=CARD, cuda=True), "TorchCudaBackend", "cuda:0", "torch for CUDA"),
         # Parts of TensorRT are missing.
-        ({}, machine("openvino", "tensorrt", "onnx", gpus=CARD), "OpenvinoBackend", None,
+        ({}, machine("openvino", "tensorrt", gpus=CARD), "OpenvinoBackend", None,
          r"cuda:0: RTX .* is not used, for that pip install '.\[tensorrt\]'"),
-        ({}, machine("torch", "tensorrt", "pycuda", gpus=CARD, cuda=True), "TorchCudaBackend", "cuda:0", "torch"),
-        ({}, machine("openvino", "tensorrt_lean", "pycuda", "onnx", gpus=CARD), "OpenvinoBackend", None, "not used"),
+        ({}, machine("torch", "tensorrt", gpus=CARD, cuda=True), "TorchCudaBackend", "cuda:0", "torch"),
+        ({}, machine("openvino", "tensorrt_lean", "onnx", gpus=CARD), "OpenvinoBackend", None, "not used"),
         # torch is there, but not for CUDA.
         ({}, machine("openvino", "torch", gpus=CARD), "OpenvinoBackend", None, "not used"),
         # A card that TensorRT for RTX does not serve.
@@ -92,15 +109,13 @@ CARD = (card(),)
         # By name.
         ({"name": "openvino"}, machine("openvino", *GPU_PARTS, gpus=CARD), "OpenvinoBackend", None, "asked for"),
         ({"name": "torch"}, machine("torch", gpus=CARD, cuda=True), "TorchBackend", None, "asked for: torch"),
-        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=CARD), "TorchCudaBackend", None, "asked for"),
+        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=CARD, cuda=True), "TorchCudaBackend", None, "asked for"),
         ({"name": "tensorrt"}, machine(*RTX_PARTS, gpus=CARD), "TensorrtBackend", None, "asked for: tensorrt"),
     ],
 )  # fmt: skip
 def test_what_is_chosen_and_why(
     settings: dict[str, str], here: Installed, attribute: str, device: str | None, why: str
 ) -> None:
-    import re
-
     choice = choose(asked(**settings), here)
     assert (choice.kind.attribute, choice.device) == (attribute, device)
     assert re.search(why, choice.why), choice.why
@@ -119,16 +134,93 @@ def test_what_is_chosen_and_why(
         ({"name": "openvino"}, machine("torch"), "backend.name is openvino, but openvino is not installed: pip"),
         ({"name": "torch"}, machine("openvino"), r"but torch is not installed: pip install '.\[train\]'"),
         ({"name": "tensorrt"}, machine(*GPU_PARTS), "backend.name is tensorrt, but no NVIDIA driver is installed"),
-        ({"name": "tensorrt"}, machine(gpus=CARD), "but tensorrt and pycuda and onnx are not installed: pip"),
-        ({"name": "tensorrt"}, machine("tensorrt", "onnx", gpus=CARD), "but pycuda is not installed: pip install"),
-        ({"name": "tensorrt"}, machine("tensorrt_lean", "pycuda", "onnx", gpus=CARD),
+        ({"name": "tensorrt"}, machine(), "backend.name is tensorrt, but no NVIDIA driver is installed"),
+        ({"name": "tensorrt"}, machine(gpus=CARD), "but tensorrt and onnx are not installed: pip"),
+        ({"name": "tensorrt"}, machine("tensorrt", gpus=CARD), "but onnx is not installed: pip install"),
+        ({"name": "tensorrt"}, machine("tensorrt_lean", "onnx", gpus=CARD),
          "but tensorrt is not installed; TensorRT's lean runtime is there, but it cannot build plans: pip"),
         ({"name": "torch", "device": "cuda:0"}, machine("torch"), "is torch, but no NVIDIA driver is installed"),
+        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=CARD),
+         "build for a CPU: pip install --force-reinstall torch"),
+        # What is named is what this driver, or this board, can run.
+        ({"name": "torch", "device": "cuda:0"}, machine("torch", gpus=(card(cuda=(12, 2)),)),
+         "build for a CPU: pip install --force-reinstall 'torch<2.15' --index-url .*cu126"),
+        ({"name": "torch", "device": "cuda:0"}, machine(gpus=(card(cuda=(11, 8)),)), "not installed: pip .*cu118"),
+        ({"name": "tensorrt"}, machine(gpus=(card(cuda=(12, 2)),)),
+         "not installed: pip install tensorrt-cu12 onnx, or for a GeForce or RTX card pip install tensorrt-rtx-cu12 onnx"),
+        ({"name": "tensorrt"}, machine(gpus=(card(0, (8, 7), "Orin", cuda=(12, 6)),)), "on a Jetson it comes with Jet"),
+        ({"device": "cuda:0"}, machine(gpus=(card(0, (8, 7), "Orin", cuda=(12, 6)),)), "for that on a Jetson it comes"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_chosen_is_an_error_that_says_what_to_do(
     settings: dict[str, str], here: Installed, message: str
 ) -> None:
+    with pytest.raises(BackendError, match=message):
+        choose(asked(**settings), here)
+
+
+OLD = (card(driver="570.86, CUDA 12.8", cuda=(12, 8)),)
+NEW_TORCH = (
+    "torch 2.13 is built for CUDA 13.0, and the driver .570.86, CUDA 12.8. runs none newer than CUDA 12"
+)
+
+
+@pytest.mark.parametrize(
+    ("here", "attribute", "why"),
+    [
+        # torch is newer than the driver: not chosen, and it says what to do.
+        (machine("openvino", "torch", gpus=OLD, cuda=True, built={"torch": (13, 0)}), "OpenvinoBackend",
+         rf"not used: {NEW_TORCH}: install a driver of 580.65 or newer, or torch for CUDA 12: pip install .*cu126"),
+        # A newer minor version is served, and so is an older major one.
+        (machine("openvino", "torch", gpus=OLD, cuda=True, built={"torch": (12, 9)}), "TorchCudaBackend", "auto"),
+        (machine("openvino", "torch", gpus=CARD, cuda=True, built={"torch": (11, 8)}), "TorchCudaBackend", "auto"),
+        # TensorRT is newer: torch is taken, if that is not.
+        (machine("torch", *GPU_PARTS, gpus=OLD, cuda=True, built={"tensorrt": (13,), "torch": (12, 6)}),
+         "TorchCudaBackend", "torch for CUDA"),
+        (machine("openvino", "torch", *GPU_PARTS, gpus=OLD, cuda=True, built={"tensorrt": (13,), "torch": (13, 0)}),
+         "OpenvinoBackend", rf"pip install tensorrt-cu12; {NEW_TORCH}"),
+        (machine("openvino", *RTX_PARTS, gpus=OLD, built={"tensorrt_rtx": (13,)}), "OpenvinoBackend",
+         "tensorrt_rtx 2.13 is built for CUDA 13, .* pip install tensorrt-rtx-cu12"),
+        (machine("openvino", *RTX_PARTS, gpus=OLD, built={"tensorrt_rtx": (12,)}), "TensorrtBackend", "auto"),
+        # A driver that is too old for rtface itself.
+        (machine("openvino", *GPU_PARTS, gpus=(card(driver="460.32, CUDA 11.2", cuda=(11, 2)),)), "OpenvinoBackend",
+         r"driver \(460.32, CUDA 11.2\) is older than rtface needs, which is CUDA 11.4: install a driver of 470"),
+        # What did not come from pip does not say, and a driver may not either.
+        (machine("openvino", *GPU_PARTS, gpus=OLD), "TensorrtBackend", "auto"),
+        (machine("torch", gpus=(card(cuda=(0, 0)),), cuda=True, built={"torch": (13, 0)}), "TorchCudaBackend", ""),
+    ],
+)  # fmt: skip
+def test_what_a_driver_cannot_run_is_not_chosen(here: Installed, attribute: str, why: str) -> None:
+    choice = choose(asked(), here)
+    assert choice.kind.attribute == attribute
+    assert re.search(why, choice.why), choice.why
+    named = {
+        "TensorrtBackend": {"name": "tensorrt"},
+        "TorchCudaBackend": {"name": "torch", "device": "cuda:0"},
+    }
+    assert choice.on_gpu == (attribute in named)
+    if choice.on_gpu:
+        assert choose(asked(**named[attribute]), here).on_gpu
+    possible = {str(each): each.why_not for each in possible_backends(here)}
+    assert (not possible["tensorrt on a GPU"]) == (attribute == "TensorrtBackend")
+    assert (not possible["torch on a GPU"]) or not choice.on_gpu or attribute == "TensorrtBackend"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "torch", "device": "cuda:0"}, rf"backend.name is torch, but {NEW_TORCH}: install"),
+        (
+            {"name": "tensorrt"},
+            "backend.name is tensorrt, but tensorrt 2.13 is built for CUDA 13, and the driver",
+        ),
+        ({"device": "cuda:0"}, rf"no back end can run on cuda:0; .* is not used: .*{NEW_TORCH}"),
+    ],
+)
+def test_what_a_driver_cannot_run_is_refused_by_name(settings: dict[str, str], message: str) -> None:
+    here = machine(
+        "torch", "openvino", *GPU_PARTS, gpus=OLD, cuda=True, built={"torch": (13, 0), "tensorrt": (13,)}
+    )
     with pytest.raises(BackendError, match=message):
         choose(asked(**settings), here)
 
@@ -193,7 +285,7 @@ def test_the_back_end_is_made_of_engine_settings_and_reason(made_up: Callable[[s
 def test_a_device_that_was_asked_for_is_handed_on_as_it_is(made_up: Callable[[str, str], None]) -> None:
     made_up("rtface.track.backends.torch_cuda", "TorchCudaBackend")
     settings = asked(name="torch", device="cuda:1")
-    made: Any = make_backend(fake_engine(), settings, machine("torch", gpus=CARD))
+    made: Any = make_backend(fake_engine(), settings, machine("torch", gpus=(card(), card(1)), cuda=True))
     assert made.settings == settings
 
 

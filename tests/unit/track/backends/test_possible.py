@@ -20,12 +20,13 @@ def machine(*packages: str, gpu: Gpu | None = None, torch_has_cuda: bool = False
         present=lambda package: package in packages,
         torch_has_cuda=lambda: torch_has_cuda,
         gpus=lambda: NO_DRIVER if gpu is None else Probe((gpu,)),
+        built_for=lambda package: None,
     )
     return {str(each): each.why_not for each in possible_backends(installed)}
 
 
 def test_a_machine_without_a_gpu() -> None:
-    assert machine("openvino", "tensorrt", "pycuda", "onnx") == {
+    assert machine("openvino", "tensorrt", "onnx") == {
         "tensorrt on a GPU": "no NVIDIA driver is installed",
         "torch on a GPU": "no NVIDIA driver is installed",
         "openvino on the CPU": "",
@@ -34,7 +35,7 @@ def test_a_machine_without_a_gpu() -> None:
 
 
 def test_a_gpu_that_has_all() -> None:
-    found = machine("openvino", "tensorrt", "pycuda", "onnx", "torch", gpu=RTX, torch_has_cuda=True)
+    found = machine("openvino", "tensorrt", "onnx", "torch", gpu=RTX, torch_has_cuda=True)
     assert set(found.values()) == {""}
 
 
@@ -44,11 +45,11 @@ def test_a_gpu_that_has_all() -> None:
         (
             ("openvino",),
             "tensorrt on a GPU",
-            "tensorrt and pycuda and onnx are not installed: pip install '.[tensorrt]'",
+            "tensorrt and onnx are not installed: pip install '.[tensorrt]'",
         ),
-        (("tensorrt", "onnx"), "tensorrt on a GPU", "pycuda is not installed"),
+        (("tensorrt",), "tensorrt on a GPU", "onnx is not installed"),
         (
-            ("tensorrt_lean", "pycuda", "onnx"),
+            ("tensorrt_lean", "onnx"),
             "tensorrt on a GPU",
             "lean runtime is there, but it cannot build",
         ),
@@ -62,10 +63,10 @@ def test_a_gpu_that_lacks_something(packages: tuple[str, ...], what: str, words:
 def test_tensorrt_for_rtx_does_not_serve_hopper() -> None:
     assert (
         "makes no plans for cuda:0: NVIDIA H200"
-        in machine("tensorrt_rtx", "pycuda", "onnx", gpu=H200)["tensorrt on a GPU"]
+        in machine("tensorrt_rtx", "onnx", gpu=H200)["tensorrt on a GPU"]
     )
-    assert machine("tensorrt_rtx", "pycuda", "onnx", gpu=RTX)["tensorrt on a GPU"] == ""
-    assert machine("tensorrt", "pycuda", "onnx", gpu=H200)["tensorrt on a GPU"] == ""
+    assert machine("tensorrt_rtx", "onnx", gpu=RTX)["tensorrt on a GPU"] == ""
+    assert machine("tensorrt", "onnx", gpu=H200)["tensorrt on a GPU"] == ""
 
 
 def test_nothing_is_imported_to_find_out() -> None:

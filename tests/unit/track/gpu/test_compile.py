@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -88,6 +89,41 @@ def test_the_shipped_text_is_what_nvcc_makes_of_the_source(nvcc: str, text: str)
 
 def test_the_shipped_text_assembles_for_every_card_that_is_promised(nvcc: str, text: str) -> None:
     compiling.assemble(text, nvcc)
+
+
+def test_the_check_passes_what_is_shipped_and_nothing_else(
+    nvcc: str, text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiling.build(nvcc).splitlines()[2] != text.splitlines()[2]:
+        pytest.skip("nvcc is of another release")
+    compiling.main("--check")
+    assert "as shipped" in capsys.readouterr().out
+    changed = tmp_path / "kernels.ptx"
+    changed.write_text(text.replace("ld.global.nc", "ld.global", 1), encoding="utf-8")
+    monkeypatch.setattr(compiling, "TEXT", changed)
+    before = changed.read_bytes()
+    with pytest.raises(SystemExit, match=r"is not what .* makes of kernels\.cu"):
+        compiling.main("--check")
+    assert changed.read_bytes() == before
+
+
+def test_nvcc_is_taken_from_the_package_before_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packaged = tmp_path / "nvcc"
+    packaged.write_text("#!/bin/sh\n")
+    packaged.chmod(0o755)
+
+    class Here(PurePosixPath):
+        def locate(self) -> Path:
+            return tmp_path / self.name
+
+    files = [Here("nvidia/cu13/bin/nvcc.profile"), Here("nvidia/cu13/bin/nvcc")]
+    monkeypatch.setattr(compiling.metadata, "files", lambda name: files)
+    assert compiling.compiler() == str(packaged)
+    packaged.unlink()
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: "/elsewhere" if name == "nvcc" else None)
+    assert compiling.compiler() == "/elsewhere"
 
 
 def test_text_that_is_not_valid_is_refused(nvcc: str, text: str) -> None:

@@ -37,7 +37,9 @@ def by_name(path: Path) -> list[ast.Call]:
 
 def test_pycuda_and_tensorrt_are_imported_in_one_file_each() -> None:
     users = {str(path.relative_to(REPOSITORY)): imports(path) for path in SOURCES}
-    assert [path for path, names in users.items() if "pycuda" in names] == ["rtface/track/gpu/cuda.py"]
+    assert [path for path, names in users.items() if "pycuda" in names] == [
+        "rtface/track/gpu/driver/by_pycuda.py"
+    ]
     assert not [
         path for path, names in users.items() if names & {"tensorrt", "tensorrt_rtx", "tensorrt_lean"}
     ]

@@ -240,7 +240,7 @@ def test_times_go_into_tensorrt_and_out_of_it_again(
 
     gpu = EmulatedGpu(emulator)
     install(gpu, monkeypatch, tmp_path)
-    gpu.contexts = 1
+    gpu.stack.append(gpu.retain(0))
     nvinfer = Nvinfer()
     first = nvinfer.build(b"network", BuildOptions())
     assert first.timings == b"+timed"

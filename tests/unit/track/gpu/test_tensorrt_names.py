@@ -22,6 +22,9 @@ CLASS_OF = {
     "self._trt": "module",
     "builder": "Builder",
     "config": "IBuilderConfig",
+    "at_run": "IRuntimeConfig",
+    "cache": "IRuntimeCache",
+    "self._cache": "IRuntimeCache",
     "config.get_timing_cache()": "ITimingCache",
     "context": "IExecutionContext",
     "self._open()": "IExecutionContext",
@@ -41,7 +44,19 @@ CLASS_OF = {
 """What TensorRT's objects are called in the source."""
 
 OURS = {
-    *("importlib", "logger", "members", "monitor", "name", "options", "self", "told", "_DTYPES"),
+    *(
+        "_log",
+        "importlib",
+        "logging",
+        "logger",
+        "members",
+        "monitor",
+        "name",
+        "options",
+        "self",
+        "told",
+        "_DTYPES",
+    ),
     *("bool", "dict", "kind", "progress", "super()", "', '", "'; '"),
     *("logger.messages", "self.messages", "self._logger", "self._logger.messages", "self._steps", "parts"),
     "f'{error.node_operator()} {error.node_name()}'",
@@ -54,14 +69,20 @@ RTX_ALONE = {
     ("IBuilderConfig", "num_compute_capabilities"),
     ("IBuilderConfig", "set_compute_capability"),
     ("IExecutionContext", "is_stream_capturable"),
+    ("IRuntimeCache", "deserialize"),
+    ("IRuntimeCache", "serialize"),
+    ("IRuntimeConfig", "create_runtime_cache"),
+    ("IRuntimeConfig", "set_runtime_cache"),
 }
 """Stand behind a ``hasattr``, or are used where one was answered."""
 
 USED_WITH_RTX = RTX_ALONE | {
+    ("ICudaEngine", "create_runtime_config"),
     ("ICudaEngine", "device_memory_size_v2"),
     ("IExecutionContext", "set_device_memory"),
+    ("IRuntimeConfig", "set_execution_context_allocation_strategy"),
 }
-"""The last two the full TensorRT has in later releases."""
+"""The last four the full TensorRT has in later releases."""
 
 
 def attributes() -> Iterator[tuple[str, str]]:

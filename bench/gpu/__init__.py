@@ -1,0 +1,1 @@
+"""What a session on a rented GPU does: the steps of bench/gpu_session.sh."""
