@@ -103,11 +103,15 @@ def _replay(
 
 
 def _as_map(report: RulesReplay | NetworkReplay, blinded: bool) -> dict[str, object]:
-    first = report.first
     if blinded and isinstance(report, RulesReplay):  # the calls count the light, as the decisions do
         report = dataclasses.replace(
-            report, calls=0, recorded=_public(report.recorded), replayed=_public(report.replayed)
+            report,
+            calls=0,
+            recorded=_public(report.recorded),
+            replayed=_public(report.replayed),
+            decision=None if report.decision is None else _hidden(report.decision),
         )
+    first = report.first
     return dataclasses.asdict(report) | {
         "identical": report.identical,
         "first": None if first is None else dataclasses.asdict(first) | {"text": first.in_words()},
@@ -118,6 +122,14 @@ def _public(actions: dict[str, int]) -> dict[str, int]:
     """Return how many decisions there were by action, light and sham as one."""
     trials = sum(actions.get(name, 0) for name in ("fire", "sham"))
     return {name: count for name, count in actions.items() if name not in ("fire", "sham")} | {TRIAL: trials}
+
+
+def _hidden(difference: Difference) -> Difference:
+    """Return a decision that differs without what it was, or when where no frame made it: light has such calls alone."""
+    text = "a decision differs; --unblind shows how"
+    if difference.frame_id is None:
+        return Difference(difference.what, None, 0, text, {}, {}, {})
+    return dataclasses.replace(difference, text=text, recorded={}, replayed={})
 
 
 def _print(report: RulesReplay | NetworkReplay, blinded: bool) -> None:
@@ -135,7 +147,7 @@ def _print(report: RulesReplay | NetworkReplay, blinded: bool) -> None:
         return
     for title, each in (("value", report.value), ("decision", report.decision), ("gap", report.hole)):
         if each is not None:
-            _print_difference(title, each)
+            _print_difference(title, _hidden(each) if blinded and each is report.decision else each)
 
 
 def _print_difference(title: str, difference: Difference) -> None:

@@ -253,6 +253,26 @@ def test_nothing_that_is_shown_of_a_blinded_session_depends_on_which_trials_were
     assert len(set(shown)) <= 1
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_replay_that_differs_does_not_say_what_a_blinded_decision_was(
+    run: Run, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    loop = Loop(tmp_path / "made", alike_ns=50 * MS)
+    loop.recorder.open()
+    loop.call("arm", 10**12 - MS)
+    loop.run(600)
+    assert loop.recorder.close()
+    changed = with_another_truth(loop.folder, tmp_path / loop.folder.name)
+    code, text = run("replay", changed, *form)
+    assert code == 1
+    assert "a decision differs; --unblind shows how" in text
+    assert not re.search(r"\b(fire|sham)\b", text)
+    code, text = run("replay", changed, *form, "--unblind")
+    assert code == 1
+    assert re.search(r"\bfire\b", text)
+    assert re.search(r"\bsham\b", text)
+
+
 COMMANDS = pytest.mark.parametrize("command", [("session", "show"), ("session", "verify"), ("replay",)])
 
 
