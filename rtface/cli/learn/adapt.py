@@ -17,7 +17,7 @@ from rtface.cli.training import interrupted, print_engine, training_bars, traini
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
-    from rtface.learn.tracker.adapt import Adapted
+    from rtface.learn.tracker.adapt import Adapted, AdaptPlan
 
 OF_LABELS = "labels"
 
@@ -48,8 +48,8 @@ def adapt(
     ] = None,
     crop: CropOption = None,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Stop after about this long, with the best so far.")
-    ] = 5.0,
+        float | None, typer.Option(hidden=True, help="Of earlier versions, without effect: --steps.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the training.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Most batches; else the recipe's.")] = None,
@@ -88,12 +88,20 @@ def adapt(
         run=run or folder.parent / "runs" / called,
         changes=changes,
         crop=rectangle,
-        minutes=minutes,
         recipe=replace(TUNING, seed=seed, steps=steps or TUNING.steps),
         overwrite=overwrite,
     )
+    if minutes is not None:
+        print_note("--minutes has no effect any more: adapting counts steps, which --steps bounds")
+
+    def announce(plan: AdaptPlan) -> None:
+        if not as_json:
+            print_note(
+                f"at most {plan.steps} steps: about {plan.minutes:.1f} minutes on this machine as it is now"
+            )
+
     with ending_on_signals() as ending, training_bars(quiet=as_json) as progress:
-        adapted = adapt_engine(order, progress=progress, stop=ending.is_set)
+        adapted = adapt_engine(order, progress=progress, stop=ending.is_set, announce=announce)
     if adapted is None:
         raise interrupted(order.run)
     if as_json:
@@ -122,9 +130,9 @@ def _show(adapted: Adapted) -> None:
     else:
         print_note("too few frames to hold any out: how good the engine has become is not known")
     if report["kept_weights"]:
-        print_note("no step made it better on the held-out frames: it keeps the weights it had")
-    if report["ended_by_time"]:
-        print_note("the time was up before the training's end: --minutes gives it longer")
+        print_note(
+            "only the new keypoints were learnt: no step made the others better on the held-out frames"
+        )
     if names := report["taught_by_parent"]:
         print_note(f"not in the labels, so kept as they were: {', '.join(names)}")
     print_line(

@@ -13,6 +13,7 @@ from torch import nn
 
 from rtface.core.clock import utc
 from rtface.learn.engines.onnx_export import columns, export_onnx
+from rtface.learn.engines.sureness import folded_alike, held_back
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import (
     MODEL_FILE,
@@ -89,6 +90,9 @@ def save_engine(
 ) -> Engine:
     """Make an engine's folder of a network: its graph, its weights and its manifest.
 
+    First it is run on pictures without a face (`rtface.learn.engines.sureness`): scores that are sure there are
+    lowered, which the manifest's ``metrics.no_face`` records.
+
     Parameters
     ----------
     network : NetworkWithDecode
@@ -107,18 +111,28 @@ def save_engine(
     UsageError
         The network's output is not what its family's decode gives.
     EngineError
-        The folder exists, cannot be written, or the card makes no manifest.
+        The folder exists, cannot be written, the card makes no manifest, or the network is sure of a point where
+        there is no face and its scores cannot be lowered.
     """
+    held, no_face = held_back(
+        network,
+        card.keypoints,
+        input_size=card.input_size,
+        square=card.resample.square,
+        normalise=card.normalise,
+    )
+    if isinstance(folded, NetworkWithDecode) and held is not network:
+        folded = folded_alike(folded, held)
     with tempfile.TemporaryDirectory() as made:
         model, weights = Path(made) / MODEL_FILE, Path(made) / WEIGHTS_FILE
         export_onnx(
-            (folded or network).eval(),
+            (folded or held).eval(),
             model,
             family=card.family,
             input_size=card.input_size,
             square=card.resample.square,
         )
-        torch.save(network.state_dict(), weights)
+        torch.save(held.state_dict(), weights)
         fields = {
             "description": card.description,
             "created": card.created,
@@ -131,6 +145,6 @@ def save_engine(
             "decode": DecodeSpec(method=card.decode, columns=columns(card.family)),
             "score": card.score,
             "training": dict(card.training),
-            "metrics": dict(card.metrics),
+            "metrics": {**card.metrics, "no_face": no_face},
         }
         return write_engine(folder, {MODEL_FILE: model, WEIGHTS_FILE: weights}, fields, overwrite=overwrite)

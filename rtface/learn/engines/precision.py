@@ -14,6 +14,7 @@ from rtface.core.records import Crop, Image
 from rtface.learn.engines.bundle import today
 from rtface.learn.engines.halve import halve
 from rtface.learn.engines.quantise import QuantisedPart, Scheme, quantise
+from rtface.learn.engines.sureness import check_not_sure
 from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
 from rtface.track.parity import LIMITS
@@ -88,8 +89,8 @@ def export_engine(
     Raises
     ------
     EngineError
-        The new engine shifts too far (nothing is written then), the source is not in float32, or the folder cannot
-        be written.
+        The new engine shifts too far or is sure where there is no face (nothing is written then), the source is
+        not in float32, or the folder cannot be written.
     BackendError
         The back end cannot run the new engine in its precision on this machine.
     DataError
@@ -117,7 +118,10 @@ def export_engine(
             trial = _write(source, Path(made) / "trial" / folder.name, candidate, precision, {})
             comparison = compare(source, trial, testing, crop=crop, settings=settings)
             if comparison.agrees:
-                proof = {"parity": comparison.as_dict() | candidate.calibration}
+                proof = {
+                    "parity": comparison.as_dict() | candidate.calibration,
+                    "no_face": check_not_sure(trial, settings),
+                }
                 return Exported(
                     _write(source, folder, candidate, precision, proof, overwrite=overwrite), comparison
                 )

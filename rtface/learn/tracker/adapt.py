@@ -2,7 +2,8 @@
 
 With 8 frames or more some are held out, spread over the recordings, and show after how many steps, and how far on the
 way from the old weights to the new, the network is best (`rtface.learn.tracker.step_search`). Then it is trained on all
-frames, for as many steps and as far. Where no step helps, the old weights stay. With fewer than 20 frames, an engine
+frames, for as many steps and as far. Where no step helps, there is no new engine. Steps are counted, never seconds: a
+busy machine takes longer and comes to the same engine. With fewer than 20 frames, an engine
 that is near already and no new keypoint, the held-out ones decide only whether to change it at all. There, and where
 none can be spared, both numbers are those that served best in `bench/tracker/fewshot.py`.
 
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.errors import EngineError
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.error_summary import error_summary
 from rtface.learn.resumable import StartProgress, no_progress, run_in_folder, run_training
@@ -31,8 +33,15 @@ from rtface.learn.tracker.adapt_request import (
     held_out_places,
     start_of,
 )
+from rtface.learn.tracker.calibration import widened
 from rtface.learn.tracker.card import model_card
-from rtface.learn.tracker.evaluation import FEWEST_TO_CALIBRATE, evaluate, predict
+from rtface.learn.tracker.evaluation import (
+    FEWEST_TO_CALIBRATE,
+    calibration_of,
+    evaluate,
+    predict,
+    set_calibration,
+)
 from rtface.learn.tracker.fine_tune import NEW_STEPS, Stopped, blended, fine_tune, train_new_keypoints
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe
@@ -47,8 +56,32 @@ FEWEST_TO_CHOOSE = 20
 by two or three frames, steps and blend made ten frames' adaptation worse (6.30 to 6.47 px, bench/tracker/fewshot.py adapt).
 """
 
-_SEARCH_SHARE = 0.45
-_WHOLE_SHARE = 0.95
+_TIMED_STEPS = 2
+
+
+class NothingLearntError(EngineError):
+    """No step made the engine better on the held-out frames, so that no new one is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptPlan:
+    """How much there is to do, told before it begins.
+
+    Attributes
+    ----------
+    steps : int
+        The most steps there can be, of all parts together; the search mostly ends earlier.
+    seconds_a_step : float
+        As just measured on this machine.
+    """
+
+    steps: int
+    seconds_a_step: float
+
+    @property
+    def minutes(self) -> float:
+        """The longest it takes, if the machine stays as busy as it is."""
+        return self.steps * self.seconds_a_step / 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +93,7 @@ class Adapted:
     engine : Engine
     report : dict
         As in the run's ``report.json``: ``frames``, ``held_out_frames``, ``steps``, ``blend``, ``looks`` (the trials),
-        ``minutes``, ``before`` and ``after`` (as of `rtface.learn.error_summary.error_summary`, on the held-out frames;
+        ``ended_by_time`` (False since adapting counts steps), ``minutes``, ``before`` and ``after`` (as of `rtface.learn.error_summary.error_summary`, on the held-out frames;
         the latter of a network that was not trained on them), ``kept_weights`` and ``untouched_guesses``.
     """
 
@@ -73,6 +106,8 @@ def adapt(
     *,
     progress: StartProgress = no_progress,
     stop: Callable[[], bool] = lambda: False,
+    announce: Callable[[AdaptPlan], None] = lambda plan: None,
+    clock: Callable[[], int] = monotonic_ns,
 ) -> Adapted | None:
     """Fine-tune an engine on labelled frames and write the result as an engine.
 
@@ -85,6 +120,10 @@ def adapt(
         See `StartProgress`.
     stop : callable
         Called after each step; True ends the training.
+    announce : callable
+        Called once, before the training begins, with how much there is to do.
+    clock : callable
+        Nanoseconds; for what is told of time alone.
 
     Returns
     -------
@@ -93,6 +132,8 @@ def adapt(
 
     Raises
     ------
+    NothingLearntError
+        No step made it better on the held-out frames; nothing is written.
     EngineError
         The engine cannot be trained, or the new one cannot be written.
     DataError
@@ -101,7 +142,7 @@ def adapt(
         The keypoints cannot be had, or the crop reaches beyond the frames.
     """
     check_new(request.folder, overwrite=request.overwrite)
-    began_ns = monotonic_ns()
+    began_ns = clock()
     start = start_of(request)
     labels, parent, names = start.labels, start.parent, start.names
     manual = pictures_of(labels, request.crop)
@@ -110,7 +151,8 @@ def adapt(
     missing = [(names.index(name), start.columns[name]) for name in start.unlabelled]
     pictures = with_pseudo_labels(request.engine, request.crop, labels, manual, missing)
     held_out = held_out_places(labels)
-    job = _Job(start, run, progress, stop, began_ns, request.minutes)
+    announce(_plan(start, pictures, len(held_out), clock))
+    job = _Job(start, run, progress, stop)
     search: StepSearch | None = None
     try:
         if held_out:
@@ -119,6 +161,12 @@ def adapt(
             if choice.steps and len(labels) < FEWEST_TO_CHOOSE and not start.new:
                 cautious = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
                 choice = cautious if cautious.blend < 1 else choice
+            if not choice.steps and not start.new:
+                raise NothingLearntError(
+                    f"nothing was learnt, so no engine is written: none of {search.trials[-1].steps} steps made "
+                    f"{parent.manifest.name} better on {len(held_out)} held-out frames than it is "
+                    f"({choice.error_px:.1f} px of its input): check the labels, or label more frames that differ"
+                )
         else:
             choice = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
             metrics = {}
@@ -128,6 +176,8 @@ def adapt(
     calibrated = bool(metrics.pop("calibrated", False))
     if calibrated and search is not None:
         final.decode.load_state_dict(search.network.decode.state_dict())
+    elif (former := calibration_of(start.network)) is not None:
+        set_calibration(final, widened(former))
     report = {
         "parent": parent.manifest.name,
         "frames": len(labels),
@@ -136,13 +186,13 @@ def adapt(
         "steps": choice.steps,
         "blend": choice.blend,
         "looks": [asdict(trial) for trial in search.trials] if search else [],
-        "ended_by_time": job.ended_by_time,
+        "ended_by_time": False,
         "kept_weights": choice.steps == 0,
         "new_keypoints": [names[place] for place in start.new],
         "taught_by_parent": start.unlabelled,
         "untouched_guesses": untouched,
         **metrics,
-        "minutes": round((monotonic_ns() - began_ns) / NS_PER_S / 60, 2),
+        "minutes": round((clock() - began_ns) / NS_PER_S / 60, 2),
     }
     facts = {key: report[key] for key in ("parent", "frames", "labels", "steps", "blend", "taught_by_parent")}
     card = model_card(
@@ -166,17 +216,9 @@ class _Job:
     """The parts of one training, in one run's folder."""
 
     def __init__(
-        self,
-        start: AdaptStart,
-        run: RunFolder,
-        progress: StartProgress,
-        stop: Callable[[], bool],
-        began_ns: int,
-        minutes: float,
+        self, start: AdaptStart, run: RunFolder, progress: StartProgress, stop: Callable[[], bool]
     ) -> None:
         self._start, self._run, self._progress, self._stop = start, run, progress, stop
-        self._began_ns, self._limit_ns = began_ns, minutes * 60 * NS_PER_S
-        self.ended_by_time = False
 
     def search(
         self, pictures: Sequence[Picture], manual: Sequence[Picture], held_out: Sequence[int]
@@ -194,7 +236,7 @@ class _Job:
             keep=self._run.folder / "search.looks",
         )
         if not search.ended:
-            self._tune(before, rest, start.recipe, "search", _SEARCH_SHARE, search.check)
+            self._tune(before, rest, start.recipe, "search", search.check)
         return search
 
     def train(self, pictures: Sequence[Picture], choice: Trial) -> NetworkWithDecode:
@@ -203,7 +245,7 @@ class _Job:
         if choice.steps == 0:
             return before
         recipe = replace(self._start.recipe, steps=choice.steps)
-        return blended(before, self._tune(before, pictures, recipe, "final", _WHOLE_SHARE), choice.blend)
+        return blended(before, self._tune(before, pictures, recipe, "final"), choice.blend)
 
     def _train_new(self, pictures: Sequence[Picture], part: str) -> NetworkWithDecode:
         start = self._start
@@ -226,14 +268,8 @@ class _Job:
         pictures: Sequence[Picture],
         recipe: Recipe,
         part: str,
-        share: float,
         check: Callable[[int, NetworkWithDecode], bool] = lambda steps, network: False,
     ) -> NetworkWithDecode:
-        def enough() -> bool:
-            late = monotonic_ns() - self._began_ns > share * self._limit_ns
-            self.ended_by_time |= late
-            return late
-
         return fine_tune(
             before,
             self._start.family,
@@ -242,9 +278,19 @@ class _Job:
             progress=self._progress(part, recipe.steps),
             run=partial(run_in_folder, self._run, part),
             stop=self._stop,
-            enough=enough,
             check=check,
         )
+
+
+def _plan(
+    start: AdaptStart, pictures: Sequence[Picture], held_out: int, clock: Callable[[], int]
+) -> AdaptPlan:
+    """Time a few steps of a training that is thrown away, and count the most that there can be."""
+    began_ns = clock()
+    fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=_TIMED_STEPS))
+    seconds = (clock() - began_ns) / NS_PER_S / _TIMED_STEPS
+    parts = 2 if held_out else 1
+    return AdaptPlan(parts * (start.recipe.steps + (NEW_STEPS if start.new else 0)), seconds)
 
 
 def _before_and_after(start: AdaptStart, search: StepSearch, pictures: Sequence[Picture]) -> dict[str, Any]:

@@ -50,8 +50,6 @@ class AdaptRequest:
         What is to become of the keypoints.
     crop : Crop, optional
         The part of every frame that the network is to be shown.
-    minutes : float
-        After about these the training ends with what there is.
     recipe : Recipe
         Of the training; its steps are the most there can be. Size and shape are the engine's.
     overwrite : bool
@@ -64,7 +62,6 @@ class AdaptRequest:
     run: Path
     changes: KeypointChanges = KeypointChanges()  # noqa: RUF009  (frozen)
     crop: Crop | None = None
-    minutes: float = 5.0
     recipe: Recipe = TUNING
     overwrite: bool = False
 
@@ -164,7 +161,6 @@ def configuration(request: AdaptRequest, start: AdaptStart) -> dict[str, Any]:
         "keypoints": list(start.names),
         "renames": dict(request.changes.renames),
         "crop": None if request.crop is None else asdict(request.crop),
-        "minutes": request.minutes,
         "recipe": asdict(start.recipe),
     }
 

@@ -22,8 +22,15 @@ _NEWTON_STEPS = 50
 _SMALLEST_STEP = 1e-9
 _SMALLEST_SCORE = 1e-4
 _SLOPE_PULL = 1.0
-_COMMON_PULL = 1e-3
+_COMMON_PULL = 0.1
 _OWN_PULL = 0.5
+_PRIOR_SCORE = 0.02
+_PRIOR_MISSES = 2.0
+
+FEWEST_MISSES = 8
+"""Labels beyond the radius, and within it, below which a calibration cannot be fitted."""
+
+_WIDENING = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ def fit_calibration(found: Predictions, radius: float = RADIUS_PX) -> Calibratio
 
     Maximum likelihood by Newton's method with halved steps (Platt 1999; Lin, Lin and Weng 2007). One slope and one
     intercept are common to all keypoints; each keypoint has a difference of its own, pulled towards 0, so that one
-    with few labels goes with the rest. The slope is pulled towards 1.
+    with few labels goes with the rest. The slope is pulled towards 1, the common intercept towards 0, and each keypoint
+    counts `_PRIOR_MISSES` misses at a plain score near 0, so that labels without a miss never make all scores sure.
 
     Parameters
     ----------
@@ -62,8 +70,10 @@ def fit_calibration(found: Predictions, radius: float = RADIUS_PX) -> Calibratio
     known = ~np.isnan(found.distance)
     keypoints = found.distance.shape[1]
     within = (found.distance[known] <= radius).astype(np.float64)
-    own = np.eye(keypoints)[np.nonzero(known)[1]]
-    odds = _logit(found.score[known])
+    own = np.vstack([np.eye(keypoints)[np.nonzero(known)[1]], np.eye(keypoints)])
+    odds = np.concatenate([_logit(found.score[known]), _logit(np.full(keypoints, _PRIOR_SCORE))])
+    within = np.concatenate([within, np.zeros(keypoints)])
+    counts = np.concatenate([np.ones(len(odds) - keypoints), np.full(keypoints, _PRIOR_MISSES)])
     features = np.column_stack([odds, np.ones_like(odds), own])
     centre = np.zeros(features.shape[1])
     centre[0] = 1.0
@@ -71,19 +81,31 @@ def fit_calibration(found: Predictions, radius: float = RADIUS_PX) -> Calibratio
 
     def cost(weights: NDArray[np.float64]) -> float:
         odds, pull = features @ weights, weights - centre
-        return float((np.logaddexp(0.0, odds) - within * odds).sum() + pull @ prior @ pull / 2)
+        return float((counts * (np.logaddexp(0.0, odds) - within * odds)).sum() + pull @ prior @ pull / 2)
 
     weights = centre
     for _ in range(_NEWTON_STEPS):
         chance = _logistic(features @ weights)
-        gradient = features.T @ (chance - within) + prior @ (weights - centre)
-        curvature = (features * (chance * (1 - chance))[:, None]).T @ features + prior
+        gradient = features.T @ (counts * (chance - within)) + prior @ (weights - centre)
+        curvature = (features * (counts * chance * (1 - chance))[:, None]).T @ features + prior
         step = np.linalg.solve(curvature, gradient)
         # A full step from far away overshoots without end: most chances lie close to 1.
         while cost(weights - step) > cost(weights) and np.abs(step).max() > _SMALLEST_STEP:
             step = step / 2
         weights = weights - step
     return Calibration(float(weights[0]), (weights[1] + weights[2:]).astype(np.float32))
+
+
+def can_be_fitted(found: Predictions, radius: float = RADIUS_PX) -> bool:
+    """Return whether labels say enough of hits and of misses to fit a calibration: `FEWEST_MISSES` of each."""
+    known = ~np.isnan(found.distance)
+    within = int((found.distance[known] <= radius).sum())
+    return min(within, int(known.sum()) - within) >= FEWEST_MISSES
+
+
+def widened(calibration: Calibration) -> Calibration:
+    """Return a calibration with its odds drawn towards even: for a network that was changed since it was fitted."""
+    return Calibration(_WIDENING * calibration.slope, (_WIDENING * calibration.intercept).astype(np.float32))
 
 
 def reliability(score: FloatArray, distance: FloatArray, radius: float = RADIUS_PX) -> dict[str, Any]:

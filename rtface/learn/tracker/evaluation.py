@@ -12,7 +12,7 @@ import torch
 from rtface.core.geometry import NetworkFrame
 from rtface.core.records import FloatArray
 from rtface.learn.error_summary import error_summary
-from rtface.learn.tracker.calibration import Calibration, fit_calibration, reliability
+from rtface.learn.tracker.calibration import Calibration, can_be_fitted, fit_calibration, reliability, widened
 from rtface.learn.tracker.samples import Picture, plain_sample
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.small import SmallDecode
@@ -105,7 +105,7 @@ def evaluate(
     Parameters
     ----------
     network : NetworkWithDecode
-        Its decode's calibration is replaced.
+        Its decode's calibration is replaced; where it cannot be fitted, the one it came with stays, widened.
     pictures : sequence of Picture
     keypoints : sequence of str
     size : int
@@ -113,16 +113,19 @@ def evaluate(
     square : bool
         Whether its input is square.
     """
-    if isinstance(network.decode, SmallDecode):
+    former = calibration_of(network)
+    if former is not None:
         set_calibration(network, Calibration(1.0, np.zeros(len(keypoints), np.float32)))
     found = predict(network, pictures, size, square=square)
     metrics: dict[str, Any] = {"frames": len(pictures), "unit": "camera pixels"}
     metrics |= error_summary(found.camera_distance, keypoints)
     labels = int((~np.isnan(found.distance)).sum())
-    calibrated = isinstance(network.decode, SmallDecode) and labels >= FEWEST_TO_CALIBRATE
+    calibrated = former is not None and labels >= FEWEST_TO_CALIBRATE and can_be_fitted(found)
     if calibrated:
         metrics["score_reliability"] = cross_fitted_reliability(found)
         set_calibration(network, fit_calibration(found))
+    elif former is not None:
+        set_calibration(network, widened(former))
     return Evaluation(metrics, calibrated, found)
 
 
@@ -134,6 +137,13 @@ def cross_fitted_reliability(found: Predictions) -> dict[str, Any]:
         fit = fit_calibration(Predictions(found.distance[other], found.score[other], found.scale[other]))
         scores[here] = fit.apply(found.score[here])
     return reliability(scores, found.distance)
+
+
+def calibration_of(network: NetworkWithDecode) -> Calibration | None:
+    """Return the calibration of a network's scores; None where its kind has none."""
+    if not isinstance(network.decode, SmallDecode):
+        return None
+    return Calibration(float(network.decode.slope), network.decode.intercept.detach().numpy().copy())
 
 
 def set_calibration(network: NetworkWithDecode, calibration: Calibration) -> None:
