@@ -45,7 +45,9 @@ def no_face_pictures(height: int, width: int) -> dict[str, Image]:
         pictures[f"slanted grating {period}"] = _image(
             128 + 100 * _wave((rows + columns) / np.float32(np.sqrt(2)), period)
         )
-        pictures[f"checks {period}"] = _image(128 + 100 * np.sign(wave(rows) * _wave(columns, period)))
+        pictures[f"checks {period}"] = _image(
+            128 + 100 * np.sign(_wave(rows, period) * _wave(columns, period))
+        )
     for sigma in _BLOB_SIGMAS:
         for sign, ground in ((1, 30), (-1, 220)):
             field = np.zeros((height, width), np.float32)

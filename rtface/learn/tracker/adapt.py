@@ -93,8 +93,9 @@ class Adapted:
     engine : Engine
     report : dict
         As in the run's ``report.json``: ``frames``, ``held_out_frames``, ``steps``, ``blend``, ``looks`` (the trials),
-        ``ended_by_time`` (False since adapting counts steps), ``minutes``, ``before`` and ``after`` (as of `rtface.learn.error_summary.error_summary`, on the held-out frames;
-        the latter of a network that was not trained on them), ``kept_weights`` and ``untouched_guesses``.
+        ``ended_by_time`` (False, since steps are counted), ``minutes``, ``before`` and ``after`` (as of
+        `rtface.learn.error_summary.error_summary`, on the held-out frames; the latter of a network that was not trained
+        on them), ``kept_weights`` and ``untouched_guesses``.
     """
 
     engine: Engine
