@@ -28,7 +28,7 @@ _PRIOR_SCORE = 0.02
 _PRIOR_MISSES = 2.0
 
 FEWEST_MISSES = 8
-"""Labels beyond the radius, and within it, below which a calibration cannot be fitted."""
+"""Labels beyond the radius below which a calibration cannot be fitted."""
 
 _WIDENING = 0.8
 
@@ -97,10 +97,8 @@ def fit_calibration(found: Predictions, radius: float = RADIUS_PX) -> Calibratio
 
 
 def can_be_fitted(found: Predictions, radius: float = RADIUS_PX) -> bool:
-    """Return whether labels say enough of hits and of misses to fit a calibration: `FEWEST_MISSES` of each."""
-    known = ~np.isnan(found.distance)
-    within = int((found.distance[known] <= radius).sum())
-    return min(within, int(known.sum()) - within) >= FEWEST_MISSES
+    """Return whether there are misses enough, `FEWEST_MISSES`, to tell which scores they have."""
+    return int((found.distance > radius).sum()) >= FEWEST_MISSES
 
 
 def widened(calibration: Calibration) -> Calibration:
