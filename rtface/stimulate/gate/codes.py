@@ -22,6 +22,8 @@ ABSOLUTE = {
     "WINDOW_PARTS": 16,
     "MIN_DEADMAN_MS": 20,
     "MAX_DEADMAN_MS": 200,
+    "MIN_LIGHT_DELAY_US": 100,
+    "MAX_LIGHT_DELAY_US": 50_000,
     "MAX_COUNTER": 65_535,
     "HAND_MS": 1_000,
     "NEW_SESSION_MS": 5_000,
@@ -57,6 +59,8 @@ class Reason(IntEnum):
     BACKSTOP = 11
     MEMORY = 12
     ACKNOWLEDGED = 13
+    LIGHT_UNCOMMANDED = 14
+    LIGHT_MISSING = 15
     NO_HELLO = 16
     STALE = 17
     BAD_TOKEN = 18
@@ -86,11 +90,12 @@ class ResetCause(IntFlag):
 
 
 class Inputs(IntFlag):
-    """The gate's input pins."""
+    """The gate's input pins; LIGHT_SEEN only where a photodiode is wired."""
 
     ARM_SWITCH_ON = 1
     STOP_OPEN = 2
     BUTTON_HELD = 4
+    LIGHT_SEEN = 8
 
 
 class LimitsSource(IntEnum):
