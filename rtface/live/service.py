@@ -26,7 +26,6 @@ from rtface.core.records import Crop
 from rtface.core.status import PipelineStatus
 from rtface.live.arming import Arming
 from rtface.live.assembly import Assembly, needs_loop
-from rtface.live.closed_loop import RTFACE
 from rtface.live.handler import PoseHandler
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
@@ -44,6 +43,7 @@ from rtface.track.tracker import Tracker
 NO_LOOP = "no_loop"
 
 _LONGEST_ERROR = 2_000
+_UNNAMED = "an unnamed client"
 
 _log = logging.getLogger(__name__)
 
@@ -240,10 +240,10 @@ class Service:
         self._pipeline.resume()
         return {"state": self._pipeline.status().state.value}
 
-    def stop(self) -> Mapping[str, Any]:
-        """Stop the camera and keep everything open, disarmed; command ``stop``."""
+    def stop(self, who: str = "") -> Mapping[str, Any]:
+        """Stop the camera and keep everything open, disarmed by whoever it was; command ``stop``."""
         if self._arming is not None:
-            self._arming.disarm(RTFACE, "the camera is stopped")
+            self._arming.disarm(who or _UNNAMED, "the camera is stopped")
         self._pipeline.pause()
         return {"state": self._pipeline.status().state.value}
 

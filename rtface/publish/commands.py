@@ -205,6 +205,11 @@ def nonce_in(args: Mapping[str, Any]) -> int:
     return Fields(args, "args.").integer("nonce", 0, MAX_ID)
 
 
+def who_may_be_in(args: Mapping[str, Any], key: str = "") -> str:
+    """Return the same of a command that older clients give without a name; empty where nothing names them."""
+    return who_in(args, key) if "who" in args else author(key) if key else ""
+
+
 def who_in(args: Mapping[str, Any], key: str = "") -> str:
     """Return who gives a command, for the record: the name of their key, else as they call themselves (see `author`)."""
     who = Fields(args, "args.").text("who", MAX_NAME)

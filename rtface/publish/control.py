@@ -72,8 +72,8 @@ class ServiceCommands(Protocol):
     def start(self) -> Mapping[str, Any]:
         """Begin to track; nothing changes when it has begun."""
 
-    def stop(self) -> Mapping[str, Any]:
-        """Stop tracking; nothing changes when it has stopped."""
+    def stop(self, who: str = "") -> Mapping[str, Any]:
+        """Stop tracking, which disarms; nothing changes when it has stopped. `who` is empty where a client gives no name."""
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         """Look at another part of the frame, or at all of it."""
@@ -124,7 +124,7 @@ class ControlServer:
             "hello": lambda args, key: service.hello(),
             "status": lambda args, key: service.status(),
             "start": lambda args, key: service.start(),
-            "stop": lambda args, key: service.stop(),
+            "stop": lambda args, key: service.stop(commands.who_may_be_in(args, key)),
             "set_crop": lambda args, key: service.set_crop(commands.parse_crop(args)),
             "self_test": lambda args, key: service.arming.self_test(),
             "arm": lambda args, key: service.arming.arm(commands.who_in(args, key)),

@@ -7,6 +7,8 @@ from enum import IntEnum, IntFlag
 PROTOCOL = 2
 OLD_PROTOCOL = 1
 """Its frames are read so far that either side can say which firmware or host has to be renewed."""
+OLDEST_FIRMWARE = 0x0201
+"""What was before it had limits of another length."""
 BAUD = 1_000_000
 MAX_FRAME = 80
 """Bytes of the longest frame, its closing zero included; longer pieces are refused unread."""
