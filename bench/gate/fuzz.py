@@ -238,7 +238,9 @@ class Host:
     def photodiode(self) -> None:
         """Let it see what is not so, for a while or for good; then, as a rule, somebody comes and sees to it."""
         if self.chance.random() < 0.2:
-            self.gate.photodiode(Photodiode.FOLLOWS, self.chance.uniform(0, 9_000), self.chance.uniform(0, 9_000))
+            self.gate.photodiode(
+                Photodiode.FOLLOWS, self.chance.uniform(0, 9_000), self.chance.uniform(0, 9_000)
+            )
         else:
             self.gate.photodiode(self.chance.choice((Photodiode.DARK, Photodiode.LIT, Photodiode.ABSENT)))
         self.say(self.pulse())

@@ -173,7 +173,9 @@ def measure_led(
 
 
 def _pass_self_test(output: Output) -> None:
-    failed = [f"{each.what}: {each.text}; {each.fix}" for each in output.self_test() if each.verdict == "fail"]
+    failed = [
+        f"{each.what}: {each.text}; {each.fix}" for each in output.self_test() if each.verdict == "fail"
+    ]
     if failed:
         raise OutputError(f"the output is not armed, since its self-test fails: {' | '.join(failed)}")
 

@@ -26,6 +26,7 @@ from rtface.core.records import Crop
 from rtface.core.status import PipelineStatus
 from rtface.live.arming import Arming
 from rtface.live.assembly import Assembly, needs_loop
+from rtface.live.closed_loop import RTFACE
 from rtface.live.handler import PoseHandler
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
@@ -259,6 +260,9 @@ class Service:
         return camera_map(self._pipeline.camera)
 
     def _publish_status(self, status: PipelineStatus) -> None:
+        arming = self._arming
+        if self._control.deaf and arming is not None and arming.state()["state"] == "armed":
+            arming.disarm(RTFACE, "commands from the network, an emergency stop too, are not taken any more")
         self._subscribers = self._publisher.count_subscribers()
         self._publisher.publish_status(self._service_status(status))
 

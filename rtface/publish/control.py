@@ -118,6 +118,7 @@ class ControlServer:
         self._clock = clock
         self._address = ""
         self._thread: threading.Thread | None = None
+        self._worker: threading.Thread | None = None
         self._wake: Socket | None = None
         self._operations: dict[str, Callable[[Mapping[str, Any], str], Mapping[str, Any]]] = {
             "ping": lambda args, key: self._ping(args),
@@ -142,6 +143,12 @@ class ControlServer:
     def address(self) -> str:
         """The address that is bound, with the port that was taken; empty before `open`."""
         return self._address
+
+    @property
+    def deaf(self) -> bool:
+        """Whether a thread that takes or carries out commands has ended although it was not closed."""
+        threads = (self._thread, self._worker)
+        return any(each is not None and not each.is_alive() for each in threads)
 
     def open(self) -> None:
         """Bind the socket and begin to answer.
@@ -196,10 +203,11 @@ class ControlServer:
         if thread.is_alive():
             raise UsageError(f"the control server cannot close: a command has been running for {timeout_s} s")
         wake.close(0)
-        self._thread = self._wake = None
+        self._thread = self._worker = self._wake = None
 
     def _serve(self, router: Socket, watch: PeerWatch, woken: Socket, work: Socket, taken: Socket) -> None:
         worker = threading.Thread(target=self._work, args=(taken,), name="rtface-control-work", daemon=True)
+        self._worker = worker
         worker.start()
         poller = zmq.Poller()
         for socket in (router, woken, work):
@@ -210,7 +218,8 @@ class ControlServer:
                     router.send_multipart(work.recv_multipart(), zmq.NOBLOCK)
                 if router in ready:
                     self._take(router, work)
-            work.send_multipart([b""])
+            if worker.is_alive():
+                work.send_multipart([b""])
             worker.join()
             while work.poll(0):
                 router.send_multipart(work.recv_multipart(), zmq.NOBLOCK)
@@ -218,6 +227,10 @@ class ControlServer:
             _log.debug("the context ended before the control server was closed")
             worker.join()
         finally:
+            if worker.is_alive():  # this thread ends as nobody foresaw; the other would wait for ever
+                with suppress(zmq.ZMQError):
+                    work.send_multipart([b""], zmq.NOBLOCK)
+                worker.join()
             watch.close()
             router.close(0)
             woken.close(0)

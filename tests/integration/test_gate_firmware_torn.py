@@ -58,7 +58,9 @@ def in_force(gate: GateHost) -> Limits:
     return answer
 
 
-@pytest.mark.parametrize("cells", [limits_cells, older_limits_cells], ids=["limits", "limits of firmware 2.0"])
+@pytest.mark.parametrize(
+    "cells", [limits_cells, older_limits_cells], ids=["limits", "limits of firmware 2.0"]
+)
 def test_limits_torn_at_every_byte_are_the_old_or_the_new(cells: Callable[[Limits], bytes]) -> None:
     board = ScriptedGate()
     with board:

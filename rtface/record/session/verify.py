@@ -243,14 +243,16 @@ def _pulses(session: Session, blinded: bool) -> Iterator[SessionFinding]:
 
 
 def _seen_light(session: Session, blinded: bool) -> Iterator[SessionFinding]:
-    """What a photodiode saw; an output that has none reports neither, so that there is nothing to find."""
+    """Yield what a photodiode saw otherwise; without one there is nothing to find."""
     opened_ns = session.opened.t_ns if session.opened is not None else 0
     for reply in session.of(GateReplyEntry):
         text = _LIGHT.get(reply.reason)
         if text is None or reply.event != OutputEvent.STATE:
             continue
         if blinded:
-            yield SessionFinding("light", "wrong", "a photodiode saw other light than was commanded (blinded)")
+            yield SessionFinding(
+                "light", "wrong", "a photodiode saw other light than was commanded (blinded)"
+            )
             return
         at_ns = reply.t_ns if reply.host_ns is None else reply.host_ns
         yield SessionFinding("light", "wrong", f"{text}, at {(at_ns - opened_ns) / 1e9:.3f} s")

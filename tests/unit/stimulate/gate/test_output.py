@@ -12,7 +12,7 @@ from support.waits import finishes, wait_until
 
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS as MS
-from rtface.core.errors import GateError, GateError
+from rtface.core.errors import GateError
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState
 from rtface.core.records import Pulse
@@ -297,7 +297,9 @@ def test_a_photodiode_that_sees_light_now_is_found() -> None:
 
 def test_firmware_whose_limits_have_another_form_is_refused_with_the_words_to_flash(board: Board) -> None:
     board.gate.welcome = replace(board.gate.welcome, firmware=0x0200, build=1)
-    with pytest.raises(GateError, match=r"firmware 2\.0, this rtface needs 2\.1 or newer: `rtface gate flash`"):
+    with pytest.raises(
+        GateError, match=r"firmware 2\.0, this rtface needs 2\.1 or newer: `rtface gate flash`"
+    ):
         gate_at(board, build="any").open()
 
 
