@@ -23,6 +23,7 @@ UNKNOWN_OP = "unknown_op"
 BAD_REQUEST = "bad_request"
 INTERNAL = "internal"
 BUSY = "busy"
+REVOKED = "revoked"
 
 _MAX_PIXEL = 1 << 20
 

@@ -30,6 +30,8 @@ _LIMITS = PeerLimits(
     connections=64, connections_per_s=20, burst_bytes=4 * MAX_BODY, bytes_per_s=MAX_BODY // 4
 )
 
+_ANYBODY = frozenset({"disarm", "emergency_stop"})
+
 _log = logging.getLogger(__name__)
 
 
@@ -291,6 +293,10 @@ class ControlServer:
         if operation is None:
             known = ", ".join(self._operations)
             raise ControlError(commands.UNKNOWN_OP, f"op {request.op!r} is none of {known}")
+        if request.op not in _ANYBODY and self._guard is not None and self._guard.revoked(key):
+            raise ControlError(
+                commands.REVOKED, f"the key {key!r} was revoked; what is left is to disarm or to stop"
+            )
         return operation(request.args, key)
 
     def _ping(self, args: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -27,6 +27,9 @@ from rtface.config.rigfile import load_rig
 from rtface.core.clock import NS_PER_MS, monotonic_ns
 from rtface.core.clockfit import ClockLine
 from rtface.core.errors import AddressError, ControlError
+from rtface.core.features import Features
+from rtface.core.records import Pose
+from rtface.decide.features.bank import FeatureBank
 from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import (
@@ -356,3 +359,28 @@ def test_a_thread_that_is_killed_while_armed_ends_the_light_and_the_arming(
 def gate_cycle(gate: EmulatedGate) -> int:
     gate.arm_switch(on=True)
     return gate.cycle
+
+
+def test_an_exception_in_a_feature_while_armed_ends_the_light(
+    gate: EmulatedGate, rig_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = {"kind": "gate", "port": str(gate.port), "limits": PATIENT_LIMITS, **PATIENT}
+
+    def broken(bank: FeatureBank, pose: Pose) -> Features:
+        raise ZeroDivisionError("a feature")
+
+    with (
+        Service(load_rig(with_output(rig_file, output=output))) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        arm(client)
+        listen(client, "light", 2)
+        folder = Path(client.status().loop["session"])
+        monkeypatch.setattr(FeatureBank, "update", broken)
+        wait_until(lambda: service.arming.state()["state"] != "armed")
+        wait_until(lambda: not gate.light_is_on)
+        lights = len(risen(gate.light()))
+        began = gate_cycle(gate)
+        wait_until(lambda: gate_cycle(gate) > began + 1_000 * CYCLES_PER_MS)
+        assert len(risen(gate.light())) == lights
+    assert read_session(folder).damage == ()
