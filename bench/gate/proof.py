@@ -165,7 +165,7 @@ def violations(log: EmulationLog, limits: Limits, end: int, *, power_is_seen: bo
         *_gaps(lit, limits),
         *_nonces(log),
         *_windows(log, lit, limits, powers),
-        *_sessions(log, lit, limits, [*powers, *_new_sessions(log)]),
+        *_sessions(log, lit, limits, [*powers, *_hands(log, NEW_SESSION_MS)]),
         *_silences(own, pieces, limits),
         *_permissions(log, lit, pieces, limits),
         *_unseen(log, lit, limits, powers, end),
@@ -209,10 +209,6 @@ def _nonces(log: EmulationLog) -> Iterator[Violation]:
         if nonce in had or nonce == 0:
             yield Violation(cycle, "nonce", f"{nonce:08x} was had before")
         had.add(nonce)
-
-
-def _new_sessions(log: EmulationLog) -> Iterator[int]:
-    return _hands(log, NEW_SESSION_MS)
 
 
 def _hands(log: EmulationLog, ms: int) -> Iterator[int]:
@@ -298,21 +294,15 @@ def _unseen(
     """Where a photodiode is wired: no pulse after light that was not commanded, or after a lack of light, until a hand came."""
     if not limits.photodiode_wired:
         return
-    seen = [
-        (cycle, later)
-        for (cycle, light), (later, _) in pairwise([(0, True), *log.photodiode, (end, False)])
-        if light and later > cycle
-    ]
+    edges = pairwise([(0, True), *log.photodiode, (end, False)])
+    seen = [(cycle, later) for (cycle, light), (later, _) in edges if light and later > cycle]
     remedies = sorted([*powers, *_hands(log, HAND_MS)])
-    faults = [(cycle, "light uncommanded") for cycle in _uncommanded(log, seen, lit, limits)]
-    faults += [(cycle, "light missing") for cycle in _missing(log, seen, lit, limits)]
-    for cycle, why in faults:
+    found = {"light uncommanded": _uncommanded, "light missing": _missing}
+    for why, cycle in ((why, cycle) for why, find in found.items() for cycle in find(log, seen, lit, limits)):
         until = next((remedy for remedy in remedies if remedy > cycle), 2**63)
         for flash in lit:
-            if cycle < flash.on < until:
-                yield Violation(flash.on, why, f"began {(flash.on - cycle) / CYCLES_PER_MS} ms after")
-            elif flash.on <= cycle < flash.off:
-                yield Violation(flash.off, why, f"on until {(flash.off - cycle) / CYCLES_PER_MS} ms after")
+            if cycle < flash.off and flash.on < until:
+                yield Violation(flash.off, why, f"until {(flash.off - cycle) / CYCLES_PER_MS} ms after")
 
 
 def _blind(log: EmulationLog) -> list[tuple[int, int]]:
