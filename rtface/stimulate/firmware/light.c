@@ -37,6 +37,7 @@ volatile bool light_line_broke;
 static volatile bool changed, ended, ticked, scheduled, begun;
 static struct pulse_end last;
 static struct light_order order;
+static bool edge_awaited;
 static uint32_t begin_at, end_at;
 static uint16_t on_ms, on_ms_allowed;
 static uint8_t silence_ms, silence_allowed_ms;
@@ -107,7 +108,7 @@ static void bright(void)
     uint16_t edge = TCNT1;
     TCCR2A = _BV(COM2B1) | _BV(WGM20);
     last.on_tick = clock_ticks_of_locked(edge);
-    photodiode_expect(true, last.on_tick);
+    photodiode_expect(true, last.on_tick, edge_awaited);
 }
 
 /* A pulse that has had its time ends in FAULT where the light itself was not seen. */
@@ -129,9 +130,9 @@ static bool apply(enum gate_event event, enum reason why)
         }
         last.reason = why;
         ended = true;
-        photodiode_expect(false, last.off_tick);
+        photodiode_expect(false, last.off_tick, false);
     } else if (state == STATE_FAULT) {
-        photodiode_expect(false, clock_ticks_of_locked(edge));
+        photodiode_expect(false, clock_ticks_of_locked(edge), false);
     }
     state = next;
     reason = why;
@@ -210,9 +211,11 @@ ISR(TIMER0_COMPA_vect)
     else if (++on_ms > on_ms_allowed)
         apply(GATE_FAIL, REASON_BACKSTOP);
     obey_inputs();
-    enum reason seen = photodiode_judge();
-    if (seen != REASON_NONE)
-        apply(GATE_FAIL, seen);
+    if (state != STATE_FIRING || !reached(clock_ticks_locked(), end_at)) { /* a pulse that is to end now is not kept waiting */
+        enum reason seen = photodiode_judge();
+        if (seen != REASON_NONE)
+            apply(GATE_FAIL, seen);
+    }
     watch_button();
     if (silence_ms < UINT8_MAX)
         silence_ms++;
@@ -241,6 +244,7 @@ static enum fired try_to_fire(const struct light_order *wanted, uint32_t tick)
     if ((state != STATE_ARMED && state != STATE_GAP) || ended)
         return REFUSED;
     order = *wanted;
+    edge_awaited = photodiode_checks(order.on_us);
     begun = false;
     if (reached(clock_ticks_locked(), tick))
         return begin() ? TAKEN : REFUSED;

@@ -23,7 +23,7 @@ void photodiode_start(void)
 {
     PORTD |= PHOTODIODE_BIT;
     PCMSK2 = _BV(PCINT22);
-    photodiode_expect(false, clock_ticks_locked());
+    photodiode_expect(false, clock_ticks_locked(), false);
 }
 
 void photodiode_rules(const struct limits *limits)
@@ -33,19 +33,21 @@ void photodiode_rules(const struct limits *limits)
         wired = limits->photodiode_wired;
         rise_ticks = limits->light_rise_us * TICKS_PER_US;
         fall_ticks = limits->light_fall_us * TICKS_PER_US;
-        photodiode_expect(false, clock_ticks_locked());
+        photodiode_expect(false, clock_ticks_locked(), false);
     }
 }
 
 bool photodiode_lit(void) { return wired && PIND & PHOTODIODE_BIT; }
 
-void photodiode_expect(bool light, uint32_t tick)
+bool photodiode_checks(uint32_t on_us) { return wired && on_us * TICKS_PER_US >= rise_ticks; }
+
+void photodiode_expect(bool light, uint32_t tick, bool edge)
 {
     PCICR = 0;
     watching = false;
     commanded = light;
     since = tick;
-    if (light && wired)
+    if (edge)
         await_edge();
 }
 

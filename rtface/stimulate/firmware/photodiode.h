@@ -20,8 +20,11 @@ void photodiode_rules(const struct limits *limits);
 /* Whether one is wired and sees light now. */
 bool photodiode_lit(void);
 
-/* The light was switched on, or off, at `tick`. */
-void photodiode_expect(bool light, uint32_t tick);
+/* Whether a pulse is long enough that its light must be seen. */
+bool photodiode_checks(uint32_t on_us);
+
+/* The light was switched on, or off, at `tick`; whether to await the photodiode's edge. */
+void photodiode_expect(bool light, uint32_t tick, bool edge);
 
 /* Each millisecond: REASON_LIGHT_UNCOMMANDED, REASON_LIGHT_MISSING or REASON_NONE. */
 enum reason photodiode_judge(void);
