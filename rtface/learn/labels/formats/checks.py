@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from math import isinf
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.acquire.picturefile import depth_of, read_page, to_8_bits
 from rtface.core.errors import DataError
 from rtface.core.records import Image
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
@@ -76,16 +76,14 @@ def read_image(path: Path, where: str) -> Image:
     """
     try:
         data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except FileNotFoundError:
         raise DataError(f"{where}: the image {path} is missing") from None
     except OSError as error:
         raise DataError(f"{where}: the image {path} cannot be read: {error.strerror}") from error
-    except cv2.error:
-        image = None
+    image = read_page(data, 0)
     if image is None:
         raise DataError(f"{where}: {path} cannot be read as an image")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    return to_8_bits(image, depth_of([image]), f"{where}: {path}")
 
 
 def check_size(image: Image, width: int, height: int, where: str) -> None:
