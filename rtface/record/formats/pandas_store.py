@@ -11,8 +11,6 @@ _VERSION_NAME, _VERSION = "pandas_version", "0.15.2"
 def put_for_all_pandas(store: Any, key: str, table: Any, layout: str = "fixed") -> None:
     """Put a table into an open `pandas.HDFStore` so that older versions of pandas read it too.
 
-    pandas 3 has texts of a type of its own for names, which it marks as such; they are written as plain texts.
-
     Parameters
     ----------
     store : pandas.HDFStore
@@ -21,23 +19,7 @@ def put_for_all_pandas(store: Any, key: str, table: Any, layout: str = "fixed") 
     layout : str
         ``fixed`` or ``table``.
     """
-    import pandas
-
-    with pandas.option_context("future.infer_string", False):
-        plain = table.copy()
-        plain.columns = _plain(plain.columns)
-        plain.index = _plain(plain.index)
-        store.put(key, plain, format=layout, track_times=False)
+    store.put(key, table, format=layout, track_times=False)
     attributes = store.get_node(key)._v_attrs  # noqa: SLF001  PyTables' documented name
     if _VERSION_NAME not in attributes:
         setattr(attributes, _VERSION_NAME, _VERSION)
-
-
-def _plain(labels: Any) -> Any:
-    """Return labels of rows or columns with texts as Python's own objects."""
-    import pandas
-
-    if isinstance(labels, pandas.MultiIndex):
-        levels = [level.astype(object) if level.dtype.kind in "OT" else level for level in labels.levels]
-        return labels.set_levels(levels)
-    return labels

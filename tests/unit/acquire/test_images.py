@@ -128,9 +128,11 @@ def played(camera: ImagesCamera) -> list[int]:
     camera.start()
     values = []
     out = np.empty((info.height, info.width), np.uint8)
-    with pytest.raises(EndOfStream):
+    try:
         while camera.fill(out, 1.0) is not None:
             values.append(int(out[0, 0]))
+    except EndOfStream:
+        pass
     camera.close()
     return values
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
 from rtface.core.extras import needing
-from rtface.record.formats.pandas_store import put_for_all_pandas
 from rtface.learn.labels.formats.plainpickle import names_code
 from rtface.record.formats.deeplabcut import KEY, LEVELS
+from rtface.record.formats.pandas_store import put_for_all_pandas
 
 
 def read_h5_table(path: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], NDArray[np.float64]]:
