@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def page_count(path: Path) -> int:
     return max(1, len(seen))
 
 
-def read_page(data: NDArray[np.uint8], page: int) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
+def read_page(data: NDArray[np.uint8], page: int) -> NDArray[Any] | None:
     """Return one picture of a file's bytes as gray of its own depth, or None if it is none.
 
     Parameters
@@ -64,6 +65,10 @@ def read_page(data: NDArray[np.uint8], page: int) -> NDArray[np.uint8] | NDArray
         The whole file.
     page : int
         Counted from 0.
+
+    Returns
+    -------
+    ndarray, shape (height, width), uint8 or uint16, or None
     """
     import cv2
 
