@@ -221,9 +221,9 @@ class Client:
         """
         return self._request("start", {})
 
-    def stop(self) -> Mapping[str, Any]:
-        """Make the service stop tracking; errors as of `start`."""
-        return self._request("stop", {})
+    def stop(self, who: str = "") -> Mapping[str, Any]:
+        """Make the service stop tracking, which disarms; `who` is recorded. Errors as of `start`."""
+        return self._request("stop", {"who": who} if who else {})
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         """Give the network another part of the frame, or all of it; errors as of `start`."""

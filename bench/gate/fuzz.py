@@ -2,7 +2,7 @@
 
 A host that knows the protocol and keeps breaking it: pulses and trains within the limits and beyond, frames that are
 flipped, cut, repeated, out of order, of another conversation or host, random bytes, bytes without a stop bit,
-switches, the button, the cable, resets, power, hangs, a damaged EEPROM. `gate_proof` judges each session by what
+switches, the button, the photodiode, the cable, resets, power, hangs, a damaged EEPROM. `gate_proof` judges each session by what
 came to the chip and what left its pins. A seed makes the same session each time.
 
     python -m bench.gate.fuzz --minutes 10 --out bench/results
@@ -27,7 +27,7 @@ from bench.gate.scripted import LIMITS_AT, ScriptedGate, limits_cells
 from bench.result import parser_of, write
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.stimulate.gate.codes import State
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, Photodiode
 from rtface.stimulate.gate.framing import encode
 from rtface.stimulate.gate.protocol import (
     DEFAULT_LIMITS,
@@ -86,6 +86,9 @@ def random_limits(chance: random.Random) -> Limits:
         deadman_ms=chance.choice((20, 50, 100)),
         max_amplitude=chance.choice((100, 255)),
         amplitude_wired=chance.choice((0, 1)),
+        photodiode_wired=chance.choice((0, 1)),
+        light_rise_us=chance.choice((100, 1_000, 5_000)),
+        light_fall_us=chance.choice((100, 1_000)),
         counter=1,
         signed_off_by="the fuzzer",
     )
@@ -227,6 +230,31 @@ class Host:
             self.gate.run_ms(self.chance.choice((500, 1_020, 5_020, 5_020, 5_020)))
             self.gate.button(held=False)
 
+    def see_light(self) -> None:
+        """Let the photodiode see what is so, in time."""
+        limits = self.limits
+        self.gate.photodiode(Photodiode.FOLLOWS, 0.9 * limits.light_rise_us, 0.9 * limits.light_fall_us)
+
+    def photodiode(self) -> None:
+        """Let it see what is not so, for a while or for good; then, as a rule, somebody comes and sees to it."""
+        if self.chance.random() < 0.2:
+            self.gate.photodiode(
+                Photodiode.FOLLOWS, self.chance.uniform(0, 9_000), self.chance.uniform(0, 9_000)
+            )
+        else:
+            self.gate.photodiode(self.chance.choice((Photodiode.DARK, Photodiode.LIT, Photodiode.ABSENT)))
+        self.say(self.pulse())
+        self.wait()
+        if self.chance.random() < 0.5:
+            self.see_light()
+        if self.chance.random() < 0.7:
+            self.see_light()
+            self.switches(stop_open=False, arm_on=False)
+            self.gate.run_ms(5)
+            self.gate.button(held=True)
+            self.gate.run_ms(self.chance.choice((500, 1_020)))
+            self.gate.button(held=False)
+
     def mishap(self) -> None:
         """Let something go wrong."""
         chance = self.chance
@@ -252,6 +280,7 @@ class Host:
                 lambda: self.gate.send_bytes(b"".join(self.said[:40])),
                 self.another_host,
                 self.hold_button,
+                self.photodiode,
                 lambda: self.say(Arm(chance.randrange(2**32))),
                 lambda: self.say(Arm(self.token())),
                 lambda: self.say(Clear(self.token())),
@@ -282,6 +311,7 @@ def fuzz(seed: int, steps: int = 60, boot: Path | None = None) -> Outcome:
     limits = random_limits(chance) if chance.random() < 0.95 else DEFAULT_LIMITS
     with ScriptedGate(seed=seed, boot=boot) as gate:
         host = Host(gate, limits, seed, booted=boot is not None)
+        host.see_light()
         if limits is not DEFAULT_LIMITS:
             for address in chance.choice((LIMITS_AT, LIMITS_AT[:1], LIMITS_AT[1:])):
                 gate.write_eeprom(address, limits_cells(limits))

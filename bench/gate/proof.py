@@ -45,6 +45,10 @@ PIECE_MS = 0.7
 QUEUE = 256
 NEW_SESSION_MS = 4_990
 """How long a hand holds the button, at least, to begin a session."""
+HAND_MS = 990
+"""How long it holds it, at least, to see to a fault."""
+STARTING_MS = 150
+"""How long after a reset the chip may be busy with its EEPROM and see no light."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +165,10 @@ def violations(log: EmulationLog, limits: Limits, end: int, *, power_is_seen: bo
         *_gaps(lit, limits),
         *_nonces(log),
         *_windows(log, lit, limits, powers),
-        *_sessions(log, lit, limits, [*powers, *_new_sessions(log)]),
+        *_sessions(log, lit, limits, [*powers, *_hands(log, NEW_SESSION_MS)]),
         *_silences(own, pieces, limits),
         *_permissions(log, lit, pieces, limits),
+        *_unseen(log, lit, limits, powers, end),
     ]
 
 
@@ -206,11 +211,11 @@ def _nonces(log: EmulationLog) -> Iterator[Violation]:
         had.add(nonce)
 
 
-def _new_sessions(log: EmulationLog) -> Iterator[int]:
-    """When a hand has begun a session: the button held with the arm switch off."""
+def _hands(log: EmulationLog, ms: int) -> Iterator[int]:
+    """When a hand has held the button for so long with the arm switch off."""
     for now, later in pairwise([*log.switches, None]):
         if now is not None and now.button and not now.arm_on:
-            began = now.cycle + NEW_SESSION_MS * CYCLES_PER_MS
+            began = now.cycle + ms * CYCLES_PER_MS
             if later is None or later.cycle >= began:
                 yield began
 
@@ -281,6 +286,62 @@ def _permissions(
         for flash in lit:
             if cycle + SETTLING < flash.on < until:
                 yield Violation(flash.on, why, "began while it was so")
+
+
+def _unseen(
+    log: EmulationLog, lit: Sequence[Flash], limits: Limits, powers: Sequence[int], end: int
+) -> Iterator[Violation]:
+    """Where a photodiode is wired: no pulse after light that was not commanded, or after a lack of light, until a hand came."""
+    if not limits.photodiode_wired:
+        return
+    edges = pairwise([(0, True), *log.photodiode, (end, False)])
+    seen = [(cycle, later) for (cycle, light), (later, _) in edges if light and later > cycle]
+    remedies = sorted([*powers, *_hands(log, HAND_MS)])
+    found = {"light uncommanded": _uncommanded, "light missing": _missing}
+    for why, cycle in ((why, cycle) for why, find in found.items() for cycle in find(log, seen, lit, limits)):
+        until = next((remedy for remedy in remedies if remedy > cycle), 2**63)
+        for flash in lit:
+            if cycle < flash.off and flash.on < until:
+                yield Violation(flash.off, why, f"until {(flash.off - cycle) / CYCLES_PER_MS} ms after")
+
+
+def _blind(log: EmulationLog) -> list[tuple[int, int]]:
+    """From when to when a program that hangs or begins may see no light."""
+    starting = [(reset, reset + STARTING_MS * CYCLES_PER_MS) for reset in log.resets]
+    return [*starting, *((hang, round(hang + WATCHDOG_MS * CYCLES_PER_MS)) for hang in log.hangs)]
+
+
+def _uncommanded(
+    log: EmulationLog, seen: Sequence[tuple[int, int]], lit: Sequence[Flash], limits: Limits
+) -> Iterator[int]:
+    """By when the gate must have found light while it commanded none."""
+    fall = limits.light_fall_us * CYCLES_PER_US
+    ms = round(SWITCH_MS * CYCLES_PER_MS)
+    dark = pairwise([0, *(bound for flash in lit for bound in (flash.on, flash.off + fall)), 2**63])
+    for begin, until in list(dark)[::2]:
+        for cycle, later in seen:
+            since = max(cycle, begin)
+            for blind, sighted in sorted(_blind(log)):
+                if blind - ms < since < sighted:
+                    since = sighted
+            if since + ms < min(later, until):
+                yield since + ms
+
+
+def _missing(
+    log: EmulationLog, seen: Sequence[tuple[int, int]], lit: Sequence[Flash], limits: Limits
+) -> Iterator[int]:
+    """By when the gate must have found that a pulse is not seen; one that a hang ended is the watchdog's."""
+    patience = limits.light_rise_us * CYCLES_PER_US + round(SWITCH_MS * CYCLES_PER_MS)
+    for flash in lit:
+        if any(flash.on <= begin < flash.off or begin <= flash.on < until for begin, until in _blind(log)):
+            continue
+        since = flash.on
+        for cycle, later in [*seen, (flash.off, flash.off)]:
+            if flash.on <= later and cycle <= flash.off:
+                if cycle - since > patience:
+                    yield since + patience
+                since = max(since, later)
 
 
 def _arms(log: EmulationLog, pieces: Sequence[Received]) -> Iterator[int]:

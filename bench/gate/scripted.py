@@ -12,11 +12,20 @@ from rtface.stimulate.gate.protocol import Limits, Message, to_payload
 
 LIMITS_AT = (64, 192)
 """Where in EEPROM the firmware keeps its two copies of the limits."""
+_PHOTODIODE_BYTES = 5
 
 
 def limits_cells(limits: Limits) -> bytes:
     """Return one copy of limits as it lies in EEPROM: their bytes and CRC."""
-    payload = to_payload(limits)
+    return _checked(to_payload(limits))
+
+
+def older_limits_cells(limits: Limits) -> bytes:
+    """Return the same as firmware 2.0 wrote it, which knew no photodiode."""
+    return _checked(to_payload(limits)[:-_PHOTODIODE_BYTES])
+
+
+def _checked(payload: bytes) -> bytes:
     return payload + (crc16(payload) ^ PROTOCOL).to_bytes(2, "little")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 PERIODS_OF_SLACK = 3
-"""How many frame periods before its stated end a stream may stop and still count as complete."""
+"""How many frame periods before its estimated end a stream may stop and still count as complete."""
+PERIODS_OF_ROUNDING = 0.5
+"""The same where the container states the end of the last frame."""
 
 
 class VideoCamera(PlayedCamera):
@@ -28,7 +32,8 @@ class VideoCamera(PlayedCamera):
     Colour becomes gray as in OpenCV: the frame is converted to 8-bit BGR by the file's own matrix and range
     (limited range where it states none) and then weighted as `cv2.cvtColor` does. The values equal those of
     ``cv2.cvtColor(cv2.VideoCapture(path).read()[1], COLOR_BGR2GRAY)``, which is how Facemap reads. 8-bit gray
-    frames are copied as they are.
+    frames are copied as they are. A frame whose metadata say that it is to be shown turned by 90, 180 or 270 degrees is
+    turned, as players and OpenCV do; size and keypoints are of the turned picture.
 
     A file that ends before what its container states, or that has a damaged frame, raises CameraLostError after
     the last good frame before the damage; it never looks complete. To find that frame the file is read again from
@@ -84,6 +89,8 @@ class _VideoSource:
             frames=self._stated,
             settings={"codec": context.name, "pixel_format": context.pix_fmt},
         )
+        if self._first_turns() % 2:
+            facts = replace(facts, width=facts.height, height=facts.width)
         self.rewind()
         return facts
 
@@ -95,9 +102,10 @@ class _VideoSource:
         frame = self._next()
         if isinstance(frame, Advance):
             return frame
-        if (frame.height, frame.width) != out.shape:
+        width, height = (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
+        if (height, width) != out.shape:
             raise CameraLostError(
-                f"{self._path}: frame {self._read - 1} has {frame.width}x{frame.height} pixels, "
+                f"{self._path}: frame {self._read - 1} has {width}x{height} pixels, "
                 f"the video {out.shape[1]}x{out.shape[0]}; re-encode it in one size"
             )
         _write_gray(frame, out)
@@ -153,6 +161,13 @@ class _VideoSource:
         stream.thread_type = threads
         return stream
 
+    def _first_turns(self) -> int:
+        """Return by how many quarters the first frame is turned; 0 where none can be decoded."""
+        try:
+            return next((_turns(frame) for frame in self._decode("NONE")), 0)
+        except (_DamagedError, CameraLostError):
+            return 0
+
     def _all_frames(self) -> Iterator[VideoFrame | Advance]:
         """Every frame, then an error if those were not all.
 
@@ -184,7 +199,7 @@ class _VideoSource:
         stream = self._reopen(threads)
         container = cast("InputContainer", stream.container)
         packets = frames = 0
-        end_s = 0.0
+        start_s = end_s = 0.0
         try:
             for packet in container.demux(stream):
                 packets += packet.size > 0
@@ -198,11 +213,13 @@ class _VideoSource:
                     if frame.is_corrupt:
                         raise _DamagedError("the decoder calls its picture corrupt")
                     frames += 1
-                    end_s = frame.time if frame.time is not None else end_s
+                    if frame.time is not None:
+                        lasts_s = float(frame.duration * (frame.time_base or Fraction(0)))
+                        start_s, end_s = frame.time, max(end_s, frame.time + lasts_s)
                     yield frame
         except av.FFmpegError as error:
             raise _DamagedError(str(error)) from error
-        if (short := _shortfall(stream, packets, frames, end_s)) is not None:
+        if (short := _shortfall(stream, packets, frames, start_s, end_s)) is not None:
             raise CameraLostError(f"{self._path} is cut off after frame {frames - 1}: {short}")
 
 
@@ -227,7 +244,7 @@ def _held_back(stream: VideoStream, damaged: Packet[VideoStream]) -> Iterator[Vi
         yield frame
 
 
-def _shortfall(stream: VideoStream, packets: int, frames: int, end_s: float) -> str | None:
+def _shortfall(stream: VideoStream, packets: int, frames: int, start_s: float, end_s: float) -> str | None:
     """Say by how much a stream that has ended falls short of what its container states, or None.
 
     Parameters
@@ -236,8 +253,8 @@ def _shortfall(stream: VideoStream, packets: int, frames: int, end_s: float) -> 
         The stream that has ended.
     packets, frames : int
         Its packets that were read and its frames that were decoded.
-    end_s : float
-        Time of presentation of its last frame in seconds.
+    start_s, end_s : float
+        Times in seconds at which its last frame begins and, where the file says how long it lasts, ends.
 
     Returns
     -------
@@ -246,30 +263,54 @@ def _shortfall(stream: VideoStream, packets: int, frames: int, end_s: float) -> 
         it reaches its stated duration.
     """
     container = cast("InputContainer", stream.container)
-    duration_s = container.duration / 1e6 if container.duration else None
+    stated_s = _stated_end_s(stream)
+    duration_s = (
+        stated_s if stated_s is not None else container.duration / 1e6 if container.duration else None
+    )
     period_s = 1 / float(stream.average_rate) if stream.average_rate else 0.0
-    reaches_end = duration_s is not None and end_s + PERIODS_OF_SLACK * period_s >= duration_s
+    has_edit_list = "mov" in container.format.name
+    exact = stated_s is not None or has_edit_list
+    reaches_end = duration_s is not None and (
+        max(end_s, start_s + period_s) + PERIODS_OF_ROUNDING * period_s >= duration_s
+        if exact
+        else start_s + PERIODS_OF_SLACK * period_s >= duration_s
+    )
     if stream.frames:
-        has_edit_list = "mov" in container.format.name
         if packets >= stream.frames or (has_edit_list and reaches_end):
             return None
         return f"it holds {frames} of the {stream.frames} frames that it states"
-    if duration_s is None or reaches_end or len(container.streams) > 1:
+    others = len(container.streams) > 1 and stated_s is None
+    if duration_s is None or reaches_end or others:
         return None
-    return f"it ends at {end_s + period_s:.3f} s of the {duration_s:.3f} s that it states"
+    return f"it ends at {max(end_s, start_s + period_s):.3f} s of the {duration_s:.3f} s that it states"
+
+
+def _stated_end_s(stream: VideoStream) -> float | None:
+    """Return when a Matroska file's video stream ends by its own tag, in seconds; None without a tag."""
+    tag = stream.metadata.get("DURATION", "")
+    try:
+        hours, minutes, seconds = tag.split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return None
 
 
 def _write_gray(frame: VideoFrame, out: Image) -> None:
     """Write a decoded frame as 8-bit gray (see `VideoCamera`)."""
     import cv2
 
+    turns = _turns(frame)
     if frame.format.name == "gray":
         plane = frame.planes[0]
-        np.copyto(
-            out,
-            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-                : frame.height, : frame.width
-            ],
-        )
-        return
-    cv2.cvtColor(frame.to_ndarray(format="bgr24"), cv2.COLOR_BGR2GRAY, dst=out)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        np.copyto(out, np.rot90(rows[: frame.height, : frame.width], turns))
+    elif turns:
+        gray = cv2.cvtColor(frame.to_ndarray(format="bgr24"), cv2.COLOR_BGR2GRAY)
+        np.copyto(out, np.rot90(gray, turns))
+    else:
+        cv2.cvtColor(frame.to_ndarray(format="bgr24"), cv2.COLOR_BGR2GRAY, dst=out)
+
+
+def _turns(frame: VideoFrame) -> int:
+    """Return by how many quarters, counter-clockwise, a frame is to be turned; 0 for a tag of other angles."""
+    return frame.rotation // 90 % 4 if frame.rotation % 90 == 0 else 0

@@ -114,7 +114,7 @@ def measure_led(
     CameraError
         No frames come.
     OutputError
-        The output cannot be armed, refuses, or is lost.
+        Its self-test fails, it cannot be armed, refuses, or is lost.
     """
     shots: list[_Shot] = []
     try:
@@ -132,6 +132,7 @@ def measure_led(
         frame = np.zeros((info.height, info.width), np.uint8)
         camera.start()
         watch = _BrightBox(question.box, _dark(camera, frame, question.box))
+        _pass_self_test(output)
         output.alive()
         output.arm()
         chance = random.Random(question.seed)
@@ -169,6 +170,14 @@ def measure_led(
         "stages": {name: histogram.summary().as_dict() for name, histogram in stages.items()},
         "distribution": {name: histogram.distribution() for name, histogram in stages.items()},
     }
+
+
+def _pass_self_test(output: Output) -> None:
+    failed = [
+        f"{each.what}: {each.text}; {each.fix}" for each in output.self_test() if each.verdict == "fail"
+    ]
+    if failed:
+        raise OutputError(f"the output is not armed, since its self-test fails: {' | '.join(failed)}")
 
 
 def _filled(camera: Camera, frame: Image) -> FrameMeta:

@@ -54,7 +54,7 @@ class OutputEvent(StrEnum):
 
 @unique
 class OutputReason(StrEnum):
-    """Why. Those down to `NO_HAND` are the safety gate's own, by the names of `rtface.stimulate.gate.codes.Reason`."""
+    """Why. Those down to `LIGHT_MISSING` are the safety gate's own, by the names of `rtface.stimulate.gate.codes.Reason`."""
 
     NONE = "none"
     COMPLETED = "completed"
@@ -87,6 +87,10 @@ class OutputReason(StrEnum):
     FOREIGN = "foreign"
     NO_LIMITS = "no_limits"
     NO_HAND = "no_hand"
+    LIGHT_UNCOMMANDED = "light_uncommanded"
+    """A photodiode saw light that was not commanded, or that went on after its end."""
+    LIGHT_MISSING = "light_missing"
+    """A photodiode did not see light that was commanded."""
     NOT_ARMED = "not_armed"
     """The output is not armed, by what the host has received."""
     BUSY = "busy"

@@ -45,6 +45,7 @@ from rtface.track.tracker import Tracker
 NO_LOOP = "no_loop"
 
 _LONGEST_ERROR = 2_000
+_UNNAMED = "an unnamed client"
 
 _log = logging.getLogger(__name__)
 
@@ -242,10 +243,10 @@ class Service:
         self._pipeline.resume()
         return {"state": self._pipeline.status().state.value}
 
-    def stop(self) -> Mapping[str, Any]:
-        """Stop the camera and keep everything open, disarmed; command ``stop``."""
+    def stop(self, who: str = "") -> Mapping[str, Any]:
+        """Stop the camera and keep everything open, disarmed by whoever it was; command ``stop``."""
         if self._arming is not None:
-            self._arming.disarm(RTFACE, "the camera is stopped")
+            self._arming.disarm(who or _UNNAMED, "the camera is stopped")
         self._pipeline.pause()
         return {"state": self._pipeline.status().state.value}
 
@@ -261,6 +262,9 @@ class Service:
         return camera_map(self._pipeline.camera)
 
     def _publish_status(self, status: PipelineStatus) -> None:
+        arming = self._arming
+        if self._control.deaf and arming is not None and arming.state()["state"] == "armed":
+            arming.disarm(RTFACE, "commands from the network, an emergency stop too, are not taken any more")
         self._subscribers = self._publisher.count_subscribers()
         self._publisher.publish_status(self._service_status(status))
 

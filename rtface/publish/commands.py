@@ -23,6 +23,7 @@ UNKNOWN_OP = "unknown_op"
 BAD_REQUEST = "bad_request"
 INTERNAL = "internal"
 BUSY = "busy"
+REVOKED = "revoked"
 
 _MAX_PIXEL = 1 << 20
 
@@ -203,6 +204,11 @@ def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlEr
 def nonce_in(args: Mapping[str, Any]) -> int:
     """Return the number that the answer to ``ping`` repeats."""
     return Fields(args, "args.").integer("nonce", 0, MAX_ID)
+
+
+def who_may_be_in(args: Mapping[str, Any], key: str = "") -> str:
+    """Return the same of a command that older clients give without a name; empty where nothing names them."""
+    return who_in(args, key) if "who" in args else author(key) if key else ""
 
 
 def who_in(args: Mapping[str, Any], key: str = "") -> str:

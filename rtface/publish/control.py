@@ -30,6 +30,8 @@ _LIMITS = PeerLimits(
     connections=64, connections_per_s=20, burst_bytes=4 * MAX_BODY, bytes_per_s=MAX_BODY // 4
 )
 
+_ANYBODY = frozenset({"disarm", "emergency_stop"})
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,8 +74,8 @@ class ServiceCommands(Protocol):
     def start(self) -> Mapping[str, Any]:
         """Begin to track; nothing changes when it has begun."""
 
-    def stop(self) -> Mapping[str, Any]:
-        """Stop tracking; nothing changes when it has stopped."""
+    def stop(self, who: str = "") -> Mapping[str, Any]:
+        """Stop tracking, which disarms; nothing changes when it has stopped. `who` is empty where a client gives no name."""
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         """Look at another part of the frame, or at all of it."""
@@ -118,13 +120,14 @@ class ControlServer:
         self._clock = clock
         self._address = ""
         self._thread: threading.Thread | None = None
+        self._worker: threading.Thread | None = None
         self._wake: Socket | None = None
         self._operations: dict[str, Callable[[Mapping[str, Any], str], Mapping[str, Any]]] = {
             "ping": lambda args, key: self._ping(args),
             "hello": lambda args, key: service.hello(),
             "status": lambda args, key: service.status(),
             "start": lambda args, key: service.start(),
-            "stop": lambda args, key: service.stop(),
+            "stop": lambda args, key: service.stop(commands.who_may_be_in(args, key)),
             "set_crop": lambda args, key: service.set_crop(commands.parse_crop(args)),
             "self_test": lambda args, key: service.arming.self_test(),
             "arm": lambda args, key: service.arming.arm(commands.who_in(args, key)),
@@ -142,6 +145,12 @@ class ControlServer:
     def address(self) -> str:
         """The address that is bound, with the port that was taken; empty before `open`."""
         return self._address
+
+    @property
+    def deaf(self) -> bool:
+        """Whether a thread that takes or carries out commands has ended although it was not closed."""
+        threads = (self._thread, self._worker)
+        return any(each is not None and not each.is_alive() for each in threads)
 
     def open(self) -> None:
         """Bind the socket and begin to answer.
@@ -196,10 +205,11 @@ class ControlServer:
         if thread.is_alive():
             raise UsageError(f"the control server cannot close: a command has been running for {timeout_s} s")
         wake.close(0)
-        self._thread = self._wake = None
+        self._thread = self._worker = self._wake = None
 
     def _serve(self, router: Socket, watch: PeerWatch, woken: Socket, work: Socket, taken: Socket) -> None:
         worker = threading.Thread(target=self._work, args=(taken,), name="rtface-control-work", daemon=True)
+        self._worker = worker
         worker.start()
         poller = zmq.Poller()
         for socket in (router, woken, work):
@@ -210,7 +220,8 @@ class ControlServer:
                     router.send_multipart(work.recv_multipart(), zmq.NOBLOCK)
                 if router in ready:
                     self._take(router, work)
-            work.send_multipart([b""])
+            if worker.is_alive():
+                work.send_multipart([b""])
             worker.join()
             while work.poll(0):
                 router.send_multipart(work.recv_multipart(), zmq.NOBLOCK)
@@ -218,6 +229,10 @@ class ControlServer:
             _log.debug("the context ended before the control server was closed")
             worker.join()
         finally:
+            if worker.is_alive():  # this thread ends as nobody foresaw; the other would wait for ever
+                with suppress(zmq.ZMQError):
+                    work.send_multipart([b""], zmq.NOBLOCK)
+                worker.join()
             watch.close()
             router.close(0)
             woken.close(0)
@@ -278,6 +293,10 @@ class ControlServer:
         if operation is None:
             known = ", ".join(self._operations)
             raise ControlError(commands.UNKNOWN_OP, f"op {request.op!r} is none of {known}")
+        if request.op not in _ANYBODY and self._guard is not None and self._guard.revoked(key):
+            raise ControlError(
+                commands.REVOKED, f"the key {key!r} was revoked; what is left is to disarm or to stop"
+            )
         return operation(request.args, key)
 
     def _ping(self, args: Mapping[str, Any]) -> Mapping[str, Any]:

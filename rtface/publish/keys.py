@@ -43,6 +43,8 @@ class ServerKeys:
     secret: bytes = field(repr=False)
     clients: frozenset[bytes]
     names: Mapping[bytes, str] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where they were read; a client whose public key is taken out of its `clients` is revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def load_server_keys(folder: Path) -> ServerKeys:
     public, secret = _load(folder / "server.key_secret", secret=True)
     files = sorted((folder / "clients").glob("*.key"))
     names = {_load(file, secret=False)[0]: file.stem for file in files}
-    return ServerKeys(public, secret, frozenset(names), names)
+    return ServerKeys(public, secret, frozenset(names), names, folder)
 
 
 def load_client_keys(folder: Path) -> ClientKeys:
@@ -170,10 +172,15 @@ class Guard:
 
     def callback(self, domain: str, key: bytes) -> bool:  # the name that pyzmq's authenticator calls
         """Return whether the client with this public key, in Z85, is admitted."""
-        known = key in self._keys.clients
+        known = key in self._keys.clients and not self.revoked(self._keys.names.get(key, ""))
         if not known:
             _log.warning("refused a client with the unknown key %s", key.decode("ascii", "replace"))
         return known
+
+    def revoked(self, name: str) -> bool:
+        """Whether a client's key was taken out of the folder since the service began."""
+        folder = self._keys.folder
+        return bool(name) and folder is not None and not (folder / "clients" / f"{name}.key").exists()
 
     def close(self) -> None:
         """Stop answering and join the thread; may be called at any time, any number of times."""

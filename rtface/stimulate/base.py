@@ -92,6 +92,8 @@ _REASONS = {
     OutputReason.NO_HAND: "its button must be held for a second with the arm switch on",
     OutputReason.FOREIGN: "another program has greeted it; let one alone have it, close it and open it again",
     OutputReason.MEMORY: "it lost its memory and cannot tell why; arm switch off, hold its button for a second",
+    OutputReason.LIGHT_UNCOMMANDED: "its photodiode saw light that was not commanded; once dark, arm switch off, hold its button",
+    OutputReason.LIGHT_MISSING: "its photodiode did not see light that was commanded; then arm switch off, hold its button",
     OutputReason.STORING: "it is storing new limits; try again in a second",
     OutputReason.NO_ANSWER: "it does not answer",
     OutputReason.PORT: "its port failed",

@@ -193,6 +193,10 @@ class HostedOutput(SoftOutput):
         try:
             while (action := self._next(gate, actions)) is not None:
                 action(gate)
+        except (
+            BaseException
+        ) as error:  # whoever asks learns of it, and of no state that nobody keeps any more
+            gate.lose(OutputError(f"the output's thread has ended: {error!r}"), self._now())
         finally:
             now_ns = self._now()
             gate.disarm(self._reports.number(), now_ns, now_ns, "closed")

@@ -253,3 +253,52 @@ def test_a_hand_begins_a_session(story: Story) -> None:
     assert story.rules(once) == set()
     story.log.switches = [each for each in story.log.switches if not each.button]
     assert story.rules(once) == {"session pulses"}
+
+
+WATCHED = replace(DEFAULT_LIMITS, photodiode_wired=1, light_rise_us=1_000, light_fall_us=1_000)
+
+
+@pytest.fixture
+def watched(story: Story) -> Story:
+    """Lit as ordered, at 30.3 to 35.3 ms; ordered once more at 60 ms."""
+    story.lights(30.3, 35.3)
+    story.says(50, Heartbeat())
+    story.says(60, Pulse(5_000, 0, 1, 255))
+    story.log.photodiode.append((0, False))
+    story.log.resets[0] = -1_000 * MS  # while it begins it may see no light
+    return story
+
+
+def sees(story: Story, *edges_ms: float) -> None:
+    story.log.photodiode += [(round(ms * MS), at % 2 == 0) for at, ms in enumerate(edges_ms)]
+
+
+def test_light_that_is_seen_in_time_is_fine(watched: Story) -> None:
+    sees(watched, 31.2, 36.2, 61.2, 66.2)
+    watched.lights(60.3, 65.3)
+    assert watched.rules(WATCHED) == set()
+
+
+def test_a_pulse_that_is_not_seen_must_end_and_none_follows(watched: Story) -> None:
+    assert watched.rules(WATCHED) == {"light missing"}
+    watched.log.light[-1] = LightChange(round(32.35 * MS), 0, False, 0)
+    assert watched.rules(WATCHED) == set()
+    watched.log.light[-1] = LightChange(round(32.5 * MS), 0, False, 0)
+    watched.lights(60.3, 65.3)
+    sees(watched, 60.4, 65.4)
+    found = [each for each in violations(watched.log, WATCHED, 10_000 * MS) if each.rule == "light missing"]
+    assert len(found) == 2, "too late, and one that follows"
+
+
+@pytest.mark.parametrize("stray", [(40.0, 42.2), (10.0, 12.0, 30.4, 35.4), (30.4, 38.0)])
+def test_after_light_that_nobody_commanded_no_pulse_follows(watched: Story, stray: tuple[float, ...]) -> None:
+    sees(watched, *(stray if 30.4 in stray else (30.4, 35.4, *stray)))
+    watched.lights(60.3, 65.3)
+    sees(watched, 60.4, 65.4)
+    assert watched.rules(WATCHED) == {"light uncommanded"}
+    watched.log.switches += [Switches(45 * MS, False, False, False), Switches(46 * MS, False, False, True)]
+    assert "light uncommanded" in watched.rules(WATCHED), "a hand that does not hold it for a second"
+
+
+def test_where_none_is_wired_its_pin_says_nothing(watched: Story) -> None:
+    assert watched.rules() == set()

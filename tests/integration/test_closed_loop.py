@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,14 +19,17 @@ import yaml
 from support.arming import arm
 from support.commandline import run
 from support.emulated_gate import PATIENT_LIMITS, emulated_gate, patient_gate
-from support.waits import LONG_S
+from support.waits import LONG_S, wait_until
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
 from rtface.config.rigfile import load_rig
 from rtface.core.clock import NS_PER_MS, monotonic_ns
 from rtface.core.clockfit import ClockLine
-from rtface.core.errors import ControlError
+from rtface.core.errors import AddressError, ControlError
+from rtface.core.features import Features
+from rtface.core.records import Pose
+from rtface.decide.features.bank import FeatureBank
 from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.entries import (
@@ -301,3 +307,80 @@ def test_the_crop_stays_and_the_camera_s_stop_disarms_while_armed(rig_file: Path
         client.stop()
         assert client.status().loop["state"] == "disarmed"
         client.set_crop(None)
+
+
+def kill_thread(name: str) -> None:
+    """Have a thread of this process end by what no code of it foresees, wherever it is."""
+    (thread,) = (each for each in threading.enumerate() if each.name == name)
+    assert thread.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rtface-gate",
+        "rtface-record",
+        "rtface-acquire",
+        "rtface-process",
+        "rtface-control",
+        "rtface-control-work",
+    ],
+)
+def test_a_thread_that_is_killed_while_armed_ends_the_light_and_the_arming(
+    gate: EmulatedGate, rig_file: Path, name: str
+) -> None:
+    output = {"kind": "gate", "port": str(gate.port), "limits": PATIENT_LIMITS, **PATIENT}
+    with (
+        Service(load_rig(with_output(rig_file, output=output))) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        arm(client)
+        listen(client, "light", 2)
+        folder = Path(client.status().loop["session"])
+        assert service.arming.state()["state"] == "armed"
+        kill_thread(name)
+        if name in ("rtface-control", "rtface-control-work"):  # it wakes, and ends, with the next command
+            with (
+                suppress(AddressError),
+                Client(service.keypoints_address, service.control_address, timeout_s=0.2) as another,
+            ):
+                another.mark("test", "anybody there?")
+        wait_until(lambda: service.arming.state()["state"] != "armed")
+        wait_until(lambda: not gate.light_is_on)
+        lights = len(risen(gate.light()))
+        began = gate.read_log().delivered[-1][0]
+        wait_until(lambda: gate_cycle(gate) > began + 1_000 * CYCLES_PER_MS)
+        assert len(risen(gate.light())) == lights, "no light after it"
+    assert read_session(folder).damage == ()
+
+
+def gate_cycle(gate: EmulatedGate) -> int:
+    gate.arm_switch(on=True)
+    return gate.cycle
+
+
+def test_an_exception_in_a_feature_while_armed_ends_the_light(
+    gate: EmulatedGate, rig_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = {"kind": "gate", "port": str(gate.port), "limits": PATIENT_LIMITS, **PATIENT}
+
+    def broken(bank: FeatureBank, pose: Pose) -> Features:
+        raise ZeroDivisionError("a feature")
+
+    with (
+        Service(load_rig(with_output(rig_file, output=output))) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        arm(client)
+        listen(client, "light", 2)
+        folder = Path(client.status().loop["session"])
+        monkeypatch.setattr(FeatureBank, "update", broken)
+        wait_until(lambda: service.arming.state()["state"] != "armed")
+        wait_until(lambda: not gate.light_is_on)
+        lights = len(risen(gate.light()))
+        began = gate_cycle(gate)
+        wait_until(lambda: gate_cycle(gate) > began + 1_000 * CYCLES_PER_MS)
+        assert len(risen(gate.light())) == lights
+    assert read_session(folder).damage == ()

@@ -70,7 +70,15 @@ def test_the_self_test_names_what_it_looked_at(gate: EmulatedGate) -> None:
     findings = json.loads(done.stdout)
     assert all(each.keys() == {"what", "verdict", "text", "mend"} for each in findings)
     checks = {each["what"]: each["verdict"] for each in findings}
-    assert checks.keys() == {"gate", "line", "limits", "heartbeat", "arm switch", "emergency stop"}
+    assert checks.keys() == {
+        "gate",
+        "line",
+        "limits",
+        "heartbeat",
+        "arm switch",
+        "photodiode",
+        "emergency stop",
+    }
     assert checks["gate"] == checks["emergency stop"] == "ok"
     gate.stop_switch(open=True)
     failed = rtface("test", "--port", gate.port)

@@ -23,6 +23,7 @@ from rtface.stimulate.gate.protocol import (
     to_payload,
 )
 
+CELLS = len(limits_cells(SIGNED))
 PORTB, LED = 0x25, 0x20
 WRITTEN_MS = 450
 """What both copies take on a board, 3.4 ms a cell; the emulated one needs a third."""
@@ -73,7 +74,7 @@ def test_two_steps_change_the_limits_for_good() -> None:
         welcome = gate.hello()
         assert (welcome.limits_source, welcome.device_id) == (LimitsSource.EEPROM, 7)
         assert in_force(gate) == wanted
-        assert gate.gate.read_eeprom()[LIMITS_AT[0] :][:58] == limits_cells(wanted)
+        assert gate.gate.read_eeprom()[LIMITS_AT[0] :][:CELLS] == limits_cells(wanted)
         gate.arm()
         assert gate.reason(Pulse(3_001, 0, 1, 255)) is Reason.TOO_LONG
         gate.fire(3_000)
@@ -114,7 +115,7 @@ def test_limits_are_not_changed_while_armed_or_stopped() -> None:
         assert gate.reason(proposal(other)) is Reason.WRONG_STATE
         gate.gate.run_ms(WRITTEN_MS)
         for address in LIMITS_AT:
-            assert gate.gate.read_eeprom()[address:][:58] == limits_cells(SIGNED)
+            assert gate.gate.read_eeprom()[address:][:CELLS] == limits_cells(SIGNED)
 
 
 @pytest.mark.parametrize("counter", [0, 2, 2**32 - 1])
@@ -156,6 +157,12 @@ def test_a_wrong_commit_ends_the_proposal() -> None:
         {"deadman_ms": 65_535},
         {"max_on_us": 2**32 - 1},
         {"amplitude_wired": 2},
+        {"photodiode_wired": 2},
+        {"light_rise_us": 99},
+        {"light_rise_us": 50_001},
+        {"light_fall_us": 99},
+        {"light_fall_us": 50_001},
+        {"photodiode_wired": 1, "min_off_us": 1_999, "light_fall_us": 2_000},
         {"signed_off_by": ""},
     ],
 )
@@ -204,7 +211,7 @@ def test_a_write_that_is_torn_at_any_moment_leaves_the_old_or_the_new(torn_ms: i
         assert (now.counter, source) in TORN[torn_ms]
         assert now == (new if now.counter == 2 else gate.limits)
         board.run_ms(100)
-        cells = [board.read_eeprom()[address:][:58] for address in LIMITS_AT]
+        cells = [board.read_eeprom()[address:][:CELLS] for address in LIMITS_AT]
         assert cells == 2 * [limits_cells(now)], "the other copy is repaired at once"
 
 
@@ -239,7 +246,7 @@ def test_an_old_image_of_both_copies_is_not_taken_for_the_newest() -> None:
         gate.sign(gate.limits)
         gate.gate.run_ms(WRITTEN_MS)
         for address in LIMITS_AT:
-            gate.gate.write_eeprom(address, old[address:][:58])
+            gate.gate.write_eeprom(address, old[address:][:CELLS])
         gate.gate.power_cycle()
         gate.gate.run_ms(20)
         assert (gate.hello().limits_source, gate.state) == (LimitsSource.LOST, State.FAULT)
@@ -331,7 +338,7 @@ def test_one_damaged_copy_is_reported_and_repaired_from_the_other(copy: int) -> 
         assert gate.hello().limits_source is LimitsSource.ONE_COPY
         assert in_force(gate) == limits
         gate.gate.run_ms(100)
-        assert gate.gate.read_eeprom()[LIMITS_AT[copy] :][:58] == limits_cells(limits)
+        assert gate.gate.read_eeprom()[LIMITS_AT[copy] :][:CELLS] == limits_cells(limits)
         gate.gate.power_cycle()
         gate.gate.run_ms(20)
         assert gate.hello().limits_source is LimitsSource.EEPROM

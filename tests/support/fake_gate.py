@@ -52,7 +52,7 @@ class FakeGate:
         self.send_events = True
         self.welcome = protocol.Welcome(
             protocol=PROTOCOL,
-            firmware=0x0100,
+            firmware=0x0201,
             build=packaged_build(),
             reset_cause=ResetCause.POWER_ON,
             resets=0,

@@ -89,8 +89,8 @@ class Handler:
     def start(self) -> Mapping[str, Any]:
         return self._called("start")
 
-    def stop(self) -> Mapping[str, Any]:
-        return self._called("stop")
+    def stop(self, who: str = "") -> Mapping[str, Any]:
+        return self._called("stop", who)
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         return self._called("set_crop", crop)

@@ -43,6 +43,7 @@ def labels(
                     video: {"frames": len(part), "labels": part.labels, "sizes": _sizes(part)}
                     for video, part in videos.items()
                 },
+                "notes": list(found.notes),
                 "written": None if written is None else str(written),
             }
         )
@@ -55,6 +56,8 @@ def labels(
         by_video.add_row(escape(video), str(len(part)), str(part.labels), ", ".join(_sizes(part)))
     OUT.print(by_keypoint)
     OUT.print(by_video)
+    for note in found.notes:
+        print_line(note)
     print_line(f"{found.labels} labels on {len(found)} frames")
     if written is not None:
         print_line(f"written: {written}")

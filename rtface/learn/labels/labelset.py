@@ -43,10 +43,13 @@ class LabelSet:
     keypoints : tuple of str
         Names, K of them, each once.
     frames : tuple of LabelledFrame
+    notes : tuple of str
+        What looks wrong in the files but may be right; no part of `digest`.
     """
 
     keypoints: tuple[str, ...]
     frames: tuple[LabelledFrame, ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if repeated := {name for name in self.keypoints if self.keypoints.count(name) > 1}:
@@ -118,4 +121,4 @@ class LabelSet:
                 if name in place:
                     xy[index] = frame.xy[place[name]]
             frames.append(replace(frame, xy=xy))
-        return LabelSet(tuple(names), tuple(frames))
+        return LabelSet(tuple(names), tuple(frames), self.notes)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 from rtface.core.errors import DataError
 from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE, DATA_FOLDER, FILE_STEM, read_deeplabcut
 from rtface.learn.labels.formats.facemap import read_facemap
 from rtface.learn.labels.formats.sleap import read_sleap
+from rtface.learn.labels.formats.spreadsheet import first_cell
 from rtface.learn.labels.formats.table import TABLE_FILE, read_table
 from rtface.learn.labels.labelset import LabelSet
 
+_LOG = logging.getLogger(__name__)
 _KNOWN = (
     f"rtface's {TABLE_FILE} or its folder, a DeepLabCut project ({CONFIG_FILE} and {DATA_FOLDER}), folder of labels or "
     f"{FILE_STEM}_* file (.csv, .h5), SLEAP's .slp, Facemap's refined data (.npy)"
@@ -39,7 +43,25 @@ def read_labels(*paths: Path) -> LabelSet:
         raise DataError("no label set was named")
     if len({path.resolve() for path in paths}) < len(paths):
         raise DataError(f"a label set is named twice: {', '.join(map(str, paths))}")
-    return _unite([(path, _read_one(path)) for path in paths])
+    labels = _unite(_told_apart([(path, _read_one(path)) for path in paths]))
+    for note in labels.notes:
+        _LOG.warning("%s", note)
+    return labels
+
+
+def _told_apart(sets: list[tuple[Path, LabelSet]]) -> list[tuple[Path, LabelSet]]:
+    """Return the sets with the folder above in the name of a video that several sets call after their own folder."""
+    homes = [(path if path.is_dir() else path.parent).resolve() for path, _ in sets]
+    own = [home.name for home, (_, labels) in zip(homes, sets, strict=True) if home.name in labels.videos]
+    apart = []
+    for home, (path, labels) in zip(homes, sets, strict=True):
+        old = home.name
+        if own.count(old) > 1 and old in labels.videos and homes.count(home) == 1:
+            new = f"{home.parent.name}/{old}"
+            frames = (replace(frame, video=new) if frame.video == old else frame for frame in labels.frames)
+            labels = replace(labels, frames=tuple(frames))
+        apart.append((path, labels))
+    return apart
 
 
 def _unite(sets: list[tuple[Path, LabelSet]]) -> LabelSet:
@@ -54,7 +76,8 @@ def _unite(sets: list[tuple[Path, LabelSet]]) -> LabelSet:
                     f"{path}: frame {frame.name!r} of video {frame.video!r} is in {earlier} too; "
                     "leave it out of one, or rename the video if they are two recordings"
                 )
-    return LabelSet(names, tuple(frame for _, labels in sets for frame in labels.arranged(names).frames))
+    frames = tuple(frame for _, labels in sets for frame in labels.arranged(names).frames)
+    return LabelSet(names, frames, tuple(note for _, labels in sets for note in labels.notes))
 
 
 def _read_one(path: Path) -> LabelSet:
@@ -79,7 +102,11 @@ def _read_folder(folder: Path) -> LabelSet:
     deeplabcut = (
         (folder / CONFIG_FILE).is_file()
         or (folder / DATA_FOLDER).is_dir()
-        or any(file.suffix in (".csv", ".h5") for file in folder.glob(f"{FILE_STEM}*"))
+        or any(
+            file.suffix in (".csv", ".h5")
+            for pattern in (f"{FILE_STEM}*", f"*/{FILE_STEM}*")
+            for file in folder.glob(pattern)
+        )
     )
     if table and deeplabcut:
         raise DataError(f"{folder} holds {TABLE_FILE} and labels of DeepLabCut's; name the one file")
@@ -92,7 +119,6 @@ def _read_folder(folder: Path) -> LabelSet:
 
 def _first_cell(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            return file.readline().split(",")[0].strip().strip('"')
+        return first_cell(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error

@@ -23,6 +23,7 @@ from rtface.core.errors import DataError
 from rtface.core.extras import needing
 from rtface.core.records import FloatArray
 from rtface.record.formats.base import atomic_file, from_rows, rows_by_frame
+from rtface.record.formats.pandas_store import put_for_all_pandas
 from rtface.record.table import PoseTable
 
 LEVELS = ("scorer", "bodyparts", "coords")
@@ -93,7 +94,7 @@ class DeepLabCutHdf5:
             memory: dict[str, Any] = {"driver": "H5FD_CORE", "driver_core_backing_store": 0}
             with pd.HDFStore(f"rtface-{secrets.token_hex(8)}", mode="w", **memory) as store:
                 layout = "table" if len(frame) else "fixed"  # as a table, pandas writes no file for no rows
-                store.put(KEY, frame, format=layout, track_times=False)
+                put_for_all_pandas(store, KEY, frame, layout)
                 store.flush()
                 out.write(store.root._v_file.get_file_image())  # noqa: SLF001  PyTables' documented name
 

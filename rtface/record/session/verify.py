@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from rtface.core.errors import DataError
-from rtface.core.outputs import OutputEvent
+from rtface.core.outputs import OutputEvent, OutputReason
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
 from rtface.record.session.entries import (
     ANSWERS,
@@ -31,6 +31,10 @@ from rtface.record.session.rows import ROW_NAMES, UNKNOWN, Rows
 Verdict = Literal["whole", "missing", "wrong"]
 
 _MOST_NAMED = 5
+_LIGHT = {
+    OutputReason.LIGHT_UNCOMMANDED.value: "a photodiode saw light that no command explains",
+    OutputReason.LIGHT_MISSING.value: "a photodiode did not see light that was commanded",
+}
 _ORDER = ("arrival_ns", "taken_ns", "prepared_ns", "inferred_ns", "decided_ns", "published_ns")
 
 
@@ -78,6 +82,7 @@ def verify(
         lambda: _texts(session),
         lambda: _decisions(session),
         lambda: _pulses(session, blinded),
+        lambda: _seen_light(session, blinded),
         lambda: _times(session),
         lambda: _video(session, progress),
     )
@@ -235,6 +240,22 @@ def _pulses(session: Session, blinded: bool) -> Iterator[SessionFinding]:
     elif not found:
         counted = f"{len(fires)} commanded, each decided before and answered; {len(lit)} of them lit"
         yield SessionFinding(name, "whole", counted)
+
+
+def _seen_light(session: Session, blinded: bool) -> Iterator[SessionFinding]:
+    """Yield what a photodiode saw otherwise; without one there is nothing to find."""
+    opened_ns = session.opened.t_ns if session.opened is not None else 0
+    for reply in session.of(GateReplyEntry):
+        text = _LIGHT.get(reply.reason)
+        if text is None or reply.event != OutputEvent.STATE:
+            continue
+        if blinded:
+            yield SessionFinding(
+                "light", "wrong", "a photodiode saw other light than was commanded (blinded)"
+            )
+            return
+        at_ns = reply.t_ns if reply.host_ns is None else reply.host_ns
+        yield SessionFinding("light", "wrong", f"{text}, at {(at_ns - opened_ns) / 1e9:.3f} s")
 
 
 def _fires(decision: DecisionEntry | None) -> bool:

@@ -243,7 +243,7 @@ class SessionWriter:
             self._end(log, self._reason)
         except OSError as error:
             self._break_off(log, "write", f"cannot write {self.folder}: {error.strerror or error}")
-        except Exception as error:  # a silent end would be worse than any fault
+        except BaseException as error:  # a silent end would be worse than any fault
             self._break_off(log, "internal", f"the recorder failed: {type(error).__name__}: {error}")
         finally:
             log.close()

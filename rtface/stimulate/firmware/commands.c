@@ -8,10 +8,11 @@
 #include "limits.h"
 #include "link.h"
 #include "nonce.h"
+#include "photodiode.h"
 #include "pulses.h"
 #include "session.h"
 
-#define FIRMWARE 0x0200
+#define FIRMWARE 0x0201
 #ifndef BUILD
 #define BUILD 0
 #endif
@@ -61,7 +62,7 @@ static enum reason arm(uint32_t given)
     }
     if (source == LIMITS_SOURCE_NONE)
         return REASON_NO_LIMITS;
-    light_rules(limits.deadman_ms);
+    light_rules(&limits);
     if (!(light_inputs() & INPUT_ARM_SWITCH_ON))
         return REASON_ARM_SWITCH;
     light_heartbeat(link_age_ms());
@@ -79,11 +80,14 @@ static enum reason clear(uint32_t given)
     return light_event(GATE_CLEAR, REASON_NONE) ? REASON_NONE : REASON_WRONG_STATE;
 }
 
-/* While dark; also in the fault that new limits end. */
+/* While dark; also in the faults that new limits end: none can be read, or they name a photodiode that is broken. */
 static bool limits_may_change(void)
 {
     enum state state = light_state();
-    return state == STATE_DISARMED || (state == STATE_FAULT && limits_where() == LIMITS_SOURCE_LOST);
+    enum reason reason = light_reason();
+    return state == STATE_DISARMED ||
+           (state == STATE_FAULT && (limits_where() == LIMITS_SOURCE_LOST || reason == REASON_LIGHT_UNCOMMANDED ||
+                                     reason == REASON_LIGHT_MISSING));
 }
 
 static enum reason propose(const struct limits *wanted, uint32_t *value)
@@ -142,6 +146,8 @@ static void refuse(const struct frame *frame, enum reason reason)
     send_answer(frame, &answer);
 }
 
+static uint8_t inputs(void) { return light_inputs() | (photodiode_lit() ? INPUT_LIGHT_SEEN : 0); }
+
 static void send_welcome(uint32_t seq)
 {
     token = token * 1664525UL + 1013904223UL + clock_ticks();
@@ -153,7 +159,7 @@ static void send_welcome(uint32_t seq)
         .reset_cause = cause_of_reset,
         .resets = session.resets,
         .state = light_state(),
-        .inputs = light_inputs(),
+        .inputs = inputs(),
         .limits_source = limits_where(),
         .device_id = limits.device_id,
         .token = token,
@@ -168,7 +174,7 @@ static void send_status(uint32_t seq)
     struct status status = {
         .state = light_state(),
         .reason = light_reason(),
-        .inputs = light_inputs(),
+        .inputs = inputs(),
         .pulses = session.pulses,
         .dose_us = session.dose_us,
         .window_us = session.window_us,

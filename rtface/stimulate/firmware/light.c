@@ -5,10 +5,11 @@
 #include <util/atomic.h>
 
 #include "clock.h"
+#include "photodiode.h"
 
 /* What the compare interrupts take from the match to the edge: trains and on-times come out right on the pin. */
-#define BEGIN_LATENCY_TICKS 49
-#define END_LATENCY_TICKS 9
+#define BEGIN_LATENCY_TICKS 53
+#define END_LATENCY_TICKS 10
 #define BACKSTOP_MS 2
 
 #define OFF STATE_DISARMED
@@ -36,6 +37,7 @@ volatile bool light_line_broke;
 static volatile bool changed, ended, ticked, scheduled, begun;
 static struct pulse_end last;
 static struct light_order order;
+static bool edge_awaited;
 static uint32_t begin_at, end_at;
 static uint16_t on_ms, on_ms_allowed;
 static uint8_t silence_ms, silence_allowed_ms;
@@ -84,6 +86,7 @@ bool light_start(bool powered_on)
     DDRD |= TTL_BIT | AMPLITUDE_BIT;
     DDRB |= LED_BIT;
     TCCR2B = _BV(CS20);
+    photodiode_start();
     state = latching ? latched[copy].state : STATE_DISARMED;
     reason = latching ? latched[copy].reason : REASON_NONE;
     latch();
@@ -105,10 +108,13 @@ static void bright(void)
     uint16_t edge = TCNT1;
     TCCR2A = _BV(COM2B1) | _BV(WGM20);
     last.on_tick = clock_ticks_of_locked(edge);
+    photodiode_expect(true, last.on_tick, edge_awaited);
 }
 
+/* A pulse that has had its time ends in FAULT where the light itself was not seen. */
 static bool apply(enum gate_event event, enum reason why)
 {
+    bool lit = PIND & PHOTODIODE_BIT;
     uint8_t next = pgm_read_byte(&next_state[state][event]);
     if (next == state)
         return false;
@@ -117,8 +123,16 @@ static bool apply(enum gate_event event, enum reason why)
     uint16_t edge = TCNT1;
     if (state == STATE_FIRING) {
         last.off_tick = clock_ticks_of_locked(edge);
+        bool over = event == GATE_ON_TIME_OVER || event == GATE_TRAIN_OVER;
+        if (over && !light_line_broke && photodiode_missed(lit, last.off_tick)) {
+            next = STATE_FAULT;
+            why = REASON_LIGHT_MISSING;
+        }
         last.reason = why;
         ended = true;
+        photodiode_expect(false, last.off_tick, false);
+    } else if (state == STATE_FAULT) {
+        photodiode_expect(false, clock_ticks_of_locked(edge), false);
     }
     state = next;
     reason = why;
@@ -165,6 +179,8 @@ static bool begin(void)
     TIMSK1 &= ~_BV(OCIE1A);
     scheduled = false;
     obey_inputs();
+    if (photodiode_lit())
+        apply(GATE_FAIL, REASON_LIGHT_UNCOMMANDED);
     return apply(GATE_PULSE, REASON_NONE);
 }
 
@@ -195,6 +211,11 @@ ISR(TIMER0_COMPA_vect)
     else if (++on_ms > on_ms_allowed)
         apply(GATE_FAIL, REASON_BACKSTOP);
     obey_inputs();
+    if (state != STATE_FIRING || !reached(clock_ticks_locked(), end_at)) { /* a pulse that is to end now is not kept waiting */
+        enum reason seen = photodiode_judge();
+        if (seen != REASON_NONE)
+            apply(GATE_FAIL, seen);
+    }
     watch_button();
     if (silence_ms < UINT8_MAX)
         silence_ms++;
@@ -238,10 +259,12 @@ bool light_fire(const struct light_order *wanted, uint32_t tick)
 {
     enum fired fired;
     uint16_t allowed = wanted->on_us / 1000 + BACKSTOP_MS;
+    bool awaited = photodiode_checks(wanted->on_us);
     do {
         ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
         {
             on_ms_allowed = allowed;
+            edge_awaited = awaited;
             fired = try_to_fire(wanted, tick);
         }
     } while (fired == TOO_LATE_TO_PLAN);
@@ -305,9 +328,10 @@ uint8_t light_inputs(void)
 }
 
 /* One millisecond less than the limit: the first count after a heartbeat may come at once. */
-void light_rules(uint8_t deadman_ms)
+void light_rules(const struct limits *limits)
 {
-    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { silence_allowed_ms = deadman_ms - 1; }
+    ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { silence_allowed_ms = limits->deadman_ms - 1; }
+    photodiode_rules(limits);
 }
 
 uint16_t light_held_ms(bool arm_switch_on)

@@ -6,6 +6,7 @@
  * D3 (PD3) amplitude: PWM of 31.4 kHz, duty amplitude / 255; low whenever the TTL is low.
  * D4 (PD4) arm switch: closed to ground = on.
  * D5 (PD5) button: closed to ground = pressed.
+ * D6 (PD6) photodiode: see photodiode.h.
  * D2 (PD2) emergency stop: closed to ground = run, open = stop.
  * D13 (PB5) the board's LED: steady = armed, blinking fast = stopped or fault, slowly = a hand is needed.
  */
@@ -97,7 +98,7 @@ bool light_attention(void);
 /* When the pulse under way, or the last one, began. */
 uint32_t light_on_tick(void);
 
-void light_rules(uint8_t deadman_ms);
+void light_rules(const struct limits *limits);
 
 /* How long the button has been held with the arm switch in this position; it must have been up before. */
 uint16_t light_held_ms(bool arm_switch_on);

@@ -1,6 +1,7 @@
 #include "limits.h"
 
 #include <avr/eeprom.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "crc.h"
@@ -17,6 +18,7 @@ struct stored {
 
 struct limits limits;
 
+static const struct limits defaults = DEFAULT_LIMITS;
 static enum limits_source where;
 static struct stored proposal, writing;
 static bool proposed, repairing;
@@ -34,7 +36,33 @@ static bool acceptable(const struct limits *l)
            l->window_ms >= ABSOLUTE_MIN_WINDOW_MS && l->window_ms <= ABSOLUTE_MAX_WINDOW_MS &&
            l->window_ms % ABSOLUTE_WINDOW_PARTS == 0 && l->window_on_us <= l->window_ms * 1000 &&
            l->deadman_ms >= ABSOLUTE_MIN_DEADMAN_MS && l->deadman_ms <= ABSOLUTE_MAX_DEADMAN_MS &&
-           l->amplitude_wired <= 1 && l->signed_off_by[0] != '\0';
+           l->amplitude_wired <= 1 && l->signed_off_by[0] != '\0' && l->photodiode_wired <= 1 &&
+           l->light_rise_us >= ABSOLUTE_MIN_LIGHT_DELAY_US && l->light_rise_us <= ABSOLUTE_MAX_LIGHT_DELAY_US &&
+           l->light_fall_us >= ABSOLUTE_MIN_LIGHT_DELAY_US && l->light_fall_us <= ABSOLUTE_MAX_LIGHT_DELAY_US &&
+           (!l->photodiode_wired || l->min_off_us >= l->light_fall_us);
+}
+
+/*
+ * Limits that were signed under firmware 2.0 end before the photodiode: their CRC lies there, and behind it nothing was
+ * ever written. Make them whole.
+ */
+static bool complete_older(struct stored *copy)
+{
+    const uint8_t older = offsetof(struct limits, photodiode_wired);
+    const uint8_t *cells = (const uint8_t *)copy;
+    uint16_t crc;
+
+    memcpy(&crc, cells + older, sizeof crc);
+    if (crc != (crc16(copy, older) ^ PROTOCOL))
+        return false;
+    for (uint8_t at = older + sizeof crc; at < sizeof *copy; at++)
+        if (cells[at] != 0xFF)
+            return false;
+    copy->limits.photodiode_wired = 0;
+    copy->limits.light_rise_us = defaults.light_rise_us;
+    copy->limits.light_fall_us = defaults.light_fall_us;
+    copy->crc = crc_of(&copy->limits);
+    return true;
 }
 
 /* Return whether a copy is valid; `blank` becomes false if any of its cells was ever written. */
@@ -44,7 +72,7 @@ static bool read_copy(uint8_t copy, struct stored *into, bool *blank)
     for (uint8_t at = 0; at < sizeof *into; at++)
         if (((const uint8_t *)into)[at] != 0xFF)
             *blank = false;
-    return into->crc == crc_of(&into->limits) && acceptable(&into->limits) && into->limits.counter > 0 &&
+    return (into->crc == crc_of(&into->limits) || complete_older(into)) && acceptable(&into->limits) && into->limits.counter > 0 &&
            into->limits.counter <= ABSOLUTE_MAX_COUNTER;
 }
 
@@ -57,7 +85,6 @@ static void write_from(const struct stored *what, uint8_t copies)
 
 static void nothing_signed(void)
 {
-    static const struct limits defaults = DEFAULT_LIMITS;
     limits = defaults;
     limits.counter = journal_floor();
 }

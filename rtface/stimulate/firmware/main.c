@@ -11,6 +11,7 @@
 #include "limits.h"
 #include "link.h"
 #include "nonce.h"
+#include "photodiode.h"
 #include "pulses.h"
 #include "session.h"
 
@@ -55,7 +56,7 @@ static void start(void)
     limits_load();
     bool remembered = session_start(powered_on);
     MCUSR = 0;
-    light_rules(limits.deadman_ms);
+    light_rules(&limits);
     remembered = light_start(powered_on) && remembered;
     session_enter_in_journal();
     /*
@@ -79,7 +80,22 @@ static void report_change(void)
     pulses_report(KIND_STATE, light_reason(), 0, clock_us());
 }
 
-/* The arm switch off and the button held: a fault of memory is seen to; held for longer, a new session begins. */
+/* Whether a hand can say that the cause is seen to. */
+static bool acknowledgeable(enum reason reason)
+{
+    switch (reason) {
+    case REASON_MEMORY:
+    case REASON_LIMITS_LOST:
+        return limits_load() != LIMITS_SOURCE_LOST;
+    case REASON_LIGHT_UNCOMMANDED:
+    case REASON_LIGHT_MISSING:
+        return !photodiode_lit() && limits_load() != LIMITS_SOURCE_LOST;
+    default:
+        return false;
+    }
+}
+
+/* The arm switch off and the button held: such a fault is seen to; held for longer, a new session begins. */
 static void obey_hand(void)
 {
     static bool begun;
@@ -88,10 +104,7 @@ static void obey_hand(void)
         begun = false;
         return;
     }
-    enum state state = light_state();
-    enum reason reason = light_reason();
-    if (state == STATE_FAULT && (reason == REASON_MEMORY || reason == REASON_LIMITS_LOST) &&
-        limits_load() != LIMITS_SOURCE_LOST)
+    if (light_state() == STATE_FAULT && acknowledgeable(light_reason()))
         light_event(GATE_ACKNOWLEDGE, REASON_ACKNOWLEDGED);
     if (held >= ABSOLUTE_NEW_SESSION_MS && !begun && light_state() == STATE_DISARMED) {
         begun = true;
@@ -128,7 +141,7 @@ int main(void)
         light_await_hand(limits_proposed());
         if (limits_store()) {
             session_new_limits();
-            light_rules(limits.deadman_ms);
+            light_rules(&limits);
             if (light_reason() == REASON_LIMITS_LOST && limits_where() != LIMITS_SOURCE_LOST)
                 light_event(GATE_ACKNOWLEDGE, REASON_ACKNOWLEDGED);
             pulses_report(KIND_LIMITS_STORED, REASON_NONE, limits.counter, clock_us());

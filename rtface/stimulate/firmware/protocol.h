@@ -18,6 +18,8 @@
 #define ABSOLUTE_WINDOW_PARTS 16UL
 #define ABSOLUTE_MIN_DEADMAN_MS 20UL
 #define ABSOLUTE_MAX_DEADMAN_MS 200UL
+#define ABSOLUTE_MIN_LIGHT_DELAY_US 100UL
+#define ABSOLUTE_MAX_LIGHT_DELAY_US 50000UL
 #define ABSOLUTE_MAX_COUNTER 65535UL
 #define ABSOLUTE_HAND_MS 1000UL
 #define ABSOLUTE_NEW_SESSION_MS 5000UL
@@ -47,6 +49,8 @@ enum reason {
     REASON_BACKSTOP = 11,
     REASON_MEMORY = 12,
     REASON_ACKNOWLEDGED = 13,
+    REASON_LIGHT_UNCOMMANDED = 14,
+    REASON_LIGHT_MISSING = 15,
     REASON_NO_HELLO = 16,
     REASON_STALE = 17,
     REASON_BAD_TOKEN = 18,
@@ -90,6 +94,7 @@ enum limits_source {
 #define INPUT_ARM_SWITCH_ON 1
 #define INPUT_STOP_OPEN 2
 #define INPUT_BUTTON_HELD 4
+#define INPUT_LIGHT_SEEN 8
 
 #define MSG_HELLO 0x01
 #define MSG_HEARTBEAT 0x02
@@ -138,6 +143,9 @@ struct __attribute__((packed)) propose_limits {
     uint32_t device_id;
     uint32_t counter;
     char signed_off_by[20];
+    uint8_t photodiode_wired;
+    uint16_t light_rise_us;
+    uint16_t light_fall_us;
 };
 
 struct __attribute__((packed)) commit_limits {
@@ -202,6 +210,9 @@ struct __attribute__((packed)) limits {
     uint32_t device_id;
     uint32_t counter;
     char signed_off_by[20];
+    uint8_t photodiode_wired;
+    uint16_t light_rise_us;
+    uint16_t light_fall_us;
 };
 
 struct __attribute__((packed)) event {
@@ -216,13 +227,13 @@ struct __attribute__((packed)) event {
 _Static_assert(sizeof(struct arm) == 4, "layout");
 _Static_assert(sizeof(struct clear) == 4, "layout");
 _Static_assert(sizeof(struct pulse) == 11, "layout");
-_Static_assert(sizeof(struct propose_limits) == 56, "layout");
+_Static_assert(sizeof(struct propose_limits) == 61, "layout");
 _Static_assert(sizeof(struct commit_limits) == 6, "layout");
 _Static_assert(sizeof(struct ack) == 16, "layout");
 _Static_assert(sizeof(struct nak) == 16, "layout");
 _Static_assert(sizeof(struct status) == 27, "layout");
 _Static_assert(sizeof(struct welcome) == 29, "layout");
-_Static_assert(sizeof(struct limits) == 56, "layout");
+_Static_assert(sizeof(struct limits) == 61, "layout");
 _Static_assert(sizeof(struct event) == 19, "layout");
 
 #define DEFAULT_LIMITS { \
@@ -237,7 +248,10 @@ _Static_assert(sizeof(struct event) == 19, "layout");
     .amplitude_wired = 0UL, \
     .device_id = 0UL, \
     .counter = 0UL, \
-    .signed_off_by = "" \
+    .signed_off_by = "", \
+    .photodiode_wired = 0UL, \
+    .light_rise_us = 2000UL, \
+    .light_fall_us = 2000UL \
 }
 
 #endif

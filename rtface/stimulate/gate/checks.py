@@ -11,6 +11,10 @@ from rtface.stimulate.gate.protocol import Limits, Status
 
 _SLOW_MS = 5.0
 _BEATS_IN_DEADMAN = 3
+_LIGHT = {
+    Reason.LIGHT_UNCOMMANDED: "saw light that was not commanded, or that went on after its end",
+    Reason.LIGHT_MISSING: "did not see light that was commanded",
+}
 
 
 def gate_checks(
@@ -34,6 +38,7 @@ def gate_checks(
         _line(status, round_trips),
         _limits(info, limits, pinned),
         _heartbeat(info, limits),
+        _photodiode(status, limits),
         _arm_switch(status),
         _stop(status),
     ]
@@ -97,6 +102,19 @@ def _heartbeat(info: OutputInfo, limits: Limits) -> Check:
     return Check("heartbeat", "ok", text)
 
 
+def _photodiode(status: Status, limits: Limits) -> Check:
+    if not limits.photodiode_wired:
+        return Check("photodiode", "ok", "none is wired: nothing here sees the light itself")
+    text = (
+        f"wired: light within {limits.light_rise_us / 1e3:g} ms of its command, "
+        f"dark within {limits.light_fall_us / 1e3:g} ms of its end"
+    )
+    if status.inputs & Inputs.LIGHT_SEEN:
+        fix = "what shines into it? A torn wire reads as light, too"
+        return Check("photodiode", "fail", f"it sees light now; {text}", fix)
+    return Check("photodiode", "ok", f"{text}; dark now")
+
+
 def _arm_switch(status: Status) -> Check:
     if status.inputs & Inputs.ARM_SWITCH_ON:
         return Check("arm switch", "ok", "on")
@@ -111,6 +129,9 @@ def _stop(status: Status) -> Check:
             return Check("state", "fail", text, fix)
         if status.reason is Reason.LIMITS_LOST:
             return Check("state", "fail", "the gate lost its limits", "sign them anew: `rtface gate limits`")
+        if status.reason in _LIGHT:
+            fix = "find out why; then, once it is dark, arm switch off and hold the button for 1 s"
+            return Check("state", "fail", f"a photodiode {_LIGHT[status.reason]}", fix)
         return Check("state", "fail", "the gate found a fault in itself", "switch its power off and on")
     if status.inputs & Inputs.STOP_OPEN:
         fix = "release it; a normally closed switch belongs between pin 2 and ground"

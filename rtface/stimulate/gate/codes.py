@@ -7,6 +7,8 @@ from enum import IntEnum, IntFlag
 PROTOCOL = 2
 OLD_PROTOCOL = 1
 """Its frames are read so far that either side can say which firmware or host has to be renewed."""
+OLDEST_FIRMWARE = 0x0201
+"""What was before it had limits of another length."""
 BAUD = 1_000_000
 MAX_FRAME = 80
 """Bytes of the longest frame, its closing zero included; longer pieces are refused unread."""
@@ -22,6 +24,8 @@ ABSOLUTE = {
     "WINDOW_PARTS": 16,
     "MIN_DEADMAN_MS": 20,
     "MAX_DEADMAN_MS": 200,
+    "MIN_LIGHT_DELAY_US": 100,
+    "MAX_LIGHT_DELAY_US": 50_000,
     "MAX_COUNTER": 65_535,
     "HAND_MS": 1_000,
     "NEW_SESSION_MS": 5_000,
@@ -57,6 +61,8 @@ class Reason(IntEnum):
     BACKSTOP = 11
     MEMORY = 12
     ACKNOWLEDGED = 13
+    LIGHT_UNCOMMANDED = 14
+    LIGHT_MISSING = 15
     NO_HELLO = 16
     STALE = 17
     BAD_TOKEN = 18
@@ -86,11 +92,12 @@ class ResetCause(IntFlag):
 
 
 class Inputs(IntFlag):
-    """The gate's input pins."""
+    """The gate's input pins; LIGHT_SEEN only where a photodiode is wired."""
 
     ARM_SWITCH_ON = 1
     STOP_OPEN = 2
     BUTTON_HELD = 4
+    LIGHT_SEEN = 8
 
 
 class LimitsSource(IntEnum):

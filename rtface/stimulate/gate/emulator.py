@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -63,6 +64,15 @@ class Switches:
     button: bool = False
 
 
+class Photodiode(IntEnum):
+    """What the photodiode's pin does: nothing is wired (it is pulled up, which reads as light), it follows, or does not."""
+
+    ABSENT = 0
+    FOLLOWS = 1
+    DARK = 2
+    LIT = 3
+
+
 @dataclass(slots=True)
 class EmulationLog:
     """What happened, by cycle.
@@ -85,6 +95,8 @@ class EmulationLog:
         The switches, each time that one was turned.
     cable : list of (int, bool)
         Cycle, and whether the line is plugged from there on.
+    photodiode : list of (int, bool)
+        Cycle, and whether the photodiode's pin says light from there on; it does before the first.
     anchors : list of (int, int)
         Cycle and nanoseconds of the monotonic clock: where a paced gate began, and again after the machine stood still.
     rejected : int
@@ -100,6 +112,7 @@ class EmulationLog:
     hangs: list[int] = field(default_factory=list)
     switches: list[Switches] = field(default_factory=list)
     cable: list[tuple[int, bool]] = field(default_factory=list)
+    photodiode: list[tuple[int, bool]] = field(default_factory=list)
     anchors: list[tuple[int, int]] = field(default_factory=list)
     _decoder: Decoder = field(default_factory=Decoder)
 
@@ -136,6 +149,8 @@ class EmulationLog:
                 self.switches.append(Switches(cycle, *(each == "1" for each in rest[1:])))
             case "U":
                 self.cable.append((cycle, rest[1] == "1"))
+            case "D":
+                self.photodiode.append((cycle, rest[1] == "1"))
             case "C":
                 self.anchors.append((cycle, int(rest[1])))
             case _:
@@ -170,6 +185,11 @@ class EmulatedBoard:
     def stop_switch(self, open: bool) -> None:  # noqa: A002  (a normally closed switch is open or closed)
         """Press (open) or release the emergency stop."""
         self.run_command(f"stop {open:d}")
+
+    def photodiode(self, mode: Photodiode, rise_us: float = 20, fall_us: float = 20) -> None:
+        """Wire a photodiode to D6, which sees the light so long after it goes on or off if it follows."""
+        rise, fall = (round(us * CYCLES_PER_US) for us in (rise_us, fall_us))
+        self.run_command(f"photodiode {mode:d} {rise} {fall}")
 
     def cable(self, plugged: bool) -> None:
         """Pull or plug the serial line; the board keeps its power."""

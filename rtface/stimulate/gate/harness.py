@@ -1,4 +1,4 @@
-"""Builds the harness that runs the gate's firmware on simavr, once for each version of its source."""
+"""Builds the harness that runs the gate's firmware on simavr, once for each version of its sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from rtface.core.files import cache_folder, written_whole
 PACKAGES = "gcc simavr libsimavr-dev libelf-dev"
 """Debian packages that the emulated gate needs."""
 
-SOURCE = Path(__file__).parents[1] / "simavr" / "harness.c"
+FOLDER = Path(__file__).parents[1] / "simavr"
+_SOURCES = ("harness.c", "chip.c", "wire.c")
+_HEADERS = ("chip.h", "wire.h")
 _OPTIONS = ("-O2", "-Wall", "-Wextra", "-I/usr/include/simavr")
 _LIBRARIES = ("-lsimavr", "-lelf", "-lutil")
 
@@ -30,14 +32,15 @@ def harness_path() -> Path:
 
 
 def build_harness(folder: Path) -> Path:
-    """Return ``folder/gate-harness-<hash of the source>``, compiled if it is not there.
+    """Return ``folder/gate-harness-<hash of the sources>``, compiled if it is not there.
 
     Raises
     ------
     GateError
         There is no compiler or no simavr.
     """
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join((*_OPTIONS, *_LIBRARIES)).encode()).hexdigest()
+    texts = b"".join((FOLDER / name).read_bytes() for name in (*_SOURCES, *_HEADERS))
+    key = hashlib.sha256(texts + " ".join((*_OPTIONS, *_LIBRARIES)).encode()).hexdigest()
     built = folder / f"gate-harness-{key[:16]}"
     if built.exists():
         return built
@@ -46,7 +49,8 @@ def build_harness(folder: Path) -> Path:
         raise GateError(f"the emulated gate needs a C compiler and simavr: apt-get install {PACKAGES}")
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(built) as fresh:
-        command = [compiler, *_OPTIONS, "-o", str(fresh), str(SOURCE), *_LIBRARIES]
+        sources = [str(FOLDER / name) for name in _SOURCES]
+        command = [compiler, *_OPTIONS, "-o", str(fresh), *sources, *_LIBRARIES]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())

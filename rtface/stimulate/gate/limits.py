@@ -22,9 +22,13 @@ MEANINGS = {
     "max_amplitude": "strongest light, 255 being full",
     "amplitude_wired": "1: the light source follows the amplitude's line; 0: TTL alone, all light counts as full",
     "device_id": "a number of the lab's own",
+    "photodiode_wired": "1: a photodiode sees the light itself, and what it sees must be what was commanded",
+    "light_rise_us": "longest time from light on until the photodiode sees it, in microseconds",
+    "light_fall_us": "longest time from light off until the photodiode sees it no more, in microseconds",
 }
 """What each limit that may be set means."""
 
+_PHOTODIODE_BYTES = 5
 _MAX_U32 = (1 << 32) - 1
 _RANGES = {
     "max_on_us": (ABSOLUTE["MIN_ON_US"], ABSOLUTE["MAX_ON_US"]),
@@ -37,6 +41,9 @@ _RANGES = {
     "max_amplitude": (0, 255),
     "amplitude_wired": (0, 1),
     "device_id": (0, _MAX_U32),
+    "photodiode_wired": (0, 1),
+    "light_rise_us": (ABSOLUTE["MIN_LIGHT_DELAY_US"], ABSOLUTE["MAX_LIGHT_DELAY_US"]),
+    "light_fall_us": (ABSOLUTE["MIN_LIGHT_DELAY_US"], ABSOLUTE["MAX_LIGHT_DELAY_US"]),
 }
 
 
@@ -73,6 +80,11 @@ def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) 
         raise UsageError(
             "max_amplitude below 255 needs amplitude_wired = 1: over the TTL alone all light is full light"
         )
+    if values["photodiode_wired"] and values["min_off_us"] < values["light_fall_us"]:
+        raise UsageError(
+            f"min_off_us = {values['min_off_us']} is shorter than light_fall_us = {values['light_fall_us']}: "
+            "the photodiode must see dark between two pulses"
+        )
     signer = signed_off_by.strip()
     if not signer or len(signer.encode()) > SIGNER_BYTES:
         raise UsageError(f"the limits need the name of who signs them off, of up to {SIGNER_BYTES} bytes")
@@ -82,9 +94,13 @@ def propose(current: Limits, changes: Mapping[str, object], signed_off_by: str) 
 def fingerprint(limits: Limits) -> str:
     """Return what `output.limits` of a rig's file names: 16 hexadecimal digits of all values, signer and board's number.
 
-    The counter of changes is left out: the same limits, signed anew by the same person, are the same.
+    The counter of changes is left out: the same limits, signed anew by the same person, are the same; so are the delays of a
+    photodiode that is not wired.
     """
-    return hashlib.sha256(to_payload(replace(limits, counter=0))).hexdigest()[:16]
+    payload = to_payload(replace(limits, counter=0))
+    if not limits.photodiode_wired:
+        payload = payload[:-_PHOTODIODE_BYTES]
+    return hashlib.sha256(payload).hexdigest()[:16]
 
 
 def differences(before: Limits, after: ProposeLimits | Limits) -> list[tuple[str, object, object]]:

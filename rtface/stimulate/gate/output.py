@@ -19,7 +19,7 @@ from rtface.core.records import Pulse
 from rtface.stimulate.base import explain
 from rtface.stimulate.gate import protocol
 from rtface.stimulate.gate.checks import gate_checks
-from rtface.stimulate.gate.codes import BAUD, OLD_PROTOCOL, PROTOCOL, Inputs
+from rtface.stimulate.gate.codes import BAUD, OLD_PROTOCOL, OLDEST_FIRMWARE, PROTOCOL, Inputs
 from rtface.stimulate.gate.firmware import packaged_build
 from rtface.stimulate.gate.limits import fingerprint
 from rtface.stimulate.gate.link import GateLink, Timing
@@ -38,6 +38,10 @@ _HAND_S = 60.0
 _FLASH = "`rtface gate flash` puts the right firmware on it"
 
 _Kind = TypeVar("_Kind", bound=Answer)
+
+
+def _version(firmware: int) -> str:
+    return f"{firmware >> 8}.{firmware & 0xFF}"
 
 
 class _RefusedError(GateError):
@@ -113,6 +117,7 @@ class GateOutput:
             thread.start()
             try:
                 welcome = self._first_greeting()
+                self._check_firmware(welcome)
                 limits = self._request(protocol.GetLimits(), protocol.Limits)
                 self._info = self._describe(welcome, limits, port, thread)
             except BaseException:
@@ -290,9 +295,8 @@ class GateOutput:
             else:
                 return
 
-    def _describe(
-        self, welcome: protocol.Welcome, limits: protocol.Limits, port: SerialPort, thread: PortThread
-    ) -> OutputInfo:
+    def _check_firmware(self, welcome: protocol.Welcome) -> None:
+        """Refuse another protocol, other firmware where it must be the packaged one, and any whose limits have another form."""
         if welcome.protocol != PROTOCOL:
             raise GateError(f"{self._name} has protocol {welcome.protocol}, this rtface {PROTOCOL}: {_FLASH}")
         ours = packaged_build()
@@ -301,12 +305,21 @@ class GateOutput:
                 f"{self._name} runs firmware build {welcome.build:08x}, this rtface brings {ours:08x}: "
                 "`rtface gate flash`, or output.build: any"
             )
+        if welcome.firmware < OLDEST_FIRMWARE:
+            raise GateError(
+                f"{self._name} runs firmware {_version(welcome.firmware)}, this rtface needs {_version(OLDEST_FIRMWARE)} or "
+                f"newer: {_FLASH}; the limits that were signed stay"
+            )
+
+    def _describe(
+        self, welcome: protocol.Welcome, limits: protocol.Limits, port: SerialPort, thread: PortThread
+    ) -> OutputInfo:
         return OutputInfo(
             kind="gate",
             label=f"safety gate {welcome.device_id} at {self._settings.port}",
             drives_light=True,
             enforces_limits=True,
-            firmware=f"{welcome.firmware >> 8}.{welcome.firmware & 0xFF}",
+            firmware=_version(welcome.firmware),
             build=f"{welcome.build:08x}",
             protocol=str(welcome.protocol),
             limits=asdict(limits) | {"source": welcome.limits_source.name.lower()},
@@ -317,7 +330,7 @@ class GateOutput:
                 "liveness_ms": self._settings.liveness_ms,
                 "low_latency": port.low_latency,
                 "priority": thread.priority,
-                "packaged_build": f"{ours:08x}",
+                "packaged_build": f"{packaged_build():08x}",
                 "limits": self._settings.limits,
                 "reset_cause": cause_name(welcome.reset_cause),
                 "resets": welcome.resets,

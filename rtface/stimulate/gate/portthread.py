@@ -43,7 +43,7 @@ class PortThread:
         self._link = link
         self._clock = clock
         self._commands: deque[Command] = deque()
-        self._ending = False
+        self._ending = self._ended = False
         self._piping = threading.Lock()  # the pipe is closed once nobody writes to it
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
@@ -57,8 +57,8 @@ class PortThread:
         self._began.wait()
 
     def hand(self, command: Command) -> bool:
-        """Have the thread carry a command out at once; never waits. False: too many wait already."""
-        if len(self._commands) >= _MOST_WAITING:
+        """Have the thread carry a command out at once; never waits. False: too many wait already, or the thread has ended."""
+        if len(self._commands) >= _MOST_WAITING or self._ended:
             return False
         self._commands.append(command)
         self._wake()
@@ -96,6 +96,9 @@ class PortThread:
                 selector.register(self._port, selectors.EVENT_READ)
                 self._serve(selector)
         finally:
+            self._ended = True
+            if not self._ending:  # killed: nobody carries anything out any more, and no heartbeat goes out
+                self._link.lose(OutputReason.PORT, self._clock.now_ns(), "the port's thread has ended")
             self._port.close()
 
     def _serve(self, selector: selectors.BaseSelector) -> None:

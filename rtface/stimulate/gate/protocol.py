@@ -31,9 +31,14 @@ class _LimitFields:
         0 where nothing was ever signed; a proposal's must be one more than the last.
     signed_off_by : str
         Who answers for these limits; up to 20 bytes of UTF-8, empty where nobody does.
+    photodiode_wired : int
+        1 if a photodiode on the gate sees the light itself: light that was not commanded, or the lack of light that was, is a
+        fault then.
+    light_rise_us, light_fall_us : int
+        How long it may take from a command until the photodiode sees the light, and until it sees it no more.
     """
 
-    LAYOUT: ClassVar[str] = "IIIIIIHBBII20s"
+    LAYOUT: ClassVar[str] = "IIIIIIHBBII20sBHH"
     max_on_us: int
     min_off_us: int
     window_ms: int
@@ -46,6 +51,9 @@ class _LimitFields:
     device_id: int
     counter: int
     signed_off_by: str
+    photodiode_wired: int = 0
+    light_rise_us: int = 2_000
+    light_fall_us: int = 2_000
 
 
 @dataclass(frozen=True, slots=True)

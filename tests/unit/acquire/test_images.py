@@ -120,3 +120,56 @@ def test_a_folder_without_a_first_image_is_refused(tmp_path: Path) -> None:
 def test_names_sort_by_the_numbers_in_them() -> None:
     names = ["b1", "a10", "a9", "a09b", "10", "9", "a"]
     assert sorted(names, key=natural_key) == ["9", "10", "a", "a09b", "a9", "a10", "b1"]
+
+
+def played(camera: ImagesCamera) -> list[int]:
+    """Return the first pixel of every image until the end."""
+    info = camera.open()
+    camera.start()
+    values = []
+    out = np.empty((info.height, info.width), np.uint8)
+    try:
+        while camera.fill(out, 1.0) is not None:
+            values.append(int(out[0, 0]))
+    except EndOfStream:
+        pass
+    camera.close()
+    return values
+
+
+def test_a_stack_is_as_many_images_as_it_has_pages(tmp_path: Path) -> None:
+    pages = [np.full((20, 30), 10 * page, np.uint8) for page in range(5)]
+    assert cv2.imwritemulti(str(tmp_path / "1.tif"), pages)
+    write(tmp_path / "2.png", 99)
+    camera = camera_for(tmp_path)
+    assert camera.open().frames == 6
+    camera.close()
+    assert played(camera_for(tmp_path)) == [0, 10, 20, 30, 40, 99]
+
+
+def test_hidden_companions_of_macos_are_no_images(tmp_path: Path) -> None:
+    write(tmp_path / "1.png", 7)
+    (tmp_path / "._1.png").write_bytes(b"\0\5\x16\7")
+    assert played(camera_for(tmp_path)) == [7]
+
+
+@pytest.mark.parametrize("bits", [12, 14, 16])
+def test_16_bit_files_are_scaled_by_the_bits_in_use(tmp_path: Path, bits: int) -> None:
+    for number in range(3):
+        deep = np.full((20, 30), (50 + 50 * number) << (bits - 8), np.uint16)
+        deep[-1, -1] = (1 << bits) - 1
+        cv2.imwrite(str(tmp_path / f"{number}.png"), deep)
+    assert played(camera_for(tmp_path)) == [50, 100, 150]
+
+
+def test_an_image_beyond_the_bits_in_use_is_named(tmp_path: Path) -> None:
+    for number in range(40):
+        value = 60000 if number == 1 else 4000
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((20, 30), value, np.uint16))
+    camera = camera_for(tmp_path)
+    camera.open()
+    camera.start()
+    out = np.empty((20, 30), np.uint8)
+    camera.fill(out, 1.0)
+    with pytest.raises(CameraLostError, match=r"1\.png.*60000.*12 bits"):
+        camera.fill(out, 1.0)

@@ -376,3 +376,46 @@ def test_a_damaged_source_stays_lost(tmp_path: Path, loop: bool) -> None:
         with pytest.raises(CameraLostError, match="frame 2 of 60"):
             camera.fill(out, 1.0)
     camera.close()
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_video_tagged_as_turned_is_played_as_opencv_shows_it(tmp_path: Path, degrees: int) -> None:
+    path = turned(encode(tmp_path / "plain.mp4"), tmp_path / "turned.mp4", degrees)
+    capture = cv2.VideoCapture(str(path))
+    wanted = [cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2GRAY) for _ in range(3)]
+    _, images, _ = play(camera_for(path))
+    assert len(images) == FRAMES
+    for got, want in zip(images, wanted, strict=False):
+        np.testing.assert_array_equal(got, want)
+
+
+def turned(plain: Path, path: Path, degrees: int) -> Path:
+    """Write the file with another matrix in the header of its track: it is to be shown turned."""
+    data = bytearray(plain.read_bytes())
+    one = (1 << 16).to_bytes(4, "big")
+    minus, zero = (-(1 << 16)).to_bytes(4, "big", signed=True), bytes(4)
+    plainly = one + zero + zero + zero + one
+    at = data.index(plainly, data.index(b"tkhd"))
+    a, b, c, d = {
+        90: (zero, one, minus, zero),
+        180: (minus, zero, zero, minus),
+        270: (zero, minus, one, zero),
+    }[degrees]
+    data[at : at + 20] = a + b + zero + c + d
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_matroska_file_that_lacks_its_last_frames_is_named(tmp_path: Path, lost: int) -> None:
+    whole = encode(tmp_path / "whole.mkv", "mjpeg", "yuvj420p")
+    at, _ = packets(whole)[-lost]
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: at - 20])
+    _, images, error = play(camera_for(cut))
+    assert FRAMES - lost - 1 <= len(images) <= FRAMES - lost
+    assert isinstance(error, CameraLostError)
+    assert str(cut) in str(error)
+    _, images, error = play(camera_for(whole))
+    assert len(images) == FRAMES
+    assert isinstance(error, EndOfStream)

@@ -10,6 +10,7 @@ import pytest
 from rtface.acquire.base import Camera
 from rtface.bench.led import LedQuestion, measure_led
 from rtface.config import NullOutputSettings
+from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, ManualClock
 from rtface.core.errors import OutputError, UsageError
 from rtface.core.outputs import OutputEvent, OutputState, Report
@@ -62,6 +63,10 @@ class Late(NullOutput):
         self._waiting: list[tuple[int, Pulse]] = []
         self._refuse = refuse
         self._clock_ = clock
+        self.findings: list[Check] = []
+
+    def self_test(self) -> list[Check]:
+        return [*super().self_test(), *self.findings]
 
     def fire(self, pulse: Pulse) -> int:
         if self._refuse:
@@ -108,6 +113,20 @@ def test_a_light_that_is_not_in_the_box_is_not_seen() -> None:
 def test_what_cannot_be_seen_is_refused(question: LedQuestion, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         measured(question)
+
+
+def test_an_output_whose_self_test_fails_is_not_armed() -> None:
+    """As a gate's whose limits the rig's file does not name."""
+    clock = ManualClock(10**12)
+    output = Late(clock)
+    output.findings = [Check("limits", "fail", "the rig's file names no limits", "write them")]
+    armed: list[bool] = []
+    output.arm = lambda: armed.append(True)  # type: ignore[method-assign]
+    question = LedQuestion(BOX, pulses=1)
+    with pytest.raises(OutputError, match="limits: the rig's file names no limits; write them"):
+        measure_led(Seeing(clock, output), output, question, lambda share: None, threading.Event(), clock)
+    assert armed == []
+    assert output.state is OutputState.CLOSED
 
 
 def test_an_output_that_refuses_is_an_error() -> None:

@@ -58,7 +58,9 @@ def request(op: str, args: Mapping[str, Any] | None = None, **fields: Any) -> by
         ("hello", {}, ("hello", None), HELLO.as_map()),
         ("status", {}, ("status", None), STATUS.as_map()),
         ("start", {}, ("start", None), {"done": True}),
-        ("stop", {"later": 1}, ("stop", None), {"done": True}),
+        ("stop", {"later": 1}, ("stop", ""), {"done": True}),
+        ("stop", {"who": "Ada"}, ("stop", "Ada"), {"done": True}),
+        ("stop", {"who": "operator"}, ("stop", "client:operator"), {"done": True}),
         ("set_crop", {"crop": None}, ("set_crop", None), {"done": True}),
         (
             "set_crop",

@@ -252,6 +252,33 @@ def test_what_a_client_with_a_key_commands_is_the_keys(
         server.close()
 
 
+def test_a_key_that_is_revoked_while_armed_may_only_make_it_safer(
+    context: Context, folder: Path, guard: Guard
+) -> None:
+    service = Handler()
+    server = ControlServer("tcp://127.0.0.1:*", service, context, guard=guard)
+    server.open()
+    try:
+        keys = load_client_keys(folder / "hand_over" / "laptop")
+        requester = Requester(context, server.address, keys, LONG_S)
+        requester.request("arm", {"who": "Ada"})
+        (folder / "clients" / "laptop.key").unlink()
+        for op, args in (("arm", {"who": "Ada"}), ("clear", {"who": "Ada"}), ("status", {}), ("start", {})):
+            with pytest.raises(ControlError, match="'laptop' was revoked") as refused:
+                requester.request(op, args)
+            assert refused.value.code == "revoked"
+        requester.request("disarm", {"who": "Ada", "why": "smoke"})
+        requester.request("emergency_stop", {"who": "Ada"})
+        requester.close()
+        assert service.calls == [
+            ("arm", "laptop"),
+            ("disarm", ("laptop", "smoke")),
+            ("emergency_stop", "laptop"),
+        ]
+    finally:
+        server.close()
+
+
 def test_without_keys_nobody_is_the_operator(context: Context) -> None:
     service = Handler()
     server = ControlServer("tcp://127.0.0.1:*", service, context)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 from support.paths import DOCS
 
@@ -141,3 +142,15 @@ def test_a_target_is_checked_before_the_work(tmp_path: Path) -> None:
         formats.check(tmp_path / "absent" / "a.csv")
     with pytest.raises(UsageError, match="choose one of"):
         formats.check(tmp_path / "a.txt")
+
+
+def test_a_table_carries_what_older_versions_of_pandas_ask_for(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    from rtface.record.formats.pandas_store import put_for_all_pandas
+
+    for layout in ("fixed", "table"):
+        path = tmp_path / f"{layout}.h5"
+        with pandas.HDFStore(path, mode="w") as store:
+            put_for_all_pandas(store, "key", pandas.DataFrame({"x": [1.0]}), layout)
+        with h5py.File(path) as file:
+            assert file["key"].attrs["pandas_version"].decode() == "0.15.2"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from math import isinf
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.acquire.picturefile import depth_of, read_page, to_8_bits
 from rtface.core.errors import DataError
 from rtface.core.records import Image
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
@@ -38,32 +38,81 @@ class Row:
     xy: NDArray[np.float64]
 
 
-def gather(source: Path, keypoints: Sequence[str], rows: Iterable[Row]) -> LabelSet:
-    """Check frames and return them as a set.
+class Nothing:
+    """A row with neither an image nor a label; it is left out and counted."""
+
+
+NOTHING_THERE = Nothing()
+
+Fault = DataError | Nothing
+"""What a reader yields in place of a row."""
+
+_SHOWN = 20
+
+
+def gather(source: Path, keypoints: Sequence[str], rows: Iterable[Row | Fault]) -> LabelSet:
+    """Check frames and return them as a set, with notes on what looks wrong but may be right.
 
     Raises
     ------
     DataError
         A label lacks one coordinate, is infinite or lies outside its image, a frame is there twice, a keypoint has
-        no name, or there is no label at all.
+        no name, or there is no label at all. All faults of the set are in the one message, the first 20 in full.
     """
     if "" in keypoints:
         raise DataError(f"{source}: a keypoint has no name")
     first: dict[tuple[str, str], str] = {}
-    frames = []
+    frames, faults, empty = [], [], 0
     for row in rows:
-        key = row.video, row.name
-        if key in first:
-            raise DataError(
-                f"{row.where}: frame {row.name!r} of video {row.video!r} was labelled before, at {first[key]}"
-            )
-        first[key] = row.where
-        _check_points(row, keypoints)
+        if isinstance(row, Nothing):
+            empty += 1
+            continue
+        try:
+            if isinstance(row, DataError):
+                raise row
+            key = row.video, row.name
+            if key in first:
+                raise DataError(
+                    f"{row.where}: frame {row.name!r} of video {row.video!r} was labelled before, "
+                    f"at {first[key]}: a duplicate row"
+                )
+            first[key] = row.where
+            _check_points(row, keypoints)
+        except DataError as error:
+            faults.append(str(error))
+            continue
         frames.append(LabelledFrame(row.name, row.video, row.image, row.xy.astype(np.float32)))
-    labels = LabelSet(tuple(keypoints), tuple(frames))
+    if len(faults) == 1:
+        raise DataError(faults[0])
+    if faults:
+        more = f"\n... and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise DataError(f"{source}: {len(faults)} faults:\n" + "\n".join(faults[:_SHOWN]) + more)
+    notes = [f"{source}: {empty} rows with neither image nor label are left out"] if empty else []
+    notes += _doubtful(source, keypoints, frames)
+    labels = LabelSet(tuple(keypoints), tuple(frames), tuple(notes))
     if labels.labels == 0:
         raise DataError(f"{source} holds no labels: {len(frames)} frames, not one keypoint placed")
     return labels
+
+
+def _doubtful(source: Path, keypoints: Sequence[str], frames: Sequence[LabelledFrame]) -> list[str]:
+    """Say which keypoints have labels at (0, 0), or all labels at one place."""
+    notes = []
+    for index, keypoint in enumerate(keypoints):
+        xy = np.array([frame.xy[index] for frame in frames if not np.isnan(frame.xy[index]).any()]).reshape(
+            -1, 2
+        )
+        zeros = int((xy == 0).all(axis=1).sum())
+        if zeros:
+            notes.append(
+                f"{source}: {keypoint} is at (0, 0) in {zeros} of its {len(xy)} labels: "
+                "if that means not seen, leave the cells empty"
+            )
+        elif len(xy) >= 3 and (xy == xy[0]).all():
+            notes.append(
+                f"{source}: {keypoint} is at ({xy[0, 0]:g}, {xy[0, 1]:g}) in all its {len(xy)} labels"
+            )
+    return notes
 
 
 def read_image(path: Path, where: str) -> Image:
@@ -76,16 +125,14 @@ def read_image(path: Path, where: str) -> Image:
     """
     try:
         data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except FileNotFoundError:
         raise DataError(f"{where}: the image {path} is missing") from None
     except OSError as error:
         raise DataError(f"{where}: the image {path} cannot be read: {error.strerror}") from error
-    except cv2.error:
-        image = None
+    image = read_page(data, 0)
     if image is None:
         raise DataError(f"{where}: {path} cannot be read as an image")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    return to_8_bits(image, depth_of([image]), f"{where}: {path}")
 
 
 def check_size(image: Image, width: int, height: int, where: str) -> None:

@@ -20,8 +20,9 @@ import yaml
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
-from rtface.learn.labels.formats.checks import Row, gather, number, read_image
+from rtface.learn.labels.formats.checks import NOTHING_THERE, Fault, Row, gather, number, read_image
 from rtface.learn.labels.formats.deeplabcut_tables import read_h5_table
+from rtface.learn.labels.formats.spreadsheet import read_cells
 from rtface.learn.labels.labelset import LabelSet
 
 CONFIG_FILE = "config.yaml"
@@ -53,6 +54,8 @@ def read_deeplabcut(path: Path) -> LabelSet:
         files = [_read_file(path)]
     elif (path / CONFIG_FILE).is_file() or (path / DATA_FOLDER).is_dir():
         files = _read_project(path)
+    elif not any(path.glob(f"{FILE_STEM}*")) and any(path.glob(f"*/{FILE_STEM}*")):
+        files = _read_data_folder(path, None)
     else:
         files = [_read_folder(path, None)]
     keypoints = tuple(dict.fromkeys(name for file in files for name in file.keypoints))
@@ -72,7 +75,10 @@ def _read_project(project: Path) -> list[_Labels]:
         if settings.get("multianimalproject"):
             raise _several_animals(config)
         scorer = settings.get("scorer")
-    data = project / DATA_FOLDER
+    return _read_data_folder(project / DATA_FOLDER, scorer)
+
+
+def _read_data_folder(data: Path, scorer: str | None) -> list[_Labels]:
     # Videos' folders with drawn labels end in "_labeled" and hold no labels of their own.
     folders = sorted({file.parent for file in data.glob(f"*/{FILE_STEM}*") if file.suffix in (".csv", ".h5")})
     if not folders:
@@ -107,9 +113,9 @@ def _read_file(path: Path) -> _Labels:
 def _read_csv(path: Path) -> _Labels:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, strict=True)
+            lines = read_cells(file)
             header: list[list[str]] = []
-            for cells in lines:
+            for _, cells in lines:
                 header.append(cells)
                 if not cells or cells[0] == "coords" or len(header) > 4:
                     break
@@ -123,10 +129,10 @@ def _read_csv(path: Path) -> _Labels:
             columns = list(zip(*(cells[index:] for cells in header), strict=True))
             keypoints = _keypoints(path, columns)
             images, places, values = [], [], []
-            for cells in lines:
+            for line, cells in lines:
                 if not any(cells):
                     continue
-                where = f"line {lines.line_num}"
+                where = f"line {line}"
                 if len(cells) != index + len(columns):
                     raise DataError(
                         f"{path}: {where}: {len(cells)} cells, the header has {index + len(columns)}"
@@ -197,14 +203,20 @@ def _points(
     )
 
 
-def _rows(labels: _Labels, keypoints: Sequence[str]) -> Iterator[Row]:
+def _rows(labels: _Labels, keypoints: Sequence[str]) -> Iterator[Row | Fault]:
     columns = [keypoints.index(name) for name in labels.keypoints]
     for image, place, points in zip(labels.images, labels.places, labels.xy, strict=True):
         where = f"{labels.path}: {place}"
         path = _find_image(labels.path.resolve().parent, image)
         xy = np.full((len(keypoints), 2), np.nan)
         xy[columns] = points
-        yield Row(where, image[-1], path.parent.name, read_image(path, where), xy)
+        if np.isnan(xy).all() and not path.exists():
+            yield NOTHING_THERE
+            continue
+        try:
+            yield Row(where, image[-1], path.parent.name, read_image(path, where), xy)
+        except DataError as error:
+            yield error
 
 
 def _find_image(folder: Path, image: tuple[str, ...]) -> Path:

@@ -18,6 +18,7 @@ from rtface.core.errors import DataError
 from rtface.core.extras import needing
 from rtface.learn.labels.formats.plainpickle import names_code
 from rtface.record.formats.deeplabcut import KEY, LEVELS
+from rtface.record.formats.pandas_store import put_for_all_pandas
 
 
 def read_h5_table(path: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], NDArray[np.float64]]:
@@ -92,7 +93,8 @@ def write_labels(
         columns=pandas.MultiIndex.from_product([[scorer], keypoints, ["x", "y"]], names=LEVELS),
     )
     table.to_csv(stem.with_suffix(".csv"), encoding="utf-8", lineterminator="\n")
-    table.to_hdf(stem.with_suffix(".h5"), key=KEY, mode="w")
+    with pandas.HDFStore(stem.with_suffix(".h5"), mode="w") as store:
+        put_for_all_pandas(store, KEY, table)
 
 
 def _pandas() -> Any:

@@ -63,9 +63,14 @@ def _rows(path: Path, data: dict[str, Any], count: int) -> Iterator[Row]:
     images, points = _stretches(data["imgs"], 3), _stretches(data["keypoints"], 3)
     if len(images) != len(points):
         raise DataError(f"{path}: there are {len(images)} stretches of images but {len(points)} of keypoints")
-    numbers = np.asarray([] if data.get("frame_ind") is None else data["frame_ind"]).ravel().tolist()
+    numbers = _flat(data.get("frame_ind"))
     named = str(data.get("video_path") or "")
     video = PureWindowsPath(named).name.partition(".")[0] if named else path.stem
+    frame_ind = data.get("frame_ind")
+    each_stretch = (
+        frame_ind is not None and len(frame_ind) == len(images) and all(map(np.iterable, frame_ind))
+    )
+    seen: set[Any] = set()
     passed = 0
     for stretch, (stack, labels) in enumerate(zip(images, points, strict=True), start=1):
         place = f"{path}: stretch {stretch}"
@@ -78,6 +83,11 @@ def _rows(path: Path, data: dict[str, Any], count: int) -> Iterator[Row]:
                 f"{place}: keypoints of shape {labels.shape}, not ({len(stack)}, {count}, 3) as for its images"
             )
         known = passed + len(stack) <= len(numbers)
+        if known and each_stretch:
+            # Numbers that come again in another stretch are of another video, which the file does not name.
+            here = set(numbers[passed : passed + len(stack)])
+            known = seen.isdisjoint(here)
+            seen |= here
         of_video = video if known else f"{path.stem} stretch {stretch}"
         for index, image in enumerate(_gray(stack, place)):
             frame = numbers[passed + index] if known else index
@@ -88,9 +98,18 @@ def _rows(path: Path, data: dict[str, Any], count: int) -> Iterator[Row]:
 
 def _stretches(value: Any, dimensions: int) -> list[NDArray[Any]]:
     """Return a list of arrays; Facemap's own may be one array where all stretches have one shape."""
-    if isinstance(value, np.ndarray) and value.ndim > dimensions:
+    if isinstance(value, np.ndarray) and (value.ndim > dimensions or value.dtype == object):
         return list(value)
     return [np.asarray(item) for item in value] if isinstance(value, list | tuple) else [np.asarray(value)]
+
+
+def _flat(numbers: Any) -> list[Any]:
+    """Return the numbers of frames of all stretches, whether they are one list or one of each stretch."""
+    if numbers is None:
+        return []
+    if np.iterable(numbers):
+        return [number for part in numbers for number in (_flat(part) if np.iterable(part) else [part])]
+    return [numbers]
 
 
 def _gray(stack: NDArray[Any], place: str) -> Image:

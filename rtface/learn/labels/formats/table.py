@@ -18,7 +18,16 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.files import folder_written_whole
-from rtface.learn.labels.formats.checks import Row, check_size, gather, number, read_image
+from rtface.learn.labels.formats.checks import (
+    NOTHING_THERE,
+    Fault,
+    Row,
+    check_size,
+    gather,
+    number,
+    read_image,
+)
+from rtface.learn.labels.formats.spreadsheet import read_cells
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 
 TABLE_FILE = "labels.csv"
@@ -37,11 +46,10 @@ def read_table(path: Path) -> LabelSet:
     path = path / TABLE_FILE if path.is_dir() else path
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, strict=True)
-            header = next(lines, [])
+            lines = read_cells(file)
+            _, header = next(lines, (1, []))
             keypoints = _keypoints(path, header)
-            numbered = ((lines.line_num, cells) for cells in lines)
-            return gather(path, keypoints, _rows(path, numbered, header, keypoints))
+            return gather(path, keypoints, _rows(path, lines, header, keypoints))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -92,28 +100,41 @@ def _keypoints(path: Path, header: Sequence[str]) -> list[str]:
 
 def _rows(
     path: Path, lines: Iterator[tuple[int, list[str]]], header: Sequence[str], keypoints: Sequence[str]
-) -> Iterator[Row]:
+) -> Iterator[Row | Fault]:
     for line, cells in lines:
-        where = f"{path}: line {line}"
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise DataError(f"{where}: {len(cells)} cells, but the header has {len(header)}")
-        row = dict(zip(header, cells, strict=True))
-        if not row["file"]:
-            raise DataError(f"{where}: the file's name is empty")
-        image = read_image(_image_path(path.parent, row["file"]), where)
-        if any(row.get(side) for side in _SIZE):
-            width, height = (number(row[side], side, where) for side in _SIZE)
-            if not (width.is_integer() and height.is_integer()):
-                raise DataError(f"{where}: the size {row['width']}x{row['height']} is not in whole pixels")
-            check_size(image, int(width), int(height), where)
-        xy = [
+        if any(cells):
+            try:
+                yield _row(path, f"{path}: line {line}", cells, header, keypoints)
+            except DataError as error:
+                yield error
+
+
+def _row(
+    path: Path, where: str, cells: list[str], header: Sequence[str], keypoints: Sequence[str]
+) -> Row | Fault:
+    if len(cells) != len(header):
+        raise DataError(f"{where}: {len(cells)} cells, but the header has {len(header)}")
+    row = dict(zip(header, cells, strict=True))
+    if not row["file"]:
+        raise DataError(f"{where}: the file's name is empty")
+    xy = np.array(
+        [
             [number(row[f"{keypoint}_{axis}"], f"{keypoint}_{axis}", where) for axis in "xy"]
             for keypoint in keypoints
-        ]
-        video = row.get("video") or path.resolve().parent.name
-        yield Row(where, row.get("name") or row["file"], video, image, np.array(xy, np.float64))
+        ],
+        np.float64,
+    )
+    file = _image_path(path.parent, row["file"])
+    if np.isnan(xy).all() and not file.exists():
+        return NOTHING_THERE
+    image = read_image(file, where)
+    if any(row.get(side) for side in _SIZE):
+        width, height = (number(row[side], side, where) for side in _SIZE)
+        if not (width.is_integer() and height.is_integer()):
+            raise DataError(f"{where}: the size {row['width']}x{row['height']} is not in whole pixels")
+        check_size(image, int(width), int(height), where)
+    video = row.get("video") or path.resolve().parent.name
+    return Row(where, row.get("name") or row["file"], video, image, xy)
 
 
 def _image_path(folder: Path, file: str) -> Path:

@@ -57,6 +57,7 @@ def test_json_says_the_same(folder: Path) -> None:
             "one": {"frames": 1, "labels": 1, "sizes": ["30x20"]},
             "two": {"frames": 2, "labels": 2, "sizes": ["30x20", "40x10"]},
         },
+        "notes": [],
         "written": None,
     }
 

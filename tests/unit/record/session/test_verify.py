@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from support.session_parts import made_report
 
 from rtface.config import SessionSettings
 from rtface.core.errors import UsageError
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import FrameMeta
 from rtface.decide.rules import RulesFile
 from rtface.record.session import LOG_NAME, VIDEO_NAME
@@ -138,6 +140,26 @@ def test_light_for_a_sham_is_wrong(loop: Loop, tmp_path: Path) -> None:
     more = only(DecisionEntry, lambda each: [each, command, answer] if each.number == sham else [each])
     found = findings(rewritten(loop.folder, tmp_path / "s", more))
     assert found == {"pulses": f"wrong: 1 fired without a decision to fire, decision {sham}"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [("light_uncommanded", "light that no command explains"), ("light_missing", "light that was commanded")],
+)
+def test_what_a_photodiode_saw_otherwise_is_wrong(loop: Loop, tmp_path: Path, reason: str, text: str) -> None:
+    """A photodiode's fault is in the record, and shown with its time."""
+    report = Report(None, OutputEvent.STATE, 0, OutputState.FAULT, OutputReason(reason))
+
+    def seen(each: GateReplyEntry) -> Iterable[Entry]:
+        fault = dataclasses.replace(GateReplyEntry.of(report, "gate"), t_ns=each.t_ns)
+        return [each, fault] if (each.number, each.event) == (1, "ack") else [each]
+
+    folder = rewritten(loop.folder, tmp_path / "seen", only(GateReplyEntry, seen))
+    assert text in findings(folder)["light"]
+    assert re.search(r", at -?\d+\.\d{3} s$", findings(folder)["light"])
+    blind = [each.text for each in verify(read_session(folder), blinded=True) if each.check == "light"]
+    assert len(blind) == 1
+    assert "command explains" not in blind[0]
 
 
 def test_firing_twice_for_one_decision_is_wrong(loop: Loop, tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def test_a_harness_that_does_not_compile_says_why(tmp_path: Path, monkeypatch: p
     compiler.write_text("#!/bin/sh\necho 'harness.c:1: fatal error: no/such/header.h' >&2\nexit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", f"{compiler.parent}:/usr/bin:/bin")
-    monkeypatch.setattr(harness, "SOURCE", broken)
+    monkeypatch.setattr(harness, "FOLDER", tmp_path)
+    monkeypatch.setattr(harness, "_SOURCES", (broken.name,))
+    monkeypatch.setattr(harness, "_HEADERS", ())
     with pytest.raises(GateError, match=r"no/such/header.h.*apt-get install"):
         harness.build_harness(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

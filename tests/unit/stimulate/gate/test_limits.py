@@ -34,6 +34,9 @@ def test_what_is_not_changed_stays_and_the_change_is_counted() -> None:
         ({"deadman_ms": 201}, "Ada", "not within 20 to 200"),
         ({"window_ms": 1001}, "Ada", "multiple of 16"),
         ({"window_ms": 160, "window_on_us": 160_001}, "Ada", "longer than the window"),
+        ({"photodiode_wired": 2}, "Ada", "0 to 1"),
+        ({"photodiode_wired": 1, "min_off_us": 1_999}, "Ada", "must see dark between two pulses"),
+        ({"light_rise_us": 99}, "Ada", "100 to 50000"),
         ({}, "  ", "signs them off"),
         ({}, "a name of far more than twenty bytes", "up to 20 bytes"),
     ],
@@ -58,8 +61,14 @@ def test_every_proposal_can_be_sent(changes: dict[str, object], signer: str) -> 
     }
 
 
+def test_limits_without_a_photodiode_have_the_fingerprint_that_they_had_before_there_was_one() -> None:
+    signed = replace(DEFAULT_LIMITS, counter=1, signed_off_by="emulation")
+    assert fingerprint(signed) == "cd778e92e01d9844"  # of docs/examples/whisking
+    assert fingerprint(replace(signed, light_rise_us=101, light_fall_us=101)) == fingerprint(signed)
+
+
 def test_a_fingerprint_is_of_every_value_but_the_count_of_changes() -> None:
-    signed = replace(DEFAULT_LIMITS, counter=1, signed_off_by="Ada")
+    signed = replace(DEFAULT_LIMITS, counter=1, signed_off_by="Ada", photodiode_wired=1)
     assert len(fingerprint(signed)) == 16
     assert fingerprint(replace(signed, counter=7)) == fingerprint(signed)
     for field in fields(signed):

@@ -41,7 +41,7 @@ def gate_at(board: Board, **settings: Any) -> GateOutput:
 def test_the_gate_introduces_itself(board: Board) -> None:
     gate = gate_at(board)
     info = gate.open()
-    assert info.firmware == "1.0"
+    assert info.firmware == "2.1"
     assert info.build == f"{packaged_build():08x}"
     assert info.limits["deadman_ms"] == 50
     assert info.limits["source"] == "eeprom"
@@ -272,6 +272,8 @@ def test_a_gate_in_order_has_nothing_to_fix() -> None:
         ({}, {"state": State.FAULT}, {}, "state", "fail"),
         ({}, {"state": State.FAULT, "reason": Code.MEMORY}, {}, "state", "fail"),
         ({}, {"state": State.FAULT, "reason": Code.LIMITS_LOST}, {}, "state", "fail"),
+        ({}, {"state": State.FAULT, "reason": Code.LIGHT_UNCOMMANDED}, {}, "state", "fail"),
+        ({}, {"state": State.FAULT, "reason": Code.LIGHT_MISSING}, {}, "state", "fail"),
         ({}, {}, {"max_on_us": 20_001}, "limits", "fail"),
     ],
 )
@@ -282,6 +284,23 @@ def test_what_speaks_against_arming_is_found(
     wrong = [(each.what, each.verdict) for each in checks if each.verdict != "ok"]
     assert wrong == [(what, verdict)]
     assert next(each for each in checks if each.verdict != "ok").fix
+
+
+def test_a_photodiode_that_sees_light_now_is_found() -> None:
+    watched = replace(SIGNED, photodiode_wired=1)
+    info = replace(INFO, settings={**INFO.settings, "limits": fingerprint(watched)})
+    lit = replace(STATUS, inputs=Inputs.ARM_SWITCH_ON | Inputs.LIGHT_SEEN)
+    (wrong,) = (each for each in gate_checks(info, lit, watched, QUICK) if each.verdict != "ok")
+    assert (wrong.what, wrong.verdict) == ("photodiode", "fail")
+    assert {each.verdict for each in gate_checks(info, STATUS, watched, QUICK)} == {"ok"}
+
+
+def test_firmware_whose_limits_have_another_form_is_refused_with_the_words_to_flash(board: Board) -> None:
+    board.gate.welcome = replace(board.gate.welcome, firmware=0x0200, build=1)
+    with pytest.raises(
+        GateError, match=r"firmware 2\.0, this rtface needs 2\.1 or newer: `rtface gate flash`"
+    ):
+        gate_at(board, build="any").open()
 
 
 def test_a_dead_man_of_less_than_three_heartbeats_is_found() -> None:

@@ -1,0 +1,112 @@
+"""Label files as spreadsheets and other people leave them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtface.core.errors import DataError
+from rtface.learn.labels.reading import read_labels
+
+HEAD = [["scorer", "", "", "me", "me"], ["bodyparts", "", "", "tip", "tip"], ["coords", "", "", "x", "y"]]
+
+
+def folder_of(
+    folder: Path, rows: list[list[str]], separator: str = ",", edge: str = "", mark: str = ""
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = mark + "".join(separator.join(row) + edge + "\n" for row in HEAD + rows)
+    (folder / "CollectedData_me.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+def row_of(folder: Path, name: str, x: str, y: str, value: int = 0) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / name), np.full((40, 60), value, np.uint8))
+    return ["labeled-data", folder.name, name, x, y]
+
+
+@pytest.mark.parametrize(
+    ("separator", "comma", "edge", "mark"),
+    [
+        (",", ".", ",,", ""),
+        (";", ",", "", ""),
+        (";", ",", ";;", "\ufeff"),
+        ("\t", ",", "", ""),
+        (";", ".", "", ""),
+    ],
+)
+def test_a_csv_that_a_spreadsheet_saved_is_read(
+    tmp_path: Path, separator: str, comma: str, edge: str, mark: str
+) -> None:
+    folder = tmp_path / "cam0"
+    rows = [row_of(folder, "1.png", f"12{comma}25", f"7{comma}5")]
+    labels = read_labels(folder_of(folder, rows, separator, edge, mark))
+    assert labels.frames[0].xy.tolist() == [[12.25, 7.5]]
+
+
+def test_zeros_for_not_seen_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "cam0"
+    rows = [row_of(folder, f"{number}.png", "0.0", "0.0") for number in range(3)]
+    (note,) = read_labels(folder_of(folder, rows)).notes
+    assert "tip is at (0, 0) in 3 of its 3 labels" in note
+    assert str(folder) in note
+
+
+def test_rows_of_nothing_are_left_out_and_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "cam0"
+    rows = [row_of(folder, "1.png", "5", "6"), ["labeled-data", "cam0", "gone.png", "", ""]]
+    labels = read_labels(folder_of(folder, rows))
+    assert len(labels) == 1
+    assert "1 rows with neither image nor label" in labels.notes[0]
+
+
+def test_all_faults_are_in_one_message(tmp_path: Path) -> None:
+    folder = tmp_path / "cam0"
+    rows = [
+        row_of(folder, "1.png", "500", "6"),
+        ["labeled-data", "cam0", "gone.png", "1", "2"],
+        row_of(folder, "2.png", "5", "6"),
+        row_of(folder, "2.png", "5", "6"),
+    ]
+    with pytest.raises(DataError, match="3 faults") as caught:
+        read_labels(folder_of(folder, rows))
+    for said in (
+        "line 4: tip at (500, 6) is outside",
+        "line 5: the image",
+        "line 7: frame '2.png'",
+        "duplicate row",
+    ):
+        assert said in str(caught.value)
+
+
+def test_folders_named_alike_are_two_recordings(tmp_path: Path) -> None:
+    folders = [tmp_path / day / "cam0" for day in ("day1", "day2")]
+    for value, folder in enumerate(folders):
+        folder_of(folder, [row_of(folder, "1.png", "5", "6", value)])
+    assert read_labels(*folders).videos == ("day1/cam0", "day2/cam0")
+
+
+def test_a_bare_folder_of_labelled_data_is_read(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        folder = tmp_path / "labeled-data" / name
+        folder_of(folder, [row_of(folder, "1.png", "5", "6")])
+    assert read_labels(tmp_path / "labeled-data").videos == ("a", "b")
+
+
+def test_stretches_of_unequal_length_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "x_Facemap_refined_data.npy"
+    counts = (5, 4)
+    data = {
+        "imgs": [np.full((count, 20, 20), 9, np.uint8) for count in counts],
+        "keypoints": [np.full((count, 1, 3), 4.0) for count in counts],
+        "bodyparts": ["nose(tip)"],
+        "frame_ind": [[3, 1, 0, 2, 4], [9, 8, 7, 6]],
+        "video_path": "C:/x/plain.mp4",
+    }
+    np.save(path, np.array(data, dtype=object), allow_pickle=True)
+    labels = read_labels(path)
+    assert [frame.name for frame in labels.frames] == [f"plain {n}" for n in (3, 1, 0, 2, 4, 9, 8, 7, 6)]
