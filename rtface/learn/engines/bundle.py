@@ -111,8 +111,7 @@ def save_engine(
     UsageError
         The network's output is not what its family's decode gives.
     EngineError
-        The folder exists, cannot be written, the card makes no manifest, or the network is sure of a point where
-        there is no face and its scores cannot be lowered.
+        The folder exists, cannot be written, or the card makes no manifest.
     """
     held, no_face = held_back(
         network,

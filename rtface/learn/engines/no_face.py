@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.core.records import FloatArray, Image
 
@@ -65,5 +66,5 @@ def _wave(at: FloatArray, period: float) -> FloatArray:
     return np.asarray(np.sin(2 * np.pi * at / period), np.float32)
 
 
-def _image(gray: FloatArray) -> Image:
+def _image(gray: FloatArray | NDArray[np.float64]) -> Image:
     return np.clip(np.rint(gray), 0, 255).astype(np.uint8)

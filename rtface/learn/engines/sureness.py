@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ SUREST_OF_BLOBS = 0.9
 """Highest score on blobs, which to a network of eyes and nostrils look like some."""
 
 _SHAPE = (192, 256)
+_log = logging.getLogger(__name__)
 _MARGIN = 1e-3
 
 
@@ -63,10 +65,9 @@ def held_back(
     record : dict
         For the manifest: ``pictures``, ``surest`` by keypoint (before), and ``lowered`` by keypoint, in log odds.
 
-    Raises
-    ------
-    EngineError
-        It is sure, and its scores have no calibration that could be lowered.
+    Notes
+    -----
+    A network of a kind without calibration (Facemap's) comes back as it is, with a warning where it is sure.
     """
     bank = no_face_pictures(*_SHAPE).values()
     shown = [(image, levels(image, normalise.low, normalise.high, normalise.row_step)) for image in bank]
@@ -88,7 +89,10 @@ def held_back(
     if not above.any():
         return network, record
     if not isinstance(network.decode, SmallDecode):
-        raise EngineError(_sure(record, "and this kind of network has no calibration that could be lowered"))
+        _log.warning(
+            "%s", _sure(record, "its kind has no calibration to lower; let no rule rest on its scores")
+        )
+        return network, record
     held, lowered = copy.deepcopy(network), np.zeros(len(names), np.float32)
     # A score that rounds to 1 hides how far beyond it lies: so more than once.
     while above.any():
@@ -127,7 +131,8 @@ def check_not_sure(engine: Engine, settings: BackendSettings | None = None) -> d
     record = _record(score, engine.manifest.names, trained)
     if ((score > limits()[:, None] + 0.01) & trained).any():
         raise EngineError(
-            _sure(record, "adapt, distil or train it again, which lowers its scores, and export that")
+            "not written: "
+            + _sure(record, "adapt, distil or train it again, which lowers its scores, and export that")
         )
     return record
 
@@ -152,11 +157,11 @@ def _record(score: FloatArray, names: Sequence[str], trained: np.ndarray) -> dic
 def _sure(record: Mapping[str, Any], rest: str) -> str:
     name, worst = max(record["surest"].items(), key=lambda item: item[1]["score"])
     return (
-        f"not written: it is sure of {name} ({worst['score']:.2f}) in a picture without a face "
+        f"it is sure of {name} ({worst['score']:.2f}) in a picture without a face "
         f"({worst['picture']}; at most {SUREST:g} is allowed, {SUREST_OF_BLOBS:g} on blobs): {rest}"
     )
 
 
 def _log_odds(score: FloatArray) -> FloatArray:
     share = np.clip(score.astype(np.float64), 1e-9, 1 - 1e-7)
-    return np.asarray(np.log(share / (1 - share)), np.float64)  # type: ignore[return-value]
+    return np.asarray(np.log(share / (1 - share)), np.float64)

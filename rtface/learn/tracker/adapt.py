@@ -162,7 +162,7 @@ def adapt(
             if choice.steps and len(labels) < FEWEST_TO_CHOOSE and not start.new:
                 cautious = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
                 choice = cautious if cautious.blend < 1 else choice
-            if not choice.steps and not start.new:
+            if not choice.steps and not start.new and tuple(names) == parent.manifest.names:
                 raise NothingLearntError(
                     f"nothing was learnt, so no engine is written: none of {search.trials[-1].steps} steps made "
                     f"{parent.manifest.name} better on {len(held_out)} held-out frames than it is "
