@@ -615,7 +615,7 @@ def test_python_has_the_names_that_it_had() -> None:
             assert now[: len(arguments)] == arguments, name
 
 
-FIRMWARE = {"gate-atmega328p.hex": "4c3af7ec34f5c835a129c1624ecacb4f99692f8c80a8dcd442981babefe8b6ea"}
+FIRMWARE = {"gate-atmega328p.hex": "b8da90afafcfff29cdb899fa0d4eb450475790d72194c63f6e6292057e3f06fb"}
 """Of protocol 2, which replaced that of 01fc540 on purpose (decision 25): boards have to be flashed anew."""
 
 

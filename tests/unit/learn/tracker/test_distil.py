@@ -90,6 +90,7 @@ class SpotBackend:
     """A teacher that finds the spot, has Facemap's four columns and says of how many frames it was asked."""
 
     computes_levels = False
+    plan = None
     asked = 0
 
     def __init__(self, engine: Engine) -> None:
