@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import cv2
+import numpy as np
 import typer
 
 from rtface.acquire.discovery import find_cameras
@@ -88,7 +89,7 @@ def crop(
 
 
 def _drawn(frame: Image, box: Crop) -> Image:
-    drawn = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)
+    drawn = np.repeat(frame[:, :, None], 3, axis=2)
     ends = (box.x, box.y), (box.x + box.width - 1, box.y + box.height - 1)
     cv2.rectangle(drawn, *ends, (0, 255, 255), max(1, min(frame.shape) // 200))
     return drawn

@@ -22,7 +22,6 @@ from rtface.core.latency import Histogram
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint
 from rtface.live.answers import camera_in_words
 from rtface.live.check_loop import check_loop
-from rtface.live.find_crop import with_crop
 from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.sockets import bound_socket
@@ -32,6 +31,7 @@ from rtface.track.gpu.clocks import check_clocks
 from rtface.track.gpu.libcuda import probe
 from rtface.track.parity import find_parity, records_of, verify_command
 from rtface.track.recheck import Recheck
+from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 

@@ -28,7 +28,6 @@ from rtface.live.alert import Alert
 from rtface.live.arming import Arming
 from rtface.live.assembly import Assembly, needs_loop
 from rtface.live.closed_loop import RTFACE, Announce
-from rtface.live.find_crop import with_crop
 from rtface.live.handler import PoseHandler
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
@@ -40,6 +39,7 @@ from rtface.publish.publisher import Publisher
 from rtface.publish.status import ServiceStatus, camera_map
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 

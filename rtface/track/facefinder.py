@@ -29,7 +29,7 @@ _STEP = 0.2
 _COARSE_FRAMES = 1
 _KEPT = 16
 _ROUNDS = 4
-CONFIDENT = 0.3
+CONFIDENT = 0.45
 """A crop that is worth less shows no face."""
 _ALIKE = 0.85
 """Another place that is worth this much of the best is about equally good."""
@@ -207,8 +207,8 @@ def _places(length: int, side: float) -> FloatArray:
     """Return where squares begin; one that is larger than the frame lies in its middle."""
     room = length - side
     if room <= 0:
-        return np.array([room / 2])
-    return np.linspace(0, room, 1 + int(np.ceil(room / (_STEP * side))))
+        return np.array([room / 2], np.float32)
+    return np.linspace(0, room, 1 + int(np.ceil(room / (_STEP * side))), dtype=np.float32)
 
 
 def _around(at: _Square, step: float) -> Iterator[_Square]:

@@ -142,7 +142,8 @@ class Tracker:
         self._same_pictures = self._same_pictures + 1 if picture in self._pictures else 1
         self._pictures.appendleft(picture)
         if self._mirror is not None:
-            frame = cv2.flip(frame, 1, self._mirror)
+            cv2.flip(frame, 1, self._mirror)
+            frame = self._mirror
         prepared_ns = self._clock.now_ns()
         found = self._backend.infer(frame, level)
         inferred_ns = self._clock.now_ns()
