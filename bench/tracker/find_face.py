@@ -50,7 +50,7 @@ def read_clips(data: Path) -> dict[str, _Clip]:
                     for name in _POINTS
                     if row.get(f"{name}_x")
                 }
-                clips.setdefault(clip, []).append((image, known))
+                clips.setdefault(clip, []).append((image.astype(np.uint8), known))
     return {name: clip[:_HOME] for name, clip in clips.items()}
 
 

@@ -20,8 +20,10 @@ from rtface.config import (
     UnguardedOutput,
     VideoCameraSettings,
 )
+from rtface.config.rigfile import load_rig
 from rtface.config.yamlfile import kinds_of
 from rtface.core.errors import ConfigError
+from rtface.core.records import Crop
 
 RIGS = {
     "defaults": "",
