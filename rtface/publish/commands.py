@@ -116,8 +116,9 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
 
 
 def crop_map(crop: Crop) -> dict[str, int | bool]:
-    """Return a crop as a map for the wire."""
-    return {"x": crop.x, "y": crop.y, "width": crop.width, "height": crop.height, "mirrored": crop.mirrored}
+    """Return a crop as a map for the wire; `mirrored` is there where it is true, so that other messages stay as they were."""
+    box: dict[str, int | bool] = {"x": crop.x, "y": crop.y, "width": crop.width, "height": crop.height}
+    return box | {"mirrored": True} if crop.mirrored else box
 
 
 def parse_crop(args: Mapping[str, Any]) -> Crop | None:
