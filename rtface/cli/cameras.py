@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import cv2
+import numpy as np
 import typer
 
 from rtface.acquire.discovery import find_cameras
-from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
+from rtface.acquire.recording import source_settings
+from rtface.acquire.sampling import rig_frames
+from rtface.cli.options import EngineOption, JsonOption
+from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
+from rtface.config import BackendSettings, CameraSettings
+from rtface.config.rigfile import load_rig
+from rtface.core.errors import DataError
+from rtface.core.records import Crop, Image
+from rtface.track.backends.factory import engine_for
+from rtface.track.facefinder import FRAMES, find_face
+
+_FIRST_S = 1.0
+
+app = typer.Typer(help="List the cameras that can be opened; find the face in what one shows.")
 
 
+@app.callback(invoke_without_command=True)
 def cameras(
+    context: typer.Context,
     producer: Annotated[
         Path | None,
         typer.Option(
@@ -22,6 +39,8 @@ def cameras(
     as_json: JsonOption = False,
 ) -> None:
     """List the cameras that can be opened, with what to write in the rig's configuration."""
+    if context.invoked_subcommand is not None:
+        return
     found = find_cameras(producer)
     if as_json:
         print_json(
@@ -35,3 +54,42 @@ def cameras(
     OUT.print(table)
     for remark in found.remarks:
         print_note(remark)
+
+
+@app.command("crop")
+def crop(
+    source: Annotated[Path, typer.Argument(help="A rig's YAML file, a video or a folder of images.")],
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw the crop into this picture (.png).")
+    ] = None,
+    engine: EngineOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Find the face and print the crop to paste into a rig's file; exit code 8 where there is none, or more than one."""
+    settings: CameraSettings
+    backend: BackendSettings | None = None
+    if source.suffix in (".yaml", ".yml"):
+        rig = load_rig(source)
+        settings, backend = rig.camera, rig.backend
+        engine = rig.engine if engine == "default" else engine
+    else:
+        settings = source_settings(source)
+    frames = list(rig_frames(settings, FRAMES, _FIRST_S).values())
+    chosen = backend or BackendSettings()
+    found = find_face(engine_for(engine, chosen), frames, chosen)
+    if picture is not None and not cv2.imwrite(str(picture), _drawn(frames[0], found.crop)):
+        raise DataError(f"{picture} cannot be written")
+    if as_json:
+        print_json(asdict(found))
+        return
+    box = found.crop
+    mirrored = ", mirrored: true" if box.mirrored else ""
+    print_line(f"crop: {{x: {box.x}, y: {box.y}, width: {box.width}, height: {box.height}{mirrored}}}")
+    print_note(found.in_words())
+
+
+def _drawn(frame: Image, box: Crop) -> Image:
+    drawn = np.repeat(frame[:, :, None], 3, axis=2)
+    ends = (box.x, box.y), (box.x + box.width - 1, box.y + box.height - 1)
+    cv2.rectangle(drawn, *ends, (0, 255, 255), max(1, min(frame.shape) // 200))
+    return drawn

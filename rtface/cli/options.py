@@ -19,8 +19,15 @@ EngineOption = Annotated[
 ]
 CropOption = Annotated[
     str | None,
-    typer.Option("--crop", metavar="X,Y,WIDTH,HEIGHT", help="The face in the frame, in pixels; else all."),
+    typer.Option(
+        "--crop",
+        metavar="X,Y,WIDTH,HEIGHT",
+        help="The face in the frame, in pixels, a fifth part `mirrored` if it is to be seen so; "
+        "auto: find it; else all.",
+    ),
 ]
+AUTO = "auto"
+"""A crop that is to be found."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
 SecondsOption = Annotated[float | None, typer.Option("--seconds", min=0.1, help="End after this long.")]
 BackendName = Literal["auto", "tensorrt", "openvino", "torch"]
@@ -97,13 +104,16 @@ UnblindOption = Annotated[
 
 
 def parse_crop(text: str | None) -> Crop | None:
-    """Return the crop that ``X,Y,WIDTH,HEIGHT`` stands for; `UsageError` for anything else."""
+    """Return the crop that ``X,Y,WIDTH,HEIGHT`` or ``X,Y,WIDTH,HEIGHT,mirrored`` stands for; `UsageError` for others."""
     if text is None:
         return None
+    if text == AUTO:
+        raise UsageError("this command takes no --crop auto: `rtface cameras crop` prints the numbers")
+    numbers, mirrored = text.removesuffix(",mirrored"), text.endswith(",mirrored")
     try:
-        x, y, width, height = (int(part) for part in text.split(","))
+        x, y, width, height = (int(part) for part in numbers.split(","))
     except ValueError:
         raise UsageError(f"--crop takes four whole numbers X,Y,WIDTH,HEIGHT, not {text!r}") from None
     if min(x, y) < 0 or min(width, height) < MINIMUM_CROP:
         raise UsageError(f"--crop {text}: X and Y are 0 or more, WIDTH and HEIGHT {MINIMUM_CROP} or more")
-    return Crop(x, y, width, height)
+    return Crop(x, y, width, height, mirrored)

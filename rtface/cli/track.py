@@ -5,13 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rtface.acquire.recording import source_settings
-from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.facecrop import crop_in, frames_of
+from rtface.cli.options import (
+    AUTO,
+    CropOption,
+    EngineOption,
+    JsonOption,
+    PrecisionOptions,
+    grouped,
+    parse_crop,
+)
 from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import print_error, print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
@@ -55,11 +65,13 @@ def track(
         formats.check(output.path, output.form, overwrite=overwrite)
     settings = backend.settings()
     chosen = engine_for(engine, settings)
-    rectangle = parse_crop(crop)
+    rectangle = None if crop == AUTO else parse_crop(crop)
     code = 0
     with ending_on_signals() as ending:
         for source, output in zip(inputs, outputs, strict=True):
             try:
+                if crop == AUTO:
+                    rectangle = crop_in(crop, partial(frames_of, source), engine, settings)
                 with recording_bar(source.name, ending, quiet=as_json) as progress:
                     tracked = track_recording(source, chosen, settings, crop=rectangle, progress=progress)
                 written = output.path if tracked.complete else partial_path(output.path)

@@ -8,9 +8,9 @@ names the file, the line and the nearest right name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from rtface.config.cameras import (
     CameraSettings,
@@ -34,7 +34,7 @@ from rtface.config.outputs import (
 from rtface.config.section import Section, contradiction
 from rtface.core.budget import Budget
 from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
-from rtface.core.errors import ConfigError
+from rtface.core.errors import ConfigError, UsageError
 from rtface.core.records import MINIMUM_CROP, Crop
 
 __all__ = [
@@ -78,10 +78,23 @@ class CropSettings(Section):
     """Width in pixels."""
     height: int = Field(ge=MINIMUM_CROP)
     """Height in pixels."""
+    mirrored: bool = False
+    """Whether the network is shown the crop mirrored; coordinates stay the camera's."""
 
     def to_crop(self) -> Crop:
         """Return the crop as the record that the rest of rtface uses."""
-        return Crop(self.x, self.y, self.width, self.height)
+        return Crop(self.x, self.y, self.width, self.height, self.mirrored)
+
+
+def _kind_of_crop(value: object) -> str:
+    return "auto" if isinstance(value, str) else "[numbers]"
+
+
+CropChoice = Annotated[
+    Annotated[CropSettings, Tag("[numbers]")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(_kind_of_crop),
+]
+"""Numbers, or `auto`: the face is found at the start."""
 
 
 class BackendSettings(Section):
@@ -198,8 +211,8 @@ class Rig(Section):
 
     camera: CameraSettings = Field(examples=["camera: {kind: simulated} for the simulated mouse"])
     """Where frames come from; there is no default, for rules must never decide on a mouse that nobody chose."""
-    crop: CropSettings | None = None
-    """The face in the frame; the whole frame when absent."""
+    crop: CropChoice | None = None
+    """The face in the frame; `auto` finds it at the start; the whole frame when absent."""
     engine: str = "default"
     """Name of an installed engine, or the path of an engine's folder."""
     backend: BackendSettings = BackendSettings()
@@ -220,6 +233,13 @@ class Rig(Section):
     encoder: EncoderSettings | None = None
     """Predicts neural activity from the keypoints; nothing is predicted when absent."""
 
+    @property
+    def fixed_crop(self) -> Crop | None:
+        """The crop in numbers, None for the whole frame; `UsageError` where the face has yet to be found."""
+        if self.crop == "auto":
+            raise UsageError("the crop is auto: the face has not been found yet")
+        return None if self.crop is None else self.crop.to_crop()
+
     @model_validator(mode="after")
     def _addresses_differ(self) -> Rig:
         same = self.publish.keypoints == self.publish.control
@@ -238,7 +258,9 @@ class Rig(Section):
     @model_validator(mode="after")
     def _crop_fits_the_camera(self) -> Rig:
         camera, crop = self.camera, self.crop
-        if crop is None or not isinstance(camera, SimulatedCameraSettings | GenicamCameraSettings):
+        if not isinstance(crop, CropSettings) or not isinstance(
+            camera, SimulatedCameraSettings | GenicamCameraSettings
+        ):
             return self
         for end, size, axis in (
             (crop.x + crop.width, camera.width, "width"),

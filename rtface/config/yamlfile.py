@@ -172,7 +172,7 @@ def _placed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[Loca
     here: Any = model
     field = ""
     for part in map(str, location):
-        if part == "[key]":
+        if part in ("[key]", "[numbers]"):
             continue
         kinds = kinds_of(here)
         if part in kinds:

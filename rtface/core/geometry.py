@@ -42,14 +42,18 @@ class NetworkFrame:
     size: int
     half_pixel: bool
     square: bool = True
-    _affine: tuple[np.float32, FloatArray] = field(init=False, repr=False, compare=False)
+    _affine: tuple[FloatArray, FloatArray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         scale = self.scale
         shift = (scale - 1) / 2 if self.half_pixel else 0.0
         left, top = self.padding
-        offset = np.array([shift - left + self.crop.x, shift - top + self.crop.y], dtype=np.float32)
-        object.__setattr__(self, "_affine", (np.float32(scale), offset))
+        x, y = shift - left + self.crop.x, shift - top + self.crop.y
+        factor = np.full(2, scale, np.float32)
+        if self.crop.mirrored:
+            factor[0] = -scale
+            x = 2 * self.crop.x + self.crop.width - 1 - x
+        object.__setattr__(self, "_affine", (factor, np.array([x, y], dtype=np.float32)))
 
     @property
     def scale(self) -> float:
@@ -136,3 +140,8 @@ def check_crop(crop: Crop, width: int, height: int) -> Crop:
 def whole_frame(width: int, height: int) -> Crop:
     """Return the crop that is the whole frame."""
     return Crop(0, 0, width, height)
+
+
+def seen_mirrored(crop: Crop, width: int) -> Crop:
+    """Return where a crop lies in the mirrored frame of `width` pixels; itself not mirrored."""
+    return Crop(width - crop.x - crop.width, crop.y, crop.width, crop.height)

@@ -52,12 +52,15 @@ class Crop:
         The left and top pixel, inclusive.
     width, height : int
         Size in pixels, at least 1.
+    mirrored : bool
+        Whether the network is shown it mirrored, left for right; coordinates are those of the camera all the same.
     """
 
     x: int
     y: int
     width: int
     height: int
+    mirrored: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -31,6 +31,7 @@ from rtface.track.gpu.clocks import check_clocks
 from rtface.track.gpu.libcuda import probe
 from rtface.track.parity import find_parity, records_of, verify_command
 from rtface.track.recheck import Recheck
+from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
@@ -63,6 +64,9 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
         yield Check("configuration", "fail", str(error), exit_code=error.exit_code)
         return
     yield Check("configuration", "ok", f"{path} is well formed")
+    rig, finding = _face(rig)
+    if finding is not None:
+        yield finding
     info: CameraInfo | None = None
     for question in (_camera, _rate):
         finding, info = question(rig, info, clock)
@@ -84,12 +88,25 @@ def _guarded(what: str, question: Callable[[], Check]) -> Check:
         return Check(what, "fail", str(error), exit_code=error.exit_code)
 
 
+def _face(rig: Rig) -> tuple[Rig, Check | None]:
+    """Find the face where the crop is `auto`; where that fails, the rest is asked of the whole frame."""
+    if rig.crop != "auto":
+        return rig, None
+    try:
+        settled, found = with_crop(rig, engine_for(rig.engine, rig.backend))
+    except RtfaceError as error:
+        return rig.model_copy(update={"crop": None}), Check(
+            "face", "fail", str(error), exit_code=error.exit_code
+        )
+    return settled, Check("face", "ok", "" if found is None else found.in_words())
+
+
 def _camera(rig: Rig, _: CameraInfo | None, clock: Clock) -> tuple[Check, CameraInfo | None]:
     """Open the camera: every setting is read back by the driver itself."""
     camera = make_camera(rig.camera, clock)
     try:
         info = camera.open()
-        crop = rig.crop.to_crop() if rig.crop is not None else None
+        crop = rig.fixed_crop
         check_crop(crop or whole_frame(info.width, info.height), info.width, info.height)
     except UsageError as error:  # the crop reaches beyond the frame
         return Check("camera", "fail", str(error), exit_code=ConfigError.exit_code), None
@@ -185,7 +202,7 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:
         yield Check("engine", "fail", str(error), exit_code=error.exit_code)
         return
     yield finding
-    yield _parity(engine, ran, None if rig.crop is None else rig.crop.to_crop(), again)
+    yield _parity(engine, ran, rig.fixed_crop, again)
     yield from (check_clocks(gpu) for gpu in probe().gpus if str(gpu) == ran.device)
 
 
@@ -224,7 +241,7 @@ def _speed(
     try:
         tracker.open()
         if info is not None:
-            tracker.prepare((info.height, info.width), None if rig.crop is None else rig.crop.to_crop())
+            tracker.prepare((info.height, info.width), rig.fixed_crop)
             frame = np.random.default_rng(0).integers(0, 256, (info.height, info.width), dtype=np.uint8)
             for number in range(_NETWORK_RUNS):
                 began_ns = clock.now_ns()

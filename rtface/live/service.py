@@ -39,6 +39,7 @@ from rtface.publish.publisher import Publisher
 from rtface.publish.status import ServiceStatus, camera_map
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
+from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
@@ -67,6 +68,8 @@ class Service:
     session : str
         Id of this life of the service.
     engine : Engine
+    face : FoundFace or None
+        Where the face was found, for a crop that is `auto`.
     neural : NeuralPredictor or None
 
     Raises
@@ -78,9 +81,10 @@ class Service:
     """
 
     def __init__(self, rig: Rig, *, camera: Camera | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._rig = rig
         self.session = secrets.token_hex(8)
         self.engine: Engine = engine_for(rig.engine, rig.backend)
+        rig, self.face = with_crop(rig, self.engine)
+        self._rig = rig
         tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
         check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
@@ -113,7 +117,7 @@ class Service:
             tracker,
             self._publisher,
             handler=handler,
-            crop=None if rig.crop is None else rig.crop.to_crop(),
+            crop=rig.fixed_crop,
             slots=rig.slots,
             deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
             silence_ns=None if rig.silence_s is None else round(rig.silence_s * NS_PER_S),

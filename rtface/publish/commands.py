@@ -116,9 +116,10 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
     )
 
 
-def crop_map(crop: Crop) -> dict[str, int]:
-    """Return a crop as a map for the wire."""
-    return {"x": crop.x, "y": crop.y, "width": crop.width, "height": crop.height}
+def crop_map(crop: Crop) -> dict[str, int | bool]:
+    """Return a crop as a map for the wire; `mirrored` is there where it is true, so that other messages stay as they were."""
+    box: dict[str, int | bool] = {"x": crop.x, "y": crop.y, "width": crop.width, "height": crop.height}
+    return box | {"mirrored": True} if crop.mirrored else box
 
 
 def parse_crop(args: Mapping[str, Any]) -> Crop | None:
@@ -152,6 +153,7 @@ def _crop(fields: Fields, smallest: int) -> Crop:
         y=fields.integer("y", 0, _MAX_PIXEL),
         width=fields.integer("width", smallest, _MAX_PIXEL),
         height=fields.integer("height", smallest, _MAX_PIXEL),
+        mirrored=fields.boolean("mirrored") if fields.has("mirrored") else False,
     )
 
 

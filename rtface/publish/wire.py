@@ -174,6 +174,10 @@ class Fields:
                 raise self._wrong(f"{name}[{index}]", "a map with text as keys", item)
             yield Fields(item, f"{self._where}{name}[{index}].")
 
+    def has(self, name: str) -> bool:
+        """Return whether a field is there: one that older messages lack."""
+        return name in self._values
+
     def is_nil(self, name: str) -> bool:
         """Return whether a field is there and nil."""
         return self.get(name) is None

@@ -106,7 +106,7 @@ def read_sample(record: Path, sha256: str) -> ParitySample:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise EngineError(f"the frames of a parity record, {path}, are damaged or were changed")
         with np.load(io.BytesIO(data), allow_pickle=False) as kept:
-            return ParitySample(kept["frames"], Crop(*map(int, kept["crop"])), kept["xy"], kept["score"])
+            return ParitySample(kept["frames"], _box(kept["crop"]), kept["xy"], kept["score"])
     except OSError as error:
         raise EngineError(
             f"the frames of a parity record, {path}, cannot be read: {error.strerror}"
@@ -117,3 +117,8 @@ def read_sample(record: Path, sha256: str) -> ParitySample:
 
 def _file_of(record: Path, sha256: str) -> Path:
     return record.with_name(f"{record.stem}-{sha256[:16]}.npz")
+
+
+def _box(numbers: NDArray[np.int32]) -> Crop:
+    x, y, width, height = map(int, numbers)
+    return Crop(x, y, width, height)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from rtface.core.clock import Clock
 from rtface.core.errors import UsageError
-from rtface.core.geometry import NetworkFrame, check_crop, outside, whole_frame
+from rtface.core.geometry import NetworkFrame, check_crop, outside, seen_mirrored, whole_frame
 from rtface.core.records import Crop, FloatArray, FrameMeta, Image, Pose, Stamps
 from rtface.track.backends.base import Backend, BackendInfo
 from rtface.track.gray_levels import levels
@@ -63,6 +64,7 @@ class Tracker:
         self._info: BackendInfo | None = None
         self._width = self._height = 0
         self._frame = NetworkFrame(Crop(0, 0, 1, 1), 1, True)
+        self._mirror: Image | None = None
         self._pictures: deque[int] = deque(maxlen=_LAST_PICTURES)
         self._same_pictures = 1
         self._recheck = Recheck()
@@ -115,11 +117,13 @@ class Tracker:
         """
         height, width = frame_shape
         wanted = check_crop(crop or whole_frame(width, height), width, height)
-        self._backend.prepare(frame_shape, wanted)
+        shown = seen_mirrored(wanted, width) if wanted.mirrored else wanted
+        self._backend.prepare(frame_shape, shown)
+        self._mirror = np.zeros(frame_shape, np.uint8) if wanted.mirrored else None
         self._width, self._height = width, height
         self._frame = self._engine.manifest.network_frame(wanted)
         if self._info is not None:
-            self._recheck = recheck(self._engine, self.backend, frame_shape, wanted, self._find)
+            self._recheck = recheck(self._engine, self.backend, frame_shape, shown, self._find)
 
     def track(self, frame: Image, meta: FrameMeta, taken_ns: int) -> Pose:
         """Find the keypoints of one frame.
@@ -137,6 +141,9 @@ class Tracker:
         picture = checksum(frame, self._frame.crop)
         self._same_pictures = self._same_pictures + 1 if picture in self._pictures else 1
         self._pictures.appendleft(picture)
+        if self._mirror is not None:
+            cv2.flip(frame, 1, self._mirror)
+            frame = self._mirror
         prepared_ns = self._clock.now_ns()
         found = self._backend.infer(frame, level)
         inferred_ns = self._clock.now_ns()

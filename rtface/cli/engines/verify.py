@@ -20,6 +20,7 @@ from rtface.core.records import Crop, Image
 from rtface.live.service import describe_backend
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.parity import store_parity
+from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def verify(
         whole = load_rig(rig)
         loaded = engine_for(whole.engine, whole.backend)
         seen, seen_of = rig_frames(whole.camera, count), f"the camera of {rig.name}"
-        rectangle = None if whole.crop is None else whole.crop.to_crop()
+        whole, _ = with_crop(whole, loaded)
+        rectangle = whole.fixed_crop
         _compare(loaded, whole.backend, seen, seen_of, rectangle, reference, as_json)
         return
     settings = backend.settings()

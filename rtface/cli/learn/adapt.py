@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtface.cli.facecrop import crop_in, of_one_size
 from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
 from rtface.cli.learn.tables import errors_table
-from rtface.cli.options import CropOption, EngineOption, JsonOption, parse_crop
+from rtface.cli.options import CropOption, EngineOption, JsonOption
 from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bars, training_packages
@@ -72,7 +73,6 @@ def adapt(
         add=tuple(add or ()),
         drop=tuple(drop or ()),
     )
-    rectangle = parse_crop(crop)
     with training_packages(threads):
         from rtface.learn.labels.reading import read_labels
         from rtface.learn.tracker.adapt import adapt as adapt_engine
@@ -81,13 +81,14 @@ def adapt(
     begun = load_engine(engine)
     called = name or f"{begun.manifest.name}-adapted"
     folder = user_folder()
+    labelled = read_labels(*labels)
     order = AdaptRequest(
         engine=begun,
-        labels=read_labels(*labels),
+        labels=labelled,
         folder=folder / called,
         run=run or folder.parent / "runs" / called,
         changes=changes,
-        crop=rectangle,
+        crop=crop_in(crop, lambda: of_one_size([frame.image for frame in labelled.frames]), engine),
         recipe=replace(TUNING, seed=seed, steps=steps or TUNING.steps),
         overwrite=overwrite,
     )

@@ -11,8 +11,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from rtface.cli.facecrop import crop_in, frames_of_all
 from rtface.cli.learn.options import RenameOption, RunOption, parse_renames
-from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped, parse_crop
+from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
@@ -71,7 +72,7 @@ def distil(
     The last 18 % of each recording are held out for that. Ctrl-C ends the training early and leaves a
     checkpoint; the same command goes on from there.
     """
-    renames, rectangle = parse_renames(rename), parse_crop(crop)
+    renames = parse_renames(rename)
     with training_packages(backend.threads):
         from rtface.learn.labels.reading import read_labels
         from rtface.learn.tracker.distil import distil as distil_engine
@@ -82,7 +83,7 @@ def distil(
     request = DistilRequest(
         teacher=teacher_engine,
         videos=tuple(video),
-        crop=rectangle,
+        crop=crop_in(crop, lambda: frames_of_all(video), teacher, backend.settings()),
         frames=frames,
         family=family,
         start=begun,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from rtface.cli.facecrop import crop_in, of_one_size
 from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
 from rtface.cli.learn.tables import errors_table, reliability_table
-from rtface.cli.options import BackendOptions, CropOption, EngineOption, JsonOption, grouped, parse_crop
+from rtface.cli.options import BackendOptions, CropOption, EngineOption, JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.track.backends.factory import engine_for
 
@@ -37,10 +38,13 @@ def evaluate(
     from rtface.learn.labels.reading import read_labels
     from rtface.track.pictures import PictureTracker
 
-    renames, rectangle = parse_renames(rename), parse_crop(crop)
+    renames = parse_renames(rename)
     settings = backend.settings()
     loaded = engine_for(engine, settings)
     labelled = read_labels(*labels).renamed(renames)
+    rectangle = crop_in(
+        crop, lambda: of_one_size([frame.image for frame in labelled.frames]), engine, settings
+    )
     with PictureTracker(loaded, settings, rectangle) as tracker:
         measured = measure(tracker, labelled)
     report = measured.as_dict()

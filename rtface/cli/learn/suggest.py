@@ -13,7 +13,8 @@ from rich.table import Table
 
 from rtface import __version__
 from rtface.acquire.recording import source_settings
-from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.facecrop import crop_in, frames_of_all
+from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped
 from rtface.cli.terminal.progress import Update, progress_bar
 from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
@@ -70,7 +71,8 @@ def suggest(
 
     check_folder(out)
     recordings = [source_settings(video) for video in videos]
-    settings, rectangle = backend.settings(), parse_crop(crop)
+    settings = backend.settings()
+    rectangle = crop_in(crop, lambda: frames_of_all(videos), engine, settings)
     chosen = engine_for(engine, settings)
     names = [video.name if video.is_dir() else video.stem for video in videos]
     for video, name in zip(videos, names, strict=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rtface.cli.facecrop import crop_in, of_one_size
 from rtface.cli.learn.options import (
     HoldOutOption,
     HoldOutShareOption,
@@ -19,7 +20,7 @@ from rtface.cli.learn.options import (
     parse_renames,
 )
 from rtface.cli.learn.tables import errors_table, reliability_table
-from rtface.cli.options import CropOption, JsonOption, parse_crop
+from rtface.cli.options import CropOption, JsonOption
 from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
@@ -59,8 +60,9 @@ def train(
 
     Ctrl-C ends it early and leaves a checkpoint; the same command goes on from there.
     """
-    renames, names, rectangle = parse_renames(rename), parse_names(keypoints), parse_crop(crop)
+    renames, names = parse_renames(rename), parse_names(keypoints)
     with training_packages(threads):
+        from rtface.learn.labels.reading import read_labels
         from rtface.learn.tracker.from_labels import SHARE_HELD_OUT, SIMULATED, TrainRequest, train_engine
         from rtface.learn.tracker.optimise import Recipe
     recipe = Recipe(seed=seed)
@@ -73,7 +75,7 @@ def train(
         family=family,
         keypoints=names,
         renames=renames,
-        crop=rectangle,
+        crop=crop_in(crop, lambda: of_one_size([frame.image for frame in read_labels(*labels).frames])),
         held_out=parse_hold_out(hold_out, hold_out_share, SHARE_HELD_OUT),
         simulated=SIMULATED if simulated is None else simulated,
         recipe=recipe,

@@ -139,6 +139,8 @@ def _inputs(
         height, width = image.shape
         seen = check_crop(crop or whole_frame(width, height), width, height)
         part = image[seen.y : seen.y + seen.height, seen.x : seen.x + seen.width]
+        if seen.mirrored:
+            part = part[:, ::-1]
         yield {
             "image": np.ascontiguousarray(part)[None, None],
             "levels": levels(image, normalise.low, normalise.high, normalise.row_step),

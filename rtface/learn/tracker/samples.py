@@ -219,7 +219,8 @@ def _warped(xy: FloatArray, warp: NDArray[np.float64]) -> FloatArray:
 
 def _to_network(frame: NetworkFrame) -> NDArray[np.float64]:
     """Return the 3x3 matrix from the camera's pixels to the network's."""
-    matrix = np.diag([1 / frame.scale, 1 / frame.scale, 1.0])
+    way = -1 if frame.crop.mirrored else 1
+    matrix = np.diag([way / frame.scale, 1 / frame.scale, 1.0])
     matrix[:2, 2] = frame.to_network(np.zeros(2, np.float32))
     return matrix
 

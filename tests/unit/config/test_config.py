@@ -20,8 +20,10 @@ from rtface.config import (
     UnguardedOutput,
     VideoCameraSettings,
 )
+from rtface.config.rigfile import load_rig
 from rtface.config.yamlfile import kinds_of
 from rtface.core.errors import ConfigError
+from rtface.core.records import Crop
 
 RIGS = {
     "defaults": "",
@@ -188,3 +190,14 @@ def test_every_kind_of_camera_and_output_is_here_and_on_its_page() -> None:
 def test_an_output_needs_its_port() -> None:
     with pytest.raises(ConfigError, match=r"output\.port"):
         parse_rig("output: {kind: gate}", Path("/rigs/rig.yaml"))
+
+
+def test_a_crop_may_be_auto_and_mirrored(tmp_path: Path) -> None:
+    path = tmp_path / "rig.yaml"
+    path.write_text("camera: {kind: simulated}\ncrop: auto\n")
+    assert load_rig(path).crop == "auto"
+    path.write_text("camera: {kind: simulated}\ncrop: {x: 1, y: 2, width: 40, height: 30, mirrored: true}\n")
+    assert load_rig(path).fixed_crop == Crop(1, 2, 40, 30, True)
+    path.write_text("camera: {kind: simulated}\ncrop: automatic\n")
+    with pytest.raises(ConfigError, match="line 2: crop"):
+        load_rig(path)

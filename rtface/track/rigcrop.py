@@ -1,0 +1,41 @@
+"""A rig whose crop is `auto`: the face is found once, before anything starts."""
+
+from __future__ import annotations
+
+import logging
+
+from rtface.acquire.sampling import rig_frames
+from rtface.config import CropSettings, Rig
+from rtface.core.records import Crop
+from rtface.track.facefinder import FRAMES, FoundFace, find_face
+from rtface.track.store import Engine
+
+_log = logging.getLogger(__name__)
+_FIRST_S = 1.0
+
+
+def with_crop(rig: Rig, engine: Engine) -> tuple[Rig, FoundFace | None]:
+    """Return a rig whose crop is in numbers, and the face that was sought for it; None where the crop is not `auto`.
+
+    A camera is opened for its first second and closed again; a recording is read once, from beginning to end.
+
+    Raises
+    ------
+    CameraError
+        The camera cannot be opened.
+    DataError
+        No face, or more than one.
+    UsageError
+        The engine has no points that a face is known by.
+    """
+    if rig.crop != "auto":
+        return rig, None
+    frames = rig_frames(rig.camera, FRAMES, _FIRST_S)
+    found = find_face(engine, list(frames.values()), rig.backend)
+    _log.warning("%s", found.in_words())
+    return rig.model_copy(update={"crop": crop_settings(found.crop)}), found
+
+
+def crop_settings(crop: Crop) -> CropSettings:
+    """Return a crop as a rig's file has it."""
+    return CropSettings(x=crop.x, y=crop.y, width=crop.width, height=crop.height, mirrored=crop.mirrored)
