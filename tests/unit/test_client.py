@@ -236,10 +236,18 @@ def test_commands_reach_the_service(service: Service, client: Client) -> None:
     assert client.status() == STATUS
     assert client.start() == {"done": True}
     assert client.stop() == {"done": True}
+    assert client.stop("ann") == {"done": True}
     crop = Crop(1, 2, 30, 40)
     assert client.set_crop(crop) == {"done": True}
     assert client.set_crop(None) == {"done": True}
-    calls = [("status", None), ("start", None), ("stop", None), ("set_crop", crop), ("set_crop", None)]
+    calls = [
+        ("status", None),
+        ("start", None),
+        ("stop", ""),
+        ("stop", "ann"),
+        ("set_crop", crop),
+        ("set_crop", None),
+    ]
     assert service.handler.calls == calls
 
 
