@@ -71,7 +71,13 @@ def test_for_machines_it_prints_json_alone(labels: Path, tmp_path: Path) -> None
     assert told["run"] == str(run)
     assert set(told["metrics"]["by_keypoint"]) == {"ahead", "nose"}
     assert (run / "report.json").exists()
-    assert load_engine("mine").manifest.training["crop"] == {"x": 0, "y": 0, "width": 100, "height": 56}
+    assert load_engine("mine").manifest.training["crop"] == {
+        "x": 0,
+        "y": 0,
+        "width": 100,
+        "height": 56,
+        "mirrored": False,
+    }
 
 
 def test_an_interrupt_leaves_a_checkpoint_and_the_same_command_goes_on(
