@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -107,7 +108,7 @@ def _compare(
     comparison, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
     path = store_parity(record, comparison.sample)
     if as_json:
-        print_json(record.model_dump(mode="json") | {"path": str(path)})
+        print_json(json.loads(path.read_text("utf-8")) | {"path": str(path)})
     else:
         print_line(f"{record.engine}: {record.ran}")
         print_line(f"reference: {record.reference.engine}: {record.reference.ran}")
