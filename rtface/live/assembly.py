@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from rtface.config import GateOutputSettings, Rig
 from rtface.core.budget import Budget, BudgetWatch
@@ -22,7 +23,7 @@ from rtface.live.neural import NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.rulesfile import Rules
 from rtface.live.selftest import AnimalLight, Circumstances
-from rtface.record.session.animal import EarlierLight, earlier_light
+from rtface.record.session.animal import earlier_light
 from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.stimulate.factory import make_output
 from rtface.track.recheck import require_as_verified
@@ -76,7 +77,7 @@ class Assembly:
             self._rules.draw_session()
         self._neural = neural
         self._never_known: tuple[str, ...] = ()
-        self._earlier: EarlierLight | None = None
+        self._animal: AnimalLight | None = None
         self._output = make_output(rig.output, clock)
         budget = None if rig.latency.budget is None else Budget.parse(rig.latency.budget)
         self._budget = None if budget is None else BudgetWatch(budget, rig.latency.budget_frames)
@@ -108,7 +109,7 @@ class Assembly:
                 session=self.loop.status.session,
                 disk_fault="" if disk is None else disk.text,
                 never_known=self._never_known,
-                animal=self._animal(),
+                animal=None if self._animal is None else replace(self._animal, now_s=self.loop.light_s),
             )
 
         return Arming(self.loop, self._output, pipeline, circumstances, clients=self._rig.arming.clients)
@@ -134,12 +135,6 @@ class Assembly:
             for each in self._never_known:
                 _log.warning("%s", each)
         return evaluator, self._record(camera, network, output, evaluator, given, units)
-
-    def _animal(self) -> AnimalLight | None:
-        session, limits = self._rig.session, self._rig.arming.animal
-        if session is None or session.subject is None or limits is None or self._earlier is None:
-            return None
-        return AnimalLight(session.subject, limits, self._earlier, self.loop.light_s)
 
     @property
     def _grace_ns(self) -> int:
@@ -168,7 +163,8 @@ class Assembly:
             sha256 |= neural.sha256
         if settings.subject is not None and (animal := self._rig.arming.animal) is not None:
             since_ns = wall_ns() - round(animal.hours * 3600 * NS_PER_S)
-            self._earlier = earlier_light(settings.folder, settings.subject, since_ns)
+            earlier = earlier_light(settings.folder, settings.subject, since_ns)
+            self._animal = AnimalLight(settings.subject, animal, earlier, now_s=0.0)
         recorder = SessionRecorder(
             settings,
             self._session,

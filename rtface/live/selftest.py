@@ -237,11 +237,12 @@ def _animal(light: AnimalLight | None) -> list[Check]:
     )
     if total_s >= limits.max_s:
         return [Check("animal", "fail", text, "another day, or arming.animal")]
+    warned = limits.warn_s is not None and total_s >= limits.warn_s
+    if warned:
+        text += f", and warns at {limits.warn_s:g}"
     if earlier.unreadable:
         names = ", ".join(earlier.unreadable)
         return [
             Check("animal", "warn", f"{text}; not or not all to be read: {names}", "rtface session verify")
         ]
-    if limits.warn_s is not None and total_s >= limits.warn_s:
-        return [Check("animal", "warn", f"{text}, and warns at {limits.warn_s:g}")]
-    return [Check("animal", "ok", text)]
+    return [Check("animal", "warn" if warned else "ok", text)]

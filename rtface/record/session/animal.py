@@ -21,7 +21,7 @@ from rtface.record.session.entries import (
     OpenedEntry,
     PulseCommandEntry,
 )
-from rtface.record.session.logreader import LogReader
+from rtface.record.session.logreader import LogReader, LogRecord
 from rtface.record.session.rows import ROW_NAMES
 
 
@@ -32,7 +32,8 @@ class EarlierLight:
     Attributes
     ----------
     seconds : float
-        Of light. Commands whose end is not recorded, and blinded trials, light or sham, count as planned.
+        Of light. Commands whose end is not recorded, and blinded trials, light or sham, count as planned; of a session
+        that is damaged what is left of it counts, also where that does not say whose it is.
     sessions : int
         That are counted.
     unreadable : tuple of str
@@ -62,16 +63,13 @@ def earlier_light(root: Path, subject: str, since_wall_ns: int) -> EarlierLight:
     for folder in folders:
         if not (log := log_of(folder)).is_file():
             continue
-        reader = LogReader(log)
         light = _SessionLight()
-        try:
-            mine = light.add(reader, subject, since_wall_ns)
-        except DataError:
-            unreadable.append(folder.name)
+        light.add(LogReader(log), subject, since_wall_ns)
+        if light.mine is False:
             continue
-        if mine:
-            total_ns, sessions = total_ns + light.dose.total_ns, sessions + 1
-        if reader.damage and mine is not False:
+        total_ns += light.dose.total_ns
+        sessions += bool(light.mine)
+        if light.damaged:
             unreadable.append(folder.name)
     return EarlierLight(total_ns / NS_PER_S, sessions, tuple(unreadable))
 
@@ -81,22 +79,35 @@ class _SessionLight:
 
     def __init__(self) -> None:
         self.dose = LightDose()
+        self.mine: bool | None = None
+        """False: another animal's, or older, and not read on. None: it does not say whose, so that it counts."""
+        self.damaged = False
         self._blind: set[int] = set()
 
-    def add(self, log: LogReader, subject: str, since_wall_ns: int) -> bool | None:
-        """Read a log; False, at once, where it is another animal's or older; None where it does not say whose it is."""
-        mine: bool | None = None
-        for record in log:
-            if record.kind in ROW_NAMES or (entry := decode(record.kind, record.payload)) is None:
-                continue
-            if isinstance(entry, OpenedEntry) and entry.wall_ns < since_wall_ns:
-                return False
-            if isinstance(entry, ConfigurationEntry):
-                mine = _subject(entry) == subject
-                if not mine:
-                    return False
+    def add(self, log: LogReader, subject: str, since_wall_ns: int) -> None:
+        """Read a log as far as it can be read."""
+        try:
+            for record in log:
+                if record.kind not in ROW_NAMES:
+                    self._add(record, subject, since_wall_ns)
+                if self.mine is False:
+                    return
+        except DataError:
+            self.damaged = True
+        self.damaged |= bool(log.damage)
+
+    def _add(self, record: LogRecord, subject: str, since_wall_ns: int) -> None:
+        try:
+            entry = decode(record.kind, record.payload)
+        except DataError:
+            self.damaged = True
+            return
+        if isinstance(entry, OpenedEntry) and entry.wall_ns < since_wall_ns:
+            self.mine = False
+        elif isinstance(entry, ConfigurationEntry):
+            self.mine = _subject(entry) == subject
+        elif entry is not None:
             self._count(entry)
-        return mine
 
     def _count(self, entry: Entry) -> None:
         match entry:

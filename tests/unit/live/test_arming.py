@@ -389,6 +389,7 @@ def test_a_disarming_that_comes_between_keeps_the_loop_disarmed() -> None:
         ),
         (10.0, 40.0, (), "warn", "and warns at 50"),
         (10.0, 5.0, ("2026-x",), "warn", "not or not all to be read: 2026-x"),
+        (10.0, 40.0, ("2026-x",), "warn", "and warns at 50; not or not all to be read: 2026-x"),
         (59.0, 1.0, ("2026-x",), "fail", "60.0 s of light"),
     ],
 )

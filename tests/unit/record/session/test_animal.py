@@ -23,6 +23,7 @@ from rtface.record.session.entries import (
     PulseCommandEntry,
 )
 from rtface.record.session.log import DiskFile, LogWriter
+from rtface.record.session.logreader import LogReader
 
 NOW_NS = 1_800_000_000 * NS_PER_S
 PULSE = Pulse(100 * NS_PER_MS, 200 * NS_PER_MS, 5, 1.0)
@@ -120,3 +121,24 @@ def test_a_damaged_session_counts_as_far_as_it_is_whole_and_is_named(tmp_path: P
     found = today(tmp_path)
     assert found.seconds >= 0.5
     assert found.unreadable == ("foreign", "torn")
+
+
+def test_a_session_that_does_not_say_whose_it_is_any_more_counts(tmp_path: Path) -> None:
+    log = recorded(tmp_path / "torn", fire(1)) / LOG_NAME
+    second = next(each for each in LogReader(log) if each.kind == ConfigurationEntry.kind)
+    written = bytearray(log.read_bytes())
+    written[second.offset + 30] ^= 0xFF
+    log.write_bytes(written)
+    assert today(tmp_path) == EarlierLight(0.5, 0, ("torn",))
+
+
+def test_a_record_that_is_not_what_it_should_be_takes_nothing_else_away(tmp_path: Path) -> None:
+    folder = recorded(tmp_path / "odd", fire(1))
+    log = LogWriter(DiskFile(tmp_path / "odd.log"))
+    for each in LogReader(folder / LOG_NAME):
+        log.append(each.kind, each.payload)
+    log.append(PulseCommandEntry.kind, b"\xc1")
+    log.commit()
+    log.close()
+    (tmp_path / "odd.log").rename(folder / LOG_NAME)
+    assert today(tmp_path) == EarlierLight(0.5, 1, ("odd",))
