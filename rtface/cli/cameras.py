@@ -12,7 +12,6 @@ import typer
 
 from rtface.acquire.discovery import find_cameras
 from rtface.acquire.recording import source_settings
-from rtface.acquire.sampling import rig_frames
 from rtface.cli.options import EngineOption, JsonOption
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.config import BackendSettings, CameraSettings
@@ -20,9 +19,7 @@ from rtface.config.rigfile import load_rig
 from rtface.core.errors import DataError
 from rtface.core.records import Crop, Image
 from rtface.track.backends.factory import engine_for
-from rtface.track.facefinder import FRAMES, find_face
-
-_FIRST_S = 1.0
+from rtface.track.rigcrop import seek_face
 
 app = typer.Typer(help="List the cameras that can be opened; find the face in what one shows.")
 
@@ -67,16 +64,14 @@ def crop(
 ) -> None:
     """Find the face and print the crop to paste into a rig's file; exit code 8 where there is none, or more than one."""
     settings: CameraSettings
-    backend: BackendSettings | None = None
+    backend = BackendSettings()
     if source.suffix in (".yaml", ".yml"):
         rig = load_rig(source)
         settings, backend = rig.camera, rig.backend
         engine = rig.engine if engine == "default" else engine
     else:
         settings = source_settings(source)
-    frames = list(rig_frames(settings, FRAMES, _FIRST_S).values())
-    chosen = backend or BackendSettings()
-    found = find_face(engine_for(engine, chosen), frames, chosen)
+    frames, found = seek_face(settings, engine_for(engine, backend), backend)
     if picture is not None and not cv2.imwrite(str(picture), _drawn(frames[0], found.crop)):
         raise DataError(f"{picture} cannot be written")
     if as_json:

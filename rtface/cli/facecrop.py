@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced
@@ -15,6 +16,9 @@ from rtface.core.errors import UsageError
 from rtface.core.records import Crop, Image
 from rtface.track.backends.factory import engine_for
 from rtface.track.facefinder import FRAMES, find_face
+
+if TYPE_CHECKING:
+    from rtface.learn.labels.labelset import LabelSet
 
 
 def crop_in(
@@ -54,6 +58,11 @@ def frames_of_all(sources: Iterable[Path]) -> list[Image]:
         They differ in size.
     """
     return of_one_size([frame for source in sources for frame in frames_of(source)])
+
+
+def frames_of_labels(labels: LabelSet) -> list[Image]:
+    """Return a few frames of a label set; `UsageError` where they differ in size."""
+    return of_one_size([frame.image for frame in labels.frames])
 
 
 def of_one_size(frames: list[Image]) -> list[Image]:

@@ -202,7 +202,7 @@ def _provenance(engine: Engine, pipeline: Pipeline) -> dict[str, str]:
     facts = {
         "rtface": __version__,
         "engine_sha256": engine.sha256,
-        "crop": f"x={crop.x} y={crop.y} width={crop.width} height={crop.height}",
+        "crop": f"x={crop.x} y={crop.y} width={crop.width} height={crop.height}{' mirrored' * crop.mirrored}",
         "frame": f"{pipeline.camera.width}x{pipeline.camera.height}",
     }
     return facts | {f"backend_{key}": str(value) for key, value in pipeline.backend.as_dict().items()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from rtface.acquire.sampling import rig_frames
-from rtface.config import CropSettings, Rig
-from rtface.core.records import Crop
+from rtface.config import BackendSettings, CameraSettings, CropSettings, Rig
+from rtface.core.records import Crop, Image
 from rtface.track.facefinder import FRAMES, FoundFace, find_face
 from rtface.track.store import Engine
 
@@ -30,10 +30,17 @@ def with_crop(rig: Rig, engine: Engine) -> tuple[Rig, FoundFace | None]:
     """
     if rig.crop != "auto":
         return rig, None
-    frames = rig_frames(rig.camera, FRAMES, _FIRST_S)
-    found = find_face(engine, list(frames.values()), rig.backend)
+    _, found = seek_face(rig.camera, engine, rig.backend)
     _log.warning("%s", found.in_words())
     return rig.model_copy(update={"crop": crop_settings(found.crop)}), found
+
+
+def seek_face(
+    camera: CameraSettings, engine: Engine, backend: BackendSettings
+) -> tuple[list[Image], FoundFace]:
+    """Return a few frames of a camera or a recording, and the face in them; errors as of `with_crop`."""
+    frames = list(rig_frames(camera, FRAMES, _FIRST_S).values())
+    return frames, find_face(engine, frames, backend)
 
 
 def crop_settings(crop: Crop) -> CropSettings:

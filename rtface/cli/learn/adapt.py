@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtface.cli.facecrop import crop_in, of_one_size
+from rtface.cli.facecrop import crop_in, frames_of_labels
 from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
 from rtface.cli.learn.tables import errors_table
 from rtface.cli.options import CropOption, EngineOption, JsonOption
@@ -88,7 +88,7 @@ def adapt(
         folder=folder / called,
         run=run or folder.parent / "runs" / called,
         changes=changes,
-        crop=crop_in(crop, lambda: of_one_size([frame.image for frame in labelled.frames]), engine),
+        crop=crop_in(crop, lambda: frames_of_labels(labelled), engine),
         recipe=replace(TUNING, seed=seed, steps=steps or TUNING.steps),
         overwrite=overwrite,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from rtface.cli.facecrop import crop_in, of_one_size
+from rtface.cli.facecrop import crop_in, frames_of_labels
 from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
 from rtface.cli.learn.tables import errors_table, reliability_table
 from rtface.cli.options import BackendOptions, CropOption, EngineOption, JsonOption, grouped
@@ -42,9 +42,7 @@ def evaluate(
     settings = backend.settings()
     loaded = engine_for(engine, settings)
     labelled = read_labels(*labels).renamed(renames)
-    rectangle = crop_in(
-        crop, lambda: of_one_size([frame.image for frame in labelled.frames]), engine, settings
-    )
+    rectangle = crop_in(crop, lambda: frames_of_labels(labelled), engine, settings)
     with PictureTracker(loaded, settings, rectangle) as tracker:
         measured = measure(tracker, labelled)
     report = measured.as_dict()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rtface.cli.facecrop import crop_in, of_one_size
+from rtface.cli.facecrop import crop_in, frames_of_labels
 from rtface.cli.learn.options import (
     HoldOutOption,
     HoldOutShareOption,
@@ -75,7 +75,7 @@ def train(
         family=family,
         keypoints=names,
         renames=renames,
-        crop=crop_in(crop, lambda: of_one_size([frame.image for frame in read_labels(*labels).frames])),
+        crop=crop_in(crop, lambda: frames_of_labels(read_labels(*labels))),
         held_out=parse_hold_out(hold_out, hold_out_share, SHARE_HELD_OUT),
         simulated=SIMULATED if simulated is None else simulated,
         recipe=recipe,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from rtface.config import BackendSettings
 from rtface.core.errors import EngineError
-from rtface.core.records import FloatArray
+from rtface.core.records import FloatArray, Image
 from rtface.learn.engines.no_face import no_face_pictures
 from rtface.networks.graph import EngineGraph, NetworkWithDecode
 from rtface.networks.small import SmallDecode
@@ -32,10 +33,14 @@ _log = logging.getLogger(__name__)
 _MARGIN = 1e-3
 
 
+@cache
+def _bank() -> Mapping[str, Image]:
+    return no_face_pictures(*_SHAPE)
+
+
 def limits() -> FloatArray:
     """Return the highest score that is allowed on each picture of the bank, shape (P,)."""
-    names = no_face_pictures(*_SHAPE)
-    return np.array([SUREST_OF_BLOBS if "blobs" in name else SUREST for name in names], np.float32)
+    return np.array([SUREST_OF_BLOBS if "blobs" in name else SUREST for name in _bank()], np.float32)
 
 
 @torch.no_grad()
@@ -69,8 +74,10 @@ def held_back(
     -----
     A network of a kind without calibration (Facemap's) comes back as it is, with a warning where it is sure.
     """
-    bank = no_face_pictures(*_SHAPE).values()
-    shown = [(image, levels(image, normalise.low, normalise.high, normalise.row_step)) for image in bank]
+    shown = [
+        (image, levels(image, normalise.low, normalise.high, normalise.row_step))
+        for image in _bank().values()
+    ]
     names = [entry.name for entry in keypoints]
     trained = np.array([entry.trained for entry in keypoints])
 
@@ -125,7 +132,7 @@ def check_not_sure(engine: Engine, settings: BackendSettings | None = None) -> d
     EngineError
         It is sure.
     """
-    bank = dict(enumerate(no_face_pictures(*_SHAPE).values()))
+    bank = dict(enumerate(_bank().values()))
     score = track_pictures(engine, bank, settings or BackendSettings(), None).score
     trained = np.array([entry.trained for entry in engine.manifest.keypoints])
     record = _record(score, engine.manifest.names, trained)
@@ -145,7 +152,7 @@ def folded_alike(folded: NetworkWithDecode, held: NetworkWithDecode) -> NetworkW
 
 
 def _record(score: FloatArray, names: Sequence[str], trained: np.ndarray) -> dict[str, Any]:
-    pictures = list(no_face_pictures(*_SHAPE))
+    pictures = list(_bank())
     surest = {
         name: {"score": round(float(score[:, k].max()), 3), "picture": pictures[int(score[:, k].argmax())]}
         for k, name in enumerate(names)
