@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,14 @@ def test_ctrl_c_stops_the_build_and_keeps_nothing(tmp_path: Path, monkeypatch: p
     from rtface.track.gpu import callbacks, nvinfer
 
     real = callbacks.make_monitor
+    pressed = threading.Event()
 
     def pressing(trt: Any, progress: callbacks.Progress) -> Any:
         def press(phase: str, done: int, steps: int) -> bool:
-            if done == 1:
+            if (
+                done == 1 and not pressed.is_set()
+            ):  # every phase has a first step; a second press would end pytest
+                pressed.set()
                 os.kill(os.getpid(), signal.SIGINT)
             return progress(phase, done, steps)
 
