@@ -17,14 +17,12 @@ from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import LIMITS, ShiftSummary
 from rtface.track.pictures import track_pictures
 from rtface.track.sample import ParitySample, choose_frames
-from rtface.track.shifts import FloatValues, shifts_of
+from rtface.track.shifts import SURE, FloatValues, shifts_of
 from rtface.track.store import Engine
 
 FEWEST_FRAMES = 8
-SURE = 0.5
-"""A score from which a point counts as found."""
-
 _WORST_FRAMES = 5
+_WORST_KEYPOINTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,8 @@ class EngineComparison(ManifestPart):
         Distance between the two points, in pixels of the network's input, over all frames and trained keypoints.
     score_shift : ShiftSummary
         Absolute difference of the scores.
+    sure_shift_px : ShiftSummary or None
+        The shift of the points that either of the two gave a score of `SURE` or more; None where there is none.
     by_keypoint : dict of str to ShiftSummary
         The shift of each trained keypoint.
     worst : tuple of WorstFrame
@@ -79,6 +79,7 @@ class EngineComparison(ManifestPart):
     sure: float
     shift_px: ShiftSummary
     score_shift: ShiftSummary
+    sure_shift_px: ShiftSummary | None
     by_keypoint: dict[str, ShiftSummary]
     worst: tuple[WorstFrame, ...]
     sample: ParitySample = Field(exclude=True, repr=False)
@@ -86,22 +87,38 @@ class EngineComparison(ManifestPart):
     @property
     def agrees(self) -> bool:
         """Whether the shifts stay below `rtface.track.parity.LIMITS`."""
-        return LIMITS.allow(self.shift_px, self.score_shift)
+        return LIMITS.allow(self.shift_px, self.score_shift, self.sure_shift_px)
+
+    @property
+    def strain(self) -> float:
+        """Return how near the shifts come to the limits: 1 and more breaks one."""
+        return LIMITS.strain(self.shift_px, self.score_shift, self.sure_shift_px)
 
     def in_words(self) -> str:
         """Return the figures as one line."""
-        shift, score = self.shift_px, self.score_shift
+        shift, score, sure = self.shift_px, self.score_shift, self.sure_shift_px
+        leap = "none is found" if sure is None else f"of those found {sure.max:.2f}"
         return (
             f"shift of {shift.n} keypoints on {self.frames} frames: median {shift.p50:.3f}, p99 {shift.p99:.3f}, "
-            f"largest {shift.max:.2f} px of the network's input; score: median {score.p50:.4f}, "
+            f"largest {shift.max:.2f} ({leap}) px of the network's input; score: median {score.p50:.4f}, "
             f"p99 {score.p99:.3f}, largest {score.max:.3f}"
         )
+
+    def worst_in_words(self) -> str:
+        """Return the keypoints that moved farthest and the frames where they did."""
+        by_shift = sorted(self.by_keypoint, key=lambda name: -self.by_keypoint[name].p99)[:_WORST_KEYPOINTS]
+        keypoints = ", ".join(f"{name} (p99 {self.by_keypoint[name].p99:.2f} px)" for name in by_shift)
+        frames = ", ".join(
+            f"{each.frame} ({each.keypoint} {each.shift_px:.1f} px, score {each.score:.2f})"
+            for each in self.worst
+        )
+        return f"worst keypoints: {keypoints}; worst frames: {frames}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return a plain map, for files."""
         return self.model_dump() | {
             "agrees": self.agrees,
-            "limits_px": {"p50": LIMITS.p50_px, "p99": LIMITS.p99_px},
+            "limits_px": {"p50": LIMITS.p50_px, "p99": LIMITS.p99_px, "sure": LIMITS.sure_px},
             "limit_score_p99": LIMITS.score_p99,
             "unit": "pixels of the network's input",
         }
@@ -150,8 +167,8 @@ def compare(
     scale = ours.network_frame(before.crop).scale
     trained = [index for index, entry in enumerate(ours.keypoints) if entry.trained]
     names = [ours.keypoints[index].name for index in trained]
-    shift, score = shifts_of(ours, after.xy, after.score, before.xy, before.score, scale)
-    box, chosen_rows = before.crop, choose_frames(shift)
+    shifts = shifts_of(ours, after.xy, after.score, before.xy, before.score, scale)
+    box, chosen_rows = before.crop, choose_frames(shifts.px)
     pictures = list(frames.values())
     return EngineComparison(
         reference=theirs.name,
@@ -162,10 +179,11 @@ def compare(
         crop=(box.x, box.y, box.width, box.height),
         scale=scale,
         sure=round(float((before.score[:, trained] >= SURE).mean()), 4),
-        shift_px=ShiftSummary.of(shift),
-        score_shift=ShiftSummary.of(score),
-        by_keypoint={name: ShiftSummary.of(shift[:, column]) for column, name in enumerate(names)},
-        worst=_worst(shift, before.score[:, trained], list(frames), names),
+        shift_px=ShiftSummary.of(shifts.px),
+        score_shift=ShiftSummary.of(shifts.score),
+        sure_shift_px=ShiftSummary.of_any(shifts.sure_px),
+        by_keypoint={name: ShiftSummary.of(shifts.px[:, column]) for column, name in enumerate(names)},
+        worst=_worst(shifts.px, before.score[:, trained], list(frames), names),
         sample=ParitySample(
             np.stack([pictures[row] for row in chosen_rows]),
             box,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from rtface.core.manifest import ManifestPart
 from rtface.core.records import Crop
 from rtface.track.backends.base import BackendInfo
 from rtface.track.sample import ParitySample, forget_others, read_sample, write_sample
+from rtface.track.shifts import SURE
 from rtface.track.store import Engine, installed_engines, user_folder
 
 
@@ -41,6 +43,11 @@ class ShiftSummary(ManifestPart):
         p50, p99 = np.percentile(shifts, [50, 99])
         return cls(n=shifts.size, p50=p50, p99=p99, max=shifts.max()).scaled(1.0)
 
+    @classmethod
+    def of_any(cls, shifts: NDArray[np.float64]) -> ShiftSummary | None:
+        """Return the summary of all values of an array; None of an empty one."""
+        return cls.of(shifts) if shifts.size else None
+
     def scaled(self, factor: float) -> ShiftSummary:
         """Return the summary of the shifts in another unit, to five decimals."""
         values = {name: round(getattr(self, name) * factor, 5) for name in ("p50", "p99", "max")}
@@ -48,25 +55,45 @@ class ShiftSummary(ManifestPart):
 
 
 class ParityLimits(ManifestPart):
-    """What the shifts must stay below: in pixels of the network's input, and in units of the score."""
+    """What the shifts must stay below: in pixels of the network's input, and in units of the score.
+
+    `sure_px` is for each point that either network is sure of: a percentile of all would let one of them leap, and a
+    score that is always 1 would not tell. None in records of before there was such a limit.
+    """
 
     p50_px: float = 0.1
     p99_px: float = 1.0
     score_p99: float = 0.1
+    sure_px: float | None = None
 
-    def allow(self, shift_px: ShiftSummary, score_shift: ShiftSummary) -> bool:
-        """Tell whether shifts stay below the limits."""
-        return shift_px.p50 < self.p50_px and shift_px.p99 < self.p99_px and score_shift.p99 < self.score_p99
+    def allow(
+        self, shift_px: ShiftSummary, score_shift: ShiftSummary, sure_shift_px: ShiftSummary | None
+    ) -> bool:
+        """Tell whether shifts stay below the limits; where no point is sure, none leaps."""
+        return self.strain(shift_px, score_shift, sure_shift_px) < 1
+
+    def strain(
+        self, shift_px: ShiftSummary, score_shift: ShiftSummary, sure_shift_px: ShiftSummary | None
+    ) -> float:
+        """Return the largest share of a limit that shifts take up: 1 and more breaks it."""
+        leap = 0.0 if self.sure_px is None or sure_shift_px is None else sure_shift_px.max / self.sure_px
+        return max(
+            shift_px.p50 / self.p50_px, shift_px.p99 / self.p99_px, score_shift.p99 / self.score_p99, leap
+        )
 
     def in_words(self) -> str:
         """Return the limits as one line."""
+        leap = (
+            "" if self.sure_px is None else f", any point with a score of {SURE:g} or more {self.sure_px:g}"
+        )
         return (
-            f"median {self.p50_px:g}, p99 {self.p99_px:g} px of the network's input, p99 of the score "
+            f"median {self.p50_px:g}, p99 {self.p99_px:g}{leap} px of the network's input, p99 of the score "
             f"{self.score_p99:g}"
         )
 
 
-LIMITS = ParityLimits()
+LIMITS = ParityLimits(sure_px=4.0)
+"""4 pixels: what a calibrated score states is that the point lies so near."""
 
 
 class ParityBackend(ManifestPart):
@@ -147,10 +174,12 @@ class ParityRecord(ManifestPart):
     """Version of rtface."""
     sample: str | None = None
     """Hash of the frames that are kept beside it; None in records of before there were any, and where it disagrees."""
+    sure_shift_px: ShiftSummary | None = None
+    """Of the points that either of the two gave a score of 0.5 or more; None where there was none, or in older records."""
 
     @model_validator(mode="after")
     def _verdict_follows(self) -> ParityRecord:
-        if self.agrees != self.limits.allow(self.shift_px, self.score_shift):
+        if self.agrees != self.limits.allow(self.shift_px, self.score_shift, self.sure_shift_px):
             raise ValueError(f"agrees is {self.agrees}, which its figures and limits contradict")
         return self
 
@@ -163,8 +192,14 @@ class ParityRecord(ManifestPart):
     def in_words(self) -> str:
         """Return figures and limits as one line."""
         shift, camera, score, limits = self.shift_px, self.shift_camera_px, self.score_shift, self.limits
+        leap = self.sure_shift_px
+        sure = (
+            ""
+            if leap is None
+            else f"largest of those found {leap.max:.2f} (limit {limits.sure_px or inf:g}), "
+        )
         return (
-            f"median {shift.p50:.3f} (limit {limits.p50_px:g}), p99 {shift.p99:.3f} (limit {limits.p99_px:g}), largest "
+            f"median {shift.p50:.3f} (limit {limits.p50_px:g}), p99 {shift.p99:.3f} (limit {limits.p99_px:g}), {sure}largest "
             f"{shift.max:.2f} px of the network's input ({camera.p99:.3f} and {camera.max:.2f} px of the camera); score "
             f"p99 {score.p99:.3f} (limit {limits.score_p99:g}); n = {shift.n} on {self.frames.count} frames of "
             f"{self.frames.source}"

@@ -111,7 +111,7 @@ def _compared(
     found = np.stack([find(sample.moved(frame, crop)).copy() for frame in sample.frames])
     frame = manifest.network_frame(crop)
     offset = np.array([crop.x - sample.crop.x, crop.y - sample.crop.y], np.float32)
-    shift, score = shifts_of(
+    shifts = shifts_of(
         manifest,
         frame.to_camera(found[..., :2]) - offset,
         found[..., 2],
@@ -119,9 +119,9 @@ def _compared(
         sample.score,
         frame.scale,
     )
-    of_shift, of_score = ShiftSummary.of(shift), ShiftSummary.of(score)
+    of_shift, of_score = ShiftSummary.of(shifts.px), ShiftSummary.of(shifts.score)
     figures = f"{len(found)} of the frames: median {of_shift.p50:.3f}, largest {of_shift.max:.2f} px, score {of_score.max:.3f}"
-    if LIMITS.allow(of_shift, of_score):
+    if LIMITS.allow(of_shift, of_score, ShiftSummary.of_any(shifts.sure_px)):
         return Recheck(f"the same at this start on {figures}")
     return Recheck(
         f"{manifest.name} does not find at this start what it found when it was verified on {record.date}, on {figures} "

@@ -148,6 +148,7 @@ def verify(
         shift_px=comparison.shift_px,
         shift_camera_px=comparison.shift_px.scaled(comparison.scale),
         score_shift=comparison.score_shift,
+        sure_shift_px=comparison.sure_shift_px,
         sure=comparison.sure,
         limits=LIMITS,
         agrees=comparison.agrees,

@@ -10,7 +10,7 @@ and float biases alone, which costs the inputs that are never negative half of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,6 @@ from rtface.track.manifest import LevelsSpec
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 
-class QuantisedPart(Enum):
-    """Which convolutions are quantised."""
-
-    ALL = "all convolutions"
-    ROBUST = "all convolutions but the first, the depthwise ones and the last"
-    """These are the ones that cost most precision and least time."""
-
-
 class Scheme(Enum):
     """How numbers become integers, which depends on what is to run them."""
 
@@ -49,7 +41,7 @@ def quantise(
     normalise: LevelsSpec,
     *,
     crop: Crop | None = None,
-    plan: QuantisedPart = QuantisedPart.ALL,
+    in_float: Collection[str] = (),
     scheme: Scheme = Scheme.CPU,
 ) -> int:
     """Write an int8 copy of an engine's `model.onnx`.
@@ -64,8 +56,8 @@ def quantise(
         The engine's.
     crop : Crop or None
         The face in the frame; the whole frame when None.
-    plan : QuantisedPart
-        Which convolutions to quantise.
+    in_float : collection of str
+        Names of convolutions that stay as they are; see `convolutions_of`.
     scheme : Scheme
         What is to run it; OpenVINO runs both.
 
@@ -84,7 +76,7 @@ def quantise(
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     network = onnx.load(str(model))
-    chosen = _convolutions(network, plan)
+    chosen = [name for name in _convolutions(network) if name not in in_float]
     if not chosen:
         raise EngineError(f"{model}: no convolution can be quantised")
     symmetric = scheme is Scheme.TENSORRT
@@ -113,11 +105,21 @@ def quantise(
         raise EngineError(f"{model} cannot be quantised: {error}") from error
     made = onnx.load(str(out))
     onnx.helper.set_model_props(
-        made, properties | {"rtface.int8": plan.value, "rtface.int8.scheme": scheme.value}
+        made, properties | {"rtface.int8": plan_in_words(in_float), "rtface.int8.scheme": scheme.value}
     )
     onnx.checker.check_model(made, full_check=True)
     onnx.save(made, str(out))
     return len(chosen)
+
+
+def convolutions_of(model: Path) -> list[str]:
+    """Return the names of a network's convolutions, from the input on."""
+    return _convolutions(onnx.load(str(model)))
+
+
+def plan_in_words(in_float: Collection[str]) -> str:
+    """Return which convolutions are quantised, for people."""
+    return f"all convolutions but {', '.join(in_float)}" if in_float else "all convolutions"
 
 
 class _Frames:
@@ -147,30 +149,5 @@ def _inputs(
         }
 
 
-def _convolutions(network: Any, plan: QuantisedPart) -> list[str]:
-    """Return the names of the convolutions to quantise."""
-    nodes = [node for node in network.graph.node if node.op_type == "Conv"]
-    if plan is QuantisedPart.ALL:
-        return [node.name for node in nodes]
-    before_another = _before(network, nodes)
-    return [node.name for node in nodes[1:] if node.name in before_another and _groups(node) == 1]
-
-
-def _groups(node: Any) -> int:
-    return next((int(each.i) for each in node.attribute if each.name == "group"), 1)
-
-
-def _before(network: Any, convolutions: list[Any]) -> set[str]:
-    """Return the names of the convolutions whose output reaches another one."""
-    makers = {output: node for node in network.graph.node for output in node.output}
-    found: set[str] = set()
-    waiting = [name for node in convolutions for name in node.input]
-    seen: set[str] = set()
-    while waiting:
-        tensor = waiting.pop()
-        if tensor in seen or tensor not in makers:
-            continue
-        seen.add(tensor)
-        found.add(makers[tensor].name)
-        waiting.extend(makers[tensor].input)
-    return found
+def _convolutions(network: Any) -> list[str]:
+    return [node.name for node in network.graph.node if node.op_type == "Conv"]

@@ -189,6 +189,15 @@ def test_scores_are_judged_too(engine: Engine) -> None:
     assert not record(engine, score_shift=far, agrees=False).agrees
 
 
+def test_a_point_that_is_sure_and_leapt_is_judged_alone(engine: Engine) -> None:
+    far = ShiftSummary(n=900, p50=0.0, p99=0.1, max=98.0)
+    assert not record(engine, sure_shift_px=far, agrees=False).agrees
+    assert (
+        "largest of those found 98.00 (limit 4)" in record(engine, sure_shift_px=far, agrees=False).in_words()
+    )
+    assert record(engine, sure_shift_px=None).agrees, "where nothing is found, nothing leaps"
+
+
 def test_a_folder_that_cannot_be_written_keeps_the_earlier_record(
     engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

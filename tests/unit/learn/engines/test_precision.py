@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from rtface.core.errors import BackendError, DataError, EngineError
 from rtface.core.records import Crop
 from rtface.learn.engines.precision import export_engine
 from rtface.learn.engines.quantise import Scheme, quantise
+from rtface.track import comparison
 from rtface.track.backends.openvino import OpenvinoBackend
 from rtface.track.comparison import EngineComparison, compare
 from rtface.track.gray_levels import levels
-from rtface.track.parity import ShiftSummary
+from rtface.track.parity import ParityLimits, ShiftSummary
 from rtface.track.store import Engine, exported_from, load_engine
 
 CROP = Crop(8, 4, 80, 70)
@@ -117,31 +120,73 @@ def test_calibration_sees_what_the_network_will_see(source: Engine, tmp_path: Pa
     assert scale * 255 == pytest.approx(0.5, rel=1e-3)
 
 
-def test_what_shifts_too_far_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    source = spot_engine(tmp_path / "spot", outlier(SpotNetwork(), "middle", 1e4))
+@pytest.fixture
+def nothing_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that no integer keeps to."""
+    monkeypatch.setattr(comparison, "LIMITS", ParityLimits(p50_px=1e-9))
+
+
+@pytest.mark.usefixtures("nothing_agrees")
+def test_what_shifts_too_far_is_refused_and_nothing_is_left(source: Engine, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(
-        EngineError, match=r"spot in int8 shifts too far .*limits: median 0\.1, p99 1 .*median [1-9]\d*\."
-    ):
+        EngineError, match=r"spot in int8 shifts too far .*limits: median 0\.1, p99 1,"
+    ) as told:
         export_engine(source, tmp_path / "spot-int8", "int8", spot_frames(), settings=ONE_THREAD)
+    words = str(told.value)
+    tried = re.findall(r"all convolutions(?: but ([^:]+))?: shift of", words)
+    assert [len(each.split(", ")) if each else 0 for each in tried] == [0, 1, 2], "up to half of the four"
+    assert re.search(r"worst keypoints: (spot|spot again) \(p99 0\.\d+ px\), (spot|spot again) \(", words)
+    assert re.search(r"worst frames: \d+ \([\w ]+ 0\.\d px, score \d\.\d+\)", words)
+    assert "give more frames that look like the worst, or label them" in words
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_a_refused_engine_does_not_replace_the_one_that_is_there(tmp_path: Path) -> None:
+def test_a_refused_engine_does_not_replace_the_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = spot_engine(tmp_path / "good")
-    bad = spot_engine(tmp_path / "bad", outlier(SpotNetwork(), "middle", 1e4))
     kept = export_engine(good, tmp_path / "int8", "int8", spot_frames(), settings=ONE_THREAD).engine.sha256
+    monkeypatch.setattr(comparison, "LIMITS", ParityLimits(p50_px=1e-9))
     with pytest.raises(EngineError, match="refused"):
-        export_engine(bad, tmp_path / "int8", "int8", spot_frames(), settings=ONE_THREAD, overwrite=True)
+        export_engine(good, tmp_path / "int8", "int8", spot_frames(), settings=ONE_THREAD, overwrite=True)
     assert load_engine(str(tmp_path / "int8")).sha256 == kept
 
 
-def test_the_last_convolution_stays_in_float_when_eight_bits_spoil_it(tmp_path: Path) -> None:
-    source = spot_engine(tmp_path / "spot", outlier(SpotNetwork(), "last", 1e4))
+@pytest.mark.parametrize("spoilt", ["middle", "last"])
+def test_the_convolution_that_eight_bits_spoil_stays_in_float_alone(tmp_path: Path, spoilt: str) -> None:
+    source = spot_engine(tmp_path / "spot", outlier(SpotNetwork(), spoilt, 1e4))
     made = export_engine(source, tmp_path / "int8", "int8", spot_frames(), settings=ONE_THREAD)
     calibration = made.engine.manifest.metrics["parity"]["calibration"]
-    assert calibration["convolutions"] == 1, "first, depthwise and last are left out"
+    assert calibration["convolutions"] == 3
+    assert calibration["plan"].startswith("all convolutions but ")
+    assert spoilt in calibration["plan"]
     assert made.comparison.agrees
+
+
+def test_a_score_of_1_everywhere_does_not_hide_a_point_that_leapt(
+    source: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One point of hundreds, 98 px away: no percentile and no score shows it."""
+    real = comparison.track_pictures
+    leaps = np.array([0.0])
+
+    def certain(engine: Engine, *arguments: Any) -> Any:
+        found = real(engine, *arguments)
+        score = np.ones_like(found.score)
+        xy = found.xy.copy()
+        xy[3, 0, 0] += leaps[0] if engine is not source else 0
+        return replace(found, xy=xy, score=score)
+
+    monkeypatch.setattr(comparison, "track_pictures", certain)
+    copy = export_engine(source, tmp_path / "copy", "f32", spot_frames(240), settings=ONE_THREAD).engine
+    leaps[0] = 98 * 96 / 64
+    parity = compare(source, copy, spot_frames(240), settings=ONE_THREAD)
+    assert (parity.shift_px.p99, parity.score_shift.max) == (0, 0)
+    assert parity.sure_shift_px is not None
+    assert parity.sure_shift_px.max == pytest.approx(98, abs=0.1)
+    assert not parity.agrees
+    assert "of those found 98" in parity.in_words()
 
 
 def test_the_figures_are_those_of_a_direct_calculation(source: Engine, tmp_path: Path) -> None:
