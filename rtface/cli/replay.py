@@ -145,7 +145,12 @@ def _print(report: RulesReplay | NetworkReplay, blinded: bool) -> None:
     if report.identical:
         OUT.print(Text("identical, bit for bit", style="bold green"))
         return
-    for title, each in (("value", report.value), ("decision", report.decision), ("gap", report.hole)):
+    for title, each in (
+        ("value", report.value),
+        ("baseline", report.baseline),
+        ("decision", report.decision),
+        ("gap", report.hole),
+    ):
         if each is not None:
             _print_difference(title, _hidden(each) if blinded and each is report.decision else each)
 

@@ -18,7 +18,7 @@ from rtface.decide.rules import RulesFile
 SAME_PICTURES = "picture.same"
 """Name of a further value: `Pose.same_pictures`."""
 
-_CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
+_CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended", "baseline")
 
 
 class RuleEvaluator(RuleBank):
@@ -77,6 +77,7 @@ class RuleEvaluator(RuleBank):
             grace_ns=grace_ns,
             alike_ns=alike_ns,
             says_light=given is not None,
+            baseline=rules.baseline,
         )
 
     @property
@@ -104,7 +105,7 @@ class RuleEvaluator(RuleBank):
         Parameters
         ----------
         name : str
-            ``begin``, ``tick``, ``arm``, ``disarm``, ``fault``, ``clear``, ``began`` or ``ended``.
+            ``begin``, ``tick``, ``arm``, ``disarm``, ``fault``, ``clear``, ``began``, ``ended`` or ``baseline``.
         now_ns : int
             The present time.
         **arguments

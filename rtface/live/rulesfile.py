@@ -157,7 +157,10 @@ def _checked(document: Document) -> tuple[RulesFile, list[str], list[str]]:
 def _sound(given: dict[str, Any]) -> RulesFile:
     """Return those features and rules that are well formed, each looked at alone."""
     spec = RulesFile()
-    for section in RulesFile.model_fields:
+    with suppress(ValidationError):
+        if "baseline" in given:
+            spec = RulesFile.model_validate({"baseline": given["baseline"]})
+    for section in ("features", "rules"):
         for name, values in given.get(section, {}).items():
             with suppress(ValidationError):
                 getattr(spec, section).update(
@@ -196,7 +199,7 @@ def _misfits(
     absent = {*wrong, *left_out}
     assumed = [name for name in given if name in absent or name.partition(".")[0] in absent]
     with kept_in(found):
-        RuleBank(spec.rules, bank.names, extra_names=(*extra_names, *assumed))
+        RuleBank(spec.rules, bank.names, extra_names=(*extra_names, *assumed), baseline=spec.baseline)
     return [str(document.refusal(error.problem, *error.at)) for error in found]
 
 

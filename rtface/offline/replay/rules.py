@@ -12,6 +12,7 @@ import numpy as np
 from rtface.core.decision import Decision
 from rtface.core.errors import DataError, UsageError
 from rtface.core.features import Features
+from rtface.decide.baseline import Spread
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.offline.replay.report import Difference, RulesReplay
@@ -91,7 +92,7 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
         grace_ns=said.grace_ns,
         alike_ns=said.alike_ns,
     )
-    comparison = _RulesComparison(evaluator, said)
+    comparison = _RulesComparison(evaluator, said, own_rules=rules is None)
     try:
         for step in steps(path):
             if not comparison.take(step):
@@ -104,8 +105,8 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
 class _RulesComparison:
     """Makes each call again and holds what comes of it against the record."""
 
-    def __init__(self, evaluator: RuleEvaluator, said: ConfigurationEntry) -> None:
-        self._evaluator, self._said = evaluator, said
+    def __init__(self, evaluator: RuleEvaluator, said: ConfigurationEntry, *, own_rules: bool) -> None:
+        self._evaluator, self._said, self._own_rules = evaluator, said, own_rules
         self._width = len(said.features) - len(said.given)
         names = evaluator.bank.names
         recorded = said.features[: self._width]
@@ -117,6 +118,8 @@ class _RulesComparison:
         self._replayed: Counter[str] = Counter()
         self._value: Difference | None = None
         self._decision: Difference | None = None
+        self._baseline: Difference | None = None
+        self._baselines = 0
         self.hole: Difference | None = None
         self.now_ns = 0
 
@@ -126,9 +129,12 @@ class _RulesComparison:
         if step.pose is not None and step.seen is not None:
             self._frames += 1
             given = self._given(step.seen)
+            taking = self._evaluator.baselines.wanted
             found = self._evaluator.evaluate(step.pose, step.seen.now_ns, given)
             if self._value is None:
                 self._value = self._compare_values(step, step.seen)
+            if self._own_rules:
+                self._compare_baseline(step, taking=taking)
         else:
             assert step.call is not None
             self._calls += 1
@@ -148,6 +154,8 @@ class _RulesComparison:
             self._value,
             self._decision,
             self.hole,
+            self._baseline,
+            self._baselines,
         )
 
     def _given(self, seen: Seen) -> Features | None:
@@ -182,6 +190,24 @@ class _RulesComparison:
                     self._inputs(step),
                 )
         return None
+
+    def _compare_baseline(self, step: ReplayStep, *, taking: bool) -> None:
+        """Hold a baseline that is complete with a frame against the record's, and go on with the record's."""
+        baselines, said = self._evaluator.baselines, step.baseline
+        here = baselines.found() if taking and baselines.complete else None
+        there = None if said is None else {name: getattr(said, name) for name in baselines.found()}
+        if here is None and there is None:
+            return
+        self._baselines += 1
+        if self._baseline is None and (text := _baseline_differs(there, here)) is not None:
+            self._baseline = Difference(
+                "baseline", step.frame_id, step.now_ns, text, there or {}, here or {}, {}
+            )
+        if said is not None:
+            numbers = said.values.items()
+            baselines.adopt(
+                {name: Spread(each["mean"], each["sd"], each["frames"]) for name, each in numbers}
+            )
 
     def _compare_decisions(self, step: ReplayStep, found: Sequence[Decision]) -> Difference | None:
         recorded = [_plain(each) for each in step.decisions]
@@ -252,6 +278,19 @@ def _plain(decision: DecisionEntry) -> dict[str, Any]:
         "inputs": [list(each) for each in decision.inputs],
         "blind": decision.blind,
     }
+
+
+def _baseline_differs(was: dict[str, Any] | None, now: dict[str, Any] | None) -> str | None:
+    """Say how a baseline is not what follows from the frames; None where it is."""
+    if was is None:
+        return "a baseline is complete with this frame, and none is recorded"
+    if now is None:
+        return "a baseline is recorded here, and the frames make none"
+    for name, value in now.items():
+        there = list(was[name]) if isinstance(value, list) else was[name]
+        if repr(there) != repr(value):
+            return f"the baseline's {name} was {there!r} and is {value!r} by the recorded frames"
+    return None
 
 
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -136,7 +136,7 @@ class ArmingEntry(Entry):
     """Who allowed or forbade stimulation, and why."""
 
     event: str
-    """``armed``, ``disarmed``, ``fault``, ``cleared``, ``emergency`` or ``self_test``."""
+    """``armed``, ``disarmed``, ``fault``, ``cleared``, ``emergency``, ``self_test`` or ``baseline`` (taken anew)."""
     who: str
     """The operator, a client or the part of rtface that did it."""
     why: str
@@ -394,3 +394,23 @@ class SyncedEntry(Entry):
     """Bytes from the log's beginning that were on the disk."""
     reserved: int
     """Bytes that the file had: with the room that was allocated ahead."""
+
+
+@_event(21, "baseline")
+class BaselineEntry(Entry):
+    """The baseline that thresholds rest on was complete, after the row of features of the frame that completed it.
+
+    It holds from the next frame on, until another one.
+    """
+
+    seconds: float
+    """How long it was taken, from frame to frame."""
+    frames: int
+    """That were taken."""
+    statistic: str
+    """``mean and sd`` or ``median and MAD``."""
+    values: Map
+    """By name: ``mean`` (or median), ``sd`` (or 1.4826 times the MAD) and ``frames``, on which the value was known; NaN
+    where the frames do not allow it to be said."""
+    problems: Texts = ()
+    """What they do not allow, in words; nobody can arm then."""

@@ -23,6 +23,7 @@ from rtface.record.session import VIDEO_NAME, session_folder
 from rtface.record.session.entries import (
     NO_NUMBER,
     ArmingEntry,
+    BaselineEntry,
     CallEntry,
     CameraEntry,
     ClockFitEntry,
@@ -269,6 +270,10 @@ class SessionRecorder:
     ) -> None:
         """Record who allowed or forbade stimulation."""
         self._writer.put(ArmingEntry(self._at(t_ns), event, who, why, details))
+
+    def baseline(self, found: Map, t_ns: int) -> None:
+        """Record the baseline, complete after the features of a frame; `found` has the fields of `BaselineEntry`."""
+        self._writer.put(BaselineEntry(t_ns, **found))
 
     def mark(self, who: str, text: str, details: Map = _NOTHING, t_ns: int | None = None) -> None:
         """Record a remark."""
