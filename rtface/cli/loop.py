@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from rtface.cli.opening import me
 from rtface.cli.options import JsonOption, SecondsOption
 from rtface.cli.terminal.screen import OUT, latency_table, print_finding, print_json, print_line
 from rtface.cli.terminal.signals import ending_on_signals
@@ -232,11 +231,6 @@ def in_words(event: EventMessage) -> str:
             return f"{details['who']}: {details['text']}"
         case _:
             return ", ".join(f"{name} {value}" for name, value in details.items())
-
-
-def me() -> str:
-    """Return who runs this command, for the record."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"[:64]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ same decisions, bit for bit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rtface.core.decision import Action, Decision, Reason, RuleStatus, RuleView
 from rtface.core.errors import UsageError
@@ -192,6 +192,10 @@ class RuleBank:
         if not self.armed:
             self.baselines.begin()
         return found
+
+    def follow(self, rule: str, draws: Iterable[RuleEvent]) -> None:
+        """Let the trials of a rule be these, in place of what its seeds say, as where the seeds are sealed."""
+        self._rule(rule).schedule.follow(draws)
 
     def tick(self, now_ns: int) -> list[Decision]:
         """Decide what time alone decides: ends of shams and of refractory times, ends overdue, times missed."""

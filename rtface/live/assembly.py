@@ -186,6 +186,7 @@ class Assembly:
                 rate_hz=camera.rate_hz,
                 grace_ns=self._grace_ns,
                 alike_ns=ALIKE_NS,
+                blind=evaluator.blind_rules,
             ),
             on_fault=self.loop.disk_failed,
             clock=self._clock,

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
-from rtface.core.errors import ConfigError, DataError
+from rtface.core.errors import ConfigError, DataError, UsageError
 from rtface.core.outputs import OutputEvent
 from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
@@ -24,6 +24,7 @@ from rtface.decide.features.bank import FeatureBank
 from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.decide.rulestate import RULE
+from rtface.record.seal.openings import open_seal
 from rtface.record.session import log_of
 from rtface.record.session.entries import ArmingEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import read_session
@@ -147,7 +148,7 @@ def _checked(document: Document) -> tuple[RulesFile, list[str], list[str]]:
     for name, rule in spec.rules.items():
         try:
             rules[name] = _with_times(rule, document.path.parent)
-        except DataError as error:
+        except (DataError, UsageError) as error:
             faults.append(str(document.refusal(str(error), "rules", name, "schedule", "source")))
     left_out = [f"{RULE}{name}" for name in given.get("rules", ()) if name not in rules]
     left_out += [str(name) for name in given.get("features", ()) if name not in spec.features]
@@ -219,6 +220,8 @@ def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:
     ------
     DataError
         The source cannot be read, or has no such times.
+    UsageError
+        It is a blinded session that nobody has unblinded.
     """
     if log_of(source).is_file() and (source.is_dir() or source.suffix == ".log"):
         return _of_session(source, rule)
@@ -245,6 +248,10 @@ def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:
 
 def _of_session(source: Path, rule: str | None) -> tuple[float, ...]:
     session = read_session(source)
+    if session.is_sealed:  # refused until somebody has unblinded it
+        session = read_session(
+            source, open_seal(session.folder, "rtface", "pulse times for a yoked schedule")
+        )
     armings = [each.t_ns for each in session.of(ArmingEntry) if each.event == "armed"]
     if not armings:
         raise DataError(f"{source}: this session was never armed")

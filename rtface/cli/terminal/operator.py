@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from rtface.cli.loop import loop_view, me
+from rtface.cli.loop import loop_view
+from rtface.cli.opening import me
 from rtface.cli.terminal.keyboard import keys_do
 from rtface.core.errors import RtfaceError
 from rtface.live.arming import Arming

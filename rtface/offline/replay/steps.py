@@ -12,8 +12,8 @@ import numpy as np
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Pose, Stamps
 from rtface.record.session.entries import BaselineEntry, CallEntry, DecisionEntry
-from rtface.record.session.reader import RowBatch, iterate
-from rtface.record.session.rows import POSE_TIMES, UNKNOWN, Rows
+from rtface.record.session.reader import iterate
+from rtface.record.session.rows import POSE_TIMES, UNKNOWN, RowBatch, Rows
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class HoleError(DataError):
     """A pose or what the rules saw of it is not in the log, so nothing after it can be replayed."""
 
 
-def steps(path: Path) -> Iterator[ReplayStep]:
-    """Yield the calls of a session in order.
+def steps(path: Path, key: bytes | None = None) -> Iterator[ReplayStep]:
+    """Yield the calls of a session in order; with the key of its seal those that are sealed, too.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def steps(path: Path) -> Iterator[ReplayStep]:
     """
     poses: deque[Pose] = deque()
     step: ReplayStep | None = None
-    for each in iterate(path):
+    for each in iterate(path, key):
         if isinstance(each, RowBatch) and each.name == "poses":
             poses.extend(poses_of(each.rows))
         elif isinstance(each, RowBatch) and each.name == "features":

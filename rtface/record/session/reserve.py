@@ -86,6 +86,10 @@ class Reserve:
         self._waiting += cost(data)
         return True
 
+    def spares(self, size: int) -> bool:
+        """Return whether so many bytes can be written that nobody waits for, as padding is."""
+        return self._free - self._waiting - size >= self._full // 8
+
     def settle(self, written: int) -> None:
         """Take it that of what waits so many bytes, by `cost`, have been written."""
         self._waiting -= written

@@ -28,6 +28,7 @@ TYPES = {
     "int": "int",
     "str": "text",
     "bool": "bool",
+    "bytes": "binary",
     "float": "float",
     "Map": "map",
     "Map | None": "map, nil?",
