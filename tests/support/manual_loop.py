@@ -154,6 +154,7 @@ class ManualLoop:
     """A loop that is open; frames come 10 ms after each other."""
 
     make_output: Callable[[ManualClock], Scripted] = Scripted
+    make_record: Callable[[ManualClock], Recorded] = staticmethod(lambda clock: Recorded())
 
     def __init__(
         self,
@@ -164,7 +165,7 @@ class ManualLoop:
     ) -> None:
         self.clock = Ticking(10**12)
         self.output = type(self).make_output(self.clock)
-        self.record = Recorded()
+        self.record = type(self).make_record(self.clock)
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.evaluator = RuleEvaluator(
             RulesFile.model_validate(rules), ("nose(tip)",), 100.0, alike_ns=alike_ns
