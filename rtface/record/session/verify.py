@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -210,17 +210,11 @@ def _seal(session: Session) -> Iterator[SessionFinding]:
         found = True
         yield SessionFinding(name, "missing", "some entries in it: they are numbered with gaps")
     if items is not None and session.closed is not None:
-        totals: Mapping[str, int] = next(
-            (
-                each.hidden["totals"]
-                for each in map(_secret, items)
-                if each is not None and "totals" in each.hidden
-            ),
-            {},
-        )
+        told = (each.hidden.get("totals") for each in map(_secret, items) if each is not None)
+        totals = next((each for each in told if each is not None), None)
         counted = Counter(ENTRIES[each.kind].name for each in items)
         counted[SecretEntry.name] -= 1  # the totals themselves
-        if +counted != Counter(totals):
+        if totals is None or +counted != Counter(totals):
             found = True
             yield SessionFinding(name, "wrong", "other counts in it than when it was closed")
     if not found:

@@ -39,6 +39,9 @@ from rtface.record.session.rows import FEATURES, POSES_WITH_LIKELIHOOD, ROW_NAME
 POLL_S = 0.05
 """Seconds between two visits to the queue: what a killed process can lose, on a disk that keeps up."""
 
+_OF_A_BLOCK = 256
+"""Most bytes of a block without padding beside the entries in it: each sets them aside, as it may be alone."""
+
 SYNC_NS = NS_PER_S
 """Nanoseconds between two calls of fsync: what a power failure can lose."""
 
@@ -199,14 +202,14 @@ class SessionWriter:
         payload = encode(entry)
         self._check_stall()
         sealed, reserve = self._sealed, self._reserve
-        room_of = DecisionEntry.kind if isinstance(entry, SecretEntry) else entry.kind
+        room_of = DecisionEntry.kind if entry.kind == SecretEntry.kind else entry.kind
         with self._handing:
             if (
                 self._accepting
                 and sealed is not None
                 and reserve is not None
                 and len(sealed) < self._most
-                and reserve.take(room_of, payload)
+                and reserve.take(room_of, payload, _OF_A_BLOCK)
             ):
                 sealed.put(self._events, self._features, entry.kind, payload)
                 self._sealed_counts[entry.name] += 1
@@ -240,10 +243,6 @@ class SessionWriter:
             return False
         if not self._stopping.is_set():
             self._reason = reason
-            if self._sealed is not None:
-                self.put_sealed(
-                    SecretEntry(self._clock.now_ns(), None, {"totals": dict(self._sealed_counts)})
-                )
             self._stopping.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive() and not {"write", "gone", "internal"} & {
@@ -292,6 +291,9 @@ class SessionWriter:
                 self._visit(log, reserve)
             with self._handing:
                 self._accepting = False
+                if self._sealed is not None:  # in the room that is kept for the end
+                    totals_of = SecretEntry(self._clock.now_ns(), None, {"totals": dict(self._sealed_counts)})
+                    self._sealed.put(self._events, self._features, totals_of.kind, encode(totals_of))
             self._check_files(log)
             self._drain(log, reserve, last=True)
             self._end(log, self._reason)
@@ -346,9 +348,14 @@ class SessionWriter:
         self._report("write", f"{text}; {reserve.left >> 10} KiB are kept for the end of the session", now_ns)
 
     def _drain(self, log: LogWriter, reserve: Reserve, *, last: bool = False) -> None:
-        """Write what waits now; of what is sealed one block, or all when it is the last time."""
-        taken = write_queue(log, self._queue, self._widths)
-        taken += self._write_sealed(log, reserve, last=last)
+        """Write what waits now; of what is sealed one block, or all when it is the last time.
+
+        The block comes first, and what it belongs to in the clear after it: so a decision that is left of a log which is cut
+        off has its secret, too.
+        """
+        count = len(self._queue)
+        taken = self._write_sealed(log, reserve, last=last)
+        taken += write_queue(log, self._queue, self._widths, count)
         self._record_lost(log)
         log.commit()
         with self._handing:
@@ -365,7 +372,7 @@ class SessionWriter:
                 number, data, items = sealed.block(padded=padded)
             entry = SealedEntry(self._clock.now_ns(), number, data)
             log.append(entry.kind, encode(entry))
-            taken += sum(cost(each.payload) for each in items)
+            taken += sum(cost(each.payload) + _OF_A_BLOCK for each in items)
             blocks += 1
         return taken
 

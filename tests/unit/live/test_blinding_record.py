@@ -108,12 +108,10 @@ class Sealing(Recorded):
         return True
 
     def finish(self) -> None:
-        assert self.writer._log is not None
-        assert self.writer._reserve is not None
-        self.recorder.close()
-        self.writer._drain(self.writer._log, self.writer._reserve, last=True)
-        self.writer._end(self.writer._log, "ended")
-        self.writer._log.close()
+        """Let the writer end, as its thread would."""
+        self.writer._stopping.set()
+        self.writer._run()
+        assert self.recorder.close()
 
 
 class Onlooker(Watched):
