@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from support.changed_log import changed, events
-from support.recorded_loop import MS, PERIOD_NS, RULES, Loop, record_loop
+from support.recorded_loop import MS, PERIOD_NS, RULES, Loop
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action, Decision
@@ -62,9 +62,9 @@ class WithDevice(Loop):
         self._due.append((ends_ns + 3 * MS, "ended", {"rule": decision.rule, "trial": decision.trial}))
 
 
-def led(root: Path, *, sealed: bool = False) -> WithDevice:
-    """Record the session that others are yoked to."""
-    loop = WithDevice(root, DRAWN, alike_ns=ALIKE_NS, sealed=sealed)
+def armed(root: Path, rules: dict[str, Any] = DRAWN, *, sealed: bool = False) -> WithDevice:
+    """Record a session that is armed from its beginning."""
+    loop = WithDevice(root, rules, alike_ns=ALIKE_NS, sealed=sealed)
     loop.recorder.open()
     loop.recorder.arming("armed", "Ada", "asked for", t_ns=10**12 - MS)
     loop.call("arm", 10**12 - MS)
@@ -94,14 +94,14 @@ def yoked_to(source: Path, folder: Path) -> Rules:
 
 
 def test_light_comes_at_the_times_of_the_others_device_and_is_replayed_without_it(tmp_path: Path) -> None:
-    leader = led(tmp_path / "leader")
+    leader = armed(tmp_path / "leader")
     rules = yoked_to(leader.folder, tmp_path / "rules")
     times_s = [(each - (10**12 - MS)) / NS_PER_S for each in sorted(leader.lit_ns)]
     schedule = rules.spec.rules["yoked"].schedule
     assert schedule is not None
     assert list(getattr(schedule, "times_s", ())) == times_s
     assert any(each.event == "refused" for each in read_session(leader.folder).of(GateReplyEntry))
-    session = record_loop(tmp_path / "yoked", FRAMES, json.loads(rules.spec.model_dump_json()))
+    session = armed(tmp_path / "yoked", json.loads(rules.spec.model_dump_json()))
     shutil.rmtree(leader.folder)
     fired = [each for each in session.decisions if each.rule == "yoked" and each.action is Action.FIRE]
     assert len(fired) >= 3
@@ -116,8 +116,8 @@ def test_light_comes_at_the_times_of_the_others_device_and_is_replayed_without_i
 
 
 def test_a_time_of_the_others_light_that_was_changed_in_the_record_is_found(tmp_path: Path) -> None:
-    rules = yoked_to(led(tmp_path / "leader").folder, tmp_path / "rules")
-    session = record_loop(tmp_path / "yoked", FRAMES, json.loads(rules.spec.model_dump_json()))
+    rules = yoked_to(armed(tmp_path / "leader").folder, tmp_path / "rules")
+    session = armed(tmp_path / "yoked", json.loads(rules.spec.model_dump_json()))
 
     def later(each: ConfigurationEntry) -> list[ConfigurationEntry]:
         resolved = json.loads(each.resolved)
@@ -130,8 +130,8 @@ def test_a_time_of_the_others_light_that_was_changed_in_the_record_is_found(tmp_
 
 
 def test_a_call_of_its_own_device_that_is_missing_is_found(tmp_path: Path) -> None:
-    rules = yoked_to(led(tmp_path / "leader").folder, tmp_path / "rules")
-    session = record_loop(tmp_path / "yoked", FRAMES, json.loads(rules.spec.model_dump_json()))
+    rules = yoked_to(armed(tmp_path / "leader").folder, tmp_path / "rules")
+    session = armed(tmp_path / "yoked", json.loads(rules.spec.model_dump_json()))
     gone: list[CallEntry] = []
 
     def first_end(each: CallEntry) -> list[CallEntry]:
@@ -145,7 +145,7 @@ def test_a_call_of_its_own_device_that_is_missing_is_found(tmp_path: Path) -> No
 
 
 def test_a_blinded_session_is_yoked_to_once_it_is_unblinded_and_that_is_written_down(tmp_path: Path) -> None:
-    leader = led(tmp_path / "leader", sealed=True)
+    leader = armed(tmp_path / "leader", sealed=True)
     with pytest.raises(ConfigError, match="rtface session unblind"):
         yoked_to(leader.folder, tmp_path / "rules")
     open_seal(leader.folder, "Ada", "rtface session unblind", first=True)
