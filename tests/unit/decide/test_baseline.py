@@ -92,7 +92,7 @@ def test_what_is_shown_while_armed_or_disbelieved_or_lit_is_not_taken() -> None:
     assert mouse.show(500, 6)[-1] == "fire"
     mouse.bank.disarm(mouse.now_ns)
     mouse.show(500)  # beside the light
-    for _ in range(3):
+    for _ in range(30):
         mouse.show(500, doubt=Reason.FROZEN)
     assert mouse.bank.baselines.frames == 1
     mouse.now_ns += 100 * MS
@@ -259,6 +259,7 @@ def test_neural_values_have_one_under_the_name_that_they_are_recorded_by() -> No
 def test_rules_that_name_none_are_as_before() -> None:
     made = bank(over=rule())
     assert (made.baselines.wanted, made.baselines.against_arming, made.baselines.as_map()) == (False, "", {})
+    assert made.baselines.missing_s == 0
     assert Baselines().missing_s == 0
 
 

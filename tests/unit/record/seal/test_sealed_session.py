@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.changed_log import changed, events
 from support.recorded_loop import RULES, Loop, record_loop
-from support.session_parts import records
+from support.session_parts import made_report, records
 from typer.testing import CliRunner
 
 from rtface.cli.app import app
@@ -39,6 +39,7 @@ from rtface.record.session.entries import (
 )
 from rtface.record.session.reader import read_session
 from rtface.record.session.summary import summarise
+from rtface.record.session.tables import write_tables
 from rtface.record.session.verify import verify
 
 Run = Callable[..., tuple[int, str]]
@@ -201,6 +202,29 @@ def test_the_size_of_the_log_does_not_depend_on_what_was_light(tmp_path: Path) -
 def _sealed(folder: Path) -> list[SealedEntry]:
     found = [decode(each.kind, each.payload) for each in records(folder) if each.kind == SealedEntry.kind]
     return [each for each in found if isinstance(each, SealedEntry)]
+
+
+def test_all_that_waits_at_the_end_is_written(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, DRAWN, alike_ns=ALIKE_NS, sealed=True)
+    loop.recorder.open()
+    for number in range(3000):  # far more than the blocks that end every log
+        loop.recorder.reply(made_report(number, "light_on", 10**12 + 7919 * number), "gate")
+    assert loop.recorder.close()
+    session = read_session(loop.folder, key_of(loop.folder))
+    assert [each.number for each in session.of(GateReplyEntry)] == list(range(3000))
+    assert verdicts(loop.folder, key_of(loop.folder))["seal"].startswith("whole")
+
+
+def test_one_without_a_trial_yet_tells_no_pulses_either(tmp_path: Path) -> None:
+    rules = json.loads(json.dumps(DRAWN))
+    rules["rules"]["whisk"] |= {"on_above": 1e6, "off_below": 1e5}
+    loop = record_loop(tmp_path, 600, rules, alike_ns=ALIKE_NS, sealed=True)
+    session = read_session(loop.folder)
+    assert any(each.action == "fire" for each in session.decisions)
+    assert not any(each.action == "trial" for each in session.decisions)
+    assert summarise(session).pulses is None
+    (tmp_path / "out").mkdir()
+    assert "pulses.csv" not in {path.name for path in write_tables(session, tmp_path / "out")}
 
 
 def test_a_block_that_was_taken_out_or_changed_is_found(recorded: Loop, tmp_path: Path) -> None:
