@@ -72,7 +72,8 @@ def fingerprint(key: bytes) -> str:
 def make_key(folder: Path) -> bytes:
     """Make the key of a new session, on the disk before this returns; `OSError` where it cannot be written."""
     key = secrets.token_bytes(KEY_BYTES)
-    handle = os.open(folder / KEY_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(folder / KEY_NAME, flags, 0o600)
     try:
         os.write(handle, key.hex().encode() + b"\n")
         os.fsync(handle)

@@ -53,7 +53,8 @@ def open_seal(folder: Path, who: str, what: str, *, first: bool = False, why: st
             "key": fingerprint(key)[:16],
             "before": hashlib.sha256(written).hexdigest(),
         }
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        handle = os.open(path, flags, 0o644)
         try:
             os.write(handle, json.dumps(line, ensure_ascii=False).encode() + b"\n")
             os.fsync(handle)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.manual_loop import CAMERA, Recorded
-from unit.live.test_blinding import CHANCE, RULES, Watched, accuracy, features, run
+from unit.live.test_blinding import CHANCE, RULES, TRIALS, Watched, accuracy, features, run
 
 from rtface.config import SessionSettings
 from rtface.core.clock import NS_PER_MS, ManualClock
@@ -194,9 +194,9 @@ def by_trial(looker: Onlooker, count: int) -> list[dict[str, float]]:
     return trials[:count]
 
 
-def looked_at(root: Path) -> tuple[dict[str, float], NDArray[np.bool_], Onlooker]:
+def looked_at(root: Path, trials: int = TRIALS) -> tuple[dict[str, float], NDArray[np.bool_], Onlooker]:
     looker = Onlooker(root)
-    _, truth = run(watched=looker)
+    _, truth = run(watched=looker, trials=trials)
     assert 0.4 < truth.mean() < 0.6
     return accuracy(features(by_trial(looker, len(truth))), truth), truth, looker
 
@@ -212,20 +212,20 @@ def test_a_classifier_over_the_folder_of_a_session_does_no_better_than_chance(tm
 
 def test_it_sees_decisions_that_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Decision, "public", lambda self: self)
-    found, _, _ = looked_at(tmp_path)
+    found, _, _ = looked_at(tmp_path, trials=100)
     assert max(found.values()) > 0.9, found
 
 
 def test_it_sees_replies_that_are_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SessionWriter, "put_sealed", SessionWriter.put)
-    found, _, _ = looked_at(tmp_path)
+    found, _, _ = looked_at(tmp_path, trials=100)
     assert max(found.values()) > 0.9, found
 
 
 def test_it_sees_sizes_that_are_not_padded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     padded = SealedQueue.block
     monkeypatch.setattr(SealedQueue, "block", lambda self, **_: padded(self, padded=False))
-    found, _, _ = looked_at(tmp_path)
+    found, _, _ = looked_at(tmp_path, trials=100)
     assert max(found.values()) > 0.9, found
 
 
