@@ -255,6 +255,10 @@ class Client:
         """End an emergency stop or a fault that was seen to; it arms nothing. Errors as of `start`."""
         return self._request("clear", {"who": who})
 
+    def baseline(self, who: str) -> Mapping[str, Any]:
+        """Take the baseline that thresholds rest on anew; refused while armed. Errors as of `start`."""
+        return self._request("baseline", {"who": who})
+
     def mark(self, who: str, text: str, details: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """Put a remark into the session's record, and out as an event; errors as of `start`."""
         return self._request("mark", {"who": who, "text": text, "details": details or {}})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from rtface.cli.opening import me
 from rtface.cli.options import JsonOption, SecondsOption
 from rtface.cli.terminal.screen import OUT, latency_table, print_finding, print_json, print_line
 from rtface.cli.terminal.signals import ending_on_signals
@@ -120,6 +119,16 @@ def clear(control: ControlOption = LOOPBACK_CONTROL, keys: KeysOption = None, wh
 
 
 @app.command()
+def baseline(
+    control: ControlOption = LOOPBACK_CONTROL, keys: KeysOption = None, who: WhoOption = None
+) -> None:
+    """Take the baseline that thresholds rest on anew, while disarmed; nobody can arm before it is complete."""
+    with _client(control, keys) as client:
+        missing_s = client.baseline(who or me())["baseline"]["missing_s"]
+    OUT.print(f"the baseline is taken anew: {missing_s:g} s")
+
+
+@app.command()
 def mark(
     text: Annotated[str, typer.Argument(help="The remark.")],
     control: ControlOption = LOOPBACK_CONTROL,
@@ -162,6 +171,8 @@ def loop_view(loop: Mapping[str, Any]) -> Table:
     table.add_row("output", f"{loop['output']}, {loop['lights']} lights")
     for number, (name, state) in enumerate(loop["rules"].items()):
         table.add_row("" if number else "rules", _rule_view(name, state, loop.get("seen", {}).get(name)))
+    for number, line in enumerate(_baseline_view(loop.get("baseline") or {})):
+        table.add_row("" if number else "baseline", line)
     counts = {name: count for name, count in loop["counts"].items() if name != "none"}
     table.add_row("decided", ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing yet")
     if loop["session"]:
@@ -180,6 +191,22 @@ def _rule_view(name: str, state: str, seen: Mapping[str, Any] | None) -> str:
     values = (f"{each} {'?' if value is None else f'{value:.3g}'}" for each, value in seen["values"].items())
     condition = f": {seen['when']}; now {', '.join(values)}" if seen["when"] else ""
     return f"{name} {state}{withheld}{condition}"
+
+
+def _baseline_view(baseline: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what thresholds rest on, each with its number, as lines."""
+    if not baseline:
+        return
+    if not baseline["complete"]:
+        yield f"{baseline['missing_s']:.0f} s are missing; nobody can arm before"
+        return
+    yield from baseline["problems"]
+    for name, each in baseline["values"].items():
+        if each["mean"] is not None:
+            sd = "?" if each["sd"] is None else f"{each['sd']:.3g}"
+            yield f"{name} {each['mean']:.4g}, sd {sd} (n = {each['frames']})"
+    for text, limit in baseline["limits"].items():
+        yield f"{text}: {'?' if limit is None else f'{limit:.4g}'}"
 
 
 def in_words(event: EventMessage) -> str:
@@ -204,11 +231,6 @@ def in_words(event: EventMessage) -> str:
             return f"{details['who']}: {details['text']}"
         case _:
             return ", ".join(f"{name} {value}" for name, value in details.items())
-
-
-def me() -> str:
-    """Return who runs this command, for the record."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"[:64]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from rtface.cli.opening import me
 from rtface.cli.options import JsonOption, PrecisionOptions, UnblindOption, grouped
 from rtface.cli.several import each_in_turn
 from rtface.cli.terminal.progress import progress_bar
@@ -19,6 +20,7 @@ from rtface.live.rulesfile import Rules
 from rtface.offline.replay.network import NetworkReplay, replay_network
 from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.rules import replay_rules
+from rtface.record.seal.openings import open_seal
 from rtface.record.session.entries import NetworkEntry
 from rtface.record.session.reader import read_session
 from rtface.record.session.summary import TRIAL, hides_counts
@@ -65,6 +67,9 @@ def _replay(
     as_json: bool,
 ) -> None:
     recorded = read_session(session)
+    key = None
+    if unblind and recorded.seal is not None:
+        key = open_seal(recorded.folder, me(), "rtface replay --unblind")
     has_rules = rules is not None or (
         recorded.configuration is not None and bool(recorded.configuration.resolved)
     )
@@ -89,7 +94,7 @@ def _replay(
         if ending.is_set():
             raise typer.Exit(INTERRUPTED)
     if has_rules:
-        reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec)
+        reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec, key=key)
     blinded = not unblind and hides_counts(recorded)
     if as_json:
         print_json({name: _as_map(each, blinded) for name, each in reports.items()})
@@ -120,8 +125,9 @@ def _as_map(report: RulesReplay | NetworkReplay, blinded: bool) -> dict[str, obj
 
 def _public(actions: dict[str, int]) -> dict[str, int]:
     """Return how many decisions there were by action, light and sham as one."""
-    trials = sum(actions.get(name, 0) for name in ("fire", "sham"))
-    return {name: count for name, count in actions.items() if name not in ("fire", "sham")} | {TRIAL: trials}
+    hidden = ("fire", "sham", TRIAL)
+    trials = sum(actions.get(name, 0) for name in hidden)
+    return {name: count for name, count in actions.items() if name not in hidden} | {TRIAL: trials}
 
 
 def _hidden(difference: Difference) -> Difference:
@@ -145,7 +151,12 @@ def _print(report: RulesReplay | NetworkReplay, blinded: bool) -> None:
     if report.identical:
         OUT.print(Text("identical, bit for bit", style="bold green"))
         return
-    for title, each in (("value", report.value), ("decision", report.decision), ("gap", report.hole)):
+    for title, each in (
+        ("value", report.value),
+        ("baseline", report.baseline),
+        ("decision", report.decision),
+        ("gap", report.hole),
+    ):
         if each is not None:
             _print_difference(title, _hidden(each) if blinded and each is report.decision else each)
 

@@ -19,7 +19,7 @@ from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 from rtface.core.records import Crop
-from rtface.decide.description import describe_input, describe_rule
+from rtface.decide.description import describe_baseline, describe_input, describe_rule
 from rtface.decide.unknowable import never_known, never_known_in_words
 from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules, check_rules
@@ -75,6 +75,7 @@ def check(
     units = dict(zip((*bank.names, *given), (*bank.units, *("1" for _ in given)), strict=True))
     untrained = {point.name for point in manifest.skeleton if not point.trained}
     words = {name: describe_rule(rule) for name, rule in spec.rules.items()}
+    baseline = describe_baseline(spec.baseline, evaluator.baselines.names)
     blind = {name: sorted(set(points) & untrained) for name, points in bank.points.items()}
     blind = {name: points for name, points in blind.items() if points}
     if as_json:
@@ -85,6 +86,7 @@ def check(
                 "features": units,
                 "rules": words,
                 "input": describe_input(spec.input),
+                "baseline": baseline,
                 "untrained": blind,
                 "never_known": lacking,
             }
@@ -99,6 +101,8 @@ def check(
         for line in lines:
             print_line(f"  {line}")
     print_line(f"\nany rule: {describe_input(spec.input)}")
+    if baseline:
+        print_line(baseline)
     for name, values in lacking.items():
         print_note(never_known_in_words(name, values, rate))
     for name, points in blind.items():
@@ -221,6 +225,8 @@ def _tracked(
 def _report(run: DryRun) -> None:
     summary = run.summary()
     print_line(f"{run.source}: {summary['frames']} frames, {summary['seconds']:.1f} s\n")
+    if run.baseline:
+        print_line(f"baseline of the first {run.armed_s:.1f} s, armed after it: {run.baseline}\n")
     table = plain_table("feature", right=("unit", "known", "5 %", "median", "95 %", "99 %"))
     for name, each in summary["features"].items():
         spread = ("-" if each[key] is None else f"{each[key]:.3g}" for key in ("p5", "p50", "p95", "p99"))

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from rtface.cli.opening import me, read_opened
 from rtface.cli.options import JsonOption, UnblindOption
 from rtface.cli.several import each_in_turn
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.record import formats
+from rtface.record.seal.openings import open_seal, openings
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.reader import read_session
@@ -46,7 +48,7 @@ def show(
 
 
 def _show(folder: Path, decisions: bool, latency: bool, unblind: bool, as_json: bool) -> None:
-    session = read_session(folder)
+    session = read_opened(folder, "rtface session show", unblind=unblind)
     summary = summarise(session, unblind=unblind)
     if as_json:
         listed = (
@@ -68,7 +70,7 @@ def verify_(folder: FoldersArgument, unblind: UnblindOption = False, as_json: Js
 
 
 def _verify(folder: Path, unblind: bool, as_json: bool) -> None:
-    session = read_session(folder)
+    session = read_opened(folder, "rtface session verify", unblind=unblind)
     with ERR.status("checking") as status:
         findings = verify(
             session,
@@ -95,7 +97,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write poses as a keypoint file, and decisions, commands to outputs and values as CSV."""
-    session = read_session(folder)
+    session = read_opened(folder, "rtface session export", unblind=unblind)
     chosen = formats.choose(Path(), form)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -112,6 +114,40 @@ def export(
         print_line(str(path))
     for text in session.missing:
         print_error(text)
+
+
+@app.command()
+def unblind(
+    folder: FolderArgument,
+    who: Annotated[
+        str | None, typer.Option("--as", help="Who you are, for the record; else user@computer.")
+    ] = None,
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")] = "",
+    show_only: Annotated[
+        bool, typer.Option("--show", help="Show who opened it so far, and open nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Open the seal of a blinded session, and write down who did: from then on `--unblind` of other commands does.
+
+    Each later opening is written down, too, in unblinded.jsonl in the session's folder.
+    """
+    session = read_session(folder)
+    if session.seal is None:
+        raise UsageError(f"{folder} has no seal: it was not blinded, or recorded before there was one")
+    if not show_only:
+        if session.state == "open":
+            raise UsageError(f"{folder} is still being written; it is opened after it has ended")
+        open_seal(session.folder, who or me(), "rtface session unblind", first=True, why=why)
+    opened = openings(session.folder)
+    if as_json:
+        print_json(opened)
+        return
+    for each in opened:
+        reason = f" ({each['why']})" if each["why"] else ""
+        print_line(f"{each['at']}  {each['who']}: {each['what']}{reason}")
+    if not opened:
+        print_line("nobody has opened it")
 
 
 @app.command("list")

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from rtface.decide.expression import ALIASES
-from rtface.decide.rules import BelievedSpec, MatchedSpec, MixedSpec, PulseSpec, RuleSpec, YokedSpec
-from rtface.decide.syntax import Node, parse
+from collections.abc import Mapping, Sequence
+
+from rtface.decide.baseline import Spread, constant
+from rtface.decide.rules import (
+    BaselineSpec,
+    BelievedSpec,
+    MatchedSpec,
+    MixedSpec,
+    PulseSpec,
+    RuleSpec,
+    YokedSpec,
+)
+from rtface.decide.syntax import ALIASES, Node, parse
 
 
 def describe_rule(spec: RuleSpec) -> list[str]:
@@ -16,8 +26,27 @@ def describe_rule(spec: RuleSpec) -> list[str]:
     return lines
 
 
-def thresholds(spec: RuleSpec) -> dict[str, list[tuple[float, bool]]]:
+def describe_baseline(spec: BaselineSpec | None, names: Sequence[str]) -> str:
+    """Return what ``baseline`` and ``sd`` are, in words; empty where no rule names them."""
+    if spec is None or not names:
+        return ""
+    what = "median and 1.4826 x MAD" if spec.robust else "mean and standard deviation"
+    return (
+        f"baseline and sd: {what} of {', '.join(names)} over the first {spec.seconds:g} s of frames while disarmed "
+        f"(known on {spec.min_frames} or more, score {spec.min_score:g} or more); nobody can arm before, and they stand then"
+    )
+
+
+def thresholds(
+    spec: RuleSpec, spreads: Mapping[str, Spread] | None = None
+) -> dict[str, list[tuple[float, bool]]]:
     """Return the numbers that names are compared with, by recorded name.
+
+    Parameters
+    ----------
+    spec : RuleSpec
+    spreads : mapping of str to Spread, optional
+        The baselines; thresholds that rest on others are left out.
 
     Returns
     -------
@@ -28,26 +57,19 @@ def thresholds(spec: RuleSpec) -> dict[str, list[tuple[float, bool]]]:
     for text, begins in ((spec.begins, True), (spec.ends, False), (spec.unless, False)):
         for node in parse(text).walk() if text is not None else ():
             if node.kind == "compare":
-                for name, limit in _held(node):
+                for name, limit in _held(node, spreads or {}):
                     found.setdefault(name, []).append((limit, begins))
     return found
 
 
-def _held(node: Node) -> list[tuple[str, float]]:
+def _held(node: Node, spreads: Mapping[str, Spread]) -> list[tuple[str, float]]:
     pairs = zip(node.parts, node.parts[1:], strict=False)
     both = [pair for one, two in pairs for pair in ((one, two), (two, one))]
     return [
         (ALIASES.get(name.text, name.text), limit)
         for name, other in both
-        if name.kind == "name" and (limit := _number(other)) is not None
+        if name.kind == "name" and (limit := constant(other, spreads)) is not None
     ]
-
-
-def _number(node: Node) -> float | None:
-    if node.kind == "negative":
-        inner = _number(node.parts[0])
-        return None if inner is None else -inner
-    return node.value if node.kind == "number" else None
 
 
 def _condition(spec: RuleSpec) -> str:

@@ -18,7 +18,7 @@ from rtface.decide.rules import RulesFile
 SAME_PICTURES = "picture.same"
 """Name of a further value: `Pose.same_pictures`."""
 
-_CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended")
+_CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended", "baseline")
 
 
 class RuleEvaluator(RuleBank):
@@ -46,6 +46,10 @@ class RuleEvaluator(RuleBank):
     bank : FeatureBank
     features : Features
         Of the newest frame, borrowed until the next.
+    blind_rules : frozenset of str
+        The rules whose schedule hides from everybody which trials are shams.
+    blind : bool
+        Whether there is any.
 
     Raises
     ------
@@ -65,6 +69,11 @@ class RuleEvaluator(RuleBank):
         frame: tuple[int, int] | None = None,
     ) -> None:
         self.rules = rules = rules.for_camera(rate_hz, frame)
+        schedules = {name: rule.schedule for name, rule in rules.rules.items()}
+        self.blind_rules = frozenset(
+            name for name, each in schedules.items() if each is not None and each.blind
+        )
+        self.blind = bool(self.blind_rules)
         self.bank = FeatureBank(rules.features, keypoints, rate_hz)
         self.features: Features = self.bank.newest
         given = rules.input
@@ -77,12 +86,8 @@ class RuleEvaluator(RuleBank):
             grace_ns=grace_ns,
             alike_ns=alike_ns,
             says_light=given is not None,
+            baseline=rules.baseline,
         )
-
-    @property
-    def blind(self) -> bool:
-        """Whether a schedule hides from everybody which trials are shams."""
-        return any(rule.schedule is not None and rule.schedule.blind for rule in self.rules.rules.values())
 
     def evaluate(self, pose: Pose, now_ns: int, extra: Features | None = None) -> list[Decision]:
         """Decide on a pose at `now_ns`; decisions and times as in `frame`. No feature takes in what cannot be believed."""
@@ -104,7 +109,7 @@ class RuleEvaluator(RuleBank):
         Parameters
         ----------
         name : str
-            ``begin``, ``tick``, ``arm``, ``disarm``, ``fault``, ``clear``, ``began`` or ``ended``.
+            ``begin``, ``tick``, ``arm``, ``disarm``, ``fault``, ``clear``, ``began``, ``ended`` or ``baseline``.
         now_ns : int
             The present time.
         **arguments

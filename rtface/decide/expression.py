@@ -14,7 +14,8 @@ from math import isfinite
 
 from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import nearest
-from rtface.decide.syntax import OF_NAMES, ExpressionError, Node, parse
+from rtface.decide.baseline import Baselines, rests_on_baselines_alone
+from rtface.decide.syntax import ALIASES, OF_BASELINE, OF_NAMES, ExpressionError, Node, parse
 
 Truth = bool | None
 """True, False, or None for what cannot be known."""
@@ -23,8 +24,8 @@ Floats = Sequence[float]
 _Number = Callable[[Floats, Floats, Sequence[int], int], float]
 _Condition = Callable[[Floats, Floats, Sequence[int], int], Truth]
 
-ALIASES = {"neural.ood": "neural.strange"}
-"""Names that conditions may use, each with the name under which its value is given and recorded."""
+WITHOUT_BASELINE = ("rule", "picture", "neural.state")
+"""Names, or what they begin with, of what has neither mean nor spread."""
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -64,7 +65,15 @@ def names_in(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ALIASES.get(name, name) for name in names))
 
 
-def compile_expression(text: str, names: Sequence[str]) -> Expression:
+@dataclass(frozen=True)
+class _Names:
+    """What a condition may name: the places of all names, and the baselines that there are."""
+
+    places: Mapping[str, int]
+    baselines: Baselines
+
+
+def compile_expression(text: str, names: Sequence[str], baselines: Baselines | None = None) -> Expression:
     """Parse a condition and compile it.
 
     Parameters
@@ -73,11 +82,13 @@ def compile_expression(text: str, names: Sequence[str]) -> Expression:
         The condition.
     names : sequence of str
         All names that there are, in the order of the lists that it will be evaluated on.
+    baselines : Baselines, optional
+        Takes note of those that it names, and holds their numbers; none may be named without it.
 
     Raises
     ------
     ExpressionError
-        As `rtface.decide.syntax.parse`; or a name is not among `names`.
+        As `rtface.decide.syntax.parse`; or a name is not among `names`, or has no baseline.
     """
     node = parse(text)
     places = {name: index for index, name in enumerate(names)}
@@ -88,13 +99,33 @@ def compile_expression(text: str, names: Sequence[str]) -> Expression:
         problem = "; ".join(f"no feature is called {name}{hint}" for name, hint in hints.items())
         raise ExpressionError(problem, text, unknown[0].column)
     mentioned = names_in(node)
-    return Expression(text, mentioned, tuple(places[name] for name in mentioned), _condition(node, places))
+    known = _Names(places, Baselines() if baselines is None else baselines)
+    _note_baselines(node, text, known)
+    return Expression(text, mentioned, tuple(places[name] for name in mentioned), _condition(node, known))
 
 
-def _condition(node: Node, places: Mapping[str, int]) -> _Condition:
+def _note_baselines(node: Node, text: str, known: _Names) -> None:
+    """Let the baselines that a condition names be taken, and its thresholds be shown."""
+    for part in node.walk():
+        if part.kind in OF_BASELINE:
+            name = part.parts[0].text
+            if not known.baselines.declared:
+                problem = "a baseline needs its time: baseline: {seconds: 60} in the rules file"
+                raise ExpressionError(problem, text, part.column)
+            if name.partition(".")[0] in WITHOUT_BASELINE or name in WITHOUT_BASELINE:
+                raise ExpressionError(f"{name} is no quantity, and has no baseline", text, part.column)
+            known.baselines.of(ALIASES.get(name, name), known.places[name], sd=part.kind == "sd")
+        if part.kind == "compare":
+            for left, sign, right in zip(part.parts, part.operators, part.parts[1:], strict=False):
+                for side in (left, right):
+                    if rests_on_baselines_alone(side):
+                        known.baselines.limit(f"{left.as_text()} {sign} {right.as_text()}", side)
+
+
+def _condition(node: Node, known: _Names) -> _Condition:
     if node.kind == "compare":
-        return _comparison(node, places)
-    parts = [_condition(part, places) for part in node.parts]
+        return _comparison(node, known)
+    parts = [_condition(part, known) for part in node.parts]
     if node.kind == "not":
         return _negation(parts[0])
     return _joined(parts, decided_by=node.kind == "or")
@@ -124,25 +155,25 @@ def _joined(parts: Sequence[_Condition], *, decided_by: bool) -> _Condition:
     return joined
 
 
-def _comparison(node: Node, places: Mapping[str, int]) -> _Condition:
+def _comparison(node: Node, known: _Names) -> _Condition:
     left, right = node.parts[0], node.parts[1]
     if len(node.parts) > 2:
         pairs = zip(node.parts, node.operators, node.parts[1:], strict=False)
-        return _joined([_pair(places, *pair) for pair in pairs], decided_by=False)
-    return _pair(places, left, node.operators[0], right)
+        return _joined([_pair(known, *pair) for pair in pairs], decided_by=False)
+    return _pair(known, left, node.operators[0], right)
 
 
-def _pair(places: Mapping[str, int], left: Node, sign: str, right: Node) -> _Condition:
+def _pair(known: _Names, left: Node, sign: str, right: Node) -> _Condition:
     compare = _COMPARE[sign]
     if left.kind == "name" and right.kind == "number":
-        index, limit = places[left.text], right.value
+        index, limit = known.places[left.text], right.value
 
         def threshold(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> Truth:
             value = values[index]
             return compare(value, limit) if isfinite(value) else None
 
         return threshold
-    first, second = _number(left, places), _number(right, places)
+    first, second = _number(left, known), _number(right, known)
 
     def pair(values: Floats, scores: Floats, exposure_ns: Sequence[int], now_ns: int) -> Truth:
         a = first(values, scores, exposure_ns, now_ns)
@@ -152,19 +183,25 @@ def _pair(places: Mapping[str, int], left: Node, sign: str, right: Node) -> _Con
     return pair
 
 
-def _number(node: Node, places: Mapping[str, int]) -> _Number:
+def _number(node: Node, known: _Names) -> _Number:
     if node.kind == "number":
         constant = node.value
         return lambda values, scores, exposure_ns, now_ns: constant
     if node.kind == "name":
-        index = places[node.text]
+        index = known.places[node.text]
         return lambda values, scores, exposure_ns, now_ns: values[index]
+    if node.kind in OF_BASELINE:
+        name = node.parts[0].text
+        of = known.baselines.of(ALIASES.get(name, name), known.places[name], sd=node.kind == "sd")
+        if node.kind == "sd":
+            return lambda values, scores, exposure_ns, now_ns: of.spread.sd
+        return lambda values, scores, exposure_ns, now_ns: of.spread.mean
     if node.kind in OF_NAMES:
-        index = places[node.parts[0].text]
+        index = known.places[node.parts[0].text]
         if node.kind == "score":
             return lambda values, scores, exposure_ns, now_ns: scores[index]
         return lambda values, scores, exposure_ns, now_ns: (now_ns - exposure_ns[index]) / NS_PER_MS
-    parts = [_number(part, places) for part in node.parts]
+    parts = [_number(part, known) for part in node.parts]
     if node.kind in ("min", "max"):
         return _extreme(parts, min if node.kind == "min" else max)
     first = parts[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.expression import Expression, Floats, Truth, compile_expression
 from rtface.decide.rules import RuleSpec, ns
@@ -23,6 +24,8 @@ class Holding:
     spec : RuleSpec
     names : sequence of str
         All names that there are, in the order of the lists for `update`.
+    baselines : Baselines, optional
+        Those that conditions may name.
 
     Attributes
     ----------
@@ -59,7 +62,9 @@ class Holding:
         "unknown",
     )
 
-    def __init__(self, name: str, spec: RuleSpec, names: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, spec: RuleSpec, names: Sequence[str], baselines: Baselines | None = None
+    ) -> None:
         begins, ends = spec.begins, spec.ends
         key = "when" if spec.value is None else "value"
         if spec.value is not None:
@@ -67,7 +72,7 @@ class Holding:
         self._when = self._release = None
         refused: list[RulesError] = []
         with kept_in(refused):
-            self._when = None if begins is None else compiled(begins, names, name, key)
+            self._when = None if begins is None else compiled(begins, names, name, key, baselines)
         if spec.value is not None:
             raise_all(refused)  # the other threshold's is the same
         self._negated = ends is None
@@ -75,7 +80,7 @@ class Holding:
             self._release = (
                 self._when
                 if ends is None
-                else compiled(ends, names, name, "release" if key == "when" else key)
+                else compiled(ends, names, name, "release" if key == "when" else key, baselines)
             )
         raise_all(refused)
         both = [each for each in (self._when, self._release) if each is not None]
@@ -171,7 +176,9 @@ def _checked_number(text: str, rule: str) -> None:
         raise RulesError(str(error), "rules", rule, "value") from error
 
 
-def compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression:
+def compiled(
+    text: str, names: Sequence[str], rule: str, key: str, baselines: Baselines | None = None
+) -> Expression:
     """Compile a condition of a rule.
 
     Raises
@@ -180,6 +187,6 @@ def compiled(text: str, names: Sequence[str], rule: str, key: str) -> Expression
         It cannot be read, or names what there is not.
     """
     try:
-        return compile_expression(text, names)
+        return compile_expression(text, names, baselines)
     except ExpressionError as error:
         raise RulesError(str(error), "rules", rule, key) from error

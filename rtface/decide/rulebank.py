@@ -7,14 +7,15 @@ same decisions, bit for bit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rtface.core.decision import Action, Decision, Reason, RuleStatus, RuleView
 from rtface.core.errors import UsageError
 from rtface.core.features import Features
+from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.expression import Expression
-from rtface.decide.rules import RuleSpec
+from rtface.decide.rules import BaselineSpec, RuleSpec
 from rtface.decide.rulestate import RULE, RuleState, TrialLight, in_order
 from rtface.decide.transitions import RuleEvent, step
 from rtface.decide.values import FramePosition, FrameValues
@@ -55,9 +56,13 @@ class RuleBank:
         recorded before there was this.
     says_light : bool
         Record what is withheld for the sake of `ignore_light_ms`; without it such frames are passed over.
+    baseline : BaselineSpec or None
+        What ``baseline`` and ``sd`` are; conditions may not name them when None.
 
     Attributes
     ----------
+    baselines : Baselines
+        As far as they are taken: from frames that are believed, while nothing is armed or in fault and no light shows.
     armed, faulted : bool
         As `arm`, `disarm`, `fault` and `clear` left it.
     names : tuple of str
@@ -79,7 +84,9 @@ class RuleBank:
         grace_ns: int = GRACE_NS,
         alike_ns: int = 0,
         says_light: bool = False,
+        baseline: BaselineSpec | None = None,
     ) -> None:
+        self.baselines = Baselines(baseline)
         self._says_light = says_light
         self._values = values = FrameValues(names, extra_names, [RULE + name for name in rules])
         self.names = values.names
@@ -89,7 +96,7 @@ class RuleBank:
             with kept_in(refused):
                 _check_name(name)
             with kept_in(refused):
-                states.append(RuleState(name, spec, self.names, alike_ns))
+                states.append(RuleState(name, spec, self.names, alike_ns, self.baselines))
         raise_all(refused)
         _check_unique(self.names)
         self._by_need = in_order(states)
@@ -168,7 +175,27 @@ class RuleBank:
             found += self._scheduled(rule, now_ns, frame, doubt)
             if self._says_light or not rule.in_light(exposure_ns, self._lights):
                 found += self._requested(rule, now_ns, frame, doubt)
+        if self.baselines.wanted and frame.newer:
+            self._take_baseline(frame, doubt)
         return found
+
+    def _take_baseline(self, frame: FramePosition, doubt: Reason | None) -> None:
+        lit = any(rule.in_light(frame.exposure_ns, self._lights) for rule in self._rules.values())
+        if self.armed or self.faulted or lit or doubt is not None:
+            self.baselines.skip()
+        else:
+            self.baselines.take(self._values.values, self._values.scores, frame.exposure_ns)
+
+    def baseline(self, now_ns: int) -> list[Decision]:
+        """Take the baseline anew, from the next frame on; nothing happens while the session is armed."""
+        found = self._advance(now_ns)
+        if not self.armed:
+            self.baselines.begin()
+        return found
+
+    def follow(self, rule: str, draws: Iterable[RuleEvent]) -> None:
+        """Let the trials of a rule be these, in place of what its seeds say, as where the seeds are sealed."""
+        self._rule(rule).schedule.follow(draws)
 
     def tick(self, now_ns: int) -> list[Decision]:
         """Decide what time alone decides: ends of shams and of refractory times, ends overdue, times missed."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rtface.config import Section, contradiction
 from rtface.core.clock import NS_PER_MS
@@ -15,6 +15,19 @@ from rtface.decide.features.specs import FeatureSpec
 from rtface.decide.syntax import words_in
 
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
+
+
+def _number_or_text(given: Any) -> Any:
+    """Take a number that was written as a text for the number that it is."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        return given
+
+
+Limit = Annotated[float | str, BeforeValidator(_number_or_text)]
 _LONGEST_MS = 600_000.0
 _WIDEST = 8192
 _NO_RATE_MS = 50.0
@@ -179,13 +192,13 @@ class RuleSpec(Section):
     """The condition that ends it (hysteresis); the contrary of `when` when absent."""
     value: str | None = None
     """In place of `when` and `release`: a number, such as ``pad.amplitude``, held against two thresholds."""
-    on_above: float | None = None
-    """It begins when `value` is above this..."""
-    off_below: float | None = None
+    on_above: Limit | None = None
+    """It begins when `value` is above this, a number or such as ``baseline + 3 sd``..."""
+    off_below: Limit | None = None
     """...and ends when it is below this (`on_above` when absent)."""
-    on_below: float | None = None
+    on_below: Limit | None = None
     """Or: it begins when `value` is below this..."""
-    off_above: float | None = None
+    off_above: Limit | None = None
     """...and ends when it is above this (`on_below` when absent)."""
     dwell_ms: float = Field(0.0, ge=0, le=_LONGEST_MS)
     """How long the condition must be true, in exposure times, before the rule holds."""
@@ -246,9 +259,9 @@ class RuleSpec(Section):
         if not ((given <= set(_UP) and "on_above" in given) or (given <= set(_DOWN) and "on_below" in given)):
             raise contradiction("value needs on_above (and off_below), or on_below (and off_above)", "value")
         up, down = self.on_above, self.on_below
-        if up is not None and self.off_below is not None and self.off_below > up:
+        if isinstance(up, float) and isinstance(self.off_below, float) and self.off_below > up:
             raise contradiction(f"off_below {self.off_below:g} is above on_above {up:g}", "off_below")
-        if down is not None and self.off_above is not None and self.off_above < down:
+        if isinstance(down, float) and isinstance(self.off_above, float) and self.off_above < down:
             raise contradiction(f"off_above {self.off_above:g} is below on_below {down:g}", "off_above")
 
     @property
@@ -304,6 +317,19 @@ class BelievedSpec(Section):
     """Likewise their height. A keypoint farther outside than a whole frame is implausible."""
 
 
+class BaselineSpec(Section):
+    """What thresholds such as ``baseline + 3 sd`` rest on: frames of the same session, before it is armed."""
+
+    seconds: float = Field(gt=0, le=1800)
+    """How long it is taken, in exposure times of frames that are believed while the session is disarmed."""
+    min_frames: int = Field(100, ge=2, le=1_000_000)
+    """On fewer frames on which a value is known nothing is said of it, and nobody can arm."""
+    min_score: float = Field(0.5, ge=0, le=1)
+    """Least score of a value that counts as known."""
+    robust: bool = False
+    """Median and 1.4826 times the median absolute deviation, in place of mean and standard deviation."""
+
+
 class RulesFile(Section):
     """A rules file: what is measured on the face, and what follows from it."""
 
@@ -315,6 +341,8 @@ class RulesFile(Section):
     """What is measured, by name."""
     rules: dict[str, RuleSpec] = Field(default_factory=dict)
     """What follows from it, by name."""
+    baseline: BaselineSpec | None = None
+    """What ``baseline`` and ``sd`` in conditions are; none may be named when absent."""
 
     @property
     def session_seed(self) -> int | None:
@@ -370,5 +398,7 @@ def ns(milliseconds: float) -> int:
     return round(milliseconds * NS_PER_MS)
 
 
-def _compared(value: str, sign: str, limit: float | None) -> str | None:
-    return None if limit is None else f"{value} {sign} {limit!r}"
+def _compared(value: str, sign: str, limit: float | str | None) -> str | None:
+    if limit is None:
+        return None
+    return f"{value} {sign} ({limit})" if isinstance(limit, str) else f"{value} {sign} {limit!r}"

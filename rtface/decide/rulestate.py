@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Reason, RuleStatus, RuleView
 from rtface.core.features import NEVER_NS
+from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
 from rtface.decide.holding import Holding, compiled
 from rtface.decide.rules import RuleSpec, ns
@@ -65,6 +66,8 @@ class RuleState:
         All names that conditions may use, its own truth among them.
     alike_ns : int
         As for `rtface.decide.rulebank.RuleBank`.
+    baselines : Baselines, optional
+        Those that conditions may name.
 
     Attributes
     ----------
@@ -95,17 +98,26 @@ class RuleState:
         Of the running trial.
     """
 
-    def __init__(self, name: str, spec: RuleSpec, names: Sequence[str], alike_ns: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: RuleSpec,
+        names: Sequence[str],
+        alike_ns: int = 0,
+        baselines: Baselines | None = None,
+    ) -> None:
         self.name, self.spec = name, spec
         self.place = names.index(RULE + name)
         refused: list[RulesError] = []
         with kept_in(refused):
             self.request, self.in_flash = (
-                FireRequest(Holding(name, spec, names)),
-                FireRequest(Holding(name, spec, names)),
+                FireRequest(Holding(name, spec, names, baselines)),
+                FireRequest(Holding(name, spec, names, baselines)),
             )
         with kept_in(refused):
-            self.unless = None if spec.unless is None else compiled(spec.unless, names, name, "unless")
+            self.unless = (
+                None if spec.unless is None else compiled(spec.unless, names, name, "unless", baselines)
+            )
         with kept_in(refused):
             self.schedule = Schedule(name, spec)
         raise_all(refused)

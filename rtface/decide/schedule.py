@@ -7,7 +7,7 @@ promises to keep, and from nothing but the schedule's seeds and the rule's name.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rtface.core.clock import NS_PER_S
 from rtface.decide.errors import RulesError
@@ -48,6 +48,7 @@ class Schedule:
         self._mixed = asked if isinstance(asked, MixedSpec) else None
         self._random = random.Random(None if asked is None else _seed(asked, name))
         self._block: list[RuleEvent] = []
+        self._followed: Iterator[RuleEvent] | None = None
         if isinstance(asked, YokedSpec):
             self.times_ns = tuple(sorted(_in_ns(_known(asked, name))))
         elif isinstance(asked, MatchedSpec):
@@ -59,6 +60,8 @@ class Schedule:
 
     def draw(self) -> RuleEvent:
         """Return what the next trial is to be: PASSED (light), SHAM or CATCH."""
+        if self._followed is not None:
+            return next(self._followed, RuleEvent.SHAM)
         mixed = self._mixed
         if mixed is None:
             return RuleEvent.PASSED
@@ -69,6 +72,10 @@ class Schedule:
             self._block = [_share((place + 0.5) / size, mixed.sham, mixed.catch) for place in range(size)]
             _shuffle(self._block, self._random)
         return self._block.pop()
+
+    def follow(self, draws: Iterable[RuleEvent]) -> None:
+        """Draw these, in place of what the seeds say; shams after the last."""
+        self._followed = iter(draws)
 
     def _scattered(
         self, count: int, first_ns: int, last_ns: int, apart_ns: int, name: str

@@ -9,17 +9,19 @@
     sum        := product (("+" | "-") product)*
     product    := signed (("*" | "/") signed)*
     signed     := ("-" | "+") signed | atom
-    atom       := NUMBER | NAME | FUNCTION "(" arguments ")" | "(" condition ")"
+    atom       := NUMBER | NUMBER spread | NAME | spread | FUNCTION "(" arguments ")" | "(" condition ")"
+    spread     := ("baseline" | "sd") ["(" NAME ")"]
 
-A chain such as ``2 < nose.speed < 9`` holds when each of its comparisons does.
+A chain such as ``2 < nose.speed < 9`` holds when each of its comparisons does. ``3 sd`` is three times ``sd``; without a
+name in brackets ``baseline`` and ``sd`` are those of the one name on the other side of their comparison.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rtface.core.errors import ConfigError, nearest
@@ -29,8 +31,12 @@ DEEPEST = 64
 """Nesting of brackets, signs and operators."""
 
 OF_VALUES = ("abs", "min", "max")
-OF_NAMES = ("score", "age_ms")
+OF_BASELINE = ("baseline", "sd")
+OF_NAMES = ("score", "age_ms", *OF_BASELINE)
 FUNCTIONS = OF_VALUES + OF_NAMES
+ALIASES = {"neural.ood": "neural.strange"}
+"""Names that conditions may use, each with the name under which its value is given and recorded."""
+
 _WORDS = ("and", "or", "not")
 _MEANT = {
     "&&": "and",
@@ -88,7 +94,8 @@ class Node:
     Attributes
     ----------
     kind : str
-        ``number``, ``name``, ``compare``, ``and``, ``or``, ``not``, ``negative``, one of ``+ - * /`` or a function.
+        ``number``, ``name``, ``compare``, ``and``, ``or``, ``not``, ``negative``, one of ``+ - * /`` or a function; of
+        ``baseline`` and ``sd`` the part is their name.
     column : int
         Where it begins, from 1.
     parts : tuple of Node
@@ -120,6 +127,25 @@ class Node:
         for part in self.parts:
             yield from part.walk()
 
+    def as_text(self) -> str:
+        """Return a number as it may be written; ``baseline`` and ``sd`` without their names."""
+        inner = [part.as_text() for part in self.parts]
+        match self.kind:
+            case "number":
+                return f"{self.value:g}"
+            case "name":
+                return self.text
+            case "baseline" | "sd":
+                return self.kind
+            case "negative":
+                return f"-{inner[0]}"
+            case "*" if self.parts[0].kind == "number" and self.parts[1].kind == "sd":
+                return f"{inner[0]} sd"
+            case "+" | "-" | "*" | "/":
+                return f"{inner[0]} {self.kind} {inner[1]}"
+            case _:
+                return f"{self.kind}({', '.join(inner)})"
+
 
 def parse(text: str, *, truth: bool = True) -> Node:
     """Return a condition as a tree; or, where `truth` is False, a number.
@@ -135,6 +161,7 @@ def parse(text: str, *, truth: bool = True) -> Node:
     parser = _Parser(text)
     node = parser.condition()
     parser.expect_end()
+    parser.refuse_of_nothing(node)
     return parser.needs(node, truth=truth)
 
 
@@ -193,6 +220,16 @@ class _Parser:
         if token.kind != "end":
             raise self._error(f"{token.text} is not expected here", token.column)
 
+    def refuse_of_nothing(self, node: Node) -> None:
+        """Refuse a ``baseline`` or ``sd`` that belongs to no name."""
+        for part in node.walk():
+            if part.kind in OF_BASELINE and not part.parts:
+                raise self._error(
+                    f"{part.kind} is that of the one name that it is compared with, as in pad.amplitude > baseline + 3 sd; "
+                    f"elsewhere write {part.kind}(NAME)",
+                    part.column,
+                )
+
     def condition(self) -> Node:
         return self._joined("or", self._both)
 
@@ -233,6 +270,7 @@ class _Parser:
             parts.append(self.needs(self._sum(), truth=False))
         if not operators:
             return parts[0]
+        parts = [_of_neighbour(part, parts[max(0, at - 1) : at + 2]) for at, part in enumerate(parts)]
         return self._make("compare", parts[0].column, *parts, truth=True, operators=tuple(operators))
 
     def _sum(self) -> Node:
@@ -262,8 +300,13 @@ class _Parser:
     def _atom(self) -> Node:
         token = self._take()
         if token.kind == "number":
-            return Node("number", token.column, value=self._number(token))
+            number = Node("number", token.column, value=self._number(token))
+            if self._next.kind == "name" and self._next.text == "sd":
+                return self._make("*", token.column, number, self._spread(self._take()))
+            return number
         if token.kind == "name":
+            if token.text in OF_BASELINE:
+                return self._spread(token)
             if self._is("("):
                 return self._call(token)
             if token.text in FUNCTIONS:
@@ -277,6 +320,9 @@ class _Parser:
             return inner
         what = "the condition ends here" if token.kind == "end" else f"{token.text} is not expected here"
         raise self._error(f"{what}; a number, a name or ( is", token.column)
+
+    def _spread(self, word: Token) -> Node:
+        return self._call(word) if self._is("(") else Node(word.text, word.column)
 
     def _number(self, token: Token) -> float:
         value = float(token.text)
@@ -314,6 +360,20 @@ class _Parser:
         if not self._is(")"):
             raise self._error("this bracket is never closed", bracket.column)
         self._take()
+
+
+def _of_neighbour(node: Node, beside: Sequence[Node]) -> Node:
+    """Return a side of a comparison whose ``baseline`` and ``sd`` are those of the one name beside it, if there is one."""
+    if not any(part.kind in OF_BASELINE and not part.parts for part in node.walk()):
+        return node
+    names = {each.text: each for each in beside if each.kind == "name"}
+    return _with_name(node, next(iter(names.values()))) if len(names) == 1 else node
+
+
+def _with_name(node: Node, name: Node) -> Node:
+    if node.kind in OF_BASELINE and not node.parts:
+        return replace(node, parts=(replace(name, column=node.column),), depth=2)
+    return replace(node, parts=tuple(_with_name(part, name) for part in node.parts))
 
 
 def _tokens(text: str) -> Iterator[Token]:

@@ -157,6 +157,18 @@ class Arming:
             self._pipeline.ask(lambda: self._loop.cleared(who))
             return self.state()
 
+    def baseline(self, who: str) -> dict[str, Any]:
+        """Take the baseline of thresholds anew; return how the loop stands.
+
+        Raises
+        ------
+        ControlError
+            ``wrong_state``: the loop is armed, or no rule names a baseline.
+        """
+        with self._slowly:
+            self._pipeline.ask(lambda: self._loop.take_baseline(who))
+            return self.state()
+
     def mark(self, who: str, text: str, details: Mapping[str, Any]) -> dict[str, Any]:
         """Put a remark into the record, and publish it."""
         self._pipeline.ask(lambda: self._loop.mark(who, text, details))

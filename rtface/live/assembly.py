@@ -110,6 +110,7 @@ class Assembly:
                 disk_fault="" if disk is None else disk.text,
                 never_known=self._never_known,
                 animal=None if self._animal is None else replace(self._animal, now_s=self.loop.light_s),
+                baselines=self.loop.baselines,
             )
 
         return Arming(self.loop, self._output, pipeline, circumstances, clients=self._rig.arming.clients)
@@ -185,6 +186,7 @@ class Assembly:
                 rate_hz=camera.rate_hz,
                 grace_ns=self._grace_ns,
                 alike_ns=ALIKE_NS,
+                blind=evaluator.blind_rules,
             ),
             on_fault=self.loop.disk_failed,
             clock=self._clock,

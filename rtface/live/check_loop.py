@@ -12,6 +12,7 @@ from rtface.core.check import Check
 from rtface.core.clock import Clock
 from rtface.core.errors import DataError, OutputError, RtfaceError
 from rtface.core.records import CameraInfo, Keypoint
+from rtface.decide.description import describe_baseline
 from rtface.decide.expression import names_in
 from rtface.decide.rules import RuleSpec
 from rtface.decide.syntax import parse
@@ -113,6 +114,8 @@ def _rules(
     except RtfaceError as error:
         return Check("rules", "fail", str(error), exit_code=error.exit_code)
     text = f"{path.name}: {', '.join(rules.spec.rules) or 'no rules'}"
+    if baseline := describe_baseline(rules.spec.baseline, evaluator.baselines.names):
+        text += f"; {baseline}"
     points = evaluator.bank.points
     needed = {
         point for name, spec in rules.spec.features.items() if spec.needs_all_points for point in points[name]

@@ -16,6 +16,7 @@ from rtface.core.errors import CameraError, ControlError, OutputError
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputState, Report
 from rtface.core.records import CameraInfo, Image, Pose, Pulse
 from rtface.core.status import PipelineStatus
+from rtface.decide.baseline import Baselines
 from rtface.decide.evaluator import SAME_PICTURES, RuleEvaluator
 from rtface.live.acts import Act, Acts
 from rtface.live.given import GivenValues
@@ -128,6 +129,11 @@ class ClosedLoop(PoseHandler):
         return {name: rule.pulse.record() for name, rule in rules.items() if rule.pulse is not None}
 
     @property
+    def baselines(self) -> Baselines:
+        """What thresholds rest on; changed by the processing thread."""
+        return self._opened()[0].baselines
+
+    @property
     def light_s(self) -> float:
         """Seconds of light in this session, as `rtface.core.dose.LightDose` counts."""
         return self._pulses.dose.total_ns / NS_PER_S
@@ -175,10 +181,13 @@ class ClosedLoop(PoseHandler):
         if self._given is not None:
             given = self._given.of(pose, given)
         now_ns = self._watch.frame_ns = self._called_ns = self._clock.now_ns()
-        frame = pose.frame
+        frame, baselines = pose.frame, evaluator.baselines
+        taking = baselines.wanted
         decisions = evaluator.evaluate(pose, now_ns, given)
         record.pose(pose)
         record.features(frame.frame_id, now_ns, evaluator.features, given)
+        if taking and baselines.complete:
+            record.baseline(baselines.found(), now_ns)
         self._carry_out(decisions, now_ns, frame.exposure_ns)
         self._fail_if_armed(self._watch.handled(self._clock.now_ns() - frame.exposure_ns))
 
@@ -284,6 +293,24 @@ class ClosedLoop(PoseHandler):
         if evaluator.faulted:
             self._call("clear", now_ns)
         self._enter(LoopState.DISARMED, "cleared", who, "seen to", now_ns)
+
+    def take_baseline(self, who: str) -> None:
+        """Take the baseline anew, from the next frame on.
+
+        Raises
+        ------
+        ControlError
+            ``wrong_state``: the loop is armed, or no rule names a baseline.
+        """
+        evaluator, record = self._opened()
+        if not evaluator.baselines.names:
+            raise ControlError(WRONG_STATE, "no rule of this service names a baseline")
+        if self._state is LoopState.ARMED:
+            raise ControlError(WRONG_STATE, "the baseline is refused while the loop is armed: disarm first")
+        now_ns = self._clock.now_ns()
+        record.arming("baseline", who, "asked for", t_ns=now_ns)
+        self._call("baseline", now_ns)
+        self._refresh()
 
     def network_changed(self, network: NetworkInUse) -> None:
         """Record what finds the keypoints from here on."""
@@ -448,4 +475,5 @@ class ClosedLoop(PoseHandler):
             latency={} if hidden else self._pulses.summary(),
             session="" if record.folder is None else str(record.folder),
             seen={} if hidden else evaluator.views,
+            baseline=evaluator.baselines.as_map(),
         )

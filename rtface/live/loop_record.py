@@ -54,6 +54,9 @@ class NoRecord:
     ) -> None:
         """See `SessionRecorder`."""
 
+    def baseline(self, found: Mapping[str, Any], t_ns: int) -> None:
+        """See `SessionRecorder`."""
+
     def mark(
         self, who: str, text: str, details: Mapping[str, Any] | None = None, t_ns: int | None = None
     ) -> None:

@@ -52,6 +52,8 @@ class LoopStatus:
     seen : mapping of str to RuleView
         Of each rule its condition, the values on the newest frame, and why its request is withheld; empty while a blinded
         schedule hides it.
+    baseline : mapping
+        As of `rtface.decide.baseline.Baselines.as_map`; empty where no rule names one.
     """
 
     state: LoopState = LoopState.DISARMED
@@ -64,6 +66,7 @@ class LoopStatus:
     latency: Mapping[str, StageSummary] = field(default_factory=dict)
     session: str = ""
     seen: Mapping[str, RuleView] = field(default_factory=dict)
+    baseline: Mapping[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return plain values, for messages."""
@@ -78,4 +81,5 @@ class LoopStatus:
             "latency": {stage: summary.as_dict() for stage, summary in self.latency.items()},
             "session": self.session,
             "seen": {name: view.as_dict() for name, view in self.seen.items()},
+            "baseline": dict(self.baseline),
         }

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
-from rtface.core.errors import ConfigError, DataError
+from rtface.core.errors import ConfigError, DataError, UsageError
 from rtface.core.outputs import OutputEvent
 from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
@@ -24,6 +24,7 @@ from rtface.decide.features.bank import FeatureBank
 from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
 from rtface.decide.rulestate import RULE
+from rtface.record.seal.openings import open_seal
 from rtface.record.session import log_of
 from rtface.record.session.entries import ArmingEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import read_session
@@ -147,7 +148,7 @@ def _checked(document: Document) -> tuple[RulesFile, list[str], list[str]]:
     for name, rule in spec.rules.items():
         try:
             rules[name] = _with_times(rule, document.path.parent)
-        except DataError as error:
+        except (DataError, UsageError) as error:
             faults.append(str(document.refusal(str(error), "rules", name, "schedule", "source")))
     left_out = [f"{RULE}{name}" for name in given.get("rules", ()) if name not in rules]
     left_out += [str(name) for name in given.get("features", ()) if name not in spec.features]
@@ -157,7 +158,10 @@ def _checked(document: Document) -> tuple[RulesFile, list[str], list[str]]:
 def _sound(given: dict[str, Any]) -> RulesFile:
     """Return those features and rules that are well formed, each looked at alone."""
     spec = RulesFile()
-    for section in RulesFile.model_fields:
+    with suppress(ValidationError):
+        if "baseline" in given:
+            spec = RulesFile.model_validate({"baseline": given["baseline"]})
+    for section in ("features", "rules"):
         for name, values in given.get(section, {}).items():
             with suppress(ValidationError):
                 getattr(spec, section).update(
@@ -196,7 +200,7 @@ def _misfits(
     absent = {*wrong, *left_out}
     assumed = [name for name in given if name in absent or name.partition(".")[0] in absent]
     with kept_in(found):
-        RuleBank(spec.rules, bank.names, extra_names=(*extra_names, *assumed))
+        RuleBank(spec.rules, bank.names, extra_names=(*extra_names, *assumed), baseline=spec.baseline)
     return [str(document.refusal(error.problem, *error.at)) for error in found]
 
 
@@ -216,6 +220,8 @@ def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:
     ------
     DataError
         The source cannot be read, or has no such times.
+    UsageError
+        It is a blinded session that nobody has unblinded.
     """
     if log_of(source).is_file() and (source.is_dir() or source.suffix == ".log"):
         return _of_session(source, rule)
@@ -242,6 +248,10 @@ def pulse_times(source: Path, rule: str | None = None) -> tuple[float, ...]:
 
 def _of_session(source: Path, rule: str | None) -> tuple[float, ...]:
     session = read_session(source)
+    if session.is_sealed:  # refused until somebody has unblinded it
+        session = read_session(
+            source, open_seal(session.folder, "rtface", "pulse times for a yoked schedule")
+        )
     armings = [each.t_ns for each in session.of(ArmingEntry) if each.event == "armed"]
     if not armings:
         raise DataError(f"{source}: this session was never armed")

@@ -14,6 +14,7 @@ from rtface.core.errors import RtfaceError
 from rtface.core.outputs import OutputInfo
 from rtface.core.records import CameraInfo, Pulse
 from rtface.core.status import PipelineState, PipelineStatus
+from rtface.decide.baseline import Baselines
 from rtface.live.answers import camera_in_words, guard
 from rtface.record.session.animal import EarlierLight
 
@@ -71,6 +72,8 @@ class Circumstances:
         In words, which rules rest on what can never be known at the camera's rate.
     animal : AnimalLight or None
         None where it is not limited.
+    baselines : Baselines or None
+        What thresholds rest on.
     """
 
     camera: CameraInfo
@@ -85,6 +88,7 @@ class Circumstances:
     disk_fault: str
     never_known: tuple[str, ...] = ()
     animal: AnimalLight | None = None
+    baselines: Baselines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ def self_test(found: Circumstances) -> Verdict:
             _frames(found),
             _engine(found),
             _rules(found),
+            *_baseline(found.baselines),
             *_output(found),
             *guard(found.output, found.settings),
             _latency(found),
@@ -175,6 +180,15 @@ def _rules(found: Circumstances) -> Check:
     if found.never_known:
         return Check("rules", "warn", "; ".join((text, *found.never_known)), "leave max_gap_ms out")
     return Check("rules", "ok", text)
+
+
+def _baseline(baselines: Baselines | None) -> list[Check]:
+    if baselines is None or not baselines.names:
+        return []
+    if against := baselines.against_arming:
+        fix = "see to the value or its threshold, then take it anew: `rtface loop baseline`"
+        return [Check("baseline", "fail", against, fix if baselines.complete else "wait")]
+    return [Check("baseline", "ok", baselines.in_words())]
 
 
 def _beyond(rule: str, wanted: str, allowed: str) -> Check:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Keypoint, Pose, Stamps
+from rtface.decide.baseline import Baselines, Spread
 from rtface.decide.rulebank import RuleBank
 from rtface.decide.unknowable import never_known
 from rtface.live.neural import NeuralPredictor
@@ -64,7 +65,7 @@ class DryRun:
     names, units : tuple of str, length F
         Of the features.
     times_s : ndarray, shape (N,), float64
-        Session time of each frame's decision.
+        Time of each frame's decision since the recording began; with `armed_s` taken away, session time.
     values : ndarray, shape (N, F), float64
         The features; NaN where not known.
     holds : ndarray, shape (N, R), float64
@@ -79,6 +80,12 @@ class DryRun:
         Its frames per second.
     never_known : dict of str to tuple of str
         As of `rtface.decide.unknowable.never_known`.
+    armed_s : float
+        When the session was armed, in the times of `times_s`: after the baseline, where rules name one, else at 0.
+    spreads : mapping of str to Spread
+        The baselines.
+    baseline : str
+        The same and the thresholds that rest on them, in words.
     """
 
     names: tuple[str, ...]
@@ -91,11 +98,18 @@ class DryRun:
     source: str
     rate_hz: float
     never_known: dict[str, tuple[str, ...]]
+    armed_s: float = 0.0
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    baseline: str = ""
 
     @property
     def seconds(self) -> float:
         """How long the recording is."""
         return float(self.times_s[-1] - self.times_s[0]) if len(self.times_s) > 1 else 0.0
+
+    def time_s(self, decision: Decision) -> float:
+        """Return when a decision was made, in the times of `times_s`."""
+        return self.armed_s + (decision.session_ns or 0) / NS_PER_S
 
     def of(self, rule: str, *actions: Action) -> list[Decision]:
         """Return a rule's decisions of some kinds."""
@@ -112,6 +126,8 @@ class DryRun:
             "frames": len(self.times_s),
             "seconds": self.seconds,
             "features": features,
+            "armed_s": self.armed_s,
+            "baseline": {name: each._asdict() for name, each in self.spreads.items()},
             "never_known": {name: list(values) for name, values in self.never_known.items()},
             "rules": {
                 name: self._summary(name)
@@ -129,7 +145,7 @@ class DryRun:
             for each in self.of(rule, Action.FIRE)
             if each.pulse is not None
         )
-        times = [(each.session_ns or 0) / NS_PER_S for each in trials]
+        times = [self.time_s(each) for each in trials]
         return {
             "fired": counts[Action.FIRE],
             "sham": counts[Action.SHAM],
@@ -210,6 +226,8 @@ def on_time_axis(
 def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) -> DryRun:
     """Run features and rules over a recording as if armed from its first frame, with a light that does as it is told.
 
+    Where rules name a baseline its first seconds are that baseline, and it is armed after them.
+
     Parameters
     ----------
     rules : Rules
@@ -223,6 +241,8 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
         The rules do not fit the keypoints or the rate; with file and line.
     EngineError
         The encoder does not.
+    DataError
+        The recording is too short for the baseline, or does not allow it to be said.
     """
     table, neural = poses.table, None
     if poses.said is not None:
@@ -236,18 +256,26 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
     names, units = evaluator.bank.names + given_names, evaluator.bank.units + given_units
     light = _Light(evaluator)
     start_ns = int(min(poses.exposure_ns[0], poses.now_ns[0]))
-    decisions = evaluator.arm(start_ns)
+    baselines, armed_ns = evaluator.baselines, start_ns
+    decisions = [] if baselines.wanted else evaluator.arm(start_ns)
     values = np.empty((len(table), len(names)))
     holds = np.empty((len(table), len(rules.spec.rules)))
     for index, (pose, now_ns) in enumerate(zip(_each(poses), poses.now_ns.tolist(), strict=True)):
         decisions += light.until(now_ns)
         given = None if neural is None else neural.predict(pose)
+        taking = baselines.wanted
         found = evaluator.evaluate(pose, now_ns, given)
+        if taking and baselines.complete and not baselines.problems:
+            armed_ns, found = now_ns, [*found, *evaluator.arm(now_ns)]
         light.take(found)
         decisions += found
         seen = evaluator.features.values
         values[index] = seen if given is None else np.concatenate([seen, given.values])
         holds[index] = evaluator.truths
+    if against := baselines.against_arming:
+        raise DataError(
+            f"{table.source}: {against}" if baselines.complete else _too_short(table.source, baselines)
+        )
     last_ns = int(poses.now_ns[-1])
     decisions += light.until(last_ns) + evaluator.disarm(last_ns, Reason.SESSION)
     return DryRun(
@@ -261,6 +289,16 @@ def dry_run(rules: Rules, poses: Poses, encoder: EncoderSettings | None = None) 
         table.source,
         poses.rate_hz,
         never_known(evaluator.rules, table.names, poses.rate_hz),
+        (armed_ns - start_ns) / NS_PER_S,
+        baselines.spreads(),
+        baselines.in_words(),
+    )
+
+
+def _too_short(source: str, baselines: Baselines) -> str:
+    return (
+        f"{source}: the recording is too short for the baseline, of which {baselines.missing_s:.1f} s are missing at its "
+        "end: a longer one, or less of baseline.seconds"
     )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.core.clock import NS_PER_S
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.drawing import new_figure
 from rtface.decide.description import thresholds
@@ -46,7 +45,10 @@ def draw_dry_run(run: DryRun, path: Path) -> None:
     for axis, name in zip(axes, shown, strict=False):
         _draw_feature(axis, run, name, fired)
     _draw_rules(axes[-1], run, lanes)
-    axes[-1].set_xlabel("session time (s)")
+    axes[-1].set_xlabel("time (s)")
+    if run.armed_s:
+        for axis in axes:
+            axis.axvspan(run.times_s[0], run.armed_s, color="0.93", zorder=0)
     beside = 0.005 * run.seconds + 1e-3
     axes[-1].set_xlim(run.times_s[0] - beside, run.times_s[-1] + beside)
     figure.suptitle(f"{run.rules.path.name} over {Path(run.source).name or run.source}", fontsize=10)
@@ -66,11 +68,11 @@ def _shown(spec: RulesFile, names: Iterable[str]) -> list[str]:
 def _draw_feature(axis: Any, run: DryRun, name: str, fired: list[Decision]) -> None:
     index = run.names.index(name)
     for each in fired:
-        axis.axvline((each.session_ns or 0) / NS_PER_S, color=_FIRE, linewidth=0.8, alpha=0.5, zorder=1)
+        axis.axvline(run.time_s(each), color=_FIRE, linewidth=0.8, alpha=0.5, zorder=1)
     times, values = _thinned(run.times_s, run.values[:, index])
     axis.plot(times, values, color="0.25", linewidth=0.8, zorder=2)
     for rule in run.rules.spec.rules.values():
-        for limit, begins in thresholds(rule).get(name, ()):
+        for limit, begins in thresholds(rule, run.spreads).get(name, ()):
             axis.axhline(limit, color=_LIMIT, linewidth=0.9, linestyle="--" if begins else ":", zorder=3)
     unit = run.units[index]
     axis.set_ylabel(f"{name}\n({unit})" if unit != "1" else name, fontsize=8)
@@ -87,14 +89,14 @@ def _draw_rules(axis: Any, run: DryRun, lanes: list[str]) -> None:
             (Action.SHAM, _SHAM, "|"),
             (Action.CATCH, _CATCH, "x"),
         ):
-            at = _times(run.of(rule, action))
+            at = [run.time_s(each) for each in run.of(rule, action)]
             size = 18 if marker == "|" else 6
             axis.plot(
                 at, [lane] * len(at), marker, color=colour, markersize=size, markeredgewidth=2.2, zorder=3
             )
         for each in run.of(rule, Action.WITHHOLD):
             colour = reasons.setdefault(each.reason, _REASONS[len(reasons) % len(_REASONS)])
-            axis.plot(_times([each]), [lane + 0.3], "^", color=colour, markersize=5, zorder=2)
+            axis.plot([run.time_s(each)], [lane + 0.3], "^", color=colour, markersize=5, zorder=2)
     axis.set_yticks(range(len(lanes)), [_counted(run, rule) for rule in lanes], fontsize=8)
     axis.set_ylim(len(lanes) - 0.4, -0.6)
     handles: list[Any] = [axis.broken_barh([(0, 0)], (0, 0), color="0.82", label="holds")]
@@ -113,10 +115,6 @@ def _counted(run: DryRun, rule: str) -> str:
     counts = [(len(run.of(rule, action)), word) for action, word in (
         (Action.FIRE, "fired"), (Action.SHAM, "sham"), (Action.CATCH, "catch"), (Action.WITHHOLD, "withheld"))]  # fmt: skip
     return f"{rule}\n" + ", ".join(f"{count} {word}" for count, word in counts if count or word == "fired")
-
-
-def _times(decisions: Iterable[Decision]) -> list[float]:
-    return [(each.session_ns or 0) / NS_PER_S for each in decisions]
 
 
 def _stretches(times: NDArray[np.float64], state: NDArray[np.bool_]) -> list[tuple[float, float]]:

@@ -53,6 +53,9 @@ class LoopCommands(Protocol):
     def clear(self, who: str) -> Mapping[str, Any]:
         """End an emergency stop or a fault that somebody has seen to; nothing is armed by it."""
 
+    def baseline(self, who: str) -> Mapping[str, Any]:
+        """Take the baseline that thresholds rest on anew; refused while stimulation is armed."""
+
     def mark(self, who: str, text: str, details: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put a remark into the session's record."""
 
@@ -139,6 +142,7 @@ class ControlServer:
             "mark": lambda args, key: service.arming.mark(
                 commands.who_in(args, key), *commands.mark_in(args)
             ),
+            "baseline": lambda args, key: service.arming.baseline(commands.who_in(args, key)),
         }
 
     @property

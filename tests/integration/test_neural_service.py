@@ -12,18 +12,21 @@ import pytest
 import yaml
 from support.arming import arm
 from support.encoders import CAUSAL, made_encoder, made_states
+from support.waits import wait_until
 
 from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
-from rtface.core.errors import EngineError
+from rtface.core.errors import ControlError, EngineError
 from rtface.encode.stream import StreamingEncoder
 from rtface.live.check_rig import check_rig
 from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
-from rtface.record.session.entries import DecisionEntry, HashesEntry
+from rtface.record.seal.cipher import read_key
+from rtface.record.session.entries import BaselineEntry, DecisionEntry, GateReplyEntry, HashesEntry
 from rtface.record.session.reader import read_session
+from rtface.record.session.verify import verify
 
 LONG_S = 20.0
 FREE = "tcp://127.0.0.1:*"
@@ -151,6 +154,75 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     replayed = replay_rules(folder)
     assert replayed.identical, replayed.first
     assert replayed.frames == len(session.features)
+
+
+BLINDED = """\
+features:
+  nose: {kind: position, point: nose(tip), min_score: 0}
+baseline: {seconds: 1, min_frames: 10, min_score: 0}
+rules:
+  high: {when: neural.pc1 > baseline - 1000 sd and nose.x > baseline - 1000, repeat: true, refractory_ms: 50, min_score: 0,
+         max_age_ms: 10000, max_gap_frames: 1000, ignore_light_ms: 0, pulse: {width_ms: 5},
+         schedule: {kind: mixed, sham: 0.5, block: 2, seed: 1, blind: true}}
+"""
+
+
+def test_a_blinded_session_against_its_own_baseline(
+    test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The baseline is waited for, taken anew, and replayed; what was light is sealed, and whole once it is opened."""
+    engines = tmp_path / "engines"
+    shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
+    monkeypatch.setenv("RTFACE_ENGINES", str(engines))
+    path = rig_file(
+        tmp_path,
+        test_engine,
+        rules="rules.yaml",
+        session={"folder": "sessions", "min_free_gb": 0},
+        arming={"frame_timeout_ms": 5000},
+    )
+    path.with_name("rules.yaml").write_text(BLINDED, encoding="utf-8")
+    assert "neural.pc1, nose.x over the first 1 s of frames while disarmed" in check(path)["rules"].text
+    rig = load_rig(path)
+    with Service(rig.model_copy(update={"session": None, "rules": None, "encoder": None})) as service:
+        ensure_parity(service.engine, rig.backend, rig.camera)
+    with (
+        Service(rig) as service,
+        Client(service.keypoints_address, service.control_address, timeout_s=LONG_S) as client,
+    ):
+        client.baseline("Ada")
+        (against,) = [each for each in client.self_test()["findings"] if each["what"] == "baseline"]
+        assert against["verdict"] == "fail"
+        assert "of the 1 s of the baseline are missing" in against["text"]
+        wait_until(lambda: client.status().loop["baseline"]["complete"])
+        loop = client.status().loop
+        assert set(loop["baseline"]["limits"]) == {
+            "neural.pc1 > baseline - 1000 sd",
+            "nose.x > baseline - 1000",
+        }
+        assert None not in loop["baseline"]["limits"].values()
+        arm(client)
+        trials = 0
+        while trials < 12:
+            event = client.next_event(LONG_S)
+            assert event is not None
+            trials += event.kind == "decision" and event.details["action"] == "trial"
+        with pytest.raises(ControlError, match="disarm first"):
+            client.baseline("Ada")
+        folder = Path(loop["session"])
+    session = read_session(folder)
+    assert session.is_sealed
+    assert {each.action for each in session.decisions if each.pulse is not None} == {"trial"}
+    for opened in (session, read_session(folder, read_key(folder))):
+        found = verify(opened, blinded=opened is session)
+        assert [each for each in found if each.verdict != "whole"] == []
+    assert {each.action for each in opened.decisions if each.pulse is not None} == {"fire", "sham"}
+    assert opened.of(GateReplyEntry)
+    assert len(opened.of(BaselineEntry)) >= 1
+    for key in (None, read_key(folder)):
+        replayed = replay_rules(folder, key=key)
+        assert replayed.identical, replayed.first
+        assert replayed.baselines == len(opened.of(BaselineEntry))
 
 
 def check(path: Path) -> dict[str, Check]:

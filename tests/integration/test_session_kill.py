@@ -12,7 +12,9 @@ import pytest
 from support.paths import REPOSITORY
 
 from rtface.core.clock import SYSTEM_CLOCK
+from rtface.offline.replay.rules import replay_rules
 from rtface.offline.replay.steps import steps
+from rtface.record.seal.cipher import read_key
 from rtface.record.session import LOG_NAME
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
 from rtface.record.session.entries import VideoEntry
@@ -104,3 +106,56 @@ def test_what_was_committed_is_in_the_file_while_it_is_written(tmp_path: Path) -
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     assert read_session(folder).state == "truncated"
+
+
+SEALED = """
+import copy, sys, time
+from pathlib import Path
+from support.recorded_loop import RULES, Loop
+
+rules = copy.deepcopy(RULES)
+rules["rules"]["whisk"] |= {"repeat": True, "refractory_ms": 20, "ignore_light_ms": 0}
+loop = Loop(Path(sys.argv[1]), rules, alike_ns=50_000_000, sealed=True)
+loop.recorder.open()
+loop.call("arm", 10**12 - 1_000_000)
+
+def watch(number, now_ns):
+    print(number, flush=True)
+    time.sleep(0.002)
+
+loop.run(100_000, watch)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("after", [611, 1203])
+def test_of_a_sealed_session_no_decision_is_left_without_its_secret(tmp_path: Path, after: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SEALED, str(tmp_path)], stdout=subprocess.PIPE, env=environment
+    )
+    assert process.stdout is not None
+    try:
+        for _ in range(after):
+            assert process.stdout.readline()
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        rest, _ = process.communicate()
+    handed = after + len(rest.split())
+    (folder,) = tmp_path.iterdir()
+    closed, opened = read_session(folder), read_session(folder, read_key(folder))
+    assert (closed.state, opened.state) == ("truncated", "truncated")
+    assert len(closed.features) > handed - 500
+    trials = [each for each in closed.decisions if each.action == "trial"]
+    assert len(trials) > 5
+    assert {each.action for each in opened.decisions if each.blind and each.pulse is not None} == {
+        "fire",
+        "sham",
+    }
+    items = opened.unsealed
+    assert items is not None
+    assert [each.number for each in items] == list(range(len(items)))
+    assert not [each for each in verify(opened) if each.verdict == "wrong"]
+    for key in (None, read_key(folder)):
+        report = replay_rules(folder, key=key)
+        assert report.decision is None, report.decision

@@ -54,6 +54,7 @@ class Recorded(NoRecord):
         self.pulses: list[tuple[int, int, str]] = []
         self.replies: list[Report] = []
         self.armings: list[tuple[str, str, str]] = []
+        self.baselines: list[tuple[dict[str, Any], int]] = []
         self.failures: list[str] = []
         self.poses = self.rows = self.frames = 0
         self.stamps: list[tuple[int, int]] = []
@@ -74,6 +75,9 @@ class Recorded(NoRecord):
         self, decision: int, number: int, output: str, command: str, details: Mapping[str, Any] | None = None
     ) -> None:
         self.pulses.append((decision, number, command))
+
+    def baseline(self, found: Mapping[str, Any], t_ns: int) -> None:
+        self.baselines.append((dict(found), t_ns))
 
     def reply(self, report: Report, output: str) -> None:
         self.replies.append(report)
@@ -150,6 +154,7 @@ class ManualLoop:
     """A loop that is open; frames come 10 ms after each other."""
 
     make_output: Callable[[ManualClock], Scripted] = Scripted
+    make_record: Callable[[ManualClock], Recorded] = staticmethod(lambda clock: Recorded())
 
     def __init__(
         self,
@@ -160,7 +165,7 @@ class ManualLoop:
     ) -> None:
         self.clock = Ticking(10**12)
         self.output = type(self).make_output(self.clock)
-        self.record = Recorded()
+        self.record = type(self).make_record(self.clock)
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.evaluator = RuleEvaluator(
             RulesFile.model_validate(rules), ("nose(tip)",), 100.0, alike_ns=alike_ns

@@ -114,6 +114,9 @@ class Handler:
     def clear(self, who: str) -> Mapping[str, Any]:
         return self._called("clear", who)
 
+    def baseline(self, who: str) -> Mapping[str, Any]:
+        return self._called("baseline", who)
+
     def mark(self, who: str, text: str, details: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._called("mark", (who, text, details))
 

@@ -101,7 +101,13 @@ class Loop:
     """Runs and records. `number` counts frames; what is due at a later frame waits in `_due`."""
 
     def __init__(
-        self, root: Path, rules: dict[str, Any] = RULES, *, began_ns: int = 10**12, alike_ns: int = 0
+        self,
+        root: Path,
+        rules: dict[str, Any] = RULES,
+        *,
+        began_ns: int = 10**12,
+        alike_ns: int = 0,
+        sealed: bool = False,
     ) -> None:
         self.rules = RulesFile.model_validate(rules)
         self.evaluator = RuleEvaluator(
@@ -110,7 +116,11 @@ class Loop:
         self.recorder = SessionRecorder(
             SessionSettings(folder=root, min_free_gb=0),
             "loop",
-            replace(setup(self.rules, self.evaluator), alike_ns=alike_ns),
+            replace(
+                setup(self.rules, self.evaluator),
+                alike_ns=alike_ns,
+                blind=self.evaluator.blind_rules if sealed else (),
+            ),
         )
         self.folder = self.recorder.folder
         self.decisions: list[Decision] = []
@@ -176,9 +186,11 @@ class Loop:
         self._due.append((ends_ns, "ended", {"rule": decision.rule, "trial": decision.trial}))
 
 
-def record_loop(root: Path, frames: int, rules: dict[str, Any] = RULES) -> Loop:
+def record_loop(
+    root: Path, frames: int, rules: dict[str, Any] = RULES, *, alike_ns: int = 0, sealed: bool = False
+) -> Loop:
     """Record a whole session: armed, disarmed amid a pulse, armed again, in a fault, cleared, armed."""
-    loop = Loop(root, rules)
+    loop = Loop(root, rules, alike_ns=alike_ns, sealed=sealed)
     loop.recorder.open()
     loop.recorder.arming("armed", "operator", "start")
     loop.call("arm", 10**12 - MS)

@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.text import Text
 
-from rtface.cli.loop import loop_view, me
+from rtface.cli.loop import loop_view
+from rtface.cli.opening import me
 from rtface.cli.terminal.keyboard import keys_do
 from rtface.core.errors import RtfaceError
 from rtface.live.arming import Arming
 
-_HELP = "keys: A arm, d disarm, space emergency stop, c clear, m mark"
+_HELP = "keys: A arm, d disarm, space emergency stop, c clear, m mark, b baseline anew"
 
 
 class Operator:
@@ -42,6 +43,7 @@ class Operator:
             " ": self._guarded("stopped", lambda: self._arming.emergency_stop(who)),
             "c": self._guarded("cleared", lambda: self._arming.clear(who)),
             "m": self._guarded("marked", self._mark),
+            "b": self._guarded("taken anew", lambda: self._arming.baseline(who)),
         }
         with keys_do(actions) as self._has_keyboard:
             yield

@@ -25,7 +25,7 @@ def print_summary(
 ) -> None:
     """Print what happened in a session; on request each decision, and the latency of every stage."""
     _print_head(summary)
-    _print_decisions(summary)
+    _print_decisions(summary, sealed=session.is_sealed)
     if decisions:
         OUT.print(_decision_list(session, unblind))
     _print_moments("armed and disarmed", summary.armings)
@@ -85,7 +85,7 @@ def _print_head(summary: Summary) -> None:
     OUT.print(table)
 
 
-def _print_decisions(summary: Summary) -> None:
+def _print_decisions(summary: Summary, *, sealed: bool) -> None:
     if not summary.decisions:
         return
     table = plain_table("rule", "action", "reason", right=("count",))
@@ -99,10 +99,11 @@ def _print_decisions(summary: Summary) -> None:
         )
         rule_before = rule
     _block(table)
+    opens = "`rtface session unblind` opens them, then " if sealed else ""
     if summary.pulses is None:
         _block(
             Text(
-                f"{summary.blinded} trials are blinded, and so are the pulses; --unblind shows them",
+                f"{summary.blinded} trials are blinded, and so are the pulses; {opens}--unblind shows them",
                 style="dim",
             )
         )

@@ -13,7 +13,7 @@ class Difference:
     Attributes
     ----------
     what : str
-        ``value``, ``decision`` or ``hole`` (the record lacks what the replay needs).
+        ``value``, ``decision``, ``baseline`` or ``hole`` (the record lacks what the replay needs).
     frame_id : int or None
         The frame, if one made it.
     now_ns : int
@@ -57,6 +57,10 @@ class RulesReplay:
         The first value, and the first decision, that differ.
     hole : Difference or None
         Why the replay ended early, if the record lacks something.
+    baseline : Difference or None
+        The first baseline that does not follow from the recorded poses and values; the replay goes on with the record's.
+    baselines : int
+        Baselines that were compared.
     """
 
     frames: int
@@ -67,6 +71,8 @@ class RulesReplay:
     value: Difference | None
     decision: Difference | None
     hole: Difference | None
+    baseline: Difference | None = None
+    baselines: int = 0
 
     @property
     def identical(self) -> bool:
@@ -76,5 +82,5 @@ class RulesReplay:
     @property
     def first(self) -> Difference | None:
         """The first difference of all."""
-        found = [each for each in (self.value, self.decision, self.hole) if each is not None]
+        found = [each for each in (self.value, self.baseline, self.decision, self.hole) if each is not None]
         return min(found, key=lambda each: each.now_ns) if found else None

@@ -12,15 +12,23 @@ import numpy as np
 from rtface.core.decision import Decision
 from rtface.core.errors import DataError, UsageError
 from rtface.core.features import Features
+from rtface.decide.baseline import Spread
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.decide.rules import RulesFile
+from rtface.decide.rules import MatchedSpec, MixedSpec, RulesFile
+from rtface.decide.transitions import RuleEvent
 from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.steps import HoleError, ReplayStep, Seen, steps
 from rtface.record.session.coding import decode, encode
 from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry
-from rtface.record.session.reader import read_session
+from rtface.record.session.reader import Session, read_session
 
 _UNNUMBERED = 0
+_DRAWN = {
+    "fire": RuleEvent.PASSED,
+    "sham": RuleEvent.SHAM,
+    "trial": RuleEvent.SHAM,
+    "catch": RuleEvent.CATCH,
+}
 
 
 def recorded_rules(said: ConfigurationEntry) -> RulesFile:
@@ -53,8 +61,11 @@ def like_recorded(rules: RulesFile, said: ConfigurationEntry) -> RulesFile:
     return rules.model_copy(update={"input": before and rules.input.model_copy(update=size)})
 
 
-def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
+def replay_rules(path: Path, rules: RulesFile | None = None, *, key: bytes | None = None) -> RulesReplay:
     """Run features and rules again on the recorded poses, with the recorded times, and compare.
+
+    Of a session with a seal that is not opened, light and sham of blinded trials are one, and which trials were left out is
+    taken from the record: the seeds that decide it are sealed.
 
     Parameters
     ----------
@@ -62,17 +73,19 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
         The session's folder or log.
     rules : RulesFile or None
         In place of those that the session was run with.
+    key : bytes, optional
+        Of the session's seal.
 
     Raises
     ------
     UsageError
-        The session was run without rules, and none are given.
+        The session was run without rules, and none are given; or times of its pulses were drawn from seeds that are sealed.
     DataError
         The log cannot be read, is damaged, or has no configuration.
     ConfigError
         The rules do not fit the session's keypoints and values.
     """
-    session = read_session(path)
+    session = read_session(path, key)
     said = session.configuration
     if session.damage:
         raise DataError(f"{path} is damaged and cannot be replayed: {session.damage[0].in_words()}")
@@ -91,9 +104,11 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
         grace_ns=said.grace_ns,
         alike_ns=said.alike_ns,
     )
-    comparison = _RulesComparison(evaluator, said)
+    if session.is_sealed:
+        _follow_record(evaluator, session)
+    comparison = _RulesComparison(evaluator, said, own_rules=rules is None, sealed=session.is_sealed)
     try:
-        for step in steps(path):
+        for step in steps(path, key):
             if not comparison.take(step):
                 break
     except HoleError as hole:
@@ -101,11 +116,33 @@ def replay_rules(path: Path, rules: RulesFile | None = None) -> RulesReplay:
     return comparison.result()
 
 
+def _follow_record(evaluator: RuleEvaluator, session: Session) -> None:
+    """Let the trials of mixed schedules be those of the record: a blinded one a sham, which light does not differ from.
+
+    Raises
+    ------
+    UsageError
+        A rule's times were drawn from a seed that is sealed.
+    """
+    for name, rule in evaluator.rules.rules.items():
+        if isinstance(rule.schedule, MatchedSpec):
+            raise UsageError(
+                f"the times of {name} were drawn from a seed that is sealed: `rtface session unblind`, then --unblind"
+            )
+        if isinstance(rule.schedule, MixedSpec):
+            trials = [
+                each.action for each in session.decisions if each.rule == name and each.trial is not None
+            ]
+            evaluator.follow(name, [_DRAWN[action] for action in trials])
+
+
 class _RulesComparison:
     """Makes each call again and holds what comes of it against the record."""
 
-    def __init__(self, evaluator: RuleEvaluator, said: ConfigurationEntry) -> None:
-        self._evaluator, self._said = evaluator, said
+    def __init__(
+        self, evaluator: RuleEvaluator, said: ConfigurationEntry, *, own_rules: bool, sealed: bool
+    ) -> None:
+        self._evaluator, self._said, self._own_rules, self._sealed = evaluator, said, own_rules, sealed
         self._width = len(said.features) - len(said.given)
         names = evaluator.bank.names
         recorded = said.features[: self._width]
@@ -117,6 +154,8 @@ class _RulesComparison:
         self._replayed: Counter[str] = Counter()
         self._value: Difference | None = None
         self._decision: Difference | None = None
+        self._baseline: Difference | None = None
+        self._baselines = 0
         self.hole: Difference | None = None
         self.now_ns = 0
 
@@ -126,13 +165,18 @@ class _RulesComparison:
         if step.pose is not None and step.seen is not None:
             self._frames += 1
             given = self._given(step.seen)
+            taking = self._evaluator.baselines.wanted
             found = self._evaluator.evaluate(step.pose, step.seen.now_ns, given)
             if self._value is None:
                 self._value = self._compare_values(step, step.seen)
+            if self._own_rules:
+                self._compare_baseline(step, taking=taking)
         else:
             assert step.call is not None
             self._calls += 1
             found = _call(self._evaluator, step.call)
+        if self._sealed:
+            found = [each.public() for each in found]
         self._recorded.update(each.action for each in step.decisions)
         self._replayed.update(each.action.value for each in found)
         self._decision = self._compare_decisions(step, found)
@@ -148,6 +192,8 @@ class _RulesComparison:
             self._value,
             self._decision,
             self.hole,
+            self._baseline,
+            self._baselines,
         )
 
     def _given(self, seen: Seen) -> Features | None:
@@ -182,6 +228,24 @@ class _RulesComparison:
                     self._inputs(step),
                 )
         return None
+
+    def _compare_baseline(self, step: ReplayStep, *, taking: bool) -> None:
+        """Hold a baseline that is complete with a frame against the record's, and go on with the record's."""
+        baselines, said = self._evaluator.baselines, step.baseline
+        here = baselines.found() if taking and baselines.complete else None
+        there = None if said is None else {name: getattr(said, name) for name in baselines.found()}
+        if here is None and there is None:
+            return
+        self._baselines += 1
+        if self._baseline is None and (text := _baseline_differs(there, here)) is not None:
+            self._baseline = Difference(
+                "baseline", step.frame_id, step.now_ns, text, there or {}, here or {}, {}
+            )
+        if said is not None:
+            numbers = said.values.items()
+            baselines.adopt(
+                {name: Spread(each["mean"], each["sd"], each["frames"]) for name, each in numbers}
+            )
 
     def _compare_decisions(self, step: ReplayStep, found: Sequence[Decision]) -> Difference | None:
         recorded = [_plain(each) for each in step.decisions]
@@ -252,6 +316,19 @@ def _plain(decision: DecisionEntry) -> dict[str, Any]:
         "inputs": [list(each) for each in decision.inputs],
         "blind": decision.blind,
     }
+
+
+def _baseline_differs(was: dict[str, Any] | None, now: dict[str, Any] | None) -> str | None:
+    """Say how a baseline is not what follows from the frames; None where it is."""
+    if was is None:
+        return "a baseline is complete with this frame, and none is recorded"
+    if now is None:
+        return "a baseline is recorded here, and the frames make none"
+    for name, value in now.items():
+        there = list(was[name]) if isinstance(value, list) else was[name]
+        if repr(there) != repr(value):
+            return f"the baseline's {name} was {there!r} and is {value!r} by the recorded frames"
+    return None
 
 
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -11,9 +11,9 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Pose, Stamps
-from rtface.record.session.entries import CallEntry, DecisionEntry
-from rtface.record.session.reader import RowBatch, iterate
-from rtface.record.session.rows import POSE_TIMES, UNKNOWN, Rows
+from rtface.record.session.entries import BaselineEntry, CallEntry, DecisionEntry
+from rtface.record.session.reader import iterate
+from rtface.record.session.rows import POSE_TIMES, UNKNOWN, RowBatch, Rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Seen:
     exposure_ns: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class ReplayStep:
     """One call, and the decisions that came of it.
 
@@ -49,12 +49,15 @@ class ReplayStep:
         A call that no frame made.
     decisions : list of Decision
         As they were recorded.
+    baseline : BaselineEntry or None
+        That was complete with this frame.
     """
 
     pose: Pose | None
     seen: Seen | None
     call: CallEntry | None
     decisions: list[DecisionEntry] = field(default_factory=list)
+    baseline: BaselineEntry | None = None
 
     @property
     def frame_id(self) -> int | None:
@@ -74,8 +77,8 @@ class HoleError(DataError):
     """A pose or what the rules saw of it is not in the log, so nothing after it can be replayed."""
 
 
-def steps(path: Path) -> Iterator[ReplayStep]:
-    """Yield the calls of a session in order.
+def steps(path: Path, key: bytes | None = None) -> Iterator[ReplayStep]:
+    """Yield the calls of a session in order; with the key of its seal those that are sealed, too.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def steps(path: Path) -> Iterator[ReplayStep]:
     """
     poses: deque[Pose] = deque()
     step: ReplayStep | None = None
-    for each in iterate(path):
+    for each in iterate(path, key):
         if isinstance(each, RowBatch) and each.name == "poses":
             poses.extend(poses_of(each.rows))
         elif isinstance(each, RowBatch) and each.name == "features":
@@ -103,6 +106,10 @@ def steps(path: Path) -> Iterator[ReplayStep]:
             if step is not None:
                 yield step
             step = ReplayStep(None, None, each)
+        elif isinstance(each, BaselineEntry):
+            if step is None or step.seen is None:
+                raise HoleError("a baseline stands before any frame that it could be complete with")
+            step.baseline = each
         elif isinstance(each, DecisionEntry):
             if step is None:
                 raise HoleError(f"decision {each.number} stands before any call that it could come of")

@@ -20,6 +20,7 @@ from rtface.record.session.entries import (
     GateReplyEntry,
     OpenedEntry,
     PulseCommandEntry,
+    SealEntry,
 )
 from rtface.record.session.logreader import LogReader, LogRecord
 from rtface.record.session.rows import ROW_NAMES
@@ -83,6 +84,7 @@ class _SessionLight:
         """False: another animal's, or older, and not read on. None: it does not say whose, so that it counts."""
         self.damaged = False
         self._blind: set[int] = set()
+        self._sealed = False
 
     def add(self, log: LogReader, subject: str, since_wall_ns: int) -> None:
         """Read a log as far as it can be read."""
@@ -111,8 +113,11 @@ class _SessionLight:
 
     def _count(self, entry: Entry) -> None:
         match entry:
+            case SealEntry():
+                self._sealed = True
             case DecisionEntry():
-                if entry.blind and entry.action in ("fire", "sham") and entry.pulse is not None:
+                hidden = entry.blind and entry.action in ("fire", "sham", "trial")
+                if (hidden or (self._sealed and entry.action == "fire")) and entry.pulse is not None:
                     self._blind.add(entry.number)
                     self.dose.trial(_planned_ns(entry.pulse))
             case PulseCommandEntry(command="fire") if entry.decision not in self._blind:

@@ -14,8 +14,10 @@ ROWS_AT_ONCE = 512
 """Most rows of a record."""
 
 
-def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping[int, int]) -> int:
-    """Take what is in the queue now and append it to the log; return what that was, in bytes by `reserve.cost`.
+def write_queue(
+    log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping[int, int], count: int
+) -> int:
+    """Take the first `count` in the queue and append them to the log; return what that was, in bytes by `reserve.cost`.
 
     All rows stand before an event that came after them, and poses before features that came after them.
 
@@ -27,10 +29,12 @@ def write_queue(log: LogWriter, queue: deque[tuple[int, bytes]], widths: Mapping
         Kinds of records with the packed event or the packed row.
     widths : mapping of int to int
         Width of the rows of a kind.
+    count : int
+        How many of the queue; it has as many.
     """
     waiting: dict[int, list[bytes]] = {}
     taken = 0
-    for _ in range(len(queue)):
+    for _ in range(count):
         kind, data = queue.popleft()
         taken += cost(data)
         if kind in ENTRIES:

@@ -127,6 +127,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "int": _of(int),
     "str": _of(str),
     "bool": _of(bool),
+    "bytes": _of(bytes),
     "float": _number,
     "float | None": _optional(_number),
     "Map": _of(dict),

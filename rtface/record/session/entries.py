@@ -23,6 +23,9 @@ NO_NUMBER = -1
 ANSWERS = frozenset({OutputEvent.ACK, OutputEvent.REFUSED, OutputEvent.TIMEOUT, OutputEvent.LOST})
 """What becomes of a command: events of a `GateReplyEntry`."""
 
+OF_LIGHT = frozenset({"handover", "answer", "light"})
+"""Stages of a `LatencyEntry` that there is one of for each light."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -136,7 +139,7 @@ class ArmingEntry(Entry):
     """Who allowed or forbade stimulation, and why."""
 
     event: str
-    """``armed``, ``disarmed``, ``fault``, ``cleared``, ``emergency`` or ``self_test``."""
+    """``armed``, ``disarmed``, ``fault``, ``cleared``, ``emergency``, ``self_test`` or ``baseline`` (taken anew)."""
     who: str
     """The operator, a client or the part of rtface that did it."""
     why: str
@@ -162,7 +165,7 @@ class DecisionEntry(Entry):
     state_after: str
     """And after."""
     action: str
-    """``fire``, ``sham``, ``catch``, ``withhold``, ``cancel`` or ``none``: what it is, also of a blinded trial."""
+    """``fire``, ``sham``, ``catch``, ``withhold``, ``cancel`` or ``none``; ``trial`` where a seal hides which."""
     reason: str
     """Why; the names of `rtface.core.decision.Reason`."""
     pulse: Map | None
@@ -394,3 +397,53 @@ class SyncedEntry(Entry):
     """Bytes from the log's beginning that were on the disk."""
     reserved: int
     """Bytes that the file had: with the room that was allocated ahead."""
+
+
+@_event(21, "baseline")
+class BaselineEntry(Entry):
+    """The baseline that thresholds rest on was complete, after the row of features of the frame that completed it.
+
+    It holds from the next frame on, until another one.
+    """
+
+    seconds: float
+    """How long it was taken, from frame to frame."""
+    frames: int
+    """That were taken."""
+    statistic: str
+    """``mean and sd`` or ``median and MAD``."""
+    values: Map
+    """By name: ``mean`` (or median), ``sd`` (or 1.4826 times the MAD) and ``frames``, on which the value was known; NaN
+    where the frames do not allow it to be said."""
+    problems: Texts = ()
+    """What they do not allow, in words; nobody can arm then."""
+
+
+@_event(22, "seal")
+class SealEntry(Entry):
+    """The session is blinded: what tells light from sham is in `SealedEntry` from here on."""
+
+    cipher: str
+    """What it is sealed with."""
+    key_sha256: str
+    """SHA-256 of ``rtface seal key`` and the key, hexadecimal: which key opens it."""
+
+
+@_event(23, "sealed")
+class SealedEntry(Entry):
+    """A block of sealed entries: of one size, and one at each visit of the writer, whether anything happened or not."""
+
+    number: int
+    """From 0, without a gap."""
+    data: bytes
+    """As of `rtface.record.seal`."""
+
+
+@_event(24, "secret")
+class SecretEntry(Entry):
+    """Only sealed: what was left out of an entry in the clear, or how many entries were sealed."""
+
+    decision: int | None
+    """Number of the decision whose fields they are; None for the session."""
+    hidden: Map
+    """``action`` and ``reason`` of a decision; of the session ``session_seed`` by rule, or ``totals`` by kind."""

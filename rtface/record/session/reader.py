@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -11,6 +12,8 @@ import numpy as np
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError
+from rtface.record.seal.blocks import SealedItem, opened_items
+from rtface.record.seal.merging import merged
 from rtface.record.session import log_of
 from rtface.record.session.coding import decode
 from rtface.record.session.entries import (
@@ -20,12 +23,15 @@ from rtface.record.session.entries import (
     Entry,
     HashesEntry,
     OpenedEntry,
+    SealedEntry,
+    SealEntry,
     SyncedEntry,
 )
 from rtface.record.session.logreader import Damage, LogReader
 from rtface.record.session.rows import (
     ROW_NAMES,
     UNKNOWN,
+    RowBatch,
     Rows,
     decode_rows,
     join_batches,
@@ -36,14 +42,6 @@ from rtface.record.table import PoseTable
 State = Literal["closed", "open", "truncated", "damaged"]
 
 _Kind = TypeVar("_Kind", bound=Entry)
-
-
-@dataclass(frozen=True, slots=True)
-class RowBatch:
-    """Rows that were written together; `name` is a value of `rtface.record.session.rows.ROW_NAMES`."""
-
-    name: str
-    rows: Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +79,12 @@ class Session:
         The chain of the last record, hexadecimal.
     unknown : int
         Records of kinds that this version does not read.
+    counted : mapping of str to int
+        Events in the clear, and sealed blocks, by name.
+    sealed : tuple of int
+        The numbers of the sealed blocks, in order.
+    unsealed : tuple of SealedItem or None
+        What was in them, which is among `events`, too; None where they were not opened.
     """
 
     folder: Path
@@ -97,6 +101,9 @@ class Session:
     unused: int
     fingerprint: str
     unknown: int
+    counted: Mapping[str, int] = field(default_factory=dict)
+    sealed: tuple[int, ...] = ()
+    unsealed: tuple[SealedItem, ...] | None = None
 
     def of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
         """Return the events of a kind, in order."""
@@ -126,6 +133,16 @@ class Session:
     def closed(self) -> ClosedEntry | None:
         """How it ended; None while it has not."""
         return self.last(ClosedEntry)
+
+    @property
+    def seal(self) -> SealEntry | None:
+        """What hides light from sham in this record; None without one."""
+        return self.last(SealEntry)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether light and shams, commands and replies are in a seal that was not opened."""
+        return self.seal is not None and self.unsealed is None
 
     @property
     def decisions(self) -> tuple[DecisionEntry, ...]:
@@ -214,60 +231,74 @@ class Session:
         )
 
 
-def iterate(path: Path) -> Iterator[Entry | RowBatch]:
+def iterate(path: Path, key: bytes | None = None) -> Iterator[Entry | RowBatch]:
     """Yield events and rows in the order of the log, as far as it is whole; never more than one record in memory.
 
     Parameters
     ----------
     path : Path
         A session's folder, or its log.
+    key : bytes, optional
+        Opens the seal: what is in it is yielded in its place, and kept in memory. Sealed blocks are left out without it.
 
     Raises
     ------
     DataError
-        There is no session, or a record is not what it should be.
+        There is no session, a record is not what it should be, or the key does not open it.
     """
-    for record in LogReader(_existing_log(path)):
+    log = _existing_log(path)
+    if key is None:
+        yield from _clear(log)
+        return
+    blocks = {
+        entry.number: entry.data
+        for record in LogReader(log)
+        if record.kind == SealedEntry.kind
+        and isinstance(entry := decode(record.kind, record.payload), SealedEntry)
+    }
+    yield from merged(_clear(log), opened_items(blocks, key))
+
+
+def _clear(log: Path) -> Iterator[Entry | RowBatch]:
+    for record in LogReader(log):
         if record.kind in ROW_NAMES:
             yield RowBatch(ROW_NAMES[record.kind], decode_rows(record.kind, record.payload))
-        elif (entry := decode(record.kind, record.payload)) is not None:
+        elif record.kind != SealedEntry.kind and (entry := decode(record.kind, record.payload)) is not None:
             yield entry
 
 
-def read_session(path: Path) -> Session:
+def read_session(path: Path, key: bytes | None = None) -> Session:
     """Read a session into memory.
 
     Parameters
     ----------
     path : Path
         Its folder, or its log.
+    key : bytes, optional
+        Opens the seal of a blinded session: what is in it is put in its place, as if nothing had been sealed.
 
     Raises
     ------
     DataError
-        There is no session, the log cannot be read, or it is of another schema version. A log that is cut off or
-        damaged is read as far as possible, and `Session.missing` lists what is not there.
+        There is no session, the log cannot be read, it is of another schema version, or the key does not open its seal. A log
+        that is cut off or damaged is read as far as possible, and `Session.missing` lists what is not there.
     """
     log = _existing_log(path)
-    reader = LogReader(log)
-    events: list[Entry] = []
-    synced: SyncedEntry | None = None
+    reading = _Reading(LogReader(log))
+    parts = list(reading)
+    reader, wrong = reading.reader, reading.wrong
+    last_kind = reading.last_kind
+    counted = Counter(type(each).name for each in parts if isinstance(each, Entry))
+    counted[SealedEntry.name] += len(reading.blocks)
+    unsealed = None
+    if key is not None:
+        unsealed = tuple(opened_items(reading.blocks, key))
+        parts = list(merged(parts, unsealed))
+    events = [each for each in parts if isinstance(each, Entry)]
     batches: dict[str, list[Rows]] = {name: [] for name in ROW_NAMES.values()}
-    wrong: list[Damage] = []
-    unknown, last_kind = 0, 0
-    for record in reader:
-        last_kind = record.kind
-        try:
-            if record.kind in ROW_NAMES:
-                batches[ROW_NAMES[record.kind]].append(decode_rows(record.kind, record.payload))
-            elif (entry := decode(record.kind, record.payload)) is None:
-                unknown += 1
-            elif isinstance(entry, SyncedEntry):
-                synced = entry
-            else:
-                events.append(entry)
-        except DataError as error:
-            wrong.append(Damage(record.offset, record.offset + len(record.payload), str(error)))
+    for each in parts:
+        if isinstance(each, RowBatch):
+            batches[each.name].append(each.rows)
     if any(isinstance(each, ClosedEntry) for each in events) and last_kind != ClosedEntry.kind:
         wrong.append(Damage(reader.size, reader.size, "records follow after the session was closed"))
     damage = tuple(sorted([*reader.damage, *wrong], key=lambda each: each.offset))
@@ -282,15 +313,47 @@ def read_session(path: Path) -> Session:
             bool(damage), last_kind == ClosedEntry.kind and reader.cut_off == reader.unused, reader.growing
         ),
         events=tuple(events),
-        synced=synced,
+        synced=reading.synced,
         damage=damage,
         size=reader.size,
         cut_off=reader.cut_off - reader.unused,
         unused=reader.unused,
         fingerprint=reader.chain.hex(),
-        unknown=unknown,
+        unknown=reading.unknown,
+        counted=counted,
+        sealed=tuple(sorted(reading.blocks)),
+        unsealed=unsealed,
         **rows,
     )
+
+
+class _Reading:
+    """Events and rows of a log, and what stands in it beside them: known once it was gone through."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self.reader = reader
+        self.synced: SyncedEntry | None = None
+        self.blocks: dict[int, bytes] = {}
+        self.wrong: list[Damage] = []
+        self.unknown = self.last_kind = 0
+
+    def __iter__(self) -> Iterator[Entry | RowBatch]:
+        for record in self.reader:
+            self.last_kind = record.kind
+            try:
+                if record.kind in ROW_NAMES:
+                    yield RowBatch(ROW_NAMES[record.kind], decode_rows(record.kind, record.payload))
+                elif (entry := decode(record.kind, record.payload)) is None:
+                    self.unknown += 1
+                elif isinstance(entry, SyncedEntry):
+                    self.synced = entry
+                elif isinstance(entry, SealedEntry):
+                    self.blocks[entry.number] = entry.data
+                else:
+                    yield entry
+            except DataError as error:
+                end = record.offset + len(record.payload)
+                self.wrong.append(Damage(record.offset, end, str(error)))
 
 
 def _stamp(poses: Rows, published: Rows) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,13 @@ from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
+from rtface.record.seal.merging import without_seeds
 from rtface.record.session import VIDEO_NAME, session_folder
 from rtface.record.session.entries import (
     NO_NUMBER,
+    OF_LIGHT,
     ArmingEntry,
+    BaselineEntry,
     CallEntry,
     CameraEntry,
     ClockFitEntry,
@@ -38,6 +41,7 @@ from rtface.record.session.entries import (
     NetworkEntry,
     OutputEntry,
     PulseCommandEntry,
+    SecretEntry,
 )
 from rtface.record.session.frames import FrameRecorder
 from rtface.record.session.packing import Packer
@@ -87,6 +91,8 @@ class Setup:
         Frames per second that the features were made for.
     grace_ns, alike_ns : int
         As the rules were given it.
+    blind : collection of str
+        The rules whose light and shams nobody may tell apart: with any, what tells them apart is sealed.
     """
 
     rig: str
@@ -105,6 +111,7 @@ class Setup:
     rate_hz: float | None = None
     grace_ns: int = 0
     alike_ns: int = 0
+    blind: Collection[str] = ()
 
 
 class SessionRecorder:
@@ -152,7 +159,10 @@ class SessionRecorder:
             on_fault=on_fault,
             clock=clock,
             free_bytes=free_bytes,
+            sealed=bool(setup.blind),
         )
+        self._seals = bool(setup.blind)
+        self._put_secret = self._writer.put_sealed if setup.blind else self._writer.put
         self._frames: FrameRecorder | None = None
         if settings.frames != "none":
             self._frames = FrameRecorder(
@@ -192,6 +202,10 @@ class SessionRecorder:
         self._writer.open()
         setup = self._setup
         now_ns = self._clock.now_ns()
+        resolved = setup.resolved
+        if self._seals:
+            resolved, seeds = without_seeds(resolved)
+            self._put_secret(SecretEntry(now_ns, None, {"session_seed": seeds}))
         texts = {"rig": setup.rig, "rules": setup.rules}
         sha256 = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         self._writer.put(
@@ -205,7 +219,7 @@ class SessionRecorder:
                 tuple(setup.units),
                 tuple(setup.given),
                 setup.score_definition,
-                setup.resolved,
+                resolved,
                 setup.rate_hz,
                 setup.grace_ns,
                 setup.alike_ns,
@@ -237,11 +251,17 @@ class SessionRecorder:
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
         """Record a call of the rules that no frame made, before the decisions that come of it."""
-        self._writer.put(CallEntry(now_ns, name, arguments))
+        of_light = arguments.get("rule") in self._setup.blind
+        (self._put_secret if of_light else self._writer.put)(CallEntry(now_ns, name, arguments))
 
     def decision(self, decision: Decision) -> int:
         """Record a decision; return its number, -1 where it could not be recorded: then it must not be acted on."""
         number = next(self._decisions)
+        if self._seals and decision.secret:
+            hidden = {"action": decision.action.value, "reason": decision.reason.value}
+            if not self._put_secret(SecretEntry(decision.now_ns, number, hidden)):
+                return NO_NUMBER
+            decision = decision.public()
         return number if self._writer.put(DecisionEntry.of(decision, number)) else NO_NUMBER
 
     def pulse(
@@ -254,7 +274,7 @@ class SessionRecorder:
         t_ns: int | None = None,
     ) -> None:
         """Record a command that is handed to an output; `decision` is -1 where it came of none."""
-        self._writer.put(PulseCommandEntry(self._at(t_ns), decision, number, output, command, details))
+        self._put_secret(PulseCommandEntry(self._at(t_ns), decision, number, output, command, details))
 
     def output(self, name: str, info: Map) -> None:
         """Record what an output is."""
@@ -262,13 +282,17 @@ class SessionRecorder:
 
     def reply(self, report: Report, output: str) -> None:
         """Record what an output answered, or reported by itself."""
-        self._writer.put(GateReplyEntry.of(report, output))
+        self._put_secret(GateReplyEntry.of(report, output))
 
     def arming(
         self, event: str, who: str, why: str, details: Map = _NOTHING, t_ns: int | None = None
     ) -> None:
         """Record who allowed or forbade stimulation."""
         self._writer.put(ArmingEntry(self._at(t_ns), event, who, why, details))
+
+    def baseline(self, found: Map, t_ns: int) -> None:
+        """Record the baseline, complete after the features of a frame; `found` has the fields of `BaselineEntry`."""
+        self._writer.put(BaselineEntry(t_ns, **found))
 
     def mark(self, who: str, text: str, details: Map = _NOTHING, t_ns: int | None = None) -> None:
         """Record a remark."""
@@ -288,7 +312,12 @@ class SessionRecorder:
     def latency(self, stages: Mapping[str, StageSummary], t_ns: int | None = None) -> None:
         """Record the percentiles so far."""
         summaries = {name: stage.as_dict() for name, stage in stages.items()}
-        self._writer.put(LatencyEntry(self._at(t_ns), summaries))
+        now_ns = self._at(t_ns)
+        if self._seals:
+            of_light = {name: summaries.pop(name) for name in OF_LIGHT if name in summaries}
+            self._put_secret(LatencyEntry(now_ns, of_light))
+        if summaries or not self._seals:
+            self._writer.put(LatencyEntry(now_ns, summaries))
 
     def clock_fit(self, device: str, line: ClockLine) -> None:
         """Record how a device's clock maps to the host's, where that has changed or `CLOCK_FIT_NS` has passed."""

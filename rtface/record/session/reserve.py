@@ -78,13 +78,18 @@ class Reserve:
                 return True
         return False
 
-    def take(self, kind: int, data: bytes) -> bool:
-        """Set room aside for an event or a row that begins to wait; False where there is none for its kind."""
-        left = self._free - self._waiting - cost(data)
+    def take(self, kind: int, data: bytes, more: int = 0) -> bool:
+        """Set room aside for an event or a row that begins to wait, and `more` bytes; False where there is none for its kind."""
+        size = cost(data) + more
+        left = self._free - self._waiting - size
         if left < self._kept.get(kind, self._kept_of_others):
             return False
-        self._waiting += cost(data)
+        self._waiting += size
         return True
+
+    def spares(self, size: int) -> bool:
+        """Return whether so many bytes can be written that nobody waits for, as padding is."""
+        return self._free - self._waiting - size >= self._full // 8
 
     def settle(self, written: int) -> None:
         """Take it that of what waits so many bytes, by `cost`, have been written."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -20,6 +21,15 @@ from rtface.record.session.coding import unpack
 
 Rows = NDArray[np.void]
 """A structured array of one dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Rows that were written together; `name` is a value of `ROW_NAMES`."""
+
+    name: str
+    rows: Rows
+
 
 POSES = 64
 POSES_WITH_LIKELIHOOD = 65

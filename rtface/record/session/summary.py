@@ -11,6 +11,7 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, utc
 from rtface.core.outputs import OutputEvent
 from rtface.record.session.entries import (
     ANSWERS,
+    OF_LIGHT,
     ArmingEntry,
     CameraEntry,
     ClockFitEntry,
@@ -29,9 +30,6 @@ from rtface.record.session.reader import Session
 
 TRIAL = "trial"
 """What a blinded ``fire`` and a blinded ``sham`` are both called."""
-
-OF_LIGHT = frozenset({"handover", "answer", "light"})
-"""Stages of the latency that there is one of for each light."""
 
 _LIT = frozenset({"fire", "sham"})
 
@@ -176,7 +174,7 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
         rate_hz=_rate(session),
         decisions=dict(sorted(decisions.items())),
         blinded=blinded,
-        pulses=None if blinded else _pulses(session),
+        pulses=None if blinded or session.is_sealed else _pulses(session),
         armings=tuple(moment(each.t_ns, each.event, each.who, each.why) for each in session.of(ArmingEntry)),
         marks=tuple(moment(each.t_ns, "mark", each.who, each.text) for each in session.of(MarkEntry)),
         faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(FaultEntry)),
@@ -203,7 +201,7 @@ def hides_counts(session: Session) -> bool:
 
 def shown(decision: DecisionEntry, *, unblind: bool) -> tuple[str, str]:
     """Return action and reason of a decision as they may be shown."""
-    if decision.blind and decision.action in _LIT and not unblind:
+    if decision.action == TRIAL or (decision.blind and decision.action in _LIT and not unblind):
         return TRIAL, "rule"
     return decision.action, decision.reason
 

@@ -81,7 +81,7 @@ def write_tables(
     DataError
         A file cannot be written.
     """
-    blinded = any(shown(each, unblind=unblind)[0] == TRIAL for each in session.decisions)
+    blinded = session.is_sealed or any(shown(each, unblind=unblind)[0] == TRIAL for each in session.decisions)
     tables: list[tuple[str, Row, Iterator[Row]]] = [
         ("decisions.csv", DECISIONS, decision_rows(session, unblind=unblind))
     ]

@@ -13,6 +13,9 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.outputs import OutputEvent, OutputReason
+from rtface.record.seal.blocks import SealedItem
+from rtface.record.seal.cipher import KEY_NAME, fingerprint, read_key
+from rtface.record.session.coding import decode
 from rtface.record.session.encoder import EXACT, count_frames, frame_checksums
 from rtface.record.session.entries import (
     ANSWERS,
@@ -22,6 +25,7 @@ from rtface.record.session.entries import (
     FaultEntry,
     GateReplyEntry,
     PulseCommandEntry,
+    SecretEntry,
     UnrecordedEntry,
     VideoEntry,
 )
@@ -81,6 +85,7 @@ def verify(
         lambda: _losses(session),
         lambda: _texts(session),
         lambda: _decisions(session),
+        lambda: _seal(session),
         lambda: _pulses(session, blinded),
         lambda: _seen_light(session, blinded),
         lambda: _times(session),
@@ -107,7 +112,8 @@ def _totals(session: Session, blinded: bool) -> Iterator[SessionFinding]:
     if closed is None:
         return
     rows = {each: len(getattr(session, each)) for each in ROW_NAMES.values()}
-    events = Counter(type(each).name for each in session.events if each is not closed)
+    events = Counter(session.counted)
+    events[type(closed).name] -= 1
     counts = events + Counter(rows)
     wrong = [
         f"{kind}: {counts[kind]} of {closed.totals.get(kind, 0)}"
@@ -182,8 +188,52 @@ def _decisions(session: Session) -> Iterator[SessionFinding]:
         yield SessionFinding(name, "wrong", "they are not in order, or some are there twice")
 
 
+def _seal(session: Session) -> Iterator[SessionFinding]:
+    """Yield whether all that was sealed is there, and can be opened; without a seal there is nothing to find."""
+    name, seal = "seal", session.seal
+    if seal is None:
+        return
+    found = False
+    gone = sorted(set(range(max(session.sealed, default=-1) + 1)) - set(session.sealed))
+    if gone:
+        found = True
+        yield SessionFinding(name, "missing", f"{len(gone)} of its blocks: number {_some(gone)}")
+    try:
+        if fingerprint(read_key(session.folder)) != seal.key_sha256:
+            found = True
+            yield SessionFinding(name, "wrong", f"{KEY_NAME} is the key of another session")
+    except DataError as error:
+        found = True
+        yield SessionFinding(name, "missing", str(error))
+    items = session.unsealed
+    if items is not None and [each.number for each in items] != list(range(len(items))):
+        found = True
+        yield SessionFinding(name, "missing", "some entries in it: they are numbered with gaps")
+    if items is not None and session.closed is not None:
+        told = (each.hidden.get("totals") for each in map(_secret, items) if each is not None)
+        totals = next((each for each in told if each is not None), None)
+        counted = Counter(ENTRIES[each.kind].name for each in items)
+        counted[SecretEntry.name] -= 1  # the totals themselves
+        if totals is None or +counted != Counter(totals):
+            found = True
+            yield SessionFinding(name, "wrong", "other counts in it than when it was closed")
+    if not found:
+        entries = "not opened" if items is None else f"{len(items)} entries in them"
+        yield SessionFinding(
+            name, "whole", f"{len(session.sealed)} blocks, numbered without a gap; {entries}"
+        )
+
+
+def _secret(item: SealedItem) -> SecretEntry | None:
+    entry = decode(item.kind, item.payload)
+    return entry if isinstance(entry, SecretEntry) else None
+
+
 def _pulses(session: Session, blinded: bool) -> Iterator[SessionFinding]:
     name = "pulses"
+    if session.is_sealed:
+        yield SessionFinding(name, "whole", "sealed: commands and answers are checked with --unblind alone")
+        return
     decisions = {each.number: each for each in session.decisions}
     commands = session.of(PulseCommandEntry)
     fires = [each for each in commands if each.command == "fire"]

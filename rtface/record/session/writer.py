@@ -12,24 +12,35 @@ from pathlib import Path
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock, wall_ns
 from rtface.core.errors import DataError
 from rtface.core.machine import machine_facts
+from rtface.record.seal.blocks import BLOCK, LAST_BLOCKS, SealedQueue
+from rtface.record.seal.cipher import KEY_NAME, Cipher, fingerprint, make_key
+from rtface.record.seal.cipher import NAME as CIPHER_NAME
 from rtface.record.session import LOG_NAME
 from rtface.record.session.batches import totals, write_queue
 from rtface.record.session.coding import encode
 from rtface.record.session.entries import (
+    ENTRIES,
     ClosedEntry,
+    DecisionEntry,
     Entry,
     FaultEntry,
     OpenedEntry,
+    SealedEntry,
+    SealEntry,
+    SecretEntry,
     SyncedEntry,
     UnrecordedEntry,
 )
 from rtface.record.session.identity import FileIdentity
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
-from rtface.record.session.reserve import AHEAD, Reserve
-from rtface.record.session.rows import POSES_WITH_LIKELIHOOD, ROW_NAMES
+from rtface.record.session.reserve import AHEAD, Reserve, cost
+from rtface.record.session.rows import FEATURES, POSES_WITH_LIKELIHOOD, ROW_NAMES
 
 POLL_S = 0.05
 """Seconds between two visits to the queue: what a killed process can lose, on a disk that keeps up."""
+
+_OF_A_BLOCK = 256
+"""Most bytes of a block without padding beside the entries in it: each sets them aside, as it may be alone."""
 
 SYNC_NS = NS_PER_S
 """Nanoseconds between two calls of fsync: what a power failure can lose."""
@@ -68,6 +79,9 @@ class SessionWriter:
         Make the log's file, and return the room left in a folder in bytes.
     reserve_bytes : int
         Allocated ahead of the log; less where there is not so much room.
+    sealed : bool
+        Whether there is a seal, for what `put_sealed` is given: blocks of one size, one at each visit to the queue and some
+        at the end, so that the log's bytes, sizes and counts do not depend on what is in them.
     """
 
     def __init__(
@@ -85,6 +99,7 @@ class SessionWriter:
         open_file: Callable[[Path], LogFile] = DiskFile,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
         reserve_bytes: int = AHEAD,
+        sealed: bool = False,
     ) -> None:
         self.folder = folder
         self._session = session
@@ -106,6 +121,10 @@ class SessionWriter:
         self._stopping = threading.Event()
         self._reason = ""
         self._reserve_bytes = reserve_bytes
+        self._with_seal = sealed
+        self._sealed: SealedQueue | None = None
+        self._events = self._features = 0
+        self._sealed_counts: Counter[str] = Counter()
         self._log: LogWriter | None = None
         self._reserve: Reserve | None = None
         self._extended_ns: int | None = None
@@ -142,6 +161,13 @@ class SessionWriter:
             now_ns = self._clock.now_ns()
             opened = OpenedEntry(now_ns, wall_ns(), self._session, machine_facts())
             self._log.append(opened.kind, encode(opened))
+            if self._with_seal:
+                key = make_key(self.folder)
+                self._sealed = SealedQueue(Cipher(key))
+                seal = SealEntry(now_ns, CIPHER_NAME, fingerprint(key))
+                self._log.append(seal.kind, encode(seal))
+                self._events = 1
+                self.watch(self.folder / KEY_NAME)
             self._log.commit()
             self._log.sync()
             self._reserve.settle(0)
@@ -169,6 +195,29 @@ class SessionWriter:
             self._lost["events"] += 1
         if self._accepting:  # else the recording has ended, and what ended it is the fault
             self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
+        return False
+
+    def put_sealed(self, entry: Entry) -> bool:
+        """Hand over an event for the seal; as `put`, and as certain of its room."""
+        payload = encode(entry)
+        self._check_stall()
+        sealed, reserve = self._sealed, self._reserve
+        room_of = DecisionEntry.kind if entry.kind == SecretEntry.kind else entry.kind
+        with self._handing:
+            if (
+                self._accepting
+                and sealed is not None
+                and reserve is not None
+                and len(sealed) < self._most
+                and reserve.take(room_of, payload, _OF_A_BLOCK)
+            ):
+                sealed.put(self._events, self._features, entry.kind, payload)
+                self._sealed_counts[entry.name] += 1
+                return True
+        with self._counting:
+            self._lost["events"] += 1
+        if self._accepting:
+            self._report("lost", "no room for a sealed event in the record", entry.t_ns)
         return False
 
     def put_row(self, kind: int, row: bytes) -> bool:
@@ -210,6 +259,10 @@ class SessionWriter:
                 and reserve.take(kind, data)
             ):
                 self._queue.append((kind, data))
+                if kind in ENTRIES:
+                    self._events += 1
+                elif kind == FEATURES:
+                    self._features += 1
                 return True
         return False
 
@@ -238,8 +291,11 @@ class SessionWriter:
                 self._visit(log, reserve)
             with self._handing:
                 self._accepting = False
+                if self._sealed is not None:  # in the room that is kept for the end
+                    totals_of = SecretEntry(self._clock.now_ns(), None, {"totals": dict(self._sealed_counts)})
+                    self._sealed.put(self._events, self._features, totals_of.kind, encode(totals_of))
             self._check_files(log)
-            self._drain(log, reserve)
+            self._drain(log, reserve, last=True)
             self._end(log, self._reason)
         except OSError as error:
             self._break_off(log, "write", f"cannot write {self.folder}: {error.strerror or error}")
@@ -291,13 +347,34 @@ class SessionWriter:
         text = f"cannot write {self.folder} much longer: No space left on device"
         self._report("write", f"{text}; {reserve.left >> 10} KiB are kept for the end of the session", now_ns)
 
-    def _drain(self, log: LogWriter, reserve: Reserve) -> None:
-        """Write what waits now."""
-        taken = write_queue(log, self._queue, self._widths)
+    def _drain(self, log: LogWriter, reserve: Reserve, *, last: bool = False) -> None:
+        """Write what waits now; of what is sealed one block, or all when it is the last time.
+
+        The block comes first, and what it belongs to in the clear after it: so a decision that is left of a log which is cut
+        off has its secret, too.
+        """
+        count = len(self._queue)
+        taken = self._write_sealed(log, reserve, last=last)
+        taken += write_queue(log, self._queue, self._widths, count)
         self._record_lost(log)
         log.commit()
         with self._handing:
             reserve.settle(taken)
+
+    def _write_sealed(self, log: LogWriter, reserve: Reserve, *, last: bool) -> int:
+        """Write a block of what is sealed, or all and `LAST_BLOCKS` at least; return what that was, by `reserve.cost`."""
+        sealed, taken, blocks = self._sealed, 0, 0
+        while sealed is not None and (not blocks or (last and (blocks < LAST_BLOCKS or len(sealed)))):
+            with self._handing:
+                padded = reserve.spares(2 * BLOCK)
+                if not padded and not len(sealed):
+                    break
+                number, data, items = sealed.block(padded=padded)
+            entry = SealedEntry(self._clock.now_ns(), number, data)
+            log.append(entry.kind, encode(entry))
+            taken += sum(cost(each.payload) + _OF_A_BLOCK for each in items)
+            blocks += 1
+        return taken
 
     def _record_lost(self, log: LogWriter) -> None:
         """Record the counts of what found no room, when they have changed."""
@@ -322,6 +399,8 @@ class SessionWriter:
         now_ns = self._clock.now_ns()
         with self._counting:
             lost = Counter(kind for kind, _ in self._queue) + log.forgotten
+            if self._sealed is not None:
+                lost += self._sealed.clear()
             del lost[SyncedEntry.kind]
             for kind, count in lost.items():
                 self._lost[ROW_NAMES.get(kind, "events")] += count

@@ -93,3 +93,22 @@ def test_the_view_of_a_loop_says_why_a_rule_is_withheld_and_on_which_values() ->
     text = console.export_text()
     assert "whisk withheld (low_score): pad.speed > 3 and eye.x < 5; now pad.speed 2.12, eye.x ?" in text
     assert "old armed" in text
+
+
+def test_the_view_of_a_loop_shows_what_thresholds_rest_on_and_their_numbers() -> None:
+    def shown(**changes: object) -> str:
+        whole = {
+            "complete": True,
+            "missing_s": 0.0,
+            "problems": [],
+            "values": {"pad.amplitude": {"mean": 2.0, "sd": 0.5, "frames": 12000}},
+            "limits": {"pad.amplitude > baseline + 3 sd": 3.5},
+        }
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(loop.loop_view(LoopStatus(baseline=whole | changes).as_map()))
+        return console.export_text()
+
+    assert "pad.amplitude 2, sd 0.5 (n = 12000)" in shown()
+    assert "pad.amplitude > baseline + 3 sd: 3.5" in shown()
+    assert "42 s are missing; nobody can arm before" in shown(complete=False, missing_s=41.6)
+    assert "its sd is 0" in shown(problems=["pad.amplitude was 3: its sd is 0"])

@@ -174,3 +174,51 @@ def test_rules_on_the_state_of_an_encoder_are_checked_and_run_over_a_recording(
     assert told["rules"]["r"]["fired"] > 0
     with pytest.raises(UsageError, match="name the encoder with --encoder"):
         call("dry-run", rules, poses, *model[2:])
+
+
+RELATIVE = """
+features:
+  pad: {kind: whisking, point: ["whisker(I)", "whisker(II)", "whisker(III)"]}
+baseline: {seconds: 3, min_frames: 100, robust: true}
+rules:
+  bout:
+    value: pad.amplitude
+    on_above: baseline + 3 sd
+    off_below: baseline + 1 sd
+    pulse: {width_ms: 5}
+"""
+
+
+def test_check_says_what_a_baseline_is(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RELATIVE, encoding="utf-8")
+    text = call("check", path)
+    assert "holds when pad.amplitude > (baseline + 3 sd), until pad.amplitude < (baseline + 1 sd)" in text
+    assert "median and 1.4826 x MAD of pad.amplitude over the first 3 s of frames while disarmed" in text
+    assert "baseline and sd: median" in json.loads(call("check", path, "--json"))["baseline"]
+    path.write_text(RELATIVE.replace("baseline: {", "baselines: {"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"(?s)line 4: baselines.*line 7: .*a baseline needs its time"):
+        call("check", path)
+
+
+def test_dry_run_takes_its_baseline_from_the_beginning_and_says_so(poses: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RELATIVE, encoding="utf-8")
+    text = call("dry-run", path, poses)
+    assert "baseline of the first 3.0 s, armed after it: pad.amplitude" in text
+    assert "pad.amplitude > baseline + 3 sd: " in text
+    run = json.loads(call("dry-run", path, poses, "--json", "--out", tmp_path / "x.png"))
+    assert run["armed_s"] == pytest.approx(3.0, abs=0.1)
+    assert run["baseline"]["pad.amplitude"]["frames"] > 100
+    assert run["rules"]["bout"]["fired"] >= 1
+    assert all(each["time_s"] > run["armed_s"] for each in run["rules"]["bout"]["trials"])
+    path.write_text(RELATIVE.replace("seconds: 3", "seconds: 30"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"too short for the baseline, of which 22\.0 s are missing"):
+        call("dry-run", path, poses)
+
+
+def test_a_fault_beside_a_section_that_holds_no_names_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RELATIVE.replace("value:", "valu:") + "input: {frozen_ms: 100}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"line 7: rules\.bout\.valu: unknown setting"):
+        call("check", path)

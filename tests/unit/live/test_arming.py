@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.feature_runs import measured
 from support.manual_loop import CAMERA, ManualLoop, status
 
 from rtface.config import AnimalSettings, GateOutputSettings, LineOutputSettings
@@ -16,6 +18,8 @@ from rtface.core.errors import ControlError, EngineError, OutputError, UsageErro
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import Pulse
 from rtface.core.status import PipelineState
+from rtface.decide.rulebank import RuleBank
+from rtface.decide.rules import BaselineSpec, RuleSpec
 from rtface.live.arming import Arming
 from rtface.live.loop_status import LoopState
 from rtface.live.selftest import AnimalLight, Circumstances, self_test
@@ -414,3 +418,33 @@ def test_a_loop_counts_its_own_light() -> None:
     looped.loop.idle()
     assert looped.loop.light_s == pytest.approx(0.005)
     assert looped.loop.status.lights == 1 or looped.loop._pulses.lights == 1
+
+
+def test_nobody_arms_before_the_baseline_is_complete_or_after_it_says_nothing() -> None:
+    spec = BaselineSpec(seconds=60, min_frames=2)
+    rule = RuleSpec.model_validate({"when": "x > baseline + 3 sd", "pulse": {"width_ms": 5}})
+    bank = RuleBank({"over": rule}, ("x",), baseline=spec)
+    circumstances = replace(WELL, baselines=bank.baselines)
+
+    numbers = itertools.count()
+
+    def show(*values: float) -> None:
+        for x in values:
+            number = next(numbers)
+            now_ns = number * 500 * NS_PER_MS
+            bank.frame(number, now_ns, now_ns, measured((x,), now_ns))
+
+    show(1, 2, 3)
+    (check,) = self_test(circumstances).failures
+    assert check.what == "baseline"
+    assert check.text.startswith("59.0 of the 60 s of the baseline are missing")
+    bank.baselines.begin()
+    show(*[4.0] * 122)
+    (check,) = self_test(circumstances).failures
+    assert "its sd is 0" in check.text
+    assert "rtface loop baseline" in check.fix
+    bank.baselines.begin()
+    show(*[1.0, 3.0] * 61)
+    assert self_test(circumstances).ready
+    (check,) = (each for each in self_test(circumstances).checks if each.what == "baseline")
+    assert "x > baseline + 3 sd: 5.0" in check.text

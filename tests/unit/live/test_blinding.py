@@ -99,9 +99,9 @@ class Watched(ManualLoop):
 
     make_output = Device
 
-    def __init__(self, alike_ns: int) -> None:
+    def __init__(self, alike_ns: int, rules: dict[str, Any] = RULES) -> None:
         self.emitted: list[tuple[int, str, dict[str, Any]]] = []
-        super().__init__(RULES, alike_ns=alike_ns)
+        super().__init__(rules, alike_ns=alike_ns)
         self.said = self  # type: ignore[assignment]
 
     def append(self, event: tuple[str, dict[str, Any]]) -> None:
@@ -118,13 +118,15 @@ class Watched(ManualLoop):
         self.emitted.append((self.handled_ns, "screen", {"text": screen.getvalue()}))
 
 
-def run(alike_ns: int = ALIKE_NS) -> tuple[Watched, NDArray[np.bool_]]:
+def run(
+    alike_ns: int = ALIKE_NS, watched: Watched | None = None, trials: int = TRIALS
+) -> tuple[Watched, NDArray[np.bool_]]:
     """Run so many trials; return all that was emitted, and which trials were light."""
-    watched = Watched(alike_ns)
+    watched = Watched(alike_ns) if watched is None else watched
     watched.arm()
     chance, frame_ns = random.Random(5), watched.clock.now_ns()
     truth: list[bool] = []
-    while len(truth) <= TRIALS:
+    while len(truth) <= trials:
         frame_ns += 10 * NS_PER_MS + round(chance.uniform(-0.4, 0.4) * NS_PER_MS)
         watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
         watched.show(40 + chance.random(), frame_ns)
@@ -135,7 +137,7 @@ def run(alike_ns: int = ALIKE_NS) -> tuple[Watched, NDArray[np.bool_]]:
         ]
         watched.emitted.append((watched.handled_ns, "keypoints", {"after_ns": watched.handled_ns - frame_ns}))
         watched.watch()
-    return watched, np.array(truth[:TRIALS])
+    return watched, np.array(truth[:trials])
 
 
 def by_trial(watched: Watched) -> list[dict[str, float]]:

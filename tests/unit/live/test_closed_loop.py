@@ -365,3 +365,54 @@ def test_the_status_says_what_each_rule_waits_for_unless_a_schedule_hides_it() -
     hidden.frame(40.5, late_ms=200)
     hidden.loop.tick(status())
     assert hidden.loop.status.as_map()["seen"] == {}
+
+
+RELATIVE: dict[str, Any] = {
+    **RULES,
+    "baseline": {"seconds": 0.5, "min_frames": 10},
+    "rules": {"right": {**RULES["rules"]["right"], "when": "nose.x > baseline + 3 sd"}},
+}
+
+
+def test_a_baseline_is_taken_recorded_shown_and_decided_by() -> None:
+    looped = ManualLoop(RELATIVE)
+    looped.loop.tick(status())
+    assert looped.loop.status.baseline["missing_s"] == 0.5
+    for number in range(60):
+        looped.frame(20 + number % 2)
+    ((found, _),) = looped.record.baselines
+    assert found["values"]["nose.x"]["mean"] == pytest.approx(20.5, abs=0.1)
+    assert found["problems"] == []
+    looped.loop.tick(status())
+    shown = looped.loop.status.as_map()["baseline"]
+    assert (shown["complete"], shown["missing_s"]) == (True, 0.0)
+    (limit,) = shown["limits"].values()
+    looped.arm()
+    assert looped.actions() == ["withhold"]  # unknown, and disarmed
+    looped.frame(limit - 0.01)
+    assert looped.actions() == ["withhold"]
+    looped.frame(limit + 0.01)
+    assert looped.actions() == ["withhold", "fire"]
+
+
+def test_it_is_taken_anew_by_whoever_asks_while_disarmed() -> None:
+    looped = ManualLoop(RELATIVE)
+    for number in range(60):
+        looped.frame(20 + number % 2)
+    looped.arm()
+    with pytest.raises(ControlError, match="disarm first"):
+        looped.loop.take_baseline("Ada")
+    looped.loop.disarmed("Ada", "lunch")
+    looped.loop.take_baseline("Ada")
+    assert looped.record.armings[-1] == ("baseline", "Ada", "asked for")
+    assert looped.record.calls[-1] == ("baseline", {})
+    assert not looped.loop.status.baseline["complete"]
+    for number in range(60):
+        looped.frame(50 + number % 2)
+    first, second = (found["values"]["nose.x"]["mean"] for found, _ in looped.record.baselines)
+    assert (round(first), round(second)) == (20, 50)
+
+
+def test_there_is_none_to_take_where_no_rule_names_one(looped: ManualLoop) -> None:
+    with pytest.raises(ControlError, match="no rule of this service names a baseline"):
+        looped.loop.take_baseline("Ada")

@@ -73,6 +73,7 @@ def request(op: str, args: Mapping[str, Any] | None = None, **fields: Any) -> by
         ("disarm", {"who": "Ada", "why": "lunch"}, ("disarm", ("Ada", "lunch")), {"done": True}),
         ("emergency_stop", {"who": "Ada"}, ("emergency_stop", "Ada"), {"done": True}),
         ("clear", {"who": "Ada"}, ("clear", "Ada"), {"done": True}),
+        ("baseline", {"who": "Ada"}, ("baseline", "Ada"), {"done": True}),
         (
             "mark",
             {"who": "Ada", "text": "food", "details": {"n": 1}},

@@ -7,13 +7,13 @@ import dataclasses
 import json
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
+from support.changed_log import changed, events, flipped_bit
 from support.recorded_loop import RULES, Loop, record_loop, setup
 
 from rtface.config import SessionSettings
@@ -23,10 +23,7 @@ from rtface.decide.rules import RulesFile
 from rtface.live.rulesfile import Rules
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session import LOG_NAME
-from rtface.record.session.coding import decode, encode
-from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry, Entry
-from rtface.record.session.log import DiskFile, LogWriter
-from rtface.record.session.logreader import LogReader
+from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry
 from rtface.record.session.recorder import SessionRecorder
 from rtface.record.session.rows import FEATURES, POSES, decode_rows, encode_rows
 
@@ -36,30 +33,6 @@ FRAMES = 3000
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     return record_loop(tmp_path_factory.mktemp("sessions"), FRAMES)
-
-
-Change = Callable[[int, bytes], Iterable[tuple[int, bytes]]]
-
-
-def changed(source: Path, target: Path, change: Change) -> Path:
-    """Copy a log record by record, each as `change` returns it, with chain and checksums made right."""
-    target.mkdir()
-    log = LogWriter(DiskFile(target / LOG_NAME))
-    for record in LogReader(source / LOG_NAME):
-        for kind, payload in change(record.kind, record.payload):
-            log.append(kind, payload)
-    log.commit()
-    log.close()
-    return target
-
-
-def events(kind: type[Entry], change: Callable[[Any], Iterable[Entry]]) -> Change:
-    def apply(found: int, payload: bytes) -> Iterable[tuple[int, bytes]]:
-        if found != kind.kind:
-            return [(found, payload)]
-        return [(each.kind, encode(each)) for each in change(decode(found, payload))]
-
-    return apply
 
 
 def test_a_session_of_thousands_of_frames_replays_identically(loop: Loop) -> None:
@@ -74,22 +47,6 @@ def test_a_session_of_thousands_of_frames_replays_identically(loop: Loop) -> Non
         assert wanted[action] >= 1, wanted
     for reason in (Reason.OPERATOR, Reason.CAMERA_LOST, Reason.RESTED, Reason.ENDED, Reason.SCHEDULE):
         assert any(each.reason is reason for each in loop.decisions), reason
-
-
-def flipped_bit(frame_id: int, point: int, mask: int) -> Change:
-    """Flip bits of the x coordinate of one keypoint of one frame."""
-
-    def apply(kind: int, payload: bytes) -> Iterable[tuple[int, bytes]]:
-        if kind == POSES:
-            rows = decode_rows(kind, payload).copy()
-            hit = rows["frame_id"] == frame_id
-            if hit.any():
-                bits = rows["xy"][hit][0][point, 0].view(np.uint32) ^ np.uint32(mask)
-                rows["xy"][np.flatnonzero(hit)[0], point, 0] = bits.view(np.float32)
-                return [(kind, encode_rows(3, [row.tobytes() for row in rows]))]
-        return [(kind, payload)]
-
-    return apply
 
 
 def test_one_flipped_bit_of_a_pose_is_named_with_the_value_that_it_changes(

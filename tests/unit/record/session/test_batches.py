@@ -44,7 +44,7 @@ def written(*kinds: int, visits: int = 1) -> list[tuple[int, int]]:
     log, size = Kept(), -(-len(items) // visits) or 1
     for start in range(0, len(items), size):
         queue = deque(items[start : start + size])
-        write_queue(log, queue, WIDTHS)  # type: ignore[arg-type]
+        write_queue(log, queue, WIDTHS, len(queue))  # type: ignore[arg-type]
         assert not queue
     found: list[tuple[int, int]] = []
     for kind, payload, count in log.records:

@@ -12,8 +12,10 @@ import numpy as np
 from support.paths import DOCS
 from support.recorded_loop import record_loop
 
+from rtface.record.seal.cipher import KEY_NAME, read_key
+from rtface.record.seal.merging import NOT_QUEUED
 from rtface.record.session.coding import encode
-from rtface.record.session.entries import ENTRIES
+from rtface.record.session.entries import ENTRIES, SealedEntry
 from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import read_session
 from rtface.record.session.rows import (
@@ -28,6 +30,7 @@ TYPES = {
     "int": "int",
     "str": "text",
     "bool": "bool",
+    "bytes": "binary",
     "float": "float",
     "Map": "map",
     "Map | None": "map, nil?",
@@ -94,6 +97,25 @@ def test_the_reader_in_the_page_reads_what_rtface_writes(tmp_path: Path) -> None
     cut_events, cut_poses = page["read"](tmp_path / "cut")
     assert len(cut_events) == len(events) - 1
     np.testing.assert_array_equal(cut_poses["frame_id"], poses["frame_id"])
+
+
+def test_the_page_opens_what_rtface_seals(tmp_path: Path) -> None:
+    folder = record_loop(tmp_path, 700, alike_ns=50_000_000, sealed=True).folder
+    codes = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+    page: dict[str, Any] = {}
+    for code in codes[:2]:
+        exec(code, page)
+    blocks = [
+        payload for kind, payload in page["records"](folder / "session.log") if kind == SealedEntry.kind
+    ]
+    found = list(page["opened"](blocks, bytes.fromhex((folder / KEY_NAME).read_text())))
+    items = read_session(folder, read_key(folder)).unsealed
+    assert items is not None
+    assert len(items) > 10
+    assert found == [(*each[1:4], msgpack.unpackb(each.payload)) for each in items]
+    omitted = re.search(r"counted without the kinds ([\d, and]+)\.", TEXT)
+    assert omitted is not None
+    assert {int(each) for each in re.findall(r"\d+", omitted[1])} == {each.kind for each in NOT_QUEUED}
 
 
 def test_offsets_in_the_page_hold(tmp_path: Path) -> None:

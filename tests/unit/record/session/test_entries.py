@@ -55,6 +55,7 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "int": INTS,
     "str": TEXTS,
     "bool": st.booleans(),
+    "bytes": st.binary(max_size=50),
     "float": FLOATS,
     "float | None": st.none() | FLOATS,
     "Map": MAPS,

@@ -21,7 +21,9 @@ from support.session_parts import (
 )
 
 from rtface.core.clock import SYSTEM_CLOCK
+from rtface.core.decision import Action
 from rtface.core.errors import DataError
+from rtface.record.seal.cipher import read_key
 from rtface.record.session import LOG_NAME, allocation
 from rtface.record.session.entries import (
     DecisionEntry,
@@ -29,6 +31,7 @@ from rtface.record.session.entries import (
     GateReplyEntry,
     MarkEntry,
     PulseCommandEntry,
+    SecretEntry,
 )
 from rtface.record.session.log import RECORD_HEAD, RECORD_TAIL, DiskFile, LogWriter, record_head
 from rtface.record.session.logreader import LogReader
@@ -50,6 +53,19 @@ def fire(writer: SessionWriter, number: int) -> bool:
     assert writer.put(PulseCommandEntry(START_NS, number, number, "gate", "fire", {}))
     for event in REPLIES:
         assert writer.put(GateReplyEntry.of(made_report(number, event, START_NS), "gate"))
+    return True
+
+
+def fire_sealed(writer: SessionWriter, number: int) -> bool:
+    """The same in a session that is blinded: what tells it from a sham is sealed first."""
+    if not writer.put_sealed(SecretEntry(START_NS, number, {"action": "fire", "reason": "rule"})):
+        return False
+    hidden = made_decision(frame_id=number, action=Action.TRIAL, blind=True)
+    if not writer.put(DecisionEntry.of(hidden, number)):
+        return False
+    assert writer.put_sealed(PulseCommandEntry(START_NS, number, number, "gate", "fire", {}))
+    for event in REPLIES:
+        assert writer.put_sealed(GateReplyEntry.of(made_report(number, event, START_NS), "gate"))
     return True
 
 
@@ -95,6 +111,39 @@ def test_whatever_room_a_disk_has_each_decision_that_was_taken_is_there_with_its
     assert [each.decision for each in session.of(PulseCommandEntry)] == list(range(fired))
     assert Counter(each.event for each in session.of(GateReplyEntry)) == dict.fromkeys(REPLIES, fired)
     assert any("No space left" in each.text or "no room" in each.text for each in session.of(FaultEntry))
+
+
+@pytest.mark.parametrize("burst", [10, 10_000])
+@pytest.mark.parametrize("size", range(32 * KIB, 64 * KIB, 4_111))
+def test_so_it_is_in_a_session_that_is_sealed(tmp_path: Path, size: int, burst: int) -> None:
+    writer = SessionWriter(
+        tmp_path / "s", "full", PACKER.widths, reserve_bytes=32 * KIB, min_free_bytes=0, stall_s=1e6,
+        open_file=lambda path: FilledDisk(path, size), sealed=True,
+    )  # fmt: skip
+    writer.open()
+    fired = number = 0
+    while writer.fault is None:
+        writer.put_row(*PACKER.pose(pose(number % 7, POINTS)))
+        if number % 3 == 0:
+            fired += fire_sealed(writer, fired)
+        number += 1
+        if number % burst == 0:
+            until(lambda fired=fired: len(read_session(tmp_path / "s").decisions) == fired)
+    whole = writer.close()
+    faults = {each.what for each in writer.faults}
+    assert faults <= {"write", "lost"}
+    assert whole == ("write" not in faults)
+    session = read_session(tmp_path / "s", read_key(tmp_path / "s"))
+    assert session.state == "closed"
+    assert (tmp_path / "s" / LOG_NAME).stat().st_size <= size
+    assert [each.action for each in session.decisions] == ["fire"] * fired
+    assert [each.decision for each in session.of(PulseCommandEntry)] == list(range(fired))
+    assert Counter(each.event for each in session.of(GateReplyEntry)) == dict.fromkeys(REPLIES, fired)
+    assert not [
+        each
+        for each in verify(session)
+        if each.check in ("seal", "pulses", "totals") and each.verdict == "wrong"
+    ]
 
 
 def test_rows_leave_room_for_events_and_events_for_the_end(tmp_path: Path) -> None:

@@ -35,12 +35,13 @@ from rtface.record.session.entries import (
 )
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.packing import Packer
-from rtface.record.session.reader import RowBatch, iterate, read_session
+from rtface.record.session.reader import iterate, read_session
 from rtface.record.session.rows import (
     FEATURES,
     FRAMES,
     PUBLISHED,
     ROW_NAMES,
+    RowBatch,
     pack_frame_row,
     pack_published_row,
 )

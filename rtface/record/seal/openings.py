@@ -1,0 +1,97 @@
+"""Who opened the seal of a session, when and for what: a file in its folder to which lines are added, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rtface import __version__
+from rtface.core.clock import utc
+from rtface.core.errors import DataError, UsageError
+from rtface.record.seal.cipher import fingerprint, read_key
+
+OPENINGS_NAME = "unblinded.jsonl"
+
+
+def open_seal(folder: Path, who: str, what: str, *, first: bool = False, why: str = "") -> bytes:
+    """Write down that somebody opens the seal of a session, and return its key.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the session.
+    who, what, why : str
+        Who opens it, by which command, and their reason.
+    first : bool
+        It is the act of unblinding, which must come before any other use.
+
+    Raises
+    ------
+    UsageError
+        Nobody has unblinded the session.
+    DataError
+        The key cannot be read, or nothing can be written down.
+    """
+    before = openings(folder)
+    if not first and not before:
+        raise UsageError(
+            f"{folder} is blinded, and its seal was not opened: `rtface session unblind {folder}` does, and writes down who did"
+        )
+    key = read_key(folder)
+    path = folder / OPENINGS_NAME
+    try:
+        written = path.read_bytes() if path.exists() else b""
+        line = {
+            "at": utc().isoformat(timespec="milliseconds"),
+            "who": who,
+            "what": what,
+            "why": why,
+            "rtface": __version__,
+            "key": fingerprint(key)[:16],
+            "before": hashlib.sha256(written).hexdigest(),
+        }
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        handle = os.open(path, flags, 0o644)
+        try:
+            os.write(handle, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror or error}; what cannot be written down is not opened"
+        ) from error
+    return key
+
+
+def openings(folder: Path) -> list[dict[str, Any]]:
+    """Return who opened the seal, in order; nothing where nobody did.
+
+    Raises
+    ------
+    DataError
+        A line is not as it was written, or one before it is missing.
+    """
+    path = folder / OPENINGS_NAME
+    try:
+        data = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    found: list[dict[str, Any]] = []
+    at = 0
+    for line in data.splitlines(keepends=True):
+        try:
+            entry = json.loads(line)
+            whole = entry["before"] == hashlib.sha256(data[:at]).hexdigest()
+        except (ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            raise DataError(
+                f"{path}: line {len(found) + 1} is not as it was written, or one before it was changed"
+            )
+        found.append(entry)
+        at += len(line)
+    return found
