@@ -118,16 +118,13 @@ def received(log: EmulationLog) -> list[Received]:
     piece, had = bytearray(), set[bytes]()
     welcomes = _welcomes(log)
     greeted = [cycle for cycle, _ in welcomes]
-    resets, ends = iter([*log.resets[1:], None]), [0]
+    resets, ends, had_lost = iter([*log.resets[1:], None]), [0], 0
     reset = next(resets)
-    overruns = iter([*log.overruns, None])
-    overrun = next(overruns)
     for index, (cycle, byte, garbled) in enumerate(log.delivered):
         while reset is not None and cycle > reset:
             decoder, rejected, broken, reset = Decoder(), 0, False, next(resets)
-        while overrun is not None and cycle >= overrun:
-            broken, overrun = True, next(overruns)
-        broken = broken or garbled
+        lost = bisect_right(log.overruns, cycle)
+        broken, had_lost = broken or garbled or lost > had_lost, lost
         piece.append(byte)
         frames = decoder.feed(bytes((byte,)))
         if byte != 0:
@@ -395,8 +392,7 @@ def _endings(
     for cycle, _, garbled in log.delivered:
         if garbled:
             yield ending(cycle, LINE_MS, "line error")
-    for overrun in log.overruns:
-        yield ending(overrun, LINE_MS, "overrun")
+    yield from (ending(overrun, LINE_MS, "overrun") for overrun in log.overruns)
     for piece in pieces:
         if piece.message is None:
             yield ending(piece.cycle, TURN_MS + PIECE_MS * piece.waiting, "bad frame")
