@@ -378,13 +378,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--boot", type=Path, help="a boot loader, as Intel hex, from which each reset begins")
-    parser.add_argument("--out", type=Path, help="folder for gate_fuzz.json")
+    parser.add_argument("--out", type=Path, help="folder for gate_fuzz.json, or gate_fuzz_boot.json")
     options = parser.parse_args()
     result = report(fuzz_for(60 * options.minutes, options.seed, options.jobs, options.boot))
     result["boot_loader"] = options.boot.name if options.boot else None
     print(json.dumps(result, indent=1))
     if options.out:
-        write(options.out / "gate_fuzz.json", result)
+        write(options.out / ("gate_fuzz_boot.json" if options.boot else "gate_fuzz.json"), result)
     sys.exit(1 if result["violations"] else 0)
 
 

@@ -34,7 +34,7 @@ JITTER_US = 20
 SWITCH_MS = 1.1
 """How long a switch may take: it is read each millisecond, and before each pulse."""
 LINE_MS = 0.1
-"""How long a byte with a framing error may take."""
+"""How long a byte with a framing error, or one that is lost by overrun, may take."""
 SETTLING = 5 * CYCLES_PER_US
 """How shortly before a pulse a switch may turn without being seen."""
 WATCHDOG_MS = 17.0
@@ -118,12 +118,13 @@ def received(log: EmulationLog) -> list[Received]:
     piece, had = bytearray(), set[bytes]()
     welcomes = _welcomes(log)
     greeted = [cycle for cycle, _ in welcomes]
-    resets, ends = iter([*log.resets[1:], None]), [0]
+    resets, ends, had_lost = iter([*log.resets[1:], None]), [0], 0
     reset = next(resets)
     for index, (cycle, byte, garbled) in enumerate(log.delivered):
         while reset is not None and cycle > reset:
             decoder, rejected, broken, reset = Decoder(), 0, False, next(resets)
-        broken = broken or garbled
+        lost = bisect_right(log.overruns, cycle)
+        broken, had_lost = broken or garbled or lost > had_lost, lost
         piece.append(byte)
         frames = decoder.feed(bytes((byte,)))
         if byte != 0:
@@ -391,6 +392,7 @@ def _endings(
     for cycle, _, garbled in log.delivered:
         if garbled:
             yield ending(cycle, LINE_MS, "line error")
+    yield from (ending(overrun, LINE_MS, "overrun") for overrun in log.overruns)
     for piece in pieces:
         if piece.message is None:
             yield ending(piece.cycle, TURN_MS + PIECE_MS * piece.waiting, "bad frame")

@@ -140,6 +140,11 @@ def test_light_after_a_bad_frame_a_line_error_a_switch_a_reset_a_hang(story: Sto
     story.log.delivered = [*before, (31 * MS, 1, True)]
     assert story.rules() == {"line error"}
     story.log.delivered = before
+    story.log.overruns = [31 * MS]
+    assert story.rules() == {"overrun"}
+    story.log.overruns = [round(34.95 * MS)]
+    assert story.rules() == set(), "dark within 0.1 ms"
+    story.log.overruns = []
     story.log.switches = [Switches(0, False, True), Switches(31 * MS, True, True)]
     assert story.rules() == {"stop switch"}
     story.log.switches = [Switches(0, False, True), Switches(31 * MS, False, False)]
@@ -188,6 +193,15 @@ def test_the_limits(story: Story) -> None:
 def test_the_amplitude_s_line_is_down_with_the_ttl(story: Story) -> None:
     story.log.light.append(LightChange(5, 0, False, 3))
     assert story.rules() == {"amplitude"}
+
+
+def test_a_frame_that_lost_a_byte_by_overrun_is_no_command(story: Story) -> None:
+    story.says(60, Heartbeat())
+    story.says(61, Pulse(5_000, 0, 1, 255))
+    story.log.overruns = [61 * MS - 160 * 3]
+    story.arms(62)
+    story.lights(62.3, 67.3)
+    assert story.rules() == {"not commanded"}
 
 
 @pytest.mark.parametrize("message", [Heartbeat(), Pulse(5_000, 0, 1, 255)])

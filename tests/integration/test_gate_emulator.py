@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.gate_host import need_simavr
 
@@ -131,6 +132,32 @@ def test_the_same_script_and_seed_make_the_same_log() -> None:
             gate.run_ms(30)
             logs.append((gate.log.sent, gate.log.resets, gate.cycle))
     assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize(("count", "lost"), [(3, 0), (4, 1), (9, 6)])
+def test_the_receiver_holds_as_many_bytes_as_the_chip_s(count: int, lost: int) -> None:
+    """Data sheet: two are buffered, the third waits in the shift register until the fourth begins."""
+    with ScriptedGate() as gate:
+        gate.run_ms(20)
+        gate.hang(interrupts=False)
+        gate.send_bytes(b"\x55" * count)
+        gate.run_ms(1)
+        assert len(gate.log.delivered) == count
+        assert len(gate.log.overruns) == lost
+
+
+def test_bytes_take_ten_bits_each_way() -> None:
+    """simavr counts eleven."""
+    with ScriptedGate() as gate:
+        gate.run_ms(20)
+        for seq in range(1, 5):
+            gate.send(Hello(), seq)
+        gate.run_ms(5)
+        came = np.diff([cycle for cycle, *_ in gate.log.delivered])
+        left = np.diff([cycle for cycle, _ in gate.log.sent])
+        assert np.abs(came - 160).max() <= 4, "within an instruction"
+        assert np.median(left) == 160
+        assert len(gate.log.frames) == 5, "a boot event and four welcomes"
 
 
 def test_what_is_no_firmware_is_told(tmp_path: Path) -> None:

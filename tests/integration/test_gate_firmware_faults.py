@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
-from support.gate_host import GateHost, damaged, gate_host, limits_of, ms, need_simavr, proposal
+from support.gate_host import GateHost, damaged, gate_host, limits_of, ms, need_simavr, proposal, us
 
 from bench.gate.proof import received
 from rtface.stimulate.gate.codes import Inputs, Kind, Reason, ResetCause, State
+from rtface.stimulate.gate.emulator import CYCLES_PER_US
 from rtface.stimulate.gate.framing import encode
 from rtface.stimulate.gate.protocol import (
     Ack,
@@ -165,6 +167,38 @@ def test_what_ends_a_pulse_ends_it_at_once(
         stopped = {Reason.STOPPED_BY_HOST: State.STOPPED, Reason.STOP_PIN: State.STOPPED}
         expected = State.ARMED if reason is Reason.CANCELLED else stopped.get(reason, State.DISARMED)
         assert (status.state, status.reason) == (expected, reason)
+
+
+def test_a_line_error_is_not_kept_waiting_by_the_bytes_before_it() -> None:
+    """Whole frames, without a pause between them: what is answered by a refusal leaves the light on."""
+    with gate_host(LONG) as gate:
+        firing(gate)
+        for _ in range(3):
+            gate.say(proposal(LONG))
+        gate.gate.garble(0x51)
+        gate.gate.run_ms(20)
+        (error,) = [cycle for cycle, _, garbled in gate.gate.log.delivered if garbled]
+        (flash,) = gate.light
+        assert 0 < ms(flash.off - error) <= 0.03
+
+
+def test_a_line_error_at_any_moment_of_a_pulse_s_beginning_leaves_no_light() -> None:
+    """The byte is complete from 40 us before the edge to 20 us after it."""
+    began = 0
+    for before_us in np.arange(40, -20, -0.7):
+        with gate_host(LONG) as gate:
+            gate.arm()
+            gate.fire(300, 12_000, 2)
+            edge = gate.light[0].on + 12_000 * CYCLES_PER_US
+            gate.say(Heartbeat())
+            gate.gate.run(edge - round((before_us + 10) * CYCLES_PER_US) - gate.gate.cycle)
+            gate.gate.garble(0x51)
+            gate.gate.run_ms(5)
+            (error,) = [cycle for cycle, _, garbled in gate.gate.log.delivered if garbled]
+            assert abs(us(edge - error) - before_us) < 2
+            assert all(us(flash.off - error) <= 30 for flash in gate.light)
+            began += len(gate.light) - 1
+    assert 0 < began < 80, "some before the pulse, some after its beginning"
 
 
 def test_a_cable_that_is_pulled_is_silence() -> None:

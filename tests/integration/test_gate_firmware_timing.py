@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from support.gate_host import gate_host, limits_of, need_simavr, us
+from support.gate_host import GateHost, gate_host, limits_of, need_simavr, us
 
 from bench.gate.proof import JITTER_US
+from bench.gate.scripted import LIMITS_AT, ScriptedGate, limits_cells
 from rtface.stimulate.gate.codes import Kind
+from rtface.stimulate.gate.emulator import Photodiode
 from rtface.stimulate.gate.protocol import Ack, Pulse
 
 OPEN = limits_of(max_on_us=500_000, min_off_us=1_000, window_on_us=10_000_000)
@@ -50,6 +53,27 @@ def test_a_train_is_even_while_the_line_is_busy() -> None:
         on = np.array([flash.on for flash in gate.light]) / 16
         assert len(on) == 40
         assert np.abs(on - on[0] - 5_000 * np.arange(40)).max() <= JITTER_US
+
+
+@pytest.mark.parametrize("wired", [0, 1])
+@pytest.mark.parametrize("on_us", [20, 300, 2_500])
+def test_no_byte_is_lost_whatever_the_gate_is_busy_with(wired: int, on_us: int) -> None:
+    """The receiver holds two bytes: edges, the millisecond's work and the photodiode's must all leave it time."""
+    delays = {"photodiode_wired": wired, "light_rise_us": 500, "light_fall_us": 500}
+    with ScriptedGate() as board:
+        board.photodiode(Photodiode.FOLLOWS if wired else Photodiode.ABSENT, 100, 100)
+        limits = replace(OPEN, **delays)
+        for address in LIMITS_AT:
+            board.write_eeprom(address, limits_cells(limits))
+        board.power_cycle()
+        board.run_ms(20)
+        gate = GateHost(board, limits)
+        gate.arm()
+        gate.fire(on_us, on_us + 1_130, 250)
+        gate.beat(250 * (on_us + 1_130) / 1000 + 90, every=1.97)
+        assert board.log.overruns == []
+        assert len(gate.light) == 250
+        gate.judge()
 
 
 def test_reported_times_are_those_of_the_pins() -> None:
@@ -125,8 +149,6 @@ def test_the_counter_of_ticks_wraps_in_mid_train(overflows: int) -> None:
 
 def _counter_of_laps(board: object) -> int:
     """Find the four bytes in memory that count the laps of timer 1."""
-    from bench.gate.scripted import ScriptedGate
-
     assert isinstance(board, ScriptedGate)
     memory = range(0x100, 0x700)
     found = set(memory)

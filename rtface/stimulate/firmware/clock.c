@@ -2,6 +2,7 @@
 
 #include <avr/interrupt.h>
 #include <avr/io.h>
+#include <stdbool.h>
 #include <util/atomic.h>
 
 static volatile uint32_t overflows;
@@ -22,14 +23,22 @@ void clock_start(void)
 ISR(TIMER1_OVF_vect) { overflows++; }
 
 /* An overflow that has not been served yet counts, unless the counter was read before it. */
-static uint32_t overflows_at(uint16_t counter)
-{
-    return overflows + ((TIFR1 & _BV(TOV1)) && counter < 0x8000);
-}
+static bool laps_on(uint16_t counter) { return (TIFR1 & _BV(TOV1)) && counter < 0x8000; }
 
+static uint32_t overflows_at(uint16_t counter) { return overflows + laps_on(counter); }
+
+/* Read in each interrupt that matters, so without a shift, and of the overflows the lower half only. */
 uint32_t clock_ticks_of_locked(uint16_t counter)
 {
-    return (uint32_t)(uint16_t)overflows_at(counter) << 16 | counter;
+    union {
+        struct {
+            uint16_t counter, laps;
+        };
+        uint32_t ticks;
+    } at = {{counter, *(volatile uint16_t *)&overflows}};
+    if (laps_on(counter))
+        at.laps++;
+    return at.ticks;
 }
 
 uint32_t clock_ticks_locked(void) { return clock_ticks_of_locked(TCNT1); }

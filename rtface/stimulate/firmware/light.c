@@ -5,10 +5,11 @@
 #include <util/atomic.h>
 
 #include "clock.h"
+#include "link.h"
 #include "photodiode.h"
 
 /* What the compare interrupts take from the match to the edge: trains and on-times come out right on the pin. */
-#define BEGIN_LATENCY_TICKS 53
+#define BEGIN_LATENCY_TICKS 49
 #define END_LATENCY_TICKS 10
 #define BACKSTOP_MS 2
 
@@ -93,10 +94,11 @@ bool light_start(bool powered_on)
     return powered_on || known;
 }
 
-/* The end is arranged before the light goes on. */
+/* The end is arranged before the light goes on; nothing is taken between the clock's reading and the edge. */
 static void bright(void)
 {
-    end_at = clock_ticks_locked() + order.on_us * TICKS_PER_US - END_LATENCY_TICKS;
+    uint32_t now = clock_ticks_locked();
+    end_at = now + order.on_us * TICKS_PER_US - END_LATENCY_TICKS;
     OCR1B = (uint16_t)end_at;
     TIMSK1 |= _BV(OCIE1B);
     on_ms = 0;
@@ -107,7 +109,7 @@ static void bright(void)
     PORTD |= TTL_BIT;
     uint16_t edge = TCNT1;
     TCCR2A = _BV(COM2B1) | _BV(WGM20);
-    last.on_tick = clock_ticks_of_locked(edge);
+    last.on_tick = now + (uint16_t)(edge - (uint16_t)now);
     photodiode_expect(true, last.on_tick, edge_awaited);
 }
 
@@ -121,6 +123,9 @@ static bool apply(enum gate_event event, enum reason why)
     if (next != STATE_FIRING)
         light_dark();
     uint16_t edge = TCNT1;
+    link_take();
+    if (next == STATE_FIRING && light_line_broke)
+        return false;
     if (state == STATE_FIRING) {
         last.off_tick = clock_ticks_of_locked(edge);
         bool over = event == GATE_ON_TIME_OVER || event == GATE_TRAIN_OVER;
@@ -142,6 +147,7 @@ static bool apply(enum gate_event event, enum reason why)
         changed = true;
     if (next == STATE_FIRING)
         bright();
+    link_take();
     return true;
 }
 
@@ -178,6 +184,7 @@ static bool begin(void)
 {
     TIMSK1 &= ~_BV(OCIE1A);
     scheduled = false;
+    link_take();
     obey_inputs();
     if (photodiode_lit())
         apply(GATE_FAIL, REASON_LIGHT_UNCOMMANDED);
@@ -200,27 +207,43 @@ ISR(TIMER1_COMPB_vect)
         apply(order.last ? GATE_TRAIN_OVER : GATE_ON_TIME_OVER, REASON_COMPLETED);
 }
 
+/*
+ * Between two steps of the millisecond's work: the most urgent interrupt that waits is served, then the receiver. Each
+ * step goes by the state that it finds. A chip needs one instruction between the two, simavr a second.
+ */
+static inline __attribute__((always_inline)) void serve_pending(void)
+{
+    __asm__ volatile("sei\n\tnop\n\tnop\n\tcli" ::: "memory");
+    link_take();
+}
+
 ISR(TIMER0_COMPA_vect)
 {
     static uint16_t blink;
 
+    serve_pending();
     clock_count_ms();
     ticked = true;
     if (state != STATE_FIRING)
         light_dark();
     else if (++on_ms > on_ms_allowed)
         apply(GATE_FAIL, REASON_BACKSTOP);
+    serve_pending();
     obey_inputs();
-    if (state != STATE_FIRING || !reached(clock_ticks_locked(), end_at)) { /* a pulse that is to end now is not kept waiting */
-        enum reason seen = photodiode_judge();
+    serve_pending();
+    uint32_t now = clock_ticks_locked();
+    if (state != STATE_FIRING || !reached(now, end_at)) { /* a pulse that is to end now is not kept waiting */
+        enum reason seen = photodiode_judge(now);
         if (seen != REASON_NONE)
             apply(GATE_FAIL, seen);
     }
+    serve_pending();
     watch_button();
     if (silence_ms < UINT8_MAX)
         silence_ms++;
     if (silence_ms >= silence_allowed_ms)
         apply(GATE_DISARM, REASON_SILENCE);
+    serve_pending();
 
     blink++;
     bool fast = blink & 64, slow = blink & 512;
@@ -247,6 +270,7 @@ static enum fired try_to_fire(const struct light_order *wanted, uint32_t tick)
     begun = false;
     if (reached(clock_ticks_locked(), tick))
         return begin() ? TAKEN : REFUSED;
+    link_take();
     begin_at = tick - BEGIN_LATENCY_TICKS;
     OCR1A = (uint16_t)begin_at;
     TIMSK1 |= _BV(OCIE1A);

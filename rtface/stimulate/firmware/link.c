@@ -36,7 +36,7 @@ void link_start(void)
     UCSR0B = _BV(RXEN0) | _BV(TXEN0) | _BV(RXCIE0);
 }
 
-ISR(USART_RX_vect)
+static inline __attribute__((always_inline)) void take_one(void)
 {
     uint8_t errors = UCSR0A & (_BV(FE0) | _BV(DOR0));
     uint8_t byte = UDR0;
@@ -49,6 +49,14 @@ ISR(USART_RX_vect)
     }
     in[in_head] = byte;
     in_head = next;
+}
+
+ISR(USART_RX_vect) { take_one(); }
+
+void link_take(void)
+{
+    while (UCSR0A & _BV(RXC0))
+        take_one();
 }
 
 ISR(USART_UDRE_vect)

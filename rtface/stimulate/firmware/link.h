@@ -17,6 +17,12 @@ enum received { RECEIVED_NOTHING, RECEIVED_FRAME, RECEIVED_BAD_FRAME, RECEIVED_O
 
 void link_start(void);
 
+/*
+ * Take what has come, with interrupts off. The receiver holds two bytes, and a third until the fourth begins: whatever
+ * keeps interrupts off for longer than 12 us calls this on its way, or bytes are lost.
+ */
+void link_take(void);
+
 /* Take a bounded number of bytes, up to the end of the next piece; the payload is valid until the next call. */
 enum received link_receive(struct frame *frame);
 

@@ -30,6 +30,7 @@ __attribute__((naked, used, section(".init3"))) static void first_of_all(void)
     TCCR2A = 0;
     PORTD = 0;
     DDRD = TTL_BIT | AMPLITUDE_BIT;
+    UCSR0B = 0; /* nothing that a boot loader was sent counts */
     GPIOR0 = MCUSR;
     MCUSR = GPIOR0 & _BV(PORF); /* stays until the session is written; a second reset may come before that */
     wdt_enable(WDTO_15MS);

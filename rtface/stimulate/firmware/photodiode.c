@@ -53,11 +53,10 @@ void photodiode_expect(bool light, uint32_t tick, bool edge)
 
 bool photodiode_missed(bool lit, uint32_t tick) { return wired && !lit && reached(tick, since + rise_ticks); }
 
-enum reason photodiode_judge(void)
+enum reason photodiode_judge(uint32_t now)
 {
     if (!wired)
         return REASON_NONE;
-    uint32_t now = clock_ticks_locked();
     if (commanded) {
         bool lit = photodiode_lit();
         if (lit)

@@ -27,7 +27,7 @@ bool photodiode_checks(uint32_t on_us);
 void photodiode_expect(bool light, uint32_t tick, bool edge);
 
 /* Each millisecond: REASON_LIGHT_UNCOMMANDED, REASON_LIGHT_MISSING or REASON_NONE. */
-enum reason photodiode_judge(void);
+enum reason photodiode_judge(uint32_t now);
 
 /* Whether the light, which was `lit` or not up to `tick`, has not been seen for longer than it may take. */
 bool photodiode_missed(bool lit, uint32_t tick);

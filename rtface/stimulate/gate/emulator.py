@@ -83,6 +83,8 @@ class EmulationLog:
         In order; the first is the state at power-on.
     delivered : list of (int, int, bool)
         Cycle and value of each byte that came to the chip, and whether its stop bit was missing.
+    overruns : list of int
+        Cycles at which a delivered byte was lost because the program had not taken those before it.
     sent : list of (int, int)
         Cycle and value of each byte that left it.
     frames : list of (int, LineFrame)
@@ -105,6 +107,7 @@ class EmulationLog:
 
     light: list[LightChange] = field(default_factory=list)
     delivered: list[tuple[int, int, bool]] = field(default_factory=list)
+    overruns: list[int] = field(default_factory=list)
     sent: list[tuple[int, int]] = field(default_factory=list)
     frames: list[tuple[int, LineFrame]] = field(default_factory=list)
     resets: list[int] = field(default_factory=list)
@@ -135,6 +138,8 @@ class EmulationLog:
                 self.light.append(LightChange(cycle, int(rest[3]), rest[1] == "1", int(rest[2])))
             case "B":
                 self.delivered.append((cycle, int(rest[1], 16), rest[2] == "1"))
+            case "O":
+                self.overruns.append(cycle)
             case "T":
                 byte = int(rest[1], 16)
                 self.sent.append((cycle, byte))

@@ -14,8 +14,8 @@ PACKAGES = "gcc simavr libsimavr-dev libelf-dev"
 """Debian packages that the emulated gate needs."""
 
 FOLDER = Path(__file__).parents[1] / "simavr"
-_SOURCES = ("harness.c", "chip.c", "wire.c")
-_HEADERS = ("chip.h", "wire.h")
+_SOURCES = ("harness.c", "chip.c", "receiver.c", "wire.c")
+_HEADERS = ("chip.h", "receiver.h", "wire.h")
 _OPTIONS = ("-O2", "-Wall", "-Wextra", "-I/usr/include/simavr")
 _LIBRARIES = ("-lsimavr", "-lelf", "-lutil")
 

@@ -13,8 +13,8 @@
  * 1 follows the light, 2 stays dark, 3 stays lit) | poke ADDRESS VALUE | eeprom ADDRESS HEX | dump (the EEPROM) | peek ADDRESS. Each is answered by "done CYCLE".
  *
  * Log:  L CYCLE TTL AMPLITUDE NANOSECONDS | T CYCLE HH (byte sent) | B CYCLE HH 0/1 (byte delivered; 1 = garbled) |
- * R CYCLE (reset) | P CYCLE (power lost) | H CYCLE (hang) | I CYCLE STOP ARM BUTTON (the switches) | U CYCLE 0/1 (the cable) |
- * D CYCLE 0/1 (the photodiode's pin; 1 = light, or none wired) | C CYCLE NANOSECONDS (cycle and clock from here on). Bytes travel at 1 Mbaud; simavr hands one over a byte's time late.
+ * O CYCLE (a byte that was delivered is lost by overrun) | R CYCLE (reset) | P CYCLE (power lost) | H CYCLE (hang) | I CYCLE STOP ARM BUTTON (the switches) | U CYCLE 0/1 (the cable) |
+ * D CYCLE 0/1 (the photodiode's pin; 1 = light, or none wired) | C CYCLE NANOSECONDS (cycle and clock from here on). Bytes travel at 1 Mbaud.
  * NANOSECONDS are the monotonic clock's when the emulation came to the cycle, so never earlier than on a board.
  */
 #define _GNU_SOURCE

@@ -12,16 +12,22 @@
 
 #include "avr_uart.h"
 #include "chip.h"
+#include "receiver.h"
 
 enum { BYTE_CYCLES = 160, WIRE = 1 << 16 };
 
-static avr_irq_t *uart_in;
 static const char *port_path;
 static int pty = -1, pty_slave = -1, opened = -1;
 static bool dtr, plugged = true;
 static uint16_t wire[WIRE];
 static unsigned head, tail;
 static bool busy;
+
+static void begin_next(void)
+{
+    if (plugged && receiver_overruns())
+        fprintf(logged, "O %llu\n", (unsigned long long)avr->cycle);
+}
 
 static avr_cycle_count_t deliver(avr_t *a, avr_cycle_count_t when, void *parameter)
 {
@@ -33,8 +39,10 @@ static avr_cycle_count_t deliver(avr_t *a, avr_cycle_count_t when, void *paramet
     uint16_t value = wire[tail++ % WIRE];
     if (plugged) {
         fprintf(logged, "B %llu %02x %d\n", (unsigned long long)a->cycle, value & 0xFF, value > 0xFF);
-        avr_raise_irq(uart_in, value);
+        receiver_take(value);
     }
+    if (head != tail)
+        begin_next();
     return when + BYTE_CYCLES;
 }
 
@@ -44,7 +52,10 @@ void wire_enqueue(uint16_t value)
         fprintf(stderr, "harness: the wire is full\n");
         exit(1);
     }
+    bool idle = head == tail;
     wire[head++ % WIRE] = value;
+    if (idle)
+        begin_next();
     if (!busy) {
         busy = true;
         avr_cycle_timer_register(avr, BYTE_CYCLES, deliver, NULL);
@@ -73,7 +84,7 @@ void wire_start(void)
 {
     uint32_t flags = 0;
     avr_ioctl(avr, AVR_IOCTL_UART_SET_FLAGS('0'), &flags);
-    uart_in = avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_INPUT);
+    receiver_start();
     avr_irq_register_notify(avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUTPUT), sent, NULL);
 }
 
