@@ -14,6 +14,7 @@ from rtface.decide.features.bank import FeatureBank
 from rtface.decide.plausibility import Plausibility
 from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import RulesFile
+from rtface.decide.viewdoubt import ViewDoubt
 
 SAME_PICTURES = "picture.same"
 """Name of a further value: `Pose.same_pictures`."""
@@ -69,6 +70,7 @@ class RuleEvaluator(RuleBank):
         self.features: Features = self.bank.newest
         given = rules.input
         self._plausibility = None if given is None else Plausibility(given)
+        self._view = ViewDoubt(None if given is None else given.min_view)
         self._same = extra_names.index(SAME_PICTURES) if SAME_PICTURES in extra_names else None
         super().__init__(
             rules.rules,
@@ -89,6 +91,8 @@ class RuleEvaluator(RuleBank):
         doubt = None
         if self._plausibility is not None:
             doubt = self._plausibility.doubt(pose, self._same_pictures(extra))
+        view = self._view.doubt(pose)  # of each pose, so that the last known view is remembered
+        doubt = doubt or view
         if doubt is None:
             self.features = self.bank.update(pose)
         frame = pose.frame

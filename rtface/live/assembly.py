@@ -28,6 +28,7 @@ from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.stimulate.factory import make_output
 from rtface.track.recheck import require_as_verified
 from rtface.track.store import Engine
+from rtface.track.view import view_hash
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Assembly:
                 session=self.loop.status.session,
                 disk_fault="" if disk is None else disk.text,
                 never_known=self._never_known,
+                any_view=self._rig.arming.any_view,
                 animal=None if self._animal is None else replace(self._animal, now_s=self.loop.light_s),
             )
 
@@ -157,6 +159,8 @@ class Assembly:
             return NoRecord()
         manifest, neural = self._engine.manifest, self._neural
         sha256 = {"engine": self._engine.sha256}
+        if (view := view_hash(self._engine)) is not None:
+            sha256["view"] = view
         if output.build:
             sha256["firmware"] = output.build
         if neural is not None:

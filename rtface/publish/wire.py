@@ -8,6 +8,7 @@ wrong field. Keys that are not read are ignored, so that a later version may add
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -188,6 +189,11 @@ class Fields:
 
 def _name_of(value: object) -> str:
     return "nil" if value is None else type(value).__name__
+
+
+def number_or_nan(fields: Fields, name: str) -> float:
+    """Return a number; NaN where it is nil, or not there as in messages of before there was such a field."""
+    return fields.number(name) if fields.has(name) and not fields.is_nil(name) else math.nan
 
 
 def losses_map(losses: Losses) -> dict[str, int]:

@@ -14,8 +14,8 @@ from rtface.core.records import FloatArray
 from rtface.track.view import FEWEST_POINTS, ViewModel
 from rtface.track.viewcheck import ViewCheck
 
-LEAST_LIMIT = 0.1
-"""Least support of a known view: of pictures of the danger list (`bench/tracker/view.py`) none had more than half of it."""
+LEAST_LIMIT = 0.13
+"""Least support of a known view: of pictures of the danger list (`bench/tracker/view.py`) none has as much."""
 
 _REACH = 0.3, 0.6
 """Least and greatest distance from its place at which a keypoint still counts as in it, in units of the shape."""
