@@ -86,8 +86,10 @@ def read_view(engine: Engine) -> ViewModel | None:
     return kept.view
 
 
-def write_view(folder: Path, view: ViewModel) -> None:
-    """Put a view model beside an engine's manifest, in place of one that is there; `OSError` where it cannot be written."""
+def write_view(folder: Path, view: ViewModel | None) -> None:
+    """Put a view model, if there is one, beside an engine's manifest in place of one that is there; errors are `OSError`."""
+    if view is None:
+        return
     kept = _ViewFile(engine_sha256=file_hash(folder / MANIFEST_FILE), view=view)
     write_json(folder / VIEW_FILE, kept.model_dump(mode="json"))
 

@@ -1,7 +1,8 @@
 """Whether keypoints lie to each other as in a view that the engine knows.
 
-The engine's mean shape is laid over the keypoints by the best turn, size and shift (similarity Procrustes), found twice, the second time with less weight on what lies far off. A keypoint counts as it is sure of itself: for the view where it lies in its place,
-against it where it does not. Two points lie in their places in any view, so that two are taken off. What is left, as part
+The engine's mean shape is laid over the keypoints by the best turn, size and shift (similarity Procrustes), found twice, the
+second time with less weight on what lies far off. A keypoint counts as its score is high: for the view where it lies in its
+place, against it where it does not. Two points lie in their places in any view, so that two are taken off. What is left, as part
 of the most that there can be, is the support.
 """
 

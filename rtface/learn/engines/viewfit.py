@@ -35,6 +35,7 @@ def fit_view(
     found: FloatArray,
     foreign: FloatArray,
     *,
+    turned: FloatArray | None = None,
     mirrored: FloatArray | None = None,
     made_from: Mapping[str, Any] | None = None,
 ) -> ViewModel:
@@ -47,7 +48,9 @@ def fit_view(
     found : ndarray, shape (N, K, C), float32
         What the engine gives for each in N frames that it was trained on: x and y in pixels of its input, score.
     foreign : ndarray, shape (M, K, C), float32
-        What it gives in pictures without a proper view.
+        What it gives in pictures without a face: none may count as known.
+    turned : ndarray, shape (L, K, C), float32, or None
+        What it gives in such frames upside down: most may not.
     mirrored : ndarray, shape (L, K, C), float32, or None
         What it gives in frames that are shown to it mirrored: whether it knows faces both ways.
     made_from : mapping, optional
@@ -93,10 +96,12 @@ def fit_view(
     )
     narrow = ViewCheck(fitted, tuple(names))
     strangest = max((narrow.support(each)[0] for each in foreign), default=-1.0)
+    if turned is not None:
+        strangest = max(strangest, _median_support(narrow, turned))
     limit = max(LEAST_LIMIT, strangest + _ABOVE_FOREIGN)
     if limit > _TELLING * max(least, LEAST_LIMIT / _TELLING):
         raise DataError(
-            f"a picture without the face has a support of {strangest:.2f}, and the least of the frames that it was trained on "
+            f"pictures without the face, or with it upside down, have a support of {strangest:.2f}, and the least of the frames that it was trained on "
             f"{least:.2f}: the two cannot be told from each other"
         )
     facts = {"frames": len(found), "least": round(least, 3), "foreign": round(strangest, 3)}

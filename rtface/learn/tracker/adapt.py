@@ -208,7 +208,7 @@ def adapt(
         | {"parent_sha256": parent.sha256, "seed": start.recipe.seed, "recordings": list(labels.videos)},
         metrics={key: report[key] for key in ("before", "after") if key in report},
     )
-    engine = save_engine(final, request.folder, card, overwrite=request.overwrite)
+    engine = save_engine(final, request.folder, card, views=manual, overwrite=request.overwrite)
     run.write_report(report | {"engine": engine.manifest.name})
     return Adapted(engine, report)
 

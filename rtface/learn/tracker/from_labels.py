@@ -159,7 +159,7 @@ def train_engine(
         training=facts,
         metrics=metrics,
     )
-    engine = save_engine(whole, request.engine, card, overwrite=request.overwrite)
+    engine = save_engine(whole, request.engine, card, views=pictures, overwrite=request.overwrite)
     run.write_report({"engine": engine.manifest.name, "training": facts, "metrics": metrics})
     untrained = tuple(entry.name for entry in engine.manifest.keypoints if not entry.trained)
     return Trained(engine, metrics, untrained)
