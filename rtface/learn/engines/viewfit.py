@@ -14,7 +14,7 @@ from rtface.core.records import FloatArray
 from rtface.track.view import FEWEST_POINTS, ViewModel
 from rtface.track.viewcheck import ViewCheck
 
-LEAST_LIMIT = 0.13
+LEAST_LIMIT = 0.15
 """Least support of a known view: of pictures of the danger list (`bench/tracker/view.py`) none has as much."""
 
 _REACH = 0.3, 0.6
@@ -101,8 +101,8 @@ def fit_view(
     limit = max(LEAST_LIMIT, strangest + _ABOVE_FOREIGN)
     if limit > _TELLING * max(least, LEAST_LIMIT / _TELLING):
         raise DataError(
-            f"pictures without the face, or with it upside down, have a support of {strangest:.2f}, and the least of the frames that it was trained on "
-            f"{least:.2f}: the two cannot be told from each other"
+            f"pictures without the face, or with it upside down, have a support of {strangest:.2f}, and the least of the "
+            f"frames that it was trained on {least:.2f}: the two cannot be told from each other"
         )
     facts = {"frames": len(found), "least": round(least, 3), "foreign": round(strangest, 3)}
     rounded = {
