@@ -39,9 +39,16 @@ class ViewDoubt:
         self._score: FloatArray | None = None
         self._exposure_ns = 0
 
-    def doubt(self, pose: Pose) -> Reason | None:
-        """Return why the view cannot be believed; None where it can, or where the engine keeps none."""
-        view_ok = pose.view_ok
+    def doubt(self, pose: Pose, view_ok: float) -> Reason | None:
+        """Return why the view cannot be believed; None where it can, or where the engine keeps none.
+
+        Parameters
+        ----------
+        pose : Pose
+            Of the frame.
+        view_ok : float
+            As of `Pose`.
+        """
         if self._least is None or view_ok != view_ok:
             return None
         if view_ok >= self._least:

@@ -16,7 +16,7 @@ from rtface.decide.rules import RulesFile
 from rtface.decide.unknowable import all_in_words
 from rtface.live.arming import Arming
 from rtface.live.closed_loop import Announce, ClosedLoop, Opened
-from rtface.live.given import UNIT, GivenValues
+from rtface.live.given import UNITS, GivenValues
 from rtface.live.handler import NetworkInUse
 from rtface.live.loop_record import NoRecord, Record
 from rtface.live.neural import NeuralPredictor
@@ -124,7 +124,7 @@ class Assembly:
             evaluator = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
             if self._rules.spec.input is not None:
-                given, units = GivenValues(given).names, (*units, UNIT)
+                given, units = GivenValues(given).names, (*units, *UNITS)
             evaluator = self._rules.evaluator(
                 keypoints,
                 camera.rate_hz,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -117,8 +116,6 @@ def poses_of(rows: Rows) -> Iterator[Pose]:
     xy, score, outside = (np.ascontiguousarray(rows[name]) for name in ("xy", "score", "outside"))
     has_likelihood = "likelihood" in (rows.dtype.names or ())
     likelihood = np.ascontiguousarray(rows["likelihood"]) if has_likelihood else None
-    has_view = "view_ok" in (rows.dtype.names or ())
-    views: list[float] = rows["view_ok"].tolist() if has_view else [math.nan] * len(rows)
     times = zip(
         *(rows[name].tolist() for name in POSE_TIMES if name != "published_ns"),
         strict=True,
@@ -131,7 +128,6 @@ def poses_of(rows: Rows) -> Iterator[Pose]:
             score[row],
             outside[row],
             None if likelihood is None else likelihood[row],
-            view_ok=views[row],
         )
 
 

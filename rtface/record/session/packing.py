@@ -11,16 +11,12 @@ from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
 from rtface.record.session.rows import (
     FEATURES,
-    POSE_KINDS,
     POSES,
     POSES_WITH_LIKELIHOOD,
-    POSES_WITH_LIKELIHOOD_AND_VIEW,
-    POSES_WITH_VIEW,
     ROW_NAMES,
     UNKNOWN,
     pack_feature_times,
     pack_pose_times,
-    pack_view,
 )
 
 
@@ -40,7 +36,7 @@ class Packer:
 
     def __init__(self, points: int, features: int = 0, given: int = 0) -> None:
         self.widths = dict.fromkeys(ROW_NAMES, 1)
-        self.widths |= dict.fromkeys(POSE_KINDS, points) | {FEATURES: features + given}
+        self.widths |= {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features + given}
         self._points = points
         self._point_bytes = (points * 8, points * 4, points)
         self._feature_bytes, self._given_bytes = [features * 8] * 3, [given * 8] * 3
@@ -69,14 +65,9 @@ class Packer:
             stamps.decided_ns,
             UNKNOWN,
         )
-        legacy, view_ok = pose.likelihood, pose.view_ok
-        parts = [times, xy, score, outside]
-        if legacy is not None:
-            parts.append(legacy.tobytes())
-        if view_ok != view_ok:
-            return POSES if legacy is None else POSES_WITH_LIKELIHOOD, b"".join(parts)
-        parts.append(pack_view(view_ok))
-        return POSES_WITH_VIEW if legacy is None else POSES_WITH_LIKELIHOOD_AND_VIEW, b"".join(parts)
+        if pose.likelihood is None:
+            return POSES, b"".join((times, xy, score, outside))
+        return POSES_WITH_LIKELIHOOD, b"".join((times, xy, score, outside, pose.likelihood.tobytes()))
 
     def features(
         self, frame_id: int, now_ns: int, features: Features, given: Features | None = None

@@ -26,11 +26,6 @@ POSES_WITH_LIKELIHOOD = 65
 FEATURES = 66
 FRAMES = 67
 PUBLISHED = 68
-POSES_WITH_VIEW = 69
-POSES_WITH_LIKELIHOOD_AND_VIEW = 70
-
-POSE_KINDS = frozenset({POSES, POSES_WITH_LIKELIHOOD, POSES_WITH_VIEW, POSES_WITH_LIKELIHOOD_AND_VIEW})
-"""Of a session's poses all are of one of these kinds."""
 
 ROW_NAMES = {
     POSES: "poses",
@@ -38,8 +33,6 @@ ROW_NAMES = {
     FEATURES: "features",
     FRAMES: "frames",
     PUBLISHED: "published",
-    POSES_WITH_VIEW: "poses",
-    POSES_WITH_LIKELIHOOD_AND_VIEW: "poses",
 }
 
 UNKNOWN = -1
@@ -60,10 +53,9 @@ pack_pose_times = struct.Struct("<9q").pack
 pack_feature_times = struct.Struct("<2q").pack
 pack_frame_row = struct.Struct("<4q").pack
 pack_published_row = struct.Struct("<2q").pack
-pack_view = struct.Struct("<f").pack
 
 
-def pose_dtype(points: int, *, likelihood: bool = False, view: bool = False) -> np.dtype[np.void]:
+def pose_dtype(points: int, *, likelihood: bool = False) -> np.dtype[np.void]:
     """Return the structure of a pose of `points` keypoints; fields as in `rtface.core.records.Pose` and `Stamps`.
 
     ``camera_ns`` is -1 where it is not known. ``published_ns`` is always -1 in the log: a pose is recorded before what
@@ -73,8 +65,6 @@ def pose_dtype(points: int, *, likelihood: bool = False, view: bool = False) -> 
     fields += [("xy", "<f4", (points, 2)), ("score", "<f4", (points,)), ("outside", "?", (points,))]
     if likelihood:
         fields.append(("likelihood", "<f4", (points,)))
-    if view:
-        fields.append(("view_ok", "<f4"))
     return np.dtype(fields)
 
 
@@ -110,8 +100,6 @@ _DTYPES: dict[int, Callable[[int], np.dtype[np.void]]] = {
     FEATURES: feature_dtype,
     FRAMES: lambda width: FRAME_DTYPE,
     PUBLISHED: lambda width: PUBLISHED_DTYPE,
-    POSES_WITH_VIEW: lambda points: pose_dtype(points, view=True),
-    POSES_WITH_LIKELIHOOD_AND_VIEW: lambda points: pose_dtype(points, likelihood=True, view=True),
 }
 
 

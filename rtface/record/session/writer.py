@@ -26,7 +26,7 @@ from rtface.record.session.entries import (
 from rtface.record.session.identity import FileIdentity
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
 from rtface.record.session.reserve import AHEAD, Reserve
-from rtface.record.session.rows import POSE_KINDS, ROW_NAMES
+from rtface.record.session.rows import POSES_WITH_LIKELIHOOD, ROW_NAMES
 
 POLL_S = 0.05
 """Seconds between two visits to the queue: what a killed process can lose, on a disk that keeps up."""
@@ -173,7 +173,7 @@ class SessionWriter:
 
     def put_row(self, kind: int, row: bytes) -> bool:
         """Hand over a packed row; False when it found no room and was counted."""
-        if kind in POSE_KINDS:  # once a frame is enough
+        if kind <= POSES_WITH_LIKELIHOOD:  # once a frame is enough
             self._check_stall()
         if self._queued(kind, row, self._most_rows):
             return True
