@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import WireError
 from rtface.core.records import FloatArray, Losses, Pose, Stamps
-from rtface.publish.wire import MAX_SESSION, PROTOCOL, losses_in, losses_map, number_or_nan, pack, read
+from rtface.publish.wire import MAX_SESSION, PROTOCOL, known, losses_in, losses_map, number_or_nan, pack, read
 
 TOPIC_KEYPOINTS = b"keypoints"
 
@@ -123,8 +123,8 @@ def encode_keypoints(
             "score": pose.score.astype(_XY, copy=False).tobytes(),
             "outside": pose.outside.astype(np.bool_, copy=False).tobytes(),
             "lost": losses_map(losses),
-            "view_ok": None if pose.view_ok != pose.view_ok else pose.view_ok,
-        },
+        }
+        | known("view_ok", pose.view_ok),
     )
 
 

@@ -15,6 +15,7 @@ from rtface.publish.wire import (
     MAX_SESSION,
     PROTOCOL,
     Fields,
+    known,
     losses_in,
     losses_map,
     number_or_nan,
@@ -83,8 +84,7 @@ class ServiceStatus:
             "subscribers": self.subscribers,
             "error": self.error,
             "loop": self.loop,
-            "view_ok": None if self.view_ok != self.view_ok else self.view_ok,
-        }
+        } | known("view_ok", self.view_ok)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,8 +192,13 @@ def _name_of(value: object) -> str:
 
 
 def number_or_nan(fields: Fields, name: str) -> float:
-    """Return a number; NaN where it is nil, or not there as in messages of before there was such a field."""
-    return fields.number(name) if fields.has(name) and not fields.is_nil(name) else math.nan
+    """Return a number; NaN where it is not there, as in messages of before there was such a field."""
+    return fields.number(name) if fields.has(name) else math.nan
+
+
+def known(name: str, value: float) -> dict[str, float]:
+    """Return a field with a number, as `number_or_nan` reads it: no field for NaN."""
+    return {} if math.isnan(value) else {name: value}
 
 
 def losses_map(losses: Losses) -> dict[str, int]:
