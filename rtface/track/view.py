@@ -49,6 +49,8 @@ class ViewModel(ManifestPart):
     def _consistent(self) -> ViewModel:
         if not len(self.keypoints) == len(self.shape) == len(self.reach):
             raise ValueError("keypoints, shape and reach are of different lengths")
+        if len(set(self.keypoints)) < len(self.keypoints):
+            raise ValueError("a keypoint is named twice")
         if min(self.reach) <= 0 or not 0 < self.size_px[0] <= self.size_px[1]:
             raise ValueError("reach and size_px are above 0, the smaller size first")
         if self.limit >= self.usual:

@@ -72,6 +72,9 @@ class ViewCheck:
     def support(self, found: FloatArray) -> tuple[float, float, float]:
         """Return the support (1 at most, NaN for outputs that are no numbers), the size in pixels and the turn in radians."""
         seen = found[self._rows, :3].astype(np.float64)
+        flat = seen.ravel()
+        if not math.isfinite(flat @ flat):
+            return math.nan, math.nan, math.nan
         score = seen[:, 2]
         place = seen[:, 0] + 1j * seen[:, 1]
         table, turned = self._table, self._conjugate * place

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray
 from rtface.track.view import FEWEST_POINTS, ViewModel
-from rtface.track.viewcheck import ViewCheck
+from rtface.track.viewcheck import FREE_POINTS, ViewCheck
 
 LEAST_LIMIT = 0.15
 """Least support of a known view: of pictures of the danger list (`bench/tracker/view.py`) none has as much."""
@@ -22,8 +22,10 @@ _REACH = 0.3, 0.6
 _SPREADS = 2.0
 """Reach over the root mean square distance in the frames, where that is more than the least."""
 _ABOVE_FOREIGN = 0.05
-_TELLING = 0.8
-"""A limit above this part of the least of the frames' support tells nothing."""
+_BY_CHANCE = 1.2
+"""Points beyond those that always lie in their places that may do so by chance, as three of an eye on a screw."""
+_PERCENT_UNKNOWN = 10.0
+"""More than this of the frames below the limit: it tells nothing."""
 _LEAST_PERCENT = 1.0
 _ROUNDS = 8
 _WIDEST = 1e9
@@ -98,11 +100,12 @@ def fit_view(
     strangest = max((narrow.support(each)[0] for each in foreign), default=-1.0)
     if turned is not None:
         strangest = max(strangest, _median_support(narrow, turned))
-    limit = max(LEAST_LIMIT, strangest + _ABOVE_FOREIGN)
-    if limit > _TELLING * max(least, LEAST_LIMIT / _TELLING):
+    by_chance = _BY_CHANCE / (len(names) - FREE_POINTS)
+    limit = max(LEAST_LIMIT, by_chance, strangest + _ABOVE_FOREIGN)
+    if limit > float(np.percentile(support, _PERCENT_UNKNOWN)):
         raise DataError(
-            f"pictures without the face, or with it upside down, have a support of {strangest:.2f}, and the least of the "
-            f"frames that it was trained on {least:.2f}: the two cannot be told from each other"
+            f"pictures without the face, or with it upside down, have a support of {strangest:.2f}, and some of the "
+            f"frames that it was trained on no more than {least:.2f}: the two cannot be told from each other"
         )
     facts = {"frames": len(found), "least": round(least, 3), "foreign": round(strangest, 3)}
     rounded = {
