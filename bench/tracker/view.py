@@ -10,6 +10,7 @@ that its search finds best where it refuses. Of the danger list whole frames and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from bench.result import RESULTS, microseconds, parser_of, write
 from bench.tracker.find_face import read_clips
 from bench.tracker.side_view import read_side_view
 from rtface.config import BackendSettings
+from rtface.core.clock import NS_PER_S
+from rtface.core.decision import Reason
 from rtface.core.errors import DataError
-from rtface.core.records import KNOWN_VIEW, Crop, FloatArray, Image
+from rtface.core.records import KNOWN_VIEW, Crop, FloatArray, FrameMeta, Image
+from rtface.decide.viewdoubt import ViewDoubt
 from rtface.learn.engines.no_face import no_face_pictures
 from rtface.learn.engines.viewmaking import view_of_engine
 from rtface.track import facefinder
@@ -35,6 +39,7 @@ _SQUARE_SIDE = 0.3, 1.0
 _EVERY = 10
 _TIMED, _WARM_UP = 20_000, 1_000
 _PERCENT = 100.0
+_HOUR_S = 3600
 
 
 class _Judge:
@@ -174,22 +179,28 @@ def _by_view(judge: _Judge, view: ViewModel, found: FloatArray) -> FloatArray:
 
 
 def real_video(judge: _Judge, data: Path) -> dict[str, Any]:
-    """Return how often a video of a face in view counts as unknown: stretches of frames, and how many an hour."""
+    """Return how often rules doubt the view in a video of a face: stretches of frames, and how many an hour."""
     frames, rate_hz = _video(data / "mouse_face_pupil_video" / "sample_video.mp4")
     face = facefinder.find_face(judge.engine, frames[:: -(-len(frames) // facefinder.FRAMES)], judge.settings)
     rows = {}
     for name, crop in (("whole frame", None), ("crop that is found", face.crop)):
-        _, view_ok = judge.outputs(frames, crop)
-        unknown = view_ok < KNOWN_VIEW
-        stretches = int(np.count_nonzero(np.diff(unknown.astype(int), prepend=0) == 1))
-        seconds = len(frames) / rate_hz
-        rows[f"mouse_face_pupil_video, {name}"] = {
-            "n": len(frames),
-            "seconds": round(seconds, 1),
-            "unknown_percent": round(_PERCENT * float(unknown.mean()), 1),
-            "stretches": stretches,
-            "stretches_per_hour": round(stretches * 3600 / seconds),
-        }
+        doubts, seconds = ViewDoubt(KNOWN_VIEW), len(frames) / rate_hz
+        with PictureTracker(judge.engine, judge.settings, crop) as tracker:
+            poses = [tracker.track(frame) for frame in frames]
+        reasons = []
+        for number, pose in enumerate(poses):
+            meta = FrameMeta(number, round(number * NS_PER_S / rate_hz), 0)
+            reasons.append(doubts.doubt(replace(pose, frame=meta), pose.view_ok))
+        row: dict[str, Any] = {"n": len(frames), "seconds": round(seconds, 1)}
+        for reason in (Reason.UNKNOWN_VIEW, Reason.OCCLUDED):
+            here = np.array([each is reason for each in reasons])
+            stretches = int(np.count_nonzero(np.diff(here.astype(int), prepend=0) == 1))
+            row[reason.value] = {
+                "percent": round(_PERCENT * float(here.mean()), 1),
+                "stretches": stretches,
+                "stretches_per_hour": round(stretches * _HOUR_S / seconds),
+            }
+        rows[f"mouse_face_pupil_video, {name}"] = row
     return rows
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.core.records import FloatArray
 from rtface.track.view import ViewModel
@@ -47,9 +48,10 @@ class ViewCheck:
         self._table = np.ones((len(sides), _SUMS, count))
         for table, (across, down) in zip(self._table, sides, strict=True):
             table[3], table[4], table[5] = across, down, across**2 + down**2
-        self._conjugate = self._table[:, 3] - 1j * self._table[:, 4]
+        self._across, self._down = self._table[:, 3].copy(), self._table[:, 4].copy()
+        self._scratch = np.empty_like(self._across)
         self._inverse = 1 / np.array(view.reach, np.float64) ** 2
-        self._parts = np.empty((len(sides), 1, _SUMS))
+        self._parts = np.empty((len(sides), _SUMS))
         self._limit, self._usual = view.limit, view.usual
         self._sizes = tuple(math.log(each) for each in view.size_px)
         self._turns = tuple(math.radians(each) for each in view.turn_deg)
@@ -71,23 +73,18 @@ class ViewCheck:
 
     def support(self, found: FloatArray) -> tuple[float, float, float]:
         """Return the support (1 at most, NaN for outputs that are no numbers), the size in pixels and the turn in radians."""
-        seen = found[self._rows, :3].astype(np.float64)
+        seen = found.take(self._rows, axis=0)[:, :3].astype(np.float64)
         flat = seen.ravel()
         if not math.isfinite(flat @ flat):
             return math.nan, math.nan, math.nan
         score = seen[:, 2]
-        place = seen[:, 0] + 1j * seen[:, 1]
-        table, turned = self._table, self._conjugate * place
-        table[:, 1:3] = seen.T[:2]
-        table[:, 6], table[:, 7] = turned.real, turned.imag
-        table[:, 8] = place.real**2 + place.imag**2
+        self._fill(seen[:, 0], seen[:, 1])
         faint = score * score + _FAINT
-        weight = faint
+        weight = np.broadcast_to(faint, self._across.shape)
         for _ in range(_ROUNDS):
-            sums = np.matmul(table, weight[..., None])[..., 0].tolist()
-            fits = [_aligned(each) for each in sums]
-            self._parts[:, 0] = [_distance(*each) for each in fits]
-            far = np.matmul(self._parts, table)[:, 0] * self._inverse
+            fits = [_aligned(each) for each in np.einsum("sjk,sk->sj", self._table, weight).tolist()]
+            self._parts[:] = [_distance(*each) for each in fits]
+            far = np.einsum("sj,sjk->sk", self._parts, self._table) * self._inverse
             near = 1 / (1 + far)
             weight = faint * near * near
         held = (np.exp(-0.5 * far) @ score).tolist()
@@ -96,6 +93,17 @@ class ViewCheck:
         real, imaginary, _, _ = fits[side]
         size, turn = math.hypot(real, imaginary), math.atan2(imaginary, real) * (1 - 2 * side)
         return (support * self._fits(size, turn) if support > 0 else support), size, turn
+
+    def _fill(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Put a frame's numbers into the table, without new arrays as far as that goes."""
+        table, scratch = self._table, self._scratch
+        table[:, 1], table[:, 2], table[:, 8] = x, y, x * x + y * y
+        np.multiply(self._across, x, out=table[:, 6])
+        np.multiply(self._down, y, out=scratch)
+        table[:, 6] += scratch
+        np.multiply(self._across, y, out=table[:, 7])
+        np.multiply(self._down, x, out=scratch)
+        table[:, 7] -= scratch
 
     def _fits(self, size: float, turn: float) -> float:
         """Return what is left for a size and a turn beyond what the engine learnt: 1 within, 0.5 at the slack."""
