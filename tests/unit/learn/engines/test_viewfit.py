@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from support.commandline import run
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError
 from rtface.core.records import KNOWN_VIEW, FloatArray
+from rtface.learn.engines.bundle import ModelCard, save_engine
+from rtface.learn.engines.precision import export_engine
 from rtface.learn.engines.viewfit import LEAST_LIMIT, fit_view
 from rtface.learn.engines.viewmaking import view_of_engine
+from rtface.learn.tracker.samples import simulated_pictures
 from rtface.simulate.face import MouseFace
-from rtface.track.store import load_engine, shipped_folder
-from rtface.track.view import read_view
+from rtface.track.pictures import PictureTracker
+from rtface.track.store import Engine, load_engine, shipped_folder
+from rtface.track.torch_graph import torch_network
+from rtface.track.view import VIEW_FILE, read_view
 from rtface.track.viewcheck import ViewCheck
 from tests.support.spot_engine import spot_engine
 
@@ -134,3 +142,68 @@ def test_frames_give_a_shipped_engine_the_view_that_it_lacks() -> None:
     assert shipped is not None
     lengths = [np.ptp(np.array(each.shape), axis=0) for each in (view, shipped)]
     np.testing.assert_allclose(*lengths, rtol=0.3)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Engine:
+    """A float engine in a folder of its own."""
+    shutil.copytree(shipped_folder() / "face-2-tiny", tmp_path / "face-2-tiny")
+    return load_engine(str(tmp_path / "face-2-tiny"))
+
+
+def test_an_engine_that_is_written_keeps_the_view_of_what_it_was_trained_on(
+    shipped: Engine, tmp_path: Path
+) -> None:
+    manifest = shipped.manifest
+    card = ModelCard(
+        architecture=manifest.architecture,
+        keypoints=manifest.keypoints,
+        description="again",
+        licence=manifest.licence,
+        decode=manifest.decode.method,
+        score=manifest.score,
+        input_size=manifest.input.size,
+        resample=manifest.resample,
+        normalise=manifest.normalise,
+    )
+    network = torch_network(shipped)
+    engine = save_engine(network, tmp_path / "again", card, views=simulated_pictures(40, 3))
+    view, before = read_view(engine), read_view(shipped)
+    assert view is not None
+    assert before is not None
+    assert (view.keypoints, view.made_from["frames"], view.both_ways) == (before.keypoints, 40, True)
+    images = [picture.image for picture in simulated_pictures(12, 900, per_mouse=1)]
+    with PictureTracker(engine, BackendSettings(threads=1)) as tracker:
+        assert np.mean([tracker.track(image).view_ok >= KNOWN_VIEW for image in images]) > 0.9
+        assert tracker.track(np.zeros((64, 64), np.uint8)).view_ok < KNOWN_VIEW
+    assert read_view(save_engine(network, tmp_path / "without", card)) is None
+
+
+def test_an_exported_engine_keeps_that_of_its_source_or_one_of_its_frames(
+    shipped: Engine, tmp_path: Path
+) -> None:
+    frames = {number: picture.image for number, picture in enumerate(simulated_pictures(40, 5, per_mouse=40))}
+    settings = BackendSettings(name="openvino", threads=1)
+    made = export_engine(shipped, tmp_path / "half", "f16", frames, settings=settings).engine
+    assert read_view(made) == read_view(shipped) is not None
+    (shipped.folder / VIEW_FILE).unlink()
+    other = read_view(export_engine(shipped, tmp_path / "other", "f16", frames, settings=settings).engine)
+    assert other is not None
+    assert other.made_from["frames"] == len(frames)
+
+
+def test_the_command_gives_an_engine_of_before_a_view_once(shipped: Engine, tmp_path: Path) -> None:
+    (shipped.folder / VIEW_FILE).unlink()
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, picture in enumerate(simulated_pictures(8, 5, per_mouse=8)):
+        cv2.imwrite(str(frames / f"{number}.png"), picture.image)
+    ended = run("engines", "view", shipped.folder, "--frames", frames)
+    assert ended.returncode == 0, ended.stderr
+    assert "made from 8 frames" in ended.stdout
+    view = read_view(load_engine(str(shipped.folder)))
+    assert view is not None
+    assert view.made_from["recording"] == "frames"
+    again = run("engines", "view", shipped.folder, "--frames", frames)
+    assert (again.returncode, "keeps a view already" in again.stderr) == (5, True)
+    assert run("engines", "view", shipped.folder, "--frames", frames, "--overwrite").returncode == 0
