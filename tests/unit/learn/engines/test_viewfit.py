@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from rtface.learn.engines.bundle import ModelCard, save_engine
 from rtface.learn.engines.precision import export_engine
 from rtface.learn.engines.viewfit import LEAST_LIMIT, fit_view
 from rtface.learn.engines.viewmaking import view_of_engine
-from rtface.learn.tracker.samples import simulated_pictures
+from rtface.learn.tracker.samples import Picture, simulated_pictures
 from rtface.simulate.face import MouseFace
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine, load_engine, shipped_folder
@@ -151,10 +152,9 @@ def shipped(tmp_path: Path) -> Engine:
     return load_engine(str(tmp_path / "face-2-tiny"))
 
 
-def test_an_engine_that_is_written_keeps_the_view_of_what_it_was_trained_on(
-    shipped: Engine, tmp_path: Path
-) -> None:
-    manifest = shipped.manifest
+def written(engine: Engine, folder: Path, views: Sequence[Picture]) -> Engine:
+    """Write the network of an engine anew."""
+    manifest = engine.manifest
     card = ModelCard(
         architecture=manifest.architecture,
         keypoints=manifest.keypoints,
@@ -166,8 +166,13 @@ def test_an_engine_that_is_written_keeps_the_view_of_what_it_was_trained_on(
         resample=manifest.resample,
         normalise=manifest.normalise,
     )
-    network = torch_network(shipped)
-    engine = save_engine(network, tmp_path / "again", card, views=simulated_pictures(40, 3))
+    return save_engine(torch_network(engine), folder, card, views=views)
+
+
+def test_an_engine_that_is_written_keeps_the_view_of_what_it_was_trained_on(
+    shipped: Engine, tmp_path: Path
+) -> None:
+    engine = written(shipped, tmp_path / "again", simulated_pictures(40, 3))
     view, before = read_view(engine), read_view(shipped)
     assert view is not None
     assert before is not None
@@ -176,18 +181,20 @@ def test_an_engine_that_is_written_keeps_the_view_of_what_it_was_trained_on(
     with PictureTracker(engine, BackendSettings(threads=1)) as tracker:
         assert np.mean([tracker.track(image).view_ok >= KNOWN_VIEW for image in images]) > 0.9
         assert tracker.track(np.zeros((64, 64), np.uint8)).view_ok < KNOWN_VIEW
-    assert read_view(save_engine(network, tmp_path / "without", card)) is None
+    assert read_view(written(shipped, tmp_path / "without", ())) is None
 
 
 def test_an_exported_engine_keeps_that_of_its_source_or_one_of_its_frames(
     shipped: Engine, tmp_path: Path
 ) -> None:
-    frames = {number: picture.image for number, picture in enumerate(simulated_pictures(40, 5, per_mouse=40))}
+    mouse = simulated_pictures(24, 5, per_mouse=24)
+    source = written(shipped, tmp_path / "source", mouse)
+    frames = {number: picture.image for number, picture in enumerate(mouse)}
     settings = BackendSettings(name="openvino", threads=1)
-    made = export_engine(shipped, tmp_path / "half", "f16", frames, settings=settings).engine
-    assert read_view(made) == read_view(shipped) is not None
-    (shipped.folder / VIEW_FILE).unlink()
-    other = read_view(export_engine(shipped, tmp_path / "other", "f16", frames, settings=settings).engine)
+    made = export_engine(source, tmp_path / "half", "f16", frames, settings=settings).engine
+    assert read_view(made) == read_view(source) is not None
+    (source.folder / VIEW_FILE).unlink()
+    other = read_view(export_engine(source, tmp_path / "other", "f16", frames, settings=settings).engine)
     assert other is not None
     assert other.made_from["frames"] == len(frames)
 
