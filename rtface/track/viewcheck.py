@@ -18,11 +18,11 @@ from rtface.track.view import ViewModel
 
 FREE_POINTS = 2
 """Points whose places a turn, a size and a shift can always meet."""
-_ROUNDS = 2
 _FAINT = 1e-3
 """Weight of a keypoint whose score is 0, so that the sums are never empty."""
 _SIZE_SLACK, _TURN_SLACK = math.log(1.5), math.radians(30.0)
 """How far beyond the range that the engine learnt a view of half the support lies: size (factor) and turn."""
+_Alignment = tuple[float, float, float, float]
 _SUMS = 9
 """Rows below: 1, x, y, and of the shape u, v, u2 + v2, then ux + vy, uy - vx, x2 + y2."""
 
@@ -48,10 +48,10 @@ class ViewCheck:
         self._table = np.ones((len(sides), _SUMS, count))
         for table, (across, down) in zip(self._table, sides, strict=True):
             table[3], table[4], table[5] = across, down, across**2 + down**2
-        self._across, self._down = self._table[:, 3].copy(), self._table[:, 4].copy()
-        self._scratch = np.empty_like(self._across)
+        self._conjugate = self._table[:, 3] - 1j * self._table[:, 4]
+        self._ones = np.ones(count)
         self._inverse = 1 / np.array(view.reach, np.float64) ** 2
-        self._parts = np.empty((len(sides), _SUMS))
+        self._parts = np.empty((len(sides), 1, _SUMS))
         self._limit, self._usual = view.limit, view.usual
         self._sizes = tuple(math.log(each) for each in view.size_px)
         self._turns = tuple(math.radians(each) for each in view.turn_deg)
@@ -78,32 +78,30 @@ class ViewCheck:
         if not math.isfinite(flat @ flat):
             return math.nan, math.nan, math.nan
         score = seen[:, 2]
-        self._fill(seen[:, 0], seen[:, 1])
+        self._fill(seen[:, 0] + 1j * seen[:, 1])
         faint = score * score + _FAINT
-        weight = np.broadcast_to(faint, self._across.shape)
-        for _ in range(_ROUNDS):
-            fits = [_aligned(each) for each in np.einsum("sjk,sk->sj", self._table, weight).tolist()]
-            self._parts[:] = [_distance(*each) for each in fits]
-            far = np.einsum("sj,sjk->sk", self._parts, self._table) * self._inverse
-            near = 1 / (1 + far)
-            weight = faint * near * near
+        _, far = self._laid(faint)
+        near = 1 / (1 + far)
+        fits, far = self._laid(faint * near * near)
         held = (np.exp(-0.5 * far) @ score).tolist()
         side = held.index(max(held))
-        support = (2 * held[side] - float(score.sum()) - FREE_POINTS) / (self._count - FREE_POINTS)
+        support = (2 * held[side] - float(score @ self._ones) - FREE_POINTS) / (self._count - FREE_POINTS)
         real, imaginary, _, _ = fits[side]
         size, turn = math.hypot(real, imaginary), math.atan2(imaginary, real) * (1 - 2 * side)
         return (support * self._fits(size, turn) if support > 0 else support), size, turn
 
-    def _fill(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Put a frame's numbers into the table, without new arrays as far as that goes."""
-        table, scratch = self._table, self._scratch
-        table[:, 1], table[:, 2], table[:, 8] = x, y, x * x + y * y
-        np.multiply(self._across, x, out=table[:, 6])
-        np.multiply(self._down, y, out=scratch)
-        table[:, 6] += scratch
-        np.multiply(self._across, y, out=table[:, 7])
-        np.multiply(self._down, x, out=scratch)
-        table[:, 7] -= scratch
+    def _laid(self, weight: NDArray[np.float64]) -> tuple[list[_Alignment], NDArray[np.float64]]:
+        """Return how each shape lies best over the points, and how far each point is from its place, over its reach, squared."""
+        fits = [_aligned(each) for each in np.matmul(self._table, weight[..., None])[..., 0].tolist()]
+        self._parts[:, 0] = [_distance(*each) for each in fits]
+        return fits, np.matmul(self._parts, self._table)[:, 0] * self._inverse
+
+    def _fill(self, place: NDArray[np.complex128]) -> None:
+        """Put a frame's numbers into the table."""
+        table, turned = self._table, self._conjugate * place
+        table[:, 1], table[:, 2] = place.real, place.imag
+        table[:, 6], table[:, 7] = turned.real, turned.imag
+        table[:, 8] = place.real**2 + place.imag**2
 
     def _fits(self, size: float, turn: float) -> float:
         """Return what is left for a size and a turn beyond what the engine learnt: 1 within, 0.5 at the slack."""
@@ -113,7 +111,7 @@ class ViewCheck:
         return float(0.5 ** (beyond * beyond + twisted * twisted))
 
 
-def _aligned(sums: list[float]) -> tuple[float, float, float, float]:
+def _aligned(sums: list[float]) -> _Alignment:
     """Return the turn and size a, b and the shift p, q of the best x = au - bv + p, y = bu + av + q."""
     total, x, y, u, v, square, along, across, _ = sums
     spread = square - (u * u + v * v) / total + 1e-12
