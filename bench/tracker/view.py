@@ -81,7 +81,7 @@ def _video(path: Path, every: int = 1) -> tuple[list[Image], float]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [
-            frame.to_ndarray(format="gray")
+            frame.to_ndarray(format="gray").astype(np.uint8)
             for number, frame in enumerate(container.decode(stream))
             if number % every == 0
         ]
@@ -167,9 +167,9 @@ def home_rig(judge: _Judge, data: Path) -> dict[str, Any]:
         rows[f"{video}, view made from {other}"] = judge.summary(
             found[video][0], _by_view(judge, view, found[video][0])
         )
-    for name, turn in (("upside down", lambda each: each[::-1]), ("a quarter turn", np.rot90)):
-        turned = [turn(image) for video in labels.videos for image in images[video]]
-        rows[f"turned, {name}"] = judge.row(turned)
+    shown = [image for video in labels.videos for image in images[video]]
+    rows["turned, upside down"] = judge.row([image[::-1] for image in shown])
+    rows["turned, a quarter turn"] = judge.row([np.rot90(image) for image in shown])
     return rows
 
 

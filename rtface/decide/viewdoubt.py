@@ -70,4 +70,6 @@ class ViewDoubt:
         size = float(np.sqrt(((known - known.mean(axis=0)) ** 2).sum(axis=1).mean()))
         apart = np.sqrt(((pose.xy - xy) ** 2).sum(axis=1))
         stayed = int(np.count_nonzero(before & now & (apart <= _STAYED * size)))
-        return stayed >= _FEWEST and stayed >= _PART * max(np.count_nonzero(before), np.count_nonzero(now))
+        return stayed >= _FEWEST and stayed >= _PART * int(
+            max(np.count_nonzero(before), np.count_nonzero(now))
+        )
