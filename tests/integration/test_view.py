@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,8 +20,10 @@ from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
 from rtface.config import BackendSettings, Faults, Rig
 from rtface.config.rigfile import load_rig
+from rtface.core.decision import Reason
 from rtface.core.errors import ControlError
-from rtface.core.records import KNOWN_VIEW, Crop, FloatArray, Image
+from rtface.core.records import KNOWN_VIEW, Crop, FloatArray, FrameMeta, Image
+from rtface.decide.viewdoubt import ViewDoubt
 from rtface.learn.engines.no_face import no_face_pictures
 from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
@@ -171,6 +174,42 @@ def test_most_frames_of_a_rig_that_shows_half_a_face_are_known(default: Engine, 
 def verified(service: Service, rig: Rig) -> None:
     """Verify the engine on frames of the mouse without the faults of the camera."""
     ensure_parity(service.engine, rig.backend, rig.camera.model_copy(update={"faults": Faults()}))
+
+
+def covered(image: Image, to: float) -> Image:
+    """Return a picture that something like fur covers from the left to a column."""
+    random = np.random.default_rng(0)
+    fur = np.clip(random.normal(150, 12, image.shape), 0, 255).astype(np.uint8)
+    fur[:, max(0, int(to)) :] = image[:, max(0, int(to)) :]
+    return fur
+
+
+def test_what_covers_the_face_bit_by_bit_is_told_from_another_view(default: Engine) -> None:
+    """Muzzle, half of the eye, all of it; another view comes at once."""
+    told: dict[str, Counter[Reason | None]] = {}
+    with PictureTracker(default, SETTINGS) as tracker:
+        for seed in (0, 3):
+            mouse = MouseFace(640, 480, 50.0, seed)
+            for number, image in zip(range(0, 600, 60), mice(range(0, 600, 60), seed), strict=True):
+                truth = np.asarray(mouse.truth(number))[:, :2]
+                left, right = np.nanmin(truth[:, 0]), truth[:4, 0].max()
+                width = right - left
+                shown = {
+                    "nose": covered(image, left + 0.3 * width),
+                    "half the eye": covered(image, left + 0.8 * width),
+                    "all": covered(image, left + 1.1 * width),
+                    "upside down": image[::-1],
+                }
+                doubts = ViewDoubt(KNOWN_VIEW)
+                for step, (name, picture) in enumerate({"before": image, **shown}.items()):
+                    meta = FrameMeta(step, step * 10_000_000, step * 10_000_000)
+                    pose = replace(tracker.track(picture), frame=meta)
+                    told.setdefault(name, Counter())[doubts.doubt(pose, pose.view_ok)] += 1
+    assert told["before"] == told["nose"] == {None: 20}
+    assert told["half the eye"][Reason.OCCLUDED] >= 16
+    assert told["half the eye"][Reason.UNKNOWN_VIEW] <= 2
+    assert told["all"] == {Reason.UNKNOWN_VIEW: 20}
+    assert told["upside down"][Reason.UNKNOWN_VIEW] >= 18
 
 
 @pytest.fixture
