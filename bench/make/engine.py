@@ -58,6 +58,7 @@ GENTLE = Recipe(
     ),
 )
 SIMULATED_TRAINING, SIMULATED_SEED = 2400, 100_000
+SIMULATED_VIEWS = 80
 SIMULATED_TEST, SIMULATED_TEST_SEED = 200, 900_000
 LICENCE = "BSD-3-Clause; trained on images under the MIT licence and on simulated ones"
 _ALL = "none"
@@ -173,6 +174,7 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
                 training=how | {"held_out": video},
                 metrics={"held_out": evaluation.metrics},
             ),
+            views=pictures_of(labels.without([video])),
             overwrite=True,
         )
     network = _load(shape, weights[_ALL])
@@ -211,6 +213,7 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
             },
             metrics=metrics,
         ),
+        views=pictures_of(labels)[::2] + simulated_pictures(SIMULATED_VIEWS, SIMULATED_SEED),
         overwrite=True,
     )
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from rtface.acquire.recording import source_settings
@@ -26,9 +27,11 @@ from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import print_error, print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import RtfaceError
+from rtface.core.records import KNOWN_VIEW
 from rtface.offline.tracking import Progress as TrackingProgress
 from rtface.offline.tracking import Tracked, partial_path, plan_outputs, track_recording
 from rtface.record import formats
+from rtface.record.table import PoseTable
 from rtface.track.backends.factory import engine_for
 
 
@@ -107,6 +110,13 @@ def recording_bar(
         yield update
 
 
+def known_view(table: PoseTable) -> float | None:
+    """Return the part of the frames that show a view that the engine knows; None where it cannot say."""
+    if table.view_ok is None or not len(table):
+        return None
+    return float(np.mean(table.view_ok >= KNOWN_VIEW))
+
+
 def _report(source: Path, written: Path, tracked: Tracked, as_json: bool) -> None:
     network = tracked.status.latency["network"]
     if as_json:
@@ -119,6 +129,7 @@ def _report(source: Path, written: Path, tracked: Tracked, as_json: bool) -> Non
                 "complete": tracked.complete,
                 "error": None if tracked.error is None else str(tracked.error),
                 "network_ms": network.as_dict(),
+                "known_view": known_view(tracked.table),
             }
         )
         return
@@ -129,5 +140,7 @@ def _report(source: Path, written: Path, tracked: Tracked, as_json: bool) -> Non
         f"{written}: {len(tracked.table)} frames at {tracked.frames_per_second:.0f} frames per second "
         f"(network {network.p50_ms:.2f} ms median)"
     )
+    if (known := known_view(tracked.table)) is not None:
+        print_line(f"a view that the engine knows in {known:.1%} of the frames")
     if untrained:
         print_line(f"not in this engine (NaN): {', '.join(untrained)}")

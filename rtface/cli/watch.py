@@ -11,7 +11,16 @@ from rich.live import Live
 
 from rtface.cli.options import JsonOption, SecondsOption
 from rtface.cli.terminal.neural import NeuralView
-from rtface.cli.terminal.screen import ERR, OUT, beside, keypoints_table, live_view, losses_line, print_json
+from rtface.cli.terminal.screen import (
+    ERR,
+    OUT,
+    beside,
+    keypoints_table,
+    live_view,
+    losses_line,
+    print_json,
+    view_in_words,
+)
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client, Keypoints
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
@@ -125,6 +134,7 @@ class _Follower:
             "frame_id": keypoints.frame_id,
             "age_ms": None if keypoints.age_ns is None else keypoints.age_ns / 1e6,
             "missed": keypoints.missed,
+            "view_ok": keypoints.view_ok,
             "keypoints": points,
         }
 
@@ -134,7 +144,7 @@ class _Follower:
             return live_view(f"waiting for keypoints; {self._since_last()}")
         head = (
             f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
-            f"{losses_line(latest.lost)}; {self._since_last()}"
+            f"{view_in_words(latest.view_ok)}; {losses_line(latest.lost)}; {self._since_last()}"
         )
         table = keypoints_table(self._names, latest.xy, latest.score, latest.outside)
         return live_view(head, beside(table, self._neural.render()))

@@ -179,6 +179,8 @@ class ArmingSettings(Section):
     """Whether clients may arm; if not, only the operator at the terminal of `rtface run`. Anybody may disarm."""
     frame_timeout_ms: float = Field(500.0, ge=50, le=60_000)
     """While armed, a longer time without a frame disarms."""
+    any_view: bool = False
+    """Whether to arm even while the engine does not know what the camera shows."""
     animal: AnimalSettings | None = None
     """Light of session.subject beyond which nobody can arm; not limited when absent."""
     alert: tuple[str, ...] | None = Field(None, min_length=1)

@@ -117,6 +117,10 @@ class Reason(StrEnum):
     """A trial's light may show in the frame, or in what a value remembers; the same for a sham."""
     UNLESS = "unless"
     """The rule's `unless` is true."""
+    UNKNOWN_VIEW = "unknown_view"
+    """The frame shows a view that the engine does not know."""
+    OCCLUDED = "occluded"
+    """Something covers so much of the face that the view is not known, and a moment ago it was."""
 
 
 Input = tuple[str, float, float, int]

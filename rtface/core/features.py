@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+VIEW = "view.ok"
+"""Name of a value beside the features: `rtface.core.records.Pose.view_ok`."""
+
 NEVER_NS = -(1 << 62)
 """The exposure of what was never seen: its age is beyond any limit, and fits into an int64."""
 

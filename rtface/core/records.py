@@ -6,6 +6,7 @@ y down, pixel centres at integers. Times are nanoseconds of the host's monotonic
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,9 @@ FACEMAP_KEYPOINTS = (
 
 SHORT_STEP = 32
 """The shorter side of a network's input that is not square is a multiple of this many pixels."""
+
+KNOWN_VIEW = 0.5
+"""`Pose.view_ok` from which on a view is known."""
 
 MINIMUM_CROP = 16
 """Smallest width and height in pixels of a crop that may be set."""
@@ -159,6 +163,9 @@ class Pose:
         Facemap's legacy likelihood (0.5 or more), from engines that have one: for its file format only.
     same_pictures : int
         How many frames in a row, this one included, have shown pixels in the crop that one of the last frames had shown.
+    view_ok : float
+        How far the frame shows a view that the engine knows: 0 to 1, as float32 holds it; 0.5 and more is known. NaN
+        from an engine that keeps no view.
     """
 
     frame: FrameMeta
@@ -168,6 +175,7 @@ class Pose:
     outside: NDArray[np.bool_]
     likelihood: FloatArray | None = None
     same_pictures: int = 1
+    view_ok: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,9 @@ class PipelineStatus:
         What ended the pipeline, if it was an error.
     camera_clock : ClockLine or None
         How the camera's clock maps to the host's; None where it has none.
+    view_ok : float
+        Median of `rtface.core.records.Pose.view_ok` over the last full second; NaN before that, without frames in it, and
+        from an engine that keeps no view.
     """
 
     state: PipelineState
@@ -52,3 +56,4 @@ class PipelineStatus:
     latency: dict[str, StageSummary]
     error: str | None
     camera_clock: ClockLine | None = None
+    view_ok: float = math.nan

@@ -139,7 +139,12 @@ def describe_input(spec: BelievedSpec | None) -> str:
     if spec is None:
         return "every frame is believed, as before there was `input`"
     frozen = "" if spec.frozen_ms is None else f"a picture that stands still for {spec.frozen_ms:g} ms, "
+    view = (
+        ""
+        if spec.min_view is None
+        else f"a view of less than {spec.min_view:g} (one that the engine does not know), "
+    )
     return (
-        f"withheld: {frozen}a score outside 0 to 1, a keypoint farther outside than {spec.width}x{spec.height} px, "
+        f"withheld: {frozen}{view}a score outside 0 to 1, a keypoint farther outside than {spec.width}x{spec.height} px, "
         "and what is requested during a trial or beside it, light or sham"
     )

@@ -8,12 +8,13 @@ from typing import Any
 
 from rtface.core.decision import Decision, Reason
 from rtface.core.errors import UsageError
-from rtface.core.features import Features
+from rtface.core.features import VIEW, Features
 from rtface.core.records import Pose
 from rtface.decide.features.bank import FeatureBank
 from rtface.decide.plausibility import Plausibility
 from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import RulesFile
+from rtface.decide.viewdoubt import ViewDoubt
 
 SAME_PICTURES = "picture.same"
 """Name of a further value: `Pose.same_pictures`."""
@@ -33,7 +34,8 @@ class RuleEvaluator(RuleBank):
     rate_hz : float or None
         The camera's frames per second; needed for rhythms alone.
     extra_names : sequence of str
-        As for `RuleBank`; with `SAME_PICTURES` among them a picture that stands still is seen by its pixels, too.
+        As for `RuleBank`; with `SAME_PICTURES` among them a picture that stands still is seen by its pixels, too, and with
+        `VIEW` what the engine says of the view is taken from them, not from the pose.
     grace_ns, alike_ns : int
         As for `RuleBank`.
     frame : (int, int) or None
@@ -78,6 +80,8 @@ class RuleEvaluator(RuleBank):
         self.features: Features = self.bank.newest
         given = rules.input
         self._plausibility = None if given is None else Plausibility(given)
+        self._view_at = extra_names.index(VIEW) if VIEW in extra_names else None
+        self._view = ViewDoubt(None if given is None else given.min_view)
         self._same = extra_names.index(SAME_PICTURES) if SAME_PICTURES in extra_names else None
         super().__init__(
             rules.rules,
@@ -94,6 +98,10 @@ class RuleEvaluator(RuleBank):
         doubt = None
         if self._plausibility is not None:
             doubt = self._plausibility.doubt(pose, self._same_pictures(extra))
+        view = self._view.doubt(
+            pose, self._view_ok(pose, extra)
+        )  # each, so that the last known view is remembered
+        doubt = doubt or view
         if doubt is None:
             self.features = self.bank.update(pose)
         frame = pose.frame
@@ -102,6 +110,10 @@ class RuleEvaluator(RuleBank):
     def _same_pictures(self, extra: Features | None) -> int:
         same = math.nan if self._same is None or extra is None else float(extra.values[self._same])
         return 1 if same != same else int(same)
+
+    def _view_ok(self, pose: Pose, extra: Features | None) -> float:
+        """Return what was recorded, in a replay of a session; else the pose's own."""
+        return pose.view_ok if self._view_at is None or extra is None else float(extra.values[self._view_at])
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> list[Decision]:
         """Call a method that no frame makes, by its name and with plain arguments, as a session records them.

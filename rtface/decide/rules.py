@@ -311,6 +311,9 @@ class BelievedSpec(Section):
     frozen_ms: float | None = Field(120.0, gt=0)
     """A picture stands still once three frames or more have shown the same pixels in the crop, or the same keypoints to the
     last bit, for so long; null for a source that repeats its pictures."""
+    min_view: float | None = Field(0.5, gt=0, le=1)
+    """Least `view_ok` of a frame, 0 to 1: what the engine says of whether it knows the view; from 0.5 on it does. null: any
+    view will do. An engine that keeps no view cannot say, and its frames are believed."""
     width: int = Field(_WIDEST, ge=1, le=1_000_000)
     """Width of the camera's frames in pixels, which the camera says where there is one."""
     height: int = Field(_WIDEST, ge=1, le=1_000_000)

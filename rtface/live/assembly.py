@@ -16,7 +16,7 @@ from rtface.decide.rules import RulesFile
 from rtface.decide.unknowable import all_in_words
 from rtface.live.arming import Arming
 from rtface.live.closed_loop import Announce, ClosedLoop, Opened
-from rtface.live.given import UNIT, GivenValues
+from rtface.live.given import UNITS, GivenValues
 from rtface.live.handler import NetworkInUse
 from rtface.live.loop_record import NoRecord, Record
 from rtface.live.neural import NeuralPredictor
@@ -28,6 +28,7 @@ from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.stimulate.factory import make_output
 from rtface.track.recheck import require_as_verified
 from rtface.track.store import Engine
+from rtface.track.view import view_hash
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Assembly:
                 session=self.loop.status.session,
                 disk_fault="" if disk is None else disk.text,
                 never_known=self._never_known,
+                any_view=self._rig.arming.any_view,
                 animal=None if self._animal is None else replace(self._animal, now_s=self.loop.light_s),
                 baselines=self.loop.baselines,
             )
@@ -123,7 +125,7 @@ class Assembly:
             evaluator = RuleEvaluator(RulesFile(), keypoints, camera.rate_hz, extra_names=given)
         else:
             if self._rules.spec.input is not None:
-                given, units = GivenValues(given).names, (*units, UNIT)
+                given, units = GivenValues(given).names, (*units, *UNITS)
             evaluator = self._rules.evaluator(
                 keypoints,
                 camera.rate_hz,
@@ -158,6 +160,8 @@ class Assembly:
             return NoRecord()
         manifest, neural = self._engine.manifest, self._neural
         sha256 = {"engine": self._engine.sha256}
+        if (view := view_hash(self._engine)) is not None:
+            sha256["view"] = view
         if output.build:
             sha256["firmware"] = output.build
         if neural is not None:

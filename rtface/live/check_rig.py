@@ -34,6 +34,7 @@ from rtface.track.recheck import Recheck
 from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
+from rtface.track.view import read_view, view_in_words
 
 _FRAMES = 30
 _FRAME_TIMEOUT_S = 2.0
@@ -203,6 +204,7 @@ def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:
         return
     yield finding
     yield _parity(engine, ran, rig.fixed_crop, again)
+    yield _view(engine)
     yield from (check_clocks(gpu) for gpu in probe().gpus if str(gpu) == ran.device)
 
 
@@ -230,6 +232,19 @@ def _parity(engine: Engine, ran: BackendInfo, crop: Crop | None, again: Recheck)
     if not again.agrees:
         return Check("parity", "warn", f"{again.text}: nothing can be armed with it")
     return Check("parity", "ok", "; ".join(filter(None, (f"agrees with {text}", again.text))))
+
+
+def _view(engine: Engine) -> Check:
+    """Say whether the engine can tell a view that it knows."""
+    view = read_view(engine)
+    if view is None:
+        return Check(
+            "view",
+            "warn",
+            f"{engine.manifest.name}: {view_in_words(view)}",
+            f"rtface engines view {engine.manifest.name} --frames FRAMES",
+        )
+    return Check("view", "ok", f"{engine.manifest.name}: {view_in_words(view)}")
 
 
 def _speed(

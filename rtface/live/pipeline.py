@@ -7,10 +7,12 @@ frames, or read the last snapshot of its state.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from statistics import median
 from typing import TypeVar
 
 from rtface.acquire.base import Camera
@@ -99,6 +101,8 @@ class Pipeline:
         self._exposure_ns = 0
         self._tick_exposure_ns: int | None = None
         self._rate_hz = 0.0
+        self._views: list[float] = []
+        self._view_ok = math.nan
 
     @property
     def camera(self) -> CameraInfo:
@@ -205,6 +209,7 @@ class Pipeline:
             latency=self._latency.summary(),
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
             camera_clock=self._camera.clock_line,
+            view_ok=self._view_ok,
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:
@@ -321,6 +326,7 @@ class Pipeline:
         self._stream.release(slot)
         self._latency.add(pose.stamps, handled_ns, published_ns)
         self._exposure_ns = meta.exposure_ns
+        self._views.append(pose.view_ok)
         self._frames += 1
 
     def _tick(self) -> None:
@@ -335,6 +341,8 @@ class Pipeline:
         self._rate_hz = frames * NS_PER_S / elapsed_ns
         self._tick_exposure_ns = exposure_ns if frames else None
         self._tick_frames, self._tick_ns = self._frames, now_ns
+        self._view_ok = float(median(self._views)) if self._views else math.nan
+        self._views.clear()
         status = self.status()
         self._handler.tick(status)
         self._on_tick(status)

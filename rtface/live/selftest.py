@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import RtfaceError
 from rtface.core.outputs import OutputInfo
-from rtface.core.records import CameraInfo, Pulse
+from rtface.core.records import KNOWN_VIEW, CameraInfo, Pulse
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.decide.baseline import Baselines
 from rtface.live.answers import camera_in_words, guard
@@ -74,6 +75,8 @@ class Circumstances:
         None where it is not limited.
     baselines : Baselines or None
         What thresholds rest on.
+    any_view : bool
+        Arm whatever the camera shows.
     """
 
     camera: CameraInfo
@@ -89,6 +92,7 @@ class Circumstances:
     never_known: tuple[str, ...] = ()
     animal: AnimalLight | None = None
     baselines: Baselines | None = None
+    any_view: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ def self_test(found: Circumstances) -> Verdict:
             Check("camera", "ok", camera_in_words(found.camera)),
             _frames(found),
             _engine(found),
+            _view(found),
             _rules(found),
             *_baseline(found.baselines),
             *_output(found),
@@ -156,6 +161,28 @@ def _engine(found: Circumstances) -> Check:
         return Check("engine", "ok", found.parity())
     except RtfaceError as error:
         return Check("engine", "fail", str(error))
+
+
+def _view(found: Circumstances) -> Check:
+    view_ok = found.status.view_ok
+    if math.isnan(view_ok):
+        return Check(
+            "view",
+            "warn",
+            "the engine keeps no view, so that light may come of a picture without a face",
+            "rtface engines view",
+        )
+    text = f"{view_ok:.2f} in the median of the last second; {KNOWN_VIEW:g} and more is a view that the engine knows"
+    if view_ok >= KNOWN_VIEW:
+        return Check("view", "ok", text)
+    if found.any_view:
+        return Check("view", "warn", f"{text}; arming.any_view lets it be")
+    return Check(
+        "view",
+        "fail",
+        text,
+        "is the face in the picture, and the lamp on? `rtface cameras crop` finds the face; else adapt the engine",
+    )
 
 
 def _rules(found: Circumstances) -> Check:

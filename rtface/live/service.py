@@ -285,6 +285,7 @@ class Service:
             subscribers=self._subscribers,
             error=None if status.error is None else status.error[:_LONGEST_ERROR],
             loop={} if self._arming is None else self._arming.state(),
+            view_ok=status.view_ok,
         )
 
 

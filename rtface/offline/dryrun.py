@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -324,6 +325,7 @@ class _Light:
 
 def _each(poses: Poses) -> Iterator[Pose]:
     table = poses.table
+    views = [math.nan] * len(table) if table.view_ok is None else table.view_ok.tolist()
     for index, (frame_id, exposure_ns, now_ns) in enumerate(
         zip(table.frame_id.tolist(), poses.exposure_ns.tolist(), poses.now_ns.tolist(), strict=True)
     ):
@@ -333,6 +335,7 @@ def _each(poses: Poses) -> Iterator[Pose]:
             table.xy[index],
             table.score[index],
             table.outside[index],
+            view_ok=views[index],
         )
 
 

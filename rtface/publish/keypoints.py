@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import WireError
 from rtface.core.records import FloatArray, Losses, Pose, Stamps
-from rtface.publish.wire import MAX_SESSION, PROTOCOL, losses_in, losses_map, pack, read
+from rtface.publish.wire import MAX_SESSION, PROTOCOL, known, losses_in, losses_map, number_or_nan, pack, read
 
 TOPIC_KEYPOINTS = b"keypoints"
 
@@ -23,7 +24,7 @@ _NATIVE = sys.byteorder == "little"
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """The keypoints of one frame as a subscriber gets them; the last five fields are the subscriber's own.
+    """The keypoints of one frame as a subscriber gets them; `received_ns` to `restarted` are the subscriber's own.
 
     Attributes
     ----------
@@ -61,6 +62,9 @@ class Keypoints:
         Messages that arrived but were passed over for this newer one.
     restarted : bool
         The service has restarted since the message before: what `Client.hello` returned is stale.
+    view_ok : float
+        Of the service, not of the subscriber: how far the frame shows a view that the engine knows, 0 to 1; from 0.5 on
+        it does. NaN where the engine keeps no view, or the service is older.
     """
 
     session: str
@@ -78,6 +82,7 @@ class Keypoints:
     missed: int = 0
     skipped: int = 0
     restarted: bool = False
+    view_ok: float = math.nan
 
 
 def encode_keypoints(
@@ -118,7 +123,8 @@ def encode_keypoints(
             "score": pose.score.astype(_XY, copy=False).tobytes(),
             "outside": pose.outside.astype(np.bool_, copy=False).tobytes(),
             "lost": losses_map(losses),
-        },
+        }
+        | known("view_ok", pose.view_ok),
     )
 
 
@@ -159,6 +165,7 @@ def decode_keypoints(body: bytes) -> Keypoints:
         score=_floats(score),
         outside=np.frombuffer(outside, np.bool_),
         lost=losses_in(fields.nested("lost")),
+        view_ok=number_or_nan(fields, "view_ok"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +11,17 @@ import msgpack
 from rtface.core.latency import StageSummary
 from rtface.core.records import CameraInfo, Losses
 from rtface.core.status import PipelineState
-from rtface.publish.wire import MAX_SESSION, PROTOCOL, Fields, losses_in, losses_map, pack, read
+from rtface.publish.wire import (
+    MAX_SESSION,
+    PROTOCOL,
+    Fields,
+    known,
+    losses_in,
+    losses_map,
+    number_or_nan,
+    pack,
+    read,
+)
 
 TOPIC_STATUS = b"status"
 
@@ -42,6 +53,8 @@ class ServiceStatus:
         Why the service failed.
     loop : dict
         How the closed loop stands; see `docs/wire.md`. Empty without rules.
+    view_ok : float
+        Median of `rtface.core.records.Pose.view_ok` over the last second; NaN where it is not known.
     """
 
     state: PipelineState
@@ -55,6 +68,7 @@ class ServiceStatus:
     subscribers: int = 0
     error: str | None = None
     loop: dict[str, Any] = field(default_factory=dict)
+    view_ok: float = math.nan
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -70,7 +84,7 @@ class ServiceStatus:
             "subscribers": self.subscribers,
             "error": self.error,
             "loop": self.loop,
-        }
+        } | known("view_ok", self.view_ok)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +141,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         subscribers=fields.integer("subscribers", low=0),
         error=None if fields.is_nil("error") else fields.text("error"),
         loop=fields.mapping("loop"),
+        view_ok=number_or_nan(fields, "view_ok"),
     )
 
 

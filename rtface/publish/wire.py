@@ -8,6 +8,7 @@ wrong field. Keys that are not read are ignored, so that a later version may add
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -188,6 +189,16 @@ class Fields:
 
 def _name_of(value: object) -> str:
     return "nil" if value is None else type(value).__name__
+
+
+def number_or_nan(fields: Fields, name: str) -> float:
+    """Return a number; NaN where it is not there, as in messages of before there was such a field."""
+    return fields.number(name) if fields.has(name) else math.nan
+
+
+def known(name: str, value: float) -> dict[str, float]:
+    """Return a field with a number, as `number_or_nan` reads it: no field for NaN."""
+    return {} if math.isnan(value) else {name: value}
 
 
 def losses_map(losses: Losses) -> dict[str, int]:

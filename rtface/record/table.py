@@ -61,6 +61,8 @@ class PoseTable:
     first_frame : int
         Number of the frame that is row 0 of files whose rows are frame numbers: 0 for a video file, the number
         of the first recorded frame for a camera that counts from elsewhere.
+    view_ok : ndarray, shape (N,), float32, or None
+        As of `rtface.core.records.Pose`; NaN where not known, None where no frame has it.
 
     Raises
     ------
@@ -85,6 +87,7 @@ class PoseTable:
     score_definition: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
     first_frame: int = 0
+    view_ok: FloatArray | None = None
 
     def __post_init__(self) -> None:
         _check_names(self.names, self.trained)
@@ -99,9 +102,10 @@ class PoseTable:
             ("arrival_ns", np.int64, (rows,)),
             ("camera_ns", np.int64, (rows,)),
             ("published_ns", np.int64, (rows,)),
+            ("view_ok", np.float32, (rows,)),
         ):
             array = getattr(self, name)
-            if array is None and name in ("likelihood", "published_ns"):
+            if array is None and name in ("likelihood", "published_ns", "view_ok"):
                 continue
             if array.shape != shape or array.dtype != dtype:
                 raise UsageError(
@@ -144,6 +148,7 @@ class PoseTableBuilder:
         self._outside: NDArray[np.bool_] = np.empty((rows, points), np.bool_)
         self._times: NDArray[np.int64] = np.empty((4, rows), np.int64)
         self._likelihood: FloatArray | None = None
+        self._views: FloatArray = np.empty(rows, np.float32)
 
     def __len__(self) -> int:
         """Return the number of frames so far."""
@@ -186,6 +191,7 @@ class PoseTableBuilder:
         self._times[3, row] = NO_TIME if pose.frame.camera_ns is None else pose.frame.camera_ns
         if legacy is not None and self._likelihood is not None:
             self._likelihood[row] = legacy
+        self._views[row] = pose.view_ok
         self._count = row + 1
 
     def build(
@@ -224,6 +230,7 @@ class PoseTableBuilder:
             score_definition=score_definition,
             provenance=dict(provenance or {}),
             first_frame=first_frame,
+            view_ok=None if np.isnan(self._views[rows]).all() else _frozen(self._views[rows]),
         )
 
     def _grow(self) -> None:
@@ -231,6 +238,7 @@ class PoseTableBuilder:
         self._xy = _longer(self._xy, more)
         self._score = _longer(self._score, more)
         self._outside = _longer(self._outside, more)
+        self._views = _longer(self._views, more)
         self._times = np.concatenate([self._times, np.empty_like(self._times)], axis=1)
         if self._likelihood is not None:
             self._likelihood = _longer(self._likelihood, more)

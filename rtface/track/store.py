@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,7 +197,12 @@ def check_new(folder: Path, *, overwrite: bool = False) -> None:
 
 
 def write_engine(
-    folder: Path, files: Mapping[str, Path], fields: Mapping[str, Any], *, overwrite: bool = False
+    folder: Path,
+    files: Mapping[str, Path],
+    fields: Mapping[str, Any],
+    *,
+    more: Callable[[Path], None] = lambda fresh: None,
+    overwrite: bool = False,
 ) -> Engine:
     """Make an engine's folder from its files and the fields of its manifest.
 
@@ -211,6 +216,8 @@ def write_engine(
         Name in the engine to the file to copy.
     fields : mapping
         `Manifest`'s fields, less ``name``, ``files`` and ``preprocessing_sha256``, which are worked out here.
+    more : callable
+        Given the new folder, with its manifest, puts what else belongs into it.
     overwrite : bool
         Replace an engine that is there.
 
@@ -225,6 +232,7 @@ def write_engine(
             for name, source in files.items():
                 shutil.copyfile(source, fresh / name)
             _write_manifest(fresh, folder.name, tuple(files), fields)
+            more(fresh)
     except OSError as error:
         raise EngineError(f"the engine {folder} cannot be written: {error}") from error
     return load_engine(str(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from rtface.track.backends.base import Backend, BackendInfo
 from rtface.track.gray_levels import levels
 from rtface.track.recheck import Recheck, recheck
 from rtface.track.store import Engine
+from rtface.track.view import read_view
+from rtface.track.viewcheck import ViewCheck
 
 _NO_LEVELS = np.zeros(2, np.float32)
 _WORD = 8
@@ -52,6 +55,11 @@ class Tracker:
         What runs it; opened and closed by the tracker.
     clock : Clock
         Source of the stamps.
+
+    Raises
+    ------
+    EngineError
+        The view that the engine keeps is damaged or not its own.
     """
 
     def __init__(self, engine: Engine, backend: Backend, clock: Clock) -> None:
@@ -61,6 +69,8 @@ class Tracker:
         self._trained = np.array([entry.trained for entry in engine.manifest.keypoints])
         self._all_trained = bool(self._trained.all())
         self._has_likelihood = "likelihood" in engine.manifest.decode.columns
+        view = read_view(engine)
+        self._view = None if view is None else ViewCheck(view, engine.manifest.names)
         self._info: BackendInfo | None = None
         self._width = self._height = 0
         self._frame = NetworkFrame(Crop(0, 0, 1, 1), 1, True)
@@ -147,6 +157,7 @@ class Tracker:
         prepared_ns = self._clock.now_ns()
         found = self._backend.infer(frame, level)
         inferred_ns = self._clock.now_ns()
+        view_ok = math.nan if self._view is None else float(np.float32(self._view.view_ok(found)))
         xy = self._frame.to_camera(found[:, :2])
         score, likelihood = self._scores(found)
         if not self._all_trained:
@@ -156,7 +167,7 @@ class Tracker:
         stamps = Stamps(
             meta.exposure_ns, meta.arrival_ns, taken_ns, prepared_ns, inferred_ns, self._clock.now_ns()
         )
-        return Pose(meta, stamps, xy, score, beyond, likelihood, self._same_pictures)
+        return Pose(meta, stamps, xy, score, beyond, likelihood, self._same_pictures, view_ok)
 
     def close(self) -> None:
         """Close the back end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rtface.cli.engines import build, export, facemap, show, verify
+from rtface.cli.engines import build, export, facemap, show, verify, view
 
 app = typer.Typer(help="Keypoint networks, ready to run.", no_args_is_help=True)
 
@@ -13,4 +13,5 @@ app.command("show")(show.show)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("build")(build.build)
+app.command("view")(view.view)
 app.command("import")(facemap.import_)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtface.core.latency import StageSummary
-from rtface.core.records import FloatArray, Losses
+from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
 
 _WIDE = 120
 
@@ -102,6 +102,13 @@ def losses_line(losses: Losses) -> str:
         f"lost: camera {losses.camera}, transport {losses.transport}, ring {losses.ring}, "
         f"publish {losses.publish}"
     )
+
+
+def view_in_words(view_ok: float) -> str:
+    """Return in words whether the engine knows the view."""
+    if np.isnan(view_ok):
+        return "view not checked"
+    return f"{'view known' if view_ok >= KNOWN_VIEW else 'UNKNOWN VIEW'} ({view_ok:.2f})"
 
 
 def keypoints_table(

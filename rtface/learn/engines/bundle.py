@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch import nn
 from rtface.core.clock import utc
 from rtface.learn.engines.onnx_export import columns, export_onnx
 from rtface.learn.engines.sureness import folded_alike, held_back
+from rtface.learn.engines.viewmaking import view_of_network
+from rtface.learn.tracker.samples import Picture
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import (
     MODEL_FILE,
@@ -26,6 +29,7 @@ from rtface.track.manifest import (
     ScoreSpec,
 )
 from rtface.track.store import Engine, write_engine
+from rtface.track.view import write_view
 
 
 def today() -> str:
@@ -86,6 +90,7 @@ def save_engine(
     card: ModelCard,
     *,
     folded: nn.Module | None = None,
+    views: Sequence[Picture] = (),
     overwrite: bool = False,
 ) -> Engine:
     """Make an engine's folder of a network: its graph, its weights and its manifest.
@@ -103,6 +108,9 @@ def save_engine(
         What is stated of it.
     folded : Module or None
         An equal network that is faster, to be exported in the place of `network`.
+    views : sequence of Picture
+        Frames that it was trained on: what a proper view looks like is made from them (`rtface.learn.engines.viewmaking`) and
+        kept beside the manifest. Without any, or where views cannot be told, the engine keeps none.
     overwrite : bool
         Replace an engine that is there.
 
@@ -122,6 +130,14 @@ def save_engine(
     )
     if isinstance(folded, NetworkWithDecode) and held is not network:
         folded = folded_alike(folded, held)
+    view = view_of_network(
+        held,
+        card.keypoints,
+        views,
+        input_size=card.input_size,
+        square=card.resample.square,
+        normalise=card.normalise,
+    )
     with tempfile.TemporaryDirectory() as made:
         model, weights = Path(made) / MODEL_FILE, Path(made) / WEIGHTS_FILE
         export_onnx(
@@ -146,4 +162,10 @@ def save_engine(
             "training": dict(card.training),
             "metrics": {**card.metrics, "no_face": no_face},
         }
-        return write_engine(folder, {MODEL_FILE: model, WEIGHTS_FILE: weights}, fields, overwrite=overwrite)
+        return write_engine(
+            folder,
+            {MODEL_FILE: model, WEIGHTS_FILE: weights},
+            fields,
+            more=partial(write_view, view=view),
+            overwrite=overwrite,
+        )

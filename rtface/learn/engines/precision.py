@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +17,14 @@ from rtface.learn.engines.bundle import today
 from rtface.learn.engines.halve import halve
 from rtface.learn.engines.quantise import Scheme, convolutions_of, plan_in_words, quantise
 from rtface.learn.engines.sureness import check_not_sure
+from rtface.learn.engines.viewmaking import view_of_engine
 from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
 from rtface.track.parity import LIMITS
 from rtface.track.store import Engine, write_engine
+from rtface.track.view import ViewModel, read_view, write_view
+
+_log = logging.getLogger(__name__)
 
 Precision = Literal["f32", "bf16", "f16", "int8"]
 
@@ -139,8 +145,9 @@ def export_engine(
                     "parity": comparison.as_dict() | candidate.calibration,
                     "no_face": check_not_sure(trial, settings),
                 }
+                view = _view(source, trial, testing, crop, settings)
                 return Exported(
-                    _write(source, folder, candidate, precision, proof, overwrite=overwrite), comparison
+                    _write(source, folder, candidate, precision, proof, view, overwrite=overwrite), comparison
                 )
             refused.append(
                 f"{plan_in_words(in_float)}: {comparison.in_words()}"
@@ -216,6 +223,7 @@ def _write(
     candidate: _Candidate,
     precision: Precision,
     proof: Mapping[str, Any],
+    view: ViewModel | None = None,
     *,
     overwrite: bool = True,
 ) -> Engine:
@@ -228,4 +236,23 @@ def _write(
         "exported_from_sha256": source.sha256,
     }
     fields["metrics"] = kept["metrics"] | dict(proof)
-    return write_engine(folder, candidate.files, fields, overwrite=overwrite)
+    return write_engine(
+        folder, candidate.files, fields, more=partial(write_view, view=view), overwrite=overwrite
+    )
+
+
+def _view(
+    source: Engine,
+    trial: Engine,
+    frames: Mapping[int, Image],
+    crop: Crop | None,
+    settings: BackendSettings | None,
+) -> ViewModel | None:
+    """Return the view of the source, whose keypoints and scores the new engine's are; else one made from the frames."""
+    if (kept := read_view(source)) is not None:
+        return kept
+    try:
+        return view_of_engine(trial, list(frames.values()), crop=crop, settings=settings)
+    except DataError as error:
+        _log.warning("%s keeps no view: %s", trial.manifest.name, error)
+        return None

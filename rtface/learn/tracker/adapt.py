@@ -13,6 +13,7 @@ frames, each point as far as its score goes, so that they do not drift while oth
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -43,6 +44,7 @@ from rtface.learn.tracker.evaluation import (
     set_calibration,
 )
 from rtface.learn.tracker.fine_tune import NEW_STEPS, Stopped, blended, fine_tune, train_new_keypoints
+from rtface.learn.tracker.label_views import odd_recordings, unknown_to
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe
 from rtface.learn.tracker.pseudo_labels import untouched_guesses, with_pseudo_labels
@@ -57,6 +59,7 @@ by two or three frames, steps and blend made ten frames' adaptation worse (6.30 
 """
 
 _TIMED_STEPS = 2
+_log = logging.getLogger(__name__)
 
 
 class NothingLearntError(EngineError):
@@ -147,6 +150,8 @@ def adapt(
     start = start_of(request)
     labels, parent, names = start.labels, start.parent, start.names
     manual = pictures_of(labels, request.crop)
+    for line in (*odd_recordings(labels, request.crop), *unknown_to(request.engine, labels, request.crop)):
+        _log.warning("%s", line)
     run = open_run(request.run, configuration(request, start))
     untouched = untouched_guesses(request.engine, request.crop, labels, start.columns)
     missing = [(names.index(name), start.columns[name]) for name in start.unlabelled]
@@ -208,7 +213,7 @@ def adapt(
         | {"parent_sha256": parent.sha256, "seed": start.recipe.seed, "recordings": list(labels.videos)},
         metrics={key: report[key] for key in ("before", "after") if key in report},
     )
-    engine = save_engine(final, request.folder, card, overwrite=request.overwrite)
+    engine = save_engine(final, request.folder, card, views=manual, overwrite=request.overwrite)
     run.write_report(report | {"engine": engine.manifest.name})
     return Adapted(engine, report)
 

@@ -145,7 +145,7 @@ def distil(
         compared = tuple(_compare(request, candidate, each, full, chosen, len(splits)) for each in splits)
     figures = agreement(compared, request.keypoints)
     card = replace(card, metrics={**card.metrics, "distance_to_teacher": _headline(figures)})
-    engine = save_engine(student, folder, card, overwrite=overwrite)
+    engine = save_engine(student, folder, card, views=pictures + labelled, overwrite=overwrite)
     draw_agreement(run.folder / PICTURE_FILE, compared, request.keypoints, figures)
     report = {
         "engine": engine.manifest.name,

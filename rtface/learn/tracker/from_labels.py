@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.evaluation import Evaluation, evaluate
 from rtface.learn.tracker.families import architecture
+from rtface.learn.tracker.label_views import odd_recordings
 from rtface.learn.tracker.labelled_frames import hold_out, pictures_of
 from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.samples import Picture, simulated_pictures, swap_of
@@ -34,6 +36,7 @@ SHARE_HELD_OUT = 0.15
 
 _SIMULATED_SEED = 100_000
 _NAME = "train"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,8 @@ def train_engine(
     training_set, test_set = hold_out(labels, request.held_out, recipe.seed)
     if not training_set.labels:
         raise DataError("the frames to train on have no label of any of these keypoints")
+    for line in odd_recordings(labels, request.crop):
+        _log.warning("%s", line)
     pictures, held_out = pictures_of(training_set, request.crop), pictures_of(test_set, request.crop)
     run = open_run(request.run, _configuration(request, labels, recipe))
     simulated = simulated_pictures(request.simulated, _SIMULATED_SEED, keypoints=labels.keypoints)
@@ -159,7 +164,7 @@ def train_engine(
         training=facts,
         metrics=metrics,
     )
-    engine = save_engine(whole, request.engine, card, overwrite=request.overwrite)
+    engine = save_engine(whole, request.engine, card, views=pictures, overwrite=request.overwrite)
     run.write_report({"engine": engine.manifest.name, "training": facts, "metrics": metrics})
     untrained = tuple(entry.name for entry in engine.manifest.keypoints if not entry.trained)
     return Trained(engine, metrics, untrained)

@@ -38,6 +38,10 @@ _ABOUT: dict[str, dict[str, str]] = {
         "meaning": "when the frame was filmed",
     },
     "published_ns": {**_TIME, "meaning": "the pose had been published"},
+    "view_ok": {
+        "units": "1",
+        "meaning": "how far the frame shows a view that the engine knows; from 0.5 on it does",
+    },
 }
 
 
@@ -94,6 +98,7 @@ class Native:
             arrays: dict[str, Any] = {
                 "likelihood": None,
                 "published_ns": None,
+                "view_ok": None,
                 "camera_ns": np.full(
                     len(frames), NO_TIME, np.int64
                 ),  # not in the first files of this version
@@ -101,7 +106,7 @@ class Native:
             for name in _ABOUT:
                 if name in arrays and name not in file:
                     continue
-                kind = "u" if name == "outside" else "f" if name in shapes else "i"
+                kind = "u" if name == "outside" else "f" if name in shapes or name == "view_ok" else "i"
                 arrays[name] = read_array(path, file, name, kind, shapes.get(name, (len(frames),)))
             texts: dict[str, Any] = {name: _text(path, file.attrs.get(name), name) for name in _TEXTS}
             provenance = _provenance(path, read_array(path, file, "provenance", "OS", ()))

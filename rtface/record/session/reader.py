@@ -12,6 +12,8 @@ import numpy as np
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError
+from rtface.core.features import VIEW
+from rtface.core.records import FloatArray
 from rtface.record.seal.blocks import SealedItem, opened_items
 from rtface.record.seal.merging import merged
 from rtface.record.session import log_of
@@ -220,6 +222,8 @@ class Session:
         }
         if (columns["published_ns"] == UNKNOWN).all():
             del columns["published_ns"]
+        if (views := self._views(shaped)) is not None:
+            columns["view_ok"] = views
         return PoseTable(
             names=configuration.keypoints,
             trained=configuration.trained,
@@ -229,6 +233,18 @@ class Session:
             first_frame=int(shaped["frame_id"][0]) if len(shaped) else 0,
             **columns,
         )
+
+    def _views(self, poses: Rows) -> FloatArray | None:
+        """Return `Pose.view_ok` of each pose, which stands with what the rules were given; None where none is known."""
+        configuration, features = self.configuration, self.features
+        if configuration is None or VIEW not in configuration.features or not len(features):
+            return None
+        column = features["values"][:, configuration.features.index(VIEW)].astype(np.float32)
+        order = np.argsort(features["frame_id"], kind="stable")
+        at = np.searchsorted(features["frame_id"], poses["frame_id"], sorter=order)
+        at = order[np.minimum(at, len(features) - 1)]
+        views = np.where(features["frame_id"][at] == poses["frame_id"], column[at], np.float32(np.nan))
+        return None if np.isnan(views).all() else views.astype(np.float32)
 
 
 def iterate(path: Path, key: bytes | None = None) -> Iterator[Entry | RowBatch]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import cast
 
 import msgpack
@@ -64,8 +66,8 @@ class Watched:
         return capture.get()
 
 
-def keypoints_aged(age_ns: int | None) -> Keypoints:
-    pose = make_pose(keypoints=2)
+def keypoints_aged(age_ns: int | None, view_ok: float = math.nan) -> Keypoints:
+    pose = replace(make_pose(keypoints=2), view_ok=view_ok)
     receiver = Receiver(None if age_ns is None else 0)
     body = encode_keypoints(msgpack.Packer(), HELLO.session, 0, pose, LOSSES, 0)
     keypoints = receiver.take([TOPIC_KEYPOINTS, body], pose.stamps.exposure_ns + (age_ns or 0))
@@ -124,3 +126,18 @@ def test_json_has_null_for_an_unknown_age(capsys: pytest.CaptureFixture[str]) ->
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["age_ms"] for line in lines] == [None, 2.0]
     assert set(lines[0]["keypoints"]) == {"nose(tip)", "paw"}
+
+
+@pytest.mark.parametrize(
+    ("view_ok", "text"),
+    [(0.75, "view known (0.75)"), (0.25, "UNKNOWN VIEW (0.25)"), (math.nan, "view not checked")],
+)
+def test_it_says_whether_the_engine_knows_the_view(
+    view_ok: float, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched = Watched()
+    watched.hear(keypoints_aged(1, view_ok))
+    assert text in watched.shown()
+    Watched(as_json=True).hear(keypoints_aged(1, view_ok))
+    said = json.loads(capsys.readouterr().out)["view_ok"]
+    assert said == (None if math.isnan(view_ok) else view_ok)

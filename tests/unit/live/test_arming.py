@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -75,12 +76,32 @@ def test_a_rig_that_is_well_is_ready() -> None:
         "camera",
         "frames",
         "engine",
+        "view",
         "rules",
         "gate",
         "latency",
         "record",
     ]
     assert self_test(replace(WELL, budget=budget(1))).ready
+
+
+@pytest.mark.parametrize(
+    ("view_ok", "any_view", "verdict"),
+    [
+        (0.9, False, "ok"),
+        (0.5, False, "ok"),
+        (0.49, False, "fail"),
+        (0.49, True, "warn"),
+        (math.nan, False, "warn"),
+    ],
+)
+def test_an_unknown_view_is_not_armed_unless_the_rig_says_so(
+    view_ok: float, any_view: bool, verdict: str
+) -> None:
+    found = self_test(replace(WELL, status=replace(status(), view_ok=view_ok), any_view=any_view))
+    assert found.ready is (verdict != "fail")
+    (check,) = (each for each in found.checks if each.what == "view")
+    assert check.verdict == verdict
 
 
 def test_a_rule_that_can_never_be_known_is_told_before_arming() -> None:
@@ -97,6 +118,7 @@ def test_a_rule_that_can_never_be_known_is_told_before_arming() -> None:
         ({"status": status(0.0)}, "frames", "no frames come"),
         ({"status": status(state=PipelineState.STOPPED)}, "frames", "the camera is stopped"),
         ({"parity": refused}, "engine", "rtface engines verify"),
+        ({"status": replace(status(), view_ok=0.2)}, "view", "0.20 in the median of the last second"),
         ({"output_checks": gone}, "output", "does not answer"),
         ({"output_checks": lambda: [Check("switch", "fail", "is off")]}, "switch", "is off"),
         ({"pulses": {}}, "rules", "no rule has a pulse"),

@@ -99,3 +99,10 @@ def test_back_ends_that_could_run_are_told_from_those_that_could_not(
     monkeypatch.setattr(checkup, "possible_backends", lambda: made_up[:2])
     none = findings(folder, "nowhere")["back ends"]
     assert (none.verdict, none.exit_code) == ("fail", 6)
+
+
+def test_whether_the_engine_can_tell_a_view_is_said(folder: Path) -> None:
+    drawn_engine(folder / "engines" / "sound")
+    told = findings(folder, "sound")["view"]
+    assert (told.verdict, told.fix) == ("warn", "rtface engines view sound --frames FRAMES")
+    assert findings(folder, "default")["view"].verdict == "ok"

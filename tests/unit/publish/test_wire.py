@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -54,6 +55,7 @@ def poses(draw: st.DrawFn) -> Pose:
         draw(arrays.arrays(np.float32, (count, 2), elements=floats)),
         draw(arrays.arrays(np.float32, (count,), elements=floats)),
         draw(arrays.arrays(np.bool_, (count,))),
+        view_ok=draw(st.just(math.nan) | st.floats(0, 1, width=32)),
     )
 
 
@@ -64,6 +66,7 @@ def test_keypoints_arrive_as_they_were_sent(pose: Pose, seq: int, published_ns: 
     assert (message.frame_id, message.camera_ns) == (pose.frame.frame_id, pose.frame.camera_ns)
     assert message.stamps == pose.stamps
     assert message.lost == losses
+    assert message.view_ok == pytest.approx(pose.view_ok, abs=0, nan_ok=True)
     for got, sent in ((message.xy, pose.xy), (message.score, pose.score), (message.outside, pose.outside)):
         assert got.dtype == sent.dtype
         np.testing.assert_array_equal(got, sent)

@@ -1,0 +1,122 @@
+"""Labels of another rig by mistake are told before a training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
+from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.tracker.adapt import adapt
+from rtface.learn.tracker.adapt_request import AdaptRequest
+from rtface.learn.tracker.from_labels import TrainRequest, train_engine
+from rtface.learn.tracker.label_views import odd_recordings, unknown_to
+from rtface.learn.tracker.optimise import Recipe
+from rtface.simulate.face import MouseFace
+from rtface.track.store import DEFAULT_ENGINE, Engine, load_engine, shipped_folder
+
+WIDTH, HEIGHT = 320, 240
+BRIEF = Recipe(steps=2, batch=2, size=64, bf16=False, simulated_share=0)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return load_engine(str(shipped_folder() / DEFAULT_ENGINE))
+
+
+def filmed(video: str, seed: int = 0, count: int = 6) -> LabelSet:
+    """Labelled frames of a simulated mouse."""
+    mouse, frames = MouseFace(WIDTH, HEIGHT, 50.0, seed), []
+    for number in range(0, 60 * count, 60):
+        image = np.zeros((HEIGHT, WIDTH), np.uint8)
+        mouse.render(number, image)
+        xy = np.asarray(mouse.truth(number)[:, :2], np.float32)
+        frames.append(LabelledFrame(f"{video}-{number:03}.png", video, image, xy))
+    return LabelSet(FACEMAP_KEYPOINTS, tuple(frames))
+
+
+def of_both(*sets: LabelSet) -> LabelSet:
+    return LabelSet(FACEMAP_KEYPOINTS, tuple(frame for each in sets for frame in each.frames))
+
+
+def changed(
+    labels: LabelSet, *, xy: FloatArray | None = None, image: Image | None = None, order: int = 0
+) -> LabelSet:
+    """Return frames with other images or labels, or with the labels of other keypoints."""
+    frames = tuple(
+        replace(
+            frame,
+            image=frame.image if image is None else image,
+            xy=np.roll(frame.xy if xy is None else xy, order, axis=0),
+        )
+        for frame in labels.frames
+    )
+    return LabelSet(labels.keypoints, frames)
+
+
+def mirrored(labels: LabelSet) -> LabelSet:
+    frames = tuple(
+        replace(
+            frame, image=frame.image[:, ::-1], xy=np.float32([WIDTH - 1, 0]) + frame.xy * np.float32([-1, 1])
+        )
+        for frame in labels.frames
+    )
+    return LabelSet(labels.keypoints, frames)
+
+
+def test_recordings_of_one_kind_of_view_pass_also_where_mice_look_the_other_way(engine: Engine) -> None:
+    labels = of_both(filmed("a"), filmed("b", 3), mirrored(filmed("c", 5)))
+    assert odd_recordings(labels, None) == []
+    assert unknown_to(engine, labels, None) == []
+
+
+def test_few_labels_on_a_recording_make_it_no_odd_one() -> None:
+    sparse = filmed("b", 3)
+    for frame in sparse.frames:
+        frame.xy[5:] = np.nan
+    assert odd_recordings(of_both(filmed("a"), sparse), None) == []
+    for frame in sparse.frames:
+        frame.xy[2:] = np.nan
+    assert odd_recordings(of_both(filmed("a"), sparse), None) == []
+
+
+def test_labels_under_other_names_are_told_with_their_recording(engine: Engine) -> None:
+    labels = of_both(filmed("a"), filmed("b", 3), changed(filmed("wrong", 5), order=4))
+    (line,) = odd_recordings(labels, None)
+    assert line.startswith("wrong: its labels do not lie to each other as those of the other recordings")
+    (line,) = unknown_to(engine, labels, None)
+    assert line.startswith("wrong: face-2-int8 knows this view and finds the keypoints far from their labels")
+
+
+def test_labels_of_other_frames_are_told(engine: Engine) -> None:
+    moved = filmed("wrong", 5)
+    labels = changed(moved, xy=moved.frames[0].xy * np.float32(0.4) + np.float32([150, 0]))
+    (line,) = unknown_to(engine, labels, None)
+    assert "are these the labels of these frames?" in line
+
+
+def test_a_view_that_the_engine_does_not_know_is_told(engine: Engine) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8)
+    (line,) = unknown_to(engine, of_both(filmed("a"), changed(filmed("wrong"), image=noise)), None)
+    assert line.startswith("wrong: face-2-int8 does not know this view")
+    (line,) = unknown_to(engine, filmed("a"), Crop(0, 0, 40, 40))
+    assert "is the crop the face?" in line
+
+
+def test_it_is_told_before_a_training(
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = of_both(filmed("a"), filmed("b", 3), changed(filmed("wrong", 5), order=4))
+    table = write_table(labels, tmp_path / "labels")
+    request = TrainRequest(
+        (table,), tmp_path / "new", tmp_path / "run", family="tiny", held_out=0.0, simulated=0, recipe=BRIEF
+    )
+    train_engine(request, stop=lambda: True)
+    assert [each.getMessage()[:6] for each in caplog.records] == ["wrong:"]
+    caplog.clear()
+    adapt(AdaptRequest(engine, labels, tmp_path / "other", tmp_path / "adapting"), stop=lambda: True)
+    assert [each.getMessage()[:6] for each in caplog.records] == ["wrong:", "wrong:"]
