@@ -9,7 +9,16 @@ from typing import Any
 
 from rich.live import Live
 
-from rtface.cli.terminal.screen import ERR, OUT, latency_table, live_view, losses_line, print_json, print_note
+from rtface.cli.terminal.screen import (
+    ERR,
+    OUT,
+    latency_table,
+    live_view,
+    losses_line,
+    print_json,
+    print_note,
+    view_in_words,
+)
 from rtface.config import Rig
 from rtface.core.errors import DataError, RtfaceError
 from rtface.core.status import PipelineStatus
@@ -116,5 +125,5 @@ def described(manifest: EncoderManifest) -> str:
 def _headline(status: PipelineStatus) -> str:
     return (
         f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
-        f"{losses_line(status.losses)}"
+        f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}"
     )

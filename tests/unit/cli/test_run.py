@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from rtface.cli.app import app
 from rtface.cli.terminal import serving
 from rtface.core.errors import CameraLostError, DataError
+from rtface.core.records import Losses
+from rtface.core.status import PipelineState, PipelineStatus
 
 
 class FakeService:
@@ -67,3 +69,9 @@ def test_a_run_whose_record_failed_does_not_end_well(
     (tmp_path / "rig.yaml").write_text("camera: {kind: simulated}\n")
     done = CliRunner().invoke(app, ["run", str(tmp_path / "rig.yaml"), *options])
     assert getattr(done.exception, "exit_code", done.exit_code) == code
+
+
+@pytest.mark.parametrize(("view_ok", "text"), [(0.8, "view known (0.80)"), (0.1, "UNKNOWN VIEW (0.10)")])
+def test_the_headline_says_whether_the_view_is_known(view_ok: float, text: str) -> None:
+    status = PipelineStatus(PipelineState.RUNNING, 100.0, 5, Losses(), {}, None, view_ok=view_ok)
+    assert f"; {text}; lost: camera 0" in serving._headline(status)

@@ -260,3 +260,22 @@ def test_the_picture_shows_what_the_rules_name(
     if frames > 1:
         assert np.nanmax(trace.get_ydata()) == pytest.approx(20, abs=0.01)
         assert np.nanmin(trace.get_ydata()) == pytest.approx(-20, abs=0.01)
+
+
+def test_views_that_were_not_known_when_it_was_tracked_withhold(rules: Rules, tmp_path: Path) -> None:
+    known = np.ones(1000, np.float32)
+    known[300:600] = 0.1
+    path = tmp_path / "swing.rtface.h5"
+    formats.write(dataclasses.replace(table(), view_ok=known), path, "rtface")
+    run = dry_run(rules, read_poses(path))
+    frames = {each.frame_id for each in run.of("right", Action.FIRE)}
+    assert frames
+    assert not frames & set(range(300, 600))
+    withheld = [each for each in run.decisions if each.reason in (Reason.UNKNOWN_VIEW, Reason.OCCLUDED)]
+    assert withheld
+    assert {each.frame_id for each in withheld} <= set(range(300, 600))
+    formats.write(table(), path, "rtface", overwrite=True)
+    before = read_poses(path)
+    assert before.table.view_ok is None, "a file of before, or of an engine that keeps no view"
+    more = {each.frame_id for each in dry_run(rules, before).of("right", Action.FIRE)}
+    assert more & set(range(300, 600))
