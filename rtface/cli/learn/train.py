@@ -29,7 +29,7 @@ from rtface.track.store import user_folder
 if TYPE_CHECKING:
     from rtface.learn.tracker.from_labels import Trained
 
-Family = Literal["small", "tiny", "facemap"]
+Family = Literal["small", "fast", "tiny", "facemap"]
 
 
 def train(
@@ -37,7 +37,10 @@ def train(
     name: Annotated[str, typer.Option("--name", help="Name of the new engine.")],
     family: Annotated[
         Family,
-        typer.Option(help="small for most rigs, tiny for the weakest computers, facemap for comparison."),
+        typer.Option(
+            help="small for most rigs, fast for about half its time, tiny for the weakest computers, facemap to "
+            "compare."
+        ),
     ] = "small",
     keypoints: KeypointsOption = None,
     rename: RenameOption = None,
