@@ -108,11 +108,12 @@ def adapt(
     if as_json:
         print_json({"engine": called, "folder": adapted.engine.folder, "run": order.run, **adapted.report})
         return
-    _show(adapted)
+    show_adapted(adapted)
     print_engine(called, adapted.engine.folder, order.run)
 
 
-def _show(adapted: Adapted) -> None:
+def show_adapted(adapted: Adapted) -> None:
+    """Print what adapting gained, and what to think of it."""
     report: dict[str, Any] = adapted.report
     if names := report["untouched_guesses"]:
         print_note(

@@ -286,7 +286,11 @@ class _Job:
 def _plan(
     start: AdaptStart, pictures: Sequence[Picture], held_out: int, clock: Callable[[], int]
 ) -> AdaptPlan:
-    """Time a few steps of a training that is thrown away, and count the most that there can be."""
+    """Time a few steps of a training that is thrown away, and count the most that there can be.
+
+    The first step of a process takes many times as long as those after it.
+    """
+    fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=1))
     began_ns = clock()
     fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=_TIMED_STEPS))
     seconds = (clock() - began_ns) / NS_PER_S / _TIMED_STEPS
