@@ -84,7 +84,7 @@ def run_training(
     while not training.finished:
         loss = training.step()
         progress(training.done, loss)
-        ends = training.finished or stop()
+        ends = stop() or training.finished
         if checkpoint is not None and (ends or training.done % every == 0):
             save_state(training.state(), checkpoint)
         if ends:

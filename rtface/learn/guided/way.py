@@ -16,6 +16,7 @@ Labels are read and never written. Other labels or other options are another att
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
 LABELS_FOLDER = "to-label"
 ATTEMPT_FILE = "attempt.json"
 EVALUATION_FILE = "evaluation.json"
+
+ENOUGH = 40
+"""Labelled frames of a new rig beyond which more help little."""
 
 _TIMED_FRAMES = 12
 _TRACKED_EACH = 3
@@ -289,17 +293,16 @@ class GuidedWay:
 
     def advice(self, labels: LabelSet, attempt: Attempt) -> list[str]:
         """Return what to do next, the most useful first."""
-        video = self.start.videos[0] if self.start.videos else "VIDEO"
+        video = shlex.quote(str(self.start.videos[0])) if self.start.videos else "VIDEO"
         crop = f" --crop {crop_text(self.start.crop)}" if self.start.crop else ""
-        lines = [
-            f"look at it: rtface track {video} --engine {attempt.engine}{crop} --out {attempt.engine}.csv"
-        ]
+        engine = f"--engine {attempt.engine}{crop}"
+        lines = [f"look at it: rtface track {video} {engine} --out {attempt.engine}.csv"]
         if len(labels.videos) < 2:
             lines.append(
-                "judge it on another day: label 10 frames of a recording that it never saw, then "
-                f"rtface learn evaluate THEIR-LABELS --engine {attempt.engine}{crop}"
+                "judge it on another day: label 10 frames of a recording that it never saw, then rtface learn evaluate "
+                f"THEIR-LABELS {engine}"
             )
-        if len(labels) < 40:
+        if len(labels) < ENOUGH:
             lines.append(
                 f"more frames make it better, of other days most of all: {len(labels)} are labelled; add rows to the labels "
                 "and run this command again, which makes a new engine beside this one"
@@ -307,7 +310,7 @@ class GuidedWay:
         lines.append(
             f"make it faster, with proof: rtface engines export {attempt.engine} --precision int8 --frames {video}{crop}"
         )
-        lines.append(f"use it: engine: {attempt.engine} in the rig's file, then rtface check RIG.yaml")
+        lines.append(f"use it: `engine: {attempt.engine}` in the rig's file, then rtface check RIG.yaml")
         return lines
 
     def _filled_in(self) -> tuple[Path, ...] | None:

@@ -238,6 +238,11 @@ def test_a_busy_machine_gives_the_same_engine(request_for: Callable[..., AdaptRe
     assert plan.minutes == pytest.approx(plan.steps * 60 / 2)
 
 
+def test_the_last_steps_are_tried_too(request_for: Callable[..., AdaptRequest]) -> None:
+    adapted = done(request_for(rig(8, names=KNOWN), recipe=replace(RECIPE, steps=30, batch=4)))
+    assert sorted({trial["steps"] for trial in adapted.report["looks"]}) == [0, 25, 30]
+
+
 def test_it_says_how_long_it_will_take_before_it_begins(request_for: Callable[..., AdaptRequest]) -> None:
     order: list[str] = []
 
