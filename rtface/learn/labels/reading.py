@@ -6,7 +6,8 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from rtface.core.errors import DataError
+from rtface.core.errors import DataError, nearest
+from rtface.learn.distances import DISTANCES_FILE, read_distances, united
 from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE, DATA_FOLDER, FILE_STEM, read_deeplabcut
 from rtface.learn.labels.formats.facemap import read_facemap
 from rtface.learn.labels.formats.sleap import read_sleap
@@ -43,7 +44,7 @@ def read_labels(*paths: Path) -> LabelSet:
         raise DataError("no label set was named")
     if len({path.resolve() for path in paths}) < len(paths):
         raise DataError(f"a label set is named twice: {', '.join(map(str, paths))}")
-    labels = _unite(_told_apart([(path, _read_one(path)) for path in paths]))
+    labels = _unite(_told_apart([(path, _with_distances(path, _read_one(path))) for path in paths]))
     for note in labels.notes:
         _LOG.warning("%s", note)
     return labels
@@ -77,7 +78,25 @@ def _unite(sets: list[tuple[Path, LabelSet]]) -> LabelSet:
                     "leave it out of one, or rename the video if they are two recordings"
                 )
     frames = tuple(frame for _, labels in sets for frame in labels.arranged(names).frames)
-    return LabelSet(names, frames, tuple(note for _, labels in sets for note in labels.notes))
+    return LabelSet(
+        names,
+        frames,
+        tuple(note for _, labels in sets for note in labels.notes),
+        united(*(labels.distances for _, labels in sets)),
+    )
+
+
+def _with_distances(path: Path, labels: LabelSet) -> LabelSet:
+    """Return a set with the distances that are declared in its folder."""
+    folder = path if path.is_dir() else path.parent
+    declared = read_distances(folder)
+    for each in declared:
+        if unknown := [point for point in (each.one, each.other) if point not in labels.keypoints]:
+            raise DataError(
+                f"{folder / DISTANCES_FILE}: {each.name}: there is no keypoint {unknown[0]!r}"
+                f"{nearest(unknown[0], labels.keypoints)}"
+            )
+    return replace(labels, distances=declared)
 
 
 def _read_one(path: Path) -> LabelSet:

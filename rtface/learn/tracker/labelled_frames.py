@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -68,4 +69,4 @@ def hold_out(labels: LabelSet, what: Sequence[str] | float, seed: int) -> tuple[
         raise DataError("all frames are held out: none is left to train on")
     training = tuple(frame for index, frame in enumerate(labels.frames) if index not in chosen)
     test = tuple(frame for index, frame in enumerate(labels.frames) if index in chosen)
-    return LabelSet(labels.keypoints, training), LabelSet(labels.keypoints, test)
+    return replace(labels, frames=training), replace(labels, frames=test)

@@ -18,6 +18,7 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.files import folder_written_whole
+from rtface.learn.distances import write_distances
 from rtface.learn.labels.formats.checks import (
     NOTHING_THERE,
     Fault,
@@ -75,6 +76,7 @@ def write_table(labels: LabelSet, folder: Path) -> Path:
     try:
         with folder_written_whole(folder) as fresh:
             _write(labels, fresh)
+            write_distances(fresh, labels.distances)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder / TABLE_FILE
