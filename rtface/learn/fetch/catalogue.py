@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rtface.core.errors import DataError, UsageError, nearest
 from rtface.core.manifest import NAME_PATTERN
+from rtface.learn.labels.set_record import is_non_commercial
 
 Layout = Literal["lightning-pose", "facemap", "any"]
 
@@ -56,12 +58,6 @@ class SetEntry(BaseModel):
         return is_non_commercial(self.licence)
 
 
-def is_non_commercial(licence: str) -> bool:
-    """Return whether a licence, by its name, forbids commercial use."""
-    words = licence.upper().replace("-", " ").split()
-    return "NC" in words or "NONCOMMERCIAL" in "".join(words)
-
-
 def catalogue() -> dict[str, SetEntry]:
     """Return all known sets by name.
 
@@ -76,8 +72,6 @@ def catalogue() -> dict[str, SetEntry]:
 
 def parse_catalogue(text: str, where: str) -> dict[str, SetEntry]:
     """Return the sets that a catalogue's text holds; `DataError` names the entry and the field that is wrong."""
-    import re
-
     try:
         read = yaml.safe_load(text)
     except yaml.YAMLError as error:

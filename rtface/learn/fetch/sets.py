@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,52 +18,9 @@ from rtface.core.manifest import NAME_PATTERN
 from rtface.learn.fetch.catalogue import SHA256_PATTERN, SetEntry
 from rtface.learn.fetch.download import ByteProgress, download
 from rtface.learn.fetch.unpack import unpack
-from rtface.learn.labels.formats.deeplabcut import DATA_FOLDER, FILE_STEM
-from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
+from rtface.learn.labels.set_record import RECORD_FILE, SetRecord, read_record, set_sources
 from rtface.track.store import user_folder
-
-RECORD_FILE = "rtface-set.json"
-"""In a set's folder: what it is, where it came from, and under which licence."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetRecord:
-    """What is known of a label set that was fetched.
-
-    Attributes
-    ----------
-    name, title, licence, licence_url, citation, layout
-        As in the catalogue.
-    pages : tuple of str
-    url : str
-        Where it came from; a path where it was there already.
-    sha256 : str or None
-        Of the file that came; None for a folder that was there already.
-    licence_accepted, rtface : str
-        When, and with which version.
-    frames, labels : int
-    keypoints : tuple of str
-        After renaming.
-    renames : dict of str to str
-        The set's names of keypoints to ours, as far as it has them.
-    """
-
-    name: str
-    title: str
-    licence: str
-    licence_url: str
-    citation: str
-    layout: str
-    pages: tuple[str, ...]
-    url: str
-    sha256: str | None
-    licence_accepted: str
-    rtface: str
-    frames: int
-    labels: int
-    keypoints: tuple[str, ...]
-    renames: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,82 +160,6 @@ def fetch_set(
     return FetchedSet(target, record)
 
 
-def read_record(folder: Path) -> SetRecord | None:
-    """Return what is known of a set by its folder, or by a folder above; None of labels of somebody's own.
-
-    Raises
-    ------
-    DataError
-        The record is damaged; the field is named.
-    """
-    file = next(
-        (
-            each / RECORD_FILE
-            for each in (folder, *folder.absolute().parents)
-            if (each / RECORD_FILE).is_file()
-        ),
-        None,
-    )
-    if file is None:
-        return None
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        values = {field.name: kept[field.name] for field in fields(SetRecord)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is damaged: {error!r}") from error
-    return SetRecord(**values | {"pages": tuple(values["pages"]), "keypoints": tuple(values["keypoints"])})
-
-
-def set_sources(folder: Path, layout: str) -> tuple[Path, ...]:
-    """Return what labels are read from in an unpacked set, wherever in it that lies.
-
-    Raises
-    ------
-    DataError
-        There is nothing of the layout.
-    """
-    found: list[Path] = []
-    if layout in ("lightning-pose", "any"):
-        found = sorted(
-            {
-                data.parent
-                for data in _folders(folder, DATA_FOLDER)
-                if any(data.parent.glob(f"{FILE_STEM}*.csv"))
-            }
-        )
-    if not found and layout in ("facemap", "any"):
-        found = sorted(folder.rglob("*_Facemap_refined_data.npy"))
-    if not found and layout == "any":
-        found = sorted(folder.rglob("labels.csv")) or sorted(
-            {data.parent for data in _folders(folder, DATA_FOLDER)} | set(folder.rglob("*.slp"))
-        )
-    if not found:
-        what = {
-            "lightning-pose": f"no folder with {FILE_STEM}*.csv beside {DATA_FOLDER}",
-            "facemap": "no *_Facemap_refined_data.npy",
-        }.get(layout, "no labels of a format that rtface reads")
-        raise DataError(f"{folder} is not laid out as a set of {layout} is: {what}")
-    return tuple(found)
-
-
-def read_set(folder: Path) -> LabelSet:
-    """Read a set that was fetched, with our names for its keypoints.
-
-    Raises
-    ------
-    DataError
-        It has no record, or its labels cannot be read.
-    """
-    record = read_record(folder)
-    if record is None:
-        raise DataError(f"{folder} has no {RECORD_FILE}: not a set that was fetched")
-    return read_labels(*set_sources(folder, record.layout)).renamed(record.renames)
-
-
-def _folders(folder: Path, name: str) -> list[Path]:
-    return [each for each in folder.rglob(name) if each.is_dir()]
-
-
 def _registered(request: FetchRequest) -> FetchedSet:
     """Write the record into a folder that is here already."""
     folder = request.source
@@ -304,7 +185,7 @@ def _there_already(request: FetchRequest) -> FetchedSet:
 def _record(request: FetchRequest, folder: Path, url: str, sha256: str | None) -> SetRecord:
     """Read the labels, so that a set without any is refused, and return what is known of them."""
     entry = request.entry
-    labels = read_labels(*set_sources(folder, entry.layout))
+    labels = read_labels(*set_sources(folder, entry.layout), plain=True)
     renames = {old: new for old, new in entry.renames.items() if old in labels.keypoints}
     labels = labels.renamed(renames)
     return SetRecord(

@@ -12,6 +12,7 @@ import numpy as np
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray, Image
 from rtface.learn.distances import DeclaredDistance, among, as_declared
+from rtface.learn.labels.set_record import SetRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,15 @@ class LabelSet:
         What looks wrong in the files but may be right; no part of `digest`.
     distances : tuple of DeclaredDistance
         Pairs of keypoints whose distance means something, as declared beside the labels.
+    origins : tuple of SetRecord
+        The public sets that frames are of; no part of `digest`.
     """
 
     keypoints: tuple[str, ...]
     frames: tuple[LabelledFrame, ...]
     notes: tuple[str, ...] = ()
     distances: tuple[DeclaredDistance, ...] = ()
+    origins: tuple[SetRecord, ...] = ()
 
     def __post_init__(self) -> None:
         if repeated := {name for name in self.keypoints if self.keypoints.count(name) > 1}:
@@ -134,4 +138,6 @@ class LabelSet:
                 if name in place:
                     xy[index] = frame.xy[place[name]]
             frames.append(replace(frame, xy=xy))
-        return LabelSet(tuple(names), tuple(frames), self.notes, among(self.distances, names))
+        return replace(
+            self, keypoints=tuple(names), frames=tuple(frames), distances=among(self.distances, names)
+        )

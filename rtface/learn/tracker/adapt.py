@@ -25,6 +25,7 @@ from rtface.core.errors import EngineError
 from rtface.learn.distances import as_declared, with_known
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.error_summary import error_summary
+from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.resumable import StartProgress, no_progress, run_in_folder, run_training
 from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.adapt_request import (
@@ -210,8 +211,11 @@ def adapt(
         square=start.recipe.square,
         calibrated=calibrated,
         description=f"{parent.manifest.name}, adapted to a rig with {len(labels)} frames",
-        licence=f"{parent.manifest.licence}; adapted with labelled frames under their own licence",
+        licence=licence_in_words(
+            labels.origins, f"{parent.manifest.licence}; adapted with labelled frames under their own licence"
+        ),
         training=facts
+        | ({"label_sets": [each.origin() for each in labels.origins]} if labels.origins else {})
         | ({"distances": as_declared(labels.distances)} if labels.distances else {})
         | {"parent_sha256": parent.sha256, "seed": start.recipe.seed, "recordings": list(labels.videos)},
         metrics={key: report[key] for key in ("before", "after", "distances") if report.get(key)},

@@ -27,10 +27,9 @@ from rtface.learn.labels.formats.checks import NOTHING_THERE, Fault, Row, gather
 from rtface.learn.labels.formats.deeplabcut_tables import read_h5_table
 from rtface.learn.labels.formats.spreadsheet import read_cells
 from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.labels.set_record import DATA_FOLDER, FILE_STEM
 
 CONFIG_FILE = "config.yaml"
-DATA_FOLDER = "labeled-data"
-FILE_STEM = "CollectedData"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ from support.lightning_pose import archived, write_lightning_pose
 
 from rtface.core.errors import DataError, UsageError
 from rtface.core.records import FACEMAP_KEYPOINTS
-from rtface.learn.fetch.catalogue import catalogue, entry_of, is_non_commercial, parse_catalogue
-from rtface.learn.fetch.sets import FetchRequest, fetch_set, read_record, read_set
+from rtface.learn.fetch.catalogue import catalogue, entry_of, parse_catalogue
+from rtface.learn.fetch.sets import FetchRequest, fetch_set
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.reading import read_labels
+from rtface.learn.labels.set_record import is_non_commercial, read_record
 
 ENTRY = entry_of("facemap-lightning-pose").model_copy(
     update={"renames": {"bright": "nose(tip)", "not in it": "mouth"}}
@@ -79,7 +80,7 @@ def test_a_set_comes_with_a_record_of_what_it_is(
     assert record.keypoints == ("nose(tip)", *NAMES[1:])
     assert record.renames == {"bright": "nose(tip)"}
     assert record.sha256 == hashlib.sha256(server.body).hexdigest()
-    labels = read_set(done.folder)
+    labels = read_labels(done.folder)
     assert (labels.keypoints, len(labels)) == (record.keypoints, 12)
     assert read_record(done.folder / "facemap" / "labeled-data") == record, "a part of it is of it"
     assert sorted(path.name for path in done.folder.parent.iterdir()) == ["facemap", "facemap.sha256.json"]
@@ -99,7 +100,7 @@ def test_the_hash_of_the_first_time_is_held_against_the_next(
     now = hashlib.sha256(server.body).hexdigest()
     with pytest.raises(DataError, match=f"sha256 {now}, expected {first}"):
         fetch_set(request_for(again=True))
-    assert read_set(done.folder).labels == 36, "what was there still is"
+    assert read_labels(done.folder).labels == 36, "what was there still is"
     with pytest.raises(DataError, match=f"sha256 {first}, expected {now}"):
         fetch_set(request_for(sha256=now))
     accepted = fetch_set(request_for(again=True, sha256=now))
@@ -139,7 +140,7 @@ def test_what_is_here_already_is_taken_from_here(
     folder = fetch_set(request_for(url=None, source=tmp_path / "made" / "facemap"))
     assert folder is not None
     assert (folder.folder, folder.record.sha256) == (tmp_path / "made" / "facemap", None)
-    assert read_set(folder.folder).labels == read_set(archive.folder).labels == 36
+    assert read_labels(folder.folder).labels == read_labels(archive.folder).labels == 36
     with pytest.raises(DataError, match="expected 0000"):
         fetch_set(
             request_for(name="other", url=None, source=tmp_path / "made" / "facemap.zip", sha256="0" * 64)
