@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -75,7 +75,8 @@ def serving(body: bytes) -> Iterator[FileServer]:
             if what.etag is not None:
                 self.send_header("ETag", what.etag)
             self.end_headers()
-            self.wfile.write(rest[: what.cuts.pop(0)] if what.cuts else rest)
+            with suppress(ConnectionError):  # whoever asked has seen enough
+                self.wfile.write(rest[: what.cuts.pop(0)] if what.cuts else rest)
 
         def _first(self) -> int | None:
             asked = self.headers.get("Range")

@@ -82,8 +82,8 @@ def train(
     renames, names = parse_renames(rename), parse_names(keypoints)
     with training_packages(threads):
         from rtface.learn.labels.reading import read_labels
+        from rtface.learn.recipes import named_recipe
         from rtface.learn.tracker.from_labels import TrainRequest, train_engine
-        from rtface.learn.tracker.recipes import named_recipe
     begun = named_recipe(recipe)
     plan = replace(
         begun.recipe, seed=seed, steps=steps or begun.recipe.steps, batch=batch or begun.recipe.batch

@@ -309,19 +309,19 @@ def _fetch_once(
             progress(size, total)
             if stop():
                 ended = True
-                raise _Ended
+                raise _Halted
 
         with part.file.open("ab" if goes_on else "wb") as file:
             try:
                 size = receive(response, file, digest, have=have, largest=largest, progress=look)
-            except _Ended:
+            except _Halted:
                 return None
     if total is not None and size != total:
         raise ConnectionError(f"the connection ended after {size} of {total} bytes")
     return size
 
 
-class _Ended(Exception):  # noqa: N818  (a request, not an error)
+class _Halted(Exception):  # noqa: N818  (a request, not an error)
     """The user ended it."""
 
 

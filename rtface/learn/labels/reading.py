@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rtface.core.errors import DataError, nearest
 from rtface.learn.distances import DISTANCES_FILE, read_distances, united
-from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE, DATA_FOLDER, FILE_STEM, read_deeplabcut
+from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE, read_deeplabcut
 from rtface.learn.labels.formats.facemap import read_facemap
 from rtface.learn.labels.formats.sleap import read_sleap
 from rtface.learn.labels.formats.spreadsheet import first_cell
 from rtface.learn.labels.formats.table import TABLE_FILE, read_table
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.labels.set_record import RECORD_FILE, read_record, set_sources
+from rtface.learn.labels.set_record import DATA_FOLDER, FILE_STEM, RECORD_FILE, read_record, set_sources
 
 _LOG = logging.getLogger(__name__)
 _KNOWN = (

@@ -16,14 +16,14 @@ from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.plots import draw_errors, draw_reliability
+from rtface.learn.recipes import RECIPES
 from rtface.learn.resumable import Progress, run_in_folder
 from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.evaluation import Evaluation, evaluate
 from rtface.learn.tracker.families import architecture
-from rtface.learn.tracker.labelled_frames import hold_out, pictures_of
+from rtface.learn.tracker.labelled_frames import hold_out, pictures_of, recordings_apart
 from rtface.learn.tracker.optimise import Recipe, Training
-from rtface.learn.tracker.recipes import RECIPES, recordings_apart
 from rtface.learn.tracker.samples import Picture, simulated_pictures, swap_of
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode

@@ -17,11 +17,12 @@ from rtface.learn.fetch.catalogue import SetEntry
 from rtface.learn.fetch.sets import FetchRequest, fetch_set
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.recipes import RECIPES, named_recipe
 from rtface.learn.tracker.adapt import adapt
 from rtface.learn.tracker.adapt_request import AdaptRequest
 from rtface.learn.tracker.families import FAMILIES
 from rtface.learn.tracker.from_labels import TrainRequest, train_engine
-from rtface.learn.tracker.recipes import RECIPES, named_recipe, recordings_apart
+from rtface.learn.tracker.labelled_frames import recordings_apart
 from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.store import load_engine
 
