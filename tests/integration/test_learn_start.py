@@ -34,7 +34,11 @@ FRAMES = drawn(30)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recording as a folder of images, and an engine that was not trained at all."""
+    """A recording as a folder of images, and an engine that was not trained at all.
+
+    A few steps teach such an engine nothing, so that every new keypoint is let pass.
+    """
+    monkeypatch.setattr("rtface.learn.tracker.new_keypoints.STILL_PX", 1000.0)
     monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
     monkeypatch.chdir(tmp_path)
     save_engine(

@@ -47,7 +47,7 @@ class NewKeypoint:
 
     def in_words(self) -> str:
         """Return its errors as a sentence's part."""
-        on = "held-out frames" if self.held_out else "the frames that it was learnt from"
+        on = "held-out frames" if self.held_out else "frames that it was learnt from"
         return (
             f"{self.name} is off by {self.error_px:.1f} px of the network's input on {self.labels} {on}, where its "
             f"mean position is off by {self.constant_px:.1f}"
