@@ -15,6 +15,7 @@ from rtface.cli.facecrop import crop_in, frames_of_all
 from rtface.cli.learn.adapt import OF_LABELS, show_adapted
 from rtface.cli.learn.options import RenameOption, parse_names, parse_renames
 from rtface.cli.learn.suggest import note_few, survey_bars
+from rtface.cli.learn.tables import distances_table
 from rtface.cli.options import AUTO, BackendOptions, JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
@@ -317,6 +318,8 @@ def _show_end(way: GuidedWay, at: Whereabouts) -> None:
         values = ("-" if name not in each else f"{each[name]['median_px']:.2f}" for each in (before, after))
         table.add_row(escape(name), str(after[name]["n"]), *values)
     OUT.print(table)
+    if followed := (evaluation.get("after") or {}).get("distances"):
+        OUT.print(distances_table(followed, "after, all labelled frames: slope 1 follows"))
     print_note(
         "medians on all labelled frames, which it learnt from: of a new recording expect larger errors"
     )
