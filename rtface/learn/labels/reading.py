@@ -14,7 +14,14 @@ from rtface.learn.labels.formats.sleap import read_sleap
 from rtface.learn.labels.formats.spreadsheet import first_cell
 from rtface.learn.labels.formats.table import TABLE_FILE, read_table
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.labels.set_record import DATA_FOLDER, FILE_STEM, RECORD_FILE, read_record, set_sources
+from rtface.learn.labels.set_record import (
+    DATA_FOLDER,
+    FILE_STEM,
+    RECORD_FILE,
+    read_origins,
+    read_record,
+    set_sources,
+)
 
 _LOG = logging.getLogger(__name__)
 _KNOWN = (
@@ -107,11 +114,11 @@ def _read_recorded(path: Path) -> LabelSet:
 
 
 def _read_one(path: Path) -> LabelSet:
-    return _with_distances(path, _read_plain(path))
+    return _with_neighbours(path, _read_plain(path))
 
 
-def _with_distances(path: Path, labels: LabelSet) -> LabelSet:
-    """Return a set with the distances that are declared in its folder."""
+def _with_neighbours(path: Path, labels: LabelSet) -> LabelSet:
+    """Return a set with the distances that are declared in its folder, and the public sets that it was copied from."""
     folder = path if path.is_dir() else path.parent
     declared = read_distances(folder)
     for each in declared:
@@ -120,7 +127,7 @@ def _with_distances(path: Path, labels: LabelSet) -> LabelSet:
                 f"{folder / DISTANCES_FILE}: {each.name}: there is no keypoint {unknown[0]!r}"
                 f"{nearest(unknown[0], labels.keypoints)}"
             )
-    return replace(labels, distances=declared)
+    return replace(labels, distances=declared, origins=read_origins(folder))
 
 
 def _read_plain(path: Path) -> LabelSet:

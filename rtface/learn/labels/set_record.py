@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import DataError
+from rtface.core.files import write_json
 
 DATA_FOLDER, FILE_STEM = "labeled-data", "CollectedData"
 """Of DeepLabCut and Lightning Pose: the folder of images, and the beginning of the tables' names."""
 
 RECORD_FILE = "rtface-set.json"
 """In a set's folder: what it is, where it came from, and under which licence."""
+
+
+ORIGINS_FILE = "rtface-origins.json"
+"""Beside labels that were copied from public sets (`learn labels --out`): the records of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,24 @@ def licence_in_words(origins: Sequence[SetRecord], own: str) -> str:
     return f"{own}; learnt from {sets}{limits}"
 
 
+def write_origins(folder: Path, origins: Sequence[SetRecord]) -> None:
+    """Write which public sets a label set's frames are of; no file where they are of none."""
+    if origins:
+        write_json(folder / ORIGINS_FILE, [asdict(each) for each in origins])
+
+
+def read_origins(folder: Path) -> tuple[SetRecord, ...]:
+    """Return which public sets a label set's frames are of, as `write_origins` wrote it; `DataError` where it is damaged."""
+    file = folder / ORIGINS_FILE
+    if not file.is_file():
+        return ()
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return tuple(_record_of(each) for each in kept)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is damaged: {error!r}") from error
+
+
 def read_record(folder: Path) -> SetRecord | None:
     """Return what is known of a set by its folder, or by a folder above; None of labels of somebody's own.
 
@@ -112,9 +135,14 @@ def read_record(folder: Path) -> SetRecord | None:
         return None
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        values = {field.name: kept[field.name] for field in fields(SetRecord)}
+        return _record_of(kept)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is damaged: {error!r}") from error
+
+
+def _record_of(kept: dict[str, Any]) -> SetRecord:
+    """Return a record of its fields; those that a newer rtface adds are left out."""
+    values = {field.name: kept[field.name] for field in fields(SetRecord)}
     return SetRecord(**values | {"pages": tuple(values["pages"]), "keypoints": tuple(values["keypoints"])})
 
 

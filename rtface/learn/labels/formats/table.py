@@ -30,6 +30,7 @@ from rtface.learn.labels.formats.checks import (
 )
 from rtface.learn.labels.formats.spreadsheet import read_cells
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.labels.set_record import write_origins
 
 TABLE_FILE = "labels.csv"
 FRAMES_FOLDER = "frames"
@@ -77,6 +78,7 @@ def write_table(labels: LabelSet, folder: Path) -> Path:
         with folder_written_whole(folder) as fresh:
             _write(labels, fresh)
             write_distances(fresh, labels.distances)
+            write_origins(fresh, labels.origins)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder / TABLE_FILE

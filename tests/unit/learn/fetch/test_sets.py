@@ -89,6 +89,25 @@ def test_a_set_comes_with_a_record_of_what_it_is(
     assert len(server.asked) == asked, "what is there is not fetched again"
 
 
+def test_a_copy_of_its_labels_is_still_under_its_licence(
+    request_for: Callable[..., FetchRequest], tmp_path: Path
+) -> None:
+    done = fetch_set(request_for())
+    assert done is not None
+    copied = run("learn", "labels", done.folder, "--out", tmp_path / "copy", "--json")
+    assert copied.returncode == 0, copied.stderr
+    assert [each["licence"] for each in json.loads(copied.stdout)["public_sets"]] == ["CC-BY-NC-4.0"]
+    again = read_labels(tmp_path / "copy")
+    assert again.origins == (done.record,)
+    assert again.arranged(("faint",)).only(["mouse0_cam0"]).origins == (done.record,)
+    write_table(drawn(2, video="ours"), tmp_path / "ours")
+    assert read_labels(tmp_path / "ours", tmp_path / "copy").origins == (done.record,)
+    assert read_labels(tmp_path / "ours").origins == ()
+    (tmp_path / "copy" / "rtface-origins.json").write_text("[{}]")
+    with pytest.raises(DataError, match=r"rtface-origins\.json is damaged"):
+        read_labels(tmp_path / "copy")
+
+
 def test_the_hash_of_the_first_time_is_held_against_the_next(
     server: FileServer, request_for: Callable[..., FetchRequest]
 ) -> None:
