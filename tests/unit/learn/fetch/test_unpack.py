@@ -127,6 +127,16 @@ def test_a_bomb_that_lies_about_its_size_is_stopped(
     assert sum(len(body) for body in files(folder).values()) <= 1 << 20
 
 
+def test_what_comes_is_bounded_whatever_was_declared(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ALWAYS_BYTES", 1 << 20)
+    (tmp_path / "set.zip").write_bytes(b"")
+    endless = module._Member("a.png", 1000, False, True, lambda: io.BytesIO(bytes(8 << 20)))
+    with pytest.raises(DataError, match="unpacks to more than the 1048576 bytes"):
+        module._extract(tmp_path / "set.zip", folder, [endless], 10, 1 << 40, lambda files: None)
+
+
 def test_too_many_files_and_names_that_collide(tmp_path: Path, folder: Path) -> None:
     many = zipped(tmp_path / "many.zip", {f"{number}.png": b"" for number in range(20)})
     with pytest.raises(DataError, match="20 files are more than the 10"):
