@@ -29,7 +29,7 @@ from rtface.learn.tracker.fine_tune import blended, fine_tune, train_new_keypoin
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.pseudo_labels import PLAIN, pseudo_label
-from rtface.learn.tracker.step_search import Trial
+from rtface.learn.tracker.step_search import StepSearch, Trial
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
@@ -243,6 +243,17 @@ def test_a_candidate_that_follows_comes_first() -> None:
     assert near.better_than(Trial(50, 1.0, 9.0, 0.3)), "a slope does not outweigh any error"
     assert Trial(100, 1.0, 2.0, 0.1).better_than(follows)
     assert Trial(25, 0.5, 1.0).better_than(Trial(25, 1.0, 1.1)), "without distances the error alone counts"
+
+
+@pytest.mark.parametrize(("off_slope", "ends"), [(None, True), (0.05, True), (0.5, False)])
+def test_the_search_does_not_end_while_nothing_follows(off_slope: float | None, ends: bool) -> None:
+    network = fresh()
+    search = StepSearch(
+        network, pictures_of(drawn(3)), SIZE, False, (0, 1, 2), off_slope=lambda candidate: off_slope
+    )
+    ended = [search.check(steps, network) for steps in (25, 50, 75, 100, 125)]
+    assert ended[:3] == [False] * 3
+    assert ended[3:] == [ends] * 2
 
 
 def test_one_frame_is_enough_to_begin_with(parent: Engine, request_for: Callable[..., AdaptRequest]) -> None:
