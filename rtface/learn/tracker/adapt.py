@@ -316,7 +316,9 @@ def _off_slope(start: AdaptStart, pictures: Sequence[Picture], network: NetworkW
     found = predict(network, pictures, start.recipe.size, square=start.recipe.square)
     clips = [frame.video for frame in start.labels.frames]
     followed = found.followed(start.names, start.labels.distances, clips)
-    return max((abs(each["slope"] - 1) for each in followed.values() if "slope" in each), default=None)
+    return max(
+        (round(abs(each["slope"] - 1), 3) for each in followed.values() if "slope" in each), default=None
+    )
 
 
 def _judgement(
@@ -335,7 +337,7 @@ def _judgement(
     """
     size, square = start.recipe.size, start.recipe.square
     clips = [frame.video for frame in start.labels.frames]
-    distances = with_known(start.labels.distances, start.names)
+    distances = with_known(start.labels.distances, start.labels.labelled)
     if not distances and not start.new:
         return {}
     learnt = predict(final, pictures, size, square=square)
