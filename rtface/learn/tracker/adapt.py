@@ -26,6 +26,7 @@ from rtface.core.errors import EngineError
 from rtface.learn.distances import as_declared, with_known
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.error_summary import error_summary
+from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.resumable import StartProgress, no_progress, run_in_folder, run_training
 from rtface.learn.run_folder import RunFolder, open_run
@@ -46,7 +47,6 @@ from rtface.learn.tracker.evaluation import (
     set_calibration,
 )
 from rtface.learn.tracker.fine_tune import NEW_STEPS, Stopped, blended, fine_tune, train_new_keypoints
-from rtface.learn.tracker.label_views import odd_recordings, unknown_to
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.new_keypoints import judged
 from rtface.learn.tracker.optimise import Recipe

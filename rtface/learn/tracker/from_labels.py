@@ -13,6 +13,7 @@ import torch
 from rtface.core.errors import BackendError, DataError, UsageError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop
 from rtface.learn.engines.bundle import save_engine
+from rtface.learn.labels.label_views import odd_recordings
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.labels.set_record import licence_in_words
@@ -23,7 +24,6 @@ from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.evaluation import Evaluation, evaluate
 from rtface.learn.tracker.families import architecture
-from rtface.learn.tracker.label_views import odd_recordings
 from rtface.learn.tracker.labelled_frames import hold_out, pictures_of, recordings_apart
 from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.samples import Picture, simulated_pictures, swap_of
