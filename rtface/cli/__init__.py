@@ -1,7 +1,8 @@
 """The command line: arguments, progress and exit codes; no logic.
 
 Exit codes: 0 done; 1 a failure that none of the others names; 2 wrong usage; 3 configuration; 4 camera;
-5 engine; 6 back end; 7 address, keys or control; 8 data files; 9 output; 130 interrupted before the work was done.
+5 engine; 6 back end; 7 address, keys or control; 8 data files; 9 output; 20 to 24 a guided way waits for a person;
+130 interrupted before the work was done.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from rtface.cli import (
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
-    "7 address or control, 8 data files, 9 output, 130 interrupted."
+    "7 address or control, 8 data files, 9 output, 20-24 learn start waits, 130 interrupted."
 )
 
 app = typer.Typer(

@@ -84,7 +84,7 @@ def run_training(
     while not training.finished:
         loss = training.step()
         progress(training.done, loss)
-        ends = training.finished or stop()
+        ends = stop() or training.finished
         if checkpoint is not None and (ends or training.done % every == 0):
             save_state(training.state(), checkpoint)
         if ends:
@@ -114,7 +114,7 @@ def restore_from(checkpoint: Path, restore: Callable[[Mapping[str, Any]], None])
     if not checkpoint.exists():
         return
     try:
-        restore(torch.load(checkpoint, weights_only=True))
+        restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises nearly anything on a file that is not its own
         raise DataError(f"{checkpoint} is damaged or of another training: {error}") from error
 

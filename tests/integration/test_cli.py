@@ -261,7 +261,7 @@ def test_check_passes_a_good_rig_and_names_what_fails(rtface: Run, tmp_path: Pat
     assert good.returncode == 0, good.stderr
     findings = json.loads(good.stdout)
     assert {finding["what"] for finding in findings} == {
-        "configuration", "camera", "frames", "back ends", "engine", "parity", "ports", "clock", "processor",
+        "configuration", "camera", "frames", "back ends", "engine", "view", "parity", "ports", "clock", "processor",
     }  # fmt: skip
     assert all(each.keys() == {"what", "verdict", "text", "mend", "exit_code"} for each in findings)
     bad = rtface("check", str(write_rig(tmp_path, "crop: {x: 0, y: 0, width: 90, height: 90}")), "--json")

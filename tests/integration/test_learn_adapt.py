@@ -23,7 +23,11 @@ ARCHITECTURE = {"name": "small", "keypoints": 2, "channels": [4, 6, 8], "depths"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of engines with one that was not trained at all, and labels beside it."""
+    """A folder of engines with one that was not trained at all, and labels beside it.
+
+    A few steps teach such an engine nothing, so that every new keypoint is let pass.
+    """
+    monkeypatch.setattr("rtface.learn.tracker.new_keypoints.STILL_PX", 1000.0)
     save_engine(
         fresh(ARCHITECTURE),
         tmp_path / "engines" / "begun",
@@ -66,6 +70,22 @@ def test_labels_become_an_engine_with_their_keypoints(
     again = rtface(*command, "--add", "ahead")
     assert again.returncode == 5
     assert "exists already" in again.stderr
+
+
+def test_a_new_keypoint_that_was_not_learnt_is_an_error_that_names_it(
+    folder: Path, rtface: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtface.learn.tracker.new_keypoints.STILL_PX", 2.0)
+    monkeypatch.setenv("RTFACE_ENGINES", str(folder / "engines"))
+    command = ("learn", "adapt", "--engine", "begun", "--labels", "frames", "--steps", "2", "--add", "ahead")
+    refused = rtface(*command, "--distance", "gap=bright,faint")
+    assert refused.returncode == 5
+    assert "a new keypoint was not learnt" in refused.stderr
+    assert "ahead is off by" in refused.stderr
+    assert not (folder / "engines" / "begun-adapted").exists()
+    unknown = rtface(*command, "--distance", "gap=bright,fain")
+    assert unknown.returncode == 2
+    assert "no keypoint 'fain'; did you mean faint?" in unknown.stderr
 
 
 def test_what_became_of_it_is_told(folder: Path, rtface: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -615,7 +615,7 @@ def test_python_has_the_names_that_it_had() -> None:
             assert now[: len(arguments)] == arguments, name
 
 
-FIRMWARE = {"gate-atmega328p.hex": "b8da90afafcfff29cdb899fa0d4eb450475790d72194c63f6e6292057e3f06fb"}
+FIRMWARE = {"gate-atmega328p.hex": "bb6e41da8af1a5f6036547d175ac733d0e680313a09f189ed87634f4ca364d97"}
 """Of protocol 2, which replaced that of 01fc540 on purpose (decision 25): boards have to be flashed anew."""
 
 

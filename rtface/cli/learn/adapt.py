@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtface.cli.facecrop import crop_in, frames_of_labels
-from rtface.cli.learn.options import RenameOption, RunOption, parse_names, parse_renames
-from rtface.cli.learn.tables import errors_table
+from rtface.cli.learn.options import (
+    DistanceOption,
+    RenameOption,
+    RunOption,
+    parse_names,
+    parse_renames,
+    with_distances,
+)
+from rtface.cli.learn.tables import distances_table, errors_table
 from rtface.cli.options import CropOption, EngineOption, JsonOption
 from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
@@ -48,6 +55,7 @@ def adapt(
         list[str] | None, typer.Option(metavar="NAME", help="A keypoint not to find any more; repeatable.")
     ] = None,
     crop: CropOption = None,
+    distance: DistanceOption = None,
     minutes: Annotated[
         float | None, typer.Option(hidden=True, help="Of earlier versions, without effect: --steps.")
     ] = None,
@@ -81,7 +89,7 @@ def adapt(
     begun = load_engine(engine)
     called = name or f"{begun.manifest.name}-adapted"
     folder = user_folder()
-    labelled = read_labels(*labels)
+    labelled = with_distances(read_labels(*labels), distance)
     order = AdaptRequest(
         engine=begun,
         labels=labelled,
@@ -108,11 +116,12 @@ def adapt(
     if as_json:
         print_json({"engine": called, "folder": adapted.engine.folder, "run": order.run, **adapted.report})
         return
-    _show(adapted)
+    show_adapted(adapted)
     print_engine(called, adapted.engine.folder, order.run)
 
 
-def _show(adapted: Adapted) -> None:
+def show_adapted(adapted: Adapted) -> None:
+    """Print what adapting gained, and what to think of it."""
     report: dict[str, Any] = adapted.report
     if names := report["untouched_guesses"]:
         print_note(
@@ -130,6 +139,9 @@ def _show(adapted: Adapted) -> None:
         )
     else:
         print_note("too few frames to hold any out: how good the engine has become is not known")
+    for what, where in (("held_out", "held-out frames"), ("learnt", "all frames, learnt from")):
+        if followed := report.get("distances", {}).get(what):
+            OUT.print(distances_table(followed, where))
     if report["kept_weights"]:
         print_note(
             "only the new keypoints were learnt: no step made the others better on the held-out frames"

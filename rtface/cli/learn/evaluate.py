@@ -9,8 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from rtface.cli.facecrop import crop_in, frames_of_labels
-from rtface.cli.learn.options import LabelsArgument, RenameOption, parse_renames
-from rtface.cli.learn.tables import errors_table, reliability_table
+from rtface.cli.learn.options import (
+    DistanceOption,
+    LabelsArgument,
+    RenameOption,
+    parse_renames,
+    with_distances,
+)
+from rtface.cli.learn.tables import distances_table, errors_table, reliability_table
 from rtface.cli.options import BackendOptions, CropOption, EngineOption, JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.track.backends.factory import engine_for
@@ -26,6 +32,7 @@ def evaluate(
     engine: EngineOption = "default",
     rename: RenameOption = None,
     crop: CropOption = None,
+    distance: DistanceOption = None,
     backend: BackendOptions,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,7 +48,7 @@ def evaluate(
     renames = parse_renames(rename)
     settings = backend.settings()
     loaded = engine_for(engine, settings)
-    labelled = read_labels(*labels).renamed(renames)
+    labelled = with_distances(read_labels(*labels).renamed(renames), distance)
     rectangle = crop_in(crop, lambda: frames_of_labels(labelled), engine, settings)
     with PictureTracker(loaded, settings, rectangle) as tracker:
         measured = measure(tracker, labelled)
@@ -57,6 +64,8 @@ def _show(measured: EngineErrors, report: Mapping[str, Any]) -> None:
 
     OUT.print(errors_table(report))
     OUT.print(_videos_table(report["by_video"]))
+    if report["distances"]:
+        OUT.print(distances_table(report["distances"], "found on labelled: slope 1 follows"))
     if "score_reliability" in report:
         reliability = report["score_reliability"]
         print_line(f"score: {reliability['definition']}")

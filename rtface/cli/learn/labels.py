@@ -44,6 +44,7 @@ def labels(
                     for video, part in videos.items()
                 },
                 "notes": list(found.notes),
+                "public_sets": [each.origin() for each in found.origins],
                 "written": None if written is None else str(written),
             }
         )
@@ -58,6 +59,8 @@ def labels(
     OUT.print(by_video)
     for note in found.notes:
         print_line(note)
+    for each in found.origins:
+        print_line(f"of the public set {each.name}: {each.licence}. Cite: {each.citation or each.title}")
     print_line(f"{found.labels} labels on {len(found)} frames")
     if written is not None:
         print_line(f"written: {written}")

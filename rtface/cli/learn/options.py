@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtface.core.errors import UsageError
+from rtface.core.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from rtface.learn.labels.labelset import LabelSet
 
 LabelsArgument = Annotated[
     list[Path],
@@ -44,6 +48,42 @@ RunOption = Annotated[
         "--run", help="Folder for curves, checkpoint and report; else runs/NAME beside the engines' folder."
     ),
 ]
+
+
+DistanceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--distance",
+        metavar="NAME=A,B",
+        help="Two keypoints of the labels whose distance means something, such as a pupil's; repeatable.",
+    ),
+]
+
+
+def with_distances(labels: LabelSet, texts: Sequence[str] | None) -> LabelSet:
+    """Return a label set with the distances that ``NAME=A,B`` texts declare besides its own.
+
+    Raises
+    ------
+    UsageError
+        A text is not ``NAME=A,B``, or the labels have no such keypoint.
+    DataError
+        One name stands for two pairs.
+    """
+    from rtface.learn.distances import DeclaredDistance, united
+
+    declared = []
+    for text in texts or ():
+        name, _, points = (part.strip() for part in text.partition("="))
+        pair = [point.strip() for point in points.split(",")]
+        if not name or len(pair) != 2 or not all(pair) or pair[0] == pair[1]:
+            raise UsageError(f"--distance takes NAME=A,B with two keypoints, not {text!r}")
+        if unknown := [point for point in pair if point not in labels.keypoints]:
+            raise UsageError(
+                f"--distance {text}: the labels have no keypoint {unknown[0]!r}{nearest(unknown[0], labels.keypoints)}"
+            )
+        declared.append(DeclaredDistance(name, *pair))
+    return replace(labels, distances=united(labels.distances, declared)) if declared else labels
 
 
 def parse_renames(texts: Sequence[str] | None) -> dict[str, str]:

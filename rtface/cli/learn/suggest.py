@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from rtface import __version__
-from rtface.acquire.recording import source_settings
 from rtface.cli.facecrop import crop_in, frames_of_all
 from rtface.cli.options import CropOption, EngineOption, JsonOption, PrecisionOptions, grouped
-from rtface.cli.terminal.progress import Update, progress_bar
+from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.config import ImagesCameraSettings
-from rtface.core.errors import DataError, UsageError
+from rtface.core.errors import DataError
 from rtface.core.extras import require
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
     from rtface.learn.labels.labelling_folder import SuggestedFrame
-
-_VIDEO_GAP_S = 0.5
 
 
 @grouped
@@ -65,66 +60,58 @@ def suggest(
     """
     if guesses:
         require("lab", "pandas", "tables", error=DataError)
-    from rtface.learn.labels.labelling_folder import check_folder, collect, write_labelling_folder
-    from rtface.learn.labels.suggest import choose, frame_features
-    from rtface.learn.labels.survey import survey
+    from rtface.learn.labels.labelling_folder import check_folder
+    from rtface.learn.labels.suggestion import SuggestRequest, suggest_frames
 
     check_folder(out)
-    recordings = [source_settings(video) for video in videos]
     settings = backend.settings()
     rectangle = crop_in(crop, lambda: frames_of_all(videos), engine, settings)
-    chosen = engine_for(engine, settings)
-    names = [video.name if video.is_dir() else video.stem for video in videos]
-    for video, name in zip(videos, names, strict=True):
-        if names.count(name) > 1:
-            raise UsageError(f"{video}: another recording has the same name, {name}; rename one")
-    surveys = []
-    with ending_on_signals() as ending:
-        for recording, name in zip(recordings, names, strict=True):
-            with progress_bar(name, unit="frames", quiet=as_json) as bar:
-
-                def progress(frames: int, total: int | None, bar: Update = bar) -> None:
-                    if ending.is_set():
-                        raise typer.Exit(INTERRUPTED)
-                    bar(frames, total)
-
-                surveys.append(
-                    survey(recording, chosen, settings, crop=rectangle, limit=candidates, progress=progress)
-                )
-            if surveys[-1].damage is not None:
-                print_error(f"{surveys[-1].damage}; the frames before that are used")
-    if min_gap is None:
-        min_gap = 0.0 if all(isinstance(each, ImagesCameraSettings) for each in recordings) else _VIDEO_GAP_S
-    skeleton = chosen.manifest.skeleton
-    features = frame_features(surveys, np.array([point.trained for point in skeleton]))
-    frames = collect(surveys, features, choose(features, count, min_gap_s=min_gap))
-    about = {
-        "rtface": __version__,
-        "engine": chosen.manifest.name,
-        "engine_sha256": chosen.sha256,
-        "recordings": [str(video) for video in videos],
-        "candidates": sum(map(len, surveys)),
-        "unusable": int((~features.usable).sum()),
-        "min_gap_s": min_gap,
-    }
-    write_labelling_folder(
-        out,
-        frames,
-        [point.name for point in skeleton],
-        about,
+    request = SuggestRequest(
+        videos=tuple(videos),
+        folder=out,
+        engine=engine_for(engine, settings),
+        settings=settings,
+        crop=rectangle,
+        count=count,
+        candidates=candidates,
+        min_gap_s=min_gap,
         guesses_above=guesses_above if guesses else None,
     )
+    with ending_on_signals() as ending, survey_bars(quiet=as_json) as progress:
+        suggested = suggest_frames(request, progress=progress, stop=ending.is_set)
+    if suggested is None:
+        raise typer.Exit(INTERRUPTED)
+    frames, about = suggested.frames, suggested.about
+    for damage in suggested.damages:
+        print_error(f"{damage}; the frames before that are used")
     if as_json:
         print_json({**about, "written": str(out), "frames": [_row(each) for each in frames]})
         return
     OUT.print(_table(frames))
-    if len(frames) < count:
-        print_note(
-            f"only {len(frames)} of {count} frames: no others are sharp and differ enough from these; "
-            "a longer recording, more --candidates or a --crop of the face may find more"
-        )
+    note_few(len(frames), count)
     for line in _next_steps(out, engine, guesses):
         print_line(line)
+
+
+@contextmanager
+def survey_bars(*, quiet: bool = False) -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
+    """Give what starts a bar for a recording that is read, ending the one before."""
+    with ExitStack() as last:
+
+        def begin(name: str) -> Callable[[int, int | None], None]:
+            last.close()
+            return last.enter_context(progress_bar(name, unit="frames", quiet=quiet))
+
+        yield begin
+
+
+def note_few(found: int, count: int) -> None:
+    """Print why there are fewer frames than asked for, if there are."""
+    if found < count:
+        print_note(
+            f"only {found} of {count} frames: no others are sharp and differ enough from these; "
+            "a longer recording, more --candidates or a --crop of the face may find more"
+        )
 
 
 def _table(frames: Sequence[SuggestedFrame]) -> Table:

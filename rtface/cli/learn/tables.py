@@ -41,6 +41,32 @@ def reliability_table(reliability: Mapping[str, Any]) -> Table:
     return table
 
 
+def distances_table(distances: Mapping[str, Any], where: str) -> Table:
+    """Return how distances between keypoints are followed.
+
+    Parameters
+    ----------
+    distances : mapping
+        As of `rtface.learn.distances.followed`.
+    where : str
+        On which frames.
+    """
+    table = plain_table(f"distance ({where})", right=("slope", "correlation", "frames", "clips"), last="")
+    for name, each in distances.items():
+        slope, correlation = (
+            "-" if each.get(key) is None else f"{each[key]:.2f}" for key in ("slope", "correlation")
+        )
+        table.add_row(
+            escape(name),
+            slope,
+            correlation,
+            str(each["frames"]),
+            str(each["clips"]),
+            each.get("not_said", ""),
+        )
+    return table
+
+
 def _cells(summary: Mapping[str, Any]) -> tuple[str, ...]:
     numbers = (summary.get(key) for key in ("mean_px", "median_px", "p90_px"))
     return str(summary["n"]), *("-" if number is None else f"{number:.2f}" for number in numbers)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.records import Crop, FloatArray
+from rtface.learn.distances import distances_of, followed, united, with_known
 from rtface.learn.engines.provenance import training_on
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
@@ -39,6 +40,8 @@ class EngineErrors:
         Camera pixels to a pixel of the network's input.
     only_labels, only_engine : tuple of str
         Labelled keypoints that the engine does not find, and those that it finds and the labels lack.
+    xy : ndarray, shape (N, K, 2), float32
+        What the engine found, in camera pixels; NaN where nothing was.
     """
 
     engine: Engine
@@ -50,6 +53,7 @@ class EngineErrors:
     scale: FloatArray
     only_labels: tuple[str, ...]
     only_engine: tuple[str, ...]
+    xy: FloatArray
 
     @property
     def network_distance(self) -> FloatArray:
@@ -64,7 +68,8 @@ class EngineErrors:
         dict
             As of `error_summary`, with ``unit``; ``not_found``, labels for which the engine gave no place; ``by_video``, each
             recording's frames, errors and ``training`` (as of `training_on`); ``score_reliability`` where scores
-            are calibrated; and what was run on what.
+            are calibrated; ``distances``, how those are followed that labels or manifest declare or that are known by
+            name (as of `followed`); and what was run on what.
         """
         manifest, frames = self.engine.manifest, self.labels.frames
         by_video = {}
@@ -86,6 +91,16 @@ class EngineErrors:
             "only_in_engine": list(self.only_engine),
             "by_video": by_video,
         }
+        labels = self.labels
+        report["distances"] = followed(
+            np.stack([frame.xy for frame in frames])
+            if frames
+            else np.empty((0, len(labels.keypoints), 2), np.float32),
+            self.xy,
+            labels.keypoints,
+            with_known(united(labels.distances, distances_of(manifest.training)), labels.keypoints),
+            [frame.video for frame in frames],
+        )
         radius = manifest.score.radius_px
         if manifest.score.calibrated and radius is not None and report["n"]:
             report["score_reliability"] = reliability(self.score, self.network_distance, radius) | {
@@ -124,11 +139,13 @@ def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:
     shape = (len(frames), len(common))
     distance, score = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     scale = np.zeros(len(frames), np.float32)
+    xy = np.zeros((*shape, 2), np.float32)
     # Size by size: to fit the network to another takes longer than many frames.
     for row in sorted(range(len(frames)), key=lambda row: frames[row].image.shape):
         frame = frames[row]
         pose = tracker.track(frame.image)
-        distance[row] = np.linalg.norm(pose.xy[columns] - frame.xy, axis=1)
+        xy[row] = pose.xy[columns]
+        distance[row] = np.linalg.norm(xy[row] - frame.xy, axis=1)
         score[row], scale[row] = pose.score[columns], tracker.scale
     return EngineErrors(
         tracker.engine,
@@ -140,6 +157,7 @@ def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:
         scale,
         tuple(name for name in labels.labelled if name not in common),
         tuple(name for name in finds if name not in common),
+        xy,
     )
 
 

@@ -10,11 +10,11 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from rtface.core.errors import EngineError
 from rtface.core.files import written_whole
+from rtface.learn.fetch.download import FetchedFile, receive
 
 STATE_URL = "https://osf.io/download/67f00be8959068ade6cf70f1/"
 """The state file, as Facemap 1.0.8 downloads it (the authors' project at osf.io)."""
@@ -28,18 +28,7 @@ PARAMS_NAME = "facemap_model_params.pth"
 Progress = Callable[[str, int, int | None], None]
 """Called with the name of a file, the bytes that have come and the bytes there are (None: not known)."""
 
-_CHUNK = 1 << 18
 _LARGEST = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedFile:
-    """A file that was fetched: where it lies, where it came from and what it is."""
-
-    path: Path
-    url: str
-    size: int
-    sha256: str
 
 
 def fetch_facemap_weights(
@@ -98,18 +87,16 @@ def _fetch(url: str, target: Path, progress: Progress | None, timeout_s: float) 
 
 
 def _download(url: str, target: Path, part: Path, progress: Progress | None, timeout_s: float) -> FetchedFile:
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     with urllib.request.urlopen(url, timeout=timeout_s) as response, part.open("wb") as file:
         length = response.headers.get("Content-Length")
         total = int(length) if length is not None else None
-        while chunk := response.read(_CHUNK):
-            size += len(chunk)
-            if size > _LARGEST:
-                raise ValueError(f"it is larger than {_LARGEST} bytes, which no weight file is")
-            file.write(chunk)
-            digest.update(chunk)
+
+        def report(size: int) -> None:
             if progress is not None:
                 progress(target.name, size, total)
+
+        size = receive(response, file, digest, largest=_LARGEST, progress=report)
     if total is not None and size != total:
         raise ValueError(f"the connection ended after {size} of {total} bytes")
     if size == 0:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
@@ -12,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
-from rtface.core.files import folder_written_whole, write_json
+from rtface.core.files import file_hash, folder_written_whole, write_json
 from rtface.core.geometry import outside
 from rtface.core.records import FloatArray, Image
 from rtface.learn.labels.formats.deeplabcut_tables import write_labels
-from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.formats.table import TABLE_FILE, write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.suggest import ChosenFrame, FrameFeatures
 from rtface.learn.labels.survey import Survey, read_frames
@@ -157,12 +158,40 @@ def write_labelling_folder(
         with folder_written_whole(folder) as fresh:
             write_table(labels, fresh)
             entries = [_entry(rank, each) for rank, each in enumerate(frames, 1)]
-            write_json(fresh / CHOSEN_FILE, {**about, "frames": entries})
             (fresh / SHEET_FILE).write_bytes(_png(sheet(frames)))
             if guesses_above is not None:
                 _write_guesses(fresh / DEEPLABCUT_FOLDER, frames, keypoints, guesses_above)
+            tables = {
+                str(PurePosixPath(table.relative_to(fresh))): file_hash(table) for table in _tables(fresh)
+            }
+            write_json(fresh / CHOSEN_FILE, {**about, "frames": entries, "tables": tables})
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def changed_tables(folder: Path) -> list[Path]:
+    """Return the tables of labels in such a folder that are not as they were written: somebody labelled there.
+
+    Raises
+    ------
+    DataError
+        ``chosen.json`` is missing or damaged.
+    """
+    chosen = folder / CHOSEN_FILE
+    try:
+        written = json.loads(chosen.read_text(encoding="utf-8")).get("tables", {})
+        return [
+            table
+            for table in _tables(folder)
+            if written.get(str(PurePosixPath(table.relative_to(folder)))) != file_hash(table)
+        ]
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{chosen} cannot be read: {error}") from error
+
+
+def _tables(folder: Path) -> list[Path]:
+    guesses = folder / DEEPLABCUT_FOLDER
+    return [folder / TABLE_FILE, *sorted(guesses.glob(f"labeled-data/*/CollectedData_{SCORER}.csv"))]
 
 
 def sheet(frames: Sequence[SuggestedFrame]) -> NDArray[np.uint8]:

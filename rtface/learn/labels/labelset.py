@@ -11,6 +11,8 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray, Image
+from rtface.learn.distances import DeclaredDistance, among, as_declared
+from rtface.learn.labels.set_record import SetRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,17 @@ class LabelSet:
     frames : tuple of LabelledFrame
     notes : tuple of str
         What looks wrong in the files but may be right; no part of `digest`.
+    distances : tuple of DeclaredDistance
+        Pairs of keypoints whose distance means something, as declared beside the labels.
+    origins : tuple of SetRecord
+        The public sets that frames are of; no part of `digest`.
     """
 
     keypoints: tuple[str, ...]
     frames: tuple[LabelledFrame, ...]
     notes: tuple[str, ...] = ()
+    distances: tuple[DeclaredDistance, ...] = ()
+    origins: tuple[SetRecord, ...] = ()
 
     def __post_init__(self) -> None:
         if repeated := {name for name in self.keypoints if self.keypoints.count(name) > 1}:
@@ -78,8 +86,10 @@ class LabelSet:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that training takes of the set: names, images and labels, in their order."""
+        """SHA-256 of all that training takes of the set: names, distances, images and labels, in their order."""
         whole = hashlib.sha256(json.dumps(self.keypoints).encode())
+        if self.distances:
+            whole.update(json.dumps(as_declared(self.distances)).encode())
         for frame in self.frames:
             whole.update(json.dumps([frame.name, frame.video, frame.image.shape]).encode())
             whole.update(np.ascontiguousarray(frame.image).tobytes())
@@ -109,10 +119,17 @@ class LabelSet:
             raise DataError(
                 f"the label set has no keypoint {sorted(unknown)[0]!r}; it has {', '.join(self.keypoints)}"
             )
-        return replace(self, keypoints=tuple(names.get(name, name) for name in self.keypoints))
+        return replace(
+            self,
+            keypoints=tuple(names.get(name, name) for name in self.keypoints),
+            distances=tuple(each.renamed(names) for each in self.distances),
+        )
 
     def arranged(self, names: Sequence[str]) -> LabelSet:
-        """Return the set with these keypoints in this order; NaN where the set lacks one, the rest left out."""
+        """Return the set with these keypoints in this order; NaN where the set lacks one, the rest left out.
+
+        Of the distances those stay both of whose keypoints do.
+        """
         place = {name: index for index, name in enumerate(self.keypoints)}
         frames = []
         for frame in self.frames:
@@ -121,4 +138,6 @@ class LabelSet:
                 if name in place:
                     xy[index] = frame.xy[place[name]]
             frames.append(replace(frame, xy=xy))
-        return LabelSet(tuple(names), tuple(frames), self.notes)
+        return replace(
+            self, keypoints=tuple(names), frames=tuple(frames), distances=among(self.distances, names)
+        )

@@ -6,13 +6,22 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from rtface.core.errors import DataError
-from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE, DATA_FOLDER, FILE_STEM, read_deeplabcut
+from rtface.core.errors import DataError, nearest
+from rtface.learn.distances import DISTANCES_FILE, read_distances, united
+from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE, read_deeplabcut
 from rtface.learn.labels.formats.facemap import read_facemap
 from rtface.learn.labels.formats.sleap import read_sleap
 from rtface.learn.labels.formats.spreadsheet import first_cell
 from rtface.learn.labels.formats.table import TABLE_FILE, read_table
 from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.labels.set_record import (
+    DATA_FOLDER,
+    FILE_STEM,
+    RECORD_FILE,
+    read_origins,
+    read_record,
+    set_sources,
+)
 
 _LOG = logging.getLogger(__name__)
 _KNOWN = (
@@ -21,7 +30,7 @@ _KNOWN = (
 )
 
 
-def read_labels(*paths: Path) -> LabelSet:
+def read_labels(*paths: Path, plain: bool = False) -> LabelSet:
     """Read label sets, each of whatever format, as one set.
 
     Keypoints keep the names of their files; those of several sets are united by name, in the order in which they
@@ -31,7 +40,10 @@ def read_labels(*paths: Path) -> LabelSet:
     ----------
     *paths : Path
         One or more files or folders: rtface's csv (`rtface.learn.labels.formats.table`), DeepLabCut
-        (`.deeplabcut`), SLEAP (`.sleap`) or Facemap's refined data (`.facemap`).
+        (`.deeplabcut`), SLEAP (`.sleap`) or Facemap's refined data (`.facemap`); or the folder of a public set that was fetched
+        (`rtface.learn.labels.set_record`), whose keypoints get the names that its record gives them.
+    plain : bool
+        Leave records of public sets out of account.
 
     Raises
     ------
@@ -43,7 +55,9 @@ def read_labels(*paths: Path) -> LabelSet:
         raise DataError("no label set was named")
     if len({path.resolve() for path in paths}) < len(paths):
         raise DataError(f"a label set is named twice: {', '.join(map(str, paths))}")
-    labels = _unite(_told_apart([(path, _read_one(path)) for path in paths]))
+    labels = _unite(
+        _told_apart([(path, _read_one(path) if plain else _read_recorded(path)) for path in paths])
+    )
     for note in labels.notes:
         _LOG.warning("%s", note)
     return labels
@@ -77,10 +91,46 @@ def _unite(sets: list[tuple[Path, LabelSet]]) -> LabelSet:
                     "leave it out of one, or rename the video if they are two recordings"
                 )
     frames = tuple(frame for _, labels in sets for frame in labels.arranged(names).frames)
-    return LabelSet(names, frames, tuple(note for _, labels in sets for note in labels.notes))
+    return LabelSet(
+        names,
+        frames,
+        tuple(note for _, labels in sets for note in labels.notes),
+        united(*(labels.distances for _, labels in sets)),
+        tuple({record.name: record for _, labels in sets for record in labels.origins}.values()),
+    )
+
+
+def _read_recorded(path: Path) -> LabelSet:
+    """Read one path, and what is known of the public set that it is or is of."""
+    record = read_record(path)
+    if record is None:
+        return _read_one(path)
+    if (path / RECORD_FILE).is_file():
+        labels = _unite(_told_apart([(each, _read_one(each)) for each in set_sources(path, record.layout)]))
+    else:
+        labels = _read_one(path)
+    labels = labels.renamed({old: new for old, new in record.renames.items() if old in labels.keypoints})
+    return replace(labels, origins=(record,))
 
 
 def _read_one(path: Path) -> LabelSet:
+    return _with_neighbours(path, _read_plain(path))
+
+
+def _with_neighbours(path: Path, labels: LabelSet) -> LabelSet:
+    """Return a set with the distances that are declared in its folder, and the public sets that it was copied from."""
+    folder = path if path.is_dir() else path.parent
+    declared = read_distances(folder)
+    for each in declared:
+        if unknown := [point for point in (each.one, each.other) if point not in labels.keypoints]:
+            raise DataError(
+                f"{folder / DISTANCES_FILE}: {each.name}: there is no keypoint {unknown[0]!r}"
+                f"{nearest(unknown[0], labels.keypoints)}"
+            )
+    return replace(labels, distances=declared, origins=read_origins(folder))
+
+
+def _read_plain(path: Path) -> LabelSet:
     if path.is_dir():
         return _read_folder(path)
     if not path.exists():

@@ -23,8 +23,11 @@ import numpy as np
 
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import EngineError
+from rtface.learn.distances import as_declared, with_known
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.error_summary import error_summary
+from rtface.learn.labels.label_views import odd_recordings, unknown_to
+from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.resumable import StartProgress, no_progress, run_in_folder, run_training
 from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.adapt_request import (
@@ -44,8 +47,8 @@ from rtface.learn.tracker.evaluation import (
     set_calibration,
 )
 from rtface.learn.tracker.fine_tune import NEW_STEPS, Stopped, blended, fine_tune, train_new_keypoints
-from rtface.learn.tracker.label_views import odd_recordings, unknown_to
 from rtface.learn.tracker.labelled_frames import pictures_of
+from rtface.learn.tracker.new_keypoints import judged
 from rtface.learn.tracker.optimise import Recipe
 from rtface.learn.tracker.pseudo_labels import untouched_guesses, with_pseudo_labels
 from rtface.learn.tracker.samples import Picture
@@ -98,7 +101,9 @@ class Adapted:
         As in the run's ``report.json``: ``frames``, ``held_out_frames``, ``steps``, ``blend``, ``looks`` (the trials),
         ``ended_by_time`` (False, since steps are counted), ``minutes``, ``before`` and ``after`` (as of
         `rtface.learn.error_summary.error_summary`, on the held-out frames; the latter of a network that was not trained
-        on them), ``kept_weights`` and ``untouched_guesses``.
+        on them), ``kept_weights``, ``untouched_guesses``, ``distances`` (how the new engine follows them, of
+        `rtface.learn.distances.followed`: ``held_out`` by the network that was not trained on these frames, ``learnt`` on
+        all) and ``new`` (of each new keypoint what `rtface.learn.tracker.new_keypoints` found).
     """
 
     engine: Engine
@@ -137,7 +142,7 @@ def adapt(
     Raises
     ------
     NothingLearntError
-        No step made it better on the held-out frames; nothing is written.
+        No step made it better on the held-out frames, or a new keypoint was not learnt; nothing is written.
     EngineError
         The engine cannot be trained, or the new one cannot be written.
     DataError
@@ -164,7 +169,8 @@ def adapt(
         if held_out:
             search = job.search(pictures, manual, held_out)
             choice, metrics = search.best, _before_and_after(start, search, [manual[i] for i in held_out])
-            if choice.steps and len(labels) < FEWEST_TO_CHOOSE and not start.new:
+            few = len(labels) < FEWEST_TO_CHOOSE and choice.off_slope is None
+            if choice.steps and few and not start.new:
                 cautious = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
                 choice = cautious if cautious.blend < 1 else choice
             if not choice.steps and not start.new and tuple(names) == parent.manifest.names:
@@ -179,6 +185,7 @@ def adapt(
         final = job.train(pictures, choice)
     except Stopped:
         return None
+    judgement = _judgement(start, final, manual, search, held_out)
     calibrated = bool(metrics.pop("calibrated", False))
     if calibrated and search is not None:
         final.decode.load_state_dict(search.network.decode.state_dict())
@@ -198,6 +205,7 @@ def adapt(
         "taught_by_parent": start.unlabelled,
         "untouched_guesses": untouched,
         **metrics,
+        **judgement,
         "minutes": round((clock() - began_ns) / NS_PER_S / 60, 2),
     }
     facts = {key: report[key] for key in ("parent", "frames", "labels", "steps", "blend", "taught_by_parent")}
@@ -208,10 +216,14 @@ def adapt(
         square=start.recipe.square,
         calibrated=calibrated,
         description=f"{parent.manifest.name}, adapted to a rig with {len(labels)} frames",
-        licence=f"{parent.manifest.licence}; adapted with labelled frames under their own licence",
+        licence=licence_in_words(
+            labels.origins, f"{parent.manifest.licence}; adapted with labelled frames under their own licence"
+        ),
         training=facts
+        | ({"label_sets": [each.origin() for each in labels.origins]} if labels.origins else {})
+        | ({"distances": as_declared(labels.distances)} if labels.distances else {})
         | {"parent_sha256": parent.sha256, "seed": start.recipe.seed, "recordings": list(labels.videos)},
-        metrics={key: report[key] for key in ("before", "after") if key in report},
+        metrics={key: report[key] for key in ("before", "after", "distances") if report.get(key)},
     )
     engine = save_engine(final, request.folder, card, views=manual, overwrite=request.overwrite)
     run.write_report(report | {"engine": engine.manifest.name})
@@ -240,6 +252,7 @@ class _Job:
             start.recipe.square,
             start.known,
             keep=self._run.folder / "search.looks",
+            off_slope=partial(_off_slope, start, manual) if start.labels.distances else lambda network: None,
         )
         if not search.ended:
             self._tune(before, rest, start.recipe, "search", search.check)
@@ -291,12 +304,64 @@ class _Job:
 def _plan(
     start: AdaptStart, pictures: Sequence[Picture], held_out: int, clock: Callable[[], int]
 ) -> AdaptPlan:
-    """Time a few steps of a training that is thrown away, and count the most that there can be."""
+    """Time a few steps of a training that is thrown away, and count the most that there can be.
+
+    The first step of a process takes many times as long as those after it.
+    """
+    fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=1))
     began_ns = clock()
     fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=_TIMED_STEPS))
     seconds = (clock() - began_ns) / NS_PER_S / _TIMED_STEPS
     parts = 2 if held_out else 1
     return AdaptPlan(parts * (start.recipe.steps + (NEW_STEPS if start.new else 0)), seconds)
+
+
+def _off_slope(start: AdaptStart, pictures: Sequence[Picture], network: NetworkWithDecode) -> float | None:
+    """Return how far the worst slope of the declared distances is from 1; None where none can be stated."""
+    found = predict(network, pictures, start.recipe.size, square=start.recipe.square)
+    clips = [frame.video for frame in start.labels.frames]
+    followed = found.followed(start.names, start.labels.distances, clips)
+    return max(
+        (round(abs(each["slope"] - 1), 3) for each in followed.values() if "slope" in each), default=None
+    )
+
+
+def _judgement(
+    start: AdaptStart,
+    final: NetworkWithDecode,
+    pictures: Sequence[Picture],
+    search: StepSearch | None,
+    held_out: Sequence[int],
+) -> dict[str, Any]:
+    """Return how distances are followed and whether new keypoints were learnt.
+
+    Raises
+    ------
+    NothingLearntError
+        One was not.
+    """
+    size, square = start.recipe.size, start.recipe.square
+    clips = [frame.video for frame in start.labels.frames]
+    distances = with_known(start.labels.distances, start.labels.labelled)
+    if not distances and not start.new:
+        return {}
+    learnt = predict(final, pictures, size, square=square)
+    apart = None
+    if search is not None:
+        apart = predict(search.network, [pictures[place] for place in held_out], size, square=square)
+    new = judged(start.names, start.new, learnt, apart, held_out)
+    if missed := [each for each in new if not each.learnt]:
+        raise NothingLearntError(
+            f"a new keypoint was not learnt, so no engine is written: {'; '.join(each.in_words() for each in missed)}. Label "
+            f"it on more frames, or leave it out (--drop '{missed[0].name}')"
+        )
+    report: dict[str, Any] = {"new": [asdict(each) for each in new]}
+    if distances:
+        report["distances"] = {"learnt": learnt.followed(start.names, distances, clips)}
+        if apart is not None:
+            theirs = [clips[place] for place in held_out]
+            report["distances"]["held_out"] = apart.followed(start.names, distances, theirs)
+    return report
 
 
 def _before_and_after(start: AdaptStart, search: StepSearch, pictures: Sequence[Picture]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def start_of(request: AdaptRequest) -> AdaptStart:
     labels = request.changes.label_set(request.labels)
     names = request.changes.wanted(before, labels.keypoints)
     labels = labels.arranged(names)
-    _check_frames(labels)
+    check_frames(labels)
     trained = {name for name, entry in zip(before, manifest.keypoints, strict=True) if entry.trained}
     network, architecture = with_keypoints(torch_network(parent), manifest.architecture, before, names)
     new = tuple(place for place, name in enumerate(names) if name not in trained and name in labels.labelled)
@@ -186,7 +186,8 @@ def spread_over_time(labels: LabelSet) -> tuple[int, ...]:
     return tuple(sorted(in_time[int(step)] for step in steps))
 
 
-def _check_frames(labels: LabelSet) -> None:
+def check_frames(labels: LabelSet) -> None:
+    """Refuse labels that cannot be adapted to: `DataError` for too many frames, or none with a label."""
     if len(labels) > MOST_FRAMES:
         raise DataError(
             f"{len(labels)} frames are more than adapting is made for ({MOST_FRAMES}): rtface learn train"

@@ -21,6 +21,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.files import written_whole
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.engines.bundle import ModelCard, save_engine
+from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.plots import draw_agreement
 from rtface.learn.resumable import Progress, run_in_folder
 from rtface.learn.run_folder import RunFolder, open_run
@@ -279,6 +280,7 @@ def _card(
     facts: dict[str, Any],
 ) -> ModelCard:
     teacher = request.teacher.manifest
+    origins = request.labels.origins if request.labels is not None else ()
     card = model_card(
         built_of,
         entries,
@@ -286,8 +288,8 @@ def _card(
         square=False,
         calibrated=evaluation.calibrated,
         description=f"distilled from {teacher.name} on {', '.join(facts['recordings'])}",
-        licence=teacher.licence,
-        training=facts,
+        licence=licence_in_words(origins, teacher.licence),
+        training=facts | ({"label_sets": [each.origin() for each in origins]} if origins else {}),
         metrics={key: value for key, value in evaluation.metrics.items() if key == "score_reliability"},
     )
     if not evaluation.calibrated:

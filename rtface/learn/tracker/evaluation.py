@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from rtface.core.geometry import NetworkFrame
 from rtface.core.records import FloatArray
+from rtface.learn.distances import DeclaredDistance, followed
 from rtface.learn.error_summary import error_summary
 from rtface.learn.tracker.calibration import Calibration, can_be_fitted, fit_calibration, reliability, widened
 from rtface.learn.tracker.samples import Picture, plain_sample
@@ -33,16 +34,27 @@ class Predictions:
         As decoded.
     scale : ndarray, shape (N,), float32
         Camera pixels to a pixel of the network's input.
+    found, labelled : ndarray, shape (N, K, 2), float32
+        Where the points are, and where the labels are, in pixels of the network's input; empty where not kept.
     """
 
     distance: FloatArray
     score: FloatArray
     scale: FloatArray
+    found: FloatArray = field(default_factory=lambda: np.empty((0, 0, 2), np.float32))
+    labelled: FloatArray = field(default_factory=lambda: np.empty((0, 0, 2), np.float32))
 
     @property
     def camera_distance(self) -> FloatArray:
         """Distance in camera pixels, shape (N, K)."""
         return self.distance * self.scale[:, None]
+
+    def followed(
+        self, keypoints: Sequence[str], distances: Iterable[DeclaredDistance], clips: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """Return how the network follows distances, in camera pixels; as of `rtface.learn.distances.followed`."""
+        scale = self.scale[:, None, None]
+        return followed(self.labelled * scale, self.found * scale, keypoints, distances, clips)
 
 
 @torch.no_grad()
@@ -62,14 +74,16 @@ def predict(
         Whether its input is square.
     """
     network.eval()
-    distances, scores, scales = [], [], []
+    distances, scores, scales, points, labels = [], [], [], [], []
     for picture in pictures:
         image, xy = plain_sample(picture, size, square=square)
         found = network(torch.from_numpy(image)[None, None])[0].numpy()
         distances.append(np.linalg.norm(found[:, :2] - xy, axis=1))
         scores.append(found[:, 2])
+        points.append(found[:, :2])
+        labels.append(xy)
         scales.append(NetworkFrame(picture.crop, size, True, square).scale)
-    return Predictions(*(np.array(each, np.float32) for each in (distances, scores, scales)))
+    return Predictions(*(np.array(each, np.float32) for each in (distances, scores, scales, points, labels)))
 
 
 @dataclass(frozen=True, slots=True)

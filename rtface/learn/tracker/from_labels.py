@@ -8,19 +8,23 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rtface.core.errors import DataError
+import torch
+
+from rtface.core.errors import BackendError, DataError, UsageError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop
 from rtface.learn.engines.bundle import save_engine
+from rtface.learn.labels.label_views import odd_recordings
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
+from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.plots import draw_errors, draw_reliability
+from rtface.learn.recipes import RECIPES
 from rtface.learn.resumable import Progress, run_in_folder
 from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.evaluation import Evaluation, evaluate
 from rtface.learn.tracker.families import architecture
-from rtface.learn.tracker.label_views import odd_recordings
-from rtface.learn.tracker.labelled_frames import hold_out, pictures_of
+from rtface.learn.tracker.labelled_frames import hold_out, pictures_of, recordings_apart
 from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.samples import Picture, simulated_pictures, swap_of
 from rtface.networks.build import build_network
@@ -28,12 +32,13 @@ from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import Engine, check_new
 
-SIMULATED = 800
+SIMULATED = RECIPES["rig"].simulated
 """Simulated mice in a training, unless another number is asked for."""
 
-SHARE_HELD_OUT = 0.15
+SHARE_HELD_OUT = RECIPES["rig"].share
 """Share of the frames held out, unless something else is asked for."""
 
+_UNSTATED = ("", "unknown", "none", "not stated", "unlicensed", "no licence", "no license")
 _SIMULATED_SEED = 100_000
 _NAME = "train"
 _log = logging.getLogger(__name__)
@@ -61,6 +66,12 @@ class TrainRequest:
         The part of every frame that the network is to be shown.
     held_out : tuple of str, or float
         As of `rtface.learn.tracker.labelled_frames.hold_out`.
+    whole_recordings : bool
+        Whether a share of held-out frames is of whole recordings, where there are several.
+    recipe_name : str
+        Of the recipe that the options began with, for the record; empty where there is none.
+    device : str
+        Of the training, as torch names it.
     simulated : int
         How many simulated mice to train on besides; they have labels of the keypoints with Facemap's names.
     recipe : Recipe
@@ -80,6 +91,9 @@ class TrainRequest:
     simulated: int = SIMULATED
     recipe: Recipe = field(default_factory=Recipe)
     overwrite: bool = False
+    whole_recordings: bool = False
+    recipe_name: str = ""
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +119,7 @@ def train_engine(
     *,
     progress: Progress = lambda step, loss: None,
     stop: Callable[[], bool] = lambda: False,
+    announce: Callable[[LabelSet, str], None] = lambda labels, licence: None,
 ) -> Trained | None:
     """Train a network, evaluate and calibrate it on held-out frames and write it as an engine.
 
@@ -117,6 +132,8 @@ def train_engine(
         Called with the steps done and the loss.
     stop : callable
         Called after each step; True ends the training early.
+    announce : callable
+        Called once before the training begins, with the labels and the licence that the engine will be under.
 
     Returns
     -------
@@ -128,28 +145,41 @@ def train_engine(
     EngineError
         The engine exists, or its name cannot be one.
     UsageError
-        There is no such family.
+        There is no such family, or no such device.
+    BackendError
+        The device's memory is too small.
     DataError
-        Labels cannot be read or split, a keypoint is unknown, or the run's folder holds something else.
+        Labels cannot be read or split, a keypoint is unknown, a public set states no licence, or the run's folder holds
+        something else.
     """
     check_new(request.engine, overwrite=request.overwrite)
     labels = _labels(request)
     built_of = architecture(request.family, labels.keypoints)
     mirrored = replace(request.recipe.augmentation, swap=swap_of(labels.keypoints))
     recipe = replace(request.recipe, square=built_of["name"] == "facemap", augmentation=mirrored)
-    training_set, test_set = hold_out(labels, request.held_out, recipe.seed)
+    training_set, test_set = hold_out(labels, _held_out(request, labels), recipe.seed)
     if not training_set.labels:
         raise DataError("the frames to train on have no label of any of these keypoints")
     for line in odd_recordings(labels, request.crop):
         _log.warning("%s", line)
     pictures, held_out = pictures_of(training_set, request.crop), pictures_of(test_set, request.crop)
+    licence = licence_in_words(labels.origins, "that of the labelled frames")
+    device = _device(request.device)
     run = open_run(request.run, _configuration(request, labels, recipe))
+    announce(labels, licence)
     simulated = simulated_pictures(request.simulated, _SIMULATED_SEED, keypoints=labels.keypoints)
     whole = build_network(built_of, recipe.seed)
-    training = Training(whole.network, built_of["name"], pictures, simulated, recipe)
-    whole.network = run_in_folder(run, _NAME, training, progress=progress, stop=stop)
+    training = Training(whole.network.to(device), built_of["name"], pictures, simulated, recipe)
+    try:
+        whole.network = run_in_folder(run, _NAME, training, progress=progress, stop=stop)
+    except torch.OutOfMemoryError as error:
+        raise BackendError(
+            f"{request.device} has too little memory for batches of {recipe.batch}: a smaller --batch with another --run, or "
+            "--device cpu"
+        ) from error
     if not training.finished:
         return None
+    whole.to("cpu")
     evaluation = _evaluate(run, whole, held_out, labels.keypoints, recipe) if test_set.labels else None
     metrics = evaluation.metrics if evaluation else {}
     facts = _facts(request, training_set, test_set, recipe)
@@ -160,7 +190,7 @@ def train_engine(
         square=recipe.square,
         calibrated=evaluation is not None and evaluation.calibrated,
         description=f"trained on {training_set.labels} labels of {len(training_set)} frames ({request.family})",
-        licence="that of the labelled frames",
+        licence=licence,
         training=facts,
         metrics=metrics,
     )
@@ -173,6 +203,11 @@ def train_engine(
 def _labels(request: TrainRequest) -> LabelSet:
     """Read the labels and arrange them as the network's outputs will be."""
     labels = read_labels(*request.labels).renamed(request.renames)
+    if unstated := [each.name for each in labels.origins if each.licence.strip().lower() in _UNSTATED]:
+        raise DataError(
+            f"the set {unstated[0]} states no licence: nothing may be learnt from it; ask its authors, and fetch it again with "
+            "the licence that they name"
+        )
     names = request.keypoints or labels.keypoints
     known = set(labels.keypoints) | (set(FACEMAP_KEYPOINTS) if request.simulated else set())
     if unknown := [name for name in names if name not in known]:
@@ -182,8 +217,31 @@ def _labels(request: TrainRequest) -> LabelSet:
     return labels.arranged(names)
 
 
+def _held_out(request: TrainRequest, labels: LabelSet) -> tuple[str, ...] | float:
+    """Return what is held out: whole recordings where that was asked for and there are several."""
+    if request.whole_recordings and isinstance(request.held_out, float):
+        return recordings_apart(labels, request.held_out, request.recipe.seed) or request.held_out
+    return request.held_out
+
+
+def _device(name: str) -> torch.device:
+    """Return the device that a name stands for; `UsageError` where it cannot be used."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"torch cannot train on {name!r}: {str(error).splitlines()[0]}") from error
+    return device
+
+
 def _configuration(request: TrainRequest, labels: LabelSet, recipe: Recipe) -> dict[str, Any]:
-    return {
+    # What earlier versions did not have is left out where it is as it was, so that their runs go on.
+    new: dict[str, Any] = {}
+    if request.whole_recordings:
+        new["whole_recordings"] = True
+    if request.device != "cpu":
+        new["device"] = request.device
+    return new | {
         "verb": _NAME,
         "family": request.family,
         "keypoints": labels.keypoints,
@@ -215,7 +273,12 @@ def _facts(
 ) -> dict[str, Any]:
     """Return how a network was trained, for the record."""
     new = not set(training_set.videos) & set(test_set.videos)
-    return {
+    extra: dict[str, Any] = {"recipe": request.recipe_name} if request.recipe_name else {}
+    if training_set.origins:
+        extra["label_sets"] = [each.origin() for each in training_set.origins]
+    if request.device != "cpu":
+        extra["device"] = request.device
+    return extra | {
         "frames": len(training_set),
         "labels": training_set.labels,
         "recordings": training_set.videos,

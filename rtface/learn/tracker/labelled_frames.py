@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -68,4 +69,34 @@ def hold_out(labels: LabelSet, what: Sequence[str] | float, seed: int) -> tuple[
         raise DataError("all frames are held out: none is left to train on")
     training = tuple(frame for index, frame in enumerate(labels.frames) if index not in chosen)
     test = tuple(frame for index, frame in enumerate(labels.frames) if index in chosen)
-    return LabelSet(labels.keypoints, training), LabelSet(labels.keypoints, test)
+    return replace(labels, frames=training), replace(labels, frames=test)
+
+
+def recordings_apart(labels: LabelSet, share: float, seed: int) -> tuple[str, ...]:
+    """Return recordings to hold out whole, drawn at random until they have a share of the frames.
+
+    Parameters
+    ----------
+    labels : LabelSet
+    share : float
+        Of the frames, 0 to 1; at least one recording where it is above 0, and one at least is left to train on.
+    seed : int
+        Of the drawing.
+
+    Returns
+    -------
+    tuple of str
+        Their names, sorted; none where there is one recording alone.
+    """
+    videos = labels.videos
+    if share <= 0 or len(videos) < 2:
+        return ()
+    counts = dict.fromkeys(videos, 0)
+    for frame in labels.frames:
+        counts[frame.video] += 1
+    chosen: list[str] = []
+    for place in np.random.default_rng(seed).permutation(len(videos))[:-1]:
+        if chosen and sum(counts[name] for name in chosen) >= share * len(labels):
+            break
+        chosen.append(videos[place])
+    return tuple(sorted(chosen))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ BLENDS = (0.25, 0.5, 0.75, 1.0)
 PATIENCE = 4
 """Checks without anything better after which the search ends."""
 
+FOLLOWS = 0.1
+"""How far from 1 the slope of a declared distance may be."""
+
 _FARTHEST = 16.0
 _FEW_STEPS = 80
 _FEW_STEPS_NEW = 120
@@ -32,11 +35,41 @@ _FAR_PX = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The error on held-out pictures after some steps, at some blend; in pixels of the network's input."""
+    """A candidate: a network after some steps, at some blend.
+
+    Attributes
+    ----------
+    steps : int
+    blend : float
+    error_px : float
+        On the held-out pictures, in pixels of the network's input.
+    off_slope : float or None
+        How far the worst slope of the declared distances is from 1; None where none is declared or can be stated.
+    """
 
     steps: int
     blend: float
     error_px: float
+    off_slope: float | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether it follows the declared distances, as far as that is known."""
+        return self.off_slope is None or self.off_slope <= FOLLOWS
+
+    def better_than(self, other: Trial) -> bool:
+        """Return whether it is the better candidate.
+
+        One that follows the declared distances comes before one that does not. Among those that follow the lesser error
+        counts; among those that do not, the error times one plus how far the worst slope is from 1.
+        """
+        if self.follows != other.follows:
+            return self.follows
+        return self._cost < other._cost
+
+    @property
+    def _cost(self) -> float:
+        return self.error_px * (1 if self.follows else 1 + (self.off_slope or 0.0))
 
 
 def robust_error(distance: FloatArray) -> float:
@@ -82,6 +115,10 @@ class StepSearch:
         it stays.
     keep : Path, optional
         Where the trials are kept; gone on from where it exists.
+    off_slope : callable
+        How far a network's worst slope of the declared distances is from 1, on all labelled pictures, those that it learns
+        from too: one that does not follow what it learnt follows nothing else. While no candidate follows, the
+        search does not end before its last step.
     """
 
     def __init__(
@@ -93,12 +130,14 @@ class StepSearch:
         rival: Sequence[int],
         *,
         keep: Path | None = None,
+        off_slope: Callable[[NetworkWithDecode], float | None] = lambda network: None,
     ) -> None:
         self._before, self._held_out, self._keep = before, held_out, keep
+        self._off_slope = off_slope
         self._size, self._square = size, square
         self._rival = list(rival)
         start = self._predict(before)
-        self.trials = [Trial(0, 0.0, robust_error(start.distance))]
+        self.trials = [Trial(0, 0.0, robust_error(start.distance), off_slope(before))]
         self._start = robust_error(start.distance[:, self._rival])
         self._best: tuple[Trial, NetworkWithDecode] | None = None
         self.ended = False
@@ -121,12 +160,14 @@ class StepSearch:
         for blend in BLENDS:
             candidate = blended(self._before, tuned, blend)
             distance = self._predict(candidate).distance
-            trial = Trial(steps, blend, robust_error(distance))
+            trial = Trial(steps, blend, robust_error(distance), self._off_slope(candidate))
             self.trials.append(trial)
             no_worse = np.isnan(self._start) or robust_error(distance[:, self._rival]) < self._start
-            if no_worse and (self._best is None or trial.error_px < self._best[0].error_px):
+            if self.trials[0].off_slope is not None and self.trials[0].follows:
+                no_worse = no_worse and trial.follows
+            if no_worse and (self._best is None or trial.better_than(self._best[0])):
                 self._best = trial, candidate
-        self.ended = steps - self.best.steps >= PATIENCE * CHECK_EVERY
+        self.ended = self.best.follows and steps - self.best.steps >= PATIENCE * CHECK_EVERY
         if self._keep is not None:
             save_state(self._state(), self._keep)
         return self.ended

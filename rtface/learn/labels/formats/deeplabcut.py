@@ -1,4 +1,7 @@
-"""DeepLabCut's labels: a project, one folder of ``labeled-data``, or one ``CollectedData`` file.
+"""DeepLabCut's labels: a project, one folder of ``labeled-data``, or one ``CollectedData`` file; Lightning Pose's projects.
+
+Lightning Pose has the tables of all recordings in one csv above ``labeled-data``, and a second one of the recordings that it
+tests on; of a project all are read. Frames without a row, the neighbours of labelled ones, are not.
 
 DeepLabCut writes the same labels as csv and as h5: of a folder the csv is read, and the h5 only where there is no csv. A
 path to one file reads that file.
@@ -24,10 +27,9 @@ from rtface.learn.labels.formats.checks import NOTHING_THERE, Fault, Row, gather
 from rtface.learn.labels.formats.deeplabcut_tables import read_h5_table
 from rtface.learn.labels.formats.spreadsheet import read_cells
 from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.labels.set_record import DATA_FOLDER, FILE_STEM
 
 CONFIG_FILE = "config.yaml"
-DATA_FOLDER = "labeled-data"
-FILE_STEM = "CollectedData"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class _Labels:
 def read_deeplabcut(path: Path) -> LabelSet:
     """Read a project's folder, one folder of its ``labeled-data``, or one ``CollectedData`` csv or h5.
 
+    A project of Lightning Pose likewise.
+
     Raises
     ------
     DataError
@@ -52,6 +56,8 @@ def read_deeplabcut(path: Path) -> LabelSet:
     """
     if path.is_file():
         files = [_read_file(path)]
+    elif tables := _lightning_pose_tables(path):
+        files = [_read_file(table) for table in tables]
     elif (path / CONFIG_FILE).is_file() or (path / DATA_FOLDER).is_dir():
         files = _read_project(path)
     elif not any(path.glob(f"{FILE_STEM}*")) and any(path.glob(f"*/{FILE_STEM}*")):
@@ -60,6 +66,14 @@ def read_deeplabcut(path: Path) -> LabelSet:
         files = [_read_folder(path, None)]
     keypoints = tuple(dict.fromkeys(name for file in files for name in file.keypoints))
     return gather(path, keypoints, (row for file in files for row in _rows(file, keypoints)))
+
+
+def _lightning_pose_tables(project: Path) -> list[Path]:
+    """Return the tables of a project of Lightning Pose: above ``labeled-data``, where DeepLabCut has one in each folder."""
+    data = project / DATA_FOLDER
+    if not data.is_dir() or any(file.suffix in (".csv", ".h5") for file in data.glob(f"*/{FILE_STEM}*")):
+        return []
+    return sorted(project.glob(f"{FILE_STEM}*.csv"))
 
 
 def _read_project(project: Path) -> list[_Labels]:
@@ -228,5 +242,5 @@ def _find_image(folder: Path, image: tuple[str, ...]) -> Path:
     beside = folder / image[-1]
     if len(image) == 1 or image[-2] == folder.name:
         return beside
-    places = [above / DATA_FOLDER / image[-2] / image[-1] for above in folder.parents]
+    places = [above / DATA_FOLDER / image[-2] / image[-1] for above in (folder, *folder.parents)]
     return next((place for place in places if place.is_file()), beside)

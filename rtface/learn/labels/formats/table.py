@@ -18,6 +18,7 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.files import folder_written_whole
+from rtface.learn.distances import write_distances
 from rtface.learn.labels.formats.checks import (
     NOTHING_THERE,
     Fault,
@@ -29,6 +30,7 @@ from rtface.learn.labels.formats.checks import (
 )
 from rtface.learn.labels.formats.spreadsheet import read_cells
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.labels.set_record import write_origins
 
 TABLE_FILE = "labels.csv"
 FRAMES_FOLDER = "frames"
@@ -75,6 +77,8 @@ def write_table(labels: LabelSet, folder: Path) -> Path:
     try:
         with folder_written_whole(folder) as fresh:
             _write(labels, fresh)
+            write_distances(fresh, labels.distances)
+            write_origins(fresh, labels.origins)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder / TABLE_FILE

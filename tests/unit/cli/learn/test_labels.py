@@ -58,6 +58,7 @@ def test_json_says_the_same(folder: Path) -> None:
             "two": {"frames": 2, "labels": 2, "sizes": ["30x20", "40x10"]},
         },
         "notes": [],
+        "public_sets": [],
         "written": None,
     }
 

@@ -15,6 +15,7 @@ from rtface.cli.app import app
 from rtface.core.errors import DataError, UsageError
 from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, FloatArray, Image
+from rtface.learn.distances import DeclaredDistance
 from rtface.learn.engines.accuracy import EngineErrors, measure
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
@@ -109,6 +110,40 @@ def test_the_figures_are_those_of_a_direct_calculation(backend: Brightness, tmp_
     assert backend.log.count("backend.prepare") == 2, "fitted once to each size"
     assert backend.log[-1] == "backend.close"
     json.dumps(report)
+
+
+def test_distances_are_judged_that_labels_or_the_manifest_declare(
+    backend: Brightness, tmp_path: Path
+) -> None:
+    """The engine's nose and eye stay 25 pixels apart; the labels' do not."""
+    moved = [
+        frame(k, (64, 64), {"nose": (0, 0), "eye": (4 * k, -3 * k)}, video=f"v{k % 2}") for k in range(6)
+    ]
+    declared = {"distances": {"gap": ["nose", "eye"]}}
+    report = measured(set_of(*moved), engine(tmp_path, training=declared)).as_dict()
+    gap = report["distances"]["gap"]
+    assert (gap["slope"], gap["correlation"], gap["frames"], gap["clips"]) == (0, None, 6, 2)
+    assert gap["labelled_px"]["mean"] == pytest.approx(25 + 5 * 2.5, abs=0.01)
+    labels = replace(set_of(*moved), distances=(DeclaredDistance("ours", "eye", "nose"),))
+    assert set(measured(labels, engine(tmp_path)).as_dict()["distances"]) == {"ours"}
+    assert measured(set_of(*moved), engine(tmp_path)).as_dict()["distances"] == {}
+
+
+def test_distances_are_printed_and_can_be_declared_on_the_command_line(
+    backend: Brightness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [frame(k, (128, 128), {"eye": (0, 0), "nose": (-4 * k, 3 * k)}) for k in range(6)]
+    (tmp_path / "set").mkdir()
+    write_table(set_of(*few), tmp_path / "set")
+    judged = engine(tmp_path)
+    monkeypatch.setattr("rtface.cli.learn.evaluate.engine_for", lambda *_: judged)
+    command = ["learn", "evaluate", str(tmp_path / "set"), "--engine", "x"]
+    shown = CliRunner().invoke(app, [*command, "--distance", "gap=nose,eye", "--distance", "ear = ear, nose"])
+    assert shown.exit_code == 0, shown.output
+    line = next(line for line in shown.stdout.splitlines() if line.startswith("gap"))
+    assert line.split()[1:] == ["0.00", "-", "6", "1"]
+    wrong = CliRunner().invoke(app, [*command, "--distance", "gap=nose"])
+    assert isinstance(wrong.exception, UsageError)
 
 
 def test_scores_that_are_not_calibrated_are_not_judged(backend: Brightness, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from support.drawn_labels import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, EngineError, UsageError
 from rtface.core.records import FloatArray
+from rtface.learn.distances import DeclaredDistance
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
@@ -28,6 +29,7 @@ from rtface.learn.tracker.fine_tune import blended, fine_tune, train_new_keypoin
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.pseudo_labels import PLAIN, pseudo_label
+from rtface.learn.tracker.step_search import StepSearch, Trial
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
@@ -187,6 +189,73 @@ def test_where_no_step_makes_it_better_no_engine_is_written(request_for: Callabl
     assert not what.folder.exists()
 
 
+def test_a_new_keypoint_that_was_not_learnt_is_named_and_no_engine_is_written(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    labels, chance = rig(8), np.random.default_rng(0)
+    frames = tuple(
+        replace(
+            frame,
+            xy=np.vstack([frame.xy[:2], chance.uniform((40, 20), (140, 80), (1, 2))]).astype(np.float32),
+        )
+        for frame in labels.frames
+    )
+    what = request_for(
+        LabelSet(NAMES, frames), changes=KeypointChanges(add=("ahead",)), recipe=replace(RECIPE, steps=5)
+    )
+    with pytest.raises(
+        NothingLearntError, match=r"ahead is off by .* where its mean position is off by .*--drop 'ahead'"
+    ):
+        adapt(what)
+    assert not what.folder.exists()
+    assert not (what.run / "report.json").exists()
+
+
+def test_declared_distances_choose_the_steps_and_are_reported(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    labels = rig(10, names=KNOWN, shift=0.0)
+    wide = tuple(
+        replace(frame, xy=frame.xy + np.float32([[-2.0 * (place % 5), 0], [2.0 * (place % 5), 0]]))
+        for place, frame in enumerate(labels.frames)
+    )
+    declared = (DeclaredDistance("gap", "bright", "faint"),)
+    adapted = done(request_for(replace(labels, frames=wide, distances=declared)))
+    report, training = adapted.report, adapted.engine.manifest.training
+    assert training["distances"] == {"gap": ["bright", "faint"]}
+    assert report["distances"]["learnt"]["gap"]["frames"] == 10
+    assert "not_said" in report["distances"]["held_out"]["gap"], "two frames are too few"
+    looks = [Trial(**look) for look in report["looks"]]
+    assert all(look.off_slope is not None for look in looks)
+    tried = [look for look in looks if look.steps]
+    best = next(look for look in tried if (look.steps, look.blend) == (report["steps"], report["blend"]))
+    assert not any(look.better_than(best) for look in tried)
+    undeclared = done(request_for(replace(labels, frames=wide)))
+    assert {look["off_slope"] for look in undeclared.report["looks"]} == {None}
+    assert "distances" not in undeclared.engine.manifest.training
+
+
+def test_a_candidate_that_follows_comes_first() -> None:
+    follows, near = Trial(150, 1.0, 2.4, 0.08), Trial(25, 1.0, 2.1, 0.8)
+    assert follows.better_than(near)
+    assert not near.better_than(follows)
+    assert Trial(50, 1.0, 2.2, 0.3).better_than(near), "2.2 * 1.3 < 2.1 * 1.8"
+    assert near.better_than(Trial(50, 1.0, 9.0, 0.3)), "a slope does not outweigh any error"
+    assert Trial(100, 1.0, 2.0, 0.1).better_than(follows)
+    assert Trial(25, 0.5, 1.0).better_than(Trial(25, 1.0, 1.1)), "without distances the error alone counts"
+
+
+@pytest.mark.parametrize(("off_slope", "ends"), [(None, True), (0.05, True), (0.5, False)])
+def test_the_search_does_not_end_while_nothing_follows(off_slope: float | None, ends: bool) -> None:
+    network = fresh()
+    search = StepSearch(
+        network, pictures_of(drawn(3)), SIZE, False, (0, 1, 2), off_slope=lambda candidate: off_slope
+    )
+    ended = [search.check(steps, network) for steps in (25, 50, 75, 100, 125)]
+    assert ended[:3] == [False] * 3
+    assert ended[3:] == [ends] * 2
+
+
 def test_one_frame_is_enough_to_begin_with(parent: Engine, request_for: Callable[..., AdaptRequest]) -> None:
     adapted = done(request_for(rig(1, names=KNOWN)))
     assert "after" not in adapted.report
@@ -236,6 +305,11 @@ def test_a_busy_machine_gives_the_same_engine(request_for: Callable[..., AdaptRe
     (plan,) = plans
     assert plan.steps == 2 * (30 + 40)
     assert plan.minutes == pytest.approx(plan.steps * 60 / 2)
+
+
+def test_the_last_steps_are_tried_too(request_for: Callable[..., AdaptRequest]) -> None:
+    adapted = done(request_for(rig(8, names=KNOWN), recipe=replace(RECIPE, steps=30, batch=4)))
+    assert sorted({trial["steps"] for trial in adapted.report["looks"]}) == [0, 25, 30]
 
 
 def test_it_says_how_long_it_will_take_before_it_begins(request_for: Callable[..., AdaptRequest]) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
 from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.tracker.adapt import adapt
 from rtface.learn.tracker.adapt_request import AdaptRequest
 from rtface.learn.tracker.from_labels import TrainRequest, train_engine
-from rtface.learn.tracker.label_views import odd_recordings, unknown_to
 from rtface.learn.tracker.optimise import Recipe
 from rtface.simulate.face import MouseFace
 from rtface.track.store import DEFAULT_ENGINE, Engine, load_engine, shipped_folder

@@ -1,0 +1,390 @@
+"""The way from recordings to an engine of their rig, step by step; prints nothing, so that a terminal and a page share it.
+
+All of one way lies in one folder, and what is there tells how far it is: nothing else is kept in mind.
+
+| in the folder | what |
+|---|---|
+| ``start.json`` | what was asked for: recordings, engine, crop, name, changes of keypoints |
+| ``to-label/`` | the frames to label, as of `rtface.learn.labels.suggestion` |
+| ``attempt-N/attempt.json`` | one training: the labels and options that it is of, its engine's name, what the check found |
+| ``attempt-N/run/`` | the run's folder of `rtface.learn.tracker.adapt` |
+| ``attempt-N/evaluation.json`` | errors of the engine before and after |
+
+Labels are read and never written. Other labels or other options are another attempt, with an engine of its own name.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtface.acquire.recording import source_settings
+from rtface.acquire.sampling import played
+from rtface.config import BackendSettings
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.errors import DataError, EngineError, RtfaceError, UsageError
+from rtface.core.files import write_json
+from rtface.core.records import Crop
+from rtface.learn.guided.check import LabelCheck, check_labels, measured_on
+from rtface.learn.guided.start import GuidedStart, crop_text, kept_start, read_fields, write_start
+from rtface.learn.labels.keypoint_changes import KeypointChanges
+from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables
+from rtface.learn.labels.labelset import LabelSet
+from rtface.learn.labels.reading import read_labels
+from rtface.learn.labels.suggestion import (
+    CANDIDATES,
+    GUESSES_ABOVE,
+    Suggestion,
+    SuggestRequest,
+    SurveyProgress,
+    suggest_frames,
+)
+from rtface.learn.run_folder import REPORT_FILE
+from rtface.track.backends.factory import engine_for
+from rtface.track.pictures import PictureTracker
+from rtface.track.store import Engine, check_new, load_engine, user_folder
+
+if TYPE_CHECKING:
+    from rtface.learn.resumable import StartProgress
+    from rtface.learn.tracker.adapt import Adapted, AdaptPlan
+
+LABELS_FOLDER = "to-label"
+ATTEMPT_FILE = "attempt.json"
+EVALUATION_FILE = "evaluation.json"
+
+ENOUGH = 40
+"""Labelled frames of a new rig beyond which more help little."""
+
+_TIMED_FRAMES = 12
+_TRACKED_EACH = 3
+
+
+class Step(StrEnum):
+    """What is to be done next."""
+
+    SUGGEST = "suggest"
+    LABEL = "label"
+    CHECK = "check"
+    ADAPT = "adapt"
+    EVALUATE = "evaluate"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One training of the way: on some labels, with some options.
+
+    Attributes
+    ----------
+    folder : Path
+    engine : str
+        Name of the engine that it makes.
+    """
+
+    folder: Path
+    engine: str
+
+    @property
+    def run(self) -> Path:
+        """The run's folder."""
+        return self.folder / "run"
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """What the training reports; None before its end."""
+        file = self.run / REPORT_FILE
+        return read_fields(file) if file.exists() else None
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """Errors before and after; None before they are known."""
+        file = self.folder / EVALUATION_FILE
+        return read_fields(file) if file.exists() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """How far the way has come.
+
+    Attributes
+    ----------
+    step : Step
+        What is to be done next.
+    labels : LabelSet or None
+        The labels, where there are any without a fault.
+    attempt : Attempt or None
+        The training on just these labels, where one was begun.
+    fault : RtfaceError or None
+        What is wrong with the labels; the next step is then to correct them.
+    """
+
+    step: Step
+    labels: LabelSet | None = None
+    attempt: Attempt | None = None
+    fault: RtfaceError | None = None
+
+
+class GuidedWay:
+    """The steps from recordings to an engine, in one folder; made by `open_way`.
+
+    Parameters
+    ----------
+    folder : Path
+    start : GuidedStart
+    settings : BackendSettings
+        What runs engines.
+    """
+
+    def __init__(self, folder: Path, start: GuidedStart, settings: BackendSettings) -> None:
+        self.folder, self.start, self.settings = folder, start, settings
+
+    @property
+    def to_label(self) -> Path:
+        """The folder of the frames to label."""
+        return self.folder / LABELS_FOLDER
+
+    def engine(self) -> Engine:
+        """Return the engine to begin with."""
+        return engine_for(self.start.engine, self.settings)
+
+    def where(self) -> Whereabouts:
+        """Return how far the way has come, by what is in the folder."""
+        try:
+            sources = self.start.labels or self._filled_in()
+            if sources is None:
+                return Whereabouts(Step.SUGGEST)
+            if not sources:
+                return Whereabouts(Step.LABEL)
+            labels = read_labels(*sources)
+            key = self._key(labels)
+        except (DataError, UsageError) as fault:
+            return Whereabouts(Step.LABEL, fault=fault)
+        attempt = next(
+            (each for each in self._attempts() if read_fields(each.folder / ATTEMPT_FILE)["of"] == key), None
+        )
+        if attempt is None:
+            return Whereabouts(Step.CHECK, labels)
+        if attempt.report is None or not (user_folder() / attempt.engine).exists():
+            return Whereabouts(Step.ADAPT, labels, attempt)
+        return Whereabouts(Step.DONE if attempt.evaluation else Step.EVALUATE, labels, attempt)
+
+    def seconds_to_suggest(self, clock: Callable[[], int] = monotonic_ns) -> float | None:
+        """Return how long suggesting takes, from a few frames of each recording; None where a length is not known."""
+        total = 0.0
+        with PictureTracker(self.engine(), self.settings, self.start.crop) as tracker:
+            for video in self.start.videos:
+                with played(source_settings(video)) as (info, frames):
+                    if not info.frames:
+                        return None
+                    tracker.prepare((info.height, info.width))
+                    begun, tracked, seen = clock(), 0, 0
+                    for image, _ in islice(frames, _TIMED_FRAMES):
+                        before = clock()
+                        tracker.track(image)
+                        tracked += clock() - before
+                        seen += 1
+                    read = clock() - begun - tracked
+                    looked_at = min(info.frames, _TRACKED_EACH * CANDIDATES)
+                    total += (info.frames * read + looked_at * tracked) / max(1, seen)
+        return total / NS_PER_S
+
+    def suggest(
+        self,
+        *,
+        progress: SurveyProgress = lambda name: lambda frames, total: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Suggestion | None:
+        """Write the folder to label; None where `stop` ended it. As of `suggest_frames`."""
+        return suggest_frames(
+            SuggestRequest(
+                self.start.videos,
+                self.to_label,
+                self.engine(),
+                self.settings,
+                crop=self.start.crop,
+                count=self.start.count,
+                guesses_above=GUESSES_ABOVE if self.start.guesses else None,
+            ),
+            progress=progress,
+            stop=stop,
+        )
+
+    def undecided(self, labels: LabelSet) -> tuple[str, ...]:
+        """Return the labels' keypoints that the engine has not, and of which no option says what becomes of them."""
+        changes = self.start.changes
+        if changes.only or changes.only_labels:
+            return ()
+        ours = changes.engine_names(self.engine().manifest.names, labels.keypoints)
+        theirs = changes.label_set(labels).keypoints
+        return tuple(name for name in theirs if name not in (*ours, *changes.add, *changes.drop))
+
+    def decide(self, changes: KeypointChanges) -> None:
+        """Keep what is to become of the keypoints."""
+        self.start = replace(self.start, changes=changes)
+        write_start(self.folder, self.start)
+
+    def check(self, labels: LabelSet) -> LabelCheck:
+        """Look at labels before time is spent on them, and begin an attempt.
+
+        Raises
+        ------
+        UsageError
+            It is not said what is to become of some keypoint.
+        DataError
+            There are more frames than adapting is made for.
+        """
+        found = check_labels(labels, self.engine(), self.start.changes, self.start.crop, self.settings)
+        number = next(each for each in count(1) if not (self.folder / f"attempt-{each}").exists())
+        names = (f"{self.start.name}-{each}" if each > 1 else self.start.name for each in count(number))
+        name = next(each for each in names if not (user_folder() / each).exists())
+        check_new(user_folder() / name)
+        folder = self.folder / f"attempt-{number}"
+        folder.mkdir()
+        write_json(folder / ATTEMPT_FILE, {"of": self._key(labels), "engine": name, "check": found.as_dict()})
+        return found
+
+    def adapt(
+        self,
+        labels: LabelSet,
+        attempt: Attempt,
+        *,
+        progress: StartProgress | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        announce: Callable[[AdaptPlan], None] = lambda plan: None,
+    ) -> Adapted | None:
+        """Adapt the engine; goes on from where an earlier training of the attempt was stopped. As of `adapt`."""
+        from rtface.learn.resumable import no_progress
+        from rtface.learn.tracker.adapt import adapt
+        from rtface.learn.tracker.adapt_request import AdaptRequest
+        from rtface.learn.tracker.fine_tune import TUNING
+
+        target = user_folder() / attempt.engine
+        request = AdaptRequest(
+            engine=self.engine(),
+            labels=labels,
+            folder=target,
+            run=attempt.run,
+            changes=self.start.changes,
+            crop=self.start.crop,
+            recipe=replace(TUNING, seed=self.start.seed, steps=self.start.steps or TUNING.steps),
+            # Written by this attempt, and then stopped before its report.
+            overwrite=attempt.run.exists() and target.exists(),
+        )
+        return adapt(request, progress=progress or no_progress, stop=stop, announce=announce)
+
+    def evaluate(self, labels: LabelSet, attempt: Attempt) -> dict[str, Any]:
+        """Measure the engine before and after on all labels, as both run live, and keep it."""
+        named, parent = self.start.changes.label_set(labels), self.engine()
+        after = engine_for(attempt.engine, self.settings)
+        ours = self.start.changes.engine_names(parent.manifest.names, labels.keypoints)
+        errors: dict[str, Any] = {}
+        for when, engine, names in (("before", parent, ours), ("after", after, after.manifest.names)):
+            found = measured_on(engine, names, named, self.start.crop, self.settings)
+            errors[when] = None if found is None else found.as_dict()
+        kept: dict[str, Any] = json.loads(json.dumps(errors))
+        write_json(attempt.folder / EVALUATION_FILE, kept)
+        return kept
+
+    def advice(self, labels: LabelSet, attempt: Attempt) -> list[str]:
+        """Return what to do next, the most useful first."""
+        video = shlex.quote(str(self.start.videos[0])) if self.start.videos else "VIDEO"
+        crop = f" --crop {crop_text(self.start.crop)}" if self.start.crop else ""
+        engine = f"--engine {attempt.engine}{crop}"
+        lines = [f"look at it: rtface track {video} {engine} --out {attempt.engine}.csv"]
+        if len(labels.videos) < 2:
+            lines.append(
+                "judge it on another day: label 10 frames of a recording that it never saw, then rtface learn evaluate "
+                f"THEIR-LABELS {engine}"
+            )
+        if len(labels) < ENOUGH:
+            lines.append(
+                f"more frames make it better, of other days most of all: {len(labels)} are labelled; add rows to the labels "
+                "and run this command again, which makes a new engine beside this one"
+            )
+        lines.append(
+            f"make it faster, with proof: rtface engines export {attempt.engine} --precision int8 --frames {video}{crop}"
+        )
+        lines.append(f"use it: `engine: {attempt.engine}` in the rig's file, then rtface check RIG.yaml")
+        return lines
+
+    def _filled_in(self) -> tuple[Path, ...] | None:
+        """Return where labels were filled in, nowhere yet, or None where there is no folder to label.
+
+        Raises
+        ------
+        DataError
+            They were filled in in both places.
+        """
+        if not (self.to_label / CHOSEN_FILE).exists():
+            return None
+        changed = changed_tables(self.to_label)
+        own = [table for table in changed if table.parent == self.to_label]
+        if own and len(changed) > len(own):
+            raise DataError(
+                f"labels were filled in both in {own[0]} and in {changed[-1]}: name the ones to use with --labels"
+            )
+        return tuple(own) or ((self.to_label / DEEPLABCUT_FOLDER,) if changed else ())
+
+    def _attempts(self) -> list[Attempt]:
+        """Return all attempts, the newest first."""
+        found = sorted(
+            self.folder.glob(f"attempt-*/{ATTEMPT_FILE}"), key=lambda file: file.stat().st_mtime_ns
+        )
+        return [Attempt(file.parent, str(read_fields(file)["engine"])) for file in reversed(found)]
+
+    def _key(self, labels: LabelSet) -> dict[str, Any]:
+        """Return all that tells an attempt from another, of JSON's types."""
+        start = self.start
+        whole = {
+            "labels_sha256": labels.digest,
+            "engine_sha256": self.engine().sha256,
+            "changes": asdict(start.changes),
+            "crop": None if start.crop is None else asdict(start.crop),
+            "steps": start.steps,
+            "seed": start.seed,
+        }
+        key: dict[str, Any] = json.loads(json.dumps(whole))
+        return key
+
+
+def open_way(folder: Path, asked: GuidedStart, settings: BackendSettings = BackendSettings()) -> GuidedWay:  # noqa: B008
+    """Begin a way, or go on with one: what was asked for before is replaced where that changes nothing already made.
+
+    Raises
+    ------
+    UsageError
+        The frames to label are there already, and other recordings, another engine, crop or number are asked for.
+    EngineError
+        The engine is missing, or the name cannot be an engine's.
+    DataError
+        The folder holds something else, or cannot be written.
+    """
+    load_engine(asked.engine)
+    kept = kept_start(folder)
+    if kept is None and (user_folder() / asked.name).exists():
+        raise EngineError(f"an engine {asked.name} exists already: choose another --name")
+    check_new(user_folder() / asked.name, overwrite=True)
+    if kept is not None and (folder / LABELS_FOLDER).exists():
+        for field in ("videos", "engine", "crop", "count", "guesses"):
+            before, now = getattr(kept, field), getattr(asked, field)
+            if field == "videos":
+                before, now = ([str(video.absolute()) for video in each] for each in (before, now))
+            if before != now:
+                raise UsageError(
+                    f"{folder} was begun with {field} = {_plain(before)}, not {_plain(now)}: the frames to label are chosen "
+                    "already; leave the option out to go on, or name another --folder"
+                )
+    write_start(folder, asked)
+    return GuidedWay(folder, asked, settings)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Crop):
+        return crop_text(value)
+    return ", ".join(value) if isinstance(value, list) else str(value)
