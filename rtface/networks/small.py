@@ -2,8 +2,8 @@
 
 A strided stem, plain 3x3 convolutions with residual sums (He et al. 2016) down to 1/16 of the input, and a light
 decoder back to 1/4, where each keypoint has one map (a feature pyramid, Lin et al. 2017). The faster kind begins at 1/4,
-with the pixels of each square of four by four as channels, and decodes to 1/8 alone, where the head gives the four
-values of a map that lie in each cell (Shi et al. 2016): few channels on many cells cost most of the time. Plain convolutions, not
+with one convolution of 12x12 pixels, and decodes to 1/8 alone, where the head gives the four values of a map that lie
+in each cell (Shi et al. 2016): few channels on many cells cost most of the time. Plain convolutions, not
 depthwise ones: on the vector units of a CPU their arithmetic in 8 bits is so much faster that they buy more network for
 the same time (docs/decisions/0008). The maps are probabilities over cells: the peak's neighbourhood is averaged
 (integral regression, Sun et al. 2018, restricted to a window so that a second mode cannot pull the mean), which gives
@@ -13,7 +13,7 @@ sub-pixel coordinates without offset maps.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +40,9 @@ class ConvUnit(nn.Sequential):
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, linear: bool = False
     ) -> None:
+        beside = (kernel - stride + 1) // 2
         layers: list[nn.Module] = [
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.Conv2d(inputs, outputs, kernel, stride, beside, bias=False),
             nn.BatchNorm2d(outputs),
         ]
         super().__init__(*layers, *([] if linear else [nn.ReLU(inplace=True)]))
@@ -61,10 +62,8 @@ class Residual(nn.Module):
         return functional.relu(features + result if self.residual else result)
 
 
-_STEMS: dict[int, Callable[[int], nn.Module]] = {
-    2: lambda width: ConvUnit(1, width, 3, stride=2),
-    4: lambda width: nn.Sequential(nn.PixelUnshuffle(4), ConvUnit(16, width, 3)),
-}
+_STEMS = {2: 3, 4: 12}
+"""Stride of a stem to its kernel."""
 
 
 class SmallNetwork(nn.Module):
@@ -81,8 +80,8 @@ class SmallNetwork(nn.Module):
     head : int
         Width of the decoder.
     stem : int
-        Pixels between neighbouring features of the stem: 2, by a convolution of the picture, or 4, by one of its
-        squares of four by four. The decoder ends at twice that.
+        Pixels between neighbouring features of the stem, 2 or 4, a convolution of three times that for 4. The decoder ends at
+        twice that.
 
     Raises
     ------
@@ -101,7 +100,7 @@ class SmallNetwork(nn.Module):
         super().__init__()
         if stem not in _STEMS:
             raise UsageError(f"the stem is one of {', '.join(map(str, _STEMS))}, not {stem}")
-        self.stem = _STEMS[stem](channels[0])
+        self.stem = ConvUnit(1, channels[0], _STEMS[stem], stride=stem)
         self.stages = nn.ModuleList(
             nn.Sequential(Residual(before, width, 2), *(Residual(width, width, 1) for _ in range(depth - 1)))
             for before, width, depth in zip(channels, channels[1:], depths, strict=False)
