@@ -106,6 +106,11 @@ class Tracker:
         """How the frames of the parity record came out when the back end was last prepared."""
         return self._recheck
 
+    @property
+    def keeps_view(self) -> bool:
+        """Whether the engine can tell a view that it knows."""
+        return self._view is not None
+
     def open(self) -> BackendInfo:
         """Open the back end; raises what `Backend.open` raises."""
         self._info = self._backend.open()
