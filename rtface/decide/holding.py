@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
@@ -69,6 +70,7 @@ class Holding:
         key = "when" if spec.value is None else "value"
         if spec.value is not None:
             _checked_number(spec.value, name)
+            _check_limits(name, spec)
         self._when = self._release = None
         refused: list[RulesError] = []
         with kept_in(refused):
@@ -174,6 +176,18 @@ def _checked_number(text: str, rule: str) -> None:
         parse(text, truth=False)
     except ExpressionError as error:
         raise RulesError(str(error), "rules", rule, "value") from error
+
+
+def _check_limits(rule: str, spec: RuleSpec) -> None:
+    """Refuse a threshold that is written as a text and is more than a number, such as ``1) or (x > 0``."""
+    for key in ("on_above", "off_below", "on_below", "off_above"):
+        text = getattr(spec, key)
+        if not isinstance(text, str):
+            continue
+        with suppress(ExpressionError):  # told with the condition
+            whole = parse(f"{spec.value} > ({text})")
+            if whole.kind != "compare" or len(whole.parts) > 2:
+                raise RulesError(f"{text!r} is no number, such as baseline + 3 sd", "rules", rule, key)
 
 
 def compiled(

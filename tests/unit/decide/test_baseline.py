@@ -240,7 +240,7 @@ def test_without_its_time_no_rule_may_name_one() -> None:
 
 
 def test_a_text_for_a_threshold_is_a_number() -> None:
-    for text in ("5 and y > 3", "y > 3", ") or (y < 3"):
+    for text in ("5 and y > 3", "y > 3", ") or (y < 3", "1) or (y < 3", "1) < (3"):
         with pytest.raises(RulesError):
             bank(over=rule(when=..., value="x", on_above=text))
     assert rule(when=..., value="x", on_above="5", off_below=4).on_above == 5.0
