@@ -10,8 +10,8 @@ import pytest
 
 from rtface.config import BackendSettings
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
-from rtface.learn.labels.formats.table import write_table
 from rtface.learn.guided.check import check_labels
+from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
