@@ -138,7 +138,7 @@ class Tracker:
         self._width, self._height = width, height
         self._frame = self._engine.manifest.network_frame(wanted)
         if self._info is not None:
-            self._recheck = recheck(self._engine, self.backend, frame_shape, shown, self._find)
+            self._recheck = recheck(self._engine, self.backend, frame_shape, shown, self._find, wanted)
 
     def track(self, frame: Image, meta: FrameMeta, taken_ns: int) -> Pose:
         """Find the keypoints of one frame.
