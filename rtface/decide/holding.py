@@ -85,6 +85,9 @@ class Holding:
                 else compiled(ends, names, name, "release" if key == "when" else key, baselines)
             )
         raise_all(refused)
+        if baselines is not None and spec.value is not None and begins is not None and ends is not None:
+            on, off = (parse(text).parts[1] for text in (begins, ends))
+            baselines.pair(name, on, off, rises=spec.on_above is not None)
         both = [each for each in (self._when, self._release) if each is not None]
         self.indices = tuple(dict.fromkeys(index for each in both for index in each.indices))
         self._dwell_ns, self._release_ns = ns(spec.dwell_ms), ns(spec.release_ms)
