@@ -69,11 +69,6 @@ def engine_name(videos: Sequence[Path]) -> str:
     return f"{plain[:40] or 'rig'}-1"
 
 
-def crop_text(crop: Crop) -> str:
-    """Return a crop as options take it."""
-    return f"{crop.x},{crop.y},{crop.width},{crop.height}{',mirrored' if crop.mirrored else ''}"
-
-
 def kept_start(folder: Path) -> GuidedStart | None:
     """Return what was asked for in a folder; None where nothing was.
 
