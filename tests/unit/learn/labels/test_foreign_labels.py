@@ -72,9 +72,17 @@ def test_all_faults_are_in_one_message(tmp_path: Path) -> None:
         row_of(folder, "2.png", "5", "6"),
         row_of(folder, "2.png", "5", "6"),
     ]
-    with pytest.raises(DataError, match="3 faults") as caught:
+    rows += [
+        row_of(folder, "3.png", "5", "left"),
+        row_of(folder, "4.png", "5", "6")[:-1],
+        ["", "", "", "1", "2"],
+    ]
+    with pytest.raises(DataError, match="6 faults") as caught:
         read_labels(folder_of(folder, rows))
     for said in (
+        "line 8: tip y is 'left', not a number",
+        "line 9: 4 cells, the header has 5",
+        "line 10: the image's path is empty",
         "line 4: tip at (500, 6) is outside",
         "line 5: the image",
         "line 7: frame '2.png'",
@@ -110,3 +118,22 @@ def test_stretches_of_unequal_length_are_read(tmp_path: Path) -> None:
     np.save(path, np.array(data, dtype=object), allow_pickle=True)
     labels = read_labels(path)
     assert [frame.name for frame in labels.frames] == [f"plain {n}" for n in (3, 1, 0, 2, 4, 9, 8, 7, 6)]
+
+
+def test_all_faults_of_facemaps_stretches_are_in_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "x_Facemap_refined_data.npy"
+    images = [np.full((2, 20, 20), 9, np.uint8) for _ in range(3)]
+    images += [np.full((2, 20, 20), np.nan), np.float64(7)]
+    points = [np.full((count, 1, 3), 4.0) for count in (3, 2, 2, 2, 2)]
+    points[2][1, 0, 0] = 40
+    data = {"imgs": images, "keypoints": points, "bodyparts": ["nose(tip)"]}
+    np.save(path, np.array(data, dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="4 faults") as caught:
+        read_labels(path)
+    for said in (
+        "stretch 1: keypoints of shape",
+        "stretch 3, frame 1: nose",
+        "stretch 4: the images hold",
+        "stretch 5: images of shape ()",
+    ):
+        assert said in str(caught.value)
