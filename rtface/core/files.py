@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,15 @@ def write_json(path: Path, value: Any) -> None:
 def temporary_name(path: Path) -> Path:
     """Return a name beside `path` that nobody else uses and no pattern for its kind of file finds."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def visible(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the paths that a person put there: no hidden files, no companions of macOS's.
+
+    On disks of other systems macOS lays a ``._NAME`` beside each file, and in archives a folder ``__MACOSX``; a glob
+    finds these too.
+    """
+    return (path for path in paths if not path.name.startswith(".") and "__MACOSX" not in path.parts)
 
 
 def file_hash(path: Path) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from rtface.core.errors import DataError
 from rtface.learn.labels.reading import read_labels
+from rtface.learn.labels.set_record import set_sources
 
 HEAD = [["scorer", "", "", "me", "me"], ["bodyparts", "", "", "tip", "tip"], ["coords", "", "", "x", "y"]]
 
@@ -137,3 +138,45 @@ def test_all_faults_of_facemaps_stretches_are_in_one_message(tmp_path: Path) -> 
         "stretch 5: images of shape ()",
     ):
         assert said in str(caught.value)
+
+
+def with_companions(folder: Path) -> Path:
+    """Lay macOS's companion beside each file, and what macOS's archives have beside the folder."""
+    aside = folder / "__MACOSX"
+    for path in list(folder.rglob("*")):
+        twin = aside / path.relative_to(folder)
+        if path.is_dir():
+            twin.mkdir(parents=True, exist_ok=True)
+            continue
+        for place in (path.parent, twin.parent):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"._{path.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    return folder
+
+
+@pytest.mark.parametrize("data", ["cam0", "labeled-data/cam0", "project/labeled-data/cam0"])
+def test_companions_of_macos_are_no_labels(tmp_path: Path, data: str) -> None:
+    folder = tmp_path / "set" / data
+    folder_of(folder, [row_of(folder, "1.png", "5", "6")])
+    with_companions(tmp_path / "set")
+    opened = tmp_path / "set" / data.split("/")[0]
+    labels = read_labels(opened)
+    assert (labels.videos, len(labels)) == (("cam0",), 1)
+
+
+@pytest.mark.parametrize(
+    ("layout", "names", "found"),
+    [
+        ("any", ["a/labels.csv"], ["a/labels.csv"]),
+        ("any", ["a/x.slp", "b/labeled-data/cam0/CollectedData_me.h5"], ["a/x.slp", "b"]),
+        ("facemap", ["a/x_Facemap_refined_data.npy"], ["a/x_Facemap_refined_data.npy"]),
+        ("lightning-pose", ["a/CollectedData.csv", "a/labeled-data/cam0/1.png"], ["a"]),
+    ],
+)
+def test_companions_of_macos_are_no_sources_of_a_set(
+    tmp_path: Path, layout: str, names: list[str], found: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert set_sources(with_companions(tmp_path), layout) == tuple(tmp_path / name for name in found)
