@@ -16,6 +16,7 @@ from rtface.acquire.pacing import Advance, PlayedCamera, SourceFacts
 from rtface.config import VideoCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraError, CameraLostError
+from rtface.core.files import printable
 from rtface.core.records import Image
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class _VideoSource:
 
     @property
     def label(self) -> str:
-        return str(self._path)
+        return printable(str(self._path))
 
     @property
     def camera_ns(self) -> int | None:

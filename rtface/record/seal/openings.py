@@ -11,6 +11,7 @@ from typing import Any
 from rtface import __version__
 from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import printable
 from rtface.record.seal.cipher import fingerprint, read_key
 
 OPENINGS_NAME = "unblinded.jsonl"
@@ -56,7 +57,7 @@ def open_seal(folder: Path, who: str, what: str, *, first: bool = False, why: st
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         handle = os.open(path, flags, 0o644)
         try:
-            os.write(handle, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            os.write(handle, printable(json.dumps(line, ensure_ascii=False)).encode() + b"\n")
             os.fsync(handle)
         finally:
             os.close(handle)
