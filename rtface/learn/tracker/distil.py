@@ -42,6 +42,7 @@ from rtface.learn.tracker.pseudo_labels import (
 )
 from rtface.learn.tracker.recording_split import RecordingSplit, split_recording
 from rtface.learn.tracker.samples import Picture, prepare
+from rtface.learn.tracker.teacher_check import TEACHER, doubts, on_labels
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import Engine, check_new
@@ -119,6 +120,11 @@ def distil(
     )
     labelled = labelled_pictures(request)
     run = open_run(run_folder, configuration(request, built_of))
+    before = _on_labels(request, chosen, start=request.start)
+    if doubt := doubts(
+        before, "start", "which the student starts from: it learns to be worse. Adapt that one instead"
+    ):
+        stage(doubt)
     stage("reading the recordings")
     count = -(-request.frames // len(request.videos))
     splits = [split_recording(video, count, request.crop) for video in request.videos]
@@ -156,8 +162,20 @@ def distil(
         "from_teachers_average": noise,
         "scores": evaluation.metrics.get("score_reliability"),
     }
+    if request.labels is not None:
+        report["on_labels"] = {"before": before, "after": _on_labels(request, chosen, student=engine)}
     run.write_report(report)
     return Distilled(engine, report)
+
+
+def _on_labels(
+    request: DistilRequest, settings: BackendSettings, **pupils: Engine | None
+) -> dict[str, Any] | None:
+    """Compare the teacher with pupils by a person's labels, where there are some (see `on_labels`)."""
+    engines = {who: engine for who, engine in pupils.items() if engine is not None}
+    if request.labels is None:
+        return None
+    return on_labels({TEACHER: request.teacher, **engines}, request.labels, request.crop, settings)
 
 
 def _compare(
