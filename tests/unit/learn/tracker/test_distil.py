@@ -306,6 +306,41 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
     assert all(whole.report["agreement"][key] == parts.report["agreement"][key] for key in same)
 
 
+@pytest.mark.parametrize("step", [1, 5, 6])
+def test_an_interrupt_at_the_first_or_last_step_or_a_kill_changes_nothing(
+    teacher: Engine, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Asked to end at a step (of 6), killed at the next or while the engine is written, then gone on with."""
+    request = DistilRequest(
+        teacher, [video], family="tiny", frames=20, average=False, recipe=replace(RECIPE, steps=6, batch=2)
+    )
+    straight = distil_engine(request, tmp_path / "whole", tmp_path / "run 1")
+    taken: list[int] = []
+
+    def progress(done: int, loss: float) -> None:
+        taken.append(done)
+
+    def killed(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    broken = tmp_path / "parts", tmp_path / "run 2"
+    ended = distil_engine(request, *broken, progress=progress, stop=lambda: len(taken) >= step)
+    assert taken == list(range(1, step + 1))
+    assert (ended is None) == (step < 6), "after the last step there is nothing left to end"
+    if ended is None:
+        with monkeypatch.context() as patch:
+            patch.setattr(distil, "save_engine", killed)
+            with pytest.raises(KeyboardInterrupt):
+                distil_engine(request, *broken, stop=killed if step < 5 else lambda: False)
+        assert not broken[0].exists()
+        ended = distil_engine(request, *broken)
+    assert straight is not None
+    assert ended is not None
+    first, second = (torch.load(each.engine.file(WEIGHTS_FILE)) for each in (straight, ended))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
 def test_labels_of_a_person_are_learnt_from_besides(teacher: Engine, video: Path, tmp_path: Path) -> None:
     """They know the keypoint that the teacher never knew; the names that it lacks are left out."""
     frames = read_frames(source_settings(video), range(10))
