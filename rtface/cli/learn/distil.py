@@ -152,7 +152,7 @@ def _show(done: Distilled, teacher: Engine) -> None:
 
 def _by_labels(compared: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield how far all lie from a person's labels, and whether the teacher was worse than its pupil."""
-    from rtface.learn.tracker.teacher_check import doubts
+    from rtface.learn.engines.teacher_check import doubts
 
     if compared is None:
         return

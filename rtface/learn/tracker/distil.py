@@ -21,6 +21,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.files import written_whole
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.engines.bundle import ModelCard, save_engine
+from rtface.learn.engines.teacher_check import TEACHER, doubts, on_labels
 from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.plots import draw_agreement
 from rtface.learn.resumable import Progress, run_in_folder
@@ -42,7 +43,6 @@ from rtface.learn.tracker.pseudo_labels import (
 )
 from rtface.learn.tracker.recording_split import RecordingSplit, split_recording
 from rtface.learn.tracker.samples import Picture, prepare
-from rtface.learn.tracker.teacher_check import TEACHER, doubts, on_labels
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import KeypointEntry
 from rtface.track.store import Engine, check_new
