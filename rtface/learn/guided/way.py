@@ -29,7 +29,7 @@ from rtface.acquire.sampling import played
 from rtface.config import BackendSettings
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError, EngineError, RtfaceError, UsageError
-from rtface.core.files import write_json
+from rtface.core.files import printable, write_json
 from rtface.core.records import Crop
 from rtface.learn.guided.check import LabelCheck, check_labels, measured_on
 from rtface.learn.guided.start import GuidedStart, kept_start, read_fields, write_start
@@ -287,7 +287,7 @@ class GuidedWay:
         for when, engine, names in (("before", parent, ours), ("after", after, after.manifest.names)):
             found = measured_on(engine, names, named, self.start.crop, self.settings)
             errors[when] = None if found is None else found.as_dict()
-        kept: dict[str, Any] = json.loads(json.dumps(errors))
+        kept: dict[str, Any] = json.loads(printable(json.dumps(errors, ensure_ascii=False)))
         write_json(attempt.folder / EVALUATION_FILE, kept)
         return kept
 
@@ -349,7 +349,7 @@ class GuidedWay:
             "steps": start.steps,
             "seed": start.seed,
         }
-        key: dict[str, Any] = json.loads(json.dumps(whole))
+        key: dict[str, Any] = json.loads(printable(json.dumps(whole, ensure_ascii=False)))
         return key
 
 

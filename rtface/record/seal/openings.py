@@ -12,6 +12,7 @@ from typing import Any
 from rtface import __version__
 from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import printable
 from rtface.record.seal.cipher import fingerprint, read_key
 from rtface.record.session.log import lock
 
@@ -69,7 +70,7 @@ def _add(path: Path, who: str, what: str, why: str, key: str) -> None:
             "key": key,
             "before": hashlib.sha256(before).hexdigest(),
         }
-        data = json.dumps(line, ensure_ascii=False).encode() + b"\n"
+        data = printable(json.dumps(line, ensure_ascii=False)).encode() + b"\n"
         if os.write(handle, data) < len(data):
             os.ftruncate(handle, len(before))
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
