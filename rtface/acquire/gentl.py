@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import CameraError
+from rtface.core.files import visible
 
 PRODUCERS_VARIABLE = "GENICAM_GENTL64_PATH"
 HANDLING_MODES = ("OldestFirstOverwrite", "NewestOnly")
@@ -48,7 +49,7 @@ def _producer_files(producer: Path | None) -> list[Path]:
         folders = [
             Path(folder) for folder in os.environ.get(PRODUCERS_VARIABLE, "").split(os.pathsep) if folder
         ]
-        files = sorted(file for folder in folders for file in folder.glob("*.cti"))
+        files = sorted(file for folder in folders for file in visible(folder.glob("*.cti")))
         if not files:
             raise CameraError(
                 f"no GenTL producer: set camera.producer to the .cti file of the camera's maker, "

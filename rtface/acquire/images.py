@@ -13,6 +13,7 @@ from rtface.acquire.picturefile import SUFFIXES, depth_of, is_picture, page_coun
 from rtface.config import ImagesCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraError, CameraLostError, DataError
+from rtface.core.files import printable
 from rtface.core.records import Image
 
 _LOOKED_AT = 16
@@ -62,7 +63,7 @@ class _ImagesSource:
 
     @property
     def label(self) -> str:
-        return str(self._folder)
+        return printable(str(self._folder))
 
     @property
     def camera_ns(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from rtface.acquire.mp4boxes import missing_bytes
 from rtface.acquire.pacing import Advance, PlayedCamera, SourceFacts
 from rtface.config import VideoCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraError, CameraLostError
+from rtface.core.files import printable
 from rtface.core.records import Image
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ class _VideoSource:
 
     @property
     def label(self) -> str:
-        return str(self._path)
+        return printable(str(self._path))
 
     @property
     def camera_ns(self) -> int | None:
@@ -199,10 +202,12 @@ class _VideoSource:
         stream = self._reopen(threads)
         container = cast("InputContainer", stream.container)
         packets = frames = 0
-        start_s = end_s = 0.0
+        start_s = end_s = last_s = 0.0
         try:
             for packet in container.demux(stream):
                 packets += packet.size > 0
+                if packet.size and packet.pts is not None and not packet.is_discard:
+                    last_s = max(last_s, float(packet.pts * (packet.time_base or Fraction(0))))
                 try:
                     decoded = _decode_packet(packet)
                 except (av.FFmpegError, _DamagedError):
@@ -219,8 +224,31 @@ class _VideoSource:
                     yield frame
         except av.FFmpegError as error:
             raise _DamagedError(str(error)) from error
-        if (short := _shortfall(stream, packets, frames, start_s, end_s)) is not None:
+        short = _shortfall(stream, packets, frames, start_s, end_s) or self._undecoded(
+            stream, packets, frames, last_s - start_s
+        )
+        if short is not None:
             raise CameraLostError(f"{self._path} is cut off after frame {frames - 1}: {short}")
+
+    def _undecoded(self, stream: VideoStream, packets: int, frames: int, behind_s: float) -> str | None:
+        """Say what shows that a stream which reaches its end lacks its last frames, or None.
+
+        Parameters
+        ----------
+        stream, packets, frames
+            As in `_shortfall`.
+        behind_s : float
+            By how much in seconds the last frame that was decoded comes before the last packet's.
+        """
+        period_s = 1 / float(stream.average_rate) if stream.average_rate else 0.0
+        if frames < packets and behind_s > PERIODS_OF_ROUNDING * period_s:
+            # A decoder may pass over an empty packet, such as a disk's zeros after a crash, without a word.
+            return f"it holds {frames} frames that can be decoded of the {self._stated or packets} that it states"
+        if not self._stated and "mov" in cast("InputContainer", stream.container).format.name:
+            with contextlib.suppress(OSError):
+                if missing := missing_bytes(self._path):
+                    return f"it lacks {missing} bytes of the last part that it states"
+        return None
 
 
 def _decode_packet(packet: Packet[VideoStream]) -> list[VideoFrame]:

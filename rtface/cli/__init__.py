@@ -15,7 +15,9 @@ def main() -> None:
     from rtface.cli.app import app
     from rtface.cli.terminal.screen import print_error
     from rtface.core.errors import RtfaceError
+    from rtface.core.files import mark_in
 
+    mark_in((sys.stdout, sys.stderr))
     try:
         app()
     except RtfaceError as error:

@@ -123,6 +123,9 @@ class Reason(StrEnum):
     """Something covers so much of the face that the view is not known, and a moment ago it was."""
 
 
+OF_VIEW = frozenset({Reason.UNKNOWN_VIEW, Reason.OCCLUDED})
+"""Reasons that a light in the picture can bring about, too."""
+
 Input = tuple[str, float, float, int]
 """Name, value, score and age in nanoseconds of what a rule rests on."""
 

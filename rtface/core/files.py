@@ -1,16 +1,27 @@
-"""Files and folders that appear whole or not at all, JSON, hashes, and where caches lie."""
+"""Files and folders that appear whole or not at all, JSON, hashes, where caches lie, and names that are no UTF-8.
+
+Python reads bytes of a name that are no UTF-8 as lone surrogates (``surrogateescape``), with which the file is found again
+but which nothing else takes. Wherever text leaves the process a mark stands in their place.
+"""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
+import io
 import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+MARK = "\N{REPLACEMENT CHARACTER}"
+MARKING = "rtface.marking"
+"""What to give an encoder as ``errors``: a mark in UTF-8, ``?`` in any other encoding."""
 
 
 @contextlib.contextmanager
@@ -71,12 +82,21 @@ def folder_written_whole(folder: Path, *, replace: bool = False) -> Iterator[Pat
 def write_json(path: Path, value: Any) -> None:
     """Write JSON for people and machines, whole or not at all; `OSError` where it cannot be written."""
     with written_whole(path) as fresh:
-        fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.write_text(printable(json.dumps(value, indent=2, ensure_ascii=False)) + "\n", encoding="utf-8")
 
 
 def temporary_name(path: Path) -> Path:
     """Return a name beside `path` that nobody else uses and no pattern for its kind of file finds."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def visible(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the paths that a person put there: no hidden files, no companions of macOS's.
+
+    On disks of other systems macOS lays a ``._NAME`` beside each file, and in archives a folder ``__MACOSX``; a glob
+    finds these too.
+    """
+    return (path for path in paths if not path.name.startswith(".") and "__MACOSX" not in path.parts)
 
 
 def file_hash(path: Path) -> str:
@@ -98,3 +118,40 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def printable(text: str) -> str:
+    """Return a text with a mark in place of bytes that are no UTF-8."""
+    return text.encode("utf-8", MARKING).decode("utf-8")
+
+
+def kept_path(path: Path) -> str:
+    """Return a path's absolute form for a file from which `path_kept` makes it again: a ``file:`` address where it is no text."""
+    whole = path.absolute()
+    return str(whole) if printable(str(whole)) == str(whole) else whole.as_uri()
+
+
+def path_kept(text: str) -> Path:
+    """Return the path that `kept_path` kept."""
+    scheme = "file://"
+    if not text.startswith(scheme):
+        return Path(text)
+    return Path(os.fsdecode(urllib.parse.unquote_to_bytes(text.removeprefix(scheme))))
+
+
+def mark_in(streams: Iterable[TextIO]) -> None:
+    """Let streams write a mark for what their encoding does not hold, in place of an error or of raw bytes."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=MARKING)
+
+
+def _marked(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    count = error.end - error.start
+    # Only bytes may stand for what the encoding does have.
+    return MARK.encode() * count if codecs.lookup(error.encoding).name == "utf-8" else "?" * count, error.end
+
+
+codecs.register_error(MARKING, _marked)

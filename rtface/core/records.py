@@ -71,6 +71,11 @@ class Crop:
         """Rows and columns, the order of numpy arrays."""
         return self.height, self.width
 
+    @property
+    def as_option(self) -> str:
+        """As ``--crop`` takes it."""
+        return f"{self.x},{self.y},{self.width},{self.height}{',mirrored' if self.mirrored else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class FrameMeta:

@@ -97,6 +97,7 @@ class Baselines:
         self._spec = spec
         self._values: dict[str, BaselineValue] = {}
         self._limits: dict[str, Node] = {}
+        self._pairs: dict[str, tuple[Node, Node, bool]] = {}
         self.complete, self.frames = False, 0
         self.problems: tuple[str, ...] = ()
         self._elapsed_ns = 0
@@ -145,6 +146,10 @@ class Baselines:
     def limit(self, text: str, side: Node) -> None:
         """Keep a threshold that rests on baselines alone, to be shown."""
         self._limits[text] = side
+
+    def pair(self, rule: str, begins: Node, ends: Node, *, rises: bool) -> None:
+        """Keep the two thresholds of a rule, the second of which must not lie beyond the first where the value `rises` to it."""
+        self._pairs[rule] = begins, ends, rises
 
     def begin(self) -> None:
         """Forget all that was taken, and begin anew."""
@@ -241,7 +246,17 @@ class Baselines:
                     f"{each.name} was {each.spread.mean:g} on {most} the {len(samples)} frames of the baseline: its sd is 0, "
                     "and a threshold in multiples of it means nothing"
                 )
-        self.problems = tuple(problems)
+        self.problems = (*problems, *self._crossed())
+
+    def _crossed(self) -> list[str]:
+        """Return in words which rules would end before they begin."""
+        spreads, found = self.spreads(), []
+        for rule, (begins, ends, rises) in self._pairs.items():
+            on, off = constant(begins, spreads), constant(ends, spreads)
+            if on is not None and off is not None and (off > on if rises else off < on):
+                names = ("off_below", "above on_above") if rises else ("off_above", "below on_below")
+                found.append(f"{rule}: {names[0]} is {off:.4g}, {names[1]}, {on:.4g}")
+        return found
 
 
 def spread_of(samples: Sequence[float], *, robust: bool = False) -> Spread:

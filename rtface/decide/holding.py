@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
@@ -69,6 +70,7 @@ class Holding:
         key = "when" if spec.value is None else "value"
         if spec.value is not None:
             _checked_number(spec.value, name)
+            _check_limits(name, spec)
         self._when = self._release = None
         refused: list[RulesError] = []
         with kept_in(refused):
@@ -83,6 +85,9 @@ class Holding:
                 else compiled(ends, names, name, "release" if key == "when" else key, baselines)
             )
         raise_all(refused)
+        if baselines is not None and spec.value is not None and begins is not None and ends is not None:
+            on, off = (parse(text).parts[1] for text in (begins, ends))
+            baselines.pair(name, on, off, rises=spec.on_above is not None)
         both = [each for each in (self._when, self._release) if each is not None]
         self.indices = tuple(dict.fromkeys(index for each in both for index in each.indices))
         self._dwell_ns, self._release_ns = ns(spec.dwell_ms), ns(spec.release_ms)
@@ -174,6 +179,18 @@ def _checked_number(text: str, rule: str) -> None:
         parse(text, truth=False)
     except ExpressionError as error:
         raise RulesError(str(error), "rules", rule, "value") from error
+
+
+def _check_limits(rule: str, spec: RuleSpec) -> None:
+    """Refuse a threshold that is written as a text and is more than a number, such as ``1) or (x > 0``."""
+    for key in ("on_above", "off_below", "on_below", "off_above"):
+        text = getattr(spec, key)
+        if not isinstance(text, str):
+            continue
+        with suppress(ExpressionError):  # told with the condition
+            whole = parse(f"{spec.value} > ({text})")
+            if whole.kind != "compare" or len(whole.parts) > 2:
+                raise RulesError(f"{text!r} is no number, such as baseline + 3 sd", "rules", rule, key)
 
 
 def compiled(

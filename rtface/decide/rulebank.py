@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from rtface.core.decision import Action, Decision, Reason, RuleStatus, RuleView
+from rtface.core.decision import OF_VIEW, Action, Decision, Reason, RuleStatus, RuleView
 from rtface.core.errors import UsageError
 from rtface.core.features import Features
 from rtface.decide.baseline import Baselines
@@ -325,7 +325,9 @@ class RuleBank:
             return self._step(rule, RuleEvent.RELEASED, Reason.RELEASED, now_ns, frame)
         if request.served:
             return []
-        refusal = self._refusal(rule, now_ns, frame, doubt or (Reason.LIGHT if rule.flashed else None))
+        if rule.flashed and (doubt is None or doubt in OF_VIEW):
+            doubt = Reason.LIGHT  # a light that blinds the camera tells no more than a sham
+        refusal = self._refusal(rule, now_ns, frame, doubt)
         if refusal is None:
             if rule.schedule.timed:
                 refusal = Reason.SCHEDULE

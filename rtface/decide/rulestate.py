@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from rtface.core.clock import NS_PER_S
-from rtface.core.decision import Reason, RuleStatus, RuleView
+from rtface.core.decision import OF_VIEW, Reason, RuleStatus, RuleView
 from rtface.core.features import NEVER_NS
 from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
@@ -219,7 +219,7 @@ class RuleState:
             holding.interrupt()
         if doubt is None:
             holding.update(values.values, values.scores, values.exposures, now_ns, frame.exposure_ns)
-        else:
+        elif not (lit and doubt in OF_VIEW):
             holding.disbelieve(frame.exposure_ns)
 
     def due(self, until_ns: int | None) -> list[int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import DataError
-from rtface.core.files import write_json
+from rtface.core.files import printable, write_json
 from rtface.core.machine import run_facts
 from rtface.learn.plots import draw_losses
 
@@ -67,7 +67,7 @@ def open_run(folder: Path, configuration: Mapping[str, Any]) -> RunFolder:
         The folder holds a run of another configuration (the message names what differs) or something else.
     """
     path = folder / CONFIGURATION_FILE
-    asked = json.loads(json.dumps(configuration))
+    asked = json.loads(printable(json.dumps(configuration, ensure_ascii=False)))
     try:
         if path.exists():
             _check_same(folder, json.loads(path.read_text(encoding="utf-8"))["asked"], asked)

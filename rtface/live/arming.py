@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rtface.core.errors import ControlError, OutputError, UsageError
@@ -71,10 +72,13 @@ class Arming:
         fault = self._loop.disk_fault
         return "" if fault is None else fault.text
 
-    def check_disarmed(self, command: str) -> None:
-        """Refuse a command while light may come; `ControlError` ``wrong_state``."""
-        if self._loop.status.state is LoopState.ARMED:
-            raise ControlError(WRONG_STATE, f"{command} is refused while the loop is armed: disarm first")
+    @contextmanager
+    def disarmed(self, command: str) -> Iterator[None]:
+        """Keep everybody from arming while a command is carried out; `ControlError` ``wrong_state`` where it is armed."""
+        with self._slowly:
+            if self._loop.status.state is LoopState.ARMED:
+                raise ControlError(WRONG_STATE, f"{command} is refused while the loop is armed: disarm first")
+            yield
 
     def self_test(self) -> dict[str, Any]:
         """Return whether light may be allowed, and what each check found; the light stays off."""

@@ -111,6 +111,7 @@ class Assembly:
                 disk_fault="" if disk is None else disk.text,
                 never_known=self._never_known,
                 any_view=self._rig.arming.any_view,
+                keeps_view=pipeline.keeps_view,
                 animal=None if self._animal is None else replace(self._animal, now_s=self.loop.light_s),
                 baselines=self.loop.baselines,
             )

@@ -302,20 +302,26 @@ class ClosedLoop(PoseHandler):
         ControlError
             ``wrong_state``: the loop is armed, or no rule names a baseline.
         """
-        evaluator, record = self._opened()
+        evaluator, _ = self._opened()
         if not evaluator.baselines.names:
             raise ControlError(WRONG_STATE, "no rule of this service names a baseline")
         if self._state is LoopState.ARMED:
             raise ControlError(WRONG_STATE, "the baseline is refused while the loop is armed: disarm first")
+        self._begin_baseline(who, "asked for")
+
+    def _begin_baseline(self, who: str, why: str) -> None:
+        _, record = self._opened()
         now_ns = self._clock.now_ns()
-        record.arming("baseline", who, "asked for", t_ns=now_ns)
+        record.arming("baseline", who, why, t_ns=now_ns)
         self._call("baseline", now_ns)
         self._refresh()
 
     def network_changed(self, network: NetworkInUse) -> None:
-        """Record what finds the keypoints from here on."""
-        _, record = self._opened()
+        """Record what finds the keypoints from here on; a baseline of another crop does not hold."""
+        evaluator, record = self._opened()
         record.network(network.engine, network.backend.as_dict(), network.crop)
+        if evaluator.baselines.names and self._state is not LoopState.ARMED:
+            self._begin_baseline(RTFACE, "the crop was changed")
 
     def mark(self, who: str, text: str, details: Mapping[str, Any]) -> None:
         """Record a remark, and publish it."""

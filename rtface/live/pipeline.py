@@ -122,6 +122,11 @@ class Pipeline:
         return self._tracker.recheck
 
     @property
+    def keeps_view(self) -> bool:
+        """Whether the engine can tell a view that it knows."""
+        return self._tracker.keeps_view
+
+    @property
     def crop(self) -> Crop:
         """The crop in force."""
         return self._tracker.crop
@@ -378,6 +383,8 @@ class Pipeline:
     def _set_crop(self, crop: Crop | None) -> Crop:
         self._tracker.prepare((self.camera.height, self.camera.width), crop)
         self._backend_info = self._tracker.backend
+        self._views.clear()
+        self._view_ok = math.nan
         self._handler.network_changed(self._network())
         return self._tracker.crop
 

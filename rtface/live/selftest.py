@@ -77,6 +77,8 @@ class Circumstances:
         What thresholds rest on.
     any_view : bool
         Arm whatever the camera shows.
+    keeps_view : bool
+        Whether the engine can tell a view that it knows.
     """
 
     camera: CameraInfo
@@ -93,6 +95,7 @@ class Circumstances:
     animal: AnimalLight | None = None
     baselines: Baselines | None = None
     any_view: bool = False
+    keeps_view: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,10 @@ def _engine(found: Circumstances) -> Check:
 
 def _view(found: Circumstances) -> Check:
     view_ok = found.status.view_ok
+    if math.isnan(view_ok) and found.keeps_view:
+        return Check(
+            "view", "warn" if found.any_view else "fail", "not known yet: no full second of this crop", "wait"
+        )
     if math.isnan(view_ok):
         return Check(
             "view",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
@@ -256,9 +256,8 @@ class Service:
 
     def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
         """Look at another part of the frame; command ``set_crop``. Not while armed."""
-        if self._arming is not None:
-            self._arming.check_disarmed("set_crop")
-        return {"crop": crop_map(self._pipeline.set_crop(crop))}
+        with nullcontext() if self._arming is None else self._arming.disarmed("set_crop"):
+            return {"crop": crop_map(self._pipeline.set_crop(crop))}
 
     @cached_property
     def _camera(self) -> dict[str, Any]:

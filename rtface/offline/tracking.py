@@ -12,6 +12,7 @@ from rtface.acquire.recording import source_settings
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.core.errors import DataError, RtfaceError, UsageError
+from rtface.core.files import printable
 from rtface.core.records import Crop, Losses, Pose
 from rtface.core.status import PipelineStatus
 from rtface.live.pipeline import Pipeline
@@ -182,7 +183,7 @@ def track_recording(
         raise error
     progress(Progress(len(builder), total))
     table = builder.build(
-        source=_printable(str(source)) if isinstance(source, Path) else pipeline.camera.label,
+        source=printable(str(source)) if isinstance(source, Path) else pipeline.camera.label,
         engine=engine.manifest.name,
         score_definition=engine.manifest.score.definition,
         provenance=_provenance(engine, pipeline),
@@ -206,8 +207,3 @@ def _provenance(engine: Engine, pipeline: Pipeline) -> dict[str, str]:
         "frame": f"{pipeline.camera.width}x{pipeline.camera.height}",
     }
     return facts | {f"backend_{key}": str(value) for key, value in pipeline.backend.as_dict().items()}
-
-
-def _printable(text: str) -> str:
-    """Return a file's name with a mark in place of bytes that are no UTF-8: text that every format holds."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

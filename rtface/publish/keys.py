@@ -27,6 +27,7 @@ from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils import z85
 
 from rtface.core.errors import AddressError, UsageError
+from rtface.core.files import visible
 
 _DOMAIN = "rtface"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -112,7 +113,7 @@ def load_server_keys(folder: Path) -> ServerKeys:
         A file is missing or no key; the message names it.
     """
     public, secret = _load(folder / "server.key_secret", secret=True)
-    files = sorted((folder / "clients").glob("*.key"))
+    files = sorted(visible((folder / "clients").glob("*.key")))
     names = {_load(file, secret=False)[0]: file.stem for file in files}
     return ServerKeys(public, secret, frozenset(names), names, folder)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgpack
 
 from rtface.core.errors import WireError
+from rtface.core.files import MARKING
 from rtface.core.records import Losses
 
 PROTOCOL = 1
@@ -43,7 +44,10 @@ def pack(packer: msgpack.Packer, values: Mapping[str, Any]) -> bytes:
         A value is of a type that the wire has no form for, or all of them together are larger than `MAX_BODY`.
     """
     try:
-        body: bytes = packer.pack(values)
+        try:
+            body: bytes = packer.pack(values)
+        except UnicodeEncodeError:
+            body = msgpack.packb(values, unicode_errors=MARKING)
     except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"cannot be put into a message: {error}") from error
     if len(body) > MAX_BODY:

@@ -328,7 +328,7 @@ def verify_command(engine: Engine, info: BackendInfo, crop: Crop | None = None) 
     if (gpu := re.match(r"cuda:\d+", info.device)) is not None:
         parts += ["--device", gpu.group()]
     if crop is not None:
-        parts += ["--crop", f"{crop.x},{crop.y},{crop.width},{crop.height}"]
+        parts += ["--crop", crop.as_option]
     return " ".join([*parts, "--frames VIDEO"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def recheck(
     frame_shape: tuple[int, int],
     crop: Crop,
     find: Callable[[Image], FloatArray],
+    wanted: Crop | None = None,
 ) -> Recheck:
     """Run the frames of the parity record, if it has some for this size of frame and crop, and compare.
 
@@ -60,7 +62,10 @@ def recheck(
         The part of it that the network is shown.
     find : callable
         Returns the keypoints of a frame, in pixels of the network's input.
+    wanted : Crop, optional
+        The same in the camera's frame, where the network is shown a mirrored one.
     """
+    command = partial(verify_command, engine, info, wanted or crop)
     try:
         record = find_parity(engine, info).record
     except OSError:  # the engine's own files are gone: it runs on, and there is no record of it
@@ -70,14 +75,14 @@ def recheck(
     try:
         sample = record.read_sample()
     except EngineError as error:
-        return Recheck(f"{error}; run: {verify_command(engine, info, crop)}", False)
+        return Recheck(f"{error}; run: {command()}", False)
     if not _of_one_size(sample, frame_shape, crop):
         box, (rows, cols) = sample.crop, sample.frames.shape[1:]
         return Recheck(
             f"not compared again at this start, with a crop of {crop.width}x{crop.height}: it was verified with "
             f"{box.width}x{box.height} of {cols}x{rows}"
         )
-    return _compared(engine, info, record, sample, crop, find)
+    return _compared(engine, command, record, sample, crop, find)
 
 
 def require_as_verified(engine: Engine, info: BackendInfo, now: Recheck) -> str:
@@ -101,7 +106,7 @@ def _of_one_size(sample: ParitySample, frame_shape: tuple[int, int], crop: Crop)
 
 def _compared(
     engine: Engine,
-    info: BackendInfo,
+    command: Callable[[], str],
     record: ParityRecord,
     sample: ParitySample,
     crop: Crop,
@@ -125,6 +130,6 @@ def _compared(
         return Recheck(f"the same at this start on {figures}")
     return Recheck(
         f"{manifest.name} does not find at this start what it found when it was verified on {record.date}, on {figures} "
-        f"(limits: {LIMITS.in_words()}): start again, or run: {verify_command(engine, info, crop)}",
+        f"(limits: {LIMITS.in_words()}): start again, or run: {command()}",
         False,
     )

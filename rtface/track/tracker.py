@@ -106,6 +106,11 @@ class Tracker:
         """How the frames of the parity record came out when the back end was last prepared."""
         return self._recheck
 
+    @property
+    def keeps_view(self) -> bool:
+        """Whether the engine can tell a view that it knows."""
+        return self._view is not None
+
     def open(self) -> BackendInfo:
         """Open the back end; raises what `Backend.open` raises."""
         self._info = self._backend.open()
@@ -133,7 +138,7 @@ class Tracker:
         self._width, self._height = width, height
         self._frame = self._engine.manifest.network_frame(wanted)
         if self._info is not None:
-            self._recheck = recheck(self._engine, self.backend, frame_shape, shown, self._find)
+            self._recheck = recheck(self._engine, self.backend, frame_shape, shown, self._find, wanted)
 
     def track(self, frame: Image, meta: FrameMeta, taken_ns: int) -> Pose:
         """Find the keypoints of one frame.

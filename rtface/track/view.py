@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from rtface.core.errors import EngineError
 from rtface.core.files import file_hash, write_json
@@ -23,6 +23,8 @@ FEWEST_POINTS = 4
 
 class ViewModel(ManifestPart):
     """Where keypoints lie to each other in the views that an engine was trained on, and how far others may differ."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     rtface_view: Literal[1] = 1
     """Version of this schema."""
@@ -53,6 +55,8 @@ class ViewModel(ManifestPart):
             raise ValueError("a keypoint is named twice")
         if min(self.reach) <= 0 or not 0 < self.size_px[0] <= self.size_px[1]:
             raise ValueError("reach and size_px are above 0, the smaller size first")
+        if self.turn_deg[0] > self.turn_deg[1]:
+            raise ValueError("turn_deg has the least turn first")
         if self.limit >= self.usual:
             raise ValueError("limit is not below usual")
         return self

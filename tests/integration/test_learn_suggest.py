@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -125,3 +126,22 @@ def test_what_cannot_be_is_refused_before_the_work(rtface: Run, tmp_path: Path) 
     assert twice.returncode == 2
     assert "same name" in twice.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_a_recording_whose_name_is_no_utf_8_can_be_suggested_from(rtface: Run, tmp_path: Path) -> None:
+    """OpenCV, which draws the sheet, crashes on text with such bytes."""
+    odd = tmp_path / os.fsdecode(b"M\xe4use")
+    try:
+        record(tmp_path / "one", 1).rename(odd)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    done = rtface(
+        *("learn", "suggest", odd, "--engine", "test-engine", "--count", "2", "--candidates", "20"),
+        *("--out", "to label", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert {frame["video"] for frame in said["frames"]} == {"M\ufffduse"}
+    assert said["recordings"][0].endswith("M\ufffduse")
+    with (tmp_path / "to label" / "labels.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["video"] for row in csv.DictReader(file)} == {"M\ufffduse"}

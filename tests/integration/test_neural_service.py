@@ -131,11 +131,13 @@ def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
     session = read_session(folder)
     said = session.configuration
     assert said is not None
-    assert said.given == ("neural.pc1", "neural.pc2", "neural.state", "neural.strange", "picture.same")
-    assert said.features[-5:] == said.given
+    neural = ("neural.pc1", "neural.pc2", "neural.state", "neural.strange")
+    assert said.given == (*neural, "picture.same", "view.ok")
+    assert said.features[-len(said.given) :] == said.given
     assert len(said.units) == len(said.features)
     assert [each.sha256["encoder"] for each in session.of(HashesEntry)] == [bundle.sha256]
-    values = session.features["values"][:, -5:-1]
+    first = said.features.index(neural[0])
+    values = session.features["values"][:, first : first + len(neural)]
     assert np.isfinite(values).all(axis=1).any()
     # A stream of our own over the recorded poses: what rules saw at each frame, and what was published.
     stream, expected = StreamingEncoder(bundle, said.keypoints, 40.0), {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -145,9 +145,41 @@ def _show(done: Distilled, teacher: Engine) -> None:
             f"{what} (median, {unit}): teacher {_number(pair['teacher'][key], 3)}, student "
             f"{_number(pair['student'][key], 3)}; n = {pair['student']['n']}"
         )
+    for line in _by_labels(done.report.get("on_labels")):
+        print_line(line)
     print_line(f"score: {done.engine.manifest.score.definition}")
     if unknown := [entry.name for entry in done.engine.manifest.keypoints if not entry.trained]:
         print_note(f"no label to train on, so never found: {', '.join(unknown)}")
+
+
+def _by_labels(compared: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield how far all lie from a person's labels, and whether the teacher was worse than its pupil."""
+    from rtface.learn.engines.teacher_check import doubts
+
+    if compared is None:
+        return
+    begun, done = compared["before"], compared["after"]
+    lines = [
+        f"{what} {each[who]['name']} {each[who]['median_px']:g}"
+        for what, each, who in (
+            ("teacher", done, "teacher"),
+            ("start", begun, "start"),
+            ("student, which learnt from them,", done, "student"),
+        )
+        if each is not None and who in each and each[who]["n"]
+    ]
+    if lines:
+        yield f"from your labels (median px of the camera): {', '.join(lines)}"
+    for each, who, because in (
+        (begun, "start", "which the student started from: adapt that one instead"),
+        (
+            done,
+            "student",
+            "which learnt from the same labels; label frames that it did not learn from, and evaluate both",
+        ),
+    ):
+        if doubt := doubts(each, who, because):
+            yield doubt
 
 
 def _distances(figures: Mapping[str, Any]) -> Table:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from rtface.core.files import printable
 from rtface.core.latency import StageSummary
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
 
@@ -56,7 +57,7 @@ def print_line(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one line of JSON; numbers that JSON cannot hold become null."""
-    print(json.dumps(_plain(value), ensure_ascii=False), flush=True)  # noqa: T201  (no markup, no wrapping)
+    print(printable(json.dumps(_plain(value), ensure_ascii=False)), flush=True)  # noqa: T201  (no markup, no wrapping)
 
 
 def print_finding(verdict: str, what: str, text: str, fix: str) -> None:

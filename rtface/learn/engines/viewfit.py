@@ -67,6 +67,8 @@ def fit_view(
         raise DataError(f"{len(names)} keypoints are too few to know a view by: {FEWEST_POINTS} or more")
     if not len(found) or float(np.median(found[..., 2].mean(1))) < _HARDLY_SEEN:
         raise DataError("it is sure of nothing in the frames that it was trained on")
+    if not np.isfinite(found[..., :3]).all():
+        raise DataError("it gives no numbers in some of the frames that it was trained on")
     shape, reach, ways = _shape_of(found)
     wide = ViewModel(
         keypoints=tuple(names),
@@ -102,7 +104,7 @@ def fit_view(
         strangest = max(strangest, _median_support(narrow, turned))
     by_chance = _BY_CHANCE / (len(names) - FREE_POINTS)
     limit = max(LEAST_LIMIT, by_chance, strangest + _ABOVE_FOREIGN)
-    if limit > float(np.percentile(support, _PERCENT_UNKNOWN)):
+    if limit > float(np.percentile(support, _PERCENT_UNKNOWN)) or round(limit, 4) >= round(usual, 4):
         raise DataError(
             f"pictures without the face, or with it upside down, have a support of {strangest:.2f}, and some of the "
             f"frames that it was trained on no more than {least:.2f}: the two cannot be told from each other"

@@ -13,7 +13,6 @@ import http.client
 import json
 import shutil
 import ssl
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from rtface import __version__
+from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, monotonic_ns
 from rtface.core.errors import DataError
 from rtface.core.files import write_json
 
@@ -55,6 +55,10 @@ class FetchedFile:
     url: str
     size: int
     sha256: str
+
+
+def _wait(seconds: float) -> None:
+    SYSTEM_CLOCK.sleep_until_ns(monotonic_ns() + round(seconds * NS_PER_S))
 
 
 def receive(
@@ -113,7 +117,7 @@ def download(
     progress: ByteProgress = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
     timeout_s: float = 30.0,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], None] = _wait,
 ) -> FetchedFile | None:
     """Fetch a file, going on from where an earlier download was cut.
 

@@ -12,6 +12,7 @@ from rtface.core.errors import DataError
 from rtface.core.records import Crop
 from rtface.learn.engines.accuracy import EngineErrors, measure
 from rtface.learn.labels.keypoint_changes import KeypointChanges
+from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.labelset import LabelSet
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
@@ -79,13 +80,18 @@ def check_labels(
     counts = {name: wanted.arranged([name]).labels for name in wanted.labelled}
     new = tuple(name for name in wanted.labelled if name not in trained)
     measured = measured_on(engine, ours, named, crop, settings)
+    columns = {name: place for place, name in enumerate(ours)}
+    views = [
+        *odd_recordings(wanted, crop),
+        *unknown_to(engine, wanted, crop, columns=columns, settings=settings),
+    ]
     return LabelCheck(
         frames=len(wanted),
         recordings={video: len(wanted.only([video])) for video in wanted.videos},
         keypoints=counts,
         new=new,
         distance_px=None if measured is None else _median(measured.distance),
-        warnings=(*labels.notes, *_warnings(wanted, counts, new, engine, measured)),
+        warnings=(*labels.notes, *views, *_warnings(wanted, counts, new, engine, measured, told=bool(views))),
     )
 
 
@@ -118,6 +124,8 @@ def _warnings(
     new: tuple[str, ...],
     engine: Engine,
     measured: EngineErrors | None,
+    *,
+    told: bool,
 ) -> list[str]:
     from rtface.learn.tracker.adapt_request import FEWEST_TO_HOLD_OUT
 
@@ -144,7 +152,7 @@ def _warnings(
             "moved teach nothing; move or delete them"
         )
     off = _median(measured.network_distance)
-    if off is not None and off > FAR_SHARE * engine.manifest.input.size:
+    if not told and off is not None and off > FAR_SHARE * engine.manifest.input.size:
         warnings.append(
             f"{engine.manifest.name} is far from these labels before it learns (median {_median(measured.distance):.0f} px): "
             "are they of this rig, is --crop the face, do the names mean the same? If so, it needs more frames"

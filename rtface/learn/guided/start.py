@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import DataError
-from rtface.core.files import write_json
+from rtface.core.files import kept_path, path_kept, write_json
 from rtface.core.records import Crop
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.suggestion import recording_name
@@ -69,11 +69,6 @@ def engine_name(videos: Sequence[Path]) -> str:
     return f"{plain[:40] or 'rig'}-1"
 
 
-def crop_text(crop: Crop) -> str:
-    """Return a crop as options take it."""
-    return f"{crop.x},{crop.y},{crop.width},{crop.height}{',mirrored' if crop.mirrored else ''}"
-
-
 def kept_start(folder: Path) -> GuidedStart | None:
     """Return what was asked for in a folder; None where nothing was.
 
@@ -93,13 +88,13 @@ def kept_start(folder: Path) -> GuidedStart | None:
     try:
         crop, changes = kept["crop"], kept["changes"]
         return GuidedStart(
-            videos=tuple(Path(video) for video in kept["videos"]),
+            videos=tuple(map(path_kept, kept["videos"])),
             engine=str(kept["engine"]),
             crop=None if crop is None else Crop(**crop),
             name=str(kept["name"]),
             count=int(kept["count"]),
             guesses=bool(kept["guesses"]),
-            labels=tuple(Path(path) for path in kept["labels"]),
+            labels=tuple(map(path_kept, kept["labels"])),
             changes=KeypointChanges(
                 renames=dict(changes["renames"]),
                 only=tuple(changes["only"]),
@@ -119,8 +114,8 @@ def kept_start(folder: Path) -> GuidedStart | None:
 def write_start(folder: Path, start: GuidedStart) -> None:
     """Keep what was asked for; `DataError` where it cannot be written."""
     what = asdict(start) | {
-        "videos": [str(video.absolute()) for video in start.videos],
-        "labels": [str(path.absolute()) for path in start.labels],
+        "videos": list(map(kept_path, start.videos)),
+        "labels": list(map(kept_path, start.labels)),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

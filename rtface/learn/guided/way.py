@@ -29,10 +29,10 @@ from rtface.acquire.sampling import played
 from rtface.config import BackendSettings
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError, EngineError, RtfaceError, UsageError
-from rtface.core.files import write_json
+from rtface.core.files import printable, write_json
 from rtface.core.records import Crop
 from rtface.learn.guided.check import LabelCheck, check_labels, measured_on
-from rtface.learn.guided.start import GuidedStart, crop_text, kept_start, read_fields, write_start
+from rtface.learn.guided.start import GuidedStart, kept_start, read_fields, write_start
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables
 from rtface.learn.labels.labelset import LabelSet
@@ -287,14 +287,14 @@ class GuidedWay:
         for when, engine, names in (("before", parent, ours), ("after", after, after.manifest.names)):
             found = measured_on(engine, names, named, self.start.crop, self.settings)
             errors[when] = None if found is None else found.as_dict()
-        kept: dict[str, Any] = json.loads(json.dumps(errors))
+        kept: dict[str, Any] = json.loads(printable(json.dumps(errors, ensure_ascii=False)))
         write_json(attempt.folder / EVALUATION_FILE, kept)
         return kept
 
     def advice(self, labels: LabelSet, attempt: Attempt) -> list[str]:
         """Return what to do next, the most useful first."""
         video = shlex.quote(str(self.start.videos[0])) if self.start.videos else "VIDEO"
-        crop = f" --crop {crop_text(self.start.crop)}" if self.start.crop else ""
+        crop = f" --crop {self.start.crop.as_option}" if self.start.crop else ""
         engine = f"--engine {attempt.engine}{crop}"
         lines = [f"look at it: rtface track {video} {engine} --out {attempt.engine}.csv"]
         if len(labels.videos) < 2:
@@ -349,7 +349,7 @@ class GuidedWay:
             "steps": start.steps,
             "seed": start.seed,
         }
-        key: dict[str, Any] = json.loads(json.dumps(whole))
+        key: dict[str, Any] = json.loads(printable(json.dumps(whole, ensure_ascii=False)))
         return key
 
 
@@ -386,5 +386,5 @@ def open_way(folder: Path, asked: GuidedStart, settings: BackendSettings = Backe
 
 def _plain(value: object) -> str:
     if isinstance(value, Crop):
-        return crop_text(value)
+        return value.as_option
     return ", ".join(value) if isinstance(value, list) else str(value)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rtface.config import BackendSettings
 from rtface.core.errors import DataError
 from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.core.records import KNOWN_VIEW, Crop, FloatArray
@@ -57,7 +58,14 @@ def odd_recordings(labels: LabelSet, crop: Crop | None) -> list[str]:
     return lines
 
 
-def unknown_to(engine: Engine, labels: LabelSet, crop: Crop | None) -> list[str]:
+def unknown_to(
+    engine: Engine,
+    labels: LabelSet,
+    crop: Crop | None,
+    *,
+    columns: Mapping[str, int] | None = None,
+    settings: BackendSettings | None = None,
+) -> list[str]:
     """Return a line for each recording whose view an engine does not know, or in which it finds a face elsewhere.
 
     Parameters
@@ -65,8 +73,11 @@ def unknown_to(engine: Engine, labels: LabelSet, crop: Crop | None) -> list[str]
     engine : Engine
         What is to be adapted; nothing is told of one that keeps no view.
     labels : LabelSet
-        With the engine's names where they mean the same.
     crop : Crop or None
+    columns : mapping of str to int, optional
+        Place of each keypoint among the engine's, by the name that labels have for it; the engine's own names when None.
+    settings : BackendSettings, optional
+        What runs it.
 
     Raises
     ------
@@ -76,19 +87,25 @@ def unknown_to(engine: Engine, labels: LabelSet, crop: Crop | None) -> list[str]
     view, manifest = read_view(engine), engine.manifest
     if view is None:
         return []
-    common = [name for name in view.keypoints if name in labels.labelled]
-    columns = [manifest.names.index(name) for name in common]
+    if columns is None:
+        columns = {name: place for place, name in enumerate(manifest.names)}
+    common = [
+        name
+        for name in labels.labelled
+        if name in columns and manifest.names[columns[name]] in view.keypoints
+    ]
+    places = [columns[name] for name in common]
     lines = []
-    with PictureTracker(engine, None, crop) as tracker:
+    with PictureTracker(engine, settings, crop) as tracker:
         for video in labels.videos:
             frames = labels.only([video]).arranged(common).frames
             views, apart = [], []
             for frame in frames[:: -(-len(frames) // _MOST_FRAMES)]:
                 pose = tracker.track(frame.image)
                 views.append(pose.view_ok)
-                size = _size(pose.xy[columns])
+                size = _size(pose.xy[places])
                 if pose.view_ok >= KNOWN_VIEW and size > 0:
-                    apart += (np.linalg.norm(pose.xy[columns] - frame.xy, axis=1) / size).tolist()
+                    apart += (np.linalg.norm(pose.xy[places] - frame.xy, axis=1) / size).tolist()
             middle = float(np.median(views))
             if middle < KNOWN_VIEW:
                 lines.append(

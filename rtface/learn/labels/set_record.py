@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import DataError
-from rtface.core.files import write_json
+from rtface.core.files import visible, write_json
 
 DATA_FOLDER, FILE_STEM = "labeled-data", "CollectedData"
 """Of DeepLabCut and Lightning Pose: the folder of images, and the beginning of the tables' names."""
@@ -164,10 +164,10 @@ def set_sources(folder: Path, layout: str) -> tuple[Path, ...]:
             }
         )
     if not found and layout in ("facemap", "any"):
-        found = sorted(folder.rglob("*_Facemap_refined_data.npy"))
+        found = sorted(visible(folder.rglob("*_Facemap_refined_data.npy")))
     if not found and layout == "any":
-        found = sorted(folder.rglob("labels.csv")) or sorted(
-            {data.parent for data in _folders(folder, DATA_FOLDER)} | set(folder.rglob("*.slp"))
+        found = sorted(visible(folder.rglob("labels.csv"))) or sorted(
+            {data.parent for data in _folders(folder, DATA_FOLDER)} | set(visible(folder.rglob("*.slp")))
         )
     if not found:
         what = {
@@ -179,4 +179,4 @@ def set_sources(folder: Path, layout: str) -> tuple[Path, ...]:
 
 
 def _folders(folder: Path, name: str) -> list[Path]:
-    return [each for each in folder.rglob(name) if each.is_dir()]
+    return [each for each in visible(folder.rglob(name)) if each.is_dir()]

@@ -13,6 +13,7 @@ from rtface import __version__
 from rtface.acquire.recording import source_settings
 from rtface.config import BackendSettings, ImagesCameraSettings
 from rtface.core.errors import UsageError
+from rtface.core.files import printable
 from rtface.core.records import Crop
 from rtface.learn.labels.labelling_folder import (
     SuggestedFrame,
@@ -99,7 +100,7 @@ class _Ended(Exception):  # noqa: N818  (a request, not an error)
 
 def recording_name(video: Path) -> str:
     """Return what a recording is called in label sets."""
-    return video.name if video.is_dir() else video.stem
+    return printable(video.name if video.is_dir() else video.stem)
 
 
 def suggest_frames(

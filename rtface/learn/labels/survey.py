@@ -14,6 +14,7 @@ from rtface.acquire.sampling import played
 from rtface.config import BackendSettings, ImagesCameraSettings, VideoCameraSettings
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import CameraLostError, DataError
+from rtface.core.files import printable
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
@@ -209,7 +210,7 @@ def _gather(
     path = recording.path
     quality = np.array([each.quality for each in seen.values()], np.float32)
     return Survey(
-        name=path.name if path.is_dir() else path.stem,
+        name=printable(path.name if path.is_dir() else path.stem),
         recording=recording,
         crop=crop,
         total=total,

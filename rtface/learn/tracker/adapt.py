@@ -155,7 +155,8 @@ def adapt(
     start = start_of(request)
     labels, parent, names = start.labels, start.parent, start.names
     manual = pictures_of(labels, request.crop)
-    for line in (*odd_recordings(labels, request.crop), *unknown_to(request.engine, labels, request.crop)):
+    unknown = unknown_to(request.engine, labels, request.crop, columns=start.columns)
+    for line in (*odd_recordings(labels, request.crop), *unknown):
         _log.warning("%s", line)
     run = open_run(request.run, configuration(request, start))
     untouched = untouched_guesses(request.engine, request.crop, labels, start.columns)

@@ -21,6 +21,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.files import written_whole
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.learn.engines.bundle import ModelCard, save_engine
+from rtface.learn.engines.teacher_check import TEACHER, doubts, on_labels
 from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.plots import draw_agreement
 from rtface.learn.resumable import Progress, run_in_folder
@@ -119,6 +120,11 @@ def distil(
     )
     labelled = labelled_pictures(request)
     run = open_run(run_folder, configuration(request, built_of))
+    before = _on_labels(request, chosen, start=request.start)
+    if doubt := doubts(
+        before, "start", "which the student starts from: it learns to be worse. Adapt that one instead"
+    ):
+        stage(doubt)
     stage("reading the recordings")
     count = -(-request.frames // len(request.videos))
     splits = [split_recording(video, count, request.crop) for video in request.videos]
@@ -156,8 +162,20 @@ def distil(
         "from_teachers_average": noise,
         "scores": evaluation.metrics.get("score_reliability"),
     }
+    if request.labels is not None:
+        report["on_labels"] = {"before": before, "after": _on_labels(request, chosen, student=engine)}
     run.write_report(report)
     return Distilled(engine, report)
+
+
+def _on_labels(
+    request: DistilRequest, settings: BackendSettings, **pupils: Engine | None
+) -> dict[str, Any] | None:
+    """Compare the teacher with pupils by a person's labels, where there are some (see `on_labels`)."""
+    engines = {who: engine for who, engine in pupils.items() if engine is not None}
+    if request.labels is None:
+        return None
+    return on_labels({TEACHER: request.teacher, **engines}, request.labels, request.crop, settings)
 
 
 def _compare(

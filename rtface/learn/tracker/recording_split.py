@@ -9,6 +9,7 @@ from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
 from rtface.core.errors import DataError
+from rtface.core.files import printable
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.records import Crop, Image
 
@@ -76,7 +77,7 @@ def split_recording(path: Path, count: int, crop: Crop | None) -> RecordingSplit
     first = round((1 - HELD_OUT) * total)
     last = min(first - 2, round((1 - HELD_OUT - GUARD) * total) - 1)
     return RecordingSplit(
-        path.name,
+        printable(path.name),
         recording,
         {number: image for number, image in frames.items() if number <= last},
         {number: image for number, image in frames.items() if number >= first},

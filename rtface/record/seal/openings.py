@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,9 @@ from typing import Any
 from rtface import __version__
 from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import printable
 from rtface.record.seal.cipher import fingerprint, read_key
+from rtface.record.session.log import lock
 
 OPENINGS_NAME = "unblinded.jsonl"
 
@@ -43,28 +46,37 @@ def open_seal(folder: Path, who: str, what: str, *, first: bool = False, why: st
     key = read_key(folder)
     path = folder / OPENINGS_NAME
     try:
-        written = path.read_bytes() if path.exists() else b""
+        _add(path, who, what, why, fingerprint(key)[:16])
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror or error}; what cannot be written down is not opened"
+        ) from error
+    return key
+
+
+def _add(path: Path, who: str, what: str, why: str, key: str) -> None:
+    """Add a line, whole or not at all, and after those of others who open it at the same time."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags, 0o644)
+    try:
+        lock(handle)
+        before = path.read_bytes()
         line = {
             "at": utc().isoformat(timespec="milliseconds"),
             "who": who,
             "what": what,
             "why": why,
             "rtface": __version__,
-            "key": fingerprint(key)[:16],
-            "before": hashlib.sha256(written).hexdigest(),
+            "key": key,
+            "before": hashlib.sha256(before).hexdigest(),
         }
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        handle = os.open(path, flags, 0o644)
-        try:
-            os.write(handle, json.dumps(line, ensure_ascii=False).encode() + b"\n")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written: {error.strerror or error}; what cannot be written down is not opened"
-        ) from error
-    return key
+        data = printable(json.dumps(line, ensure_ascii=False)).encode() + b"\n"
+        if os.write(handle, data) < len(data):
+            os.ftruncate(handle, len(before))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def openings(folder: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import msgpack
 import numpy as np
 
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import MARKING
 from rtface.record.session.entries import ENTRIES, Entry
 
 MOST_EVENT_BYTES = 16 * 1024 * 1024
@@ -28,7 +29,7 @@ def encode(entry: Entry) -> bytes:
     """
     values = {each: getattr(entry, each) for each in _FIELDS[entry.kind]}
     try:
-        packed: bytes = msgpack.packb(values, default=_plain)
+        packed: bytes = msgpack.packb(values, default=_plain, unicode_errors=MARKING)
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{entry.name} cannot be recorded: {error}") from error
     if len(packed) > MOST_EVENT_BYTES:

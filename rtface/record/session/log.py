@@ -89,9 +89,7 @@ class DiskFile:
     def __init__(self, path: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         self._handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o644)
-        if _HAS_LOCKS:
-            with contextlib.suppress(OSError):  # some network file systems have no locks
-                fcntl.flock(self._handle, fcntl.LOCK_EX)
+        lock(self._handle)
         self._identity = FileIdentity(path, self._handle)
 
     def write(self, data: memoryview) -> int:
@@ -118,6 +116,13 @@ class DiskFile:
     def close(self) -> None:
         """Let go; see `LogFile`."""
         os.close(self._handle)
+
+
+def lock(handle: int) -> None:
+    """Wait until nobody else has a file locked, and lock it until it is closed; nothing where the system has no such locks."""
+    if _HAS_LOCKS:
+        with contextlib.suppress(OSError):  # some network file systems have none
+            fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def has_writer(file: BinaryIO) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.errors import DataError, UsageError
+from rtface.core.files import MARKING
 from rtface.record.session.entries import ANSWERS, DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session
 from rtface.record.session.summary import TRIAL, shown
@@ -96,7 +97,7 @@ def write_tables(
             raise UsageError(f"{folder / name} exists; --overwrite replaces it")
     for name, head, rows in tables:
         try:
-            with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            with (folder / name).open("w", newline="", encoding="utf-8", errors=MARKING) as file:
                 writer = csv.writer(file)
                 writer.writerow(head)
                 writer.writerows(rows)

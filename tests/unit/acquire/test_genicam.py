@@ -139,6 +139,7 @@ def test_producers_are_found_by_the_standard_variable(
 
     monkeypatch.setenv(seam.PRODUCERS_VARIABLE, f"{tmp_path}:{Path(package.__file__).parent}")
     assert len(list_genicam()) == 3
+    (tmp_path / "._other.cti").write_bytes(b"a companion that macOS left")
     monkeypatch.setenv(seam.PRODUCERS_VARIABLE, str(tmp_path))
     with pytest.raises(CameraError, match=seam.PRODUCERS_VARIABLE):
         list_genicam()

@@ -419,3 +419,57 @@ def test_a_matroska_file_that_lacks_its_last_frames_is_named(tmp_path: Path, los
     _, images, error = play(camera_for(whole))
     assert len(images) == FRAMES
     assert isinstance(error, EndOfStream)
+
+
+KINDS = pytest.mark.parametrize(
+    ("name", "codec", "pixels", "options"),
+    [
+        ("h.mp4", "libx264", "yuv420p", {"movflags": "faststart", "bf": "0"}),
+        ("m.mp4", "mpeg4", "yuv420p", {"movflags": "faststart"}),
+        ("fragments.mp4", "libx264", "yuv420p", {"movflags": "frag_keyframe+empty_moov", "bf": "0"}),
+        ("v.avi", "mjpeg", "yuvj420p", {}),
+        ("h.avi", "libx264", "yuv420p", {"bf": "0"}),
+    ],
+)
+
+
+@KINDS
+@pytest.mark.parametrize("half", [False, True])
+def test_a_file_that_ends_before_or_within_its_last_frame_is_named(
+    tmp_path: Path, name: str, codec: str, pixels: str, options: dict[str, str], half: bool
+) -> None:
+    path = encode(tmp_path / name, codec, pixels, **options)
+    _, whole, end = play(camera_for(path))
+    assert isinstance(end, EndOfStream)
+    at, size = packets(path)[-1]
+    path.write_bytes(path.read_bytes()[: at + half * size // 2])
+    _, images, end = play(camera_for(path))
+    assert isinstance(end, CameraLostError)
+    assert str(path) in str(end)
+    assert str(FRAMES - 1) in str(end) or f"after frame {FRAMES - 2}" in str(end)
+    np.testing.assert_array_equal(images, whole[:-1])
+
+
+@KINDS
+def test_a_last_frame_that_the_decoder_passes_over_in_silence_is_named(
+    tmp_path: Path, name: str, codec: str, pixels: str, options: dict[str, str]
+) -> None:
+    """The file has its whole length and states all frames; where the last one was, a crash left zeros."""
+    path = encode(tmp_path / name, codec, pixels, **options)
+    _, whole, _ = play(camera_for(path))
+    at, size = packets(path)[-1]
+    data = bytearray(path.read_bytes())
+    data[at : at + size] = bytes(size)
+    path.write_bytes(data)
+    _, images, end = play(camera_for(path))
+    assert isinstance(end, CameraLostError)
+    assert str(path) in str(end)
+    np.testing.assert_array_equal(images, whole[:-1])
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.avi"])
+def test_frames_that_are_stored_out_of_order_are_not_missed_at_the_end(tmp_path: Path, name: str) -> None:
+    path = encode(tmp_path / name, bf="3", b_strategy="0")
+    _, images, end = play(camera_for(path))
+    assert isinstance(end, EndOfStream)
+    assert len(images) == FRAMES

@@ -57,6 +57,23 @@ def test_a_rig_with_auto_becomes_one_with_numbers(mirrored_mouse: Path, tmp_path
     assert json.loads(settled.model_dump_json())["crop"]["mirrored"] is True
 
 
+def test_track_with_auto_refuses_two_mice(tmp_path: Path) -> None:
+    """No file is written: the keypoints would be of either, or of both."""
+    folder = tmp_path / "two"
+    folder.mkdir()
+    face = np.zeros((300, 400), np.uint8)
+    for number in range(3):
+        MouseFace(400, 300, 100.0, seed=1).render(number, face)
+        wide = np.full((640, 900), 40, np.uint8)
+        wide[20:320, 20:420] = wide[330:630, 470:870] = face
+        cv2.imwrite(str(folder / f"{number}.png"), wide)
+    out = tmp_path / "out.rtface.h5"
+    done = CliRunner().invoke(app, ["track", str(folder), "--crop", "auto", "--out", str(out)])
+    assert done.exit_code == DataError.exit_code
+    assert "two places are about equally good" in " ".join(done.output.split())
+    assert not out.exists()
+
+
 def test_track_with_auto_says_the_crop_and_tracks(mirrored_mouse: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.rtface.h5"
     done = CliRunner().invoke(app, ["track", str(mirrored_mouse), "--out", str(out), "--crop", "auto"])

@@ -240,10 +240,31 @@ def test_without_its_time_no_rule_may_name_one() -> None:
 
 
 def test_a_text_for_a_threshold_is_a_number() -> None:
-    for text in ("5 and y > 3", "y > 3", ") or (y < 3"):
+    for text in ("5 and y > 3", "y > 3", ") or (y < 3", "1) or (y < 3", "1) < (3"):
         with pytest.raises(RulesError):
             bank(over=rule(when=..., value="x", on_above=text))
     assert rule(when=..., value="x", on_above="5", off_below=4).on_above == 5.0
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        ({"on_above": "baseline + 3 sd", "off_below": "baseline + 5 sd"}, "above on_above"),
+        ({"on_above": "baseline + 3 sd", "off_below": 1000}, "off_below is 1000, above on_above"),
+        ({"on_below": "baseline - 3 sd", "off_above": "baseline - 5 sd"}, "below on_below"),
+        ({"on_above": "baseline + 3 sd", "off_below": "baseline + 1 sd"}, ""),
+        ({"on_below": "baseline - 3 sd", "off_above": "baseline"}, ""),
+        ({"on_above": 1000, "off_below": 900}, ""),
+    ],
+)
+def test_thresholds_that_turn_out_the_wrong_way_round_arm_nothing(
+    limits: dict[str, Any], problem: str
+) -> None:
+    mouse = Mouse(bank(over=rule(when=..., value="x", **limits), other=rule(when="x > baseline + 3 sd")))
+    mouse.rest()
+    against = mouse.bank.baselines.against_arming
+    assert (problem in against) if problem else not against
+    assert not problem or against.startswith("over: off_")
 
 
 def test_neural_values_have_one_under_the_name_that_they_are_recorded_by() -> None:

@@ -151,3 +151,31 @@ def test_an_occluded_face_does_not_fire_either() -> None:
     shifted = FACE.copy()
     shifted[5:] += 200
     assert told(made, shown(2, 0.1, shifted, seen(0, 1, 2, 3))) == [("withhold", "occluded")]
+
+
+def test_a_light_that_blinds_the_camera_is_recorded_as_a_sham_is() -> None:
+    """In the clear of a sealed session nothing may tell the two apart, whether the face requests beside them or not."""
+    for over in (0, 1000):
+        recorded = []
+        for lit in (True, False):
+            given = {"pulse": {"width_ms": 5}, "ignore_light_ms": 30, "refractory_ms": 0}
+            made = evaluator(
+                rules={"rule": {"when": "at.x > 0", **given}, "other": {"when": f"at.x > {over}", **given}}
+            )
+            found = [told(made, shown(1, 0.9))]
+            found += [told(made, shown(number, 0.1 if lit else 0.9)) for number in (2, 3)]
+            recorded.append(found)
+        assert recorded[0] == recorded[1]
+        assert ("fire", "rule") in recorded[0][0]
+
+
+def test_no_frame_of_an_unknown_view_is_of_the_baseline() -> None:
+    rules = {"rule": {"when": "at.x > baseline + 3 sd", "pulse": {"width_ms": 5}}}
+    made = evaluator(rules=rules, baseline={"seconds": 1, "min_frames": 10})
+    made.disarm(0)
+    for number in range(300):
+        known = number % 30 < 20
+        told(made, shown(number, 0.9 if known else 0.1, FACE + (number % 2 if known else 400)))
+    assert made.baselines.complete
+    mean, sd, _ = made.baselines.spreads()["at.x"]
+    assert (mean, sd) == (pytest.approx(FACE[0, 0] + 0.5, abs=0.1), pytest.approx(0.5, abs=0.05))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -102,6 +103,15 @@ def test_an_unknown_view_is_not_armed_unless_the_rig_says_so(
     assert found.ready is (verdict != "fail")
     (check,) = (each for each in found.checks if each.what == "view")
     assert check.verdict == verdict
+
+
+def test_a_view_that_is_not_known_yet_is_none_that_no_engine_keeps() -> None:
+    unknown = replace(WELL, keeps_view=True)
+    for any_view, verdict in ((False, "fail"), (True, "warn")):
+        found = self_test(replace(unknown, any_view=any_view))
+        (check,) = (each for each in found.checks if each.what == "view")
+        assert (found.ready, check.verdict) == (any_view, verdict)
+        assert "not known yet" in check.text
 
 
 def test_a_rule_that_can_never_be_known_is_told_before_arming() -> None:
@@ -265,6 +275,28 @@ def test_a_stop_that_comes_between_wins() -> None:
         rig.arming.arm("Ada", operator=True)
     assert rig.looped.output.state is OutputState.STOPPED
     assert rig.state is LoopState.STOPPED
+
+
+def test_a_command_for_the_disarmed_waits_while_somebody_arms() -> None:
+    rig, found = Rig(), []
+
+    def other() -> None:
+        try:
+            with rig.arming.disarmed("set_crop"):
+                found.append("carried out")
+        except ControlError as error:
+            found.append(str(error))
+
+    command = threading.Thread(target=other)
+
+    def between() -> None:
+        command.start()
+        command.join(0.2)
+
+    rig.between = between
+    rig.arming.arm("Ada", operator=True)
+    command.join()
+    assert found == ["set_crop is refused while the loop is armed: disarm first"]
 
 
 def test_a_stop_is_latched_until_it_is_cleared() -> None:

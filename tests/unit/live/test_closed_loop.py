@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.manual_loop import RULES, ManualLoop, status
+from support.manual_loop import NETWORK, RULES, ManualLoop, status
 
 from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Reason
@@ -411,6 +411,17 @@ def test_it_is_taken_anew_by_whoever_asks_while_disarmed() -> None:
         looped.frame(50 + number % 2)
     first, second = (found["values"]["nose.x"]["mean"] for found, _ in looped.record.baselines)
     assert (round(first), round(second)) == (20, 50)
+
+
+def test_a_baseline_of_another_crop_does_not_hold() -> None:
+    looped = ManualLoop(RELATIVE)
+    for number in range(60):
+        looped.frame(20 + number % 2)
+    assert not looped.loop.baselines.against_arming
+    looped.loop.network_changed(NETWORK)
+    assert looped.record.armings[-1] == ("baseline", "rtface", "the crop was changed")
+    assert looped.record.calls[-1] == ("baseline", {})
+    assert "are missing" in looped.loop.baselines.against_arming
 
 
 def test_there_is_none_to_take_where_no_rule_names_one(looped: ManualLoop) -> None:

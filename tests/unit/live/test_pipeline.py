@@ -440,6 +440,24 @@ def test_the_crop_can_be_changed_while_it_runs() -> None:
     ]  # fmt: skip
 
 
+def test_what_was_seen_of_the_view_is_of_the_crop_before() -> None:
+    rig = Rig(1, crop=Crop(0, 0, 16, 16))
+    rig.backend.found = np.array([[0, 0, 1]], np.float32)
+    rig.pipeline.start()
+    rig.sink.wait_for(1)
+
+    def known() -> None:
+        rig.pipeline._views.append(0.9)
+        rig.pipeline._view_ok = 0.9
+
+    rig.pipeline.ask(known)
+    assert rig.pipeline.status().view_ok == 0.9
+    rig.pipeline.set_crop(Crop(8, 4, 20, 20))
+    assert np.isnan(rig.pipeline.status().view_ok)
+    assert not rig.pipeline.ask(lambda: list(rig.pipeline._views))
+    assert rig.pipeline.stop(LONG_S)
+
+
 def test_a_crop_that_cannot_be_leaves_the_old_one_and_the_pipeline_running() -> None:
     rig = Rig(crop=Crop(0, 0, 16, 16))
     rig.pipeline.start()

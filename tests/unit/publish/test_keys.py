@@ -108,6 +108,11 @@ class TestFiles:
         assert keys.public in load_server_keys(folder).clients
         assert keys.server == load_server_keys(folder).public
 
+    def test_companions_of_macos_are_no_clients(self, folder: Path) -> None:
+        clients = load_server_keys(folder).clients
+        (folder / "clients" / "._rig.key").write_bytes(b"\0\5\x16\7")
+        assert load_server_keys(folder).clients == clients
+
     def test_a_client_is_added_only_to_a_service(self, tmp_path: Path) -> None:
         with pytest.raises(AddressError, match="no key in"):
             add_client(tmp_path, "rig")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,14 @@ def test_a_start_that_finds_something_else_is_refused(
         assert told.endswith(
             "rtface engines verify sound --backend openvino --precision f32 --crop 10,2,80,48 --frames VIDEO"
         )
+
+
+def test_the_command_for_a_mirrored_crop_is_of_the_camera_s_frame(
+    engine: Engine, record: Path, another_algorithm: list[float]
+) -> None:
+    another_algorithm[0] = 0.3
+    _, told = started(engine, replace(CROP, mirrored=True))
+    assert told.endswith("--crop 10,2,80,48,mirrored --frames VIDEO")
 
 
 def test_the_next_crop_is_compared_anew(engine: Engine, record: Path, another_algorithm: list[float]) -> None:

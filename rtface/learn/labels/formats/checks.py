@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rtface.acquire.picturefile import depth_of, read_page, to_8_bits
 from rtface.core.errors import DataError
+from rtface.core.files import printable
 from rtface.core.records import Image
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 
@@ -81,7 +82,8 @@ def gather(source: Path, keypoints: Sequence[str], rows: Iterable[Row | Fault]) 
         except DataError as error:
             faults.append(str(error))
             continue
-        frames.append(LabelledFrame(row.name, row.video, row.image, row.xy.astype(np.float32)))
+        name, video = printable(row.name), printable(row.video)
+        frames.append(LabelledFrame(name, video, row.image, row.xy.astype(np.float32)))
     if len(faults) == 1:
         raise DataError(faults[0])
     if faults:

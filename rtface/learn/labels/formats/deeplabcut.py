@@ -34,13 +34,14 @@ CONFIG_FILE = "config.yaml"
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """One CollectedData file: its frames' paths as parts, and where in the file they stand."""
+    """One CollectedData file: its frames' paths as parts, where in the file they stand, and which rows are wrong."""
 
     path: Path
     keypoints: tuple[str, ...]
     images: list[tuple[str, ...]]
     places: list[str]
     xy: NDArray[np.float64]
+    faults: tuple[DataError, ...] = ()
 
 
 def read_deeplabcut(path: Path) -> LabelSet:
@@ -121,7 +122,8 @@ def _read_file(path: Path) -> _Labels:
     columns, images, values = read_h5_table(path)
     keypoints = _keypoints(path, columns)
     places = [f"row {row + 1}" for row in range(len(images))]
-    return _Labels(path, keypoints, _parts(path, images, places), places, _points(values, columns, keypoints))
+    parts = [_parts(image, f"{path}: {place}") for image, place in zip(images, places, strict=True)]
+    return _Labels(path, keypoints, parts, places, _points(values, columns, keypoints))
 
 
 def _read_csv(path: Path) -> _Labels:
@@ -142,29 +144,36 @@ def _read_csv(path: Path) -> _Labels:
             index = next((at for at, cell in enumerate(header[-1]) if at and cell), len(header[-1]))
             columns = list(zip(*(cells[index:] for cells in header), strict=True))
             keypoints = _keypoints(path, columns)
-            images, places, values = [], [], []
+            images, places, values, faults = [], [], [], []
             for line, cells in lines:
                 if not any(cells):
                     continue
-                where = f"line {line}"
-                if len(cells) != index + len(columns):
-                    raise DataError(
-                        f"{path}: {where}: {len(cells)} cells, the header has {index + len(columns)}"
-                    )
-                images.append(tuple(cells[:index]))
-                places.append(where)
-                values.append(
-                    [
-                        number(cell, " ".join(column[-2:]), f"{path}: {where}")
-                        for cell, column in zip(cells[index:], columns, strict=True)
-                    ]
-                )
+                try:
+                    image, row = _csv_row(f"{path}: line {line}", cells, index, columns)
+                except DataError as error:
+                    faults.append(error)
+                    continue
+                images.append(image)
+                places.append(f"line {line}")
+                values.append(row)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except (csv.Error, UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{path} is no csv of DeepLabCut's: {error}") from error
     table = np.array(values, np.float64).reshape(len(values), len(columns))
-    return _Labels(path, keypoints, _parts(path, images, places), places, _points(table, columns, keypoints))
+    points = _points(table, columns, keypoints)
+    return _Labels(path, keypoints, images, places, points, tuple(faults))
+
+
+def _csv_row(
+    where: str, cells: list[str], index: int, columns: Sequence[tuple[str, ...]]
+) -> tuple[tuple[str, ...], list[float]]:
+    """Return the path of a line's image as parts, and its numbers."""
+    if len(cells) != index + len(columns):
+        raise DataError(f"{where}: {len(cells)} cells, the header has {index + len(columns)}")
+    image = _parts(cells[:index], where)
+    numbers = zip(cells[index:], columns, strict=True)
+    return image, [number(cell, " ".join(column[-2:]), where) for cell, column in numbers]
 
 
 def _keypoints(path: Path, columns: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -197,14 +206,11 @@ def _several_animals(path: Path) -> DataError:
     )
 
 
-def _parts(path: Path, images: Sequence[tuple[str, ...]], places: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the images' paths as parts, whichever system wrote them."""
-    parts = []
-    for image, place in zip(images, places, strict=True):
-        split = tuple(part for piece in image for part in piece.replace("\\", "/").split("/") if part)
-        if not split:
-            raise DataError(f"{path}: {place}: the image's path is empty")
-        parts.append(split)
+def _parts(image: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return an image's path as parts, whichever system wrote it."""
+    parts = tuple(part for piece in image for part in piece.replace("\\", "/").split("/") if part)
+    if not parts:
+        raise DataError(f"{where}: the image's path is empty")
     return parts
 
 
@@ -218,6 +224,7 @@ def _points(
 
 
 def _rows(labels: _Labels, keypoints: Sequence[str]) -> Iterator[Row | Fault]:
+    yield from labels.faults
     columns = [keypoints.index(name) for name in labels.keypoints]
     for image, place, points in zip(labels.images, labels.places, labels.xy, strict=True):
         where = f"{labels.path}: {place}"

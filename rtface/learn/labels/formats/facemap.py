@@ -13,7 +13,7 @@ which points the user moved: a point left where the network put it counts as a l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
 from rtface.core.records import Image
-from rtface.learn.labels.formats.checks import Row, gather
+from rtface.learn.labels.formats.checks import Fault, Row, gather
 from rtface.learn.labels.formats.plainpickle import read_npy_object
 from rtface.learn.labels.labelset import LabelSet
 
@@ -45,7 +45,7 @@ def read_facemap(path: Path) -> LabelSet:
     ------
     DataError
         The file cannot be read, is not Facemap's, holds anything but plain data, or a label is wrong; named with
-        the stretch (counted from 1) and the frame (from 0).
+        the stretch (counted from 1) and the frame (from 0), all faults in the one message.
     """
     data = read_npy_object(path)
     wanted = ("imgs", "keypoints", "bodyparts")
@@ -59,7 +59,7 @@ def read_facemap(path: Path) -> LabelSet:
     return gather(path, keypoints, _rows(path, data, len(keypoints)))
 
 
-def _rows(path: Path, data: dict[str, Any], count: int) -> Iterator[Row]:
+def _rows(path: Path, data: dict[str, Any], count: int) -> Iterator[Row | Fault]:
     images, points = _stretches(data["imgs"], 3), _stretches(data["keypoints"], 3)
     if len(images) != len(points):
         raise DataError(f"{path}: there are {len(images)} stretches of images but {len(points)} of keypoints")
@@ -76,24 +76,24 @@ def _rows(path: Path, data: dict[str, Any], count: int) -> Iterator[Row]:
         place = f"{path}: stretch {stretch}"
         if stack.ndim == 2:
             stack = stack[np.newaxis]
-        if stack.ndim != 3 or 0 in stack.shape[1:]:
-            raise DataError(f"{place}: images of shape {stack.shape}, not (frames, height, width)")
-        if labels.shape != (len(stack), count, 3):
-            raise DataError(
-                f"{place}: keypoints of shape {labels.shape}, not ({len(stack)}, {count}, 3) as for its images"
-            )
-        known = passed + len(stack) <= len(numbers)
+        length = len(stack) if stack.ndim else 0
+        known = passed + length <= len(numbers)
         if known and each_stretch:
             # Numbers that come again in another stretch are of another video, which the file does not name.
-            here = set(numbers[passed : passed + len(stack)])
+            here = set(numbers[passed : passed + length])
             known = seen.isdisjoint(here)
             seen |= here
         of_video = video if known else f"{path.stem} stretch {stretch}"
-        for index, image in enumerate(_gray(stack, place)):
+        try:
+            gray = _checked(stack, labels, count, place)
+        except DataError as error:
+            yield error
+            gray = ()
+        for index, image in enumerate(gray):
             frame = numbers[passed + index] if known else index
             xy = np.asarray(labels[index, :, :2], np.float64)
             yield Row(f"{place}, frame {index}", f"{of_video} {frame}", of_video, image, xy)
-        passed += len(stack)
+        passed += length
 
 
 def _stretches(value: Any, dimensions: int) -> list[NDArray[Any]]:
@@ -110,6 +110,17 @@ def _flat(numbers: Any) -> list[Any]:
     if np.iterable(numbers):
         return [number for part in numbers for number in (_flat(part) if np.iterable(part) else [part])]
     return [numbers]
+
+
+def _checked(stack: NDArray[Any], labels: NDArray[Any], count: int, place: str) -> Iterable[Image]:
+    """Return a stretch's images as gray ones; DataError where they, or the keypoints of them, have no such shape."""
+    if stack.ndim != 3 or 0 in stack.shape[1:]:
+        raise DataError(f"{place}: images of shape {stack.shape}, not (frames, height, width)")
+    if labels.shape != (len(stack), count, 3):
+        raise DataError(
+            f"{place}: keypoints of shape {labels.shape}, not ({len(stack)}, {count}, 3) as for its images"
+        )
+    return _gray(stack, place)
 
 
 def _gray(stack: NDArray[Any], place: str) -> Image:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rtface.core.errors import DataError
 from rtface.core.extras import how_to_install
 from rtface.core.records import Image
-from rtface.learn.labels.formats.checks import Row, check_size, gather
+from rtface.learn.labels.formats.checks import Fault, Row, check_size, gather
 from rtface.learn.labels.labelset import LabelSet
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def read_sleap(path: Path) -> LabelSet:
     ------
     DataError
         sleap-io is not installed, the file or a video cannot be read, a frame has several labelled instances, an
-        image has another size than the file states, or a label is wrong; named with the video and the frame's number.
+        image has another size than the file states, or a label is wrong; named with the video and the frame's number,
+        all faults in the one message.
     """
     try:
         import sleap_io
@@ -50,22 +51,36 @@ def read_sleap(path: Path) -> LabelSet:
     return gather(path, keypoints, _rows(path, labels, keypoints))
 
 
-def _rows(path: Path, labels: Labels, keypoints: Sequence[str]) -> Iterator[Row]:
+def _rows(path: Path, labels: Labels, keypoints: Sequence[str]) -> Iterator[Row | Fault]:
     names = _video_names(labels.videos)
     for video in labels.videos:
         name = names[id(video)]
         frames = [frame for frame in labels.labeled_frames if frame.video is video and frame.user_instances]
         if not frames:
             continue
+        yield from _video_rows(path, video, name, frames, keypoints)
+
+
+def _video_rows(
+    path: Path, video: Video, name: str, frames: Sequence[LabeledFrame], keypoints: Sequence[str]
+) -> Iterator[Row | Fault]:
+    try:
         _open(path, video, name)
-        try:
-            for frame in sorted(frames, key=lambda frame: int(frame.frame_idx)):
-                where = f"{path}: video {name}, frame {frame.frame_idx}"
-                image = _image(video, int(frame.frame_idx), where)
+    except DataError as error:
+        yield error
+        return
+    try:
+        for frame in sorted(frames, key=lambda frame: int(frame.frame_idx)):
+            where = f"{path}: video {name}, frame {frame.frame_idx}"
+            try:
                 xy = _points(frame, keypoints, where)
-                yield Row(where, _frame_name(video, name, int(frame.frame_idx)), name, image, xy)
-        finally:
-            video.close()
+                image = _image(video, int(frame.frame_idx), where)
+            except DataError as error:
+                yield error
+                continue
+            yield Row(where, _frame_name(video, name, int(frame.frame_idx)), name, image, xy)
+    finally:
+        video.close()
 
 
 def _points(frame: LabeledFrame, keypoints: Sequence[str], where: str) -> NDArray[np.float64]:

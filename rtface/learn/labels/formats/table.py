@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from rtface.core.errors import DataError
-from rtface.core.files import folder_written_whole
+from rtface.core.files import MARKING, folder_written_whole
 from rtface.learn.distances import write_distances
 from rtface.learn.labels.formats.checks import (
     NOTHING_THERE,
@@ -151,7 +151,7 @@ def _image_path(folder: Path, file: str) -> Path:
 def _write(labels: LabelSet, folder: Path) -> None:
     taken: set[str] = set()
     columns = [f"{keypoint}_{axis}" for keypoint in labels.keypoints for axis in "xy"]
-    with (folder / TABLE_FILE).open("x", newline="", encoding="utf-8") as file:
+    with (folder / TABLE_FILE).open("x", newline="", encoding="utf-8", errors=MARKING) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["file", "video", "name", *_SIZE, *columns])
         for frame in labels.frames:

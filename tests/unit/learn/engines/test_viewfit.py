@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from bisect import bisect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,11 +119,26 @@ def test_the_limit_lies_above_what_foreign_pictures_reach() -> None:
         (nowhere(30, score=0.05), nowhere(5), "sure of nothing"),
         (nowhere(30, score=1.0), nowhere(5), "too differently from frame to frame"),
         (faces(20), faces(10, 4), "cannot be told from each other"),
+        (np.where(np.arange(20)[:, None, None] == 3, np.float32("nan"), faces(20)), nowhere(5), "no numbers"),
     ],
 )
 def test_where_views_cannot_be_told_it_says_why(found: FloatArray, foreign: FloatArray, text: str) -> None:
     with pytest.raises(DataError, match=text):
         fit_view(NAMES[: found.shape[1]], found, foreign)
+
+
+def test_a_limit_that_is_all_but_what_is_usual_tells_nothing() -> None:
+    one = faces(1)
+    view = fit_view(NAMES, one, nowhere(5))
+    check = ViewCheck(view, tuple(NAMES))
+
+    def fainter(part: float) -> FloatArray:
+        return np.asarray(one * np.array([1, 1, part], np.float32), np.float32)
+
+    wanted = check.support(one[0])[0] - 0.05 - 1e-5
+    part = bisect(np.linspace(0.9, 1, 200_001), wanted, key=lambda each: check.support(fainter(each)[0])[0])
+    with pytest.raises(DataError, match="cannot be told from each other"):
+        fit_view(NAMES, one, fainter(0.9 + part * 0.1 / 200_000))
 
 
 def test_an_engine_of_two_keypoints_is_written_without_one(tmp_path: Path) -> None:

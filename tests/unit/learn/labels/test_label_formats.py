@@ -626,6 +626,25 @@ def test_bad_sleap_labels_are_refused(
         read_labels(tmp_path / "x.slp")
 
 
+def test_all_faults_of_a_sleap_file_are_in_one_message(tmp_path: Path, sleap_io: Any) -> None:
+    """A frame with two animals, one with a label outside, an image that is gone, and a whole video that is."""
+    one, two, three = (sleap_labels(sleap_io, tmp_path / day) for day in ("monday", "tuesday", "wednesday"))
+    _two_animals(sleap_io, one)
+    two.labeled_frames[2].user_instances[0].points["xy"][0] = (30.0, 5.0)
+    both = sleap_io.Labels([*one.labeled_frames, *two.labeled_frames, *three.labeled_frames])
+    both.save(str(tmp_path / "x.slp"), embed=False, verbose=False)
+    (tmp_path / "tuesday" / "clip" / "f2.png").write_bytes(b"no image")
+    (tmp_path / "wednesday" / "clip" / "f0.png").unlink()
+    with pytest.raises(DataError) as refusal:
+        read_labels(tmp_path / "x.slp")
+    first, *faults = str(refusal.value).splitlines()
+    assert first.endswith("x.slp: 4 faults:")
+    assert "monday/clip, frame 2: 2 labelled instances" in faults[0]
+    assert "tuesday/clip, frame 2: the image cannot be read" in refusal.value.args[0]
+    assert "tuesday/clip, frame 0: nose at (30, 5) is outside" in refusal.value.args[0]
+    assert "video wednesday/clip is missing" in faults[3]
+
+
 def test_an_image_resized_since_sleap_labelled_it_is_refused(tmp_path: Path, sleap_io: Any) -> None:
     sleap_labels(sleap_io, tmp_path).save(str(tmp_path / "x.slp"), embed=False, verbose=False)
     for image in (tmp_path / "clip").iterdir():

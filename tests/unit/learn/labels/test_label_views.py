@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtface.config import BackendSettings
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
+from rtface.learn.guided.check import check_labels
 from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.tracker.adapt import adapt
@@ -120,3 +123,29 @@ def test_it_is_told_before_a_training(
     caplog.clear()
     adapt(AdaptRequest(engine, labels, tmp_path / "other", tmp_path / "adapting"), stop=lambda: True)
     assert [each.getMessage()[:6] for each in caplog.records] == ["wrong:", "wrong:"]
+
+
+def test_the_guided_way_tells_them_too_and_not_twice(engine: Engine) -> None:
+    labels = of_both(filmed("a"), filmed("b", 3), changed(filmed("wrong", 5), order=4))
+    found = check_labels(labels, engine, KeypointChanges(), None, BackendSettings())
+    assert [each[:6] for each in found.warnings if "labels do not lie" in each or "far" in each] == [
+        "wrong:"
+    ] * 2
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8)
+    unknown = check_labels(
+        changed(filmed("dark"), image=noise), engine, KeypointChanges(), None, BackendSettings()
+    )
+    assert [each.partition(":")[0] for each in unknown.warnings if "view" in each or "far" in each] == [
+        "dark"
+    ]
+
+
+def test_keypoints_under_names_of_the_lab_are_those_of_the_engine(engine: Engine) -> None:
+    """Also where the lab gives one the name of another."""
+    names = FACEMAP_KEYPOINTS
+    theirs = dict(zip(names, names[4:] + names[:4], strict=True))
+    named = of_both(filmed("a")).renamed(theirs)
+    columns = {theirs[name]: place for place, name in enumerate(engine.manifest.names)}
+    assert unknown_to(engine, named, None, columns=columns) == []
+    (line,) = unknown_to(engine, named, None)
+    assert "far from their labels" in line

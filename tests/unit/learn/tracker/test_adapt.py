@@ -20,7 +20,8 @@ from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.resumable import run_training
-from rtface.learn.tracker.adapt import Adapted, AdaptPlan, NothingLearntError, adapt
+from rtface.learn.tracker import adapt as adapt_module
+from rtface.learn.tracker.adapt import NEW_STEPS, Adapted, AdaptPlan, NothingLearntError, adapt
 from rtface.learn.tracker.adapt_request import AdaptRequest, spread_over_time
 from rtface.learn.tracker.calibration import widened
 from rtface.learn.tracker.card import model_card
@@ -288,6 +289,47 @@ def test_an_interrupted_one_goes_on_to_the_same_engine(
     assert same(weights(straight.engine), weights(resumed.engine))
     assert straight.report["looks"] == resumed.report["looks"]
     assert (broken.run / "final.losses.csv").read_text() == (whole.run / "final.losses.csv").read_text()
+
+
+def test_an_interrupt_at_the_edges_of_each_part_or_a_kill_changes_nothing(
+    request_for: Callable[..., AdaptRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run is asked to end at a step, goes on, is killed two steps later (or while the engine is written), goes on."""
+    asked_for = {"changes": KeypointChanges(add=("ahead",)), "recipe": replace(RECIPE, steps=30, batch=4)}
+    steps = itertools.count(1)
+    whole = request_for(rig(8), **asked_for)
+    straight = adapt(whole, stop=lambda: next(steps) < 0)
+    assert straight is not None
+    last = next(steps) - 1
+    for step in (NEW_STEPS, NEW_STEPS + 30, last):
+        broken = request_for(rig(8), **asked_for)
+        assert adapt(broken, stop=once_after(step, True)) is None
+        with monkeypatch.context() as patch:
+            patch.setattr(adapt_module, "save_engine", killed)
+            with pytest.raises(KeyboardInterrupt):
+                adapt(broken, stop=once_after(2, KeyboardInterrupt()))
+        assert not broken.folder.exists()
+        resumed = done(broken)
+        assert same(weights(straight.engine), weights(resumed.engine)), step
+        assert straight.report["looks"] == resumed.report["looks"]
+
+
+def once_after(step: int, what: bool | BaseException) -> Callable[[], bool]:
+    """Return what ends a training after so many steps, or kills it."""
+    asked = itertools.count(1)
+
+    def stop() -> bool:
+        if next(asked) < step:
+            return False
+        if isinstance(what, BaseException):
+            raise what
+        return what
+
+    return stop
+
+
+def killed(*_: object, **__: object) -> bool:
+    raise KeyboardInterrupt
 
 
 def test_a_busy_machine_gives_the_same_engine(request_for: Callable[..., AdaptRequest]) -> None:

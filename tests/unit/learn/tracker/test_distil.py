@@ -306,6 +306,41 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
     assert all(whole.report["agreement"][key] == parts.report["agreement"][key] for key in same)
 
 
+@pytest.mark.parametrize("step", [1, 5, 6])
+def test_an_interrupt_at_the_first_or_last_step_or_a_kill_changes_nothing(
+    teacher: Engine, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Asked to end at a step (of 6), killed at the next or while the engine is written, then gone on with."""
+    request = DistilRequest(
+        teacher, [video], family="tiny", frames=20, average=False, recipe=replace(RECIPE, steps=6, batch=2)
+    )
+    straight = distil_engine(request, tmp_path / "whole", tmp_path / "run 1")
+    taken: list[int] = []
+
+    def progress(done: int, loss: float) -> None:
+        taken.append(done)
+
+    def killed(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    broken = tmp_path / "parts", tmp_path / "run 2"
+    ended = distil_engine(request, *broken, progress=progress, stop=lambda: len(taken) >= step)
+    assert taken == list(range(1, step + 1))
+    assert (ended is None) == (step < 6), "after the last step there is nothing left to end"
+    if ended is None:
+        with monkeypatch.context() as patch:
+            patch.setattr(distil, "save_engine", killed)
+            with pytest.raises(KeyboardInterrupt):
+                distil_engine(request, *broken, stop=killed if step < 5 else lambda: False)
+        assert not broken[0].exists()
+        ended = distil_engine(request, *broken)
+    assert straight is not None
+    assert ended is not None
+    first, second = (torch.load(each.engine.file(WEIGHTS_FILE)) for each in (straight, ended))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
 def test_labels_of_a_person_are_learnt_from_besides(teacher: Engine, video: Path, tmp_path: Path) -> None:
     """They know the keypoint that the teacher never knew; the names that it lacks are left out."""
     frames = read_frames(source_settings(video), range(10))
@@ -322,6 +357,60 @@ def test_labels_of_a_person_are_learnt_from_besides(teacher: Engine, video: Path
     assert all(entry.trained for entry in done.engine.manifest.keypoints)
     assert done.engine.manifest.names == NAMES
     assert done.report["labelled_frames"] == 10
+
+
+@pytest.mark.parametrize("shift", [0, 10])
+def test_a_teacher_that_is_worse_than_its_pupil_is_named_before_the_training(
+    teacher: Engine, lot: Lot, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int
+) -> None:
+    """The start has learnt where the spot is; a teacher that is 10 px off (all to the right) has not."""
+    right = SpotBackend.infer
+
+    def infer(self: SpotBackend, frame: Image, levels: FloatArray) -> FloatArray:
+        found = right(self, frame, levels)
+        found[:, 0] += shift * TEACHER_SIZE / SHAPE[1]
+        return found
+
+    monkeypatch.setattr(SpotBackend, "infer", infer)
+    frames = read_frames(source_settings(video), range(0, 100, 5))
+    labels = LabelSet(
+        ("other", "spot", "never"),
+        tuple(
+            LabelledFrame(
+                str(number), "spot", image, np.array([[1, 1], find_spot(image), [9, 9]], np.float32)
+            )
+            for number, image in frames.items()
+        ),
+    )
+    said: list[str] = []
+    done = distil_engine(
+        DistilRequest(
+            teacher,
+            [video],
+            start=lot.done.engine,
+            labels=labels,
+            recipe=replace(RECIPE, steps=1, learning_rate=1e-9),
+        ),
+        tmp_path / "student",
+        tmp_path / "run",
+        stage=said.append,
+    )
+    assert done is not None
+    before, after = (done.report["on_labels"][when] for when in ("before", "after"))
+    assert before["teacher"]["median_px"] == pytest.approx(shift, abs=0.2)
+    assert before["teacher"]["n"] == before["start"]["n"] == len(frames), "a point of both alone"
+    assert before["start"]["median_px"] < 2
+    ours = track_pictures(done.engine, frames, BackendSettings(), None).xy[:, 0]
+    apart = np.linalg.norm(ours - [find_spot(image) for image in frames.values()], axis=1)
+    assert after["student"]["median_px"] == pytest.approx(np.median(apart), abs=0.01)
+    worse = shift > 0
+    assert before["better_than_teacher"] == (["start"] if worse else [])
+    assert after["better_than_teacher"] == (["student"] if worse else [])
+    warned = [text for text in said if "by your labels the teacher teacher is worse (median" in text]
+    assert len(warned) == worse
+    if worse:
+        assert f"than {lot.done.engine.manifest.name}" in warned[0]
+        assert said.index(warned[0]) < said.index("reading the recordings"), "before it takes long"
 
 
 def test_what_cannot_be_is_refused_before_the_work(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import stat
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from rtface.decide.rulebank import ALIKE_NS
 from rtface.decide.rules import RulesFile
 from rtface.offline.replay.rules import replay_rules
 from rtface.offline.replay.steps import steps
+from rtface.record.seal import openings as openings_module
 from rtface.record.seal.cipher import KEY_NAME, make_key, read_key
 from rtface.record.seal.openings import OPENINGS_NAME, open_seal, openings
 from rtface.record.session import LOG_NAME
@@ -338,6 +341,36 @@ def test_a_line_that_is_taken_out_of_the_openings_is_found(sealed: Path) -> None
     path.write_bytes(lines[0] + lines[2])
     with pytest.raises(DataError, match="line 2 is not as it was written"):
         open_seal(sealed, "Ada", "a test")
+
+
+def test_those_who_open_it_at_once_leave_a_line_each(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line names all before it, so that one between reading and writing would shut everybody out for good."""
+    others: list[threading.Thread] = []
+    now = openings_module.utc
+
+    def another_comes() -> Any:
+        if not others:
+            others.append(threading.Thread(target=open_seal, args=(sealed, "Eve", "a test")))
+            others[0].start()
+            others[0].join(0.2)
+        return now()
+
+    open_seal(sealed, "Ada", "a test", first=True)
+    monkeypatch.setattr(openings_module, "utc", another_comes)
+    open_seal(sealed, "Ada", "a test")
+    others[0].join()
+    assert [each["who"] for each in openings(sealed)] == ["Ada", "Ada", "Eve"]
+
+
+def test_a_line_that_is_not_written_whole_is_none(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_seal(sealed, "Ada", "a test", first=True)
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda handle, data: write(handle, data[:10]))
+        with pytest.raises(DataError, match="what cannot be written down is not opened"):
+            open_seal(sealed, "Eve", "a test")
+    assert [each["who"] for each in openings(sealed)] == ["Ada"]
+    open_seal(sealed, "Bob", "a test")
 
 
 def test_what_cannot_be_written_down_is_not_opened(sealed: Path) -> None:
