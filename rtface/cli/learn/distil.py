@@ -38,7 +38,7 @@ def distil(
     family: Annotated[
         Family | None,
         typer.Option(
-            help="small for most rigs, fast for about half its time, tiny for the weakest computers; else as --start."
+            help="small for most rigs, fast for three quarters of its time, tiny for the weakest computers; else as --start."
         ),
     ] = None,
     start: Annotated[

@@ -47,7 +47,7 @@ def train(
     family: Annotated[
         Family | None,
         typer.Option(
-            help="small for most rigs, fast for about half its time, tiny for the weakest computers, facemap to compare; "
+            help="small for most rigs, fast for three quarters of its time, tiny for the weakest computers, facemap to compare; "
             "else the recipe's."
         ),
     ] = None,
