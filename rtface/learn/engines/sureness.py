@@ -147,8 +147,8 @@ def check_not_sure(engine: Engine, settings: BackendSettings | None = None) -> d
         picture, keypoint = np.unravel_index(above.argmax(), above.shape)
         raise EngineError(
             f"not written: it is sure of {engine.manifest.names[keypoint]} ({score[picture, keypoint]:.2f}) in a picture "
-            f"without a face ({list(_bank())[picture]}; at most {limits()[picture]:g} is allowed there): adapt, distil or train it "
-            "again, which lowers its scores, and export that"
+            f"without a face ({list(_bank())[picture]}; at most {limits()[picture]:g} is allowed there): adapt, distil or train "
+            "it again, which lowers its scores, and export that"
         )
     return record
 
