@@ -126,17 +126,18 @@ class PeerWatch:
     def _welcome(self, number: int) -> None:
         if before := self._connected.pop(number, None):
             before.release()
-        try:
-            self._connected[number] = _Connection(number)
-        except OSError:
-            return  # it has gone again
         now_ns, limits = monotonic_ns(), self._limits
         since_s, self._welcomed_ns = (now_ns - self._welcomed_ns) / NS_PER_S, now_ns
         self._welcomes = min(limits.connections, self._welcomes + limits.connections_per_s * since_s)
-        if len(self._connected) > limits.connections or self._welcomes < 1:
-            self._hang_up(number, f"is one more than may be connected ({limits.connections}) or come")
-        else:
+        welcome = self._welcomes >= 1 and len(self._connected) < limits.connections
+        if welcome:
             self._welcomes -= 1
+        try:
+            self._connected[number] = _Connection(number)
+        except OSError:
+            return  # it has gone again, and counts as one that came
+        if not welcome:
+            self._hang_up(number, f"is one more than may be connected ({limits.connections}) or come")
 
     def _hang_up(self, number: int, why: str) -> None:
         connection = self._connected.pop(number)

@@ -51,7 +51,7 @@ def test_an_engine_is_exported_verified_and_used(rtface: Run, engines: Path, tmp
     assert "spot-int8: openvino" in verified.stdout
     assert "reference: spot: openvino" in verified.stdout
     assert "against spot: shift of 48 keypoints on 24 frames" in verified.stdout
-    assert "agrees; limits: median 0.1, p99 1 px" in verified.stdout
+    assert "agrees; limits: median 0.1, p99 1, any point with a score of 0.5 or more 4 px" in verified.stdout
     assert "openvino int8" in rtface("engines", "list").stdout
 
     tracked = rtface("track", "frames", "--engine", "spot-int8", "--out", "points.csv")
@@ -77,7 +77,10 @@ def test_an_int8_engine_for_tensorrt(rtface: Run, engines: Path) -> None:
 
 
 def test_a_refused_engine_says_why_in_one_line(rtface: Run, engines: Path) -> None:
-    spot_engine(engines / "spot", outlier(SpotNetwork(), "middle", 1e4))
+    network = SpotNetwork()
+    for spoilt in ("depthwise", "middle", "last"):  # more than may stay in floating point
+        network = outlier(network, spoilt, 1e4)
+    spot_engine(engines / "spot", network)
     done = rtface("engines", "export", "spot", "--precision", "int8", "--frames", "frames")
     assert done.returncode == 5
     assert "shifts too far and is refused" in done.stderr

@@ -59,11 +59,16 @@ def outlier(network: SpotNetwork, before: str, factor: float) -> SpotNetwork:
     The function stays the same, but the channel takes all of the input's range, and eight bits are too few for the
     others.
     """
-    layers = {"middle": (network.depthwise, network.middle), "last": (network.middle, network.last)}
+    layers = {
+        "depthwise": (network.first, network.depthwise),
+        "middle": (network.depthwise, network.middle),
+        "last": (network.middle, network.last),
+    }
     maker, taker = layers[before]
     maker.weight[0] *= factor
     maker.bias[0] *= factor
-    taker.weight[:, 0] /= factor
+    taken = taker.weight[0] if before == "depthwise" else taker.weight[:, 0]
+    taken /= factor
     return network
 
 

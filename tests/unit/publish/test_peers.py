@@ -18,7 +18,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from rtface.publish.control import ControlServer
 from rtface.publish.keypoints import decode_keypoints
-from rtface.publish.peers import PeerLimits
+from rtface.publish.peers import PeerLimits, PeerWatch
 from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
 
@@ -173,3 +173,23 @@ def test_who_connects_without_end_has_to_wait(context: Context, monkeypatch: pyt
     with contextlib.suppress(ConnectionError):
         wait_for_end(sockets.create_connection((host, int(port)), LONG_S))
     server.close()
+
+
+def test_who_is_gone_before_anybody_looks_has_come_all_the_same(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZeroMQ has closed its descriptor by then, so that there is nothing to watch."""
+    limits = PeerLimits(connections=2, connections_per_s=0, burst_bytes=1_000_000, bytes_per_s=0)
+    socket = context.socket(zmq.REP)
+    watch = PeerWatch(context, socket, limits, "a test")
+    hung_up: list[int] = []
+    monkeypatch.setattr(watch, "_hang_up", lambda number, why: hung_up.append(number))
+    closed = os.open(os.devnull, os.O_RDONLY)
+    os.close(closed)
+    for _ in range(2):
+        watch._welcome(closed)
+    with sockets.socket() as here:
+        watch._welcome(here.fileno())
+        assert hung_up == [here.fileno()]
+    watch.close()
+    socket.close()
