@@ -20,9 +20,11 @@ import numpy as np
 import torch
 
 from bench.result import parser_of
+from bench.tracker.other_rigs import EYE, REPEATED, training_pictures
 from bench.tracker.side_view import WRONG_LABELS, read_side_view
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.error_summary import error_summary
 from rtface.learn.labels.labelset import LabelSet
@@ -57,6 +59,40 @@ GENTLE = Recipe(
         occlusion=0.2,
     ),
 )
+_EYE = tuple(FACEMAP_KEYPOINTS.index(name) for name in EYE)
+WIDE = replace(
+    STRONG,
+    steps=2400,
+    simulated_share=0.35,
+    augmentation=Augmentation(
+        rotation_deg=25.0,
+        zoom=1.6,
+        shift=0.15,
+        stretch=1.15,
+        contrast=0.45,
+        gamma=2.0,
+        blur=0.35,
+        occlusion=0.35,
+        pupil=0.25,
+        eye=_EYE,
+    ),
+)
+FINE = replace(
+    GENTLE,
+    steps=1400,
+    augmentation=replace(
+        GENTLE.augmentation,
+        rotation_deg=10.0,
+        zoom=1.2,
+        shift=0.07,
+        stretch=1.05,
+        flip=0.3,
+        pupil=0.1,
+        eye=_EYE,
+    ),
+)
+ROUNDS = {"fast": (WIDE, FINE)}
+"""Of a family that has others than STRONG and GENTLE: it learns from other rigs, too, and so from wider pictures."""
 SIMULATED_TRAINING, SIMULATED_SEED = 2400, 100_000
 SIMULATED_VIEWS = 80
 SIMULATED_TEST, SIMULATED_TEST_SEED = 200, 900_000
@@ -73,6 +109,7 @@ class Plan:
     rounds: tuple[Recipe, ...]
     simulated: int
     runs: Path
+    other_rigs: Path | None = None
 
 
 def run(held_out: str, labels: LabelSet, plan: Plan) -> Path:
@@ -84,12 +121,16 @@ def run(held_out: str, labels: LabelSet, plan: Plan) -> Path:
         "simulated": plan.simulated,
         "rounds": [asdict(recipe) for recipe in plan.rounds],
     }
+    if plan.other_rigs is not None:
+        configuration["other_rigs"] = REPEATED
     folder = open_run(plan.runs / f"{plan.family}-without-{held_out}", configuration)
     weights = folder.folder / WEIGHTS_FILE
     if folder.finished:
         return weights
     training_set = labels.without([held_out])
     real = pictures_of(training_set)
+    if plan.other_rigs is not None:
+        real += training_pictures(plan.other_rigs)
     simulated = simulated_pictures(plan.simulated, SIMULATED_SEED)
     shape = architecture(plan.family, labels.keypoints)
     whole = build_network(shape, plan.rounds[0].seed)
@@ -123,8 +164,9 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv and frames/")
     parser.add_argument("--out", type=Path, required=True, help="the engine's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where to keep what was done")
-    parser.add_argument("--family", default="small", help="small or tiny")
-    parser.add_argument("--steps", type=int, default=STRONG.steps, help="of the first round")
+    parser.add_argument("--family", default="small", help="small, fast or tiny")
+    parser.add_argument("--other-rigs", type=Path, help="labelled frames of other rigs to learn from, too")
+    parser.add_argument("--steps", type=int, help="of the first round; the second has its share of them")
     parser.add_argument("--simulated", type=int, default=SIMULATED_TRAINING, help="simulated pictures")
     parser.add_argument("--workers", type=int, default=1, help="trainings at the same time, one core each")
     options = parser.parse_args(given)
@@ -134,9 +176,10 @@ def main(given: Sequence[str] | None = None) -> None:
         raise DataError(
             f"{options.data} holds {len(labels.videos)} videos; this recipe takes two, each tested on the other"
         )
-    share = options.steps / STRONG.steps
-    rounds = tuple(replace(each, steps=max(1, round(each.steps * share))) for each in (STRONG, GENTLE))
-    plan = Plan(options.family, rounds, options.simulated, options.runs)
+    first, second = ROUNDS.get(options.family, (STRONG, GENTLE))
+    share = (options.steps or first.steps) / first.steps
+    rounds = tuple(replace(each, steps=max(1, round(each.steps * share))) for each in (first, second))
+    plan = Plan(options.family, rounds, options.simulated, options.runs, options.other_rigs)
     held_out = (*labels.videos, _ALL)
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         pending = {video: pool.submit(run, video, labels, plan) for video in held_out}
@@ -151,11 +194,17 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
     entries = [KeypointEntry(name=name, trained=name in labels.labelled) for name in labels.keypoints]
     found: dict[str, Predictions] = {}
     by_video: dict[str, Any] = {}
-    how = {
+    given = "" if plan.other_rigs is None else " --other-rigs OTHER_RIGS"
+    how: dict[str, Any] = {
         "command": f"python -m bench.make.engine --data SIDE_VIEW --out engines/{out.name} "
-        f"--family {plan.family} --steps {plan.rounds[0].steps} --simulated {plan.simulated}",
+        f"--family {plan.family} --steps {plan.rounds[0].steps} --simulated {plan.simulated}{given}",
         "rounds": [asdict(recipe) for recipe in plan.rounds],
     }
+    others = (
+        "" if plan.other_rigs is None else ", frames of other rigs (ibllib, DeepEnsampleGUI, cheese3d; MIT)"
+    )
+    if plan.other_rigs is not None:
+        how["other_rigs"] = REPEATED
     for video in labels.videos:
         network = _load(shape, weights[video])
         evaluation = evaluate(network, pictures_of(labels.only([video])), labels.keypoints, size)
@@ -208,12 +257,14 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
             licence=LICENCE,
             training=how
             | {
-                "data": f"{len(labels)} labelled frames of one mouse, two videos (ViT_facemap, MIT), and "
+                "data": f"{len(labels)} labelled frames of one mouse, two videos (ViT_facemap, MIT){others}, and "
                 f"{plan.simulated} simulated pictures"
             },
             metrics=metrics,
         ),
-        views=pictures_of(labels)[::2] + simulated_pictures(SIMULATED_VIEWS, SIMULATED_SEED),
+        views=pictures_of(labels)[::2]
+        + (training_pictures(plan.other_rigs) if plan.other_rigs is not None else [])
+        + simulated_pictures(SIMULATED_VIEWS, SIMULATED_SEED),
         overwrite=True,
     )
 

@@ -34,7 +34,7 @@ ENCODERS: dict[str, Callable[..., EncoderNetwork]] = {"facemap": FacemapEncoder,
 """Name to an encoder."""
 
 HEADS = {"facemap": ("Conv2_1x1.conv0", "Conv2_1x1.conv1", "Conv2_1x1.conv2"), "small": ("heads",)}
-"""Name to those modules of its network that have one output a keypoint."""
+"""Name to those modules of its network that have one output a keypoint, or several that stand together."""
 
 
 def build_network(architecture: Mapping[str, Any], seed: int | None = None) -> NetworkWithDecode:

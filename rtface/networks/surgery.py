@@ -42,7 +42,7 @@ def with_keypoints(
     state = network.state_dict()
     for name, value in state.items():
         if name in heads or name == "decode.intercept":
-            state[name] = _rearranged(value, place, after)
+            state[name] = _rearranged(value.unflatten(0, (len(before), -1)), place, after).flatten(0, 1)
     fresh.load_state_dict(state)
     return fresh, changed
 

@@ -51,7 +51,7 @@ rules:
 """
 
 
-@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny"])
+@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny", "face-3-int8"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return load_engine(str(shipped_folder() / request.param))
 

@@ -30,7 +30,11 @@ SUREST_OF_BLOBS = 0.9
 
 _SHAPE = (192, 256)
 _log = logging.getLogger(__name__)
-_MARGIN = 1e-3
+_MARGIN = 0.25
+"""In log odds: how far below a limit a score is pulled, so that an export in int8, which shifts it a little, stays below."""
+_LITTLE = 1e-3
+_SHIFT = 0.01
+"""What other arithmetic than that of the training may add to a score."""
 
 
 @cache
@@ -80,6 +84,7 @@ def held_back(
     ]
     names = [entry.name for entry in keypoints]
     trained = np.array([entry.trained for entry in keypoints])
+    calibrated = isinstance(network.decode, SmallDecode)
 
     def excess(of: NetworkWithDecode) -> tuple[FloatArray, FloatArray]:
         graph = EngineGraph(of, input_size, square).eval()
@@ -88,14 +93,15 @@ def held_back(
             for image, level in shown
         ]
         score = np.stack(found)
-        above = np.maximum(_log_odds(score) - _log_odds(limits())[:, None], 0).max(axis=0)
+        aim = _log_odds(limits()) - (_MARGIN if calibrated else 0)
+        above = np.maximum(_log_odds(score) - aim[:, None], 0).max(axis=0)
         return score, np.where(trained, above, 0).astype(np.float32)
 
     score, above = excess(network)
     record = _record(score, names, trained)
     if not above.any():
         return network, record
-    if not isinstance(network.decode, SmallDecode):
+    if not calibrated:
         _log.warning(
             "%s", _sure(record, "its kind has no calibration to lower; let no rule rest on its scores")
         )
@@ -103,7 +109,7 @@ def held_back(
     held, lowered = copy.deepcopy(network), np.zeros(len(names), np.float32)
     # A score that rounds to 1 hides how far beyond it lies: so more than once.
     while above.any():
-        step = np.where(above > 0, above + _MARGIN, 0).astype(np.float32)
+        step = np.where(above > 0, above + _LITTLE, 0).astype(np.float32)
         held.decode.intercept -= torch.from_numpy(step)  # type: ignore[operator]
         lowered += step
         _, above = excess(held)
@@ -136,10 +142,13 @@ def check_not_sure(engine: Engine, settings: BackendSettings | None = None) -> d
     score = track_pictures(engine, bank, settings or BackendSettings(), None).score
     trained = np.array([entry.trained for entry in engine.manifest.keypoints])
     record = _record(score, engine.manifest.names, trained)
-    if ((score > limits()[:, None] + 0.01) & trained).any():
+    above = np.where(trained, score - limits()[:, None] - _SHIFT, -1)
+    if (above > 0).any():
+        picture, keypoint = np.unravel_index(above.argmax(), above.shape)
         raise EngineError(
-            "not written: "
-            + _sure(record, "adapt, distil or train it again, which lowers its scores, and export that")
+            f"not written: it is sure of {engine.manifest.names[keypoint]} ({score[picture, keypoint]:.2f}) in a picture "
+            f"without a face ({list(_bank())[picture]}; at most {limits()[picture]:g} is allowed there): adapt, distil or train "
+            "it again, which lowers its scores, and export that"
         )
     return record
 

@@ -14,7 +14,8 @@ from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.store import Engine, load_engine, trainable_source
 from rtface.track.torch_graph import torch_network
 
-FAMILIES_OF_STUDENTS = ("small", "tiny")
+FAMILIES_OF_STUDENTS = ("small", "fast", "tiny")
+_STUDENTS = f"{', '.join(FAMILIES_OF_STUDENTS[:-1])} or {FAMILIES_OF_STUDENTS[-1]}"
 
 
 def default_start(teacher: Engine, family: str) -> Engine | None:
@@ -54,14 +55,14 @@ def student_network(
     """
     if start is None:
         if family is not None and family not in FAMILIES_OF_STUDENTS:
-            raise UsageError(f"a student is of the family {' or '.join(FAMILIES_OF_STUDENTS)}, not {family}")
+            raise UsageError(f"a student is of the family {_STUDENTS}, not {family}")
         built_of = architecture(family or FAMILIES_OF_STUDENTS[0], keypoints)
         return build_network(built_of, seed), built_of
     manifest = start.manifest
     if manifest.architecture.get("name") != "small":
         raise UsageError(
             f"{manifest.name} has the architecture {manifest.architecture.get('name')}: a student starts from "
-            f"an engine of the family {' or '.join(FAMILIES_OF_STUDENTS)}, or from random weights"
+            f"an engine of the family {_STUDENTS}, or from random weights"
         )
     if family is not None and not _is_of(start, family):
         raise UsageError(f"{manifest.name} is not of the family {family}: leave out one of the two")

@@ -59,7 +59,8 @@ class Augmentation:
     """How far samples differ from their pictures; all ranges are symmetric about no change.
 
     `swap` gives for each keypoint the one that it becomes in a mirrored picture (a left paw becomes a right one); empty
-    where each stays what it is, as in a side view.
+    where each stays what it is, as in a side view. `pupil` is the chance that an eye is given another pupil, bright or
+    dark, and `eye` holds the indices of the keypoints round it.
     """
 
     rotation_deg: float = 20.0
@@ -73,6 +74,8 @@ class Augmentation:
     noise: float = 0.06
     occlusion: float = 0.3
     swap: tuple[int, ...] = ()
+    pupil: float = 0.0
+    eye: tuple[int, ...] = ()
 
 
 def swap_of(keypoints: Sequence[str]) -> tuple[int, ...]:
@@ -193,6 +196,8 @@ def draw_sample(
     warp = _random_warp(frame.shape, shape, size, how, random) @ _to_network(frame)
     image = _read(picture.image, picture.levels, warp, shape)
     xy, weight = _warped(picture.xy, warp), picture.weight
+    if how.eye and random.random() < how.pupil:
+        _draw_pupil(image, xy[list(how.eye)], random)
     if how.swap and np.linalg.det(warp) < 0:
         xy, weight = xy[list(how.swap)], weight[list(how.swap)]
     rows, cols = shape
@@ -273,6 +278,20 @@ def _disturb(image: FloatArray, how: Augmentation, random: np.random.Generator) 
     sigma = random.uniform(0, how.noise)
     noise = random.standard_normal(image.shape, np.float32) * np.float32(sigma)
     return (image + noise).astype(np.float32)
+
+
+def _draw_pupil(image: FloatArray, eye: FloatArray, random: np.random.Generator) -> None:
+    """Draw a pupil inside the points round an eye: of any size, mostly bright or mostly dark, with soft edges."""
+    if np.isnan(eye).any():
+        return
+    across, along = np.linalg.eigh(np.cov(eye.T))[0] ** 0.5 * 2
+    radius = across * random.uniform(0.25, 0.85)
+    centre = eye.mean(axis=0) + random.uniform(-0.3, 0.3, 2) * (along - across)
+    gray = random.uniform(0.6, 1.2) if random.random() < 0.7 else random.uniform(0.0, 0.2)
+    rows, cols = np.indices(image.shape, np.float32)
+    far = np.hypot(cols - centre[0], rows - centre[1]) / max(radius, 1e-3)
+    share = np.clip((1 - far) * random.uniform(2, 8) + 0.5, 0, 1) * random.uniform(0.6, 1.0)
+    image += share.astype(np.float32) * (np.float32(gray) - image)
 
 
 def _occlude(image: FloatArray, random: np.random.Generator) -> None:

@@ -28,7 +28,16 @@ OUTPUTS = {"small": ("logits",), "facemap": ("heat", "row_offset", "col_offset")
 _OPSET = 19
 """The first one with half-precision scales for Q/DQ. From 17, which engines have, nothing changes for `_KNOWN`."""
 
-_KNOWN = QUANTISERS | {"Conv", "Relu", "Add", "Resize", "MaxPool", "Concat", "BatchNormalization"}
+_KNOWN = QUANTISERS | {
+    "Conv",
+    "Relu",
+    "Add",
+    "Resize",
+    "MaxPool",
+    "Concat",
+    "BatchNormalization",
+    "DepthToSpace",
+}
 _HALF = np.finfo(np.float16)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from rtface.core.errors import UsageError
 from rtface.networks.small import ELSEWHERE, SMALLEST_SPREAD, STRIDE, SmallDecode, SmallNetwork
 
 CELLS = (64, 64)
@@ -125,3 +126,26 @@ def test_a_wider_peak_scores_less() -> None:
 def test_maps_are_a_quarter_of_the_input(rows: int, cols: int) -> None:
     network = SmallNetwork(7, channels=(4, 6, 8, 10), depths=(1, 1, 1), head=8).eval()
     assert network(torch.zeros(2, 1, rows, cols)).shape == (2, 7, rows // 4, cols // 4)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(128, 128), (192, 256), (32, 256), (96, 64)])
+def test_maps_of_the_fast_kind_are_a_quarter_of_the_input_too(rows: int, cols: int) -> None:
+    network = SmallNetwork(7, channels=(6, 8, 10), depths=(1, 1), head=8, stem=4).eval()
+    assert network(torch.zeros(2, 1, rows, cols)).shape == (2, 7, rows // 4, cols // 4)
+
+
+def test_each_cell_of_a_fast_map_comes_of_an_output_of_its_own_keypoint() -> None:
+    network = SmallNetwork(3, channels=(6, 8, 10), depths=(1, 1), head=8, stem=4).eval()
+    with torch.no_grad():
+        network.heads.weight.zero_()
+        network.heads.bias.copy_(torch.arange(12.0))
+        maps = network(torch.zeros(1, 1, 64, 64))[0]
+    for keypoint in range(3):
+        cell = maps[keypoint, :2, :2].flatten().tolist()
+        assert cell == [4 * keypoint + each for each in range(4)]
+        assert torch.equal(maps[keypoint], maps[keypoint, :2, :2].repeat(8, 8))
+
+
+def test_a_stem_that_is_not_known_is_named() -> None:
+    with pytest.raises(UsageError, match="one of 2, 4, not 3"):
+        SmallNetwork(3, stem=3)

@@ -11,8 +11,17 @@ from support.drawn_labels import ARCHITECTURE, FACEMAP_ARCHITECTURE, NAMES, SIZE
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 
+FAST_ARCHITECTURE = {
+    "name": "small",
+    "keypoints": len(NAMES),
+    "channels": [6, 8, 10],
+    "depths": [1, 1],
+    "head": 8,
+    "stem": 4,
+}
+
 both = pytest.mark.parametrize(
-    "architecture", [ARCHITECTURE, FACEMAP_ARCHITECTURE], ids=lambda each: each["name"]
+    "architecture", [ARCHITECTURE, FAST_ARCHITECTURE, FACEMAP_ARCHITECTURE], ids=["small", "fast", "facemap"]
 )
 
 
@@ -78,9 +87,10 @@ def test_the_weights_of_kept_keypoints_are_theirs_to_the_last_bit(architecture: 
     for name, value in new.items():
         if value.shape == old[name].shape and not torch.equal(value, old[name]):
             heads += 1
-            assert torch.equal(value[0], old[name][2])
-            assert torch.equal(value[2], old[name][0])
-            torch.testing.assert_close(value[1], old[name].mean(dim=0))
+            mine, theirs = (each.unflatten(0, (3, -1)) for each in (value, old[name]))
+            assert torch.equal(mine[0], theirs[2])
+            assert torch.equal(mine[2], theirs[0])
+            torch.testing.assert_close(mine[1], theirs.mean(dim=0))
     assert heads == (3 if architecture["name"] == "small" else 6)
 
 

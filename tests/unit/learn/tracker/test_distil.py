@@ -422,7 +422,7 @@ def test_what_cannot_be_is_refused_before_the_work(
         distil_engine(request, lot.done.engine.folder, run)
     with pytest.raises(UsageError, match="is the teacher"):
         distil_engine(request, teacher.folder, run, overwrite=True)
-    with pytest.raises(UsageError, match="small or tiny, not facemap"):
+    with pytest.raises(UsageError, match="small, fast or tiny, not facemap"):
         distil_engine(replace(request, family="facemap"), new, run)
     with pytest.raises(UsageError, match="is not of the family small"):
         distil_engine(replace(request, family="small", start=lot.done.engine), new, run)

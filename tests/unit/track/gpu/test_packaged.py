@@ -68,6 +68,7 @@ def test_kernels_and_engines_are_in_the_wheel(tmp_path: Path) -> None:
         )
     assert "rtface/track/gpu/kernels.cu" in names
     assert {
-        f"rtface/engines/{name}/manifest.json" for name in ("face-2", "face-2-int8", "face-2-tiny")
+        f"rtface/engines/{name}/manifest.json"
+        for name in ("face-2", "face-2-int8", "face-2-tiny", "face-3", "face-3-int8")
     } <= names
     assert not [name for name in names if name.startswith("tests")]
