@@ -207,7 +207,7 @@ def test_a_blinded_session_against_its_own_baseline(
         trials = 0
         while trials < 12:
             event = client.next_event(LONG_S)
-            assert event is not None
+            assert event is not None, client.status().loop
             trials += event.kind == "decision" and event.details["action"] == "trial"
         with pytest.raises(ControlError, match="disarm first"):
             client.baseline("Ada")
