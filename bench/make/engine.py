@@ -36,7 +36,7 @@ from rtface.learn.tracker.evaluation import Predictions, evaluate, predict, set_
 from rtface.learn.tracker.families import architecture
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe, Training
-from rtface.learn.tracker.samples import Augmentation, simulated_pictures
+from rtface.learn.tracker.samples import Augmentation, Picture, simulated_pictures
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.track.manifest import WEIGHTS_FILE, KeypointEntry
@@ -111,6 +111,16 @@ class Plan:
     runs: Path
     other_rigs: Path | None = None
 
+    @property
+    def other_pictures(self) -> list[Picture]:
+        """Frames of other rigs, as training takes them; none unless they were asked for."""
+        return [] if self.other_rigs is None else training_pictures(self.other_rigs)
+
+    @property
+    def other_facts(self) -> dict[str, Any]:
+        """What is recorded of them."""
+        return {} if self.other_rigs is None else {"other_rigs": REPEATED}
+
 
 def run(held_out: str, labels: LabelSet, plan: Plan) -> Path:
     """Train on all frames but those of one video and return the file of weights; runs in a process of its own."""
@@ -120,17 +130,13 @@ def run(held_out: str, labels: LabelSet, plan: Plan) -> Path:
         "held_out": held_out,
         "simulated": plan.simulated,
         "rounds": [asdict(recipe) for recipe in plan.rounds],
-    }
-    if plan.other_rigs is not None:
-        configuration["other_rigs"] = REPEATED
+    } | plan.other_facts
     folder = open_run(plan.runs / f"{plan.family}-without-{held_out}", configuration)
     weights = folder.folder / WEIGHTS_FILE
     if folder.finished:
         return weights
     training_set = labels.without([held_out])
-    real = pictures_of(training_set)
-    if plan.other_rigs is not None:
-        real += training_pictures(plan.other_rigs)
+    real = pictures_of(training_set) + plan.other_pictures
     simulated = simulated_pictures(plan.simulated, SIMULATED_SEED)
     shape = architecture(plan.family, labels.keypoints)
     whole = build_network(shape, plan.rounds[0].seed)
@@ -195,16 +201,14 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
     found: dict[str, Predictions] = {}
     by_video: dict[str, Any] = {}
     given = "" if plan.other_rigs is None else " --other-rigs OTHER_RIGS"
-    how: dict[str, Any] = {
+    how = {
         "command": f"python -m bench.make.engine --data SIDE_VIEW --out engines/{out.name} "
         f"--family {plan.family} --steps {plan.rounds[0].steps} --simulated {plan.simulated}{given}",
         "rounds": [asdict(recipe) for recipe in plan.rounds],
-    }
+    } | plan.other_facts
     others = (
         "" if plan.other_rigs is None else ", frames of other rigs (ibllib, DeepEnsampleGUI, cheese3d; MIT)"
     )
-    if plan.other_rigs is not None:
-        how["other_rigs"] = REPEATED
     for video in labels.videos:
         network = _load(shape, weights[video])
         evaluation = evaluate(network, pictures_of(labels.only([video])), labels.keypoints, size)
@@ -263,7 +267,7 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
             metrics=metrics,
         ),
         views=pictures_of(labels)[::2]
-        + (training_pictures(plan.other_rigs) if plan.other_rigs is not None else [])
+        + plan.other_pictures
         + simulated_pictures(SIMULATED_VIEWS, SIMULATED_SEED),
         overwrite=True,
     )

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.make.engine import SIMULATED_SEED, SIMULATED_VIEWS
 from bench.result import parser_of
 from bench.tracker.side_view import read_side_view
 from rtface.learn.engines.viewmaking import view_of_engine
 from rtface.learn.tracker.samples import simulated_pictures
 from rtface.track.store import load_engine
 from rtface.track.view import view_in_words, write_view
-
-SIMULATED, SIMULATED_SEED = 80, 100_000
-"""Simulated mice, as the engines' training had them."""
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -27,7 +25,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("engines", nargs="+", help="folders of engines")
     options = parser.parse_args(given)
     real = [frame.image for frame in read_side_view(options.data).frames][::2]
-    mice = [picture.image for picture in simulated_pictures(SIMULATED, SIMULATED_SEED)]
+    mice = [picture.image for picture in simulated_pictures(SIMULATED_VIEWS, SIMULATED_SEED)]
     for folder in options.engines:
         engine = load_engine(folder)
         view = view_of_engine(

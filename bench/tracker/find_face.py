@@ -7,15 +7,14 @@ A set of frames counts as one clip; the crop is found in at most five of its fra
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from bench.result import RESULTS, parser_of, write
+from bench.tracker.other_rigs import labelled_rows
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError
 from rtface.core.records import Crop, Image
@@ -38,19 +37,16 @@ def read_clips(data: Path) -> dict[str, _Clip]:
     """Return the labelled frames of all sets, by clip; frames of one clip have one size."""
     clips: dict[str, _Clip] = {}
     for folder in [*(data / "other_rigs" / name for name in _SETS), data / "mouse_face_side_view"]:
-        with (folder / "labels.csv").open(newline="") as lines:
-            for row in csv.DictReader(lines):
-                file = row.get("file") or row["image"]
-                image = cv2.imread(str(folder / "frames" / file), cv2.IMREAD_GRAYSCALE)
-                if image is None:
-                    continue
-                clip = f"{folder.name}: {file if folder.name == 'cheese3d_docs' else row['video']}"
-                known = {
-                    name: (float(row[f"{name}_x"]), float(row[f"{name}_y"]))
-                    for name in _POINTS
-                    if row.get(f"{name}_x")
-                }
-                clips.setdefault(clip, []).append((image.astype(np.uint8), known))
+        for file, row, image in labelled_rows(folder):
+            if image is None:
+                continue
+            clip = f"{folder.name}: {file if folder.name == 'cheese3d_docs' else row['video']}"
+            known = {
+                name: (float(row[f"{name}_x"]), float(row[f"{name}_y"]))
+                for name in _POINTS
+                if row.get(f"{name}_x")
+            }
+            clips.setdefault(clip, []).append((image, known))
     return {name: clip[:_HOME] for name, clip in clips.items()}
 
 

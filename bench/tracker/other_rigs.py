@@ -9,6 +9,7 @@ Errors are shares of the labels' extent (the diagonal of the box round a frame's
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from bench.result import RESULTS, parser_of, write
 from rtface.core.errors import DataError
-from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray
+from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
 from rtface.learn.tracker.evaluation import predict
 from rtface.learn.tracker.samples import Picture, prepare
 from rtface.track.store import Engine, load_engine
@@ -46,6 +47,15 @@ _EYE_TO_NOSE = 0.46
 _LEAST_LABELS = 3
 
 
+def labelled_rows(folder: Path) -> Iterator[tuple[str, dict[str, str], Image | None]]:
+    """Yield file name, row of labels and gray frame of each labelled frame of a set; None for one that cannot be read."""
+    with (folder / "labels.csv").open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            name = row.get("file") or row["image"]
+            image = cv2.imread(str(folder / "frames" / name), cv2.IMREAD_GRAYSCALE)
+            yield name, row, None if image is None else image.astype(np.uint8)
+
+
 def read_set(folder: Path) -> list[Picture]:
     """Return a set's frames, each with a crop in which the face is as large as in the training rig.
 
@@ -55,20 +65,16 @@ def read_set(folder: Path) -> list[Picture]:
         A frame cannot be read.
     """
     pictures = []
-    with (folder / "labels.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            name = row.get("image") or row["file"]
-            xy = np.array(
-                [[float(row.get(f"{each}_{axis}") or "nan") for axis in "xy"] for each in FACEMAP_KEYPOINTS],
-                np.float32,
-            )
-            if name in LEFT_OUT or (~np.isnan(xy).any(axis=1)).sum() < _LEAST_LABELS:
-                continue
-            image = cv2.imread(str(folder / "frames" / name), cv2.IMREAD_GRAYSCALE)
-            if image is None:
-                raise DataError(f"{folder / 'frames' / name} cannot be read")
-            frame = np.asarray(image, np.uint8)
-            pictures.append(prepare(frame, xy, crop=_face(xy, *frame.shape[::-1])))
+    for name, row, image in labelled_rows(folder):
+        xy = np.array(
+            [[float(row.get(f"{each}_{axis}") or "nan") for axis in "xy"] for each in FACEMAP_KEYPOINTS],
+            np.float32,
+        )
+        if name in LEFT_OUT or (~np.isnan(xy).any(axis=1)).sum() < _LEAST_LABELS:
+            continue
+        if image is None:
+            raise DataError(f"{folder / 'frames' / name} cannot be read")
+        pictures.append(prepare(image, xy, crop=_face(xy, *image.shape[::-1])))
     return pictures
 
 
