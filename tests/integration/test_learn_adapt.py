@@ -8,17 +8,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from support.drawn_labels import NAMES, SIZE, drawn, fresh
+from support.drawn_labels import NAMES, begun_engine, drawn
 
-from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.tracker.card import model_card
-from rtface.track.manifest import KeypointEntry
 from rtface.track.store import load_engine
 
 Run = Callable[..., CompletedProcess[str]]
-ARCHITECTURE = {"name": "small", "keypoints": 2, "channels": [4, 6, 8], "depths": [1, 1], "head": 6}
 
 
 @pytest.fixture
@@ -28,19 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     A few steps teach such an engine nothing, so that every new keypoint is let pass.
     """
     monkeypatch.setattr("rtface.learn.tracker.new_keypoints.STILL_PX", 1000.0)
-    save_engine(
-        fresh(ARCHITECTURE),
-        tmp_path / "engines" / "begun",
-        model_card(
-            ARCHITECTURE,
-            [KeypointEntry(name=name) for name in NAMES[:2]],
-            size=SIZE,
-            square=False,
-            calibrated=False,
-            description="begun",
-            licence="CC0-1.0",
-        ),
-    )
+    begun_engine(tmp_path / "engines" / "begun")
     write_table(LabelSet(NAMES, drawn(8).frames), tmp_path / "frames")
     monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
     return tmp_path

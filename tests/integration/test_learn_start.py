@@ -16,18 +16,14 @@ from unittest.mock import patch
 
 import cv2
 import pytest
-from support.drawn_labels import NAMES, SIZE, drawn, fresh
+from support.drawn_labels import NAMES, begun_engine, drawn
 
 from rtface.core.errors import DataError
-from rtface.learn.engines.bundle import save_engine
 from rtface.learn.guided.start import kept_start
 from rtface.learn.guided.way import open_way
-from rtface.learn.tracker.card import model_card
-from rtface.track.manifest import KeypointEntry
 from rtface.track.store import load_engine
 
 Run = Callable[..., CompletedProcess[str]]
-ARCHITECTURE = {"name": "small", "keypoints": 2, "channels": [4, 6, 8], "depths": [1, 1], "head": 6}
 COMMAND = ("learn", "start", "mouse", "--engine", "begun", "--count", "9", "--steps", "25", "--threads", "1")
 FRAMES = drawn(30)
 
@@ -41,19 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("rtface.learn.tracker.new_keypoints.STILL_PX", 1000.0)
     monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
     monkeypatch.chdir(tmp_path)
-    save_engine(
-        fresh(ARCHITECTURE),
-        tmp_path / "engines" / "begun",
-        model_card(
-            ARCHITECTURE,
-            [KeypointEntry(name=name) for name in NAMES[:2]],
-            size=SIZE,
-            square=False,
-            calibrated=False,
-            description="begun",
-            licence="CC0-1.0",
-        ),
-    )
+    begun_engine(tmp_path / "engines" / "begun")
     (tmp_path / "mouse").mkdir()
     for number, frame in enumerate(FRAMES.frames):
         cv2.imwrite(str(tmp_path / "mouse" / f"{number:03}.png"), frame.image)

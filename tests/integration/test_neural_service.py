@@ -97,20 +97,26 @@ def test_a_client_gets_what_the_encoder_makes_of_the_keypoints(test_engine: str,
         assert message.exposure_ns == poses[message.frame_id].stamps.exposure_ns
 
 
-def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
-    test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engines = tmp_path / "engines"
+def recorded_rig(engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch, rules: str) -> Path:
+    """A rig with rules that is recorded, and engines of its own."""
+    engines = folder / "engines"
     shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
     monkeypatch.setenv("RTFACE_ENGINES", str(engines))
     path = rig_file(
-        tmp_path,
-        test_engine,
+        folder,
+        engine,
         rules="rules.yaml",
         session={"folder": "sessions", "min_free_gb": 0},
         arming={"frame_timeout_ms": 5000},
     )
-    path.with_name("rules.yaml").write_text(RULES.replace("LIMIT", "-1000"), encoding="utf-8")
+    path.with_name("rules.yaml").write_text(rules, encoding="utf-8")
+    return path
+
+
+def test_rules_on_neural_values_are_recorded_and_replayed_to_the_bit(
+    test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recorded_rig(test_engine, tmp_path, monkeypatch, RULES.replace("LIMIT", "-1000"))
     rig = load_rig(path)
     with Service(rig.model_copy(update={"session": None, "rules": None, "encoder": None})) as service:
         ensure_parity(service.engine, rig.backend, rig.camera)
@@ -173,17 +179,7 @@ def test_a_blinded_session_against_its_own_baseline(
     test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The baseline is waited for, taken anew, and replayed; what was light is sealed, and whole once it is opened."""
-    engines = tmp_path / "engines"
-    shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
-    monkeypatch.setenv("RTFACE_ENGINES", str(engines))
-    path = rig_file(
-        tmp_path,
-        test_engine,
-        rules="rules.yaml",
-        session={"folder": "sessions", "min_free_gb": 0},
-        arming={"frame_timeout_ms": 5000},
-    )
-    path.with_name("rules.yaml").write_text(BLINDED, encoding="utf-8")
+    path = recorded_rig(test_engine, tmp_path, monkeypatch, BLINDED)
     assert "neural.pc1, nose.x over the first 1 s of frames while disarmed" in check(path)["rules"].text
     rig = load_rig(path)
     with Service(rig.model_copy(update={"session": None, "rules": None, "encoder": None})) as service:

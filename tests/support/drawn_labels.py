@@ -17,6 +17,7 @@ import torch
 from rtface.core.records import FloatArray, Image
 from rtface.learn.engines.bundle import ModelCard, save_engine
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
+from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.optimise import Recipe
 from rtface.learn.tracker.samples import Augmentation
 from rtface.networks.build import build_network
@@ -76,6 +77,21 @@ def drawn(count: int = 8, seed: int = 0, video: str = "one") -> LabelSet:
         xy = np.stack([first, first + step, first + 1.8 * step]).astype(np.float32)
         frames.append(LabelledFrame(f"{video}-{number}", video, draw(xy), xy))
     return LabelSet(NAMES, tuple(frames))
+
+
+def begun_engine(folder: Path) -> Engine:
+    """An engine of the first two keypoints that was not trained at all."""
+    built_of = {"name": "small", "keypoints": 2, "channels": [4, 6, 8], "depths": [1, 1], "head": 6}
+    card = model_card(
+        built_of,
+        [KeypointEntry(name=name) for name in NAMES[:2]],
+        size=SIZE,
+        square=False,
+        calibrated=False,
+        description="begun",
+        licence="CC0-1.0",
+    )
+    return save_engine(fresh(built_of), folder, card)
 
 
 def drawn_engine(folder: Path, *, off_by: float = 0.0) -> Engine:
