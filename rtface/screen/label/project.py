@@ -125,9 +125,14 @@ class LabelProject:
         def entries() -> Iterable[JournalEntry]:
             if self._state.has(act):
                 return []
-            checked = [check_change(each, self._state.value) for each in changes]
-            self._check_names(dict(checked))
-            return [self._entry(who, do, act, changes=tuple(checked))]
+            checked: dict[Key, Any] = {}
+            for each in changes:
+                key, value = check_change(
+                    each, lambda key: checked[key] if key in checked else self._state.value(key)
+                )
+                checked[key] = value
+            self._check_names(checked)
+            return [self._entry(who, do, act, changes=tuple(checked.items()))]
 
         self._write(entries)
 
