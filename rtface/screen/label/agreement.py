@@ -67,6 +67,6 @@ def agreement(first: Labels, second: Labels, points: list[str]) -> tuple[list[Po
     for point in points:
         px = [each.px for each in pairs if each.point == point and each.px is not None]
         hidden = sum(each.point == point and each.px is None for each in pairs)
-        known = (float(np.median(px)), float(np.percentile(px, 90)), max(px)) if px else (None, None, None)
-        table.append(PointAgreement(point, len(px), *known, hidden))
+        median, p90 = (float(np.percentile(px, part)) if px else None for part in (50, 90))
+        table.append(PointAgreement(point, len(px), median, p90, max(px, default=None), hidden))
     return table, sorted(pairs, key=lambda each: -(np.inf if each.px is None else each.px))

@@ -185,7 +185,9 @@ class Journal:
     def _read(self, file: BinaryIO) -> tuple[list[JournalEntry], bytes]:
         """Return new whole entries, and what stands behind the last line's end."""
         if os.fstat(file.fileno()).st_size < self._read_to:
-            raise DataError(f"{self.path} is shorter than it was: it was replaced or cut; open the label set again")
+            raise DataError(
+                f"{self.path} is shorter than it was: it was replaced or cut; open the label set again"
+            )
         file.seek(self._read_to)
         data = file.read()
         whole, _, tail = data.rpartition(b"\n")
@@ -244,7 +246,7 @@ class Journal:
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
     flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags), "r+b", buffering=0) as file:  # noqa: PTH123  (by its handle)
+    with open(os.open(path, flags), "r+b", buffering=0) as file:
         lock(file.fileno())
         yield file
 

@@ -106,7 +106,9 @@ def begin_labelling(folder: Path, who: str, now: Clock = utc_now) -> None:
     create_journal(folder / JOURNAL, entries)
 
 
-def copy_to_label(source: Path, folder: Path, who: str, keypoints: Sequence[str] = (), now: Clock = utc_now) -> None:
+def copy_to_label(
+    source: Path, folder: Path, who: str, keypoints: Sequence[str] = (), now: Clock = utc_now
+) -> None:
     """Copy labels of any format that rtface reads into a new folder, and begin to label there; the source stays as it is.
 
     Images of a project of DeepLabCut's that nobody labelled yet come too.
@@ -196,7 +198,9 @@ def _frame_changes(
     for point, (x, y) in zip(points, row.xy.tolist(), strict=True):
         if x == x and y == y:
             if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-                raise DataError(f"{row.where}: ({x:g}, {y:g}) is outside the image of {width}x{height} pixels")
+                raise DataError(
+                    f"{row.where}: ({x:g}, {y:g}) is outside the image of {width}x{height} pixels"
+                )
             changes.append((("label", "first", frame, point), {"x": x, "y": y, "from": "file"}))
     return tuple(changes)
 

@@ -202,6 +202,16 @@ class LabelProject:
         with self._lock:
             return self._state.known_files()
 
+    def when_written(self, name: str) -> dict[tuple[str, str], Any]:
+        """Return the labels of the first pass, by frame and keypoint, as a file had them when it was last written."""
+        state = LabelState()
+        found: dict[tuple[str, str], Any] = {}
+        for each in Journal(self.folder / JOURNAL).read_new():
+            state.apply(each)
+            if name in ((each.about or {}).get("files") or {}):
+                found = {key[2:]: value.value for key, value in state.of_kind("label") if key[1] == "first"}  # type: ignore[misc]
+        return found
+
     def next_point(self) -> str:
         """Return a short name that no keypoint ever had."""
         with self._lock:

@@ -85,7 +85,11 @@ def keypoint_name(value: Any) -> str:
 
 
 def _key(raw: Any) -> Key:
-    if not isinstance(raw, Sequence) or isinstance(raw, str) or not all(isinstance(part, str) for part in raw):
+    if (
+        not isinstance(raw, Sequence)
+        or isinstance(raw, str)
+        or not all(isinstance(part, str) for part in raw)
+    ):
         raise UsageError("a key is a list of texts")
     key = tuple(raw)
     if not key or _LENGTHS.get(key[0]) != len(key):

@@ -133,6 +133,8 @@ def changed_outside(project: LabelProject) -> bool:
 def take_in(project: LabelProject, who: str) -> int:
     """Take labels that somebody wrote into ``labels.csv`` into the journal, as acts of `who`; return how many changed.
 
+    That is what differs from the file as rtface wrote it last: labels that were placed here since stay.
+
     Raises
     ------
     DataError
@@ -147,7 +149,7 @@ def take_in(project: LabelProject, who: str) -> int:
         points[name] = f"p{first + place}"
         changes.append([["name", points[name]], name])
     frames = {(project.folder / each.file).resolve(): each for each in project.frames()}
-    labels = project.labels("first")
+    labels = project.when_written(TABLE_FILE)
     for row in rows:
         if isinstance(row, DataError):
             raise row
@@ -156,11 +158,10 @@ def take_in(project: LabelProject, who: str) -> int:
             raise DataError(f"{row.where}: the label set has no frame with the image {row.file.name}")
         for name, (x, y) in zip(keypoints, row.xy.tolist(), strict=True):
             key = ["label", "first", frame.frame, points[name]]
-            found = labels.get((frame.frame, points[name]))
-            has = found is not None and "x" in found.value
+            before = labels.get((frame.frame, points[name])) or {}
             if x != x or y != y:
-                changes += [[key, None]] if has else []
-            elif not has or abs(found.value["x"] - x) > _SAME or abs(found.value["y"] - y) > _SAME:  # type: ignore[union-attr]
+                changes += [[key, None]] if "x" in before else []
+            elif "x" not in before or abs(before["x"] - x) > _SAME or abs(before["y"] - y) > _SAME:
                 changes.append([key, {"x": x, "y": y, "from": "file"}])
     for at in range(0, len(changes), MAX_CHANGES):
         project.act(who, "take", changes[at : at + MAX_CHANGES])
@@ -188,7 +189,9 @@ def _replace(project: LabelProject, who: str, name: str, data: bytes) -> tuple[s
             if (present := file_hash(path)) == sha256:
                 return ()
             if present not in project.known_files().get(name, ()):
-                raise UsageError(f"{name} was changed outside this page, and is not written over: take its labels in, or move it")
+                raise UsageError(
+                    f"{name} was changed outside this page, and is not written over: take its labels in, or move it"
+                )
         if sha256 not in project.known_files().get(name, ()):
             project.note_files(who, {name: sha256})
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,11 +220,17 @@ def _write_h5(
 def _within_frames(file: str) -> str:
     """Return an image's name as the csv has it: relative to ``frames``."""
     path = PurePosixPath(file)
-    return str(PurePosixPath(*path.parts[1:])) if path.parts[0] == FRAMES_FOLDER and len(path.parts) > 1 else file
+    return (
+        str(PurePosixPath(*path.parts[1:]))
+        if path.parts[0] == FRAMES_FOLDER and len(path.parts) > 1
+        else file
+    )
 
 
 def _deeplabcut_place(frame: LabelFrame) -> tuple[str, str]:
     """Return the recording's folder and the image's name."""
     parts = PurePosixPath(frame.file).parts
-    video = parts[-2] if len(parts) > 2 else re.sub(r"[^\w.() +=-]|^\.+|[. ]+$", "_", frame.video)[:100] or "_"
+    video = (
+        parts[-2] if len(parts) > 2 else re.sub(r"[^\w.() +=-]|^\.+|[. ]+$", "_", frame.video)[:100] or "_"
+    )
     return video, parts[-1]

@@ -93,7 +93,9 @@ def write_labels(
         index=pandas.MultiIndex.from_tuples(images),
         columns=pandas.MultiIndex.from_product([[scorer], keypoints, ["x", "y"]], names=LEVELS),
     )
-    stem.with_suffix(".csv").write_text(label_csv(scorer, images, keypoints, xy), encoding="utf-8", newline="\n")
+    stem.with_suffix(".csv").write_text(
+        label_csv(scorer, images, keypoints, xy), encoding="utf-8", newline="\n"
+    )
     with pandas.HDFStore(stem.with_suffix(".h5"), mode="w") as store:
         put_for_all_pandas(store, KEY, table)
 

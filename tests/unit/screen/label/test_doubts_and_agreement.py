@@ -73,7 +73,12 @@ def test_agreement_is_in_pixels_and_by_point() -> None:
         return {"x": x, "y": y, "from": "hand"}
 
     first = {("f1", "p1"): at(0, 0), ("f2", "p1"): at(0, 0), ("f3", "p1"): at(1, 1), ("f1", "p2"): at(5, 5)}
-    second = {("f1", "p1"): at(3, 4), ("f2", "p1"): at(0, 1), ("f4", "p1"): at(9, 9), ("f1", "p2"): {"hidden": True}}
+    second = {
+        ("f1", "p1"): at(3, 4),
+        ("f2", "p1"): at(0, 1),
+        ("f4", "p1"): at(9, 9),
+        ("f1", "p2"): {"hidden": True},
+    }
     table, pairs = agreement(first, second, ["p1", "p2", "p3"])
     assert [(each.point, each.both, each.median, each.worst, each.hidden_by_one) for each in table] == [
         ("p1", 2, 3.0, 5.0, 0),

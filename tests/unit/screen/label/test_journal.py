@@ -46,14 +46,26 @@ def path(tmp_path: Path) -> Path:
 
 texts = st.text(max_size=20)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
 
 
-@given(who=texts, do=texts, name=texts, value=values, about=st.none() | st.dictionaries(texts, values, max_size=2))
-def test_a_line_returns_its_entry(who: str, do: str, name: str, value: object, about: dict[str, object] | None) -> None:
+@given(
+    who=texts,
+    do=texts,
+    name=texts,
+    value=values,
+    about=st.none() | st.dictionaries(texts, values, max_size=2),
+)
+def test_a_line_returns_its_entry(
+    who: str, do: str, name: str, value: object, about: dict[str, object] | None
+) -> None:
     made = JournalEntry(0, AT, who, do, name, ((("label", "p"), value),), None, about)
     line = as_line(made)
     assert line.count(b"\n") == 1
@@ -68,12 +80,17 @@ def test_no_line_that_is_cut_or_changed_is_an_entry(data: st.DataObject) -> None
     assert entry_of(line[:end]) is None
     changed = bytearray(line)
     changed[end] ^= 1 << data.draw(st.integers(0, 7))
-    assert entry_of(bytes(changed)) in (None, entry_of(line))  # a hexadecimal digit in capitals is the same digit
+    assert entry_of(bytes(changed)) in (
+        None,
+        entry_of(line),
+    )  # a hexadecimal digit in capitals is the same digit
 
 
 @given(
     acts=st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.none() | st.integers(0, 400)), min_size=1, max_size=12
+        st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.none() | st.integers(0, 400)),
+        min_size=1,
+        max_size=12,
     )
 )
 def test_what_was_acknowledged_stays_whatever_crashes(acts: list[tuple[str, int, int | None]]) -> None:
@@ -185,7 +202,7 @@ def test_an_error_of_the_caller_appends_nothing(path: Path) -> None:
     def refuse(found: Sequence[JournalEntry]) -> Iterator[JournalEntry]:
         raise DataError("no")
 
-    with pytest.raises(DataError, match="^no$"):
+    with pytest.raises(DataError, match=r"^no$"):
         journal.append(refuse, AT)
     assert path.read_bytes() == before
     assert ids(append(journal, entry("a"))) == ["a"]

@@ -62,7 +62,13 @@ def test_an_act_is_there_for_another_process_and_after_a_restart(project: LabelP
 def test_the_journal_says_who_when_and_what(project: LabelProject) -> None:
     project.act("anna", "place", [place(3)], act="b1-1")
     line = (project.folder / JOURNAL).read_text().splitlines()[-1]
-    for part in ('"who": "anna"', '"at": "2026-11-30T12:00:', '"do": "place"', '"id": "b1-1"', '["label", "first", "f1", "p1"]'):
+    for part in (
+        '"who": "anna"',
+        '"at": "2026-11-30T12:00:',
+        '"do": "place"',
+        '"id": "b1-1"',
+        '["label", "first", "f1", "p1"]',
+    ):
         assert part in line
 
 
@@ -83,7 +89,9 @@ def test_since_returns_what_changed_and_what_undoing_changed(project: LabelProje
     n, _ = project.read()
     assert project.read(n) == (n, [])
     project.turn("anna", UNDO)
-    assert [(key, found.value) for key, found in project.read(n)[1]] == [(("label", "first", "f2", "p1"), None)]
+    assert [(key, found.value) for key, found in project.read(n)[1]] == [
+        (("label", "first", "f2", "p1"), None)
+    ]
 
 
 def test_undoing_ones_own_takes_nothing_of_anothers(project: LabelProject) -> None:
@@ -106,7 +114,8 @@ def test_undo_has_no_limit_and_crosses_a_restart(project: LabelProject) -> None:
         again = LabelProject(project.folder)
         assert shown(again)["label", "first", "f1", "p1"]["x"] == x
         again.turn("anna", UNDO)
-    assert project.read() and project.turns("anna") == (False, True)
+    assert project.read()
+    assert project.turns("anna") == (False, True)
     for _ in range(28):
         LabelProject(project.folder).turn("anna", REDO)
     assert shown(project)["label", "first", "f1", "p1"]["x"] == 27
@@ -126,7 +135,9 @@ ACTS = st.lists(
 
 
 @given(ACTS)
-def test_any_acts_in_any_order_leave_the_last_that_was_not_undone(acts: list[tuple[str, str, str, str, bool]]) -> None:
+def test_any_acts_in_any_order_leave_the_last_that_was_not_undone(
+    acts: list[tuple[str, str, str, str, bool]],
+) -> None:
     """Against the plain list of acts, in two processes that take turns, and once more after a restart."""
     with TemporaryDirectory() as folder:
         begin(Path(folder))
@@ -151,7 +162,12 @@ def test_any_acts_in_any_order_leave_the_last_that_was_not_undone(acts: list[tup
                     live.add(undone[who].pop())
                 continue
             key: Key = ("skip", frame) if do == "skip" else ("label", "first", frame, point)
-            value = {"place": label(float(number % 20)), "hide": {"hidden": True}, "clear": None, "skip": True}[do]
+            value = {
+                "place": label(float(number % 20)),
+                "hide": {"hidden": True},
+                "clear": None,
+                "skip": True,
+            }[do]
             project.act(who, do, [[list(key), value]])
             live.add(len(done))
             done.append((who, key, value))
@@ -217,14 +233,18 @@ def test_passes_are_apart(project: LabelProject) -> None:
         ([3, 4], "list of texts"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(project: LabelProject, change: Any, message: str) -> None:
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    project: LabelProject, change: Any, message: str
+) -> None:
     before = (project.folder / JOURNAL).read_bytes()
     with pytest.raises(UsageError, match=message):
         project.act("anna", "place", [place(3), change])
     assert (project.folder / JOURNAL).read_bytes() == before
 
 
-@pytest.mark.parametrize(("who", "do"), [("", "place"), ("a" * 200, "place"), ("a\nb", "place"), ("anna", "start")])
+@pytest.mark.parametrize(
+    ("who", "do"), [("", "place"), ("a" * 200, "place"), ("a\nb", "place"), ("anna", "start")]
+)
 def test_nobody_and_nothing_are_refused(project: LabelProject, who: str, do: str) -> None:
     with pytest.raises(UsageError):
         project.act(who, do, [place(3)])
@@ -248,6 +268,8 @@ def test_images_outside_the_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"x")
     folder = tmp_path / "set"
     frame = {**FRAME, "file": "../secret.png"}
-    create_journal(folder / JOURNAL, [JournalEntry(0, "", "anna", "start", "s0", ((("frame", "f1"), frame),))])
+    create_journal(
+        folder / JOURNAL, [JournalEntry(0, "", "anna", "start", "s0", ((("frame", "f1"), frame),))]
+    )
     with pytest.raises(UsageError, match="outside"):
         LabelProject(folder).image("f1")

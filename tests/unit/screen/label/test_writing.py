@@ -76,7 +76,10 @@ def test_another_label_is_in_the_next_file_and_the_set_is_read_as_ours(project: 
     write_deeplabcut(project, "anna", "lab")
     project.act("bert", "place", [[["label", "first", "f1", "p1"], {"x": 4, "y": 5, "from": "hand"}]])
     assert write_own(project, "bert").files == ("labels.csv",)
-    assert f"{DEEPLABCUT_OUT}/labeled-data/day1/CollectedData_lab.csv" in write_deeplabcut(project, "bert", "lab").files
+    assert (
+        f"{DEEPLABCUT_OUT}/labeled-data/day1/CollectedData_lab.csv"
+        in write_deeplabcut(project, "bert", "lab").files
+    )
     assert read_labels(project.folder).frames[0].xy[0, 0] == 4
 
 
@@ -123,7 +126,9 @@ def test_a_crash_between_journal_and_file_leaves_a_file_that_is_known(
     assert not changed_outside(LabelProject(project.folder))
 
 
-def test_labels_that_somebody_wrote_into_the_csv_are_taken_in_and_can_be_undone(project: LabelProject) -> None:
+def test_labels_that_somebody_wrote_into_the_csv_are_taken_in_and_can_be_undone(
+    project: LabelProject,
+) -> None:
     write_own(project, "anna")
     table = project.folder / "labels.csv"
     lines = table.read_text().splitlines()
@@ -131,13 +136,18 @@ def test_labels_that_somebody_wrote_into_the_csv_are_taken_in_and_can_be_undone(
     lines[1] = lines[1].replace("3.25", "6.5") + ",1,2"
     lines[2] = lines[2].replace("7.0,5.0", ",") + ",,"
     table.write_text("\n".join(lines) + "\n")
+    project.act("anna", "place", [[["label", "first", "f2", "p1"], {"x": 8, "y": 5, "from": "hand"}]])
     assert take_in(project, "bert") == 4  # a keypoint, its label, a label that moved, one that went
     assert not changed_outside(project)
     labels = project.labels("first")
-    assert (labels["f1", "p1"].value, labels["f1", "p1"].who) == ({"x": 6.5, "y": 5.0, "from": "file"}, "bert")
+    assert (labels["f1", "p1"].value, labels["f1", "p1"].who) == (
+        {"x": 6.5, "y": 5.0, "from": "file"},
+        "bert",
+    )
     assert ("f2", "p2") not in labels
     assert labels["f1", "p2"].value == {"hidden": True}
     assert labels["f1", "p3"].value["x"] == 1
+    assert labels["f2", "p1"].value["x"] == 8  # placed since the file was written
     assert write_own(project, "bert").files == ("labels.csv",)
     assert read_labels(project.folder).keypoints == ("nose", "paw", "tongue")
     project.turn("bert", "undo")
