@@ -9,10 +9,9 @@ import zmq
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.errors import UsageError
-from rtface.publish.backlog import Backlog, Numbered
 from rtface.publish.keypoints import Keypoints
 from rtface.publish.keys import ClientKeys
-from rtface.publish.receiver import TOPICS, Receiver
+from rtface.publish.receiver import TOPICS, Backlog, Numbered, Receiver
 from rtface.publish.sockets import Context, Socket, connected_socket
 
 _Message = TypeVar("_Message", bound=Numbered)
