@@ -47,7 +47,7 @@ class LivePage {
       const view = /** @type {PictureView} */ (this.views.get(rig.id));
       this.pictures.append(h("section", { class: "panel picture-panel", "aria-label": `Picture of ${rig.name}` }, this.beside ? h("h2", {}, rig.name) : null, view.element));
     }
-    fill(this.root, h("h1", { class: "visually-hidden" }, "Live"), h("div", { class: "live-grid" }, h("div", { class: "col" }, this.tools, this.cropTools, this.pictures), this.facts.element), this.plots.element);
+    fill(this.root, h("h1", { class: "visually-hidden" }, "Live"), h("div", { class: "live-grid" }, h("div", { class: "col" }, this.tools, this.cropTools, this.pictures, this.plots.element), this.facts.element));
     const mine = (/** @type {string} */ rig) => rig === app.rig.id;
     this.ends = [
       app.on("picture", (data, rig) => void this.takePicture(data, rig)),
