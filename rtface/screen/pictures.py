@@ -9,6 +9,7 @@ import threading
 from rtface.core.errors import AddressError
 from rtface.publish.as_json import as_json
 from rtface.publish.pictures.message import SHOWS, PictureMessage, Shows
+from rtface.publish.pictures.subscriber import PictureSubscriber
 from rtface.screen.feed import Feed
 from rtface.screen.rigs import ShownRig
 
@@ -37,7 +38,7 @@ class PictureLink:
         """Begin."""
         self._thread.start()
 
-    def look_at(self, address: str, session: str) -> None:
+    def look_at(self, address: str) -> None:
         """Take pictures from this address from now on; empty where the service publishes none. From any thread."""
         self._address = address
 
@@ -58,8 +59,6 @@ class PictureLink:
 
     def _follow(self, address: str, wanted: frozenset[Shows]) -> None:
         """Hand pictures on while the same are wanted from the same address."""
-        from rtface.publish.pictures.subscriber import PictureSubscriber
-
         try:
             with PictureSubscriber(address, tuple(sorted(wanted)), keys=self._rig.keys) as subscriber:
                 while not self._ending.is_set() and (address, wanted) == (self._address, self._wanted()):
