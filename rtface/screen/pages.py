@@ -8,12 +8,10 @@ from starlette.routing import BaseRoute
 
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import routes as jobs
-from rtface.screen.newrig import routes as newrig
 from rtface.screen.teach import routes as teach
 
 PAGES: dict[str, Callable[[Desk], list[BaseRoute]]] = {
     "jobs": jobs.routes,
-    "newrig": newrig.routes,
     "teach": teach.routes,
 }
 """The routes of each page, under ``/api/PAGE``."""
