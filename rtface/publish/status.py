@@ -87,8 +87,9 @@ class ServiceStatus:
             "subscribers": self.subscribers,
             "error": self.error,
             "loop": self.loop,
-            "pictures": self.pictures,
-        } | known("view_ok", self.view_ok)
+            **known("view_ok", self.view_ok),
+            **({"pictures": self.pictures} if self.pictures else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
