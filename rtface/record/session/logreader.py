@@ -180,6 +180,32 @@ class LogReader:
         return LogRecord(offset, number, kind, payload), head, chain
 
 
+def record_at(path: Path, offset: int) -> LogRecord:
+    """Return the record that begins at a byte of a log, its checksums proved.
+
+    Raises
+    ------
+    DataError
+        The log cannot be read, or there is no whole record.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            head = file.read(RECORD_HEAD.size)
+            found = _read_head(head) if len(head) == RECORD_HEAD.size else None
+            if found is not None:
+                length, number, kind = found
+                rest = file.read(length + RECORD_TAIL)
+                if (
+                    rest[-4:] == struct.pack("<I", zlib.crc32(rest[:-4]))
+                    and len(rest) == length + RECORD_TAIL
+                ):
+                    return LogRecord(offset, number, kind, rest[:length])
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    raise DataError(f"{path}: no whole record at byte {offset}; the file was changed after it was read")
+
+
 def _begins(part: bytes) -> bool:
     """Return whether this can be the beginning of the head of a record."""
     return part[: len(MARK)] == MARK[: len(part)]
