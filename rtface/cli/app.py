@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,7 @@ from rtface.cli import (
     track,
     watch,
 )
+from rtface.cli.terminal.progress import follow_in
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
@@ -51,11 +53,21 @@ def _show_version(requested: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    progress: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write how far the work has come into this file, a line of JSON each, for a program that follows.",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    if progress is not None:
+        follow_in(progress)
+        context.call_on_close(lambda: follow_in(None))
 
 
 app.command("demo")(demo.demo)
