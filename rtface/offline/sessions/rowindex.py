@@ -15,7 +15,7 @@ from rtface.record.session.rows import ROW_NAMES, Rows, decode_rows
 
 
 class RowIndex:
-    """The records that hold the rows of one kind: 40 bytes each, of up to 512 rows.
+    """The records that hold the rows of one kind: 32 bytes each, of up to 512 rows.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class RowIndex:
         self.count = 0
         self.ends: Rows | None = None
         self._offsets, self._sizes = array("q"), array("q")
-        self._first_ns, self._first_ids, self._last_ids = array("q"), array("q"), array("q")
+        self._first_ns, self._first_ids = array("q"), array("q")
 
     def add(self, offset: int, rows: Rows) -> None:
         """Note the rows of the record at byte `offset`."""
@@ -47,7 +47,6 @@ class RowIndex:
         self._sizes.append(len(rows))
         self._first_ns.append(int(rows[self._time][0]))
         self._first_ids.append(int(rows["frame_id"].min()))
-        self._last_ids.append(int(rows["frame_id"].max()))
         first = rows[:1] if self.ends is None else self.ends[:1]
         if first.dtype == rows.dtype:
             self.ends = np.concatenate([first, rows[-1:]])
@@ -61,6 +60,14 @@ class RowIndex:
     def rows_in(self, first: int, last: int) -> int:
         """Return how many rows the records `first` to before `last` hold."""
         return sum(self._sizes[first:last])
+
+    def count_between(self, log: Path, begin_ns: int, end_ns: int) -> int:
+        """Return how many rows are of this time, both ends included; `DataError` where the log was changed."""
+        count = 0
+        for rows in self.read(log, *self.between(begin_ns, end_ns)):
+            times = rows[self._time]
+            count += int(((times >= begin_ns) & (times <= end_ns)).sum())
+        return count
 
     def read(self, log: Path, first: int, last: int) -> Iterator[Rows]:
         """Yield the rows of the records `first` to before `last`, a record at a time.
@@ -102,11 +109,16 @@ class RowIndex:
         DataError
             The log is not what was indexed.
         """
+        found = self.find(log, frame_id)
+        return None if found is None else found[1]
+
+    def find(self, log: Path, frame_id: int) -> tuple[int, Rows] | None:
+        """Return the number of its record with the row that `row_of` returns."""
         for number in range(bisect_right(self._first_ids, frame_id) - 1, -1, -1):
             for rows in self.read(log, number, number + 1):
                 before = np.flatnonzero(rows["frame_id"] <= frame_id)
                 if len(before):
-                    return rows[before[-1] : before[-1] + 1]
+                    return number, rows[before[-1] : before[-1] + 1]
         return None
 
     def step(self, log: Path, frame_id: int, by: int) -> Rows | None:

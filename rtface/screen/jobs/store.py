@@ -173,7 +173,9 @@ class Jobs:
         except ValueError:
             return None
 
-    def progress(self, name: str, since: int = 0, *, most: int = 256_000) -> tuple[Sequence[dict[str, Any]], int]:
+    def progress(
+        self, name: str, since: int = 0, *, most: int = 256_000
+    ) -> tuple[Sequence[dict[str, Any]], int]:
         """Return the lines of a job's progress from a place on, and the place to go on from.
 
         Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,7 +41,7 @@ def test_each_stretch_has_the_least_and_the_largest_of_its_rows(
     assert len(starts) <= points
     assert low.shape == high.shape == (len(starts), 2)
     edges = [*(starts // 10), count]
-    for number, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (begin, end) in enumerate(itertools.pairwise(edges)):
         np.testing.assert_array_equal(low[number], np.fmin.reduce(values[begin:end]))
         np.testing.assert_array_equal(high[number], np.fmax.reduce(values[begin:end]))
     assert edges[0] == 0
