@@ -24,6 +24,7 @@ from rtface.cli import (
     replay,
     rules,
     run,
+    screen,
     session,
     track,
     watch,
@@ -73,6 +74,7 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
+app.command("screen")(screen.screen)
 app.command("track")(track.track)
 app.command("replay")(replay.replay)
 app.add_typer(cameras.app, name="cameras")

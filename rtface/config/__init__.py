@@ -33,7 +33,7 @@ from rtface.config.outputs import (
 )
 from rtface.config.section import Section, contradiction
 from rtface.core.budget import Budget
-from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS
+from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS, LOOPBACK_PICTURES
 from rtface.core.errors import ConfigError, UsageError
 from rtface.core.records import MINIMUM_CROP, Crop
 
@@ -55,6 +55,7 @@ __all__ = [
     "NullOutputSettings",
     "OpencvCameraSettings",
     "OutputSettings",
+    "PicturesSettings",
     "PublishSettings",
     "PulsePalOutputSettings",
     "Rig",
@@ -111,6 +112,19 @@ class BackendSettings(Section):
     """The back end's name of the device: CPU, cuda:1. When absent CPU, or the first GPU."""
 
 
+class PicturesSettings(Section):
+    """Pictures for who looks on: made and sent only while somebody subscribes to them."""
+
+    address: str = LOOPBACK_PICTURES
+    """ZeroMQ address that pictures are published on, with the keys of publish.keys; port * takes a free one."""
+    per_second: float = Field(30.0, gt=0, le=240)
+    """Pictures published a second, at most, of each kind (whole frame, crop)."""
+    quality: int = Field(80, ge=10, le=95)
+    """JPEG quality."""
+    width: int = Field(960, ge=64, le=4096)
+    """Longer side of a picture in pixels, at most; larger ones are scaled down, smaller ones stay as they are."""
+
+
 class PublishSettings(Section):
     """Where keypoints and status go out, and who may command."""
 
@@ -122,6 +136,10 @@ class PublishSettings(Section):
     """Folder made by `rtface keys new`; needed for any address beyond loopback."""
     queue: int = Field(1000, ge=100, le=1_000_000)
     """Messages kept for a slow subscriber before they are dropped for it; a keen one may need some hundred."""
+    features_hz: float = Field(60.0, ge=0, le=1000)
+    """Features and rules published a second, at most, while somebody subscribes to them; never when 0."""
+    pictures: PicturesSettings | None = None
+    """Pictures of the camera; none when absent."""
 
 
 class LatencySettings(Section):
@@ -244,11 +262,21 @@ class Rig(Section):
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> Rig:
-        same = self.publish.keypoints == self.publish.control
-        if same and not self.publish.keypoints.endswith(":*"):
+        publish = self.publish
+        if publish.keypoints == publish.control and not publish.keypoints.endswith(":*"):
             raise contradiction(
                 "publish.keypoints and publish.control are the same address", "publish", "control"
             )
+        if publish.pictures is None or publish.pictures.address.endswith(":*"):
+            return self
+        for name, address in (("keypoints", publish.keypoints), ("control", publish.control)):
+            if address == publish.pictures.address:
+                raise contradiction(
+                    f"publish.pictures.address and publish.{name} are the same address",
+                    "publish",
+                    "pictures",
+                    "address",
+                )
         return self
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ from rtface.live.closed_loop import RTFACE, Announce
 from rtface.live.handler import PoseHandler
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
+from rtface.live.shown.features import FeatureFeed
 from rtface.publish.address import check_address
 from rtface.publish.commands import Hello, crop_map
 from rtface.publish.control import ControlServer
@@ -110,7 +111,10 @@ class Service:
             announce: Announce = self._publisher.publish_event
             if rig.arming.alert is not None:
                 announce = Alert(announce, rig.arming.alert, rig.output.kind, self.session)
-            assembly = Assembly(rig, self.session, self.engine, announce, clock, self.neural)
+            feed = FeatureFeed(
+                self._publisher.publish_features, self._publisher.takes_features, rig.publish.features_hz
+            )
+            assembly = Assembly(rig, self.session, self.engine, announce, clock, self.neural, feed)
             handler = assembly.loop
         self._pipeline = Pipeline(
             camera or make_camera(rig.camera, clock),

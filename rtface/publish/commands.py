@@ -63,6 +63,8 @@ class Hello:
         What the camera is, with its settings; see `rtface.publish.status.camera_map`.
     version : str
         Version of rtface that the service runs.
+    pictures_address : str
+        Where it publishes pictures; empty where it publishes none.
     """
 
     session: str
@@ -77,6 +79,7 @@ class Hello:
     control_address: str
     camera: dict[str, Any]
     version: str = __version__
+    pictures_address: str = ""
 
     def as_map(self) -> dict[str, Any]:
         """Return the record as a map for the wire."""
@@ -89,7 +92,11 @@ class Hello:
             "crop": None if self.crop is None else crop_map(self.crop),
             "engine": {"id": self.engine, "hash": self.engine_hash},
             "score": self.score_definition,
-            "addresses": {"keypoints": self.keypoints_address, "control": self.control_address},
+            "addresses": {
+                "keypoints": self.keypoints_address,
+                "control": self.control_address,
+                "pictures": self.pictures_address,
+            },
             "camera": self.camera,
         }
 
@@ -105,7 +112,7 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
         ),
         width=frame.integer("width", low=1),
         height=frame.integer("height", low=1),
-        crop=None if fields.is_nil("crop") else _crop(fields.nested("crop"), smallest=1),
+        crop=None if fields.is_nil("crop") else crop_in(fields.nested("crop"), smallest=1),
         engine=engine.text("id"),
         engine_hash=engine.text("hash"),
         score_definition=fields.text("score"),
@@ -113,6 +120,7 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
         control_address=addresses.text("control"),
         camera=fields.mapping("camera"),
         version=fields.text("rtface"),
+        pictures_address=addresses.text("pictures") if addresses.has("pictures") else "",
     )
 
 
@@ -137,7 +145,7 @@ def parse_crop(args: Mapping[str, Any]) -> Crop | None:
         if fields.is_nil("crop"):
             return None
         fields = fields.nested("crop")
-    crop = _crop(fields, smallest=0)
+    crop = crop_in(fields, smallest=0)
     if min(crop.width, crop.height) < MINIMUM_CROP:
         raise ControlError(
             BAD_REQUEST,
@@ -147,7 +155,8 @@ def parse_crop(args: Mapping[str, Any]) -> Crop | None:
     return crop
 
 
-def _crop(fields: Fields, smallest: int) -> Crop:
+def crop_in(fields: Fields, smallest: int) -> Crop:
+    """Return the crop in such a map, of at least `smallest` pixels either way."""
     return Crop(
         x=fields.integer("x", 0, _MAX_PIXEL),
         y=fields.integer("y", 0, _MAX_PIXEL),

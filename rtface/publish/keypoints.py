@@ -12,13 +12,24 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import WireError
 from rtface.core.records import FloatArray, Losses, Pose, Stamps
-from rtface.publish.wire import MAX_SESSION, PROTOCOL, known, losses_in, losses_map, number_or_nan, pack, read
+from rtface.publish.wire import (
+    MAX_SESSION,
+    PROTOCOL,
+    Fields,
+    as_bytes,
+    known,
+    losses_in,
+    losses_map,
+    number_or_nan,
+    pack,
+    read,
+)
 
 TOPIC_KEYPOINTS = b"keypoints"
 
 MAX_KEYPOINTS = 1_024
 
-_XY = np.dtype("<f4")
+_XY, _FLAG = np.dtype("<f4"), np.dtype(np.bool_)
 _NATIVE = sys.byteorder == "little"
 
 
@@ -95,13 +106,7 @@ def encode_keypoints(
     WireError
         The arrays of `pose` do not belong together.
     """
-    count = len(pose.score)
-    if pose.xy.shape != (count, 2) or pose.outside.shape != (count,) or count > MAX_KEYPOINTS:
-        raise WireError(
-            f"keypoints of shapes xy {pose.xy.shape}, score {pose.score.shape}, outside "
-            f"{pose.outside.shape} make no message; (K, 2), (K,) and (K,) with K up to {MAX_KEYPOINTS} do"
-        )
-    frame, stamps = pose.frame, pose.stamps
+    points, frame = points_map(pose.xy, pose.score, pose.outside), pose.frame
     return pack(
         packer,
         {
@@ -110,18 +115,8 @@ def encode_keypoints(
             "seq": seq,
             "frame_id": frame.frame_id,
             "camera_ns": frame.camera_ns,
-            "t": {
-                "exposure": stamps.exposure_ns,
-                "arrival": stamps.arrival_ns,
-                "taken": stamps.taken_ns,
-                "prepared": stamps.prepared_ns,
-                "inferred": stamps.inferred_ns,
-                "decided": stamps.decided_ns,
-                "published": published_ns,
-            },
-            "xy": pose.xy.astype(_XY, copy=False).tobytes(),
-            "score": pose.score.astype(_XY, copy=False).tobytes(),
-            "outside": pose.outside.astype(np.bool_, copy=False).tobytes(),
+            "t": stamps_map(pose.stamps) | {"published": published_ns},
+            **points,
             "lost": losses_map(losses),
         }
         | known("view_ok", pose.view_ok),
@@ -137,6 +132,70 @@ def decode_keypoints(body: bytes) -> Keypoints:
         `body` is no such message; the text names the field.
     """
     fields = read(body)
+    xy, score, outside = points_in(fields)
+    times = fields.nested("t")
+    return Keypoints(
+        session=fields.text("session", MAX_SESSION),
+        seq=fields.integer("seq", low=0),
+        frame_id=fields.integer("frame_id"),
+        camera_ns=None if fields.is_nil("camera_ns") else fields.integer("camera_ns"),
+        stamps=stamps_in(times),
+        published_ns=times.integer("published"),
+        xy=xy,
+        score=score,
+        outside=outside,
+        lost=losses_in(fields.nested("lost")),
+        view_ok=number_or_nan(fields, "view_ok"),
+    )
+
+
+def stamps_map(stamps: Stamps) -> dict[str, int]:
+    """Return the times of a frame as a map for the wire."""
+    return {
+        "exposure": stamps.exposure_ns,
+        "arrival": stamps.arrival_ns,
+        "taken": stamps.taken_ns,
+        "prepared": stamps.prepared_ns,
+        "inferred": stamps.inferred_ns,
+        "decided": stamps.decided_ns,
+    }
+
+
+def stamps_in(times: Fields) -> Stamps:
+    """Return the times in such a map."""
+    return Stamps(
+        times.integer("exposure"),
+        times.integer("arrival"),
+        times.integer("taken"),
+        times.integer("prepared"),
+        times.integer("inferred"),
+        times.integer("decided"),
+    )
+
+
+def points_map(xy: FloatArray, score: FloatArray, outside: NDArray[np.bool_]) -> dict[str, bytes]:
+    """Return keypoints as fields for the wire; the arrays are copied.
+
+    Raises
+    ------
+    WireError
+        They do not belong together.
+    """
+    count = len(score)
+    if xy.shape != (count, 2) or outside.shape != (count,) or count > MAX_KEYPOINTS:
+        raise WireError(
+            f"keypoints of shapes xy {xy.shape}, score {score.shape}, outside {outside.shape} make no message; "
+            f"(K, 2), (K,) and (K,) with K up to {MAX_KEYPOINTS} do"
+        )
+    return {
+        "xy": as_bytes(xy, _XY),
+        "score": as_bytes(score, _XY),
+        "outside": as_bytes(outside, _FLAG),
+    }
+
+
+def points_in(fields: Fields) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Return ``xy``, ``score`` and ``outside`` in such fields: views of the message, which cannot be written."""
     score, xy, outside = fields.binary("score"), fields.binary("xy"), fields.binary("outside")
     count, rest = divmod(len(score), 4)
     if rest or count > MAX_KEYPOINTS:
@@ -146,27 +205,7 @@ def decode_keypoints(body: bytes) -> Keypoints:
             raise WireError(f"{name} has {len(data)} bytes; {count} scores go with {size * count}")
     if outside.translate(None, b"\x00\x01"):
         raise WireError("outside holds a byte that is neither 0 nor 1")
-    times = fields.nested("t")
-    return Keypoints(
-        session=fields.text("session", MAX_SESSION),
-        seq=fields.integer("seq", low=0),
-        frame_id=fields.integer("frame_id"),
-        camera_ns=None if fields.is_nil("camera_ns") else fields.integer("camera_ns"),
-        stamps=Stamps(
-            times.integer("exposure"),
-            times.integer("arrival"),
-            times.integer("taken"),
-            times.integer("prepared"),
-            times.integer("inferred"),
-            times.integer("decided"),
-        ),
-        published_ns=times.integer("published"),
-        xy=_floats(xy).reshape(count, 2),
-        score=_floats(score),
-        outside=np.frombuffer(outside, np.bool_),
-        lost=losses_in(fields.nested("lost")),
-        view_ok=number_or_nan(fields, "view_ok"),
-    )
+    return _floats(xy).reshape(count, 2), _floats(score), np.frombuffer(outside, np.bool_)
 
 
 def _floats(data: bytes) -> FloatArray:

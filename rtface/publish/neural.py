@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import WireError
 from rtface.core.records import FloatArray
-from rtface.publish.wire import MAX_SESSION, PROTOCOL, Fields, pack, read
+from rtface.publish.wire import MAX_SESSION, PROTOCOL, Fields, as_bytes, check_length, pack, read
 
 TOPIC_NEURAL = b"neural"
 
@@ -118,7 +118,7 @@ def encode_neural(packer: msgpack.Packer, message: NeuralMessage) -> bytes:
     if message.neurons is not None and message.chosen is not None:
         if message.neurons.shape != message.chosen.shape:
             raise WireError(f"{message.neurons.shape} neurons with {message.chosen.shape} numbers")
-        _check_length("neurons", len(message.neurons))
+        check_length("neurons", len(message.neurons), MAX_NEURONS)
     return pack(
         packer,
         {
@@ -193,19 +193,9 @@ def decode_neural(body: bytes) -> NeuralMessage:
     )
 
 
-def _check_length(name: str, count: int) -> None:
-    if count > MAX_NEURONS:
-        raise WireError(f"{name} has {count} numbers; {MAX_NEURONS} at most")
-
-
 def _bytes(array: np.ndarray | None, dtype: np.dtype) -> bytes | None:
-    return None if array is None else array.astype(dtype, copy=False).tobytes()
+    return None if array is None else as_bytes(array, dtype)
 
 
 def _numbers(fields: Fields, name: str, dtype: np.dtype = _FLOAT) -> np.ndarray:
-    data = fields.binary(name)
-    if len(data) % dtype.itemsize:
-        raise WireError(f"{name} has {len(data)} bytes; {dtype.itemsize} a number")
-    _check_length(name, len(data) // dtype.itemsize)
-    values = np.frombuffer(data, dtype)
-    return values.astype(dtype.newbyteorder("="), copy=False)
+    return fields.numbers(name, dtype, MAX_NEURONS)

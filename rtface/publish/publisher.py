@@ -1,4 +1,4 @@
-"""The socket that keypoints, neural predictions, status and events go out on."""
+"""The socket that keypoints, neural predictions, features, status and events go out on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rtface.core.clock import SYSTEM_CLOCK, Clock
 from rtface.core.errors import UsageError, WireError
 from rtface.core.records import Losses, Pose
 from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
+from rtface.publish.features import TOPIC_FEATURES, FeaturesMessage, encode_features
 from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
@@ -77,7 +78,7 @@ class Publisher:
         self._address = ""
         self._sent: Counter[bytes] = Counter()
         self._lost = 0
-        self._subscribers = 0
+        self._takers: Counter[bytes] = Counter()
 
     @property
     def address(self) -> str:
@@ -108,7 +109,8 @@ class Publisher:
             self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard, watch
         )
         self._sent.clear()
-        self._lost = self._subscribers = 0
+        self._takers.clear()
+        self._lost = 0
 
     def publish(self, pose: Pose, losses: Losses) -> int:
         """Send one pose to the subscribers; as `PoseSink.publish`.
@@ -141,6 +143,13 @@ class Publisher:
         if not self._send(TOPIC_NEURAL, encode_neural(self._packer, placed)):
             _log.warning("a neural prediction could not be sent")
 
+    def publish_features(self, message: FeaturesMessage) -> None:
+        """Send features to the subscribers; session, number and time are put in here. `WireError` as of `encode_features`."""
+        seq, now_ns = self._sent[TOPIC_FEATURES], self._clock.now_ns()
+        placed = replace(message, session=self._session, seq=seq, published_ns=now_ns)
+        if not self._send(TOPIC_FEATURES, encode_features(self._packer, placed)):
+            _log.warning("features could not be sent")
+
     def count_subscribers(self) -> int:
         """Return how many sockets take the keypoints at this moment; call it now and then, as with each status."""
         socket = self._opened()
@@ -150,7 +159,11 @@ class Publisher:
             except zmq.Again:
                 break
             self._count(parts)
-        return self._subscribers
+        return self._takers[TOPIC_KEYPOINTS]
+
+    def takes_features(self) -> bool:
+        """Return whether somebody took the features when `count_subscribers` was last called."""
+        return self._takers[TOPIC_FEATURES] > 0
 
     def close(self) -> None:
         """Give the address back; may be called any number of times.
@@ -181,9 +194,10 @@ class Publisher:
     def _count(self, parts: list[bytes]) -> None:
         """Count one message from a subscriber: 1 or 0, then the start of the topics that it is about."""
         change, topic = parts[0][:1], parts[0][1:]
-        if not TOPIC_KEYPOINTS.startswith(topic):
-            return
-        if change == b"\x01":
-            self._subscribers += 1
-        elif change == b"\x00" and self._subscribers > 0:
-            self._subscribers -= 1
+        for counted in (TOPIC_KEYPOINTS, TOPIC_FEATURES):
+            if not counted.startswith(topic):
+                continue
+            if change == b"\x01":
+                self._takers[counted] += 1
+            elif change == b"\x00" and self._takers[counted] > 0:
+                self._takers[counted] -= 1

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgpack
+import numpy as np
 
 from rtface.core.errors import WireError
 from rtface.core.files import MARKING
@@ -158,6 +159,22 @@ class Fields:
             raise self._wrong(name, "binary data", value)
         return value
 
+    def numbers(self, name: str, dtype: np.dtype, most: int) -> np.ndarray:
+        """Return an array of at most `most` numbers, which lie there as `dtype` says; it cannot be written."""
+        data = self.binary(name)
+        if len(data) % dtype.itemsize:
+            raise WireError(f"{self._where}{name} has {len(data)} bytes; {dtype.itemsize} a number")
+        check_length(f"{self._where}{name}", len(data) // dtype.itemsize, most)
+        return np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
+
+    def texts(self, name: str, most: int) -> tuple[str, ...]:
+        """Return an array of at most `most` texts."""
+        value = self.get(name)
+        if type(value) is not list or not all(type(each) is str for each in value):
+            raise self._wrong(name, "an array of texts", value)
+        check_length(f"{self._where}{name}", len(value), most)
+        return tuple(value)
+
     def mapping(self, name: str) -> dict[str, Any]:
         """Return a map with text as keys."""
         value = self.get(name)
@@ -189,6 +206,17 @@ class Fields:
 
     def _wrong(self, name: str, wanted: str, value: object) -> WireError:
         return WireError(f"{self._where}{name} must be {wanted}, not {_name_of(value)}")
+
+
+def check_length(name: str, count: int, most: int) -> None:
+    """Refuse an array of more than `most` elements."""
+    if count > most:
+        raise WireError(f"{name} has {count} numbers; {most} at most")
+
+
+def as_bytes(array: np.ndarray, dtype: np.dtype) -> bytes:
+    """Return an array as its numbers lie in a message."""
+    return array.astype(dtype, copy=False).tobytes()
 
 
 def _name_of(value: object) -> str:

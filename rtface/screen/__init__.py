@@ -1,1 +1,1 @@
-"""The screen: pages in a browser, served by a process of its own that is a client like any other."""
+"""The screen: a rig seen and operated in a browser. A client of the service like any other."""

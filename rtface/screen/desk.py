@@ -1,4 +1,4 @@
-"""What every page's server part is given: the workspace and its jobs."""
+"""What the pages work on: a folder, and what may be done there."""
 
 from __future__ import annotations
 
@@ -11,24 +11,33 @@ from rtface.screen.jobs import Jobs
 
 @dataclass(frozen=True)
 class Desk:
-    """What a page works on.
+    """The folder that the pages read and write, and the jobs that run in it.
 
     Attributes
     ----------
     folder : Path
-        The workspace: all that a page reads or writes of its own accord is within.
+        Recordings, label sets, runs, rigs and sessions of a lab; absolute. Nothing outside it is read or written.
     jobs : Jobs
-    read_only : bool
-        Whether nothing may be changed.
     """
 
     folder: Path
     jobs: Jobs
-    read_only: bool = False
 
-    def path(self, named: str) -> Path:
-        """Return the place in the workspace that a browser names; `UsageError` where it is not within."""
-        whole = (self.folder / named).resolve()
-        if not whole.is_relative_to(self.folder.resolve()):
-            raise UsageError(f"{named} is not within the workspace {self.folder}")
-        return whole
+    def path(self, name: str) -> Path:
+        """Return the path that a page names, relative to the folder.
+
+        Raises
+        ------
+        UsageError
+            It is not a path, or leads out of the folder, by a link too.
+        """
+        if not name or "\0" in name or len(name) > 1_000:
+            raise UsageError("a path is named, relative to the folder of this screen")
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise UsageError(f"{name}: outside the folder of this screen, {self.folder}")
+        return path
+
+    def name(self, path: Path) -> str:
+        """Return what a page calls a path of the folder."""
+        return path.resolve().relative_to(self.folder.resolve()).as_posix()

@@ -14,6 +14,9 @@ from rtface.core.latency import StageSummary
 from rtface.core.records import Crop, FrameMeta, Keypoint, Losses, Pose, Stamps
 from rtface.core.status import PipelineState
 from rtface.publish.commands import Hello
+from rtface.publish.features import FeaturesMessage
+from rtface.publish.neural import NeuralMessage
+from rtface.publish.pictures.message import PictureMessage, Shows
 from rtface.publish.publisher import Publisher
 from rtface.publish.sockets import Context
 from rtface.publish.status import ServiceStatus
@@ -62,6 +65,81 @@ def make_pose(frame_id: int = 0, keypoints: int = 15, exposure_ns: int = 1_000) 
     stamps = Stamps(exposure_ns, *(exposure_ns + step for step in range(1, 6)))
     frame = FrameMeta(frame_id, exposure_ns, exposure_ns + 1, camera_ns=77)
     return Pose(frame, stamps, xy, score, np.arange(keypoints) % 2 == 1)
+
+
+PREDICTION = NeuralMessage(
+    frame_id=12,
+    exposure_ns=5_000,
+    encoder="cortex",
+    model="ab" * 32,
+    simulated=True,
+    kind="components",
+    outputs=np.array([1.5, -2, 0.25], np.float32),
+    uncertainty=np.array([0.5, 1, 2], np.float32),
+    neurons=np.array([7, 8], np.float32),
+    chosen=np.array([3, 49_999], np.int32),
+    state=1,
+    probability=np.array([0.25, 0.75], np.float32),
+    look_ahead_ns=2_000_000_000,
+    delay_ns=-333_000_000,
+    warm=True,
+    strange=1.25,
+    score=0.75,
+    session="a",
+    seq=4,
+    published_ns=6_000,
+)
+
+FEATURES = FeaturesMessage(
+    frame_id=12,
+    exposure_ns=5_000,
+    names=("eye_open", "view.ok"),
+    units=("px", "1"),
+    values=np.array([1.5, np.nan]),
+    scores=np.array([0.9, 1.0]),
+    rules={
+        "blink": {
+            "state": "armed",
+            "when": "eye_open < 3",
+            "withheld": "low_score",
+            "values": {"eye_open": 1.5, "rule.other": None},
+        }
+    },
+    session="a",
+    seq=4,
+    published_ns=6_000,
+)
+
+
+def make_picture(pose: Pose, shows: Shows = "frame", jpeg: bytes = b"a picture") -> PictureMessage:
+    """Return a picture with the keypoints of a pose."""
+    return PictureMessage(
+        shows=shows,
+        frame_id=pose.frame.frame_id,
+        camera_ns=pose.frame.camera_ns,
+        stamps=pose.stamps,
+        copied_ns=7_000,
+        published_ns=8_000,
+        width=320,
+        height=240,
+        area=Crop(0, 0, 640, 480),
+        frame_width=640,
+        frame_height=480,
+        crop=Crop(100, 80, 400, 300, mirrored=True),
+        xy=pose.xy,
+        score=pose.score,
+        outside=pose.outside,
+        view_ok=0.75,
+        saturated=12,
+        histogram=np.arange(64, dtype=np.uint32),
+        focus=0.5,
+        jpeg=jpeg,
+        session="a",
+        seq=4,
+    )
+
+
+PICTURE = make_picture(make_pose(5))
 
 
 class Handler:

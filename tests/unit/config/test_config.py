@@ -40,7 +40,8 @@ RIGS = {
     "encoder": "encoder: {path: monday, states: s.npz, outputs: 4, latents: [3], neurons: [1, 2], publish_hz: 10}",
     "daq": "output: {kind: daq, channel: Dev1/ctr0}",
     "all": "engine: x\nslots: 3\nbackend: {name: torch, threads: 2, device: cuda:0}\n"
-    "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*', keys: keys}\n"
+    "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*', keys: keys, features_hz: 0,\n"
+    "  pictures: {address: 'tcp://127.0.0.1:*', per_second: 5, quality: 50, width: 320}}\n"
     "latency: {deadline_ms: 5}\nsession: {folder: sessions, frames: lossless, min_free_gb: 5, stall_s: 1}",
 }
 

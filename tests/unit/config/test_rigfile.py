@@ -148,6 +148,10 @@ def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:
     assert refused(default + CAMERA) == [
         "line 1: publish.control: publish.keypoints and publish.control are the same address"
     ]
+    pictures = "publish:\n  pictures:\n    address: tcp://127.0.0.1:5570\n"
+    assert refused(pictures + CAMERA) == [
+        "line 3: publish.pictures.address: publish.pictures.address and publish.keypoints are the same address"
+    ]
     wide = "crop:\n  x: 600\n  y: 0\n  width: 100\n  height: 480\n"
     assert refused(wide + CAMERA) == ["line 4: crop.width: ends at pixel 700, beyond camera.width 640"]
     pace = "camera:\n  kind: video\n  path: a.avi\n  rate_hz: 100\n  paced: false\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.publishing import LOSSES, make_pose, wait_for_subscribers
+from support.publishing import LOSSES, PREDICTION, make_pose, wait_for_subscribers
 from support.waits import LONG_S
 
 from rtface.client import Client
@@ -19,28 +19,7 @@ from rtface.publish.publisher import Publisher
 from rtface.publish.receiver import Receiver
 from rtface.publish.sockets import Context
 
-WHOLE = NeuralMessage(
-    frame_id=12,
-    exposure_ns=5_000,
-    encoder="cortex",
-    model="ab" * 32,
-    simulated=True,
-    kind="components",
-    outputs=np.array([1.5, -2, 0.25], np.float32),
-    uncertainty=np.array([0.5, 1, 2], np.float32),
-    neurons=np.array([7, 8], np.float32),
-    chosen=np.array([3, 49_999], np.int32),
-    state=1,
-    probability=np.array([0.25, 0.75], np.float32),
-    look_ahead_ns=2_000_000_000,
-    delay_ns=-333_000_000,
-    warm=True,
-    strange=1.25,
-    score=0.75,
-    session="a",
-    seq=4,
-    published_ns=6_000,
-)
+WHOLE = PREDICTION
 BARE = replace(WHOLE, frame_id=None, neurons=None, chosen=None, state=None, probability=None, simulated=False)
 
 

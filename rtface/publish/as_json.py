@@ -1,0 +1,184 @@
+"""Published messages as plain JSON: the one form that screens and bridges to other protocols send. No socket, no clock.
+
+The keys are those of the wire, as `docs/wire.md` has them; this module knows how each becomes a value that every reader
+of JSON takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rtface.publish.commands import crop_map
+from rtface.publish.events import TOPIC_EVENTS, EventMessage
+from rtface.publish.features import TOPIC_FEATURES, FeaturesMessage
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints, stamps_map
+from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage
+from rtface.publish.pictures.message import PictureMessage
+from rtface.publish.status import TOPIC_STATUS, ServiceStatus, StatusMessage
+from rtface.publish.wire import PROTOCOL, losses_map
+
+Published = Keypoints | StatusMessage | EventMessage | NeuralMessage | FeaturesMessage | PictureMessage
+
+Json = dict[str, Any]
+
+TOPIC_PICTURE = b"picture"
+"""Of pictures of either topic; ``shows`` says which."""
+
+MOST_NESTED = 64
+"""Maps and arrays within one another; what lies deeper is left out, with a text in its place."""
+
+TOO_DEEP = "(nested too deeply)"
+
+
+def as_json(message: Published) -> Json:
+    """Return a message as a map that `json.dumps` takes with ``allow_nan=False``.
+
+    Parameters
+    ----------
+    message : Keypoints, StatusMessage, EventMessage, NeuralMessage, FeaturesMessage or PictureMessage
+        As received. Of a picture it is all but the picture itself, ``jpeg``.
+
+    Returns
+    -------
+    dict
+        ``topic``, and the keys of that topic on the wire. Arrays of numbers are lists (``xy`` of pairs), a number that is
+        not known (NaN, infinite or absent) is None, and binary data that a client sent is base64. ``received`` has what
+        the receiver found: ``t_ns``, ``age_ns``, and by topic ``missed``, ``skipped``, ``restarted``.
+    """
+    match message:
+        case Keypoints():
+            values = _keypoints(message)
+        case StatusMessage():
+            values = _head(TOPIC_STATUS, message) | {"t_ns": message.t_ns} | status_as_json(message.status)
+        case EventMessage():
+            values = _head(TOPIC_EVENTS, message)
+            values |= {"t_ns": message.t_ns, "kind": message.kind, "details": message.details}
+        case NeuralMessage():
+            values = _neural(message)
+        case FeaturesMessage():
+            values = _features(message)
+        case PictureMessage():
+            values = _picture(message)
+    plain: Json = _plain(values, MOST_NESTED)
+    return plain
+
+
+def status_as_json(status: ServiceStatus) -> Json:
+    """Return a status, as command ``status`` answers it too, in the same form."""
+    plain: Json = _plain({"view_ok": math.nan} | status.as_map(), MOST_NESTED)
+    return plain
+
+
+def _keypoints(message: Keypoints) -> Json:
+    return _head(TOPIC_KEYPOINTS, message) | {
+        "frame_id": message.frame_id,
+        "camera_ns": message.camera_ns,
+        "t": stamps_map(message.stamps) | {"published": message.published_ns},
+        "xy": message.xy,
+        "score": message.score,
+        "outside": message.outside,
+        "lost": losses_map(message.lost),
+        "view_ok": message.view_ok,
+        "received": _received(message),
+    }
+
+
+def _neural(message: NeuralMessage) -> Json:
+    return _head(TOPIC_NEURAL, message) | {
+        "frame_id": message.frame_id,
+        "t": {"exposure": message.exposure_ns, "published": message.published_ns},
+        "encoder": message.encoder,
+        "model": message.model,
+        "simulated": message.simulated,
+        "kind": message.kind,
+        "outputs": message.outputs,
+        "uncertainty": message.uncertainty,
+        "neurons": message.neurons,
+        "chosen": message.chosen,
+        "state": message.state,
+        "probability": message.probability,
+        "look_ahead_ns": message.look_ahead_ns,
+        "delay_ns": message.delay_ns,
+        "warm": message.warm,
+        "strange": message.strange,
+        "unusual": message.unusual,
+        "score": message.score,
+        "received": {"t_ns": message.received_ns, "age_ns": message.age_ns},
+    }
+
+
+def _features(message: FeaturesMessage) -> Json:
+    return _head(TOPIC_FEATURES, message) | {
+        "frame_id": message.frame_id,
+        "t": {"exposure": message.exposure_ns, "published": message.published_ns},
+        "names": message.names,
+        "units": message.units,
+        "values": message.values,
+        "scores": message.scores,
+        "rules": message.rules,
+        "received": {"t_ns": message.received_ns, "age_ns": message.age_ns},
+    }
+
+
+def _picture(message: PictureMessage) -> Json:
+    times = stamps_map(message.stamps) | {"copied": message.copied_ns, "published": message.published_ns}
+    return _head(TOPIC_PICTURE, message) | {
+        "frame_id": message.frame_id,
+        "camera_ns": message.camera_ns,
+        "t": times,
+        "shows": message.shows,
+        "width": message.width,
+        "height": message.height,
+        "area": crop_map(message.area),
+        "frame": {"width": message.frame_width, "height": message.frame_height},
+        "crop": crop_map(message.crop),
+        "xy": message.xy,
+        "score": message.score,
+        "outside": message.outside,
+        "view_ok": message.view_ok,
+        "saturated": message.saturated,
+        "histogram": message.histogram,
+        "focus": message.focus,
+        "received": _received(message),
+    }
+
+
+def _head(topic: bytes, message: Published) -> Json:
+    return {"topic": topic.decode(), "v": PROTOCOL, "session": message.session, "seq": message.seq}
+
+
+def _received(message: Keypoints | PictureMessage) -> Json:
+    return {
+        "t_ns": message.received_ns,
+        "age_ns": message.age_ns,
+        "missed": message.missed,
+        "skipped": message.skipped,
+        "restarted": message.restarted,
+    }
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return a value of a message as what JSON has."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if not isinstance(value, Mapping | Sequence):
+        return str(value)
+    if depth == 0:
+        return TOO_DEEP
+    if isinstance(value, Mapping):
+        return {
+            key if isinstance(key, str) else str(_plain(key, 0)): _plain(each, depth - 1)
+            for key, each in value.items()
+        }
+    return [_plain(each, depth - 1) for each in value]

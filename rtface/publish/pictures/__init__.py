@@ -1,0 +1,1 @@
+"""Pictures for whoever looks on: message, measures, the thread that publishes them and the socket that takes them."""
