@@ -21,8 +21,9 @@ from rtface.offline.sessions.certificate import certify
 from rtface.offline.sessions.certificate_text import certificate_text
 from rtface.offline.sessions.comparison import compare_sessions
 from rtface.offline.sessions.overlay import write_overlay
+from rtface.offline.sessions.unblinding import unblind_session
 from rtface.record import formats
-from rtface.record.seal.openings import open_seal, openings
+from rtface.record.seal.openings import openings
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.reader import read_session
@@ -87,7 +88,12 @@ def _verify(folder: Path, unblind: bool, as_json: bool) -> None:
     whole = all(each.verdict == "whole" for each in findings)
     if as_json:
         print_json(
-            {"whole": whole, "fingerprint": session.fingerprint, "findings": list(map(_finding, findings))}
+            {
+                "session": str(folder),
+                "whole": whole,
+                "fingerprint": session.fingerprint,
+                "findings": list(map(_finding, findings)),
+            }
         )
     else:
         print_findings(session, findings)
@@ -204,12 +210,8 @@ def unblind(
     Each later opening is written down, too, in unblinded.jsonl in the session's folder.
     """
     session = read_session(folder)
-    if session.seal is None:
-        raise UsageError(f"{folder} has no seal: it was not blinded, or recorded before there was one")
-    if not show_only:
-        if session.state == "open":
-            raise UsageError(f"{folder} is still being written; it is opened after it has ended")
-        open_seal(session.folder, who or me(), "rtface session unblind", first=True, why=why)
+    if session.seal is None or not show_only:
+        unblind_session(session, who or me(), "rtface session unblind", why)
     opened = openings(session.folder)
     if as_json:
         print_json(opened)

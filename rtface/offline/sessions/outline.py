@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import ConfigError
 from rtface.core.latency import StageSummary
 from rtface.offline.sessions.envelope import Envelope, EnvelopeBuilder
+from rtface.offline.sessions.reasons import Thresholds
 from rtface.offline.sessions.rowindex import RowIndex
 from rtface.offline.sessions.stagetimes import StageTimes
 from rtface.record.seal.merging import merged
@@ -101,6 +103,16 @@ class Outline:
             if index.ends is not None:
                 times.append(int(index.ends[_TIMES[index.name]][0]))
         return min(times, default=0)
+
+    @cached_property
+    def seconds(self) -> float:
+        """From the first to the last that is recorded."""
+        return self.summary(unblind=False).seconds
+
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """The thresholds of its rules."""
+        return Thresholds(self.session)
 
     def summary(self, *, unblind: bool) -> Summary:
         """Return what happened, counted; see `rtface.record.session.summary.summarise`."""

@@ -16,7 +16,6 @@ from rtface.offline.sessions.lights import light_spans, lit_at
 from rtface.offline.sessions.outline import Outline
 from rtface.offline.sessions.overlay_drawing import Told, draw_overlay, overlay_size
 from rtface.offline.sessions.pictures import Picture, SessionPictures
-from rtface.offline.sessions.reasons import Thresholds
 from rtface.offline.sessions.rowindex import RowIndex
 from rtface.record.session.encoder import PictureEncoder
 from rtface.record.session.entries import DecisionEntry
@@ -159,7 +158,7 @@ class _Telling:
         self._unblind = unblind
         self.blinded = is_blinded(session, unblind=unblind)
         self._spans = light_spans(session, blinded=self.blinded)
-        self._thresholds = Thresholds(session)
+        self._thresholds = found.thresholds
         self._decisions = [each for each in session.decisions if each.action != "none"]
         self._times = [each.t_ns for each in self._decisions]
         self._poses = _InOrder(found.log, found.index["poses"])
