@@ -29,6 +29,7 @@ class LivePage {
     this.ends = [];
     /** Pictures that are being decoded, by rig: a second one waits. @type {Set<string>} */
     this.decoding = new Set();
+    this.unwant = () => {};
   }
 
   /** @returns {PictureView} */
@@ -172,7 +173,7 @@ class LivePage {
   }
 
   want() {
-    this.app.socket.want(Object.fromEntries([...this.views.keys()].map((rig) => [rig, this.shows])));
+    this.unwant = this.app.socket.want(Object.fromEntries([...this.views.keys()].map((rig) => [rig, this.shows])));
   }
 
   toggleShows() {
@@ -248,7 +249,7 @@ class LivePage {
 
   end() {
     for (const end of this.ends) end();
-    this.app.socket.want({});
+    this.unwant();
     for (const view of this.views.values()) view.end();
     this.plots.end();
   }
