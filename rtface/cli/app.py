@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,10 +24,12 @@ from rtface.cli import (
     replay,
     rules,
     run,
+    screen,
     session,
     track,
     watch,
 )
+from rtface.cli.terminal.progress import follow_in
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
@@ -51,16 +54,27 @@ def _show_version(requested: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    progress: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write how far the work has come into this file, a line of JSON each, for a program that follows.",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    if progress is not None:
+        follow_in(progress)
+        context.call_on_close(lambda: follow_in(None))
 
 
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
+app.command("screen")(screen.screen)
 app.command("track")(track.track)
 app.command("replay")(replay.replay)
 app.add_typer(cameras.app, name="cameras")

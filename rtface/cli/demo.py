@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +11,14 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from rtface.cli.options import EngineOption, JsonOption, SecondsOption
+from rtface.cli.options import EngineOption, JsonOption, ScreenOption, SecondsOption
+from rtface.cli.terminal.beside import screen_beside, with_pictures
 from rtface.cli.terminal.neural import NeuralView
 from rtface.cli.terminal.screen import beside, keypoints_table, print_note
 from rtface.cli.terminal.serving import announce, serve
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client
-from rtface.config import EncoderSettings, PublishSettings, Rig, SimulatedCameraSettings
+from rtface.config import EncoderSettings, PicturesSettings, PublishSettings, Rig, SimulatedCameraSettings
 from rtface.core.defaults import SIMULATED_ENCODER
 from rtface.core.errors import AddressError
 from rtface.core.realtime import realtime_process
@@ -41,6 +42,7 @@ def demo(
         bool,
         typer.Option("--encoder", help="Show SIMULATED neural activity beside, predicted from the face."),
     ] = False,
+    show_screen: ScreenOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Track a simulated mouse: a live table of rate, latency percentiles, losses and the keypoints.
@@ -56,10 +58,13 @@ def demo(
         publish=USUAL,
         encoder=EncoderSettings(path=Path(SIMULATED_ENCODER)) if encoder else None,
     )
+    if show_screen:
+        rig = with_pictures(rig)
     face = MouseFace(width, height, rate, seed)
     with (
         ending_on_signals() as ending,
         _opened(rig) as service,
+        screen_beside(service.control_address) if show_screen else nullcontext(),
         realtime_process(),
         Client(service.keypoints_address, service.control_address, newest=True) as client,
     ):
@@ -96,7 +101,10 @@ def _opened(rig: Rig) -> Iterator[Service]:
         try:
             service = stack.enter_context(Service(rig))
         except AddressError:
-            service = stack.enter_context(Service(rig.model_copy(update={"publish": _FREE})))
+            publish = _FREE
+            if rig.publish.pictures is not None:
+                publish = _FREE.model_copy(update={"pictures": PicturesSettings(address="tcp://127.0.0.1:*")})
+            service = stack.enter_context(Service(rig.model_copy(update={"publish": publish})))
         yield service
 
 

@@ -29,6 +29,9 @@ CropOption = Annotated[
 AUTO = "auto"
 """A crop that is to be found."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+ScreenOption = Annotated[
+    bool, typer.Option("--screen", help="Also start `rtface screen` for it, and print its link.")
+]
 SecondsOption = Annotated[float | None, typer.Option("--seconds", min=0.1, help="End after this long.")]
 BackendName = Literal["auto", "tensorrt", "openvino", "torch"]
 Precision = Literal["engine", "f32", "bf16", "f16"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rtface.cli.options import JsonOption, SecondsOption
+from rtface.cli.options import JsonOption, ScreenOption, SecondsOption
+from rtface.cli.terminal.beside import screen_beside, with_pictures
 from rtface.cli.terminal.operator import Operator
 from rtface.cli.terminal.serving import announce, running, serve
 from rtface.cli.terminal.signals import ending_on_signals
@@ -18,6 +20,11 @@ from rtface.core.realtime import realtime_process
 def run(
     rig: Annotated[Path, typer.Argument(help="The rig's YAML file.")],
     seconds: SecondsOption = None,
+    show_screen: ScreenOption = False,
+    screen_keys: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the screen's keys, where the rig's file has publish.keys."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Track a rig's camera and publish its keypoints until interrupted (Ctrl-C or SIGTERM); decide and act by its rules.
@@ -27,7 +34,14 @@ def run(
     session's record failed.
     """
     settings = load_rig(rig)
-    with ending_on_signals() as ending, running(settings) as service, realtime_process():
+    if show_screen:
+        settings = with_pictures(settings)
+    with (
+        ending_on_signals() as ending,
+        running(settings) as service,
+        screen_beside(service.control_address, keys=screen_keys) if show_screen else nullcontext(),
+        realtime_process(),
+    ):
         if as_json:
             serve(service, ending, seconds, as_json=True)
             return

@@ -36,7 +36,11 @@ def training_packages(threads: int | None = None) -> Iterator[None]:
 def training_bar(total: int, what: str, *, quiet: bool = False, measure: str = "loss") -> Iterator[Step]:
     """Show how far a training has come, and give what takes the steps done and the loss, which is called `measure`."""
     with progress_bar(what, max(1, total), unit="steps", quiet=quiet) as update:
-        yield lambda step, loss: update(step, note="" if isnan(loss) else f", {measure} {loss:.3f}")
+        yield lambda step, loss: update(
+            step,
+            note="" if isnan(loss) else f", {measure} {loss:.3f}",
+            measured={} if isnan(loss) else {measure: round(loss, 5)},
+        )
 
 
 @contextmanager

@@ -1,0 +1,109 @@
+"""Who may see and use the pages: links that open once, and the cookies that they are exchanged for."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from rtface.core.files import cache_folder, written_whole
+
+MOST_LINKS = 16
+MOST_VISITORS = 64
+DAY_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A browser that came in by a link.
+
+    Attributes
+    ----------
+    read_only : bool
+        It may look, and change nothing.
+    until_s : float
+        When its cookie ends, in seconds since 1970.
+    """
+
+    read_only: bool
+    until_s: float
+
+
+class Access:
+    """Links that open once, and the visitors that they let in; used by several threads.
+
+    Cookies outlive the process where `kept` names a file: a page that was left open finds its way back after a
+    restart. The file holds hashes alone.
+
+    Parameters
+    ----------
+    kept : path or None
+        Where visitors are kept.
+    """
+
+    def __init__(self, kept: Path | None = None) -> None:
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._links: dict[str, bool] = {}
+        self._visitors: dict[str, Visitor] = {} if kept is None else _read(kept)
+
+    def new_link(self, *, read_only: bool = False) -> str:
+        """Return a token that opens once; the oldest of more than `MOST_LINKS` unused ones opens no more."""
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            self._links[token] = read_only
+            while len(self._links) > MOST_LINKS:
+                del self._links[next(iter(self._links))]
+        return token
+
+    def enter(self, token: str) -> str | None:
+        """Return the cookie that a token is exchanged for, once; None for any other."""
+        with self._lock:
+            read_only = self._links.pop(token, None)
+            if read_only is None:
+                return None
+            cookie = secrets.token_urlsafe(32)
+            self._visitors[_hash(cookie)] = Visitor(read_only, time.time() + DAY_S)
+            while len(self._visitors) > MOST_VISITORS:
+                del self._visitors[next(iter(self._visitors))]
+            self._keep()
+        return cookie
+
+    def visitor(self, cookie: str) -> Visitor | None:
+        """Return whose cookie this is; None where it is nobody's, or has ended."""
+        with self._lock:
+            visitor = self._visitors.get(_hash(cookie))
+        return None if visitor is None or visitor.until_s < time.time() else visitor
+
+    def _keep(self) -> None:
+        if self._kept is None:
+            return
+        values = {name: [each.read_only, each.until_s] for name, each in self._visitors.items()}
+        self._kept.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(self._kept) as part:
+            part.touch(mode=0o600)
+            part.write_text(json.dumps(values), encoding="utf-8")
+
+
+def kept_visitors(port: int) -> Path:
+    """Return the file of this user in which the visitors of a port are kept."""
+    return cache_folder("screen") / f"{port}.json"
+
+
+def _hash(cookie: str) -> str:
+    return sha256(cookie.encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Visitor]:
+    """Return the visitors that were kept; nobody where the file is missing or is not ours."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        now_s = time.time()
+        kept = {str(name): Visitor(bool(one), float(until)) for name, (one, until) in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    return {name: each for name, each in kept.items() if now_s < each.until_s <= now_s + DAY_S}

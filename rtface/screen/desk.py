@@ -1,0 +1,43 @@
+"""What the pages work on: a folder, and what may be done there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtface.core.errors import UsageError
+from rtface.screen.jobs import Jobs
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The folder that the pages read and write, and the jobs that run in it.
+
+    Attributes
+    ----------
+    folder : Path
+        Recordings, label sets, runs, rigs and sessions of a lab; absolute. Nothing outside it is read or written.
+    jobs : Jobs
+    """
+
+    folder: Path
+    jobs: Jobs
+
+    def path(self, name: str) -> Path:
+        """Return the path that a page names, relative to the folder.
+
+        Raises
+        ------
+        UsageError
+            It is not a path, or leads out of the folder, by a link too.
+        """
+        if not name or "\0" in name or len(name) > 1_000:
+            raise UsageError("a path is named, relative to the folder of this screen")
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise UsageError(f"{name}: outside the folder of this screen, {self.folder}")
+        return path
+
+    def name(self, path: Path) -> str:
+        """Return what a page calls a path of the folder."""
+        return path.resolve().relative_to(self.folder.resolve()).as_posix()

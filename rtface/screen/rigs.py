@@ -1,0 +1,63 @@
+"""The rigs that a screen shows: where each is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtface.config.rigfile import load_rig
+from rtface.core.defaults import LOOPBACK_CONTROL
+from rtface.core.errors import UsageError
+from rtface.publish.keys import ClientKeys, load_client_keys
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRig:
+    """A rig of the screen.
+
+    Attributes
+    ----------
+    id : str
+        What messages between page and screen call it.
+    name : str
+        What people call it: its file, or its address.
+    control : str
+        Where its service takes commands; all else it says itself.
+    keys : path or None
+        Folder of this client's keys, for a service that needs keys.
+    """
+
+    id: str
+    name: str
+    control: str
+    keys: Path | None = None
+
+    def client_keys(self) -> ClientKeys | None:
+        """Return the keys of the folder; `AddressError` where they cannot be loaded."""
+        return None if self.keys is None else load_client_keys(self.keys)
+
+
+def shown_rigs(wheres: list[str], keys: Path | None) -> list[ShownRig]:
+    """Return the rigs that are named: by the control address of a service, or by a rig's file; else the usual one.
+
+    Raises
+    ------
+    UsageError
+        One is neither, or stands twice.
+    ConfigError, AddressError
+        A rig's file, or the keys, cannot be used.
+    """
+    rigs: list[ShownRig] = []
+    for number, where in enumerate(wheres or [LOOPBACK_CONTROL]):
+        if "://" in where:
+            name, control = where, where
+        elif where.endswith((".yaml", ".yml")):
+            name, control = Path(where).stem, load_rig(Path(where)).publish.control
+        else:
+            raise UsageError(
+                f"{where}: neither the address of a service, tcp://HOST:PORT, nor a rig's YAML file"
+            )
+        if control in (rig.control for rig in rigs):
+            raise UsageError(f"{where}: the service at {control} stands twice")
+        rigs.append(ShownRig(str(number), name, control, keys))
+    return rigs

@@ -1,0 +1,219 @@
+"""The screen as a process: its servers, its links, and its end."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import uvicorn
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from rtface.core.errors import AddressError
+from rtface.publish.address import is_loopback
+from rtface.screen.access import Access, kept_visitors
+from rtface.screen.app import ScreenParts, screen_app
+from rtface.screen.commands import Commands
+from rtface.screen.desk import Desk
+from rtface.screen.feed import Feed
+from rtface.screen.jobs import Jobs
+from rtface.screen.middleware import Doorway
+from rtface.screen.riglink import RigLink
+from rtface.screen.rigs import ShownRig
+from rtface.screen.stopline import StopLine
+from rtface.screen.stopsocket import stop_app
+
+USUAL_PORT = 8570
+_END_S = 1.5
+"""What is under way when the screen ends has this long."""
+_MAX_WEBSOCKET = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a screen is served.
+
+    Attributes
+    ----------
+    host : str
+        An address of this machine.
+    port : int or None
+        The port of the pages; the emergency stop has the next one. None for the usual one, or a free one where that is taken.
+    certificate, key : Path or None
+        Files of TLS, needed beyond loopback.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is served with TLS."""
+        return self.certificate is not None
+
+
+class Screen:
+    """A screen that is served; made by `screen_opened`."""
+
+    def __init__(self, access: Access, link_for: Callable[[str], str], thread: threading.Thread) -> None:
+        self._access = access
+        self._link_for = link_for
+        self._thread = thread
+
+    def new_link(self, *, read_only: bool = False) -> str:
+        """Return a link that opens the pages once."""
+        return self._link_for(self._access.new_link(read_only=read_only))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has ended, which it does not by itself."""
+        return not self._thread.is_alive()
+
+
+@contextmanager
+def screen_opened(
+    rigs: list[ShownRig], folder: Path, address: Address, pages: dict[str, Callable[[Desk], list[BaseRoute]]]
+) -> Iterator[Screen]:
+    """Serve the screen in threads of its own until the block ends.
+
+    Parameters
+    ----------
+    rigs : list of ShownRig
+        Whose services it shows; they may be started later.
+    folder : Path
+        What the pages work on.
+    address : Address
+    pages : dict of str to callable
+        The server's part of each page.
+
+    Raises
+    ------
+    AddressError
+        The address cannot be bound, or would need TLS.
+    """
+    if not address.secure and not is_loopback(f"tcp://{_bracketed(address.host)}:1"):
+        raise AddressError(
+            f"{address.host} can be reached from other machines, which needs TLS: give --certificate and --private-key, "
+            "or reach a screen on 127.0.0.1 through a tunnel: ssh -L"
+        )
+    with ExitStack() as opened:
+        listening, stop_listening = _bound_pair(address, opened)
+        port, stop_port = listening.getsockname()[1], stop_listening.getsockname()[1]
+        scheme, host = "https" if address.secure else "http", _bracketed(address.host)
+        access, feed = Access(kept_visitors(port)), Feed()
+
+        def link_for(token: str) -> str:
+            return f"{scheme}://{host}:{port}/enter?token={quote(token)}"
+
+        hosts = _hosts(address.host, port)
+        stop_hosts = _hosts(address.host, stop_port)
+        origins = [f"{scheme}://{each}" for each in hosts]
+        sockets = "wss" if address.secure else "ws"
+        cookie = f"rtface-{port}"
+        lines = {rig.id: StopLine(rig.control, rig.client_keys()) for rig in rigs}
+        parts = ScreenParts(
+            rigs=rigs,
+            links={rig.id: RigLink(rig, feed) for rig in rigs},
+            commands={rig.id: Commands(rig) for rig in rigs},
+            feed=feed,
+            desk=Desk(folder.resolve(), Jobs(folder.resolve())),
+            access=access,
+            stop_port=stop_port,
+            link_for=link_for,
+            pages=pages,
+        )
+        for commands in parts.commands.values():
+            opened.callback(commands.close)
+        for line in lines.values():
+            line.open()
+            opened.callback(line.close)
+        stopping = Doorway(
+            stop_app(lines), access, stop_hosts, secure=address.secure, cookie=cookie, origins=origins
+        )
+        connect = [f"{sockets}://{each}" for each in (*hosts, *stop_hosts)]
+        shown = Doorway(
+            screen_app(parts), access, hosts, secure=address.secure, cookie=cookie, connect=connect
+        )
+        _serve(stopping, stop_listening, address, opened, "rtface-stop-server")
+        thread = _serve(shown, listening, address, opened, "rtface-screen")
+        for link in parts.links.values():
+            link.open()
+            opened.callback(link.close)
+        opened.callback(feed.end)
+        yield Screen(access, link_for, thread)
+
+
+def _serve(
+    app: ASGIApp, listening: socket.socket, address: Address, opened: ExitStack, name: str
+) -> threading.Thread:
+    """Serve an application in a thread until `opened` closes, and then end it in time whatever hangs."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        ws="websockets-sansio",
+        ws_max_size=_MAX_WEBSOCKET,
+        limit_concurrency=128,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=address.certificate,
+        ssl_keyfile=address.key,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],), name=name, daemon=True)
+
+    def end() -> None:
+        server.should_exit = True
+        thread.join(_END_S)
+        server.force_exit = True
+
+    thread.start()
+    opened.callback(end)
+    return thread
+
+
+def _bound_pair(address: Address, opened: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Bind the pages' port and the emergency stop's, the next one; free ones where the usual ones are taken."""
+    if address.port is not None:
+        return _bound(address.host, address.port, opened), _bound(address.host, address.port + 1, opened)
+    with ExitStack() as tried:
+        try:
+            pair = _bound(address.host, USUAL_PORT, tried), _bound(address.host, USUAL_PORT + 1, tried)
+        except AddressError:
+            pass
+        else:
+            opened.enter_context(tried.pop_all())
+            return pair
+    return _bound(address.host, 0, opened), _bound(address.host, 0, opened)
+
+
+def _bound(host: str, port: int, opened: ExitStack) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise AddressError(f"{host}:{port} cannot be bound: {error.strerror or error}") from error
+    listening.listen(64)
+    return listening
+
+
+def _hosts(host: str, port: int) -> list[str]:
+    names = [_bracketed(host)]
+    if is_loopback(f"tcp://{_bracketed(host)}:1"):
+        names += ["127.0.0.1", "localhost"]
+    return [f"{name}:{port}" for name in dict.fromkeys(names)]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,91 @@
+"""The one websocket of a page: what it is sent, and what it says that it wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from rtface.screen.feed import Feed, Watcher
+
+_MAX_TEXT = 4_096
+_VIEWS = ("frame", "crop")
+
+
+async def follow(socket: WebSocket, feed: Feed, rigs: Collection[str], greeting: str) -> None:
+    """Serve a page's websocket until either side ends it.
+
+    Parameters
+    ----------
+    socket : WebSocket
+        Not accepted yet.
+    feed : Feed
+    rigs : collection of str
+        Names of the rigs that a page may want pictures of.
+    greeting : str
+        The first message.
+    """
+    watcher = feed.join()
+    if watcher is None:
+        await socket.close(1013, "too many pages are open")
+        return
+    try:
+        await socket.accept()
+        await socket.send_text(greeting)
+        tasks = [
+            asyncio.create_task(_send(socket, watcher)),
+            asyncio.create_task(_receive(socket, feed, watcher, rigs)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
+            await asyncio.wait_for(socket.close(1001 if watcher.ended else 1000), 1.0)
+    except (WebSocketDisconnect, TimeoutError):
+        return
+    finally:
+        feed.leave(watcher)
+
+
+async def _send(socket: WebSocket, watcher: Watcher) -> None:
+    told = 0
+    while found := await watcher.next():
+        if watcher.missed > told:
+            told = watcher.missed
+            await socket.send_text(json.dumps({"topic": "missed", "rig": "", "data": told}))
+        for message in found:
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+            else:
+                await socket.send_text(message)
+
+
+async def _receive(socket: WebSocket, feed: Feed, watcher: Watcher, rigs: Collection[str]) -> None:
+    """Read what a page says; anything else than what it may say ends its socket."""
+    while True:
+        text = await socket.receive_text()
+        if len(text) > _MAX_TEXT:
+            return
+        try:
+            said = json.loads(text)
+        except ValueError:
+            return
+        if said == "shown":
+            watcher.shown()
+        elif isinstance(said, dict) and set(said) == {"pictures"}:
+            feed.want(watcher, _views(said["pictures"], rigs))
+        else:
+            return
+
+
+def _views(said: Any, rigs: Collection[str]) -> dict[str, str]:
+    if not isinstance(said, dict):
+        return {}
+    return {rig: view for rig, view in said.items() if rig in rigs and view in _VIEWS}

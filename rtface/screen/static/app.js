@@ -1,0 +1,197 @@
+// The frame of all pages: the bar with state and emergency stop, the list of pages, and the page itself.
+
+import { get } from "./lib/api.js";
+import { App } from "./lib/app.js";
+import { fill, h, say } from "./lib/dom.js";
+import { Keys } from "./lib/keys.js";
+import { RigState } from "./lib/rigstate.js";
+import { Socket } from "./lib/socket.js";
+import { EmergencyStop } from "./lib/stop.js";
+
+const PAGES = [
+  ["live", "Live"],
+  ["loop", "Loop"],
+  ["label", "Label"],
+  ["teach", "Teach"],
+  ["sessions", "Sessions"],
+  ["newrig", "New rig"],
+];
+const WORDS = {
+  armed: "Armed", disarmed: "Disarmed", stopped: "Stopped", fault: "Fault", none: "No loop", unknown: "Unknown",
+};
+
+/** @param {string} id @returns {HTMLElement} */
+const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+applyTheme(localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+main().catch((error) => fill(place("main"), h("p", { class: "empty" }, error.message)));
+
+async function main() {
+  const about = await get("/api/about");
+  const rigs = about.rigs.map((/** @type {any} */ rig) => new RigState(rig));
+  const socket = new Socket();
+  const stop = new EmergencyStop(about.stop_port, () => [app.rig.id], () => app.who);
+  const keys = new Keys(() => (about.read_only ? app.say("This browser may only look.", "warn") : stop.stop()));
+  const app = new App(about, rigs, socket, keys);
+  /** @param {string} id */
+  const rigOf = (id) => rigs.find((/** @type {RigState} */ rig) => rig.id === id);
+  socket.on("link", (data, rig) => rigOf(rig)?.takeLink(data));
+  socket.on("status", (data, rig) => rigOf(rig)?.takeStatus(data));
+  socket.on("events", (data, rig) => data.forEach((/** @type {any} */ event) => rigOf(rig)?.takeEvent(event)));
+  socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));
+  const refresh = makeBar(app, stop);
+  for (const topic of ["link", "status", "events", "socket"]) socket.on(topic, refresh);
+  stop.on(refresh);
+  setInterval(refresh, 250);
+  makeNavigation(app);
+  keys.bind({ "?": { does: "show these keys", run: () => showHelp(app) } });
+  PAGES.forEach(([page], index) => keys.bind({ [`Ctrl+${index + 1}`]: { does: `go to ${page}`, run: () => app.go(page) } }));
+  socket.open();
+  if (!about.read_only) stop.open();
+  let leave = () => {};
+  let turn = 0;
+  const show = async () => {
+    const mine = ++turn;
+    leave();
+    leave = () => {};
+    const [page, query] = location.hash.replace(/^#\//, "").split("?");
+    const found = PAGES.find(([name]) => name === page) ?? PAGES[0];
+    app.params = new URLSearchParams(query ?? "");
+    const root = h("div", { class: `page ${found[0]}` });
+    fill(place("main"), root);
+    markCurrent(found[0]);
+    document.title = `${found[1]} · rtface`;
+    const ended = await open(found[0], root, app);
+    if (mine === turn) leave = ended;
+    else ended();
+  };
+  addEventListener("hashchange", show);
+  await show();
+}
+
+/** @param {string} page @param {HTMLElement} root @param {App} app @returns {Promise<() => void>} */
+async function open(page, root, app) {
+  const sheet = h("link", { rel: "stylesheet", href: `/static/pages/${page}.css` });
+  document.head.append(sheet);
+  try {
+    const { mount } = await import(`./pages/${page}.js`);
+    const ended = await mount(root, app);
+    return () => {
+      ended();
+      sheet.remove();
+    };
+  } catch (error) {
+    console.error(error);
+    fill(root, h("p", { class: "empty" }, `This page could not be opened: ${/** @type {Error} */ (error).message}`));
+    return () => sheet.remove();
+  }
+}
+
+/** @param {App} app @param {EmergencyStop} stop @returns {() => void} renews the bar */
+function makeBar(app, stop) {
+  const bar = place("bar");
+  const state = h("span", { class: "state", role: "status" });
+  const why = h("span", { class: "why" });
+  const note = h("span", { class: "stopnote" });
+  const button = h("button", { class: "stop", id: "stop", onclick: () => stop.stop() }, "Stop");
+  const chooser = h(
+    "select",
+    { class: "plain", "aria-label": "Rig", onchange: () => choose(chooser.selectedIndex) },
+    app.rigs.map((rig) => h("option", {}, rig.name)),
+  );
+  /** @param {number} index */
+  const choose = (index) => {
+    app.chosen = index;
+    dispatchEvent(new Event("hashchange"));
+  };
+  fill(
+    bar,
+    h("span", { class: "brand" }, "rtface"),
+    app.rigs.length > 1 ? chooser : h("span", { class: "muted" }, app.rig.name),
+    state,
+    why,
+    h("div", { class: "stopbox" }, note, app.readOnly ? h("span", { class: "badge" }, "looking only") : button),
+  );
+  return () => {
+    const rig = app.rig;
+    const known = app.socket.up ? rig.loopState : "unknown";
+    bar.dataset.state = known;
+    say(state, WORDS[known]);
+    say(why, app.socket.up ? rig.why : "the screen's program is gone; this page waits for it");
+    why.title = why.textContent ?? "";
+    if (app.readOnly) return;
+    const arrives = stop.arrives(rig.id);
+    say(note, arrives ? "space bar: emergency stop" : "the stop does not reach the rig: use the key");
+    note.classList.toggle("wrong", !arrives && known !== "armed");
+  };
+}
+
+/** @param {App} app */
+function makeNavigation(app) {
+  const who = h("input", {
+    id: "who", value: app.who, placeholder: "your name", maxlength: "40",
+    onchange: () => localStorage.setItem("who", who.value.trim()),
+  });
+  fill(
+    place("pages"),
+    PAGES.map(([page, title]) => h("a", { href: `#/${page}`, dataset: { page } }, title)),
+    h(
+      "div",
+      { class: "foot" },
+      h("label", { class: "field" }, "You", who),
+      h("button", { class: "button small", onclick: () => applyTheme(document.documentElement.dataset.theme === "light" ? "dark" : "light") }, "Light or dark"),
+      h("button", { class: "button small", onclick: () => showHelp(app) }, "Keys ?"),
+      app.readOnly ? null : h("button", { class: "button small", onclick: () => invite(app) }, "Guest link"),
+    ),
+  );
+}
+
+/** @param {string} page */
+function markCurrent(page) {
+  for (const link of place("pages").querySelectorAll("a")) {
+    if (link.dataset.page === page) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+/** @param {App} app */
+function showHelp(app) {
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "keys-title" },
+    h("h2", { id: "keys-title" }, "Keys"),
+    h("table", { class: "table" }, app.keyboard.help().map(([key, does]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, does)))),
+    h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** @param {App} app */
+async function invite(app) {
+  try {
+    const { link } = await app.post("/api/guests");
+    const text = h("input", { readonly: true, value: link, "aria-label": "Link for a guest", class: "plain" });
+    const dialog = h(
+      "dialog",
+      {},
+      h("h2", {}, "A link for a guest"),
+      h("p", {}, "It opens once. Who comes in by it looks on, and changes and stops nothing."),
+      text,
+      h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
+    );
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+    text.select();
+  } catch (error) {
+    app.say(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/** @param {string} theme */
+function applyTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  localStorage.setItem("theme", theme);
+}
