@@ -69,7 +69,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
             root / "mouse 1" / "sessions", FRAMES, pictures="lossless", clock=ManualClock(BEGAN_NS)
         ),
         "sealed": record_loop(
-            root / "mouse 2", FRAMES, DRAWN, alike_ns=ALIKE_NS, sealed=True, pictures="h264"
+            root / "mouse 2",
+            FRAMES,
+            DRAWN,
+            alike_ns=ALIKE_NS,
+            sealed=True,
+            pictures="h264",
+            clock=ManualClock(BEGAN_NS),
         ),
     }
     cut = root / "cut"

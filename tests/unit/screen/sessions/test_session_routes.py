@@ -223,7 +223,7 @@ def test_verify_replay_export_and_overlay_run_as_jobs(lab: Lab) -> None:
     }  # pulses would tell light from sham
     assert over(replayed) == "done"
     assert jobs.result(replayed["id"])["rules"]["identical"]
-    assert over(filmed) == "done"
+    assert over(filmed) == "done", jobs.get(filmed["id"]).reason
     video = lab.client.get("/api/sessions/video", params={"file": filmed["about"]["file"]})
     assert video.status_code == 200
     assert len(video.content) > 1000

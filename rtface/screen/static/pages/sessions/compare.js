@@ -14,12 +14,12 @@ export async function mountCompare(root, app) {
     root,
     h("div", { class: "row head" }, h("a", { href: "#/sessions" }, "Sessions"), h("h1", {}, "Two sessions")),
     h("section", { class: "panel" }, h("h2", {}, "Latency in ms: p50 / p99 / max (n)"),
-      h("table", { class: "table" }, columns(), h("tbody", {}, told.latency.map((/** @type {any} */ each) => line(each.name, stage(each.first), stage(each.second)))))),
+      h("table", { class: "table compared" }, columns(), h("tbody", {}, told.latency.map((/** @type {any} */ each) => line(each.name, stage(each.first), stage(each.second), false))))),
     h("section", { class: "panel" }, h("h2", {}, "Counts"),
-      h("table", { class: "table" }, columns(), h("tbody", {}, told.counts.map((/** @type {any} */ each) => line(each.name, count(each.first), count(each.second)))))),
+      h("table", { class: "table compared" }, columns(), h("tbody", {}, told.counts.map((/** @type {any} */ each) => line(each.name, count(each.first), count(each.second)))))),
     h("section", { class: "panel" }, h("h2", {}, "Settings that differ"),
       told.settings.length
-        ? h("table", { class: "table" }, columns(), h("tbody", {}, told.settings.map((/** @type {any} */ each) => line(each.name, each.first ?? "", each.second ?? "", false))))
+        ? h("table", { class: "table compared" }, columns(), h("tbody", {}, told.settings.map((/** @type {any} */ each) => line(each.name, each.first ?? "", each.second ?? "", false))))
         : h("p", { class: "muted" }, "None: rig, machine and hashes are the same."),
       told.more_settings ? h("p", { class: "muted" }, `and ${told.more_settings} more`) : null),
     h("section", { class: "panel" }, h("h2", {}, "Rules"),

@@ -43,9 +43,9 @@ class Timeline {
     });
     this.face = new Face();
     this.values = h("div", { class: "values" });
-    this.where = h("div", { class: "where", role: "status" });
+    this.where = h("div", { class: "where", role: "status" }, "Reading the session …");
     this.range = h("span", { class: "muted", role: "status" });
-    this.picker = h("details", { class: "picker" });
+    this.picker = h("details", { class: "picker" }, h("summary", { class: "button small" }, "Values"));
     this.begin = h("input", { id: "overlay-from", type: "number", step: "any", min: "0" });
     this.ending = h("input", { id: "overlay-to", type: "number", step: "any", min: "0" });
     this.speed = h("select", { id: "overlay-speed" }, ["1", "0.5", "0.25", "0.1"].map((each) => h("option", { value: each }, `${each} ×`)));

@@ -91,7 +91,7 @@ export class Tracks {
     const told = this.told;
     if (!told) return;
     const lanes = told.rules.length;
-    const height = TOP + told.series.length * (VALUE + GAP) + (lanes + 2) * LANE + 8;
+    const height = TOP + told.series.length * (VALUE + GAP) + (lanes + 2) * LANE + GAP + 8;
     const scale = devicePixelRatio || 1;
     this.canvas.width = Math.round(this.width * scale);
     this.canvas.height = Math.round(height * scale);
@@ -107,17 +107,17 @@ export class Tracks {
     pen.clearRect(0, 0, this.width, height);
     this.axis(pen, look, height);
     let top = TOP;
-    for (const [place, series] of told.series.entries()) {
-      this.value(pen, look, top, series, told.thresholds[series.name] ?? [], COLOURS[place % COLOURS.length]);
-      top += VALUE + GAP;
-    }
     for (const lane of told.rules) {
       this.lane(pen, look, top, lane);
       top += LANE;
     }
     this.light(pen, look, top, told);
-    top += LANE;
-    this.marks(pen, look, top, told);
+    this.marks(pen, look, top + LANE, told);
+    top += 2 * LANE + GAP;
+    for (const [place, series] of told.series.entries()) {
+      this.value(pen, look, top, series, told.thresholds[series.name] ?? [], COLOURS[place % COLOURS.length]);
+      top += VALUE + GAP;
+    }
     pen.strokeStyle = look.focus;
     pen.lineWidth = 1.5;
     const x = this.x(this.at);
