@@ -19,16 +19,28 @@ from rtface.publish.address import is_loopback
 from rtface.publish.clock_offset import ClockOffset, measure_offset
 from rtface.publish.commands import Hello, crop_map, parse_hello
 from rtface.publish.events import EventMessage
+from rtface.publish.features import FeaturesMessage
 from rtface.publish.keypoints import Keypoints
 from rtface.publish.keys import load_client_keys
 from rtface.publish.neural import NeuralMessage
+from rtface.publish.pictures.message import PictureMessage
+from rtface.publish.pictures.subscriber import PictureSubscriber
 from rtface.publish.receiver import Receiver
 from rtface.publish.requester import Requester
 from rtface.publish.status import ServiceStatus, StatusMessage, parse_status
 from rtface.publish.subscriber import Subscriber
 from rtface.publish.wire import Fields
 
-__all__ = ["Client", "ClockOffset", "EventMessage", "Keypoints", "NeuralMessage"]
+__all__ = [
+    "Client",
+    "ClockOffset",
+    "EventMessage",
+    "FeaturesMessage",
+    "Keypoints",
+    "NeuralMessage",
+    "PictureMessage",
+    "PictureSubscriber",
+]
 
 _ANSWER_WITHIN_S = 5.0
 _PINGS = 8
@@ -167,6 +179,25 @@ class Client:
     def next_neural(self, timeout_s: float | None = None) -> NeuralMessage | None:
         """Wait for the next neural prediction, and pass over the keypoints that come meanwhile; as `next_event`."""
         return self._subscriber.next_of(self._receiver.neural, timeout_s)
+
+    @property
+    def missed_features(self) -> int:
+        """Features so far that were lost on the way, or because they were not taken."""
+        return self._receiver.features.missed
+
+    def features(self) -> list[FeaturesMessage]:
+        """Return the features and states of rules that have come since the last call, from a service with rules.
+
+        They are made only for who takes them: from the first call on, and they begin within about a second. They come in
+        while keypoints are waited for; see `next_features` for who waits for them alone.
+        """
+        self._subscriber.take_features()
+        return self._receiver.features.drain()
+
+    def next_features(self, timeout_s: float | None = None) -> FeaturesMessage | None:
+        """Wait for the next features, and pass over the keypoints that come meanwhile; as `next_event`."""
+        self._subscriber.take_features()
+        return self._subscriber.next_of(self._receiver.features, timeout_s)
 
     def __iter__(self) -> Iterator[Keypoints]:
         """Yield keypoints until the client is closed; `AddressError` when none came within `timeout_s`."""

@@ -1,8 +1,8 @@
-"""Picture files as 8-bit gray: stacks of pages, and 16-bit files whose camera had fewer bits."""
+"""Picture files as 8-bit gray: stacks of pages, 16-bit files whose camera had fewer bits, and frames written as files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +115,40 @@ def to_8_bits(image: NDArray[np.uint8] | NDArray[np.uint16], bits: int, where: s
             f"{where} holds the value {highest}, but those before it use {bits} bits; convert all to 8 bits alike"
         )
     return (image >> (bits - 8)).astype(np.uint8)
+
+
+def write_pictures(folder: Path, frames: Mapping[int, Image]) -> dict[int, Path]:
+    """Write frames as .png files named by their numbers, in a folder that is made if need be.
+
+    Parameters
+    ----------
+    folder : Path
+    frames : mapping of int to ndarray, shape (height, width), uint8
+        By number.
+
+    Returns
+    -------
+    dict of int to Path
+
+    Raises
+    ------
+    DataError
+        A picture cannot be written, or is there already with other content in it.
+    """
+    import cv2
+
+    written = {}
+    for number, image in frames.items():
+        path = folder / f"frame{number:06d}.png"
+        done, data = cv2.imencode(".png", image)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if path.exists() and path.read_bytes() != data.tobytes():
+                raise DataError(f"{path} is there already and is another picture: name another folder")
+            if not done:
+                raise DataError(f"{path} cannot be written: OpenCV refuses the picture")
+            path.write_bytes(data.tobytes())
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+        written[number] = path
+    return written

@@ -1,4 +1,4 @@
-"""``rtface cameras``: what can be opened on this machine."""
+"""``rtface cameras``: what can be opened on this machine, and what it shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 import typer
 
 from rtface.acquire.discovery import find_cameras
+from rtface.acquire.picturefile import write_pictures
 from rtface.acquire.recording import source_settings
+from rtface.acquire.sampling import rig_frames
 from rtface.cli.options import EngineOption, JsonOption
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.config import BackendSettings, CameraSettings
@@ -65,7 +67,7 @@ def crop(
     """Find the face and print the crop to paste into a rig's file; exit code 8 where there is none, or more than one."""
     settings: CameraSettings
     backend = BackendSettings()
-    if source.suffix in (".yaml", ".yml"):
+    if _is_rig(source):
         rig = load_rig(source)
         settings, backend = rig.camera, rig.backend
         engine = rig.engine if engine == "default" else engine
@@ -81,6 +83,39 @@ def crop(
     mirrored = ", mirrored: true" if box.mirrored else ""
     print_line(f"crop: {{x: {box.x}, y: {box.y}, width: {box.width}, height: {box.height}{mirrored}}}")
     print_note(found.in_words())
+
+
+@app.command("pictures")
+def pictures(
+    source: Annotated[Path, typer.Argument(help="A rig's YAML file, a video or a folder of images.")],
+    out: Annotated[Path, typer.Option("--out", help="A folder for the pictures (.png).")],
+    count: Annotated[int, typer.Option(min=1, help="Pictures, at most; evenly spaced.")] = 1,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="For how long to watch a camera that does not end.")
+    ] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Save pictures of what a rig's camera shows: to look at, or as a folder of images to choose frames from for labelling."""
+    settings = load_rig(source).camera if _is_rig(source) else source_settings(source)
+    frames = rig_frames(settings, count, seconds)
+    written = write_pictures(out, frames)
+    if as_json:
+        rows = [
+            {
+                "frame": number,
+                "picture": str(path),
+                "width": frames[number].shape[1],
+                "height": frames[number].shape[0],
+            }
+            for number, path in written.items()
+        ]
+        print_json({"pictures": rows})
+        return
+    print_line(f"{out}: {len(written)} pictures")
+
+
+def _is_rig(source: Path) -> bool:
+    return source.suffix in (".yaml", ".yml")
 
 
 def _drawn(frame: Image, box: Crop) -> Image:

@@ -23,6 +23,7 @@ from rtface.live.neural import NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.rulesfile import Rules
 from rtface.live.selftest import AnimalLight, Circumstances
+from rtface.live.shown.features import FeatureFeed
 from rtface.record.session.animal import earlier_light
 from rtface.record.session.recorder import SessionRecorder, Setup
 from rtface.stimulate.factory import make_output
@@ -52,6 +53,8 @@ class Assembly:
     clock : Clock
     neural : NeuralPredictor or None
         Predicts neural activity, which rules may name.
+    feed : FeatureFeed or None
+        Publishes features and rules for who looks on.
 
     Attributes
     ----------
@@ -71,6 +74,7 @@ class Assembly:
         announce: Announce,
         clock: Clock,
         neural: NeuralPredictor | None = None,
+        feed: FeatureFeed | None = None,
     ) -> None:
         self._rig, self._session, self._engine, self._clock = rig, session, engine, clock
         self._rules = None if rig.rules is None else Rules(rig.rules)
@@ -88,6 +92,7 @@ class Assembly:
             self._open,
             announce,
             neural=neural,
+            feed=feed,
             budget=self._budget,
             frame_timeout_ns=round(rig.arming.frame_timeout_ms * NS_PER_MS),
             clock=clock,

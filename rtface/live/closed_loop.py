@@ -13,6 +13,7 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.dose import planned_ns
 from rtface.core.errors import CameraError, ControlError, OutputError
+from rtface.core.features import Features
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputState, Report
 from rtface.core.records import CameraInfo, Image, Pose, Pulse
 from rtface.core.status import PipelineStatus
@@ -25,6 +26,7 @@ from rtface.live.loop_record import Record
 from rtface.live.loop_status import LoopState, LoopStatus
 from rtface.live.neural import NeuralPredictor
 from rtface.live.pulses import BROKEN, BY_HOST, PASSING, PUBLISHED, USED_UP, Fired, FiredPulses
+from rtface.live.shown.features import FeatureFeed, Thresholds
 from rtface.live.watch import Finding, LoopWatch
 from rtface.publish.events import EventKind
 from rtface.record.session.entries import NO_NUMBER, FaultEntry
@@ -66,6 +68,8 @@ class ClosedLoop(PoseHandler):
         Publishes an event: its kind, when it happened, and its details.
     neural : NeuralPredictor or None
         Predicts neural activity from each pose, before the rules look.
+    feed : FeatureFeed or None
+        Publishes features and rules for who looks on, after all else of a frame.
     budget : BudgetWatch or None
         Frames over it disarm.
     frame_timeout_ns : int
@@ -82,6 +86,7 @@ class ClosedLoop(PoseHandler):
         announce: Announce,
         *,
         neural: NeuralPredictor | None = None,
+        feed: FeatureFeed | None = None,
         budget: BudgetWatch | None = None,
         frame_timeout_ns: int = 500 * NS_PER_MS,
         clock: Clock = SYSTEM_CLOCK,
@@ -90,6 +95,8 @@ class ClosedLoop(PoseHandler):
         self._make = make
         self._announce = announce
         self._neural = neural
+        self._feed, self._thresholds = feed, Thresholds()
+        self._newest: Features | None = None
         self._given: GivenValues | None = None
         self._watch = LoopWatch(budget, frame_timeout_ns)
         self._clock = clock
@@ -180,6 +187,7 @@ class ClosedLoop(PoseHandler):
         given = None if self._neural is None else self._neural.predict(pose)
         if self._given is not None:
             given = self._given.of(pose, given)
+        self._newest = given
         now_ns = self._watch.frame_ns = self._called_ns = self._clock.now_ns()
         frame, baselines = pose.frame, evaluator.baselines
         taking = baselines.wanted
@@ -194,12 +202,14 @@ class ClosedLoop(PoseHandler):
     def published(self, image: Image, pose: Pose, published_ns: int) -> None:
         """Publish what was predicted; record when the pose was published, and the frame, where frames are recorded."""
         evaluator, record = self._opened()
-        if evaluator.blind:  # what only light brings with it must not delay what is published
-            self._read_output()
         if self._neural is not None:
             self._neural.publish()
+        if self._feed is not None:
+            self._feed.publish(evaluator, pose, self._newest)
         record.published(pose.frame.frame_id, published_ns)
         record.frame(image, pose.frame)
+        if evaluator.blind:  # last: what only light brings with it must not delay what is published
+            self._read_output()
 
     def idle(self) -> None:
         """Read the output's reports, and decide what time alone decides."""
@@ -482,4 +492,5 @@ class ClosedLoop(PoseHandler):
             session="" if record.folder is None else str(record.folder),
             seen={} if hidden else evaluator.views,
             baseline=evaluator.baselines.as_map(),
+            thresholds=self._thresholds.of(evaluator),
         )

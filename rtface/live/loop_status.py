@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Any
@@ -54,6 +54,8 @@ class LoopStatus:
         schedule hides it.
     baseline : mapping
         As of `rtface.decide.baseline.Baselines.as_map`; empty where no rule names one.
+    thresholds : mapping
+        Of each rule what its values are compared with; see `rtface.live.shown.features.Thresholds`.
     """
 
     state: LoopState = LoopState.DISARMED
@@ -67,6 +69,7 @@ class LoopStatus:
     session: str = ""
     seen: Mapping[str, RuleView] = field(default_factory=dict)
     baseline: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Mapping[str, Mapping[str, Sequence[tuple[float, bool]]]] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return plain values, for messages."""
@@ -82,4 +85,8 @@ class LoopStatus:
             "session": self.session,
             "seen": {name: view.as_dict() for name, view in self.seen.items()},
             "baseline": dict(self.baseline),
+            "thresholds": {
+                rule: {name: [list(limit) for limit in limits] for name, limits in found.items()}
+                for rule, found in self.thresholds.items()
+            },
         }

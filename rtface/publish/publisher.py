@@ -1,4 +1,4 @@
-"""The socket that keypoints, neural predictions, status and events go out on."""
+"""The socket that keypoints, neural predictions, features, status and events go out on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from rtface.core.clock import SYSTEM_CLOCK, Clock
 from rtface.core.errors import UsageError, WireError
 from rtface.core.records import Losses, Pose
 from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
+from rtface.publish.features import TOPIC_FEATURES, FeaturesMessage, encode_features
 from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
-from rtface.publish.peers import PeerLimits, PeerWatch
+from rtface.publish.peers import SUBSCRIBER_LIMITS, PeerWatch, Takers
 from rtface.publish.sockets import Context, Socket, bound_socket
 from rtface.publish.status import TOPIC_STATUS, ServiceStatus, encode_status
 from rtface.publish.wire import MAX_SESSION
 
-_SUBSCRIPTIONS_AT_ONCE = 5_000
-_LIMITS = PeerLimits(connections=64, connections_per_s=5, burst_bytes=2_048, bytes_per_s=16)
-"""A subscriber names a few topics, and says once a second that it lives; nothing more has to come in."""
 _FAREWELL_MS = 500
 
 _log = logging.getLogger(__name__)
@@ -77,7 +75,7 @@ class Publisher:
         self._address = ""
         self._sent: Counter[bytes] = Counter()
         self._lost = 0
-        self._subscribers = 0
+        self._takers = Takers((TOPIC_KEYPOINTS, TOPIC_FEATURES))
 
     @property
     def address(self) -> str:
@@ -101,14 +99,15 @@ class Publisher:
             raise UsageError("the publisher is open already")
 
         def watch(socket: Socket) -> Callable[[], None]:
-            self._watch = PeerWatch(self._context, socket, _LIMITS, "publish.keypoints")
+            self._watch = PeerWatch(self._context, socket, SUBSCRIBER_LIMITS, "publish.keypoints")
             return self._watch.close
 
         self._socket, self._address = bound_socket(
             self._context, zmq.XPUB, self._wanted, "publish.keypoints", self._queue, self._guard, watch
         )
         self._sent.clear()
-        self._lost = self._subscribers = 0
+        self._takers.clear()
+        self._lost = 0
 
     def publish(self, pose: Pose, losses: Losses) -> int:
         """Send one pose to the subscribers; as `PoseSink.publish`.
@@ -141,16 +140,21 @@ class Publisher:
         if not self._send(TOPIC_NEURAL, encode_neural(self._packer, placed)):
             _log.warning("a neural prediction could not be sent")
 
+    def publish_features(self, message: FeaturesMessage) -> None:
+        """Send features to the subscribers; session, number and time are put in here. `WireError` as of `encode_features`."""
+        seq, now_ns = self._sent[TOPIC_FEATURES], self._clock.now_ns()
+        placed = replace(message, session=self._session, seq=seq, published_ns=now_ns)
+        if not self._send(TOPIC_FEATURES, encode_features(self._packer, placed)):
+            _log.warning("features could not be sent")
+
     def count_subscribers(self) -> int:
         """Return how many sockets take the keypoints at this moment; call it now and then, as with each status."""
-        socket = self._opened()
-        for _ in range(_SUBSCRIPTIONS_AT_ONCE):
-            try:
-                parts = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            self._count(parts)
-        return self._subscribers
+        self._takers.read(self._opened())
+        return self._takers[TOPIC_KEYPOINTS]
+
+    def takes_features(self) -> bool:
+        """Return whether somebody took the features when `count_subscribers` was last called."""
+        return self._takers[TOPIC_FEATURES] > 0
 
     def close(self) -> None:
         """Give the address back; may be called any number of times.
@@ -177,13 +181,3 @@ class Publisher:
         if self._socket is None:
             raise UsageError("the publisher is not open")
         return self._socket
-
-    def _count(self, parts: list[bytes]) -> None:
-        """Count one message from a subscriber: 1 or 0, then the start of the topics that it is about."""
-        change, topic = parts[0][:1], parts[0][1:]
-        if not TOPIC_KEYPOINTS.startswith(topic):
-            return
-        if change == b"\x01":
-            self._subscribers += 1
-        elif change == b"\x00" and self._subscribers > 0:
-            self._subscribers -= 1

@@ -88,6 +88,39 @@ class Backlog(Generic[_Message]):
         return drained
 
 
+class Ages:
+    """From exposure to reception, by the clock of the service's host.
+
+    Parameters
+    ----------
+    offset_ns : int or None
+        The service's monotonic clock less this host's: 0 when both are one clock, None when it is not known.
+    """
+
+    def __init__(self, offset_ns: int | None) -> None:
+        self._offset_ns = offset_ns
+        self._measured_in: str | None = None
+
+    def correct(self, offset_ns: int, session: str | None = None) -> None:
+        """Take a measured offset for the ages to come.
+
+        It holds until the service restarts, or for one `session` alone where that is known; 0, which only one and
+        the same clock has, holds for good.
+        """
+        self._offset_ns, self._measured_in = offset_ns, session
+
+    def restarted(self, session: str) -> None:
+        """Forget an offset that was not measured in the `session` that has begun."""
+        if self._offset_ns != 0 and self._measured_in != session:
+            self._offset_ns = None
+
+    def of(self, session: str, exposure_ns: int, received_ns: int) -> int | None:
+        """Return the time from exposure to reception; None unless the offset of the clock of `session` is known."""
+        if self._offset_ns is None or (self._offset_ns != 0 and self._measured_in not in (None, session)):
+            return None
+        return received_ns + self._offset_ns - exposure_ns
+
+
 class Receiver:
     """Decodes what a subscriber receives, counts what is missing, passes over what is malformed.
 
@@ -111,17 +144,12 @@ class Receiver:
         self.events: Backlog[EventMessage] = Backlog(_MOST_WAITING)
         self.neural: Backlog[NeuralMessage] = Backlog(_MOST_WAITING)
         self.features: Backlog[FeaturesMessage] = Backlog(_MOST_FEATURES)
-        self._offset_ns = offset_ns
-        self._measured_in: str | None = None
+        self._ages = Ages(offset_ns)
         self._gaps = Gaps()
 
     def correct(self, offset_ns: int, session: str | None = None) -> None:
-        """Take a measured offset for the ages to come.
-
-        It holds until the service restarts, or for one `session` alone where that is known; 0, which only one and
-        the same clock has, holds for good.
-        """
-        self._offset_ns, self._measured_in = offset_ns, session
+        """Take a measured offset for the ages to come; as `Ages.correct`."""
+        self._ages.correct(offset_ns, session)
 
     def take(self, parts: Sequence[bytes], received_ns: int) -> Keypoints | None:
         """Take one message; None when it holds no keypoints."""
@@ -143,11 +171,11 @@ class Receiver:
             self.events.keep(decode_event(body))
         elif topic == TOPIC_NEURAL:
             found = decode_neural(body)
-            age_ns = self._age_ns(found.session, found.exposure_ns, received_ns)
+            age_ns = self._ages.of(found.session, found.exposure_ns, received_ns)
             self.neural.keep(replace(found, received_ns=received_ns, age_ns=age_ns))
         elif topic == TOPIC_FEATURES:
             seen = decode_features(body)
-            age_ns = self._age_ns(seen.session, seen.exposure_ns, received_ns)
+            age_ns = self._ages.of(seen.session, seen.exposure_ns, received_ns)
             self.features.keep(replace(seen, received_ns=received_ns, age_ns=age_ns))
         else:
             raise WireError(f"topic {topic!r:.40} is none of keypoints, status, events, neural and features")
@@ -155,21 +183,12 @@ class Receiver:
 
     def _placed(self, found: Keypoints, received_ns: int) -> Keypoints:
         missed, restarted = self._gaps.before(found)
-        if restarted and self._offset_ns != 0 and self._measured_in != found.session:
-            self._offset_ns = None
+        if restarted:
+            self._ages.restarted(found.session)
         return replace(
             found,
             received_ns=received_ns,
-            age_ns=self._age_ns(found.session, found.stamps.exposure_ns, received_ns),
+            age_ns=self._ages.of(found.session, found.stamps.exposure_ns, received_ns),
             missed=missed,
             restarted=restarted,
         )
-
-    def _age_ns(self, session: str, exposure_ns: int, received_ns: int) -> int | None:
-        """Return the time from exposure to reception; None unless the offset of the clock of `session` is known.
-
-        That a service has restarted is seen by its keypoints, which come before all else of a frame.
-        """
-        if self._offset_ns is None or (self._offset_ns != 0 and self._measured_in not in (None, session)):
-            return None
-        return received_ns + self._offset_ns - exposure_ns

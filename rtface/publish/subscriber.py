@@ -9,6 +9,7 @@ import zmq
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.errors import UsageError
+from rtface.publish.features import TOPIC_FEATURES
 from rtface.publish.keypoints import Keypoints
 from rtface.publish.keys import ClientKeys
 from rtface.publish.receiver import TOPICS, Backlog, Numbered, Receiver
@@ -46,9 +47,17 @@ class Subscriber:
     ) -> None:
         self._receiver = receiver
         self._queue = queue
+        self._with_features = False
         self._socket: Socket = connected_socket(context, zmq.SUB, address, queue, keys)
         for topic in TOPICS:
             self._socket.setsockopt(zmq.SUBSCRIBE, topic)
+
+    def take_features(self) -> None:
+        """Subscribe to features too, which are made for who does; may be called any number of times."""
+        if not self._with_features:
+            self._check_open()
+            self._socket.setsockopt(zmq.SUBSCRIBE, TOPIC_FEATURES)
+            self._with_features = True
 
     @property
     def closed(self) -> bool:

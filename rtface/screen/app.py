@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from rtface.core.errors import ControlError, RtfaceError, UsageError
 from rtface.screen.access import Access
 from rtface.screen.commands import Commands
 from rtface.screen.desk import Desk
+from rtface.screen.face import face_in_view
 from rtface.screen.feed import Feed
 from rtface.screen.middleware import VISITOR
 from rtface.screen.riglink import RigLink
@@ -81,7 +83,9 @@ def screen_app(parts: ScreenParts) -> Starlette:
         Route("/", served.index),
         Route("/api/about", served.about),
         Route("/api/guests", served.invite, methods=["POST"]),
+        Route("/api/disk", served.disk),
         Route("/api/rigs/{rig}/history", served.history),
+        Route("/api/rigs/{rig}/face", served.face, methods=["POST"]),
         Route("/api/rigs/{rig}/{operation}", served.command, methods=["POST"]),
         WebSocketRoute("/socket", served.socket),
         *(Mount(f"/api/{page}", routes=made(parts.desk)) for page, made in parts.pages.items()),
@@ -120,10 +124,23 @@ class _Served:
         return JSONResponse({"link": self._parts.link_for(self._parts.access.new_link(read_only=True))})
 
     def history(self, request: Request) -> Response:
+        return JSONResponse(self._link(request).history())
+
+    def face(self, request: Request) -> Response:
+        """Seek the face in what the camera sees; it changes nothing, but is work."""
+        link = self._link(request)
+        return JSONResponse(face_in_view(link.rig, link.pictures_address, link.engine))
+
+    def disk(self, request: Request) -> Response:
+        """Say how much room there is on the disk of the folder, in bytes."""
+        usage = shutil.disk_usage(self._parts.desk.folder)
+        return JSONResponse({"free": usage.free, "total": usage.total})
+
+    def _link(self, request: Request) -> RigLink:
         link = self._parts.links.get(request.path_params["rig"])
         if link is None:
             raise UsageError("no such rig")
-        return JSONResponse(link.history())
+        return link
 
     async def command(self, request: Request) -> Response:
         said = await said_in(request)

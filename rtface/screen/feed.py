@@ -85,6 +85,11 @@ class Feed:
         """Take the running event loop for that of the pages."""
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def watched(self) -> bool:
+        """Whether a page is open; from any thread."""
+        return bool(self._watchers)
+
     def join(self) -> Watcher | None:
         """Return what a new page is sent; None where there are `MOST_WATCHERS` already."""
         if len(self._watchers) >= MOST_WATCHERS:

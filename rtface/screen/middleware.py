@@ -94,14 +94,14 @@ class Doorway:
                 await receive()
                 await send({"type": "websocket.close", "code": 1008, "reason": refused[1]})
                 return
-            await self._app(scope | {VISITOR: visitor}, receive, send)
+            await self._app({**scope, VISITOR: visitor}, receive, send)
             return
         if scope["path"] == ENTRANCE and (refused is None or refused[0] == 403):
             await self._enter(scope, headers, visitor, send)
         elif refused is not None:
             await self._refuse(scope, *refused, send)
         else:
-            await self._app(scope | {VISITOR: visitor}, _bounded(receive), self._with_headers(send))
+            await self._app({**scope, VISITOR: visitor}, _bounded(receive), self._with_headers(send))
 
     def _visitor(self, headers: Mapping[str, str]) -> Visitor | None:
         try:

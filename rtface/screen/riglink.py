@@ -35,10 +35,17 @@ class RigLink:
         Which.
     feed : Feed
         Where everything goes.
+
+    Attributes
+    ----------
+    rig : ShownRig
+    pictures_address, engine : str
+        Where the service publishes pictures, and the engine that it runs; empty until it is found.
     """
 
     def __init__(self, rig: ShownRig, feed: Feed) -> None:
-        self._rig = rig
+        self.rig = rig
+        self.pictures_address = self.engine = ""
         self._feed = feed
         self._ending = threading.Event()
         self._again = threading.Event()
@@ -80,7 +87,7 @@ class RigLink:
 
     def _greet(self) -> Hello | None:
         """Return what the service is, or None while there is none."""
-        rig = self._rig
+        rig = self.rig
         with Client(control=rig.control, keys=rig.keys, timeout_s=_ANSWER_S) as client:
             try:
                 return client.hello()
@@ -90,11 +97,12 @@ class RigLink:
 
     def _follow(self, hello: Hello) -> None:
         """Hand on what the service publishes until it is another one, or this ends."""
-        rig = self._rig
+        rig = self.rig
         address = as_reached(hello.keypoints_address, rig.control)
-        self._pictures.look_at(as_reached(hello.pictures_address, rig.control), hello.session)
+        self.pictures_address, self.engine = as_reached(hello.pictures_address, rig.control), hello.engine
         with Client(address, rig.control, keys=rig.keys, timeout_s=_ANSWER_S) as client:
-            client.hello()  # measures the clock of a service on another host
+            offset_ns = client.ping().offset_ns
+            self._pictures.look_at(self.pictures_address, offset_ns)
             self._put("link", self._linked(hello, "up"), newest=True)
             heard_ns, said_ns, state, status = monotonic_ns(), monotonic_ns(), "up", None
             while not self._ending.is_set():
@@ -131,7 +139,7 @@ class RigLink:
 
     def _hand_on(self, client: Client) -> None:
         events = [as_json(each) for each in client.events()]
-        features: list[dict[str, Any]] = []
+        features = [as_json(each) for each in client.features()] if self._feed.watched else []
         neural = [as_json(each) for each in client.neural()]
         with self._lock:
             self._events.extend(events)
@@ -144,5 +152,5 @@ class RigLink:
         return {"state": state, "hello": hello.as_map(), "pictures": bool(hello.pictures_address)}
 
     def _put(self, topic: str, data: Any, *, newest: bool) -> None:
-        text = json.dumps({"topic": topic, "rig": self._rig.id, "data": data}, allow_nan=False, default=str)
-        self._feed.put(topic, self._rig.id, text, newest=newest)
+        text = json.dumps({"topic": topic, "rig": self.rig.id, "data": data}, allow_nan=False, default=str)
+        self._feed.put(topic, self.rig.id, text, newest=newest)

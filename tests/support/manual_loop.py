@@ -24,6 +24,8 @@ from rtface.decide.rules import RulesFile
 from rtface.live.closed_loop import ClosedLoop, Opened
 from rtface.live.handler import NetworkInUse
 from rtface.live.loop_record import NoRecord
+from rtface.live.shown.features import FeatureFeed
+from rtface.publish.features import FeaturesMessage
 from rtface.stimulate.null import NullOutput
 from rtface.track.backends.base import BackendInfo
 
@@ -155,6 +157,8 @@ class ManualLoop:
 
     make_output: Callable[[ManualClock], Scripted] = Scripted
     make_record: Callable[[ManualClock], Recorded] = staticmethod(lambda clock: Recorded())
+    features_hz = 0.0
+    features_are_wanted = True
 
     def __init__(
         self,
@@ -167,6 +171,7 @@ class ManualLoop:
         self.output = type(self).make_output(self.clock)
         self.record = type(self).make_record(self.clock)
         self.said: list[tuple[str, dict[str, Any]]] = []
+        self.shown: list[FeaturesMessage] = []
         self.evaluator = RuleEvaluator(
             RulesFile.model_validate(rules), ("nose(tip)",), 100.0, alike_ns=alike_ns
         )
@@ -176,11 +181,15 @@ class ManualLoop:
             "gate",
             lambda camera, network, info: (self.evaluator, self.record),
             lambda kind, t_ns, details: self.said.append((kind, dict(details))),
+            feed=FeatureFeed(self.send_features, lambda: self.features_are_wanted, self.features_hz),
             budget=self.budget,
             clock=self.clock,
         )
         self.loop.open(CAMERA, NETWORK)
         self._frame_id = self.handled_ns = 0
+
+    def send_features(self, message: FeaturesMessage) -> None:
+        self.shown.append(message)
 
     def ask(self, command: Callable[[], Any]) -> Any:
         return command()

@@ -138,7 +138,7 @@ class Jobs:
             raise DataError(f"a job cannot be begun in {self._folder}: {error.strerror or error}") from error
         return read_job(folder)
 
-    def list(self) -> list[Job]:
+    def list(self) -> Sequence[Job]:
         """Return all jobs that are kept, the latest first. One whose files are damaged is left out."""
         self._reap()
         found = []
@@ -173,7 +173,17 @@ class Jobs:
         except ValueError:
             return None
 
-    def progress(self, name: str, since: int = 0, *, most: int = 256_000) -> tuple[list[dict[str, Any]], int]:
+    def results(self, name: str, *, most: int = 4_000_000) -> Sequence[Any]:
+        """Return every whole line of the end of a job's standard output that is JSON, in order."""
+        found = []
+        for line in tail(self._of(name) / STDOUT, most).splitlines():
+            with suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+    def progress(
+        self, name: str, since: int = 0, *, most: int = 256_000
+    ) -> tuple[Sequence[dict[str, Any]], int]:
         """Return the lines of a job's progress from a place on, and the place to go on from.
 
         Parameters
@@ -202,7 +212,7 @@ class Jobs:
             raise UsageError(f"there is no job {name!r}")
         return folder
 
-    def _folders(self) -> list[Path]:
+    def _folders(self) -> Sequence[Path]:
         if not self._folder.exists():
             return []
         return sorted(each for each in self._folder.iterdir() if _ID.fullmatch(each.name))

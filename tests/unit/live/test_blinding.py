@@ -21,8 +21,11 @@ from rtface.cli.loop import loop_view
 from rtface.core.clock import NS_PER_MS, NS_PER_US, ManualClock
 from rtface.core.decision import Action
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
-from rtface.core.records import Pulse
+from rtface.core.records import Pose, Pulse
+from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import ALIKE_NS
+from rtface.live.shown.features import FeatureFeed
+from rtface.publish.features import FeaturesMessage
 
 TRIALS = 240
 PULSE_MS = 33
@@ -94,18 +97,46 @@ class Device(Scripted):
         clock.sleep_until_ns(clock.now_ns() + round(us * NS_PER_US))
 
 
+class Predictor:
+    """In place of an encoder: says when it publishes."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    def predict(self, pose: Pose) -> None:
+        """Have nothing for the rules."""
+
+    def publish(self) -> None:
+        self._watched.emitted.append((self._watched.clock.now_ns(), "neural", {}))
+
+
 class Watched(ManualLoop):
     """Keeps everything that it emits, with when it came."""
 
     make_output = Device
+    features_hz = 60.0
 
     def __init__(self, alike_ns: int, rules: dict[str, Any] = RULES) -> None:
         self.emitted: list[tuple[int, str, dict[str, Any]]] = []
         super().__init__(rules, alike_ns=alike_ns)
         self.said = self  # type: ignore[assignment]
+        self.loop._neural = Predictor(self)  # type: ignore[assignment]
 
     def append(self, event: tuple[str, dict[str, Any]]) -> None:
         self.emitted.append((self.clock.now_ns(), *event))
+
+    def send_features(self, message: FeaturesMessage) -> None:
+        values = zip(message.names, message.values.tolist(), message.scores.tolist(), strict=True)
+        rules = {
+            f"{name} {key}": repr(each)
+            for name, rule in message.rules.items()
+            for key, each in rule.items()
+            if key != "values"
+        }
+        found = {
+            f"{name} {what}": number for name, *two in values for what, number in zip("vs", two, strict=True)
+        }
+        self.emitted.append((self.clock.now_ns(), "features", found | rules))
 
     def watch(self) -> None:
         """Keep what a client that asks, or whoever looks at the screen, sees now; they come at times of their own."""
@@ -208,6 +239,41 @@ def test_a_classifier_does_no_better_than_chance_on_all_that_is_emitted() -> Non
 def test_the_classifier_sees_what_is_not_hidden() -> None:
     watched, truth = run(alike_ns=0)  # trials that end with their light, as they did before
     found = accuracy(features(by_trial(watched)), truth)
+    assert max(found.values()) > 0.9, found
+
+
+def features_alone(watched: Watched) -> list[dict[str, float]]:
+    """What the topic of features says in each trial: all else that was emitted is left out, but for the trials' beginnings."""
+    watched.emitted = [each for each in watched.emitted if each[1] in ("features", "decision")]
+    watched.emitted = [
+        (t_ns, kind, {key: details[key] for key in ("action", "now_ns")} if kind == "decision" else details)
+        for t_ns, kind, details in watched.emitted
+        if kind == "features" or details["action"] in ("trial", "fire", "sham")
+    ]
+    return by_trial(watched)
+
+
+def test_features_do_not_tell_and_hold_no_rules() -> None:
+    watched, truth = run()
+    shown = [details for _, kind, details in watched.emitted if kind == "features"]
+    assert len(shown) > TRIALS
+    assert {name for each in shown for name in each} == {f"nose.{xy} {vs}" for xy in "xy" for vs in "vs"}
+    found = accuracy(features(features_alone(watched)), truth)
+    assert max(found.values()) < CHANCE, found
+
+
+def test_the_classifier_sees_rules_that_features_would_not_hide(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish = FeatureFeed.publish
+
+    def unhidden(feed: FeatureFeed, evaluator: RuleEvaluator, *rest: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluator, "blind", False)
+            publish(feed, evaluator, *rest)
+
+    monkeypatch.setattr(FeatureFeed, "publish", unhidden)
+    monkeypatch.setattr(Watched, "features_hz", 1000.0)
+    watched, truth = run(alike_ns=0)
+    found = accuracy(features(features_alone(watched)), truth)
     assert max(found.values()) > 0.9, found
 
 
