@@ -395,3 +395,15 @@ def test_a_guest_looks_and_changes_nothing(
         assert visit.text(".bench .badge") == "looking only"
         visit.wait(lambda: visit.find(".stage[data-frame]"))
         assert (project.folder / JOURNAL).read_bytes() == before
+
+
+def test_another_page_leads_to_a_frame_and_a_keypoint_of_a_set_that_nobody_labelled_here(
+    visit: Visit, tmp_path: Path
+) -> None:
+    make_set(tmp_path)
+    shutil.rmtree(tmp_path / "set" / "labelling")
+    visit.enter("label")
+    visit.run("localStorage.setItem('who', 'anna')")
+    visit.go("label", set="set", video="day1", name="frame000004.png", point="paw")
+    visit.wait(lambda: visit.find(".stage[data-frame=f5]"), "the frame")
+    assert visit.text(".point.chosen .name") == "paw"
