@@ -23,13 +23,24 @@ from rtface.publish.features import FeaturesMessage
 from rtface.publish.keypoints import Keypoints
 from rtface.publish.keys import load_client_keys
 from rtface.publish.neural import NeuralMessage
+from rtface.publish.pictures.message import PictureMessage
+from rtface.publish.pictures.subscriber import PictureSubscriber
 from rtface.publish.receiver import Receiver
 from rtface.publish.requester import Requester
 from rtface.publish.status import ServiceStatus, StatusMessage, parse_status
 from rtface.publish.subscriber import Subscriber
 from rtface.publish.wire import Fields
 
-__all__ = ["Client", "ClockOffset", "EventMessage", "FeaturesMessage", "Keypoints", "NeuralMessage"]
+__all__ = [
+    "Client",
+    "ClockOffset",
+    "EventMessage",
+    "FeaturesMessage",
+    "Keypoints",
+    "NeuralMessage",
+    "PictureMessage",
+    "PictureSubscriber",
+]
 
 _ANSWER_WITHIN_S = 5.0
 _PINGS = 8
