@@ -25,17 +25,12 @@ export async function openWay(root, app, known, folder) {
   const results = h("div", { class: "col" });
   const engine = h("div", { class: "col" });
   let alive = true;
+  const begun = async () => (await app.get("/api/teach/ways")).ways.some((/** @type {any} */ each) => each.folder === folder);
   const draw = async () => {
     endAll();
     const { jobs } = await app.get("/api/jobs/");
     const job = jobs.find((/** @type {any} */ each) => each.about.folder === folder || (each.about.step === "label" && each.argv.includes(folder)));
-    /** @type {any} */
-    let way = null;
-    try {
-      way = await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`);
-    } catch (error) {
-      if (!job) throw error;
-    }
+    const way = job && !(await begun()) ? null : await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`);
     if (!alive) return;
     fill(head, way ? progressOf(way) : null);
     fill(results, null);
@@ -72,17 +67,21 @@ export async function openWay(root, app, known, folder) {
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
     const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
     ends.push(() => losses.end(), () => trials.end());
+    let attempt = "";
     ends.push(
       follow(app, job.id, async (told, lines) => {
         const part = lines[lines.length - 1]?.what;
         losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
         left.textContent = timeLeft(lines);
         if (!lines.some((line) => line.unit === "steps")) return;
-        const attempts = (await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`).catch(() => null))?.attempts ?? [];
-        if (!alive || !attempts.length) return;
-        if (!checked.childElementCount) fill(checked, warnings(attempts[0].check));
-        const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempts[0].attempt}`).catch(() => null);
-        if (alive && curve) trials.show(curve.trials);
+        if (!attempt) {
+          const found = await app.get(`/api/teach/attempts?folder=${encodeURIComponent(folder)}`);
+          if (!alive || !found.attempts.length) return;
+          attempt = found.attempts[0].attempt;
+          fill(checked, warnings(found.attempts[0].check));
+        }
+        const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
+        if (alive) trials.show(curve.trials);
       }),
     );
   };
