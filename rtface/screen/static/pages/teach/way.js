@@ -6,7 +6,7 @@ import { ask, commandLine, duration, follow, jobBox, over } from "../../lib/jobs
 import { enginePanel } from "./engine.js";
 import { resultsPanel } from "./results.js";
 
-const STEPS = [["suggest", "frames chosen"], ["label", "labelled"], ["check", "checked"], ["adapt", "learnt"], ["evaluate", "evaluated"], ["done", "done"]];
+const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], ["adapt", "Learn"], ["evaluate", "Judge"], ["done", "Done"]];
 
 /**
  * @param {HTMLElement} root @param {import("../../lib/app.js").App} app @param {any} known @param {string} folder
@@ -36,7 +36,8 @@ export async function openWay(root, app, known, folder) {
     fill(results, null);
     fill(engine, null);
     if (job && !over(job)) return watch(job);
-    fill(work, job && job.state !== "done" ? stopped(job) : null, way ? await actions(way) : null);
+    const said = job && job.state !== "done" && !way?.undecided.length;
+    fill(work, said ? stopped(job) : null, way ? await actions(way) : null);
     if (!way) return;
     const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
     if (way.attempts.length) await curves(work, way.attempts[0].attempt);
@@ -169,7 +170,8 @@ function progressOf(way) {
 /** What is asked before a training: what becomes of unknown points. @param {import("../../lib/app.js").App} app @param {any} way @param {HTMLElement} label @param {(said: any) => void} go */
 function teachForm(app, way, label, go) {
   const choices = way.undecided.map((/** @type {string} */ name) => {
-    const choice = h("select", {}, h("option", { value: "add" }, "learn it: a new point"), h("option", { value: "drop" }, "leave it out"), way.known.map((/** @type {string} */ known) => h("option", { value: `=${known}` }, `it is the engine's ${known}`)));
+    const none = !Number(way.counts[name]);
+    const choice = h("select", {}, none ? null : h("option", { value: "add" }, "learn it: a new point"), h("option", { value: "drop" }, none ? "leave it out: nobody labelled it" : "leave it out"), way.known.map((/** @type {string} */ known) => h("option", { value: `=${known}` }, `it is the engine's ${known}`)));
     return { name, choice };
   });
   const steps = h("input", { type: "number", class: "number", min: "1", placeholder: "as many as help" });
