@@ -92,7 +92,7 @@ class Outline:
     gaps: int
     opened: bool
 
-    @property
+    @cached_property
     def began_ns(self) -> int:
         """When the session began, by the host's clock; the first moment that is known where that is not recorded."""
         opened = self.session.opened

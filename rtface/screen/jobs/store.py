@@ -173,6 +173,14 @@ class Jobs:
         except ValueError:
             return None
 
+    def results(self, name: str, *, most: int = 4_000_000) -> Sequence[Any]:
+        """Return every whole line of the end of a job's standard output that is JSON, in order."""
+        found = []
+        for line in tail(self._of(name) / STDOUT, most).splitlines():
+            with suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
     def progress(
         self, name: str, since: int = 0, *, most: int = 256_000
     ) -> tuple[Sequence[dict[str, Any]], int]:

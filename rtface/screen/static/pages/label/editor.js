@@ -153,10 +153,9 @@ export class Editor {
     return order.find(({ id }) => !this.label(id))?.id ?? null;
   }
 
-  /** Go to the next keypoint without a label, on this frame or a later one, or an earlier one in the end. */
-  nextUnlabelled() {
-    const at = this.frameIndex;
-    const order = [...this.frames.slice(at + 1), ...this.frames.slice(0, at + 1)];
+  /** Go to the next frame that is not complete, and begin again at the first one in the end. @param {number} [from] where to begin */
+  nextUnlabelled(from = this.frameIndex + 1) {
+    const order = [...this.frames.slice(from), ...this.frames.slice(0, from)];
     const next = order.find(({ id }) => !this.complete(id));
     if (next) this.go(next.id, this.points.find(({ id }) => !this.label(id, next.id))?.id ?? null);
     else this.onsay("Every frame is complete.");

@@ -108,7 +108,7 @@ export class PointList {
   /** @param {string} point */
   stateOf(point) {
     const label = this.editor.frame ? this.editor.label(point) : null;
-    if (label) return "hidden" in label ? "hidden" : label.from === "hand" ? "●" : `● ${label.from}`;
+    if (label) return "hidden" in label ? "hidden" : "●";
     const offer = this.editor.proposal(point);
     return offer ? (offer.from === "copy" ? "○ before" : `○ ${Math.round(100 * offer.score)} %`) : "";
   }
@@ -116,8 +116,10 @@ export class PointList {
   /** @param {string} point */
   author(point) {
     const { editor } = this;
-    const who = editor.frame && editor.label(point) ? editor.store.author(editor.pass, editor.frame, point) : "";
-    return who ? `; here by ${who}` : "";
+    const label = editor.frame ? editor.label(point) : null;
+    if (!label || !editor.frame) return "";
+    const from = "hidden" in label ? "hidden" : { hand: "placed", guess: "a guess confirmed", copy: "copied", file: "from a file" }[label.from];
+    return `; here ${from} by ${editor.store.author(editor.pass, editor.frame, point)}`;
   }
 
   build() {

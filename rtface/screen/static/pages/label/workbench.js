@@ -78,7 +78,7 @@ class Workbench {
       if (running) this.follow(running);
     }, () => {});
     this.update([]);
-    this.editor.nextUnlabelled();
+    this.editor.nextUnlabelled(0);
     this.changed("frame");
     this.canvas.focus();
     if (!this.app.who && !this.app.readOnly) this.askWho();
@@ -111,10 +111,10 @@ class Workbench {
     this.passes = h("select", { class: "plain small", "aria-label": "Whose labels", onchange: (/** @type {Event} */ event) => this.choosePass(/** @type {HTMLSelectElement} */ (event.target).value) },
       h("option", { value: "first" }, "First pass"), h("option", { value: "second" }, "Second pass"));
     this.toggles = {
-      through: keyed("One point through", "b", "After a point: the same one on the next frame", () => this.toggle("through")),
+      through: keyed("Through", "b", "After a point: the same one on the next frame", () => this.toggle("through")),
       guessing: keyed("Guesses", "u", "Show what a network found, hollow", () => this.toggle("guessing")),
-      copying: keyed("Frame before", "v", "Offer the labels of the frame before, hollow", () => this.toggle("copying")),
-      compare: button("Both passes", () => this.toggle("compare"), { title: "Show the other pass's labels too" }),
+      copying: keyed("Before", "v", "Offer the labels of the frame before, hollow", () => this.toggle("copying")),
+      compare: button("Both", () => this.toggle("compare"), { title: "Show the other pass's labels too" }),
     };
     const slider = (/** @type {"brightness" | "contrast"} */ what) => h("label", { class: "field slide" }, what === "brightness" ? "Brightness" : "Contrast",
       h("input", { type: "range", min: "0.3", max: "3", step: "0.05", value: "1", oninput: (/** @type {Event} */ event) => {
@@ -125,13 +125,13 @@ class Workbench {
     fill(this.root,
       h("div", { class: "bench" },
         h("div", { class: "tools row" },
-          h("button", { class: "button small", onclick: () => app.go("label") }, "All sets"),
+          h("button", { class: "button small", onclick: () => app.go("label"), title: "All label sets" }, "‹ Sets"),
           h("strong", { class: "set" }, this.store.set), this.saved, this.counts,
           h("span", { class: "grow" }),
           this.undo, this.redo, this.passes,
-          button("Network …", () => showGuessing(app, this.store, this.about, (job) => this.follow(job)), off),
+          button("Guess …", () => showGuessing(app, this.store, this.about, (job) => this.follow(job)), off),
           keyed("Doubtful", "r", "Go to the next label that may be wrong", () => this.doubtful()),
-          button("Agreement …", () => this.agreement(), { title: "How far the two passes are apart" }),
+          button("Agreement", () => this.agreement(), { title: "How far the two passes are apart" }),
           keyed("Live", "l", "Show the live picture, to catch frames", () => this.catch.toggle()),
           button("Files …", () => showFiles(app, this.store, this.about.h5), off)),
         h("aside", { class: "left panel", "aria-label": "Frames" }, this.catch.element, this.jobs, this.frames.element),
