@@ -122,7 +122,7 @@ export function jobBox(app, first, { done = () => {}, tell = () => {} } = {}) {
 
 /** @param {Job} job @returns {string} */
 function inWords(job) {
-  if (job.state === "waiting") return "Another job uses the processor; this one follows by itself.";
+  if (job.state === "waiting") return "It begins as soon as no other job uses the processor.";
   const at = job.progress;
   if (!at) return "It begins: the packages are loaded.";
   const done = at.total ? `${at.done} of ${at.total} ${at.unit}` : `${at.done} ${at.unit}`;
@@ -203,7 +203,8 @@ export async function changeRig(app, path, body) {
 /** @param {string} text @returns {HTMLElement} */
 function difference(text) {
   const pre = h("pre", { class: "said", tabindex: "0", "aria-label": "The difference" });
-  for (const line of text.split("\n").slice(2)) {
+  const lines = text.trimEnd().split("\n").slice(2);
+  for (const line of lines.filter((each) => !each.startsWith("@@ -0,0"))) {
     const kind = line.startsWith("+") ? "come" : line.startsWith("-") ? "gone" : "same";
     pre.append(h("span", { class: `line ${kind}` }, `${line}\n`));
   }

@@ -95,13 +95,12 @@ export function cameraStep(here) {
     const first = shown[0];
     fill(
       picture,
-      h("p", { class: "muted small" }, `${first.width} x ${first.height} pixels`),
+      h("div", { class: "row" }, h("button", { class: "button primary", onclick: next }, "Next: the face"), h("button", { class: "button", disabled: app.readOnly, onclick: look }, "Look again"), h("span", { class: "muted small" }, `${first.width} x ${first.height} pixels`)),
       h(
         "div",
         { class: "looked" },
         shown.map((/** @type {any} */ each) => h("img", { src: pictureUrl(each.picture), alt: `frame ${each.frame}`, width: each.width, height: each.height })),
       ),
-      h("div", { class: "row" }, h("button", { class: "button primary", onclick: next }, "Next: the face"), h("button", { class: "button", disabled: app.readOnly, onclick: look }, "Look again")),
     );
   } else if (app.readOnly) fill(picture, h("p", { class: "muted" }, "No picture was taken yet."));
   else look();

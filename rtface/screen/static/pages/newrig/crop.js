@@ -34,6 +34,7 @@ export async function cropStep(here) {
   const numbers = [number("x", "left"), number("y", "top"), number("width", "width"), number("height", "height")];
   const mirrored = h("input", { type: "checkbox", onchange: () => (box.mirrored = mirrored.checked) });
   mirrored.checked = box.mirrored;
+  canvas.style.maxWidth = `${Math.round((0.5 * innerHeight * size.width) / size.height)}px`;
   const image = await loaded(pictures[Math.floor(pictures.length / 2)].picture);
 
   const renew = () => {
@@ -67,6 +68,7 @@ export async function cropStep(here) {
     box = { ...found.crop };
     mirrored.checked = box.mirrored;
     scores.textContent = `Found with a confidence of ${found.confidence.toFixed(2)} (0.45 is needed). Look at it before you trust it.`;
+    fill(finding);
     renew();
   };
   const asText = () => `{x: ${box.x}, y: ${box.y}, width: ${box.width}, height: ${box.height}${box.mirrored ? ", mirrored: true" : ""}}`;

@@ -4,7 +4,7 @@ import { h } from "../../lib/dom.js";
 
 /** @param {import("../../lib/app.js").App} app @param {any} known @returns {HTMLElement} */
 export function startPanel(app, known) {
-  const name = h("input", { id: "rig-name", value: freeName(known), pattern: "[A-Za-z0-9][A-Za-z0-9._/ -]*", maxlength: "80" });
+  const name = h("input", { id: "rig-name", value: freeName(known), maxlength: "80" });
   const begin = (/** @type {Event} */ event) => {
     event.preventDefault();
     const plain = name.value.trim().replace(/\.ya?ml$/, "");

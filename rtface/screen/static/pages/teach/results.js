@@ -103,7 +103,7 @@ function worst(app, way, evaluation) {
             h("td", { class: "num" }, each.mean_px.toFixed(1)),
             h("td", {}, each.worst),
             h("td", { class: "num" }, each.worst_px.toFixed(1)),
-            h("td", {}, h("button", { class: "button small", disabled: !way.labels, "aria-label": `Labels of ${each.name}`, onclick: () => app.go("label", { set: way.labels, frame: each.name, video: each.video, point: each.worst }) }, "Its labels")),
+            h("td", {}, h("button", { class: "button small", disabled: !way.labels, "aria-label": `Labels of ${each.name}`, onclick: () => app.go("label", { set: way.labels, name: each.name, video: each.video, point: each.worst }) }, "Its labels")),
           ),
         ),
       ),

@@ -6,7 +6,7 @@ import { ask, commandLine, duration, follow, jobBox, over } from "../../lib/jobs
 import { enginePanel } from "./engine.js";
 import { resultsPanel } from "./results.js";
 
-const STEPS = [["suggest", "frames chosen"], ["label", "labelled"], ["check", "checked"], ["adapt", "learnt"], ["evaluate", "evaluated"], ["done", "done"]];
+const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], ["adapt", "Learn"], ["evaluate", "Judge"], ["done", "Done"]];
 
 /**
  * @param {HTMLElement} root @param {import("../../lib/app.js").App} app @param {any} known @param {string} folder
@@ -25,23 +25,19 @@ export async function openWay(root, app, known, folder) {
   const results = h("div", { class: "col" });
   const engine = h("div", { class: "col" });
   let alive = true;
+  const begun = async () => (await app.get("/api/teach/ways")).ways.some((/** @type {any} */ each) => each.folder === folder);
   const draw = async () => {
     endAll();
     const { jobs } = await app.get("/api/jobs/");
     const job = jobs.find((/** @type {any} */ each) => each.about.folder === folder || (each.about.step === "label" && each.argv.includes(folder)));
-    /** @type {any} */
-    let way = null;
-    try {
-      way = await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`);
-    } catch (error) {
-      if (!job) throw error;
-    }
+    const way = job && !(await begun()) ? null : await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`);
     if (!alive) return;
     fill(head, way ? progressOf(way) : null);
     fill(results, null);
     fill(engine, null);
     if (job && !over(job)) return watch(job);
-    fill(work, job && job.state !== "done" ? stopped(job) : null, way ? await actions(way) : null);
+    const said = job && job.state !== "done" && !way?.undecided.length;
+    fill(work, said ? stopped(job) : null, way ? await actions(way) : null);
     if (!way) return;
     const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
     if (way.attempts.length) await curves(work, way.attempts[0].attempt);
@@ -72,17 +68,21 @@ export async function openWay(root, app, known, folder) {
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
     const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
     ends.push(() => losses.end(), () => trials.end());
+    let attempt = "";
     ends.push(
       follow(app, job.id, async (told, lines) => {
         const part = lines[lines.length - 1]?.what;
         losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
         left.textContent = timeLeft(lines);
         if (!lines.some((line) => line.unit === "steps")) return;
-        const attempts = (await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`).catch(() => null))?.attempts ?? [];
-        if (!alive || !attempts.length) return;
-        if (!checked.childElementCount) fill(checked, warnings(attempts[0].check));
-        const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempts[0].attempt}`).catch(() => null);
-        if (alive && curve) trials.show(curve.trials);
+        if (!attempt) {
+          const found = await app.get(`/api/teach/attempts?folder=${encodeURIComponent(folder)}`);
+          if (!alive || !found.attempts.length) return;
+          attempt = found.attempts[0].attempt;
+          fill(checked, warnings(found.attempts[0].check));
+        }
+        const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
+        if (alive) trials.show(curve.trials);
       }),
     );
   };
@@ -170,7 +170,8 @@ function progressOf(way) {
 /** What is asked before a training: what becomes of unknown points. @param {import("../../lib/app.js").App} app @param {any} way @param {HTMLElement} label @param {(said: any) => void} go */
 function teachForm(app, way, label, go) {
   const choices = way.undecided.map((/** @type {string} */ name) => {
-    const choice = h("select", {}, h("option", { value: "add" }, "learn it: a new point"), h("option", { value: "drop" }, "leave it out"), way.known.map((/** @type {string} */ known) => h("option", { value: `=${known}` }, `it is the engine's ${known}`)));
+    const none = !Number(way.counts[name]);
+    const choice = h("select", {}, none ? null : h("option", { value: "add" }, "learn it: a new point"), h("option", { value: "drop" }, none ? "leave it out: nobody labelled it" : "leave it out"), way.known.map((/** @type {string} */ known) => h("option", { value: `=${known}` }, `it is the engine's ${known}`)));
     return { name, choice };
   });
   const steps = h("input", { type: "number", class: "number", min: "1", placeholder: "as many as help" });
