@@ -50,10 +50,13 @@ class PictureLink:
         """
         self._address, self._offset_ns = address, offset_ns
 
-    def close(self) -> None:
-        """End, and wait a little for it."""
+    def end(self) -> None:
+        """End soon; `join` waits for it."""
         self._ending.set()
-        self._thread.join(1.0)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end, for so long at most."""
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._ending.wait(_WAIT_S):
