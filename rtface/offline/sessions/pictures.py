@@ -23,7 +23,7 @@ from rtface.record.session.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RecordedPicture:
     """A recorded frame.
 
     Attributes
@@ -69,7 +69,7 @@ class SessionPictures:
         self._times = _VideoTimes(found.log, index, int(index.ends["exposure_ns"][0]))
         self._lock = threading.Lock()
 
-    def of(self, frame_id: int) -> Picture | None:
+    def of(self, frame_id: int) -> RecordedPicture | None:
         """Return the picture of a frame; None where that frame was not recorded.
 
         Raises
@@ -84,7 +84,7 @@ class SessionPictures:
         with self._lock:
             return self._picture(row, self._times.of(number, int(row["position"])))
 
-    def between(self, begin_ns: int, end_ns: int) -> Iterator[Picture]:
+    def between(self, begin_ns: int, end_ns: int) -> Iterator[RecordedPicture]:
         """Yield the pictures whose exposure began from one time to another, in order.
 
         Raises
@@ -105,18 +105,18 @@ class SessionPictures:
         with self._lock:
             self._seeker.close()
 
-    def _picture(self, row: np.void, t_ms: int) -> Picture:
+    def _picture(self, row: np.void, t_ms: int) -> RecordedPicture:
         image = self._seeker.at(t_ms)
         frame_id = int(row["frame_id"])
         if self._exact and zlib.crc32(image.data) != int(row["crc32"]):
             raise DataError(f"the picture of frame {frame_id} is not the one that was recorded")
-        return Picture(frame_id, int(row["exposure_ns"]), image, self._exact)
+        return RecordedPicture(frame_id, int(row["exposure_ns"]), image, self._exact)
 
 
 class _VideoTimes:
     """When each picture stands in the video: at its exposure in whole milliseconds, moved on where two would be the same.
 
-    Picture n stands at n plus the largest t - k over all k up to n, where t is picture k's exposure in milliseconds.
+    RecordedPicture n stands at n plus the largest t - k over all k up to n, where t is picture k's exposure in milliseconds.
     """
 
     def __init__(self, log: Path, index: RowIndex, first_ns: int) -> None:

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Route
 
 from rtface.core.errors import UsageError
-from rtface.core.plain import plain
+from rtface.core.files import plain
 from rtface.offline.sessions.certificate import certify, is_blinded
 from rtface.offline.sessions.certificate_text import budget_words, certificate_text
 from rtface.offline.sessions.comparison import compare_sessions
