@@ -65,7 +65,8 @@ class SessionPictures:
             raise DataError(f"{found.log}: the video's name {video.file!r} leads out of the session's folder")
         self._found, self._index = found, index
         self._exact = video.codec in EXACT
-        self._seeker = FrameSeeker(found.session.folder / video.file)
+        self._path = found.session.folder / video.file
+        self._seeker: FrameSeeker | None = FrameSeeker(self._path)
         self._times = _VideoTimes(found.log, index, int(index.ends["exposure_ns"][0]))
         self._lock = threading.Lock()
 
@@ -101,11 +102,15 @@ class SessionPictures:
                     yield picture
 
     def close(self) -> None:
-        """Let the video go."""
+        """Let the video go; it is opened again for whoever still asks."""
         with self._lock:
-            self._seeker.close()
+            if self._seeker is not None:
+                self._seeker.close()
+            self._seeker = None
 
     def _picture(self, row: np.void, t_ms: int) -> RecordedPicture:
+        if self._seeker is None:
+            self._seeker = FrameSeeker(self._path)
         image = self._seeker.at(t_ms)
         frame_id = int(row["frame_id"])
         if self._exact and zlib.crc32(image.data) != int(row["crc32"]):
