@@ -13,9 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from rtface.core.files import printable
+from rtface.core.files import plain, printable
 from rtface.core.latency import StageSummary
-from rtface.core.plain import plain
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
 
 _WIDE = 120
