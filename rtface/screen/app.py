@@ -160,7 +160,11 @@ class _Served:
         return JSONResponse(dict(commands.request(path["operation"], args, said.get("who"))))
 
     async def socket(self, websocket: WebSocket) -> None:
-        about = {"rigs": self._rigs(), "version": __version__}
+        about = {
+            "rigs": self._rigs(),
+            "version": __version__,
+            "stop_port": self._parts.stop_port,
+        }
         greeting = json.dumps({"topic": "screen", "rig": "", "data": about})
         for link in self._parts.links.values():
             link.say_again()
