@@ -23,13 +23,24 @@ from rtface.publish.features import FeaturesMessage
 from rtface.publish.keypoints import Keypoints
 from rtface.publish.keys import load_client_keys
 from rtface.publish.neural import NeuralMessage
+from rtface.publish.pictures.message import PictureMessage
+from rtface.publish.pictures.subscriber import PictureSubscriber
 from rtface.publish.receiver import Receiver
 from rtface.publish.requester import Requester
 from rtface.publish.status import ServiceStatus, StatusMessage, parse_status
 from rtface.publish.subscriber import Subscriber
 from rtface.publish.wire import Fields
 
-__all__ = ["Client", "ClockOffset", "EventMessage", "FeaturesMessage", "Keypoints", "NeuralMessage"]
+__all__ = [
+    "Client",
+    "ClockOffset",
+    "EventMessage",
+    "FeaturesMessage",
+    "Keypoints",
+    "NeuralMessage",
+    "PictureMessage",
+    "PictureSubscriber",
+]
 
 _ANSWER_WITHIN_S = 5.0
 _PINGS = 8
@@ -182,6 +193,11 @@ class Client:
         """
         self._subscriber.take_features()
         return self._receiver.features.drain()
+
+    def end_features(self) -> None:
+        """Take no more features, until `features` or `next_features` is called again: then nobody makes them for this client."""
+        self._subscriber.leave_features()
+        self._receiver.features.forget()
 
     def next_features(self, timeout_s: float | None = None) -> FeaturesMessage | None:
         """Wait for the next features, and pass over the keypoints that come meanwhile; as `next_event`."""

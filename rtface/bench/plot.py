@@ -16,6 +16,7 @@ _SHOWN = (
     *("frame_to_keypoints", "sustained_end_to_end"),
     *("rules", "handover", "gate", "exposure_to_pin", "to_bright_frame", "told_to_bright_frame"),
     *("hand_over", "acknowledge", "light", "known"),
+    *("no_pictures", "viewers_0", "viewers_1", "viewers_3"),
 )
 _LABELS = {
     "device_copy_in": "copy to the GPU",
@@ -39,6 +40,10 @@ _LABELS = {
     "acknowledge": "written to acknowledged",
     "light": "decision to light",
     "known": "decision to light known to the host",
+    "no_pictures": "exposure to published, no pictures",
+    "viewers_0": "with pictures, nobody looking",
+    "viewers_1": "with 1 viewer",
+    "viewers_3": "with 3 viewers",
 }
 
 

@@ -6,6 +6,7 @@ import getpass
 import socket
 from pathlib import Path
 
+from rtface.offline.sessions.outline import Outline, outline
 from rtface.record.seal.openings import open_seal
 from rtface.record.session.reader import Session, read_session
 
@@ -24,6 +25,14 @@ def read_opened(path: Path, command: str, *, unblind: bool) -> Session:
     if not unblind or session.seal is None:
         return session
     return read_session(path, open_seal(session.folder, me(), f"{command} --unblind"))
+
+
+def outline_opened(path: Path, command: str, *, unblind: bool) -> Outline:
+    """Go through a session as `read_opened` reads one; raises what that raises."""
+    found = outline(path)
+    if not unblind or found.session.seal is None:
+        return found
+    return outline(path, open_seal(found.session.folder, me(), f"{command} --unblind"))
 
 
 def me() -> str:

@@ -8,14 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from rtface.cli.opening import me, read_opened
+from rtface.cli.opening import me, outline_opened, read_opened
 from rtface.cli.options import JsonOption, UnblindOption
 from rtface.cli.several import each_in_turn
+from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
+from rtface.cli.terminal.sessioncomparison import print_comparison
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
+from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import DataError, RtfaceError, UsageError
+from rtface.offline.sessions.certificate import certify
+from rtface.offline.sessions.certificate_text import certificate_text
+from rtface.offline.sessions.comparison import compare_sessions
+from rtface.offline.sessions.overlay import write_overlay
+from rtface.offline.sessions.unblinding import unblind_session
 from rtface.record import formats
-from rtface.record.seal.openings import open_seal, openings
+from rtface.record.seal.openings import openings
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.reader import read_session
@@ -80,7 +88,12 @@ def _verify(folder: Path, unblind: bool, as_json: bool) -> None:
     whole = all(each.verdict == "whole" for each in findings)
     if as_json:
         print_json(
-            {"whole": whole, "fingerprint": session.fingerprint, "findings": list(map(_finding, findings))}
+            {
+                "session": str(folder),
+                "whole": whole,
+                "fingerprint": session.fingerprint,
+                "findings": list(map(_finding, findings)),
+            }
         )
     else:
         print_findings(session, findings)
@@ -117,6 +130,70 @@ def export(
 
 
 @app.command()
+def certificate(
+    session: FolderArgument,
+    unblind: UnblindOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the latency certificate: percentiles of each stage, misses, losses, machine and hashes, as one page of text.
+
+    The percentiles are computed anew from the stamps of every recorded frame.
+    """
+    found = outline_opened(session, "rtface session certificate", unblind=unblind)
+    certified = certify(found, unblind=unblind)
+    if as_json:
+        print_json(certified.as_dict())
+        return
+    for line in certificate_text(certified).splitlines():
+        print_line(line)
+
+
+@app.command()
+def compare(
+    first: FolderArgument,
+    second: FolderArgument,
+    unblind: UnblindOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Set two sessions beside each other: latencies, counts, the settings that differ, and how the rules differ."""
+    found = [outline_opened(each, "rtface session compare", unblind=unblind) for each in (first, second)]
+    compared = compare_sessions(found[0], found[1], unblind=(unblind, unblind))
+    if as_json:
+        print_json(compared.as_dict())
+        return
+    print_comparison(compared)
+
+
+@app.command()
+def overlay(
+    session: FolderArgument,
+    out: Annotated[Path, typer.Option(help="The MP4 to write.")],
+    begin_s: Annotated[
+        float, typer.Option("--from", help="Where it begins, in seconds since the session began.")
+    ] = 0.0,
+    end_s: Annotated[float | None, typer.Option("--to", help="Where it ends; else with the session.")] = None,
+    speed: Annotated[float, typer.Option(help="0.25 plays it at a quarter of its pace.")] = 1.0,
+    unblind: UnblindOption = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a stretch of a session as a video: the frames with points by score, the decisions, and the light."""
+    found = outline_opened(session, "rtface session overlay", unblind=unblind)
+    end_s = found.summary(unblind=unblind).seconds + 1 if end_s is None else end_s
+    with ending_on_signals() as ending, progress_bar("overlay", None, unit="frames") as bar:
+
+        def progress(done: int, total: int) -> bool:
+            bar(done, total)
+            return not ending.is_set()
+
+        written = write_overlay(
+            found, out, begin_s, end_s, speed=speed, unblind=unblind, overwrite=overwrite, progress=progress
+        )
+    if written is None:
+        raise typer.Exit(INTERRUPTED)
+    print_line(str(written.path))
+
+
+@app.command()
 def unblind(
     folder: FolderArgument,
     who: Annotated[
@@ -133,12 +210,8 @@ def unblind(
     Each later opening is written down, too, in unblinded.jsonl in the session's folder.
     """
     session = read_session(folder)
-    if session.seal is None:
-        raise UsageError(f"{folder} has no seal: it was not blinded, or recorded before there was one")
-    if not show_only:
-        if session.state == "open":
-            raise UsageError(f"{folder} is still being written; it is opened after it has ended")
-        open_seal(session.folder, who or me(), "rtface session unblind", first=True, why=why)
+    if session.seal is None or not show_only:
+        unblind_session(session, who or me(), "rtface session unblind", why)
     opened = openings(session.folder)
     if as_json:
         print_json(opened)

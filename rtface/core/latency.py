@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.core.clock import NS_PER_MS
 from rtface.core.records import Stamps
@@ -43,6 +44,17 @@ def _bucket(duration_ns: int) -> int:
         return max(duration_ns, 0)
     shift = duration_ns.bit_length() - _SUB_BITS - 1
     return min(((shift + 1) << _SUB_BITS) + (duration_ns >> shift) - _SUB, _BUCKETS - 1)
+
+
+def _buckets(durations_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `_bucket` of each duration."""
+    known = np.maximum(durations_ns, 0)
+    halves = known >> 32, known & 0xFFFFFFFF  # float64 holds either exactly
+    high, low = (np.frexp(each.astype(np.float64))[1].astype(np.int64) for each in halves)
+    bits = np.where(high > 0, high + 32, low)
+    shift = np.maximum(bits - _SUB_BITS - 1, 0)
+    coarse = ((shift + 1) << _SUB_BITS) + (known >> shift) - _SUB
+    return np.where(known < _SUB, known, np.minimum(coarse, _BUCKETS - 1))
 
 
 def _bucket_middle_ns(bucket: int) -> float:
@@ -95,6 +107,15 @@ class Histogram:
         self._counts[_bucket(duration_ns)] += 1
         if self._deadline_ns is not None and duration_ns > self._deadline_ns:
             self._misses += 1
+
+    def add_all(self, durations_ns: NDArray[np.int64]) -> None:
+        """Count many durations, as `add` counts each."""
+        if not len(durations_ns):
+            return
+        self._max_ns = max(self._max_ns, int(durations_ns.max()))
+        self._counts += np.bincount(_buckets(durations_ns), minlength=_BUCKETS)
+        if self._deadline_ns is not None:
+            self._misses += int((durations_ns > self._deadline_ns).sum())
 
     def summary(self) -> StageSummary:
         """Return the percentiles of all durations so far."""

@@ -5,19 +5,20 @@
 | ``configuration.json`` | everything that the result depends on, and the machine's facts of the first start |
 | ``NAME.checkpoint`` | the state of a training; gone on from when the same run is started again |
 | ``NAME.losses.csv``, ``NAME.png`` | its losses by step, as numbers and as a picture |
+| ``search.trials.csv`` | of `adapt`: errors on the held-out frames by step and blend, written while it trains |
 | ``report.json`` | metrics; written last, so a run that has it is done |
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import DataError
-from rtface.core.files import printable, write_json
+from rtface.core.files import printable, write_json, written_whole
 from rtface.core.machine import run_facts
 from rtface.learn.plots import draw_losses
 
@@ -45,6 +46,17 @@ class RunFolder:
         rows = "".join(f"{step},{loss:.5g}\n" for step, loss in enumerate(losses, start=1))
         (self.folder / f"{name}.losses.csv").write_text("step,loss\n" + rows, encoding="utf-8")
         draw_losses(self.folder / f"{name}.png", name, losses)
+
+    def write_trials(self, name: str, trials: Iterable[Mapping[str, Any]]) -> None:
+        """Write what was tried on held-out frames so far as a csv, whole; one who follows the training reads it meanwhile."""
+        rows = [dict(each) for each in trials]
+        columns = list(rows[0]) if rows else []
+        lines = [columns, *([row[column] for column in columns] for row in rows)]
+        text = "".join(
+            ",".join("" if value is None else str(value) for value in line) + "\n" for line in lines
+        )
+        with written_whole(self.folder / f"{name}.trials.csv") as fresh:
+            fresh.write_text(text, encoding="utf-8")
 
     def write_report(self, report: Mapping[str, Any]) -> None:
         """Write the metrics; the run is finished."""

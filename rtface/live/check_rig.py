@@ -24,6 +24,7 @@ from rtface.live.answers import camera_in_words
 from rtface.live.check_loop import check_loop
 from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
+from rtface.publish.pictures.publisher import SETTING
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend, possible_backends
@@ -292,17 +293,22 @@ def _speed(
 
 
 def _ports(rig: Rig) -> Check:
-    """Bind both addresses and let them go."""
+    """Bind all addresses and let them go."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     guard = None
     try:
         if rig.publish.keys is not None:
             guard = Guard(context, load_server_keys(rig.publish.keys))
             guard.open()
-        bound = []
-        for kind, setting in ((zmq.XPUB, "keypoints"), (zmq.ROUTER, "control")):
-            wanted = getattr(rig.publish, setting)
-            socket, address = bound_socket(context, kind, wanted, f"publish.{setting}", 1, guard)
+        bound, publish = [], rig.publish
+        wanted = [
+            (zmq.XPUB, publish.keypoints, "publish.keypoints"),
+            (zmq.ROUTER, publish.control, "publish.control"),
+        ]
+        if publish.pictures is not None:
+            wanted.append((zmq.XPUB, publish.pictures.address, SETTING))
+        for kind, asked, setting in wanted:
+            socket, address = bound_socket(context, kind, asked, setting, 1, guard)
             socket.close(0)
             bound.append(address)
     finally:

@@ -22,7 +22,7 @@ from rtface.acquire.thread import POLL_S
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
-from rtface.core.records import CameraInfo, Crop, Losses
+from rtface.core.records import CameraInfo, Crop, Image, Losses, Pose
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.mailbox import Mailbox
@@ -57,6 +57,8 @@ class Pipeline:
         From exposure to published; later ones are counted.
     silence_ns : int or None
         A live camera that delivers nothing for longer is lost; None to wait for ever.
+    show : callable or None
+        Given each frame, its pose and the crop as soon as the pose is published; must neither wait nor fail.
     on_tick : callable
         Called in the processing thread with a `PipelineStatus` about once a second, and once more at the end.
     clock : Clock
@@ -74,6 +76,7 @@ class Pipeline:
         slots: int = 6,
         deadline_ns: int = 10 * NS_PER_MS,
         silence_ns: int | None = None,
+        show: Callable[[Image, Pose, Crop], None] | None = None,
         on_tick: Callable[[PipelineStatus], None] = lambda status: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -83,7 +86,7 @@ class Pipeline:
         self._handler: PoseHandler = handler or PoseHandler()
         self._crop = crop
         self._stream = FrameStream(camera, slots)
-        self._on_tick = on_tick
+        self._show, self._on_tick = show, on_tick
         self._silence_ns = silence_ns
         self._clock = clock
         self._latency = LatencyRecorder(deadline_ns)
@@ -327,6 +330,8 @@ class Pipeline:
         self._handler.handle(pose)
         handled_ns = self._clock.now_ns()
         published_ns = self._sink.publish(pose, self._losses())
+        if self._show is not None:
+            self._show(slot.pixels, pose, self._tracker.crop)
         self._handler.published(slot.pixels, pose, published_ns)
         self._stream.release(slot)
         self._latency.add(pose.stamps, handled_ns, published_ns)

@@ -36,6 +36,7 @@ from rtface.publish.address import check_address
 from rtface.publish.commands import NO_LOOP, Hello, crop_map
 from rtface.publish.control import ControlServer
 from rtface.publish.keys import Guard, load_server_keys
+from rtface.publish.pictures.publisher import SETTING, PicturePublisher
 from rtface.publish.publisher import Publisher
 from rtface.publish.status import ServiceStatus, camera_map
 from rtface.track.backends.base import BackendInfo
@@ -88,6 +89,8 @@ class Service:
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
         check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
         check_address(rig.publish.control, "publish.control", keys is not None)
+        if rig.publish.pictures is not None:
+            check_address(rig.publish.pictures.address, SETTING, keys is not None)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard = None if keys is None else Guard(self._context, keys)
         self._publisher = Publisher(
@@ -98,6 +101,18 @@ class Service:
             guard=self._guard,
             clock=clock,
         )
+        self._pictures: PicturePublisher | None = None
+        if (pictures := rig.publish.pictures) is not None:
+            self._pictures = PicturePublisher(
+                pictures.address,
+                self.session,
+                self._context,
+                per_second=pictures.per_second,
+                quality=pictures.quality,
+                longest=pictures.width,
+                guard=self._guard,
+                clock=clock,
+            )
         self.neural: NeuralPredictor | None = None
         handler: PoseHandler | None = None
         if rig.encoder is not None:
@@ -123,6 +138,7 @@ class Service:
             slots=rig.slots,
             deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
             silence_ns=None if rig.silence_s is None else round(rig.silence_s * NS_PER_S),
+            show=None if self._pictures is None else self._pictures.offer,
             on_tick=self._publish_status,
             clock=clock,
         )
@@ -182,6 +198,11 @@ class Service:
         """Where commands are taken, with the port that was taken."""
         return self._control.address
 
+    @property
+    def pictures_address(self) -> str:
+        """Where pictures are published, with the port that was taken; empty where there are none."""
+        return "" if self._pictures is None else self._pictures.address
+
     def open(self) -> None:
         """Open the sockets, the camera and the network, and begin.
 
@@ -195,6 +216,9 @@ class Service:
             if self._guard is not None:
                 self._guard.open()
                 opened.callback(self._guard.close)
+            if self._pictures is not None:
+                opened.callback(self._pictures.close)
+                self._pictures.open()
             opened.callback(self._pipeline.stop)
             self._start_pipeline()
             opened.callback(self._control.close)
@@ -238,6 +262,7 @@ class Service:
             keypoints_address=self.keypoints_address,
             control_address=self.control_address,
             camera=camera_map(camera),
+            pictures_address=self.pictures_address,
         ).as_map()
 
     def status(self) -> Mapping[str, Any]:
@@ -287,6 +312,7 @@ class Service:
             error=None if status.error is None else status.error[:_LONGEST_ERROR],
             loop={} if self._arming is None else self._arming.state(),
             view_ok=status.view_ok,
+            pictures={} if self._pictures is None else self._pictures.state(),
         )
 
 

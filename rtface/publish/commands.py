@@ -93,11 +93,8 @@ class Hello:
             "crop": None if self.crop is None else crop_map(self.crop),
             "engine": {"id": self.engine, "hash": self.engine_hash},
             "score": self.score_definition,
-            "addresses": {
-                "keypoints": self.keypoints_address,
-                "control": self.control_address,
-                "pictures": self.pictures_address,
-            },
+            "addresses": {"keypoints": self.keypoints_address, "control": self.control_address}
+            | ({"pictures": self.pictures_address} if self.pictures_address else {}),
             "camera": self.camera,
         }
 

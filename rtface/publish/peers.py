@@ -13,6 +13,7 @@ import os
 import socket as sockets
 import struct
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ from zmq.utils.monitor import recv_monitor_message
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.publish.sockets import Context, Socket
 
+_SUBSCRIPTIONS_AT_ONCE = 5_000
 _LOOK_EVERY_MS = 10
 _ADDRESS_BYTES = 16
 """Of a socket's address; all zero, it is of no family."""
@@ -55,6 +57,50 @@ class PeerLimits:
     connections_per_s: float
     burst_bytes: int
     bytes_per_s: int
+
+
+SUBSCRIBER_LIMITS = PeerLimits(connections=64, connections_per_s=5, burst_bytes=2_048, bytes_per_s=16)
+"""A subscriber names a few topics, and says once a second that it lives; nothing more has to come in."""
+
+
+class Takers:
+    """How many sockets take each topic of a bound XPUB socket; belongs to the thread that owns that.
+
+    Parameters
+    ----------
+    topics : sequence of bytes
+        Those to count.
+    """
+
+    def __init__(self, topics: Sequence[bytes]) -> None:
+        self._counts = dict.fromkeys(topics, 0)
+
+    def __getitem__(self, topic: bytes) -> int:
+        """Return how many took a topic when `read` was last called."""
+        return self._counts[topic]
+
+    def clear(self) -> None:
+        """Forget all: the socket is another one."""
+        self._counts = dict.fromkeys(self._counts, 0)
+
+    def read(self, socket: Socket) -> None:
+        """Take what subscribers have said since."""
+        for _ in range(_SUBSCRIPTIONS_AT_ONCE):
+            try:
+                parts = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._count(parts[0][:1], parts[0][1:])
+
+    def _count(self, change: bytes, subscribed: bytes) -> None:
+        """Count one message from a subscriber: 1 or 0, then the start of the topics that it is about."""
+        for topic, count in self._counts.items():
+            if not topic.startswith(subscribed):
+                continue
+            if change == b"\x01":
+                self._counts[topic] = count + 1
+            elif change == b"\x00" and count > 0:
+                self._counts[topic] = count - 1
 
 
 class PeerWatch:

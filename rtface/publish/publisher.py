@@ -19,14 +19,11 @@ from rtface.publish.features import TOPIC_FEATURES, FeaturesMessage, encode_feat
 from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
-from rtface.publish.peers import PeerLimits, PeerWatch
+from rtface.publish.peers import SUBSCRIBER_LIMITS, PeerWatch, Takers
 from rtface.publish.sockets import Context, Socket, bound_socket
 from rtface.publish.status import TOPIC_STATUS, ServiceStatus, encode_status
 from rtface.publish.wire import MAX_SESSION
 
-_SUBSCRIPTIONS_AT_ONCE = 5_000
-_LIMITS = PeerLimits(connections=64, connections_per_s=5, burst_bytes=2_048, bytes_per_s=16)
-"""A subscriber names a few topics, and says once a second that it lives; nothing more has to come in."""
 _FAREWELL_MS = 500
 
 _log = logging.getLogger(__name__)
@@ -78,7 +75,7 @@ class Publisher:
         self._address = ""
         self._sent: Counter[bytes] = Counter()
         self._lost = 0
-        self._takers: Counter[bytes] = Counter()
+        self._takers = Takers((TOPIC_KEYPOINTS, TOPIC_FEATURES))
 
     @property
     def address(self) -> str:
@@ -102,7 +99,7 @@ class Publisher:
             raise UsageError("the publisher is open already")
 
         def watch(socket: Socket) -> Callable[[], None]:
-            self._watch = PeerWatch(self._context, socket, _LIMITS, "publish.keypoints")
+            self._watch = PeerWatch(self._context, socket, SUBSCRIBER_LIMITS, "publish.keypoints")
             return self._watch.close
 
         self._socket, self._address = bound_socket(
@@ -152,13 +149,7 @@ class Publisher:
 
     def count_subscribers(self) -> int:
         """Return how many sockets take the keypoints at this moment; call it now and then, as with each status."""
-        socket = self._opened()
-        for _ in range(_SUBSCRIPTIONS_AT_ONCE):
-            try:
-                parts = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            self._count(parts)
+        self._takers.read(self._opened())
         return self._takers[TOPIC_KEYPOINTS]
 
     def takes_features(self) -> bool:
@@ -190,14 +181,3 @@ class Publisher:
         if self._socket is None:
             raise UsageError("the publisher is not open")
         return self._socket
-
-    def _count(self, parts: list[bytes]) -> None:
-        """Count one message from a subscriber: 1 or 0, then the start of the topics that it is about."""
-        change, topic = parts[0][:1], parts[0][1:]
-        for counted in (TOPIC_KEYPOINTS, TOPIC_FEATURES):
-            if not counted.startswith(topic):
-                continue
-            if change == b"\x01":
-                self._takers[counted] += 1
-            elif change == b"\x00" and self._takers[counted] > 0:
-                self._takers[counted] -= 1

@@ -89,7 +89,14 @@ def limited_socket(context: Context, kind: int, queue: int) -> Socket:
 
 
 def connected_socket(
-    context: Context, kind: int, address: str, queue: int, keys: ClientKeys | None
+    context: Context,
+    kind: int,
+    address: str,
+    queue: int,
+    keys: ClientKeys | None,
+    *,
+    longest: int = MAX_BODY,
+    buffer: int | None = None,
 ) -> Socket:
     """Return a socket that is connected; a service that is not there yet is found when it comes.
 
@@ -101,6 +108,10 @@ def connected_socket(
         Where the service is bound.
     keys : ClientKeys or None
         For a service that needs keys.
+    longest : int
+        Bytes of a message's part; the connection is closed that brings a longer one.
+    buffer : int or None
+        Bytes that the system keeps of what has come; its own choice when None.
 
     Raises
     ------
@@ -108,6 +119,9 @@ def connected_socket(
         The address is malformed.
     """
     socket = limited_socket(context, kind, queue)
+    socket.setsockopt(zmq.MAXMSGSIZE, longest)
+    if buffer is not None:
+        socket.setsockopt(zmq.RCVBUF, buffer)
     try:
         if keys is not None:
             keys.protect(socket)

@@ -55,6 +55,8 @@ class ServiceStatus:
         How the closed loop stands; see `docs/wire.md`. Empty without rules.
     view_ok : float
         Median of `rtface.core.records.Pose.view_ok` over the last second; NaN where it is not known.
+    pictures : dict
+        How the publishing of pictures stands; see `docs/wire.md`. Empty where there are none.
     """
 
     state: PipelineState
@@ -69,6 +71,7 @@ class ServiceStatus:
     error: str | None = None
     loop: dict[str, Any] = field(default_factory=dict)
     view_ok: float = math.nan
+    pictures: dict[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -84,7 +87,9 @@ class ServiceStatus:
             "subscribers": self.subscribers,
             "error": self.error,
             "loop": self.loop,
-        } | known("view_ok", self.view_ok)
+            **known("view_ok", self.view_ok),
+            **({"pictures": self.pictures} if self.pictures else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         error=None if fields.is_nil("error") else fields.text("error"),
         loop=fields.mapping("loop"),
         view_ok=number_or_nan(fields, "view_ok"),
+        pictures=fields.mapping("pictures") if fields.has("pictures") else {},
     )
 
 

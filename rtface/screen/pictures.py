@@ -31,16 +31,24 @@ class PictureLink:
         self._rig = rig
         self._feed = feed
         self._ending = threading.Event()
-        self._address = ""
+        self._address, self._offset_ns = "", 0
         self._thread = threading.Thread(target=self._run, name=f"rtface-pictures-{rig.id}", daemon=True)
 
     def open(self) -> None:
         """Begin."""
         self._thread.start()
 
-    def look_at(self, address: str) -> None:
-        """Take pictures from this address from now on; empty where the service publishes none. From any thread."""
-        self._address = address
+    def look_at(self, address: str, offset_ns: int) -> None:
+        """Take pictures from this address from now on; from any thread.
+
+        Parameters
+        ----------
+        address : str
+            Where the service publishes them; empty where it publishes none.
+        offset_ns : int
+            Its monotonic clock less this host's.
+        """
+        self._address, self._offset_ns = address, offset_ns
 
     def end(self) -> None:
         """End soon; `join` waits for it."""
@@ -64,6 +72,7 @@ class PictureLink:
         """Hand pictures on while the same are wanted from the same address."""
         try:
             with PictureSubscriber(address, tuple(sorted(wanted)), keys=self._rig.keys) as subscriber:
+                subscriber.correct(self._offset_ns)
                 while not self._ending.is_set() and (address, wanted) == (self._address, self._wanted()):
                     picture = subscriber.next(_WAIT_S)
                     if picture is not None:

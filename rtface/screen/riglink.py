@@ -120,9 +120,9 @@ class RigLink:
         rig = self.rig
         address = as_reached(hello.keypoints_address, rig.control)
         self.pictures_address, self.engine = as_reached(hello.pictures_address, rig.control), hello.engine
-        self._pictures.look_at(self.pictures_address)
         with Client(address, rig.control, keys=rig.keys, timeout_s=_ANSWER_S) as client:
-            client.hello()  # measures the clock of a service on another host
+            offset_ns = client.ping().offset_ns
+            self._pictures.look_at(self.pictures_address, offset_ns)
             self._put("link", self._linked(hello, "up"), newest=True)
             heard_ns = said_ns = status_ns = monotonic_ns()
             state, status = "up", None

@@ -12,8 +12,9 @@ pytest.importorskip("selenium", reason="the tests of the pages need selenium")
 
 from selenium import webdriver
 from support.leftovers import nothing_left_behind
-from support.screens import BROWSER_PROCESSES, CHROMIUM, DRIVER, Visit, new_browser, served
+from support.screens import BROWSER_PROCESSES, Visit, served
 
+from bench.screen.browser import CHROMIUM, DRIVER, new_browser
 from rtface.config import PicturesSettings, PublishSettings, Rig, SimulatedCameraSettings
 from rtface.live.service import Service
 
@@ -38,6 +39,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 @pytest.fixture
 def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
     """The browser, without cookies and what earlier tests left."""
+    chromium.get_log("browser")
     yield chromium
     chromium.get("about:blank")
     chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from screen.conftest import rig
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
+from support.screens import Visit, served
 
 from rtface.config import SimulatedCameraSettings
 from rtface.live.service import Service
-from screen.conftest import rig
-from support.screens import Visit, served
 
 
 def frame_shown(visit: Visit) -> int:
@@ -73,9 +73,7 @@ def test_a_crop_drawn_by_the_mouse_is_what_the_network_is_given(visit: Visit, se
     assert (shown["x"], shown["y"], shown["height"]) == (crop.x, crop.y, 120)
 
 
-def test_the_face_is_found_for_a_crop_that_is_offered(
-    browser: webdriver.Chrome, tmp_path: Path
-) -> None:
+def test_the_face_is_found_for_a_crop_that_is_offered(browser: webdriver.Chrome, tmp_path: Path) -> None:
     camera = SimulatedCameraSettings(width=640, height=480, rate_hz=30.0, seed=0)
     with Service(rig(camera=camera)) as service, served(tmp_path, service) as screen:
         visit = Visit(browser, screen)
@@ -89,11 +87,12 @@ def test_the_face_is_found_for_a_crop_that_is_offered(
 
 
 def test_a_service_without_pictures_says_how_to_have_them(browser: webdriver.Chrome, tmp_path: Path) -> None:
-    with Service(rig(publish={"keypoints": "tcp://127.0.0.1:*", "control": "tcp://127.0.0.1:*"})) as service:
-        with served(tmp_path, service) as screen:
-            visit = Visit(browser, screen)
-            visit.enter()
-            visit.wait(lambda: "publishes no pictures" in visit.text(".picture .waiting"), "the words")
+    free = "tcp://127.0.0.1:*"
+    without = rig(publish={"keypoints": free, "control": free})
+    with Service(without) as service, served(tmp_path, service) as screen:
+        visit = Visit(browser, screen)
+        visit.enter()
+        visit.wait(lambda: "publishes no pictures" in visit.text(".picture .waiting"), "the words")
 
 
 @pytest.fixture
@@ -117,6 +116,9 @@ def test_each_feature_is_a_plot_with_its_threshold_and_each_rule_says_how_it_sta
         visit = Visit(browser, screen)
         visit.enter()
         visit.wait(lambda: len(visit.all(".feature .uplot")) > 0, "a plot")
-        visit.wait(lambda: "threshold 1000000" in visit.text(".rules") or "1.0e+6" in visit.text(".rules"), "the rule")
+        visit.wait(
+            lambda: "threshold 1000000" in visit.text(".rules") or "1.0e+6" in visit.text(".rules"),
+            "the rule",
+        )
         assert "pad.amplitude > 1e6" in visit.text(".rules")
         assert visit.errors() == []

@@ -23,35 +23,10 @@ from rtface.screen.rigs import ShownRig
 from rtface.screen.serving import Address, Screen, screen_opened
 from support.waits import wait_until
 
-CHROMIUM = Path("/usr/bin/chromium")
-DRIVER = Path("/usr/bin/chromedriver")
-
 BROWSER_PROCESSES = frozenset(
     {"chromedriver", "chromium", "chrome_crashpad_handler", "chrome_crashpad", "cat", "exe", ""}
 )
 """What a browser starts and ends as it likes."""
-
-
-def new_browser(profile: Path, width: int = 1280, height: int = 800) -> webdriver.Chrome:
-    """Return a headless browser with an empty profile of its own."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for each in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--no-first-run",
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1, EXCLUDE localhost",
-        f"--window-size={width},{height}",
-        f"--user-data-dir={profile}",
-    ):
-        options.add_argument(each)
-    service = webdriver.ChromeService(executable_path=str(DRIVER))
-    return webdriver.Chrome(options=options, service=service)
 
 
 @contextmanager

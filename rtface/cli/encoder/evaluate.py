@@ -14,7 +14,7 @@ from rtface.cli.encoder.recording import RecordingOptions, ThreadsOption
 from rtface.cli.options import JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.cli.training import training_bars, training_packages
+from rtface.cli.terminal.training import training_bars, training_packages
 from rtface.encode.bundle import load_encoder
 
 

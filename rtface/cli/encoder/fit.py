@@ -13,7 +13,7 @@ from rtface.cli.encoder.show import encoder_card
 from rtface.cli.options import JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
-from rtface.cli.training import interrupted, training_bars, training_packages
+from rtface.cli.terminal.training import interrupted, training_bars, training_packages
 
 Family = Literal["causal", "facemap"]
 Splitting = Literal["strict", "published"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rtface.cli.terminal.screen import ERR, print_note
-from rtface.cli.training import print_engine
+from rtface.cli.terminal.training import print_engine
 from rtface.core.errors import UsageError
 from rtface.core.extras import needing
 from rtface.track.store import user_folder

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from rtface.cli.learn import adapt, distil, evaluate, fetch, labels, start, suggest, train
+from rtface.cli.learn import adapt, distil, evaluate, fetch, guess, labels, start, suggest, train
 
 app = typer.Typer(help="Train, adapt, distil and evaluate keypoint networks.", no_args_is_help=True)
 
@@ -15,6 +15,7 @@ app.command("adapt")(adapt.adapt)
 app.command("distil")(distil.distil)
 app.command("evaluate")(evaluate.evaluate)
 app.command("fetch")(fetch.fetch)
+app.command("guess")(guess.guess)
 app.command("labels")(labels.labels)
 app.command("start")(start.start)
 app.command("suggest")(suggest.suggest)

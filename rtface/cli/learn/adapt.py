@@ -21,7 +21,7 @@ from rtface.cli.learn.tables import distances_table, errors_table
 from rtface.cli.options import CropOption, EngineOption, JsonOption
 from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
-from rtface.cli.training import interrupted, print_engine, training_bars, training_packages
+from rtface.cli.terminal.training import interrupted, print_engine, training_bars, training_packages
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:

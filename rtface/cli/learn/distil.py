@@ -16,7 +16,7 @@ from rtface.cli.learn.options import RenameOption, RunOption, parse_renames
 from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.cli.terminal.signals import ending_on_signals
-from rtface.cli.training import interrupted, print_engine, training_bar, training_packages
+from rtface.cli.terminal.training import interrupted, print_engine, training_bar, training_packages
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:

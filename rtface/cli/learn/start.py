@@ -19,7 +19,7 @@ from rtface.cli.learn.tables import distances_table
 from rtface.cli.options import AUTO, BackendOptions, JsonOption, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
-from rtface.cli.training import interrupted, training_bars, training_packages
+from rtface.cli.terminal.training import interrupted, training_bars, training_packages
 from rtface.config import BackendSettings
 from rtface.core.errors import UsageError
 from rtface.core.extras import require

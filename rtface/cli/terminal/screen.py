@@ -15,6 +15,7 @@ from rich.text import Text
 
 from rtface.core.files import printable
 from rtface.core.latency import StageSummary
+from rtface.core.plain import plain
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
 
 _WIDE = 120
@@ -57,7 +58,7 @@ def print_line(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one line of JSON; numbers that JSON cannot hold become null."""
-    print(printable(json.dumps(_plain(value), ensure_ascii=False)), flush=True)  # noqa: T201  (no markup, no wrapping)
+    print(printable(json.dumps(plain(value), ensure_ascii=False)), flush=True)  # noqa: T201  (no markup, no wrapping)
 
 
 def print_finding(verdict: str, what: str, text: str, fix: str) -> None:
@@ -143,17 +144,3 @@ def live_view(head: str, *parts: Any) -> Group:
     for part in parts:
         blocks += [Text(""), part]
     return Group(*blocks)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer | np.bool_):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(each) for each in value]
-    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -111,6 +111,8 @@ def announce(service: Service) -> None:
         print_note(f"encoder    {described(service.neural.bundle.manifest)}")
     print_note(f"keypoints  {service.keypoints_address}")
     print_note(f"control    {service.control_address}")
+    if service.pictures_address:
+        print_note(f"pictures   {service.pictures_address}")
 
 
 def described(manifest: EncoderManifest) -> str:

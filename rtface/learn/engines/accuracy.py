@@ -19,6 +19,9 @@ from rtface.learn.tracker.calibration import reliability
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 
+WORST_FRAMES = 100
+"""How many frames a report names."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineErrors:
@@ -69,7 +72,7 @@ class EngineErrors:
             As of `error_summary`, with ``unit``; ``not_found``, labels for which the engine gave no place; ``by_video``, each
             recording's frames, errors and ``training`` (as of `training_on`); ``score_reliability`` where scores
             are calibrated; ``distances``, how those are followed that labels or manifest declare or that are known by
-            name (as of `followed`); and what was run on what.
+            name (as of `followed`); ``worst_frames``, at most `WORST_FRAMES`, the worst first; and what was run on what.
         """
         manifest, frames = self.engine.manifest, self.labels.frames
         by_video = {}
@@ -107,7 +110,27 @@ class EngineErrors:
                 "radius_network_px": radius,
                 "definition": manifest.score.definition,
             }
+        report["worst_frames"] = self._worst_frames()
         return report
+
+    def _worst_frames(self) -> list[dict[str, Any]]:
+        """Return the frames with the largest mean error, each with its keypoint that is farthest off."""
+        found = []
+        for frame, distance in zip(self.labels.frames, self.distance, strict=True):
+            if np.isnan(distance).all():
+                continue
+            worst = int(np.nanargmax(distance))
+            found.append(
+                {
+                    "video": frame.video,
+                    "name": frame.name,
+                    "n": int((~np.isnan(distance)).sum()),
+                    "mean_px": round(float(np.nanmean(distance)), 3),
+                    "worst": self.labels.keypoints[worst],
+                    "worst_px": round(float(distance[worst]), 3),
+                }
+            )
+        return sorted(found, key=lambda each: -each["mean_px"])[:WORST_FRAMES]
 
 
 def measure(tracker: PictureTracker, labels: LabelSet) -> EngineErrors:

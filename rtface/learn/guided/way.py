@@ -166,7 +166,7 @@ class GuidedWay:
         except (DataError, UsageError) as fault:
             return Whereabouts(Step.LABEL, fault=fault)
         attempt = next(
-            (each for each in self._attempts() if read_fields(each.folder / ATTEMPT_FILE)["of"] == key), None
+            (each for each in self.attempts() if read_fields(each.folder / ATTEMPT_FILE)["of"] == key), None
         )
         if attempt is None:
             return Whereabouts(Step.CHECK, labels)
@@ -331,7 +331,7 @@ class GuidedWay:
             )
         return tuple(own) or ((self.to_label / DEEPLABCUT_FOLDER,) if changed else ())
 
-    def _attempts(self) -> list[Attempt]:
+    def attempts(self) -> list[Attempt]:
         """Return all attempts, the newest first."""
         found = sorted(
             self.folder.glob(f"attempt-*/{ATTEMPT_FILE}"), key=lambda file: file.stat().st_mtime_ns

@@ -30,7 +30,7 @@ _KNOWN = (
 )
 
 
-def read_labels(*paths: Path, plain: bool = False) -> LabelSet:
+def read_labels(*paths: Path, plain: bool = False, unlabelled: bool = False) -> LabelSet:
     """Read label sets, each of whatever format, as one set.
 
     Keypoints keep the names of their files; those of several sets are united by name, in the order in which they
@@ -44,20 +44,24 @@ def read_labels(*paths: Path, plain: bool = False) -> LabelSet:
         (`rtface.learn.labels.set_record`), whose keypoints get the names that its record gives them.
     plain : bool
         Leave records of public sets out of account.
+    unlabelled : bool
+        Return a set in which nobody has labelled anything yet, too.
 
     Raises
     ------
     DataError
-        A path is missing or of no known format, what it holds is wrong, a frame is in two of the sets, or no path
-        was given.
+        A path is missing or of no known format, what it holds is wrong or not one label, a frame is in two of the sets,
+        or no path was given.
     """
     if not paths:
         raise DataError("no label set was named")
     if len({path.resolve() for path in paths}) < len(paths):
         raise DataError(f"a label set is named twice: {', '.join(map(str, paths))}")
-    labels = _unite(
-        _told_apart([(path, _read_one(path) if plain else _read_recorded(path)) for path in paths])
-    )
+    sets = [(path, _read_one(path) if plain else _read_recorded(path)) for path in paths]
+    for path, each in sets:
+        if each.labels == 0 and not unlabelled:
+            raise DataError(f"{path} holds no labels: {len(each)} frames, not one keypoint placed")
+    labels = _unite(_told_apart(sets))
     for note in labels.notes:
         _LOG.warning("%s", note)
     return labels

@@ -254,6 +254,7 @@ class _Job:
             start.known,
             keep=self._run.folder / "search.looks",
             off_slope=partial(_off_slope, start, manual) if start.labels.distances else lambda network: None,
+            told=lambda trials: self._run.write_trials("search", map(asdict, trials)),
         )
         if not search.ended:
             self._tune(before, rest, start.recipe, "search", search.check)

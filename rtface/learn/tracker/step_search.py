@@ -119,6 +119,8 @@ class StepSearch:
         How far a network's worst slope of the declared distances is from 1, on all labelled pictures, those that it learns
         from too: one that does not follow what it learnt follows nothing else. While no candidate follows, the
         search does not end before its last step.
+    told : callable
+        Called with all trials so far, at the start and after each check.
     """
 
     def __init__(
@@ -131,8 +133,9 @@ class StepSearch:
         *,
         keep: Path | None = None,
         off_slope: Callable[[NetworkWithDecode], float | None] = lambda network: None,
+        told: Callable[[Sequence[Trial]], None] = lambda trials: None,
     ) -> None:
-        self._before, self._held_out, self._keep = before, held_out, keep
+        self._before, self._held_out, self._keep, self._told = before, held_out, keep, told
         self._off_slope = off_slope
         self._size, self._square = size, square
         self._rival = list(rival)
@@ -143,6 +146,7 @@ class StepSearch:
         self.ended = False
         if keep is not None:
             restore_from(keep, self._restore)
+        told(self.trials)
 
     @property
     def best(self) -> Trial:
@@ -170,6 +174,7 @@ class StepSearch:
         self.ended = self.best.follows and steps - self.best.steps >= PATIENCE * CHECK_EVERY
         if self._keep is not None:
             save_state(self._state(), self._keep)
+        self._told(self.trials)
         return self.ended
 
     def _state(self) -> dict[str, Any]:

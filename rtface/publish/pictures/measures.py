@@ -73,7 +73,7 @@ def fitted(image: Image, longest: int) -> Image:
     size = tuple(max(1, round(side * scale)) for side in (width, height))
     whole = int(1 / scale)
     if whole > 1:
-        image = _resized(image, (width // whole, height // whole), cv2.INTER_AREA)
+        image = _resized(image, (max(1, width // whole), max(1, height // whole)), cv2.INTER_AREA)
     return _resized(image, size, cv2.INTER_LINEAR)
 
 

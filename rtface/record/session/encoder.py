@@ -1,4 +1,4 @@
-"""Gray frames to and from a Matroska file. The only module that writes with PyAV.
+"""Gray frames to and from a Matroska file, and pictures to an MP4. The only module that writes with PyAV.
 
 Matroska because a file that was cut off anywhere plays up to there (`docs/sessions.md`).
 """
@@ -35,6 +35,9 @@ _ENCODERS: dict[VideoCodec, tuple[str, dict[str, str]]] = {
 _CONTAINER = {"cluster_time_limit": "250", "flush_packets": "1"}
 """A cluster is written when it is whole: a quarter of a second is what a killed process can lose of the video."""
 _FULL_RANGE = 2
+_PICTURES = {"preset": "veryfast", "crf": "20"}
+_READ_ON_MS = 1000
+"""A frame that is later by less is reached by decoding those between; else by a seek to the key frame before it."""
 
 
 class VideoEncoder:
@@ -176,25 +179,183 @@ def frame_checksums(path: Path) -> Iterator[int]:
     try:
         for packet in _packets(path):
             for frame in packet.decode():
-                plane = frame.planes[0]
-                rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-                yield zlib.crc32(np.ascontiguousarray(rows[: frame.height, : frame.width]).data)
+                yield zlib.crc32(_pixels(frame).data)
     except av.FFmpegError:
         return
 
 
-def _packets(path: Path) -> Iterator[Any]:
+class FrameSeeker:
+    """Gives any frame of a recorded video by its time; one thread at a time.
+
+    Parameters
+    ----------
+    path : Path
+        As a `VideoEncoder` wrote it; it may be cut off.
+
+    Raises
+    ------
+    DataError
+        It is no video.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._container, self._stream = _opened(path)
+        self._frames: Iterator[VideoFrame] = iter(())
+        self._shown: tuple[int, Image] | None = None
+
+    def at(self, t_ms: int) -> Image:
+        """Return the frame of a time.
+
+        Parameters
+        ----------
+        t_ms : int
+            Its time in the video, in milliseconds, as it was written.
+
+        Returns
+        -------
+        ndarray, shape (height, width), uint8
+
+        Raises
+        ------
+        DataError
+            The video has no frame of that time: it was cut off, or is damaged.
+        """
+        import av
+
+        if self._shown is None or not 0 <= t_ms - self._shown[0] <= _READ_ON_MS:
+            self._seek(t_ms)
+        try:
+            while self._shown is None or self._shown[0] < t_ms:
+                frame = next(self._frames)
+                self._shown = (
+                    round(float((frame.pts or 0) * (frame.time_base or 0)) * 1000),
+                    _pixels(frame),
+                )
+        except (av.FFmpegError, StopIteration):
+            self._shown = None
+        if self._shown is None or self._shown[0] != t_ms:
+            self._shown = None
+            raise DataError(f"{self._path} has no frame at {t_ms} ms: it was cut off or changed")
+        return self._shown[1]
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._container.close()
+
+    def _seek(self, t_ms: int) -> None:
+        import av
+
+        self._shown = None
+        try:
+            self._container.seek(t_ms, stream=self._stream, backward=True)
+        except av.FFmpegError:  # without an index, or behind its end: from the beginning
+            self._container.close()
+            self._container, self._stream = _opened(self._path)
+        self._frames = self._container.decode(self._stream)
+
+
+class PictureEncoder:
+    """Writes colour pictures to a new MP4 (H.264) that browsers and players show, one thread.
+
+    Parameters
+    ----------
+    path : Path
+        The file to make.
+    width, height : int
+        Pixels of the pictures; even.
+
+    Raises
+    ------
+    DataError
+        The file cannot be written, or PyAV lacks the encoder.
+    """
+
+    def __init__(self, path: Path, width: int, height: int) -> None:
+        import av
+
+        self._path = path
+        if "libx264" not in av.codecs_available:
+            raise DataError("this PyAV cannot encode H.264 (libx264)")
+        try:
+            options = {"movflags": "+faststart"}
+            self._container = av.open(str(path), "w", format="mp4", container_options=options)
+            self._stream = self._container.add_stream("libx264", options=dict(_PICTURES))
+            self._stream.width, self._stream.height = width, height
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, 1000)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise DataError(f"cannot write {path}: {error}") from error
+        self._last_ms = -1
+
+    def write(self, picture: Image, t_ms: int) -> None:
+        """Encode a picture.
+
+        Parameters
+        ----------
+        picture : ndarray, shape (height, width, 3), uint8
+            Blue, green, red.
+        t_ms : int
+            Its time in the video in milliseconds; moved on where it is not after the last one.
+
+        Raises
+        ------
+        DataError
+            It cannot be written.
+        """
+        import av
+
+        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+        self._last_ms = frame.pts = max(t_ms, self._last_ms + 1)
+        frame.time_base = Fraction(1, 1000)
+        self._encode(frame)
+
+    def close(self) -> None:
+        """Complete the file; `DataError` when that fails."""
+        import av
+
+        try:
+            self._encode(None)
+            self._container.close()
+        except (av.FFmpegError, OSError) as error:
+            raise DataError(f"cannot complete {self._path}: {error}") from error
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        import av
+
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise DataError(f"cannot write {self._path}: {error}") from error
+
+
+def _pixels(frame: VideoFrame) -> Image:
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return np.ascontiguousarray(rows[: frame.height, : frame.width])
+
+
+def _opened(path: Path) -> tuple[InputContainer, VideoStream]:
     import av
 
     try:
         container: InputContainer = av.open(str(path))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be opened as a video: {error}") from error
+    if not container.streams.video:
+        container.close()
+        raise DataError(f"{path} has no video stream")
+    stream = container.streams.video[0]
+    stream.thread_type = "NONE"
+    return container, stream
+
+
+def _packets(path: Path) -> Iterator[Any]:
+    import av
+
+    container, stream = _opened(path)
     with container:
-        if not container.streams.video:
-            raise DataError(f"{path} has no video stream")
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
         try:
             for packet in container.demux(stream):
                 if packet.is_corrupt:

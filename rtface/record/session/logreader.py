@@ -180,6 +180,50 @@ class LogReader:
         return LogRecord(offset, number, kind, payload), head, chain
 
 
+def record_at(path: Path, offset: int) -> LogRecord:
+    """Return the record that begins at a byte of a log, its checksums proved.
+
+    Raises
+    ------
+    DataError
+        The log cannot be read, or there is no whole record.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            head = file.read(RECORD_HEAD.size)
+            found = _read_head(head) if len(head) == RECORD_HEAD.size else None
+            if found is not None:
+                length, number, kind = found
+                rest = file.read(length + RECORD_TAIL)
+                if (
+                    rest[-4:] == struct.pack("<I", zlib.crc32(rest[:-4]))
+                    and len(rest) == length + RECORD_TAIL
+                ):
+                    return LogRecord(offset, number, kind, rest[:length])
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    raise DataError(f"{path}: no whole record at byte {offset}; the file was changed after it was read")
+
+
+def records_within(data: bytes) -> Iterator[tuple[LogRecord, int]]:
+    """Yield the whole records in a part of a log, and the byte behind each; their offsets are in that part.
+
+    What stands before the first whole record is passed over, and so is what is damaged.
+    """
+    at = data.find(MARK)
+    while at >= 0:
+        head = _read_head(data[at : at + RECORD_HEAD.size]) if at + RECORD_HEAD.size <= len(data) else None
+        end = at + RECORD_HEAD.size + (0 if head is None else head[0]) + RECORD_TAIL
+        if head is not None and end <= len(data):
+            rest = data[at + RECORD_HEAD.size : end]
+            if rest[-4:] == struct.pack("<I", zlib.crc32(rest[:-4])):
+                yield LogRecord(at, head[1], head[2], rest[: head[0]]), end
+                at = data.find(MARK, end)
+                continue
+        at = data.find(MARK, at + 1)
+
+
 def _begins(part: bytes) -> bool:
     """Return whether this can be the beginning of the head of a record."""
     return part[: len(MARK)] == MARK[: len(part)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -30,6 +30,7 @@ from rtface.record.session.entries import (
     SyncedEntry,
 )
 from rtface.record.session.logreader import Damage, LogReader
+from rtface.record.session.reading import LogReading
 from rtface.record.session.rows import (
     ROW_NAMES,
     UNKNOWN,
@@ -262,7 +263,7 @@ def iterate(path: Path, key: bytes | None = None) -> Iterator[Entry | RowBatch]:
     DataError
         There is no session, a record is not what it should be, or the key does not open it.
     """
-    log = _existing_log(path)
+    log = existing_log(path)
     if key is None:
         yield from _clear(log)
         return
@@ -299,35 +300,58 @@ def read_session(path: Path, key: bytes | None = None) -> Session:
         There is no session, the log cannot be read, it is of another schema version, or the key does not open its seal. A log
         that is cut off or damaged is read as far as possible, and `Session.missing` lists what is not there.
     """
-    log = _existing_log(path)
-    reading = _Reading(LogReader(log))
+    log = existing_log(path)
+    reading = LogReading(LogReader(log), key)
     parts = list(reading)
-    reader, wrong = reading.reader, reading.wrong
-    last_kind = reading.last_kind
     counted = Counter(type(each).name for each in parts if isinstance(each, Entry))
-    counted[SealedEntry.name] += len(reading.blocks)
-    unsealed = None
     if key is not None:
-        unsealed = tuple(opened_items(reading.blocks, key))
-        parts = list(merged(parts, unsealed))
-    events = [each for each in parts if isinstance(each, Entry)]
+        parts = list(merged(parts, reading.items))
     batches: dict[str, list[Rows]] = {name: [] for name in ROW_NAMES.values()}
     for each in parts:
         if isinstance(each, RowBatch):
             batches[each.name].append(each.rows)
-    if any(isinstance(each, ClosedEntry) for each in events) and last_kind != ClosedEntry.kind:
-        wrong.append(Damage(reader.size, reader.size, "records follow after the session was closed"))
-    damage = tuple(sorted([*reader.damage, *wrong], key=lambda each: each.offset))
     try:
         rows = join_batches(batches)
     except DataError as error:
         raise DataError(f"{log}: {error}") from error
     _stamp(rows["poses"], rows["published"])
+    events = [each for each in parts if isinstance(each, Entry)]
+    return assembled(reading, log, events, rows, counted, items=None if key is None else reading.items)
+
+
+def assembled(
+    reading: LogReading,
+    log: Path,
+    events: Sequence[Entry],
+    rows: Mapping[str, Rows],
+    counted: Counter[str],
+    *,
+    items: Sequence[SealedItem] | None,
+) -> Session:
+    """Return the session of a log that was gone through.
+
+    Parameters
+    ----------
+    reading : LogReading
+        At its end.
+    log : Path
+    events : sequence of Entry
+        In order, those that were sealed among them where the seal was opened.
+    rows : mapping of str to structured ndarray
+        By the names of `rtface.record.session.rows.ROW_NAMES`.
+    counted : Counter
+        Events in the clear, by name.
+    items : sequence of SealedItem or None
+        What was sealed; None where the seal was not opened.
+    """
+    reader, wrong = reading.reader, list(reading.wrong)
+    closed = reading.last_kind == ClosedEntry.kind
+    if not closed and any(isinstance(each, ClosedEntry) for each in events):
+        wrong.append(Damage(reader.size, reader.size, "records follow after the session was closed"))
+    damage = tuple(sorted([*reader.damage, *wrong], key=lambda each: each.offset))
     return Session(
         folder=log.parent,
-        state=_state(
-            bool(damage), last_kind == ClosedEntry.kind and reader.cut_off == reader.unused, reader.growing
-        ),
+        state=_state(bool(damage), closed and reader.cut_off == reader.unused, reader.growing),
         events=tuple(events),
         synced=reading.synced,
         damage=damage,
@@ -336,40 +360,11 @@ def read_session(path: Path, key: bytes | None = None) -> Session:
         unused=reader.unused,
         fingerprint=reader.chain.hex(),
         unknown=reading.unknown,
-        counted=counted,
+        counted=counted + Counter({SealedEntry.name: len(reading.blocks)}),
         sealed=tuple(sorted(reading.blocks)),
-        unsealed=unsealed,
+        unsealed=None if items is None else tuple(items),
         **rows,
     )
-
-
-class _Reading:
-    """Events and rows of a log, and what stands in it beside them: known once it was gone through."""
-
-    def __init__(self, reader: LogReader) -> None:
-        self.reader = reader
-        self.synced: SyncedEntry | None = None
-        self.blocks: dict[int, bytes] = {}
-        self.wrong: list[Damage] = []
-        self.unknown = self.last_kind = 0
-
-    def __iter__(self) -> Iterator[Entry | RowBatch]:
-        for record in self.reader:
-            self.last_kind = record.kind
-            try:
-                if record.kind in ROW_NAMES:
-                    yield RowBatch(ROW_NAMES[record.kind], decode_rows(record.kind, record.payload))
-                elif (entry := decode(record.kind, record.payload)) is None:
-                    self.unknown += 1
-                elif isinstance(entry, SyncedEntry):
-                    self.synced = entry
-                elif isinstance(entry, SealedEntry):
-                    self.blocks[entry.number] = entry.data
-                else:
-                    yield entry
-            except DataError as error:
-                end = record.offset + len(record.payload)
-                self.wrong.append(Damage(record.offset, end, str(error)))
 
 
 def _stamp(poses: Rows, published: Rows) -> None:
@@ -391,7 +386,8 @@ def _state(damaged: bool, closed: bool, growing: bool) -> State:
     return "open" if growing else "truncated"
 
 
-def _existing_log(path: Path) -> Path:
+def existing_log(path: Path) -> Path:
+    """Return the log of a session that is given by its folder or by its log; `DataError` where there is none."""
     log = log_of(path)
     if not log.is_file():
         raise DataError(f"{path}: no session there; give its folder or its {log.name}")

@@ -27,6 +27,7 @@ from rtface.record.session.entries import (
     VideoEntry,
 )
 from rtface.record.session.reader import Session
+from rtface.record.session.rows import Rows
 
 TRIAL = "trial"
 """What a blinded ``fire`` and a blinded ``sham`` are both called."""
@@ -137,7 +138,24 @@ class Summary:
         }
 
 
-def summarise(session: Session, *, unblind: bool = False) -> Summary:
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How many rows of each kind a session has, and poses per second; None where that is not known."""
+
+    poses: int
+    published: int
+    features: int
+    frames: int
+    rate_hz: float | None
+
+    @classmethod
+    def of(cls, session: Session) -> RowCounts:
+        """Count the rows of a session that was read whole."""
+        counts = (len(getattr(session, name)) for name in ("poses", "published", "features", "frames"))
+        return cls(*counts, rate_of(session.poses, len(session.poses)))
+
+
+def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None = None) -> Summary:
     """Count what happened.
 
     Parameters
@@ -146,7 +164,10 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
         As it was read.
     unblind : bool
         Show light and sham of blinded trials as what they are.
+    rows : RowCounts, optional
+        Of a session whose rows are not all in memory.
     """
+    rows = RowCounts.of(session) if rows is None else rows
     began_ns, ended_ns = _span(session)
     seconds = (ended_ns - began_ns) / NS_PER_S
     opened, video = session.opened, session.last(VideoEntry)
@@ -166,12 +187,12 @@ def summarise(session: Session, *, unblind: bool = False) -> Summary:
         seconds=seconds,
         facts=_facts(session),
         sha256={} if session.hashes is None else dict(session.hashes.sha256),
-        poses=len(session.poses),
-        published=len(session.published),
-        features=len(session.features),
-        frames=len(session.frames),
+        poses=rows.poses,
+        published=rows.published,
+        features=rows.features,
+        frames=rows.frames,
         dropped_frames=0 if video is None else video.dropped,
-        rate_hz=_rate(session),
+        rate_hz=rows.rate_hz,
         decisions=dict(sorted(decisions.items())),
         blinded=blinded,
         pulses=None if blinded or session.is_sealed else _pulses(session),
@@ -243,11 +264,12 @@ def _facts(session: Session) -> dict[str, str]:
     return facts
 
 
-def _rate(session: Session) -> float | None:
-    taken = session.poses["taken_ns"]
-    if len(taken) < 2 or taken[-1] <= taken[0]:
+def rate_of(poses: Rows, count: int) -> float | None:
+    """Return poses per second of `count` poses, of which the first and the last are given; None where that is not known."""
+    taken = poses["taken_ns"]
+    if count < 2 or taken[-1] <= taken[0]:
         return None
-    return float((len(taken) - 1) * NS_PER_S / (taken[-1] - taken[0]))
+    return float((count - 1) * NS_PER_S / (taken[-1] - taken[0]))
 
 
 def _pulses(session: Session) -> PulseCounts:
@@ -268,11 +290,16 @@ def _pulses(session: Session) -> PulseCounts:
     )
 
 
+def newest_stages(session: Session) -> dict[str, Mapping[str, Any]]:
+    """Return the newest percentiles of each stage: what is recorded at the end is of the light alone."""
+    return {name: stage for each in session.of(LatencyEntry) for name, stage in each.stages.items()}
+
+
 def _latency(session: Session, *, blinded: bool) -> dict[str, Mapping[str, Any]]:
     """Return the newest percentiles; while blinded without those of the light, which count it."""
-    latency = session.last(LatencyEntry)
-    stages = {} if latency is None else latency.stages
-    return {name: stage for name, stage in stages.items() if not (blinded and name in OF_LIGHT)}
+    return {
+        name: stage for name, stage in newest_stages(session).items() if not (blinded and name in OF_LIGHT)
+    }
 
 
 def _counts(entry: LossesEntry | UnrecordedEntry) -> dict[str, int]:

@@ -35,6 +35,8 @@ STDOUT, STDERR, PROGRESS = "stdout", "stderr", "progress.jsonl"
 
 _SAID = 2000
 """Bytes of the end of standard error in which a failed job's reason is sought."""
+_WAITS = range(20, 25)
+"""Exit codes with which a command that did what it can waits for a person."""
 _LAST = 4096
 """Bytes of the end of the progress in which its last line is sought."""
 
@@ -151,7 +153,7 @@ def _state(folder: Path, ended: Mapping[str, Any] | None, *, begun: bool, stop: 
         if stop:
             return JobState.STOPPED, "stopped by a person"
         return JobState.LOST, "its process is gone without a word: the machine or the process was killed"
-    if ended["code"] == 0:
+    if ended["code"] == 0 or ended["code"] in _WAITS:
         return JobState.DONE, ""
     if stop:
         return JobState.STOPPED, "stopped by a person"

@@ -35,6 +35,16 @@ def test_percentiles_are_those_of_numpy_within_a_bucket(durations_ns: list[int])
     assert summary.misses is None
 
 
+@given(st.lists(any_duration | st.integers(-5, 0), max_size=100), st.lists(any_duration, max_size=100))
+@settings(max_examples=200, deadline=None)
+def test_many_at_once_count_as_each_alone(first: list[int], second: list[int]) -> None:
+    one, many = filled(first + second, 1000), Histogram(1000)
+    for durations_ns in (first, second):
+        many.add_all(np.array(durations_ns, np.int64))
+    assert many.distribution() == one.distribution()
+    assert many.summary() == one.summary()
+
+
 @pytest.mark.parametrize("bits", range(63))
 def test_every_power_of_two_and_its_neighbours(bits: int) -> None:
     for duration in {max(0, (1 << bits) - 1), 1 << bits, (1 << bits) + 1}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ def findings(folder: Path, engine: str) -> dict[str, Check]:
     rig = folder / "rig.yaml"
     rig.write_text(RIG.format(engine=engine), encoding="utf-8")
     return {finding.what: finding for finding in check_rig(rig)}
+
+
+def test_an_address_of_pictures_that_is_taken_is_named(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        rig = folder / "rig.yaml"
+        pictures = f", pictures: {{address: '{address}'}}}}"
+        rig.write_text(RIG.format(engine="nowhere").rstrip().removesuffix("}") + pictures, encoding="utf-8")
+        found = {finding.what: finding for finding in check_rig(rig)}["ports"]
+    assert (found.verdict, found.exit_code) == ("fail", 7)
+    assert f"publish.pictures.address: {address} cannot be bound; it is in use" in found.text
 
 
 def verified(engine: Engine) -> None:

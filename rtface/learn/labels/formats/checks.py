@@ -57,8 +57,8 @@ def gather(source: Path, keypoints: Sequence[str], rows: Iterable[Row | Fault]) 
     Raises
     ------
     DataError
-        A label lacks one coordinate, is infinite or lies outside its image, a frame is there twice, a keypoint has
-        no name, or there is no label at all. All faults of the set are in the one message, the first 20 in full.
+        A label lacks one coordinate, is infinite or lies outside its image, a frame is there twice, or a keypoint has
+        no name. All faults of the set are in the one message, the first 20 in full.
     """
     if "" in keypoints:
         raise DataError(f"{source}: a keypoint has no name")
@@ -91,10 +91,7 @@ def gather(source: Path, keypoints: Sequence[str], rows: Iterable[Row | Fault]) 
         raise DataError(f"{source}: {len(faults)} faults:\n" + "\n".join(faults[:_SHOWN]) + more)
     notes = [f"{source}: {empty} rows with neither image nor label are left out"] if empty else []
     notes += _doubtful(source, keypoints, frames)
-    labels = LabelSet(tuple(keypoints), tuple(frames), tuple(notes))
-    if labels.labels == 0:
-        raise DataError(f"{source} holds no labels: {len(frames)} frames, not one keypoint placed")
-    return labels
+    return LabelSet(tuple(keypoints), tuple(frames), tuple(notes))
 
 
 def _doubtful(source: Path, keypoints: Sequence[str], frames: Sequence[LabelledFrame]) -> list[str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
 from rtface.core.extras import needing
+from rtface.learn.labels.formats.deeplabcut_csv import label_csv
 from rtface.learn.labels.formats.plainpickle import names_code
 from rtface.record.formats.deeplabcut import KEY, LEVELS
 from rtface.record.formats.pandas_store import put_for_all_pandas
@@ -92,7 +93,9 @@ def write_labels(
         index=pandas.MultiIndex.from_tuples(images),
         columns=pandas.MultiIndex.from_product([[scorer], keypoints, ["x", "y"]], names=LEVELS),
     )
-    table.to_csv(stem.with_suffix(".csv"), encoding="utf-8", lineterminator="\n")
+    stem.with_suffix(".csv").write_text(
+        label_csv(scorer, images, keypoints, xy), encoding="utf-8", newline="\n"
+    )
     with pandas.HDFStore(stem.with_suffix(".h5"), mode="w") as store:
         put_for_all_pandas(store, KEY, table)
 

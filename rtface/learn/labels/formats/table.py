@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
 from rtface.core.files import MARKING, folder_written_whole
+from rtface.core.records import FloatArray
 from rtface.learn.distances import write_distances
 from rtface.learn.labels.formats.checks import (
     NOTHING_THERE,
@@ -37,6 +41,32 @@ FRAMES_FOLDER = "frames"
 _SIZE = ("width", "height")
 
 
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A line of a csv of labels; its image was not read.
+
+    Attributes
+    ----------
+    where : str
+        The file and the line, for messages.
+    file : Path
+        The image.
+    name, video : str
+        As in `rtface.learn.labels.labelset.LabelledFrame`.
+    size : tuple of int or None
+        Width and height of the image when it was labelled.
+    xy : ndarray, shape (K, 2), float64
+        Pixels of the image; NaN where there is no label.
+    """
+
+    where: str
+    file: Path
+    name: str
+    video: str
+    size: tuple[int, int] | None
+    xy: NDArray[np.float64]
+
+
 def read_table(path: Path) -> LabelSet:
     """Read a csv of labels, or the folder of its ``labels.csv``.
 
@@ -45,13 +75,26 @@ def read_table(path: Path) -> LabelSet:
     DataError
         A file or column is missing, a row is wrong, or an image does not fit its labels; named with the line.
     """
+    keypoints, rows = read_table_rows(path)
+    table = path / TABLE_FILE if path.is_dir() else path
+    return gather(table, keypoints, (_with_image(row) for row in rows))
+
+
+def read_table_rows(path: Path) -> tuple[list[str], list[TableRow | DataError]]:
+    """Return the keypoints of a csv of labels, or of the folder of its ``labels.csv``, and its rows without their images.
+
+    Raises
+    ------
+    DataError
+        The file or a column is missing. What is wrong in a row stands in the row's place.
+    """
     path = path / TABLE_FILE if path.is_dir() else path
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = read_cells(file)
             _, header = next(lines, (1, []))
             keypoints = _keypoints(path, header)
-            return gather(path, keypoints, _rows(path, lines, header, keypoints))
+            return keypoints, list(_rows(path, lines, header, keypoints))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -104,7 +147,7 @@ def _keypoints(path: Path, header: Sequence[str]) -> list[str]:
 
 def _rows(
     path: Path, lines: Iterator[tuple[int, list[str]]], header: Sequence[str], keypoints: Sequence[str]
-) -> Iterator[Row | Fault]:
+) -> Iterator[TableRow | DataError]:
     for line, cells in lines:
         if any(cells):
             try:
@@ -115,7 +158,7 @@ def _rows(
 
 def _row(
     path: Path, where: str, cells: list[str], header: Sequence[str], keypoints: Sequence[str]
-) -> Row | Fault:
+) -> TableRow:
     if len(cells) != len(header):
         raise DataError(f"{where}: {len(cells)} cells, but the header has {len(header)}")
     row = dict(zip(header, cells, strict=True))
@@ -128,17 +171,30 @@ def _row(
         ],
         np.float64,
     )
-    file = _image_path(path.parent, row["file"])
-    if np.isnan(xy).all() and not file.exists():
-        return NOTHING_THERE
-    image = read_image(file, where)
+    size = None
     if any(row.get(side) for side in _SIZE):
         width, height = (number(row[side], side, where) for side in _SIZE)
         if not (width.is_integer() and height.is_integer()):
             raise DataError(f"{where}: the size {row['width']}x{row['height']} is not in whole pixels")
-        check_size(image, int(width), int(height), where)
+        size = int(width), int(height)
     video = row.get("video") or path.resolve().parent.name
-    return Row(where, row.get("name") or row["file"], video, image, xy)
+    return TableRow(
+        where, _image_path(path.parent, row["file"]), row.get("name") or row["file"], video, size, xy
+    )
+
+
+def _with_image(row: TableRow | DataError) -> Row | Fault:
+    if isinstance(row, DataError):
+        return row
+    if np.isnan(row.xy).all() and not row.file.exists():
+        return NOTHING_THERE
+    try:
+        image = read_image(row.file, row.where)
+        if row.size is not None:
+            check_size(image, *row.size, row.where)
+    except DataError as error:
+        return error
+    return Row(row.where, row.name, row.video, image, row.xy)
 
 
 def _image_path(folder: Path, file: str) -> Path:
@@ -148,23 +204,46 @@ def _image_path(folder: Path, file: str) -> Path:
     return beside if beside.is_file() and not within.is_file() else within
 
 
+def write_rows(
+    file: TextIO,
+    keypoints: Sequence[str],
+    rows: Iterable[tuple[str, str, str, tuple[int, int], FloatArray | NDArray[np.float64]]],
+) -> None:
+    """Write the lines of a csv of labels.
+
+    Parameters
+    ----------
+    file : text file
+        Opened with ``newline=""``.
+    keypoints : sequence of str
+        Names, K of them.
+    rows : iterable of tuple
+        Of each frame the image's name, the recording, the frame's name, width and height, and the labels: an array of
+        shape (K, 2), NaN where there is none.
+    """
+    columns = [f"{keypoint}_{axis}" for keypoint in keypoints for axis in "xy"]
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(["file", "video", "name", *_SIZE, *columns])
+    for image, video, name, size, xy in rows:
+        numbers = ["" if np.isnan(value) else str(value) for value in xy.ravel()]
+        table.writerow([image, video, name, *size, *numbers])
+
+
 def _write(labels: LabelSet, folder: Path) -> None:
     taken: set[str] = set()
-    columns = [f"{keypoint}_{axis}" for keypoint in labels.keypoints for axis in "xy"]
+    rows = []
+    for frame in labels.frames:
+        image = _free_name(frame, taken)
+        target = folder / FRAMES_FOLDER / image
+        target.parent.mkdir(parents=True, exist_ok=True)
+        done, png = cv2.imencode(".png", frame.image)
+        if not done:
+            raise DataError(f"the image of frame {frame.name!r} cannot be written as png")
+        target.write_bytes(png.tobytes())
+        height, width = frame.image.shape
+        rows.append((image, frame.video, frame.name, (width, height), frame.xy))
     with (folder / TABLE_FILE).open("x", newline="", encoding="utf-8", errors=MARKING) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["file", "video", "name", *_SIZE, *columns])
-        for frame in labels.frames:
-            image = _free_name(frame, taken)
-            target = folder / FRAMES_FOLDER / image
-            target.parent.mkdir(parents=True, exist_ok=True)
-            done, png = cv2.imencode(".png", frame.image)
-            if not done:
-                raise DataError(f"the image of frame {frame.name!r} cannot be written as png")
-            target.write_bytes(png.tobytes())
-            height, width = frame.image.shape
-            numbers = ["" if np.isnan(value) else str(value) for value in frame.xy.ravel()]
-            table.writerow([image, frame.video, frame.name, width, height, *numbers])
+        write_rows(file, labels.keypoints, rows)
 
 
 def _free_name(frame: LabelledFrame, taken: set[str]) -> str:

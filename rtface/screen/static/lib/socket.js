@@ -62,10 +62,16 @@ export class Socket {
     return () => found.delete(listener);
   }
 
-  /** Say of which rigs pictures are wanted, and of each whether of the frame or the crop. @param {Record<string, string>} views */
+  /**
+   * Say of which rigs pictures are wanted, and of each whether of the frame or the crop.
+   * @param {Record<string, string>} views @returns {() => void} wants none any more, unless others are wanted since
+   */
   want(views) {
     this.wanted = views;
     this.send({ pictures: views });
+    return () => {
+      if (this.wanted === views) this.want({});
+    };
   }
 
   /** Say that a picture was shown, so that another may come. */

@@ -29,6 +29,7 @@ class LivePage {
     this.ends = [];
     /** Pictures that are being decoded, by rig: a second one waits. @type {Set<string>} */
     this.decoding = new Set();
+    this.unwant = () => {};
   }
 
   /** @returns {PictureView} */
@@ -47,7 +48,7 @@ class LivePage {
       const view = /** @type {PictureView} */ (this.views.get(rig.id));
       this.pictures.append(h("section", { class: "panel picture-panel", "aria-label": `Picture of ${rig.name}` }, this.beside ? h("h2", {}, rig.name) : null, view.element));
     }
-    fill(this.root, h("h1", { class: "visually-hidden" }, "Live"), h("div", { class: "live-grid" }, h("div", { class: "col" }, this.tools, this.cropTools, this.pictures), this.facts.element), this.plots.element);
+    fill(this.root, h("h1", { class: "visually-hidden" }, "Live"), h("div", { class: "live-grid" }, h("div", { class: "col" }, this.tools, this.cropTools, this.pictures, this.plots.element), this.facts.element));
     const mine = (/** @type {string} */ rig) => rig === app.rig.id;
     this.ends = [
       app.on("picture", (data, rig) => void this.takePicture(data, rig)),
@@ -172,7 +173,7 @@ class LivePage {
   }
 
   want() {
-    this.app.socket.want(Object.fromEntries([...this.views.keys()].map((rig) => [rig, this.shows])));
+    this.unwant = this.app.socket.want(Object.fromEntries([...this.views.keys()].map((rig) => [rig, this.shows])));
   }
 
   toggleShows() {
@@ -248,7 +249,7 @@ class LivePage {
 
   end() {
     for (const end of this.ends) end();
-    this.app.socket.want({});
+    this.unwant();
     for (const view of this.views.values()) view.end();
     this.plots.end();
   }

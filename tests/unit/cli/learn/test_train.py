@@ -17,7 +17,7 @@ from rtface.cli.app import app
 from rtface.cli.learn import train as module
 from rtface.cli.learn.options import parse_hold_out, parse_names
 from rtface.cli.learn.tables import errors_table, reliability_table
-from rtface.cli.training import training_bar
+from rtface.cli.terminal.training import training_bar
 from rtface.core.errors import RtfaceError, UsageError
 from rtface.learn.labels.formats.table import write_table
 from rtface.track.store import load_engine

@@ -11,7 +11,7 @@ import pytest
 from support.commandline import run
 
 from rtface.cli.terminal.progress import follow_in, progress_bar
-from rtface.cli.training import training_bars
+from rtface.cli.terminal.training import training_bars
 from rtface.core.errors import DataError
 
 

@@ -107,6 +107,10 @@ def test_the_figures_are_those_of_a_direct_calculation(backend: Brightness, tmp_
         {"n": 1, "stated": 0.5, "within": 0.0},
         {"n": 2, "stated": 0.9, "within": 1.0},
     ]
+    assert [
+        (each["name"], each["n"], each["mean_px"], each["worst"], each["worst_px"])
+        for each in report["worst_frames"]
+    ] == [("5.png", 1, 10, "nose", 10), ("3.png", 2, 3, "nose", 5), ("9.png", 2, 2.5, "eye", 3)]
     assert backend.log.count("backend.prepare") == 2, "fitted once to each size"
     assert backend.log[-1] == "backend.close"
     json.dumps(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -288,6 +289,11 @@ def test_an_interrupted_one_goes_on_to_the_same_engine(
     resumed = done(broken)
     assert same(weights(straight.engine), weights(resumed.engine))
     assert straight.report["looks"] == resumed.report["looks"]
+    with (broken.run / "search.trials.csv").open(newline="") as file:
+        told = [
+            (int(row["steps"]), float(row["blend"]), float(row["error_px"])) for row in csv.DictReader(file)
+        ]
+    assert told == [(look["steps"], look["blend"], look["error_px"]) for look in resumed.report["looks"]]
     assert (broken.run / "final.losses.csv").read_text() == (whole.run / "final.losses.csv").read_text()
 
 

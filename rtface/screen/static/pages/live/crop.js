@@ -4,6 +4,7 @@
 
 const GRIP = 9;
 const LEAST = 16;
+const MOVE = "inside";
 
 export class CropEditor {
   /** @param {import("./view.js").PictureView} view */
@@ -48,12 +49,12 @@ export class CropEditor {
     const dx = here.x - from.x;
     const dy = here.y - from.y;
     let [left, top, right, bottom] = [before.x, before.y, before.x + before.width, before.y + before.height];
-    if (grip === "move") [left, right, top, bottom] = [left + dx, right + dx, top + dy, bottom + dy];
-    if (grip.includes("w")) left += dx;
-    if (grip.includes("e")) right += dx;
-    if (grip.includes("n")) top += dy;
-    if (grip.includes("s")) bottom += dy;
-    this.crop = { ...this.within(left, top, right, bottom, grip === "move"), mirrored: before.mirrored };
+    const sides = grip === MOVE ? "nesw" : grip;
+    if (sides.includes("w")) left += dx;
+    if (sides.includes("e")) right += dx;
+    if (sides.includes("n")) top += dy;
+    if (sides.includes("s")) bottom += dy;
+    this.crop = { ...this.within(left, top, right, bottom, grip === MOVE), mirrored: before.mirrored };
     this.changed();
   }
 
@@ -89,7 +90,7 @@ export class CropEditor {
     this.view.draw();
   }
 
-  /** @param {{x: number, y: number}} at @returns {string} which grip, `move` within, empty outside */
+  /** @param {{x: number, y: number}} at @returns {string} which sides it would pull, `MOVE` within, empty outside */
   gripAt(at) {
     if (!this.crop) return "";
     const { x, y, width, height } = this.crop;
@@ -98,14 +99,14 @@ export class CropEditor {
     if (at.x < a.x - GRIP || at.x > b.x + GRIP || at.y < a.y - GRIP || at.y > b.y + GRIP) return "";
     const vertical = Math.abs(at.y - a.y) < GRIP ? "n" : Math.abs(at.y - b.y) < GRIP ? "s" : "";
     const horizontal = Math.abs(at.x - a.x) < GRIP ? "w" : Math.abs(at.x - b.x) < GRIP ? "e" : "";
-    return vertical + horizontal || "move";
+    return vertical + horizontal || MOVE;
   }
 
   /** @param {{x: number, y: number}} at @returns {string} */
   cursor(at) {
     if (!this.editing) return "grab";
     const grip = this.drag?.grip ?? this.gripAt(at);
-    return !grip ? "crosshair" : grip === "move" ? "move" : `${grip}-resize`;
+    return !grip ? "crosshair" : grip === MOVE ? "move" : `${grip}-resize`;
   }
 
   /** @param {CanvasRenderingContext2D} ctx */

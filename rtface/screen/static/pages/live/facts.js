@@ -4,8 +4,14 @@ import { fill, h, say } from "../../lib/dom.js";
 import { colour, short } from "../../lib/plot.js";
 
 const STAGES = {
-  transfer: "exposure to arrival", wait: "waiting in the ring", prepare: "intensity levels", network: "network",
-  geometry: "camera pixels", decide: "features and rules", publish: "publishing", end_to_end: "exposure to published",
+  transfer: "to arrival", wait: "in the ring", prepare: "levels", network: "network",
+  geometry: "geometry", rules: "features", react: "decisions", publish: "publishing", overhead: "all but the network",
+  end_to_end: "to published",
+};
+const HINTS = {
+  transfer: "exposure to arrival at this computer", wait: "waiting in the ring of slots", prepare: "intensity levels of the picture",
+  geometry: "to pixels of the camera", rules: "features and rules", react: "decisions, output and record",
+  overhead: "everything between arrival and publication but the network", end_to_end: "exposure to published",
 };
 const LOSSES = { camera: "at the camera", transport: "in transport", ring: "in the ring (host too slow)", publish: "in publishing" };
 
@@ -54,7 +60,7 @@ export class Facts {
           h(
             "tr",
             {},
-            h("th", { scope: "row" }, STAGES[/** @type {keyof typeof STAGES} */ (stage)] ?? stage),
+            h("th", { scope: "row", title: HINTS[/** @type {keyof typeof HINTS} */ (stage)] ?? "" }, STAGES[/** @type {keyof typeof STAGES} */ (stage)] ?? stage),
             ...[each.p50_ms, each.p99_ms, each.max_ms].map((ms) => h("td", { class: "num" }, ms === null ? "–" : ms.toFixed(2))),
             h("td", { class: each.misses ? "num wrong" : "num" }, each.misses ?? ""),
           ),

@@ -9,6 +9,9 @@ const DRAWN_MS = 100;
 /** Words for why a request is withheld; the others are said as they are. */
 const REASONS = { unknown_view: "the view is not one that the engine knows", score: "a score is too low" };
 
+/** @param {string} reason */
+const inWords = (reason) => REASONS[/** @type {keyof typeof REASONS} */ (reason)] ?? reason.replaceAll("_", " ");
+
 export class Plots {
   /** @param {import("../../lib/app.js").App} app */
   constructor(app) {
@@ -30,6 +33,8 @@ export class Plots {
     this.plots = new Map();
     /** @type {Record<string, Record<string, [number, boolean][]>>} */
     this.thresholds = {};
+    /** What each rule decided last, and when. @type {Map<string, {t: number, text: string}>} */
+    this.last = new Map();
     this.newest = 0;
     this.arrived = 0;
     this.timer = setInterval(() => this.draw(), DRAWN_MS);
@@ -92,6 +97,8 @@ export class Plots {
       const fired = ["fire", "trial", "sham", "catch"].includes(details.action);
       if (!fired && details.action !== "withhold") continue;
       const values = Object.fromEntries(details.inputs ?? []);
+      const numbers = Object.entries(values).map(([name, value]) => this.beside(details.rule, name, value)).join(", ");
+      this.last.set(details.rule, { t: t / 1e9, text: `${fired ? "fired" : "withheld"} (${inWords(details.reason)}) at ${numbers}` });
       for (const name of Object.keys(values)) {
         this.plots.get(name)?.plot.mark({ t: t / 1e9, kind: fired ? "fired" : "withheld", text: `${details.rule}: ${details.reason}` });
       }
@@ -107,12 +114,20 @@ export class Plots {
           "div",
           { class: "rule" },
           h("strong", {}, name),
-          h("span", { class: `badge ${rule.withheld ? "warn" : "ok"}` }, rule.withheld ? `withheld: ${REASONS[/** @type {keyof typeof REASONS} */ (rule.withheld)] ?? rule.withheld.replaceAll("_", " ")}` : rule.state),
+          h("span", { class: `badge ${rule.withheld ? "warn" : "ok"}` }, rule.withheld ? `withheld: ${inWords(rule.withheld)}` : rule.state),
           h("code", {}, rule.when),
           h("span", { class: "small" }, Object.entries(rule.values ?? {}).map(([value, number]) => this.beside(name, value, number)).join("   ")),
+          h("span", { class: "small muted" }, this.lastOf(name)),
         ),
       ),
     );
+  }
+
+  /** @param {string} rule */
+  lastOf(rule) {
+    const last = this.last.get(rule);
+    if (!last) return "";
+    return `last ${last.text}, ${Math.max(0, Math.round(this.newest - last.t))} s ago`;
   }
 
   /** A value beside its threshold. @param {string} rule @param {string} name @param {any} value */
@@ -153,6 +168,7 @@ export class Plots {
     this.plots.clear();
     fill(this.places);
     fill(this.rules);
+    this.last.clear();
     this.newest = 0;
     this.empty.hidden = false;
   }

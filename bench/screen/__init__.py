@@ -1,0 +1,1 @@
+"""What the pages cost, and whether they can stay open all day."""

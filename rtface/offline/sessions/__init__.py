@@ -1,0 +1,1 @@
+"""Recorded sessions looked at: outline, latency certificate, comparison, pictures, overlay video."""

@@ -1,0 +1,322 @@
+"""``/api/label``: what the label page reads and asks for. The work is in the modules beside this one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from rtface.core.errors import DataError, UsageError, nearest
+from rtface.learn.labels.formats.checks import read_image
+from rtface.learn.labels.suggestion import CANDIDATES
+from rtface.screen.app import said_in
+from rtface.screen.desk import Desk
+from rtface.screen.label.agreement import agreement
+from rtface.screen.label.catching import catch
+from rtface.screen.label.doubts import doubts
+from rtface.screen.label.fields import Fields
+from rtface.screen.label.guesses import read_guesses
+from rtface.screen.label.listing import look
+from rtface.screen.label.opening import OpenSets, begin_labelling, copy_to_label, new_set
+from rtface.screen.label.project import JOURNAL, LabelProject
+from rtface.screen.label.writing import (
+    changed_outside,
+    has_h5,
+    labels_of,
+    take_in,
+    write_deeplabcut,
+    write_own,
+)
+from rtface.track.store import installed_engines, read_manifest
+
+_CROP = re.compile(r"auto|\d{1,5},\d{1,5},\d{1,5},\d{1,5}(,mirrored)?")
+_MOST_SHOWN = 500
+
+Json = dict[str, Any]
+
+
+def routes(desk: Desk) -> list[BaseRoute]:
+    """Return the routes below ``/api/label``."""
+    served = _LabelRoutes(desk, OpenSets())
+    reads: dict[str, Callable[[Fields], Response]] = {
+        "sets": served.sets,
+        "since": served.since,
+        "image": served.image,
+        "guesses": served.guesses,
+        "doubts": served.doubts,
+        "agreement": served.agreement,
+    }
+    writes: dict[str, Callable[[Fields], Json]] = {
+        "open": served.open,
+        "copy": served.copy,
+        "new": served.new,
+        "suggest": served.suggest,
+        "guess": served.guess,
+        "act": served.act,
+        "turn": served.turn,
+        "catch": served.catch,
+        "write": served.write,
+        "deeplabcut": served.deeplabcut,
+        "take": served.take,
+    }
+    return [
+        *(Route(f"/{name}", _get(each)) for name, each in reads.items()),
+        *(Route(f"/{name}", _post(each), methods=["POST"]) for name, each in writes.items()),
+    ]
+
+
+def _get(answer: Callable[[Fields], Response]) -> Callable[[Request], Response]:
+    return lambda request: answer(Fields(dict(request.query_params)))
+
+
+def _post(answer: Callable[[Fields], Json]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        said = Fields(await said_in(request))
+        return JSONResponse(await run_in_threadpool(answer, said))
+
+    return endpoint
+
+
+class _LabelRoutes:
+    def __init__(self, desk: Desk, sets: OpenSets) -> None:
+        self._desk = desk
+        self._sets = sets
+
+    def sets(self, said: Fields) -> Response:
+        found = look(self._desk.folder)
+        name = self._desk.name
+        return JSONResponse(
+            {
+                "sets": [self._summary(path) for path in found.sets],
+                "fresh": [name(path) for path in found.fresh],
+                "projects": [name(path) for path in found.projects],
+                "recordings": [name(path) for path in found.recordings],
+                "whole": found.whole,
+                "engines": _engines(),
+                "h5": has_h5(),
+            }
+        )
+
+    def since(self, said: Fields) -> Response:
+        project = self._project(said)
+        return JSONResponse(
+            self._news(project, said.text("who", ""), said.integer("n")) | self._extras(project)
+        )
+
+    def image(self, said: Fields) -> Response:
+        project = self._project(said)
+        path = project.image(said.text("frame"))
+        if _shown_by_browsers(path):
+            return FileResponse(path)
+        done, data = cv2.imencode(".png", read_image(path, path.name))
+        if not done:
+            raise DataError(f"{path} cannot be shown")
+        return Response(data.tobytes(), media_type="image/png")
+
+    def guesses(self, said: Fields) -> Response:
+        found = read_guesses(self._project(said).folder)
+        return JSONResponse({"engine": "", "points": {}} if found is None else asdict(found))
+
+    def doubts(self, said: Fields) -> Response:
+        project = self._project(said)
+        frames, points = project.frames(skipped=False), list(project.points())
+        rows = {each.frame: place for place, each in enumerate(frames)}
+        found = read_guesses(project.folder)
+        guessed = {
+            (rows[frame], points.index(point)): guess
+            for frame, each in ({} if found is None else found.points).items()
+            for point, guess in each.items()
+            if frame in rows and point in points
+        }
+        doubtful = doubts(labels_of(project, frames), guessed)[:_MOST_SHOWN]
+        return JSONResponse(
+            {
+                "doubts": [
+                    {
+                        "frame": frames[each.row].frame,
+                        "point": points[each.column],
+                        "why": each.why,
+                        "px": each.px,
+                    }
+                    for each in doubtful
+                ]
+            }
+        )
+
+    def agreement(self, said: Fields) -> Response:
+        project = self._project(said)
+        first, second = (
+            {place: found.value for place, found in project.labels(each).items()}
+            for each in ("first", "second")
+        )
+        table, pairs = agreement(first, second, list(project.points()))
+        return JSONResponse(
+            {
+                "points": [asdict(each) for each in table],
+                "pairs": [asdict(each) for each in pairs[:_MOST_SHOWN]],
+            }
+        )
+
+    def open(self, said: Fields) -> Json:
+        folder = self._desk.path(said.text("set"))
+        begin_labelling(folder, said.text("who"))
+        return {"set": self._desk.name(folder)}
+
+    def copy(self, said: Fields) -> Json:
+        source, folder = self._desk.path(said.text("source")), self._desk.path(said.text("out"))
+        copy_to_label(source, folder, said.text("who"), said.texts("keypoints"))
+        return {"set": self._desk.name(folder)}
+
+    def new(self, said: Fields) -> Json:
+        folder = self._desk.path(said.text("out"))
+        new_set(folder, said.texts("keypoints"), said.text("who"))
+        return {"set": self._desk.name(folder)}
+
+    def suggest(self, said: Fields) -> Json:
+        videos = [self._argument(name) for name in said.texts("videos")]
+        if not videos:
+            raise UsageError("name a recording")
+        out = self._argument(said.text("out"))
+        count = said.integer("count", low=1, high=2_000)
+        argv = ["learn", "suggest", *videos, "--out", out, "--count", str(count)]
+        argv += ["--candidates", str(max(CANDIDATES, 2 * count)), *self._engine(said), *_crop(said), "--json"]
+        job = self._desk.jobs.start(
+            "suggest",
+            argv,
+            title=f"{count} frames of {', '.join(videos)}",
+            about={"set": self._desk.name(self._desk.path(out))},
+        )
+        return {"job": job.as_dict()}
+
+    def guess(self, said: Fields) -> Json:
+        project = self._project(said)
+        name = self._desk.name(project.folder)
+        argv = ["learn", "guess", self._argument(name), *self._engine(said), *_crop(said), "--json"]
+        job = self._desk.jobs.start("guess", argv, title=f"guesses on {name}", about={"set": name})
+        return {"job": job.as_dict()}
+
+    def act(self, said: Fields) -> Json:
+        project, who = self._project(said), said.text("who")
+        project.act(who, said.text("do"), said.items("changes"), act=said.act())
+        return self._news(project, who, said.integer("n"))
+
+    def turn(self, said: Fields) -> Json:
+        project, who = self._project(said), said.text("who")
+        keys = project.turn(who, said.text("do"), act=said.act())
+        return self._news(project, who, said.integer("n")) | {"keys": keys}
+
+    def catch(self, said: Fields) -> Json:
+        project, who = self._project(said), said.text("who")
+        caught = catch(
+            project,
+            who,
+            said.text("picture", most=1 << 20),
+            rig=said.text("rig"),
+            session=said.text("session", ""),
+            frame_id=said.integer("frame_id"),
+            size=(said.integer("width"), said.integer("height")),
+        )
+        return self._news(project, who, said.integer("n")) | asdict(caught)
+
+    def write(self, said: Fields) -> Json:
+        return asdict(write_own(self._project(said), said.text("who")))
+
+    def deeplabcut(self, said: Fields) -> Json:
+        return asdict(write_deeplabcut(self._project(said), said.text("who"), said.text("scorer")))
+
+    def take(self, said: Fields) -> Json:
+        return {"changed": take_in(self._project(said), said.text("who"))}
+
+    def _project(self, said: Fields) -> LabelProject:
+        return self._sets.get(self._desk.path(said.text("set")))
+
+    def _news(self, project: LabelProject, who: str, since: int) -> Json:
+        """Return what has changed for a page that has read as far as the `since`-th entry."""
+        try:
+            n, values = project.read(since)
+        except DataError:
+            self._sets.forget(project.folder)
+            raise
+        undo, redo = project.turns(who)
+        return {
+            "n": n,
+            "values": [[key, each.value, each.who] for key, each in values],
+            "undo": undo,
+            "redo": redo,
+        }
+
+    def _extras(self, project: LabelProject) -> Json:
+        return {
+            "notes": project.notes,
+            "changed_outside": changed_outside(project),
+            "journal": str(JOURNAL),
+        }
+
+    def _summary(self, path: Path) -> Json:
+        name = self._desk.name(path)
+        try:
+            project = self._sets.get(path)
+            project.read()
+            frames, points = project.frames(skipped=False), project.points()
+            here = {each.frame for each in frames}
+            labels = project.labels("first")
+            seen = [frame for frame, point in labels if frame in here and point in points]
+        except (DataError, UsageError) as error:
+            self._sets.forget(path)
+            return {"set": name, "error": str(error)}
+        return {
+            "set": name,
+            "frames": len(frames),
+            "points": len(points),
+            "seen": len(seen),
+            "begun": len(set(seen)),
+        }
+
+    def _argument(self, name: str) -> str:
+        """Return a path as a command takes it: inside the folder, and never read as an option."""
+        return f"./{self._desk.name(self._desk.path(name.removeprefix('./')))}"
+
+    def _engine(self, said: Fields) -> list[str]:
+        engine = said.text("engine", "default")
+        if engine == "default" or engine in installed_engines():
+            return ["--engine", engine]
+        if (self._desk.path(engine) / "manifest.json").is_file():
+            return ["--engine", self._argument(engine)]
+        raise UsageError(f"no engine is named {engine!r}{nearest(engine, installed_engines())}")
+
+
+def _crop(said: Fields) -> list[str]:
+    crop = said.text("crop", "")
+    if not crop:
+        return []
+    if not _CROP.fullmatch(crop):
+        raise UsageError("a crop is auto, or X,Y,WIDTH,HEIGHT in pixels")
+    return ["--crop", crop]
+
+
+def _engines() -> list[Json]:
+    found: list[Json] = []
+    for name, folder in installed_engines().items():
+        try:
+            manifest = read_manifest(folder / "manifest.json")
+        except (DataError, UsageError):
+            continue
+        found.append({"name": name, "keypoints": [each.name for each in manifest.skeleton if each.trained]})
+    return found
+
+
+def _shown_by_browsers(path: Path) -> bool:
+    """Return whether a browser shows an image's gray levels as rtface reads them."""
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        return True
+    with path.open("rb") as file:
+        head = file.read(26)
+    return head.startswith(b"\x89PNG") and head[24:26] == b"\x08\x00"

@@ -1,0 +1,152 @@
+"""The jobs of teaching: what a page asks for, as commands of rtface that anybody could type."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rtface.core.errors import UsageError
+from rtface.core.manifest import NAME_PATTERN
+from rtface.screen.desk import Desk
+from rtface.screen.jobs import Job
+from rtface.screen.said import Said, text, texts, whole
+from rtface.screen.teach.ways import way_at
+
+COUNT = 40
+"""Frames to label, unless somebody says otherwise."""
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Return a command as it would be typed."""
+    return shlex.join(["rtface", *argv])
+
+
+def started(job: Job) -> dict[str, Any]:
+    """Return a job that was begun as an answer."""
+    return {"job": job.as_dict(), "command": command_line(job.argv)}
+
+
+def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
+    """Begin a way: choose frames of recordings to label, or, where labels are named, learn them.
+
+    Fields: ``folder`` (new, in the workspace), ``videos`` or ``labels``, ``engine``, ``crop``, ``name``, ``count``, ``steps``.
+    """
+    folder, videos, labels = text(said, "folder"), texts(said, "videos"), texts(said, "labels")
+    if not videos and not labels:
+        raise UsageError("name a recording, or labels that are there already")
+    for each in (folder, *videos, *labels):
+        _inside(desk, each)
+    argv = ["learn", "start", *videos, "--folder", folder, "--yes", "--json"]
+    for each in labels:
+        argv += ["--labels", each]
+    if said.get("engine"):
+        argv += ["--engine", engine_name(said)]
+    for name in ("crop", "name"):
+        if value := text(said, name, ""):
+            argv += [f"--{name}", value]
+    if not labels:
+        argv += ["--count", str(whole(said, "count", COUNT, least=1, most=1_000))]
+    if said.get("steps") is not None:
+        argv += ["--steps", str(whole(said, "steps", least=1))]
+    title = f"Learn {labels[0]}" if labels else f"Choose frames of {', '.join(videos)}"
+    return started(desk.jobs.start("teach", argv, title=title, about=_about(said, folder=folder)))
+
+
+def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
+    """Go on with a way from where it is: check, adapt, evaluate.
+
+    Fields: ``folder``, ``add`` and ``drop`` (keypoints that the engine has not), ``rename`` (of the labels' names to the
+    engine's), ``steps``.
+    """
+    folder = text(said, "folder")
+    way = way_at(desk, folder)
+    argv = ["learn", "start", "--folder", folder, "--yes", "--json"]
+    changes = way.start.changes
+    renames = {**changes.renames, **_renames(said)}
+    add, drop = (
+        [*before, *texts(said, name)] for before, name in ((changes.add, "add"), (changes.drop, "drop"))
+    )
+    if add or drop or renames:
+        if changes.only or changes.only_labels:
+            raise UsageError(f"{folder} was begun with a list of keypoints: go on with it in the terminal")
+        for name in dict.fromkeys(add):
+            argv += ["--add", name]
+        for name in dict.fromkeys(drop):
+            argv += ["--drop", name]
+        for old, new in renames.items():
+            argv += ["--rename", f"{old}={new}"]
+    if said.get("steps") is not None:
+        argv += ["--steps", str(whole(said, "steps", least=1))]
+    return started(
+        desk.jobs.start("teach", argv, title=f"Teach: {folder}", about=_about(said, folder=folder))
+    )
+
+
+def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
+    """Make the int8 engine of a float one, compared with it on frames of the rig."""
+    engine = engine_name(said)
+    argv = ["engines", "export", engine, "--precision", "int8", *_frames(desk, said), "--json"]
+    return started(
+        desk.jobs.start("export", argv, title=f"int8 of {engine}", about=_about(said, engine=engine))
+    )
+
+
+def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
+    """Hold an engine against its float reference on frames of a recording, or, where a ``rig`` is named, on that rig's."""
+    engine = engine_name(said, "default")
+    if rig := text(said, "rig", ""):
+        _inside(desk, rig)
+        argv = ["engines", "verify", "--rig", rig, "--json"]
+    else:
+        argv = ["engines", "verify", engine, *_frames(desk, said), "--json"]
+    title = f"Verify {rig or engine}"
+    return started(
+        desk.jobs.start("verify-engine", argv, title=title, about=_about(said, engine=engine, rig=rig))
+    )
+
+
+def check_view(desk: Desk, said: Said) -> Mapping[str, Any]:
+    """Give an engine its view anew, from frames of its rig."""
+    engine = engine_name(said)
+    argv = ["engines", "view", engine, *_frames(desk, said), "--overwrite", "--json"]
+    return started(
+        desk.jobs.start("view", argv, title=f"View of {engine}", about=_about(said, engine=engine))
+    )
+
+
+def engine_name(said: Said, default: str | None = None) -> str:
+    """Return the engine that a page names; `UsageError` where it is no engine's name."""
+    name = text(said, "engine", default)
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        raise UsageError(f"{name!r} is no engine's name: rtface engines list")
+    return name
+
+
+def _frames(desk: Desk, said: Said) -> list[str]:
+    frames = text(said, "frames")
+    _inside(desk, frames)
+    crop = text(said, "crop", "")
+    return ["--frames", frames, *(["--crop", crop] if crop else [])]
+
+
+def _inside(desk: Desk, name: str) -> None:
+    """Refuse a name that leads out of the workspace, or that a command would take for an option."""
+    if name.startswith("-"):
+        raise UsageError(f"{name}: a path begins with no hyphen")
+    desk.path(name)
+
+
+def _about(said: Said, **what: str) -> dict[str, str]:
+    """Return what a job is found again by: what it is of, and the rig that it was begun for."""
+    rig = said.get("for_rig")
+    about = {"step": "teach"} | {name: value for name, value in what.items() if value}
+    return about | ({"for_rig": rig} if isinstance(rig, str) and rig else {})
+
+
+def _renames(said: Said) -> dict[str, str]:
+    value = said.get("rename", {})
+    if not isinstance(value, dict):
+        raise UsageError("rename is a map of names")
+    return {text({"rename": old}, "rename"): text(value, old) for old in value}
