@@ -17,7 +17,7 @@ from rtface.publish.as_json import as_json
 from rtface.publish.commands import Hello, parse_hello
 from rtface.publish.requester import Requester
 from rtface.screen.addresses import as_reached
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.pictures import PictureLink
 from rtface.screen.rigs import ShownRig
 
@@ -42,7 +42,7 @@ class RigLink:
     ----------
     rig : ShownRig
         Which.
-    feed : Feed
+    feed : PageFeed
         Where everything goes.
 
     Attributes
@@ -52,7 +52,7 @@ class RigLink:
         Where the service publishes pictures, and the engine that it runs; empty until it is found.
     """
 
-    def __init__(self, rig: ShownRig, feed: Feed) -> None:
+    def __init__(self, rig: ShownRig, feed: PageFeed) -> None:
         self.rig = rig
         self.pictures_address = self.engine = ""
         self._feed = feed

@@ -19,9 +19,9 @@ from rtface.core.errors import AddressError
 from rtface.publish.address import is_loopback
 from rtface.screen.access import Access, kept_visitors
 from rtface.screen.app import ScreenParts, screen_app
-from rtface.screen.commands import Commands
+from rtface.screen.commands import PageCommands
 from rtface.screen.desk import Desk
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.jobs import Jobs
 from rtface.screen.middleware import Doorway
 from rtface.screen.riglink import RigLink
@@ -117,7 +117,7 @@ def screen_opened(
         listening, stop_listening = _bound_pair(address, opened)
         port, stop_port = listening.getsockname()[1], stop_listening.getsockname()[1]
         scheme = "https" if address.secure else "http"
-        access, feed = Access(kept_visitors(port)), Feed()
+        access, feed = Access(kept_visitors(port)), PageFeed()
 
         def link_for(token: str) -> str:
             return f"{scheme}://{_bracketed(host)}:{port}/enter?token={quote(token)}"
@@ -131,7 +131,7 @@ def screen_opened(
         parts = ScreenParts(
             rigs=rigs,
             links={rig.id: RigLink(rig, feed) for rig in rigs},
-            commands={rig.id: Commands(rig) for rig in rigs},
+            commands={rig.id: PageCommands(rig) for rig in rigs},
             feed=feed,
             desk=Desk(folder.resolve(), Jobs(folder.resolve())),
             access=access,

@@ -101,7 +101,10 @@ def test_a_guest(browser: webdriver.Chrome, silent: FakeService, tmp_path: Path)
 def test_the_loop_with_findings_events_and_light(
     browser: webdriver.Chrome, test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Service(deciding_rig(test_engine, tmp_path, monkeypatch)) as service, served(tmp_path, service) as screen:
+    with (
+        Service(deciding_rig(test_engine, tmp_path, monkeypatch)) as service,
+        served(tmp_path, service) as screen,
+    ):
         visit = Visit(browser, screen)
         visit.enter("loop")
         visit.wait(lambda: visit.find("[data-rule=often]"), "the rules")

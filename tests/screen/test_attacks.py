@@ -128,18 +128,20 @@ def test_the_stop_button_is_pressed_once_by_mouse_and_by_enter(begin: Begin, ser
 
 
 def test_an_open_list_takes_no_space_bar(begin: Begin, service: FakeService) -> None:
-    stage = begin(
-        ShownRig("a", "left", service.address), ShownRig("b", "right", "tcp://127.0.0.1:1")
-    )
+    stage = begin(ShownRig("a", "left", service.address), ShownRig("b", "right", "tcp://127.0.0.1:1"))
     visit = stage.visit
     chooser = visit.find("#bar select")
     assert chooser is not None
     chooser.click()
-    visit.wait(lambda: visit.run("return document.querySelector('#bar select').size") == 2, "a list in the page")
+    visit.wait(
+        lambda: visit.run("return document.querySelector('#bar select').size") == 2, "a list in the page"
+    )
     visit.press("SPACE")
     visit.wait(lambda: len(service.stops()) == 1, "a stop")
     visit.press("ARROW_DOWN", "ENTER")
-    visit.wait(lambda: visit.run("return document.querySelector('#bar select').value") == "right", "the choice")
+    visit.wait(
+        lambda: visit.run("return document.querySelector('#bar select').value") == "right", "the choice"
+    )
     visit.wait(lambda: "does not reach the rig" in stage.note(), "the other rig's way")
 
 
@@ -152,7 +154,9 @@ def test_silence_for_a_second_is_an_alarm_until_the_stop_is_acknowledged(
     service.answer = lambda request: None
     visit.press("SPACE")
     visit.wait(lambda: stage.alarm() == "Use the key", "the alarm")
-    top = visit.run("const d = document.querySelector('dialog.alarm'); return document.elementFromPoint(20, 20) === d")
+    top = visit.run(
+        "const d = document.querySelector('dialog.alarm'); return document.elementFromPoint(20, 20) === d"
+    )
     assert top, "it lies above the dialog that was open"
     visit.press("ESCAPE", "ESCAPE", "ESCAPE")
     assert stage.alarm() == "Use the key", "no key closes it"

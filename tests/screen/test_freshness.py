@@ -132,7 +132,10 @@ def test_a_link_that_is_not_up_and_a_state_of_another_version_are_unknown(page: 
         rig.takeStatus(status(100, 100, "half_armed"));
         const odd = rig.loopState;
         rig.takeStatus(status(100, 100, "armed"));
-        const states = ["up", "lost", "waiting", "failed"].map((state) => { rig.takeLink({state, text: "t"}); return rig.loopState; });
+        const states = ["up", "lost", "waiting", "failed"].map((state) => {
+          rig.takeLink({state, text: "t"});
+          return rig.loopState;
+        });
         return [odd, ...states];
         """,
     ) == ["unknown", "armed", "unknown", "unknown", "unknown"]

@@ -213,9 +213,7 @@ def test_a_state_that_is_not_heard_of_any_more_is_unknown(looping: Visit, decidi
     deciding.close()
     visit.wait(lambda: state(visit) == "Unknown", "unknown")
     visit.wait(lambda: visit.text(".loop-state").startswith("Unknown"), "unknown on the page")
-    assert "is not known" in visit.text(".arming .muted:last-of-type") or visit.find(
-        "#arming-arm:disabled"
-    )
+    assert "is not known" in visit.text(".arming .muted:last-of-type") or visit.find("#arming-arm:disabled")
 
 
 def test_every_reason_has_its_words() -> None:

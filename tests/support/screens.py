@@ -136,7 +136,9 @@ def axe(visit: Visit) -> list[str]:
     folder = os.environ.get("RTFACE_NODE_MODULES", "")
     script = Path(folder, "axe-core", "axe.min.js")
     if not folder or not script.is_file():
-        pytest.skip("axe-core is not on this machine: npm install axe-core, and name node_modules in RTFACE_NODE_MODULES")
+        pytest.skip(
+            "axe-core is not on this machine: npm install axe-core, and name node_modules in RTFACE_NODE_MODULES"
+        )
     # As a script of the driver's, which the page's policy does not hold for.
     visit.run(f"{script.read_text(encoding='utf-8')}; window.axe = axe;")
     found = visit.browser.execute_async_script(

@@ -28,7 +28,8 @@ def test_what_lies_inside_is_named_and_named_back(desk: Desk, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "..", "../secret", "/etc/passwd", "sets/../../secret", "link/secret", "a\0b", "x" * 1001, "link"]
+    "name",
+    ["", "..", "../secret", "/etc/passwd", "sets/../../secret", "link/secret", "a\0b", "x" * 1001, "link"],
 )
 def test_what_leads_out_is_refused(desk: Desk, name: str) -> None:
     with pytest.raises(UsageError):
