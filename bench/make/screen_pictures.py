@@ -113,7 +113,7 @@ def sessions(studio: Studio) -> None:
 
 
 def new_rig(studio: Studio) -> None:
-    """New rig, at its first steps."""
+    """Take New rig, at its first steps."""
     (studio.folder / "rig-1.yaml").write_text("camera: {kind: simulated}\n", encoding="utf-8")
     studio.open("newrig", rig="rig-1.yaml")
     time.sleep(8)
@@ -160,7 +160,7 @@ def studio_at(out: Path) -> Iterator[Studio]:
                 browser = new_browser(folder / "profile", 1280, 860)
                 try:
                     browser.get(screen.new_link())
-                    browser.execute_script("localStorage.setItem('theme', 'dark')")
+                    browser.execute_script("localStorage.setItem('theme', 'dark'); localStorage.setItem('who', 'Ada')")
                     browser.refresh()
                     yield Studio(browser, folder, out, service.keypoints_address, service.control_address)
                 finally:
