@@ -30,9 +30,9 @@ EVERY_S = 10.0
 
 
 @contextmanager
-def demo() -> Iterator[tuple[psutil.Process, str]]:
+def demo(rate: float) -> Iterator[tuple[psutil.Process, str]]:
     """Give the process of a demo with its screen, and the screen's link."""
-    command = [sys.executable, "-m", "rtface", "demo", "--screen", "--encoder"]
+    command = [sys.executable, "-m", "rtface", "demo", "--screen", "--encoder", "--rate", str(rate)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -72,10 +72,11 @@ def main() -> None:
     """Measure, and write the result."""
     parser = parser_of(__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=200.0, help="frames per second of the demo")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     series: dict[str, list[float]] = {"seconds": [], "service": [], "screen": [], "browser": []}
-    with demo() as (service, link), tempfile.TemporaryDirectory() as profile:
+    with demo(arguments.rate) as (service, link), tempfile.TemporaryDirectory() as profile:
         driver = new_browser(Path(profile))
         chrome = psutil.Process(driver.service.process.pid)
         driver.get(link)
@@ -91,6 +92,7 @@ def main() -> None:
         driver.quit()
     result: dict[str, Any] = {
         "minutes": arguments.minutes,
+        "frames_per_second": arguments.rate,
         "pictures_a_second_at_the_end": float(shown or "nan"),
         "n": len(series["seconds"]),
     }

@@ -20,6 +20,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 from rtface.core.records import Crop
 from rtface.decide.description import describe_baseline, describe_input, describe_rule
+from rtface.decide.templates import template_names, template_text, template_words
 from rtface.decide.unknowable import never_known, never_known_in_words
 from rtface.live.neural import NeuralPredictor
 from rtface.live.rulesfile import Rules, check_rules
@@ -177,9 +178,23 @@ def dry_run_(
 
 
 @app.command()
-def example() -> None:
-    """Print a rules file with remarks, to begin with."""
-    typer.echo(files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8"), nl=False)
+def example(
+    name: Annotated[
+        str | None, typer.Argument(help="A template; without one a file with remarks on all that there is.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the templates, and what each does.")] = False,
+) -> None:
+    """Print a rules file, to begin with: one with many remarks, or a template."""
+    if list_:
+        for each in template_names():
+            print_line(f"{each}: {template_words(each)}")
+        return
+    text = (
+        files("rtface.cli").joinpath("example_rules.yaml").read_text("utf-8")
+        if name is None
+        else template_text(name)
+    )
+    typer.echo(text, nl=False)
 
 
 def _encoder(path: Path | None, states: Path | None) -> EncoderSettings | None:

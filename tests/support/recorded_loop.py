@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from rtface.config import SessionSettings
+from rtface.core.clock import SYSTEM_CLOCK, Clock, ManualClock
 from rtface.core.decision import Action, Decision, Reason
 from rtface.core.features import Features
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Stamps
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.record.session.recorder import SessionRecorder, Setup
+from support.numbered_pictures import HEIGHT, WIDTH, image_of
 from support.session_parts import made_report
+from support.waits import wait_until
 
 NAMES = ("nose", "whisker", "paw")
 RATE_HZ = 200.0
@@ -48,6 +51,7 @@ RULES: dict[str, Any] = {
     },
 }
 GIVEN = ("neural.pc1",)
+SIZE = {"width": WIDTH, "height": HEIGHT}
 
 
 def pose_at(number: int, began_ns: int) -> Pose:
@@ -108,19 +112,24 @@ class Loop:
         began_ns: int = 10**12,
         alike_ns: int = 0,
         sealed: bool = False,
+        frames: str = "none",
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._pictures = frames != "none"
+        self._clock = clock
         self.rules = RulesFile.model_validate(rules)
         self.evaluator = RuleEvaluator(
             self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS, alike_ns=alike_ns
         )
         self.recorder = SessionRecorder(
-            SessionSettings(folder=root, min_free_gb=0),
+            SessionSettings.model_validate({"folder": root, "min_free_gb": 0, "frames": frames}),
             "loop",
             replace(
-                setup(self.rules, self.evaluator),
+                setup(self.rules, self.evaluator, **SIZE if self._pictures else {}),
                 alike_ns=alike_ns,
                 blind=self.evaluator.blind_rules if sealed else (),
             ),
+            clock=clock,
         )
         self.folder = self.recorder.folder
         self.decisions: list[Decision] = []
@@ -133,6 +142,8 @@ class Loop:
         for number in range(frames):
             pose = pose_at(number, self._began_ns)
             now_ns = pose.stamps.decided_ns + 50_000
+            if isinstance(self._clock, ManualClock):
+                self._clock.sleep_until_ns(now_ns)
             self._make_due(now_ns)
             self.recorder.pose(pose)
             if number % 97 == 96:
@@ -143,6 +154,11 @@ class Loop:
                     pose, now_ns, Features(np.array([pc1]), np.ones(1), np.array([pose.frame.exposure_ns]))
                 )
             self.recorder.published(pose.frame.frame_id, now_ns + 200_000)
+            if self._pictures:
+                recording = self.recorder._frames
+                assert recording is not None
+                wait_until(lambda: bool(recording._free))  # noqa: B023  (none is to be dropped)
+                self.recorder.frame(image_of(number), pose.frame)
             if number % 10 == 0:
                 self.call("tick", now_ns + MS)
             watch(number, now_ns + MS)
@@ -181,16 +197,27 @@ class Loop:
         self.recorder.pulse(number, command, "gate", "fire", {"pulse": decision.pulse}, now_ns)
         ends_ns = now_ns + decision.pulse.duration_ns + MS
         for event, t_ns in (("ack", now_ns + 500_000), ("light_on", now_ns + MS), ("train_ended", ends_ns)):
-            self.recorder.reply(made_report(command, event, t_ns), "gate")
+            self.recorder.reply(replace(made_report(command, event, t_ns), host_ns=t_ns), "gate")
         self._due.append((now_ns + MS, "began", {"rule": decision.rule}))
         self._due.append((ends_ns, "ended", {"rule": decision.rule, "trial": decision.trial}))
 
 
 def record_loop(
-    root: Path, frames: int, rules: dict[str, Any] = RULES, *, alike_ns: int = 0, sealed: bool = False
+    root: Path,
+    frames: int,
+    rules: dict[str, Any] = RULES,
+    *,
+    alike_ns: int = 0,
+    sealed: bool = False,
+    pictures: str = "none",
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Loop:
-    """Record a whole session: armed, disarmed amid a pulse, armed again, in a fault, cleared, armed."""
-    loop = Loop(root, rules, alike_ns=alike_ns, sealed=sealed)
+    """Record a whole session: armed, disarmed amid a pulse, armed again, in a fault, cleared, armed.
+
+    With `pictures`, the codec of a video, frame n shows the number n - 10. A `ManualClock` goes with the poses.
+    These begin at 1000 s.
+    """
+    loop = Loop(root, rules, alike_ns=alike_ns, sealed=sealed, frames=pictures, clock=clock)
     loop.recorder.open()
     loop.recorder.arming("armed", "operator", "start")
     loop.call("arm", 10**12 - MS)

@@ -69,7 +69,7 @@ class Jobs:
         at_once: int = 1,
         most: int = 20,
         kept: int = 200,
-        stop_after_s: float = 20.0,
+        stop_after_s: float = 60.0,
         program: Sequence[str] = (sys.executable, "-m", "rtface"),
     ) -> None:
         self.workspace = folder
@@ -172,6 +172,14 @@ class Jobs:
             return json.loads(lines[-1]) if lines else None
         except ValueError:
             return None
+
+    def results(self, name: str, *, most: int = 4_000_000) -> Sequence[Any]:
+        """Return every whole line of the end of a job's standard output that is JSON, in order."""
+        found = []
+        for line in tail(self._of(name) / STDOUT, most).splitlines():
+            with suppress(ValueError):
+                found.append(json.loads(line))
+        return found
 
     def progress(
         self, name: str, since: int = 0, *, most: int = 256_000

@@ -141,9 +141,8 @@ def _inside(desk: Desk, name: str) -> None:
 def _about(said: Said, **what: str) -> dict[str, str]:
     """Return what a job is found again by: what it is of, and the rig that it was begun for."""
     rig = said.get("for_rig")
-    return {name: value for name, value in what.items() if value} | (
-        {"for_rig": rig} if isinstance(rig, str) and rig else {}
-    )
+    about = {"step": "teach"} | {name: value for name, value in what.items() if value}
+    return about | ({"for_rig": rig} if isinstance(rig, str) and rig else {})
 
 
 def _renames(said: Said) -> dict[str, str]:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.numbered_pictures import HEIGHT, WIDTH, image_of, number_of
 from support.recorded_loop import PERIOD_NS, RULES, setup
 
 from rtface.config import SessionSettings
 from rtface.core.errors import DataError, UsageError
-from rtface.core.records import FrameMeta, Image
+from rtface.core.records import FrameMeta
 from rtface.decide.rules import RulesFile
 from rtface.offline.sessions.outline import outline
 from rtface.offline.sessions.pictures import SessionPictures
@@ -21,27 +22,13 @@ from rtface.record.session.recorder import SessionRecorder
 
 FRAMES = 60
 """As many as the recorder holds while its encoder has not begun, so that none is dropped."""
-SHAPE = (48, 64)
-
-
-def image_of(number: int) -> Image:
-    """A picture that says its own number: each pixel of a row is a bit of it."""
-    image = np.full(SHAPE, 16, np.uint8)
-    for bit in range(10):
-        if number >> bit & 1:
-            image[:, 6 * bit : 6 * bit + 6] = 235
-    return image
-
-
-def number_of(image: Image) -> int:
-    return sum(1 << bit for bit in range(10) if image[24, 6 * bit + 3] > 128)
 
 
 def recorded(root: Path, codec: str, exposures: Callable[[int], int], shows: int = 0) -> Path:
     recorder = SessionRecorder(
         SessionSettings.model_validate({"folder": root, "min_free_gb": 0, "frames": codec}),
         "film",
-        setup(RulesFile.model_validate(RULES), width=SHAPE[1], height=SHAPE[0]),
+        setup(RulesFile.model_validate(RULES), width=WIDTH, height=HEIGHT),
     )
     recorder.open()
     for number in range(FRAMES):
@@ -80,6 +67,10 @@ def test_every_frame_in_any_order(tmp_path: Path, codec: str, exposures: Callabl
     assert pictures.of(6) is None
     assert pictures.of(10**9) is None
     assert pictures.of(-1) is None
+    pictures.close()
+    again = pictures.of(3 * 7 + 5)
+    assert again is not None
+    assert number_of(again.image) == 7
     pictures.close()
 
 

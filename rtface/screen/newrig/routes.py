@@ -1,0 +1,62 @@
+"""``/api/newrig``: rigs and recordings of the workspace, the steps of one rig, and what each step does."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from rtface.decide.templates import template_names, template_words
+from rtface.screen.desk import Desk
+from rtface.screen.newrig import commands
+from rtface.screen.newrig.places import looked_at, recordings_of
+from rtface.screen.newrig.steps import steps_of
+from rtface.screen.rigfiles import rigs_of
+from rtface.screen.said import asked, posted
+from rtface.screen.teach.engines import engines_here
+
+_DOES = {
+    "set": commands.set_lines,
+    "cameras": commands.find_cameras,
+    "look": commands.look,
+    "find": commands.find_face,
+    "try": commands.try_engine,
+    "record": commands.record,
+    "suggest": commands.suggest,
+    "verify": commands.verify,
+    "template": commands.write_rules,
+    "rules": commands.check_rules,
+    "dry-run": commands.try_rules,
+    "check": commands.check,
+    "run": commands.run,
+}
+
+
+def routes(desk: Desk) -> list[BaseRoute]:
+    """Return the routes below ``/api/newrig``."""
+
+    def listed(request: Request) -> JSONResponse:
+        return JSONResponse(
+            {
+                "folder": str(desk.folder),
+                "rigs": rigs_of(desk),
+                "recordings": recordings_of(desk),
+                "engines": engines_here(),
+                "templates": [{"name": name, "words": template_words(name)} for name in template_names()],
+            }
+        )
+
+    def steps(request: Request) -> JSONResponse:
+        return JSONResponse(steps_of(desk, asked(request, "rig")))
+
+    def picture(request: Request) -> Response:
+        return FileResponse(looked_at(desk, asked(request, "file")), media_type="image/png")
+
+    return [
+        Route("/rigs", listed),
+        Route("/steps", steps),
+        Route("/picture", picture),
+        *(posted(f"/{name}", partial(does, desk)) for name, does in _DOES.items()),
+    ]

@@ -1,0 +1,215 @@
+"""The first hour of a rig, through the routes of its page: files written and commands run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+from support.job_waits import over
+
+from rtface.config.rigfile import load_rig
+from rtface.screen.desk import Desk
+from rtface.screen.newrig.routes import routes
+from rtface.simulate.face import MouseFace
+
+Client = Callable[[Any], TestClient]
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def page(client: Client) -> TestClient:
+    return client(routes)
+
+
+def write(page: TestClient, **said: Any) -> dict[str, Any]:
+    """Look at a difference and write it, as a person does."""
+    shown = page.post("/api/page/set", json=said).json()
+    assert not shown["written"]
+    answer = page.post("/api/page/set", json={**said, "token": shown["token"]})
+    assert answer.status_code == 200, answer.json()
+    done: dict[str, Any] = answer.json()
+    assert done["written"]
+    return done
+
+
+def step(page: TestClient, name: str, rig: str = "rig.yaml") -> dict[str, Any]:
+    steps = page.get("/api/page/steps", params={"rig": rig}).json()["steps"]
+    found: dict[str, Any] = next(each for each in steps if each["step"] == name)
+    return found
+
+
+def done(desk: Desk, page: TestClient, what: str, **said: Any) -> dict[str, Any]:
+    """Run what a step does to its end, and return what the command printed."""
+    answer = page.post(f"/api/page/{what}", json={"rig": "rig.yaml", **said})
+    assert answer.status_code == 200, answer.json()
+    job = answer.json()["job"]["id"]
+    over(desk.jobs, job)
+    assert desk.jobs.get(job).state == "done", desk.jobs.output(job)
+    result: dict[str, Any] = desk.jobs.result(job)
+    return result
+
+
+def video(folder: Path, frames: int = 6) -> None:
+    """Write a few frames of a mouse as a folder of images."""
+    folder.mkdir()
+    face = np.zeros((240, 320), np.uint8)
+    for number in range(frames):
+        MouseFace(320, 240, 100.0, seed=1).render(40 * number, face)
+        cv2.imwrite(str(folder / f"{number}.png"), face)
+
+
+def test_a_rig_begins_with_a_recording_of_the_workspace(desk: Desk, page: TestClient) -> None:
+    video(desk.folder / "day1")
+    listed = page.get("/api/page/rigs").json()
+    assert listed["rigs"] == []
+    assert [(each["path"], each["kind"]) for each in listed["recordings"]] == [("day1", "images")]
+    assert {each["name"] for each in listed["templates"]} >= {"whisking", "blink"}
+    assert any(each["default"] for each in listed["engines"])
+    before = page.get("/api/page/steps", params={"rig": "rig.yaml"}).json()
+    assert (before["exists"], [each["step"] for each in before["steps"]]) == (False, ["camera"])
+
+    written = write(page, rig="rig.yaml", recording="day1")
+    assert "+camera: {kind: images, path: day1" in written["difference"]
+    assert load_rig(desk.folder / "rig.yaml").camera.kind == "images"
+    steps = page.get("/api/page/steps", params={"rig": "rig.yaml"}).json()["steps"]
+    assert [each["step"] for each in steps] == [
+        "camera",
+        "crop",
+        "engine",
+        "label",
+        "teach",
+        "verify",
+        "output",
+        "rules",
+        "check",
+        "run",
+    ]
+    assert [each["state"] for each in steps] == ["done"] + ["open"] * 9
+    assert all(line.startswith("rtface ") for each in steps for line in each["commands"])
+
+
+def test_a_rig_in_a_folder_names_its_recording_from_there(desk: Desk, page: TestClient) -> None:
+    video(desk.folder / "day1")
+    (desk.folder / "rigs").mkdir()
+    write(page, rig="rigs/a.yaml", recording="day1")
+    assert "path: ../day1" in (desk.folder / "rigs" / "a.yaml").read_text()
+    assert load_rig(desk.folder / "rigs" / "a.yaml").camera.path.resolve() == desk.folder / "day1"  # type: ignore[union-attr]
+
+
+def test_pictures_are_saved_and_served_and_the_engine_is_tried_on_the_crop(
+    desk: Desk, page: TestClient
+) -> None:
+    video(desk.folder / "day1")
+    write(page, rig="rig.yaml", recording="day1")
+    pictures = done(desk, page, "look")["pictures"]
+    assert step(page, "camera")["result"]["pictures"] == pictures
+    answer = page.get("/api/page/picture", params={"file": pictures[0]["picture"]})
+    assert answer.headers["content-type"] == "image/png"
+    assert cv2.imdecode(np.frombuffer(answer.content, np.uint8), 0).shape == (240, 320)
+
+    write(page, rig="rig.yaml", settings={"crop": "{x: 40, y: 0, width: 240, height: 240}"})
+    assert step(page, "crop")["state"] == "done"
+    assert step(page, "camera")["result"]["pictures"] == pictures, "they do not hang on the crop"
+    found = done(desk, page, "try")
+    assert found["crop"]["x"] == 40
+    tried = step(page, "engine")
+    assert (tried["state"] == "done") == found["good_enough"]
+    assert tried["says"] == found["words"]
+    write(page, rig="rig.yaml", settings={"crop": "{x: 41, y: 0, width: 239, height: 239}"})
+    assert step(page, "engine")["state"] == "open", "what was tried on another crop says nothing of this one"
+    write(page, rig="rig.yaml", settings={"crop": ""})
+    assert load_rig(desk.folder / "rig.yaml").crop is None
+
+
+def test_only_pictures_to_look_at_are_served(desk: Desk, page: TestClient) -> None:
+    (desk.folder / "secret.png").write_bytes(b"x")
+    for name in ("secret.png", ".rtface/newrig/../../secret.png", "/etc/passwd", "../x.png", ""):
+        assert page.get("/api/page/picture", params={"file": name}).status_code == 400
+
+
+def test_rules_come_from_a_template_and_are_never_overwritten(desk: Desk, page: TestClient) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}"})
+    given = page.post("/api/page/template", json={"rig": "rig.yaml", "template": "blink"}).json()
+    assert given["rules"] == "rig-rules.yaml"
+    write(page, rig="rig.yaml", settings={"rules": given["value"]})
+    assert step(page, "rules")["state"] == "open"
+    done(desk, page, "rules")
+    checked = step(page, "rules")
+    assert (checked["state"], list(checked["result"]["rules"])) == ("done", ["blink"])
+    other = page.post("/api/page/template", json={"rig": "rig.yaml", "template": "whisking"})
+    assert other.status_code == 400
+    assert "not overwritten" in other.json()["error"]["text"]
+
+
+def test_the_check_of_everything_is_read(desk: Desk, page: TestClient) -> None:
+    write(
+        page,
+        rig="rig.yaml",
+        settings={
+            "camera": "{kind: simulated, width: 320, height: 240, rate_hz: 30}",
+            "publish": "{keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*'}",
+        },
+    )
+    job = page.post("/api/page/check", json={"rig": "rig.yaml"}).json()["job"]["id"]
+    over(desk.jobs, job)
+    state = step(page, "check")
+    assert state["state"] in ("done", "wrong")
+    assert {each["verdict"] for each in state["result"]} <= {"ok", "warn", "fail"}
+    assert "answers are good" in state["says"]
+
+
+def test_frames_are_chosen_with_the_rigs_crop_and_engine(desk: Desk, page: TestClient) -> None:
+    video(desk.folder / "day1", 8)
+    write(page, rig="rig.yaml", recording="day1", settings={"crop": "{x: 40, y: 0, width: 240, height: 240}"})
+    answer = page.post("/api/page/suggest", json={"rig": "rig.yaml", "count": 3}).json()
+    assert answer["command"] == (
+        "rtface learn start day1 --folder rig-learn --yes --json --engine default --count 3 --crop 40,0,240,240"
+    )
+    job = answer["job"]["id"]
+    over(desk.jobs, job)
+    assert (desk.jobs.get(job).state, desk.jobs.get(job).code) == ("done", 21)
+    state = step(page, "label")
+    assert (state["state"], state["wrote"]) == ("open", ["rig-learn/to-label"])
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "text"),
+    [
+        ("set", {"rig": "../rig.yaml", "settings": {"engine": "a"}}, "outside"),
+        ("set", {"rig": "rig.txt", "settings": {"engine": "a"}}, "yaml"),
+        ("set", {"rig": "rig.yaml", "settings": {}}, "no setting"),
+        ("set", {"rig": "rig.yaml", "settings": {"engin": "a"}}, "did you mean engine"),
+        ("set", {"rig": "rig.yaml", "settings": {"crop": "{x: 1"}}, "no YAML"),
+        ("set", {"rig": "rig.yaml", "recording": "../day1"}, "outside"),
+        ("look", {"rig": "none.yaml"}, "choose its camera first"),
+        ("suggest", {"rig": "rig.yaml"}, "record some pictures"),
+        ("template", {"rig": "rig.yaml", "template": "../x"}, "no rules template"),
+        ("rules", {"rig": "rig.yaml"}, "no rules yet"),
+        ("record", {"rig": "rig.yaml", "seconds": 0}, "seconds"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(
+    desk: Desk, page: TestClient, what: str, said: dict[str, Any], text: str
+) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}"})
+    answer = page.post(f"/api/page/{what}", json=said)
+    assert answer.status_code == 400
+    assert text in answer.json()["error"]["text"]
+
+
+def test_nothing_is_written_that_was_not_seen(desk: Desk, page: TestClient) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}"})
+    shown = page.post("/api/page/set", json={"rig": "rig.yaml", "settings": {"engine": "face-2"}}).json()
+    rig = desk.folder / "rig.yaml"
+    rig.write_text(rig.read_text() + "# by somebody else\n")
+    late = page.post(
+        "/api/page/set", json={"rig": "rig.yaml", "settings": {"engine": "face-2"}, "token": shown["token"]}
+    )
+    assert late.status_code == 400
+    assert "meanwhile" in late.json()["error"]["text"]
+    assert "engine" not in rig.read_text()
