@@ -407,3 +407,24 @@ def test_another_page_leads_to_a_frame_and_a_keypoint_of_a_set_that_nobody_label
     visit.go("label", set="set", video="day1", name="frame000004.png", point="paw")
     visit.wait(lambda: visit.find(".stage[data-frame=f5]"), "the frame")
     assert visit.text(".point.chosen .name") == "paw"
+
+
+def test_a_finger_places_and_two_fingers_zoom(bench: Bench, project: LabelProject) -> None:
+    browser = bench.visit.browser
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": at} for at, (x, y) in enumerate(places)]
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    one, other = bench.shown_at(100, 100), bench.shown_at(180, 140)
+    touch("touchStart", one)
+    touch("touchStart", one, other)
+    touch("touchMove", (one[0] - 30, one[1] - 30), (other[0] + 30, other[1] + 30))
+    touch("touchEnd")
+    bench.keys("h")
+    touch("touchStart", bench.shown_at(60, 70))
+    touch("touchEnd")
+    bench.saved()
+    found = labels(project)
+    assert list(found) == [("f1", "p1")]  # the two fingers placed nothing
+    assert (found["f1", "p1"]["x"], found["f1", "p1"]["y"]) == pytest.approx((60, 70), abs=0.6)

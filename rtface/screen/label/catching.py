@@ -19,6 +19,7 @@ MAX_PICTURE = 700_000
 """Bytes of a picture that fits into one request."""
 
 _MAX_SIDE = 1 << 14
+_MAX_PIXELS = 50_000_000
 _STRANGE = re.compile(r"[^\w.() +=-]|^\.+|[. ]+$")
 
 
@@ -132,6 +133,6 @@ def _declared(data: bytes, lossy: bool) -> tuple[int, int]:
                 width = int.from_bytes(data[at + 7 : at + 9], "big")
                 break
             at += 2 + length
-    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
+    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE and width * height <= _MAX_PIXELS):
         raise UsageError("the picture does not say a size that a camera has")
     return width, height

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from rtface.core.errors import DataError, UsageError
-from rtface.core.files import file_hash, printable
+from rtface.core.files import file_hash, printable, write_json
 from rtface.core.records import FloatArray
 from rtface.learn.labels.formats.checks import check_size, read_image
 from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE
@@ -48,24 +48,19 @@ class OpenSets:
         UsageError
             It has none.
         DataError
-            The journal is damaged; it is read anew the next time.
+            The journal is damaged.
         """
         folder = folder.resolve()
         with self._lock:
             if not (folder / JOURNAL).is_file():
                 self._open.pop(folder, None)
                 raise UsageError(f"{folder.name} is no label set that was opened here: open it first")
-            if folder not in self._open:
+            if folder not in self._open or self._open[folder].failed:
                 self._open[folder] = LabelProject(folder, self._now)
             self._open.move_to_end(folder)
             while len(self._open) > MAX_OPEN:
                 self._open.popitem(last=False)
             return self._open[folder]
-
-    def forget(self, folder: Path) -> None:
-        """Have a label set read anew, where its journal was found damaged."""
-        with self._lock:
-            self._open.pop(folder.resolve(), None)
 
 
 def begin_labelling(folder: Path, who: str, now: Clock = utc_now) -> None:
@@ -158,12 +153,18 @@ def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc_n
 def written_by_rtface(folder: Path) -> bool:
     """Return whether a folder's ``labels.csv`` is as rtface wrote it, by ``chosen.json``."""
     tables = _chosen(folder).get("tables")
-    return isinstance(tables, dict) and tables.get(TABLE_FILE) == file_hash(folder / TABLE_FILE)
+    try:
+        return isinstance(tables, dict) and tables.get(TABLE_FILE) == file_hash(folder / TABLE_FILE)
+    except OSError:
+        return False
 
 
 def _note_as_written(folder: Path, about: Mapping[str, Any]) -> None:
     chosen = {**about, "frames": [], "tables": {TABLE_FILE: file_hash(folder / TABLE_FILE)}}
-    (folder / CHOSEN_FILE).write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
+    try:
+        write_json(folder / CHOSEN_FILE, chosen)
+    except OSError as error:
+        raise DataError(f"{folder / CHOSEN_FILE} cannot be written: {error.strerror or error}") from error
 
 
 def _chosen(folder: Path) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rtface.core.errors import UsageError
+from rtface.core.errors import DataError, UsageError
 from rtface.screen.label.journal import Journal, JournalEntry
 from rtface.screen.label.state import REDO, UNDO, LabelState, Value
 from rtface.screen.label.values import MAX_CHANGES, MAX_NAME, Change, Key, check_change
@@ -63,6 +64,12 @@ class LabelProject:
         The set's; it has a journal.
     now : callable
         The wall clock, in UTC.
+
+    Attributes
+    ----------
+    failed : bool
+        The journal could not be read or written: what is known of it here may differ from the file. A new
+        `LabelProject` reads it anew.
     """
 
     def __init__(self, folder: Path, now: Clock = utc_now) -> None:
@@ -71,6 +78,7 @@ class LabelProject:
         self._lock = threading.RLock()
         self._journal = Journal(folder / JOURNAL)
         self._state = LabelState()
+        self.failed = False
         with self._lock:
             self._catch_up(self._journal.read_new())
 
@@ -83,14 +91,17 @@ class LabelProject:
     def read(self, since: int = 0) -> tuple[int, list[tuple[Key, Value]]]:
         """Return the number of the last entry, and what has perhaps changed after the `since`-th; all for 0.
 
+        All, too, where the journal has no such entry: it is another one, or an older copy.
+
         Raises
         ------
         DataError
             The journal cannot be read.
         """
-        with self._lock:
+        with self._lock, self._noting_failure():
             self._catch_up(self._journal.read_new())
-            return self._state.n, sorted(self._state.since(since), key=lambda each: each[1].n)
+            first = since if since <= self._state.n else 0
+            return self._state.n, sorted(self._state.since(first), key=lambda each: each[1].n)
 
     def turns(self, who: str) -> tuple[bool, bool]:
         """Return whether a person has something to undo, and something to redo."""
@@ -288,8 +299,16 @@ class LabelProject:
             self._catch_up(found)
             return entries()
 
-        with self._lock:
+        with self._lock, self._noting_failure():
             self._catch_up(self._journal.append(write, self._at()))
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except DataError:
+            self.failed = True
+            raise
 
     def _catch_up(self, found: Iterable[JournalEntry]) -> None:
         for each in found:

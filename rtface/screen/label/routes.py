@@ -240,17 +240,14 @@ class _LabelRoutes:
 
     def _news(self, project: LabelProject, who: str, since: int) -> Json:
         """Return what has changed for a page that has read as far as the `since`-th entry."""
-        try:
-            n, values = project.read(since)
-        except DataError:
-            self._sets.forget(project.folder)
-            raise
+        n, values = project.read(since)
         undo, redo = project.turns(who)
         return {
             "n": n,
             "values": [[key, each.value, each.who] for key, each in values],
             "undo": undo,
             "redo": redo,
+            "all": not 0 < since <= n,
         }
 
     def _extras(self, project: LabelProject) -> Json:
@@ -270,7 +267,6 @@ class _LabelRoutes:
             labels = project.labels("first")
             seen = [frame for frame, point in labels if frame in here and point in points]
         except (DataError, UsageError) as error:
-            self._sets.forget(path)
             return {"set": name, "error": str(error)}
         return {
             "set": name,

@@ -15,7 +15,7 @@ from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.screen.label import opening
 from rtface.screen.label.opening import OpenSets, begin_labelling, copy_to_label, new_set
-from rtface.screen.label.project import LabelProject
+from rtface.screen.label.project import JOURNAL, LabelProject
 
 
 def picture(seed: int) -> NDArray[np.uint8]:
@@ -165,6 +165,22 @@ def test_images_without_labels_need_names(tmp_path: Path) -> None:
         copy_to_label(tmp_path / "pictures", tmp_path / "new", "anna")
     copy_to_label(tmp_path / "pictures", tmp_path / "new", "anna", ["nose"])
     assert [each.video for each in LabelProject(tmp_path / "new").frames()] == ["pictures"]
+
+
+def test_a_set_whose_journal_failed_is_read_anew(tmp_path: Path) -> None:
+    new_set(tmp_path / "set", ["nose"], "anna")
+    sets = OpenSets()
+    project = sets.get(tmp_path / "set")
+    journal = tmp_path / "set" / JOURNAL
+    before = journal.read_bytes()
+    project.act("anna", "name", [[["name", "p2"], "paw"]])
+    n, _ = project.read()
+    journal.write_bytes(before)  # an older copy is put back
+    with pytest.raises(DataError, match="shorter"):
+        project.read(n)
+    again = sets.get(tmp_path / "set")
+    assert again is not project
+    assert [key for key, _ in again.read(n)[1]] == [("name", "p1")]  # all, since it has no n-th entry
 
 
 def test_each_set_is_open_once_and_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

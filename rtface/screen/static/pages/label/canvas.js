@@ -20,12 +20,17 @@ export class LabelCanvas {
     /** @type {string | null} */
     this.under = null;
     this.following = false;
+    /** @type {Map<number, [number, number]>} fingers on the picture */
+    this.fingers = new Map();
     this.onlook = () => {};
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.moved(event));
     canvas.addEventListener("pointerup", (event) => this.up(event));
-    canvas.addEventListener("pointercancel", () => this.drop());
+    canvas.addEventListener("pointercancel", (event) => {
+      this.fingers.delete(event.pointerId);
+      this.drop();
+    });
     canvas.addEventListener("pointerleave", () => {
       if (!this.press) this.pointer = this.under = null;
       this.stage.draw();
@@ -61,6 +66,13 @@ export class LabelCanvas {
   down(event) {
     this.canvas.focus();
     const from = this.at(event);
+    if (event.pointerType === "touch") {
+      this.fingers.set(event.pointerId, from);
+      if (this.fingers.size > 1) {
+        this.press = null;
+        return;
+      }
+    }
     const pan = event.button !== 0 || event.shiftKey;
     this.canvas.setPointerCapture(event.pointerId);
     this.press = { point: pan ? null : this.near(from), from, moved: false, pan, at: null };
@@ -69,6 +81,10 @@ export class LabelCanvas {
   /** @param {PointerEvent} event */
   moved(event) {
     const to = this.at(event);
+    if (this.fingers.size > 1) {
+      this.pinch(event.pointerId, to);
+      return;
+    }
     this.pointer = this.stage.toFrame(...to);
     const { press } = this;
     if (press) {
@@ -86,6 +102,7 @@ export class LabelCanvas {
   /** @param {PointerEvent} event */
   up(event) {
     const { press, editor } = this;
+    this.fingers.delete(event.pointerId);
     this.press = null;
     if (!press || press.pan) return;
     const to = this.at(event);
@@ -104,6 +121,18 @@ export class LabelCanvas {
       else editor.onsay("Choose a keypoint: w and s, a digit, or click its name.");
     }
     this.stage.draw();
+  }
+
+  /** Two fingers move and zoom. @param {number} finger @param {[number, number]} to */
+  pinch(finger, to) {
+    const before = this.fingers.get(finger);
+    const other = [...this.fingers].find(([each]) => each !== finger)?.[1];
+    if (!before || !other) return;
+    const was = Math.hypot(before[0] - other[0], before[1] - other[1]);
+    const is = Math.hypot(to[0] - other[0], to[1] - other[1]);
+    this.stage.pan((to[0] - before[0]) / 2, (to[1] - before[1]) / 2);
+    if (was > 0 && is > 0) this.stage.zoom(is / was, (to[0] + other[0]) / 2, (to[1] + other[1]) / 2);
+    this.fingers.set(finger, to);
   }
 
   /** The label or offer next to a place of the page. @param {[number, number]} to @returns {string | null} */

@@ -43,7 +43,7 @@ export function showAgreement(app, found, editor, go) {
   /** @param {string} id */
   const frame = (id) => {
     const each = editor.frames.find((one) => one.id === id);
-    return each ? `${each.video} ${each.name}` : id;
+    return each ? (each.name.startsWith(each.video) ? each.name : `${each.video} ${each.name}`) : id;
   };
   /** @param {number | null} px */
   const number = (px) => (px === null ? "–" : px.toFixed(2));

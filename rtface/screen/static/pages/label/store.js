@@ -177,6 +177,11 @@ export class LabelStore {
   /** @param {any} news @param {[string[], any][]} own */
   take(news, own) {
     const keys = own.map(([key]) => key.join("/"));
+    if (news.all && news.n < this.n) {
+      this.app.say("The journal of this set is another one than before, or an older copy: it was read anew.", "warn");
+      this.values.clear();
+      this.n = 0;
+    }
     for (const [key, value, who] of news.values) {
       const name = key.join("/");
       this.values.set(name, { value, who });
