@@ -14,8 +14,9 @@ import numpy as np
 import psutil
 import pytest
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
-from support.screens import BROWSER_PROCESSES, Visit, new_browser, served
+from support.screens import BROWSER_PROCESSES, Visit, served
 
+from bench.screen.browser import new_browser
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.reading import read_labels
@@ -29,7 +30,9 @@ SIZE = (320, 240)
 
 
 def face(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray[Any, Any]:
-    noise = np.random.default_rng(seed).normal(90, 25, (size[1] // 8, size[0] // 8)).clip(0, 255).astype(np.uint8)
+    noise = (
+        np.random.default_rng(seed).normal(90, 25, (size[1] // 8, size[0] // 8)).clip(0, 255).astype(np.uint8)
+    )
     return cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
 
 
@@ -56,7 +59,9 @@ class Bench:
         self.frame("f1")
 
     def frame(self, name: str) -> None:
-        self.visit.wait(lambda: self.visit.run("return document.querySelector('.stage')?.dataset.frame") == name, name)
+        self.visit.wait(
+            lambda: self.visit.run("return document.querySelector('.stage')?.dataset.frame") == name, name
+        )
 
     def place(self, x: float, y: float) -> None:
         self.mouse((x, y))
@@ -86,9 +91,11 @@ class Bench:
 
     def box(self) -> list[float]:
         """Return the canvas' left, top, width and height."""
-        return list(self.visit.run(
-            "const b = document.querySelector('.stage').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]"
-        ))
+        return list(
+            self.visit.run(
+                "const b = document.querySelector('.stage').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]"
+            )
+        )
 
     def saved(self) -> None:
         self.visit.wait(lambda: self.visit.text(".bench .badge") == "all saved", "all is saved")
@@ -128,7 +135,9 @@ def test_ten_frames_are_labelled_with_keys_and_mouse(bench: Bench, project: Labe
     found = labels(project)
     assert len(found) == 30
     for at in range(10):
-        for point, (x, y) in zip(("p1", "p2", "p3"), ((40 + at, 50), (200, 60 + at), (150, 180)), strict=True):
+        for point, (x, y) in zip(
+            ("p1", "p2", "p3"), ((40 + at, 50), (200, 60 + at), (150, 180)), strict=True
+        ):
             label = found[f"f{at + 1}", point]
             assert (label["x"], label["y"]) == pytest.approx((x, y), abs=0.6)  # half a pixel of the page
     assert "10 of 10 frames, 30 of 30 points" in visit.text(".tools")
@@ -156,7 +165,10 @@ def test_every_key_does_what_it_says(bench: Bench, project: LabelProject) -> Non
     assert found["f1", "p2"] == {"hidden": True}
     assert found["f2", "p1"] == {**found["f1", "p1"], "from": "copy"}
     assert (found["f2", "p3"]["x"], found["f2", "p3"]["y"]) == pytest.approx((120, 110), abs=1.2)
-    assert [each.frame for each in LabelProject(project.folder).frames(skipped=False)] == ["f1", *(f"f{at}" for at in range(3, 11))]
+    assert [each.frame for each in LabelProject(project.folder).frames(skipped=False)] == [
+        "f1",
+        *(f"f{at}" for at in range(3, 11)),
+    ]
     bench.keys("a", "3", "x")
     bench.saved()
     assert ("f2", "p3") not in labels(project)
@@ -194,12 +206,16 @@ def test_undo_and_redo_cross_a_reload(bench: Bench, project: LabelProject) -> No
         bench.keys("y")
         bench.visit.wait(lambda there=there: len(labels(project)) == there, f"{there} there")
     journal = (project.folder / JOURNAL).read_text().splitlines()
-    assert [json.loads(line)["do"] for line in journal if '"undo"' in line or '"redo"' in line] == ["undo"] * 4 + ["redo"] * 4
+    assert [json.loads(line)["do"] for line in journal if '"undo"' in line or '"redo"' in line] == [
+        "undo"
+    ] * 4 + ["redo"] * 4
 
 
 def test_guesses_are_no_labels_until_they_are_confirmed(visit: Visit, project: LabelProject) -> None:
     points = {"f1": {"p1": [50, 60, 0.9], "p2": [200, 100, 0.8]}, "f2": {"p1": [51, 61, 0.9]}}
-    (project.folder / GUESSES).write_text(json.dumps({"engine": "net", "engine_sha256": "", "crop": None, "points": points}))
+    (project.folder / GUESSES).write_text(
+        json.dumps({"engine": "net", "engine_sha256": "", "crop": None, "points": points})
+    )
     bench = Bench(visit)
     visit.wait(lambda: "90 %" in visit.text(".point.chosen"), "the guess is shown")
     bench.keys("d", "a")
@@ -212,8 +228,15 @@ def test_guesses_are_no_labels_until_they_are_confirmed(visit: Visit, project: L
     bench.drag((200, 100), (190, 110))  # one that is dragged is placed by hand
     bench.saved()
     found = labels(project)["f1", "p2"]
-    assert (found["x"], found["y"], found["from"]) == (pytest.approx(190, abs=1.2), pytest.approx(110, abs=1.2), "hand")
-    visit.wait(lambda: read_labels(project.folder, unlabelled=True).labels == 2, "the csv has what was confirmed alone")
+    assert (found["x"], found["y"], found["from"]) == (
+        pytest.approx(190, abs=1.2),
+        pytest.approx(110, abs=1.2),
+        "hand",
+    )
+    visit.wait(
+        lambda: read_labels(project.folder, unlabelled=True).labels == 2,
+        "the csv has what was confirmed alone",
+    )
 
 
 @pytest.fixture
@@ -234,13 +257,18 @@ def test_two_browsers_label_one_set(bench: Bench, project: LabelProject, second:
     other.keys("1")
     other.place(90, 95)  # the later wins
     other.saved()
-    bench.visit.wait(lambda: "here placed by bert" in bench.visit.run("return document.querySelector('.point').title"), "who")
+    bench.visit.wait(
+        lambda: "here placed by bert" in bench.visit.run("return document.querySelector('.point').title"),
+        "who",
+    )
     bench.keys("z")  # takes nothing of the other's
     bench.saved()
     assert labels(project)["f1", "p1"]["x"] == pytest.approx(90, abs=0.6)
 
 
-def test_a_browser_that_is_killed_in_mid_label_loses_nothing(visit: Visit, project: LabelProject, tmp_path: Path) -> None:
+def test_a_browser_that_is_killed_in_mid_label_loses_nothing(
+    visit: Visit, project: LabelProject, tmp_path: Path
+) -> None:
     browser = new_browser(tmp_path / "doomed")
     process = psutil.Process(browser.service.process.pid)
     try:
@@ -263,7 +291,9 @@ def test_a_browser_that_is_killed_in_mid_label_loses_nothing(visit: Visit, proje
     assert "2 of 30 points" in visit.text(".tools")
 
 
-def test_what_could_not_be_sent_waits_and_is_sent_by_the_page_that_comes_after(bench: Bench, project: LabelProject) -> None:
+def test_what_could_not_be_sent_waits_and_is_sent_by_the_page_that_comes_after(
+    bench: Bench, project: LabelProject
+) -> None:
     browser = bench.visit.browser
     browser.execute_cdp_cmd("Network.enable", {})
     offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
@@ -283,7 +313,9 @@ def test_what_could_not_be_sent_waits_and_is_sent_by_the_page_that_comes_after(b
 def test_a_second_pass_is_blind_and_is_compared(bench: Bench, project: LabelProject) -> None:
     visit = bench.visit
     bench.place(40, 50)
-    visit.run("const s = document.querySelector('.tools select'); s.value = 'second'; s.dispatchEvent(new Event('change'))")
+    visit.run(
+        "const s = document.querySelector('.tools select'); s.value = 'second'; s.dispatchEvent(new Event('change'))"
+    )
     visit.wait(lambda: visit.text(".point .state") == "", "the first pass's label is not shown")
     bench.keys("1")
     bench.place(43, 54)
@@ -347,7 +379,9 @@ def test_live_frames_are_caught_by_key(visit: Visit, project: LabelProject) -> N
     assert visit.errors() == []
 
 
-def test_a_guest_looks_and_changes_nothing(browser: Any, service: Service, project: LabelProject, tmp_path: Path) -> None:
+def test_a_guest_looks_and_changes_nothing(
+    browser: Any, service: Service, project: LabelProject, tmp_path: Path
+) -> None:
     with served(tmp_path, service) as screen:
         visit = Visit(browser, screen)
         browser.get(screen.new_link(read_only=True))
@@ -361,3 +395,15 @@ def test_a_guest_looks_and_changes_nothing(browser: Any, service: Service, proje
         assert visit.text(".bench .badge") == "looking only"
         visit.wait(lambda: visit.find(".stage[data-frame]"))
         assert (project.folder / JOURNAL).read_bytes() == before
+
+
+def test_another_page_leads_to_a_frame_and_a_keypoint_of_a_set_that_nobody_labelled_here(
+    visit: Visit, tmp_path: Path
+) -> None:
+    make_set(tmp_path)
+    shutil.rmtree(tmp_path / "set" / "labelling")
+    visit.enter("label")
+    visit.run("localStorage.setItem('who', 'anna')")
+    visit.go("label", set="set", video="day1", name="frame000004.png", point="paw")
+    visit.wait(lambda: visit.find(".stage[data-frame=f5]"), "the frame")
+    assert visit.text(".point.chosen .name") == "paw"

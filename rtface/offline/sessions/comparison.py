@@ -161,10 +161,10 @@ def _different(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[
 
 
 def _rules(first: Outline, second: Outline) -> tuple[str, ...]:
-    texts = [
+    before, after = (
         "" if each.session.configuration is None else each.session.configuration.rules
         for each in (first, second)
-    ]
-    names = [each.session.folder.name for each in (first, second)]
-    lines = difflib.unified_diff(*(each.splitlines() for each in texts), *names, lineterm="", n=2)
+    )
+    names = first.session.folder.name, second.session.folder.name
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="", n=2)
     return tuple(line[:_MOST_TEXT] for _, line in zip(range(MOST_LINES), lines, strict=False))

@@ -280,7 +280,7 @@ class PictureEncoder:
         try:
             options = {"movflags": "+faststart"}
             self._container = av.open(str(path), "w", format="mp4", container_options=options)
-            self._stream = cast("VideoStream", self._container.add_stream("libx264", options=dict(_PICTURES)))
+            self._stream = self._container.add_stream("libx264", options=dict(_PICTURES))
             self._stream.width, self._stream.height = width, height
             self._stream.pix_fmt = "yuv420p"
             self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, 1000)

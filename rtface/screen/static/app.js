@@ -42,8 +42,9 @@ async function main() {
   socket.on("events", (data, rig) => data.forEach((/** @type {any} */ event) => rigOf(rig)?.takeEvent(event)));
   socket.on("screen", (data) => {
     // Another version, or other rigs: what this page shows would be wrong.
-    const same = data.version === about.version && JSON.stringify(data.rigs) === JSON.stringify(about.rigs);
-    if (!same) location.reload();
+    const same = ["version", "rigs", "stop_port"].every((each) => JSON.stringify(data[each]) === JSON.stringify(about[each]));
+    const renew = () => (stop.alarm ? setTimeout(renew, 500) : location.reload());
+    if (!same) renew();
   });
   socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));
   const refresh = makeBar(app, stop);

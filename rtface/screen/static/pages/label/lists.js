@@ -90,7 +90,7 @@ export class PointList {
       this.names = names;
       this.build();
     }
-    const frames = editor.frames.filter(({ id }) => !editor.store.skipped(id));
+    const { counted } = editor.progress;
     for (const { id } of editor.points) {
       const found = this.rows.get(id);
       if (!found) continue;
@@ -99,9 +99,9 @@ export class PointList {
       if (chosen && !found.row.classList.contains("chosen")) found.row.scrollIntoView({ block: "nearest" });
       found.row.classList.toggle("chosen", chosen);
       say(found.state, this.stateOf(id));
-      const seen = frames.filter((frame) => editor.label(id, frame.id)).length;
-      found.bar.style.width = `${frames.length ? (100 * seen) / frames.length : 0}%`;
-      found.row.title = `on ${seen} of ${frames.length} frames${this.author(id)}`;
+      const seen = editor.progress.frames.get(id) ?? 0;
+      found.bar.style.width = `${counted ? (100 * seen) / counted : 0}%`;
+      found.row.title = `on ${seen} of ${counted} frames${this.author(id)}`;
     }
   }
 

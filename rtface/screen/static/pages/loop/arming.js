@@ -25,13 +25,13 @@ export class Arming {
     this.result = h("p", { class: "small" });
     this.findings = h("div", { class: "findings" });
     this.who = h("input", { id: "arming-who", value: app.who, maxlength: "64", autocomplete: "off", placeholder: "your name", oninput: () => this.renew() });
-    this.test = h("button", { class: "button primary", onclick: () => this.selfTest() }, "1  Self-test");
-    this.arm = h("button", { class: "button danger", onclick: () => this.armNow() }, "2  Arm: light may come");
+    this.test = h("button", { id: "arming-test", class: "button primary", onclick: () => this.selfTest() }, "1  Self-test");
+    this.arm = h("button", { id: "arming-arm", class: "button danger", onclick: () => this.armNow() }, "2  Arm: light may come");
     this.hint = h("p", { class: "small muted" });
     this.reason = h("input", { id: "disarm-why", maxlength: "200", placeholder: "lunch" });
-    this.disarm = h("button", { class: "button big", onclick: () => this.disarmNow() }, "Disarm");
-    this.clear = h("button", { class: "button primary", onclick: () => this.clearNow() }, "I have found the cause: clear");
-    this.arming = h("div", { class: "col" }, h("div", {}, this.test), this.result, this.findings, h("div", { class: "row" }, h("label", { class: "field" }, "Who arms", this.who), this.arm), this.hint);
+    this.disarm = h("button", { id: "disarm", class: "button big", onclick: () => this.disarmNow() }, "Disarm");
+    this.clear = h("button", { id: "clear", class: "button primary", onclick: () => this.clearNow() }, "I have found the cause: clear");
+    this.arming = h("div", { class: "col" }, h("div", {}, this.test), this.result, this.findings, h("div", { class: "row" }, h("label", { class: "field grow" }, "Who arms", this.who), this.arm), this.hint);
     this.disarming = h("div", { class: "row" }, h("label", { class: "field grow" }, "Why (may be left out)", this.reason), this.disarm);
     this.clearing = h("div", {}, this.clear);
     this.guest = h("p", { class: "muted" }, "This browser came in by a link for guests: it looks on.");

@@ -8,18 +8,18 @@ export async function mountCompare(root, app) {
   const first = app.params.get("first") ?? "";
   const second = app.params.get("second") ?? "";
   const told = await app.get(address("compare", { first, second }));
-  const heads = ["", link(first, told.first), link(second, told.second)].map((each) => h("th", { scope: "col" }, each));
-  const columns = () => h("thead", {}, h("tr", {}, heads.map((each) => each.cloneNode(true))));
+  /** @param {string} what */
+  const columns = (what) => h("thead", {}, h("tr", {}, [what, link(first, told.first), link(second, told.second)].map((each) => h("th", { scope: "col" }, each))));
   fill(
     root,
     h("div", { class: "row head" }, h("a", { href: "#/sessions" }, "Sessions"), h("h1", {}, "Two sessions")),
     h("section", { class: "panel" }, h("h2", {}, "Latency in ms: p50 / p99 / max (n)"),
-      h("table", { class: "table compared" }, columns(), h("tbody", {}, told.latency.map((/** @type {any} */ each) => line(each.name, stage(each.first), stage(each.second), false))))),
+      h("table", { class: "table compared" }, columns("stage"), h("tbody", {}, told.latency.map((/** @type {any} */ each) => line(each.name, stage(each.first), stage(each.second), false))))),
     h("section", { class: "panel" }, h("h2", {}, "Counts"),
-      h("table", { class: "table compared" }, columns(), h("tbody", {}, told.counts.map((/** @type {any} */ each) => line(each.name, count(each.first), count(each.second)))))),
+      h("table", { class: "table compared" }, columns("what"), h("tbody", {}, told.counts.map((/** @type {any} */ each) => line(each.name, count(each.first), count(each.second)))))),
     h("section", { class: "panel" }, h("h2", {}, "Settings that differ"),
       told.settings.length
-        ? h("table", { class: "table compared" }, columns(), h("tbody", {}, told.settings.map((/** @type {any} */ each) => line(each.name, each.first ?? "", each.second ?? "", false))))
+        ? h("table", { class: "table compared" }, columns("setting"), h("tbody", {}, told.settings.map((/** @type {any} */ each) => line(each.name, each.first ?? "", each.second ?? "", false))))
         : h("p", { class: "muted" }, "None: rig, machine and hashes are the same."),
       told.more_settings ? h("p", { class: "muted" }, `and ${told.more_settings} more`) : null),
     h("section", { class: "panel" }, h("h2", {}, "Rules"),

@@ -25,7 +25,7 @@ export async function mountList(root, app) {
   const table = h(
     "table",
     { class: "table list" },
-    h("thead", {}, h("tr", {}, ["", "session", "began (UTC)", "lasted", "poses", "decisions", "lost", "engine", "log", "state"].map((each) => h("th", { scope: "col" }, each)))),
+    h("thead", {}, h("tr", {}, ["pick", "session", "began (UTC)", "lasted", "poses", "decisions", "lost", "engine", "log", "state"].map((each) => h("th", { scope: "col" }, each)))),
     body,
   );
   fill(
@@ -56,12 +56,12 @@ export async function mountList(root, app) {
     more.hidden = shown >= told.count;
     if (!told.count) fill(body, h("tr", {}, h("td", { colspan: 10 }, nothing(app, word.value))));
   };
-  await load(0);
   const off = app.keys({
     "/": { does: "find a session", run: () => word.focus() },
     j: { does: "next session", run: () => step(body, 1) },
     k: { does: "session before", run: () => step(body, -1) },
   });
+  await load(0);
   return () => {
     off();
     work.end();

@@ -42,7 +42,7 @@ class Timeline {
       choose: (at) => this.goTo(at),
     });
     this.face = new Face();
-    this.values = h("div", { class: "values" });
+    this.values = h("div", { class: "values", tabindex: "0", role: "region", "aria-label": "What is known of this frame" });
     this.where = h("div", { class: "where", role: "status" }, "Reading the session …");
     this.range = h("span", { class: "muted", role: "status" });
     this.picker = h("details", { class: "picker" }, h("summary", { class: "button small" }, "Values"));

@@ -262,7 +262,7 @@ export class Tracks {
       pen.fillStyle = each.colour;
       pen.fillRect(x - 1, top + 2, 2, LANE - 4);
       if (x < free) continue;
-      const text = clipped(pen, each.text, 160);
+      const text = clipped(pen, each.text, Math.min(200, this.width - RIGHT - x - 8));
       pen.fillText(text, x + 5, top + LANE / 2);
       free = x + pen.measureText(text).width + 12;
     }
