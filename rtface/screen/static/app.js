@@ -63,6 +63,7 @@ async function main() {
   const show = async () => {
     const mine = ++turn;
     leave();
+    for (const dialog of document.querySelectorAll("dialog[open]")) /** @type {HTMLDialogElement} */ (dialog).close();
     leave = () => {};
     const [page, query] = location.hash.replace(/^#\//, "").split("?");
     const found = PAGES.find(([name]) => name === page) ?? PAGES[0];
