@@ -194,6 +194,11 @@ class Client:
         self._subscriber.take_features()
         return self._receiver.features.drain()
 
+    def end_features(self) -> None:
+        """Take no more features, until `features` or `next_features` is called again: then nobody makes them for this client."""
+        self._subscriber.leave_features()
+        self._receiver.features.forget()
+
     def next_features(self, timeout_s: float | None = None) -> FeaturesMessage | None:
         """Wait for the next features, and pass over the keypoints that come meanwhile; as `next_event`."""
         self._subscriber.take_features()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def screen(
     if not folder.is_dir():
         raise UsageError(f"--folder {folder}: no such folder")
     address = Address(host, port, certificate, private_key)
+    threads = set(threading.enumerate())
     with (
         ending_on_signals() as ending,
         screen_opened(shown_rigs(wheres or [], keys), folder, address, PAGES) as opened,
@@ -70,6 +72,15 @@ def screen(
             print_note("           the link opens once; press Enter for another")
             _more_links(opened.new_link)
         ending.wait(seconds)
+    _leave_behind(threads)
+
+
+def _leave_behind(before: set[threading.Thread]) -> None:
+    """End the process here where a request still hangs in a thread that Python would wait for."""
+    if any(not thread.daemon and thread.is_alive() for thread in set(threading.enumerate()) - before):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _end_with_parent(ending: threading.Event) -> None:

@@ -33,7 +33,7 @@ from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.address import check_address
-from rtface.publish.commands import Hello, crop_map
+from rtface.publish.commands import NO_LOOP, Hello, crop_map
 from rtface.publish.control import ControlServer
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.pictures.publisher import SETTING, PicturePublisher
@@ -44,8 +44,6 @@ from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
-
-NO_LOOP = "no_loop"
 
 _LONGEST_ERROR = 2_000
 _UNNAMED = "an unnamed client"

@@ -48,7 +48,7 @@ def check_address(address: str, setting: str, has_keys: bool) -> None:
     AddressError
         The text says what to do.
     """
-    if not _is_address(address):
+    if not is_address(address):
         raise AddressError(
             f"{setting}: {address!r} is not an address; write tcp://HOST:PORT, ipc://PATH or inproc://NAME"
         )
@@ -59,7 +59,8 @@ def check_address(address: str, setting: str, has_keys: bool) -> None:
         )
 
 
-def _is_address(address: str) -> bool:
+def is_address(address: str) -> bool:
+    """Return whether it is an address of a transport that rtface uses; its port may be ``*``."""
     transport, _, rest = address.partition("://")
     if transport in ("ipc", "inproc"):
         return bool(rest)

@@ -24,6 +24,7 @@ BAD_REQUEST = "bad_request"
 INTERNAL = "internal"
 BUSY = "busy"
 REVOKED = "revoked"
+NO_LOOP = "no_loop"
 
 _MAX_PIXEL = 1 << 20
 

@@ -81,6 +81,11 @@ class Backlog(Generic[_Message]):
         self.missed += self._gaps.before(message)[0] + (len(self.waiting) == self.waiting.maxlen)
         self.waiting.append(message)
 
+    def forget(self) -> None:
+        """Drop what waits, and miss nothing of what is sent until the next message comes."""
+        self.waiting.clear()
+        self._gaps = Gaps()
+
     def drain(self) -> list[_Message]:
         """Return what waits, and keep it no longer."""
         drained = list(self.waiting)

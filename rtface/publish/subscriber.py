@@ -59,6 +59,13 @@ class Subscriber:
             self._socket.setsockopt(zmq.SUBSCRIBE, TOPIC_FEATURES)
             self._with_features = True
 
+    def leave_features(self) -> None:
+        """Subscribe to features no more; may be called any number of times."""
+        if self._with_features:
+            self._check_open()
+            self._socket.setsockopt(zmq.UNSUBSCRIBE, TOPIC_FEATURES)
+            self._with_features = False
+
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""

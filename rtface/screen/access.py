@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import threading
 import time
@@ -12,9 +13,15 @@ from pathlib import Path
 
 from rtface.core.files import cache_folder, written_whole
 
+_log = logging.getLogger(__name__)
+
 MOST_LINKS = 16
 MOST_VISITORS = 64
 DAY_S = 24 * 3600
+"""A browser that was not used for so long must come in by a link again."""
+
+COOKIE_S = 30 * DAY_S
+"""How long a browser keeps its cookie; whether it is good still is known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Visitor:
     read_only : bool
         It may look, and change nothing.
     until_s : float
-        When its cookie ends, in seconds since 1970.
+        When its cookie ends unless it is used before, in seconds since 1970.
     """
 
     read_only: bool
@@ -73,18 +80,35 @@ class Access:
             self._keep()
         return cookie
 
-    def visitor(self, cookie: str) -> Visitor | None:
-        """Return whose cookie this is; None where it is nobody's, or has ended."""
+    def lets_act(self, token: str) -> bool:
+        """Return whether a token opens, and not for a guest; it stays unused."""
         with self._lock:
-            visitor = self._visitors.get(_hash(cookie))
-        return None if visitor is None or visitor.until_s < time.time() else visitor
+            return self._links.get(token) is False
+
+    def visitor(self, cookie: str) -> Visitor | None:
+        """Return whose cookie this is; None where it is nobody's, or was not used for a day."""
+        name, now_s = _hash(cookie), time.time()
+        with self._lock:
+            visitor = self._visitors.get(name)
+            if visitor is None or visitor.until_s < now_s:
+                return None
+            if visitor.until_s < now_s + DAY_S / 2:
+                visitor = self._visitors[name] = Visitor(visitor.read_only, now_s + DAY_S)
+                self._keep()
+        return visitor
 
     def _keep(self) -> None:
         if self._kept is None:
             return
+        try:
+            self._write(self._kept)
+        except OSError as error:  # a full disk keeps nobody out
+            _log.warning("browsers that came in must come in again after a restart: %s", error)
+
+    def _write(self, path: Path) -> None:
         values = {name: [each.read_only, each.until_s] for name, each in self._visitors.items()}
-        self._kept.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(self._kept) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as part:
             part.touch(mode=0o600)
             part.write_text(json.dumps(values), encoding="utf-8")
 

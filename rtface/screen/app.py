@@ -23,10 +23,11 @@ from starlette.websockets import WebSocket
 from rtface import __version__
 from rtface.core.errors import ControlError, RtfaceError, UsageError
 from rtface.screen.access import Access
-from rtface.screen.commands import Commands
+from rtface.screen.commands import PageCommands
 from rtface.screen.desk import Desk
 from rtface.screen.face import face_in_view
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
+from rtface.screen.messages import parsed
 from rtface.screen.middleware import VISITOR
 from rtface.screen.riglink import RigLink
 from rtface.screen.rigs import ShownRig
@@ -46,9 +47,9 @@ class ScreenParts:
     rigs : sequence of ShownRig
     links : dict of str to RigLink
         By rig.
-    commands : dict of str to Commands
+    commands : dict of str to PageCommands
         By rig.
-    feed : Feed
+    feed : PageFeed
     desk : Desk
     access : Access
     stop_port : int
@@ -61,8 +62,8 @@ class ScreenParts:
 
     rigs: Sequence[ShownRig]
     links: dict[str, RigLink]
-    commands: dict[str, Commands]
-    feed: Feed
+    commands: dict[str, PageCommands]
+    feed: PageFeed
     desk: Desk
     access: Access
     stop_port: int
@@ -114,10 +115,13 @@ class _Served:
                 "folder": str(parts.desk.folder),
                 "stop_port": parts.stop_port,
                 "read_only": request.scope[VISITOR].read_only,
-                "rigs": [{"id": rig.id, "name": rig.name, "control": rig.control} for rig in parts.rigs],
+                "rigs": self._rigs(),
                 "pages": sorted(parts.pages),
             }
         )
+
+    def _rigs(self) -> list[dict[str, str]]:
+        return [{"id": rig.id, "name": rig.name, "control": rig.control} for rig in self._parts.rigs]
 
     async def invite(self, request: Request) -> Response:
         """Make a link for a guest, who may look and change nothing."""
@@ -153,10 +157,14 @@ class _Served:
         args = said.get("args", {})
         if not isinstance(args, dict):
             raise UsageError("args: a map of the operation's arguments")
-        return JSONResponse(dict(commands.request(path["operation"], args, str(said.get("who", "")))))
+        return JSONResponse(dict(commands.request(path["operation"], args, said.get("who"))))
 
     async def socket(self, websocket: WebSocket) -> None:
-        about = {"rigs": [rig.id for rig in self._parts.rigs], "version": __version__}
+        about = {
+            "rigs": self._rigs(),
+            "version": __version__,
+            "stop_port": self._parts.stop_port,
+        }
         greeting = json.dumps({"topic": "screen", "rig": "", "data": about})
         for link in self._parts.links.values():
             link.say_again()
@@ -172,7 +180,7 @@ async def said_in(request: Request) -> dict[str, Any]:
         It is none.
     """
     try:
-        said = json.loads(await request.body() or b"{}")
+        said = parsed(await request.body() or b"{}")
     except ValueError as error:
         raise UsageError(f"the request is not JSON: {error}") from error
     if not isinstance(said, dict):

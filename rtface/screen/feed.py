@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any
 
 MOST_WAITING = 2_000
 """Messages that wait for a page that does not keep up; then the oldest go, and the page is told how many."""
@@ -17,7 +19,7 @@ MOST_WATCHERS = 32
 
 
 class Watcher:
-    """What one page is sent; belongs to the event loop of its `Feed`."""
+    """What one page is sent; belongs to the event loop of its `PageFeed`."""
 
     def __init__(self) -> None:
         self.missed = 0
@@ -72,13 +74,14 @@ class Watcher:
         return []
 
 
-class Feed:
+class PageFeed:
     """Hands what the rigs' threads have received on to the pages; `start` is called in the event loop of the pages."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchers: set[Watcher] = set()
         self._lock = threading.Lock()
+        self._under_way = 0
         self._wanted: dict[str, frozenset[str]] = {}
 
     def start(self) -> None:
@@ -123,15 +126,25 @@ class Feed:
 
     def end(self) -> None:
         """Tell all pages that this screen ends; from any thread."""
+        self._under_way = 0
         self._call(self._end)
 
-    def _call(self, function: object, *arguments: object) -> None:
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Have something done in the pages' event loop; not where that hangs, and as much waits for it as for a page."""
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            try:
-                loop.call_soon_threadsafe(function, *arguments)  # type: ignore[arg-type]
-            except RuntimeError:  # it was closed since
+        if loop is None or loop.is_closed():
+            return
+        with self._lock:
+            if self._under_way >= MOST_WAITING:
                 return
+            self._under_way += 1
+        with suppress(RuntimeError):  # it was closed since
+            loop.call_soon_threadsafe(self._do, function, *arguments)
+
+    def _do(self, function: Callable[..., None], *arguments: Any) -> None:
+        with self._lock:
+            self._under_way = max(0, self._under_way - 1)
+        function(*arguments)
 
     def _spread(self, newest: tuple[str, str] | None, text: str) -> None:
         for watcher in self._watchers:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rtface.screen.access import DAY_S, Access, Visitor
+from rtface.screen.access import COOKIE_S, Access, Visitor
 
 MAX_BODY = 8 << 20
 """Largest body of a request in bytes: a picture that a page hands over."""
@@ -96,7 +96,7 @@ class Doorway:
                 return
             await self._app({**scope, VISITOR: visitor}, receive, send)
             return
-        if scope["path"] == ENTRANCE and (refused is None or refused[0] == 403):
+        if scope["path"] == ENTRANCE and scope["method"] == "GET" and (refused is None or refused[0] == 403):
             await self._enter(scope, headers, visitor, send)
         elif refused is not None:
             await self._refuse(scope, *refused, send)
@@ -144,17 +144,23 @@ class Doorway:
     async def _enter(
         self, scope: Scope, headers: Mapping[str, str], visitor: Visitor | None, send: Send
     ) -> None:
-        """Exchange a link for a cookie; a browser that has one already is led on, and its link stays good."""
+        """Exchange a link for a cookie; a browser that may do as much already is led on, and its link stays good."""
         tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         cookie = None
-        if visitor is None:
+        if visitor is None or (visitor.read_only and len(tokens) == 1 and self._access.lets_act(tokens[0])):
             cookie = self._access.enter(tokens[0]) if len(tokens) == 1 else None
             if cookie is None:
                 await self._refuse(scope, 403, "this link was used, or is none of this screen's", send)
                 return
         given = [(b"location", b"/")]
         if cookie is not None:
-            parts = [f"{self._cookie}={cookie}", "Path=/", "HttpOnly", "SameSite=Strict", f"Max-Age={DAY_S}"]
+            parts = [
+                f"{self._cookie}={cookie}",
+                "Path=/",
+                "HttpOnly",
+                "SameSite=Strict",
+                f"Max-Age={COOKIE_S}",
+            ]
             given.append((b"set-cookie", "; ".join([*parts, "Secure"] if self._secure else parts).encode()))
         await _answer(send, 303, b"", [*self._headers, *given])
 

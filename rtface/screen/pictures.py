@@ -10,7 +10,7 @@ from rtface.core.errors import AddressError
 from rtface.publish.as_json import as_json
 from rtface.publish.pictures.message import SHOWS, PictureMessage, Shows
 from rtface.publish.pictures.subscriber import PictureSubscriber
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.rigs import ShownRig
 
 _WAIT_S = 0.1
@@ -23,11 +23,11 @@ class PictureLink:
     ----------
     rig : ShownRig
         Which.
-    feed : Feed
+    feed : PageFeed
         Who wants them, and where they go.
     """
 
-    def __init__(self, rig: ShownRig, feed: Feed) -> None:
+    def __init__(self, rig: ShownRig, feed: PageFeed) -> None:
         self._rig = rig
         self._feed = feed
         self._ending = threading.Event()
@@ -50,10 +50,13 @@ class PictureLink:
         """
         self._address, self._offset_ns = address, offset_ns
 
-    def close(self) -> None:
-        """End, and wait a little for it."""
+    def end(self) -> None:
+        """End soon; `join` waits for it."""
         self._ending.set()
-        self._thread.join(1.0)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end, for so long at most."""
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._ending.wait(_WAIT_S):

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import deque
 from typing import Any
+
+import zmq
 
 from rtface.client import Client
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import AddressError, ControlError, RtfaceError, WireError
 from rtface.publish.as_json import as_json
-from rtface.publish.commands import Hello
+from rtface.publish.commands import Hello, parse_hello
+from rtface.publish.requester import Requester
 from rtface.screen.addresses import as_reached
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.pictures import PictureLink
 from rtface.screen.rigs import ShownRig
+
+_log = logging.getLogger(__name__)
 
 _ROUND_S = 1 / 30
 _SILENT_NS = 2 * NS_PER_S
 _ANSWER_S = 1.0
+_AGAIN_S = 0.2
+"""Before a service that did not answer, or failed, is asked again."""
+
 _AGAIN_NS = NS_PER_S
 _MOST_EVENTS = 10_000
 _MOST_FEATURES = 3_600
@@ -33,7 +42,7 @@ class RigLink:
     ----------
     rig : ShownRig
         Which.
-    feed : Feed
+    feed : PageFeed
         Where everything goes.
 
     Attributes
@@ -43,7 +52,7 @@ class RigLink:
         Where the service publishes pictures, and the engine that it runs; empty until it is found.
     """
 
-    def __init__(self, rig: ShownRig, feed: Feed) -> None:
+    def __init__(self, rig: ShownRig, feed: PageFeed) -> None:
         self.rig = rig
         self.pictures_address = self.engine = ""
         self._feed = feed
@@ -60,11 +69,16 @@ class RigLink:
         self._pictures.open()
         self._thread.start()
 
-    def close(self) -> None:
-        """End, and wait a little for it."""
+    def end(self) -> None:
+        """End soon; `join` waits for it."""
         self._ending.set()
-        self._pictures.close()
-        self._thread.join(_ANSWER_S)
+        self._pictures.end()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end, for so long at most."""
+        until_ns = monotonic_ns() + round(timeout_s * NS_PER_S)
+        self._pictures.join(timeout_s)
+        self._thread.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
 
     def say_again(self) -> None:
         """Have how the link stands and the newest status sent once more, for a page that has just come; from any thread."""
@@ -81,19 +95,25 @@ class RigLink:
                 hello = self._greet()
                 if hello is not None:
                     self._follow(hello)
-            except RtfaceError as error:
+            except Exception as error:  # whatever it is, the pages must know, and this rig is asked again
+                if not isinstance(error, RtfaceError):
+                    _log.exception("the link to %s failed", self._rig.control)
                 self._put("link", {"state": "failed", "text": str(error)}, newest=True)
-            self._ending.wait(_ROUND_S)
+            self._ending.wait(_AGAIN_S)
 
     def _greet(self) -> Hello | None:
         """Return what the service is, or None while there is none."""
         rig = self.rig
-        with Client(control=rig.control, keys=rig.keys, timeout_s=_ANSWER_S) as client:
-            try:
-                return client.hello()
-            except (AddressError, ControlError, WireError) as error:
-                self._put("link", {"state": "waiting", "text": str(error)}, newest=True)
-                return None
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        requester = Requester(context, rig.control, rig.client_keys(), _ANSWER_S)
+        try:
+            return parse_hello(requester.request("hello", {}))
+        except (AddressError, ControlError, WireError) as error:
+            self._put("link", {"state": "waiting", "text": str(error)}, newest=True)
+            return None
+        finally:
+            requester.close()
+            context.destroy(0)
 
     def _follow(self, hello: Hello) -> None:
         """Hand on what the service publishes until it is another one, or this ends."""
@@ -104,7 +124,8 @@ class RigLink:
             offset_ns = client.ping().offset_ns
             self._pictures.look_at(self.pictures_address, offset_ns)
             self._put("link", self._linked(hello, "up"), newest=True)
-            heard_ns, said_ns, state, status = monotonic_ns(), monotonic_ns(), "up", None
+            heard_ns = said_ns = status_ns = monotonic_ns()
+            state, status = "up", None
             while not self._ending.is_set():
                 keypoints = client.next(_ROUND_S)
                 now_ns = monotonic_ns()
@@ -124,8 +145,9 @@ class RigLink:
                     if state == "lost" and self._is_another(client, hello):
                         return
                 if found is not None and (found is not status or again):
-                    status = found
-                    self._put("status", as_json(found), newest=True)
+                    if found is not status:
+                        status, status_ns = found, now_ns
+                    self._put("status", as_json(found) | {"received": {"t_ns": status_ns}}, newest=True)
                 if keypoints is not None:
                     self._put("keypoints", as_json(keypoints), newest=True)
                 self._hand_on(client)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from rtface.config.rigfile import load_rig
 from rtface.core.defaults import LOOPBACK_CONTROL
-from rtface.core.errors import UsageError
+from rtface.core.errors import AddressError, UsageError
+from rtface.publish.address import is_address
 from rtface.publish.keys import ClientKeys, load_client_keys
 
 
@@ -18,7 +20,7 @@ class ShownRig:
     Attributes
     ----------
     id : str
-        What messages between page and screen call it.
+        What messages between page and screen call it: the same for the same service, and never another's.
     name : str
         What people call it: its file, or its address.
     control : str
@@ -45,19 +47,21 @@ def shown_rigs(wheres: list[str], keys: Path | None) -> list[ShownRig]:
     UsageError
         One is neither, or stands twice.
     ConfigError, AddressError
-        A rig's file, or the keys, cannot be used.
+        A rig's file, or an address, cannot be used.
     """
     rigs: list[ShownRig] = []
-    for number, where in enumerate(wheres or [LOOPBACK_CONTROL]):
+    for where in wheres or [LOOPBACK_CONTROL]:
         if "://" in where:
             name, control = where, where
         elif where.endswith((".yaml", ".yml")):
             name, control = Path(where).stem, load_rig(Path(where)).publish.control
         else:
             raise UsageError(
-                f"{where}: neither the address of a service, tcp://HOST:PORT, nor a rig's YAML file"
+                f"{where!r}: neither the address of a service, tcp://HOST:PORT, nor a rig's YAML file"
             )
+        if not is_address(control) or control.endswith(":*"):
+            raise AddressError(f"{where}: {control} cannot be reached: write tcp://HOST:PORT, or ipc://PATH")
         if control in (rig.control for rig in rigs):
             raise UsageError(f"{where}: the service at {control} stands twice")
-        rigs.append(ShownRig(str(number), name, control, keys))
+        rigs.append(ShownRig(sha256(control.encode()).hexdigest()[:12], name, control, keys))
     return rigs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,14 @@ import uvicorn
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import AddressError
 from rtface.publish.address import is_loopback
 from rtface.screen.access import Access, kept_visitors
 from rtface.screen.app import ScreenParts, screen_app
-from rtface.screen.commands import Commands
+from rtface.screen.commands import PageCommands
 from rtface.screen.desk import Desk
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.jobs import Jobs
 from rtface.screen.middleware import Doorway
 from rtface.screen.riglink import RigLink
@@ -31,6 +32,9 @@ from rtface.screen.stopsocket import stop_app
 USUAL_PORT = 8570
 _END_S = 1.5
 """What is under way when the screen ends has this long."""
+_TRIES = 20
+"""Pairs of free ports that are tried."""
+
 _MAX_WEBSOCKET = 64 << 10
 
 
@@ -62,10 +66,10 @@ class Address:
 class Screen:
     """A screen that is served; made by `screen_opened`."""
 
-    def __init__(self, access: Access, link_for: Callable[[str], str], thread: threading.Thread) -> None:
+    def __init__(self, access: Access, link_for: Callable[[str], str], served: _Server) -> None:
         self._access = access
         self._link_for = link_for
-        self._thread = thread
+        self._served = served
 
     def new_link(self, *, read_only: bool = False) -> str:
         """Return a link that opens the pages once."""
@@ -74,7 +78,7 @@ class Screen:
     @property
     def ended(self) -> bool:
         """Whether the server has ended, which it does not by itself."""
-        return not self._thread.is_alive()
+        return self._served.ended
 
 
 @contextmanager
@@ -103,17 +107,23 @@ def screen_opened(
             f"{address.host} can be reached from other machines, which needs TLS: give --certificate and --private-key, "
             "or reach a screen on 127.0.0.1 through a tunnel: ssh -L"
         )
+    host = address.host.lower()
+    if host in ("", "0.0.0.0", "::", "*"):
+        raise AddressError(
+            f"--host {address.host}: name the one address or name of this machine that browsers reach it at; a page that "
+            "answers to every name can be taken over by other sites"
+        )
     with ExitStack() as opened:
         listening, stop_listening = _bound_pair(address, opened)
         port, stop_port = listening.getsockname()[1], stop_listening.getsockname()[1]
-        scheme, host = "https" if address.secure else "http", _bracketed(address.host)
-        access, feed = Access(kept_visitors(port)), Feed()
+        scheme = "https" if address.secure else "http"
+        access, feed = Access(kept_visitors(port)), PageFeed()
 
         def link_for(token: str) -> str:
-            return f"{scheme}://{host}:{port}/enter?token={quote(token)}"
+            return f"{scheme}://{_bracketed(host)}:{port}/enter?token={quote(token)}"
 
-        hosts = _hosts(address.host, port)
-        stop_hosts = _hosts(address.host, stop_port)
+        hosts = _hosts(host, port, address.secure)
+        stop_hosts = _hosts(host, stop_port, address.secure)
         origins = [f"{scheme}://{each}" for each in hosts]
         sockets = "wss" if address.secure else "ws"
         cookie = f"rtface-{port}"
@@ -121,7 +131,7 @@ def screen_opened(
         parts = ScreenParts(
             rigs=rigs,
             links={rig.id: RigLink(rig, feed) for rig in rigs},
-            commands={rig.id: Commands(rig) for rig in rigs},
+            commands={rig.id: PageCommands(rig) for rig in rigs},
             feed=feed,
             desk=Desk(folder.resolve(), Jobs(folder.resolve())),
             access=access,
@@ -129,11 +139,6 @@ def screen_opened(
             link_for=link_for,
             pages=pages,
         )
-        for commands in parts.commands.values():
-            opened.callback(commands.close)
-        for line in lines.values():
-            line.open()
-            opened.callback(line.close)
         stopping = Doorway(
             stop_app(lines), access, stop_hosts, secure=address.secure, cookie=cookie, origins=origins
         )
@@ -141,59 +146,86 @@ def screen_opened(
         shown = Doorway(
             screen_app(parts), access, hosts, secure=address.secure, cookie=cookie, connect=connect
         )
-        _serve(stopping, stop_listening, address, opened, "rtface-stop-server")
-        thread = _serve(shown, listening, address, opened, "rtface-screen")
+        served = [
+            _Server(stopping, stop_listening, address, "rtface-stop-server"),
+            _Server(shown, listening, address, "rtface-screen"),
+        ]
+        opened.callback(_end, parts, lines, served)
+        for line in lines.values():
+            line.open()
+        for each in served:
+            each.open()
         for link in parts.links.values():
             link.open()
-            opened.callback(link.close)
-        opened.callback(feed.end)
-        yield Screen(access, link_for, thread)
+        yield Screen(access, link_for, served[-1])
 
 
-def _serve(
-    app: ASGIApp, listening: socket.socket, address: Address, opened: ExitStack, name: str
-) -> threading.Thread:
-    """Serve an application in a thread until `opened` closes, and then end it in time whatever hangs."""
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        ws="websockets-sansio",
-        ws_max_size=_MAX_WEBSOCKET,
-        limit_concurrency=128,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=1,
-        ssl_certfile=address.certificate,
-        ssl_keyfile=address.key,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listening],), name=name, daemon=True)
+class _Server:
+    """An application that is served in a thread of its own."""
 
-    def end() -> None:
-        server.should_exit = True
-        thread.join(_END_S)
-        server.force_exit = True
+    def __init__(self, app: ASGIApp, listening: socket.socket, address: Address, name: str) -> None:
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            ws="websockets-sansio",
+            ws_max_size=_MAX_WEBSOCKET,
+            ws_per_message_deflate=False,
+            limit_concurrency=128,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=address.certificate,
+            ssl_keyfile=address.key,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), name=name, daemon=True)
 
-    thread.start()
-    opened.callback(end)
-    return thread
+    @property
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def open(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._server.should_exit = True
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+        self._server.force_exit = True
+
+
+def _end(parts: ScreenParts, lines: Mapping[str, StopLine], served: Sequence[_Server]) -> None:
+    """End everything at once, and wait for all of it no longer than for one, whatever hangs."""
+    parts.feed.end()
+    for ending in (*parts.links.values(), *served):
+        ending.end()
+    until_ns = monotonic_ns() + round(_END_S * NS_PER_S)
+    for line in lines.values():
+        line.close()
+    for commands in parts.commands.values():
+        commands.close()
+    for ending in (*parts.links.values(), *served):
+        ending.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
 
 
 def _bound_pair(address: Address, opened: ExitStack) -> tuple[socket.socket, socket.socket]:
     """Bind the pages' port and the emergency stop's, the next one; free ones where the usual ones are taken."""
-    if address.port is not None:
-        return _bound(address.host, address.port, opened), _bound(address.host, address.port + 1, opened)
-    with ExitStack() as tried:
-        try:
-            pair = _bound(address.host, USUAL_PORT, tried), _bound(address.host, USUAL_PORT + 1, tried)
-        except AddressError:
-            pass
-        else:
+    ports = [address.port] if address.port is not None else [USUAL_PORT] + [0] * _TRIES
+    for left, port in zip(reversed(range(len(ports))), ports, strict=True):
+        with ExitStack() as tried:
+            try:
+                pages = _bound(address.host, port, tried)
+                stop = _bound(address.host, pages.getsockname()[1] + 1, tried)
+            except (AddressError, OverflowError):
+                if not left:
+                    raise
+                continue
             opened.enter_context(tried.pop_all())
-            return pair
-    return _bound(address.host, 0, opened), _bound(address.host, 0, opened)
+            return pages, stop
+    raise AssertionError("unreachable")
 
 
 def _bound(host: str, port: int, opened: ExitStack) -> socket.socket:
@@ -208,11 +240,13 @@ def _bound(host: str, port: int, opened: ExitStack) -> socket.socket:
     return listening
 
 
-def _hosts(host: str, port: int) -> list[str]:
+def _hosts(host: str, port: int, secure: bool) -> list[str]:
+    """Return each `Host` that browsers send; they leave the port out where it is the usual one."""
     names = [_bracketed(host)]
     if is_loopback(f"tcp://{_bracketed(host)}:1"):
         names += ["127.0.0.1", "localhost"]
-    return [f"{name}:{port}" for name in dict.fromkeys(names)]
+    usual = 443 if secure else 80
+    return [f"{name}:{port}" for name in dict.fromkeys(names)] + names * (port == usual)
 
 
 def _bracketed(host: str) -> str:

@@ -1,4 +1,8 @@
-"""The one websocket of a page: what it is sent, and what it says that it wants."""
+"""The one websocket of a page: what it is sent, and what it says that it wants.
+
+A page says ``{"pictures": {RIG: "frame" | "crop"}}``, ``"shown"`` of each picture, and ``{"clock": N}``, which is answered
+with the clock of this process: with it a page knows how old what it shows is, however long that was on its way.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +14,30 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rtface.screen.feed import Feed, Watcher
+from rtface.core.clock import monotonic_ns
+from rtface.screen.feed import PageFeed, Watcher
+from rtface.screen.messages import read_message
 
-_MAX_TEXT = 4_096
 _VIEWS = ("frame", "crop")
 
 
-async def follow(socket: WebSocket, feed: Feed, rigs: Collection[str], greeting: str) -> None:
+async def follow(socket: WebSocket, feed: PageFeed, rigs: Collection[str], greeting: str) -> None:
     """Serve a page's websocket until either side ends it.
 
     Parameters
     ----------
     socket : WebSocket
         Not accepted yet.
-    feed : Feed
+    feed : PageFeed
     rigs : collection of str
         Names of the rigs that a page may want pictures of.
     greeting : str
         The first message.
     """
     watcher = feed.join()
-    if watcher is None:
-        await socket.close(1013, "too many pages are open")
+    if watcher is None:  # accepted first: a browser gives its page no reason otherwise
+        await socket.accept()
+        await socket.close(1013, "too many pages are open on this screen: close some")
         return
     try:
         await socket.accept()
@@ -67,20 +73,18 @@ async def _send(socket: WebSocket, watcher: Watcher) -> None:
                 await socket.send_text(message)
 
 
-async def _receive(socket: WebSocket, feed: Feed, watcher: Watcher, rigs: Collection[str]) -> None:
+async def _receive(socket: WebSocket, feed: PageFeed, watcher: Watcher, rigs: Collection[str]) -> None:
     """Read what a page says; anything else than what it may say ends its socket."""
-    while True:
-        text = await socket.receive_text()
-        if len(text) > _MAX_TEXT:
-            return
-        try:
-            said = json.loads(text)
-        except ValueError:
-            return
+    while (said := await read_message(socket)) is not None:
         if said == "shown":
             watcher.shown()
-        elif isinstance(said, dict) and set(said) == {"pictures"}:
+        elif not isinstance(said, dict):
+            return
+        elif set(said) == {"pictures"}:
             feed.want(watcher, _views(said["pictures"], rigs))
+        elif set(said) == {"clock"} and type(said["clock"]) is int:
+            now = {"n": said["clock"], "now_ns": monotonic_ns()}
+            watcher.put(json.dumps({"topic": "clock", "rig": "", "data": now}), ("clock", ""))
         else:
             return
 

@@ -2,7 +2,7 @@
 
 While pictures, plots and jobs hang, this does not: it shares no event loop, no socket and no queue with them.
 A page says ``{"n": 1, "stop": ["0"], "who": "ann"}`` and gets an answer a rig with the same `n`; ``{"n": 2}`` asks of each
-rig whether a stop would arrive.
+rig whether a stop would arrive. What comes while an answer is waited for is answered too, and no rig waits for another.
 """
 
 from __future__ import annotations
@@ -10,17 +10,27 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rtface.publish.commands import MAX_NAME
 from rtface.screen.access import Visitor
+from rtface.screen.commands import name_for_record
+from rtface.screen.messages import read_message
 from rtface.screen.middleware import VISITOR
 from rtface.screen.stopline import StopAnswer, StopLine
 
-_MAX_TEXT = 4_096
+_UNDER_WAY = 32
+"""Answers of one page that are waited for; what it says beyond is read when one of them has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    number: int
+    rigs: list[str] | None
+    who: str
 
 
 def stop_app(lines: Mapping[str, StopLine]) -> ASGIApp:
@@ -33,6 +43,8 @@ def stop_app(lines: Mapping[str, StopLine]) -> ASGIApp:
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await PlainTextResponse("the emergency stop is a websocket", 404)(scope, receive, send)
         if scope["type"] != "websocket":
             return
         socket = WebSocket(scope, receive, send)
@@ -42,36 +54,51 @@ def stop_app(lines: Mapping[str, StopLine]) -> ASGIApp:
             return
         await socket.accept()
         try:
-            while await _answer(socket, lines):
-                pass
-            await socket.close(1003)
+            await _serve(socket, lines)
+            await socket.close(1003, "not what a page says")
         except (WebSocketDisconnect, RuntimeError):
             return
 
     return app
 
 
-async def _answer(socket: WebSocket, lines: Mapping[str, StopLine]) -> bool:
-    """Do what a page says next; False where it is not what a page says."""
-    text = await socket.receive_text()
-    if len(text) > _MAX_TEXT:
-        return False
+async def _serve(socket: WebSocket, lines: Mapping[str, StopLine]) -> None:
+    """Do what a page says, until it says what is not known or goes."""
+    answering: set[asyncio.Task[None]] = set()
     try:
-        said = json.loads(text)
-        number, rigs = int(said["n"]), [str(rig) for rig in said.get("stop", ())]
-        who = str(said.get("who") or "the screen")[:MAX_NAME]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return False
-    if "stop" not in said:
-        await socket.send_text(
-            json.dumps({"n": number, "ready": {rig: line.ready for rig, line in lines.items()}})
-        )
-        return True
-    answers = {rig: asyncio.wrap_future(lines[rig].stop(who)) for rig in rigs if rig in lines}
-    for rig, answer in answers.items():
-        await socket.send_text(json.dumps({"n": number, "rig": rig, **_words(await answer)}))
-    return True
+        while (said := _said(await read_message(socket))) is not None:
+            if said.rigs is None:
+                ready = {rig: line.ready for rig, line in lines.items()}
+                await socket.send_text(json.dumps({"n": said.number, "ready": ready}))
+                continue
+            for rig in dict.fromkeys(said.rigs):
+                task = asyncio.create_task(_stop(socket, said, rig, lines.get(rig)))
+                answering.add(task)
+                task.add_done_callback(answering.discard)
+            while len(answering) >= _UNDER_WAY:
+                await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
 
 
-def _words(answer: StopAnswer) -> dict[str, Any]:
-    return {"ok": answer.ok, "text": answer.text, "ms": round(answer.ms, 1)}
+def _said(message: object) -> _Said | None:
+    """Return what a message says; None where it is not what a page says."""
+    if not isinstance(message, dict) or type(number := message.get("n")) is not int:
+        return None
+    if "stop" not in message:
+        return _Said(number, None, "")
+    rigs = message["stop"]
+    if not isinstance(rigs, list) or not all(isinstance(rig, str) for rig in rigs):
+        return None
+    return _Said(number, rigs, name_for_record(message.get("who")))
+
+
+async def _stop(socket: WebSocket, said: _Said, rig: str, line: StopLine | None) -> None:
+    if line is None:
+        answer = StopAnswer(False, "this screen shows no such rig any more: load the page anew", 0.0)
+    else:
+        answer = await asyncio.wrap_future(line.stop(said.who))
+    words = {"ok": answer.ok, "text": answer.text, "ms": round(answer.ms, 1)}
+    await socket.send_text(json.dumps({"n": said.number, "rig": rig, **words}))

@@ -128,19 +128,22 @@ def test_a_picture_of_a_recording_shows_the_frame_that_it_names(
 
 
 def test_a_crop_that_is_set_is_seen_in_the_picture_and_in_its_keypoints(test_engine: str) -> None:
+    first, second = Crop(4, 6, 80, 70), Crop(10, 12, 64, 48, mirrored=True)
+    crop = {"x": 4, "y": 6, "width": 80, "height": 70}
     with (
-        Service(rig(test_engine)) as service,
+        Service(rig(test_engine, crop=crop)) as service,
         client_of(service) as client,
         PictureSubscriber(service.pictures_address, "crop") as pictures,
     ):
-        whole = pictures.next(LONG_S)
-        assert whole is not None
-        assert whole.crop == whole.area == Crop(0, 0, 96, 80)
-        client.set_crop(Crop(10, 12, 64, 48, mirrored=True))
-        while (picture := pictures.next(LONG_S)) is not None and picture.crop.width == 96:
+        before = pictures.next(LONG_S)
+        assert before is not None
+        assert before.crop == before.area == first
+        client.set_crop(second)
+        while (picture := pictures.next(LONG_S)) is not None and picture.crop == first:
             pass
         assert picture is not None
-        assert picture.crop == Crop(10, 12, 64, 48, mirrored=True)
+        assert picture.crop == second
+        assert picture.area == Crop(10, 12, 64, 48)
         assert decoded(picture).shape == (48, 64)
 
 

@@ -69,7 +69,7 @@ class Jobs:
         at_once: int = 1,
         most: int = 20,
         kept: int = 200,
-        stop_after_s: float = 20.0,
+        stop_after_s: float = 60.0,
         program: Sequence[str] = (sys.executable, "-m", "rtface"),
     ) -> None:
         self.workspace = folder

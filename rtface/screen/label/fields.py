@@ -12,7 +12,7 @@ _ACT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST = 1_000
 
 
-class Fields:
+class PageFields:
     """The fields of a request.
 
     Parameters

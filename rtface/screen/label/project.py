@@ -18,7 +18,7 @@ from rtface.screen.label.values import MAX_CHANGES, MAX_NAME, Change, Key, check
 JOURNAL = PurePosixPath("labelling/journal.jsonl")
 """Where in a label set's folder its journal is."""
 
-PLACE_ACTS = frozenset(
+ACTS = frozenset(
     {"place", "move", "confirm", "copy", "hide", "clear", "skip", "keep", "name", "rename", "retire", "take"}
 )
 """What a person may call an act; it says what was meant, the changes say what was done."""
@@ -104,7 +104,7 @@ class LabelProject:
         ----------
         who : str
         do : str
-            What it is, one of `PLACE_ACTS`.
+            What it is, one of `ACTS`.
         changes : sequence of JSON values
             See `rtface.screen.label.values.check_change`; all are done or none.
         act : str
@@ -117,7 +117,7 @@ class LabelProject:
         DataError
             The journal cannot be read or written.
         """
-        if do not in PLACE_ACTS:
+        if do not in ACTS:
             raise UsageError(f"{do!r} is nothing that is done to labels")
         if not 1 <= len(changes) <= MAX_CHANGES:
             raise UsageError(f"an act has 1 to {MAX_CHANGES} changes, not {len(changes)}")

@@ -22,7 +22,7 @@ from rtface.screen.desk import Desk
 from rtface.screen.label.agreement import agreement
 from rtface.screen.label.catching import catch
 from rtface.screen.label.doubts import doubts
-from rtface.screen.label.fields import Fields
+from rtface.screen.label.fields import PageFields
 from rtface.screen.label.guesses import read_guesses
 from rtface.screen.label.listing import look
 from rtface.screen.label.opening import OpenSets, begin_labelling, copy_to_label, new_set
@@ -46,7 +46,7 @@ Json = dict[str, Any]
 def routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes below ``/api/label``."""
     served = _LabelRoutes(desk, OpenSets())
-    reads: dict[str, Callable[[Fields], Response]] = {
+    reads: dict[str, Callable[[PageFields], Response]] = {
         "sets": served.sets,
         "since": served.since,
         "image": served.image,
@@ -54,7 +54,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         "doubts": served.doubts,
         "agreement": served.agreement,
     }
-    writes: dict[str, Callable[[Fields], Json]] = {
+    writes: dict[str, Callable[[PageFields], Json]] = {
         "open": served.open,
         "copy": served.copy,
         "new": served.new,
@@ -73,13 +73,13 @@ def routes(desk: Desk) -> list[BaseRoute]:
     ]
 
 
-def _get(answer: Callable[[Fields], Response]) -> Callable[[Request], Response]:
-    return lambda request: answer(Fields(dict(request.query_params)))
+def _get(answer: Callable[[PageFields], Response]) -> Callable[[Request], Response]:
+    return lambda request: answer(PageFields(dict(request.query_params)))
 
 
-def _post(answer: Callable[[Fields], Json]) -> Callable[[Request], Awaitable[Response]]:
+def _post(answer: Callable[[PageFields], Json]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        said = Fields(await said_in(request))
+        said = PageFields(await said_in(request))
         return JSONResponse(await run_in_threadpool(answer, said))
 
     return endpoint
@@ -90,7 +90,7 @@ class _LabelRoutes:
         self._desk = desk
         self._sets = sets
 
-    def sets(self, said: Fields) -> Response:
+    def sets(self, said: PageFields) -> Response:
         found = look(self._desk.folder)
         name = self._desk.name
         return JSONResponse(
@@ -105,13 +105,13 @@ class _LabelRoutes:
             }
         )
 
-    def since(self, said: Fields) -> Response:
+    def since(self, said: PageFields) -> Response:
         project = self._project(said)
         return JSONResponse(
             self._news(project, said.text("who", ""), said.integer("n")) | self._extras(project)
         )
 
-    def image(self, said: Fields) -> Response:
+    def image(self, said: PageFields) -> Response:
         project = self._project(said)
         path = project.image(said.text("frame"))
         if _shown_by_browsers(path):
@@ -121,11 +121,11 @@ class _LabelRoutes:
             raise DataError(f"{path} cannot be shown")
         return Response(data.tobytes(), media_type="image/png")
 
-    def guesses(self, said: Fields) -> Response:
+    def guesses(self, said: PageFields) -> Response:
         found = read_guesses(self._project(said).folder)
         return JSONResponse({"engine": "", "points": {}} if found is None else asdict(found))
 
-    def doubts(self, said: Fields) -> Response:
+    def doubts(self, said: PageFields) -> Response:
         project = self._project(said)
         frames, points = project.frames(skipped=False), list(project.points())
         rows = {each.frame: place for place, each in enumerate(frames)}
@@ -151,7 +151,7 @@ class _LabelRoutes:
             }
         )
 
-    def agreement(self, said: Fields) -> Response:
+    def agreement(self, said: PageFields) -> Response:
         project = self._project(said)
         first, second = (
             {place: found.value for place, found in project.labels(each).items()}
@@ -165,22 +165,22 @@ class _LabelRoutes:
             }
         )
 
-    def open(self, said: Fields) -> Json:
+    def open(self, said: PageFields) -> Json:
         folder = self._desk.path(said.text("set"))
         begin_labelling(folder, said.text("who"))
         return {"set": self._desk.name(folder)}
 
-    def copy(self, said: Fields) -> Json:
+    def copy(self, said: PageFields) -> Json:
         source, folder = self._desk.path(said.text("source")), self._desk.path(said.text("out"))
         copy_to_label(source, folder, said.text("who"), said.texts("keypoints"))
         return {"set": self._desk.name(folder)}
 
-    def new(self, said: Fields) -> Json:
+    def new(self, said: PageFields) -> Json:
         folder = self._desk.path(said.text("out"))
         new_set(folder, said.texts("keypoints"), said.text("who"))
         return {"set": self._desk.name(folder)}
 
-    def suggest(self, said: Fields) -> Json:
+    def suggest(self, said: PageFields) -> Json:
         videos = [self._argument(name) for name in said.texts("videos")]
         if not videos:
             raise UsageError("name a recording")
@@ -196,24 +196,24 @@ class _LabelRoutes:
         )
         return {"job": job.as_dict()}
 
-    def guess(self, said: Fields) -> Json:
+    def guess(self, said: PageFields) -> Json:
         project = self._project(said)
         name = self._desk.name(project.folder)
         argv = ["learn", "guess", self._argument(name), *self._engine(said), *_crop(said), "--json"]
         job = self._desk.jobs.start("guess", argv, title=f"guesses on {name}", about={"set": name})
         return {"job": job.as_dict()}
 
-    def act(self, said: Fields) -> Json:
+    def act(self, said: PageFields) -> Json:
         project, who = self._project(said), said.text("who")
         project.act(who, said.text("do"), said.items("changes"), act=said.act())
         return self._news(project, who, said.integer("n"))
 
-    def turn(self, said: Fields) -> Json:
+    def turn(self, said: PageFields) -> Json:
         project, who = self._project(said), said.text("who")
         keys = project.turn(who, said.text("do"), act=said.act())
         return self._news(project, who, said.integer("n")) | {"keys": keys}
 
-    def catch(self, said: Fields) -> Json:
+    def catch(self, said: PageFields) -> Json:
         project, who = self._project(said), said.text("who")
         caught = catch(
             project,
@@ -226,16 +226,16 @@ class _LabelRoutes:
         )
         return self._news(project, who, said.integer("n")) | asdict(caught)
 
-    def write(self, said: Fields) -> Json:
+    def write(self, said: PageFields) -> Json:
         return asdict(write_own(self._project(said), said.text("who")))
 
-    def deeplabcut(self, said: Fields) -> Json:
+    def deeplabcut(self, said: PageFields) -> Json:
         return asdict(write_deeplabcut(self._project(said), said.text("who"), said.text("scorer")))
 
-    def take(self, said: Fields) -> Json:
+    def take(self, said: PageFields) -> Json:
         return {"changed": take_in(self._project(said), said.text("who"))}
 
-    def _project(self, said: Fields) -> LabelProject:
+    def _project(self, said: PageFields) -> LabelProject:
         return self._sets.get(self._desk.path(said.text("set")))
 
     def _news(self, project: LabelProject, who: str, since: int) -> Json:
@@ -284,7 +284,7 @@ class _LabelRoutes:
         """Return a path as a command takes it: inside the folder, and never read as an option."""
         return f"./{self._desk.name(self._desk.path(name.removeprefix('./')))}"
 
-    def _engine(self, said: Fields) -> list[str]:
+    def _engine(self, said: PageFields) -> list[str]:
         engine = said.text("engine", "default")
         if engine == "default" or engine in installed_engines():
             return ["--engine", engine]
@@ -293,7 +293,7 @@ class _LabelRoutes:
         raise UsageError(f"no engine is named {engine!r}{nearest(engine, installed_engines())}")
 
 
-def _crop(said: Fields) -> list[str]:
+def _crop(said: PageFields) -> list[str]:
     crop = said.text("crop", "")
     if not crop:
         return []

@@ -53,6 +53,7 @@ class LabelState:
         self._touched: dict[Key, int] = {}
         self._entries: dict[str, JournalEntry] = {}
         self._undone: set[str] = set()
+        self._files: dict[str, set[str]] = {}
         self._can_undo: defaultdict[str, list[str]] = defaultdict(list)
         self._can_redo: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -63,6 +64,8 @@ class LabelState:
             return
         if entry.id:
             self._entries[entry.id] = entry
+        for name, sha256 in ((entry.about or {}).get("files") or {}).items():
+            self._files.setdefault(str(name), set()).add(str(sha256))
         if entry.do in (UNDO, REDO):
             self._turn(entry)
             return
@@ -146,8 +149,4 @@ class LabelState:
 
     def known_files(self) -> dict[str, set[str]]:
         """Return the hashes of all that was written, or begun to be written, by each file's name."""
-        known: dict[str, set[str]] = {}
-        for entry in self._entries.values():
-            for name, sha256 in ((entry.about or {}).get("files") or {}).items():
-                known.setdefault(str(name), set()).add(str(sha256))
-        return known
+        return self._files

@@ -77,21 +77,18 @@ def steps_of(desk: Desk, name: str) -> dict[str, Any]:
 
 
 class _Seen:
-    """A rig's places, and its jobs by step: those on the rig's file as it is now."""
+    """A rig's places, and its jobs by step."""
 
     def __init__(self, places: RigPlaces, jobs: list[Job]) -> None:
         self.places, self.jobs = places, jobs
-        self.now = places.sha256()
 
     def last(self, step: str, *, any_rig: bool = False) -> Job | None:
-        return next(
-            (
-                job
-                for job in self.jobs
-                if job.about.get("step") == step and (any_rig or job.about.get("of") in (None, self.now))
-            ),
-            None,
-        )
+        """Return the last job of a step, on the rig as it is now or on whatever it was."""
+        jobs = [job for job in self.jobs if job.about.get("step") == step]
+        if not any_rig and jobs:
+            now = self.places.digest(step)
+            jobs = [job for job in jobs if job.about.get("of") == now]
+        return jobs[0] if jobs else None
 
     def follow(self, state: StepState, judge: Callable[[Any], tuple[str, str]]) -> StepState:
         """Fill in what the step's last job gave."""

@@ -4,9 +4,10 @@ import { get } from "./lib/api.js";
 import { App } from "./lib/app.js";
 import { fill, h, say } from "./lib/dom.js";
 import { Keys } from "./lib/keys.js";
+import { Clock } from "./lib/clock.js";
 import { RigState } from "./lib/rigstate.js";
 import { Socket } from "./lib/socket.js";
-import { EmergencyStop } from "./lib/stop.js";
+import { EmergencyStop, stopWherePressed } from "./lib/stop.js";
 
 const PAGES = [
   ["live", "Live"],
@@ -28,9 +29,10 @@ main().catch((error) => fill(place("main"), h("p", { class: "empty" }, error.mes
 
 async function main() {
   const about = await get("/api/about");
-  const rigs = about.rigs.map((/** @type {any} */ rig) => new RigState(rig));
-  const socket = new Socket();
-  const stop = new EmergencyStop(about.stop_port, () => [app.rig.id], () => app.who);
+  const clock = new Clock();
+  const rigs = about.rigs.map((/** @type {any} */ rig) => new RigState(rig, clock));
+  const socket = new Socket(clock);
+  const stop = new EmergencyStop(about.stop_port, () => [app.rig.id], () => app.who, (text) => app.say(text));
   const keys = new Keys(() => (about.read_only ? app.say("This browser may only look.", "warn") : stop.stop()));
   const app = new App(about, rigs, socket, keys);
   /** @param {string} id */
@@ -38,6 +40,12 @@ async function main() {
   socket.on("link", (data, rig) => rigOf(rig)?.takeLink(data));
   socket.on("status", (data, rig) => rigOf(rig)?.takeStatus(data));
   socket.on("events", (data, rig) => data.forEach((/** @type {any} */ event) => rigOf(rig)?.takeEvent(event)));
+  socket.on("screen", (data) => {
+    // Another version, or other rigs: what this page shows would be wrong.
+    const same = ["version", "rigs", "stop_port"].every((each) => JSON.stringify(data[each]) === JSON.stringify(about[each]));
+    const renew = () => (stop.alarm ? setTimeout(renew, 500) : location.reload());
+    if (!same) renew();
+  });
   socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));
   const refresh = makeBar(app, stop);
   for (const topic of ["link", "status", "events", "socket"]) socket.on(topic, refresh);
@@ -46,6 +54,8 @@ async function main() {
   makeNavigation(app);
   keys.bind({ "?": { does: "show these keys", run: () => showHelp(app) } });
   PAGES.forEach(([page], index) => keys.bind({ [`Ctrl+${index + 1}`]: { does: `go to ${page}`, run: () => app.go(page) } }));
+  // A page that stays open is in use, and may come back tomorrow.
+  setInterval(() => get("/api/about").catch(() => undefined), 3600_000);
   socket.open();
   if (!about.read_only) stop.open();
   let leave = () => {};
@@ -53,6 +63,7 @@ async function main() {
   const show = async () => {
     const mine = ++turn;
     leave();
+    for (const dialog of document.querySelectorAll("dialog[open]")) /** @type {HTMLDialogElement} */ (dialog).close();
     leave = () => {};
     const [page, query] = location.hash.replace(/^#\//, "").split("?");
     const found = PAGES.find(([name]) => name === page) ?? PAGES[0];
@@ -93,7 +104,8 @@ function makeBar(app, stop) {
   const state = h("span", { class: "state", role: "status" });
   const why = h("span", { class: "why" });
   const note = h("span", { class: "stopnote" });
-  const button = h("button", { class: "stop", id: "stop", onclick: () => stop.stop() }, "Stop");
+  const button = h("button", { class: "stop", id: "stop", title: "Emergency stop: light off at once" }, "Stop");
+  if (!app.readOnly) stopWherePressed(button, () => stop.stop());
   const chooser = h(
     "select",
     { class: "plain", "aria-label": "Rig", onchange: () => choose(chooser.selectedIndex) },
@@ -117,12 +129,14 @@ function makeBar(app, stop) {
     const known = app.socket.up ? rig.loopState : "unknown";
     bar.dataset.state = known;
     say(state, WORDS[known]);
-    say(why, app.socket.up ? rig.why : "the screen's program is gone; this page waits for it");
+    say(why, app.socket.up ? rig.why : app.socket.why || "asking the screen's program");
     why.title = why.textContent ?? "";
     if (app.readOnly) return;
     const arrives = stop.arrives(rig.id);
-    say(note, arrives ? "space bar: emergency stop" : "the stop does not reach the rig: use the key");
-    note.classList.toggle("wrong", !arrives && known !== "armed");
+    const heard = document.hasFocus();
+    if (!arrives) say(note, "the stop does not reach the rig: use the key");
+    else say(note, heard ? "space bar: emergency stop" : "the space bar goes to another window: click here first");
+    note.classList.toggle("alert", !arrives || !heard);
   };
 }
 

@@ -15,7 +15,7 @@ from rtface.screen.rigfiles import change_rig, rigs_of
 from rtface.screen.said import Said, asked, posted, text
 from rtface.screen.teach.commands import begin, check_view, export_int8, go_on, verify
 from rtface.screen.teach.engines import engine_in_full, engines_here
-from rtface.screen.teach.ways import curves_of, way_in_full, ways_of
+from rtface.screen.teach.ways import attempt_in_full, curves_of, way_at, way_in_full, ways_of
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
@@ -26,6 +26,10 @@ def routes(desk: Desk) -> list[BaseRoute]:
 
     def way(request: Request) -> JSONResponse:
         return JSONResponse(way_in_full(desk, asked(request, "folder")))
+
+    def attempts(request: Request) -> JSONResponse:
+        found = way_at(desk, asked(request, "folder")).attempts()
+        return JSONResponse({"attempts": [attempt_in_full(each) for each in found]})
 
     def curves(request: Request) -> JSONResponse:
         return JSONResponse(curves_of(desk, asked(request, "folder"), asked(request, "attempt")))
@@ -42,6 +46,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
     return [
         Route("/ways", listed),
         Route("/way", way),
+        Route("/attempts", attempts),
         Route("/curves", curves),
         Route("/engine", engine),
         posted("/begin", lambda said: begin(desk, said)),

@@ -119,6 +119,16 @@ def test_a_client_that_asks_for_features_is_counted_and_gets_them_one_that_does_
         assert client.next_features(0) is None
         assert other.next(LONG_S) is not None
         assert not other._receiver.features.waiting
+        client.end_features()
+        client.end_features()
+        wait_until(lambda: publisher.count_subscribers() == 2 and not publisher.takes_features())
+        publisher.publish_features(FEATURES)
+        assert client.features() == []
+        wait_until(lambda: publisher.count_subscribers() == 2 and publisher.takes_features())
+        publisher.publish_features(FEATURES)
+        again = client.next_features(LONG_S)
+        assert again is not None
+        assert (again.seq, client.missed_features) == (4, 0)
         client.close()
         wait_until(lambda: publisher.count_subscribers() == 1 and not publisher.takes_features())
     publisher.close()

@@ -51,3 +51,8 @@ function plain(children) {
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
+
+/** Whether a dialog is open that takes all clicks. */
+export function modalOpen() {
+  return document.querySelector("dialog:modal") !== null;
+}

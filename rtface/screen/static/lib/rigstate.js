@@ -1,52 +1,69 @@
 // What is known of a rig now. What is older than two seconds is not known.
 
 const FRESH_MS = 2000;
+const STATES = ["armed", "disarmed", "stopped", "fault"];
 
 /**
  * @typedef {"armed" | "disarmed" | "stopped" | "fault" | "none" | "unknown"} LoopState
- * none: the service has no loop; unknown: it was not heard of lately.
+ * none: the service has no loop; unknown: it was not heard of lately, or says what this page does not know.
  */
 
 export class RigState {
-  /** @param {{id: string, name: string, control: string}} rig */
-  constructor(rig) {
+  /** @param {{id: string, name: string, control: string}} rig @param {import("./clock.js").Clock} clock */
+  constructor(rig, clock) {
     this.id = rig.id;
     this.name = rig.name;
     this.control = rig.control;
+    this.clock = clock;
     /** @type {{state: string, text?: string, hello?: any, pictures?: boolean} | null} */
     this.link = null;
     /** @type {any} */
     this.status = null;
-    this.heard = -Infinity;
+    /** The last act of arming. @type {any} */
+    this.act = null;
   }
 
   /** @param {any} data */
   takeLink(data) {
     this.link = data;
-    if (data.state !== "up") this.heard = -Infinity;
   }
 
   /** @param {any} data */
   takeStatus(data) {
     this.status = data;
-    this.heard = performance.now();
+    this.follow();
   }
 
   /** Take an event on: an act of arming changes the state before the next status says so. @param {any} event */
   takeEvent(event) {
-    if (event.kind === "arming" && this.status?.loop && event.details.state) {
-      Object.assign(this.status.loop, { state: event.details.state, who: event.details.who, why: event.details.why });
-    }
+    if (event.kind !== "arming" || !event.details.state) return;
+    this.act = event;
+    this.follow();
+  }
+
+  /** Put the last act over a status that was made before it. */
+  follow() {
+    const { act, status } = this;
+    if (!act || !status?.loop?.state || act.session !== status.session || act.t_ns <= status.t_ns) return;
+    const { state, who, why } = act.details;
+    Object.assign(status.loop, { state, who, why });
+  }
+
+  /** Milliseconds since the screen's program received the newest status; never less than it truly is. */
+  get age() {
+    return this.link?.state === "up" ? this.clock.age(this.status?.received?.t_ns) : Infinity;
   }
 
   get fresh() {
-    return performance.now() - this.heard < FRESH_MS;
+    return this.age < FRESH_MS;
   }
 
   /** @returns {LoopState} */
   get loopState() {
     if (!this.fresh) return "unknown";
-    return this.status.loop?.state ?? "none";
+    const state = this.status.loop?.state;
+    if (state === undefined) return "none";
+    return STATES.includes(state) ? state : "unknown";
   }
 
   /** In words: who brought the loop where it is, and why; or what is wrong with the link. */

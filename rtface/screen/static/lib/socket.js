@@ -2,14 +2,23 @@
 
 /** @typedef {(data: any, rig: string) => void} Listener */
 
+const CLOCK_MS = 500;
+const TOO_MANY = 1013;
+
 export class Socket {
-  constructor() {
+  /** @param {import("./clock.js").Clock} clock */
+  constructor(clock) {
+    this.clock = clock;
     /** @type {Map<string, Set<Listener>>} */
     this.listeners = new Map();
     /** @type {Record<string, string>} */
     this.wanted = {};
     this.up = false;
+    /** Why it is not up. */
+    this.why = "";
     this.delay = 250;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.asking = undefined;
     /** @type {WebSocket | null} */
     this.socket = null;
   }
@@ -24,19 +33,27 @@ export class Socket {
       this.socket = socket;
       this.tell("socket", true, "");
       this.want(this.wanted);
+      this.askClock();
     };
     socket.onmessage = (event) => this.take(event.data);
-    socket.onclose = () => {
+    socket.onclose = (event) => {
       this.up = false;
+      this.why = event.code === TOO_MANY ? event.reason : "the screen's program is gone; this page waits for it";
       this.socket = null;
+      this.clock.forget();
       this.tell("socket", false, "");
       setTimeout(() => this.open(), this.delay);
       this.delay = Math.min(3000, this.delay * 1.6);
     };
+    this.asking ??= setInterval(() => this.askClock(), CLOCK_MS);
+  }
+
+  askClock() {
+    if (this.socket && !this.socket.bufferedAmount) this.send({ clock: this.clock.ask() });
   }
 
   /**
-   * Hear a topic: keypoints, features, neural, status, events, picture, link, missed; and socket, whether this one is open.
+   * Hear a topic: keypoints, features, neural, status, events, picture, link, missed, screen; and socket, whether this one is open.
    * @param {string} topic @param {Listener} listener @returns {() => void} ends it
    */
   on(topic, listener) {
@@ -71,7 +88,8 @@ export class Socket {
   take(received) {
     if (typeof received === "string") {
       const { topic, data, rig } = JSON.parse(received);
-      this.tell(topic, data, rig);
+      if (topic === "clock") this.clock.take(data);
+      else this.tell(topic, data, rig);
       return;
     }
     const length = new DataView(received).getUint32(0, true);

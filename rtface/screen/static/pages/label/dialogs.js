@@ -110,15 +110,23 @@ export function showFiles(app, store, h5) {
   ]);
 }
 
-/** @param {App} app @param {import("./store.js").LabelStore} store @param {any} about @param {(job: any) => void} begun */
-export function showGuessing(app, store, about, begun) {
+/** A crop as it is written. @param {any} crop @returns {string} */
+function cropText(crop) {
+  return crop ? `${crop.x},${crop.y},${crop.width},${crop.height}${crop.mirrored ? ",mirrored" : ""}` : "auto";
+}
+
+/**
+ * @param {App} app @param {import("./store.js").LabelStore} store @param {any} about
+ * @param {{engine: string, crop?: any}} guesses those that there are @param {(job: any) => void} begun
+ */
+export function showGuessing(app, store, about, guesses, begun) {
   const engine = h("select", {}, ["default", ...about.engines.map((/** @type {any} */ each) => each.name)].map((each) => h("option", { value: each }, each)));
-  const crop = h("input", { value: "auto", placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing" });
+  const crop = h("input", { value: cropText(guesses.crop), placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing" });
   const made = dialog("Guesses of a network", [
     h("div", { class: "col" },
       h("p", {}, "It finds the keypoints of all frames. What it finds is shown hollow and is no label until you confirm it (f) or place it."),
       h("label", { class: "field" }, "Network", engine),
-      h("label", { class: "field" }, "Crop of the face", crop),
+      h("label", { class: "field" }, "Crop of the face (auto finds it, which takes a minute)", crop),
       h("div", { class: "row" }, h("button", { class: "button primary", onclick: async () => {
         try {
           begun((await app.post("/api/label/guess", { set: store.set, engine: engine.value, crop: crop.value.trim() })).job);

@@ -1,6 +1,7 @@
 // Labelling: which frame and which keypoint is in hand, and what becomes of a click, a drag and a key.
 
 import { Images } from "./images.js";
+import { Progress } from "./progress.js";
 
 /** @typedef {import("./store.js").LabelStore} LabelStore */
 /** @typedef {import("./store.js").Frame} Frame */
@@ -29,7 +30,7 @@ export class Editor {
     this.guessing = true;
     this.copying = false;
     this.compare = false;
-    /** @type {{engine: string, points: Record<string, Record<string, [number, number, number]>>}} */
+    /** @type {{engine: string, crop?: any, points: Record<string, Record<string, [number, number, number]>>}} */
     this.guesses = { engine: "", points: {} };
     /** @type {{frame: string, point: string, why: string, px: number}[]} */
     this.doubts = [];
@@ -39,6 +40,8 @@ export class Editor {
     /** @type {(text: string) => void} */
     this.onsay = () => {};
     this.refresh();
+    this.progress = new Progress(this);
+    this.progress.update([]);
   }
 
   /** Take note of other frames and keypoints. */
@@ -99,7 +102,8 @@ export class Editor {
 
   /** How many keypoints of a frame have a label or are hidden. @param {string} frame */
   seen(frame) {
-    return this.points.filter(({ id }) => this.label(id, frame)).length;
+    const seen = this.progress.seen.get(frame);
+    return seen ? seen.size - (seen.has("out") ? 1 : 0) : 0;
   }
 
   /** @param {string} frame */
@@ -153,10 +157,9 @@ export class Editor {
     return order.find(({ id }) => !this.label(id))?.id ?? null;
   }
 
-  /** Go to the next keypoint without a label, on this frame or a later one, or an earlier one in the end. */
-  nextUnlabelled() {
-    const at = this.frameIndex;
-    const order = [...this.frames.slice(at + 1), ...this.frames.slice(0, at + 1)];
+  /** Go to the next frame that is not complete, and begin again at the first one in the end. @param {number} [from] where to begin */
+  nextUnlabelled(from = this.frameIndex + 1) {
+    const order = [...this.frames.slice(from), ...this.frames.slice(0, from)];
     const next = order.find(({ id }) => !this.complete(id));
     if (next) this.go(next.id, this.points.find(({ id }) => !this.label(id, next.id))?.id ?? null);
     else this.onsay("Every frame is complete.");

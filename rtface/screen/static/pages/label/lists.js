@@ -90,7 +90,7 @@ export class PointList {
       this.names = names;
       this.build();
     }
-    const frames = editor.frames.filter(({ id }) => !editor.store.skipped(id));
+    const { counted } = editor.progress;
     for (const { id } of editor.points) {
       const found = this.rows.get(id);
       if (!found) continue;
@@ -99,16 +99,16 @@ export class PointList {
       if (chosen && !found.row.classList.contains("chosen")) found.row.scrollIntoView({ block: "nearest" });
       found.row.classList.toggle("chosen", chosen);
       say(found.state, this.stateOf(id));
-      const seen = frames.filter((frame) => editor.label(id, frame.id)).length;
-      found.bar.style.width = `${frames.length ? (100 * seen) / frames.length : 0}%`;
-      found.row.title = `on ${seen} of ${frames.length} frames${this.author(id)}`;
+      const seen = editor.progress.frames.get(id) ?? 0;
+      found.bar.style.width = `${counted ? (100 * seen) / counted : 0}%`;
+      found.row.title = `on ${seen} of ${counted} frames${this.author(id)}`;
     }
   }
 
   /** @param {string} point */
   stateOf(point) {
     const label = this.editor.frame ? this.editor.label(point) : null;
-    if (label) return "hidden" in label ? "hidden" : label.from === "hand" ? "●" : `● ${label.from}`;
+    if (label) return "hidden" in label ? "hidden" : "●";
     const offer = this.editor.proposal(point);
     return offer ? (offer.from === "copy" ? "○ before" : `○ ${Math.round(100 * offer.score)} %`) : "";
   }
@@ -116,8 +116,10 @@ export class PointList {
   /** @param {string} point */
   author(point) {
     const { editor } = this;
-    const who = editor.frame && editor.label(point) ? editor.store.author(editor.pass, editor.frame, point) : "";
-    return who ? `; here by ${who}` : "";
+    const label = editor.frame ? editor.label(point) : null;
+    if (!label || !editor.frame) return "";
+    const from = "hidden" in label ? "hidden" : { hand: "placed", guess: "a guess confirmed", copy: "copied", file: "from a file" }[label.from];
+    return `; here ${from} by ${editor.store.author(editor.pass, editor.frame, point)}`;
   }
 
   build() {

@@ -31,15 +31,18 @@ export class LiveCatch {
       return;
     }
     this.element.hidden = false;
-    this.app.socket.want({ [this.app.rig.id]: "frame" });
-    this.off = this.app.on("picture", (data, rig) => this.show(data, rig));
+    const unwant = this.app.socket.want({ [this.app.rig.id]: "frame" });
+    const off = this.app.on("picture", (data, rig) => this.show(data, rig));
+    this.off = () => {
+      off();
+      unwant();
+    };
   }
 
   close() {
     if (!this.off) return;
     this.off();
     this.off = null;
-    this.app.socket.want({});
     this.picture = null;
     this.button.disabled = true;
     this.element.hidden = true;

@@ -37,12 +37,12 @@ function outline(context, index, x, y, r) {
 export function drawMark(context, { index, x, y, hollow = false, chosen = false, faint = false, r = 6 }) {
   const colour = colourOf(index);
   context.save();
-  context.globalAlpha = faint ? 0.55 : 1;
-  if (hollow) context.setLineDash([3, 2.5]);
+  context.globalAlpha = faint ? 0.7 : 1;
   outline(context, index, x, y, r);
   context.lineWidth = 4;
   context.strokeStyle = "#000b";
   context.stroke();
+  if (hollow) context.setLineDash([3, 2]);
   if (!hollow) {
     context.fillStyle = `${colour}55`;
     context.fill();

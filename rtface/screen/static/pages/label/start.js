@@ -13,6 +13,7 @@ export async function openStart(root, app) {
   const jobs = h("div", { class: "col" });
   fill(
     root,
+    h("h1", { class: "visually-hidden" }, "Label"),
     h("div", { class: "label-start" },
       h("section", { class: "panel" }, h("h2", {}, "Label sets"), setsTable(app, found), jobs),
       h("section", { class: "panel" }, h("h2", {}, "Frames of a recording"), suggestForm(app, found, (job) => ends.push(show(job)))),
@@ -40,7 +41,7 @@ function setsTable(app, found) {
     return h("p", { class: "empty" }, "No label set yet. Choose frames of a recording, carry on an old project, or begin one for the live picture.");
   }
   return h("table", { class: "table sets" },
-    h("thead", {}, h("tr", {}, h("th", {}, "Set"), h("th", { class: "num" }, "Frames"), h("th", { class: "num" }, "Begun"), h("th", {}, "Points placed or hidden"), h("th", {}, ""))),
+    h("thead", {}, h("tr", {}, h("th", {}, "Set"), h("th", { class: "num" }, "Frames"), h("th", { class: "num" }, "Begun"), h("th", {}, "Points placed or hidden"), h("td", {}))),
     h("tbody", {}, sets.map((each) => setRow(app, each))));
 }
 

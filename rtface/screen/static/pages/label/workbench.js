@@ -16,7 +16,13 @@ const WRITE_MS = 4000;
 /** @param {HTMLElement} root @param {import("../../lib/app.js").App} app @param {string} set @returns {Promise<() => void>} */
 export async function openWorkbench(root, app, set) {
   const store = new LabelStore(app, set);
-  await store.open();
+  try {
+    await store.open();
+  } catch (error) {
+    if (app.readOnly) throw error;
+    await app.post("/api/label/open", { set, who: store.who });
+    await store.open();
+  }
   const bench = new Workbench(root, app, store);
   await bench.open();
   return () => bench.close();
@@ -78,10 +84,22 @@ class Workbench {
       if (running) this.follow(running);
     }, () => {});
     this.update([]);
-    this.editor.nextUnlabelled();
+    if (!this.goWhereAsked()) this.editor.nextUnlabelled(0);
     this.changed("frame");
     this.canvas.focus();
     if (!this.app.who && !this.app.readOnly) this.askWho();
+  }
+
+  /** Go to the frame that the page's address names, as other pages do: by its recording and name, or its short name. */
+  goWhereAsked() {
+    const { params } = this.app;
+    const [short, video, name, point] = ["frame", "video", "name", "point"].map((each) => params.get(each));
+    if (!short && !name) return false;
+    const frame = this.editor.frames.find((each) => (short ? each.id === short : each.name === name && (!video || each.video === video)));
+    const found = this.editor.points.find((each) => each.id === point || each.name === point);
+    if (frame) this.editor.go(frame.id, found?.id ?? null);
+    else this.app.say(`This set has no frame ${short ?? name}.`, "warn");
+    return Boolean(frame);
   }
 
   close() {
@@ -111,10 +129,10 @@ class Workbench {
     this.passes = h("select", { class: "plain small", "aria-label": "Whose labels", onchange: (/** @type {Event} */ event) => this.choosePass(/** @type {HTMLSelectElement} */ (event.target).value) },
       h("option", { value: "first" }, "First pass"), h("option", { value: "second" }, "Second pass"));
     this.toggles = {
-      through: keyed("One point through", "b", "After a point: the same one on the next frame", () => this.toggle("through")),
+      through: keyed("Through", "b", "After a point: the same one on the next frame", () => this.toggle("through")),
       guessing: keyed("Guesses", "u", "Show what a network found, hollow", () => this.toggle("guessing")),
-      copying: keyed("Frame before", "v", "Offer the labels of the frame before, hollow", () => this.toggle("copying")),
-      compare: button("Both passes", () => this.toggle("compare"), { title: "Show the other pass's labels too" }),
+      copying: keyed("Before", "v", "Offer the labels of the frame before, hollow", () => this.toggle("copying")),
+      compare: button("Both", () => this.toggle("compare"), { title: "Show the other pass's labels too" }),
     };
     const slider = (/** @type {"brightness" | "contrast"} */ what) => h("label", { class: "field slide" }, what === "brightness" ? "Brightness" : "Contrast",
       h("input", { type: "range", min: "0.3", max: "3", step: "0.05", value: "1", oninput: (/** @type {Event} */ event) => {
@@ -123,15 +141,16 @@ class Workbench {
         this.look();
       } }));
     fill(this.root,
+      h("h1", { class: "visually-hidden" }, "Label"),
       h("div", { class: "bench" },
         h("div", { class: "tools row" },
-          h("button", { class: "button small", onclick: () => app.go("label") }, "All sets"),
+          h("button", { class: "button small", onclick: () => app.go("label"), title: "All label sets" }, "‹ Sets"),
           h("strong", { class: "set" }, this.store.set), this.saved, this.counts,
           h("span", { class: "grow" }),
           this.undo, this.redo, this.passes,
-          button("Network …", () => showGuessing(app, this.store, this.about, (job) => this.follow(job)), off),
+          button("Guess …", () => showGuessing(app, this.store, this.about, this.editor.guesses, (job) => this.follow(job)), off),
           keyed("Doubtful", "r", "Go to the next label that may be wrong", () => this.doubtful()),
-          button("Agreement …", () => this.agreement(), { title: "How far the two passes are apart" }),
+          button("Agreement", () => this.agreement(), { title: "How far the two passes are apart" }),
           keyed("Live", "l", "Show the live picture, to catch frames", () => this.catch.toggle()),
           button("Files …", () => showFiles(app, this.store, this.about.h5), off)),
         h("aside", { class: "left panel", "aria-label": "Frames" }, this.catch.element, this.jobs, this.frames.element),
@@ -157,7 +176,10 @@ class Workbench {
   }
 
   marked() {
-    for (const [what, each] of Object.entries(this.toggles ?? {})) {
+    const { toggles } = this;
+    if (!toggles) return;
+    toggles.compare.hidden = !this.editor.compare && ![...this.store.values.keys()].some((key) => key.startsWith("label/second/"));
+    for (const [what, each] of Object.entries(toggles)) {
       each.setAttribute("aria-pressed", String(this.editor[/** @type {"through"} */ (what)]));
     }
   }
@@ -175,7 +197,10 @@ class Workbench {
   /** @param {"frame" | "point" | "state"} what */
   changed(what) {
     const { editor, view } = this;
-    if (this.passes && this.passes.value !== editor.pass) this.passes.value = editor.pass;
+    if (this.passes && this.passes.value !== editor.pass) {
+      this.passes.value = editor.pass;
+      this.update([]);
+    }
     if (what === "frame" || this.shown !== editor.frame) this.show();
     view.centre();
     this.frames.mark();
@@ -213,6 +238,7 @@ class Workbench {
   update(keys) {
     const { editor, store } = this;
     if (!keys.length || keys.some((key) => key.startsWith("frame/") || key.startsWith("name/"))) editor.refresh();
+    editor.progress.update(keys);
     this.frames.update(keys);
     this.points.update();
     if (this.undo) this.undo.toggleAttribute("disabled", this.app.readOnly || !store.undo);
@@ -221,10 +247,10 @@ class Workbench {
     const state = waiting && !store.reachable ? "bad" : waiting || store.changedOutside ? "warn" : "ok";
     this.saved.className = `badge ${state}`;
     say(this.saved, waiting ? (store.reachable ? "saving" : `${waiting} not saved yet`) : store.changedOutside ? "labels.csv was changed elsewhere" : this.app.readOnly ? "looking only" : "all saved");
-    const counted = editor.frames.filter(({ id }) => !store.skipped(id));
-    const seen = counted.reduce((sum, { id }) => sum + editor.seen(id), 0);
-    say(this.counts, `${counted.filter(({ id }) => editor.complete(id)).length} of ${counted.length} frames, ${seen} of ${counted.length * editor.points.length} points`);
+    const { complete, counted, points } = editor.progress;
+    say(this.counts, `${complete} of ${counted} frames, ${points} of ${counted * editor.points.length} points`);
     if (this.shown !== (editor.frame ?? "")) this.show();
+    this.marked();
     this.view.stage.draw();
     this.look();
   }

@@ -1,0 +1,164 @@
+// The steps in which a rig gets an engine: one that is there is tried, frames are labelled, labels are learnt.
+
+import { fill, h } from "../../lib/dom.js";
+import { ask, changeRig, jobBox } from "../../lib/jobs.js";
+import { COLOURS, drawBox, drawPicture, drawPoints, loaded } from "./pictures.js";
+
+const OVER = ["done", "failed", "stopped", "lost"];
+
+/**
+ * A button that begins the job of a step, and the job while it runs.
+ * @param {import("../newrig.js").Here} here @param {string} path @param {string} label @param {Record<string, any>} [said]
+ * @returns {HTMLElement}
+ */
+export function does(here, path, label, said = {}) {
+  const { app, rig, step, again, keep } = here;
+  const place = h("div", { class: "col" });
+  const button = h("button", { class: "button primary", disabled: app.readOnly, onclick: () => begin() }, label);
+  /** @param {any} job */
+  const watch = (job) => {
+    const { element, end } = jobBox(app, job, { done: () => again() });
+    keep(end);
+    fill(place, element);
+  };
+  const begin = async () => {
+    button.disabled = true;
+    const answer = await ask(app, path, { rig: rig.rig, ...said });
+    button.disabled = false;
+    if (answer) watch(answer.job);
+  };
+  if (step.job && !OVER.includes(step.job.state)) watch(step.job);
+  else fill(place, h("div", { class: "row" }, button));
+  return place;
+}
+
+/** @param {import("../newrig.js").Here} here */
+export function engineStep(here) {
+  const { app, rig, known, step, place, again, next } = here;
+  const chooser = h(
+    "select",
+    { onchange: async () => {
+      if (await changeRig(app, "/api/newrig/set", { rig: rig.rig, settings: { engine: chooser.value } })) await again();
+      else chooser.value = rig.engine ?? "default";
+    } },
+    [{ engine: "default", what: "the one that comes with rtface" }, ...known.engines].map((/** @type {any} */ each) =>
+      h("option", { value: each.engine, selected: each.engine === rig.engine }, `${each.engine}: ${each.what}`.slice(0, 90)),
+    ),
+  );
+  chooser.disabled = app.readOnly;
+  const shown = h("div", { class: "looked" });
+  const found = step.result;
+  fill(
+    place,
+    h("label", { class: "field" }, "The engine that the rig uses", chooser),
+    does(here, "/api/newrig/try", step.result ? "Try it again" : "Try it on six pictures"),
+    shown,
+    found
+      ? h(
+          "div",
+          { class: "row" },
+          h("button", { class: "button", onclick: () => app.go("newrig", { rig: rig.rig, step: "verify" }) }, "The points are right: verify"),
+          h("button", { class: found.good_enough ? "button" : "button primary", onclick: next }, "They are not: label some frames"),
+        )
+      : null,
+  );
+  if (found?.frames) for (const frame of found.frames) addFrame(shown, frame, found.crop);
+}
+
+/** @param {HTMLElement} place @param {any} frame @param {any} crop */
+async function addFrame(place, frame, crop) {
+  const canvas = h("canvas", { class: "tried", role: "img", "aria-label": `frame ${frame.frame} with the points that the engine found` });
+  const view = frame.view_ok === null ? "view not checked" : frame.view_ok >= 0.5 ? "view known" : "view unknown";
+  const bad = frame.view_ok !== null && frame.view_ok < 0.5;
+  place.append(
+    h(
+      "figure",
+      {},
+      canvas,
+      h("figcaption", { class: "small" }, `frame ${frame.frame}: median score ${frame.score.toFixed(2)}, `, h("span", { class: bad ? "wrong" : "good" }, view)),
+    ),
+  );
+  if (place.childElementCount === 1) place.before(legend(frame.points));
+  if (!frame.picture) return;
+  const image = await loaded(frame.picture);
+  const scale = drawPicture(canvas, image);
+  if (crop.width < image.naturalWidth || crop.height < image.naturalHeight) drawBox(canvas, scale, crop);
+  drawPoints(canvas, scale, frame.points);
+}
+
+/** @param {any[]} points @returns {HTMLElement} */
+function legend(points) {
+  const list = h("ul", { class: "legend small", "aria-label": "Keypoints" });
+  points.forEach((point, index) => {
+    const dot = h("span", { class: "dot", "aria-hidden": "true" });
+    dot.style.backgroundColor = COLOURS[index % COLOURS.length];
+    list.append(h("li", {}, dot, point.name));
+  });
+  list.append(h("li", { class: "muted" }, "hollow: a score below 0.5"));
+  return list;
+}
+
+/** @param {import("../newrig.js").Here} here */
+export function labelStep(here) {
+  const { app, rig, step, place, next } = here;
+  const count = h("input", { type: "number", class: "number", value: "20", min: "1", max: "200" });
+  const chosen = step.wrote.length > 0;
+  const said = { get count() { return Number(count.value) || 20; } };
+  fill(
+    place,
+    h("p", { class: "muted" }, "rtface chooses frames that differ from each other and of which the engine is unsure. You put the points where they belong. Ten are enough where the engine is near already; a rig of another kind needs 40."),
+    rig.recording === null
+      ? does(here, "/api/newrig/record", "Record a minute of this camera", { seconds: 60 })
+      : chosen
+        ? null
+        : h("div", { class: "col" }, h("label", { class: "field" }, "Frames", count), suggestButton(here, said)),
+    chosen
+      ? h(
+          "div",
+          { class: "row" },
+          h("button", { class: step.state === "done" ? "button" : "button primary", onclick: () => app.go("label", { set: `${rig.learning}/to-label` }) }, "Open them to label"),
+          h("button", { class: step.state === "done" ? "button primary" : "button", onclick: next }, "Next: teach"),
+        )
+      : null,
+  );
+}
+
+/** @param {import("../newrig.js").Here} here @param {{count: number}} said @returns {HTMLElement} */
+function suggestButton(here, said) {
+  const { app, rig, step, again, keep } = here;
+  const place = h("div", { class: "col" });
+  /** @param {any} job */
+  const watch = (job) => {
+    const { element, end } = jobBox(app, job, { done: () => again() });
+    keep(end);
+    fill(place, element);
+  };
+  const begin = async () => {
+    const answer = await ask(app, "/api/newrig/suggest", { rig: rig.rig, count: said.count });
+    if (answer) watch(answer.job);
+  };
+  if (step.job && !OVER.includes(step.job.state)) watch(step.job);
+  else fill(place, h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly, onclick: begin }, "Choose frames")));
+  return place;
+}
+
+/** @param {import("../newrig.js").Here} here */
+export function teachStep(here) {
+  const { app, rig, step, place, again, next } = here;
+  const made = step.result;
+  const use = async () => {
+    const done = await changeRig(app, "/api/newrig/set", { rig: rig.rig, settings: { engine: made.engine } });
+    if (done) await again();
+  };
+  fill(
+    place,
+    h("p", { class: "muted" }, "On the next page the labels are checked and learnt, and you see what became better. It comes back here."),
+    h(
+      "div",
+      { class: "row" },
+      h("button", { class: made && !made.used ? "button" : "button primary", onclick: () => app.go("teach", { folder: rig.learning, rig: rig.rig }) }, made ? "See what was learnt" : "Teach"),
+      made && !made.used ? h("button", { class: "button primary", disabled: app.readOnly, onclick: use }, `Use ${made.engine} on this rig`) : null,
+      h("button", { class: made?.used ? "button primary" : "button", onclick: next }, "Next: verify"),
+    ),
+  );
+}

@@ -1,0 +1,72 @@
+// Pictures of a rig on a canvas: a crop drawn over them by mouse, and points that an engine found.
+
+/** Where a picture that a job saved is served. @param {string} file @returns {string} */
+export const pictureUrl = (file) => `/api/newrig/picture?file=${encodeURIComponent(file)}`;
+
+/** The set of Okabe and Ito, which the colour-blind can tell. */
+export const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#ffffff"];
+
+/** @param {string} file @returns {Promise<HTMLImageElement>} */
+export async function loaded(file) {
+  const image = new Image();
+  image.src = pictureUrl(file);
+  await image.decode();
+  return image;
+}
+
+/**
+ * Draw a picture as wide as its canvas is, and return pixels of the canvas to a pixel of the picture.
+ * @param {HTMLCanvasElement} canvas @param {HTMLImageElement} image @returns {number}
+ */
+export function drawPicture(canvas, image) {
+  const scale = Math.max(1, canvas.clientWidth) / image.naturalWidth;
+  const dense = devicePixelRatio;
+  canvas.width = Math.round(image.naturalWidth * scale * dense);
+  canvas.height = Math.round(image.naturalHeight * scale * dense);
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return scale * dense;
+}
+
+/**
+ * Draw points with their scores: one of which an engine is unsure is hollow.
+ * @param {HTMLCanvasElement} canvas @param {number} scale @param {{name: string, x: number | null, y: number | null, score: number}[]} points
+ */
+export function drawPoints(canvas, scale, points) {
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  points.forEach((point, index) => {
+    if (point.x === null || point.y === null) return;
+    const radius = 4.5 * devicePixelRatio;
+    context.beginPath();
+    context.arc((point.x + 0.5) * scale, (point.y + 0.5) * scale, radius, 0, 7);
+    context.lineWidth = 2 * devicePixelRatio;
+    context.strokeStyle = "#000";
+    context.stroke();
+    context.strokeStyle = COLOURS[index % COLOURS.length];
+    context.lineWidth = 1.5 * devicePixelRatio;
+    context.stroke();
+    if (point.score >= 0.5) {
+      context.fillStyle = COLOURS[index % COLOURS.length];
+      context.fill();
+    }
+  });
+}
+
+/** @param {HTMLCanvasElement} canvas @param {number} scale @param {{x: number, y: number, width: number, height: number}} box */
+export function drawBox(canvas, scale, box) {
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const [x, y, width, height] = [box.x, box.y, box.width, box.height].map((value) => value * scale);
+  context.fillStyle = "#0008";
+  context.beginPath();
+  context.rect(0, 0, canvas.width, canvas.height);
+  context.rect(x, y, width, height);
+  context.fill("evenodd");
+  context.strokeStyle = "#ffd75e";
+  context.lineWidth = 2 * devicePixelRatio;
+  context.strokeRect(x, y, width, height);
+  context.fillStyle = "#ffd75e";
+  const handle = 5 * devicePixelRatio;
+  for (const corner of [[x, y], [x + width, y], [x, y + height], [x + width, y + height]]) {
+    context.fillRect(corner[0] - handle, corner[1] - handle, 2 * handle, 2 * handle);
+  }
+}

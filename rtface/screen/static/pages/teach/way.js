@@ -1,0 +1,222 @@
+// One way from recordings to an engine: where it is, what is asked of a person, the training, and what came of it.
+
+import { Curve } from "../../lib/curves.js";
+import { fill, h } from "../../lib/dom.js";
+import { ask, commandLine, duration, follow, jobBox, over } from "../../lib/jobs.js";
+import { enginePanel } from "./engine.js";
+import { resultsPanel } from "./results.js";
+
+const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], ["adapt", "Learn"], ["evaluate", "Judge"], ["done", "Done"]];
+
+/**
+ * @param {HTMLElement} root @param {import("../../lib/app.js").App} app @param {any} known @param {string} folder
+ * @returns {Promise<() => void>}
+ */
+export async function openWay(root, app, known, folder) {
+  const forRig = app.params.get("rig") ?? "";
+  /** @type {(() => void)[]} */
+  let ends = [];
+  const endAll = () => {
+    for (const end of ends) end();
+    ends = [];
+  };
+  const head = h("div", { class: "col" });
+  const work = h("section", { class: "panel col", "aria-label": "The training" });
+  const results = h("div", { class: "col" });
+  const engine = h("div", { class: "col" });
+  let alive = true;
+  const begun = async () => (await app.get("/api/teach/ways")).ways.some((/** @type {any} */ each) => each.folder === folder);
+  const draw = async () => {
+    endAll();
+    const { jobs } = await app.get("/api/jobs/");
+    const job = jobs.find((/** @type {any} */ each) => each.about.folder === folder || (each.about.step === "label" && each.argv.includes(folder)));
+    const way = job && !(await begun()) ? null : await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`);
+    if (!alive) return;
+    fill(head, way ? progressOf(way) : null);
+    fill(results, null);
+    fill(engine, null);
+    if (job && !over(job)) return watch(job);
+    const said = job && job.state !== "done" && !way?.undecided.length;
+    fill(work, said ? stopped(job) : null, way ? await actions(way) : null);
+    if (!way) return;
+    const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
+    if (way.attempts.length) await curves(work, way.attempts[0].attempt);
+    if (attempt) {
+      fill(results, resultsPanel(app, way, attempt));
+      const panel = await enginePanel(app, known, way, attempt, forRig);
+      ends.push(panel.end);
+      fill(engine, panel.element);
+    }
+  };
+
+  /** @param {any} job */
+  const watch = (job) => {
+    const loss = h("div", { class: "curve" });
+    const held = h("div", { class: "curve" });
+    const left = h("p", { class: "muted", role: "status" });
+    const checked = h("div", { class: "col" });
+    const box = jobBox(app, job, { done: () => alive && draw() });
+    ends.push(box.end);
+    fill(
+      work,
+      box.element,
+      left,
+      checked,
+      h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, "loss, by step")), h("figure", {}, held, h("figcaption", {}, "error on the held-out frames, in pixels of the network's input; the ring is the least"))),
+      h("p", { class: "muted small" }, "You may leave this page, or close the browser: it goes on, and is found here again. Stopped, it keeps its checkpoint."),
+    );
+    const losses = new Curve(loss, { title: "loss", unit: "loss" });
+    const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
+    ends.push(() => losses.end(), () => trials.end());
+    let attempt = "";
+    ends.push(
+      follow(app, job.id, async (told, lines) => {
+        const part = lines[lines.length - 1]?.what;
+        losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
+        left.textContent = timeLeft(lines);
+        if (!lines.some((line) => line.unit === "steps")) return;
+        if (!attempt) {
+          const found = await app.get(`/api/teach/attempts?folder=${encodeURIComponent(folder)}`);
+          if (!alive || !found.attempts.length) return;
+          attempt = found.attempts[0].attempt;
+          fill(checked, warnings(found.attempts[0].check));
+        }
+        const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
+        if (alive) trials.show(curve.trials);
+      }),
+    );
+  };
+
+  /** @param {Element} place @param {string} attempt */
+  const curves = async (place, attempt) => {
+    const found = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
+    if (!alive || (!found.losses.search.length && !found.losses.final.length)) return;
+    const loss = h("div", { class: "curve" });
+    const held = h("div", { class: "curve" });
+    place.append(
+      h(
+        "details",
+        { open: true },
+        h("summary", {}, "How it learnt"),
+        h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, "loss of the last part, by step")), h("figure", {}, held, h("figcaption", {}, "error on the held-out frames, in pixels of the network's input; the ring is the least"))),
+      ),
+    );
+    const losses = new Curve(loss, { title: "loss", unit: "loss" });
+    losses.show(found.losses.final.length ? found.losses.final : found.losses.search);
+    ends.push(() => losses.end());
+    if (found.trials.length) {
+      const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
+      trials.show(found.trials);
+      ends.push(() => trials.end());
+    } else held.append(h("p", { class: "empty" }, "Too few frames to hold any out: label ten or more."));
+  };
+
+  /** @param {any} way @returns {Promise<HTMLElement>} */
+  const actions = async (way) => {
+    const go = async (/** @type {any} */ said) => {
+      const answer = await ask(app, "/api/teach/go", { folder, for_rig: forRig, ...said });
+      if (answer) watch(answer.job);
+    };
+    const label = h("button", { class: way.next === "label" ? "button primary" : "button", onclick: () => app.go("label", { set: way.labels }), disabled: !way.labels }, "Open the labels");
+    const disabled = app.readOnly;
+    if (way.fault) return h("div", { class: "col" }, h("p", { class: "wrong", role: "alert" }, way.fault), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
+    if (way.next === "suggest") return h("div", { class: "row" }, h("button", { class: "button primary", disabled, onclick: () => go({}) }, "Choose the frames"));
+    if (way.next === "label") return h("div", { class: "col" }, h("p", {}, "The frames are chosen. Label ten or more of them, then come back here."), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
+    if (way.next === "done") {
+      return h(
+        "div",
+        { class: "col" },
+        h("p", { class: "good" }, `${way.frames} labelled frames were learnt. Label more, or correct some, and teach again: that makes an engine beside this one.`),
+        h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look for new labels")),
+      );
+    }
+    return teachForm(app, way, label, go);
+  };
+
+  fill(
+    root,
+    h("div", { class: "row" }, h("h1", { class: "grow" }, `Teach: ${folder}`), forRig ? h("button", { class: "button", onclick: () => app.go("newrig", { rig: forRig, step: "teach" }) }, `Back to ${forRig}`) : h("button", { class: "button", onclick: () => app.go("teach") }, "All that was begun")),
+    head,
+    work,
+    results,
+    engine,
+    h("details", { class: "panel" }, h("summary", {}, "The same in a terminal"), commandLine(app, `rtface learn start --folder ${folder}`)),
+  );
+  await draw();
+  return () => {
+    alive = false;
+    endAll();
+  };
+}
+
+/** @param {any} job @returns {HTMLElement} */
+function stopped(job) {
+  const words = job.state === "stopped" ? "It was stopped. Going on takes up the training from its checkpoint." : job.reason;
+  return h("p", { class: job.state === "stopped" ? "careful" : "wrong", role: "alert" }, words);
+}
+
+/** @param {any} way @returns {HTMLElement} */
+function progressOf(way) {
+  const at = STEPS.findIndex(([step]) => step === way.next);
+  return h(
+    "ol",
+    { class: "way", "aria-label": "How far it is" },
+    STEPS.slice(0, -1).map(([step, words], index) =>
+      h("li", { class: index < at ? "past" : index === at ? "now" : "", "aria-current": step === way.next ? "step" : null }, words),
+    ),
+  );
+}
+
+/** What is asked before a training: what becomes of unknown points. @param {import("../../lib/app.js").App} app @param {any} way @param {HTMLElement} label @param {(said: any) => void} go */
+function teachForm(app, way, label, go) {
+  const choices = way.undecided.map((/** @type {string} */ name) => {
+    const none = !Number(way.counts[name]);
+    const choice = h("select", {}, none ? null : h("option", { value: "add" }, "learn it: a new point"), h("option", { value: "drop" }, none ? "leave it out: nobody labelled it" : "leave it out"), way.known.map((/** @type {string} */ known) => h("option", { value: `=${known}` }, `it is the engine's ${known}`)));
+    return { name, choice };
+  });
+  const steps = h("input", { type: "number", class: "number", min: "1", placeholder: "as many as help" });
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    /** @type {any} */
+    const said = { add: [], drop: [], rename: {} };
+    for (const { name, choice } of choices) {
+      if (choice.value === "add" || choice.value === "drop") said[choice.value].push(name);
+      else said.rename[name] = choice.value.slice(1);
+    }
+    if (steps.value) said.steps = Number(steps.value);
+    go(said);
+  };
+  const counts = Object.entries(way.counts).filter(([, count]) => Number(count) > 0);
+  return h(
+    "form",
+    { class: "col", onsubmit: submit },
+    h("p", {}, way.next === "check" ? `${way.frames} frames have a row; ${counts.length} points are labelled.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
+    h("p", { class: "muted small" }, counts.map(([name, count]) => `${name} ${count}`).join(", ")),
+    choices.length ? h("fieldset", { class: "col" }, h("legend", {}, "The engine has no such points: what becomes of them?"), choices.map((/** @type {any} */ { name, choice }) => h("label", { class: "field" }, name, choice))) : null,
+    h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, "Most steps of the training", steps))),
+  );
+}
+
+/** @param {any} check @returns {HTMLElement | null} */
+function warnings(check) {
+  if (!check) return null;
+  const away = check.distance_px === null ? "" : ` Before it learns, the engine is ${check.distance_px.toFixed(1)} px from the labels (median).`;
+  return h(
+    "div",
+    { class: "col" },
+    h("p", { class: "small" }, `${check.frames} frames of ${Object.keys(check.recordings).length} recordings.${away}`),
+    check.warnings.length ? h("ul", { class: "warnings" }, check.warnings.map((/** @type {string} */ each) => h("li", { class: "careful" }, each))) : null,
+  );
+}
+
+/** The longest that it still takes: the part that runs, and the one that follows. @param {any[]} lines @returns {string} */
+function timeLeft(lines) {
+  const last = lines[lines.length - 1];
+  if (!last || last.unit !== "steps" || !last.left_s || !last.done) return "";
+  const parts = lines.filter((line) => line.what === last.what);
+  const done = last.done - parts[0].done;
+  const pace = done > 0 ? last.s / done : 0;
+  const search = String(last.what).startsWith("search");
+  const most = last.left_s + (search ? pace * last.total : 0);
+  return search ? `At most ${duration(most)} left; it ends earlier where nothing becomes better.` : `About ${duration(most)} left.`;
+}
