@@ -151,8 +151,13 @@ class RowCounts:
     @classmethod
     def of(cls, session: Session) -> RowCounts:
         """Count the rows of a session that was read whole."""
-        counts = (len(getattr(session, name)) for name in ("poses", "published", "features", "frames"))
-        return cls(*counts, rate_of(session.poses, len(session.poses)))
+        return cls(
+            poses=len(session.poses),
+            published=len(session.published),
+            features=len(session.features),
+            frames=len(session.frames),
+            rate_hz=rate_of(session.poses, len(session.poses)),
+        )
 
 
 def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None = None) -> Summary:
