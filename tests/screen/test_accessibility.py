@@ -14,11 +14,12 @@ from support.screen_loops import deciding_rig
 from support.screens import Visit, axe, served
 
 from rtface.live.service import Service
+from rtface.screen import pages
 from rtface.screen.app import STATIC
 from rtface.screen.rigs import ShownRig
 from rtface.screen.serving import Address, screen_opened
 
-PAGES = re.findall(r'^  \["(\w+)", "', (STATIC / "app.js").read_text(encoding="utf-8"), re.MULTILINE)
+NAMES = re.findall(r'^  \["(\w+)", "', (STATIC / "app.js").read_text(encoding="utf-8"), re.MULTILINE)
 THEMES = ["dark", "light"]
 
 
@@ -44,7 +45,7 @@ def wrong(visit: Visit) -> list[str]:
 
 
 def test_all_pages_are_looked_at() -> None:
-    assert PAGES == ["live", "loop", "label", "teach", "sessions", "newrig"]
+    assert NAMES == ["live", "loop", "label", "teach", "sessions", "newrig"]
 
 
 def test_every_page_of_a_rig_that_runs(browser: webdriver.Chrome, tmp_path: Path) -> None:
@@ -53,24 +54,26 @@ def test_every_page_of_a_rig_that_runs(browser: webdriver.Chrome, tmp_path: Path
         visit.enter()
         visit.wait(lambda: visit.text("#bar .state") == "No loop", "the rig")
         found = {}
-        for page in PAGES:
+        for page in NAMES:
             visit.go(page)
             found[page] = wrong(visit)
-        assert not {page: each for page, each in found.items() if each}
+        said = [f"{page}, {each}" for page, all_of in found.items() for each in all_of]
+    assert not said, "\n".join(said)
 
 
 def test_every_page_without_a_service(visit_alone: Visit) -> None:
     found = {}
-    for page in PAGES:
+    for page in NAMES:
         visit_alone.go(page)
         found[page] = wrong(visit_alone)
-    assert not {page: each for page, each in found.items() if each}
+    said = [f"{page}, {each}" for page, all_of in found.items() for each in all_of]
+    assert not said, "\n".join(said)
 
 
 @pytest.fixture
 def visit_alone(browser: webdriver.Chrome, silent: FakeService, tmp_path: Path) -> Iterator[Visit]:
     rigs = [ShownRig("a", "left", silent.address), ShownRig("b", "right", "tcp://127.0.0.1:1")]
-    with screen_opened(rigs, tmp_path, Address(), {}) as screen:
+    with screen_opened(rigs, tmp_path, Address(), pages.PAGES) as screen:
         visit = Visit(browser, screen)
         visit.enter("label")
         yield visit
@@ -80,22 +83,22 @@ def test_the_dialogs_and_the_alarm(visit_alone: Visit) -> None:
     visit = visit_alone
     visit.press("?")
     visit.wait(lambda: visit.find("dialog[open]"), "the keys")
-    assert not wrong(visit)
+    assert not (found := wrong(visit)), "\n".join(found)
     visit.click("Close")
     visit.click("Guest link")
     visit.wait(lambda: visit.find("dialog[open] input"), "the link")
-    assert not wrong(visit)
+    assert not (found := wrong(visit)), "\n".join(found)
     visit.press("SPACE")
     visit.wait(lambda: visit.text("dialog.alarm h1") == "Use the key", "the alarm")
-    assert not wrong(visit)
+    assert not (found := wrong(visit)), "\n".join(found)
 
 
 def test_a_guest(browser: webdriver.Chrome, silent: FakeService, tmp_path: Path) -> None:
-    with screen_opened([ShownRig("a", "left", silent.address)], tmp_path, Address(), {}) as screen:
+    with screen_opened([ShownRig("a", "left", silent.address)], tmp_path, Address(), pages.PAGES) as screen:
         visit = Visit(browser, screen)
         browser.get(screen.new_link(read_only=True))
         visit.go("loop")
-        assert not wrong(visit)
+        assert not (found := wrong(visit)), "\n".join(found)
 
 
 def test_the_loop_with_findings_events_and_light(
@@ -114,4 +117,4 @@ def test_the_loop_with_findings_events_and_light(
         visit.press("m", "a", "ENTER")
         visit.wait(lambda: visit.find(".event"), "an event")
         visit.run("document.querySelector('.event').click()")
-        assert not wrong(visit)
+        assert not (found := wrong(visit)), "\n".join(found)

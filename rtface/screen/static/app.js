@@ -73,8 +73,12 @@ async function main() {
     markCurrent(found[0]);
     document.title = `${found[1]} · rtface`;
     const ended = await open(found[0], root, app);
-    if (mine === turn) leave = ended;
-    else ended();
+    if (mine !== turn) {
+      ended();
+      return;
+    }
+    leave = ended;
+    if (!root.querySelector("h1")) root.before(h("h1", { class: "visually-hidden" }, found[1]));
   };
   addEventListener("hashchange", show);
   await show();
@@ -93,7 +97,7 @@ async function open(page, root, app) {
     };
   } catch (error) {
     console.error(error);
-    fill(root, h("p", { class: "empty" }, `This page could not be opened: ${/** @type {Error} */ (error).message}`));
+    fill(root, h("h1", {}, "This page failed"), h("p", { class: "empty" }, `This page could not be opened: ${/** @type {Error} */ (error).message}`));
     return () => sheet.remove();
   }
 }
