@@ -84,4 +84,7 @@ def gentl_producer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The GenTL producer of `tests/gentl`, with simulated cameras that misbehave on demand."""
     if sys.platform != "linux" or shutil.which("cc") is None or shutil.which("make") is None:
         pytest.skip("the test producer needs Linux, make and a C compiler, which are not on this machine")
-    return test_producer.build(tmp_path_factory.mktemp("gentl"))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the one of all workers
+    return test_producer.build(folder / "gentl")

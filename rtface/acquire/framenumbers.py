@@ -76,10 +76,10 @@ class FrameNumbers:
 
     def _range_run_over(self, before: int, after: int) -> int:
         """Return how many numbers a counter has that went back by running over, or 0 if it did not."""
-        width = next((width for width in WIDTHS if before < 2**width), None)
+        width = next((width for width in WIDTHS if before < 1 << width), None)
         if width is None:
             return 0
-        size = 2**width
+        size = 1 << width
         if before < size - size // EDGE or after >= size // EDGE:
             return 0
         return size - (self._leaves_out_zero and width == WITHOUT_ZERO and after > 0)

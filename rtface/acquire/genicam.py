@@ -242,7 +242,8 @@ class GenicamCamera(OrderedCamera):
 
     def _stride(self, buffer: Any) -> int:
         """Return the bytes of a line, with the padding at its end."""
-        return self._shape[1] * self._depth + (or_none(buffer, "padding_x") or 0)
+        width = or_none(buffer, "width") or self._shape[1]
+        return width * self._depth + (or_none(buffer, "padding_x") or 0)
 
     @staticmethod
     def _offset(buffer: Any) -> int:

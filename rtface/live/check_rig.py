@@ -12,7 +12,7 @@ import zmq
 
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
-from rtface.acquire.silence import damaged_in_words
+from rtface.acquire.stream import damaged_in_words
 from rtface.config import Rig
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check

@@ -17,8 +17,7 @@ from typing import TypeVar
 
 from rtface.acquire.base import Camera
 from rtface.acquire.ring import Slot
-from rtface.acquire.silence import Silence
-from rtface.acquire.stream import FrameStream
+from rtface.acquire.stream import FrameStream, Silence
 from rtface.acquire.thread import POLL_S
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError

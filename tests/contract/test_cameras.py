@@ -42,6 +42,8 @@ class Case:
     """It delivers `FRAMES` frames, each one, and then ends."""
     mapped: bool
     """It has a clock of its own, which is mapped to the host's."""
+    numbered: bool
+    """Its frames have numbers that show gaps."""
 
 
 class FakeCapture:
@@ -158,7 +160,7 @@ def case(request: pytest.FixtureRequest, stored: Path, monkeypatch: pytest.Monke
     ):  # which viky lacks: one that is an hour behind, and stamps at once
         monkeypatch.setattr(genicam, "_tick_hz", lambda *_: float(NS_PER_S))
         monkeypatch.setattr(genicam, "_stamp_ns", lambda *_: SYSTEM_CLOCK.now_ns() - 3600 * NS_PER_S)
-    return Case(lambda: make_camera(asked, clock), ends, request.param in MAPPED)
+    return Case(lambda: make_camera(asked, clock), ends, request.param in MAPPED, request.param != "opencv")
 
 
 @pytest.fixture
@@ -255,6 +257,16 @@ def test_the_map_of_its_clock_gives_the_exposures(camera: Camera, case: Case) ->
 def test_losses_begin_at_0(camera: Camera) -> None:
     camera.open()
     assert (camera.lost_at_camera, camera.lost_in_transport) == (0, 0)
+
+
+def test_whether_its_numbers_show_gaps_is_said(camera: Camera, case: Case) -> None:
+    for _ in range(2):
+        info = camera.open()
+        camera.start()
+        for _ in range(3):
+            next_frame(camera, memory(info))
+        assert camera.transport_known == case.numbered
+        camera.close()
 
 
 def test_a_source_that_ends_delivers_all_its_frames_and_says_so_each_time(camera: Camera, case: Case) -> None:

@@ -18,12 +18,17 @@ GIGE, USB3, CUSTOM, BUSY, HANGS = "gige-0", "usb3-1", "custom-2", "busy-3", "han
 
 
 def build(folder: Path) -> Path:
-    """Compile the producer, and return it."""
-    subprocess.run(
-        ["make", "-s", "-C", str(SOURCES), f"OUT={folder}", f"PYTHON={sys.executable}"],
-        check=True,
-        timeout=100,
-    )
+    """Compile the producer, unless another process has, and return it."""
+    import fcntl  # Linux, where alone the producer runs
+
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(
+            ["make", "-s", "-C", str(SOURCES), f"OUT={folder}", f"PYTHON={sys.executable}"],
+            check=True,
+            timeout=100,
+        )
     return folder / "testgentl.cti"
 
 

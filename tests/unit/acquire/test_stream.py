@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.fakes import FakeCamera
 
-from rtface.acquire.silence import Silence
+from rtface.acquire.stream import Silence
 from rtface.core.clock import NS_PER_S, ManualClock
 from rtface.core.errors import CameraLostError
 
