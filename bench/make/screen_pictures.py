@@ -160,7 +160,9 @@ def studio_at(out: Path) -> Iterator[Studio]:
                 browser = new_browser(folder / "profile", 1280, 860)
                 try:
                     browser.get(screen.new_link())
-                    browser.execute_script("localStorage.setItem('theme', 'dark'); localStorage.setItem('who', 'Ada')")
+                    browser.execute_script(
+                        "localStorage.setItem('theme', 'dark'); localStorage.setItem('who', 'Ada')"
+                    )
                     browser.refresh()
                     yield Studio(browser, folder, out, service.keypoints_address, service.control_address)
                 finally:

@@ -65,7 +65,9 @@ def _print(lines: IO[str], ending: threading.Event) -> None:
     for line in lines:
         print_note(line.rstrip())
     if not ending.is_set():
-        print_note("screen     has ended; `rtface screen` starts another one, and nothing else is touched by it")
+        print_note(
+            "screen     has ended; `rtface screen` starts another one, and nothing else is touched by it"
+        )
 
 
 def _end(process: subprocess.Popen[str]) -> None:

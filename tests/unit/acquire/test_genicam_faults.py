@@ -28,7 +28,7 @@ from support.gentl_producer import (
 )
 from support.waits import wait_until
 
-from rtface.acquire.genicam import GenicamCamera, list_genicam
+from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
@@ -383,7 +383,7 @@ ALONE = """
 import sys
 from pathlib import Path
 import numpy as np
-from rtface.acquire.genicam import GenicamCamera
+from rtface.acquire.genicam.camera import GenicamCamera
 from rtface.config import GenicamCameraSettings
 from rtface.core.errors import CameraLostError
 nodes = {"FramePacing": "OnDemand", **dict(pair.split("=") for pair in sys.argv[2:])}

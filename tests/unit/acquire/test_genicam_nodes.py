@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rtface.acquire.genicam_nodes import Nodes
+from rtface.acquire.genicam.nodes import Nodes
 from rtface.core.clock import NS_PER_S, ManualClock
 from rtface.core.errors import CameraSettingError
 

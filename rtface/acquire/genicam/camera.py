@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.framenumbers import FrameNumbers
-from rtface.acquire.genicam_nodes import Nodes, Value
-from rtface.acquire.gentl import (
+from rtface.acquire.genicam.gentl import (
     HANDLING_MODES,
     GenicamDevice,
     choose,
@@ -29,6 +28,7 @@ from rtface.acquire.gentl import (
     release,
     vendor_errors,
 )
+from rtface.acquire.genicam.nodes import Nodes, Value
 from rtface.acquire.lifecycle import OrderedCamera
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
