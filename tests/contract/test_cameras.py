@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtface.acquire import genicam
+from rtface.acquire.genicam import camera as genicam
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.config import (

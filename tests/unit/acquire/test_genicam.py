@@ -14,8 +14,8 @@ import pytest
 from genicam import gentl
 from numpy.typing import NDArray
 
-from rtface.acquire import genicam
-from rtface.acquire import gentl as seam
+from rtface.acquire.genicam import camera as genicam
+from rtface.acquire.genicam import gentl as seam
 from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import SYSTEM_CLOCK
