@@ -91,25 +91,25 @@ class _Way:
         self._requester = Requester(self._context, rig.control, rig.client_keys(), answer_s)
         self._places = threading.BoundedSemaphore(_MOST_WAITING)
         self._lock = threading.Lock()
-        self._closing = False
+        self._closing = threading.Event()
 
     def request(self, operation: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         if not self._places.acquire(blocking=False):
             raise ControlError(BUSY, f"{operation}: {_MOST_WAITING} commands of this screen wait already")
         try:
             with self._lock:
-                if self._closing:
+                if self._closing.is_set():
                     raise UsageError(f"{operation}: this screen ends")
                 try:
                     return self._requester.request(operation, args)
                 finally:
-                    if self._closing:
+                    if self._closing.is_set():
                         self._end()
         finally:
             self._places.release()
 
     def close(self) -> None:
-        self._closing = True
+        self._closing.set()
         if self._lock.acquire(timeout=_RELEASED_S):
             self._end()
             self._lock.release()

@@ -97,7 +97,7 @@ class RigLink:
                     self._follow(hello)
             except Exception as error:  # whatever it is, the pages must know, and this rig is asked again
                 if not isinstance(error, RtfaceError):
-                    _log.exception("the link to %s failed", self._rig.control)
+                    _log.exception("the link to %s failed", self.rig.control)
                 self._put("link", {"state": "failed", "text": str(error)}, newest=True)
             self._ending.wait(_AGAIN_S)
 

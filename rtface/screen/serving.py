@@ -200,15 +200,16 @@ class _Server:
 def _end(parts: ScreenParts, lines: Mapping[str, StopLine], served: Sequence[_Server]) -> None:
     """End everything at once, and wait for all of it no longer than for one, whatever hangs."""
     parts.feed.end()
-    for ending in (*parts.links.values(), *served):
-        ending.end()
+    threads: list[RigLink | _Server] = [*parts.links.values(), *served]
+    for each in threads:
+        each.end()
     until_ns = monotonic_ns() + round(_END_S * NS_PER_S)
     for line in lines.values():
         line.close()
     for commands in parts.commands.values():
         commands.close()
-    for ending in (*parts.links.values(), *served):
-        ending.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
+    for each in threads:
+        each.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
 
 
 def _bound_pair(address: Address, opened: ExitStack) -> tuple[socket.socket, socket.socket]:

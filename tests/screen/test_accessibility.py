@@ -117,4 +117,6 @@ def test_the_loop_with_findings_events_and_light(
         visit.press("m", "a", "ENTER")
         visit.wait(lambda: visit.find(".event"), "an event")
         visit.run("document.querySelector('.event').click()")
+        service.arming.arm("test")
+        visit.wait(lambda: visit.text("#bar .state") == "Armed", "armed")
         assert not (found := wrong(visit)), "\n".join(found)

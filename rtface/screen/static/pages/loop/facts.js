@@ -1,7 +1,7 @@
 // How much light there was, what thresholds rest on, where the record lies, and what the output is.
 
 import { fill, h, say } from "../../lib/dom.js";
-import { short } from "./words.js";
+import { COUNTED, short } from "./words.js";
 
 /** @type {Record<string, string>} */
 const STAGES = { handover: "decision to hand-over", answer: "hand-over to answer", light: "exposure to light" };
@@ -46,7 +46,7 @@ export class LoopFacts {
     const counts = Object.entries(loop.counts ?? {});
     const blind = Boolean(loop.counts?.trial) || events.some(({ kind, details }) => kind === "decision" && details.blind);
     this.blind.hidden = !blind;
-    facts(this.counts, [["Lights that the output began", known ? (blind ? "hidden" : String(loop.lights ?? 0)) : "unknown"], ...counts.map(([action, count]) => [action, String(count)])]);
+    facts(this.counts, [["Lights that the output began", known ? (blind ? "hidden" : String(loop.lights ?? 0)) : "unknown"], ...counts.map(([action, count]) => [COUNTED[action] ?? action, String(count)])]);
     const planned = plannedSeconds(events, status?.session);
     say(this.planned, blind ? "" : `As planned, in the events of this page: ${short(planned)} s of light at full power.`);
     this.showBaseline(loop.baseline ?? {});

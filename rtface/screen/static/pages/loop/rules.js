@@ -69,7 +69,7 @@ export class Rules {
 }
 
 function head() {
-  const titles = ["value of", "now", "threshold", ""];
+  const titles = ["value", "now", "threshold", ""];
   return h("thead", {}, h("tr", {}, titles.slice(0, 3).map((title, index) => h("th", { scope: "col", class: index === 1 ? "num" : "" }, title)), h("td", {})));
 }
 

@@ -44,6 +44,11 @@ const ACTIONS = {
   fire: "fired", sham: "sham, no light", trial: "trial", catch: "left out (catch)", withhold: "withheld", cancel: "light cancelled", none: "",
 };
 
+/** What decisions are counted as, by action. @type {Record<string, string>} */
+export const COUNTED = {
+  fire: "Fired", sham: "Shams", trial: "Trials, light or sham", catch: "Left out (catch)", withhold: "Withheld", cancel: "Light cancelled", none: "Changes of state",
+};
+
 /** @type {Record<string, string>} */
 const LIGHTS = { light_on: "light on", light_off: "light off", train_ended: "train ended", refused: "refused by the output" };
 
@@ -77,7 +82,7 @@ export function eventWords({ kind, details }) {
       return `${details.rule}: ${what}${details.reason === "rule" ? "" : `, ${reasonWords(details.reason)}`}`;
     }
     case "light":
-      return `${details.rule}: ${LIGHTS[details.event] ?? details.event}${details.reason ? `, ${details.reason}` : ""}`;
+      return `${details.rule}: ${LIGHTS[details.event] ?? details.event}${["", "none", "completed", undefined, null].includes(details.reason) ? "" : `, ${details.reason}`}`;
     case "arming":
       return `${ACTS[details.event] ?? details.event} by ${details.who || "?"}${details.why ? `: ${details.why}` : ""}`;
     case "mark":
