@@ -172,6 +172,13 @@ def test_every_key_does_what_it_says(bench: Bench, project: LabelProject) -> Non
     bench.keys("a", "3", "x")
     bench.saved()
     assert ("f2", "p3") not in labels(project)
+    bench.keys("d", "1", "p", "arrow_left", "arrow_up")  # without a mouse
+    bench.saved()
+    assert labels(project)["f3", "p1"] == {
+        "x": found["f2", "p1"]["x"] - 0.5,
+        "y": found["f2", "p1"]["y"] - 0.5,
+        "from": "hand",
+    }
     bench.keys("e")
     assert bench.visit.errors() == []
 

@@ -19,6 +19,7 @@ import tables
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
+from rtface.learn.labels.formats.deeplabcut_csv import label_csv
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.reading import read_labels
@@ -676,3 +677,17 @@ def test_without_sleap_io_the_error_says_what_to_install(
     (tmp_path / "x.slp").write_bytes(b"")
     with pytest.raises(DataError, match=r"sleap_io .* not installed: pip install '.\[sleap\]'"):
         read_labels(tmp_path / "x.slp")
+
+
+def test_the_csv_for_deeplabcut_is_the_one_that_pandas_writes() -> None:
+    names, images = ["nose (tip)", "paw"], [("labeled-data", "day, 1", f"img{at}.png") for at in range(3)]
+    xy = np.random.default_rng(0).uniform(0, 500, (3, 2, 2)).astype(np.float32)
+    xy[1, 0], xy[2, 1] = np.nan, (1e-7, 3)
+    table = pd.DataFrame(
+        xy.reshape(3, -1).astype(np.float64),
+        index=pd.MultiIndex.from_tuples(images),
+        columns=pd.MultiIndex.from_product(
+            [["lab"], names, ["x", "y"]], names=["scorer", "bodyparts", "coords"]
+        ),
+    )
+    assert label_csv("lab", images, names, xy) == table.to_csv(lineterminator="\n")

@@ -81,6 +81,18 @@ def test_an_act_that_is_sent_twice_counts_once(project: LabelProject) -> None:
     assert shown(project)["label", "first", "f1", "p1"]["x"] == 4
 
 
+def test_an_act_that_is_in_the_journal_twice_counts_once(project: LabelProject) -> None:
+    """As two programs leave it on a disk without locks that were both sent it."""
+    project.act("anna", "place", [place(3)])
+    journal = project.folder / JOURNAL
+    with journal.open("ab") as file:
+        file.write(journal.read_bytes().splitlines(keepends=True)[-1])
+    again = LabelProject(project.folder)
+    again.turn("anna", UNDO)
+    assert ("label", "first", "f1", "p1") not in shown(again)
+    assert again.turns("anna") == (False, True)
+
+
 def test_since_returns_what_changed_and_what_undoing_changed(project: LabelProject) -> None:
     project.act("anna", "place", [place(3)])
     n, _ = project.read()

@@ -236,6 +236,15 @@ export class Editor {
     else this.onsay("No frame before this one has a label of this keypoint.");
   }
 
+  /** Place the keypoint in hand without a mouse, where it is likely to be, and keep it in hand for the arrows. */
+  placeLikely() {
+    const here = this.shown;
+    if (!this.point || !here || this.label(this.point)) return;
+    const [x, y] = this.place(this.point) ?? [here.width / 2 - 0.5, here.height / 2 - 0.5];
+    this.put("place", this.point, { x: rounded(x), y: rounded(y), from: "hand" });
+    this.onsay("Placed: the arrows move it.");
+  }
+
   hide() {
     if (!this.point) return;
     const point = this.point;

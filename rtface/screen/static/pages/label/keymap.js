@@ -21,6 +21,7 @@ export function keysOf(bench) {
     e: key("next without a label", () => editor.nextUnlabelled()),
     r: key("next doubtful label", () => bench.doubtful()),
     f: key("confirm what is shown hollow", () => editor.confirm()),
+    p: key("place the keypoint where it is likely, for the arrows to move", () => editor.placeLikely()),
     q: key("the keypoint is hidden", () => editor.hide()),
     x: key("clear the label", () => editor.clear()),
     c: key("copy the label of the frame before", () => editor.copy()),
