@@ -59,9 +59,9 @@ def test_labels_are_learnt_while_the_screen_ends_and_begins_again(
         assert len(visit.all(".worst tbody tr")) == 9
         visit.click("Use it on this rig")
         visit.wait(lambda: visit.find("dialog.difference"), "the difference")
-        assert "+engine: labels-1" in visit.text("dialog.difference")
+        assert "+engine: rig-1" in visit.text("dialog.difference")
         visit.click("Write rig.yaml")
-        visit.wait(lambda: "engine: labels-1" in (folder / "rig.yaml").read_text(), "written")
+        visit.wait(lambda: "engine: rig-1" in (folder / "rig.yaml").read_text(), "written")
         assert (folder / "rig.yaml").read_text().startswith("camera: {kind: simulated} # ours")
         assert visit.errors() == []
         visit.click("Its labels")

@@ -82,7 +82,7 @@ def _run(folder: Path, command: list[str], cwd: Path, stop_after_s: float) -> in
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
         )
     os.close(work)
-    write_json(folder / BEGUN, {"at": now(), "pid": process.pid})
+    write_json(folder / BEGUN, {"at": now(), "pid": process.pid, "runner": os.getpid()})
     asked_ns: int | None = None
     while not _has_ended(process):
         if asked_ns is None and (folder / STOP).exists():

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,6 +40,8 @@ FOLDER = Path(".rtface", "jobs")
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _ID = re.compile(r"[0-9]{6}-[a-z][a-z0-9-]{0,30}")
 _LOCK = "lock"
+_LEFT_ALONE = ("/bin/sh", "-c", '"$@" &', "sh")
+"""Begins a process that is nobody's child: none that a server would have to wait for, and none that ends with it."""
 
 
 class Jobs:
@@ -76,8 +77,6 @@ class Jobs:
         self._folder = folder.absolute() / FOLDER
         self._at_once, self._most, self._kept, self._stop_after_s = at_once, most, kept, stop_after_s
         self._program = [*program]
-        self._ours: list[subprocess.Popen[bytes]] = []
-        self._guard = threading.Lock()
 
     def start(
         self,
@@ -140,7 +139,6 @@ class Jobs:
 
     def list(self) -> Sequence[Job]:
         """Return all jobs that are kept, the latest first. One whose files are damaged is left out."""
-        self._reap()
         found = []
         for folder in reversed(self._folders()):
             with suppress(DataError):
@@ -149,7 +147,6 @@ class Jobs:
 
     def get(self, name: str) -> Job:
         """Return a job; `UsageError` where there is none of that name."""
-        self._reap()
         return read_job(self._of(name))
 
     def stop(self, name: str) -> Job:
@@ -237,24 +234,20 @@ class Jobs:
         alive = locked(folder / ALIVE)  # from here on the job lives; its runner inherits the lock
         try:
             with (folder / STDERR).open("ab") as said:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "rtface.screen.jobs.runner", str(folder)],
+                subprocess.run(
+                    [*_LEFT_ALONE, sys.executable, "-m", "rtface.screen.jobs.runner", str(folder)],
                     cwd=self.workspace,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=said,
                     start_new_session=True,
                     pass_fds=(alive,),
+                    check=True,
                 )
+        except subprocess.CalledProcessError as error:
+            raise DataError(f"a job cannot be begun in {self._folder}: {error}") from error
         finally:
             os.close(alive)
-        with self._guard:
-            self._ours.append(process)
-
-    def _reap(self) -> None:
-        """Take note of runners of this process that have ended, so that none stays behind as a zombie."""
-        with self._guard:
-            self._ours = [process for process in self._ours if process.poll() is None]
 
     def _forget(self) -> None:
         """Delete the oldest ended jobs beyond those that are kept."""

@@ -42,4 +42,3 @@ def test_jobs_are_listed_read_and_stopped(tmp_path: Path) -> None:
         client.get(f"/api/jobs/{job.id}?since=-1")
     with pytest.raises(UsageError, match="no job"):
         client.get("/api/jobs/000009-teach")
-    long_until(lambda: jobs.list() != [] and not jobs._ours)

@@ -195,6 +195,17 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def processes(jobs: Jobs, job: Job) -> tuple[int, int]:
+    """Return the numbers of a job's command and of its runner."""
+    begun = json.loads((jobs.workspace / ".rtface" / "jobs" / job.id / "begun.json").read_text())
+    return begun["pid"], begun["runner"]
+
+
+def killed(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    long_until(lambda: gone(pid))
+
+
 def test_one_after_another_in_order_and_what_does_not_wait_passes(
     desk: Callable[..., Jobs], tmp_path: Path
 ) -> None:
@@ -234,10 +245,8 @@ def test_a_job_whose_processes_died_with_the_machine_is_lost_and_the_next_has_it
     first = begun(jobs, "until", tmp_path / "never")
     runs(jobs, first)
     second = begun(jobs, "ends")
-    (runner,) = (each for each in jobs._ours if first.id in " ".join(map(str, each.args)))  # type: ignore[arg-type]
-    command = json.loads((jobs.workspace / ".rtface/jobs" / first.id / "begun.json").read_text())["pid"]
-    runner.kill()
-    runner.wait()
+    command, runner = processes(jobs, first)
+    killed(runner)
     assert jobs.get(first.id).state is JobState.RUNNING  # the command still does
     os.kill(command, signal.SIGKILL)
     long_until(lambda: jobs.get(first.id).state is JobState.LOST)
@@ -249,8 +258,7 @@ def test_a_command_whose_runner_was_killed_can_be_stopped(desk: Callable[..., Jo
     jobs = desk()
     job = begun(jobs, "deaf")
     runs(jobs, job)
-    jobs._ours[0].kill()
-    jobs._ours[0].wait()
+    killed(processes(jobs, job)[1])
     jobs.stop(job.id)
     assert over(jobs, job).state is JobState.STOPPED
 
@@ -293,4 +301,3 @@ def test_the_command_is_rtface_itself_with_its_progress(tmp_path: Path) -> None:
     long_until(lambda: jobs.get(job.id).over)
     assert jobs.get(job.id).state is JobState.DONE, jobs.output(job.id)
     assert jobs.result(job.id) is None or "properties" in str(jobs.result(job.id))
-    long_until(lambda: jobs.list() != [] and not jobs._ours)
