@@ -20,6 +20,7 @@ from support.gentl_producer import (
     BUSY,
     CUSTOM,
     GIGE,
+    HANGS,
     STATE_VARIABLE,
     USB3,
     number_shown,
@@ -384,11 +385,12 @@ import numpy as np
 from rtface.acquire.genicam import GenicamCamera
 from rtface.config import GenicamCameraSettings
 from rtface.core.errors import CameraLostError
-nodes = {"FramePacing": "OnDemand", **dict(pair.split("=") for pair in sys.argv[2:])}
+nodes = {"FramePacing": "OnDemand", **dict(pair.split("=") for pair in sys.argv[3:])}
 nodes = {name: int(value) if value.isdigit() else value for name, value in nodes.items()}
-camera = GenicamCamera(GenicamCameraSettings(kind="genicam", producer=Path(sys.argv[1]), serial="custom-2", nodes=nodes))
-info = camera.open()
+settings = GenicamCameraSettings(kind="genicam", producer=Path(sys.argv[1]), serial=sys.argv[2], nodes=nodes)
+camera = GenicamCamera(settings)
 try:
+    info = camera.open()
     camera.start()
     out = np.empty((info.height, info.width), np.uint8)
     for _ in range(3):
@@ -401,9 +403,9 @@ print("closed", flush=True)
 HANG_PATIENCE_S = 8.0
 
 
-def alone(producer: Path, *nodes: str, patience_s: float = 100.0) -> str:
+def alone(producer: Path, *nodes: str, serial: str = CUSTOM, patience_s: float = 100.0) -> str:
     """Use a camera in a process of its own, which a fault may take with it, and return what it printed."""
-    command = [sys.executable, "-c", ALONE, str(producer), *nodes]
+    command = [sys.executable, "-c", ALONE, str(producer), serial, *nodes]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=patience_s)
     return done.stdout
 
@@ -413,14 +415,30 @@ def alone(producer: Path, *nodes: str, patience_s: float = 100.0) -> str:
     reason="a hang in open, start, fetch or stop ends with the child killed within a stated time",
     raises=subprocess.TimeoutExpired,
 )
-@pytest.mark.parametrize("where", ["Start", "Fetch", "Stop"])
-def test_a_hang_of_the_driver_ends(gentl_producer: Path, where: str) -> None:
-    assert "closed" in alone(gentl_producer, f"FaultHangIn={where}", patience_s=HANG_PATIENCE_S)
+@pytest.mark.parametrize(
+    ("serial", "nodes"),
+    [
+        (HANGS, []),
+        (CUSTOM, ["FaultHangIn=Start"]),
+        (CUSTOM, ["FaultHangIn=Fetch"]),
+        (CUSTOM, ["FaultHangIn=Stop"]),
+    ],
+    ids=["open", "start", "fetch", "stop"],
+)
+def test_a_hang_of_the_driver_ends(gentl_producer: Path, serial: str, nodes: list[str]) -> None:
+    assert "closed" in alone(gentl_producer, *nodes, serial=serial, patience_s=HANG_PATIENCE_S)
 
 
 @pytest.mark.xfail(strict=True, reason="abort() is a lost camera", raises=subprocess.CalledProcessError)
 def test_a_driver_that_aborts_is_a_lost_camera(gentl_producer: Path) -> None:
     assert alone(gentl_producer, "FaultAbortAt=2").split() == ["lost", "closed"]
+
+
+@pytest.mark.xfail(strict=True, reason="two devices of the test producer", raises=CameraError)
+def test_two_cameras_of_one_producer_are_used_at_once(started: Start) -> None:
+    left, right = started({"serial": GIGE}), started({"serial": USB3})
+    for _ in range(2):
+        assert taken(left, 2)[0][1] + 1 == taken(right, 2)[1][1]
 
 
 # What a rig sets
