@@ -189,7 +189,7 @@ def test_a_certificate_that_is_none_is_named_before_a_link_is_given(tmp_path: Pa
         certificate.write_text(text, encoding="utf-8")
         key.write_text(text, encoding="utf-8")
     address = Address(certificate=certificate, key=key)
-    with pytest.raises(AddressError, match="cert.pem"), screen_opened([rig()], tmp_path, address, {}):
+    with pytest.raises(AddressError, match=r"cert\.pem"), screen_opened([rig()], tmp_path, address, {}):
         raise AssertionError("it was served")
 
 
