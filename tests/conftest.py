@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support import gentl_producer as test_producer
 from support.emulated_cuda import Emulator
 from support.leftovers import nothing_left_behind
 
@@ -76,3 +77,14 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     if compiler is None or sys.platform != "linux":
         pytest.skip("the kernels are run on the CPU with g++ on Linux, which is not on this machine")
     return Emulator(compiler, tmp_path_factory.mktemp("emulator"))
+
+
+@pytest.fixture(scope="session")
+def gentl_producer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GenTL producer of `tests/gentl`, with simulated cameras that misbehave on demand."""
+    if sys.platform != "linux" or shutil.which("cc") is None or shutil.which("make") is None:
+        pytest.skip("the test producer needs Linux, make and a C compiler, which are not on this machine")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the one of all workers
+    return test_producer.build(folder / "gentl")

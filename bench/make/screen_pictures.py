@@ -12,15 +12,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from selenium import webdriver
 
 from bench.result import parser_of
 from bench.screen.browser import new_browser
+from rtface.client import Client
 from rtface.config import PicturesSettings, PublishSettings, Rig, SimulatedCameraSettings
+from rtface.core.records import FACEMAP_KEYPOINTS
+from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.live.service import Service
+from rtface.screen.label.opening import copy_to_label
 from rtface.screen.pages import PAGES
 from rtface.screen.rigs import ShownRig
 from rtface.screen.serving import Address, screen_opened
+from rtface.simulate.face import MouseFace
 
 RULES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "whisking" / "rules.yaml"
 _FREE = "tcp://127.0.0.1:*"
@@ -35,7 +42,8 @@ class Studio:
     browser: webdriver.Chrome
     folder: Path
     out: Path
-    name: str
+    keypoints: str
+    control: str
 
     def open(self, page: str, **params: str) -> None:
         """Open a page."""
@@ -66,11 +74,67 @@ def live(studio: Studio) -> None:
 def loop(studio: Studio) -> None:
     """Loop, armed, after some trains of light."""
     studio.open("loop")
-    time.sleep(_SETTLED_S)
-    studio.take("loop")
+    studio.wait("document.querySelector('.page.loop button')")
+    with Client(studio.keypoints, studio.control) as client:
+        client.mark("docs", "the lights of the room are off")
+        client.arm("docs")
+        time.sleep(2 * _SETTLED_S)
+        studio.take("loop")
+        client.disarm("docs", "the picture is taken")
 
 
-SHOTS: dict[str, Callable[[Studio], None]] = {"live": live, "loop": loop}
+def label(studio: Studio) -> None:
+    """Label, with a set of which some frames are done."""
+    face = MouseFace(640, 480, 100.0, 3)
+    names = FACEMAP_KEYPOINTS
+    frames = []
+    for number in range(10):
+        image = np.empty((480, 640), np.uint8)
+        face.render(97 * number, image)
+        xy = face.truth(97 * number).astype(np.float32)
+        xy[:, :] = np.where(np.arange(len(names))[:, None] < (len(names) if number < 6 else 0), xy, np.nan)
+        frames.append(LabelledFrame(f"frame{number:03d}.png", "mouse-3", image, xy))
+    write_table(LabelSet(tuple(names), tuple(frames)), studio.folder / "mouse-3-begun")
+    copy_to_label(studio.folder / "mouse-3-begun", studio.folder / "mouse-3", "docs")
+    studio.open("label", set="mouse-3")
+    studio.wait("document.querySelector('.stage')?.dataset.frame")
+    time.sleep(3)
+    studio.take("label")
+
+
+def sessions(studio: Studio) -> None:
+    """Sessions: the one that the rig records."""
+    studio.open("sessions")
+    studio.wait("document.querySelector('.page.sessions tbody tr')")
+    session = next(path for path in (studio.folder / "sessions").iterdir() if path.is_dir())
+    studio.open("sessions", session=f"sessions/{session.name}")
+    time.sleep(8)
+    studio.take("sessions")
+
+
+def new_rig(studio: Studio) -> None:
+    """Take New rig, at its first steps."""
+    (studio.folder / "rig-1.yaml").write_text("camera: {kind: simulated}\n", encoding="utf-8")
+    studio.open("newrig", rig="rig-1.yaml")
+    time.sleep(8)
+    studio.take("newrig")
+
+
+def teach(studio: Studio) -> None:
+    """Teach, before anything was begun."""
+    studio.open("teach")
+    time.sleep(4)
+    studio.take("teach")
+
+
+SHOTS: dict[str, Callable[[Studio], None]] = {
+    "live": live,
+    "loop": loop,
+    "label": label,
+    "sessions": sessions,
+    "newrig": new_rig,
+    "teach": teach,
+}
 
 
 @contextmanager
@@ -96,9 +160,11 @@ def studio_at(out: Path) -> Iterator[Studio]:
                 browser = new_browser(folder / "profile", 1280, 860)
                 try:
                     browser.get(screen.new_link())
-                    browser.execute_script("localStorage.setItem('theme', 'dark')")
+                    browser.execute_script(
+                        "localStorage.setItem('theme', 'dark'); localStorage.setItem('who', 'Ada')"
+                    )
                     browser.refresh()
-                    yield Studio(browser, folder, out, service.control_address)
+                    yield Studio(browser, folder, out, service.keypoints_address, service.control_address)
                 finally:
                     browser.quit()
 

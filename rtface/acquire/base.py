@@ -34,6 +34,14 @@ class Camera(Protocol):
         """
 
     @property
+    def transport_known(self) -> bool:
+        """Whether `lost_in_transport` counts every frame lost since ``open``.
+
+        False for a source whose frames have no numbers of its own, or numbers that stand still or go back: then nobody
+        knows what was lost. May be read from any thread.
+        """
+
+    @property
     def clock_line(self) -> ClockLine | None:
         """How the device's clock, in which ``FrameMeta.camera_ns`` is, maps to the host's now.
 

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtface.acquire.genicam import list_genicam
-from rtface.acquire.gentl import PRODUCERS_VARIABLE
+from rtface.acquire.genicam.camera import list_genicam
+from rtface.acquire.genicam.gentl import PRODUCERS_VARIABLE
 from rtface.acquire.opencv import list_opencv
 from rtface.core.errors import CameraError
 

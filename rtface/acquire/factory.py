@@ -40,7 +40,7 @@ def make_camera(settings: CameraSettings, clock: Clock = SYSTEM_CLOCK) -> Camera
 
             return ImagesCamera(settings, clock)
         case GenicamCameraSettings():
-            from rtface.acquire.genicam import GenicamCamera
+            from rtface.acquire.genicam.camera import GenicamCamera
 
             return GenicamCamera(settings, clock)
         case OpencvCameraSettings():

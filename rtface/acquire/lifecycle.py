@@ -37,6 +37,8 @@ class OrderedCamera:
     ----------
     lost_at_camera, lost_in_transport : int
         As in `Camera`; 0 for what a kind cannot count.
+    transport_known : bool
+        As in `Camera`.
     """
 
     def __init__(self, kind: str, clock: Clock) -> None:
@@ -44,6 +46,7 @@ class OrderedCamera:
         self._state = CameraState.CLOSED
         self._shape = (0, 0)
         self.lost_at_camera = self.lost_in_transport = 0
+        self.transport_known = True
 
     @property
     def clock_line(self) -> ClockLine | None:
@@ -54,6 +57,7 @@ class OrderedCamera:
         """Open the device, apply every setting and read it back; see `Camera.open`."""
         self._expect(CameraState.CLOSED, "open")
         self.lost_at_camera = self.lost_in_transport = 0
+        self.transport_known = True
         try:
             info = self._open()
         except BaseException:

@@ -48,7 +48,7 @@ class OpencvCamera(OrderedCamera):
     """A camera that OpenCV can open.
 
     Frames are numbered here, from 0, since OpenCV hands on no numbers: frames lost by the device or its driver
-    cannot be counted, and the counts of losses stay 0. Exposure times are arrival times. Width and height must read
+    cannot be counted (`transport_known` is false). Exposure times are arrival times. Width and height must read
     back as asked, the rate within 1 %.
 
     Waiting is bounded for V4L devices; other back ends of OpenCV have no wait with a limit, and one read there
@@ -72,6 +72,7 @@ class OpencvCamera(OrderedCamera):
     def _open(self) -> CameraInfo:
         import cv2
 
+        self.transport_known = False
         device = self._settings.device
         with _quiet():
             self._capture = cv2.VideoCapture(device, _api(device))

@@ -1,4 +1,4 @@
-"""A camera while it is in use: its ring and its thread, begun, ended and begun again."""
+"""A camera while it is in use: its ring and its thread, begun, ended and begun again; and how long it may be silent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from rtface.acquire.base import Camera
 from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread
+from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.records import CameraInfo, Image
 
@@ -145,3 +146,58 @@ class FrameStream:
         """Close the camera, unless its thread is still inside the driver."""
         if not self._hangs:
             self._camera.close()
+
+
+def damaged_in_words(damaged: int) -> str:
+    """Return what helps against frames that all come damaged.
+
+    Parameters
+    ----------
+    damaged : int
+        How many came, of which none was whole.
+    """
+    return (
+        f"{damaged} frames came damaged and none whole; what helps: on GigE a packet size that the network card takes "
+        "(GevSCPSPacketSize, jumbo frames), more bandwidth (a lower rate or DeviceLinkThroughputLimit, no other camera on "
+        "the same link or hub), larger receive buffers, another cable"
+    )
+
+
+class Silence:
+    """Watches how long a camera has delivered no whole frame.
+
+    Parameters
+    ----------
+    camera : Camera
+        Asked for how many damaged frames came meanwhile.
+    limit_ns : int or None
+        After so long the camera is lost; None for one that may wait.
+    clock : Clock
+        What the time is measured with.
+    """
+
+    def __init__(self, camera: Camera, limit_ns: int | None, clock: Clock) -> None:
+        self._camera, self._limit_ns, self._clock = camera, limit_ns, clock
+        self.begin(0)
+
+    def begin(self, now_ns: int) -> None:
+        """Count from now: a frame was taken, or the camera was started."""
+        self._since_ns, self._damaged_before = now_ns, self._camera.lost_at_camera
+
+    def check(self) -> None:
+        """Look at the time.
+
+        Raises
+        ------
+        CameraLostError
+            It has lasted too long.
+        """
+        if self._limit_ns is None or self._clock.now_ns() - self._since_ns <= self._limit_ns:
+            return
+        damaged = self._camera.lost_at_camera - self._damaged_before
+        why = (
+            damaged_in_words(damaged)
+            if damaged
+            else "for a camera that waits for triggers set silence_s: null"
+        )
+        raise CameraLostError(f"no frame came for {self._limit_ns / NS_PER_S:g} s; {why}")

@@ -104,7 +104,7 @@ class GenicamCameraSettings(Section):
     offset_y: int | None = Field(None, ge=0)
     """Top edge of the region of interest in sensor pixels."""
     pixel_format: str = "Mono8"
-    """Mono8, Mono10, Mono12 or Mono16; deeper ones are scaled to 8 bits by a fixed factor."""
+    """Mono8, Mono10, Mono12, Mono14 or Mono16; deeper ones are scaled to 8 bits by a fixed factor."""
     rate_hz: float | None = Field(None, gt=0)
     """Frames per second; the camera's own when absent."""
     exposure_us: float | None = Field(None, gt=0)
@@ -114,7 +114,8 @@ class GenicamCameraSettings(Section):
     buffers: int = Field(8, ge=2, le=256)
     """Buffers announced to the producer."""
     nodes: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    """Further GenICam features to set, by name, in this order."""
+    """Further GenICam features to set, by name, in this order, after the settings above; a command is executed with `true`.
+    Those up to `UserSetLoad`, if it is there, come before everything else."""
 
 
 class OpencvCameraSettings(Section):

@@ -15,9 +15,11 @@ import os
 import secrets
 import tempfile
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
+
+import numpy as np
 
 MARK = "\N{REPLACEMENT CHARACTER}"
 MARKING = "rtface.marking"
@@ -83,6 +85,21 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON for people and machines, whole or not at all; `OSError` where it cannot be written."""
     with written_whole(path) as fresh:
         fresh.write_text(printable(json.dumps(value, indent=2, ensure_ascii=False)) + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Return a value in JSON's types; numbers that JSON cannot hold become None, and what it has no form for a text."""
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, np.integer | np.bool_):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    return value if isinstance(value, str | int | bool | None) else str(value)
 
 
 def temporary_name(path: Path) -> Path:

@@ -114,12 +114,16 @@ class Losses:
         Frames that a newer one displaced before the network could take them.
     publish : int
         Messages that could not be handed to the socket.
+    transport_known : bool
+        Whether `transport` counts all of them; a camera whose frames have no numbers, or numbers that stand still, loses
+        frames unseen.
     """
 
     camera: int = 0
     transport: int = 0
     ring: int = 0
     publish: int = 0
+    transport_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

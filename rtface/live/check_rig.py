@@ -12,6 +12,7 @@ import zmq
 
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
+from rtface.acquire.stream import damaged_in_words
 from rtface.config import Rig
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
@@ -134,6 +135,7 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
         opened = camera.open()
         arrivals = _arrivals(camera, opened)
         lost = camera.lost_at_camera + camera.lost_in_transport
+        damaged, known = camera.lost_at_camera, camera.transport_known
     except RtfaceError as error:
         return Check("frames", "fail", str(error), exit_code=error.exit_code), info
     finally:
@@ -143,11 +145,13 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
             "frames",
             "fail",
             f"{len(arrivals)} frames came within {_FRAME_TIMEOUT_S:g} s",
-            "is the camera waiting for a trigger?",
+            damaged_in_words(damaged) if damaged else "is the camera waiting for a trigger?",
             exit_code=4,
         ), info
     measured = (len(arrivals) - 1) * NS_PER_S / max(1, arrivals[-1] - arrivals[0])
     text = f"{len(arrivals)} frames at {measured:.1f} per second, {lost} lost"
+    if not known:
+        text += " that it tells of; its frames have no numbers that show gaps"
     if lost:
         return Check(
             "frames", "warn", text, "frames are lost before they reach rtface: cable, load, rate"

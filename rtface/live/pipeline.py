@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from rtface.acquire.base import Camera
 from rtface.acquire.ring import Slot
-from rtface.acquire.stream import FrameStream
+from rtface.acquire.stream import FrameStream, Silence
 from rtface.acquire.thread import POLL_S
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
@@ -87,7 +87,7 @@ class Pipeline:
         self._crop = crop
         self._stream = FrameStream(camera, slots)
         self._show, self._on_tick = show, on_tick
-        self._silence_ns = silence_ns
+        self._silence = Silence(camera, silence_ns, clock)
         self._clock = clock
         self._latency = LatencyRecorder(deadline_ns)
         self._mailbox = Mailbox("pipeline")
@@ -98,7 +98,6 @@ class Pipeline:
         self._state = PipelineState.STARTING
         self._error: BaseException | None = None
         self._frames = 0
-        self._last_frame_ns = 0
         self._tick_frames = 0
         self._tick_ns = 0
         self._exposure_ns = 0
@@ -307,22 +306,12 @@ class Pipeline:
             self._track(slot)
         elif not self._stream.ended:
             self._handler.idle()
-            self._check_silence()
-
-    def _check_silence(self) -> None:
-        limit_ns = self._silence_ns
-        if (
-            limit_ns is not None
-            and self.camera.live
-            and self._clock.now_ns() - self._last_frame_ns > limit_ns
-        ):
-            raise CameraLostError(
-                f"no frame came for {limit_ns / NS_PER_S:g} s; for a camera that waits for triggers set "
-                "silence_s: null"
-            )
+            if self.camera.live:
+                self._silence.check()
 
     def _track(self, slot: Slot) -> None:
-        taken_ns = self._last_frame_ns = self._clock.now_ns()
+        taken_ns = self._clock.now_ns()
+        self._silence.begin(taken_ns)
         meta = slot.meta
         if meta is None:
             raise UsageError("a frame without an identity was handed on")
@@ -359,13 +348,19 @@ class Pipeline:
 
     def _losses(self) -> Losses:
         camera = self._camera
-        return Losses(camera.lost_at_camera, camera.lost_in_transport, self._stream.dropped, self._sink.lost)
+        return Losses(
+            camera.lost_at_camera,
+            camera.lost_in_transport,
+            self._stream.dropped,
+            self._sink.lost,
+            camera.transport_known,
+        )
 
     def _resume(self) -> None:
         if self._stream.running:
             return
         self._stream.start(self._tracker.host_memory)
-        self._last_frame_ns = self._clock.now_ns()
+        self._silence.begin(self._clock.now_ns())
         self._state = PipelineState.RUNNING
 
     def _pause(self) -> None:

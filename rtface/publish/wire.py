@@ -233,13 +233,15 @@ def known(name: str, value: float) -> dict[str, float]:
     return {} if math.isnan(value) else {name: value}
 
 
-def losses_map(losses: Losses) -> dict[str, int]:
-    """Return frames lost as a map for the wire."""
+def losses_map(losses: Losses) -> dict[str, int | bool]:
+    """Return frames lost as a map for the wire; `transport_known` is there only where it is false."""
+    unknown: dict[str, int | bool] = {} if losses.transport_known else {"transport_known": False}
     return {
         "camera": losses.camera,
         "transport": losses.transport,
         "ring": losses.ring,
         "publish": losses.publish,
+        **unknown,
     }
 
 
@@ -250,4 +252,5 @@ def losses_in(fields: Fields) -> Losses:
         transport=fields.integer("transport", low=0),
         ring=fields.integer("ring", low=0),
         publish=fields.integer("publish", low=0),
+        transport_known=fields.boolean("transport_known") if fields.has("transport_known") else True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import threading
 import time
@@ -11,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from rtface.core.files import cache_folder, written_whole
+
+_log = logging.getLogger(__name__)
 
 MOST_LINKS = 16
 MOST_VISITORS = 64
@@ -97,9 +100,15 @@ class Access:
     def _keep(self) -> None:
         if self._kept is None:
             return
+        try:
+            self._write(self._kept)
+        except OSError as error:  # a full disk keeps nobody out
+            _log.warning("browsers that came in must come in again after a restart: %s", error)
+
+    def _write(self, path: Path) -> None:
         values = {name: [each.read_only, each.until_s] for name, each in self._visitors.items()}
-        self._kept.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(self._kept) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as part:
             part.touch(mode=0o600)
             part.write_text(json.dumps(values), encoding="utf-8")
 

@@ -23,10 +23,10 @@ from starlette.websockets import WebSocket
 from rtface import __version__
 from rtface.core.errors import ControlError, RtfaceError, UsageError
 from rtface.screen.access import Access
-from rtface.screen.commands import Commands
+from rtface.screen.commands import PageCommands
 from rtface.screen.desk import Desk
 from rtface.screen.face import face_in_view
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.messages import parsed
 from rtface.screen.middleware import VISITOR
 from rtface.screen.riglink import RigLink
@@ -47,9 +47,9 @@ class ScreenParts:
     rigs : sequence of ShownRig
     links : dict of str to RigLink
         By rig.
-    commands : dict of str to Commands
+    commands : dict of str to PageCommands
         By rig.
-    feed : Feed
+    feed : PageFeed
     desk : Desk
     access : Access
     stop_port : int
@@ -62,8 +62,8 @@ class ScreenParts:
 
     rigs: Sequence[ShownRig]
     links: dict[str, RigLink]
-    commands: dict[str, Commands]
-    feed: Feed
+    commands: dict[str, PageCommands]
+    feed: PageFeed
     desk: Desk
     access: Access
     stop_port: int
@@ -160,7 +160,11 @@ class _Served:
         return JSONResponse(dict(commands.request(path["operation"], args, said.get("who"))))
 
     async def socket(self, websocket: WebSocket) -> None:
-        about = {"rigs": self._rigs(), "version": __version__}
+        about = {
+            "rigs": self._rigs(),
+            "version": __version__,
+            "stop_port": self._parts.stop_port,
+        }
         greeting = json.dumps({"topic": "screen", "rig": "", "data": about})
         for link in self._parts.links.values():
             link.say_again()

@@ -46,7 +46,7 @@ def name_for_record(who: object) -> str:
     return typed.strip()[:MAX_NAME] or "the screen"
 
 
-class Commands:
+class PageCommands:
     """Sends the commands of pages to one service; used by several threads.
 
     Parameters

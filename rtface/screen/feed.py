@@ -19,7 +19,7 @@ MOST_WATCHERS = 32
 
 
 class Watcher:
-    """What one page is sent; belongs to the event loop of its `Feed`."""
+    """What one page is sent; belongs to the event loop of its `PageFeed`."""
 
     def __init__(self) -> None:
         self.missed = 0
@@ -74,7 +74,7 @@ class Watcher:
         return []
 
 
-class Feed:
+class PageFeed:
     """Hands what the rigs' threads have received on to the pages; `start` is called in the event loop of the pages."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from rtface.core.errors import AddressError
 from rtface.publish.as_json import as_json
 from rtface.publish.pictures.message import SHOWS, PictureMessage, Shows
 from rtface.publish.pictures.subscriber import PictureSubscriber
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.rigs import ShownRig
 
 _WAIT_S = 0.1
@@ -23,11 +23,11 @@ class PictureLink:
     ----------
     rig : ShownRig
         Which.
-    feed : Feed
+    feed : PageFeed
         Who wants them, and where they go.
     """
 
-    def __init__(self, rig: ShownRig, feed: Feed) -> None:
+    def __init__(self, rig: ShownRig, feed: PageFeed) -> None:
         self._rig = rig
         self._feed = feed
         self._ending = threading.Event()

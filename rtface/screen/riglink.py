@@ -8,13 +8,16 @@ import threading
 from collections import deque
 from typing import Any
 
+import zmq
+
 from rtface.client import Client
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import AddressError, ControlError, RtfaceError, WireError
 from rtface.publish.as_json import as_json
-from rtface.publish.commands import Hello
+from rtface.publish.commands import Hello, parse_hello
+from rtface.publish.requester import Requester
 from rtface.screen.addresses import as_reached
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.pictures import PictureLink
 from rtface.screen.rigs import ShownRig
 
@@ -39,7 +42,7 @@ class RigLink:
     ----------
     rig : ShownRig
         Which.
-    feed : Feed
+    feed : PageFeed
         Where everything goes.
 
     Attributes
@@ -49,7 +52,7 @@ class RigLink:
         Where the service publishes pictures, and the engine that it runs; empty until it is found.
     """
 
-    def __init__(self, rig: ShownRig, feed: Feed) -> None:
+    def __init__(self, rig: ShownRig, feed: PageFeed) -> None:
         self.rig = rig
         self.pictures_address = self.engine = ""
         self._feed = feed
@@ -101,12 +104,16 @@ class RigLink:
     def _greet(self) -> Hello | None:
         """Return what the service is, or None while there is none."""
         rig = self.rig
-        with Client(control=rig.control, keys=rig.keys, timeout_s=_ANSWER_S) as client:
-            try:
-                return client.hello()
-            except (AddressError, ControlError, WireError) as error:
-                self._put("link", {"state": "waiting", "text": str(error)}, newest=True)
-                return None
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        requester = Requester(context, rig.control, rig.client_keys(), _ANSWER_S)
+        try:
+            return parse_hello(requester.request("hello", {}))
+        except (AddressError, ControlError, WireError) as error:
+            self._put("link", {"state": "waiting", "text": str(error)}, newest=True)
+            return None
+        finally:
+            requester.close()
+            context.destroy(0)
 
     def _follow(self, hello: Hello) -> None:
         """Hand on what the service publishes until it is another one, or this ends."""

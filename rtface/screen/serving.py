@@ -19,9 +19,9 @@ from rtface.core.errors import AddressError
 from rtface.publish.address import is_loopback
 from rtface.screen.access import Access, kept_visitors
 from rtface.screen.app import ScreenParts, screen_app
-from rtface.screen.commands import Commands
+from rtface.screen.commands import PageCommands
 from rtface.screen.desk import Desk
-from rtface.screen.feed import Feed
+from rtface.screen.feed import PageFeed
 from rtface.screen.jobs import Jobs
 from rtface.screen.middleware import Doorway
 from rtface.screen.riglink import RigLink
@@ -32,6 +32,9 @@ from rtface.screen.stopsocket import stop_app
 USUAL_PORT = 8570
 _END_S = 1.5
 """What is under way when the screen ends has this long."""
+_TRIES = 20
+"""Pairs of free ports that are tried."""
+
 _MAX_WEBSOCKET = 64 << 10
 
 
@@ -63,7 +66,7 @@ class Address:
 class Screen:
     """A screen that is served; made by `screen_opened`."""
 
-    def __init__(self, access: Access, link_for: Callable[[str], str], served: _Served) -> None:
+    def __init__(self, access: Access, link_for: Callable[[str], str], served: _Server) -> None:
         self._access = access
         self._link_for = link_for
         self._served = served
@@ -114,7 +117,7 @@ def screen_opened(
         listening, stop_listening = _bound_pair(address, opened)
         port, stop_port = listening.getsockname()[1], stop_listening.getsockname()[1]
         scheme = "https" if address.secure else "http"
-        access, feed = Access(kept_visitors(port)), Feed()
+        access, feed = Access(kept_visitors(port)), PageFeed()
 
         def link_for(token: str) -> str:
             return f"{scheme}://{_bracketed(host)}:{port}/enter?token={quote(token)}"
@@ -128,7 +131,7 @@ def screen_opened(
         parts = ScreenParts(
             rigs=rigs,
             links={rig.id: RigLink(rig, feed) for rig in rigs},
-            commands={rig.id: Commands(rig) for rig in rigs},
+            commands={rig.id: PageCommands(rig) for rig in rigs},
             feed=feed,
             desk=Desk(folder.resolve(), Jobs(folder.resolve())),
             access=access,
@@ -144,8 +147,8 @@ def screen_opened(
             screen_app(parts), access, hosts, secure=address.secure, cookie=cookie, connect=connect
         )
         served = [
-            _Served(stopping, stop_listening, address, "rtface-stop-server"),
-            _Served(shown, listening, address, "rtface-screen"),
+            _Server(stopping, stop_listening, address, "rtface-stop-server"),
+            _Server(shown, listening, address, "rtface-screen"),
         ]
         opened.callback(_end, parts, lines, served)
         for line in lines.values():
@@ -157,7 +160,7 @@ def screen_opened(
         yield Screen(access, link_for, served[-1])
 
 
-class _Served:
+class _Server:
     """An application that is served in a thread of its own."""
 
     def __init__(self, app: ASGIApp, listening: socket.socket, address: Address, name: str) -> None:
@@ -194,7 +197,7 @@ class _Served:
         self._server.force_exit = True
 
 
-def _end(parts: ScreenParts, lines: Mapping[str, StopLine], served: Sequence[_Served]) -> None:
+def _end(parts: ScreenParts, lines: Mapping[str, StopLine], served: Sequence[_Server]) -> None:
     """End everything at once, and wait for all of it no longer than for one, whatever hangs."""
     parts.feed.end()
     for ending in (*parts.links.values(), *served):
@@ -210,17 +213,19 @@ def _end(parts: ScreenParts, lines: Mapping[str, StopLine], served: Sequence[_Se
 
 def _bound_pair(address: Address, opened: ExitStack) -> tuple[socket.socket, socket.socket]:
     """Bind the pages' port and the emergency stop's, the next one; free ones where the usual ones are taken."""
-    if address.port is not None:
-        return _bound(address.host, address.port, opened), _bound(address.host, address.port + 1, opened)
-    with ExitStack() as tried:
-        try:
-            pair = _bound(address.host, USUAL_PORT, tried), _bound(address.host, USUAL_PORT + 1, tried)
-        except AddressError:
-            pass
-        else:
+    ports = [address.port] if address.port is not None else [USUAL_PORT] + [0] * _TRIES
+    for left, port in zip(reversed(range(len(ports))), ports, strict=True):
+        with ExitStack() as tried:
+            try:
+                pages = _bound(address.host, port, tried)
+                stop = _bound(address.host, pages.getsockname()[1] + 1, tried)
+            except (AddressError, OverflowError):
+                if not left:
+                    raise
+                continue
             opened.enter_context(tried.pop_all())
-            return pair
-    return _bound(address.host, 0, opened), _bound(address.host, 0, opened)
+            return pages, stop
+    raise AssertionError("unreachable")
 
 
 def _bound(host: str, port: int, opened: ExitStack) -> socket.socket:

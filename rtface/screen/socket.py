@@ -15,20 +15,20 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rtface.core.clock import monotonic_ns
-from rtface.screen.feed import Feed, Watcher
+from rtface.screen.feed import PageFeed, Watcher
 from rtface.screen.messages import read_message
 
 _VIEWS = ("frame", "crop")
 
 
-async def follow(socket: WebSocket, feed: Feed, rigs: Collection[str], greeting: str) -> None:
+async def follow(socket: WebSocket, feed: PageFeed, rigs: Collection[str], greeting: str) -> None:
     """Serve a page's websocket until either side ends it.
 
     Parameters
     ----------
     socket : WebSocket
         Not accepted yet.
-    feed : Feed
+    feed : PageFeed
     rigs : collection of str
         Names of the rigs that a page may want pictures of.
     greeting : str
@@ -73,7 +73,7 @@ async def _send(socket: WebSocket, watcher: Watcher) -> None:
                 await socket.send_text(message)
 
 
-async def _receive(socket: WebSocket, feed: Feed, watcher: Watcher, rigs: Collection[str]) -> None:
+async def _receive(socket: WebSocket, feed: PageFeed, watcher: Watcher, rigs: Collection[str]) -> None:
     """Read what a page says; anything else than what it may say ends its socket."""
     while (said := await read_message(socket)) is not None:
         if said == "shown":

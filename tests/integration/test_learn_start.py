@@ -19,6 +19,7 @@ import pytest
 from support.drawn_labels import NAMES, begun_engine, drawn
 
 from rtface.core.errors import DataError
+from rtface.learn.guided.adapting import adapt_attempt, check_attempt
 from rtface.learn.guided.start import kept_start
 from rtface.learn.guided.way import open_way
 from rtface.track.store import load_engine
@@ -147,21 +148,21 @@ def test_a_training_that_was_stopped_is_taken_up(
     way = open_way(folder / "mouse-learn", kept)
     labels = way.where().labels
     assert labels is not None
-    way.check(labels)
+    check_attempt(way, labels)
     at = way.where()
     assert at.step == "adapt"
     assert at.attempt is not None
     if stops == "training":
         seen = count()
-        assert way.adapt(labels, at.attempt, stop=lambda: next(seen) >= 10) is None
+        assert adapt_attempt(way, labels, at.attempt, stop=lambda: next(seen) >= 10) is None
         assert not (folder / "engines" / "mouse-1").exists()
     else:
         broken = patch("rtface.learn.run_folder.RunFolder.write_report", side_effect=KeyboardInterrupt)
         with broken, pytest.raises(KeyboardInterrupt):
-            way.adapt(labels, at.attempt)
+            adapt_attempt(way, labels, at.attempt)
         assert (folder / "engines" / "mouse-1").exists()
     assert way.where().step == "adapt"
-    assert way.adapt(labels, at.attempt) is not None
+    assert adapt_attempt(way, labels, at.attempt) is not None
     assert way.where().step == "evaluate"
     straight = rtface("learn", "start", "mouse", "--yes", "--json")
     assert json.loads(straight.stdout)["next"] == "done"

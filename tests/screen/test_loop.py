@@ -50,8 +50,8 @@ def arm(visit: Visit, who: str = "ann") -> None:
     """Test until nothing speaks against arming (a busy machine is late at first), and arm."""
 
     def ready() -> bool:
-        if visit.run("return document.querySelector('.arming .danger').disabled"):
-            test = visit.find(".arming .primary")
+        if visit.run("return document.querySelector('#arming-arm').disabled"):
+            test = visit.find("#arming-test")
             if test is not None and test.is_displayed() and test.is_enabled():
                 test.click()
             return False
@@ -72,8 +72,8 @@ def leave_fields(visit: Visit) -> None:
 
 def test_arming_takes_two_acts_and_the_space_bar_stops(looping: Visit, deciding: Service) -> None:
     visit = looping
-    assert visit.run("return document.querySelector('.arming .danger').disabled")
-    visit.run("document.querySelector('.arming .danger').click()")
+    assert visit.run("return document.querySelector('#arming-arm').disabled")
+    visit.run("document.querySelector('#arming-arm').click()")
     assert loop_of(deciding)["state"] == "disarmed"
     arm(visit)
     assert loop_of(deciding)["who"] == "ann"
@@ -88,7 +88,7 @@ def test_arming_takes_two_acts_and_the_space_bar_stops(looping: Visit, deciding:
     visit.wait(lambda: "emergency stop by ann" in visit.text(".event-list"), "the event")
     visit.click("I have found the cause: clear")
     visit.wait(lambda: state(visit) == "Disarmed", "disarmed")
-    assert visit.run("return document.querySelector('.arming .danger').disabled"), (
+    assert visit.run("return document.querySelector('#arming-arm').disabled"), (
         "the old self-test counts no more"
     )
     assert visit.errors() == []
@@ -109,7 +109,7 @@ def test_nobody_arms_without_a_name(looping: Visit, deciding: Service) -> None:
     visit = looping
     visit.click("Self-test")
     visit.wait(lambda: visit.all(".finding"), "the findings")
-    assert visit.run("return document.querySelector('.arming .danger').disabled")
+    assert visit.run("return document.querySelector('#arming-arm').disabled")
     assert loop_of(deciding)["state"] == "disarmed"
 
 
@@ -213,9 +213,7 @@ def test_a_state_that_is_not_heard_of_any_more_is_unknown(looping: Visit, decidi
     deciding.close()
     visit.wait(lambda: state(visit) == "Unknown", "unknown")
     visit.wait(lambda: visit.text(".loop-state").startswith("Unknown"), "unknown on the page")
-    assert "is not known" in visit.text(".arming .muted:last-of-type") or visit.find(
-        ".arming .danger:disabled"
-    )
+    assert "is not known" in visit.text(".arming .muted:last-of-type") or visit.find("#arming-arm:disabled")
 
 
 def test_every_reason_has_its_words() -> None:

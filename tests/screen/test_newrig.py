@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.webdriver import ActionChains
+from support.job_waits import all_ended, long_until
 from support.screens import Visit, served
-from support.waits import wait_until
 
 from rtface.config.rigfile import load_rig
 from rtface.screen.jobs import Jobs
@@ -35,24 +35,15 @@ def alone(browser: webdriver.Chrome, folder: Path) -> Iterator[Visit]:
     """A browser on a screen without any rig that runs."""
     with served(folder) as screen:
         yield Visit(browser, screen)
-    jobs = Jobs(folder)
-    for job in jobs.list():
-        jobs.stop(job.id)
-    wait_until(lambda: all(job.over for job in jobs.list()))
+    all_ended(Jobs(folder))
 
 
 def patient(visit: Visit, selector: str) -> None:
     """Wait for what a job brings, which on a busy machine takes longer than one wait."""
-    for _ in range(5):
-        try:
-            visit.wait(lambda: visit.find(selector), selector)
-            return
-        except AssertionError:
-            continue
-    visit.wait(lambda: visit.find(selector), selector)
+    long_until(lambda: visit.find(selector))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_rig_is_made_from_pictures_alone(alone: Visit, folder: Path) -> None:
     visit, rig = alone, folder / "rig-1.yaml"
     visit.enter("newrig")
@@ -107,7 +98,7 @@ def test_a_rig_is_made_from_pictures_alone(alone: Visit, folder: Path) -> None:
     assert visit.errors() == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_guest_sees_the_steps_and_changes_nothing(browser: webdriver.Chrome, folder: Path) -> None:
     (folder / "rig.yaml").write_text("camera: {kind: images, path: day1}\n", encoding="utf-8")
     with served(folder) as screen:

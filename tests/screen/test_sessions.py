@@ -24,6 +24,7 @@ from rtface.record.session import LOG_NAME
 from rtface.record.session.reader import read_session
 
 FRAMES = 700
+pytestmark = pytest.mark.timeout(300)
 LIST_JOBS = "return fetch('/api/jobs/').then(() => true)"
 DRAWN = """const c = document.querySelector(".tracks canvas");
     const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
@@ -98,10 +99,12 @@ def test_from_the_list_to_a_frame_by_keys(looking: Visit, loop: Loop) -> None:
     looking.enter("sessions")
     looking.wait(lambda: len(looking.all(".list tbody tr")) == 2, "two sessions")
     assert "not closed" in looking.text(".list")
-    looking.press("j")
-    looking.wait(
-        lambda: looking.browser.switch_to.active_element.text == loop.folder.name, "the session's link"
-    )
+
+    def chosen() -> bool:
+        looking.press("j")  # at the last one it stays
+        return bool(looking.browser.switch_to.active_element.text == loop.folder.name)
+
+    looking.wait(chosen, "the session's link")
     looking.press("enter")
     looking.wait(lambda: frame(looking) >= 10, "the first decision's frame")
     first = frame(looking)
@@ -111,6 +114,12 @@ def test_from_the_list_to_a_frame_by_keys(looking: Visit, loop: Loop) -> None:
         looking.press("ARROW_RIGHT")
     looking.press("ARROW_LEFT")
     looking.wait(lambda: frame(looking) == first + 5, "five steps on, one back")
+    assert looking.errors() == []
+
+
+def test_zoom_and_decisions_by_keys(looking: Visit, loop: Loop) -> None:
+    looking.enter("sessions", session=quote(name_of(loop)))
+    looking.wait(lambda: frame(looking) >= 10, "a frame")
     whole = span(looking)
     looking.press("+", "+", "+")
     looking.wait(lambda: span(looking)[1] - span(looking)[0] < (whole[1] - whole[0]) / 3, "zoomed in")

@@ -8,8 +8,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.support.ui import Select
 from support.drawn_labels import NAMES, begun_engine, drawn
+from support.job_waits import long_until
 from support.screens import Visit, served
-from support.waits import wait_until
 
 from rtface.learn.labels.formats.table import write_table
 from rtface.screen.jobs import Jobs
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return work
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_labels_are_learnt_while_the_screen_ends_and_begins_again(
     browser: webdriver.Chrome, folder: Path
 ) -> None:
@@ -44,12 +44,7 @@ def test_labels_are_learnt_while_the_screen_ends_and_begins_again(
         visit.click("Begin")
         visit.wait(lambda: visit.find(".jobbox"), "the job")
     jobs = Jobs(folder)
-    for _ in range(8):
-        try:
-            wait_until(lambda: all(job.over for job in jobs.list()))
-            break
-        except AssertionError:
-            continue
+    long_until(lambda: all(job.over for job in jobs.list()))
     (job,) = jobs.list()
     assert job.state == "done", jobs.output(job.id)
 

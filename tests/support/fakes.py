@@ -77,6 +77,7 @@ class FakeCamera:
         self.asked = threading.Event()
         self.lost_at_camera = 0
         self.lost_in_transport = 0
+        self.transport_known = True
         self.clock_line: ClockLine | None = None
         self.stuck: threading.Event | None = None
         self._info = CameraInfo("fake", "fake 1", width, height, None, None, live, "camera", {})

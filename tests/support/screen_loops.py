@@ -13,6 +13,7 @@ import yaml
 from rtface.bench.agreed import ensure_parity
 from rtface.config import NullOutputSettings, Rig
 from rtface.config.rigfile import load_rig
+from rtface.live import selftest
 from rtface.live.service import Service
 
 FREE = "tcp://127.0.0.1:*"
@@ -41,7 +42,11 @@ BLIND = RULES.replace(
 def deciding_rig(
     engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch, rules: str = RULES, **changes: Any
 ) -> Rig:
-    """Return a rig of `folder` whose engine agrees with its reference here, and whose output writes into a file."""
+    """Return a rig of `folder` whose engine agrees with its reference here, and whose output writes into a file.
+
+    A machine that is busy with other things loses frames: they are nothing here that speaks against arming.
+    """
+    monkeypatch.setattr(selftest, "_RATE_TOLERANCE", 1e9)
     engines = folder / "engines"
     shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
     monkeypatch.setenv("RTFACE_ENGINES", str(engines))
@@ -50,7 +55,7 @@ def deciding_rig(
         "engine": engine,
         "backend": {"name": "openvino"},
         "rules": "rules.yaml",
-        "output": {"kind": "log", "path": "light.jsonl"},
+        "output": {"kind": "log", "path": "light.jsonl", "liveness_ms": 5000},
         "session": {"folder": "sessions", "frames": "none", "min_free_gb": 0},
         "arming": {"frame_timeout_ms": 5000},
         "publish": {"keypoints": FREE, "control": FREE},

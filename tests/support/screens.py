@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
@@ -124,3 +126,27 @@ class Visit:
     def picture(self, path: Path) -> None:
         """Write what is shown as PNG."""
         self.browser.save_screenshot(str(path))
+
+
+def axe(visit: Visit) -> list[str]:
+    """Return what axe-core finds wrong with what is shown; skip where it is not installed.
+
+    It is the package `axe-core` of npm, sought in the folder that RTFACE_NODE_MODULES names.
+    """
+    folder = os.environ.get("RTFACE_NODE_MODULES", "")
+    script = Path(folder, "axe-core", "axe.min.js")
+    if not folder or not script.is_file():
+        pytest.skip(
+            "axe-core is not on this machine: npm install axe-core, and name node_modules in RTFACE_NODE_MODULES"
+        )
+    # As a script of the driver's, which the page's policy does not hold for.
+    visit.run(f"{script.read_text(encoding='utf-8')}; window.axe = axe;")
+    found = visit.browser.execute_async_script(
+        "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then(done, (e) => done({error: String(e)}))"
+    )
+    assert "error" not in found, found["error"]
+    return [
+        f"{each['id']} ({each['impact']}): {each['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]

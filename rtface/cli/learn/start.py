@@ -220,7 +220,9 @@ def _check(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
             way.decide(_decided(way, name, ask))
     ask.go_on()
     with training_packages():
-        found = way.check(at.labels)
+        from rtface.learn.guided.adapting import check_attempt
+
+        found = check_attempt(way, at.labels)
     if not ask.quiet:
         _show_check(found)
 
@@ -259,7 +261,11 @@ def _adapt(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
         ending_on_signals() as ending,
         training_bars(quiet=ask.quiet) as progress,
     ):
-        adapted = way.adapt(at.labels, attempt, progress=progress, stop=ending.is_set, announce=announce)
+        from rtface.learn.guided.adapting import adapt_attempt
+
+        adapted = adapt_attempt(
+            way, at.labels, attempt, progress=progress, stop=ending.is_set, announce=announce
+        )
     if adapted is None:
         raise interrupted(attempt.run)
     if not ask.quiet:

@@ -52,15 +52,22 @@ def screen_beside(control: str, *, keys: Path | None = None) -> Iterator[None]:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         stack.callback(_end, process)
+        ending = threading.Event()
+        stack.callback(ending.set)
         threading.Thread(
-            target=_print, args=(process.stdout,), name="rtface-screen-link", daemon=True
+            target=_print, args=(process.stdout, ending), name="rtface-screen-link", daemon=True
         ).start()
         yield
 
 
-def _print(lines: IO[str]) -> None:
+def _print(lines: IO[str], ending: threading.Event) -> None:
+    """Print what the screen says, its link above all; and that it is gone, where that was not its turn."""
     for line in lines:
         print_note(line.rstrip())
+    if not ending.is_set():
+        print_note(
+            "screen     has ended; `rtface screen` starts another one, and nothing else is touched by it"
+        )
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -13,9 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from rtface.core.files import printable
+from rtface.core.files import plain, printable
 from rtface.core.latency import StageSummary
-from rtface.core.plain import plain
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
 
 _WIDE = 120
@@ -100,9 +99,9 @@ def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table
 
 def losses_line(losses: Losses) -> str:
     """Return the lost frames by place, in one line."""
+    transport = losses.transport if losses.transport_known else "unknown"
     return (
-        f"lost: camera {losses.camera}, transport {losses.transport}, ring {losses.ring}, "
-        f"publish {losses.publish}"
+        f"lost: camera {losses.camera}, transport {transport}, ring {losses.ring}, publish {losses.publish}"
     )
 
 

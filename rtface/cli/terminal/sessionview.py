@@ -65,7 +65,8 @@ def _print_head(summary: Summary) -> None:
     frames = "none recorded"
     if summary.frames or summary.dropped_frames:
         frames = f"{summary.frames} recorded, {summary.dropped_frames} dropped"
-    lost = ", ".join(f"{name} {count}" for name, count in summary.losses.items()) or "none"
+    counts = {name: "unknown" if count is None else count for name, count in summary.losses.items()}
+    lost = ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
     rows = {
         "began": summary.began or "not known",
         "lasted": _duration(summary.seconds),

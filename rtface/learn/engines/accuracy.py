@@ -115,7 +115,7 @@ class EngineErrors:
 
     def _worst_frames(self) -> list[dict[str, Any]]:
         """Return the frames with the largest mean error, each with its keypoint that is farthest off."""
-        found = []
+        found: list[dict[str, Any]] = []
         for frame, distance in zip(self.labels.frames, self.distance, strict=True):
             if np.isnan(distance).all():
                 continue

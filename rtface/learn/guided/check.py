@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from rtface.config import BackendSettings
-from rtface.core.errors import DataError
 from rtface.core.records import Crop
-from rtface.learn.engines.accuracy import EngineErrors, measure
+from rtface.learn.engines.accuracy import EngineErrors
+from rtface.learn.guided.measuring import measured_on
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.labelset import LabelSet
-from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 
 FAR_SHARE = 0.1
@@ -93,29 +92,6 @@ def check_labels(
         distance_px=None if measured is None else _median(measured.distance),
         warnings=(*labels.notes, *views, *_warnings(wanted, counts, new, engine, measured, told=bool(views))),
     )
-
-
-def measured_on(
-    engine: Engine, ours: tuple[str, ...], labels: LabelSet, crop: Crop | None, settings: BackendSettings
-) -> EngineErrors | None:
-    """Run an engine on labelled frames; None where they share no keypoint.
-
-    Parameters
-    ----------
-    engine : Engine
-    ours : tuple of str
-        Names of its keypoints after renaming, in their order.
-    labels : LabelSet
-        After renaming.
-    crop : Crop or None
-    settings : BackendSettings
-    """
-    own = {new: old for new, old in zip(ours, engine.manifest.names, strict=True) if new in labels.keypoints}
-    with PictureTracker(engine, settings, crop) as tracker:
-        try:
-            return measure(tracker, labels.arranged(list(own)).renamed(own))
-        except DataError:
-            return None
 
 
 def _warnings(

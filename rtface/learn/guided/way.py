@@ -10,19 +10,20 @@ All of one way lies in one folder, and what is there tells how far it is: nothin
 | ``attempt-N/run/`` | the run's folder of `rtface.learn.tracker.adapt` |
 | ``attempt-N/evaluation.json`` | errors of the engine before and after |
 
-Labels are read and never written. Other labels or other options are another attempt, with an engine of its own name.
+Check and training are in `rtface.learn.guided.adapting`, which needs torch; this does not. Labels are read and never written.
+Other labels or other options are another attempt, with an engine of its own name.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import played
@@ -31,7 +32,7 @@ from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError, EngineError, RtfaceError, UsageError
 from rtface.core.files import printable, write_json
 from rtface.core.records import Crop
-from rtface.learn.guided.check import LabelCheck, check_labels, measured_on
+from rtface.learn.guided.measuring import measured_on
 from rtface.learn.guided.start import GuidedStart, kept_start, read_fields, write_start
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables
@@ -49,10 +50,6 @@ from rtface.learn.run_folder import REPORT_FILE
 from rtface.track.backends.factory import engine_for
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine, check_new, load_engine, user_folder
-
-if TYPE_CHECKING:
-    from rtface.learn.resumable import StartProgress
-    from rtface.learn.tracker.adapt import Adapted, AdaptPlan
 
 LABELS_FOLDER = "to-label"
 ATTEMPT_FILE = "attempt.json"
@@ -229,54 +226,16 @@ class GuidedWay:
         self.start = replace(self.start, changes=changes)
         write_start(self.folder, self.start)
 
-    def check(self, labels: LabelSet) -> LabelCheck:
-        """Look at labels before time is spent on them, and begin an attempt.
-
-        Raises
-        ------
-        UsageError
-            It is not said what is to become of some keypoint.
-        DataError
-            There are more frames than adapting is made for.
-        """
-        found = check_labels(labels, self.engine(), self.start.changes, self.start.crop, self.settings)
+    def begin_attempt(self, labels: LabelSet, check: Mapping[str, Any]) -> Attempt:
+        """Begin an attempt to learn labels, with what a look at them found, in JSON's types."""
         number = next(each for each in count(1) if not (self.folder / f"attempt-{each}").exists())
         names = (f"{self.start.name}-{each}" if each > 1 else self.start.name for each in count(number))
         name = next(each for each in names if not (user_folder() / each).exists())
         check_new(user_folder() / name)
         folder = self.folder / f"attempt-{number}"
         folder.mkdir()
-        write_json(folder / ATTEMPT_FILE, {"of": self._key(labels), "engine": name, "check": found.as_dict()})
-        return found
-
-    def adapt(
-        self,
-        labels: LabelSet,
-        attempt: Attempt,
-        *,
-        progress: StartProgress | None = None,
-        stop: Callable[[], bool] = lambda: False,
-        announce: Callable[[AdaptPlan], None] = lambda plan: None,
-    ) -> Adapted | None:
-        """Adapt the engine; goes on from where an earlier training of the attempt was stopped. As of `adapt`."""
-        from rtface.learn.resumable import no_progress
-        from rtface.learn.tracker.adapt import adapt
-        from rtface.learn.tracker.adapt_request import AdaptRequest
-        from rtface.learn.tracker.fine_tune import TUNING
-
-        target = user_folder() / attempt.engine
-        request = AdaptRequest(
-            engine=self.engine(),
-            labels=labels,
-            folder=target,
-            run=attempt.run,
-            changes=self.start.changes,
-            crop=self.start.crop,
-            recipe=replace(TUNING, seed=self.start.seed, steps=self.start.steps or TUNING.steps),
-            # Written by this attempt, and then stopped before its report.
-            overwrite=attempt.run.exists() and target.exists(),
-        )
-        return adapt(request, progress=progress or no_progress, stop=stop, announce=announce)
+        write_json(folder / ATTEMPT_FILE, {"of": self._key(labels), "engine": name, "check": check})
+        return Attempt(folder, name)
 
     def evaluate(self, labels: LabelSet, attempt: Attempt) -> dict[str, Any]:
         """Measure the engine before and after on all labels, as both run live, and keep it."""

@@ -87,7 +87,7 @@ class Certificate:
         Where the times of exposure come from: ``camera``, or ``arrival`` where the camera has no clock; then exposure and
         transfer are not in the latency.
     losses, unrecorded : mapping of str to int
-        Frames lost by place; what the disk was too slow for.
+        Frames lost by place, None where nobody knows; what the disk was too slow for.
     dropped_frames : int
         Of the recorded video.
     faults : tuple of str
@@ -121,7 +121,7 @@ class Certificate:
     light: Mapping[str, Mapping[str, Any]] | None
     light_why: str
     exposure: str
-    losses: Mapping[str, int]
+    losses: Mapping[str, int | None]
     unrecorded: Mapping[str, int]
     dropped_frames: int
     faults: tuple[str, ...]

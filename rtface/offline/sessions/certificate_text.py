@@ -146,8 +146,8 @@ def _hashes(of: Certificate) -> list[str]:
     ]
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"
+def _counts(counts: Mapping[str, int | None]) -> str:
+    return ", ".join(f"{name} {'unknown' if n is None else n}" for name, n in counts.items()) or "nothing"
 
 
 def _rows(rows: Mapping[str, str]) -> list[str]:

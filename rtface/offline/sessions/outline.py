@@ -16,7 +16,7 @@ from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import ConfigError
 from rtface.core.latency import StageSummary
 from rtface.offline.sessions.envelope import Envelope, EnvelopeBuilder
-from rtface.offline.sessions.reasons import Thresholds
+from rtface.offline.sessions.reasons import RuleThresholds
 from rtface.offline.sessions.rowindex import RowIndex
 from rtface.offline.sessions.stagetimes import StageTimes
 from rtface.record.seal.merging import merged
@@ -110,9 +110,9 @@ class Outline:
         return self.summary(unblind=False).seconds
 
     @cached_property
-    def thresholds(self) -> Thresholds:
+    def thresholds(self) -> RuleThresholds:
         """The thresholds of its rules."""
-        return Thresholds(self.session)
+        return RuleThresholds(self.session)
 
     def summary(self, *, unblind: bool) -> Summary:
         """Return what happened, counted; see `rtface.record.session.summary.summarise`."""

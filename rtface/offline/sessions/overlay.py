@@ -15,7 +15,7 @@ from rtface.offline.sessions.certificate import is_blinded
 from rtface.offline.sessions.lights import light_spans, lit_at
 from rtface.offline.sessions.outline import Outline
 from rtface.offline.sessions.overlay_drawing import Told, draw_overlay, overlay_size
-from rtface.offline.sessions.pictures import Picture, SessionPictures
+from rtface.offline.sessions.pictures import RecordedPicture, SessionPictures
 from rtface.offline.sessions.rowindex import RowIndex
 from rtface.record.session.encoder import PictureEncoder
 from rtface.record.session.entries import DecisionEntry
@@ -108,8 +108,8 @@ def write_overlay(
         with written_whole(path) as fresh:
             written = _write(pictures.between(begin_ns, end_ns), telling, fresh, total, speed, progress)
             if written is None:
-                raise _EndedError
-    except _EndedError:
+                raise _OverlayEndedError
+    except _OverlayEndedError:
         return None
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -118,12 +118,12 @@ def write_overlay(
     return OverlayVideo(path, written, (end_ns - begin_ns) / NS_PER_S, telling.blinded)
 
 
-class _EndedError(Exception):
+class _OverlayEndedError(Exception):
     """Somebody ended it; the file must not appear."""
 
 
 def _write(
-    pictures: Iterator[Picture],
+    pictures: Iterator[RecordedPicture],
     telling: _Telling,
     path: Path,
     total: int,
@@ -165,11 +165,11 @@ class _Telling:
         rate = found.rows.rate_hz
         self._period_ns = round(NS_PER_S / rate) if rate else 10 * NS_PER_MS
 
-    def pose(self, picture: Picture) -> tuple[FloatArray | None, FloatArray | None]:
+    def pose(self, picture: RecordedPicture) -> tuple[FloatArray | None, FloatArray | None]:
         row = self._poses.of(picture.frame_id)
         return (None, None) if row is None else (row["xy"][0], row["score"][0])
 
-    def told(self, picture: Picture) -> Told:
+    def told(self, picture: RecordedPicture) -> Told:
         row = self._poses.of(picture.frame_id)
         now_ns = picture.exposure_ns if row is None else int(row["decided_ns"][0]) + self._period_ns
         last = bisect_right(self._times, now_ns)

@@ -23,7 +23,7 @@ from rtface.record.session.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RecordedPicture:
     """A recorded frame.
 
     Attributes
@@ -65,11 +65,12 @@ class SessionPictures:
             raise DataError(f"{found.log}: the video's name {video.file!r} leads out of the session's folder")
         self._found, self._index = found, index
         self._exact = video.codec in EXACT
-        self._seeker = FrameSeeker(found.session.folder / video.file)
+        self._path = found.session.folder / video.file
+        self._seeker: FrameSeeker | None = FrameSeeker(self._path)
         self._times = _VideoTimes(found.log, index, int(index.ends["exposure_ns"][0]))
         self._lock = threading.Lock()
 
-    def of(self, frame_id: int) -> Picture | None:
+    def of(self, frame_id: int) -> RecordedPicture | None:
         """Return the picture of a frame; None where that frame was not recorded.
 
         Raises
@@ -84,7 +85,7 @@ class SessionPictures:
         with self._lock:
             return self._picture(row, self._times.of(number, int(row["position"])))
 
-    def between(self, begin_ns: int, end_ns: int) -> Iterator[Picture]:
+    def between(self, begin_ns: int, end_ns: int) -> Iterator[RecordedPicture]:
         """Yield the pictures whose exposure began from one time to another, in order.
 
         Raises
@@ -101,22 +102,26 @@ class SessionPictures:
                     yield picture
 
     def close(self) -> None:
-        """Let the video go."""
+        """Let the video go; it is opened again for whoever still asks."""
         with self._lock:
-            self._seeker.close()
+            if self._seeker is not None:
+                self._seeker.close()
+            self._seeker = None
 
-    def _picture(self, row: np.void, t_ms: int) -> Picture:
+    def _picture(self, row: np.void, t_ms: int) -> RecordedPicture:
+        if self._seeker is None:
+            self._seeker = FrameSeeker(self._path)
         image = self._seeker.at(t_ms)
         frame_id = int(row["frame_id"])
         if self._exact and zlib.crc32(image.data) != int(row["crc32"]):
             raise DataError(f"the picture of frame {frame_id} is not the one that was recorded")
-        return Picture(frame_id, int(row["exposure_ns"]), image, self._exact)
+        return RecordedPicture(frame_id, int(row["exposure_ns"]), image, self._exact)
 
 
 class _VideoTimes:
     """When each picture stands in the video: at its exposure in whole milliseconds, moved on where two would be the same.
 
-    Picture n stands at n plus the largest t - k over all k up to n, where t is picture k's exposure in milliseconds.
+    RecordedPicture n stands at n plus the largest t - k over all k up to n, where t is picture k's exposure in milliseconds.
     """
 
     def __init__(self, log: Path, index: RowIndex, first_ns: int) -> None:

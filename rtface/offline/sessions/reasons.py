@@ -60,7 +60,7 @@ class ComparedValue:
         return f"{self.name} {value}{beside}"
 
 
-class Thresholds:
+class RuleThresholds:
     """The thresholds of a session's rules, as they stood at any time of it.
 
     Parameters

@@ -265,6 +265,8 @@ class LossesEntry(Entry):
     """Displaced by a newer one before the network could take them."""
     publish: int
     """Messages that could not be handed to the socket."""
+    transport_known: bool = True
+    """Whether the frame numbers could show gaps."""
 
 
 @_event(11, "mark")

@@ -94,7 +94,7 @@ class Summary:
         None while blinded: the number of pulses would unblind.
     armings, marks, faults : tuple of Moment
     losses, unrecorded : mapping of str to int
-        Frames lost by place, and what the disk was too slow for.
+        Frames lost by place, None where nobody knows, and what the disk was too slow for.
     latency : mapping of str to mapping
         Percentiles by stage, as they were recorded last.
     missing : tuple of str
@@ -120,7 +120,7 @@ class Summary:
     armings: tuple[Moment, ...]
     marks: tuple[Moment, ...]
     faults: tuple[Moment, ...]
-    losses: Mapping[str, int]
+    losses: Mapping[str, int | None]
     unrecorded: Mapping[str, int]
     latency: Mapping[str, Mapping[str, Any]]
     missing: tuple[str, ...]
@@ -151,8 +151,13 @@ class RowCounts:
     @classmethod
     def of(cls, session: Session) -> RowCounts:
         """Count the rows of a session that was read whole."""
-        counts = (len(getattr(session, name)) for name in ("poses", "published", "features", "frames"))
-        return cls(*counts, rate_of(session.poses, len(session.poses)))
+        return cls(
+            poses=len(session.poses),
+            published=len(session.published),
+            features=len(session.features),
+            frames=len(session.frames),
+            rate_hz=rate_of(session.poses, len(session.poses)),
+        )
 
 
 def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None = None) -> Summary:
@@ -199,7 +204,7 @@ def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None
         armings=tuple(moment(each.t_ns, each.event, each.who, each.why) for each in session.of(ArmingEntry)),
         marks=tuple(moment(each.t_ns, "mark", each.who, each.text) for each in session.of(MarkEntry)),
         faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(FaultEntry)),
-        losses={} if losses is None else _counts(losses),
+        losses={} if losses is None else _losses(losses),
         unrecorded={} if unrecorded is None else _counts(unrecorded),
         latency=_latency(session, blinded=not unblind and hides_counts(session)),
         missing=session.missing,
@@ -300,6 +305,14 @@ def _latency(session: Session, *, blinded: bool) -> dict[str, Mapping[str, Any]]
     return {
         name: stage for name, stage in newest_stages(session).items() if not (blinded and name in OF_LIGHT)
     }
+
+
+def _losses(entry: LossesEntry) -> dict[str, int | None]:
+    """Return the lost frames by place; None for what nobody knows."""
+    counts: dict[str, int | None] = dict(_counts(entry))
+    if not counts.pop("transport_known"):
+        counts["transport"] = None
+    return counts
 
 
 def _counts(entry: LossesEntry | UnrecordedEntry) -> dict[str, int]:

@@ -203,7 +203,7 @@ def _job(
     desk: Desk, said: Said, kind: str, step: str, argv: list[str], title: str, *, waits: bool = True
 ) -> Mapping[str, Any]:
     rig = text(said, "rig", "")
-    about = {"for_rig": rig, "step": step, "of": RigPlaces(desk, rig).sha256() if rig else None}
+    about = {"for_rig": rig, "step": step, "of": RigPlaces(desk, rig).digest(step) if rig else None}
     return started(desk.jobs.start(kind, argv, title=title, about=about, waits=waits))
 
 

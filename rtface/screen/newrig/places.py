@@ -21,6 +21,15 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wm
 LOOKED = ".rtface/newrig"
 """Where in the workspace pictures lie that a page looks at."""
 
+_RESTS_ON = {
+    "camera": {"camera"},
+    "crop": {"camera", "engine", "backend"},
+    "engine": {"camera", "crop", "engine", "backend"},
+    "verify": {"camera", "crop", "engine", "backend"},
+    "rules": {"camera", "engine", "rules", "encoder"},
+}
+"""Sections of a rig's file, by step; those that are not named rest on all of it."""
+_RESTS_ON_RULES = ("rules", "dry-run", "check")
 _KEPT = 4
 _MOST_FOLDERS = 50
 _FEWEST_PICTURES = 5
@@ -75,9 +84,21 @@ class RigPlaces:
             return self.desk.name(rig.camera.path)
         return self.recorded if self.desk.path(self.recorded).is_dir() else None
 
-    def sha256(self) -> str:
-        """Return the hash of the rig's file; of nothing where there is none."""
-        return hashlib.sha256(self.path.read_bytes() if self.path.exists() else b"").hexdigest()
+    def digest(self, step: str) -> str:
+        """Return a hash of what the result of a step rests on: with another one it is to do again.
+
+        Raises
+        ------
+        ConfigError
+            The rig's file is none.
+        """
+        rig = self.load()
+        whole = hashlib.sha256(
+            rig.model_dump_json(include=_RESTS_ON.get(step)).encode("utf-8", "surrogatepass")
+        )
+        if step in _RESTS_ON_RULES and rig.rules is not None and rig.rules.is_file():
+            whole.update(rig.rules.read_bytes())
+        return whole.hexdigest()
 
     def new_look(self) -> str:
         """Return a new folder for pictures to look at; the oldest of this rig's are deleted."""

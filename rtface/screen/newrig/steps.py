@@ -60,7 +60,7 @@ def steps_of(desk: Desk, name: str) -> dict[str, Any]:
             rig = places.load()
         except ConfigError as error:
             fault = str(error)
-    seen = _Seen(places, [job for job in desk.jobs.list() if job.about.get("for_rig") == name])
+    seen = _WhatIsThere(places, [job for job in desk.jobs.list() if job.about.get("for_rig") == name])
     camera = StepState("camera", says=fault or "No camera is chosen yet.", state=WRONG if fault else OPEN)
     steps = [camera] if rig is None else [each(seen, rig) for each in _STEPS]
     return {
@@ -76,22 +76,19 @@ def steps_of(desk: Desk, name: str) -> dict[str, Any]:
     }
 
 
-class _Seen:
-    """A rig's places, and its jobs by step: those on the rig's file as it is now."""
+class _WhatIsThere:
+    """A rig's places, and its jobs by step."""
 
     def __init__(self, places: RigPlaces, jobs: list[Job]) -> None:
         self.places, self.jobs = places, jobs
-        self.now = places.sha256()
 
     def last(self, step: str, *, any_rig: bool = False) -> Job | None:
-        return next(
-            (
-                job
-                for job in self.jobs
-                if job.about.get("step") == step and (any_rig or job.about.get("of") in (None, self.now))
-            ),
-            None,
-        )
+        """Return the last job of a step, on the rig as it is now or on whatever it was."""
+        jobs = [job for job in self.jobs if job.about.get("step") == step]
+        if not any_rig and jobs:
+            now = self.places.digest(step)
+            jobs = [job for job in jobs if job.about.get("of") == now]
+        return jobs[0] if jobs else None
 
     def follow(self, state: StepState, judge: Callable[[Any], tuple[str, str]]) -> StepState:
         """Fill in what the step's last job gave."""
@@ -113,7 +110,7 @@ class _Seen:
         return state
 
 
-def _camera(seen: _Seen, rig: Rig) -> StepState:
+def _camera(seen: _WhatIsThere, rig: Rig) -> StepState:
     camera = rig.camera
     what = {"simulated": "the simulated mouse"}.get(camera.kind, camera.kind)
     if path := getattr(camera, "path", None):
@@ -132,7 +129,7 @@ def _camera(seen: _Seen, rig: Rig) -> StepState:
     return state
 
 
-def _crop(seen: _Seen, rig: Rig) -> StepState:
+def _crop(seen: _WhatIsThere, rig: Rig) -> StepState:
     state = StepState(
         "crop", commands=[command_line(["cameras", "crop", seen.places.name, "--picture", "crop.png"])]
     )
@@ -155,7 +152,7 @@ def _crop(seen: _Seen, rig: Rig) -> StepState:
     return state
 
 
-def _engine(seen: _Seen, rig: Rig) -> StepState:
+def _engine(seen: _WhatIsThere, rig: Rig) -> StepState:
     state = StepState(
         "engine",
         says=f"{rig.engine} was not tried on this camera and crop.",
@@ -164,7 +161,7 @@ def _engine(seen: _Seen, rig: Rig) -> StepState:
     return seen.follow(state, lambda found: (DONE if found["good_enough"] else WRONG, found["words"]))
 
 
-def _label(seen: _Seen, rig: Rig) -> StepState:
+def _label(seen: _WhatIsThere, rig: Rig) -> StepState:
     places = seen.places
     folder = places.desk.path(places.learning)
     recording = places.recording(rig)
@@ -213,7 +210,7 @@ def _label(seen: _Seen, rig: Rig) -> StepState:
     return state
 
 
-def _teach(seen: _Seen, rig: Rig) -> StepState:
+def _teach(seen: _WhatIsThere, rig: Rig) -> StepState:
     places = seen.places
     state = StepState(
         "teach",
@@ -252,7 +249,7 @@ def _teach(seen: _Seen, rig: Rig) -> StepState:
     return state
 
 
-def _verify(seen: _Seen, rig: Rig) -> StepState:
+def _verify(seen: _WhatIsThere, rig: Rig) -> StepState:
     state = StepState(
         "verify",
         says="Whether the network runs here as it was made is not known; arming needs that.",
@@ -271,7 +268,7 @@ def _verify(seen: _Seen, rig: Rig) -> StepState:
     return seen.follow(state, judge)
 
 
-def _output(seen: _Seen, rig: Rig) -> StepState:
+def _output(seen: _WhatIsThere, rig: Rig) -> StepState:
     kind = rig.output.kind
     state = StepState(
         "output",
@@ -290,7 +287,7 @@ def _output(seen: _Seen, rig: Rig) -> StepState:
     return state
 
 
-def _rules(seen: _Seen, rig: Rig) -> StepState:
+def _rules(seen: _WhatIsThere, rig: Rig) -> StepState:
     path = seen.places.rules if rig.rules is None else str(rig.rules)
     state = StepState("rules", says="No rules: nothing is decided, and nothing can be lit.")
     state.commands = [
@@ -310,7 +307,7 @@ def _rules(seen: _Seen, rig: Rig) -> StepState:
     )
 
 
-def _check(seen: _Seen, rig: Rig) -> StepState:
+def _check(seen: _WhatIsThere, rig: Rig) -> StepState:
     state = StepState(
         "check",
         says="Everything together was not checked yet.",
@@ -327,7 +324,7 @@ def _check(seen: _Seen, rig: Rig) -> StepState:
     return seen.follow(state, judge)
 
 
-def _run(seen: _Seen, rig: Rig) -> StepState:
+def _run(seen: _WhatIsThere, rig: Rig) -> StepState:
     state = StepState(
         "run",
         says="The rig does not run from here.",
@@ -343,7 +340,7 @@ def _run(seen: _Seen, rig: Rig) -> StepState:
     return state
 
 
-_STEPS: tuple[Callable[[_Seen, Rig], StepState], ...] = (
+_STEPS: tuple[Callable[[_WhatIsThere, Rig], StepState], ...] = (
     _camera,
     _crop,
     _engine,

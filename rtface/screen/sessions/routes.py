@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Route
 
 from rtface.core.errors import UsageError
-from rtface.core.plain import plain
+from rtface.core.files import plain
 from rtface.offline.sessions.certificate import certify, is_blinded
 from rtface.offline.sessions.certificate_text import budget_words, certificate_text
 from rtface.offline.sessions.comparison import compare_sessions
@@ -27,6 +27,8 @@ from rtface.screen.sessions.unsealed import Unsealed, opened_by
 
 _MOST_LISTED = 500
 _MOST_DECISIONS = 500
+_MOST_MOMENTS = 1000
+_MOMENTS = ("armings", "marks", "faults")
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
@@ -79,11 +81,11 @@ class _Page:
         if asked.text("again"):
             self._catalogue.outline(asked.text("session"), again=True)
         found, unblind = self._found(asked)
-        summary = found.summary(unblind=unblind)
+        told = found.summary(unblind=unblind).as_dict()
         blinded = is_blinded(found.session, unblind=unblind)
         return _json(
             {
-                "summary": summary.as_dict() | {"latency": {}},
+                "summary": told | {"latency": {}} | {name: told[name][:_MOST_MOMENTS] for name in _MOMENTS},
                 "blinded": blinded,
                 "sealed": found.session.seal is not None,
                 "may_unblind": blinded and found.session.state != "open",

@@ -15,7 +15,7 @@ from rtface.offline.sessions.certificate import is_blinded
 from rtface.offline.sessions.envelope import Envelope
 from rtface.offline.sessions.lights import LightSpan, light_spans
 from rtface.offline.sessions.outline import Outline
-from rtface.offline.sessions.reasons import Thresholds
+from rtface.offline.sessions.reasons import RuleThresholds
 from rtface.record.session.entries import ArmingEntry, DecisionEntry, FaultEntry, MarkEntry
 from rtface.record.session.summary import shown
 
@@ -257,7 +257,9 @@ def _asked(
     )
 
 
-def _decided(each: DecisionEntry, found: Outline, thresholds: Thresholds, unblind: bool) -> dict[str, Any]:
+def _decided(
+    each: DecisionEntry, found: Outline, thresholds: RuleThresholds, unblind: bool
+) -> dict[str, Any]:
     action, reason = shown(each, unblind=unblind)
     return {
         "number": each.number,

@@ -42,8 +42,9 @@ async function main() {
   socket.on("events", (data, rig) => data.forEach((/** @type {any} */ event) => rigOf(rig)?.takeEvent(event)));
   socket.on("screen", (data) => {
     // Another version, or other rigs: what this page shows would be wrong.
-    const same = data.version === about.version && JSON.stringify(data.rigs) === JSON.stringify(about.rigs);
-    if (!same) location.reload();
+    const same = ["version", "rigs", "stop_port"].every((each) => JSON.stringify(data[each]) === JSON.stringify(about[each]));
+    const renew = () => (stop.alarm ? setTimeout(renew, 500) : location.reload());
+    if (!same) renew();
   });
   socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));
   const refresh = makeBar(app, stop);
@@ -62,6 +63,7 @@ async function main() {
   const show = async () => {
     const mine = ++turn;
     leave();
+    for (const dialog of document.querySelectorAll("dialog[open]")) /** @type {HTMLDialogElement} */ (dialog).close();
     leave = () => {};
     const [page, query] = location.hash.replace(/^#\//, "").split("?");
     const found = PAGES.find(([name]) => name === page) ?? PAGES[0];
@@ -71,8 +73,12 @@ async function main() {
     markCurrent(found[0]);
     document.title = `${found[1]} · rtface`;
     const ended = await open(found[0], root, app);
-    if (mine === turn) leave = ended;
-    else ended();
+    if (mine !== turn) {
+      ended();
+      return;
+    }
+    leave = ended;
+    if (!root.querySelector("h1")) root.before(h("h1", { class: "visually-hidden" }, found[1]));
   };
   addEventListener("hashchange", show);
   await show();
@@ -91,7 +97,7 @@ async function open(page, root, app) {
     };
   } catch (error) {
     console.error(error);
-    fill(root, h("p", { class: "empty" }, `This page could not be opened: ${/** @type {Error} */ (error).message}`));
+    fill(root, h("h1", {}, "This page failed"), h("p", { class: "empty" }, `This page could not be opened: ${/** @type {Error} */ (error).message}`));
     return () => sheet.remove();
   }
 }

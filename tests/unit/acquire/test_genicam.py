@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rtface.acquire import genicam
 from rtface.acquire import gentl as seam
-from rtface.acquire.genicam import GenicamCamera, list_genicam
+from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError

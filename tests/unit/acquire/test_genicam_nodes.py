@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rtface.acquire.genicam_nodes import Nodes
+from rtface.acquire.genicam.nodes import Nodes
+from rtface.core.clock import NS_PER_S, ManualClock
 from rtface.core.errors import CameraSettingError
 
 
@@ -93,6 +94,48 @@ def test_a_feature_that_another_depends_on_is_set_only_where_it_can_be() -> None
         device.set_if_possible(name, "Off")
     assert auto.value == "Off"
     assert device.verify() == {"ExposureAuto": "Off"}
+
+
+class Command:
+    """A command that is done at the third time of asking, or never."""
+
+    def __init__(self, asked: int = 2) -> None:
+        self.executed, self._left = 0, asked
+
+    def execute(self) -> None:
+        self.executed += 1
+
+    def is_done(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def test_a_command_is_executed_once_and_waited_for() -> None:
+    command = Command()
+    device = nodes(UserSetLoad=command)
+    device.set("UserSetLoad", True)
+    assert command.executed == 1
+    assert command._left == -1
+    assert device.verify() == {}, "there is nothing to read back"
+
+
+def test_a_command_that_is_never_done_is_an_error() -> None:
+    clock = ManualClock(1)
+    device = Nodes(SimpleNamespace(UserSetLoad=Command(10**9)), "test", (RefusedError,), clock)
+    with pytest.raises(CameraSettingError, match="UserSetLoad was executed and is not done after 10 s"):
+        device.set("UserSetLoad", True)
+    assert clock.now_ns() >= 10 * NS_PER_S
+
+
+def test_a_command_that_is_refused_or_set_is_an_error() -> None:
+    def refuse() -> None:
+        raise RefusedError("locked : somewhere in the library")
+
+    device = nodes(DeviceReset=SimpleNamespace(execute=refuse))
+    with pytest.raises(CameraSettingError, match=r"DeviceReset cannot be executed: locked$"):
+        device.set("DeviceReset", True)
+    with pytest.raises(CameraSettingError, match=r"DeviceReset is a command: .* not set to 'On'"):
+        device.set("DeviceReset", "On")
 
 
 def test_what_yaml_makes_of_on_and_off_is_understood() -> None:

@@ -1,4 +1,4 @@
-"""What `rtface check` says of the parity gate and of the back ends."""
+"""What `rtface check` says of the parity gate, of the back ends and of the camera's frames."""
 
 from __future__ import annotations
 
@@ -118,3 +118,25 @@ def test_whether_the_engine_can_tell_a_view_is_said(folder: Path) -> None:
     told = findings(folder, "sound")["view"]
     assert (told.verdict, told.fix) == ("warn", "rtface engines view sound --frames FRAMES")
     assert findings(folder, "default")["view"].verdict == "ok"
+
+
+def frames_of(folder: Path, producer: Path, nodes: str) -> Check:
+    camera = (
+        f'{{kind: genicam, producer: "{producer}", serial: gige-0, width: 96, height: 80, nodes: {nodes}}}'
+    )
+    (folder / "rig.yaml").write_text(f"camera: {camera}\nengine: nowhere\n", encoding="utf-8")
+    return next(each for each in check_rig(folder / "rig.yaml") if each.what == "frames")
+
+
+def test_frames_that_all_come_damaged_are_named_with_what_helps(folder: Path, gentl_producer: Path) -> None:
+    found = frames_of(folder, gentl_producer, "{FaultIncompleteEvery: 1, FaultIncompleteFlag: false}")
+    assert (found.verdict, found.exit_code) == ("fail", 4)
+    assert "frames came damaged and none whole" in found.fix
+    assert "packet size" in found.fix
+
+
+def test_losses_that_frame_numbers_cannot_show_are_not_called_none(
+    folder: Path, gentl_producer: Path
+) -> None:
+    found = frames_of(folder, gentl_producer, "{FaultIds: Constant}")
+    assert "0 lost that it tells of; its frames have no numbers that show gaps" in found.text

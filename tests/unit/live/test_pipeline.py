@@ -298,6 +298,8 @@ def test_frames_of_a_live_camera_that_come_too_fast_are_counted_at_the_ring() ->
     rig.camera.feed(30, END)
     rig.ends()
     assert rig.pipeline.status().losses == Losses(3, 5, 27, 7)
+    rig.camera.transport_known = False
+    assert rig.pipeline.status().losses == Losses(3, 5, 27, 7, transport_known=False)
     assert rig.sink.ids == [1, 29, 30]
 
 

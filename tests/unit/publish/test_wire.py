@@ -59,7 +59,7 @@ def poses(draw: st.DrawFn) -> Pose:
     )
 
 
-@given(poses(), COUNT, NS, st.builds(Losses, COUNT, COUNT, COUNT, COUNT))
+@given(poses(), COUNT, NS, st.builds(Losses, COUNT, COUNT, COUNT, COUNT, st.booleans()))
 def test_keypoints_arrive_as_they_were_sent(pose: Pose, seq: int, published_ns: int, losses: Losses) -> None:
     message = decode_keypoints(encode_keypoints(PACKER, "the session", seq, pose, losses, published_ns))
     assert (message.session, message.seq, message.published_ns) == ("the session", seq, published_ns)
@@ -70,6 +70,13 @@ def test_keypoints_arrive_as_they_were_sent(pose: Pose, seq: int, published_ns: 
     for got, sent in ((message.xy, pose.xy), (message.score, pose.score), (message.outside, pose.outside)):
         assert got.dtype == sent.dtype
         np.testing.assert_array_equal(got, sent)
+
+
+def test_a_count_that_is_known_is_sent_as_it_was_before_there_could_be_another() -> None:
+    for known, fields in ((True, set()), (False, {"transport_known"})):
+        losses = replace(LOSSES, transport_known=known)
+        body = msgpack.unpackb(encode_keypoints(PACKER, "s", 0, make_pose(5), losses, 0))
+        assert set(body["lost"]) == {"camera", "transport", "ring", "publish"} | fields
 
 
 def test_the_numbers_on_the_wire_are_little_endian_whatever_the_array() -> None:

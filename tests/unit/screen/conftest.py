@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.testclient import TestClient
-from support.waits import wait_until
+from support.job_waits import all_ended
 
 from rtface.core.errors import RtfaceError
 from rtface.screen.desk import Desk
@@ -29,9 +29,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     folder.mkdir()
     jobs = Jobs(folder, stop_after_s=1.0)
     yield Desk(folder, jobs)
-    for job in jobs.list():
-        jobs.stop(job.id)
-    wait_until(lambda: all(job.over for job in jobs.list()) and not jobs._ours)
+    all_ended(jobs)
 
 
 @pytest.fixture

@@ -88,3 +88,11 @@ def test_a_cookie_ends_a_day_after_it_was_last_used(monkeypatch: pytest.MonkeyPa
         assert Access(tmp_path / "1.json").visitor(cookie) is not None
     now[0] += 1.1 * DAY_S
     assert doors.visitor(cookie) is None
+
+
+def test_a_disk_that_is_full_keeps_nobody_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    doors = Access(tmp_path / "file" / "1.json")
+    cookie = doors.enter(doors.new_link())
+    assert cookie is not None
+    assert doors.visitor(cookie) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rtface.screen.feed import MOST_WAITING, MOST_WATCHERS, PICTURES_UNDER_WAY, Feed, Watcher
+from rtface.screen.feed import MOST_WAITING, MOST_WATCHERS, PICTURES_UNDER_WAY, PageFeed, Watcher
 
 
 async def settled() -> None:
@@ -59,7 +59,7 @@ def test_pictures_wait_until_earlier_ones_were_shown() -> None:
 
 
 def test_no_more_pages_than_there_is_room_for() -> None:
-    feed = Feed()
+    feed = PageFeed()
     watchers = [feed.join() for _ in range(MOST_WATCHERS)]
     assert all(watchers)
     assert feed.join() is None
@@ -69,7 +69,7 @@ def test_no_more_pages_than_there_is_room_for() -> None:
 
 
 def test_pictures_are_wanted_while_a_page_takes_them() -> None:
-    feed = Feed()
+    feed = PageFeed()
     one, other = feed.join(), feed.join()
     assert one is not None
     assert other is not None
@@ -83,7 +83,7 @@ def test_pictures_are_wanted_while_a_page_takes_them() -> None:
 
 def test_a_picture_goes_to_the_pages_that_take_this_view() -> None:
     async def run() -> None:
-        feed = Feed()
+        feed = PageFeed()
         feed.start()
         one, other = feed.join(), feed.join()
         assert one is not None
@@ -101,7 +101,7 @@ def test_a_picture_goes_to_the_pages_that_take_this_view() -> None:
 
 def test_an_event_loop_that_hangs_is_not_buried_in_what_waits_for_it() -> None:
     async def run() -> None:
-        feed = Feed()
+        feed = PageFeed()
         feed.start()
         watcher = feed.join()
         assert watcher is not None
@@ -117,8 +117,8 @@ def test_an_event_loop_that_hangs_is_not_buried_in_what_waits_for_it() -> None:
 
 
 def test_the_end_is_told_to_all_pages_and_nothing_comes_after() -> None:
-    async def run() -> Feed:
-        feed = Feed()
+    async def run() -> PageFeed:
+        feed = PageFeed()
         feed.start()
         watcher = feed.join()
         assert watcher is not None

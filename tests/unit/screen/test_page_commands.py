@@ -13,7 +13,7 @@ from rtface.core.errors import ControlError, UsageError
 from rtface.publish.commands import BUSY, MAX_NAME
 from rtface.publish.control import ControlServer, LoopCommands, ServiceCommands
 from rtface.screen import commands as module
-from rtface.screen.commands import OPERATIONS, Commands, name_for_record
+from rtface.screen.commands import OPERATIONS, PageCommands, name_for_record
 from rtface.screen.rigs import ShownRig
 
 Reply = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
@@ -39,11 +39,11 @@ class Asked:
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
+def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[PageCommands]:
     Asked.seen = []
     monkeypatch.setattr(Asked, "reply", staticmethod(lambda operation, args: dict(args)))
     monkeypatch.setattr(module, "Requester", Asked)
-    made = Commands(ShownRig("a", "rig", "tcp://127.0.0.1:1"))
+    made = PageCommands(ShownRig("a", "rig", "tcp://127.0.0.1:1"))
     yield made
     made.close()
 
@@ -60,14 +60,14 @@ def in_background(work: Callable[[], Any]) -> threading.Thread:
     return thread
 
 
-def test_only_what_is_for_pages_is_passed_on(commands: Commands) -> None:
+def test_only_what_is_for_pages_is_passed_on(commands: PageCommands) -> None:
     for operation in ("emergency_stop", "ping", "", "../arm", "shutdown"):
         with pytest.raises(UsageError, match="no operation"):
             commands.request(operation, {}, "ann")
     assert Asked.seen == []
 
 
-def test_who_is_the_person_at_the_page_whatever_the_arguments_say(commands: Commands) -> None:
+def test_who_is_the_person_at_the_page_whatever_the_arguments_say(commands: PageCommands) -> None:
     assert commands.request("arm", {"who": "operator"}, "ann") == {"who": "ann"}
     assert commands.request("mark", {"text": "a", "details": {}}, "") == {
         "text": "a",
@@ -78,7 +78,7 @@ def test_who_is_the_person_at_the_page_whatever_the_arguments_say(commands: Comm
     assert name_for_record("n" * 100) == "n" * MAX_NAME
 
 
-def test_disarm_waits_for_no_other_command(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disarm_waits_for_no_other_command(commands: PageCommands, monkeypatch: pytest.MonkeyPatch) -> None:
     goes, begun = threading.Event(), threading.Event()
 
     def slow(operation: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ def test_disarm_waits_for_no_other_command(commands: Commands, monkeypatch: pyte
 
 
 def test_no_queue_is_unbounded_and_the_end_waits_for_nobody(
-    commands: Commands, monkeypatch: pytest.MonkeyPatch
+    commands: PageCommands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes = threading.Event()
     monkeypatch.setattr(Asked, "reply", staticmethod(lambda operation, args: goes.wait(LONG_S) and {}))

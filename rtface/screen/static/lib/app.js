@@ -77,6 +77,7 @@ export class App {
       h("span", {}, text),
       h("button", { class: "button small", "aria-label": "Close", onclick: () => notice.remove() }, "×"),
     );
+    for (const each of [...place.children]) if (each.firstElementChild?.textContent === text) each.remove();
     place.append(notice);
     while (place.children.length > 5) place.firstElementChild?.remove();
     if (level !== "bad") setTimeout(() => notice.remove(), 6000);

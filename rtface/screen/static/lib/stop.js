@@ -75,7 +75,12 @@ export class EmergencyStop {
     for (const rig of rigs) this.owed.set(rig, number);
     if (!rigs.length) return;
     if (!this.send()) this.fail("The way of the emergency stop is not open.");
-    this.timer ??= setTimeout(() => this.fail("There was no answer within a second."), ANSWER_MS);
+    if (this.timer === undefined) this.wait();
+  }
+
+  wait() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.fail("There was no answer within a second."), ANSWER_MS);
   }
 
   /** Send what is not acknowledged. @returns {boolean} whether that was possible */
@@ -85,9 +90,18 @@ export class EmergencyStop {
     const byNumber = new Map();
     for (const [rig, number] of this.owed) byNumber.set(number, [...(byNumber.get(number) ?? []), rig]);
     for (const [n, stop] of byNumber) {
-      if (this.socket.bufferedAmount < MOST_UNSENT) this.socket.send(JSON.stringify({ n, stop, who: this.who() }));
+      if (this.socket.bufferedAmount < MOST_UNSENT) this.socket.send(JSON.stringify({ n, stop, who: this.name() }));
     }
     return true;
+  }
+
+  /** Nothing about a name keeps a stop from being sent. @returns {string} */
+  name() {
+    try {
+      return this.who();
+    } catch {
+      return "";
+    }
   }
 
   ask() {
@@ -110,7 +124,12 @@ export class EmergencyStop {
       return;
     }
     const owed = this.owed.get(said.rig);
-    if (owed === undefined || said.n < owed) return;
+    if (owed === undefined) return;
+    if (said.n < owed) {
+      // An earlier press was answered: the service is there, and the later one has its own second.
+      if (said.ok) this.wait();
+      return;
+    }
     if (!said.ok) {
       this.fail(said.text);
       return;
@@ -205,7 +224,7 @@ class Alarm {
 export function stopWherePressed(button, stop) {
   addEventListener("pointerdown", (event) => {
     const { left, right, top, bottom } = button.getBoundingClientRect();
-    const inside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
+    const inside = right > left && event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
     const other = event.target instanceof Element && event.target.closest("dialog button, dialog a, dialog input, dialog select");
     if (!inside || other || event.button !== 0) return;
     event.preventDefault();

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import REPOSITORY
 from support.recorded_loop import RULES, Loop, record_loop
 
 from rtface.core.errors import DataError
 from rtface.decide.rulebank import ALIKE_NS
 from rtface.decide.rules import RulesFile
+from rtface.offline.sessions.certificate import certify
+from rtface.offline.sessions.certificate_text import certificate_text
 from rtface.offline.sessions.outline import Outline, latency_settings, outline
 from rtface.record.seal.cipher import read_key
 from rtface.record.session import LOG_NAME
@@ -64,6 +67,14 @@ def test_a_sealed_one_too_closed_and_opened(sealed: Loop) -> None:
     assert opened.summary(unblind=True).pulses is not None
     with pytest.raises(DataError):
         outline(sealed.folder, bytes(32))
+
+
+def test_a_session_of_an_rtface_of_before() -> None:
+    """Made before poses had a time of publishing of their own, before seals and view checks."""
+    (old,) = (each.parent for each in (REPOSITORY / "tests/data/session-01fc540").rglob(LOG_NAME))
+    assert_says_the_same(outline(old), read_session(old), unblind=False)
+    text = certificate_text(certify(outline(old)))
+    assert "LATENCY CERTIFICATE" in text
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.999])

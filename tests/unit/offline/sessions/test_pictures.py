@@ -68,6 +68,10 @@ def test_every_frame_in_any_order(tmp_path: Path, codec: str, exposures: Callabl
     assert pictures.of(10**9) is None
     assert pictures.of(-1) is None
     pictures.close()
+    again = pictures.of(3 * 7 + 5)
+    assert again is not None
+    assert number_of(again.image) == 7
+    pictures.close()
 
 
 def test_a_stretch_in_order(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ def closed(recorder: SessionRecorder) -> Session:
     return read_session(recorder.folder)
 
 
+def test_losses_that_nobody_knows_are_recorded_as_unknown(recorder: SessionRecorder) -> None:
+    recorder.losses(Losses(transport_known=False))
+    assert summarise(closed(recorder)).losses == {"camera": 0, "transport": None, "ring": 0, "publish": 0}
+
+
 def test_the_recorder_writes_what_it_is_handed(recorder: SessionRecorder) -> None:
     histogram = Histogram(10)
     histogram.add(5 * MS)

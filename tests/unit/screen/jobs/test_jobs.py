@@ -11,10 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.waits import wait_until
+from support.job_waits import all_ended, long_until
+from support.job_waits import over as job_over
 
 from rtface.core.errors import UsageError
 from rtface.screen.jobs import Job, Jobs, JobState
+
+pytestmark = pytest.mark.timeout(900)
 
 SCRIPT = """
 import json, os, pathlib, signal, subprocess, sys, time
@@ -63,9 +66,7 @@ def desk(tmp_path: Path, program: tuple[str, ...]) -> Iterator[Callable[..., Job
 
     yield make
     for jobs in made:
-        for job in jobs.list():
-            jobs.stop(job.id)
-        wait_until(lambda jobs=jobs: all(job.over for job in jobs.list()) and not jobs._ours)  # type: ignore[misc]
+        all_ended(jobs)
 
 
 def begun(jobs: Jobs, *argv: object, kind: str = "teach", **options: object) -> Job:
@@ -73,13 +74,12 @@ def begun(jobs: Jobs, *argv: object, kind: str = "teach", **options: object) -> 
 
 
 def over(jobs: Jobs, job: Job) -> Job:
-    wait_until(lambda: jobs.get(job.id).over)
-    return jobs.get(job.id)
+    return job_over(jobs, job.id)
 
 
 def runs(jobs: Jobs, job: Job) -> None:
     """Return when the command itself has said that it runs."""
-    wait_until(lambda: jobs.get(job.id).progress is not None)
+    long_until(lambda: jobs.get(job.id).progress is not None)
 
 
 def test_a_job_runs_in_the_workspace_and_its_result_progress_and_end_are_read(
@@ -145,12 +145,12 @@ def test_a_job_outlives_the_process_that_began_it(
         [sys.executable, "-c", code], stdin=-1, stdout=-1, start_new_session=True, env=os.environ
     )
     name = server.stdout.readline().decode().strip()
-    wait_until(lambda: jobs.get(name).progress is not None)
+    long_until(lambda: jobs.get(name).progress is not None)
     os.killpg(server.pid, signal.SIGKILL)
     server.communicate()
     assert jobs.get(name).state is JobState.RUNNING
     (tmp_path / "go").touch()
-    wait_until(lambda: jobs.get(name).over)
+    long_until(lambda: jobs.get(name).over)
     assert jobs.get(name).state is JobState.DONE
 
 
@@ -188,7 +188,7 @@ def test_stop_kills_a_deaf_command_and_all_its_children(desk: Callable[..., Jobs
     assert progress is not None
     jobs.stop(job.id)
     assert over(jobs, job).code == -signal.SIGKILL
-    wait_until(lambda: gone(int(progress["child"])))
+    long_until(lambda: gone(int(progress["child"])))
 
 
 def gone(pid: int) -> bool:
@@ -240,7 +240,7 @@ def test_a_job_whose_processes_died_with_the_machine_is_lost_and_the_next_has_it
     runner.wait()
     assert jobs.get(first.id).state is JobState.RUNNING  # the command still does
     os.kill(command, signal.SIGKILL)
-    wait_until(lambda: jobs.get(first.id).state is JobState.LOST)
+    long_until(lambda: jobs.get(first.id).state is JobState.LOST)
     assert "killed" in jobs.get(first.id).reason
     assert over(jobs, second).state is JobState.DONE
 
@@ -290,7 +290,7 @@ def test_damaged_files_of_one_hide_no_other(desk: Callable[..., Jobs]) -> None:
 def test_the_command_is_rtface_itself_with_its_progress(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
     job = jobs.start("check", ["config", "schema"], title="Schema", about={}, waits=False)
-    wait_until(lambda: jobs.get(job.id).over)
+    long_until(lambda: jobs.get(job.id).over)
     assert jobs.get(job.id).state is JobState.DONE, jobs.output(job.id)
     assert jobs.result(job.id) is None or "properties" in str(jobs.result(job.id))
-    wait_until(lambda: jobs.list() != [] and not jobs._ours)
+    long_until(lambda: jobs.list() != [] and not jobs._ours)

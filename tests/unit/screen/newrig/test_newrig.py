@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
-from support.waits import wait_until
+from support.job_waits import over
 
 from rtface.config.rigfile import load_rig
 from rtface.screen.desk import Desk
@@ -18,6 +18,7 @@ from rtface.screen.newrig.routes import routes
 from rtface.simulate.face import MouseFace
 
 Client = Callable[[Any], TestClient]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def done(desk: Desk, page: TestClient, what: str, **said: Any) -> dict[str, Any]
     answer = page.post(f"/api/page/{what}", json={"rig": "rig.yaml", **said})
     assert answer.status_code == 200, answer.json()
     job = answer.json()["job"]["id"]
-    wait_until(lambda: desk.jobs.get(job).over)
+    over(desk.jobs, job)
     assert desk.jobs.get(job).state == "done", desk.jobs.output(job)
     result: dict[str, Any] = desk.jobs.result(job)
     return result
@@ -113,6 +114,7 @@ def test_pictures_are_saved_and_served_and_the_engine_is_tried_on_the_crop(
 
     write(page, rig="rig.yaml", settings={"crop": "{x: 40, y: 0, width: 240, height: 240}"})
     assert step(page, "crop")["state"] == "done"
+    assert step(page, "camera")["result"]["pictures"] == pictures, "they do not hang on the crop"
     found = done(desk, page, "try")
     assert found["crop"]["x"] == 40
     tried = step(page, "engine")
@@ -154,7 +156,7 @@ def test_the_check_of_everything_is_read(desk: Desk, page: TestClient) -> None:
         },
     )
     job = page.post("/api/page/check", json={"rig": "rig.yaml"}).json()["job"]["id"]
-    wait_until(lambda: desk.jobs.get(job).over)
+    over(desk.jobs, job)
     state = step(page, "check")
     assert state["state"] in ("done", "wrong")
     assert {each["verdict"] for each in state["result"]} <= {"ok", "warn", "fail"}
@@ -169,7 +171,7 @@ def test_frames_are_chosen_with_the_rigs_crop_and_engine(desk: Desk, page: TestC
         "rtface learn start day1 --folder rig-learn --yes --json --engine default --count 3 --crop 40,0,240,240"
     )
     job = answer["job"]["id"]
-    wait_until(lambda: desk.jobs.get(job).over)
+    over(desk.jobs, job)
     assert (desk.jobs.get(job).state, desk.jobs.get(job).code) == ("done", 21)
     state = step(page, "label")
     assert (state["state"], state["wrote"]) == ("open", ["rig-learn/to-label"])

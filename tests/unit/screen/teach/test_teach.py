@@ -12,7 +12,7 @@ import cv2
 import pytest
 from starlette.testclient import TestClient
 from support.drawn_labels import NAMES, begun_engine, drawn
-from support.waits import wait_until
+from support.job_waits import over
 
 from rtface.screen.desk import Desk
 from rtface.screen.teach.routes import routes
@@ -42,13 +42,7 @@ def post(page: TestClient, what: str, **said: Any) -> dict[str, Any]:
 def ended(desk: Desk, page: TestClient, what: str, **said: Any) -> str:
     """Run a job to its end and return how it ended."""
     job = post(page, what, **said)["job"]["id"]
-    for _ in range(6):  # a training takes longer than one wait on a busy machine
-        try:
-            wait_until(lambda: desk.jobs.get(job).over)
-            break
-        except AssertionError:
-            continue
-    return str(desk.jobs.get(job).state)
+    return str(over(desk.jobs, job).state)
 
 
 def label(folder: Path) -> None:
@@ -68,7 +62,7 @@ def label(folder: Path) -> None:
         writer.writerows(lines)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, tmp_path: Path) -> None:
     assert page.get("/api/page/ways").json()["ways"] == []
     state = ended(

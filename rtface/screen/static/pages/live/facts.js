@@ -45,7 +45,8 @@ export class Facts {
   /** @param {any} status @param {any} hello */
   takeStatus(status, hello) {
     say(this.rate, `${status.rate_hz.toFixed(1)} frames per second`);
-    const lost = Object.entries(LOSSES).map(([key, where]) => [where, status.losses[key]]);
+    const unseen = status.losses.transport_known === false;
+    const lost = Object.entries(LOSSES).map(([key, where]) => [where, unseen && key === "transport" ? "unknown" : status.losses[key]]);
     const any = lost.filter(([, count]) => count);
     say(this.losses, any.length ? `Lost: ${any.map(([where, count]) => `${count} ${where}`).join(", ")}` : `No frame lost of ${status.frames}.`);
     this.losses.className = any.length ? "small careful" : "small";

@@ -20,18 +20,18 @@ export class Arming {
     this.verdict = null;
     this.busy = false;
     this.state = "";
-    this.head = h("h2", { class: "loop-state", role: "status" });
+    this.head = h("span", { class: "loop-state", role: "status" });
     this.why = h("p", { class: "muted" });
     this.result = h("p", { class: "small" });
-    this.findings = h("div", { class: "findings" });
+    this.findings = h("div", { class: "findings", role: "region", "aria-label": "Findings of the self-test", tabindex: "0", hidden: true });
     this.who = h("input", { id: "arming-who", value: app.who, maxlength: "64", autocomplete: "off", placeholder: "your name", oninput: () => this.renew() });
-    this.test = h("button", { class: "button primary", onclick: () => this.selfTest() }, "1  Self-test");
-    this.arm = h("button", { class: "button danger", onclick: () => this.armNow() }, "2  Arm: light may come");
+    this.test = h("button", { id: "arming-test", class: "button primary", onclick: () => this.selfTest() }, "1  Self-test");
+    this.arm = h("button", { id: "arming-arm", class: "button danger", onclick: () => this.armNow() }, "2  Arm: light may come");
     this.hint = h("p", { class: "small muted" });
     this.reason = h("input", { id: "disarm-why", maxlength: "200", placeholder: "lunch" });
-    this.disarm = h("button", { class: "button big", onclick: () => this.disarmNow() }, "Disarm");
-    this.clear = h("button", { class: "button primary", onclick: () => this.clearNow() }, "I have found the cause: clear");
-    this.arming = h("div", { class: "col" }, h("div", {}, this.test), this.result, this.findings, h("div", { class: "row" }, h("label", { class: "field" }, "Who arms", this.who), this.arm), this.hint);
+    this.disarm = h("button", { id: "disarm", class: "button big", onclick: () => this.disarmNow() }, "Disarm");
+    this.clear = h("button", { id: "clear", class: "button primary", onclick: () => this.clearNow() }, "I have found the cause: clear");
+    this.arming = h("div", { class: "col" }, h("div", {}, this.test), this.result, this.findings, h("div", { class: "row" }, h("label", { class: "field grow" }, "Who arms", this.who), this.arm), this.hint);
     this.disarming = h("div", { class: "row" }, h("label", { class: "field grow" }, "Why (may be left out)", this.reason), this.disarm);
     this.clearing = h("div", {}, this.clear);
     this.guest = h("p", { class: "muted" }, "This browser came in by a link for guests: it looks on.");
@@ -39,7 +39,7 @@ export class Arming {
     this.element = h(
       "section",
       { class: "panel arming", "aria-label": "Arming" },
-      this.head, this.why, this.guest, this.clearing, this.arming, this.disarming, this.stop,
+      h("h2", {}, this.head), this.why, this.guest, this.clearing, this.arming, this.disarming, this.stop,
     );
     this.renew();
   }
@@ -103,6 +103,7 @@ export class Arming {
     say(this.result, ready ? `Nothing speaks against arming${looks ? `; ${looks} to look at` : ""}.` : `${against} of ${findings.length} findings speak against arming.`);
     const order = ["fail", "warn", "ok"];
     const sorted = [...findings].sort((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict));
+    this.findings.hidden = false;
     fill(this.findings, sorted.map(({ what, verdict, text, mend }) => {
       const [badge, word] = VERDICTS[verdict] ?? ["warn", verdict];
       return h(
@@ -116,6 +117,7 @@ export class Arming {
 
   forget() {
     this.verdict = null;
+    this.findings.hidden = true;
     fill(this.findings);
     say(this.result, "");
   }

@@ -18,7 +18,7 @@ export class Timeline {
     this.span = SPANS[0];
     /** @type {any[]} */
     this.events = [];
-    this.canvas = h("canvas", { class: "timeline", role: "img" });
+    this.canvas = h("canvas", { class: "timeline", role: "img", "aria-label": "Timeline of light: nothing is known yet." });
     this.buttons = SPANS.map((span) => h("button", { class: "button small", "aria-pressed": String(span === this.span), onclick: () => this.show(span) }, span < 120 ? `${span} s` : `${span / 60} min`));
     this.sum = h("p", { class: "small muted" });
     this.element = h(

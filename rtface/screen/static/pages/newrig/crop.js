@@ -93,7 +93,11 @@ export async function cropStep(here) {
   renew();
   if (step.job && !["done", "failed", "stopped", "lost"].includes(step.job.state)) watch(step.job);
   else if (step.result && !rig.crop) take(step.result);
-  const sized = new ResizeObserver(() => renew());
+  let wide = canvas.clientWidth;
+  const sized = new ResizeObserver(() => {
+    if (canvas.clientWidth !== wide) renew();
+    wide = canvas.clientWidth;
+  });
   sized.observe(/** @type {Element} */ (canvas.parentElement));
   keep(() => sized.disconnect());
 }

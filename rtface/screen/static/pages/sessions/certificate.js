@@ -22,13 +22,14 @@ export async function mountCertificate(root, view) {
     h("article", { class: "certificate panel" },
       h("h2", {}, "Latency certificate"),
       h("p", { class: "sub" }, `${told.folder} · ${when(told.began)} UTC · ${lasted(told.seconds)} · ${told.poses} poses${told.rate_hz ? `, ${told.rate_hz.toFixed(1)} a second` : ""}`),
+      h("h3", {}, "From exposure to published keypoints"),
       h("div", { class: "headline" }, headline(whole, told)),
       stages(told),
       h("p", { class: "small" }, "Percentiles of every recorded frame's stamps, known to 1.6 %; the maximum is exact."),
       h("div", { class: "halves" }, kept(told), made(told)),
       h("h3", {}, "What can be checked"),
       h("table", { class: "table mono small" }, h("tbody", {}, [...Object.entries(told.sha256), ["fingerprint", told.fingerprint]].map(([name, digest]) => h("tr", {}, h("th", { scope: "row" }, name === "fingerprint" ? name : `sha256 ${name}`), h("td", {}, digest))))),
-      h("p", { class: "small" }, `Log: ${told.state}${told.missing.length ? `; ${told.missing.slice(0, 2).join("; ")}` : ""}. Whoever has it finds this page again by the command above.`),
+      h("p", { class: "small" }, `Log: ${told.state}${told.missing.length ? `; ${told.missing.slice(0, 2).join("; ")}` : ""}. Whoever has it finds the same by rtface session certificate.`),
     ),
   );
   return () => {};

@@ -34,7 +34,7 @@ export async function enginePanel(app, known, way, attempt, forRig) {
     ends.push(box.end);
     jobs.prepend(box.element);
   };
-  const chooser = h("select", { "aria-label": "Rig" }, known.rigs.map((/** @type {any} */ each) => h("option", { value: each.rig, selected: each.rig === forRig }, each.rig)));
+  const chooser = h("select", { class: "plain", "aria-label": "Rig" }, known.rigs.map((/** @type {any} */ each) => h("option", { value: each.rig, selected: each.rig === forRig }, each.rig)));
   /** @param {any} engine @returns {HTMLElement} */
   const card = (engine) => {
     const agrees = engine.parity.filter((/** @type {any} */ each) => each.agrees);

@@ -17,7 +17,7 @@ export function resultsPanel(app, way, attempt) {
       evaluation?.after && Object.keys(evaluation.after.distances ?? {}).length ? distances(evaluation) : null,
       report ? h("p", { class: "small" }, `${report.frames} frames, ${report.steps} steps, ${Number(report.blend) * 100} % of the way from the old weights, ${report.minutes} minutes.`) : null,
       report?.untouched_guesses?.length ? h("p", { class: "careful" }, `Most labels of ${report.untouched_guesses.join(", ")} are exactly what the engine found: guesses that nobody moved teach nothing.`) : null,
-      check?.warnings?.length ? h("details", {}, h("summary", {}, `${check.warnings.length} remarks on the labels`), h("ul", {}, check.warnings.map((/** @type {string} */ each) => h("li", {}, each)))) : null,
+      check?.warnings?.length ? h("details", {}, h("summary", {}, check.warnings.length === 1 ? "A remark on the labels" : `${check.warnings.length} remarks on the labels`), h("ul", {}, check.warnings.map((/** @type {string} */ each) => h("li", {}, each)))) : null,
     ),
     h("section", { class: "panel col" }, h("h2", {}, "Worst frames first"), worst(app, way, evaluation)),
   );

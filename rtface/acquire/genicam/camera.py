@@ -6,7 +6,7 @@ frames are polled for, with sleeps between (`POLL_NS`), and other threads run on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.framenumbers import FrameNumbers
-from rtface.acquire.genicam_nodes import Nodes
-from rtface.acquire.gentl import (
+from rtface.acquire.genicam.gentl import (
     HANDLING_MODES,
     GenicamDevice,
     choose,
@@ -29,6 +28,7 @@ from rtface.acquire.gentl import (
     release,
     vendor_errors,
 )
+from rtface.acquire.genicam.nodes import Nodes, Value
 from rtface.acquire.lifecycle import OrderedCamera
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
@@ -37,7 +37,11 @@ from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
 POLL_NS = 500 * NS_PER_US
-SHIFTS = {"Mono8": 0, "Mono10": 2, "Mono12": 4, "Mono16": 8}
+USER_SET = "UserSetLoad"
+"""The command that replaces all settings by stored ones."""
+END_OF_TIME_NS = 2**63
+"""No clock has run for these 292 years: a stamp beyond them is a device's error."""
+SHIFTS = {"Mono8": 0, "Mono10": 2, "Mono12": 4, "Mono14": 6, "Mono16": 8}
 """Pixel formats that can be read, and by how many bits each is shifted down to 8 bits."""
 
 
@@ -72,7 +76,8 @@ class GenicamCamera(OrderedCamera):
 
     Where the device declares a clock, exposure times are its time stamps mapped to the host's clock
     (`ClockFit`); a frame without a stamp then has ``camera_ns`` None and its arrival as exposure. Losses: a
-    buffer that arrives incomplete counts as lost at the camera, any other gap in the frame numbers in transport.
+    buffer that arrives incomplete, by its flag or by the size that was filled, counts as lost at the camera, any other gap
+    in the frame numbers in transport. A device without frame numbers works; what it loses is unknown.
 
     Parameters
     ----------
@@ -114,7 +119,7 @@ class GenicamCamera(OrderedCamera):
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
                     try:
-                        if buffer.is_complete():
+                        if self._is_whole(buffer):
                             return self._take(buffer, out, now_ns)
                         self._incomplete += 1
                         self.lost_at_camera += 1
@@ -154,15 +159,20 @@ class GenicamCamera(OrderedCamera):
 
     def _configure(self, found: GenicamDevice) -> CameraInfo:
         settings = self._settings
-        nodes = Nodes(self._acquirer.remote_device.node_map, self._label, vendor_errors())
+        nodes = Nodes(self._acquirer.remote_device.node_map, self._label, vendor_errors(), self._clock)
         if settings.pixel_format not in SHIFTS:
             offered = [name for name in nodes.choices("PixelFormat") if name in SHIFTS]
             raise CameraSettingError(
                 f"camera {self._label}: pixel_format {settings.pixel_format!r} cannot be read; "
                 f"possible with this camera: {', '.join(offered) or 'none'}"
             )
+        of_user_set, further = _split(settings.nodes)
+        for name, value in of_user_set.items():
+            nodes.set(name, value)
         nodes.set("PixelFormat", settings.pixel_format)
         _apply(nodes, settings)
+        for name, value in further.items():
+            nodes.set(name, value)
         read_back = nodes.verify()
         try:
             self._acquirer.num_buffers = settings.buffers
@@ -176,7 +186,7 @@ class GenicamCamera(OrderedCamera):
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
         mode = prefer_newest(self._acquirer)
         self._drains = mode not in HANDLING_MODES
-        self._numbers = FrameNumbers()
+        self._numbers = FrameNumbers(leaves_out_zero=found.tl_type == "GEV")
         self._fit = ClockFit()
         rate_hz = nodes.rate_hz()
         return CameraInfo(
@@ -214,12 +224,35 @@ class GenicamCamera(OrderedCamera):
 
     def _take(self, buffer: Any, out: Image, arrival_ns: int) -> FrameMeta:
         self._copy(buffer, out)
-        frame_id, missing = self._numbers.take(int(buffer.frame_id))
+        frame_id, missing = self._numbers.take(or_none(buffer, "frame_id"))
+        self.transport_known = self._numbers.known
         self.lost_in_transport += max(0, missing - self._incomplete)
         self._incomplete = 0
         camera_ns = None if self._tick_hz is None else _stamp_ns(buffer, self._tick_hz)
         exposure_ns = arrival_ns if camera_ns is None else self._fit.to_host(camera_ns, arrival_ns)
         return FrameMeta(frame_id, exposure_ns, arrival_ns, camera_ns)
+
+    def _is_whole(self, buffer: Any) -> bool:
+        """Return whether all of the picture arrived: not every driver says so of a buffer that it filled in part."""
+        if not buffer.is_complete():
+            return False
+        filled = or_none(buffer, "size_filled")
+        height = or_none(buffer, "height") or self._shape[0]
+        return filled is None or filled >= self._offset(buffer) + self._stride(buffer) * height
+
+    def _stride(self, buffer: Any) -> int:
+        """Return the bytes of a line, with the padding at its end."""
+        width = or_none(buffer, "width") or self._shape[1]
+        return width * self._depth + (or_none(buffer, "padding_x") or 0)
+
+    @staticmethod
+    def _offset(buffer: Any) -> int:
+        return or_none(buffer, "image_offset") or 0
+
+    @property
+    def _depth(self) -> int:
+        """Bytes of a pixel."""
+        return 1 if self._shift == 0 else 2
 
     def _copy(self, buffer: Any, out: Image) -> None:
         """Copy the picture, without the padding at the ends of its lines, as 8-bit gray."""
@@ -229,14 +262,12 @@ class GenicamCamera(OrderedCamera):
             raise CameraLostError(
                 f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {width}x{height}"
             )
-        depth = 1 if self._shift == 0 else 2
-        stride = width * depth + (or_none(buffer, "padding_x") or 0)
-        offset = or_none(buffer, "image_offset") or 0
+        stride = self._stride(buffer)
         try:
-            data = np.frombuffer(buffer.raw_buffer, np.uint8, stride * height, offset)
+            data = np.frombuffer(buffer.raw_buffer, np.uint8, stride * height, self._offset(buffer))
         except ValueError as error:
             raise CameraLostError(f"camera {self._label} delivered less than a frame: {error}") from error
-        lines = data.reshape(height, stride)[:, : width * depth]
+        lines = data.reshape(height, stride)[:, : width * self._depth]
         if self._shift == 0:
             np.copyto(out, lines)
         else:
@@ -273,8 +304,13 @@ def _apply(nodes: Nodes, settings: GenicamCameraSettings) -> None:
     if settings.rate_hz is not None:
         nodes.set_if_possible("AcquisitionFrameRateEnable", True)
         nodes.set("AcquisitionFrameRate", settings.rate_hz)
-    for name, value in settings.nodes.items():
-        nodes.set(name, value)
+
+
+def _split(nodes: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Part the features up to one that loads a user set, which would undo settings made before it, from those after it."""
+    names = list(nodes)
+    end = names.index(USER_SET) + 1 if USER_SET in nodes else 0
+    return {name: nodes[name] for name in names[:end]}, {name: nodes[name] for name in names[end:]}
 
 
 def _tick_hz(acquirer: Any, nodes: Nodes, tl_type: str) -> float | None:
@@ -286,7 +322,9 @@ def _tick_hz(acquirer: Any, nodes: Nodes, tl_type: str) -> float | None:
 
 
 def _stamp_ns(buffer: Any, tick_hz: float) -> int | None:
-    if stamp_ns := or_none(buffer, "timestamp_ns"):
-        return stamp_ns
-    ticks = or_none(buffer, "timestamp")
-    return ticks * NS_PER_S // round(tick_hz) if ticks else None
+    """Return a frame's time stamp, None where there is none or one that no clock has."""
+    stamp_ns: int | None = or_none(buffer, "timestamp_ns")
+    if not stamp_ns:
+        ticks = or_none(buffer, "timestamp")
+        stamp_ns = ticks * NS_PER_S // round(tick_hz) if ticks else None
+    return stamp_ns if stamp_ns and stamp_ns < END_OF_TIME_NS else None

@@ -6,6 +6,7 @@ import math
 from contextlib import suppress
 from typing import Any
 
+from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraSettingError
 
 RELATIVE_TOLERANCE = 0.01
@@ -16,6 +17,8 @@ OLD_NAMES = {
     "AcquisitionFrameRateEnable": "AcquisitionFrameRateEnabled",
 }
 """What devices older than SFNC 2.0 call some features."""
+COMMAND_NS = 10 * NS_PER_S
+"""How long a command may take; loading a user set takes the slowest cameras a few seconds."""
 REAL_RATES = ("ResultingFrameRate", "AcquisitionResultingFrameRate", "ResultingFrameRateAbs")
 """The rate that a device will really deliver, by maker."""
 
@@ -33,17 +36,22 @@ class Nodes:
         What messages call the device.
     refusals : tuple of exception types
         What the device raises for a value that it does not take.
+    clock : Clock
+        What waits for commands to be done.
     """
 
-    def __init__(self, node_map: Any, label: str, refusals: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self, node_map: Any, label: str, refusals: tuple[type[Exception], ...], clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._map = node_map
+        self._clock = clock
         self._label = label
         self._refusals = refusals
         self._malformed: tuple[type[Exception], ...] = (AttributeError, TypeError, *refusals)
         self._asked: dict[str, Value] = {}
 
     def set(self, name: str, value: Value) -> None:
-        """Set a feature; `verify` will read it back.
+        """Set a feature, which `verify` will read back, or execute a command, for which the value is ``True``.
 
         ``True`` and ``False`` stand for ``On`` and ``Off`` of an enumeration, because that is what YAML makes of
         these words.
@@ -51,11 +59,14 @@ class Nodes:
         Raises
         ------
         CameraSettingError
-            The device has no such feature, or refuses the value.
+            The device has no such feature, refuses the value, or does not get a command done.
         """
         node = self._node(name)
         if node is None:
             raise CameraSettingError(f"camera {self._label} has no feature {name!r}")
+        if hasattr(node, "execute"):
+            self._execute(name, node, value)
+            return
         if isinstance(value, bool) and hasattr(node, "symbolics"):
             value = "On" if value else "Off"
         try:
@@ -65,6 +76,27 @@ class Nodes:
                 f"camera {self._label}: {name} cannot be set to {value!r}{self._possible(node)}: {_reason(error)}"
             ) from error
         self._asked[name] = value
+
+    def _execute(self, name: str, command: Any, value: Value) -> None:
+        """Execute a command and wait until the device says that it is done."""
+        if value is not True:
+            raise CameraSettingError(
+                f"camera {self._label}: {name} is a command: it is executed with true, not set to {value!r}"
+            )
+        give_up_ns = self._clock.now_ns() + COMMAND_NS
+        try:
+            command.execute()
+            while not command.is_done():
+                now_ns = self._clock.now_ns()
+                if now_ns >= give_up_ns:
+                    raise CameraSettingError(
+                        f"camera {self._label}: {name} was executed and is not done after {COMMAND_NS // NS_PER_S} s"
+                    )
+                self._clock.sleep_until_ns(now_ns + 10 * NS_PER_MS)
+        except self._malformed as error:
+            raise CameraSettingError(
+                f"camera {self._label}: {name} cannot be executed: {_reason(error)}"
+            ) from error
 
     def set_if_possible(self, name: str, value: Value) -> None:
         """Set a feature that another one depends on, where the device has it and lets it be written."""

@@ -1,0 +1,1 @@
+"""A GenICam camera, by harvesters and the vendor's GenTL producer."""
