@@ -147,10 +147,7 @@ class Assembly:
 
     @property
     def _grace_ns(self) -> int:
-        """How late the report of a pulse's end may be: as an answer, for a gate that is given longer for it."""
-        output = self._rig.output
-        answer_ms = output.answer_ms if isinstance(output, GateOutputSettings) else 0.0
-        return max(GRACE_NS, round(answer_ms * NS_PER_MS))
+        return end_grace_ns(self._rig, None if self._rules is None else self._rules.spec)
 
     def _record(
         self,
@@ -203,3 +200,24 @@ class Assembly:
         )
         recorder.open()
         return recorder
+
+
+def end_grace_ns(rig: Rig, rules: RulesFile | None) -> int:
+    """Return how long after a pulse its end must have been reported; later is a fault.
+
+    As long as an answer may take, of a gate that is given longer for it. With a blinded rule longer by the pause between
+    frames at which a loop disarms: its output is heard when a frame has been published, not before it is decided on.
+
+    Parameters
+    ----------
+    rig : Rig
+    rules : RulesFile or None
+        What decides.
+    """
+    answer_ms = rig.output.answer_ms if isinstance(rig.output, GateOutputSettings) else 0.0
+    grace_ns = max(GRACE_NS, round(answer_ms * NS_PER_MS))
+    if rules is not None and any(
+        each.schedule is not None and each.schedule.blind for each in rules.rules.values()
+    ):
+        grace_ns += round(rig.arming.frame_timeout_ms * NS_PER_MS)
+    return grace_ns

@@ -9,7 +9,7 @@ import numpy as np
 
 from rtface.config import BackendSettings
 from rtface.core.clock import NS_PER_S, monotonic_ns
-from rtface.core.errors import AddressError, EngineError
+from rtface.core.errors import AddressError, DataError, EngineError
 from rtface.core.records import Crop, Image
 from rtface.publish.commands import crop_map
 from rtface.publish.pictures.message import PictureMessage
@@ -75,8 +75,10 @@ def _frames(rig: ShownRig, pictures: str) -> list[PictureMessage]:
 
 
 def _image(picture: PictureMessage) -> Image:
-    decoded: Image = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
-    return decoded
+    decoded = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if decoded is None:
+        raise DataError("a picture of the service is none")
+    return decoded.astype(np.uint8, copy=False)
 
 
 def _engine(name: str) -> Engine:

@@ -82,6 +82,7 @@ class PageFeed:
         self._watchers: set[Watcher] = set()
         self._lock = threading.Lock()
         self._under_way = 0
+        self._left_out = 0
         self._wanted: dict[str, frozenset[str]] = {}
 
     def start(self) -> None:
@@ -136,6 +137,7 @@ class PageFeed:
             return
         with self._lock:
             if self._under_way >= MOST_WAITING:
+                self._left_out += 1
                 return
             self._under_way += 1
         with suppress(RuntimeError):  # it was closed since
@@ -144,6 +146,9 @@ class PageFeed:
     def _do(self, function: Callable[..., None], *arguments: Any) -> None:
         with self._lock:
             self._under_way = max(0, self._under_way - 1)
+            left_out, self._left_out = self._left_out, 0
+        for watcher in self._watchers:
+            watcher.missed += left_out
         function(*arguments)
 
     def _spread(self, newest: tuple[str, str] | None, text: str) -> None:

@@ -161,7 +161,11 @@ class RigLink:
 
     def _hand_on(self, client: Client) -> None:
         events = [as_json(each) for each in client.events()]
-        features = [as_json(each) for each in client.features()] if self._feed.watched else []
+        features = []
+        if self._feed.watched:
+            features = [as_json(each) for each in client.features()]
+        else:
+            client.end_features()
         neural = [as_json(each) for each in client.neural()]
         with self._lock:
             self._events.extend(events)

@@ -100,7 +100,7 @@ def screen_opened(
     Raises
     ------
     AddressError
-        The address cannot be bound, or would need TLS.
+        The address cannot be bound, or would need TLS; or what TLS needs cannot be read.
     """
     if not address.secure and not is_loopback(f"tcp://{_bracketed(address.host)}:1"):
         raise AddressError(
@@ -139,6 +139,8 @@ def screen_opened(
             link_for=link_for,
             pages=pages,
         )
+        for commands in parts.commands.values():
+            opened.callback(commands.close)
         stopping = Doorway(
             stop_app(lines), access, stop_hosts, secure=address.secure, cookie=cookie, origins=origins
         )
@@ -179,6 +181,12 @@ class _Server:
             ssl_certfile=address.certificate,
             ssl_keyfile=address.key,
         )
+        try:
+            config.load()
+        except OSError as error:
+            raise AddressError(
+                f"--certificate {address.certificate}, --private-key {address.key}: cannot be used: {error}"
+            ) from error
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), name=name, daemon=True)
 
@@ -206,8 +214,6 @@ def _end(parts: ScreenParts, lines: Mapping[str, StopLine], served: Sequence[_Se
     until_ns = monotonic_ns() + round(_END_S * NS_PER_S)
     for line in lines.values():
         line.close()
-    for commands in parts.commands.values():
-        commands.close()
     for each in threads:
         each.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
 

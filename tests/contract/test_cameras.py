@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rtface.acquire.genicam import camera as genicam
 from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
+from rtface.acquire.genicam import camera as genicam
 from rtface.config import (
     CameraSettings,
     GenicamCameraSettings,

@@ -20,6 +20,7 @@ from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputSta
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Losses, Pose, Pulse, Stamps
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.decide.evaluator import RuleEvaluator
+from rtface.decide.rulebank import GRACE_NS
 from rtface.decide.rules import RulesFile
 from rtface.live.closed_loop import ClosedLoop, Opened
 from rtface.live.handler import NetworkInUse
@@ -166,6 +167,7 @@ class ManualLoop:
         budget: str | None = None,
         make: Callable[[], Opened] | None = None,
         alike_ns: int = 0,
+        grace_ns: int = GRACE_NS,
     ) -> None:
         self.clock = Ticking(10**12)
         self.output = type(self).make_output(self.clock)
@@ -173,7 +175,7 @@ class ManualLoop:
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.shown: list[FeaturesMessage] = []
         self.evaluator = RuleEvaluator(
-            RulesFile.model_validate(rules), ("nose(tip)",), 100.0, alike_ns=alike_ns
+            RulesFile.model_validate(rules), ("nose(tip)",), 100.0, alike_ns=alike_ns, grace_ns=grace_ns
         )
         self.budget = None if budget is None else BudgetWatch(Budget.parse(budget), 100)
         self.loop = ClosedLoop(

@@ -20,13 +20,14 @@ from support.gentl_producer import (
     BUSY,
     CUSTOM,
     GIGE,
+    HANGS,
     STATE_VARIABLE,
     USB3,
     number_shown,
+    plug_in,
     true_gray,
     true_light,
 )
-from support.waits import wait_until
 
 from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
 from rtface.config import GenicamCameraSettings
@@ -270,7 +271,7 @@ def test_stamps_that_run_over_are_a_step_back(started: Start) -> None:
     metas = exposures(camera, 240)
     assert sum(after.camera_ns < before.camera_ns for before, after in itertools.pairwise(metas)) >= 3
     elapsed_ns = metas[-1].exposure_ns - metas[0].exposure_ns
-    assert elapsed_ns > 230 * NS_PER_S // 200, "no run of frames has the same exposure"
+    assert elapsed_ns > 2 * 2**28, "time goes on beyond the first time that they run over"
 
 
 def test_stamps_beyond_63_bits_are_not_believed(started: Start) -> None:
@@ -309,7 +310,7 @@ def test_an_error_that_does_not_pass_is_a_lost_camera(started: Start) -> None:
 
 
 def test_a_stall_is_a_wait_with_a_limit_and_not_the_end(started: Start) -> None:
-    camera = started({"rate_hz": 100}, FramePacing="Timed", FaultStallAt=4, FaultStallMs=300)
+    camera = started({"rate_hz": 100}, FramePacing="Timed", FaultStallAt=4, FaultStallMs=1500)
     assert taken(camera, 3) == both([1, 2, 3])
     assert camera.fill(memory(), 0.01) is None
     assert taken(camera, 3) == both([4, 5, 6])
@@ -325,8 +326,9 @@ def test_a_camera_that_falls_silent_is_waited_for_with_a_limit(started: Start) -
 def test_a_camera_that_is_unplugged_is_lost_and_comes_back(
     started: Start, gentl_producer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
-    camera = started(FaultDisconnectAt=3, FaultDisconnectMs=1500)
+    state = tmp_path / "state"
+    monkeypatch.setenv(STATE_VARIABLE, str(state))
+    camera = started(FaultDisconnectAt=3, FaultDisconnectMs=-1)
     taken(camera, 2)
     for _ in range(2):
         with pytest.raises(CameraLostError, match=CUSTOM):
@@ -336,7 +338,8 @@ def test_a_camera_that_is_unplugged_is_lost_and_comes_back(
     assert CUSTOM not in {device.serial for device in list_genicam(gentl_producer)}
     with pytest.raises(CameraError, match=f"no GenICam camera has serial '{CUSTOM}'"):
         camera.open()
-    wait_until(lambda: CUSTOM in {device.serial for device in list_genicam(gentl_producer)})
+    plug_in(state)
+    assert CUSTOM in {device.serial for device in list_genicam(gentl_producer)}
     camera.open()
     camera.start()
     assert taken(camera, 1)[0][1] == 1
@@ -347,17 +350,13 @@ def test_a_camera_that_another_program_holds_says_so(opened: Start) -> None:
         opened({"serial": BUSY})
 
 
-def test_heartbeats_go_on_while_the_driver_waits_as_it_should(started: Start) -> None:
-    assert longest_silence_ns(started({"rate_hz": 20}, FramePacing="Timed")) < HANG_MS * NS_PER_MS // 2
-
-
 @pytest.mark.xfail(strict=True, reason="a GIL held by the driver no longer stalls decisions or heartbeats")
 def test_heartbeats_go_on_while_the_driver_hangs(started: Start) -> None:
     camera = started(FaultHangIn="Fetch", FaultHangAt=2, FaultHangMs=HANG_MS)
     assert longest_silence_ns(camera) < HANG_MS * NS_PER_MS // 2
 
 
-HANG_MS = 2000
+HANG_MS = 3000
 
 
 def longest_silence_ns(camera: GenicamCamera) -> int:
@@ -386,11 +385,12 @@ import numpy as np
 from rtface.acquire.genicam.camera import GenicamCamera
 from rtface.config import GenicamCameraSettings
 from rtface.core.errors import CameraLostError
-nodes = {"FramePacing": "OnDemand", **dict(pair.split("=") for pair in sys.argv[2:])}
+nodes = {"FramePacing": "OnDemand", **dict(pair.split("=") for pair in sys.argv[3:])}
 nodes = {name: int(value) if value.isdigit() else value for name, value in nodes.items()}
-camera = GenicamCamera(GenicamCameraSettings(kind="genicam", producer=Path(sys.argv[1]), serial="custom-2", nodes=nodes))
-info = camera.open()
+settings = GenicamCameraSettings(kind="genicam", producer=Path(sys.argv[1]), serial=sys.argv[2], nodes=nodes)
+camera = GenicamCamera(settings)
 try:
+    info = camera.open()
     camera.start()
     out = np.empty((info.height, info.width), np.uint8)
     for _ in range(3):
@@ -400,13 +400,13 @@ except CameraLostError:
 camera.close()
 print("closed", flush=True)
 """
-PATIENCE_S = 8.0
+HANG_PATIENCE_S = 8.0
 
 
-def alone(producer: Path, *nodes: str) -> str:
+def alone(producer: Path, *nodes: str, serial: str = CUSTOM, patience_s: float = 100.0) -> str:
     """Use a camera in a process of its own, which a fault may take with it, and return what it printed."""
-    command = [sys.executable, "-c", ALONE, str(producer), *nodes]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+    command = [sys.executable, "-c", ALONE, str(producer), serial, *nodes]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=patience_s)
     return done.stdout
 
 
@@ -415,14 +415,30 @@ def alone(producer: Path, *nodes: str) -> str:
     reason="a hang in open, start, fetch or stop ends with the child killed within a stated time",
     raises=subprocess.TimeoutExpired,
 )
-@pytest.mark.parametrize("where", ["Start", "Fetch", "Stop"])
-def test_a_hang_of_the_driver_ends(gentl_producer: Path, where: str) -> None:
-    assert "closed" in alone(gentl_producer, f"FaultHangIn={where}")
+@pytest.mark.parametrize(
+    ("serial", "nodes"),
+    [
+        (HANGS, []),
+        (CUSTOM, ["FaultHangIn=Start"]),
+        (CUSTOM, ["FaultHangIn=Fetch"]),
+        (CUSTOM, ["FaultHangIn=Stop"]),
+    ],
+    ids=["open", "start", "fetch", "stop"],
+)
+def test_a_hang_of_the_driver_ends(gentl_producer: Path, serial: str, nodes: list[str]) -> None:
+    assert "closed" in alone(gentl_producer, *nodes, serial=serial, patience_s=HANG_PATIENCE_S)
 
 
 @pytest.mark.xfail(strict=True, reason="abort() is a lost camera", raises=subprocess.CalledProcessError)
 def test_a_driver_that_aborts_is_a_lost_camera(gentl_producer: Path) -> None:
     assert alone(gentl_producer, "FaultAbortAt=2").split() == ["lost", "closed"]
+
+
+@pytest.mark.xfail(strict=True, reason="two devices of the test producer", raises=CameraError)
+def test_two_cameras_of_one_producer_are_used_at_once(started: Start) -> None:
+    left, right = started({"serial": GIGE}), started({"serial": USB3})
+    for _ in range(2):
+        assert taken(left, 2)[0][1] + 1 == taken(right, 2)[1][1]
 
 
 # What a rig sets

@@ -25,6 +25,7 @@ class Seeing(Camera):
     """A frame each 5 ms, exposed at its beginning; the box is bright while the light is on."""
 
     lost_at_camera = lost_in_transport = 0
+    transport_known = True
 
     def __init__(self, clock: ManualClock, output: NullOutput, *, blind: bool = False) -> None:
         self._clock, self._output, self._blind = clock, output, blind

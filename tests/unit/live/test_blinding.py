@@ -18,12 +18,16 @@ from rich.console import Console
 from support.manual_loop import ManualLoop, Scripted
 
 from rtface.cli.loop import loop_view
+from rtface.config import Rig, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_US, ManualClock
 from rtface.core.decision import Action
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.records import Pose, Pulse
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.decide.rulebank import ALIKE_NS
+from rtface.decide.rulebank import ALIKE_NS, GRACE_NS
+from rtface.decide.rules import RulesFile
+from rtface.live.assembly import end_grace_ns
+from rtface.live.loop_status import LoopState
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.features import FeaturesMessage
 
@@ -116,9 +120,9 @@ class Watched(ManualLoop):
     make_output = Device
     features_hz = 60.0
 
-    def __init__(self, alike_ns: int, rules: dict[str, Any] = RULES) -> None:
+    def __init__(self, alike_ns: int, rules: dict[str, Any] = RULES, grace_ns: int = GRACE_NS) -> None:
         self.emitted: list[tuple[int, str, dict[str, Any]]] = []
-        super().__init__(rules, alike_ns=alike_ns)
+        super().__init__(rules, alike_ns=alike_ns, grace_ns=grace_ns)
         self.said = self  # type: ignore[assignment]
         self.loop._neural = Predictor(self)  # type: ignore[assignment]
 
@@ -332,3 +336,19 @@ def test_a_trial_that_is_cut_short_ends_alike(end: str) -> None:
             break
     assert ends[True] == ends[False]
     assert ends[True]
+
+
+def test_a_pause_between_frames_is_no_light_without_an_end() -> None:
+    """The end waits to be heard until a frame has been published, and a busy machine may take its time for one."""
+    rig = Rig(camera=SimulatedCameraSettings())
+    assert end_grace_ns(rig, None) == GRACE_NS
+    grace_ns = end_grace_ns(rig, RulesFile.model_validate(RULES))
+    watched = Watched(ALIKE_NS, grace_ns=grace_ns)
+    watched.arm()
+    frame_ns = watched.clock.now_ns()
+    for number in range(60):
+        frame_ns += 400 * NS_PER_MS
+        watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
+        watched.show(40 + random.Random(number).random(), frame_ns)
+        assert watched.loop.status.state is LoopState.ARMED, watched.loop.status.why
+    assert any(each.secret and each.action is Action.FIRE for each in watched.record.decisions)

@@ -107,7 +107,9 @@ def test_an_event_loop_that_hangs_is_not_buried_in_what_waits_for_it() -> None:
         assert watcher is not None
         for number in range(5 * MOST_WAITING):  # nothing runs in this loop meanwhile: it hangs
             feed.put("events", "a", str(number), newest=False)
+        assert feed._under_way == MOST_WAITING
         await settled()
+        assert watcher.missed == 4 * MOST_WAITING, "and pages are told"
         assert len(await watcher.next()) == MOST_WAITING
         feed.put("events", "a", "after", newest=False)
         await settled()

@@ -182,6 +182,17 @@ def test_a_page_answers_to_a_name_and_not_to_every_one(tmp_path: Path, host: str
         raise AssertionError("it was served")
 
 
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_certificate_that_is_none_is_named_before_a_link_is_given(tmp_path: Path, text: str | None) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    if text is not None:
+        certificate.write_text(text, encoding="utf-8")
+        key.write_text(text, encoding="utf-8")
+    address = Address(certificate=certificate, key=key)
+    with pytest.raises(AddressError, match="cert.pem"), screen_opened([rig()], tmp_path, address, {}):
+        raise AssertionError("it was served")
+
+
 def test_with_tls_the_cookie_and_all_sockets_are_for_tls(tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificate of this test, is not on this machine")
