@@ -51,6 +51,7 @@ def test_labels_are_learnt_while_the_screen_ends_and_begins_again(
     with served(folder) as screen:
         visit = Visit(browser, screen)
         visit.enter("teach")
+        visit.errors()  # those of the page that was left open without a screen
         visit.click("labels-learn", ".table button")
         visit.wait(lambda: visit.find(".results .table"), "what came of it")
         names = [each.text for each in visit.all(".results tbody th")]

@@ -180,7 +180,6 @@ export async function changeRig(app, path, body) {
     const write = h("button", { class: "button primary", onclick: async () => {
       write.disabled = true;
       written = await ask(app, path, { ...body, token: shown.token });
-      if (written) app.say(`${shown.rig} is written${written.kept ? `; the file of before: ${written.kept}` : ""}`);
       dialog.close();
     } }, `Write ${shown.rig}`);
     const dialog = h(
@@ -188,6 +187,7 @@ export async function changeRig(app, path, body) {
       { class: "difference", "aria-labelledby": "difference-title" },
       h("h2", { id: "difference-title" }, shown.difference.startsWith("--- /dev/null") ? `A new file: ${shown.rig}` : `What changes in ${shown.rig}`),
       difference(shown.difference),
+      shown.difference.startsWith("--- /dev/null") ? null : h("p", { class: "muted small" }, "All other lines and remarks stay. The file of before is kept beside it."),
       h("p", { class: "row" }, write, h("button", { class: "button", onclick: () => dialog.close() }, "Leave it as it is")),
     );
     dialog.addEventListener("close", () => {

@@ -29,7 +29,7 @@ export function cameraStep(here) {
     h(
       "table",
       { class: "table" },
-      h("thead", {}, h("tr", {}, h("th", {}, "camera"), h("th", {}, "kind"), h("th", {}, ""))),
+      h("thead", {}, h("tr", {}, h("th", {}, "camera"), h("th", {}, "kind"), h("td", {}))),
       h(
         "tbody",
         {},
@@ -52,7 +52,7 @@ export function cameraStep(here) {
       ? h(
           "table",
           { class: "table" },
-          h("thead", {}, h("tr", {}, h("th", {}, "recordings in this folder"), h("th", { class: "num" }, "size"), h("th", {}, ""))),
+          h("thead", {}, h("tr", {}, h("th", {}, "recordings in this folder"), h("th", { class: "num" }, "size"), h("td", {}))),
           h(
             "tbody",
             {},

@@ -95,7 +95,7 @@ export function rulesStep(here) {
         "ul",
         { class: "templates" },
         known.templates.map((/** @type {any} */ each) =>
-          h("li", { class: "row" }, h("span", { class: "grow" }, h("strong", {}, each.name), ` ${each.words}`), h("button", { class: "button small", disabled: app.readOnly, onclick: () => take(each.name), "aria-label": `Take ${each.name}` }, "Take it")),
+          h("li", { class: "row" }, h("span", { class: "grow" }, h("strong", {}, each.name), ` ${each.words}`), h("button", { class: "button small", disabled: app.readOnly, onclick: () => take(each.name), "aria-label": `Take it: ${each.name}` }, "Take it")),
         ),
       ),
     ),
@@ -142,7 +142,7 @@ export function checkStep(here) {
       ? h(
           "table",
           { class: "table" },
-          h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", {}, "what"), h("th", {}, "found"), h("th", {}, "what to do"))),
+          h("thead", {}, h("tr", {}, h("td", {}), h("th", {}, "what"), h("th", {}, "found"), h("th", {}, "what to do"))),
           h(
             "tbody",
             {},

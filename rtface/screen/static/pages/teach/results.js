@@ -72,7 +72,7 @@ function distances(evaluation) {
     "table",
     { class: "table" },
     h("caption", { class: "small muted" }, "Distances that mean something: does the engine follow them? Slope 1: it follows; 0: it stays the same."),
-    h("thead", {}, h("tr", {}, h("th", {}, "distance"), h("th", { class: "num" }, "slope before"), h("th", { class: "num" }, "correlation"), h("th", { class: "num" }, "slope after"), h("th", { class: "num" }, "correlation"), h("th", {}, ""))),
+    h("thead", {}, h("tr", {}, h("th", {}, "distance"), h("th", { class: "num" }, "slope before"), h("th", { class: "num" }, "correlation"), h("th", { class: "num" }, "slope after"), h("th", { class: "num" }, "correlation"), h("td", {}))),
     h(
       "tbody",
       {},
@@ -91,7 +91,7 @@ function worst(app, way, evaluation) {
     h(
       "table",
       { class: "table" },
-      h("thead", {}, h("tr", {}, h("th", {}, "frame"), h("th", { class: "num" }, "mean"), h("th", {}, "farthest"), h("th", { class: "num" }, "px"), h("th", {}, ""))),
+      h("thead", {}, h("tr", {}, h("th", {}, "frame"), h("th", { class: "num" }, "mean"), h("th", {}, "farthest"), h("th", { class: "num" }, "px"), h("td", {}))),
       h(
         "tbody",
         {},
@@ -103,7 +103,7 @@ function worst(app, way, evaluation) {
             h("td", { class: "num" }, each.mean_px.toFixed(1)),
             h("td", {}, each.worst),
             h("td", { class: "num" }, each.worst_px.toFixed(1)),
-            h("td", {}, h("button", { class: "button small", disabled: !way.labels, "aria-label": `Labels of ${each.name}`, onclick: () => app.go("label", { set: way.labels, name: each.name, video: each.video, point: each.worst }) }, "Its labels")),
+            h("td", {}, h("button", { class: "button small", disabled: !way.labels, "aria-label": `Its labels: ${each.name}`, onclick: () => app.go("label", { set: way.labels, name: each.name, video: each.video, point: each.worst }) }, "Its labels")),
           ),
         ),
       ),
