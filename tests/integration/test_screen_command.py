@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import cv2
-import httpx
+import httpx2 as httpx
 import numpy as np
 import psutil
 import pytest
