@@ -1,8 +1,8 @@
 """A page that is left open: whether the memory of the service, of the screen and of the browser stays where it is.
 
 `rtface demo --screen` runs in a process of its own, and a page of it is open in headless Chromium: Live, with pictures and
-neural plots. Each program's resident memory is read now and then, of the browser of all its processes together. What counts
-is the slope of the second half: in the first caches fill.
+neural plots. Each program's resident memory is read now and then, of the browser of all its processes together, and the size of
+the page's own objects. What counts is the slope of the second half: in the first caches fill.
 
     python -m bench.screen.memory --minutes 60 --out bench/results
 """
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="frames per second of the demo")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    series: dict[str, list[float]] = {"seconds": [], "service": [], "screen": [], "browser": []}
+    series: dict[str, list[float]] = {"seconds": [], "service": [], "screen": [], "browser": [], "page": []}
     with demo(arguments.rate) as (service, link), tempfile.TemporaryDirectory() as profile:
         driver = new_browser(Path(profile))
         chrome = psutil.Process(driver.service.process.pid)
@@ -87,6 +87,7 @@ def main() -> None:
             series["service"].append(memory_mb(service, children=False))
             series["screen"].append(memory_mb(screen, children=False))
             series["browser"].append(memory_mb(chrome, children=True))
+            series["page"].append(driver.execute_script("return performance.memory.usedJSHeapSize") / 1e6)
             time.sleep(EVERY_S)
         shown = driver.execute_script("return document.querySelector('.picture').dataset.rate")
         driver.quit()
@@ -96,7 +97,7 @@ def main() -> None:
         "pictures_a_second_at_the_end": float(shown or "nan"),
         "n": len(series["seconds"]),
     }
-    for name in ("service", "screen", "browser"):
+    for name in ("service", "screen", "browser", "page"):
         values = series[name]
         result[name] = {
             "mb_at_half": values[len(values) // 2],
