@@ -5,12 +5,12 @@ import { colour, short } from "../../lib/plot.js";
 
 const STAGES = {
   transfer: "to arrival", wait: "in the ring", prepare: "levels", network: "network",
-  geometry: "geometry", rules: "features", react: "decisions", publish: "publishing", overhead: "all but the network",
+  decide: "geometry", react: "rules", publish: "publishing", overhead: "all but the network",
   end_to_end: "to published",
 };
 const HINTS = {
   transfer: "exposure to arrival at this computer", wait: "waiting in the ring of slots", prepare: "intensity levels of the picture",
-  geometry: "to pixels of the camera", rules: "features and rules", react: "decisions, output and record",
+  decide: "what the network found of the network to pixels of the camera", react: "features, rules, the request to the output and record",
   overhead: "everything between arrival and publication but the network", end_to_end: "exposure to published",
 };
 const LOSSES = { camera: "at the camera", transport: "in transport", ring: "in the ring (host too slow)", publish: "in publishing" };
