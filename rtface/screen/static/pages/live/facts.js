@@ -10,7 +10,7 @@ const STAGES = {
 };
 const HINTS = {
   transfer: "exposure to arrival at this computer", wait: "waiting in the ring of slots", prepare: "intensity levels of the picture",
-  decide: "what the network found of the network to pixels of the camera", react: "features, rules, the request to the output and record",
+  decide: "what the network found, to pixels of the camera", react: "features, rules, the request to the output and record",
   overhead: "everything between arrival and publication but the network", end_to_end: "exposure to published",
 };
 const LOSSES = { camera: "at the camera", transport: "in transport", ring: "in the ring (host too slow)", publish: "in publishing" };
