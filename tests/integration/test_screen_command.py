@@ -55,12 +55,13 @@ def socket_of(address: str, cookie: str) -> ClientConnection:
 
 
 def picture_in(socket: ClientConnection) -> tuple[dict[str, Any], bytes]:
-    """Return the next picture: its header and its JPEG."""
-    while True:
+    """Return the next picture: its header and its JPEG; fail where only other messages come."""
+    for _ in range(1_000):
         message = socket.recv(LONG_S)
         if isinstance(message, bytes):
             (length,) = struct.unpack_from("<I", message)
             return json.loads(message[4 : 4 + length]), message[4 + length :]
+    raise AssertionError("no picture came")
 
 
 def test_a_demo_shows_the_mouse_and_its_points_and_takes_its_screen_with_it(start_rtface: Start) -> None:
@@ -69,7 +70,9 @@ def test_a_demo_shows_the_mouse_and_its_points_and_takes_its_screen_with_it(star
     address, cookie = entered(link)
     assert httpx.get(link, timeout=LONG_S).status_code == 403
     with socket_of(address, cookie) as socket:
-        socket.send(json.dumps({"pictures": {"0": "frame"}}))
+        greeting = json.loads(socket.recv(LONG_S))
+        (rig,) = greeting["data"]["rigs"]
+        socket.send(json.dumps({"pictures": {rig["id"]: "frame"}}))
         header, jpeg = picture_in(socket)
         socket.send(json.dumps("shown"))
         later, _ = picture_in(socket)

@@ -21,14 +21,17 @@ from rtface.live.service import Service
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
-    """As for all tests, but for the processes of the browser, which lives from test to test."""
+    """As for all tests, but for the processes of the browser, which lives for a file of tests."""
     with nothing_left_behind(BROWSER_PROCESSES):
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """A headless browser; tests of pages skip where Debian's chromium and chromium-driver are not installed."""
+    """A headless browser; tests of pages skip where Debian's chromium and chromium-driver are not installed.
+
+    It lives no longer than a file of tests: what other tests leave behind is looked at while it would start and end processes.
+    """
     if not (CHROMIUM.exists() and DRIVER.exists()):
         pytest.skip("no chromium and chromedriver on this machine (Debian: chromium, chromium-driver)")
     browser = new_browser(tmp_path_factory.mktemp("profile"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Told:
 def test_a_fault_and_a_device_that_ends_by_itself_run_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("RTFACE_SHARED_DATA", "RTFACE_FACEMAP_PYTHON"):
+    for name in [each for each in os.environ if each.startswith("RTFACE_")]:
         monkeypatch.delenv(name, raising=False)
     told = Told(tmp_path)
     told.arming("fault", "rtface")
