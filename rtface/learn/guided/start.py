@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rtface.core.files import kept_path, path_kept, write_json
 from rtface.core.records import Crop
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.suggestion import recording_name
+from rtface.track.store import user_folder
 
 START_FILE = "start.json"
 
@@ -64,9 +66,14 @@ def default_folder(video: Path) -> Path:
 
 
 def engine_name(videos: Sequence[Path]) -> str:
-    """Return a name for the engine of a rig that is named after its recording."""
+    """Return a name for the engine of a rig that is named after its recording, with the first number that no engine has."""
     plain = re.sub(r"[^a-z0-9._-]+", "-", recording_name(videos[0]).lower()).strip("._-") if videos else ""
-    return f"{plain[:40] or 'rig'}-1"
+    return free_name(plain[:40] or "rig")
+
+
+def free_name(stem: str) -> str:
+    """Return an engine's name from a stem and the first number with which there is no engine yet."""
+    return next(name for name in (f"{stem}-{each}" for each in count(1)) if not (user_folder() / name).exists())
 
 
 def kept_start(folder: Path) -> GuidedStart | None:
