@@ -23,6 +23,7 @@ from rtface.cli.terminal.training import interrupted, training_bars, training_pa
 from rtface.config import BackendSettings
 from rtface.core.errors import UsageError
 from rtface.core.extras import require
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 
 if TYPE_CHECKING:
     from rtface.learn.guided.check import LabelCheck
@@ -63,7 +64,9 @@ def start(
             "--crop", metavar="X,Y,WIDTH,HEIGHT", help="The face in the frame, or auto: find it; else all."
         ),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Frames to label; else 40.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help=f"Frames to label; else {FRAMES_TO_LABEL}. {HOW_MANY}")
+    ] = None,
     guesses: Annotated[
         bool, typer.Option("--guesses", help="Also a folder for DeepLabCut's and napari's labelling.")
     ] = False,

@@ -18,6 +18,7 @@ from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import DataError
 from rtface.core.extras import require
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def suggest(
     videos: Annotated[list[Path], typer.Argument(help="Video files and folders of images.")],
     out: Annotated[Path, typer.Option(help="New folder for the frames and the table to fill in.")],
     engine: EngineOption = "default",
-    count: Annotated[int, typer.Option(min=1, help="Frames to suggest, of all recordings together.")] = 10,
+    count: Annotated[
+        int, typer.Option(min=1, help=f"Frames to suggest, of all recordings together. {HOW_MANY}")
+    ] = FRAMES_TO_LABEL,
     candidates: Annotated[
         int, typer.Option(min=2, help="Candidate frames in each recording, at most.")
     ] = 600,

@@ -13,6 +13,7 @@ from typing import Any
 from rtface.core.errors import DataError
 from rtface.core.files import kept_path, path_kept, write_json
 from rtface.core.records import Crop
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.suggestion import recording_name
 from rtface.track.store import user_folder
@@ -52,7 +53,7 @@ class GuidedStart:
     engine: str = "default"
     crop: Crop | None = None
     name: str = "rig-1"
-    count: int = 40
+    count: int = FRAMES_TO_LABEL
     guesses: bool = False
     labels: tuple[Path, ...] = ()
     changes: KeypointChanges = KeypointChanges()  # noqa: RUF009  (frozen)

@@ -34,6 +34,7 @@ from rtface.core.files import printable, write_json
 from rtface.core.records import Crop
 from rtface.learn.guided.measuring import measured_on
 from rtface.learn.guided.start import GuidedStart, kept_start, read_fields, write_start
+from rtface.learn.labels.how_many import ENOUGH_NEW
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables
 from rtface.learn.labels.labelset import LabelSet
@@ -54,9 +55,6 @@ from rtface.track.store import Engine, check_new, load_engine, user_folder
 LABELS_FOLDER = "to-label"
 ATTEMPT_FILE = "attempt.json"
 EVALUATION_FILE = "evaluation.json"
-
-ENOUGH = 40
-"""Labelled frames of a new rig beyond which more help little."""
 
 _TIMED_FRAMES = 12
 _TRACKED_EACH = 3
@@ -261,7 +259,7 @@ class GuidedWay:
                 "judge it on another day: label 10 frames of a recording that it never saw, then rtface learn evaluate "
                 f"THEIR-LABELS {engine}"
             )
-        if len(labels) < ENOUGH:
+        if len(labels) < ENOUGH_NEW:
             lines.append(
                 f"more frames make it better, of other days most of all: {len(labels)} are labelled; add rows to the labels "
                 "and run this command again, which makes a new engine beside this one"

@@ -15,6 +15,7 @@ from rtface.config import BackendSettings, ImagesCameraSettings
 from rtface.core.errors import UsageError
 from rtface.core.files import printable
 from rtface.core.records import Crop
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.learn.labels.labelling_folder import (
     SuggestedFrame,
     check_folder,
@@ -69,7 +70,7 @@ class SuggestRequest:
     engine: Engine
     settings: BackendSettings = BackendSettings()  # noqa: RUF009  (frozen)
     crop: Crop | None = None
-    count: int = 10
+    count: int = FRAMES_TO_LABEL
     candidates: int = CANDIDATES
     min_gap_s: float | None = None
     guesses_above: float | None = None

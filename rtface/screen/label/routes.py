@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from rtface.core.errors import DataError, UsageError, nearest
 from rtface.learn.labels.formats.checks import read_image
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.learn.labels.suggestion import CANDIDATES
 from rtface.screen.app import said_in
 from rtface.screen.desk import Desk
@@ -102,6 +103,8 @@ class _LabelRoutes:
                 "whole": found.whole,
                 "engines": _engines(),
                 "h5": has_h5(),
+                "count": FRAMES_TO_LABEL,
+                "how_many": HOW_MANY,
             }
         )
 

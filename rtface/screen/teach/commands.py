@@ -9,14 +9,11 @@ from typing import Any
 
 from rtface.core.errors import UsageError
 from rtface.core.manifest import NAME_PATTERN
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job
 from rtface.screen.said import Said, text, texts, whole
 from rtface.screen.teach.ways import way_at
-
-COUNT = 40
-"""Frames to label, unless somebody says otherwise."""
-
 
 def command_line(argv: Sequence[str]) -> str:
     """Return a command as it would be typed."""
@@ -47,7 +44,7 @@ def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
         if value := text(said, name, ""):
             argv += [f"--{name}", value]
     if not labels:
-        argv += ["--count", str(whole(said, "count", COUNT, least=1, most=1_000))]
+        argv += ["--count", str(whole(said, "count", FRAMES_TO_LABEL, least=1, most=1_000))]
     if said.get("steps") is not None:
         argv += ["--steps", str(whole(said, "steps", least=1))]
     title = f"Learn {labels[0]}" if labels else f"Choose frames of {', '.join(videos)}"

@@ -77,14 +77,14 @@ function nameOf(app) {
 function suggestForm(app, found, begun) {
   if (!found.recordings.length) return h("p", { class: "empty" }, `Put a video or a folder of images into ${app.about.folder}.`);
   const video = select("Recording", "", found.recordings);
-  const count = h("input", { type: "number", min: "1", max: "2000", value: "20", required: true });
+  const count = h("input", { type: "number", min: "1", max: "2000", value: found.count, required: true });
   const engine = select("Network", "its doubt counts, and its keypoints are labelled", found.engines.map((/** @type {any} */ each) => each.name), "default");
   const crop = h("input", { placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing", value: "auto" });
   const out = h("input", { required: true, maxlength: "200" });
   const name = () => (out.value = `${video.value.value.replace(/\.[^./]+$/, "")}-labels`);
   video.value.addEventListener("change", name);
   name();
-  return form(app, "Choose frames", [video.element, field("Frames", "", count), engine.element, field("Crop", "the face in the frame", crop), field("New folder", "", out)], async () => {
+  return form(app, "Choose frames", [video.element, field("Frames", found.how_many, count), engine.element, field("Crop", "the face in the frame", crop), field("New folder", "", out)], async () => {
     const said = { videos: [video.value.value], out: out.value, count: Number(count.value), engine: engine.value.value, crop: crop.value.trim(), who: nameOf(app) };
     begun((await app.post("/api/label/suggest", said)).job);
   });

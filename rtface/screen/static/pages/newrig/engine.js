@@ -100,13 +100,13 @@ function legend(points) {
 
 /** @param {import("../newrig.js").Here} here */
 export function labelStep(here) {
-  const { app, rig, step, place, next } = here;
-  const count = h("input", { type: "number", class: "number", value: "20", min: "1", max: "200" });
+  const { app, rig, known, step, place, next } = here;
+  const count = h("input", { type: "number", class: "number", value: known.count, min: "1", max: "1000" });
   const chosen = step.wrote.length > 0;
-  const said = { get count() { return Number(count.value) || 20; } };
+  const said = { get count() { return Number(count.value) || known.count; } };
   fill(
     place,
-    h("p", { class: "muted" }, "rtface chooses frames that differ from each other and of which the engine is unsure. You put the points where they belong. Ten are enough where the engine is near already; a rig of another kind needs 40."),
+    h("p", { class: "muted" }, `rtface chooses frames that differ from each other and of which the engine is unsure. You put the points where they belong. ${known.how_many}`),
     rig.recording === null
       ? does(here, "/api/newrig/record", "Record a minute of this camera", { seconds: 60 })
       : chosen

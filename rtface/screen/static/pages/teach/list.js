@@ -57,7 +57,7 @@ function beginForm(app, known, recordings) {
   const crop = h("input", { placeholder: "auto, or X,Y,WIDTH,HEIGHT; else all" });
   const name = h("input", { placeholder: "the recording's name" });
   const folder = h("input", { required: true });
-  const count = h("input", { type: "number", class: "number", value: "40", min: "1", max: "500" });
+  const count = h("input", { type: "number", class: "number", value: known.count, min: "1", max: "1000" });
   const countField = h("label", { class: "field" }, "Frames to label", count);
   const chosen = () => (source.value.startsWith("v:") ? { video: source.value.slice(2), labels: "" } : { video: "", labels: labels.value.trim() });
   const rename = () => {
@@ -71,7 +71,7 @@ function beginForm(app, known, recordings) {
     const { video, labels: set } = chosen();
     const answer = await ask(app, "/api/teach/begin", {
       folder: folder.value.trim(), videos: video ? [video] : [], labels: set ? [set] : [], engine: engine.value, crop: crop.value.trim(),
-      name: name.value.trim(), count: Number(count.value) || 40,
+      name: name.value.trim(), count: Number(count.value) || known.count,
     });
     if (answer) app.go("teach", { folder: folder.value.trim() });
   };
@@ -80,6 +80,7 @@ function beginForm(app, known, recordings) {
     "form",
     { class: "col", onsubmit: begin },
     h("div", { class: "row" }, h("label", { class: "field" }, "From", source), labelsField, h("label", { class: "field" }, "Begin with the engine", engine), countField),
+    h("p", { class: "muted small" }, known.how_many),
     h("div", { class: "row" }, h("label", { class: "field" }, "The face in the frame", crop), h("label", { class: "field" }, "Name of the new engine", name), h("label", { class: "field" }, "Folder of all of it", folder), h("button", { class: "button primary", disabled: app.readOnly }, "Begin")),
   );
 }

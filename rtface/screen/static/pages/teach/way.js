@@ -187,10 +187,11 @@ function teachForm(app, way, label, go) {
     go(said);
   };
   const counts = Object.entries(way.counts).filter(([, count]) => Number(count) > 0);
+  const placed = counts.reduce((sum, [, count]) => sum + Number(count), 0);
   return h(
     "form",
     { class: "col", onsubmit: submit },
-    h("p", {}, way.next === "check" ? `${way.frames} frames have a row; ${counts.length} points are labelled.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
+    h("p", {}, way.next === "check" ? `${way.frames} frames have a row; ${placed} labels of ${counts.length} keypoints.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
     h("p", { class: "muted small" }, counts.map(([name, count]) => `${name} ${count}`).join(", ")),
     choices.length ? h("fieldset", { class: "col" }, h("legend", {}, "The engine has no such points: what becomes of them?"), choices.map((/** @type {any} */ { name, choice }) => h("label", { class: "field" }, name, choice))) : null,
     h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, "Most steps of the training", steps))),
