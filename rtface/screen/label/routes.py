@@ -189,13 +189,14 @@ class _LabelRoutes:
             raise UsageError("name a recording")
         out = self._argument(said.text("out"))
         count = said.integer("count", low=1, high=2_000)
+        name = self._new_folder(said.text("out"))
         argv = ["learn", "suggest", *videos, "--out", out, "--count", str(count)]
         argv += ["--candidates", str(max(CANDIDATES, 2 * count)), *self._engine(said), *_crop(said), "--json"]
         job = self._desk.jobs.start(
             "suggest",
             argv,
             title=f"{count} frames of {', '.join(videos)}",
-            about={"set": self._desk.name(self._desk.path(out))},
+            about={"set": name},
         )
         return {"job": job.as_dict()}
 
@@ -282,6 +283,17 @@ class _LabelRoutes:
     def _argument(self, name: str) -> str:
         """Return a path as a command takes it: inside the folder, and never read as an option."""
         return f"./{self._desk.name(self._desk.path(name.removeprefix('./')))}"
+
+    def _new_folder(self, out: str) -> str:
+        """Return what the folder of a label set will be called; refused now where its job would fail when its turn comes."""
+        path = self._desk.path(out)
+        name = self._desk.name(path)
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        if taken or self._desk.working_on("suggest", "set", name):
+            raise UsageError(
+                f"{name} {'exists' if taken else 'is being made'} already; labels are never overwritten: {self._desk.free(name)} is free"
+            )
+        return name
 
     def _engine(self, said: PageFields) -> list[str]:
         engine = said.text("engine", "default")

@@ -7,13 +7,17 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtface.core.errors import UsageError
+from rtface.config import BackendSettings
+from rtface.core.errors import DataError, UsageError
 from rtface.core.manifest import NAME_PATTERN
+from rtface.learn.guided.start import free_name, kept_start
+from rtface.learn.guided.way import GuidedWay
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job
 from rtface.screen.said import Said, text, texts, whole
 from rtface.screen.teach.ways import way_at
+from rtface.track.store import user_folder
 
 def command_line(argv: Sequence[str]) -> str:
     """Return a command as it would be typed."""
@@ -35,6 +39,7 @@ def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
         raise UsageError("name a recording, or labels that are there already")
     for each in (folder, *videos, *labels):
         _inside(desk, each)
+    _require_free(desk, folder, text(said, "name", ""))
     argv = ["learn", "start", *videos, "--folder", folder, "--yes", "--json"]
     for each in labels:
         argv += ["--labels", each]
@@ -119,6 +124,24 @@ def engine_name(said: Said, default: str | None = None) -> str:
     if re.fullmatch(NAME_PATTERN, name) is None:
         raise UsageError(f"{name!r} is no engine's name: rtface engines list")
     return name
+
+
+def _require_free(desk: Desk, folder: str, name: str) -> None:
+    """Refuse a folder or an engine's name that is taken: now, not when the job's turn comes."""
+    path = desk.path(folder)
+    if desk.working_on("teach", "folder", folder):
+        raise UsageError(f"{folder} is being worked on already; {desk.free(folder)} is free")
+    try:
+        start = kept_start(path)
+    except DataError as error:
+        raise UsageError(f"{folder} holds something else already; {desk.free(folder)} is free") from error
+    if start is not None:
+        way = GuidedWay(path, start, BackendSettings())
+        if way.to_label.exists() or way.attempts():
+            raise UsageError(f"{folder} was begun already: go on with it above; {desk.free(folder)} is free")
+    if name and (user_folder() / name).exists():
+        stem = re.sub(r"-\d+$", "", name)
+        raise UsageError(f"an engine {name} exists already: {free_name(stem)} is free")
 
 
 def _frames(desk: Desk, said: Said) -> list[str]:

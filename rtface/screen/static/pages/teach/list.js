@@ -1,18 +1,20 @@
 // Where teaching begins: what was begun, jobs that run, and label sets that can be learnt.
 
-import { h } from "../../lib/dom.js";
-import { ask, jobBox, over } from "../../lib/jobs.js";
+import { free, h } from "../../lib/dom.js";
+import { ask, failureLine, failures, jobBox, over } from "../../lib/jobs.js";
 
 /** @param {import("../../lib/app.js").App} app @param {any} known @returns {Promise<{element: HTMLElement, end: () => void}>} */
 export async function listPanel(app, known) {
   const { jobs } = await app.get("/api/jobs/");
   const { recordings } = await app.get("/api/newrig/rigs");
   const running = jobs.filter((/** @type {any} */ job) => !over(job));
+  const failed = failures(jobs, (job) => ["teach", "export", "verify-engine", "view"].includes(job.kind));
   const boxes = running.map((/** @type {any} */ job) => jobBox(app, job, { done: () => dispatchEvent(new Event("hashchange")) }));
   const element = h(
     "div",
     { class: "col" },
     boxes.length ? h("section", { class: "panel col" }, h("h2", {}, "What runs now"), boxes.map((/** @type {any} */ box) => box.element)) : null,
+    failed.length ? h("section", { class: "panel col" }, h("h2", {}, "What failed"), failed.map(failureLine)) : null,
     h("section", { class: "panel col" }, h("h2", {}, "Go on"), ways(app, known.ways)),
     h("section", { class: "panel col" }, h("h2", {}, "Begin"), beginForm(app, known, recordings)),
   );
@@ -64,7 +66,7 @@ function beginForm(app, known, recordings) {
     const { video, labels: set } = chosen();
     labelsField.hidden = Boolean(video);
     countField.hidden = !video;
-    folder.value = `${(video || set || "labels").replace(/\.[a-z0-9]+$/i, "").split("/").pop()}-learn`;
+    folder.value = free(`${(video || set || "labels").replace(/\.[a-z0-9]+$/i, "").split("/").pop()}-learn`, known.ways.map((/** @type {any} */ each) => each.folder));
   };
   const begin = async (/** @type {Event} */ event) => {
     event.preventDefault();
