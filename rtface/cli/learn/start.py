@@ -171,6 +171,8 @@ class _Asking:
 
 
 def _suggest(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
+    from rtface.learn.labels.labelling_folder import how_chosen
+
     start = way.start
     if not start.videos:
         raise UsageError("there is no video to suggest frames of, and no --labels: name one of the two")
@@ -188,9 +190,9 @@ def _suggest(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
     for damage in done.damages:
         print_error(f"{damage}; the frames before that are used")
     if not ask.quiet:
-        note_few(len(done.frames), start.count)
+        note_few(len(done.frames), start.count, filled=True)
     ask.say(
-        f"written: {way.to_label} with {len(done.frames)} frames; sheet.png shows what the engine finds in them"
+        f"written: {way.to_label} with {len(done.frames)} frames ({how_chosen(way.to_label)}); sheet.png shows what the engine finds in them"
     )
 
 

@@ -144,6 +144,10 @@ class GuidedWay:
         """The folder of the frames to label."""
         return self.folder / LABELS_FOLDER
 
+    @property
+    def _candidates(self) -> int:
+        return max(CANDIDATES, 2 * self.start.count)
+
     def engine(self) -> Engine:
         """Return the engine to begin with."""
         return engine_for(self.start.engine, self.settings)
@@ -185,7 +189,7 @@ class GuidedWay:
                         tracked += clock() - before
                         seen += 1
                     read = clock() - begun - tracked
-                    looked_at = min(info.frames, _TRACKED_EACH * CANDIDATES)
+                    looked_at = min(info.frames, _TRACKED_EACH * self._candidates)
                     total += (info.frames * read + looked_at * tracked) / max(1, seen)
         return total / NS_PER_S
 
@@ -204,7 +208,9 @@ class GuidedWay:
                 self.settings,
                 crop=self.start.crop,
                 count=self.start.count,
+                candidates=self._candidates,
                 guesses_above=GUESSES_ABOVE if self.start.guesses else None,
+                fill=True,
             ),
             progress=progress,
             stop=stop,

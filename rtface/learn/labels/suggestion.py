@@ -63,6 +63,8 @@ class SuggestRequest:
         Seconds between two frames of a recording; else `VIDEO_GAP_S`, in folders of images 0.
     guesses_above : float, optional
         Lowest score of a point that is given as a guess; None for no guesses.
+    fill : bool
+        Whether to fill up to `count` with frames that are like others, spread in time.
     """
 
     videos: tuple[Path, ...]
@@ -74,6 +76,7 @@ class SuggestRequest:
     candidates: int = CANDIDATES
     min_gap_s: float | None = None
     guesses_above: float | None = None
+    fill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def suggest_frames(
         gap = 0.0 if all(isinstance(each, ImagesCameraSettings) for each in recordings) else VIDEO_GAP_S
     skeleton = request.engine.manifest.skeleton
     features = frame_features(surveys, np.array([point.trained for point in skeleton]))
-    frames = collect(surveys, features, choose(features, request.count, min_gap_s=gap))
+    frames = collect(surveys, features, choose(features, request.count, min_gap_s=gap, fill=request.fill))
     about = {
         "rtface": __version__,
         "engine": request.engine.manifest.name,
@@ -178,6 +181,7 @@ def suggest_frames(
         "candidates": sum(map(len, surveys)),
         "unusable": int((~features.usable).sum()),
         "min_gap_s": gap,
+        "asked": request.count,
     }
     names_of_points = [point.name for point in skeleton]
     write_labelling_folder(

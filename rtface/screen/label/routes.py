@@ -190,7 +190,7 @@ class _LabelRoutes:
         out = self._argument(said.text("out"))
         count = said.integer("count", low=1, high=2_000)
         name = self._new_folder(said.text("out"))
-        argv = ["learn", "suggest", *videos, "--out", out, "--count", str(count)]
+        argv = ["learn", "suggest", *videos, "--out", out, "--count", str(count), "--fill"]
         argv += ["--candidates", str(max(CANDIDATES, 2 * count)), *self._engine(said), *_crop(said), "--json"]
         job = self._desk.jobs.start(
             "suggest",

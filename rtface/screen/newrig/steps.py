@@ -15,7 +15,7 @@ from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job, JobState
 from rtface.screen.newrig.places import RigPlaces
 from rtface.screen.teach.commands import command_line
-from rtface.screen.teach.ways import attempt_in_full
+from rtface.screen.teach.ways import attempt_in_full, chosen_in_words
 
 OPEN, DONE, WRONG, RUNS, SKIPPED = "open", "done", "wrong", "runs", "skipped"
 """What a step can be: to do; done; tried, and something is wrong; being done; not needed."""
@@ -205,7 +205,7 @@ def _label(seen: _WhatIsThere, rig: Rig) -> StepState:
             state.says = (
                 "Labels were filled in; label more whenever you like."
                 if changed
-                else "The frames are chosen. Label ten or more of them."
+                else chosen_in_words(folder / "to-label")
             )
     return state
 

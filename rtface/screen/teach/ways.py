@@ -12,6 +12,8 @@ from rtface.config import BackendSettings
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.learn.guided.start import START_FILE, GuidedStart, kept_start, read_fields
 from rtface.learn.guided.way import ATTEMPT_FILE, Attempt, GuidedWay
+from rtface.learn.labels.how_many import ENOUGH_KNOWN
+from rtface.learn.labels.labelling_folder import how_chosen
 from rtface.screen.desk import Desk
 from rtface.screen.rigfiles import files_below
 from rtface.track.store import user_folder
@@ -87,6 +89,7 @@ def way_in_full(desk: Desk, name: str) -> dict[str, Any]:
         "next": str(at.step),
         "fault": fault,
         "labels": labels_name(desk, way),
+        "chosen": chosen_in_words(way.to_label),
         "frames": None if at.labels is None else len(at.labels),
         "counts": {}
         if at.labels is None
@@ -100,6 +103,15 @@ def way_in_full(desk: Desk, name: str) -> dict[str, Any]:
         if at.labels is not None and at.attempt is not None and at.step == "done"
         else [],
     }
+
+
+def chosen_in_words(folder: Path) -> str:
+    """Return how many frames a folder has to be labelled, of what kind, and how many of them to label; empty where none."""
+    chosen = how_chosen(folder)
+    if not chosen.frames:
+        return ""
+    label = "ten or more" if chosen.frames >= ENOUGH_KNOWN else "all"
+    return f"{chosen.frames} frames are chosen: {chosen}. Label {label} of them."
 
 
 def attempt_in_full(attempt: Attempt) -> dict[str, Any]:

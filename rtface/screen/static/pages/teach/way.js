@@ -121,7 +121,7 @@ export async function openWay(root, app, known, folder) {
     const disabled = app.readOnly;
     if (way.fault) return h("div", { class: "col" }, h("p", { class: "wrong", role: "alert" }, way.fault), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
     if (way.next === "suggest") return h("div", { class: "row" }, h("button", { class: "button primary", disabled, onclick: () => go({}) }, "Choose the frames"));
-    if (way.next === "label") return h("div", { class: "col" }, h("p", {}, "The frames are chosen. Label ten or more of them, then come back here."), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
+    if (way.next === "label") return h("div", { class: "col" }, h("p", {}, `${way.chosen} Then come back here.`), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
     if (way.next === "done") {
       return h(
         "div",
