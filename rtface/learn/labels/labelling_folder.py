@@ -223,6 +223,22 @@ def how_chosen(folder: Path) -> HowChosen:
         return HowChosen(0, 0, 0)
 
 
+def frames_chosen(folder: Path) -> frozenset[tuple[str, int]]:
+    """Return the frames of such a folder by the recording's name and the frame's number.
+
+    Raises
+    ------
+    DataError
+        ``chosen.json`` is missing or damaged.
+    """
+    chosen = folder / CHOSEN_FILE
+    try:
+        frames = json.loads(chosen.read_text(encoding="utf-8"))["frames"]
+        return frozenset((str(each["video"]), int(each["frame"])) for each in frames)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{chosen} cannot be read: {error}") from error
+
+
 def _tables(folder: Path) -> list[Path]:
     guesses = folder / DEEPLABCUT_FOLDER
     return [folder / TABLE_FILE, *sorted(guesses.glob(f"labeled-data/*/CollectedData_{SCORER}.csv"))]

@@ -133,7 +133,12 @@ def usable(seen: Survey) -> NDArray[np.bool_]:
 
 
 def choose(
-    features: FrameFeatures, count: int, *, min_gap_s: float = 0.0, fill: bool = False
+    features: FrameFeatures,
+    count: int,
+    *,
+    min_gap_s: float = 0.0,
+    fill: bool = False,
+    before: Sequence[int] = (),
 ) -> list[ChosenFrame]:
     """Choose the frames to label, the most useful first.
 
@@ -148,11 +153,13 @@ def choose(
         Seconds between two frames of one recording, at least.
     fill : bool
         Whether to fill up to `count` with frames that are like those chosen, spread in time whatever their gap.
+    before : sequence of int
+        Frames that were chosen before: these are others, and differ from them too.
 
     Raises
     ------
     DataError
-        No frame is usable.
+        No frame is usable, or none that was not chosen before.
     """
     if not features.usable.any():
         raise DataError("every frame is black, white or blurred: check the crop and the lamp")
@@ -162,6 +169,9 @@ def choose(
     videos = int(features.video.max()) + 1
     share = -(-count // videos)
     chosen: list[tuple[int, Why, float]] = []
+    for index in before:
+        near = np.minimum(near, far[index])
+        free &= ~_too_close(features, index, min_gap_s)
     while len(chosen) < count and free.any():
         taken = np.bincount(features.video[[index for index, _, _ in chosen]], minlength=videos)
         allowed = free & (taken[features.video] < share)
@@ -170,13 +180,16 @@ def choose(
             continue
         why: Why = "doubt" if len(chosen) % _TURNS == _TURNS - 1 else "coverage"
         index = _next(why, features, far, near, allowed)
-        chosen.append((index, why, float(near[index]) if chosen else float("inf")))
+        chosen.append((index, why, float(near[index]) if chosen or before else float("inf")))
         near = np.minimum(near, far[index])
         free &= ~_too_close(features, index, min_gap_s)
     if fill:
-        _spread(features, count, share, far, chosen)
-    nearest = far[:, [index for index, _, _ in chosen]].argmin(axis=1)
-    crowd = np.bincount(nearest[features.usable], minlength=len(chosen))
+        _spread(features, count, share, far, chosen, before)
+    if not chosen:
+        raise DataError("no frame is left that is usable and was not chosen before")
+    # Of two that are as near, the one that was chosen first.
+    nearest = far[:, [*before, *(index for index, _, _ in chosen)]].argmin(axis=1)
+    crowd = np.bincount(nearest[features.usable], minlength=len(before) + len(chosen))[len(before) :]
     return [
         ChosenFrame(index, why, float(features.doubt[index]), distance, int(frames))
         for (index, why, distance), frames in zip(chosen, crowd, strict=True)
@@ -184,7 +197,12 @@ def choose(
 
 
 def _spread(
-    features: FrameFeatures, count: int, share: int, far: FloatArray, chosen: list[tuple[int, Why, float]]
+    features: FrameFeatures,
+    count: int,
+    share: int,
+    far: FloatArray,
+    chosen: list[tuple[int, Why, float]],
+    before: Sequence[int],
 ) -> None:
     """Fill up with usable frames, each as far in time from those of its recording as can be; the share as of `choose`."""
     free = features.usable.copy()
@@ -198,6 +216,9 @@ def _spread(
         free[index] = False
         taken[video] += 1
 
+    for index in before:
+        take(index)
+    taken[:] = 0
     for index, _, _ in chosen:
         take(index)
     while len(chosen) < count and free.any():
@@ -206,7 +227,7 @@ def _spread(
             share += 1
             continue
         index = int(np.where(allowed, wait, -1.0).argmax())
-        chosen.append((index, "spread", float(far[index, [each for each, _, _ in chosen]].min())))
+        chosen.append((index, "spread", float(far[index, [*before, *(each for each, _, _ in chosen)]].min())))
         take(index)
 
 

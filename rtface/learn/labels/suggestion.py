@@ -65,6 +65,8 @@ class SuggestRequest:
         Lowest score of a point that is given as a guess; None for no guesses.
     fill : bool
         Whether to fill up to `count` with frames that are like others, spread in time.
+    before : frozenset of (str, int)
+        Frames that were chosen before, by the recording's name and the frame's number: these are others.
     """
 
     videos: tuple[Path, ...]
@@ -77,6 +79,7 @@ class SuggestRequest:
     min_gap_s: float | None = None
     guesses_above: float | None = None
     fill: bool = False
+    before: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,10 @@ def suggest_frames(
         gap = 0.0 if all(isinstance(each, ImagesCameraSettings) for each in recordings) else VIDEO_GAP_S
     skeleton = request.engine.manifest.skeleton
     features = frame_features(surveys, np.array([point.trained for point in skeleton]))
-    frames = collect(surveys, features, choose(features, request.count, min_gap_s=gap, fill=request.fill))
+    rows = [(seen.name, int(frame)) for seen in surveys for frame in seen.frame]
+    before = [row for row, each in enumerate(rows) if each in request.before]
+    chosen = choose(features, request.count, min_gap_s=gap, fill=request.fill, before=before)
+    frames = collect(surveys, features, chosen)
     about = {
         "rtface": __version__,
         "engine": request.engine.manifest.name,

@@ -60,11 +60,17 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Go on with a way from where it is: check, adapt, evaluate.
 
     Fields: ``folder``, ``add`` and ``drop`` (keypoints that the engine has not), ``rename`` (of the labels' names to the
-    engine's), ``steps``.
+    engine's), ``steps``; or ``more``: so many other frames are chosen, and nothing else is done.
     """
     folder = text(said, "folder")
     way = way_at(desk, folder)
     argv = ["learn", "start", "--folder", folder, "--yes", "--json"]
+    if said.get("more") is not None:
+        count = str(whole(said, "more", least=1, most=1_000))
+        title = f"Choose {count} more frames: {folder}"
+        return started(
+            desk.jobs.start("teach", [*argv, "--more", count], title=title, about=_about(said, folder=folder))
+        )
     changes = way.start.changes
     renames = {**changes.renames, **_renames(said)}
     add, drop = (

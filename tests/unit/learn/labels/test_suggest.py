@@ -176,6 +176,21 @@ def test_filling_up_changes_nothing_where_enough_frames_differ_and_keeps_the_sha
     assert np.bincount(pair.video[[each.index for each in filled]]).tolist() == [4, 4]
 
 
+def test_more_frames_are_others_that_differ_from_those_of_before() -> None:
+    what = plain(60)
+    first = indices(what, 6)
+    more = choose(what, 6, before=first)
+    assert not {each.index for each in more} & {*first}
+    assert all(np.isfinite(each.distance) for each in more)
+    still = replace(what, pose=what.pose * 0, thumbnail=what.thumbnail * 0)
+    filled = choose(still, 3, fill=True, before=[0, 59])
+    assert [each.why for each in filled] == ["spread"] * 3
+    assert 25 <= filled[0].index <= 34, "in the middle between those of before"
+    assert not {each.index for each in filled} & {0, 59}
+    with pytest.raises(DataError, match="chosen before"):
+        choose(what, 3, fill=True, before=range(60))
+
+
 def test_gap_is_kept_within_a_recording_but_not_between_two() -> None:
     what = plain(80)
     times = what.time_s[indices(what, 8, min_gap_s=0.7)]

@@ -117,8 +117,12 @@ export async function openWay(root, app, known, folder) {
       const answer = await ask(app, "/api/teach/go", { folder, for_rig: forRig, ...said });
       if (answer) watch(answer.job);
     };
-    const label = h("button", { class: way.next === "label" ? "button primary" : "button", onclick: () => app.go("label", { set: way.labels }), disabled: !way.labels }, "Open the labels");
+    const open = (/** @type {string | null} */ set, /** @type {string} */ words) => h("button", { class: way.next === "label" ? "button primary" : "button", onclick: () => app.go("label", { set: set ?? "" }), disabled: !set }, words);
+    const sets = way.sets.length ? way.sets : [way.labels];
     const disabled = app.readOnly;
+    const count = h("input", { type: "number", class: "number", min: "1", max: "1000", value: known.count, "aria-label": "How many more frames" });
+    const more = way.chosen && !way.start.labels.length ? h("span", { class: "row" }, h("button", { class: "button", disabled, onclick: () => go({ more: Number(count.value) || known.count }) }, "Choose more frames"), count) : null;
+    const label = h("div", { class: "row" }, sets.map((/** @type {string | null} */ set, /** @type {number} */ index) => open(set, index ? `Open ${set?.split("/").pop()}` : "Open the labels")), more);
     if (way.fault) return h("div", { class: "col" }, h("p", { class: "wrong", role: "alert" }, way.fault), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
     if (way.next === "suggest") return h("div", { class: "row" }, h("button", { class: "button primary", disabled, onclick: () => go({}) }, "Choose the frames"));
     if (way.next === "label") return h("div", { class: "col" }, h("p", {}, `${way.chosen} Then come back here.`), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
