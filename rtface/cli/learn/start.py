@@ -205,7 +205,8 @@ def _choose(way: GuidedWay, ask: _Asking, more: int | None) -> None:
         note_few(len(done.frames), more or way.start.count, filled=True)
     written = way.label_folders()[-1]
     ask.say(
-        f"written: {written} with {len(done.frames)} frames ({how_chosen(written)}); sheet.png shows what the engine finds in them"
+        f"written: {written} with {len(done.frames)} frames ({how_chosen(written)}); "
+        "sheet.png shows what the engine finds in them"
     )
 
 

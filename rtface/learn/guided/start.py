@@ -74,7 +74,9 @@ def engine_name(videos: Sequence[Path]) -> str:
 
 def free_name(stem: str) -> str:
     """Return an engine's name from a stem and the first number with which there is no engine yet."""
-    return next(name for name in (f"{stem}-{each}" for each in count(1)) if not (user_folder() / name).exists())
+    return next(
+        name for name in (f"{stem}-{each}" for each in count(1)) if not (user_folder() / name).exists()
+    )
 
 
 def kept_start(folder: Path) -> GuidedStart | None:

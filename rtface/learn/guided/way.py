@@ -205,7 +205,7 @@ class GuidedWay:
         progress: SurveyProgress = lambda name: lambda frames, total: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Suggestion | None:
-        """Write the folder to label, or, with `more`, one of so many other frames; None where `stop` ended it. As of `suggest_frames`.
+        """Write the folder to label, or, with `more`, one of so many others; None where `stop` ended it. As of `suggest_frames`.
 
         Raises
         ------

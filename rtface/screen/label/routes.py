@@ -291,7 +291,8 @@ class _LabelRoutes:
         taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
         if taken or self._desk.working_on("suggest", "set", name):
             raise UsageError(
-                f"{name} {'exists' if taken else 'is being made'} already; labels are never overwritten: {self._desk.free(name)} is free"
+                f"{name} {'exists' if taken else 'is being made'} already; labels are never overwritten: "
+                f"{self._desk.free(name)} is free"
             )
         return name
 

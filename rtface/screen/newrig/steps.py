@@ -207,9 +207,7 @@ def _label(seen: _WhatIsThere, rig: Rig) -> StepState:
         if state.state != RUNS:
             state.state = DONE if changed else OPEN
             state.says = (
-                "Labels were filled in; label more whenever you like."
-                if changed
-                else chosen_in_words(there)
+                "Labels were filled in; label more whenever you like." if changed else chosen_in_words(there)
             )
     return state
 

@@ -19,6 +19,7 @@ from rtface.screen.said import Said, text, texts, whole
 from rtface.screen.teach.ways import way_at
 from rtface.track.store import user_folder
 
+
 def command_line(argv: Sequence[str]) -> str:
     """Return a command as it would be typed."""
     return shlex.join(["rtface", *argv])

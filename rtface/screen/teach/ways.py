@@ -114,7 +114,9 @@ def frames_there(folder: Path) -> list[Path]:
 def chosen_in_words(folders: Sequence[Path]) -> str:
     """Return how many frames folders have to be labelled, of what kind, and how many of them to label; empty where none."""
     each = [how_chosen(folder) for folder in folders]
-    chosen = HowChosen(sum(one.asked for one in each), sum(one.frames for one in each), sum(one.spread for one in each))
+    chosen = HowChosen(
+        sum(one.asked for one in each), sum(one.frames for one in each), sum(one.spread for one in each)
+    )
     if not chosen.frames:
         return ""
     label = "ten or more" if chosen.frames >= ENOUGH_KNOWN else "all"

@@ -83,9 +83,14 @@ def test_how_the_frames_were_chosen_is_said_in_true_numbers(tmp_path: Path) -> N
         (tmp_path / "chosen.json").write_text(json.dumps({**about, "frames": [{"why": why} for why in whys]}))
         return str(how_chosen(tmp_path))
 
-    assert said(10, ["coverage"] * 5 + ["doubt"] * 2 + ["spread"] * 3) == "7 of 10 differ, 3 are spread in time"
+    assert (
+        said(10, ["coverage"] * 5 + ["doubt"] * 2 + ["spread"] * 3) == "7 of 10 differ, 3 are spread in time"
+    )
     assert said(3, ["coverage"] * 3) == "3 of 3 differ"
-    assert said(10, ["coverage", "spread"]) == "1 of 10 differ, 1 is spread in time; no more than 2 could be chosen"
+    assert (
+        said(10, ["coverage", "spread"])
+        == "1 of 10 differ, 1 is spread in time; no more than 2 could be chosen"
+    )
     assert said(None, ["doubt"]) == "1 of 1 differ", "one of before"
     (tmp_path / "chosen.json").write_text('{"frames": 3}')
     assert how_chosen(tmp_path).frames == 0
