@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from rtface.core.errors import UsageError
-from rtface.screen.jobs import Jobs
+from rtface.screen.jobs import Job, Jobs
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Desk:
         if not path.is_relative_to(self.folder.resolve()):
             raise UsageError(f"{name}: outside the folder of this screen, {self.folder}")
         return path
+
+    def free(self, name: str) -> str:
+        """Return a name like this one of which there is nothing in the folder yet."""
+        names = (f"{name.rstrip('/')}-{each}" for each in count(2))
+        return next(each for each in names if not self.path(each).exists())
+
+    def working_on(self, kind: str, field: str, name: str) -> Job | None:
+        """Return a job of a kind that runs or waits, and of which a field of `Job.about` is that name."""
+        found = (job for job in self.jobs.list() if job.kind == kind and job.about.get(field) == name)
+        return next((job for job in found if not job.over), None)
 
     def name(self, path: Path) -> str:
         """Return what a page calls a path of the folder."""

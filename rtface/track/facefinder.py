@@ -176,7 +176,7 @@ def _require_one(best: list[_Seen]) -> None:
         worth = f"{best[0].worth:.2f}" if best else "0"
         raise DataError(
             f"no face found: the best place has a confidence of {worth}, and {CONFIDENT} is needed; is the lamp on and "
-            "the mouse in the picture? Else give the crop in numbers"
+            "the mouse in the picture? Else give the crop yourself"
         )
     for other in best[1:]:
         if (
@@ -187,7 +187,7 @@ def _require_one(best: list[_Seen]) -> None:
             (x, y), (u, v) = (each.eye.round().astype(int) for each in (best[0], other))
             raise DataError(
                 f"two places are about equally good (confidence {best[0].worth:.2f} with an eye at {x}, {y}, and "
-                f"{other.worth:.2f} with one at {u}, {v}): is there a second mouse or a mirror? Give the crop in numbers"
+                f"{other.worth:.2f} with one at {u}, {v}): is there a second mouse or a mirror? Else give the crop yourself"
             )
 
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from rtface.cli.facecrop import crop_in, frames_of_all
 from rtface.cli.learn.adapt import OF_LABELS, show_adapted
 from rtface.cli.learn.options import RenameOption, parse_names, parse_renames
+from rtface.cli.learn.start_shown import show_check, show_end
 from rtface.cli.learn.suggest import note_few, survey_bars
-from rtface.cli.learn.tables import distances_table
 from rtface.cli.options import AUTO, BackendOptions, JsonOption, grouped
-from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
+from rtface.cli.terminal.screen import print_error, print_json, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.terminal.training import interrupted, training_bars, training_packages
 from rtface.config import BackendSettings
 from rtface.core.errors import UsageError
 from rtface.core.extras import require
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 
 if TYPE_CHECKING:
-    from rtface.learn.guided.check import LabelCheck
     from rtface.learn.guided.start import GuidedStart
     from rtface.learn.guided.way import GuidedWay, Whereabouts
     from rtface.learn.labels.keypoint_changes import KeypointChanges
@@ -63,7 +62,12 @@ def start(
             "--crop", metavar="X,Y,WIDTH,HEIGHT", help="The face in the frame, or auto: find it; else all."
         ),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Frames to label; else 40.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help=f"Frames to label; else {FRAMES_TO_LABEL}. {HOW_MANY}")
+    ] = None,
+    more: Annotated[
+        int | None, typer.Option(min=1, help="Choose so many frames besides those chosen here before.")
+    ] = None,
     guesses: Annotated[
         bool, typer.Option("--guesses", help="Also a folder for DeepLabCut's and napari's labelling.")
     ] = False,
@@ -100,7 +104,7 @@ def start(
     ends with a code of its own: 20 suggest, 21 label, 22 check, 23 adapt, 24 evaluate; --yes goes on by itself.
     """
     from rtface.learn.guided.start import default_folder, kept_start
-    from rtface.learn.guided.way import Step, open_way
+    from rtface.learn.guided.way import Step, Whereabouts, open_way
 
     if guesses:
         require("lab", "pandas", "tables")
@@ -123,6 +127,12 @@ def start(
     )
     way = open_way(place, asked, backend.settings())
     ask = _Asking(yes=yes, quiet=as_json)
+    if more is not None:
+        _choose(way, ask, more)
+        at = Whereabouts(Step.LABEL)
+        if as_json:
+            print_json(_as_dict(way, at))
+        _leave(way, at)
     try:
         at = way.where()
         while at.step is not Step.DONE:
@@ -133,7 +143,7 @@ def start(
     if as_json:
         print_json(_as_dict(way, at))
     elif at.step is Step.DONE:
-        _show_end(way, at)
+        show_end(way, at)
     if at.step is not Step.DONE:
         _leave(way, at)
 
@@ -178,16 +188,25 @@ def _suggest(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
         f"It takes {took}, and writes {way.to_label}."
     )
     ask.go_on()
+    _choose(way, ask, None)
+
+
+def _choose(way: GuidedWay, ask: _Asking, more: int | None) -> None:
+    """Choose the frames to label, or more of them."""
+    from rtface.learn.labels.labelling_folder import how_chosen
+
     with ending_on_signals() as ending, survey_bars(quiet=ask.quiet) as progress:
-        done = way.suggest(progress=progress, stop=ending.is_set)
+        done = way.suggest(more=more, progress=progress, stop=ending.is_set)
     if done is None:
         raise typer.Exit(INTERRUPTED)
     for damage in done.damages:
         print_error(f"{damage}; the frames before that are used")
     if not ask.quiet:
-        note_few(len(done.frames), start.count)
+        note_few(len(done.frames), more or way.start.count, filled=True)
+    written = way.label_folders()[-1]
     ask.say(
-        f"written: {way.to_label} with {len(done.frames)} frames; sheet.png shows what the engine finds in them"
+        f"written: {written} with {len(done.frames)} frames ({how_chosen(written)}); "
+        "sheet.png shows what the engine finds in them"
     )
 
 
@@ -224,7 +243,7 @@ def _check(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
 
         found = check_attempt(way, at.labels)
     if not ask.quiet:
-        _show_check(found)
+        show_check(found)
 
 
 def _decided(way: GuidedWay, name: str, ask: _Asking) -> KeypointChanges:
@@ -299,43 +318,6 @@ def _leave(way: GuidedWay, at: Whereabouts) -> None:
         f"next: {at.step}, in {way.folder}; the same command goes on from there (--yes: without asking)"
     )
     raise typer.Exit(WAITS_FOR[at.step])
-
-
-def _show_check(found: LabelCheck) -> None:
-    table = plain_table("keypoint", right=("labels",))
-    for name, labels in found.keypoints.items():
-        table.add_row(f"{escape(name)}{' (new)' if name in found.new else ''}", str(labels))
-    OUT.print(table)
-    where = ", ".join(f"{video} ({frames})" for video, frames in found.recordings.items())
-    print_line(f"{found.frames} frames: {where}")
-    if found.distance_px is not None:
-        print_line(f"before it learns, the engine is {found.distance_px:.1f} px from the labels (median)")
-    for warning in found.warnings:
-        print_note(f"note: {warning}")
-
-
-def _show_end(way: GuidedWay, at: Whereabouts) -> None:
-    assert at.labels is not None
-    assert at.attempt is not None
-    evaluation = at.attempt.evaluation or {}
-    table = plain_table("error (camera pixels)", right=("labels", "before", "after"))
-    before, after = (_by_keypoint(evaluation.get(when)) for when in ("before", "after"))
-    for name in after:
-        values = ("-" if name not in each else f"{each[name]['median_px']:.2f}" for each in (before, after))
-        table.add_row(escape(name), str(after[name]["n"]), *values)
-    OUT.print(table)
-    if followed := (evaluation.get("after") or {}).get("distances"):
-        OUT.print(distances_table(followed, "after, all labelled frames: slope 1 follows"))
-    print_note(
-        "medians on all labelled frames, which it learnt from: of a new recording expect larger errors"
-    )
-    print_line(f"done: the engine {at.attempt.engine}; what to do next:")
-    for line in way.advice(at.labels, at.attempt):
-        print_line(f"- {line}")
-
-
-def _by_keypoint(errors: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return {} if errors is None else errors["by_keypoint"]
 
 
 def _as_dict(way: GuidedWay, at: Whereabouts) -> dict[str, Any]:

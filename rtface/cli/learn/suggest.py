@@ -18,6 +18,7 @@ from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import DataError
 from rtface.core.extras import require
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.track.backends.factory import engine_for
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def suggest(
     videos: Annotated[list[Path], typer.Argument(help="Video files and folders of images.")],
     out: Annotated[Path, typer.Option(help="New folder for the frames and the table to fill in.")],
     engine: EngineOption = "default",
-    count: Annotated[int, typer.Option(min=1, help="Frames to suggest, of all recordings together.")] = 10,
+    count: Annotated[
+        int, typer.Option(min=1, help=f"Frames to suggest, of all recordings together. {HOW_MANY}")
+    ] = FRAMES_TO_LABEL,
     candidates: Annotated[
         int, typer.Option(min=2, help="Candidate frames in each recording, at most.")
     ] = 600,
@@ -50,6 +53,9 @@ def suggest(
     guesses_above: Annotated[
         float, typer.Option(min=0, max=1, help="Lowest score of a point given as a guess; others stay empty.")
     ] = 0.5,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Where too few frames differ: fill up with others, spread in time.")
+    ] = False,
     backend: PrecisionOptions,
     crop: CropOption = None,
     as_json: JsonOption = False,
@@ -76,6 +82,7 @@ def suggest(
         candidates=candidates,
         min_gap_s=min_gap,
         guesses_above=guesses_above if guesses else None,
+        fill=fill,
     )
     with ending_on_signals() as ending, survey_bars(quiet=as_json) as progress:
         suggested = suggest_frames(request, progress=progress, stop=ending.is_set)
@@ -88,7 +95,7 @@ def suggest(
         print_json({**about, "written": str(out), "frames": [_row(each) for each in frames]})
         return
     OUT.print(_table(frames))
-    note_few(len(frames), count)
+    note_few(len(frames), count, filled=fill)
     for line in _next_steps(out, engine, guesses):
         print_line(line)
 
@@ -105,12 +112,13 @@ def survey_bars(*, quiet: bool = False) -> Iterator[Callable[[str], Callable[[in
         yield begin
 
 
-def note_few(found: int, count: int) -> None:
+def note_few(found: int, count: int, *, filled: bool = False) -> None:
     """Print why there are fewer frames than asked for, if there are."""
     if found < count:
+        lacks = "are sharp" if filled else "are sharp and differ enough from these"
         print_note(
-            f"only {found} of {count} frames: no others are sharp and differ enough from these; "
-            "a longer recording, more --candidates or a --crop of the face may find more"
+            f"only {found} of {count} frames: no others {lacks}; a longer recording, more --candidates or a --crop of the "
+            f"face may find more{'' if filled else ', and --fill takes others, spread in time'}"
         )
 
 

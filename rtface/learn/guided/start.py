@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from rtface.core.errors import DataError
 from rtface.core.files import kept_path, path_kept, write_json
 from rtface.core.records import Crop
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.suggestion import recording_name
+from rtface.track.store import user_folder
 
 START_FILE = "start.json"
 
@@ -50,7 +53,7 @@ class GuidedStart:
     engine: str = "default"
     crop: Crop | None = None
     name: str = "rig-1"
-    count: int = 40
+    count: int = FRAMES_TO_LABEL
     guesses: bool = False
     labels: tuple[Path, ...] = ()
     changes: KeypointChanges = KeypointChanges()  # noqa: RUF009  (frozen)
@@ -64,9 +67,16 @@ def default_folder(video: Path) -> Path:
 
 
 def engine_name(videos: Sequence[Path]) -> str:
-    """Return a name for the engine of a rig that is named after its recording."""
+    """Return a name for the engine of a rig that is named after its recording, with the first number that no engine has."""
     plain = re.sub(r"[^a-z0-9._-]+", "-", recording_name(videos[0]).lower()).strip("._-") if videos else ""
-    return f"{plain[:40] or 'rig'}-1"
+    return free_name(plain[:40] or "rig")
+
+
+def free_name(stem: str) -> str:
+    """Return an engine's name from a stem and the first number with which there is no engine yet."""
+    return next(
+        name for name in (f"{stem}-{each}" for each in count(1)) if not (user_folder() / name).exists()
+    )
 
 
 def kept_start(folder: Path) -> GuidedStart | None:

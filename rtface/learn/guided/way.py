@@ -5,7 +5,7 @@ All of one way lies in one folder, and what is there tells how far it is: nothin
 | in the folder | what |
 |---|---|
 | ``start.json`` | what was asked for: recordings, engine, crop, name, changes of keypoints |
-| ``to-label/`` | the frames to label, as of `rtface.learn.labels.suggestion` |
+| ``to-label/`` | the frames to label, as of `rtface.learn.labels.suggestion`; ``to-label-2/`` and so on: others, chosen later |
 | ``attempt-N/attempt.json`` | one training: the labels and options that it is of, its engine's name, what the check found |
 | ``attempt-N/run/`` | the run's folder of `rtface.learn.tracker.adapt` |
 | ``attempt-N/evaluation.json`` | errors of the engine before and after |
@@ -21,7 +21,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from itertools import count, islice
+from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ from rtface.core.files import printable, write_json
 from rtface.core.records import Crop
 from rtface.learn.guided.measuring import measured_on
 from rtface.learn.guided.start import GuidedStart, kept_start, read_fields, write_start
+from rtface.learn.labels.how_many import ENOUGH_NEW, FRAMES_TO_LABEL
 from rtface.learn.labels.keypoint_changes import KeypointChanges
-from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables
+from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables, frames_chosen
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.labels.suggestion import (
@@ -54,9 +55,6 @@ from rtface.track.store import Engine, check_new, load_engine, user_folder
 LABELS_FOLDER = "to-label"
 ATTEMPT_FILE = "attempt.json"
 EVALUATION_FILE = "evaluation.json"
-
-ENOUGH = 40
-"""Labelled frames of a new rig beyond which more help little."""
 
 _TIMED_FRAMES = 12
 _TRACKED_EACH = 3
@@ -146,6 +144,15 @@ class GuidedWay:
         """The folder of the frames to label."""
         return self.folder / LABELS_FOLDER
 
+    def label_folders(self) -> list[Path]:
+        """Return the folders of frames to label that are there, the first first."""
+        places = chain((self.to_label,), (self.folder / f"{LABELS_FOLDER}-{each}" for each in count(2)))
+        return [each for each in takewhile(Path.exists, places) if (each / CHOSEN_FILE).exists()]
+
+    @property
+    def _candidates(self) -> int:
+        return max(CANDIDATES, 2 * self.start.count)
+
     def engine(self) -> Engine:
         """Return the engine to begin with."""
         return engine_for(self.start.engine, self.settings)
@@ -187,26 +194,39 @@ class GuidedWay:
                         tracked += clock() - before
                         seen += 1
                     read = clock() - begun - tracked
-                    looked_at = min(info.frames, _TRACKED_EACH * CANDIDATES)
+                    looked_at = min(info.frames, _TRACKED_EACH * self._candidates)
                     total += (info.frames * read + looked_at * tracked) / max(1, seen)
         return total / NS_PER_S
 
     def suggest(
         self,
         *,
+        more: int | None = None,
         progress: SurveyProgress = lambda name: lambda frames, total: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Suggestion | None:
-        """Write the folder to label; None where `stop` ended it. As of `suggest_frames`."""
+        """Write the folder to label, or, with `more`, one of so many others; None where `stop` ended it. As of `suggest_frames`.
+
+        Raises
+        ------
+        UsageError
+            More are asked for, and none were chosen here yet.
+        """
+        there = self.label_folders()
+        if more is not None and not there:
+            raise UsageError(f"no frames to label were chosen in {self.folder} yet: leave --more out")
         return suggest_frames(
             SuggestRequest(
                 self.start.videos,
-                self.to_label,
+                self.to_label if more is None else self.folder / f"{LABELS_FOLDER}-{len(there) + 1}",
                 self.engine(),
                 self.settings,
                 crop=self.start.crop,
-                count=self.start.count,
+                count=self.start.count if more is None else more,
+                before=frozenset().union(*map(frames_chosen, there)),
+                candidates=self._candidates,
                 guesses_above=GUESSES_ABOVE if self.start.guesses else None,
+                fill=True,
             ),
             progress=progress,
             stop=stop,
@@ -261,10 +281,11 @@ class GuidedWay:
                 "judge it on another day: label 10 frames of a recording that it never saw, then rtface learn evaluate "
                 f"THEIR-LABELS {engine}"
             )
-        if len(labels) < ENOUGH:
+        if len(labels) < ENOUGH_NEW:
             lines.append(
-                f"more frames make it better, of other days most of all: {len(labels)} are labelled; add rows to the labels "
-                "and run this command again, which makes a new engine beside this one"
+                f"more frames make it better, of other days most of all: {len(labels)} are labelled; choose others with "
+                f"rtface learn start --folder {shlex.quote(str(self.folder))} --more {FRAMES_TO_LABEL}, label them, and run this "
+                "command again, which makes a new engine beside this one"
             )
         lines.append(
             f"make it faster, with proof: rtface engines export {attempt.engine} --precision int8 --frames {video}{crop}"
@@ -280,15 +301,19 @@ class GuidedWay:
         DataError
             They were filled in in both places.
         """
-        if not (self.to_label / CHOSEN_FILE).exists():
+        folders = self.label_folders()
+        if not folders:
             return None
-        changed = changed_tables(self.to_label)
-        own = [table for table in changed if table.parent == self.to_label]
-        if own and len(changed) > len(own):
-            raise DataError(
-                f"labels were filled in both in {own[0]} and in {changed[-1]}: name the ones to use with --labels"
-            )
-        return tuple(own) or ((self.to_label / DEEPLABCUT_FOLDER,) if changed else ())
+        sources: list[Path] = []
+        for folder in folders:
+            changed = changed_tables(folder)
+            own = [table for table in changed if table.parent == folder]
+            if own and len(changed) > len(own):
+                raise DataError(
+                    f"labels were filled in both in {own[0]} and in {changed[-1]}: name the ones to use with --labels"
+                )
+            sources += own or ([folder / DEEPLABCUT_FOLDER] if changed else [])
+        return tuple(sources)
 
     def attempts(self) -> list[Attempt]:
         """Return all attempts, the newest first."""
@@ -337,7 +362,7 @@ def open_way(folder: Path, asked: GuidedStart, settings: BackendSettings = Backe
             if before != now:
                 raise UsageError(
                     f"{folder} was begun with {field} = {_plain(before)}, not {_plain(now)}: the frames to label are chosen "
-                    "already; leave the option out to go on, or name another --folder"
+                    "already; leave the option out to go on (--more chooses others), or name another --folder"
                 )
     write_start(folder, asked)
     return GuidedWay(folder, asked, settings)

@@ -189,6 +189,56 @@ def changed_tables(folder: Path) -> list[Path]:
         raise DataError(f"{chosen} cannot be read: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class HowChosen:
+    """How many frames such a folder was given.
+
+    Attributes
+    ----------
+    asked, frames, spread : int
+        Asked for; chosen; of these, like others and spread in time.
+    """
+
+    asked: int
+    frames: int
+    spread: int
+
+    def __str__(self) -> str:
+        differ = self.frames - self.spread
+        words = f"{differ} of {self.asked} differ"
+        if self.spread:
+            words += f", {self.spread} {'is' if self.spread == 1 else 'are'} spread in time"
+        missing = self.asked - self.frames
+        return words if missing <= 0 else f"{words}; no more than {self.frames} could be chosen"
+
+
+def how_chosen(folder: Path) -> HowChosen:
+    """Return how many frames such a folder was given, and of what kind; all zero where its ``chosen.json`` does not say."""
+    try:
+        chosen = json.loads((folder / CHOSEN_FILE).read_text(encoding="utf-8"))
+        frames = chosen["frames"]
+        spread = sum(each.get("why") == "spread" for each in frames)
+        return HowChosen(int(chosen.get("asked", len(frames))), len(frames), spread)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return HowChosen(0, 0, 0)
+
+
+def frames_chosen(folder: Path) -> frozenset[tuple[str, int]]:
+    """Return the frames of such a folder by the recording's name and the frame's number.
+
+    Raises
+    ------
+    DataError
+        ``chosen.json`` is missing or damaged.
+    """
+    chosen = folder / CHOSEN_FILE
+    try:
+        frames = json.loads(chosen.read_text(encoding="utf-8"))["frames"]
+        return frozenset((str(each["video"]), int(each["frame"])) for each in frames)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{chosen} cannot be read: {error}") from error
+
+
 def _tables(folder: Path) -> list[Path]:
     guesses = folder / DEEPLABCUT_FOLDER
     return [folder / TABLE_FILE, *sorted(guesses.glob(f"labeled-data/*/CollectedData_{SCORER}.csv"))]

@@ -22,7 +22,7 @@ from rtface.core.errors import DataError
 from rtface.core.records import FloatArray
 from rtface.learn.labels.survey import Survey
 
-Why = Literal["coverage", "doubt"]
+Why = Literal["coverage", "doubt", "spread"]
 
 SAME_POSE = 0.01
 """Two frames are near-duplicates when the mean shift of their keypoints is less than this share of the face's size..."""
@@ -79,7 +79,7 @@ class ChosenFrame:
     index : int
         Row of the features.
     why : str
-        ``coverage`` or ``doubt``.
+        ``coverage`` or ``doubt``; ``spread``: like one chosen before, and taken to fill up the number asked for.
     doubt : float
         As in `FrameFeatures`.
     distance : float
@@ -132,7 +132,14 @@ def usable(seen: Survey) -> NDArray[np.bool_]:
     return fine
 
 
-def choose(features: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> list[ChosenFrame]:
+def choose(
+    features: FrameFeatures,
+    count: int,
+    *,
+    min_gap_s: float = 0.0,
+    fill: bool = False,
+    before: Sequence[int] = (),
+) -> list[ChosenFrame]:
     """Choose the frames to label, the most useful first.
 
     Each recording gets an equal share, as far as it has frames that differ.
@@ -141,14 +148,18 @@ def choose(features: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> li
     ----------
     features : FrameFeatures
     count : int
-        How many; fewer come when there are not as many frames that differ from each other.
+        How many; fewer come when there are not as many frames that differ from each other, or, with `fill`, that are usable.
     min_gap_s : float
         Seconds between two frames of one recording, at least.
+    fill : bool
+        Whether to fill up to `count` with frames that are like those chosen, spread in time whatever their gap.
+    before : sequence of int
+        Frames that were chosen before: these are others, and differ from them too.
 
     Raises
     ------
     DataError
-        No frame is usable.
+        No frame is usable, or none that was not chosen before.
     """
     if not features.usable.any():
         raise DataError("every frame is black, white or blurred: check the crop and the lamp")
@@ -158,6 +169,9 @@ def choose(features: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> li
     videos = int(features.video.max()) + 1
     share = -(-count // videos)
     chosen: list[tuple[int, Why, float]] = []
+    for index in before:
+        near = np.minimum(near, far[index])
+        free &= ~_too_close(features, index, min_gap_s)
     while len(chosen) < count and free.any():
         taken = np.bincount(features.video[[index for index, _, _ in chosen]], minlength=videos)
         allowed = free & (taken[features.video] < share)
@@ -166,15 +180,55 @@ def choose(features: FrameFeatures, count: int, *, min_gap_s: float = 0.0) -> li
             continue
         why: Why = "doubt" if len(chosen) % _TURNS == _TURNS - 1 else "coverage"
         index = _next(why, features, far, near, allowed)
-        chosen.append((index, why, float(near[index]) if chosen else float("inf")))
+        chosen.append((index, why, float(near[index]) if chosen or before else float("inf")))
         near = np.minimum(near, far[index])
         free &= ~_too_close(features, index, min_gap_s)
-    nearest = far[:, [index for index, _, _ in chosen]].argmin(axis=1)
-    crowd = np.bincount(nearest[features.usable], minlength=len(chosen))
+    if fill:
+        _spread(features, count, share, far, chosen, before)
+    if not chosen:
+        raise DataError("no frame is left that is usable and was not chosen before")
+    # Of two that are as near, the one that was chosen first.
+    nearest = far[:, [*before, *(index for index, _, _ in chosen)]].argmin(axis=1)
+    crowd = np.bincount(nearest[features.usable], minlength=len(before) + len(chosen))[len(before) :]
     return [
         ChosenFrame(index, why, float(features.doubt[index]), distance, int(frames))
         for (index, why, distance), frames in zip(chosen, crowd, strict=True)
     ]
+
+
+def _spread(
+    features: FrameFeatures,
+    count: int,
+    share: int,
+    far: FloatArray,
+    chosen: list[tuple[int, Why, float]],
+    before: Sequence[int],
+) -> None:
+    """Fill up with usable frames, each as far in time from those of its recording as can be; the share as of `choose`."""
+    free = features.usable.copy()
+    wait = np.full(len(free), np.inf)
+    taken = np.zeros(int(features.video.max()) + 1, np.int64)
+
+    def take(index: int) -> None:
+        video = int(features.video[index])
+        same = features.video == video
+        wait[same] = np.minimum(wait[same], np.abs(features.time_s[same] - features.time_s[index]))
+        free[index] = False
+        taken[video] += 1
+
+    for index in before:
+        take(index)
+    taken[:] = 0
+    for index, _, _ in chosen:
+        take(index)
+    while len(chosen) < count and free.any():
+        allowed = free & (taken[features.video] < share)
+        if not allowed.any():
+            share += 1
+            continue
+        index = int(np.where(allowed, wait, -1.0).argmax())
+        chosen.append((index, "spread", float(far[index, [*before, *(each for each, _, _ in chosen)]].min())))
+        take(index)
 
 
 def _next(

@@ -15,6 +15,7 @@ from rtface.config import BackendSettings, ImagesCameraSettings
 from rtface.core.errors import UsageError
 from rtface.core.files import printable
 from rtface.core.records import Crop
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.learn.labels.labelling_folder import (
     SuggestedFrame,
     check_folder,
@@ -62,6 +63,10 @@ class SuggestRequest:
         Seconds between two frames of a recording; else `VIDEO_GAP_S`, in folders of images 0.
     guesses_above : float, optional
         Lowest score of a point that is given as a guess; None for no guesses.
+    fill : bool
+        Whether to fill up to `count` with frames that are like others, spread in time.
+    before : frozenset of (str, int)
+        Frames that were chosen before, by the recording's name and the frame's number: these are others.
     """
 
     videos: tuple[Path, ...]
@@ -69,10 +74,12 @@ class SuggestRequest:
     engine: Engine
     settings: BackendSettings = BackendSettings()  # noqa: RUF009  (frozen)
     crop: Crop | None = None
-    count: int = 10
+    count: int = FRAMES_TO_LABEL
     candidates: int = CANDIDATES
     min_gap_s: float | None = None
     guesses_above: float | None = None
+    fill: bool = False
+    before: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +175,10 @@ def suggest_frames(
         gap = 0.0 if all(isinstance(each, ImagesCameraSettings) for each in recordings) else VIDEO_GAP_S
     skeleton = request.engine.manifest.skeleton
     features = frame_features(surveys, np.array([point.trained for point in skeleton]))
-    frames = collect(surveys, features, choose(features, request.count, min_gap_s=gap))
+    rows = [(seen.name, int(frame)) for seen in surveys for frame in seen.frame]
+    before = [row for row, each in enumerate(rows) if each in request.before]
+    chosen = choose(features, request.count, min_gap_s=gap, fill=request.fill, before=before)
+    frames = collect(surveys, features, chosen)
     about = {
         "rtface": __version__,
         "engine": request.engine.manifest.name,
@@ -177,6 +187,7 @@ def suggest_frames(
         "candidates": sum(map(len, surveys)),
         "unusable": int((~features.usable).sum()),
         "min_gap_s": gap,
+        "asked": request.count,
     }
     names_of_points = [point.name for point in skeleton]
     write_labelling_folder(

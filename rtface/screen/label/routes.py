@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from rtface.core.errors import DataError, UsageError, nearest
 from rtface.learn.labels.formats.checks import read_image
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.learn.labels.suggestion import CANDIDATES
 from rtface.screen.app import said_in
 from rtface.screen.desk import Desk
@@ -102,6 +103,8 @@ class _LabelRoutes:
                 "whole": found.whole,
                 "engines": _engines(),
                 "h5": has_h5(),
+                "count": FRAMES_TO_LABEL,
+                "how_many": HOW_MANY,
             }
         )
 
@@ -186,13 +189,14 @@ class _LabelRoutes:
             raise UsageError("name a recording")
         out = self._argument(said.text("out"))
         count = said.integer("count", low=1, high=2_000)
-        argv = ["learn", "suggest", *videos, "--out", out, "--count", str(count)]
+        name = self._new_folder(said.text("out"))
+        argv = ["learn", "suggest", *videos, "--out", out, "--count", str(count), "--fill"]
         argv += ["--candidates", str(max(CANDIDATES, 2 * count)), *self._engine(said), *_crop(said), "--json"]
         job = self._desk.jobs.start(
             "suggest",
             argv,
             title=f"{count} frames of {', '.join(videos)}",
-            about={"set": self._desk.name(self._desk.path(out))},
+            about={"set": name},
         )
         return {"job": job.as_dict()}
 
@@ -279,6 +283,18 @@ class _LabelRoutes:
     def _argument(self, name: str) -> str:
         """Return a path as a command takes it: inside the folder, and never read as an option."""
         return f"./{self._desk.name(self._desk.path(name.removeprefix('./')))}"
+
+    def _new_folder(self, out: str) -> str:
+        """Return what the folder of a label set will be called; refused now where its job would fail when its turn comes."""
+        path = self._desk.path(out)
+        name = self._desk.name(path)
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        if taken or self._desk.working_on("suggest", "set", name):
+            raise UsageError(
+                f"{name} {'exists' if taken else 'is being made'} already; labels are never overwritten: "
+                f"{self._desk.free(name)} is free"
+            )
+        return name
 
     def _engine(self, said: PageFields) -> list[str]:
         engine = said.text("engine", "default")

@@ -11,11 +11,13 @@ from rtface.config import ImagesCameraSettings, VideoCameraSettings
 from rtface.core.errors import DataError, UsageError
 from rtface.core.files import written_whole
 from rtface.decide.templates import template_text
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.screen.desk import Desk
 from rtface.screen.newrig.places import RigPlaces, relative_to_rig
 from rtface.screen.rigfiles import change_rig
 from rtface.screen.said import Said, text, whole
 from rtface.screen.teach.commands import engine_name, started
+from rtface.screen.teach.ways import frames_there
 
 
 def set_lines(desk: Desk, said: Said) -> Mapping[str, Any]:
@@ -106,11 +108,15 @@ def suggest(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Choose frames of the rig's recording to label."""
     places = _rig(desk, said)
     rig = places.load()
+    count = str(whole(said, "count", FRAMES_TO_LABEL, least=1, most=1_000))
     recording = places.recording(rig)
+    if frames_there(desk.path(places.learning)):
+        argv = ["learn", "start", "--folder", places.learning, "--more", count, "--json"]
+        return _job(desk, said, "teach", "label", argv, f"Choose {count} more frames of {recording}")
     if recording is None:
         raise UsageError("record some pictures of this camera first: frames are chosen from a recording")
     argv = ["learn", "start", recording, "--folder", places.learning, "--yes", "--json"]
-    argv += ["--engine", rig.engine, "--count", str(whole(said, "count", 20, least=1, most=1_000))]
+    argv += ["--engine", rig.engine, "--count", count]
     if rig.fixed_crop is not None:
         argv += ["--crop", rig.fixed_crop.as_option]
     return _job(desk, said, "teach", "label", argv, f"Choose frames of {recording}")

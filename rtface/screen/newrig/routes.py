@@ -9,6 +9,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from rtface.decide.templates import template_names, template_words
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.screen.desk import Desk
 from rtface.screen.newrig import commands
 from rtface.screen.newrig.places import looked_at, recordings_of
@@ -44,6 +45,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
                 "rigs": rigs_of(desk),
                 "recordings": recordings_of(desk),
                 "engines": engines_here(),
+                "count": FRAMES_TO_LABEL,
+                "how_many": HOW_MANY,
                 "templates": [{"name": name, "words": template_words(name)} for name in template_names()],
             }
         )

@@ -10,12 +10,13 @@ from rtface.config import Rig
 from rtface.core.errors import ConfigError, RtfaceError
 from rtface.learn.guided.start import kept_start
 from rtface.learn.guided.way import GuidedWay
-from rtface.learn.labels.labelling_folder import CHOSEN_FILE, changed_tables
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
+from rtface.learn.labels.labelling_folder import changed_tables
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job, JobState
 from rtface.screen.newrig.places import RigPlaces
 from rtface.screen.teach.commands import command_line
-from rtface.screen.teach.ways import attempt_in_full
+from rtface.screen.teach.ways import attempt_in_full, chosen_in_words, frames_there
 
 OPEN, DONE, WRONG, RUNS, SKIPPED = "open", "done", "wrong", "runs", "skipped"
 """What a step can be: to do; done; tried, and something is wrong; being done; not needed."""
@@ -197,15 +198,16 @@ def _label(seen: _WhatIsThere, rig: Rig) -> StepState:
             state.state, state.says = RUNS, "Frames are being chosen."
         elif job.state is not JobState.DONE:
             state.state, state.says = WRONG, job.reason
-    if (folder / "to-label" / CHOSEN_FILE).exists():
-        state.wrote = [f"{places.learning}/to-label"]
-        changed = bool(changed_tables(folder / "to-label"))
+    if there := frames_there(folder):
+        state.wrote = [places.desk.name(each) for each in there]
+        state.commands = [
+            command_line(["learn", "start", "--folder", places.learning, "--more", str(FRAMES_TO_LABEL)])
+        ]
+        changed = any(map(changed_tables, there))
         if state.state != RUNS:
             state.state = DONE if changed else OPEN
             state.says = (
-                "Labels were filled in; label more whenever you like."
-                if changed
-                else "The frames are chosen. Label ten or more of them."
+                "Labels were filled in; label more whenever you like." if changed else chosen_in_words(there)
             )
     return state
 
@@ -228,7 +230,7 @@ def _teach(seen: _WhatIsThere, rig: Rig) -> StepState:
         state.state, state.says = WRONG, str(error)
         return state
     engines = [each["engine"] for each in made if each["made"]]
-    if changed_tables(way.to_label) if way.to_label.exists() else way.start.labels:
+    if way.start.labels or any(map(changed_tables, way.label_folders())):
         state.says = "Labels are there: learn them."
     if engines:
         state.state, state.wrote = DONE, [f"the engine {engine}" for engine in engines]

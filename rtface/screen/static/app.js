@@ -174,16 +174,20 @@ function markCurrent(page) {
 
 /** @param {App} app */
 function showHelp(app) {
+  const title = h("h2", { id: "keys-title", tabindex: "-1" }, "Keys");
   const dialog = h(
     "dialog",
     { "aria-labelledby": "keys-title" },
-    h("h2", { id: "keys-title" }, "Keys"),
+    title,
     h("table", { class: "table" }, app.keyboard.help().map(([key, does]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, does)))),
     h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
   );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  // The first thing that takes the focus is the button at the end, and a long list would open scrolled to it.
+  title.focus({ preventScroll: true });
+  dialog.scrollTop = 0;
 }
 
 /** @param {App} app */

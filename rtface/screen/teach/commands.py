@@ -7,15 +7,17 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtface.core.errors import UsageError
+from rtface.config import BackendSettings
+from rtface.core.errors import DataError, UsageError
 from rtface.core.manifest import NAME_PATTERN
+from rtface.learn.guided.start import free_name, kept_start
+from rtface.learn.guided.way import GuidedWay
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job
 from rtface.screen.said import Said, text, texts, whole
 from rtface.screen.teach.ways import way_at
-
-COUNT = 40
-"""Frames to label, unless somebody says otherwise."""
+from rtface.track.store import user_folder
 
 
 def command_line(argv: Sequence[str]) -> str:
@@ -38,6 +40,7 @@ def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
         raise UsageError("name a recording, or labels that are there already")
     for each in (folder, *videos, *labels):
         _inside(desk, each)
+    _require_free(desk, folder, text(said, "name", ""))
     argv = ["learn", "start", *videos, "--folder", folder, "--yes", "--json"]
     for each in labels:
         argv += ["--labels", each]
@@ -47,7 +50,7 @@ def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
         if value := text(said, name, ""):
             argv += [f"--{name}", value]
     if not labels:
-        argv += ["--count", str(whole(said, "count", COUNT, least=1, most=1_000))]
+        argv += ["--count", str(whole(said, "count", FRAMES_TO_LABEL, least=1, most=1_000))]
     if said.get("steps") is not None:
         argv += ["--steps", str(whole(said, "steps", least=1))]
     title = f"Learn {labels[0]}" if labels else f"Choose frames of {', '.join(videos)}"
@@ -58,11 +61,17 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Go on with a way from where it is: check, adapt, evaluate.
 
     Fields: ``folder``, ``add`` and ``drop`` (keypoints that the engine has not), ``rename`` (of the labels' names to the
-    engine's), ``steps``.
+    engine's), ``steps``; or ``more``: so many other frames are chosen, and nothing else is done.
     """
     folder = text(said, "folder")
     way = way_at(desk, folder)
     argv = ["learn", "start", "--folder", folder, "--yes", "--json"]
+    if said.get("more") is not None:
+        count = str(whole(said, "more", least=1, most=1_000))
+        title = f"Choose {count} more frames: {folder}"
+        return started(
+            desk.jobs.start("teach", [*argv, "--more", count], title=title, about=_about(said, folder=folder))
+        )
     changes = way.start.changes
     renames = {**changes.renames, **_renames(said)}
     add, drop = (
@@ -122,6 +131,24 @@ def engine_name(said: Said, default: str | None = None) -> str:
     if re.fullmatch(NAME_PATTERN, name) is None:
         raise UsageError(f"{name!r} is no engine's name: rtface engines list")
     return name
+
+
+def _require_free(desk: Desk, folder: str, name: str) -> None:
+    """Refuse a folder or an engine's name that is taken: now, not when the job's turn comes."""
+    path = desk.path(folder)
+    if desk.working_on("teach", "folder", folder):
+        raise UsageError(f"{folder} is being worked on already; {desk.free(folder)} is free")
+    try:
+        start = kept_start(path)
+    except DataError as error:
+        raise UsageError(f"{folder} holds something else already; {desk.free(folder)} is free") from error
+    if start is not None:
+        way = GuidedWay(path, start, BackendSettings())
+        if way.to_label.exists() or way.attempts():
+            raise UsageError(f"{folder} was begun already: go on with it above; {desk.free(folder)} is free")
+    if name and (user_folder() / name).exists():
+        stem = re.sub(r"-\d+$", "", name)
+        raise UsageError(f"an engine {name} exists already: {free_name(stem)} is free")
 
 
 def _frames(desk: Desk, said: Said) -> list[str]:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from rtface.core.errors import UsageError
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.screen.desk import Desk
 from rtface.screen.rigfiles import change_rig, rigs_of
 from rtface.screen.said import Said, asked, posted, text
@@ -22,7 +23,15 @@ def routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes below ``/api/teach``."""
 
     def listed(request: Request) -> JSONResponse:
-        return JSONResponse({"ways": ways_of(desk), "engines": engines_here(), "rigs": rigs_of(desk)})
+        return JSONResponse(
+            {
+                "ways": ways_of(desk),
+                "engines": engines_here(),
+                "rigs": rigs_of(desk),
+                "count": FRAMES_TO_LABEL,
+                "how_many": HOW_MANY,
+            }
+        )
 
     def way(request: Request) -> JSONResponse:
         return JSONResponse(way_in_full(desk, asked(request, "folder")))

@@ -12,6 +12,8 @@ from rtface.config import BackendSettings
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.learn.guided.start import START_FILE, GuidedStart, kept_start, read_fields
 from rtface.learn.guided.way import ATTEMPT_FILE, Attempt, GuidedWay
+from rtface.learn.labels.how_many import ENOUGH_KNOWN
+from rtface.learn.labels.labelling_folder import HowChosen, how_chosen
 from rtface.screen.desk import Desk
 from rtface.screen.rigfiles import files_below
 from rtface.track.store import user_folder
@@ -87,6 +89,8 @@ def way_in_full(desk: Desk, name: str) -> dict[str, Any]:
         "next": str(at.step),
         "fault": fault,
         "labels": labels_name(desk, way),
+        "sets": [_named(desk, each) for each in way.start.labels or way.label_folders()],
+        "chosen": chosen_in_words(way.label_folders()),
         "frames": None if at.labels is None else len(at.labels),
         "counts": {}
         if at.labels is None
@@ -100,6 +104,23 @@ def way_in_full(desk: Desk, name: str) -> dict[str, Any]:
         if at.labels is not None and at.attempt is not None and at.step == "done"
         else [],
     }
+
+
+def frames_there(folder: Path) -> list[Path]:
+    """Return the folders of frames to label of a way's folder, whether or not a way was begun there."""
+    return GuidedWay(folder, GuidedStart(()), BackendSettings()).label_folders()
+
+
+def chosen_in_words(folders: Sequence[Path]) -> str:
+    """Return how many frames folders have to be labelled, of what kind, and how many of them to label; empty where none."""
+    each = [how_chosen(folder) for folder in folders]
+    chosen = HowChosen(
+        sum(one.asked for one in each), sum(one.frames for one in each), sum(one.spread for one in each)
+    )
+    if not chosen.frames:
+        return ""
+    label = "ten or more" if chosen.frames >= ENOUGH_KNOWN else "all"
+    return f"{chosen.frames} frames are chosen: {chosen}. Label {label} of them."
 
 
 def attempt_in_full(attempt: Attempt) -> dict[str, Any]:

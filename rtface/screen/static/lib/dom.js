@@ -32,6 +32,14 @@ export function fill(element, ...children) {
   element.replaceChildren(...plain(children));
 }
 
+/** A name that is not among those that are taken. @param {string} name @param {string[]} taken @returns {string} */
+export function free(name, taken) {
+  let number = 1;
+  const numbered = () => (number === 1 ? name : `${name}-${number}`);
+  while (taken.includes(numbered())) number++;
+  return numbered();
+}
+
 /** @param {(Child | Child[])[]} children @returns {(string | Node)[]} */
 function plain(children) {
   /** @type {(string | Node)[]} */

@@ -8,12 +8,47 @@ import { fill, h, say } from "./dom.js";
  * @typedef {{job: Job, progress: any[], next: number, said: string, result: any}} Told
  */
 
+const AWAY = "jobs.away";
 const OVER = new Set(["done", "failed", "stopped", "lost"]);
 /** @type {Record<string, string>} */
 const WORDS = { waiting: "waits for its turn", running: "runs", done: "done", failed: "failed", stopped: "stopped", lost: "lost" };
 
 /** @param {Job} job @returns {boolean} */
 export const over = (job) => OVER.has(job.state);
+
+/**
+ * The jobs that failed or were lost and that nobody tried again or put away; the latest first, a few.
+ * @param {Job[]} jobs the latest first @param {(job: Job) => boolean} mine @returns {Job[]}
+ */
+export function failures(jobs, mine) {
+  const seen = new Set();
+  const away = new Set(JSON.parse(localStorage.getItem(AWAY) ?? "[]"));
+  const latest = jobs.filter((job) => {
+    const what = `${job.kind} ${job.title}`;
+    return !seen.has(what) && seen.add(what);
+  });
+  return latest.filter((job) => ["failed", "lost"].includes(job.state) && mine(job) && !away.has(putAwayAs(job))).slice(0, 5);
+}
+
+/** A job that failed, with its reason, until a person puts it away. @param {Job} job @returns {HTMLElement} */
+export function failureLine(job) {
+  const put = () => {
+    const before = JSON.parse(localStorage.getItem(AWAY) ?? "[]");
+    localStorage.setItem(AWAY, JSON.stringify([...before, putAwayAs(job)].slice(-200)));
+    line.remove();
+  };
+  const line = h(
+    "div",
+    { class: "row small", dataset: { job: job.id } },
+    h("span", {}, job.title),
+    h("span", { class: "wrong grow", role: "alert" }, job.reason),
+    h("button", { class: "button small", onclick: put, "aria-label": `Put away: ${job.title}` }, "Put away"),
+  );
+  return line;
+}
+
+/** @param {Job} job */
+const putAwayAs = (job) => `${job.id} ${job.ended_at}`;
 
 /** How long, in words. @param {number} seconds @returns {string} */
 export function duration(seconds) {

@@ -1,5 +1,6 @@
 // Live: the picture with its points, the crop, what is measured, and every series that rules look at.
 
+import { DRAW_IT } from "../lib/crops.js";
 import { fill, h, say } from "../lib/dom.js";
 import { Facts } from "./live/facts.js";
 import { Plots } from "./live/plots.js";
@@ -113,9 +114,9 @@ class LivePage {
       app.rigs.length > 1 ? h("button", { class: "button", "aria-pressed": String(this.beside), onclick: () => this.toggleBeside() }, "All rigs") : null,
     );
     this.cropNumbers = ["x", "y", "width", "height"].map((name) =>
-      h("input", { type: "number", class: "plain number", "aria-label": `crop ${name}`, dataset: { name }, onchange: () => this.typeCrop() }),
+      h("input", { type: "number", class: "plain number", "aria-label": `crop ${name}`, dataset: { name }, onchange: (/** @type {Event} */ event) => this.typeCrop(/** @type {HTMLInputElement} */ (event.target)) }),
     );
-    this.mirrored = h("input", { type: "checkbox", onchange: () => this.view.crop.set({ mirrored: this.mirrored?.checked }) });
+    this.mirrored = h("input", { type: "checkbox", onchange: () => this.view.crop.mirror(Boolean(this.mirrored?.checked)) });
     this.cropNote = h("span", { class: "small", role: "status" });
     this.cropTools = h(
       "div",
@@ -218,9 +219,10 @@ class LivePage {
     if (this.cropNote) say(this.cropNote, "Drag on the picture: inside it moves, at the border it grows.");
   }
 
-  typeCrop() {
-    const numbers = Object.fromEntries((this.cropNumbers ?? []).map((input) => [input.dataset.name, Number(input.value)]));
-    this.view.crop.set(numbers);
+  /** @param {HTMLInputElement} input */
+  typeCrop(input) {
+    const note = this.view.crop.type(/** @type {"x"} */ (input.dataset.name), input.value);
+    if (note && this.cropNote) say(this.cropNote, note);
   }
 
   /** @param {null} [whole] the whole frame in place of what is drawn */
@@ -242,7 +244,7 @@ class LivePage {
       if (this.cropNote) say(this.cropNote, `Found, confidence ${confidence.toFixed(2)}. Apply it, or draw another.`);
       this.view.draw();
     } catch (error) {
-      if (this.cropNote) say(this.cropNote, "");
+      if (this.cropNote) say(this.cropNote, DRAW_IT);
       this.app.say(/** @type {Error} */ (error).message, "warn");
     }
   }

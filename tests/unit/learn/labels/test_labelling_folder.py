@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from rtface.learn.labels.labelling_folder import SuggestedFrame, write_labelling_folder
+from rtface.learn.labels.labelling_folder import SuggestedFrame, how_chosen, write_labelling_folder
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.labels.suggest import ChosenFrame
 
@@ -74,3 +75,22 @@ def test_a_guess_has_at_least_the_score_that_is_asked_for(tmp_path: Path, above:
     assert all(
         [cell != "" for cell in row[3:]] == [True] * 2 * given + [False] * 2 * (3 - given) for row in rows
     )
+
+
+def test_how_the_frames_were_chosen_is_said_in_true_numbers(tmp_path: Path) -> None:
+    def said(asked: int | None, whys: list[str]) -> str:
+        about = {} if asked is None else {"asked": asked}
+        (tmp_path / "chosen.json").write_text(json.dumps({**about, "frames": [{"why": why} for why in whys]}))
+        return str(how_chosen(tmp_path))
+
+    assert (
+        said(10, ["coverage"] * 5 + ["doubt"] * 2 + ["spread"] * 3) == "7 of 10 differ, 3 are spread in time"
+    )
+    assert said(3, ["coverage"] * 3) == "3 of 3 differ"
+    assert (
+        said(10, ["coverage", "spread"])
+        == "1 of 10 differ, 1 is spread in time; no more than 2 could be chosen"
+    )
+    assert said(None, ["doubt"]) == "1 of 1 differ", "one of before"
+    (tmp_path / "chosen.json").write_text('{"frames": 3}')
+    assert how_chosen(tmp_path).frames == 0

@@ -150,6 +150,47 @@ def test_frames_that_hardly_differ_are_not_filled_up() -> None:
     assert len(choose(still, 10)) == 1
 
 
+def test_the_number_asked_for_is_filled_up_with_frames_spread_in_time() -> None:
+    """Two poses only, of which the second holds for the last tenth: two frames differ, and eight are spread."""
+    what = plain(100)
+    two = np.repeat([0.0, 1.0], [90, 10]).astype(np.float32)[:, None]
+    still = replace(what, pose=np.hstack([two, two]), thumbnail=np.hstack([two, two]))
+    assert len(choose(still, 10)) == 2
+    filled = choose(still, 10, min_gap_s=1.0, fill=True)
+    assert [each.why for each in filled[2:]] == ["spread"] * 8
+    assert [each.index for each in filled[:2]] == indices(still, 2)
+    assert sum(each.stands_for for each in filled) == 100
+    times = np.sort(what.time_s[[each.index for each in filled]])
+    assert len(set(times.tolist())) == 10
+    assert np.diff(times).max() <= 2.5, "no stretch of the ten seconds is left out"
+    assert len(choose(still, 300, fill=True)) == 100, "all that there are, each once"
+    unusable = replace(still, usable=np.arange(100) % 20 == 0)
+    assert sorted(each.index for each in choose(unusable, 10, fill=True)) == [0, 20, 40, 60, 80]
+
+
+def test_filling_up_changes_nothing_where_enough_frames_differ_and_keeps_the_shares() -> None:
+    what = plain(100)
+    assert choose(what, 12, fill=True) == choose(what, 12)
+    pair = replace(what, pose=what.pose * 0, thumbnail=what.thumbnail * 0, video=np.repeat([0, 1], [90, 10]))
+    filled = choose(pair, 8, fill=True)
+    assert np.bincount(pair.video[[each.index for each in filled]]).tolist() == [4, 4]
+
+
+def test_more_frames_are_others_that_differ_from_those_of_before() -> None:
+    what = plain(60)
+    first = indices(what, 6)
+    more = choose(what, 6, before=first)
+    assert not {each.index for each in more} & {*first}
+    assert all(np.isfinite(each.distance) for each in more)
+    still = replace(what, pose=what.pose * 0, thumbnail=what.thumbnail * 0)
+    filled = choose(still, 3, fill=True, before=[0, 59])
+    assert [each.why for each in filled] == ["spread"] * 3
+    assert 25 <= filled[0].index <= 34, "in the middle between those of before"
+    assert not {each.index for each in filled} & {0, 59}
+    with pytest.raises(DataError, match="chosen before"):
+        choose(what, 3, fill=True, before=range(60))
+
+
 def test_gap_is_kept_within_a_recording_but_not_between_two() -> None:
     what = plain(80)
     times = what.time_s[indices(what, 8, min_gap_s=0.7)]

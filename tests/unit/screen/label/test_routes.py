@@ -241,6 +241,7 @@ def test_a_live_frame_is_caught_once_and_whole(pages: tuple[Page, Page], folder:
         ("suggest", {"videos": [], "out": "x", "count": 3}, "name a recording"),
         ("suggest", {"videos": ["v.mp4"], "out": "x", "count": 0}, "count"),
         ("suggest", {"videos": ["v.mp4"], "out": "x", "count": 3, "crop": "--out"}, "a crop is"),
+        ("suggest", {"videos": ["v.mp4"], "out": "set", "count": 3}, "set-2 is free"),
         ("guess", {"set": "set", "engine": "no-such"}, "no engine"),
     ],
 )

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from support.job_waits import over
 
 from rtface.config.rigfile import load_rig
+from rtface.learn.labels.labelling_folder import frames_chosen
 from rtface.screen.desk import Desk
 from rtface.screen.newrig.routes import routes
 from rtface.simulate.face import MouseFace
@@ -175,6 +176,18 @@ def test_frames_are_chosen_with_the_rigs_crop_and_engine(desk: Desk, page: TestC
     assert (desk.jobs.get(job).state, desk.jobs.get(job).code) == ("done", 21)
     state = step(page, "label")
     assert (state["state"], state["wrote"]) == ("open", ["rig-learn/to-label"])
+    assert state["says"] == "3 frames are chosen: 3 of 3 differ. Label all of them."
+
+    answer = page.post("/api/page/suggest", json={"rig": "rig.yaml", "count": 4}).json()
+    assert answer["command"] == "rtface learn start --folder rig-learn --more 4 --json"
+    job = answer["job"]["id"]
+    over(desk.jobs, job)
+    assert (desk.jobs.get(job).state, desk.jobs.get(job).code) == ("done", 21), desk.jobs.output(job)
+    state = step(page, "label")
+    assert state["wrote"] == ["rig-learn/to-label", "rig-learn/to-label-2"]
+    assert state["says"].startswith("7 frames are chosen: ")
+    first, more = (frames_chosen(desk.folder / each) for each in state["wrote"])
+    assert (len(first), len(more), len(first | more)) == (3, 4, 7)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,8 @@ def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, t
         ("begin", {"folder": "x", "videos": ["mouse"], "engine": "--overwrite"}, "no engine's name"),
         ("begin", {"folder": "x", "videos": ["mouse"], "count": 0}, "count"),
         ("begin", {"folder": "x", "videos": "mouse"}, "list"),
+        ("begin", {"folder": "mouse", "videos": ["mouse"]}, "mouse-2 is free"),
+        ("begin", {"folder": "x", "videos": ["mouse"], "name": "begun"}, "begun-1 is free"),
         ("go", {"folder": "mouse"}, "begun"),
         ("export", {"engine": "begun"}, "frames is missing"),
         ("export", {"engine": "-x", "frames": "mouse"}, "no engine's name"),

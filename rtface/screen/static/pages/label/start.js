@@ -1,6 +1,7 @@
 // What there is to label: sets to carry on, recordings to choose frames of, old projects, the live picture.
 
-import { fill, h } from "../../lib/dom.js";
+import { fill, free, h } from "../../lib/dom.js";
+import { failureLine, failures } from "../../lib/jobs.js";
 import { followJob } from "./job.js";
 
 /** @typedef {import("../../lib/app.js").App} App */
@@ -31,6 +32,7 @@ export async function openStart(root, app) {
   for (const job of running) {
     if (job.kind === "suggest" && (job.state === "waiting" || job.state === "running")) ends.push(show(job));
   }
+  jobs.append(...failures(running, (job) => job.kind === "suggest").map(failureLine));
   return () => ends.forEach((end) => end());
 }
 
@@ -77,14 +79,15 @@ function nameOf(app) {
 function suggestForm(app, found, begun) {
   if (!found.recordings.length) return h("p", { class: "empty" }, `Put a video or a folder of images into ${app.about.folder}.`);
   const video = select("Recording", "", found.recordings);
-  const count = h("input", { type: "number", min: "1", max: "2000", value: "20", required: true });
+  const count = h("input", { type: "number", min: "1", max: "2000", value: found.count, required: true });
   const engine = select("Network", "its doubt counts, and its keypoints are labelled", found.engines.map((/** @type {any} */ each) => each.name), "default");
   const crop = h("input", { placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing", value: "auto" });
   const out = h("input", { required: true, maxlength: "200" });
-  const name = () => (out.value = `${video.value.value.replace(/\.[^./]+$/, "")}-labels`);
+  const taken = takenBy(found);
+  const name = () => (out.value = free(`${video.value.value.replace(/\.[^./]+$/, "")}-labels`, taken));
   video.value.addEventListener("change", name);
   name();
-  return form(app, "Choose frames", [video.element, field("Frames", "", count), engine.element, field("Crop", "the face in the frame", crop), field("New folder", "", out)], async () => {
+  return form(app, "Choose frames", [video.element, field("Frames", found.how_many, count), engine.element, field("Crop", "the face in the frame", crop), field("New folder", "", out)], async () => {
     const said = { videos: [video.value.value], out: out.value, count: Number(count.value), engine: engine.value.value, crop: crop.value.trim(), who: nameOf(app) };
     begun((await app.post("/api/label/suggest", said)).job);
   });
@@ -95,7 +98,7 @@ function copyForm(app, found) {
   const source = h("input", { required: true, list: "old-projects", placeholder: "path in the folder of this screen" });
   const out = h("input", { required: true, maxlength: "200" });
   const keypoints = h("input", { placeholder: "names, with commas between" });
-  source.addEventListener("change", () => (out.value = `${source.value.replace(/\/$/, "").replace(/\.[^./]+$/, "")}-labels`));
+  source.addEventListener("change", () => (out.value = free(`${source.value.replace(/\/$/, "").replace(/\.[^./]+$/, "")}-labels`, takenBy(found))));
   return form(app, "Carry on in a copy", [
     h("p", { class: "muted small" }, "A project of DeepLabCut or Lightning Pose, a file of SLEAP's, Facemap's refined data, a labels.csv, a folder of images. It is copied, and stays as it is."),
     field("Labels", "", source),
@@ -110,7 +113,7 @@ function copyForm(app, found) {
 
 /** @param {App} app @param {any} found */
 function newForm(app, found) {
-  const out = h("input", { required: true, value: `live-${new Date().toISOString().slice(0, 10)}`, maxlength: "200" });
+  const out = h("input", { required: true, value: free(`live-${new Date().toISOString().slice(0, 10)}`, takenBy(found)), maxlength: "200" });
   const first = found.engines.find((/** @type {any} */ each) => each.name === "face-2-int8") ?? found.engines[0];
   const keypoints = h("textarea", { rows: "4", required: true }, first ? first.keypoints.join(", ") : "");
   return form(app, "Begin", [
@@ -120,6 +123,11 @@ function newForm(app, found) {
   ], async () => {
     app.go("label", { set: (await app.post("/api/label/new", { out: out.value.trim(), keypoints: names(keypoints.value), who: nameOf(app) })).set });
   });
+}
+
+/** Folders of label sets that are there. @param {any} found @returns {string[]} */
+function takenBy(found) {
+  return [...found.sets.map((/** @type {any} */ each) => each.set), ...found.fresh, ...found.projects];
 }
 
 /** @param {string} text @returns {string[]} */

@@ -1,9 +1,10 @@
 // The crop: drawn by the mouse, moved, and pulled at its corners and sides; in whole pixels of the camera's frame.
 
-/** @typedef {{x: number, y: number, width: number, height: number, mirrored: boolean}} Crop */
+import { LEAST, typed } from "../../lib/crops.js";
+
+/** @typedef {import("../../lib/crops.js").Crop} Crop */
 
 const GRIP = 9;
-const LEAST = 16;
 const MOVE = "inside";
 
 export class CropEditor {
@@ -81,11 +82,22 @@ export class CropEditor {
     };
   }
 
-  /** Change a side by whole pixels. @param {Partial<Crop>} change */
-  set(change) {
-    if (!this.crop) return;
-    const { x, y, width, height, mirrored } = { ...this.crop, ...change };
-    this.crop = { ...this.within(x, y, x + width, y + height, false), mirrored };
+  /** Mirror the crop, or not. @param {boolean} mirrored */
+  mirror(mirrored) {
+    if (this.crop) this.take({ ...this.crop, mirrored });
+  }
+
+  /** Take a number that was typed. @param {"x" | "y" | "width" | "height"} name @param {string} text @returns {string} what became other than it was typed */
+  type(name, text) {
+    if (!this.crop) return "";
+    const { crop, note } = typed(this.crop, name, text, this.view.data.frame);
+    this.take(crop);
+    return note;
+  }
+
+  /** @param {Crop} crop */
+  take(crop) {
+    this.crop = crop;
     this.changed();
     this.view.draw();
   }

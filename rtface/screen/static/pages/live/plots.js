@@ -2,15 +2,10 @@
 
 import { fill, h, say } from "../../lib/dom.js";
 import { ScrollPlot, short } from "../../lib/plot.js";
+import { reasonWords } from "../loop/words.js";
 
 const SECONDS = 20;
 const DRAWN_MS = 100;
-
-/** Words for why a request is withheld; the others are said as they are. */
-const REASONS = { unknown_view: "the view is not one that the engine knows", score: "a score is too low" };
-
-/** @param {string} reason */
-const inWords = (reason) => REASONS[/** @type {keyof typeof REASONS} */ (reason)] ?? reason.replaceAll("_", " ");
 
 export class Plots {
   /** @param {import("../../lib/app.js").App} app */
@@ -98,7 +93,7 @@ export class Plots {
       if (!fired && details.action !== "withhold") continue;
       const values = Object.fromEntries(details.inputs ?? []);
       const numbers = Object.entries(values).map(([name, value]) => this.beside(details.rule, name, value)).join(", ");
-      this.last.set(details.rule, { t: t / 1e9, text: `${fired ? "fired" : "withheld"} (${inWords(details.reason)}) at ${numbers}` });
+      this.last.set(details.rule, { t: t / 1e9, text: `${fired ? "fired" : "withheld"} (${reasonWords(details.reason)}) at ${numbers}` });
       for (const name of Object.keys(values)) {
         this.plots.get(name)?.plot.mark({ t: t / 1e9, kind: fired ? "fired" : "withheld", text: `${details.rule}: ${details.reason}` });
       }
@@ -114,7 +109,7 @@ export class Plots {
           "div",
           { class: "rule" },
           h("strong", {}, name),
-          h("span", { class: `badge ${rule.withheld ? "warn" : "ok"}` }, rule.withheld ? `withheld: ${inWords(rule.withheld)}` : rule.state),
+          h("span", { class: `badge ${rule.withheld ? "warn" : "ok"}` }, rule.withheld ? `withheld: ${reasonWords(rule.withheld)}` : rule.state),
           h("code", {}, rule.when),
           h("span", { class: "small" }, Object.entries(rule.values ?? {}).map(([value, number]) => this.beside(name, value, number)).join("   ")),
           h("span", { class: "small muted" }, this.lastOf(name)),

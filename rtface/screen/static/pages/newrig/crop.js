@@ -1,13 +1,13 @@
 // The second step: the face is drawn with the mouse, typed in numbers, or found.
 
-import { fill, h } from "../../lib/dom.js";
+import { DRAW_IT, LEAST, typed } from "../../lib/crops.js";
+import { fill, h, say } from "../../lib/dom.js";
 import { ask, changeRig, jobBox } from "../../lib/jobs.js";
 import { drawBox, drawPicture, loaded } from "./pictures.js";
 
-const LEAST = 16;
 const GRIP = 14;
 
-/** @typedef {{x: number, y: number, width: number, height: number, mirrored: boolean}} Box */
+/** @typedef {import("../../lib/crops.js").Crop} Box */
 
 /** @param {import("../newrig.js").Here} here */
 export async function cropStep(here) {
@@ -26,7 +26,9 @@ export async function cropStep(here) {
   let scale = 1;
   const number = (/** @type {"x" | "y" | "width" | "height"} */ name, /** @type {string} */ label) => {
     const input = h("input", { type: "number", class: "number", min: name === "x" || name === "y" ? "0" : String(LEAST), value: box[name], onchange: () => {
-      box[name] = Math.round(Number(input.value));
+      const { crop, note } = typed(box, name, input.value, size);
+      box = crop;
+      say(scores, note);
       renew();
     } });
     return { name, input, field: h("label", { class: "field" }, label, input) };
@@ -49,7 +51,7 @@ export async function cropStep(here) {
   drag(canvas, () => box, (changed) => {
     box = { ...box, ...changed };
     renew();
-  }, () => scale / devicePixelRatio);
+  }, () => scale / devicePixelRatio, size);
   const save = async (/** @type {string} */ value) => {
     if (await changeRig(app, "/api/newrig/set", { rig: rig.rig, settings: { crop: value } })) await again();
   };
@@ -59,7 +61,12 @@ export async function cropStep(here) {
   };
   /** @param {any} job */
   const watch = (job) => {
-    const { element, end } = jobBox(app, job, { done: (told) => told.job.state === "done" && take(told.result) });
+    const { element, end } = jobBox(app, job, {
+      done: (told) => {
+        if (told.job.state === "done") take(told.result);
+        else if (told.job.state === "failed") say(scores, DRAW_IT);
+      },
+    });
     keep(end);
     fill(finding, element);
   };
@@ -92,7 +99,10 @@ export async function cropStep(here) {
   if (!canvas.isConnected) return;
   renew();
   if (step.job && !["done", "failed", "stopped", "lost"].includes(step.job.state)) watch(step.job);
-  else if (step.result && !rig.crop) take(step.result);
+  else if (step.job?.state === "failed" && !rig.crop) {
+    fill(finding, h("p", { class: "wrong", role: "alert" }, step.job.reason));
+    say(scores, DRAW_IT);
+  } else if (step.result && !rig.crop) take(step.result);
   let wide = canvas.clientWidth;
   const sized = new ResizeObserver(() => {
     if (canvas.clientWidth !== wide) renew();
@@ -105,8 +115,9 @@ export async function cropStep(here) {
 /**
  * Draw, move and stretch a box on a canvas; pointers of all kinds.
  * @param {HTMLCanvasElement} canvas @param {() => Box} now @param {(changed: Partial<Box>) => void} change @param {() => number} scale
+ * @param {{width: number, height: number}} frame what a corner that is pulled stays in: the corner across does not move
  */
-function drag(canvas, now, change, scale) {
+function drag(canvas, now, change, scale, frame) {
   /** @type {((x: number, y: number) => void) | null} */
   let moves = null;
   const at = (/** @type {PointerEvent} */ event) => {
@@ -125,13 +136,15 @@ function drag(canvas, now, change, scale) {
     if (corner < 0 && inside && !whole) moves = (to, down) => change({ x: Math.round(box.x + to - x), y: Math.round(box.y + down - y) });
     else {
       const fixed = corner < 0 ? [x, y] : [corner % 2 ? box.x : box.x + box.width, corner > 1 ? box.y : box.y + box.height];
-      moves = (to, down) =>
+      moves = (to, down) => {
+        const [right, low] = [Math.min(Math.max(0, to), frame.width), Math.min(Math.max(0, down), frame.height)];
         change({
-          x: Math.round(Math.min(fixed[0], to)),
-          y: Math.round(Math.min(fixed[1], down)),
-          width: Math.round(Math.abs(to - fixed[0])),
-          height: Math.round(Math.abs(down - fixed[1])),
+          x: Math.round(Math.min(fixed[0], right)),
+          y: Math.round(Math.min(fixed[1], low)),
+          width: Math.round(Math.abs(right - fixed[0])),
+          height: Math.round(Math.abs(low - fixed[1])),
         });
+      };
     }
     canvas.setPointerCapture(event.pointerId);
     event.preventDefault();
@@ -146,6 +159,7 @@ function drag(canvas, now, change, scale) {
     const [dx, dy] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key] ?? [0, 0];
     if (!dx && !dy) return;
     event.preventDefault();
-    change(event.shiftKey ? { width: box.width + dx, height: box.height + dy } : { x: box.x + dx, y: box.y + dy });
+    const [width, height] = [Math.min(box.width + dx, frame.width - box.x), Math.min(box.height + dy, frame.height - box.y)];
+    change(event.shiftKey ? { width, height } : { x: box.x + dx, y: box.y + dy });
   });
 }

@@ -100,31 +100,29 @@ function legend(points) {
 
 /** @param {import("../newrig.js").Here} here */
 export function labelStep(here) {
-  const { app, rig, step, place, next } = here;
-  const count = h("input", { type: "number", class: "number", value: "20", min: "1", max: "200" });
+  const { app, rig, known, step, place, next } = here;
+  const count = h("input", { type: "number", class: "number", value: known.count, min: "1", max: "1000" });
   const chosen = step.wrote.length > 0;
-  const said = { get count() { return Number(count.value) || 20; } };
+  const said = { get count() { return Number(count.value) || known.count; } };
   fill(
     place,
-    h("p", { class: "muted" }, "rtface chooses frames that differ from each other and of which the engine is unsure. You put the points where they belong. Ten are enough where the engine is near already; a rig of another kind needs 40."),
+    h("p", { class: "muted" }, `rtface chooses frames that differ from each other and of which the engine is unsure. You put the points where they belong. ${known.how_many}`),
     rig.recording === null
       ? does(here, "/api/newrig/record", "Record a minute of this camera", { seconds: 60 })
-      : chosen
-        ? null
-        : h("div", { class: "col" }, h("label", { class: "field" }, "Frames", count), suggestButton(here, said)),
+      : h("div", { class: "col" }, h("label", { class: "field" }, chosen ? "Frames besides those" : "Frames", count), suggestButton(here, said, chosen ? "Choose more frames" : "Choose frames")),
     chosen
       ? h(
           "div",
           { class: "row" },
-          h("button", { class: step.state === "done" ? "button" : "button primary", onclick: () => app.go("label", { set: `${rig.learning}/to-label` }) }, "Open them to label"),
+          step.wrote.map((set, index) => h("button", { class: step.state === "done" ? "button" : "button primary", onclick: () => app.go("label", { set }) }, index ? `Open ${set.split("/").pop()}` : "Open them to label")),
           h("button", { class: step.state === "done" ? "button primary" : "button", onclick: next }, "Next: teach"),
         )
       : null,
   );
 }
 
-/** @param {import("../newrig.js").Here} here @param {{count: number}} said @returns {HTMLElement} */
-function suggestButton(here, said) {
+/** @param {import("../newrig.js").Here} here @param {{count: number}} said @param {string} label @returns {HTMLElement} */
+function suggestButton(here, said, label) {
   const { app, rig, step, again, keep } = here;
   const place = h("div", { class: "col" });
   /** @param {any} job */
@@ -138,7 +136,7 @@ function suggestButton(here, said) {
     if (answer) watch(answer.job);
   };
   if (step.job && !OVER.includes(step.job.state)) watch(step.job);
-  else fill(place, h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly, onclick: begin }, "Choose frames")));
+  else fill(place, h("div", { class: "row" }, h("button", { class: step.wrote.length ? "button" : "button primary", disabled: app.readOnly, onclick: begin }, label)));
   return place;
 }
 

@@ -1,7 +1,8 @@
 // The last steps: the engine is verified, an output and rules are chosen, everything is checked, and the rig runs.
 
-import { fill, h } from "../../lib/dom.js";
+import { fill, h, say } from "../../lib/dom.js";
 import { ask, changeRig, jobBox } from "../../lib/jobs.js";
+import { reasonWords } from "../loop/words.js";
 import { does } from "./engine.js";
 
 /** @param {import("../newrig.js").Here} here */
@@ -29,7 +30,14 @@ const OUTPUTS = [
 export function outputStep(here) {
   const { app, rig, place, again, next } = here;
   const written = h("textarea", { rows: "3", class: "mono", spellcheck: "false", id: "output-text" });
-  written.value = OUTPUTS[1][3];
+  const fills = h("span", {});
+  /** @param {string} text */
+  const show = (text) => {
+    written.value = text;
+    const names = ["port", "channel", "path"].filter((name) => text.includes(`${name}:`));
+    say(fills, `output:${names.length ? ` (fill in the ${names[0]})` : ""}`);
+  };
+  show(OUTPUTS[1][3]);
   const save = async () => {
     if (await changeRig(app, "/api/newrig/set", { rig: rig.rig, settings: { output: written.value } })) await again();
   };
@@ -46,13 +54,13 @@ export function outputStep(here) {
         h(
           "label",
           { class: "choice" },
-          h("input", { type: "radio", name: "output", value: kind, checked: kind === "log", onchange: () => (written.value = text) }),
+          h("input", { type: "radio", name: "output", value: kind, checked: kind === "log", onchange: () => show(text) }),
           h("span", { class: "grow" }, h("strong", {}, kind), ` ${what}`),
           h("span", { class: `badge ${guard.startsWith("NOT") ? "bad" : guard.startsWith("guarded") ? "ok" : ""}` }, guard),
         ),
       ),
     ),
-    h("label", { class: "field" }, "output: (fill in the port)", written),
+    h("label", { class: "field" }, fills, written),
     h("p", { class: "muted small" }, "Without a record of the session nothing is lit: choose where sessions are written too."),
     h(
       "div",
@@ -122,8 +130,8 @@ function wouldHave(summary) {
       {},
       Object.entries(summary.rules).map(([name, each]) => {
         const rule = /** @type {any} */ (each);
-        const withheld = Object.entries(rule.withheld ?? {}).map(([reason, count]) => `${count} ${reason}`);
-        return h("tr", {}, h("td", {}, name), h("td", { class: "num" }, rule.fired), h("td", { class: "num" }, rule.sham), h("td", {}, withheld.join(", ") || "none"));
+        const withheld = Object.entries(rule.withheld ?? {}).map(([reason, count]) => `${count} because ${reasonWords(reason)}`);
+        return h("tr", {}, h("td", {}, name), h("td", { class: "num" }, rule.fired), h("td", { class: "num" }, rule.sham), h("td", {}, withheld.join("; ") || "none"));
       }),
     ),
   );

@@ -2,6 +2,7 @@
 
 import { fill, h } from "../../lib/dom.js";
 import { beside } from "./words.js";
+import { reasonWords } from "../loop/words.js";
 
 const STEP = 100;
 const ACTIONS = ["", "fire", "sham", "trial", "catch", "withhold", "cancel", "none"];
@@ -54,7 +55,7 @@ function row(each, view) {
     h("td", { class: "num" }, each.frame ?? ""),
     h("td", {}, each.rule),
     h("td", {}, h("span", { class: `action ${each.action}` }, each.action)),
-    h("td", {}, each.reason),
+    h("td", { title: reasonWords(each.reason) }, each.reason),
     h("td", {}, each.values.map(beside).join(", ")),
   );
 }

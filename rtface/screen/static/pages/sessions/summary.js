@@ -2,6 +2,7 @@
 
 import { fill, h } from "../../lib/dom.js";
 import { lasted, when } from "./words.js";
+import { reasonWords } from "../loop/words.js";
 
 /** @param {HTMLElement} root @param {import("./session.js").View} view @returns {Promise<() => void>} */
 export async function mountSummary(root, view) {
@@ -45,7 +46,7 @@ function counted(decisions) {
     "table",
     { class: "table" },
     h("thead", {}, h("tr", {}, ["rule", "action", "reason", "count"].map((each) => h("th", { scope: "col" }, each)))),
-    h("tbody", {}, decisions.map((each) => h("tr", {}, h("td", {}, each.rule), h("td", {}, each.action), h("td", {}, each.reason), h("td", { class: "num" }, each.count)))),
+    h("tbody", {}, decisions.map((each) => h("tr", {}, h("td", {}, each.rule), h("td", {}, each.action), h("td", { title: reasonWords(each.reason) }, each.reason), h("td", { class: "num" }, each.count)))),
   );
 }
 

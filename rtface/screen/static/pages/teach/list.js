@@ -1,18 +1,20 @@
 // Where teaching begins: what was begun, jobs that run, and label sets that can be learnt.
 
-import { h } from "../../lib/dom.js";
-import { ask, jobBox, over } from "../../lib/jobs.js";
+import { free, h } from "../../lib/dom.js";
+import { ask, failureLine, failures, jobBox, over } from "../../lib/jobs.js";
 
 /** @param {import("../../lib/app.js").App} app @param {any} known @returns {Promise<{element: HTMLElement, end: () => void}>} */
 export async function listPanel(app, known) {
   const { jobs } = await app.get("/api/jobs/");
   const { recordings } = await app.get("/api/newrig/rigs");
   const running = jobs.filter((/** @type {any} */ job) => !over(job));
+  const failed = failures(jobs, (job) => ["teach", "export", "verify-engine", "view"].includes(job.kind));
   const boxes = running.map((/** @type {any} */ job) => jobBox(app, job, { done: () => dispatchEvent(new Event("hashchange")) }));
   const element = h(
     "div",
     { class: "col" },
     boxes.length ? h("section", { class: "panel col" }, h("h2", {}, "What runs now"), boxes.map((/** @type {any} */ box) => box.element)) : null,
+    failed.length ? h("section", { class: "panel col" }, h("h2", {}, "What failed"), failed.map(failureLine)) : null,
     h("section", { class: "panel col" }, h("h2", {}, "Go on"), ways(app, known.ways)),
     h("section", { class: "panel col" }, h("h2", {}, "Begin"), beginForm(app, known, recordings)),
   );
@@ -57,21 +59,21 @@ function beginForm(app, known, recordings) {
   const crop = h("input", { placeholder: "auto, or X,Y,WIDTH,HEIGHT; else all" });
   const name = h("input", { placeholder: "the recording's name" });
   const folder = h("input", { required: true });
-  const count = h("input", { type: "number", class: "number", value: "40", min: "1", max: "500" });
+  const count = h("input", { type: "number", class: "number", value: known.count, min: "1", max: "1000" });
   const countField = h("label", { class: "field" }, "Frames to label", count);
   const chosen = () => (source.value.startsWith("v:") ? { video: source.value.slice(2), labels: "" } : { video: "", labels: labels.value.trim() });
   const rename = () => {
     const { video, labels: set } = chosen();
     labelsField.hidden = Boolean(video);
     countField.hidden = !video;
-    folder.value = `${(video || set || "labels").replace(/\.[a-z0-9]+$/i, "").split("/").pop()}-learn`;
+    folder.value = free(`${(video || set || "labels").replace(/\.[a-z0-9]+$/i, "").split("/").pop()}-learn`, known.ways.map((/** @type {any} */ each) => each.folder));
   };
   const begin = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const { video, labels: set } = chosen();
     const answer = await ask(app, "/api/teach/begin", {
       folder: folder.value.trim(), videos: video ? [video] : [], labels: set ? [set] : [], engine: engine.value, crop: crop.value.trim(),
-      name: name.value.trim(), count: Number(count.value) || 40,
+      name: name.value.trim(), count: Number(count.value) || known.count,
     });
     if (answer) app.go("teach", { folder: folder.value.trim() });
   };
@@ -80,6 +82,7 @@ function beginForm(app, known, recordings) {
     "form",
     { class: "col", onsubmit: begin },
     h("div", { class: "row" }, h("label", { class: "field" }, "From", source), labelsField, h("label", { class: "field" }, "Begin with the engine", engine), countField),
+    h("p", { class: "muted small" }, known.how_many),
     h("div", { class: "row" }, h("label", { class: "field" }, "The face in the frame", crop), h("label", { class: "field" }, "Name of the new engine", name), h("label", { class: "field" }, "Folder of all of it", folder), h("button", { class: "button primary", disabled: app.readOnly }, "Begin")),
   );
 }

@@ -117,11 +117,15 @@ export async function openWay(root, app, known, folder) {
       const answer = await ask(app, "/api/teach/go", { folder, for_rig: forRig, ...said });
       if (answer) watch(answer.job);
     };
-    const label = h("button", { class: way.next === "label" ? "button primary" : "button", onclick: () => app.go("label", { set: way.labels }), disabled: !way.labels }, "Open the labels");
+    const open = (/** @type {string | null} */ set, /** @type {string} */ words) => h("button", { class: way.next === "label" ? "button primary" : "button", onclick: () => app.go("label", { set: set ?? "" }), disabled: !set }, words);
+    const sets = way.sets.length ? way.sets : [way.labels];
     const disabled = app.readOnly;
+    const count = h("input", { type: "number", class: "number", min: "1", max: "1000", value: known.count, "aria-label": "How many more frames" });
+    const more = way.chosen && !way.start.labels.length ? h("span", { class: "row" }, h("button", { class: "button", disabled, onclick: () => go({ more: Number(count.value) || known.count }) }, "Choose more frames"), count) : null;
+    const label = h("div", { class: "row" }, sets.map((/** @type {string | null} */ set, /** @type {number} */ index) => open(set, index ? `Open ${set?.split("/").pop()}` : "Open the labels")), more);
     if (way.fault) return h("div", { class: "col" }, h("p", { class: "wrong", role: "alert" }, way.fault), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
     if (way.next === "suggest") return h("div", { class: "row" }, h("button", { class: "button primary", disabled, onclick: () => go({}) }, "Choose the frames"));
-    if (way.next === "label") return h("div", { class: "col" }, h("p", {}, "The frames are chosen. Label ten or more of them, then come back here."), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
+    if (way.next === "label") return h("div", { class: "col" }, h("p", {}, `${way.chosen} Then come back here.`), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
     if (way.next === "done") {
       return h(
         "div",
@@ -187,10 +191,11 @@ function teachForm(app, way, label, go) {
     go(said);
   };
   const counts = Object.entries(way.counts).filter(([, count]) => Number(count) > 0);
+  const placed = counts.reduce((sum, [, count]) => sum + Number(count), 0);
   return h(
     "form",
     { class: "col", onsubmit: submit },
-    h("p", {}, way.next === "check" ? `${way.frames} frames have a row; ${counts.length} points are labelled.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
+    h("p", {}, way.next === "check" ? `${way.frames} frames have a row; ${placed} labels of ${counts.length} keypoints.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
     h("p", { class: "muted small" }, counts.map(([name, count]) => `${name} ${count}`).join(", ")),
     choices.length ? h("fieldset", { class: "col" }, h("legend", {}, "The engine has no such points: what becomes of them?"), choices.map((/** @type {any} */ { name, choice }) => h("label", { class: "field" }, name, choice))) : null,
     h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, "Most steps of the training", steps))),
