@@ -17,6 +17,7 @@ from rtface.cli.learn.options import RenameOption, parse_names, parse_renames
 from rtface.cli.learn.suggest import note_few, survey_bars
 from rtface.cli.learn.tables import distances_table
 from rtface.cli.options import AUTO, BackendOptions, JsonOption, grouped
+from rtface.cli.terminal.progress import named_part
 from rtface.cli.terminal.screen import OUT, plain_table, print_error, print_json, print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.terminal.training import interrupted, training_bars, training_packages
@@ -222,7 +223,8 @@ def _check(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
     with training_packages():
         from rtface.learn.guided.adapting import check_attempt
 
-        found = check_attempt(way, at.labels)
+        with named_part("checking the labels", quiet=ask.quiet):
+            found = check_attempt(way, at.labels)
     if not ask.quiet:
         _show_check(found)
 
@@ -263,6 +265,8 @@ def _adapt(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
     ):
         from rtface.learn.guided.adapting import adapt_attempt
 
+        if not ask.somebody:  # a bar would stand in the way of the question that follows
+            progress("timing a few steps", 0)
         adapted = adapt_attempt(
             way, at.labels, attempt, progress=progress, stop=ending.is_set, announce=announce
         )
@@ -281,7 +285,8 @@ def _evaluate(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
         f"takes seconds, and writes {at.attempt.folder / 'evaluation.json'}."
     )
     ask.go_on()
-    way.evaluate(at.labels, at.attempt)
+    with named_part("evaluating it on the labelled frames", quiet=ask.quiet):
+        way.evaluate(at.labels, at.attempt)
 
 
 _STEPS: dict[str, Callable[[GuidedWay, Whereabouts, _Asking], None]] = {

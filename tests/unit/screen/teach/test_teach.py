@@ -87,6 +87,10 @@ def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, t
     job = desk.jobs.list()[0]
     lines, _ = desk.jobs.progress(job.id)
     assert {line["what"] for line in lines} >= {"search", "final"}
+    assert [line["what"] for line in lines][-2:] == [
+        "writing the engine and its view",
+        "evaluating it on the labelled frames",
+    ]
     assert all(
         isinstance(line["loss"], float) for line in lines if line["what"] == "final" and "loss" in line
     )

@@ -71,7 +71,7 @@ export async function openWay(root, app, known, folder) {
     let attempt = "";
     ends.push(
       follow(app, job.id, async (told, lines) => {
-        const part = lines[lines.length - 1]?.what;
+        const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
         losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
         left.textContent = timeLeft(lines);
         if (!lines.some((line) => line.unit === "steps")) return;
