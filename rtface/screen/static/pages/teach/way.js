@@ -130,6 +130,8 @@ export async function openWay(root, app, known, folder) {
         h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look for new labels")),
       );
     }
+    const attempt = way.attempts.find((/** @type {any} */ each) => each.attempt === way.now);
+    if (way.next === "adapt" && attempt && !attempt.begun) return doubtful(app, attempt.check, label, () => go({}));
     return teachForm(app, way, label, go);
   };
 
@@ -184,6 +186,7 @@ function teachForm(app, way, label, go) {
       else said.rename[name] = choice.value.slice(1);
     }
     if (steps.value) said.steps = Number(steps.value);
+    said.heed = way.next === "check";
     go(said);
   };
   const counts = Object.entries(way.counts).filter(([, count]) => Number(count) > 0);
@@ -194,6 +197,20 @@ function teachForm(app, way, label, go) {
     h("p", { class: "muted small" }, counts.map(([name, count]) => `${name} ${count}`).join(", ")),
     choices.length ? h("fieldset", { class: "col" }, h("legend", {}, "The engine has no such points: what becomes of them?"), choices.map((/** @type {any} */ { name, choice }) => h("label", { class: "field" }, name, choice))) : null,
     h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, "Most steps of the training", steps))),
+  );
+}
+
+/** What a check lets one doubt, before time is spent. @param {import("../../lib/app.js").App} app @param {any} check @param {HTMLElement} label @param {() => void} go @returns {HTMLElement} */
+function doubtful(app, check, label, go) {
+  const serious = check?.serious?.length > 0;
+  label.textContent = "Correct the labels";
+  label.className = serious ? "button primary" : "button";
+  return h(
+    "div",
+    { class: "col" },
+    h("p", { class: serious ? "careful" : "", role: "status" }, serious ? "The labels were checked, and something may be wrong with them. Nothing is trained yet." : "The labels were checked; the training has not begun."),
+    warnings(check),
+    h("div", { class: "row" }, label, h("button", { class: serious ? "button" : "button primary", disabled: app.readOnly, onclick: go }, serious ? "Teach all the same" : "Teach")),
   );
 }
 
