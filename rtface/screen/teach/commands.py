@@ -31,7 +31,8 @@ def started(job: Job) -> dict[str, Any]:
 def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Begin a way: choose frames of recordings to label, or, where labels are named, learn them.
 
-    Fields: ``folder`` (new, in the workspace), ``videos`` or ``labels``, ``engine``, ``crop``, ``name``, ``count``, ``steps``, ``heed``.
+    Fields: ``folder`` (new, in the workspace), ``videos`` or ``labels``, ``engine``, ``crop``, ``name``, ``count``, ``steps``,
+    ``heed``.
     """
     folder, videos, labels = text(said, "folder"), texts(said, "videos"), texts(said, "labels")
     if not videos and not labels:

@@ -111,6 +111,8 @@ def test_a_rig_in_a_folder_names_its_recording_from_there(desk: Desk, page: Test
     video(desk.folder / "day1")
     (desk.folder / "rigs").mkdir()
     write(page, rig="rigs/a.yaml", recording="day1")
+    (listed,) = page.get("/api/page/rigs").json()["rigs"]
+    assert listed == {"rig": "rigs/a.yaml", "fault": "", "engine": "default", "learning": "rigs/a-learn"}
     assert "path: ../day1" in (desk.folder / "rigs" / "a.yaml").read_text()
     assert load_rig(desk.folder / "rigs" / "a.yaml").camera.path.resolve() == desk.folder / "day1"  # type: ignore[union-attr]
 

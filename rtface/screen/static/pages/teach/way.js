@@ -13,7 +13,7 @@ const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], [
  * @returns {Promise<() => void>}
  */
 export async function openWay(root, app, known, folder) {
-  const forRig = app.params.get("rig") ?? "";
+  const forRig = app.params.get("rig") ?? known.rigs.find((/** @type {any} */ each) => each.learning === folder)?.rig ?? "";
   /** @type {(() => void)[]} */
   let ends = [];
   const endAll = () => {
@@ -137,7 +137,7 @@ export async function openWay(root, app, known, folder) {
 
   fill(
     root,
-    h("div", { class: "row" }, h("h1", { class: "grow" }, `Teach: ${folder}`), forRig ? h("button", { class: "button", onclick: () => app.go("newrig", { rig: forRig, step: "teach" }) }, `Back to ${forRig}`) : h("button", { class: "button", onclick: () => app.go("teach") }, "All that was begun")),
+    h("div", { class: "row" }, h("h1", { class: "grow" }, `Teach: ${folder}`), forRig ? h("button", { class: "button", onclick: () => app.go("newrig", { rig: forRig, step: "teach" }) }, `Back to ${forRig}`) : null, h("button", { class: "button", onclick: () => app.go("teach") }, "All that was begun")),
     head,
     work,
     results,
