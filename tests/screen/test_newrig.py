@@ -92,7 +92,10 @@ def test_a_rig_is_made_from_pictures_alone(alone: Visit, folder: Path) -> None:
     patient(visit, ".inwords")
     assert (folder / "rig-1-rules.yaml").exists()
 
+    visit.go("live")
     visit.go("newrig")
+    visit.wait(lambda: visit.find(".steps"), "the rig that was open last")
+    visit.click("Other rigs")
     visit.click("rig-1.yaml", ".table button")
     visit.wait(lambda: "done" in visit.text(".steps"), "it is found again")
     assert visit.errors() == []
