@@ -16,6 +16,7 @@ from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job, JobState
 from rtface.screen.newrig.places import RigPlaces
 from rtface.screen.newrig.proof import stored_proof
+from rtface.screen.rigs import id_of
 from rtface.screen.teach.commands import command_line
 from rtface.screen.teach.engines import exported_from
 from rtface.screen.teach.ways import attempt_in_full
@@ -362,6 +363,7 @@ def _run(seen: _WhatIsThere, rig: Rig) -> StepState:
         "run",
         says="The rig does not run from here.",
         commands=[command_line(["run", seen.places.name, "--screen"])],
+        result={"id": id_of(rig.publish.control), "pictures": rig.publish.pictures is not None},
     )
     job = seen.last("run", any_rig=True)
     if job is not None:

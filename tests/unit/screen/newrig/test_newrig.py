@@ -19,6 +19,7 @@ from rtface.config.rigfile import load_rig
 from rtface.learn.guided.start import GuidedStart, write_start
 from rtface.screen.desk import Desk
 from rtface.screen.newrig.routes import routes
+from rtface.screen.rigs import shown_rigs
 from rtface.simulate.face import MouseFace
 from rtface.track.parity import (
     LIMITS,
@@ -160,6 +161,14 @@ def test_rules_come_from_a_template_and_are_never_overwritten(desk: Desk, page: 
     other = page.post("/api/page/template", json={"rig": "rig.yaml", "template": "whisking"})
     assert other.status_code == 400
     assert "not overwritten" in other.json()["error"]["text"]
+
+
+def test_a_screen_of_the_rigs_address_is_known_to_show_it(desk: Desk, page: TestClient) -> None:
+    (shown,) = shown_rigs(["tcp://127.0.0.1:5999"], None)
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}"})
+    assert step(page, "run")["result"] == {"id": shown_rigs([], None)[0].id, "pictures": False}
+    write(page, rig="rig.yaml", settings={"publish.control": shown.control, "publish.pictures": "{}"})
+    assert step(page, "run")["result"] == {"id": shown.id, "pictures": True}
 
 
 def test_the_check_of_everything_is_read(desk: Desk, page: TestClient) -> None:
