@@ -37,7 +37,9 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def page(client: Client) -> TestClient:
+def page(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """The page of a user who has no engine and no proof yet."""
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
     return client(routes)
 
 
@@ -263,8 +265,7 @@ def proof_of(engine: Engine, *, shift: float, date: str) -> ParityRecord:
 
 
 @pytest.fixture
-def own_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
+def own_engine(page: TestClient, tmp_path: Path) -> Engine:
     begun_engine(tmp_path / "engines" / "begun")
     return load_engine("begun")
 
