@@ -17,7 +17,8 @@ Progress = Callable[[int, float], None]
 """Called with the steps done and the loss; NaN where there is none."""
 
 StartProgress = Callable[[str, int], Progress]
-"""Called at the start of each part of the work with its name and its steps; returns what is called at each of them."""
+"""Called at the start of each part of the work with its name and its steps, 0 for one that counts none; returns what is called at
+each of them."""
 
 
 def no_progress(part: str, steps: int) -> Progress:

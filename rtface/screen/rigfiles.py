@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtface.config.changing import RigChange, changed_rig, write_rig_change
@@ -37,18 +37,24 @@ def files_below(folder: Path, suffixes: tuple[str, ...], *, deepest: int = _DEEP
 
 
 def rigs_of(desk: Desk) -> list[dict[str, Any]]:
-    """Return the rig files of the workspace, each with what is wrong with it, if anything is."""
+    """Return the rig files of the workspace: what is wrong with each, if anything is, its engine, and where it learns."""
     found = []
     for path in files_below(desk.folder, _RIGS):
         if not _looks_like_one(path):
             continue
+        engine, fault = None, ""
         try:
-            load_rig(path)
-            fault = ""
+            engine = load_rig(path).engine
         except ConfigError as error:
             fault = str(error)
-        found.append({"rig": desk.name(path), "fault": fault})
+        name = desk.name(path)
+        found.append({"rig": name, "fault": fault, "engine": engine, "learning": learning_folder(name)})
     return found
+
+
+def learning_folder(name: str) -> str:
+    """Return the folder of the guided way of a rig's file."""
+    return f"{PurePosixPath(name).with_suffix('')}-learn"
 
 
 def rig_path(desk: Desk, name: str) -> Path:

@@ -39,6 +39,11 @@ class ShownRig:
         return None if self.keys is None else load_client_keys(self.keys)
 
 
+def id_of(control: str) -> str:
+    """Return what messages between page and screen call the rig whose service takes commands at an address."""
+    return sha256(control.encode()).hexdigest()[:12]
+
+
 def shown_rigs(wheres: list[str], keys: Path | None) -> list[ShownRig]:
     """Return the rigs that are named: by the control address of a service, or by a rig's file; else the usual one.
 
@@ -63,5 +68,5 @@ def shown_rigs(wheres: list[str], keys: Path | None) -> list[ShownRig]:
             raise AddressError(f"{where}: {control} cannot be reached: write tcp://HOST:PORT, or ipc://PATH")
         if control in (rig.control for rig in rigs):
             raise UsageError(f"{where}: the service at {control} stands twice")
-        rigs.append(ShownRig(sha256(control.encode()).hexdigest()[:12], name, control, keys))
+        rigs.append(ShownRig(id_of(control), name, control, keys))
     return rigs

@@ -99,18 +99,21 @@ class EngineTrial:
                     "frame": number,
                     "score": round(self.score(pose), 3),
                     "view_ok": None if np.isnan(pose.view_ok) else round(pose.view_ok, 3),
-                    "points": [
-                        {
-                            "name": names[place],
-                            "x": _pixels(pose.xy[place, 0]),
-                            "y": _pixels(pose.xy[place, 1]),
-                            "score": round(float(pose.score[place]), 3),
-                        }
-                        for place in self.trained
+                    "points": [self._point(pose, place) for place in self.trained],
+                    "untaught": [
+                        self._point(pose, place) for place in range(len(names)) if place not in self.trained
                     ],
                 }
                 for number, pose in self.poses.items()
             ],
+        }
+
+    def _point(self, pose: Pose, place: int) -> dict[str, Any]:
+        return {
+            "name": self.engine.manifest.names[place],
+            "x": _pixels(pose.xy[place, 0]),
+            "y": _pixels(pose.xy[place, 1]),
+            "score": round(float(np.nan_to_num(pose.score[place])), 3),
         }
 
 

@@ -84,6 +84,17 @@ def test_a_rig_is_made_from_pictures_alone(alone: Visit, folder: Path) -> None:
     visit.click("Try it on six pictures")
     patient(visit, "canvas.tried")
     assert "view" in visit.text("figcaption")
+    assert "nosebridge (never taught" in visit.text(".legend")
+    drawn = "const c = document.querySelector(arguments[0]); return [c.width, c.height]"
+    visit.wait(lambda: visit.run(drawn, "canvas.tried") != [300, 150], "drawn")
+    width, height = visit.run(drawn, "canvas.tried")
+    assert width / height == pytest.approx(crop.width / crop.height, rel=0.02), "it shows the crop alone"
+    smaller = visit.find(".enlarge")
+    assert smaller is not None
+    smaller.click()
+    visit.wait(lambda: visit.find("dialog.enlarged"), "the picture enlarged")
+    assert visit.run(drawn, ".enlarged canvas")[0] > 1.5 * width
+    visit.click("Close", "dialog.enlarged button")
 
     visit.click("Rules", ".step")
     visit.click("Take it", ".templates button")
@@ -92,7 +103,10 @@ def test_a_rig_is_made_from_pictures_alone(alone: Visit, folder: Path) -> None:
     patient(visit, ".inwords")
     assert (folder / "rig-1-rules.yaml").exists()
 
+    visit.go("live")
     visit.go("newrig")
+    visit.wait(lambda: visit.find(".steps"), "the rig that was open last")
+    visit.click("Other rigs")
     visit.click("rig-1.yaml", ".table button")
     visit.wait(lambda: "done" in visit.text(".steps"), "it is found again")
     assert visit.errors() == []

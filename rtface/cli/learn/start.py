@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,12 @@ import typer
 
 from rtface.cli.facecrop import crop_in, frames_of_all
 from rtface.cli.learn.adapt import OF_LABELS, show_adapted
+from rtface.cli.learn.asking import Asking, Left
 from rtface.cli.learn.options import RenameOption, parse_names, parse_renames
 from rtface.cli.learn.start_shown import show_check, show_end
 from rtface.cli.learn.suggest import note_few, survey_bars
 from rtface.cli.options import AUTO, BackendOptions, JsonOption, grouped
+from rtface.cli.terminal.progress import named_part
 from rtface.cli.terminal.screen import print_error, print_json, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.cli.terminal.training import interrupted, training_bars, training_packages
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 WAITS_FOR = {"suggest": 20, "label": 21, "check": 22, "adapt": 23, "evaluate": 24}
 """Exit codes that say which step is next, where nobody is there to be asked."""
-
-
-class _Left(Exception):  # noqa: N818  (a request, not an error)
-    """The user does not want to go on now."""
 
 
 @grouped
@@ -94,6 +91,12 @@ def start(
     steps: Annotated[int | None, typer.Option(min=1, help="Most batches of the training.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random; else 0.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: go on until somebody must label.")] = False,
+    stop_if_wrong: Annotated[
+        bool,
+        typer.Option(
+            "--stop-if-wrong", help="With --yes: stop after a check that lets one doubt the labels."
+        ),
+    ] = False,
     backend: BackendOptions,
     as_json: JsonOption = False,
 ) -> None:
@@ -101,7 +104,8 @@ def start(
 
     Before each step it says what it will do, how long that takes and what it writes. Leave at any point: the same command
     goes on from what is in the folder. Labels are never overwritten. Where nobody can be asked it says what is next and
-    ends with a code of its own: 20 suggest, 21 label, 22 check, 23 adapt, 24 evaluate; --yes goes on by itself.
+    ends with a code of its own: 20 suggest, 21 label, 22 check, 23 adapt, 24 evaluate; --yes goes on by itself, and with
+    --stop-if-wrong stops once after a check that lets one doubt the labels (code 23).
     """
     from rtface.learn.guided.start import default_folder, kept_start
     from rtface.learn.guided.way import Step, Whereabouts, open_way
@@ -126,7 +130,7 @@ def start(
         seed=seed,
     )
     way = open_way(place, asked, backend.settings())
-    ask = _Asking(yes=yes, quiet=as_json)
+    ask = Asking(yes=yes, quiet=as_json, stop_if_wrong=stop_if_wrong)
     if more is not None:
         _choose(way, ask, more)
         at = Whereabouts(Step.LABEL)
@@ -138,7 +142,7 @@ def start(
         while at.step is not Step.DONE:
             _STEPS[at.step](way, at, ask)
             at = way.where()
-    except _Left:
+    except Left:
         at = way.where()
     if as_json:
         print_json(_as_dict(way, at))
@@ -148,36 +152,7 @@ def start(
         _leave(way, at)
 
 
-class _Asking:
-    """Asks a person at the terminal, or nobody."""
-
-    def __init__(self, *, yes: bool, quiet: bool) -> None:
-        self.quiet, self._yes = quiet, yes
-        self.somebody = not quiet and not yes and sys.stdin.isatty()
-
-    def go_on(self, question: str = "go on?") -> None:
-        """Return where the answer is yes; `_Left` where it is no, or where nobody can be asked."""
-        if self._yes:
-            return
-        if not self.somebody or not typer.confirm(question, default=True, err=True):
-            raise _Left
-
-    def line(self, question: str) -> str:
-        """Return what was typed; `_Left` for q, or where nobody can be asked."""
-        if not self.somebody:
-            raise _Left
-        answer = str(typer.prompt(question, default="", show_default=False, err=True)).strip()
-        if answer == "q":
-            raise _Left
-        return answer
-
-    def say(self, text: str) -> None:
-        """Print a note, except for machines."""
-        if not self.quiet:
-            print_note(text)
-
-
-def _suggest(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
+def _suggest(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:
     start = way.start
     if not start.videos:
         raise UsageError("there is no video to suggest frames of, and no --labels: name one of the two")
@@ -191,7 +166,7 @@ def _suggest(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
     _choose(way, ask, None)
 
 
-def _choose(way: GuidedWay, ask: _Asking, more: int | None) -> None:
+def _choose(way: GuidedWay, ask: Asking, more: int | None) -> None:
     """Choose the frames to label, or more of them."""
     from rtface.learn.labels.labelling_folder import how_chosen
 
@@ -210,7 +185,7 @@ def _choose(way: GuidedWay, ask: _Asking, more: int | None) -> None:
     )
 
 
-def _label(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
+def _label(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:
     if at.fault is not None:
         print_error(str(at.fault))
     ask.say(f"2 of 5, label: {_how_to_label(way)}")
@@ -228,7 +203,7 @@ def _how_to_label(way: GuidedWay) -> str:
     return f"fill in {places}. It takes a minute or two a frame; any first few of the frames serve. rtface only reads them"
 
 
-def _check(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
+def _check(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:
     assert at.labels is not None
     ask.say(
         f"3 of 5, check: runs {way.start.engine} on {len(at.labels)} labelled frames and looks for what may be wrong. "
@@ -241,12 +216,14 @@ def _check(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
     with training_packages():
         from rtface.learn.guided.adapting import check_attempt
 
-        found = check_attempt(way, at.labels)
+        with named_part("checking the labels", quiet=ask.quiet):
+            found = check_attempt(way, at.labels)
     if not ask.quiet:
         show_check(found)
+    ask.heed(found.serious)
 
 
-def _decided(way: GuidedWay, name: str, ask: _Asking) -> KeypointChanges:
+def _decided(way: GuidedWay, name: str, ask: Asking) -> KeypointChanges:
     """Return what is to become of the keypoints when somebody has said it of one more."""
     changes, known = way.start.changes, way.engine().manifest.names
     while True:
@@ -262,7 +239,7 @@ def _decided(way: GuidedWay, name: str, ask: _Asking) -> KeypointChanges:
             return replace(changes, renames={**changes.renames, name: answer})
 
 
-def _adapt(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
+def _adapt(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:
     assert at.labels is not None
     assert at.attempt is not None
     attempt = at.attempt
@@ -282,6 +259,8 @@ def _adapt(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
     ):
         from rtface.learn.guided.adapting import adapt_attempt
 
+        if not ask.somebody:  # a bar would stand in the way of the question that follows
+            progress("timing a few steps", 0)
         adapted = adapt_attempt(
             way, at.labels, attempt, progress=progress, stop=ending.is_set, announce=announce
         )
@@ -292,7 +271,7 @@ def _adapt(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
     ask.say(f"written: the engine {attempt.engine} in {adapted.engine.folder}")
 
 
-def _evaluate(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
+def _evaluate(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:
     assert at.labels is not None
     assert at.attempt is not None
     ask.say(
@@ -300,10 +279,11 @@ def _evaluate(way: GuidedWay, at: Whereabouts, ask: _Asking) -> None:
         f"takes seconds, and writes {at.attempt.folder / 'evaluation.json'}."
     )
     ask.go_on()
-    way.evaluate(at.labels, at.attempt)
+    with named_part("evaluating it on the labelled frames", quiet=ask.quiet):
+        way.evaluate(at.labels, at.attempt)
 
 
-_STEPS: dict[str, Callable[[GuidedWay, Whereabouts, _Asking], None]] = {
+_STEPS: dict[str, Callable[[GuidedWay, Whereabouts, Asking], None]] = {
     "suggest": _suggest,
     "label": _label,
     "check": _check,

@@ -1,7 +1,8 @@
 """Progress bars, on standard error; and the same as lines of JSON in a file, for a program that follows (`follow_in`).
 
 A line is ``{"what": NAME, "unit": "steps", "done": 40, "total": 240, "s": 12.3, "left_s": 61.5, "loss": 0.031}``: ``s`` seconds
-after the part began; ``total`` and ``left_s`` are null where they are not known, and what else a part measures comes last.
+after the part began; ``total`` and ``left_s`` are null where they are not known, and what else a part measures comes last. A part
+that counts nothing has one line, with an empty unit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
@@ -115,6 +117,16 @@ def progress_bar(
             bar.update(task, completed=done, total=total, description=name, note=note)
 
         yield update
+
+
+@contextmanager
+def named_part(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show that a part of the work runs that cannot tell how far it is: its name alone, and one line for a program."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with _lines(what, "") as line, Progress(*columns, console=ERR, disable=quiet, transient=True) as bar:
+        bar.add_task(escape(what), total=None)
+        line(0, None, None, {})
+        yield
 
 
 @contextmanager

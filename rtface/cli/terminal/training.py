@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.progress import named_part, progress_bar
 from rtface.cli.terminal.screen import print_line, print_note
 from rtface.cli.terminal.signals import INTERRUPTED
 from rtface.core.extras import needing, require
@@ -34,8 +34,15 @@ def training_packages(threads: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def training_bar(total: int, what: str, *, quiet: bool = False, measure: str = "loss") -> Iterator[Step]:
-    """Show how far a training has come, and give what takes the steps done and the loss, which is called `measure`."""
-    with progress_bar(what, max(1, total), unit="steps", quiet=quiet) as update:
+    """Show how far a training has come, and give what takes the steps done and the loss, which is called `measure`.
+
+    Of a part that counts no steps, 0 in `total`, only the name is shown.
+    """
+    if not total:
+        with named_part(what, quiet=quiet):
+            yield lambda step, loss: None
+        return
+    with progress_bar(what, total, unit="steps", quiet=quiet) as update:
         yield lambda step, loss: update(
             step,
             note="" if isnan(loss) else f", {measure} {loss:.3f}",

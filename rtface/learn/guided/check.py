@@ -43,6 +43,8 @@ class LabelCheck:
         share no keypoint.
     warnings : tuple of str
         What may be wrong.
+    serious : tuple of str
+        Those of the warnings that say that labels may be wrong, not just few: to be answered before time is spent.
     """
 
     frames: int
@@ -51,6 +53,7 @@ class LabelCheck:
     new: tuple[str, ...]
     distance_px: float | None
     warnings: tuple[str, ...]
+    serious: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in JSON's types."""
@@ -84,25 +87,21 @@ def check_labels(
         *odd_recordings(wanted, crop),
         *unknown_to(engine, wanted, crop, columns=columns, settings=settings),
     ]
+    wrong = _wrong(engine, measured, told=bool(views))
+    serious = (*labels.notes, *views, *wrong)
     return LabelCheck(
         frames=len(wanted),
         recordings={video: len(wanted.only([video])) for video in wanted.videos},
         keypoints=counts,
         new=new,
         distance_px=None if measured is None else _median(measured.distance),
-        warnings=(*labels.notes, *views, *_warnings(wanted, counts, new, engine, measured, told=bool(views))),
+        warnings=(*serious, *_few(wanted, counts, new)),
+        serious=serious,
     )
 
 
-def _warnings(
-    labels: LabelSet,
-    counts: dict[str, int],
-    new: tuple[str, ...],
-    engine: Engine,
-    measured: EngineErrors | None,
-    *,
-    told: bool,
-) -> list[str]:
+def _few(labels: LabelSet, counts: dict[str, int], new: tuple[str, ...]) -> list[str]:
+    """Say what there is too little of."""
     from rtface.learn.tracker.adapt_request import FEWEST_TO_HOLD_OUT
 
     warnings = []
@@ -115,6 +114,12 @@ def _warnings(
         )
     if few := [f"{name} ({counts[name]})" for name in new if counts[name] < FEW_LABELS]:
         warnings.append(f"few labels of a new keypoint, which learns from them alone: {', '.join(few)}")
+    return warnings
+
+
+def _wrong(engine: Engine, measured: EngineErrors | None, *, told: bool) -> list[str]:
+    """Say what an engine's own points let one doubt of the labels."""
+    warnings: list[str] = []
     if measured is None:
         return warnings
     same = (measured.distance <= _UNTOUCHED_PX).sum(axis=0)

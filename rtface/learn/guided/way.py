@@ -165,7 +165,7 @@ class GuidedWay:
                 return Whereabouts(Step.SUGGEST)
             if not sources:
                 return Whereabouts(Step.LABEL)
-            labels = read_labels(*sources)
+            labels = read_labels(*sources, tell_notes=False)  # the check tells them, once
             key = self._key(labels)
         except (DataError, UsageError) as fault:
             return Whereabouts(Step.LABEL, fault=fault)

@@ -30,7 +30,9 @@ _KNOWN = (
 )
 
 
-def read_labels(*paths: Path, plain: bool = False, unlabelled: bool = False) -> LabelSet:
+def read_labels(
+    *paths: Path, plain: bool = False, unlabelled: bool = False, tell_notes: bool = True
+) -> LabelSet:
     """Read label sets, each of whatever format, as one set.
 
     Keypoints keep the names of their files; those of several sets are united by name, in the order in which they
@@ -46,6 +48,8 @@ def read_labels(*paths: Path, plain: bool = False, unlabelled: bool = False) -> 
         Leave records of public sets out of account.
     unlabelled : bool
         Return a set in which nobody has labelled anything yet, too.
+    tell_notes : bool
+        Log the notes of the set; False where the caller tells them.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def read_labels(*paths: Path, plain: bool = False, unlabelled: bool = False) -> 
         if each.labels == 0 and not unlabelled:
             raise DataError(f"{path} holds no labels: {len(each)} frames, not one keypoint placed")
     labels = _unite(_told_apart(sets))
-    for note in labels.notes:
+    for note in labels.notes if tell_notes else ():
         _LOG.warning("%s", note)
     return labels
 

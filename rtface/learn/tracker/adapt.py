@@ -186,6 +186,7 @@ def adapt(
         final = job.train(pictures, choice)
     except Stopped:
         return None
+    progress("judging the new engine", 0)
     judgement = _judgement(start, final, manual, search, held_out)
     calibrated = bool(metrics.pop("calibrated", False))
     if calibrated and search is not None:
@@ -226,6 +227,7 @@ def adapt(
         | {"parent_sha256": parent.sha256, "seed": start.recipe.seed, "recordings": list(labels.videos)},
         metrics={key: report[key] for key in ("before", "after", "distances") if report.get(key)},
     )
+    progress("writing the engine and its view", 0)
     engine = save_engine(final, request.folder, card, views=manual, overwrite=request.overwrite)
     run.write_report(report | {"engine": engine.manifest.name})
     return Adapted(engine, report)

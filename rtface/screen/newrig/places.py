@@ -15,7 +15,7 @@ from rtface.config import ImagesCameraSettings, Rig, VideoCameraSettings
 from rtface.config.rigfile import load_rig
 from rtface.core.errors import UsageError
 from rtface.screen.desk import Desk
-from rtface.screen.rigfiles import files_below, rig_path
+from rtface.screen.rigfiles import files_below, learning_folder, rig_path
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv")
 LOOKED = ".rtface/newrig"
@@ -62,7 +62,7 @@ class RigPlaces:
     @property
     def learning(self) -> str:
         """The folder of the guided way of this rig."""
-        return f"{self.stem}-learn"
+        return learning_folder(self.name)
 
     @property
     def recorded(self) -> str:

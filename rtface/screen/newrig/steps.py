@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from rtface.config import Rig
@@ -15,8 +16,12 @@ from rtface.learn.labels.labelling_folder import changed_tables
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job, JobState
 from rtface.screen.newrig.places import RigPlaces
+from rtface.screen.newrig.proof import stored_proof
+from rtface.screen.rigs import id_of
 from rtface.screen.teach.commands import command_line
+from rtface.screen.teach.engines import exported_from
 from rtface.screen.teach.ways import attempt_in_full, chosen_in_words, frames_there
+from rtface.track.parity import ParityRecord
 
 OPEN, DONE, WRONG, RUNS, SKIPPED = "open", "done", "wrong", "runs", "skipped"
 """What a step can be: to do; done; tried, and something is wrong; being done; not needed."""
@@ -230,16 +235,20 @@ def _teach(seen: _WhatIsThere, rig: Rig) -> StepState:
         state.state, state.says = WRONG, str(error)
         return state
     engines = [each["engine"] for each in made if each["made"]]
+    used = rig.engine in engines or exported_from(rig.engine) in engines
     if way.start.labels or any(map(changed_tables, way.label_folders())):
         state.says = "Labels are there: learn them."
     if engines:
         state.state, state.wrote = DONE, [f"the engine {engine}" for engine in engines]
         state.says = f"{engines[0]} was made"
-        state.says += (
-            ", and the rig uses it." if rig.engine in engines else f"; the rig still uses {rig.engine}."
-        )
-        state.result = {"engine": engines[0], "used": rig.engine in engines}
-        if rig.engine not in engines:
+        if not used:
+            state.says += f"; the rig still uses {rig.engine}."
+        else:
+            state.says += (
+                ", and the rig uses it." if rig.engine == engines[0] else f"; the rig uses {rig.engine}."
+            )
+        state.result = {"engine": engines[0], "used": used}
+        if not used:
             state.state = OPEN
     job = seen.last("teach", any_rig=True)
     if job is not None:
@@ -258,16 +267,41 @@ def _verify(seen: _WhatIsThere, rig: Rig) -> StepState:
         commands=[command_line(["engines", "verify", "--rig", seen.places.name])],
     )
 
-    def judge(found: Any) -> tuple[str, str]:
-        good = bool(found["agrees"])
-        shift = found["shift_px"]
-        ran = f"{found['engine']} on {found['ran']['name']} {found['ran']['precision']}"
-        words = f"{ran}: keypoints shift by {shift['p50']:.3f} px in the median"
-        return (
-            DONE if good else WRONG
-        ), f"{words}; {'it agrees with' if good else 'it does NOT agree with'} its reference."
+    open_words = state.says
+    seen.follow(
+        state, lambda found: (DONE if found["agrees"] else WRONG, "As the proof that it stored says.")
+    )
+    if state.state == RUNS:
+        return state
+    try:
+        proof = stored_proof(rig)
+    except RtfaceError as error:
+        state.state, state.says = WRONG, str(error)
+        return state
+    if proof is None:
+        if state.result is not None:  # the engine of that name was made anew since, or its proof was deleted
+            state.state, state.says, state.result = OPEN, open_words, None
+        return state
+    failed_later = (
+        state.job is not None and state.result is None and _after(state.job["asked_at"], proof.date)
+    )
+    if not failed_later:
+        state.state, state.says = _agreement(proof)
+        state.result = proof.model_dump(mode="json")
+    return state
 
-    return seen.follow(state, judge)
+
+def _agreement(record: ParityRecord) -> tuple[str, str]:
+    ran, frames = f"{record.engine} on {record.ran.name} {record.ran.precision}", record.frames
+    words = f"{ran}: keypoints shift by {record.shift_px.p50:.3f} px in the median on {frames.count} frames of {frames.source}"
+    good = record.agrees
+    return (
+        DONE if good else WRONG
+    ), f"{words}; {'it agrees with' if good else 'it does NOT agree with'} its reference."
+
+
+def _after(one: str, other: str) -> bool:
+    return datetime.fromisoformat(one) > datetime.fromisoformat(other)
 
 
 def _output(seen: _WhatIsThere, rig: Rig) -> StepState:
@@ -331,6 +365,7 @@ def _run(seen: _WhatIsThere, rig: Rig) -> StepState:
         "run",
         says="The rig does not run from here.",
         commands=[command_line(["run", seen.places.name, "--screen"])],
+        result={"id": id_of(rig.publish.control), "pictures": rig.publish.pictures is not None},
     )
     job = seen.last("run", any_rig=True)
     if job is not None:

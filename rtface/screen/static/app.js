@@ -130,6 +130,7 @@ function makeBar(app, stop) {
   );
   return () => {
     const rig = app.rig;
+    if (chooser.selectedIndex !== app.chosen) chooser.selectedIndex = app.chosen;
     const known = app.socket.up ? rig.loopState : "unknown";
     bar.dataset.state = known;
     say(state, WORDS[known]);

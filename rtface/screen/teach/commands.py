@@ -33,7 +33,8 @@ def started(job: Job) -> dict[str, Any]:
 def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Begin a way: choose frames of recordings to label, or, where labels are named, learn them.
 
-    Fields: ``folder`` (new, in the workspace), ``videos`` or ``labels``, ``engine``, ``crop``, ``name``, ``count``, ``steps``.
+    Fields: ``folder`` (new, in the workspace), ``videos`` or ``labels``, ``engine``, ``crop``, ``name``, ``count``, ``steps``,
+    ``heed``.
     """
     folder, videos, labels = text(said, "folder"), texts(said, "videos"), texts(said, "labels")
     if not videos and not labels:
@@ -53,6 +54,7 @@ def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
         argv += ["--count", str(whole(said, "count", FRAMES_TO_LABEL, least=1, most=1_000))]
     if said.get("steps") is not None:
         argv += ["--steps", str(whole(said, "steps", least=1))]
+    argv += _heeding(said)
     title = f"Learn {labels[0]}" if labels else f"Choose frames of {', '.join(videos)}"
     return started(desk.jobs.start("teach", argv, title=title, about=_about(said, folder=folder)))
 
@@ -61,7 +63,8 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Go on with a way from where it is: check, adapt, evaluate.
 
     Fields: ``folder``, ``add`` and ``drop`` (keypoints that the engine has not), ``rename`` (of the labels' names to the
-    engine's), ``steps``; or ``more``: so many other frames are chosen, and nothing else is done.
+    engine's), ``steps``, ``heed`` (true: stop after a check that lets one doubt the labels, for a person to answer); or
+    ``more``: so many other frames are chosen, and nothing else is done.
     """
     folder = text(said, "folder")
     way = way_at(desk, folder)
@@ -88,6 +91,7 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
             argv += ["--rename", f"{old}={new}"]
     if said.get("steps") is not None:
         argv += ["--steps", str(whole(said, "steps", least=1))]
+    argv += _heeding(said)
     return started(
         desk.jobs.start("teach", argv, title=f"Teach: {folder}", about=_about(said, folder=folder))
     )
@@ -156,6 +160,10 @@ def _frames(desk: Desk, said: Said) -> list[str]:
     _inside(desk, frames)
     crop = text(said, "crop", "")
     return ["--frames", frames, *(["--crop", crop] if crop else [])]
+
+
+def _heeding(said: Said) -> list[str]:
+    return ["--stop-if-wrong"] if said.get("heed") is True else []
 
 
 def _inside(desk: Desk, name: str) -> None:

@@ -39,6 +39,18 @@ def engines_here() -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: (not each["own"], not each["default"], each["engine"]))
 
 
+def exported_from(name: str) -> str | None:
+    """Return the name of the engine that another was exported from (int8, half precision); None of one that was not."""
+    folder = installed_engines().get(name)
+    try:
+        source = (
+            None if folder is None else read_manifest(folder / MANIFEST_FILE).training.get("exported_from")
+        )
+    except EngineError:
+        return None
+    return source if isinstance(source, str) else None
+
+
 def engine_in_full(name: str) -> dict[str, Any]:
     """Return what is known of an engine: where it is from, its view, and on what it was verified here.
 

@@ -131,6 +131,7 @@ def attempt_in_full(attempt: Attempt) -> dict[str, Any]:
         "engine": attempt.engine,
         "made": _made(attempt),
         "check": kept.get("check"),
+        "begun": attempt.run.exists(),
         "report": attempt.report,
         "evaluation": attempt.evaluation,
     }

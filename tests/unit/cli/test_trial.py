@@ -13,6 +13,7 @@ from support.commandline import run
 from rtface.acquire.picturefile import write_pictures
 from rtface.core.errors import DataError
 from rtface.simulate.face import MouseFace
+from rtface.track.store import load_engine
 
 
 @pytest.fixture
@@ -38,6 +39,8 @@ def test_an_engine_that_knows_the_face_passes_and_its_points_come_with_pictures(
         picture = cv2.imread(each["picture"], cv2.IMREAD_GRAYSCALE)
         assert picture.shape == (480, 640)
         assert all(0 <= point["x"] < 640 for point in each["points"])
+        names = {point["name"] for point in (*each["points"], *each["untaught"])}
+        assert names == set(load_engine("default").manifest.names)
     assert "look whether" in report["words"]
 
 

@@ -95,22 +95,22 @@ def gather(source: Path, keypoints: Sequence[str], rows: Iterable[Row | Fault]) 
 
 
 def _doubtful(source: Path, keypoints: Sequence[str], frames: Sequence[LabelledFrame]) -> list[str]:
-    """Say which keypoints have labels at (0, 0), or all labels at one place."""
-    notes = []
+    """Say which keypoints have labels at (0, 0), or all labels at one place: a line for each of the two."""
+    at_zero, at_one = [], []
     for index, keypoint in enumerate(keypoints):
         xy = np.array([frame.xy[index] for frame in frames if not np.isnan(frame.xy[index]).any()]).reshape(
             -1, 2
         )
         zeros = int((xy == 0).all(axis=1).sum())
         if zeros:
-            notes.append(
-                f"{source}: {keypoint} is at (0, 0) in {zeros} of its {len(xy)} labels: "
-                "if that means not seen, leave the cells empty"
-            )
+            at_zero.append(f"{keypoint} is at (0, 0) in {zeros} of its {len(xy)} labels")
         elif len(xy) >= 3 and (xy == xy[0]).all():
-            notes.append(
-                f"{source}: {keypoint} is at ({xy[0, 0]:g}, {xy[0, 1]:g}) in all its {len(xy)} labels"
-            )
+            at_one.append(f"{keypoint} is at ({xy[0, 0]:g}, {xy[0, 1]:g}) in all its {len(xy)} labels")
+    notes = []
+    if at_zero:
+        notes.append(f"{source}: {', '.join(at_zero)}: if that means not seen, leave the cells empty")
+    if at_one:
+        notes.append(f"{source}: {', '.join(at_one)}")
     return notes
 
 

@@ -160,8 +160,11 @@ function inWords(job) {
   if (job.state === "waiting") return "It begins as soon as no other job uses the processor.";
   const at = job.progress;
   if (!at) return "It begins: the packages are loaded.";
+  if (!at.unit && !at.total) return `${at.what}: it does not tell how long that takes.`;
   const done = at.total ? `${at.done} of ${at.total} ${at.unit}` : `${at.done} ${at.unit}`;
-  return `${at.what}: ${done}${at.left_s === null || at.left_s === undefined ? "" : `, about ${duration(at.left_s)} left`}`;
+  const all = at.total && at.done >= at.total;
+  const known = at.left_s !== null && at.left_s !== undefined && !all;
+  return `${at.what}: ${done}${known ? `, about ${duration(at.left_s)} left` : ""}`;
 }
 
 /** A command of the terminal, to be copied. @param {import("./app.js").App} app @param {string} command @returns {HTMLElement} */

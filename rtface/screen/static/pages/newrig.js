@@ -42,9 +42,11 @@ export async function mount(root, app) {
     for (const end of ends) end();
     ends = [];
   };
-  const name = app.params.get("rig");
   const known = await app.get("/api/newrig/rigs");
-  if (!name) {
+  const last = `newrig:${known.folder}`;
+  const name = app.params.get("rig") ?? (app.params.has("list") ? null : lastOpen(last, known));
+  if (name) localStorage.setItem(last, name);
+  else {
     fill(root, startPanel(app, known));
     return endStep;
   }
@@ -118,7 +120,7 @@ export async function mount(root, app) {
   };
   fill(
     root,
-    h("div", { class: "row" }, h("h1", { class: "grow" }, name), h("button", { class: "button", onclick: () => app.go("newrig") }, "Other rigs")),
+    h("div", { class: "row" }, h("h1", { class: "grow" }, name), h("button", { class: "button", onclick: () => app.go("newrig", { list: "all" }) }, "Other rigs")),
     h(
       "div",
       { class: "newrig-grid" },
@@ -132,4 +134,10 @@ export async function mount(root, app) {
     off();
     endStep();
   };
+}
+
+/** The rig that this browser had open last, where its file is still there. @param {string} key @param {any} known @returns {string | null} */
+function lastOpen(key, known) {
+  const name = localStorage.getItem(key);
+  return known.rigs.some((/** @type {any} */ each) => each.rig === name) ? name : null;
 }

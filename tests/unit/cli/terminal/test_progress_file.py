@@ -82,3 +82,17 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     ended = run("--progress", tmp_path / "no" / "p.jsonl", "config", "schema")
     assert ended.returncode == 8
     assert "--progress" in ended.stderr
+
+
+def test_what_follows_the_steps_is_named(followed: Path) -> None:
+    with training_bars(quiet=True) as begin:
+        begin("final", 5)(5, 0.1)
+        begin("writing the engine", 0)(1, 0.1)
+    last = lines(followed)[-1]
+    assert (last["what"], last["unit"], last["done"], last["total"], last["left_s"]) == (
+        "writing the engine",
+        "",
+        0,
+        None,
+        None,
+    )

@@ -369,7 +369,7 @@ def test_it_says_how_long_it_will_take_before_it_begins(request_for: Callable[..
 
     what = request_for(rig(2, names=KNOWN), recipe=replace(RECIPE, steps=2))
     assert adapt(what, progress=progress, announce=lambda plan: order.append("plan")) is not None
-    assert order == ["plan", "final"]
+    assert order == ["plan", "final", "judging the new engine", "writing the engine and its view"]
 
 
 def test_guesses_that_nobody_moved_are_named(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,20 +12,35 @@ import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
+from support.drawn_labels import begun_engine
 from support.job_waits import over
 
 from rtface.config.rigfile import load_rig
+from rtface.learn.guided.start import GuidedStart, write_start
 from rtface.learn.labels.labelling_folder import frames_chosen
 from rtface.screen.desk import Desk
 from rtface.screen.newrig.routes import routes
+from rtface.screen.rigs import shown_rigs
 from rtface.simulate.face import MouseFace
+from rtface.track.parity import (
+    LIMITS,
+    ParityBackend,
+    ParityFrames,
+    ParityRecord,
+    ParityReference,
+    ShiftSummary,
+    store_parity,
+)
+from rtface.track.store import Engine, load_engine
 
 Client = Callable[[Any], TestClient]
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def page(client: Client) -> TestClient:
+def page(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """The page of a user who has no engine and no proof yet."""
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
     return client(routes)
 
 
@@ -98,6 +115,8 @@ def test_a_rig_in_a_folder_names_its_recording_from_there(desk: Desk, page: Test
     video(desk.folder / "day1")
     (desk.folder / "rigs").mkdir()
     write(page, rig="rigs/a.yaml", recording="day1")
+    (listed,) = page.get("/api/page/rigs").json()["rigs"]
+    assert listed == {"rig": "rigs/a.yaml", "fault": "", "engine": "default", "learning": "rigs/a-learn"}
     assert "path: ../day1" in (desk.folder / "rigs" / "a.yaml").read_text()
     assert load_rig(desk.folder / "rigs" / "a.yaml").camera.path.resolve() == desk.folder / "day1"  # type: ignore[union-attr]
 
@@ -145,6 +164,14 @@ def test_rules_come_from_a_template_and_are_never_overwritten(desk: Desk, page: 
     other = page.post("/api/page/template", json={"rig": "rig.yaml", "template": "whisking"})
     assert other.status_code == 400
     assert "not overwritten" in other.json()["error"]["text"]
+
+
+def test_a_screen_of_the_rigs_address_is_known_to_show_it(desk: Desk, page: TestClient) -> None:
+    (shown,) = shown_rigs(["tcp://127.0.0.1:5999"], None)
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}"})
+    assert step(page, "run")["result"] == {"id": shown_rigs([], None)[0].id, "pictures": False}
+    write(page, rig="rig.yaml", settings={"publish.control": shown.control, "publish.pictures": "{}"})
+    assert step(page, "run")["result"] == {"id": shown.id, "pictures": True}
 
 
 def test_the_check_of_everything_is_read(desk: Desk, page: TestClient) -> None:
@@ -226,3 +253,67 @@ def test_nothing_is_written_that_was_not_seen(desk: Desk, page: TestClient) -> N
     assert late.status_code == 400
     assert "meanwhile" in late.json()["error"]["text"]
     assert "engine" not in rig.read_text()
+
+
+def proof_of(engine: Engine, *, shift: float, date: str) -> ParityRecord:
+    """Return what a verification of an engine would have stored."""
+    ran = ParityBackend(name="openvino", version="1", device="CPU: any", precision="f32")
+    summary = ShiftSummary(n=10, p50=shift, p99=shift, max=shift)
+    return ParityRecord(
+        engine=engine.manifest.name,
+        engine_sha256=engine.sha256,
+        preprocessing_sha256=engine.manifest.preprocessing_sha256,
+        ran=ran,
+        reference=ParityReference(engine=engine.manifest.name, engine_sha256=engine.sha256, ran=ran),
+        frames=ParityFrames(source="mouse.mp4", sha256="0", width=8, height=8, count=60, crop=(0, 0, 8, 8)),
+        shift_px=summary,
+        shift_camera_px=summary,
+        score_shift=ShiftSummary(n=10, p50=0, p99=0, max=0),
+        sure=1.0,
+        limits=LIMITS,
+        agrees=shift < LIMITS.p50_px,
+        date=date,
+        rtface="0",
+    )
+
+
+@pytest.fixture
+def own_engine(page: TestClient, tmp_path: Path) -> Engine:
+    begun_engine(tmp_path / "engines" / "begun")
+    return load_engine("begun")
+
+
+def test_a_proof_made_elsewhere_counts_and_the_newest_decides(
+    desk: Desk, page: TestClient, own_engine: Engine
+) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}", "engine": "begun"})
+    assert step(page, "verify")["state"] == "open"
+    store_parity(proof_of(own_engine, shift=0.01, date="2026-01-01T10:00:00+00:00"))
+    verified = step(page, "verify")
+    assert (verified["state"], "60 frames of mouse.mp4" in verified["says"]) == ("done", True)
+    write(page, rig="rig.yaml", settings={"backend": "{name: torch}"})
+    assert step(page, "verify")["state"] == "open", "of another back end than the rig asks for"
+    write(page, rig="rig.yaml", settings={"backend": "{name: openvino}"})
+    store_parity(proof_of(own_engine, shift=0.5, date="2026-01-02T10:00:00+00:00"))
+    verified = step(page, "verify")
+    assert verified["state"] == "wrong"
+    assert "does NOT agree" in verified["says"]
+
+
+@pytest.mark.parametrize(("source", "state"), [("begun", "done"), ("another", "open")])
+def test_the_int8_form_of_an_engine_made_here_is_used(
+    desk: Desk, page: TestClient, own_engine: Engine, source: str, state: str
+) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}", "engine": "begun-int8"})
+    learning = desk.folder / "rig-learn"
+    write_start(learning, GuidedStart((desk.folder / "mouse.mp4",), name="begun"))
+    (learning / "attempt-1" / "run").mkdir(parents=True)
+    (learning / "attempt-1" / "attempt.json").write_text('{"of": {}, "engine": "begun"}')
+    (learning / "attempt-1" / "run" / "report.json").write_text("{}")
+    exported = own_engine.folder.with_name("begun-int8")
+    shutil.copytree(own_engine.folder, exported)
+    manifest = json.loads((exported / "manifest.json").read_text())
+    manifest |= {"name": "begun-int8", "training": {"exported_from": source}}
+    (exported / "manifest.json").write_text(json.dumps(manifest))
+    taught = step(page, "teach")
+    assert (taught["state"], taught["result"]["used"]) == (state, state == "done"), taught["says"]

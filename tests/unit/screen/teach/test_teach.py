@@ -45,13 +45,13 @@ def ended(desk: Desk, page: TestClient, what: str, **said: Any) -> str:
     return str(over(desk.jobs, job).state)
 
 
-def label(folder: Path) -> None:
-    """Fill in the table as a person would, but for the last point, and for one that the engine has not."""
+def label(folder: Path, *, still: bool = False) -> None:
+    """Fill in the table as a person would, but for the last point, and for one that the engine has not; or all alike."""
     table = folder / "mouse-learn" / "to-label" / "labels.csv"
     with table.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     for line in lines:
-        frame = FRAMES.frames[int(line["name"][5:11])]
+        frame = FRAMES.frames[0 if still else int(line["name"][5:11])]
         for name in NAMES[:2]:
             x, y = frame.xy[NAMES.index(name)]
             line[f"{name}_x"], line[f"{name}_y"] = str(x), str(y)
@@ -87,6 +87,10 @@ def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, t
     job = desk.jobs.list()[0]
     lines, _ = desk.jobs.progress(job.id)
     assert {line["what"] for line in lines} >= {"search", "final"}
+    assert [line["what"] for line in lines][-2:] == [
+        "writing the engine and its view",
+        "evaluating it on the labelled frames",
+    ]
     assert all(
         isinstance(line["loss"], float) for line in lines if line["what"] == "final" and "loss" in line
     )
@@ -123,6 +127,24 @@ def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, t
     known = page.get("/api/page/engine", params={"name": "mouse-1"}).json()
     assert len(known["parity"]) == 1
     assert json.dumps(known)
+
+
+@pytest.mark.timeout(900)
+def test_doubtful_labels_are_asked_about_before_time_is_spent(desk: Desk, page: TestClient) -> None:
+    ended(desk, page, "begin", folder="mouse-learn", videos=["mouse"], engine="begun", count=9, steps=25)
+    label(desk.folder, still=True)
+    assert ended(desk, page, "go", folder="mouse-learn", drop=["extra"], heed=True) == "done"
+    assert desk.jobs.list()[0].code == 23
+    way = page.get("/api/page/way", params={"folder": "mouse-learn"}).json()
+    attempt = way["attempts"][0]
+    assert (way["next"], attempt["begun"], attempt["report"]) == ("adapt", False, None)
+    (alike,) = [line for line in attempt["check"]["serious"] if "in all its 9 labels" in line]
+    assert all(name in alike for name in NAMES[:2]), "one line for all of them"
+    assert "in all its" not in desk.jobs.output(desk.jobs.list()[0].id), "the page shows it"
+
+    ended(desk, page, "go", folder="mouse-learn")
+    way = page.get("/api/page/way", params={"folder": "mouse-learn"}).json()
+    assert way["attempts"][0]["begun"], "asked again it is not stopped again"
 
 
 @pytest.mark.parametrize(

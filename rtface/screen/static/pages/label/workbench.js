@@ -16,13 +16,9 @@ const WRITE_MS = 4000;
 /** @param {HTMLElement} root @param {import("../../lib/app.js").App} app @param {string} set @returns {Promise<() => void>} */
 export async function openWorkbench(root, app, set) {
   const store = new LabelStore(app, set);
-  try {
-    await store.open();
-  } catch (error) {
-    if (app.readOnly) throw error;
-    await app.post("/api/label/open", { set, who: store.who });
-    await store.open();
-  }
+  // A fresh set cannot be read before it is begun; one that was begun is left as it is.
+  if (!app.readOnly) await app.post("/api/label/open", { set, who: store.who });
+  await store.open();
   const bench = new Workbench(root, app, store);
   await bench.open();
   return () => bench.close();

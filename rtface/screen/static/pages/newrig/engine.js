@@ -2,7 +2,7 @@
 
 import { fill, h } from "../../lib/dom.js";
 import { ask, changeRig, jobBox } from "../../lib/jobs.js";
-import { COLOURS, drawBox, drawPicture, drawPoints, loaded } from "./pictures.js";
+import { COLOURS, drawPicture, drawPoints, loaded } from "./pictures.js";
 
 const OVER = ["done", "failed", "stopped", "lost"];
 
@@ -65,36 +65,57 @@ export function engineStep(here) {
   if (found?.frames) for (const frame of found.frames) addFrame(shown, frame, found.crop);
 }
 
-/** @param {HTMLElement} place @param {any} frame @param {any} crop */
+/** @param {HTMLElement} place @param {any} frame @param {import("./pictures.js").Box} crop */
 async function addFrame(place, frame, crop) {
+  const points = [...frame.points, ...(frame.untaught ?? []).map((/** @type {any} */ each) => ({ ...each, untaught: true }))];
   const canvas = h("canvas", { class: "tried", role: "img", "aria-label": `frame ${frame.frame} with the points that the engine found` });
+  const open = h("button", { class: "enlarge", "aria-label": `Enlarge frame ${frame.frame}`, title: "Enlarge", disabled: !frame.picture }, canvas);
   const view = frame.view_ok === null ? "view not checked" : frame.view_ok >= 0.5 ? "view known" : "view unknown";
   const bad = frame.view_ok !== null && frame.view_ok < 0.5;
   place.append(
     h(
       "figure",
       {},
-      canvas,
+      open,
       h("figcaption", { class: "small" }, `frame ${frame.frame}: median score ${frame.score.toFixed(2)}, `, h("span", { class: bad ? "wrong" : "good" }, view)),
     ),
   );
-  if (place.childElementCount === 1) place.before(legend(frame.points));
+  if (place.childElementCount === 1) place.before(legend(points));
   if (!frame.picture) return;
   const image = await loaded(frame.picture);
-  const scale = drawPicture(canvas, image);
-  if (crop.width < image.naturalWidth || crop.height < image.naturalHeight) drawBox(canvas, scale, crop);
-  drawPoints(canvas, scale, frame.points);
+  open.addEventListener("click", () => enlarge(image, frame.frame, points, crop));
+  drawPoints(canvas, drawPicture(canvas, image, crop), points, crop, 2.5);
 }
 
-/** @param {any[]} points @returns {HTMLElement} */
+/** Show what the engine saw of a frame as large as the window. @param {HTMLImageElement} image @param {number} frame @param {import("./pictures.js").Point[]} points @param {import("./pictures.js").Box} crop */
+function enlarge(image, frame, points, crop) {
+  const canvas = h("canvas", { role: "img", "aria-label": `frame ${frame}, enlarged` });
+  canvas.style.width = `${Math.round(Math.min(0.88 * innerWidth, (0.7 * innerHeight * crop.width) / crop.height))}px`;
+  const dialog = h(
+    "dialog",
+    { class: "enlarged", "aria-labelledby": "enlarged-title" },
+    h("h2", { id: "enlarged-title" }, `Frame ${frame}`),
+    canvas,
+    legend(points),
+    h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  drawPoints(canvas, drawPicture(canvas, image, crop), points, crop, 4);
+}
+
+/** @param {import("./pictures.js").Point[]} points @returns {HTMLElement} */
 function legend(points) {
   const list = h("ul", { class: "legend small", "aria-label": "Keypoints" });
   points.forEach((point, index) => {
     const dot = h("span", { class: "dot", "aria-hidden": "true" });
-    dot.style.backgroundColor = COLOURS[index % COLOURS.length];
-    list.append(h("li", {}, dot, point.name));
+    const colour = COLOURS[index % COLOURS.length];
+    if (point.untaught) dot.style.borderColor = colour;
+    else dot.style.backgroundColor = colour;
+    list.append(h("li", { class: point.untaught ? "muted" : "" }, dot, point.untaught ? `${point.name} (never taught: it lies anywhere)` : point.name));
   });
-  list.append(h("li", { class: "muted" }, "hollow: a score below 0.5"));
+  list.append(h("li", { class: "muted" }, "hollow: a score below 0.5, or never taught; click a picture to enlarge it"));
   return list;
 }
 

@@ -1,7 +1,7 @@
 // The last steps: the engine is verified, an output and rules are chosen, everything is checked, and the rig runs.
 
 import { fill, h, say } from "../../lib/dom.js";
-import { ask, changeRig, jobBox } from "../../lib/jobs.js";
+import { ask, changeRig, commandLine, jobBox } from "../../lib/jobs.js";
 import { reasonWords } from "../loop/words.js";
 import { does } from "./engine.js";
 
@@ -173,11 +173,24 @@ export function checkStep(here) {
 
 /** @param {import("../newrig.js").Here} here */
 export function runStep(here) {
-  const { app, rig, place } = here;
+  const { app, rig, step, place, again } = here;
+  const shown = app.rigs.findIndex((each) => each.id === step.result.id);
+  const show = () => {
+    app.chosen = shown;
+    app.go("live");
+  };
+  const publish = async () => {
+    if (await changeRig(app, "/api/newrig/set", { rig: rig.rig, settings: { "publish.pictures": "{}" } })) await again();
+  };
   fill(
     place,
-    h("p", {}, "Started here it finds keypoints, evaluates rules and publishes; nothing is lit before somebody arms it on the page Loop. This page shows the rigs that it was started with: ", h("code", {}, `rtface screen ${rig.rig}`), " shows this one."),
+    h("p", {}, "Started here it finds keypoints, evaluates rules and publishes; nothing is lit before somebody arms it on the page Loop."),
+    step.result.pictures
+      ? null
+      : h("div", { class: "row" }, h("span", { class: "grow careful" }, "It publishes no pictures: the page Live would show its keypoints without them."), h("button", { class: "button", disabled: app.readOnly, onclick: publish }, "Publish pictures too")),
     does(here, "/api/newrig/run", "Run it"),
-    h("div", { class: "row" }, h("button", { class: "button", onclick: () => app.go("live") }, "To the live page")),
+    shown >= 0
+      ? h("div", { class: "row" }, h("button", { class: "button", onclick: show }, "Show it on the page Live"))
+      : h("div", { class: "col" }, h("p", { class: "careful" }, "This screen was started with other rigs and does not reach this one. A second screen, started in a terminal, shows it:"), commandLine(app, `rtface screen ${rig.rig}`)),
   );
 }

@@ -1,5 +1,8 @@
 // Pictures of a rig on a canvas: a crop drawn over them by mouse, and points that an engine found.
 
+/** @typedef {{x: number, y: number, width: number, height: number}} Box */
+/** @typedef {{name: string, x: number | null, y: number | null, score: number, untaught?: boolean}} Point */
+
 /** Where a picture that a job saved is served. @param {string} file @returns {string} */
 export const pictureUrl = (file) => `/api/newrig/picture?file=${encodeURIComponent(file)}`;
 
@@ -15,37 +18,40 @@ export async function loaded(file) {
 }
 
 /**
- * Draw a picture as wide as its canvas is, and return pixels of the canvas to a pixel of the picture.
- * @param {HTMLCanvasElement} canvas @param {HTMLImageElement} image @returns {number}
+ * Draw a picture, or a part of it, as wide as its canvas is, and return pixels of the canvas to a pixel of the picture.
+ * @param {HTMLCanvasElement} canvas @param {HTMLImageElement} image @param {Box} [part] @returns {number}
  */
-export function drawPicture(canvas, image) {
-  const scale = Math.max(1, canvas.clientWidth) / image.naturalWidth;
+export function drawPicture(canvas, image, part = whole(image)) {
+  const scale = Math.max(1, canvas.clientWidth) / part.width;
   const dense = devicePixelRatio;
-  canvas.width = Math.round(image.naturalWidth * scale * dense);
-  canvas.height = Math.round(image.naturalHeight * scale * dense);
+  canvas.width = Math.round(part.width * scale * dense);
+  canvas.height = Math.round(part.height * scale * dense);
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  context.drawImage(image, part.x, part.y, part.width, part.height, 0, 0, canvas.width, canvas.height);
   return scale * dense;
 }
 
+/** @param {HTMLImageElement} image @returns {Box} */
+const whole = (image) => ({ x: 0, y: 0, width: image.naturalWidth, height: image.naturalHeight });
+
 /**
- * Draw points with their scores: one of which an engine is unsure is hollow.
- * @param {HTMLCanvasElement} canvas @param {number} scale @param {{name: string, x: number | null, y: number | null, score: number}[]} points
+ * Draw points with their scores: one of which an engine is unsure, or that it was never taught, is hollow.
+ * @param {HTMLCanvasElement} canvas @param {number} scale @param {Point[]} points
+ * @param {{x: number, y: number}} from where in the picture the canvas begins @param {number} radius in pixels of the page
  */
-export function drawPoints(canvas, scale, points) {
+export function drawPoints(canvas, scale, points, from, radius) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   points.forEach((point, index) => {
     if (point.x === null || point.y === null) return;
-    const radius = 4.5 * devicePixelRatio;
     context.beginPath();
-    context.arc((point.x + 0.5) * scale, (point.y + 0.5) * scale, radius, 0, 7);
+    context.arc((point.x - from.x + 0.5) * scale, (point.y - from.y + 0.5) * scale, radius * devicePixelRatio, 0, 7);
     context.lineWidth = 2 * devicePixelRatio;
     context.strokeStyle = "#000";
     context.stroke();
     context.strokeStyle = COLOURS[index % COLOURS.length];
     context.lineWidth = 1.5 * devicePixelRatio;
     context.stroke();
-    if (point.score >= 0.5) {
+    if (point.score >= 0.5 && !point.untaught) {
       context.fillStyle = COLOURS[index % COLOURS.length];
       context.fill();
     }

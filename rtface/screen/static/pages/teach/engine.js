@@ -16,8 +16,10 @@ export async function enginePanel(app, known, way, attempt, forRig) {
   const jobs = h("div", { class: "col" });
   const frames = way.start.videos.find(Boolean) ?? "";
   const said = { frames, crop: way.start.crop ?? "", for_rig: forRig };
+  let users = known.rigs;
   const redraw = async () => {
-    const { engines } = await app.get("/api/teach/ways");
+    const { engines, rigs } = await app.get("/api/teach/ways");
+    users = rigs;
     const int8 = `${attempt.engine}-int8`;
     const there = engines.some((/** @type {any} */ each) => each.engine === int8);
     const shown = await Promise.all([attempt.engine, ...(there ? [int8] : [])].map((name) => app.get(`/api/teach/engine?name=${encodeURIComponent(name)}`)));
@@ -39,14 +41,18 @@ export async function enginePanel(app, known, way, attempt, forRig) {
   const card = (engine) => {
     const agrees = engine.parity.filter((/** @type {any} */ each) => each.agrees);
     const disabled = app.readOnly;
+    const by = users.filter((/** @type {any} */ each) => each.engine === engine.engine).map((/** @type {any} */ each) => each.rig);
     const use = async () => {
       const done = await changeRig(app, "/api/teach/use", { rig: chooser.value, engine: engine.engine });
-      if (done && forRig) app.go("newrig", { rig: forRig, step: "verify" });
+      if (!done) return;
+      if (done.written) app.say(`${chooser.value} uses ${engine.engine} from its next start on.`);
+      if (forRig && chooser.value === forRig) app.go("newrig", { rig: forRig, step: "verify" });
+      else await redraw();
     };
     return h(
       "section",
       { class: "panel col", dataset: { engine: engine.engine } },
-      h("h3", {}, engine.engine, " ", h("span", { class: "badge" }, engine.precision)),
+      h("h3", {}, engine.engine, " ", h("span", { class: "badge" }, engine.precision), by.length ? [" ", h("span", { class: "badge ok" }, `used by ${by.join(", ")}`)] : null),
       h("p", { class: "small muted" }, engine.what),
       h(
         "dl",

@@ -72,6 +72,7 @@ function beginForm(app, known, recordings) {
     event.preventDefault();
     const { video, labels: set } = chosen();
     const answer = await ask(app, "/api/teach/begin", {
+      heed: true,
       folder: folder.value.trim(), videos: video ? [video] : [], labels: set ? [set] : [], engine: engine.value, crop: crop.value.trim(),
       name: name.value.trim(), count: Number(count.value) || known.count,
     });

@@ -13,7 +13,7 @@ const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], [
  * @returns {Promise<() => void>}
  */
 export async function openWay(root, app, known, folder) {
-  const forRig = app.params.get("rig") ?? "";
+  const forRig = app.params.get("rig") ?? known.rigs.find((/** @type {any} */ each) => each.learning === folder)?.rig ?? "";
   /** @type {(() => void)[]} */
   let ends = [];
   const endAll = () => {
@@ -71,7 +71,7 @@ export async function openWay(root, app, known, folder) {
     let attempt = "";
     ends.push(
       follow(app, job.id, async (told, lines) => {
-        const part = lines[lines.length - 1]?.what;
+        const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
         losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
         left.textContent = timeLeft(lines);
         if (!lines.some((line) => line.unit === "steps")) return;
@@ -134,12 +134,14 @@ export async function openWay(root, app, known, folder) {
         h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look for new labels")),
       );
     }
+    const attempt = way.attempts.find((/** @type {any} */ each) => each.attempt === way.now);
+    if (way.next === "adapt" && attempt && !attempt.begun) return doubtful(app, attempt.check, label, () => go({}));
     return teachForm(app, way, label, go);
   };
 
   fill(
     root,
-    h("div", { class: "row" }, h("h1", { class: "grow" }, `Teach: ${folder}`), forRig ? h("button", { class: "button", onclick: () => app.go("newrig", { rig: forRig, step: "teach" }) }, `Back to ${forRig}`) : h("button", { class: "button", onclick: () => app.go("teach") }, "All that was begun")),
+    h("div", { class: "row" }, h("h1", { class: "grow" }, `Teach: ${folder}`), forRig ? h("button", { class: "button", onclick: () => app.go("newrig", { rig: forRig, step: "teach" }) }, `Back to ${forRig}`) : null, h("button", { class: "button", onclick: () => app.go("teach") }, "All that was begun")),
     head,
     work,
     results,
@@ -188,6 +190,7 @@ function teachForm(app, way, label, go) {
       else said.rename[name] = choice.value.slice(1);
     }
     if (steps.value) said.steps = Number(steps.value);
+    said.heed = way.next === "check";
     go(said);
   };
   const counts = Object.entries(way.counts).filter(([, count]) => Number(count) > 0);
@@ -199,6 +202,20 @@ function teachForm(app, way, label, go) {
     h("p", { class: "muted small" }, counts.map(([name, count]) => `${name} ${count}`).join(", ")),
     choices.length ? h("fieldset", { class: "col" }, h("legend", {}, "The engine has no such points: what becomes of them?"), choices.map((/** @type {any} */ { name, choice }) => h("label", { class: "field" }, name, choice))) : null,
     h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, "Most steps of the training", steps))),
+  );
+}
+
+/** What a check lets one doubt, before time is spent. @param {import("../../lib/app.js").App} app @param {any} check @param {HTMLElement} label @param {() => void} go @returns {HTMLElement} */
+function doubtful(app, check, label, go) {
+  const serious = check?.serious?.length > 0;
+  label.textContent = "Correct the labels";
+  label.className = serious ? "button primary" : "button";
+  return h(
+    "div",
+    { class: "col" },
+    h("p", { class: serious ? "careful" : "", role: "status" }, serious ? "The labels were checked, and something may be wrong with them. Nothing is trained yet." : "The labels were checked; the training has not begun."),
+    warnings(check),
+    h("div", { class: "row" }, label, h("button", { class: serious ? "button" : "button primary", disabled: app.readOnly, onclick: go }, serious ? "Teach all the same" : "Teach")),
   );
 }
 
