@@ -113,7 +113,7 @@ function legend(points) {
     const colour = COLOURS[index % COLOURS.length];
     if (point.untaught) dot.style.borderColor = colour;
     else dot.style.backgroundColor = colour;
-    list.append(h("li", { class: point.untaught ? "muted" : "" }, dot, point.untaught ? `${point.name} (never taught: it lies anywhere)` : point.name));
+    list.append(h("li", { class: point.untaught ? "muted" : "" }, dot, point.untaught ? `${point.name} (never taught: ${point.x === null ? "not shown" : "it lies anywhere"})` : point.name));
   });
   list.append(h("li", { class: "muted" }, "hollow: a score below 0.5, or never taught; click a picture to enlarge it"));
   return list;
