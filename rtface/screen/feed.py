@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -15,8 +14,6 @@ MOST_WAITING = 2_000
 
 PICTURES_UNDER_WAY = 2
 """Pictures that a page has not said to have shown; no further one is sent."""
-
-_FORGOTTEN_S = 2.0
 
 MOST_WATCHERS = 32
 
@@ -31,7 +28,6 @@ class Watcher:
         self._newest: dict[tuple[str, str], str] = {}
         self._pictures: dict[str, bytes] = {}
         self._under_way = 0
-        self._sent_s = 0.0
         self._wake = asyncio.Event()
         self.ended = False
 
@@ -68,12 +64,7 @@ class Watcher:
             found: list[str | bytes] = [*self._waiting, *self._newest.values()]
             self._waiting.clear()
             self._newest.clear()
-            if (
-                time.monotonic() - self._sent_s > _FORGOTTEN_S
-            ):  # a page that lost count must not wait for ever
-                self._under_way = 0
             while self._pictures and self._under_way < PICTURES_UNDER_WAY:
-                self._sent_s = time.monotonic()
                 rig = next(iter(self._pictures))
                 found.append(self._pictures.pop(rig))
                 self._under_way += 1
