@@ -17,3 +17,50 @@ def test_a_dialog_does_not_outlive_its_page(visit: Visit) -> None:
     visit.run("const d = document.createElement('dialog'); document.body.append(d); d.showModal()")
     visit.go("sessions")
     visit.wait(lambda: not visit.all("dialog[open]"), "no dialog")
+
+
+def test_a_page_that_was_left_before_it_had_come_is_not_shown_after_the_next(visit: Visit) -> None:
+    """What two pages are made of may come in either order: so it is when both are the same, on a busy machine."""
+    visit.enter()
+    done = visit.browser.execute_async_script(
+        """
+        const finish = arguments[0];
+        import("/static/lib/turns.js").then(async ({ Turns }) => {
+          const turns = new Turns(), acts = [], come = {};
+          const take = (name) => turns.take(
+            () => new Promise((resolve) => (come[name] = resolve)),
+            async () => (acts.push(`${name} shown`), () => acts.push(`${name} left`)),
+          );
+          const both = [take("first"), take("second")];
+          come.second();
+          await both[1];
+          come.first();
+          finish([await Promise.all(both), acts]);
+        });
+        """
+    )
+    assert done == [[False, True], ["second shown"]]
+
+
+def test_a_page_that_was_left_while_it_was_made_is_taken_down(visit: Visit) -> None:
+    visit.enter()
+    acts = visit.browser.execute_async_script(
+        """
+        const finish = arguments[0];
+        import("/static/lib/turns.js").then(async ({ Turns }) => {
+          const turns = new Turns(), acts = [];
+          let made = () => {};
+          const first = turns.take(
+            async () => null,
+            () => new Promise((resolve) => (made = () => resolve(() => acts.push("first left")))),
+          );
+          await new Promise((resolve) => setTimeout(resolve));
+          const second = turns.take(async () => null, async () => (acts.push("second shown"), () => acts.push("second left")));
+          await second;
+          made();
+          await first;
+          finish(acts);
+        });
+        """
+    )
+    assert acts == ["second shown", "first left"]

@@ -8,6 +8,7 @@ import { Clock } from "./lib/clock.js";
 import { RigState } from "./lib/rigstate.js";
 import { Socket } from "./lib/socket.js";
 import { EmergencyStop, stopWherePressed } from "./lib/stop.js";
+import { Turns } from "./lib/turns.js";
 
 const PAGES = [
   ["live", "Live"],
@@ -58,38 +59,39 @@ async function main() {
   setInterval(() => get("/api/about").catch(() => undefined), 3600_000);
   socket.open();
   if (!about.read_only) stop.open();
-  let leave = () => {};
-  let turn = 0;
+  const turns = new Turns();
   const show = async () => {
-    const mine = ++turn;
-    leave();
     for (const dialog of document.querySelectorAll("dialog[open]")) /** @type {HTMLDialogElement} */ (dialog).close();
-    leave = () => {};
     const [page, query] = location.hash.replace(/^#\//, "").split("?");
-    const found = PAGES.find(([name]) => name === page) ?? PAGES[0];
+    const [name, title] = PAGES.find(([each]) => each === page) ?? PAGES[0];
     app.params = new URLSearchParams(query ?? "");
-    const root = h("div", { class: `page ${found[0]}` });
+    const root = h("div", { class: `page ${name}` });
+    const shown = turns.take(() => load(name), (mount) => open(name, mount, root, app));
     fill(place("main"), root);
-    markCurrent(found[0]);
-    document.title = `${found[1]} · rtface`;
-    const ended = await open(found[0], root, app);
-    if (mine !== turn) {
-      ended();
-      return;
-    }
-    leave = ended;
-    if (!root.querySelector("h1")) root.before(h("h1", { class: "visually-hidden" }, found[1]));
+    markCurrent(name);
+    document.title = `${title} · rtface`;
+    if ((await shown) && !root.querySelector("h1")) root.before(h("h1", { class: "visually-hidden" }, title));
   };
   addEventListener("hashchange", show);
   await show();
 }
 
-/** @param {string} page @param {HTMLElement} root @param {App} app @returns {Promise<() => void>} */
-async function open(page, root, app) {
+/** @typedef {(root: HTMLElement, app: App) => Promise<() => void>} Mount */
+
+/** What shows a page, or says why that cannot be had. @param {string} page @returns {Promise<Mount>} */
+async function load(page) {
+  try {
+    return (await import(`./pages/${page}.js`)).mount;
+  } catch (error) {
+    return () => Promise.reject(error);
+  }
+}
+
+/** @param {string} page @param {Mount} mount @param {HTMLElement} root @param {App} app @returns {Promise<() => void>} */
+async function open(page, mount, root, app) {
   const sheet = h("link", { rel: "stylesheet", href: `/static/pages/${page}.css` });
   document.head.append(sheet);
   try {
-    const { mount } = await import(`./pages/${page}.js`);
     const ended = await mount(root, app);
     return () => {
       ended();
