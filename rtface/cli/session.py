@@ -178,7 +178,7 @@ def overlay(
 ) -> None:
     """Write a stretch of a session as a video: the frames with points by score, the decisions, and the light."""
     found = outline_opened(session, "rtface session overlay", unblind=unblind)
-    end_s = found.summary(unblind=unblind).seconds + 1 if end_s is None else end_s
+    end_s = found.seconds + 1 if end_s is None else end_s
     with ending_on_signals() as ending, progress_bar("overlay", None, unit="frames") as bar:
 
         def progress(done: int, total: int) -> bool:

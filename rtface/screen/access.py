@@ -6,11 +6,11 @@ import json
 import logging
 import secrets
 import threading
-import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from rtface.core.clock import NS_PER_S, wall_ns
 from rtface.core.files import cache_folder, written_whole
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Access:
             if read_only is None:
                 return None
             cookie = secrets.token_urlsafe(32)
-            self._visitors[_hash(cookie)] = Visitor(read_only, time.time() + DAY_S)
+            self._visitors[_hash(cookie)] = Visitor(read_only, wall_ns() / NS_PER_S + DAY_S)
             while len(self._visitors) > MOST_VISITORS:
                 del self._visitors[next(iter(self._visitors))]
             self._keep()
@@ -87,7 +87,7 @@ class Access:
 
     def visitor(self, cookie: str) -> Visitor | None:
         """Return whose cookie this is; None where it is nobody's, or was not used for a day."""
-        name, now_s = _hash(cookie), time.time()
+        name, now_s = _hash(cookie), wall_ns() / NS_PER_S
         with self._lock:
             visitor = self._visitors.get(name)
             if visitor is None or visitor.until_s < now_s:
@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Visitor]:
     """Return the visitors that were kept; nobody where the file is missing or is not ours."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        now_s = time.time()
+        now_s = wall_ns() / NS_PER_S
         kept = {str(name): Visitor(bool(one), float(until)) for name, (one, until) in values.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

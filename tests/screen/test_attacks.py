@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,9 @@ def test_an_open_list_takes_no_space_bar(begin: Begin, service: FakeService) -> 
     )
     visit.press("SPACE")
     visit.wait(lambda: len(service.stops()) == 1, "a stop")
-    visit.press("ARROW_DOWN", "ENTER")
+    visit.press("ARROW_DOWN")
+    visit.browser.execute_async_script("setTimeout(arguments[0], 600)")  # the bar is drawn anew meanwhile
+    visit.press("ENTER")
     visit.wait(
         lambda: visit.run("return document.querySelector('#bar select').value") == "right", "the choice"
     )
@@ -323,15 +326,36 @@ def hostile_site() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Site(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/"
     finally:
         server.shutdown()
+        server.hang_up()
         server.server_close()
         thread.join()
+
+
+class _Site(ThreadingHTTPServer):
+    """A server that can end while a browser keeps connections that it asks nothing on."""
+
+    daemon_threads = False
+    """So that closing it waits for them."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def hang_up(self) -> None:
+        for each in self._connections:
+            with suppress(OSError):  # it was closed
+                each.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_hostile_page_reads_nothing_and_changes_nothing(begin: Begin, service: FakeService) -> None:

@@ -15,6 +15,7 @@ from support.screens import Visit, served
 
 from rtface.config import SimulatedCameraSettings
 from rtface.live.service import Service
+from rtface.publish.commands import crop_map
 
 
 def frame_shown(visit: Visit) -> int:
@@ -76,15 +77,21 @@ def test_a_crop_drawn_by_the_mouse_is_what_the_network_is_given(visit: Visit, se
 
 def test_the_face_is_found_for_a_crop_that_is_offered(browser: webdriver.Chrome, tmp_path: Path) -> None:
     camera = SimulatedCameraSettings(width=640, height=480, rate_hz=30.0, seed=0)
-    with Service(rig(camera=camera)) as service, served(tmp_path, service) as screen:
+    beside_it = {"x": 0, "y": 0, "width": 160, "height": 120}
+    with Service(rig(camera=camera, crop=beside_it)) as service, served(tmp_path, service) as screen:
         visit = Visit(browser, screen)
         visit.enter()
         visit.wait(lambda: frame_shown(visit) >= 0, "a picture")
         visit.press("c")
         visit.click("Find the face")
         visit.wait(lambda: "Found, confidence" in visit.text(".crop-tools [role=status]"), "a face")
+        offered = visit.run(
+            "const numbers = [...document.querySelectorAll('.crop-tools input[data-name]')];"
+            "return Object.fromEntries(numbers.map((each) => [each.dataset.name, Number(each.value)]))"
+        )
+        assert offered["width"] > 500, "most of this picture is a face"
         visit.click("Apply")
-        visit.wait(lambda: service.pipeline.crop.width < 640, "the crop")
+        visit.wait(lambda: crop_map(service.pipeline.crop).items() >= offered.items(), "the crop")
 
 
 def test_a_service_without_pictures_says_how_to_have_them(browser: webdriver.Chrome, tmp_path: Path) -> None:

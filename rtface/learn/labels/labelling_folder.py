@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -177,16 +178,13 @@ def changed_tables(folder: Path) -> list[Path]:
     DataError
         ``chosen.json`` is missing or damaged.
     """
-    chosen = folder / CHOSEN_FILE
-    try:
-        written = json.loads(chosen.read_text(encoding="utf-8")).get("tables", {})
+    with _chosen_in(folder) as chosen:
+        written = chosen.get("tables", {})
         return [
             table
             for table in _tables(folder)
             if written.get(str(PurePosixPath(table.relative_to(folder)))) != file_hash(table)
         ]
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"{chosen} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +213,11 @@ class HowChosen:
 def how_chosen(folder: Path) -> HowChosen:
     """Return how many frames such a folder was given, and of what kind; all zero where its ``chosen.json`` does not say."""
     try:
-        chosen = json.loads((folder / CHOSEN_FILE).read_text(encoding="utf-8"))
-        frames = chosen["frames"]
-        spread = sum(each.get("why") == "spread" for each in frames)
-        return HowChosen(int(chosen.get("asked", len(frames))), len(frames), spread)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        with _chosen_in(folder) as chosen:
+            frames = chosen["frames"]
+            spread = sum(each.get("why") == "spread" for each in frames)
+            return HowChosen(int(chosen.get("asked", len(frames))), len(frames), spread)
+    except DataError:
         return HowChosen(0, 0, 0)
 
 
@@ -231,12 +229,18 @@ def frames_chosen(folder: Path) -> frozenset[tuple[str, int]]:
     DataError
         ``chosen.json`` is missing or damaged.
     """
-    chosen = folder / CHOSEN_FILE
+    with _chosen_in(folder) as chosen:
+        return frozenset((str(each["video"]), int(each["frame"])) for each in chosen["frames"])
+
+
+@contextmanager
+def _chosen_in(folder: Path) -> Iterator[Any]:
+    """Give what the ``chosen.json`` of such a folder says; what the block finds wrong with it is a `DataError`."""
+    path = folder / CHOSEN_FILE
     try:
-        frames = json.loads(chosen.read_text(encoding="utf-8"))["frames"]
-        return frozenset((str(each["video"]), int(each["frame"])) for each in frames)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{chosen} cannot be read: {error}") from error
+        yield json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _tables(folder: Path) -> list[Path]:

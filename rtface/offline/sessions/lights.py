@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rtface.core.records import Pulse
 from rtface.record.session.entries import GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session
 
@@ -82,4 +83,4 @@ def _planned_ns(command: PulseCommandEntry | None) -> int:
     on_ns, period_ns, count = (pulse.get(name) for name in ("on_ns", "period_ns", "count"))
     if not (isinstance(on_ns, int) and isinstance(period_ns, int) and isinstance(count, int)):
         return 0
-    return (count - 1) * period_ns + on_ns
+    return Pulse(on_ns, period_ns, count, amplitude=1.0).duration_ns

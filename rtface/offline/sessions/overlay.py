@@ -138,7 +138,7 @@ def _write(
                 height, width = picture.image.shape
                 encoder = PictureEncoder(path, *overlay_size(width, height)[:2])
                 first_ns = picture.exposure_ns
-            drawn = draw_overlay(picture.image, *telling.pose(picture), telling.told(picture))
+            drawn = draw_overlay(picture.image, *telling.at(picture))
             encoder.write(drawn, round((picture.exposure_ns - first_ns) / speed / NS_PER_MS))
             written += 1
             if not progress(written, total):
@@ -165,12 +165,13 @@ class _Telling:
         rate = found.rows.rate_hz
         self._period_ns = round(NS_PER_S / rate) if rate else 10 * NS_PER_MS
 
-    def pose(self, picture: RecordedPicture) -> tuple[FloatArray | None, FloatArray | None]:
+    def at(self, picture: RecordedPicture) -> tuple[FloatArray | None, FloatArray | None, Told]:
+        """Return the points of a frame and their scores, where they are recorded, and what is told of it."""
         row = self._poses.of(picture.frame_id)
-        return (None, None) if row is None else (row["xy"][0], row["score"][0])
+        xy, score = (None, None) if row is None else (row["xy"][0], row["score"][0])
+        return xy, score, self._told(picture, row)
 
-    def told(self, picture: RecordedPicture) -> Told:
-        row = self._poses.of(picture.frame_id)
+    def _told(self, picture: RecordedPicture, row: Rows | None) -> Told:
         now_ns = picture.exposure_ns if row is None else int(row["decided_ns"][0]) + self._period_ns
         last = bisect_right(self._times, now_ns)
         newest = self._decisions[max(0, last - 2) : last][::-1]

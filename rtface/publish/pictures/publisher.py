@@ -235,8 +235,7 @@ class PicturePublisher:
         except zmq.ContextTerminated:
             _log.debug("the context ended before the publisher of pictures was closed")
         except BaseException as error:
-            self._failed += 1
-            self._error = f"{type(error).__name__}: {error}"
+            self._fail(error)
             _log.exception("the thread that publishes pictures has ended: there are none any more")
         finally:
             self._wanted = ()
@@ -263,7 +262,7 @@ class PicturePublisher:
             _log.error("%d pictures could not be published so far; the last: %s", self._failed, self._error)
             self._log_ns = self._clock.now_ns() + _LOG_EVERY_NS
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         self._failed += 1
         self._error = f"{type(error).__name__}: {error}"
 

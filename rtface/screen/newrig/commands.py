@@ -13,7 +13,7 @@ from rtface.core.files import written_whole
 from rtface.decide.templates import template_text
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.screen.desk import Desk
-from rtface.screen.newrig.places import RigPlaces, relative_to_rig
+from rtface.screen.newrig.places import RECORD_S, RigPlaces, relative_to_rig
 from rtface.screen.rigfiles import change_rig
 from rtface.screen.said import Said, text, whole
 from rtface.screen.teach.commands import engine_name, started
@@ -88,19 +88,8 @@ def try_engine(desk: Desk, said: Said) -> Mapping[str, Any]:
 def record(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Record pictures of the camera, for frames to be chosen from."""
     places = _rig(desk, said)
-    seconds = whole(said, "seconds", 60, least=1, most=3_600)
-    argv = [
-        "cameras",
-        "pictures",
-        places.name,
-        "--out",
-        places.recorded,
-        "--count",
-        "300",
-        "--seconds",
-        str(seconds),
-        "--json",
-    ]
+    seconds = whole(said, "seconds", RECORD_S, least=1, most=3_600)
+    argv = [*places.record_command(seconds), "--json"]
     return _quick(desk, said, "record", "record", argv, f"Record {seconds} s of {places.name}")
 
 

@@ -30,6 +30,12 @@ _RESTS_ON = {
 }
 """Sections of a rig's file, by step; those that are not named rest on all of it."""
 _RESTS_ON_RULES = ("rules", "dry-run", "check")
+RECORD_S = 60
+"""Seconds that a camera is recorded for unless others are asked for."""
+
+_RECORDED = 300
+"""Pictures of such a recording."""
+
 _KEPT = 4
 _MOST_FOLDERS = 50
 _FEWEST_PICTURES = 5
@@ -99,6 +105,11 @@ class RigPlaces:
         if step in _RESTS_ON_RULES and rig.rules is not None and rig.rules.is_file():
             whole.update(rig.rules.read_bytes())
         return whole.hexdigest()
+
+    def record_command(self, seconds: int) -> list[str]:
+        """Return the command that records pictures of the camera, for frames to be chosen from."""
+        wanted = ["--count", str(_RECORDED), "--seconds", str(seconds)]
+        return ["cameras", "pictures", self.name, "--out", self.recorded, *wanted]
 
     def new_look(self) -> str:
         """Return a new folder for pictures to look at; the oldest of this rig's are deleted."""

@@ -15,7 +15,7 @@ from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.learn.labels.labelling_folder import changed_tables
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job, JobState
-from rtface.screen.newrig.places import RigPlaces
+from rtface.screen.newrig.places import RECORD_S, RigPlaces
 from rtface.screen.newrig.proof import stored_proof
 from rtface.screen.rigs import id_of
 from rtface.screen.teach.commands import command_line
@@ -181,21 +181,7 @@ def _label(seen: _WhatIsThere, rig: Rig) -> StepState:
         ]
     else:
         state.says = "Record some pictures of this camera first: frames to label are chosen from them."
-        state.commands = [
-            command_line(
-                [
-                    "cameras",
-                    "pictures",
-                    places.name,
-                    "--out",
-                    places.recorded,
-                    "--count",
-                    "300",
-                    "--seconds",
-                    "60",
-                ]
-            )
-        ]
+        state.commands = [command_line(places.record_command(RECORD_S))]
     job = seen.last("label", any_rig=True)
     if job is not None:
         state.job = job.as_dict()

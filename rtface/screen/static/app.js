@@ -132,7 +132,8 @@ function makeBar(app, stop) {
   );
   return () => {
     const rig = app.rig;
-    if (chooser.selectedIndex !== app.chosen) chooser.selectedIndex = app.chosen;
+    // A list that is open is somebody's who has not chosen yet.
+    if (chooser.selectedIndex !== app.chosen && chooser.size < 2) chooser.selectedIndex = app.chosen;
     const known = app.socket.up ? rig.loopState : "unknown";
     bar.dataset.state = known;
     say(state, WORDS[known]);

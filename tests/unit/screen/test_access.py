@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 
+from rtface.core.clock import NS_PER_S, wall_ns
 from rtface.screen import access
 from rtface.screen.access import DAY_S, MOST_LINKS, MOST_VISITORS, Access
 
@@ -71,14 +71,14 @@ def test_a_file_that_is_none_of_ours_lets_nobody_in(tmp_path: Path, text: str) -
 def test_nobody_is_kept_for_longer_than_a_day_whatever_the_file_says(tmp_path: Path) -> None:
     path = tmp_path / "1.json"
     cookie = "made"
-    forever = {access._hash(cookie): [False, time.time() + 100 * DAY_S]}
+    forever = {access._hash(cookie): [False, wall_ns() / NS_PER_S + 100 * DAY_S]}
     path.write_text(json.dumps(forever), encoding="utf-8")
     assert Access(path).visitor(cookie) is None
 
 
 def test_a_cookie_ends_a_day_after_it_was_last_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     now = [1_000_000.0]
-    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(access, "wall_ns", lambda: now[0] * NS_PER_S)
     doors = Access(tmp_path / "1.json")
     cookie = doors.enter(doors.new_link())
     assert cookie is not None
