@@ -27,10 +27,10 @@ from rtface.screen.commands import PageCommands
 from rtface.screen.desk import Desk
 from rtface.screen.face import face_in_view
 from rtface.screen.feed import PageFeed
-from rtface.screen.messages import parsed
 from rtface.screen.middleware import VISITOR
 from rtface.screen.riglink import RigLink
 from rtface.screen.rigs import ShownRig
+from rtface.screen.said import said_in
 from rtface.screen.socket import follow
 
 STATIC = Path(__file__).parent / "static"
@@ -169,23 +169,6 @@ class _Served:
         for link in self._parts.links.values():
             link.say_again()
         await follow(websocket, self._parts.feed, list(self._parts.links), greeting)
-
-
-async def said_in(request: Request) -> dict[str, Any]:
-    """Return the JSON map that is the body of a request.
-
-    Raises
-    ------
-    UsageError
-        It is none.
-    """
-    try:
-        said = parsed(await request.body() or b"{}")
-    except ValueError as error:
-        raise UsageError(f"the request is not JSON: {error}") from error
-    if not isinstance(said, dict):
-        raise UsageError("the request is not a map")
-    return said
 
 
 def _refused(request: Request, error: Exception) -> Response:

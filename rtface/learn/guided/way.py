@@ -30,10 +30,10 @@ from rtface.acquire.sampling import played
 from rtface.config import BackendSettings
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError, EngineError, RtfaceError, UsageError
-from rtface.core.files import printable, write_json
+from rtface.core.files import printable, read_fields, write_json
 from rtface.core.records import Crop
 from rtface.learn.guided.measuring import measured_on
-from rtface.learn.guided.start import GuidedStart, kept_start, read_fields, write_start
+from rtface.learn.guided.start import GuidedStart, kept_start, write_start
 from rtface.learn.labels.how_many import ENOUGH_NEW, FRAMES_TO_LABEL
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables, frames_chosen

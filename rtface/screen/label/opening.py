@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from rtface.acquire.picturefile import is_picture
+from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
 from rtface.core.files import file_hash, printable, write_json
 from rtface.core.records import FloatArray
@@ -23,19 +25,17 @@ from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.labels.set_record import DATA_FOLDER, FILE_STEM
 from rtface.screen.label.journal import JournalEntry, create_journal
-from rtface.screen.label.project import JOURNAL, Clock, LabelProject, utc_now
+from rtface.screen.label.project import JOURNAL, Clock, LabelProject
 from rtface.screen.label.values import Change, keypoint_name
 
 MAX_OPEN = 32
 """Label sets that are kept in memory; of more, the one that was used longest ago is read again when it is wanted."""
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-
 
 class OpenSets:
     """The label sets that are open, each once in the process; for several threads."""
 
-    def __init__(self, now: Clock = utc_now) -> None:
+    def __init__(self, now: Clock = utc) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._open: OrderedDict[Path, LabelProject] = OrderedDict()
@@ -63,7 +63,7 @@ class OpenSets:
             return self._open[folder]
 
 
-def begin_labelling(folder: Path, who: str, now: Clock = utc_now) -> None:
+def begin_labelling(folder: Path, who: str, now: Clock = utc) -> None:
     """Give a folder with ``labels.csv`` its journal, once; the labels that are there are its first.
 
     Raises
@@ -102,7 +102,7 @@ def begin_labelling(folder: Path, who: str, now: Clock = utc_now) -> None:
 
 
 def copy_to_label(
-    source: Path, folder: Path, who: str, keypoints: Sequence[str] = (), now: Clock = utc_now
+    source: Path, folder: Path, who: str, keypoints: Sequence[str] = (), now: Clock = utc
 ) -> None:
     """Copy labels of any format that rtface reads into a new folder, and begin to label there; the source stays as it is.
 
@@ -132,7 +132,7 @@ def copy_to_label(
     begin_labelling(folder, who, now)
 
 
-def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc_now) -> None:
+def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc) -> None:
     """Begin a label set without frames, for those that are caught from the live picture.
 
     Raises
@@ -247,7 +247,7 @@ def _images_without_labels(source: Path) -> list[Path]:
         for each in folders
         if not each.name.endswith("_labeled")
         for path in each.iterdir()
-        if path.suffix.lower() in _IMAGES and not path.name.startswith(".")
+        if is_picture(path)
     )
 
 

@@ -2,6 +2,7 @@
 
 import { get } from "./lib/api.js";
 import { App } from "./lib/app.js";
+import { closing, openDialog } from "./lib/dialog.js";
 import { fill, h, say } from "./lib/dom.js";
 import { Keys } from "./lib/keys.js";
 import { Clock } from "./lib/clock.js";
@@ -178,20 +179,10 @@ function markCurrent(page) {
 
 /** @param {App} app */
 function showHelp(app) {
-  const title = h("h2", { id: "keys-title", tabindex: "-1" }, "Keys");
-  const dialog = h(
-    "dialog",
-    { "aria-labelledby": "keys-title" },
-    title,
+  openDialog("Keys", [
     h("table", { class: "table" }, app.keyboard.help().map(([key, does]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, does)))),
-    h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-  // The first thing that takes the focus is the button at the end, and a long list would open scrolled to it.
-  title.focus({ preventScroll: true });
-  dialog.scrollTop = 0;
+    closing(),
+  ]);
 }
 
 /** @param {App} app */
@@ -199,17 +190,11 @@ async function invite(app) {
   try {
     const { link } = await app.post("/api/guests");
     const text = h("input", { readonly: true, value: link, "aria-label": "Link for a guest", class: "plain" });
-    const dialog = h(
-      "dialog",
-      {},
-      h("h2", {}, "A link for a guest"),
+    openDialog("A link for a guest", [
       h("p", {}, "It opens once. Who comes in by it looks on, and changes and stops nothing."),
       text,
-      h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
-    );
-    dialog.addEventListener("close", () => dialog.remove());
-    document.body.append(dialog);
-    dialog.showModal();
+      closing(),
+    ], { focus: text });
     text.select();
   } catch (error) {
     app.say(/** @type {Error} */ (error).message, "bad");

@@ -1,5 +1,6 @@
 // Jobs on a page: followed while they run, with what they say, the time left and a stop.
 
+import { openDialog } from "./dialog.js";
 import { fill, h, say } from "./dom.js";
 
 /**
@@ -62,9 +63,10 @@ export function duration(seconds) {
  * @param {import("./app.js").App} app
  * @param {string} id
  * @param {(told: Told, lines: any[]) => void} tell with what is new, and all lines of progress so far
+ * @param {(why: string) => void} [gone] where there is no such job any more
  * @returns {() => void} ends it
  */
-export function follow(app, id, tell) {
+export function follow(app, id, tell, gone = () => {}) {
   let since = 0;
   let ended = false;
   let timer = 0;
@@ -76,7 +78,10 @@ export function follow(app, id, tell) {
     try {
       told = await app.get(`/api/jobs/${id}?since=${since}`);
     } catch (error) {
-      if (/** @type {any} */ (error).kind === "UsageError") return; // it is forgotten
+      if (!ended && /** @type {any} */ (error).kind === "UsageError") {
+        gone(/** @type {Error} */ (error).message);
+        return;
+      }
     }
     if (ended) return;
     if (told) {
@@ -151,7 +156,7 @@ export function jobBox(app, first, { done = () => {}, tell = () => {} } = {}) {
       told = true;
       done(now);
     }
-  });
+  }, (why) => show({ ...first, state: "lost", reason: why }, ""));
   return { element, end };
 }
 
@@ -220,21 +225,12 @@ export async function changeRig(app, path, body) {
       written = await ask(app, path, { ...body, token: shown.token });
       dialog.close();
     } }, `Write ${shown.rig}`);
-    const dialog = h(
-      "dialog",
-      { class: "difference", "aria-labelledby": "difference-title" },
-      h("h2", { id: "difference-title" }, shown.difference.startsWith("--- /dev/null") ? `A new file: ${shown.rig}` : `What changes in ${shown.rig}`),
+    const fresh = shown.difference.startsWith("--- /dev/null");
+    const dialog = openDialog(fresh ? `A new file: ${shown.rig}` : `What changes in ${shown.rig}`, [
       difference(shown.difference),
-      shown.difference.startsWith("--- /dev/null") ? null : h("p", { class: "muted small" }, "All other lines and remarks stay. The file of before is kept beside it."),
+      fresh ? null : h("p", { class: "muted small" }, "All other lines and remarks stay. The file of before is kept beside it."),
       h("p", { class: "row" }, write, h("button", { class: "button", onclick: () => dialog.close() }, "Leave it as it is")),
-    );
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve(written);
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-    write.focus();
+    ], { class: "difference", closed: () => resolve(written), focus: write });
   });
 }
 

@@ -26,6 +26,7 @@ from rtface.screen.jobs import Jobs
 from rtface.screen.label.guesses import GUESSES
 from rtface.screen.label.project import JOURNAL
 from rtface.screen.label.routes import routes
+from rtface.track.store import MANIFEST_FILE
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
 
@@ -177,7 +178,7 @@ def test_what_there_is_to_label_is_listed(pages: tuple[Page, Page], folder: Path
     assert found["sets"] == [{"set": "set", "frames": 3, "points": 2, "seen": 1, "begun": 1}]
     assert found["projects"] == ["dlc", "old"]
     assert found["recordings"] == ["day1.mp4"]
-    assert any("nose(tip)" in each["keypoints"] for each in found["engines"])
+    assert any("nose(tip)" in each["points"] for each in found["engines"])
 
 
 def test_a_set_that_is_damaged_is_listed_with_its_error(pages: tuple[Page, Page], folder: Path) -> None:
@@ -233,9 +234,9 @@ def test_a_live_frame_is_caught_once_and_whole(pages: tuple[Page, Page], folder:
     [
         ("act", {"set": "../x", "who": "a", "id": "1", "do": "place", "changes": []}, "outside"),
         ("act", {"set": "old", "who": "a", "id": "1", "do": "place", "changes": []}, "open it first"),
-        ("act", {"set": "set", "who": "a", "id": "1", "do": "place", "changes": {}}, "changes: a list"),
+        ("act", {"set": "set", "who": "a", "id": "1", "do": "place", "changes": {}}, "changes is a list"),
         ("act", {"set": "set", "who": "a", "id": "1 2", "do": "place", "changes": []}, "id:"),
-        ("act", {"set": "set", "who": 3, "id": "1", "do": "place", "changes": []}, "who:"),
+        ("act", {"set": "set", "who": 3, "id": "1", "do": "place", "changes": []}, "who is a text"),
         ("turn", {"set": "set", "who": "a", "id": "1", "do": "place"}, "neither undo nor redo"),
         ("copy", {"source": "old", "out": "/tmp/x", "who": "a"}, "outside"),
         ("suggest", {"videos": [], "out": "x", "count": 3}, "name a recording"),
@@ -249,3 +250,16 @@ def test_what_is_wrong_is_named(
     pages: tuple[Page, Page], path: str, fields: dict[str, Any], message: str
 ) -> None:
     assert message in pages[0].refused(path, **fields)
+
+
+def test_one_damaged_engine_hides_nothing_else(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
+    (tmp_path / "engines" / "broken").mkdir(parents=True)
+    (tmp_path / "engines" / "broken" / MANIFEST_FILE).write_text("{", encoding="utf-8")
+    answer = client.get("/api/label/sets")
+    assert answer.status_code == 200, answer.text
+    names = [each["engine"] for each in answer.json()["engines"]]
+    assert names
+    assert "broken" not in names

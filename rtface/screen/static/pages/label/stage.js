@@ -22,6 +22,7 @@ export class Stage {
 
   close() {
     this.observer.disconnect();
+    this.image = null;
   }
 
   resize() {

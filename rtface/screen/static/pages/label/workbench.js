@@ -1,10 +1,11 @@
 // The workbench: frames to the left, the picture in the middle, keypoints to the right, and every key.
 
 import { fill, h, say } from "../../lib/dom.js";
+import { jobBox, over } from "../../lib/jobs.js";
+import { Life } from "../../lib/life.js";
 import { LabelCanvas } from "./canvas.js";
 import { ask, showAgreement, showFiles, showGuessing } from "./dialogs.js";
 import { Editor } from "./editor.js";
-import { followJob } from "./job.js";
 import { keysOf } from "./keymap.js";
 import { FrameList, PointList } from "./lists.js";
 import { LiveCatch } from "./livecatch.js";
@@ -35,8 +36,7 @@ class Workbench {
     this.written = 0;
     /** @type {any} */
     this.about = { engines: [], h5: false };
-    /** @type {(() => void)[]} */
-    this.ends = [];
+    this.life = new Life();
     this.canvas = h("canvas", { class: "stage", tabindex: "0", role: "application", "aria-label": "The frame: click to place the keypoint in hand" });
     this.view = new LabelCanvas(this.canvas, this.editor);
     this.glass = h("canvas", { class: "glass", role: "img", "aria-label": "What is under the pointer, enlarged" });
@@ -68,15 +68,16 @@ class Workbench {
       this.editor.refresh();
       this.editor.follow(keys);
     };
-    this.ends.push(this.app.keys(keysOf(this)));
+    this.life.keep(this.app.keys(keysOf(this)));
     const timer = setInterval(() => this.write(), WRITE_MS);
     const leaving = () => this.write();
     document.addEventListener("visibilitychange", leaving);
-    this.ends.push(() => clearInterval(timer), () => document.removeEventListener("visibilitychange", leaving));
+    this.life.keep(() => clearInterval(timer));
+    this.life.keep(() => document.removeEventListener("visibilitychange", leaving));
     await this.readGuesses();
-    this.app.get("/api/label/sets").then((about) => (this.about = about), () => {});
+    this.app.get("/api/label/about").then((about) => (this.about = about), () => {});
     this.app.get("/api/jobs/").then(({ jobs }) => {
-      const running = jobs.find((/** @type {any} */ job) => job.kind === "guess" && job.about.set === this.store.set && !job.ended_at);
+      const running = jobs.find((/** @type {any} */ job) => job.kind === "guess" && job.about.set === this.store.set && !over(job));
       if (running) this.follow(running);
     }, () => {});
     this.update([]);
@@ -100,9 +101,10 @@ class Workbench {
 
   close() {
     this.write();
-    for (const end of this.ends) end();
+    this.life.end();
     this.catch.close();
     this.view.close();
+    this.editor.images.close();
     this.store.close();
   }
 
@@ -267,12 +269,15 @@ class Workbench {
 
   /** @param {any} job */
   follow(job) {
-    this.ends.push(followJob(this.app, job, this.jobs, async () => {
+    const box = jobBox(this.app, job, { done: async (told) => {
+      if (told.job.state !== "done") return;
       await this.readGuesses();
       fill(this.jobs);
       this.changed("point");
       this.editor.onsay(`${this.editor.guesses.engine} has guessed: hollow points, no labels until confirmed (f).`);
-    }));
+    } });
+    this.life.keep(box.end);
+    fill(this.jobs, box.element);
   }
 
   /** Write labels.csv once nothing waits and something changed. */

@@ -1,0 +1,27 @@
+// What a page, or a part of one, has begun: all of it ends with it, and what is begun after that ends at once.
+
+export class Life {
+  constructor() {
+    this.over = false;
+    /** @type {(() => void)[]} */
+    this.ends = [];
+  }
+
+  /** Have something ended with this. @param {() => void} end */
+  keep(end) {
+    if (this.over) end();
+    else this.ends.push(end);
+  }
+
+  /** A part of this, which ends with it or before. @returns {Life} */
+  part() {
+    const part = new Life();
+    this.keep(() => part.end());
+    return part;
+  }
+
+  end() {
+    this.over = true;
+    for (const end of this.ends.splice(0)) end();
+  }
+}
