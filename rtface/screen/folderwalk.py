@@ -1,4 +1,4 @@
-"""The folders of a workspace, gone through no deeper and no longer than need be; hidden ones and links to folders are left out."""
+"""The folders of a workspace, gone through no deeper and no longer than need be, but for hidden ones and links."""
 
 from __future__ import annotations
 

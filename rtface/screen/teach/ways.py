@@ -17,7 +17,6 @@ from rtface.learn.labels.how_many import ENOUGH_KNOWN
 from rtface.learn.labels.labelling_folder import HowChosen, how_chosen
 from rtface.screen.desk import Desk
 from rtface.screen.folderwalk import files_below
-from rtface.track.store import user_folder
 
 _POINTS = 400
 """Of a curve: more are not seen on a page."""
@@ -186,7 +185,7 @@ def _named(desk: Desk, path: Path) -> str | None:
 
 
 def _made(attempt: Attempt) -> bool:
-    return attempt.report is not None and (user_folder() / attempt.engine).exists()
+    return attempt.report is not None and attempt.own_engine_is_there
 
 
 def _rows(file: Path) -> Sequence[Mapping[str, str]]:
