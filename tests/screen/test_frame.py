@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from support.screens import Visit
+from pathlib import Path
+
+from selenium import webdriver
+from support.screens import Visit, served
+
+from rtface.live.service import Service
+from rtface.screen.desk import Desk
 
 
 def test_the_bar_says_how_the_rig_is(visit: Visit) -> None:
@@ -64,3 +70,33 @@ def test_a_page_that_was_left_while_it_was_made_is_taken_down(visit: Visit) -> N
         """
     )
     assert acts == ["second shown", "first left"]
+
+
+def test_a_rig_that_is_started_from_a_page_is_shown_by_the_pages_that_are_open(
+    browser: webdriver.Chrome, service: Service, tmp_path: Path
+) -> None:
+    desks: list[Desk] = []
+    pages = {"desk": lambda desk: desks.append(desk) or []}
+    with served(tmp_path, control="tcp://127.0.0.1:1", pages=pages) as screen:
+        visit = Visit(browser, screen)
+        visit.enter()
+        visit.run("window.before = true")
+        assert not visit.run("return document.querySelector('#bar select').checkVisibility()")
+        desks[0].show("rig-1", service.control_address)
+        visit.wait(
+            lambda: (
+                visit.run("return [...document.querySelectorAll('#bar option')].map((e) => e.text)")
+                == ["rig 0", "rig-1"]
+            ),
+            "both rigs",
+        )
+        visit.run(
+            "const s = document.querySelector('#bar select'); s.selectedIndex = 1; s.dispatchEvent(new Event('change'))"
+        )
+        visit.wait(lambda: visit.text("#bar .state") == "No loop", "its state")
+        visit.wait(lambda: visit.find(".picture[data-frame]"), "its picture")
+        ready = "return document.querySelector('.stopnote').textContent.startsWith('space bar')"
+        visit.wait(lambda: visit.run(ready) or not visit.run("return document.hasFocus()"), "its stop")
+        assert visit.run("return window.before"), "no page was loaded anew"
+        visit.browser.refresh()
+        visit.wait(lambda: len(visit.all("#bar option")) == 2, "both are there for a page that comes later")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
-from rtface.core.errors import DataError, UsageError
+from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.core.files import written_whole
 from rtface.decide.templates import template_text
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL
@@ -173,7 +174,18 @@ def run(desk: Desk, said: Said) -> Mapping[str, Any]:
     places = _rig(desk, said)
     if desk.working_on("run", "for_rig", places.name):
         raise UsageError(f"{places.name} runs already: stop it first")
-    return _quick(desk, said, "run", "run", ["run", places.name], f"Run {places.name}")
+    begun = _quick(desk, said, "run", "run", ["run", places.name], f"Run {places.name}")
+    desk.show(places.stem, places.load().publish.control)
+    return begun
+
+
+def show_running(desk: Desk) -> None:
+    """Show the rigs that were started here and still run: a screen that was started anew finds them again."""
+    for job in desk.jobs.list():
+        if job.kind == "run" and not job.over:
+            with suppress(RtfaceError):  # its file was changed since
+                places = RigPlaces(desk, job.about["for_rig"])
+                desk.show(places.stem, places.load().publish.control)
 
 
 def _rig(desk: Desk, said: Said) -> RigPlaces:

@@ -36,6 +36,7 @@ _DOES = {
 
 def routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes below ``/api/newrig``."""
+    commands.show_running(desk)
 
     def listed(said: Said) -> Answer:
         return {

@@ -43,14 +43,20 @@ async function main() {
   socket.on("status", (data, rig) => rigOf(rig)?.takeStatus(data));
   socket.on("events", (data, rig) => data.forEach((/** @type {any} */ event) => rigOf(rig)?.takeEvent(event)));
   socket.on("screen", (data) => {
-    // Another version, or other rigs: what this page shows would be wrong.
-    const same = ["version", "rigs", "stop_port"].every((each) => JSON.stringify(data[each]) === JSON.stringify(about[each]));
+    // Another version, or a rig that is gone: what this page shows would be wrong.
+    const kept = about.rigs.every((/** @type {any} */ rig) => data.rigs.some((/** @type {any} */ each) => JSON.stringify(each) === JSON.stringify(rig)));
+    const same = kept && data.version === about.version && data.stop_port === about.stop_port;
     const renew = () => (stop.alarm ? setTimeout(renew, 500) : location.reload());
-    if (!same) renew();
+    if (!same) return void renew();
+    const come = data.rigs.filter((/** @type {any} */ rig) => !rigOf(rig.id));
+    if (!come.length) return;
+    about.rigs = data.rigs;
+    rigs.push(...come.map((/** @type {any} */ rig) => new RigState(rig, clock)));
+    socket.tell("rigs", rigs, "");
   });
   socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));
   const refresh = makeBar(app, stop);
-  for (const topic of ["link", "status", "events", "socket"]) socket.on(topic, refresh);
+  for (const topic of ["link", "status", "events", "socket", "rigs"]) socket.on(topic, refresh);
   stop.on(refresh);
   setInterval(refresh, 250);
   makeNavigation(app);
@@ -116,8 +122,8 @@ function makeBar(app, stop) {
   const chooser = h(
     "select",
     { class: "plain", "aria-label": "Rig", onchange: () => choose(chooser.selectedIndex) },
-    app.rigs.map((rig) => h("option", {}, rig.name)),
   );
+  const alone = h("span", { class: "muted" });
   /** @param {number} index */
   const choose = (index) => {
     app.chosen = index;
@@ -126,13 +132,18 @@ function makeBar(app, stop) {
   fill(
     bar,
     h("span", { class: "brand" }, "rtface"),
-    app.rigs.length > 1 ? chooser : h("span", { class: "muted" }, app.rig.name),
+    chooser,
+    alone,
     state,
     why,
     h("div", { class: "stopbox" }, note, app.readOnly ? h("span", { class: "badge" }, "looking only") : button),
   );
   return () => {
     const rig = app.rig;
+    for (const each of app.rigs.slice(chooser.length)) chooser.append(h("option", {}, each.name));
+    chooser.hidden = app.rigs.length < 2;
+    alone.hidden = !chooser.hidden;
+    say(alone, rig.name);
     // A list that is open is somebody's who has not chosen yet.
     if (chooser.selectedIndex !== app.chosen && chooser.size < 2) chooser.selectedIndex = app.chosen;
     const known = app.socket.up ? rig.loopState : "unknown";

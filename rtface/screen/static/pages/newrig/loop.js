@@ -179,7 +179,8 @@ export function checkStep(here) {
 
 /** @param {import("../newrig.js").Here} here */
 export function runStep(here) {
-  const { app, rig, step, place, again } = here;
+  const { app, rig, step, place, again, life } = here;
+  life.keep(app.on("rigs", () => void again()));
   const shown = app.rigs.findIndex((each) => each.id === step.result.id);
   const show = () => {
     app.chosen = shown;
