@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from selenium import webdriver
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from support.job_waits import long_until
 from support.screens import BROWSER_PROCESSES, Visit, served
+from support.waits import wait_until
 
 from bench.screen.browser import new_browser
 from rtface.learn.labels.formats.table import write_table
@@ -105,6 +108,13 @@ class Bench:
 
     def chosen(self) -> str:
         return self.visit.text(".point.chosen .name")
+
+
+@pytest.fixture
+def visit(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Visit]:
+    """A browser on a screen whose rig does not run: labelling needs none, and the browser has the processor."""
+    with served(tmp_path) as screen:
+        yield Visit(browser, screen)
 
 
 @pytest.fixture
@@ -273,6 +283,53 @@ def test_two_browsers_label_one_set(bench: Bench, project: LabelProject, second:
     assert labels(project)["f1", "p1"]["x"] == pytest.approx(90, abs=0.6)
 
 
+def test_an_answer_that_was_overtaken_by_a_newer_one_changes_nothing(visit: Visit) -> None:
+    visit.enter("label")
+    found = visit.browser.execute_async_script(
+        """
+        const done = arguments[0];
+        import("/static/pages/label/store.js").then(({ LabelStore }) => {
+          const store = new LabelStore({ who: "ann", say: () => {} }, "set");
+          const news = (n, x) => ({
+            n, all: false, undo: n > 6, redo: false, values: [[["label", "first", "f1", "p1"], { x, y: 1, from: "hand" }, "bert"]],
+          });
+          store.take(news(7, 2), []);
+          store.take(news(6, 1), []);
+          done([store.label("first", "f1", "p1").x, store.n, store.undo]);
+        });
+        """
+    )
+    assert found == [2, 7, True]
+
+
+def test_what_is_placed_right_before_the_page_is_left_is_in_the_journal_and_in_the_table(
+    bench: Bench, project: LabelProject
+) -> None:
+    visit = bench.visit
+    visit.run(
+        """
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+          if (String(path).includes("/act")) await new Promise((resolve) => setTimeout(resolve, 300));
+          return real(path, options);
+        };
+        """
+    )
+    for place in ((40, 50), (60, 70), (80, 90)):
+        bench.place(*place)
+    visit.go("sessions")
+    visit.wait(lambda: len(labels(project)) == 3, "all of them came")
+    visit.wait(lambda: read_labels(project.folder, unlabelled=True).labels == 3, "the table has them too")
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process runs no more, though nobody may have asked how it ended."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_browser_that_is_killed_in_mid_label_loses_nothing(
     visit: Visit, project: LabelProject, tmp_path: Path
 ) -> None:
@@ -288,7 +345,7 @@ def test_a_browser_that_is_killed_in_mid_label_loses_nothing(
         family = [each for each in process.children(recursive=True) if each.name() in BROWSER_PROCESSES]
         for each in family:
             each.send_signal(signal.SIGKILL)
-        psutil.wait_procs(family, timeout=20)
+        wait_until(lambda: all(map(has_ended, family)))
         browser.service.stop()
     found = labels(project)
     assert found["f1", "p1"]["x"] == pytest.approx(40, abs=0.6)
@@ -370,26 +427,30 @@ def test_an_old_project_is_carried_on_from_the_start_page(visit: Visit, tmp_path
         "const i = document.querySelector('input[list=old-projects]'); i.value = 'old'; i.dispatchEvent(new Event('change'));"
     )
     visit.click("Carry on in a copy")
-    visit.wait(lambda: visit.find(".stage[data-frame=f1]"), "the workbench")
+    long_until(lambda: visit.find(".stage[data-frame=f1]"))
     assert LabelProject(tmp_path / "old-labels").points() == {"p1": "nose", "p2": "eye", "p3": "paw"}
 
 
-def test_live_frames_are_caught_by_key(visit: Visit, project: LabelProject) -> None:
-    bench = Bench(visit)
-    bench.keys("l")
-    visit.wait(lambda: "of 320×240" in visit.text(".live-catch"), "a live picture")
-    bench.keys("k")
-    bench.frame("f11")
-    frame = LabelProject(project.folder).frame("f11")
-    assert (frame.width, frame.height) == (320, 240)
-    assert (project.folder / frame.file).is_file()
-    assert visit.errors() == []
+def test_live_frames_are_caught_by_key(
+    browser: webdriver.Chrome, service: Service, project: LabelProject, tmp_path: Path
+) -> None:
+    with served(tmp_path, service) as screen:
+        visit = Visit(browser, screen)
+        bench = Bench(visit)
+        bench.keys("l")
+        visit.wait(lambda: "of 320×240" in visit.text(".live-catch"), "a live picture")
+        bench.keys("k")
+        bench.frame("f11")
+        frame = LabelProject(project.folder).frame("f11")
+        assert (frame.width, frame.height) == (320, 240)
+        assert (project.folder / frame.file).is_file()
+        assert visit.errors() == []
 
 
 def test_a_guest_looks_and_changes_nothing(
-    browser: Any, service: Service, project: LabelProject, tmp_path: Path
+    browser: webdriver.Chrome, project: LabelProject, tmp_path: Path
 ) -> None:
-    with served(tmp_path, service) as screen:
+    with served(tmp_path) as screen:
         visit = Visit(browser, screen)
         browser.get(screen.new_link(read_only=True))
         visit.go("label", set="set")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -102,8 +103,14 @@ def begin_labelling(folder: Path, who: str, now: Clock = utc) -> None:
 
 
 def copy_to_label(
-    source: Path, folder: Path, who: str, keypoints: Sequence[str] = (), now: Clock = utc
-) -> None:
+    source: Path,
+    folder: Path,
+    who: str,
+    keypoints: Sequence[str] = (),
+    now: Clock = utc,
+    *,
+    part: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> LabelSet:
     """Copy labels of any format that rtface reads into a new folder, and begin to label there; the source stays as it is.
 
     Images of a project of DeepLabCut's that nobody labelled yet come too.
@@ -115,21 +122,29 @@ def copy_to_label(
     who : str
     keypoints : sequence of str
         Names that the set gets beside those of the labels.
+    part : callable
+        Given the name of each part of the work; what it returns is open while that is done.
 
     Raises
     ------
+    UsageError
+        No keypoint is named.
     DataError
         The labels cannot be read, or the folder is there already.
     """
-    labels = _labels_of(source)
+    with part("reading the labels and images"):
+        labels = _labels_of(source)
     names = tuple(dict.fromkeys((*labels.keypoints, *map(keypoint_name, keypoints))))
     if not names:
         raise UsageError("name the keypoints that are to be labelled: these images have none yet")
     if not labels.frames:
         raise DataError(f"{source} holds no frames")
-    write_table(labels.arranged(names), folder)
+    with part(f"writing {len(labels.frames)} frames"):
+        write_table(labels.arranged(names), folder)
     _note_as_written(folder, {"copied_from": printable(str(source))})
-    begin_labelling(folder, who, now)
+    with part("beginning the journal"):
+        begin_labelling(folder, who, now)
+    return labels
 
 
 def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc) -> None:
@@ -148,6 +163,12 @@ def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc) 
     write_table(LabelSet(names, ()), folder)
     _note_as_written(folder, {})
     begin_labelling(folder, who, now)
+
+
+def face_in(folder: Path) -> dict[str, Any] | None:
+    """Return the crop of the face with which a set's frames were chosen; None where that is not known."""
+    crop = _chosen(folder).get("crop")
+    return crop if isinstance(crop, dict) else None
 
 
 def written_by_rtface(folder: Path) -> bool:

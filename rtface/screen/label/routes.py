@@ -21,8 +21,9 @@ from rtface.screen.label.catching import catch
 from rtface.screen.label.doubts import doubts
 from rtface.screen.label.guesses import read_guesses
 from rtface.screen.label.listing import look
-from rtface.screen.label.opening import OpenSets, begin_labelling, copy_to_label, new_set
+from rtface.screen.label.opening import OpenSets, begin_labelling, face_in, new_set
 from rtface.screen.label.project import JOURNAL, LabelProject
+from rtface.screen.label.where import drawn_face
 from rtface.screen.label.writing import (
     changed_outside,
     has_h5,
@@ -48,6 +49,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
     reads = {
         "sets": served.sets,
         "about": served.about,
+        "where": served.where,
+        "where.png": served.where_picture,
         "since": served.since,
         "image": served.image,
         "guesses": served.guesses,
@@ -93,7 +96,13 @@ class _LabelRoutes:
         }
 
     def about(self, said: Said) -> Answer:
-        return {"engines": engines_here(), "h5": has_h5()}
+        return {"engines": engines_here(), "h5": has_h5(), "face": face_in(self._project(said).folder)}
+
+    def where(self, said: Said) -> Answer:
+        return drawn_face()[1]
+
+    def where_picture(self, said: Said) -> Answer:
+        return Response(drawn_face()[0], media_type="image/png")
 
     def since(self, said: Said) -> Answer:
         project = self._project(said)
@@ -155,9 +164,16 @@ class _LabelRoutes:
         return {"set": self._desk.name(folder)}
 
     def copy(self, said: Said) -> Json:
-        source, folder = self._desk.path(said.text("source")), self._desk.path(said.text("out"))
-        copy_to_label(source, folder, said.text("who"), said.texts("keypoints"))
-        return {"set": self._desk.name(folder)}
+        source = self._argument(said.text("source"))
+        if not self._desk.path(source).exists():
+            raise UsageError(f"{source} is not there")
+        name = self._new_folder(said.text("out"))
+        argv = ["learn", "copy", source, "--out", self._argument(name), "--who", said.text("who"), "--json"]
+        for each in said.texts("keypoints"):
+            argv += ["--keypoint", each]
+        title = f"Copy {source} to {name}"
+        job = self._desk.jobs.start("copy", argv, title=title, about={"set": name}, waits=False)
+        return {"job": job.as_dict()}
 
     def new(self, said: Said) -> Json:
         folder = self._desk.path(said.text("out"))
@@ -270,7 +286,7 @@ class _LabelRoutes:
         path = self._desk.path(out)
         name = self._desk.name(path)
         taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
-        if taken or self._desk.working_on("suggest", "set", name):
+        if taken or any(self._desk.working_on(kind, "set", name) for kind in ("suggest", "copy")):
             raise UsageError(
                 f"{name} {'exists' if taken else 'is being made'} already; labels are never overwritten: "
                 f"{self._desk.free(name)} is free"

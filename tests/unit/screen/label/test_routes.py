@@ -24,6 +24,7 @@ from rtface.screen.app import _refused
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Jobs
 from rtface.screen.label.guesses import GUESSES
+from rtface.screen.label.opening import copy_to_label
 from rtface.screen.label.project import JOURNAL
 from rtface.screen.label.routes import routes
 from rtface.track.store import MANIFEST_FILE
@@ -100,9 +101,9 @@ def client(folder: Path) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def pages(client: TestClient) -> tuple[Page, Page]:
+def pages(client: TestClient, folder: Path) -> tuple[Page, Page]:
     anna, bert = Page(client, "anna"), Page(client, "bert")
-    assert anna.post("copy", source="old", out="set", who="anna") == {"set": "set"}
+    copy_to_label(folder / "old", folder / "set", "anna")
     for each in (anna, bert):
         each.look()
     return anna, bert

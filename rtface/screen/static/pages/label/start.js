@@ -6,6 +6,8 @@ import { Life } from "../../lib/life.js";
 
 /** @typedef {import("../../lib/app.js").App} App */
 
+const MAKES_SETS = ["suggest", "copy"];
+
 /** @param {HTMLElement} root @param {App} app @returns {Promise<() => void>} */
 export async function openStart(root, app) {
   const found = await app.get("/api/label/sets");
@@ -17,7 +19,7 @@ export async function openStart(root, app) {
     h("div", { class: "label-start" },
       h("section", { class: "panel" }, h("h2", {}, "Label sets"), setsTable(app, found), jobs),
       h("section", { class: "panel" }, h("h2", {}, "Frames of a recording"), suggestForm(app, found, (job) => show(job))),
-      h("section", { class: "panel" }, h("h2", {}, "An old project"), copyForm(app, found)),
+      h("section", { class: "panel" }, h("h2", {}, "An old project"), copyForm(app, found, (job) => show(job))),
       h("section", { class: "panel" }, h("h2", {}, "The live picture"), newForm(app, found)),
     ),
   );
@@ -29,9 +31,9 @@ export async function openStart(root, app) {
   };
   const { jobs: running } = await app.get("/api/jobs/").catch(() => ({ jobs: [] }));
   for (const job of running) {
-    if (job.kind === "suggest" && !over(job)) show(job);
+    if (MAKES_SETS.includes(job.kind) && !over(job)) show(job);
   }
-  jobs.append(...failures(running, (job) => job.kind === "suggest").map(failureLine));
+  jobs.append(...failures(running, (job) => MAKES_SETS.includes(job.kind)).map(failureLine));
   return () => life.end();
 }
 
@@ -92,8 +94,8 @@ function suggestForm(app, found, begun) {
   });
 }
 
-/** @param {App} app @param {any} found */
-function copyForm(app, found) {
+/** @param {App} app @param {any} found @param {(job: any) => void} begun */
+function copyForm(app, found, begun) {
   const source = h("input", { required: true, list: "old-projects", placeholder: "path in the folder of this screen" });
   const out = h("input", { required: true, maxlength: "200" });
   const keypoints = h("input", { placeholder: "names, with commas between" });
@@ -106,7 +108,7 @@ function copyForm(app, found) {
     field("More keypoints", "where the labels have not all, or none", keypoints),
   ], async () => {
     const said = { source: source.value.trim(), out: out.value.trim(), who: nameOf(app), keypoints: names(keypoints.value) };
-    app.go("label", { set: (await app.post("/api/label/copy", said)).set });
+    begun((await app.post("/api/label/copy", said)).job);
   });
 }
 

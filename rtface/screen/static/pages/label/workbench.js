@@ -11,6 +11,7 @@ import { FrameList, PointList } from "./lists.js";
 import { LiveCatch } from "./livecatch.js";
 import { magnify } from "./stage.js";
 import { LabelStore } from "./store.js";
+import { Where } from "./where.js";
 
 const WRITE_MS = 4000;
 
@@ -35,7 +36,7 @@ class Workbench {
     this.shown = "";
     this.written = 0;
     /** @type {any} */
-    this.about = { engines: [], h5: false };
+    this.about = { engines: [], h5: false, face: null };
     this.life = new Life();
     this.canvas = h("canvas", { class: "stage", tabindex: "0", role: "application", "aria-label": "The frame: click to place the keypoint in hand" });
     this.view = new LabelCanvas(this.canvas, this.editor);
@@ -45,6 +46,7 @@ class Workbench {
     this.saved = h("span", { class: "badge", role: "status" });
     this.counts = h("span", { class: "muted small" });
     this.jobs = h("div", {});
+    this.where = new Where(this.editor);
     this.frames = new FrameList(this.editor);
     this.points = new PointList(this.editor, {
       rename: (point) => this.rename(point),
@@ -74,8 +76,8 @@ class Workbench {
     document.addEventListener("visibilitychange", leaving);
     this.life.keep(() => clearInterval(timer));
     this.life.keep(() => document.removeEventListener("visibilitychange", leaving));
-    await this.readGuesses();
-    this.app.get("/api/label/about").then((about) => (this.about = about), () => {});
+    await Promise.all([this.readGuesses(), this.readAbout()]);
+    this.where.load(this.app).catch(() => {}); // without it the names have to do
     this.app.get("/api/jobs/").then(({ jobs }) => {
       const running = jobs.find((/** @type {any} */ job) => job.kind === "guess" && job.about.set === this.store.set && !over(job));
       if (running) this.follow(running);
@@ -100,12 +102,11 @@ class Workbench {
   }
 
   close() {
-    this.write();
     this.life.end();
     this.catch.close();
     this.view.close();
     this.editor.images.close();
-    this.store.close();
+    this.store.close().then(() => this.write());
   }
 
   lay() {
@@ -153,6 +154,7 @@ class Workbench {
           button("Files …", () => showFiles(app, this.store, this.about.h5), off)),
         h("aside", { class: "left panel", "aria-label": "Frames" }, this.catch.element, this.jobs, this.frames.element),
         h("div", { class: "middle" }, this.canvas,
+          this.firstUse(),
           h("div", { class: "under row" }, this.said, h("span", { class: "grow" }), this.place),
           h("div", { class: "row acts" },
             keyed("Confirm", "f", "Make what is shown hollow a label", () => editor.confirm(), off),
@@ -161,9 +163,30 @@ class Workbench {
             keyed("Copy", "c", "Take the label of the frame before over", () => editor.copy(), off),
             keyed("Leave out", "t", "This frame is not used", () => editor.skip(), off),
             h("span", { class: "grow" }), Object.values(this.toggles))),
-        h("aside", { class: "right panel", "aria-label": "Keypoints" }, this.glass, this.points.element,
+        h("aside", { class: "right panel", "aria-label": "Keypoints" }, this.glass, this.where.element, this.points.element,
           h("div", { class: "row slides" }, slider("brightness"), slider("contrast")))));
     this.marked();
+  }
+
+  /** What somebody needs to know who labels here the first time; until it is put away. */
+  firstUse() {
+    if (this.app.readOnly || localStorage.getItem("label.known")) return null;
+    /** @param {string} name */
+    const key = (name) => h("kbd", {}, name);
+    const away = () => {
+      localStorage.setItem("label.known", "yes");
+      strip.remove();
+      this.canvas.focus();
+    };
+    const strip = h(
+      "div",
+      { class: "panel row first-use small", role: "note", "aria-label": "How to label" },
+      h("p", { class: "grow" },
+        "Click where the keypoint with the cross is: the next one comes by itself. ", key("q"), " it cannot be seen. ", key("d"), " next frame. ", key("z"), " undo. ", key("f"), " make a hollow guess a label. ",
+        "Drag to correct, wheel to zoom. Everything is saved at once; the space bar is the emergency stop here too. All keys: ", key("?")),
+      h("button", { class: "button small", onclick: away }, "Got it"),
+    );
+    return strip;
   }
 
   /** @param {"through" | "guessing" | "copying" | "compare"} what */
@@ -203,6 +226,7 @@ class Workbench {
     view.centre();
     this.frames.mark();
     this.points.update();
+    this.where.draw();
     view.stage.draw();
     this.look();
   }
@@ -259,9 +283,19 @@ class Workbench {
     say(this.place, place ? `x ${place[0].toFixed(2)}  y ${place[1].toFixed(2)}` : "");
   }
 
+  async readAbout() {
+    try {
+      this.about = await this.app.get(`/api/label/about?${new URLSearchParams({ set: this.store.set })}`);
+    } catch (error) {
+      this.app.say(/** @type {Error} */ (error).message, "bad");
+    }
+    this.view.stage.face = this.editor.guesses.crop ?? this.about.face;
+  }
+
   async readGuesses() {
     try {
       this.editor.guesses = await this.app.get(`/api/label/guesses?${new URLSearchParams({ set: this.store.set })}`);
+      this.view.stage.face = this.editor.guesses.crop ?? this.about.face;
     } catch (error) {
       this.app.say(/** @type {Error} */ (error).message, "bad");
     }

@@ -198,6 +198,6 @@ export function runStep(here) {
     does(here, "/api/newrig/run", "Run it"),
     shown >= 0
       ? h("div", { class: "row" }, h("button", { class: "button", onclick: show }, "Show it on the page Live"))
-      : h("div", { class: "col" }, h("p", { class: "careful" }, "This screen was started with other rigs and does not reach this one. A second screen, started in a terminal, shows it:"), commandLine(app, `rtface screen ${rig.rig}`)),
+      : h("div", { class: "col" }, h("p", { class: "muted" }, "Once it runs it stands in the list of rigs at the top, on every page. One that was started elsewhere is shown by a screen that is started with it:"), commandLine(app, `rtface screen ${rig.rig}`)),
   );
 }
