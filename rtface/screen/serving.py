@@ -206,11 +206,12 @@ def _end(parts: ScreenParts, served: Sequence[_Server]) -> None:
     """End everything at once, and wait for all of it no longer than for one, whatever hangs."""
     parts.feed.end()
     parts.rigs.end()
-    for each in served:
-        each.end()
+    for server in served:
+        server.end()
     until_ns = monotonic_ns() + round(_END_S * NS_PER_S)
-    for waited in (parts.rigs, *served):
-        waited.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
+    waited: list[OpenRigs | _Server] = [parts.rigs, *served]
+    for each in waited:
+        each.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
 
 
 def _bound_pair(address: Address, opened: ExitStack) -> tuple[socket.socket, socket.socket]:

@@ -291,7 +291,8 @@ def test_an_answer_that_was_overtaken_by_a_newer_one_changes_nothing(visit: Visi
         import("/static/pages/label/store.js").then(({ LabelStore }) => {
           const store = new LabelStore({ who: "ann", say: () => {} }, "set");
           const news = (n, x) => ({
-            n, all: false, undo: n > 6, redo: false, values: [[["label", "first", "f1", "p1"], { x, y: 1, from: "hand" }, "bert"]],
+            n, all: false, undo: n > 6, redo: false,
+            values: [[["label", "first", "f1", "p1"], { x, y: 1, from: "hand" }, "bert"]],
           });
           store.take(news(7, 2), []);
           store.take(news(6, 1), []);
