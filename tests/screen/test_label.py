@@ -256,6 +256,69 @@ def test_guesses_are_no_labels_until_they_are_confirmed(visit: Visit, project: L
     )
 
 
+def test_f_goes_on_to_the_next_guess_and_the_next_frame(visit: Visit, project: LabelProject) -> None:
+    points = {"f1": {"p1": [50, 60, 0.9], "p3": [150, 180, 0.8]}, "f2": {"p1": [51, 61, 0.9]}}
+    (project.folder / GUESSES).write_text(
+        json.dumps({"engine": "net", "engine_sha256": "", "crop": None, "points": points})
+    )
+    bench = Bench(visit)
+    visit.wait(lambda: "90 %" in visit.text(".point.chosen"), "the guess is shown")
+    bench.keys("f")
+    assert bench.chosen() == "eye", "of which nothing is offered"
+    bench.keys("f")
+    assert bench.chosen() == "paw"
+    bench.saved()
+    assert list(labels(project)) == [("f1", "p1")], "what comes into hand was not looked at yet"
+    bench.keys("f", "f")
+    assert "Nothing more is offered" in visit.text(".bench .said")
+    bench.keys("2", "q", "f")
+    bench.frame("f2")
+    assert bench.chosen() == "nose"
+    bench.saved()
+    assert set(labels(project)) == {("f1", "p1"), ("f1", "p2"), ("f1", "p3")}
+
+
+def test_a_set_opens_at_the_face_where_its_crop_is_known(visit: Visit, project: LabelProject) -> None:
+    crop = {"x": 100, "y": 60, "width": 101, "height": 101, "mirrored": False}
+    (project.folder / GUESSES).write_text(
+        json.dumps({"engine": "net", "engine_sha256": "", "crop": crop, "points": {}})
+    )
+    bench = Bench(visit)
+    left, top, width, height = bench.box()
+    middle = [round(left + width / 2), round(top + height / 2)]
+
+    def click(x: int, y: int) -> None:
+        actions = ActionBuilder(visit.browser, duration=0)
+        actions.pointer_action.move_to_location(x, y).click()
+        actions.perform()
+
+    click(middle[0], middle[1])
+    click(middle[0] + 60, middle[1])
+    bench.keys("h")  # all of the frame
+    bench.place(300, 200)
+    bench.saved()
+    found = labels(project)
+    assert (found["f1", "p1"]["x"], found["f1", "p1"]["y"]) == (
+        pytest.approx(150, abs=0.7),
+        pytest.approx(110, abs=0.7),
+    )
+    scale = min(width, height) / (1.2 * 101)
+    assert found["f1", "p2"]["x"] - found["f1", "p1"]["x"] == pytest.approx(60 / scale, abs=0.7)
+    assert found["f1", "p3"]["x"] == pytest.approx(300, abs=0.6)
+
+
+def test_where_the_keypoint_in_hand_is_is_shown_on_a_drawn_face(visit: Visit, tmp_path: Path) -> None:
+    empty = np.full((2, 2), np.nan, np.float32)
+    frame = LabelledFrame("a.png", "day1", face(0), empty)
+    write_table(LabelSet(("nose(tip)", "tail"), (frame,)), tmp_path / "old")
+    copy_to_label(tmp_path / "old", tmp_path / "set", "anna")
+    bench = Bench(visit)
+    where = "return document.querySelector('canvas.where').getAttribute('aria-label') ?? ''"
+    visit.wait(lambda: visit.run(where) == "nose(tip), on a drawn face.", "the face")
+    bench.keys("2")
+    assert "tail is not one" in visit.run(where)
+
+
 @pytest.fixture
 def second(tmp_path: Path) -> Iterator[Any]:
     """Another browser, with a profile of its own."""

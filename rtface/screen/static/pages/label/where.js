@@ -13,11 +13,10 @@ export class Where {
     this.face = null;
     this.image = new Image();
     this.canvas = h("canvas", { class: "where", role: "img" });
-    this.note = h("p", { class: "small muted" });
     this.element = h(
       "details",
       { open: localStorage.getItem(OPEN) !== "closed", ontoggle: () => this.toggled() },
-      h("summary", { class: "small" }, "Where it is"), this.canvas, this.note,
+      h("summary", { class: "small" }, "Where it is"), this.canvas,
     );
     this.drawn = "";
   }
@@ -56,12 +55,12 @@ export class Where {
     pen.drawImage(this.image, 0, 0, face.width, face.height);
     editor.points.forEach((each, index) => {
       const place = face.points[each.name];
-      if (place) dot(pen, place, colourOf(index), each.name === name ? 13 : 5);
+      if (place) dot(pen, place, colourOf(index), each.name === name ? 20 : 7);
     });
     const there = face.points[name];
     const said = !name ? "No keypoint is in hand." : there ? `${name}, on a drawn face.` : `${name} is not one of the keypoints that rtface knows.`;
-    this.note.textContent = said;
     canvas.setAttribute("aria-label", said);
+    canvas.title = said;
   }
 }
 
@@ -69,11 +68,11 @@ export class Where {
 function dot(pen, [x, y], colour, radius) {
   pen.beginPath();
   pen.arc(x, y, radius, 0, 2 * Math.PI);
-  pen.lineWidth = radius > 6 ? 8 : 4;
+  pen.lineWidth = radius > 9 ? 14 : 4;
   pen.strokeStyle = "#000";
   pen.stroke();
-  pen.lineWidth = radius > 6 ? 4 : 2;
+  pen.lineWidth = radius > 9 ? 8 : 2;
   pen.strokeStyle = pen.fillStyle = colour;
   pen.stroke();
-  if (radius < 6) pen.fill();
+  if (radius < 9) pen.fill();
 }

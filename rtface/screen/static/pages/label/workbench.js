@@ -152,7 +152,7 @@ class Workbench {
           button("Agreement", () => this.agreement(), { title: "How far the two passes are apart" }),
           keyed("Live", "l", "Show the live picture, to catch frames", () => this.catch.toggle()),
           button("Files …", () => showFiles(app, this.store, this.about.h5), off)),
-        h("aside", { class: "left panel", "aria-label": "Frames" }, this.catch.element, this.jobs, this.frames.element),
+        h("aside", { class: "left panel", "aria-label": "Frames" }, this.catch.element, this.jobs, this.frames.element, this.where.element),
         h("div", { class: "middle" }, this.canvas,
           this.firstUse(),
           h("div", { class: "under row" }, this.said, h("span", { class: "grow" }), this.place),
@@ -163,7 +163,7 @@ class Workbench {
             keyed("Copy", "c", "Take the label of the frame before over", () => editor.copy(), off),
             keyed("Leave out", "t", "This frame is not used", () => editor.skip(), off),
             h("span", { class: "grow" }), Object.values(this.toggles))),
-        h("aside", { class: "right panel", "aria-label": "Keypoints" }, this.glass, this.where.element, this.points.element,
+        h("aside", { class: "right panel", "aria-label": "Keypoints" }, this.glass, this.points.element,
           h("div", { class: "row slides" }, slider("brightness"), slider("contrast")))));
     this.marked();
   }
