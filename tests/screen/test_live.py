@@ -94,6 +94,32 @@ def test_the_face_is_found_for_a_crop_that_is_offered(browser: webdriver.Chrome,
         visit.wait(lambda: crop_map(service.pipeline.crop).items() >= offered.items(), "the crop")
 
 
+def test_a_face_that_is_found_late_does_not_undo_what_was_drawn_meanwhile(visit: Visit) -> None:
+    visit.enter()
+    visit.wait(lambda: frame_shown(visit) >= 0, "a picture")
+    visit.press("c")
+    visit.run(
+        """
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+          if (!String(path).endsWith("/face")) return real(path, options);
+          await new Promise((resolve) => (window.release = resolve));
+          const found = { crop: { x: 1, y: 2, width: 30, height: 40 }, confidence: 0.9 };
+          return new Response(JSON.stringify(found), { headers: { "content-type": "application/json" } });
+        };
+        """
+    )
+    visit.click("Find the face")
+    visit.wait(lambda: visit.run("return Boolean(window.release)"), "the request")
+    visit.run(
+        "const i = document.querySelector('.crop-tools input[data-name=width]');"
+        "i.value = 160; i.dispatchEvent(new Event('change')); window.release()"
+    )
+    visit.wait(lambda: "left as it is" in visit.text(".crop-tools [role=status]"), "what became of it")
+    assert visit.run("return document.querySelector('.crop-tools input[data-name=width]').value") == "160"
+    assert visit.errors() == []
+
+
 def test_a_service_without_pictures_says_how_to_have_them(browser: webdriver.Chrome, tmp_path: Path) -> None:
     free = "tcp://127.0.0.1:*"
     without = rig(publish={"keypoints": free, "control": free})
