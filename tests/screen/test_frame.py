@@ -179,14 +179,15 @@ def test_a_job_that_ends_leaves_a_form_that_is_being_filled_in_alone(visit: Visi
             if (path.startsWith("/api/newrig")) return { recordings: [] };
             return { ...known, ways: [{ folder: "made", fault: "", videos: [], engine: "e", made: [] }] };
           } };
-          const { element, end } = await listPanel(app, known);
+          const { Life } = await import("/static/lib/life.js");
+          const life = new Life(), element = await listPanel(app, known, life);
           document.body.append(element);
           const field = element.querySelector("input[required]");
           field.value = "typed";
           state = "done";
           while (!element.textContent.includes("made")) await new Promise((resolve) => setTimeout(resolve, 50));
           done([field.isConnected, field.value]);
-          end();
+          life.end();
           element.remove();
         });
         """

@@ -135,7 +135,7 @@ def ruled(tmp_path: Path) -> Iterator[Service]:
     rules = tmp_path / "rules.yaml"
     rules.write_text(
         "features:\n"
-        "  pad: {kind: whisking, point: [whisker(I), whisker(II)], band_hz: [6, 20]}\n"
+        "  pad: {kind: whisking, point: [whisker(I), whisker(II)], band_hz: [3, 9]}\n"
         "rules:\n"
         "  bout: {when: pad.amplitude > 1e6, pulse: {width_ms: 5}}\n"
     )

@@ -25,9 +25,7 @@ export async function openStart(root, app) {
   );
   /** Show a job that makes a set, and open the set when it is made. @param {any} job */
   const show = (job) => {
-    const box = jobBox(app, job, { done: (told) => told.job.state === "done" && open(app, job.about.set) });
-    jobs.append(box.element);
-    life.keep(box.end);
+    jobs.append(jobBox(app, job, life, { done: (told) => told.job.state === "done" && open(app, job.about.set) }));
   };
   const { jobs: running } = await app.get("/api/jobs/").catch(() => ({ jobs: [] }));
   for (const job of running) {

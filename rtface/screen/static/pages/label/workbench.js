@@ -303,15 +303,13 @@ class Workbench {
 
   /** @param {any} job */
   follow(job) {
-    const box = jobBox(this.app, job, { done: async (told) => {
+    fill(this.jobs, jobBox(this.app, job, this.life, { done: async (told) => {
       if (told.job.state !== "done") return;
       await this.readGuesses();
       fill(this.jobs);
       this.changed("point");
       this.editor.onsay(`${this.editor.guesses.engine} has guessed: hollow points, no labels until confirmed (f).`);
-    } });
-    this.life.keep(box.end);
-    fill(this.jobs, box.element);
+    } }));
   }
 
   /** Write labels.csv once nothing waits and something changed. */

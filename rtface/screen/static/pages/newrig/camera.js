@@ -20,9 +20,7 @@ export function cameraStep(here) {
   const find = async () => {
     const answer = await ask(app, "/api/newrig/cameras", {});
     if (!answer) return;
-    const { element, end } = jobBox(app, answer.job, { done: (told) => told.result && fill(looking, cameras(told.result)) });
-    life.keep(end);
-    fill(looking, element);
+    fill(looking, jobBox(app, answer.job, life, { done: (told) => told.result && fill(looking, cameras(told.result)) }));
   };
   /** @param {any[]} found @returns {HTMLElement} */
   const cameras = (found) =>
@@ -86,9 +84,7 @@ export function cameraStep(here) {
   /** @param {any} job */
   const watch = (job) => {
     step.job = job; // who comes back to this step before it is read anew finds it
-    const { element, end } = jobBox(app, job, { done: (told) => told.job.state === "done" && again() });
-    life.keep(end);
-    fill(picture, element);
+    fill(picture, jobBox(app, job, life, { done: (told) => told.job.state === "done" && again() }));
   };
   const shown = step.result?.pictures ?? [];
   if (step.job && !over(step.job)) watch(step.job);

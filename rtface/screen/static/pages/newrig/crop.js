@@ -66,15 +66,13 @@ export async function cropStep(here) {
   };
   /** @param {any} job */
   const watch = (job) => {
-    const { element, end } = jobBox(app, job, {
+    step.job = job;
+    fill(finding, jobBox(app, job, life, {
       done: (told) => {
         if (told.job.state === "done" && told.result) take(told.result);
         else if (told.job.state === "failed") say(scores, DRAW_IT);
       },
-    });
-    step.job = job;
-    life.keep(end);
-    fill(finding, element);
+    }));
   };
   /** @param {any} found */
   const take = (found) => {

@@ -19,9 +19,7 @@ export function does(here, path, label, said = () => ({}), primary = true) {
   /** @param {any} job */
   const watch = (job) => {
     step.job = job; // who comes back to this step before it is read anew finds it
-    const { element, end } = jobBox(app, job, { done: () => again() });
-    life.keep(end);
-    fill(place, element);
+    fill(place, jobBox(app, job, life, { done: () => again() }));
   };
   const begin = async () => {
     button.disabled = true;

@@ -94,9 +94,7 @@ export function rulesStep(here) {
   const dry = async () => {
     const answer = await ask(app, "/api/newrig/dry-run", { rig: rig.rig });
     if (!answer) return;
-    const { element, end } = jobBox(app, answer.job, { done: (told) => told.result && fill(tried, wouldHave(told.result)) });
-    life.keep(end);
-    fill(tried, element);
+    fill(tried, jobBox(app, answer.job, life, { done: (told) => told.result && fill(tried, wouldHave(told.result)) }));
   };
   const hasRules = step.wrote.length > 0;
   fill(

@@ -25,9 +25,8 @@ export class Work {
       line.remove();
     } }, "Close");
     const result = h("div", { class: "result" });
-    const box = jobBox(this.app, job, { done: async (told) => fill(result, await this.result(told), h("div", {}, close)) });
-    life.keep(box.end);
-    fill(line, box.element, result);
+    const box = jobBox(this.app, job, life, { done: async (told) => fill(result, await this.result(told), h("div", {}, close)) });
+    fill(line, box, result);
     this.element.prepend(line);
   }
 

@@ -33,9 +33,7 @@ export async function enginePanel(app, known, way, attempt, forRig, life) {
   };
   /** @param {any} job */
   const watch = (job) => {
-    const box = jobBox(app, job, { done: () => redraw().catch((error) => app.say(error.message, "bad")) });
-    life.keep(box.end);
-    jobs.prepend(box.element);
+    jobs.prepend(jobBox(app, job, life, { done: () => redraw().catch((error) => app.say(error.message, "bad")) }));
   };
   const chooser = h("select", { class: "plain", "aria-label": "Rig" }, known.rigs.map((/** @type {any} */ each) => h("option", { value: each.rig, selected: each.rig === forRig }, each.rig)));
   /** @param {any} engine @returns {HTMLElement} */

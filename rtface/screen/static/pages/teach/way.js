@@ -54,11 +54,10 @@ export async function openWay(root, app, known, folder) {
     const held = h("div", { class: "curve" });
     const left = h("p", { class: "muted", role: "status" });
     const checked = h("div", { class: "col" });
-    const box = jobBox(app, job, { done: () => life.over || again() });
-    life.keep(box.end);
+    const box = jobBox(app, job, life, { done: again });
     fill(
       work,
-      box.element,
+      box,
       left,
       checked,
       h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, "loss, by step")), h("figure", {}, held, h("figcaption", {}, "error on the held-out frames, in pixels of the network's input; the ring is the least"))),
@@ -80,14 +79,12 @@ export async function openWay(root, app, known, folder) {
       const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
       if (!life.over) trials.show(curve.trials);
     };
-    life.keep(
-      follow(app, job.id, (told, lines) => {
-        const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
-        losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
-        left.textContent = timeLeft(lines);
-        if (lines.some((line) => line.unit === "steps")) judge().catch(() => {}); // it is asked for again in a second
-      }),
-    );
+    follow(app, job.id, life, (told, lines) => {
+      const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
+      losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
+      left.textContent = timeLeft(lines);
+      if (lines.some((line) => line.unit === "steps")) judge().catch(() => {}); // it is asked for again in a second
+    });
   };
 
   /** @param {Element} place @param {string} attempt @param {Life} life */
