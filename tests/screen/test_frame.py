@@ -143,13 +143,13 @@ def test_what_a_page_has_begun_ends_with_it_though_the_answer_comes_after(visit:
     assert visit.errors() == []
 
 
-def test_a_life_ends_what_it_keeps_and_what_comes_after_at_once(visit: Visit) -> None:
+def test_a_scope_ends_what_it_keeps_and_what_comes_after_at_once(visit: Visit) -> None:
     visit.enter()
     acts = visit.browser.execute_async_script(
         """
         const done = arguments[0];
-        import("/static/lib/life.js").then(({ Life }) => {
-          const acts = [], page = new Life(), part = page.part();
+        import("/static/lib/scope.js").then(({ Scope }) => {
+          const acts = [], page = new Scope(), part = page.part();
           page.keep(() => acts.push("kept"));
           part.keep(() => acts.push("part's"));
           page.end();
@@ -179,15 +179,15 @@ def test_a_job_that_ends_leaves_a_form_that_is_being_filled_in_alone(visit: Visi
             if (path.startsWith("/api/newrig")) return { recordings: [] };
             return { ...known, ways: [{ folder: "made", fault: "", videos: [], engine: "e", made: [] }] };
           } };
-          const { Life } = await import("/static/lib/life.js");
-          const life = new Life(), element = await listPanel(app, known, life);
+          const { Scope } = await import("/static/lib/scope.js");
+          const scope = new Scope(), element = await listPanel(app, known, scope);
           document.body.append(element);
           const field = element.querySelector("input[required]");
           field.value = "typed";
           state = "done";
           while (!element.textContent.includes("made")) await new Promise((resolve) => setTimeout(resolve, 50));
           done([field.isConnected, field.value]);
-          life.end();
+          scope.end();
           element.remove();
         });
         """

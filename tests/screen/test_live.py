@@ -70,6 +70,8 @@ def test_a_crop_drawn_by_the_mouse_is_what_the_network_is_given(visit: Visit, se
     assert crop.x > 60
     assert crop.y > 40
     visit.wait(lambda: not visit.find(".crop-tools:not([hidden])"), "the answer to the page")
+    focus = "return document.activeElement.className"
+    assert visit.run(focus) == "over", "who pressed what went away has the keys at the picture"
     visit.press("f")
     shown = visit.wait(lambda: area_shown(visit).get("width") == 160 and area_shown(visit), "the crop alone")
     assert (shown["x"], shown["y"], shown["height"]) == (crop.x, crop.y, 120)

@@ -62,12 +62,12 @@ export function duration(seconds) {
  * Ask for a job until it is over, a second apart.
  * @param {import("./app.js").App} app
  * @param {string} id
- * @param {import("./life.js").Life} life of who asks: it ends with it
+ * @param {import("./scope.js").Scope} scope of who asks: it ends with it
  * @param {(told: Told, lines: any[]) => void} tell with what is new, and all lines of progress so far
  * @param {(why: string) => void} [gone] where there is no such job any more
  */
-export function follow(app, id, life, tell, gone = () => {}) {
-  if (life.over) return;
+export function follow(app, id, scope, tell, gone = () => {}) {
+  if (scope.over) return;
   let since = 0;
   let timer = 0;
   /** @type {any[]} */
@@ -78,12 +78,12 @@ export function follow(app, id, life, tell, gone = () => {}) {
     try {
       told = await app.get(`/api/jobs/${id}?since=${since}`);
     } catch (error) {
-      if (!life.over && /** @type {any} */ (error).kind === "UsageError") {
+      if (!scope.over && /** @type {any} */ (error).kind === "UsageError") {
         gone(/** @type {Error} */ (error).message);
         return;
       }
     }
-    if (life.over) return;
+    if (scope.over) return;
     if (told) {
       since = told.next;
       lines.push(...told.progress);
@@ -93,18 +93,18 @@ export function follow(app, id, life, tell, gone = () => {}) {
     timer = setTimeout(ask, told && over(told.job) ? 0 : 1000);
   };
   ask();
-  life.keep(() => clearTimeout(timer));
+  scope.keep(() => clearTimeout(timer));
 }
 
 /**
  * A job as a box: its state, a bar with the time left, what it said when it failed, and a stop.
  * @param {import("./app.js").App} app
  * @param {Job} first
- * @param {import("./life.js").Life} life of what it is shown on: it is followed no longer
+ * @param {import("./scope.js").Scope} scope of what it is shown on: it is followed no longer
  * @param {{done?: (told: Told) => void, tell?: (told: Told, lines: any[]) => void}} [then] `done` once, when it is over
  * @returns {HTMLElement}
  */
-export function jobBox(app, first, life, { done = () => {}, tell = () => {} } = {}) {
+export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } = {}) {
   const state = h("span", { class: "badge" });
   const bar = h("progress", { max: "1", "aria-label": first.title });
   const where = h("span", { class: "muted small", role: "status" });
@@ -147,7 +147,7 @@ export function jobBox(app, first, life, { done = () => {}, tell = () => {} } = 
   };
   let told = false;
   show(first, "");
-  follow(app, first.id, life, (now, lines) => {
+  follow(app, first.id, scope, (now, lines) => {
     show(now.job, now.said);
     tell(now, lines);
     if (over(now.job) && !told) {

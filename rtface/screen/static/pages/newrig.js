@@ -6,7 +6,7 @@ import { cameraStep } from "./newrig/camera.js";
 import { cropStep } from "./newrig/crop.js";
 import { engineStep, labelStep, teachStep } from "./newrig/engine.js";
 import { checkStep, outputStep, rulesStep, runStep, verifyStep } from "./newrig/loop.js";
-import { Life } from "../lib/life.js";
+import { Scope } from "../lib/scope.js";
 import { startPanel } from "./newrig/start.js";
 
 /**
@@ -14,7 +14,7 @@ import { startPanel } from "./newrig/start.js";
  * @typedef {{rig: string, exists: boolean, text: string, fault: string, engine: string | null, crop: any, learning: string,
  *   recording: string | null, steps: StepState[]}} RigState
  * @typedef {{app: import("../lib/app.js").App, rig: RigState, known: any, step: StepState, place: HTMLElement,
- *   again: () => Promise<void>, next: () => void, life: Life, drafts: Record<string, string>}} Here
+ *   again: () => Promise<void>, next: () => void, scope: Scope, drafts: Record<string, string>}} Here
  * again: read the rig anew, and show this step again if it still is shown. drafts: what was typed and not written yet.
  */
 
@@ -38,7 +38,7 @@ const BADGES = { done: ["ok", "done"], wrong: ["bad", "look here"], runs: ["warn
 
 /** @param {HTMLElement} root @param {import("../lib/app.js").App} app @returns {Promise<() => void>} */
 export async function mount(root, app) {
-  const page = new Life();
+  const page = new Scope();
   let shown = page.part();
   /** @type {Record<string, Record<string, string>>} by step */
   const drafts = {};
@@ -57,13 +57,13 @@ export async function mount(root, app) {
   const place = h("div", { class: "col grow" });
   const file = h("pre", { class: "said", tabindex: "0", "aria-label": `What ${name} says` });
 
-  /** @param {Life} life of the step that asks for it */
-  const again = async (life) => {
+  /** @param {Scope} scope of the step that asks for it */
+  const again = async (scope) => {
     try {
       const found = await app.get(`/api/newrig/steps?rig=${encodeURIComponent(name)}`);
       if (page.over) return;
       rig = found;
-      if (life.over) drawList();
+      if (scope.over) drawList();
       else draw();
     } catch (error) {
       if (!page.over) app.say(/** @type {Error} */ (error).message, "bad");
@@ -104,7 +104,7 @@ export async function mount(root, app) {
   };
   const draw = () => {
     shown.end();
-    const life = (shown = page.part());
+    const scope = (shown = page.part());
     if (!stateOf(chosen)) chosen = STEPS.find(([step]) => stateOf(step)?.state === "open")?.[0] ?? "camera";
     drawList();
     const [step, label, question, show] = /** @type {[string, string, string, (here: Here) => void]} */ (STEPS.find(([each]) => each === chosen));
@@ -128,7 +128,7 @@ export async function mount(root, app) {
       ),
     );
     if (rig.fault) empty(inside, `${name} cannot be read: ${rig.fault}`, h("p", {}, "Correct the file, then open this page again."));
-    else show({ app, rig, known, step: state, place: inside, again: () => again(life), next, life, drafts: (drafts[step] ??= {}) });
+    else show({ app, rig, known, step: state, place: inside, again: () => again(scope), next, scope, drafts: (drafts[step] ??= {}) });
   };
   fill(
     root,

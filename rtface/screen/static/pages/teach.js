@@ -1,7 +1,7 @@
 // The page on which labels become an engine: check, adapt, evaluate, export, verify, and "use it on this rig".
 
 import { fill, h } from "../lib/dom.js";
-import { Life } from "../lib/life.js";
+import { Scope } from "../lib/scope.js";
 import { listPanel } from "./teach/list.js";
 import { openWay } from "./teach/way.js";
 
@@ -12,7 +12,7 @@ export async function mount(root, app) {
   const folder = app.params.get("folder");
   const known = await app.get("/api/teach/ways");
   if (folder) return openWay(root, app, known, folder);
-  const life = new Life();
-  fill(root, h("h1", {}, "Teach"), await listPanel(app, known, life));
-  return () => life.end();
+  const scope = new Scope();
+  fill(root, h("h1", {}, "Teach"), await listPanel(app, known, scope));
+  return () => scope.end();
 }

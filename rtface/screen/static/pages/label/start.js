@@ -2,7 +2,7 @@
 
 import { fill, free, h } from "../../lib/dom.js";
 import { failureLine, failures, jobBox, over } from "../../lib/jobs.js";
-import { Life } from "../../lib/life.js";
+import { Scope } from "../../lib/scope.js";
 
 /** @typedef {import("../../lib/app.js").App} App */
 
@@ -11,7 +11,7 @@ const MAKES_SETS = ["suggest", "copy"];
 /** @param {HTMLElement} root @param {App} app @returns {Promise<() => void>} */
 export async function openStart(root, app) {
   const found = await app.get("/api/label/sets");
-  const life = new Life();
+  const scope = new Scope();
   const jobs = h("div", { class: "col" });
   fill(
     root,
@@ -25,14 +25,14 @@ export async function openStart(root, app) {
   );
   /** Show a job that makes a set, and open the set when it is made. @param {any} job */
   const show = (job) => {
-    jobs.append(jobBox(app, job, life, { done: (told) => told.job.state === "done" && open(app, job.about.set) }));
+    jobs.append(jobBox(app, job, scope, { done: (told) => told.job.state === "done" && open(app, job.about.set) }));
   };
   const { jobs: running } = await app.get("/api/jobs/").catch(() => ({ jobs: [] }));
   for (const job of running) {
     if (MAKES_SETS.includes(job.kind) && !over(job)) show(job);
   }
   jobs.append(...failures(running, (job) => MAKES_SETS.includes(job.kind)).map(failureLine));
-  return () => life.end();
+  return () => scope.end();
 }
 
 /** @param {App} app @param {any} found @returns {HTMLElement} */

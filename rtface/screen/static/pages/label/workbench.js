@@ -2,7 +2,7 @@
 
 import { fill, h, say } from "../../lib/dom.js";
 import { jobBox, over } from "../../lib/jobs.js";
-import { Life } from "../../lib/life.js";
+import { Scope } from "../../lib/scope.js";
 import { LabelCanvas } from "./canvas.js";
 import { ask, showAgreement, showFiles, showGuessing } from "./dialogs.js";
 import { Editor } from "./editor.js";
@@ -37,7 +37,7 @@ class Workbench {
     this.written = 0;
     /** @type {any} */
     this.about = { engines: [], h5: false, face: null };
-    this.life = new Life();
+    this.scope = new Scope();
     this.canvas = h("canvas", { class: "stage", tabindex: "0", role: "application", "aria-label": "The frame: click to place the keypoint in hand" });
     this.view = new LabelCanvas(this.canvas, this.editor);
     this.glass = h("canvas", { class: "glass", role: "img", "aria-label": "What is under the pointer, enlarged" });
@@ -70,12 +70,12 @@ class Workbench {
       this.editor.refresh();
       this.editor.follow(keys);
     };
-    this.life.keep(this.app.keys(keysOf(this)));
+    this.scope.keep(this.app.keys(keysOf(this)));
     const timer = setInterval(() => this.write(), WRITE_MS);
     const leaving = () => this.write();
     document.addEventListener("visibilitychange", leaving);
-    this.life.keep(() => clearInterval(timer));
-    this.life.keep(() => document.removeEventListener("visibilitychange", leaving));
+    this.scope.keep(() => clearInterval(timer));
+    this.scope.keep(() => document.removeEventListener("visibilitychange", leaving));
     await Promise.all([this.readGuesses(), this.readAbout()]);
     this.where.load(this.app).catch(() => {}); // without it the names have to do
     this.app.get("/api/jobs/").then(({ jobs }) => {
@@ -102,7 +102,7 @@ class Workbench {
   }
 
   close() {
-    this.life.end();
+    this.scope.end();
     this.catch.close();
     this.view.close();
     this.editor.images.close();
@@ -303,7 +303,7 @@ class Workbench {
 
   /** @param {any} job */
   follow(job) {
-    fill(this.jobs, jobBox(this.app, job, this.life, { done: async (told) => {
+    fill(this.jobs, jobBox(this.app, job, this.scope, { done: async (told) => {
       if (told.job.state !== "done") return;
       await this.readGuesses();
       fill(this.jobs);

@@ -6,7 +6,7 @@ import { pictureUrl } from "./pictures.js";
 
 /** @param {import("../newrig.js").Here} here */
 export function cameraStep(here) {
-  const { app, rig, known, step, place, again, next, life, drafts } = here;
+  const { app, rig, known, step, place, again, next, scope, drafts } = here;
   const choices = h("div", { class: "col" });
   const picture = h("div", { class: "col" });
   const looking = h("div", {});
@@ -20,7 +20,7 @@ export function cameraStep(here) {
   const find = async () => {
     const answer = await ask(app, "/api/newrig/cameras", {});
     if (!answer) return;
-    fill(looking, jobBox(app, answer.job, life, { done: (told) => told.result && fill(looking, cameras(told.result)) }));
+    fill(looking, jobBox(app, answer.job, scope, { done: (told) => told.result && fill(looking, cameras(told.result)) }));
   };
   /** @param {any[]} found @returns {HTMLElement} */
   const cameras = (found) =>
@@ -84,7 +84,7 @@ export function cameraStep(here) {
   /** @param {any} job */
   const watch = (job) => {
     step.job = job; // who comes back to this step before it is read anew finds it
-    fill(picture, jobBox(app, job, life, { done: (told) => told.job.state === "done" && again() }));
+    fill(picture, jobBox(app, job, scope, { done: (told) => told.job.state === "done" && again() }));
   };
   const shown = step.result?.pictures ?? [];
   if (step.job && !over(step.job)) watch(step.job);

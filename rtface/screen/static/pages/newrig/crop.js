@@ -11,7 +11,7 @@ const GRIP = 14;
 
 /** @param {import("../newrig.js").Here} here */
 export async function cropStep(here) {
-  const { app, rig, step, place, again, next, life } = here;
+  const { app, rig, step, place, again, next, scope } = here;
   const pictures = rig.steps.find((each) => each.step === "camera")?.result?.pictures ?? [];
   if (!pictures.length) {
     fill(place, h("p", { class: "empty" }, "Look at the camera first: the step before this one."));
@@ -38,7 +38,7 @@ export async function cropStep(here) {
   mirrored.checked = box.mirrored;
   canvas.style.maxWidth = `${Math.round((0.5 * innerHeight * size.width) / size.height)}px`;
   const image = await loaded(pictures[Math.floor(pictures.length / 2)].picture);
-  if (life.over) return;
+  if (scope.over) return;
   if (!image) {
     fill(place, h("p", { class: "empty" }, "The picture that was looked at is gone: look at the camera again, the step before this one."));
     return;
@@ -67,7 +67,7 @@ export async function cropStep(here) {
   /** @param {any} job */
   const watch = (job) => {
     step.job = job;
-    fill(finding, jobBox(app, job, life, {
+    fill(finding, jobBox(app, job, scope, {
       done: (told) => {
         if (told.job.state === "done" && told.result) take(told.result);
         else if (told.job.state === "failed") say(scores, DRAW_IT);
@@ -112,7 +112,7 @@ export async function cropStep(here) {
     wide = canvas.clientWidth;
   });
   sized.observe(/** @type {Element} */ (canvas.parentElement));
-  life.keep(() => sized.disconnect());
+  scope.keep(() => sized.disconnect());
 }
 
 /**

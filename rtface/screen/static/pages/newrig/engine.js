@@ -13,13 +13,13 @@ import { drawPicture, drawPoints, loaded } from "./pictures.js";
  * @returns {HTMLElement}
  */
 export function does(here, path, label, said = () => ({}), primary = true) {
-  const { app, rig, step, again, life } = here;
+  const { app, rig, step, again, scope } = here;
   const place = h("div", { class: "col" });
   const button = h("button", { class: primary ? "button primary" : "button", disabled: app.readOnly, onclick: () => begin() }, label);
   /** @param {any} job */
   const watch = (job) => {
     step.job = job; // who comes back to this step before it is read anew finds it
-    fill(place, jobBox(app, job, life, { done: () => again() }));
+    fill(place, jobBox(app, job, scope, { done: () => again() }));
   };
   const begin = async () => {
     button.disabled = true;

@@ -80,7 +80,7 @@ export function outputStep(here) {
 
 /** @param {import("../newrig.js").Here} here */
 export function rulesStep(here) {
-  const { app, rig, known, step, place, again, next, life } = here;
+  const { app, rig, known, step, place, again, next, scope } = here;
   const take = async (/** @type {string} */ template) => {
     const given = await ask(app, "/api/newrig/template", { rig: rig.rig, template });
     if (!given) return;
@@ -94,7 +94,7 @@ export function rulesStep(here) {
   const dry = async () => {
     const answer = await ask(app, "/api/newrig/dry-run", { rig: rig.rig });
     if (!answer) return;
-    fill(tried, jobBox(app, answer.job, life, { done: (told) => told.result && fill(tried, wouldHave(told.result)) }));
+    fill(tried, jobBox(app, answer.job, scope, { done: (told) => told.result && fill(tried, wouldHave(told.result)) }));
   };
   const hasRules = step.wrote.length > 0;
   fill(
@@ -177,8 +177,8 @@ export function checkStep(here) {
 
 /** @param {import("../newrig.js").Here} here */
 export function runStep(here) {
-  const { app, rig, step, place, again, life } = here;
-  life.keep(app.on("rigs", () => void again()));
+  const { app, rig, step, place, again, scope } = here;
+  scope.keep(app.on("rigs", () => void again()));
   const shown = app.rigs.findIndex((each) => each.id === step.result.id);
   const show = () => {
     app.chosen = shown;

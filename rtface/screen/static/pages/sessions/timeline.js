@@ -1,7 +1,7 @@
 // A session over time: values with their thresholds, decisions, light; and the frame at the cursor beside it. Keys first.
 
 import { fill, h, say } from "../../lib/dom.js";
-import { Life } from "../../lib/life.js";
+import { Scope } from "../../lib/scope.js";
 import { Face } from "./face.js";
 import { Tracks } from "./tracks.js";
 import { beside, number } from "./words.js";
@@ -40,7 +40,7 @@ class Timeline {
     this.busy = { stretch: false, moment: false };
     /** Where to go once the answer is there that is awaited. @type {Record<string, number> | null} */
     this.wish = null;
-    this.life = new Life();
+    this.scope = new Scope();
     /** Whether a stretch for the video was typed: then it stays, whatever is shown. */
     this.typed = false;
     this.tracks = new Tracks({
@@ -86,7 +86,7 @@ class Timeline {
     } else {
       this.goTo(this.firstDecision() ?? 0);
     }
-    this.life.keep(this.view.app.keys({
+    this.scope.keep(this.view.app.keys({
       ArrowRight: { does: "next frame (with Shift ten on)", run: (event) => this.step(event.shiftKey ? 10 : 1) },
       ArrowLeft: { does: "frame before (with Shift ten back)", run: (event) => this.step(event.shiftKey ? -10 : -1) },
       "+": { does: "zoom in at the cursor", run: () => this.zoom(1 / ZOOM, this.at) },
@@ -103,7 +103,7 @@ class Timeline {
   }
 
   end() {
-    this.life.end();
+    this.scope.end();
     this.tracks.end();
     this.face.end();
   }
@@ -153,7 +153,7 @@ class Timeline {
           points: this.tracks.points, names: this.names?.join(","),
           ...(first ? {} : { from: this.from, to: Math.max(this.to, this.from + 1e-3) }),
         }));
-        if (this.life.over) return;
+        if (this.scope.over) return;
         this.told = told;
         this.length = told.length;
         if (first) {
@@ -216,7 +216,7 @@ class Timeline {
         const asked = this.wish;
         this.wish = null;
         const moment = await this.view.app.get(this.view.address("moment", asked));
-        if (this.life.over) return;
+        if (this.scope.over) return;
         this.moment = moment;
         const next = /** @type {Record<string, number> | null} */ (this.wish);
         if (next && "step" in next) this.wish = { ...next, frame: this.moment.frame };
@@ -242,7 +242,7 @@ class Timeline {
     try {
       let told = await this.view.app.get(this.view.address("decisions", range));
       if (by < 0 && told.count > 1) told = await this.view.app.get(this.view.address("decisions", { ...range, offset: told.count - 1 }));
-      if (this.life.over) return;
+      if (this.scope.over) return;
       if (told.decisions.length) this.goTo(told.decisions[0].t + 1e-6);
       else this.view.app.say(by > 0 ? "No decision comes after this." : "No decision comes before this.");
     } catch (error) {
@@ -252,7 +252,7 @@ class Timeline {
 
   /** Say what failed, to whoever is still here. @param {unknown} error */
   fail(error) {
-    if (!this.life.over) this.view.app.say(/** @type {Error} */ (error).message, "bad");
+    if (!this.scope.over) this.view.app.say(/** @type {Error} */ (error).message, "bad");
   }
 
   /** Say what is at the cursor. */

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../../lib/dom.js";
 import { ask, jobBox } from "../../lib/jobs.js";
-import { Life } from "../../lib/life.js";
+import { Scope } from "../../lib/scope.js";
 import { address } from "./words.js";
 
 export class Work {
@@ -11,7 +11,7 @@ export class Work {
     this.app = app;
     this.opened = opened;
     this.element = h("div", { class: "work", "aria-live": "polite" });
-    this.life = new Life();
+    this.scope = new Scope();
   }
 
   /** @param {string} what @param {any} said */
@@ -19,13 +19,13 @@ export class Work {
     const job = await ask(this.app, `/api/sessions/${what}`, { ...said, opened: this.opened() });
     if (!job) return;
     const line = h("div", { class: "panel job" });
-    const life = this.life.part();
+    const scope = this.scope.part();
     const close = h("button", { class: "button small close", onclick: () => {
-      life.end();
+      scope.end();
       line.remove();
     } }, "Close");
     const result = h("div", { class: "result" });
-    const box = jobBox(this.app, job, life, { done: async (told) => fill(result, await this.result(told), h("div", {}, close)) });
+    const box = jobBox(this.app, job, scope, { done: async (told) => fill(result, await this.result(told), h("div", {}, close)) });
     fill(line, box, result);
     this.element.prepend(line);
   }
@@ -51,7 +51,7 @@ export class Work {
   }
 
   end() {
-    this.life.end();
+    this.scope.end();
   }
 }
 

@@ -5,10 +5,10 @@ import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
 
 /**
  * @param {import("../../lib/app.js").App} app @param {any} known @param {any} way @param {any} attempt @param {string} forRig
- * @param {import("../../lib/life.js").Life} life
+ * @param {import("../../lib/scope.js").Scope} scope
  * @returns {Promise<HTMLElement>}
  */
-export async function enginePanel(app, known, way, attempt, forRig, life) {
+export async function enginePanel(app, known, way, attempt, forRig, scope) {
   const own = known.engines.filter((/** @type {any} */ each) => each.own).map((/** @type {any} */ each) => each.engine);
   const names = [attempt.engine, ...own.filter((/** @type {string} */ name) => name === `${attempt.engine}-int8`)];
   const panels = h("div", { class: "engines" });
@@ -33,7 +33,7 @@ export async function enginePanel(app, known, way, attempt, forRig, life) {
   };
   /** @param {any} job */
   const watch = (job) => {
-    jobs.prepend(jobBox(app, job, life, { done: () => redraw().catch((error) => app.say(error.message, "bad")) }));
+    jobs.prepend(jobBox(app, job, scope, { done: () => redraw().catch((error) => app.say(error.message, "bad")) }));
   };
   const chooser = h("select", { class: "plain", "aria-label": "Rig" }, known.rigs.map((/** @type {any} */ each) => h("option", { value: each.rig, selected: each.rig === forRig }, each.rig)));
   /** @param {any} engine @returns {HTMLElement} */

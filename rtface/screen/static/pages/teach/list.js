@@ -3,14 +3,14 @@
 import { fill, free, h } from "../../lib/dom.js";
 import { ask, failureLine, failures, jobBox, over } from "../../lib/jobs.js";
 
-/** @param {import("../../lib/app.js").App} app @param {any} known @param {import("../../lib/life.js").Life} life @returns {Promise<HTMLElement>} */
-export async function listPanel(app, known, life) {
+/** @param {import("../../lib/app.js").App} app @param {any} known @param {import("../../lib/scope.js").Scope} scope @returns {Promise<HTMLElement>} */
+export async function listPanel(app, known, scope) {
   const { jobs } = await app.get("/api/jobs/");
   const { recordings } = await app.get("/api/newrig/rigs");
   const running = jobs.filter((/** @type {any} */ job) => !over(job));
   const failed = failures(jobs, (job) => ["teach", "export", "verify-engine", "view"].includes(job.kind));
   const goOn = h("section", { class: "panel col" }, h("h2", {}, "Go on"), ways(app, known.ways));
-  const boxes = running.map((/** @type {any} */ job) => jobBox(app, job, life, { done: () => renew() }));
+  const boxes = running.map((/** @type {any} */ job) => jobBox(app, job, scope, { done: () => renew() }));
   /** Show what a job has made; the form below may be half filled in, and is left alone. */
   const renew = async () => {
     try {

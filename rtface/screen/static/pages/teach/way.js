@@ -3,7 +3,7 @@
 import { Curve } from "../../lib/curves.js";
 import { fill, h } from "../../lib/dom.js";
 import { ask, commandLine, duration, follow, jobBox, over } from "../../lib/jobs.js";
-import { Life } from "../../lib/life.js";
+import { Scope } from "../../lib/scope.js";
 import { enginePanel } from "./engine.js";
 import { resultsPanel } from "./results.js";
 
@@ -15,7 +15,7 @@ const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], [
  */
 export async function openWay(root, app, known, folder) {
   const forRig = app.params.get("rig") ?? known.rigs.find((/** @type {any} */ each) => each.learning === folder)?.rig ?? "";
-  const page = new Life();
+  const page = new Scope();
   /** What is drawn now; it ends when something else is. */
   let shown = page.part();
   const head = h("div", { class: "col" });
@@ -25,36 +25,36 @@ export async function openWay(root, app, known, folder) {
   const begun = async () => (await app.get("/api/teach/ways")).ways.some((/** @type {any} */ each) => each.folder === folder);
   const draw = async () => {
     shown.end();
-    const life = (shown = page.part());
+    const scope = (shown = page.part());
     const { jobs } = await app.get("/api/jobs/");
     const job = jobs.find((/** @type {any} */ each) => each.about.folder === folder || (each.about.step === "label" && each.argv.includes(folder)));
     const way = job && !(await begun()) ? null : await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`);
-    if (life.over) return;
+    if (scope.over) return;
     fill(head, way ? progressOf(way) : null);
     fill(results, null);
     fill(engine, null);
-    if (job && !over(job)) return watch(job, life);
+    if (job && !over(job)) return watch(job, scope);
     const said = job && job.state !== "done" && !way?.undecided.length;
     fill(work, said ? stopped(job) : null, way ? actions(way) : null);
     if (!way) return;
     const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
-    if (way.attempts.length) await curves(work, way.attempts[0].attempt, life);
-    if (attempt && !life.over) {
+    if (way.attempts.length) await curves(work, way.attempts[0].attempt, scope);
+    if (attempt && !scope.over) {
       fill(results, resultsPanel(app, way, attempt));
-      const panel = await enginePanel(app, known, way, attempt, forRig, life);
-      if (!life.over) fill(engine, panel);
+      const panel = await enginePanel(app, known, way, attempt, forRig, scope);
+      if (!scope.over) fill(engine, panel);
     }
   };
   /** Draw what there is now, or say why that cannot be had. */
   const again = () => draw().catch((error) => page.over || app.say(error.message, "bad"));
 
-  /** @param {any} job @param {Life} life */
-  const watch = (job, life) => {
+  /** @param {any} job @param {Scope} scope */
+  const watch = (job, scope) => {
     const loss = h("div", { class: "curve" });
     const held = h("div", { class: "curve" });
     const left = h("p", { class: "muted", role: "status" });
     const checked = h("div", { class: "col" });
-    const box = jobBox(app, job, life, { done: again });
+    const box = jobBox(app, job, scope, { done: again });
     fill(
       work,
       box,
@@ -65,21 +65,21 @@ export async function openWay(root, app, known, folder) {
     );
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
     const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
-    life.keep(() => losses.end());
-    life.keep(() => trials.end());
+    scope.keep(() => losses.end());
+    scope.keep(() => trials.end());
     let attempt = "";
     /** Show the error on the held-out frames so far, and what the check said. */
     const judge = async () => {
       if (!attempt) {
         const found = await app.get(`/api/teach/attempts?folder=${encodeURIComponent(folder)}`);
-        if (life.over || !found.attempts.length) return;
+        if (scope.over || !found.attempts.length) return;
         attempt = found.attempts[0].attempt;
         fill(checked, warnings(found.attempts[0].check));
       }
       const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
-      if (!life.over) trials.show(curve.trials);
+      if (!scope.over) trials.show(curve.trials);
     };
-    follow(app, job.id, life, (told, lines) => {
+    follow(app, job.id, scope, (told, lines) => {
       const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
       losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
       left.textContent = timeLeft(lines);
@@ -87,10 +87,10 @@ export async function openWay(root, app, known, folder) {
     });
   };
 
-  /** @param {Element} place @param {string} attempt @param {Life} life */
-  const curves = async (place, attempt, life) => {
+  /** @param {Element} place @param {string} attempt @param {Scope} scope */
+  const curves = async (place, attempt, scope) => {
     const found = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
-    if (life.over || (!found.losses.search.length && !found.losses.final.length)) return;
+    if (scope.over || (!found.losses.search.length && !found.losses.final.length)) return;
     const loss = h("div", { class: "curve" });
     const held = h("div", { class: "curve" });
     place.append(
@@ -103,11 +103,11 @@ export async function openWay(root, app, known, folder) {
     );
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
     losses.show(found.losses.final.length ? found.losses.final : found.losses.search);
-    life.keep(() => losses.end());
+    scope.keep(() => losses.end());
     if (found.trials.length) {
       const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
       trials.show(found.trials);
-      life.keep(() => trials.end());
+      scope.keep(() => trials.end());
     } else held.append(h("p", { class: "empty" }, "Too few frames to hold any out: label ten or more."));
   };
 

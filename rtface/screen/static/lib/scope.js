@@ -1,6 +1,6 @@
 // What a page, or a part of one, has begun: all of it ends with it, and what is begun after that ends at once.
 
-export class Life {
+export class Scope {
   constructor() {
     this.over = false;
     /** @type {(() => void)[]} */
@@ -13,9 +13,9 @@ export class Life {
     else this.ends.push(end);
   }
 
-  /** A part of this, which ends with it or before. @returns {Life} */
+  /** A part of this, which ends with it or before. @returns {Scope} */
   part() {
-    const part = new Life();
+    const part = new Scope();
     this.keep(() => part.end());
     return part;
   }
