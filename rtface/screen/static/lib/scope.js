@@ -13,10 +13,15 @@ export class Scope {
     else this.ends.push(end);
   }
 
-  /** A part of this, which ends with it or before. @returns {Scope} */
+  /** A part of this, which ends with it or before, and is then forgotten. @returns {Scope} */
   part() {
     const part = new Scope();
-    this.keep(() => part.end());
+    const end = () => part.end();
+    this.keep(end);
+    part.keep(() => {
+      const at = this.ends.indexOf(end);
+      if (at >= 0) this.ends.splice(at, 1);
+    });
     return part;
   }
 

@@ -17,7 +17,9 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from rtface.core.errors import RtfaceError
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.labelling_folder import CHOSEN_FILE
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.screen.app import _refused
@@ -240,6 +242,8 @@ def test_a_live_frame_is_caught_once_and_whole(pages: tuple[Page, Page], folder:
         ("act", {"set": "set", "who": 3, "id": "1", "do": "place", "changes": []}, "who is a text"),
         ("turn", {"set": "set", "who": "a", "id": "1", "do": "place"}, "neither undo nor redo"),
         ("copy", {"source": "old", "out": "/tmp/x", "who": "a"}, "outside"),
+        ("copy", {"source": "gone", "out": "x", "who": "a"}, "is not there"),
+        ("copy", {"source": "old", "out": "old", "who": "a"}, "old-2 is free"),
         ("suggest", {"videos": [], "out": "x", "count": 3}, "name a recording"),
         ("suggest", {"videos": ["v.mp4"], "out": "x", "count": 0}, "count"),
         ("suggest", {"videos": ["v.mp4"], "out": "x", "count": 3, "crop": "--out"}, "a crop is"),
@@ -264,3 +268,19 @@ def test_one_damaged_engine_hides_nothing_else(
     names = [each["engine"] for each in answer.json()["engines"]]
     assert names
     assert "broken" not in names
+
+
+def test_the_face_that_frames_were_chosen_with_is_known_and_a_drawn_face_has_the_keypoints(
+    pages: tuple[Page, Page], client: TestClient, folder: Path
+) -> None:
+    anna, _ = pages
+    assert anna.get("about", set="set")["face"] is None
+    chosen = json.loads((folder / "set" / CHOSEN_FILE).read_text())
+    crop = {"x": 1, "y": 2, "width": 20, "height": 15, "mirrored": False}
+    (folder / "set" / CHOSEN_FILE).write_text(json.dumps(chosen | {"crop": crop}))
+    assert anna.get("about", set="set")["face"] == crop
+    drawn = anna.get("where")
+    assert set(drawn["points"]) == set(FACEMAP_KEYPOINTS)
+    assert all(0 <= x < drawn["width"] and 0 <= y < drawn["height"] for x, y in drawn["points"].values())
+    png = np.frombuffer(client.get("/api/label/where.png").content, np.uint8)
+    assert cv2.imdecode(png, cv2.IMREAD_GRAYSCALE).shape == (drawn["height"], drawn["width"])
