@@ -12,7 +12,7 @@ export class Where {
     /** @type {{width: number, height: number, points: Record<string, [number, number]>} | null} */
     this.face = null;
     this.image = new Image();
-    this.canvas = h("canvas", { class: "where", role: "img" });
+    this.canvas = h("canvas", { class: "where", role: "img", "aria-label": "Where the keypoint in hand is" });
     this.element = h(
       "details",
       { open: localStorage.getItem(OPEN) !== "closed", ontoggle: () => this.toggled() },
