@@ -104,7 +104,7 @@ class GenicamCameraSettings(Section):
     offset_y: int | None = Field(None, ge=0)
     """Top edge of the region of interest in sensor pixels."""
     pixel_format: str = "Mono8"
-    """Mono8, Mono10, Mono12, Mono14 or Mono16; deeper ones are scaled to 8 bits by a fixed factor."""
+    """Mono8 to Mono16, packed ones (Mono12p, Mono12Packed), Bayer of the same depths, RGB8 or BGR8; the upper 8 bits, as gray."""
     rate_hz: float | None = Field(None, gt=0)
     """Frames per second; the camera's own when absent."""
     exposure_us: float | None = Field(None, gt=0)

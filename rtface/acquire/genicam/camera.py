@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.framenumbers import FrameNumbers
+from rtface.acquire.genicam.formats import FORMATS, GrayReader, PixelFormat, depth_of
 from rtface.acquire.genicam.gentl import (
     HANDLING_MODES,
     GenicamDevice,
@@ -29,6 +30,7 @@ from rtface.acquire.genicam.gentl import (
     vendor_errors,
 )
 from rtface.acquire.genicam.nodes import Nodes, Value
+from rtface.acquire.genicam.sensor import sensor_facts
 from rtface.acquire.lifecycle import OrderedCamera
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
@@ -41,8 +43,6 @@ USER_SET = "UserSetLoad"
 """The command that replaces all settings by stored ones."""
 END_OF_TIME_NS = 2**63
 """No clock has run for these 292 years: a stamp beyond them is a device's error."""
-SHIFTS = {"Mono8": 0, "Mono10": 2, "Mono12": 4, "Mono14": 6, "Mono16": 8}
-"""Pixel formats that can be read, and by how many bits each is shifted down to 8 bits."""
 
 
 def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
@@ -93,7 +93,8 @@ class GenicamCamera(OrderedCamera):
         self._harvester: Any = None
         self._acquirer: Any = None
         self._label = ""
-        self._shift = 0
+        self._pixels = FORMATS["Mono8"]
+        self._gray: GrayReader
         self._tick_hz: float | None = None
         self._drains = False
         self._numbers = FrameNumbers()
@@ -160,12 +161,7 @@ class GenicamCamera(OrderedCamera):
     def _configure(self, found: GenicamDevice) -> CameraInfo:
         settings = self._settings
         nodes = Nodes(self._acquirer.remote_device.node_map, self._label, vendor_errors(), self._clock)
-        if settings.pixel_format not in SHIFTS:
-            offered = [name for name in nodes.choices("PixelFormat") if name in SHIFTS]
-            raise CameraSettingError(
-                f"camera {self._label}: pixel_format {settings.pixel_format!r} cannot be read; "
-                f"possible with this camera: {', '.join(offered) or 'none'}"
-            )
+        self._readable(settings.pixel_format, nodes)
         of_user_set, further = _split(settings.nodes)
         for name, value in of_user_set.items():
             nodes.set(name, value)
@@ -182,7 +178,9 @@ class GenicamCamera(OrderedCamera):
                 f"camera {self._label}: buffers {settings.buffers} are too few, its driver needs {least}"
             ) from error
         width, height = int(nodes.require("Width")), int(nodes.require("Height"))
-        self._shift = SHIFTS[settings.pixel_format]
+        self._pixels = self._readable(str(nodes.require("PixelFormat")), nodes)
+        bits = depth_of(self._pixels, nodes.get("PixelDynamicRangeMax"))
+        self._gray = GrayReader(self._pixels, width, height, bits)
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
         mode = prefer_newest(self._acquirer)
         self._drains = mode not in HANDLING_MODES
@@ -204,10 +202,21 @@ class GenicamCamera(OrderedCamera):
                 "vendor": found.vendor,
                 "model": found.model,
                 "tl_type": found.tl_type,
-                "gray_shift_bits": self._shift,
+                "gray_shift_bits": bits - 8,
                 "buffers": settings.buffers,
                 "stream_mode": mode,
+                **sensor_facts(nodes),
             },
+        )
+
+    def _readable(self, name: str, nodes: Nodes) -> PixelFormat:
+        """Return a pixel format by its name, if it can be read."""
+        if name in FORMATS:
+            return FORMATS[name]
+        offered = [each for each in nodes.choices("PixelFormat") if each in FORMATS]
+        raise CameraSettingError(
+            f"camera {self._label}: pixel_format {name!r} cannot be read; possible with this camera: "
+            f"{', '.join(offered) or 'none, for it has none of ' + ', '.join(FORMATS)}"
         )
 
     def _poll(self) -> Any | None:
@@ -237,42 +246,34 @@ class GenicamCamera(OrderedCamera):
         if not buffer.is_complete():
             return False
         filled = or_none(buffer, "size_filled")
-        height = or_none(buffer, "height") or self._shape[0]
-        return filled is None or filled >= self._offset(buffer) + self._stride(buffer) * height
+        return filled is None or filled >= self._offset(buffer) + self._stored_bytes(buffer)
 
-    def _stride(self, buffer: Any) -> int:
-        """Return the bytes of a line, with the padding at its end."""
-        width = or_none(buffer, "width") or self._shape[1]
-        return width * self._depth + (or_none(buffer, "padding_x") or 0)
+    def _stored_bytes(self, buffer: Any) -> int:
+        """Return how many bytes the picture has, the padding at the ends of its lines with it."""
+        height, width = self._delivered(buffer)
+        return self._pixels.stored_bytes(width, height, or_none(buffer, "padding_x") or 0)
+
+    def _delivered(self, buffer: Any) -> tuple[int, int]:
+        """Return rows and columns, by the driver if it says so."""
+        return or_none(buffer, "height") or self._shape[0], or_none(buffer, "width") or self._shape[1]
 
     @staticmethod
     def _offset(buffer: Any) -> int:
         return or_none(buffer, "image_offset") or 0
 
-    @property
-    def _depth(self) -> int:
-        """Bytes of a pixel."""
-        return 1 if self._shift == 0 else 2
-
     def _copy(self, buffer: Any, out: Image) -> None:
         """Copy the picture, without the padding at the ends of its lines, as 8-bit gray."""
-        height, width = self._shape
-        delivered = or_none(buffer, "height") or height, or_none(buffer, "width") or width
-        if delivered != self._shape:
+        delivered, shape = self._delivered(buffer), self._shape
+        if delivered != shape:
             raise CameraLostError(
-                f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {width}x{height}"
+                f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {shape[1]}x{shape[0]}"
             )
-        stride = self._stride(buffer)
+        size, offset = self._stored_bytes(buffer), self._offset(buffer)
         try:
-            data = np.frombuffer(buffer.raw_buffer, np.uint8, stride * height, self._offset(buffer))
+            data = np.frombuffer(buffer.raw_buffer, np.uint8, size, offset)
         except ValueError as error:
             raise CameraLostError(f"camera {self._label} delivered less than a frame: {error}") from error
-        lines = data.reshape(height, stride)[:, : width * self._depth]
-        if self._shift == 0:
-            np.copyto(out, lines)
-        else:
-            deep = np.ascontiguousarray(lines).view("<u2")
-            np.right_shift(deep, self._shift, out=out, casting="unsafe")
+        self._gray.read(data, or_none(buffer, "padding_x") or 0, out)
 
     @contextmanager
     def _lost_if_it_fails(self, doing: str) -> Iterator[None]:
