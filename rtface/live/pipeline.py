@@ -7,11 +7,13 @@ frames, or read the last snapshot of its state.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from statistics import median
 from typing import TypeVar
 
@@ -19,11 +21,12 @@ from rtface.acquire.base import Camera
 from rtface.acquire.ring import Slot
 from rtface.acquire.stream import FrameStream, Silence
 from rtface.acquire.thread import POLL_S
+from rtface.acquire.timing.exposures import ExposureRate
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
 from rtface.core.records import CameraInfo, Crop, Image, Losses, Pose
-from rtface.core.status import PipelineState, PipelineStatus
+from rtface.core.status import CameraStatus, PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.mailbox import Mailbox
 from rtface.publish.sink import PoseSink
@@ -34,6 +37,8 @@ from rtface.track.tracker import Tracker
 TICK_NS = NS_PER_S
 
 _Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -103,6 +108,8 @@ class Pipeline:
         self._exposure_ns = 0
         self._tick_exposure_ns: int | None = None
         self._rate_hz = 0.0
+        self._exposures = ExposureRate()
+        self._said: tuple[str, ...] = ()
         self._views: list[float] = []
         self._view_ok = math.nan
 
@@ -217,6 +224,9 @@ class Pipeline:
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
             camera_clock=self._camera.clock_line,
             view_ok=self._view_ok,
+            camera=self._camera_status(),
+            camera_hz=self._exposures.hz,
+            waits_s=self._silence.waits_s() if self._state is PipelineState.RUNNING else 0.0,
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:
@@ -276,6 +286,7 @@ class Pipeline:
     def _open(self, opened: ExitStack) -> None:
         opened.callback(self._stream.close)
         info = self._stream.open()
+        self._silence.trigger = info.trigger
         opened.callback(self._tracker.close)
         self._tracker.open()
         self._tracker.prepare((info.height, info.width), self._crop)
@@ -325,6 +336,7 @@ class Pipeline:
         self._stream.release(slot)
         self._latency.add(pose.stamps, handled_ns, published_ns)
         self._exposure_ns = meta.exposure_ns
+        self._exposures.add(meta.frame_id, meta.exposure_ns)
         self._views.append(pose.view_ok)
         self._frames += 1
 
@@ -340,11 +352,26 @@ class Pipeline:
         self._rate_hz = frames * NS_PER_S / elapsed_ns
         self._tick_exposure_ns = exposure_ns if frames else None
         self._tick_frames, self._tick_ns = self._frames, now_ns
-        self._view_ok = float(median(self._views)) if self._views else math.nan
+        if self._views or self.camera.trigger is None:
+            self._view_ok = float(median(self._views)) if self._views else math.nan
         self._views.clear()
+        self._exposures.tick()
         status = self.status()
+        self._say(status.camera)
         self._handler.tick(status)
         self._on_tick(status)
+
+    def _camera_status(self) -> CameraStatus:
+        status, problem = self._camera.status, self._exposures.problem
+        return replace(status, problems=(*status.problems, problem)) if problem else status
+
+    def _say(self, status: CameraStatus) -> None:
+        """Log what does not hold of the camera, when it begins not to."""
+        said = (*status.problems, f"exposures are arrivals: {status.clock}" if status.clock else "")
+        for text in filter(None, said):
+            if not self._said:
+                _log.warning("%s", text)
+        self._said = tuple(filter(None, said))
 
     def _losses(self) -> Losses:
         camera = self._camera
@@ -354,6 +381,7 @@ class Pipeline:
             self._stream.dropped,
             self._sink.lost,
             camera.transport_known,
+            camera.status.missed_triggers,
         )
 
     def _resume(self) -> None:
@@ -361,6 +389,7 @@ class Pipeline:
             return
         self._stream.start(self._tracker.host_memory)
         self._silence.begin(self._clock.now_ns())
+        self._exposures.begin(self.camera)
         self._state = PipelineState.RUNNING
 
     def _pause(self) -> None:
