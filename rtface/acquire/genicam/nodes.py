@@ -208,9 +208,19 @@ class Nodes:
 
         return read
 
-    def execute(self, name: str) -> None:
-        """Execute a command, and do not wait; the device's own errors are the caller's."""
-        self._node(name).execute()
+    def command(self, name: str) -> Callable[[], None]:
+        """Return what executes a command and does not wait; the device's own errors are the caller's.
+
+        Raises
+        ------
+        CameraSettingError
+            The device has no such command.
+        """
+        node = self._node(name)
+        if node is None or not hasattr(node, "execute"):
+            raise CameraSettingError(f"camera {self._label} has no command {name!r}")
+        execute: Callable[[], None] = node.execute
+        return execute
 
     def command_if_there(self, name: str) -> None:
         """Execute a command that not every device has; `CameraSettingError` where it is not done."""

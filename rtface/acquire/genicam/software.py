@@ -17,10 +17,15 @@ class SoftwareTrigger:
     ----------
     times : TriggerTimes
     nodes : Nodes
+
+    Raises
+    ------
+    CameraSettingError
+        The device takes no software trigger.
     """
 
     def __init__(self, times: TriggerTimes, nodes: Nodes) -> None:
-        self._times, self._nodes = times, nodes
+        self._times, self._execute = times, nodes.command(COMMAND)
         self._began_ns = self._next = 0
 
     @classmethod
@@ -39,5 +44,5 @@ class SoftwareTrigger:
         elapsed_ns = now_ns - self._began_ns
         if elapsed_ns < self._times.at_ns(self._next):
             return
-        self._nodes.execute(COMMAND)
+        self._execute()
         self._next = max(self._next, self._times.newest(elapsed_ns)) + 1
