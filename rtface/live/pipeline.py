@@ -7,13 +7,11 @@ frames, or read the last snapshot of its state.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import replace
 from statistics import median
 from typing import TypeVar
 
@@ -21,12 +19,12 @@ from rtface.acquire.base import Camera
 from rtface.acquire.ring import Slot
 from rtface.acquire.stream import FrameStream, Silence
 from rtface.acquire.thread import POLL_S
-from rtface.acquire.timing.exposures import ExposureRate
+from rtface.acquire.timing.exposures import ExposureRate, Warner
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
 from rtface.core.records import CameraInfo, Crop, Image, Losses, Pose
-from rtface.core.status import CameraStatus, PipelineState, PipelineStatus
+from rtface.core.status import PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.mailbox import Mailbox
 from rtface.publish.sink import PoseSink
@@ -37,8 +35,6 @@ from rtface.track.tracker import Tracker
 TICK_NS = NS_PER_S
 
 _Result = TypeVar("_Result")
-
-_log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -109,7 +105,7 @@ class Pipeline:
         self._tick_exposure_ns: int | None = None
         self._rate_hz = 0.0
         self._exposures = ExposureRate()
-        self._said: tuple[str, ...] = ()
+        self._warner = Warner()
         self._views: list[float] = []
         self._view_ok = math.nan
 
@@ -224,9 +220,9 @@ class Pipeline:
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
             camera_clock=self._camera.clock_line,
             view_ok=self._view_ok,
-            camera=self._camera_status(),
+            camera=self._exposures.status(self._camera.status),
             camera_hz=self._exposures.hz,
-            waits_s=self._silence.waits_s() if self._state is PipelineState.RUNNING else 0.0,
+            waits_s=self._silence.waits_s(),
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:
@@ -357,21 +353,9 @@ class Pipeline:
         self._views.clear()
         self._exposures.tick()
         status = self.status()
-        self._say(status.camera)
+        self._warner.look(status.camera)
         self._handler.tick(status)
         self._on_tick(status)
-
-    def _camera_status(self) -> CameraStatus:
-        status, problem = self._camera.status, self._exposures.problem
-        return replace(status, problems=(*status.problems, problem)) if problem else status
-
-    def _say(self, status: CameraStatus) -> None:
-        """Log what does not hold of the camera, when it begins not to."""
-        said = (*status.problems, f"exposures are arrivals: {status.clock}" if status.clock else "")
-        for text in filter(None, said):
-            if not self._said:
-                _log.warning("%s", text)
-        self._said = tuple(filter(None, said))
 
     def _losses(self) -> Losses:
         camera = self._camera

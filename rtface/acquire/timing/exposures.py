@@ -1,16 +1,21 @@
-"""How fast a camera really exposes, held against the rate that it should."""
+"""How a camera does while frames flow: how fast it really exposes, and what else does not hold of what was asked for."""
 
 from __future__ import annotations
 
+import logging
 import math
+from dataclasses import replace
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.records import CameraInfo
+from rtface.core.status import CameraStatus
 
 TOLERANCE = 0.05
 LEAST_INTERVALS = 20
 PAUSE_PERIODS = 4.0
 """An interval so many times longer than the period that is expected is a pause, of a camera that waits for triggers."""
+
+_log = logging.getLogger(__name__)
 
 
 class ExposureRate:
@@ -68,3 +73,27 @@ class ExposureRate:
         return (
             f"{self.hz:.3g} triggered frames come per second, and camera.trigger.rate_hz is {info.rate_hz:g}"
         )
+
+    def status(self, camera: CameraStatus) -> CameraStatus:
+        """Return how a camera does, with the rate among the problems where it is one."""
+        problem = self.problem
+        return replace(camera, problems=(*camera.problems, problem)) if problem else camera
+
+
+class Warner:
+    """Logs what does not hold of a camera, when it begins not to."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def look(self, status: CameraStatus) -> None:
+        """Log, unless something did not hold the last time, too."""
+        texts = status.problems
+        if status.clock:
+            texts += (
+                f"exposures are times of arrival, since the camera's stamps cannot be believed: {status.clock}",
+            )
+        if not self._warned:
+            for text in texts:
+                _log.warning("%s", text)
+        self._warned = bool(texts)
