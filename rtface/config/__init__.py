@@ -32,6 +32,7 @@ from rtface.config.outputs import (
     UnguardedOutput,
 )
 from rtface.config.section import Section, contradiction
+from rtface.config.triggering import LineSettings, PtpSettings, TrialSettings, TriggerSettings
 from rtface.core.budget import Budget
 from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS, LOOPBACK_PICTURES
 from rtface.core.errors import ConfigError, UsageError
@@ -51,17 +52,21 @@ __all__ = [
     "ImagesCameraSettings",
     "LatencySettings",
     "LineOutputSettings",
+    "LineSettings",
     "LogOutputSettings",
     "NullOutputSettings",
     "OpencvCameraSettings",
     "OutputSettings",
     "PicturesSettings",
+    "PtpSettings",
     "PublishSettings",
     "PulsePalOutputSettings",
     "Rig",
     "Section",
     "SessionSettings",
     "SimulatedCameraSettings",
+    "TrialSettings",
+    "TriggerSettings",
     "UnguardedOutput",
     "VideoCameraSettings",
     "contradiction",

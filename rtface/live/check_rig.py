@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import zmq
 
-from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.acquire.stream import damaged_in_words
+from rtface.acquire.timing.exposures import ExposureRate
+from rtface.acquire.timing.trying import patience_s, some_frames
 from rtface.config import Rig
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
@@ -40,7 +41,6 @@ from rtface.track.tracker import Tracker
 from rtface.track.view import read_view, view_in_words
 
 _FRAMES = 30
-_FRAME_TIMEOUT_S = 2.0
 _NETWORK_RUNS = 50
 _CLOCK_READS = 1000
 _RATE_TOLERANCE = 0.02
@@ -133,7 +133,9 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
     camera = make_camera(rig.camera, clock)
     try:
         opened = camera.open()
-        arrivals = _arrivals(camera, opened)
+        metas = some_frames(camera, opened, _FRAMES, clock)
+        arrivals = [meta.arrival_ns for meta in metas]
+        status = camera.status
         lost = camera.lost_at_camera + camera.lost_in_transport
         damaged, known = camera.lost_at_camera, camera.transport_known
     except RtfaceError as error:
@@ -141,21 +143,29 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
     finally:
         camera.close()
     if len(arrivals) < 2:
-        return Check(
-            "frames",
-            "fail",
-            f"{len(arrivals)} frames came within {_FRAME_TIMEOUT_S:g} s",
-            damaged_in_words(damaged) if damaged else "is the camera waiting for a trigger?",
-            exit_code=4,
-        ), info
+        return _too_few(opened, len(arrivals), damaged), info
     measured = (len(arrivals) - 1) * NS_PER_S / max(1, arrivals[-1] - arrivals[0])
     text = f"{len(arrivals)} frames at {measured:.1f} per second, {lost} lost"
     if not known:
         text += " that it tells of; its frames have no numbers that show gaps"
+    if status.missed_triggers is not None:
+        text += f"; {status.missed_triggers} triggers missed"
+    if status.problems:
+        text = "; ".join((text, *status.problems))
+        return Check("frames", "warn", text, "nothing is armed while a setting does not hold"), info
+    if status.clock:
+        return Check(
+            "frames",
+            "warn",
+            f"{text}; exposures are times of arrival: {status.clock}",
+            "see to the camera's clock",
+        ), info
     if lost:
         return Check(
             "frames", "warn", text, "frames are lost before they reach rtface: cable, load, rate"
         ), info
+    if opened.trigger is not None:
+        return _triggered(opened, metas, text), info
     if opened.live and opened.rate_hz and abs(measured / opened.rate_hz - 1) > _RATE_TOLERANCE:
         return Check(
             "frames",
@@ -168,21 +178,37 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
     return Check("frames", "ok", text), info
 
 
-def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
-    frame = np.zeros((info.height, info.width), np.uint8)
-    arrivals: list[int] = []
-    camera.start()
-    try:
-        while len(arrivals) < _FRAMES:
-            meta = camera.fill(frame, _FRAME_TIMEOUT_S)
-            if meta is None:
-                break
-            arrivals.append(meta.arrival_ns)
-    except EndOfStream:
-        pass
-    finally:
-        camera.stop()
-    return arrivals
+def _too_few(info: CameraInfo, came: int, damaged: int) -> Check:
+    text = f"{came} frames came within {patience_s(info):g} s"
+    if damaged:
+        return Check("frames", "fail", text, damaged_in_words(damaged), exit_code=4)
+    if info.trigger is None:
+        return Check(
+            "frames",
+            "fail",
+            text,
+            "is the camera waiting for a trigger? Then say so: camera.trigger",
+            exit_code=4,
+        )
+    return Check(
+        "frames",
+        "warn",
+        f"{text}: the camera waits for triggers on {info.trigger.source}",
+        "give triggers while rtface check runs, to see them come",
+    )
+
+
+def _triggered(info: CameraInfo, metas: Sequence[FrameMeta], text: str) -> Check:
+    rate = ExposureRate()
+    rate.begin(info)
+    for meta in metas:
+        rate.add(meta.frame_id, meta.exposure_ns)
+    rate.tick()
+    if rate.problem:
+        return Check(
+            "frames", "warn", f"{text}; {rate.problem}", "set camera.trigger.rate_hz to what is given"
+        )
+    return Check("frames", "ok", f"{text}, triggered")
 
 
 def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:

@@ -116,9 +116,8 @@ def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table
 def losses_line(losses: Losses) -> str:
     """Return the lost frames by place, in one line."""
     transport = losses.transport if losses.transport_known else "unknown"
-    return (
-        f"lost: camera {losses.camera}, transport {transport}, ring {losses.ring}, publish {losses.publish}"
-    )
+    missed = "" if losses.missed_triggers is None else f"; triggers missed: {losses.missed_triggers}"
+    return f"lost: camera {losses.camera}, transport {transport}, ring {losses.ring}, publish {losses.publish}{missed}"
 
 
 def view_in_words(view_ok: float) -> str:

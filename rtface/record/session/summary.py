@@ -312,6 +312,8 @@ def _losses(entry: LossesEntry) -> dict[str, int | None]:
     counts: dict[str, int | None] = dict(_counts(entry))
     if not counts.pop("transport_known"):
         counts["transport"] = None
+    if counts["missed_triggers"] is None:
+        del counts["missed_triggers"]  # a camera that counts no triggers
     return counts
 
 
