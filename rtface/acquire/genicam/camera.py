@@ -33,6 +33,7 @@ from rtface.acquire.genicam.gentl import (
 )
 from rtface.acquire.genicam.nodes import Nodes
 from rtface.acquire.genicam.ptp import PtpWatch
+from rtface.acquire.genicam.readings import Readings
 from rtface.acquire.genicam.sensor import sensor_facts
 from rtface.acquire.genicam.settings import apply, require_possible_rate
 from rtface.acquire.genicam.software import SoftwareTrigger
@@ -106,6 +107,7 @@ class GenicamCamera(OrderedCamera):
         self._nodes: Nodes | None = None
         self._chunks: Chunks | None = None
         self._ptp: PtpWatch | None = None
+        self._readings: Readings | None = None
         self._software: SoftwareTrigger | None = None
 
     @property
@@ -124,6 +126,7 @@ class GenicamCamera(OrderedCamera):
             clock_steps=self._timing.steps,
             ptp=None if ptp is None else ptp.status,
             missed_triggers=None if chunks is None else chunks.missed_triggers,
+            readings={} if self._readings is None else self._readings.values,
         )
 
     def _start(self) -> None:
@@ -151,6 +154,8 @@ class GenicamCamera(OrderedCamera):
                     self._software.give(now_ns)
                 if self._ptp is not None:
                     self._ptp.look(now_ns)
+                if self._readings is not None:
+                    self._readings.look(now_ns)
                 buffer = self._poll()
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
@@ -223,6 +228,9 @@ class GenicamCamera(OrderedCamera):
             Chunks(settings.chunks, nodes, reader, settings.exposure_us) if settings.chunks else None
         )
         self._ptp = None if settings.ptp is None else PtpWatch(settings.ptp, nodes)
+        stream = self._acquirer.data_streams[0]
+        of_stream = Nodes(stream.node_map, self._label, vendor_errors(), self._clock)
+        self._readings = Readings(nodes, of_stream, stream)
         trigger = settings.trigger
         self._software = SoftwareTrigger.of(trigger, nodes)
         rate_hz = nodes.rate_hz() if trigger is None else trigger.expected_hz
