@@ -44,22 +44,26 @@ class Discovery:
     remarks: list[str] = field(default_factory=list)
 
 
-def find_cameras(producer: Path | None = None) -> Discovery:
+def find_cameras(producer: Path | None = None, *, aravis: bool = False) -> Discovery:
     """Look for cameras through all drivers.
 
     Parameters
     ----------
     producer : Path or None
         A GenTL producer; when None, all that GENICAM_GENTL64_PATH names, if any.
+    aravis : bool
+        Also by Aravis, which asks on every network interface.
 
     Raises
     ------
     CameraError
-        The producer that was named cannot be loaded.
+        The producer that was named, or Aravis, cannot be loaded.
     """
     found = Discovery()
     found.cameras.append(FoundCamera("simulated", "rendered mouse face", {"kind": "simulated"}))
     _find_genicam(found, producer)
+    if aravis:
+        _find_aravis(found)
     for device in list_opencv():
         found.cameras.append(FoundCamera("opencv", device, {"kind": "opencv", "device": device}))
     if not any(camera.kind == "opencv" for camera in found.cameras):
@@ -108,6 +112,17 @@ def _find_genicam(found: Discovery, producer: Path | None) -> None:
         found.cameras.append(FoundCamera("genicam", label, settings, device.serial))
     if not devices:
         found.remarks.append("genicam: no cameras found by the producer")
+
+
+def _find_aravis(found: Discovery) -> None:
+    from rtface.acquire.aravis.camera import list_aravis
+
+    devices = list_aravis()
+    for device in devices:
+        label = f"{device.vendor} {device.model} {device.serial} ({device.protocol})"
+        found.cameras.append(FoundCamera("aravis", label, {"kind": "aravis", "serial": f"'{device.serial}'"}))
+    if not devices:
+        found.remarks.append("aravis: no cameras found")
 
 
 def _in_yaml(path: str) -> str:

@@ -37,6 +37,9 @@ def cameras(
             help="A GenTL producer (.cti); else all in GENICAM_GENTL64_PATH. viky: the simulated one."
         ),
     ] = None,
+    aravis: Annotated[
+        bool, typer.Option("--aravis", help="Look through Aravis, too, on all network interfaces and USB.")
+    ] = False,
     names: Annotated[bool, typer.Option("--names", help="Only list the cameras; open none.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,7 +49,7 @@ def cameras(
     """
     if context.invoked_subcommand is not None:
         return
-    found = find_cameras(producer)
+    found = find_cameras(producer, aravis=aravis)
     surveyed = {} if names else survey_cameras(found, producer)
     if as_json:
         print_json([_as_map(each, surveyed.get(each.label)) for each in found.cameras])

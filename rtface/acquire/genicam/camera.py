@@ -15,7 +15,7 @@ import numpy as np
 
 from rtface.acquire.framenumbers import FrameNumbers
 from rtface.acquire.genicam.chunks import ChunkData, Chunks
-from rtface.acquire.genicam.formats import FORMATS, GrayReader, PixelFormat, depth_of
+from rtface.acquire.genicam.formats import FORMATS, GrayReader, depth_of, readable
 from rtface.acquire.genicam.gentl import (
     HANDLING_MODES,
     ChunkReader,
@@ -202,7 +202,7 @@ class GenicamCamera(OrderedCamera):
     def _configure(self, found: GenicamDevice) -> CameraInfo:
         settings = self._settings
         nodes = Nodes(self._acquirer.remote_device.node_map, self._label, vendor_errors(), self._clock)
-        self._readable(settings.pixel_format, nodes)
+        readable(settings.pixel_format, nodes.choices("PixelFormat"), self._label)
         apply(nodes, settings)
         read_back = nodes.verify()
         require_possible_rate(nodes, settings, self._label)
@@ -214,7 +214,7 @@ class GenicamCamera(OrderedCamera):
                 f"camera {self._label}: buffers {settings.buffers} are too few, its driver needs {least}"
             ) from error
         width, height = int(nodes.require("Width")), int(nodes.require("Height"))
-        self._pixels = self._readable(str(nodes.require("PixelFormat")), nodes)
+        self._pixels = readable(str(nodes.require("PixelFormat")), nodes.choices("PixelFormat"), self._label)
         bits = depth_of(self._pixels, nodes.get("PixelDynamicRangeMax"))
         self._gray = GrayReader(self._pixels, width, height, bits)
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
@@ -255,16 +255,6 @@ class GenicamCamera(OrderedCamera):
                 **sensor_facts(nodes),
             },
             trigger=None if trigger is None else trigger.info(),
-        )
-
-    def _readable(self, name: str, nodes: Nodes) -> PixelFormat:
-        """Return a pixel format by its name, if it can be read."""
-        if name in FORMATS:
-            return FORMATS[name]
-        offered = [each for each in nodes.choices("PixelFormat") if each in FORMATS]
-        raise CameraSettingError(
-            f"camera {self._label}: pixel_format {name!r} cannot be read; possible with this camera: "
-            f"{', '.join(offered) or 'none, for it has none of ' + ', '.join(FORMATS)}"
         )
 
     def _poll(self) -> Any | None:

@@ -6,11 +6,13 @@ from its neighbours (bilinear), and the three weighted as OpenCV weights them (0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.errors import CameraSettingError
 from rtface.core.records import Image
 
 _MOSAICS = {"RG": "RGGB", "GR": "GRBG", "GB": "GBRG", "BG": "BGGR"}
@@ -83,6 +85,31 @@ def _formats() -> dict[str, PixelFormat]:
 
 FORMATS = _formats()
 """Those that can be read, by name, gray first."""
+
+
+def readable(name: str, offered: Sequence[str], label: str) -> PixelFormat:
+    """Return a pixel format by its name.
+
+    Parameters
+    ----------
+    name : str
+    offered : sequence of str
+        Formats that the camera has.
+    label : str
+        What messages call it.
+
+    Raises
+    ------
+    CameraSettingError
+        It cannot be read; the message names those that can.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    possible = [each for each in offered if each in FORMATS]
+    raise CameraSettingError(
+        f"camera {label}: pixel_format {name!r} cannot be read; possible with this camera: "
+        f"{', '.join(possible) or 'none, for it has none of ' + ', '.join(FORMATS)}"
+    )
 
 
 def depth_of(pixels: PixelFormat, largest: int | None) -> int:
