@@ -68,14 +68,13 @@ def _camera(host: Host, device: Path) -> Iterator[Check]:
     name = named or f"USB device {device.name}"
     node = _node(host, device)
     if node is None or not host.may_use(node):
-        vendor = host.text(device / "idVendor")
         where = "no device file" if node is None else host.name(node)
+        group = "" if node is None else host.owning_group(node, "")
         yield Check(
             "USB cameras",
             "fail",
             f"{name} cannot be opened by {host.user} ({where})",
-            f"""echo 'SUBSYSTEM=="usb", ATTRS{{idVendor}}=="{vendor}", MODE="0666"' | sudo tee {_RULES}; """
-            "sudo udevadm control --reload; plug the camera out and in",
+            host.how_to_join(group) if group else _rule_for(host.text(device / "idVendor")),
             exit_code=CameraError.exit_code,
         )
     else:
@@ -88,6 +87,13 @@ def _camera(host: Host, device: Path) -> Iterator[Check]:
             f"{name} is connected at {speed} Mbit/s",
             f"USB 3 is {SUPER_SPEED_MBPS}: a USB 3 port, a short cable made for it, no hub",
         )
+
+
+def _rule_for(vendor: str) -> str:
+    return (
+        f"""echo 'SUBSYSTEM=="usb", ATTRS{{idVendor}}=="{vendor}", MODE="0666"' | sudo tee {_RULES}; """
+        "sudo udevadm control --reload; plug the camera out and in"
+    )
 
 
 def _node(host: Host, device: Path) -> Path | None:

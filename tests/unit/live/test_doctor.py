@@ -82,6 +82,16 @@ def test_a_usb3_camera_that_may_not_be_opened_fails_with_a_rule_for_its_maker(ho
     assert "echo 1000 | sudo tee /sys/module/usbcore/parameters/usbfs_memory_mb" in memory.fix
 
 
+def test_one_that_a_rule_gave_to_a_group_is_for_who_joins_it(host: Host) -> None:
+    plug_usb3_vision(host)
+    node = host.path("/dev/bus/usb/002/007")
+    if os.geteuid() == 0:
+        os.chown(node, -1, 46)
+    put(host, {"/etc/group": f"plugdev:x:{node.stat().st_gid}:"})
+    _, camera = check_usb(host)
+    assert camera.fix.startswith("sudo usermod -aG plugdev ada")
+
+
 def test_one_that_may_be_opened_is_fine_and_its_memory_and_port_are_looked_at(host: Host) -> None:
     plug_usb3_vision(host, speed=480)
     put(host, {"/sys/module/usbcore/parameters/usbfs_memory_mb": 0})
