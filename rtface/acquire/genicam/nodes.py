@@ -16,6 +16,11 @@ OLD_NAMES = {
     "ExposureTime": "ExposureTimeAbs",
     "AcquisitionFrameRate": "AcquisitionFrameRateAbs",
     "AcquisitionFrameRateEnable": "AcquisitionFrameRateEnabled",
+    "TriggerDelay": "TriggerDelayAbs",
+    "PtpEnable": "GevIEEE1588",
+    "PtpStatus": "GevIEEE1588Status",
+    "PtpDataSetLatch": "GevIEEE1588DataSetLatch",
+    "PtpOffsetFromMaster": "GevIEEE1588OffsetFromMaster",
 }
 """What devices older than SFNC 2.0 call some features."""
 COMMAND_NS = 10 * NS_PER_S
