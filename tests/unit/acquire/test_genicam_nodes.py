@@ -202,7 +202,7 @@ def test_what_cannot_be_selected_now_is_left_out() -> None:
         device.set("LineSelector", line)
         device.set("LineMode", "Input")
     Kept.locked = True
-    assert device.verify() == {"LineSelector": "Line2", "LineMode[Line2]": "Input"}
+    assert device.verify(streaming=True) == {"LineSelector": "Line2", "LineMode[Line2]": "Input"}
 
 
 def test_all_that_differs_is_named_at_once() -> None:
