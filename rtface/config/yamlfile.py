@@ -98,7 +98,8 @@ class Document:
         elif (item["type"] == "missing" or item["input"] is None) and (
             example := _example(_placed(model, item["loc"][:-1])[1], field)
         ):
-            message = f"missing; write {example}; there are: {', '.join(kinds_of(inside))}"
+            kinds = ", ".join(kinds_of(inside))
+            message = f"missing; write {example}" + (f"; there are: {kinds}" if kinds else "")
         elif "input" in item and not isinstance(item["input"], dict):
             message = f"{message} (it is {_short.repr(item['input'])})"
         return self.refusal(message, *where)
@@ -150,7 +151,14 @@ def parse_document(text: str, path: Path, what: str, *, shape: str) -> Document:
     lines: dict[Location, int] = {}
     for where, line_number in _lines(node, (), set()):
         if where in lines:
-            raise ConfigError(f"{path}: line {line_number}: {where[-1]} stands twice in the same section")
+            listed = (
+                "; write a list of maps: - {" + f"{where[-1]}: ..." + "}"
+                if where[-2:-1] == ("nodes",)
+                else ""
+            )
+            raise ConfigError(
+                f"{path}: line {line_number}: {where[-1]} stands twice in the same section{listed}"
+            )
         lines[where] = line_number
     return Document(path, text, values, lines)
 

@@ -277,6 +277,9 @@ def test_whether_its_numbers_show_gaps_is_said(camera: Camera, case: Case) -> No
         for _ in range(3):
             next_frame(camera, memory(info))
         assert camera.transport_known == case.numbered
+        status = camera.status
+        assert status.problems == ()
+        assert status.missed_triggers is None, "no kind counts triggers that it was not told of"
         camera.close()
 
 

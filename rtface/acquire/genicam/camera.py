@@ -138,7 +138,7 @@ class GenicamCamera(OrderedCamera):
             self._acquirer.start()
         if self._nodes is not None:
             try:
-                self._nodes.verify()
+                self._nodes.verify(streaming=True)
             except CameraSettingError as error:
                 self._stop()
                 raise CameraSettingError(f"{error}, now that frames flow") from error

@@ -16,6 +16,11 @@ OLD_NAMES = {
     "ExposureTime": "ExposureTimeAbs",
     "AcquisitionFrameRate": "AcquisitionFrameRateAbs",
     "AcquisitionFrameRateEnable": "AcquisitionFrameRateEnabled",
+    "TriggerDelay": "TriggerDelayAbs",
+    "PtpEnable": "GevIEEE1588",
+    "PtpStatus": "GevIEEE1588Status",
+    "PtpDataSetLatch": "GevIEEE1588DataSetLatch",
+    "PtpOffsetFromMaster": "GevIEEE1588OffsetFromMaster",
 }
 """What devices older than SFNC 2.0 call some features."""
 COMMAND_NS = 10 * NS_PER_S
@@ -112,11 +117,16 @@ class Nodes:
         with suppress(CameraSettingError):
             self.set(name, value)
 
-    def verify(self) -> dict[str, Value]:
+    def verify(self, *, streaming: bool = False) -> dict[str, Value]:
         """Read back every feature that was set, now that all are, and return what was read.
 
-        Each is read under the selectors that it was set under, which are put back then; one whose selector cannot be moved now,
-        while frames flow, is left out. A feature of which the selector was set, too, is called by both: ``LineMode[Line1]``.
+        Each is read under the selectors that it was set under, which are put back then. A feature of which the selector was set,
+        too, is called by both: ``LineMode[Line1]``.
+
+        Parameters
+        ----------
+        streaming : bool
+            Frames flow: what cannot be selected or read meanwhile is left out.
 
         Raises
         ------
@@ -125,12 +135,13 @@ class Nodes:
         """
         was = tuple({name: self.get(name) for _, selection in self._asked for name, _ in selection}.items())
         read: dict[tuple[str, Selection], Value] = {}
-        for name, selection in filter(lambda key: key[1], self._asked):
-            if self._select(selection):
-                read[name, selection] = self.require(name)
+        for name, selection in sorted(self._asked, key=lambda key: not key[1]):
+            if not self._select(selection or was) and streaming:
+                continue
+            value = self.get(name) if streaming else self.require(name)
+            if value is not None:
+                read[name, selection] = value
         self._select(was)
-        for name, _ in filter(lambda key: not key[1], self._asked):
-            read[name, ()] = self.require(name)
         found = {
             self._label_of(*key): (asked, read[key]) for key, asked in self._asked.items() if key in read
         }
@@ -180,6 +191,10 @@ class Nodes:
                 f"camera {self._label}: {name} cannot be read: {_reason(error)}"
             ) from error
         raise CameraSettingError(f"camera {self._label} has no feature {name!r}")
+
+    def has(self, name: str) -> bool:
+        """Return whether the device knows a feature."""
+        return self._node(name) is not None
 
     def get(self, name: str) -> Any | None:
         """Return a feature's value, or None where there is none to read."""

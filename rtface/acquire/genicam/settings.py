@@ -12,13 +12,15 @@ from rtface.core.errors import CameraSettingError
 USER_SET = "UserSetLoad"
 """The command that replaces all settings by stored ones."""
 
+FRAMES = "FrameStart"
+"""What a trigger begins where there is no selector."""
 CHUNKS: dict[ChunkName, tuple[str, ...]] = {
-    "frame": ("FrameID", "Framecounter"),
-    "trigger": ("CounterValue", "Triggerinputcounter"),
+    "frame": ("Framecounter", "FrameCounter", "FrameID"),
+    "trigger": ("Triggerinputcounter", "TriggerCounter", "TriggerCount", "CounterValue"),
     "exposure": ("ExposureTime",),
     "timestamp": ("Timestamp",),
 }
-"""What `ChunkSelector` calls each: the standard's name, then those of devices older than it."""
+"""What `ChunkSelector` calls each: names of makers, which say more than the standard's, and that one last."""
 US_PER_S = 1e6
 
 Step = tuple[str, Value]
@@ -91,7 +93,8 @@ def _line(nodes: Nodes, line: LineSettings) -> None:
 
 def _trigger(nodes: Nodes, trigger: TriggerSettings) -> None:
     """Triggers are off while their source is set, and on last: some cameras refuse it otherwise."""
-    nodes.set("TriggerSelector", trigger.selector)
+    if nodes.has("TriggerSelector") or trigger.selector != FRAMES:
+        nodes.set("TriggerSelector", trigger.selector)
     nodes.set_if_possible("TriggerMode", "Off")
     nodes.set("TriggerSource", trigger.source)
     for name, value in (
@@ -114,7 +117,7 @@ def _chunks(nodes: Nodes, chunks: tuple[ChunkName, ...]) -> None:
 
 def chunk_feature(name: ChunkName, offered: tuple[str, ...]) -> str:
     """Return what a device calls a chunk: the first of its names that is offered, else the standard's."""
-    return next((each for each in CHUNKS[name] if each in offered), CHUNKS[name][0])
+    return next((each for each in CHUNKS[name] if each in offered), CHUNKS[name][-1])
 
 
 def require_possible_rate(nodes: Nodes, settings: MachineVisionSettings, label: str) -> None:
@@ -127,7 +130,8 @@ def require_possible_rate(nodes: Nodes, settings: MachineVisionSettings, label: 
     """
     asked_hz = settings.rate_hz if settings.trigger is None else settings.trigger.expected_hz
     exposure_us = nodes.get("ExposureTime")
-    if asked_hz is None or not exposure_us or nodes.get("ExposureAuto") not in (None, "Off"):
+    timed = nodes.get("ExposureMode") in (None, "Timed") and nodes.get("ExposureAuto") in (None, "Off")
+    if asked_hz is None or not exposure_us or not timed:
         return
     most_hz = US_PER_S / exposure_us
     if asked_hz > most_hz * (1 + RELATIVE_TOLERANCE):

@@ -12,7 +12,7 @@ END_OF_TIME_NS = 2**63
 """No clock has run for these 292 years: a stamp beyond them is a device's error."""
 SLACK_NS = 5 * NS_PER_MS
 """How far the least delays of two stretches of time may lie apart on a busy host, with a clock that is right."""
-BUCKETS = ((NS_PER_S // 4, 16), (2 * NS_PER_S, 64))
+BUCKETS = ((NS_PER_S // 4, 32), (2 * NS_PER_S, 64))
 """Lengths of the stretches that the rate is judged by, and how many: wrong by a percent shows at once, by little later."""
 LEAST_BUCKETS = 6
 STILL = 3

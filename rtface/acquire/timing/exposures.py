@@ -13,13 +13,13 @@ from rtface.core.status import CameraStatus
 TOLERANCE = 0.05
 LEAST_INTERVALS = 20
 PAUSE_PERIODS = 4.0
-"""An interval so many times longer than the period that is expected is a pause, of a camera that waits for triggers."""
+"""An interval so many times longer than the period is a pause, or a gap in which the camera was lost."""
 
 _log = logging.getLogger(__name__)
 
 
 class ExposureRate:
-    """Measures the rate from numbers and times of exposure: lost frames, late ones and pauses do not change it.
+    """Measures the rate from numbers and times of exposure: lost frames, late ones, pauses and gaps do not change it.
 
     `add` belongs to the processing thread; the attributes may be read from any.
 
@@ -51,10 +51,12 @@ class ExposureRate:
         info, intervals = self._info, self._intervals
         if info is None or not info.live or len(intervals) < LEAST_INTERVALS:
             return
+        period_ns = sum(each[1] for each in intervals) / max(1, sum(each[0] for each in intervals))
         if info.trigger is not None and info.rate_hz is not None:
-            longest_ns = PAUSE_PERIODS * NS_PER_S / info.rate_hz
-            within = [each for each in intervals if each[1] <= longest_ns * max(each[0], 1)]
-            intervals = within if len(within) >= LEAST_INTERVALS // 2 else intervals
+            period_ns = NS_PER_S / info.rate_hz
+        longest_ns = PAUSE_PERIODS * period_ns
+        within = [each for each in intervals if each[1] <= longest_ns * max(each[0], 1)]
+        intervals = within if len(within) >= LEAST_INTERVALS // 2 else intervals
         frames, elapsed_ns = (sum(column) for column in zip(*intervals, strict=True))
         self.hz = frames * NS_PER_S / elapsed_ns if elapsed_ns > 0 else math.nan
         self._intervals.clear()

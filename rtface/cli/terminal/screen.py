@@ -120,6 +120,19 @@ def losses_line(losses: Losses) -> str:
     return f"lost: camera {losses.camera}, transport {transport}, ring {losses.ring}, publish {losses.publish}{missed}"
 
 
+def camera_line(camera_status: Mapping[str, Any]) -> str:
+    """Return how a camera does, as a status has it, in one line that begins with a separator; empty where all is well."""
+    said = [f"CAMERA: {problem}" for problem in camera_status.get("problems", ())]
+    if clock := camera_status.get("clock"):
+        said.append(f"exposures are times of arrival: {clock}")
+    if ptp := camera_status.get("ptp"):
+        offset = "" if ptp["offset_ns"] is None else f" {ptp['offset_ns'] / 1e3:.1f} us"
+        said.append(f"PTP {ptp['state']}{offset}")
+    if waits_s := camera_status.get("waits_s"):
+        said.append(f"waits for a trigger for {waits_s:.0f} s")
+    return "".join(f"; {each}" for each in said)
+
+
 def view_in_words(view_ok: float) -> str:
     """Return in words whether the engine knows the view."""
     if np.isnan(view_ok):

@@ -321,6 +321,8 @@ class UnrecordedEntry(Entry):
     """Events; each is a fault, too."""
     published: int = 0
     """Stamps of publishing."""
+    chunks: int = 0
+    """Rows of what the camera sent beside a picture."""
 
 
 @_event(15, "video")

@@ -46,8 +46,8 @@ from rtface.record.session.entries import (
     SecretEntry,
 )
 from rtface.record.session.frames import FrameRecorder
-from rtface.record.session.packing import Packer
-from rtface.record.session.rows import FEATURES, PUBLISHED, pack_published_row
+from rtface.record.session.packing import Packer, chunk_row
+from rtface.record.session.rows import CHUNKS, FEATURES, PUBLISHED, pack_published_row
 from rtface.record.session.writer import SessionWriter
 
 CLOCK_FIT_NS = 60 * NS_PER_S
@@ -241,8 +241,10 @@ class SessionRecorder:
         self._writer.watch(self.folder / VIDEO_NAME)
 
     def pose(self, pose: Pose) -> None:
-        """Record a pose, before what is decided on it."""
+        """Record a pose, before what is decided on it, and what the camera sent beside its picture."""
         self._writer.put_row(*self._packer.pose(pose))
+        if (row := chunk_row(pose.frame)) is not None:
+            self._writer.put_row(CHUNKS, row)
 
     def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         """Record the values that rules were evaluated on, and when: after the pose, before the decisions that come of it."""
