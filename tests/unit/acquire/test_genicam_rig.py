@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from support.gentl_producer import CUSTOM, GIGE, USB3
+from support.paths import DOCS
 
 from rtface.acquire.genicam.camera import GenicamCamera
 from rtface.acquire.genicam.readings import EVERY_NS
@@ -57,6 +60,18 @@ def taken(camera: GenicamCamera, frames: int) -> list[FrameMeta]:
 
 def node(camera: GenicamCamera, name: str) -> Any:
     return getattr(camera._acquirer.remote_device.node_map, name)
+
+
+def test_the_camera_that_the_page_leads_to_can_be_opened(gentl_producer: Path) -> None:
+    page = (DOCS / "cameras.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^   ```yaml\n(.*?)^   ```", page, re.DOTALL | re.MULTILINE)
+    section = yaml.safe_load(block)["camera"] | {"producer": gentl_producer, "serial": GIGE}
+    camera = GenicamCamera(GenicamCameraSettings.model_validate(section))
+    try:
+        info = camera.open()
+    finally:
+        camera.close()
+    assert info.settings["LineSource[Line1]"] == "ExposureActive"
 
 
 # Triggers

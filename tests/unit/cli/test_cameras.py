@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from support.commandline import run
 from support.gentl_producer import CUSTOM, HANGS
 
+from rtface.acquire import discovery
 from rtface.acquire.factory import make_camera
 from rtface.acquire.genicam.survey import survey
 from rtface.config.rigfile import load_rig
@@ -19,8 +21,9 @@ from rtface.config.rigfile import load_rig
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the camera that hangs be opened after all, at once."""
+    """Let the camera that hangs be opened after all, at once, and no other be given up on a busy machine."""
     monkeypatch.setenv("RTFACE_TEST_GENTL_HANG_MS", "1")
+    monkeypatch.setattr(discovery, "survey", partial(survey, patience_s=100.0))
 
 
 def rigs_lines(printed: str, serial: str) -> list[str]:
