@@ -6,6 +6,7 @@ from typing import Protocol
 
 from rtface.core.clockfit import ClockLine
 from rtface.core.records import CameraInfo, FrameMeta, Image
+from rtface.core.status import CameraStatus
 
 
 class EndOfStream(Exception):  # noqa: N818  (not an error: the source has simply ended)
@@ -48,6 +49,13 @@ class Camera(Protocol):
         None where no clock is mapped, and before the first frame since ``open``. May be read from any thread.
         """
 
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera does beside its frames: what does not hold of its settings, its clock, missed triggers.
+
+        May be read from any thread.
+        """
+
     def open(self) -> CameraInfo:
         """Open the device, apply every setting and read it back.
 
@@ -60,7 +68,15 @@ class Camera(Protocol):
         """
 
     def start(self) -> None:
-        """Begin to deliver frames."""
+        """Begin to deliver frames.
+
+        Raises
+        ------
+        CameraLostError
+            The device disappeared.
+        CameraSettingError
+            A setting that was read back after `open` does not hold once frames flow.
+        """
 
     def fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         """Copy the next frame into `out`; never block for longer than about `timeout_s`.

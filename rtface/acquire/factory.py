@@ -6,6 +6,7 @@ from typing import assert_never
 
 from rtface.acquire.base import Camera
 from rtface.config import (
+    AravisCameraSettings,
     CameraSettings,
     GenicamCameraSettings,
     ImagesCameraSettings,
@@ -43,6 +44,10 @@ def make_camera(settings: CameraSettings, clock: Clock = SYSTEM_CLOCK) -> Camera
             from rtface.acquire.genicam.camera import GenicamCamera
 
             return GenicamCamera(settings, clock)
+        case AravisCameraSettings():
+            from rtface.acquire.aravis.camera import AravisCamera
+
+            return AravisCamera(settings, clock)
         case OpencvCameraSettings():
             from rtface.acquire.opencv import OpencvCamera
 

@@ -10,6 +10,7 @@ from rtface.core.clock import Clock
 from rtface.core.clockfit import ClockLine
 from rtface.core.errors import UsageError
 from rtface.core.records import CameraInfo, FrameMeta, Image
+from rtface.core.status import CameraStatus
 
 DRIVER_BUFFERS = 4
 """Frames that a source which makes or plays them itself holds for a slow reader, as a driver does; then the oldest is lost."""
@@ -52,6 +53,11 @@ class OrderedCamera:
     def clock_line(self) -> ClockLine | None:
         """The map of the device's clock; None for a kind that has none."""
         return None
+
+    @property
+    def status(self) -> CameraStatus:
+        """How it does beside its frames; nothing from a kind that does not know."""
+        return CameraStatus()
 
     def open(self) -> CameraInfo:
         """Open the device, apply every setting and read it back; see `Camera.open`."""

@@ -16,10 +16,11 @@ from rtface.config import (
     VideoCameraSettings,
 )
 from rtface.core.clock import NS_PER_S
-from rtface.core.errors import DataError, UsageError
+from rtface.core.errors import CameraLostError, DataError, UsageError
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
 _FILL_S = 1.0
+_SILENT_S = 10.0
 
 
 @contextmanager
@@ -28,21 +29,32 @@ def played(settings: CameraSettings) -> Iterator[tuple[CameraInfo, Iterator[tupl
     camera = make_camera(settings)
     try:
         info = camera.open()
-        yield info, _frames(camera, np.zeros((info.height, info.width), np.uint8))
+        yield info, _frames(camera, info, np.zeros((info.height, info.width), np.uint8))
     finally:
         camera.stop()
         camera.close()
 
 
-def _frames(camera: Camera, out: Image) -> Iterator[tuple[Image, FrameMeta]]:
+def _frames(camera: Camera, info: CameraInfo, out: Image) -> Iterator[tuple[Image, FrameMeta]]:
     camera.start()
+    silent = 0
     while True:
         try:
             meta = camera.fill(out, _FILL_S)
         except EndOfStream:
             return
         if meta is not None:
+            silent = 0
             yield out, meta
+            continue
+        silent += 1
+        if info.live and silent * _FILL_S >= _SILENT_S:
+            waits = (
+                ""
+                if info.trigger is None
+                else f": it waits for triggers on {info.trigger.source}, so give some meanwhile"
+            )
+            raise CameraLostError(f"no frame of camera {info.label} came for {_SILENT_S:g} s{waits}")
 
 
 def evenly_spaced(recording: CameraSettings, count: int) -> dict[int, Image]:
@@ -114,7 +126,7 @@ def rig_frames(camera: CameraSettings, count: int, seconds: float = 10.0) -> dic
             camera.model_copy(update={"paced": False, "loop": False, "rate_hz": rate_hz}), count
         )
     if isinstance(camera, SimulatedCameraSettings):
-        frames = round(seconds * camera.rate_hz)
+        frames = round(seconds * camera.frames_hz)
         return evenly_spaced(camera.model_copy(update={"paced": False, "frames": frames}), count)
     return _watched(camera, count, seconds)
 

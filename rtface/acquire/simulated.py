@@ -6,11 +6,13 @@ import numpy as np
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.lifecycle import DRIVER_BUFFERS, OrderedCamera
+from rtface.acquire.timing.trials import TriggerTimes
 from rtface.config import SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.clockfit import ClockLine
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.records import FACEMAP_KEYPOINTS, CameraInfo, FloatArray, FrameMeta, Image
+from rtface.core.status import CameraStatus
 from rtface.simulate.chance import uniform_hash
 from rtface.simulate.face import MouseFace
 
@@ -27,6 +29,8 @@ class SimulatedCamera(OrderedCamera):
     camera sleeps until its exposure, so rendering is no part of the latency unless the reader comes too late for
     that; with ``settings.repeat`` all is rendered when it is opened. The driver holds `DRIVER_BUFFERS` frames: a reader
     who is later than that many periods loses the oldest.
+
+    With a trigger, frames are exposed in its trials, and `FrameMeta.trigger_id` counts them; no trigger is ever missed.
 
     Not paced, each frame is exposed when the reader calls for it, after rendering, and none is lost to slowness.
 
@@ -49,6 +53,8 @@ class SimulatedCamera(OrderedCamera):
         ends = [end for end in (settings.frames, settings.faults.disconnect_after) if end is not None]
         self._end = min(ends) if ends else None
         self._late_ns = round(settings.faults.late_ms * NS_PER_MS)
+        trigger = settings.trigger
+        self._times = TriggerTimes(settings.frames_hz, None if trigger is None else trigger.trials)
         self._face: MouseFace | None = None
         self._pictures: list[Image] = []
         self._reset()
@@ -67,7 +73,7 @@ class SimulatedCamera(OrderedCamera):
 
     def _open(self) -> CameraInfo:
         settings = self._settings
-        self._face = MouseFace(settings.width, settings.height, settings.rate_hz, settings.seed)
+        self._face = MouseFace(settings.width, settings.height, settings.frames_hz, settings.seed)
         self._pictures = [self._rendered(number) for number in range(settings.repeat or 0)]
         self._reset()
         return CameraInfo(
@@ -75,12 +81,18 @@ class SimulatedCamera(OrderedCamera):
             label=f"simulated mouse {settings.seed}",
             width=settings.width,
             height=settings.height,
-            rate_hz=settings.rate_hz,
+            rate_hz=settings.frames_hz,
             frames=settings.frames,
             live=settings.paced,
             exposure_source="camera",
-            settings=settings.model_dump(mode="json"),
+            settings=settings.model_dump(mode="json", exclude=None if settings.trigger else {"trigger"}),
+            trigger=None if settings.trigger is None else settings.trigger.info(),
         )
+
+    @property
+    def status(self) -> CameraStatus:
+        """How it does: nothing is wrong but what its faults say."""
+        return CameraStatus(missed_triggers=None if self._settings.trigger is None else 0)
 
     def _start(self) -> None:
         now_ns = self._clock.now_ns()
@@ -155,7 +167,7 @@ class SimulatedCamera(OrderedCamera):
         return probability > 0 and uniform_hash(self._settings.seed, fault, frame_id) < probability
 
     def _after_first_ns(self, frame_id: int) -> int:
-        return round(frame_id * NS_PER_S / self._settings.rate_hz)
+        return self._times.at_ns(frame_id)
 
     def _due_ns(self, frame_id: int) -> int:
         return self._epoch_ns + self._after_first_ns(frame_id)
@@ -163,9 +175,9 @@ class SimulatedCamera(OrderedCamera):
     def _skip_overwritten(self, now_ns: int) -> None:
         """Drop what the driver could not keep for a reader that comes at `now_ns`."""
         behind_ns = now_ns - max(self._due_ns(self._next), self._queue_ns)
-        if behind_ns <= self._after_first_ns(DRIVER_BUFFERS):
+        if behind_ns <= self._times.periods_ns(DRIVER_BUFFERS):
             return
-        newest = int((now_ns - self._epoch_ns) * self._settings.rate_hz / NS_PER_S)
+        newest = self._times.newest(now_ns - self._epoch_ns)
         if self._end is not None:
             newest = min(newest, self._end - 1)
         oldest = max(self._next, newest - DRIVER_BUFFERS + 1)
@@ -221,4 +233,5 @@ class SimulatedCamera(OrderedCamera):
         self._next = frame_id + 1
         self._queue_ns, self._asked_ns = ready_ns, None
         camera_ns = exposure_ns - (self._zero_ns or 0)
-        return FrameMeta(frame_id, exposure_ns, self._clock.now_ns(), camera_ns)
+        trigger_id = None if self._settings.trigger is None else frame_id
+        return FrameMeta(frame_id, exposure_ns, self._clock.now_ns(), camera_ns, trigger_id)

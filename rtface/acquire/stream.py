@@ -9,7 +9,7 @@ from rtface.acquire.ring import FrameRing, Slot
 from rtface.acquire.thread import AcquisitionThread
 from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import CameraLostError, UsageError
-from rtface.core.records import CameraInfo, Image
+from rtface.core.records import CameraInfo, Image, TriggerInfo
 
 
 class FrameStream:
@@ -171,13 +171,20 @@ class Silence:
     camera : Camera
         Asked for how many damaged frames came meanwhile.
     limit_ns : int or None
-        After so long the camera is lost; None for one that may wait.
+        After so long the camera is lost; None for one that may wait. Of a camera that waits for triggers it counts from the
+        end of the longest pause.
     clock : Clock
         What the time is measured with.
+
+    Attributes
+    ----------
+    trigger : TriggerInfo or None
+        What begins the camera's exposures; set it once the camera is open.
     """
 
     def __init__(self, camera: Camera, limit_ns: int | None, clock: Clock) -> None:
         self._camera, self._limit_ns, self._clock = camera, limit_ns, clock
+        self.trigger: TriggerInfo | None = None
         self.begin(0)
 
     def begin(self, now_ns: int) -> None:
@@ -192,12 +199,22 @@ class Silence:
         CameraLostError
             It has lasted too long.
         """
-        if self._limit_ns is None or self._clock.now_ns() - self._since_ns <= self._limit_ns:
+        pause_ns = 0 if self.trigger is None else self.trigger.longest_pause_ns
+        if self._limit_ns is None or pause_ns is None:
+            return
+        if self._clock.now_ns() - self._since_ns <= self._limit_ns + pause_ns:
             return
         damaged = self._camera.lost_at_camera - self._damaged_before
-        why = (
-            damaged_in_words(damaged)
-            if damaged
-            else "for a camera that waits for triggers set silence_s: null"
-        )
-        raise CameraLostError(f"no frame came for {self._limit_ns / NS_PER_S:g} s; {why}")
+        why = "a camera that waits for triggers needs camera.trigger, with its longest pause (or silence_s: null)"
+        if self.trigger is not None:
+            why = f"camera.trigger.longest_pause_s is {pause_ns / NS_PER_S:g}"
+        if damaged:
+            why = damaged_in_words(damaged)
+        raise CameraLostError(f"no frame came for {(self._limit_ns + pause_ns) / NS_PER_S:g} s; {why}")
+
+    def waits_s(self) -> float:
+        """Return how long a camera that waits for triggers has got none; 0 while they come, and of any other camera."""
+        if self.trigger is None:
+            return 0.0
+        silent_ns = self._clock.now_ns() - self._since_ns
+        return silent_ns / NS_PER_S if silent_ns >= NS_PER_S else 0.0

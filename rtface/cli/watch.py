@@ -15,6 +15,7 @@ from rtface.cli.terminal.screen import (
     ERR,
     OUT,
     beside,
+    camera_line,
     keypoints_table,
     live_view,
     losses_line,
@@ -138,13 +139,17 @@ class _Follower:
             "keypoints": points,
         }
 
+    def _camera(self) -> str:
+        status = self._client.latest_status
+        return "" if status is None else camera_line(status.status.camera_status)
+
     def _view(self) -> Any:
         latest = self._latest
         if latest is None:
             return live_view(f"waiting for keypoints; {self._since_last()}")
         head = (
             f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
-            f"{view_in_words(latest.view_ok)}; {losses_line(latest.lost)}; {self._since_last()}"
+            f"{view_in_words(latest.view_ok)}; {losses_line(latest.lost)}; {self._since_last()}{self._camera()}"
         )
         table = keypoints_table(self._names, latest.xy, latest.score, latest.outside)
         return live_view(head, beside(table, self._neural.render()))

@@ -13,10 +13,12 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from rtface.config.cameras import (
+    AravisCameraSettings,
     CameraSettings,
     Faults,
     GenicamCameraSettings,
     ImagesCameraSettings,
+    MachineVisionSettings,
     OpencvCameraSettings,
     SimulatedCameraSettings,
     VideoCameraSettings,
@@ -32,6 +34,7 @@ from rtface.config.outputs import (
     UnguardedOutput,
 )
 from rtface.config.section import Section, contradiction
+from rtface.config.triggering import LineSettings, PtpSettings, TrialSettings, TriggerSettings
 from rtface.core.budget import Budget
 from rtface.core.defaults import LOOPBACK_CONTROL, LOOPBACK_KEYPOINTS, LOOPBACK_PICTURES
 from rtface.core.errors import ConfigError, UsageError
@@ -39,6 +42,7 @@ from rtface.core.records import MINIMUM_CROP, Crop
 
 __all__ = [
     "AnimalSettings",
+    "AravisCameraSettings",
     "ArmingSettings",
     "BackendSettings",
     "CameraSettings",
@@ -51,17 +55,22 @@ __all__ = [
     "ImagesCameraSettings",
     "LatencySettings",
     "LineOutputSettings",
+    "LineSettings",
     "LogOutputSettings",
+    "MachineVisionSettings",
     "NullOutputSettings",
     "OpencvCameraSettings",
     "OutputSettings",
     "PicturesSettings",
+    "PtpSettings",
     "PublishSettings",
     "PulsePalOutputSettings",
     "Rig",
     "Section",
     "SessionSettings",
     "SimulatedCameraSettings",
+    "TrialSettings",
+    "TriggerSettings",
     "UnguardedOutput",
     "VideoCameraSettings",
     "contradiction",
@@ -289,7 +298,7 @@ class Rig(Section):
     def _crop_fits_the_camera(self) -> Rig:
         camera, crop = self.camera, self.crop
         if not isinstance(crop, CropSettings) or not isinstance(
-            camera, SimulatedCameraSettings | GenicamCameraSettings
+            camera, SimulatedCameraSettings | MachineVisionSettings
         ):
             return self
         for end, size, axis in (

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from rtface.config.section import Section, contradiction
+from rtface.config.triggering import (
+    SOFTWARE,
+    ChunkName,
+    LineSettings,
+    PtpSettings,
+    TriggerSettings,
+    lines_differ,
+)
 
 
 class Faults(Section):
@@ -46,6 +54,27 @@ class SimulatedCameraSettings(Section):
     frames: int | None = Field(None, ge=1)
     """End after this many frames; endless when absent."""
     faults: Faults = Faults()
+    trigger: TriggerSettings | None = None
+    """Triggers, `source: Software`, in place of `rate_hz`."""
+
+    @property
+    def frames_hz(self) -> float:
+        """Frames per second: of the triggers, where there are some."""
+        return self.rate_hz if self.trigger is None else self.trigger.expected_hz or self.rate_hz
+
+    @model_validator(mode="after")
+    def _triggers_are_simulated(self) -> SimulatedCameraSettings:
+        if self.trigger is None:
+            return self
+        if self.trigger.source != SOFTWARE:
+            raise contradiction(
+                "a simulated camera has no lines; write Software", "camera", "trigger", "source"
+            )
+        if not self.paced:
+            raise contradiction(
+                "paced: false delivers without a trigger; remove one of the two", "camera", "paced"
+            )
+        return self
 
 
 class VideoCameraSettings(Section):
@@ -87,12 +116,26 @@ class ImagesCameraSettings(Section):
     """Begin again at the end."""
 
 
-class GenicamCameraSettings(Section):
-    """A machine-vision camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress)."""
+NodeValue = bool | int | float | str
+"""What a GenICam feature can be set to."""
 
-    kind: Literal["genicam"]
-    producer: Path | None = None
-    """The producer's .cti file; when absent, all in GENICAM_GENTL64_PATH. `viky` is the simulated one of the genicam package."""
+
+def _kind_of_nodes(value: Any) -> str:
+    return "[list]" if isinstance(value, list | tuple) else "[mapping]"
+
+
+NodesChoice = Annotated[
+    Annotated[dict[str, NodeValue], Tag("[mapping]")]
+    | Annotated[tuple[dict[str, NodeValue], ...], Tag("[list]")],
+    Discriminator(_kind_of_nodes),
+]
+"""GenICam features in their order: one map, or a list of maps, in which a selector may stand more than once."""
+
+
+class MachineVisionSettings(Section):
+    """What a rig sets of a machine-vision camera, by whichever library."""
+
+    kind: Literal["genicam", "aravis"]
     serial: str | None = None
     """Serial number of the camera; may be absent when there is only one."""
     width: int | None = Field(None, ge=1)
@@ -104,7 +147,7 @@ class GenicamCameraSettings(Section):
     offset_y: int | None = Field(None, ge=0)
     """Top edge of the region of interest in sensor pixels."""
     pixel_format: str = "Mono8"
-    """Mono8, Mono10, Mono12, Mono14 or Mono16; deeper ones are scaled to 8 bits by a fixed factor."""
+    """Mono8 to Mono16, packed ones (Mono12p, Mono12Packed), Bayer of the same depths, RGB8 or BGR8; the upper 8 bits, as gray."""
     rate_hz: float | None = Field(None, gt=0)
     """Frames per second; the camera's own when absent."""
     exposure_us: float | None = Field(None, gt=0)
@@ -112,10 +155,58 @@ class GenicamCameraSettings(Section):
     gain: float | None = None
     """Gain in the camera's own unit, mostly dB; the camera's own when absent."""
     buffers: int = Field(8, ge=2, le=256)
-    """Buffers announced to the producer."""
-    nodes: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    """Further GenICam features to set, by name, in this order, after the settings above; a command is executed with `true`.
-    Those up to `UserSetLoad`, if it is there, come before everything else."""
+    """Buffers announced to the driver."""
+    trigger: TriggerSettings | None = None
+    """What begins each exposure; the camera's own rate when absent."""
+    lines: Annotated[tuple[LineSettings, ...], AfterValidator(lines_differ)] = ()
+    """Its lines, such as an output that is high during the exposure."""
+    chunks: tuple[ChunkName, ...] = ()
+    """What it sends with each frame: `frame` and `trigger` counters (so that a missed trigger is told from a lost frame),
+    `exposure` time, `timestamp`."""
+    ptp: PtpSettings | None = None
+    """Its clock follows a master's, and is watched; it is left alone when absent."""
+    nodes: NodesChoice = Field(default_factory=dict)
+    """Further GenICam features to set, by name, in this order, after the settings above: a map, or a list of maps, in which a
+    selector may stand more than once; a command is executed with `true`. Those up to `UserSetLoad`, if it is there, come
+    before everything else."""
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> Self:
+        if self.trigger is not None and self.rate_hz is not None:
+            raise contradiction(
+                "triggers begin the exposures, and camera.trigger.rate_hz says how often; remove it",
+                "camera",
+                "rate_hz",
+            )
+        return self
+
+    @property
+    def node_steps(self) -> tuple[tuple[str, NodeValue], ...]:
+        """Name and value of each of `nodes`, in order."""
+        maps = (self.nodes,) if isinstance(self.nodes, dict) else self.nodes
+        return tuple(step for each in maps for step in each.items())
+
+
+class GenicamCameraSettings(MachineVisionSettings):
+    """A machine-vision camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress)."""
+
+    kind: Literal["genicam"]
+    producer: Path | None = None
+    """The producer's .cti file; when absent, all in GENICAM_GENTL64_PATH. `viky` is the simulated one of the genicam package."""
+
+
+class AravisCameraSettings(MachineVisionSettings):
+    """A GigE Vision or USB3 Vision camera through Aravis, a library of Debian and Ubuntu: no vendor's producer."""
+
+    kind: Literal["aravis"]
+    simulated: bool = False
+    """The camera that the library itself simulates, in place of real ones."""
+
+    @model_validator(mode="after")
+    def _no_chunks(self) -> Self:
+        if self.chunks:
+            raise contradiction("are not read by kind: aravis; use kind: genicam", "camera", "chunks")
+        return self
 
 
 class OpencvCameraSettings(Section):
@@ -137,6 +228,7 @@ CameraSettings = Annotated[
     | VideoCameraSettings
     | ImagesCameraSettings
     | GenicamCameraSettings
+    | AravisCameraSettings
     | OpencvCameraSettings,
     Field(discriminator="kind"),
 ]

@@ -19,6 +19,8 @@ _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring = 2, 80
 
 _UNION_MEMBERS = frozenset({"bool", "int", "float", "str"})
+_INNER = frozenset({"[key]", "[numbers]", "[mapping]", "[list]", "[word]"})
+"""What pydantic puts into the place of a violation for the form that a value has, which the file does not."""
 
 Location = tuple[str, ...]
 
@@ -96,7 +98,8 @@ class Document:
         elif (item["type"] == "missing" or item["input"] is None) and (
             example := _example(_placed(model, item["loc"][:-1])[1], field)
         ):
-            message = f"missing; write {example}; there are: {', '.join(kinds_of(inside))}"
+            kinds = ", ".join(kinds_of(inside))
+            message = f"missing; write {example}" + (f"; there are: {kinds}" if kinds else "")
         elif "input" in item and not isinstance(item["input"], dict):
             message = f"{message} (it is {_short.repr(item['input'])})"
         return self.refusal(message, *where)
@@ -148,16 +151,31 @@ def parse_document(text: str, path: Path, what: str, *, shape: str) -> Document:
     lines: dict[Location, int] = {}
     for where, line_number in _lines(node, (), set()):
         if where in lines:
-            raise ConfigError(f"{path}: line {line_number}: {where[-1]} stands twice in the same section")
+            listed = (
+                "; write a list of maps: - {" + f"{where[-1]}: ..." + "}"
+                if where[-2:-1] == ("nodes",)
+                else ""
+            )
+            raise ConfigError(
+                f"{path}: line {line_number}: {where[-1]} stands twice in the same section{listed}"
+            )
         lines[where] = line_number
     return Document(path, text, values, lines)
 
 
 def _lines(node: yaml.Node | None, where: Location, seen: set[int]) -> Iterator[tuple[Location, int]]:
-    """Yield the line of every key; what an alias repeats is gone through once, as it may hold itself."""
-    if not isinstance(node, yaml.MappingNode) or id(node) in seen:
+    """Yield the line of every key, and of each item of a list by its number from 0.
+
+    What an alias repeats is gone through once, as it may hold itself.
+    """
+    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
         return
     seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield (*where, str(number)), item.start_mark.line + 1
+            yield from _lines(item, (*where, str(number)), seen)
+        return
     for key, value in node.value:
         yield (*where, str(key.value)), key.start_mark.line + 1
         yield from _lines(value, (*where, str(key.value)), seen)
@@ -172,7 +190,7 @@ def _placed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[Loca
     here: Any = model
     field = ""
     for part in map(str, location):
-        if part in ("[key]", "[numbers]"):
+        if part in _INNER:
             continue
         kinds = kinds_of(here)
         if part in kinds:
@@ -184,7 +202,7 @@ def _placed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[Loca
             found = section.model_fields.get(part)
             here, field = (None, field) if found is None else (found.annotation, part)
         else:
-            here = next(iter(get_args(here)[-1:]), None)
+            here = next((each for each in reversed(get_args(here)) if each is not Ellipsis), None)
     return tuple(where), here, field
 
 

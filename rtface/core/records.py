@@ -92,12 +92,19 @@ class FrameMeta:
         When the frame was first known to this process, before any conversion.
     camera_ns : int or None
         The device's own time stamp in nanoseconds of its own clock, if it has one.
+    trigger_id : int or None
+        Number of the trigger that began the exposure, as the device counts them; one more than of the frame before unless
+        the device could not take some. None from one that sends no count.
+    exposure_us : float or None
+        How long the exposure was, in microseconds, as the device measured it; None from one that does not send it.
     """
 
     frame_id: int
     exposure_ns: int
     arrival_ns: int
     camera_ns: int | None = None
+    trigger_id: int | None = None
+    exposure_us: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,9 @@ class Losses:
     transport_known : bool
         Whether `transport` counts all of them; a camera whose frames have no numbers, or numbers that stand still, loses
         frames unseen.
+    missed_triggers : int or None
+        Triggers that began no exposure, since the camera was busy: no frames that were lost. None where the camera
+        sends no count of triggers.
     """
 
     camera: int = 0
@@ -124,6 +134,7 @@ class Losses:
     ring: int = 0
     publish: int = 0
     transport_known: bool = True
+    missed_triggers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +234,37 @@ class Keypoint:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerInfo:
+    """What begins the exposures of a camera that waits for triggers.
+
+    Attributes
+    ----------
+    source : str
+        The line, or ``Software``.
+    rate_hz : float or None
+        Triggers per second within a trial; None where they are irregular.
+    longest_pause_s : float or None
+        How long none may come before that is a fault, in seconds; None for ever.
+    """
+
+    source: str
+    rate_hz: float | None
+    longest_pause_s: float | None
+
+    @property
+    def longest_pause_ns(self) -> int | None:
+        """`longest_pause_s` in nanoseconds."""
+        return None if self.longest_pause_s is None else round(self.longest_pause_s * 1e9)
+
+
+@dataclass(frozen=True, slots=True)
 class CameraInfo:
     """What a camera says of itself once it is open; every setting was read back from the device.
 
     Attributes
     ----------
     kind : str
-        Name of the driver: ``simulated``, ``video``, ``images``, ``genicam`` or ``opencv``.
+        Name of the driver: ``simulated``, ``video``, ``images``, ``genicam``, ``aravis`` or ``opencv``.
     label : str
         What a person would call it: model and serial number, or a file's path.
     width, height : int
@@ -245,6 +280,8 @@ class CameraInfo:
         ``camera`` when `FrameMeta.exposure_ns` comes from the camera, ``arrival`` when it is the arrival time.
     settings : dict
         Names and values that were read back, for the record.
+    trigger : TriggerInfo or None
+        What begins its exposures; None for a camera that runs at its own rate. `rate_hz` is then the triggers'.
     """
 
     kind: str
@@ -256,3 +293,4 @@ class CameraInfo:
     live: bool
     exposure_source: str
     settings: dict[str, Any]
+    trigger: TriggerInfo | None = None

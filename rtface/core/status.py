@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from rtface.core.clockfit import ClockLine
 from rtface.core.latency import StageSummary
@@ -23,6 +25,66 @@ class PipelineState(StrEnum):
     STOPPED = "stopped"
     ENDED = "ended"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PtpStatus:
+    """How a camera's clock follows a master's, by the Precision Time Protocol.
+
+    Attributes
+    ----------
+    state : str
+        ``Slave``, ``Master``, ``Listening``, ``Uncalibrated``, ``Faulty``, ...
+    offset_ns : int or None
+        The camera's clock less the master's; None where the camera does not tell.
+    """
+
+    state: str
+    offset_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """How a camera does, beside its frames.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        What does not hold of what was asked for; while there is any, nothing is armed.
+    clock : str
+        Why exposures are times of arrival though the camera has a clock; empty while its stamps are believed.
+    clock_steps : int
+        How often its clock was set to another time.
+    ptp : PtpStatus or None
+        None where it is not watched.
+    missed_triggers : int or None
+        As in `rtface.core.records.Losses`.
+    readings : mapping of str to float
+        What the device and its driver tell of themselves, by name with its unit (``temperature_c``); what they do not tell is
+        not there.
+    """
+
+    problems: tuple[str, ...] = ()
+    clock: str = ""
+    clock_steps: int = 0
+    ptp: PtpStatus | None = None
+    missed_triggers: int | None = None
+    readings: Mapping[str, float] = field(default_factory=dict)
+
+    def as_map(self) -> dict[str, Any]:
+        """Return what is worth saying, for messages and the record; empty where all is well."""
+        said: dict[str, Any] = {}
+        if self.problems:
+            said["problems"] = list(self.problems)
+        if self.clock:
+            said["clock"] = self.clock
+        if self.clock_steps:
+            said["clock_steps"] = self.clock_steps
+        if self.ptp is not None:
+            said["ptp"] = {"state": self.ptp.state, "offset_ns": self.ptp.offset_ns}
+        if self.readings:
+            said["readings"] = dict(self.readings)
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +109,12 @@ class PipelineStatus:
     view_ok : float
         Median of `rtface.core.records.Pose.view_ok` over the last full second; NaN before that, without frames in it, and
         from an engine that keeps no view.
+    camera : CameraStatus
+    camera_hz : float
+        Frames per second that the camera exposes, those that were lost included and pauses between trials left out; NaN
+        where that is not known yet.
+    waits_s : float
+        How long a camera that waits for triggers has got none; 0 while frames come.
     """
 
     state: PipelineState
@@ -57,3 +125,6 @@ class PipelineStatus:
     error: str | None
     camera_clock: ClockLine | None = None
     view_ok: float = math.nan
+    camera: CameraStatus = CameraStatus()
+    camera_hz: float = math.nan
+    waits_s: float = 0.0

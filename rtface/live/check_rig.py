@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import zmq
 
-from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.acquire.stream import damaged_in_words
+from rtface.acquire.timing.exposures import ExposureRate
+from rtface.acquire.timing.trying import patience_s, some_frames
 from rtface.config import Rig
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.core.errors import BackendError, ConfigError, RtfaceError, UsageError
+from rtface.core.errors import ConfigError, RtfaceError, UsageError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.latency import Histogram
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint
 from rtface.live.answers import camera_in_words
 from rtface.live.check_loop import check_loop
+from rtface.live.doctor.processor import check_governor
+from rtface.live.doctor.software import check_backends
 from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.pictures.publisher import SETTING
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
-from rtface.track.backends.factory import engine_for, make_backend, possible_backends
+from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.gpu.clocks import check_clocks
 from rtface.track.gpu.libcuda import probe
 from rtface.track.parity import find_parity, records_of, verify_command
@@ -39,11 +41,9 @@ from rtface.track.tracker import Tracker
 from rtface.track.view import read_view, view_in_words
 
 _FRAMES = 30
-_FRAME_TIMEOUT_S = 2.0
 _NETWORK_RUNS = 50
 _CLOCK_READS = 1000
 _RATE_TOLERANCE = 0.02
-_GOVERNORS = Path("/sys/devices/system/cpu")
 
 
 def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
@@ -76,12 +76,12 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
         yield finding
         if finding.verdict == "fail":
             break
-    yield _backends()
+    yield check_backends()
     yield from _engine(rig, info, clock)
     yield from check_loop(rig, _skeleton(rig), info, clock)
     yield _guarded("ports", lambda: _ports(rig))
     yield _clock(clock)
-    yield _processor()
+    yield check_governor()
 
 
 def _guarded(what: str, question: Callable[[], Check]) -> Check:
@@ -133,7 +133,9 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
     camera = make_camera(rig.camera, clock)
     try:
         opened = camera.open()
-        arrivals = _arrivals(camera, opened)
+        metas = some_frames(camera, opened, _FRAMES, clock)
+        arrivals = [meta.arrival_ns for meta in metas]
+        status = camera.status
         lost = camera.lost_at_camera + camera.lost_in_transport
         damaged, known = camera.lost_at_camera, camera.transport_known
     except RtfaceError as error:
@@ -141,21 +143,29 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
     finally:
         camera.close()
     if len(arrivals) < 2:
-        return Check(
-            "frames",
-            "fail",
-            f"{len(arrivals)} frames came within {_FRAME_TIMEOUT_S:g} s",
-            damaged_in_words(damaged) if damaged else "is the camera waiting for a trigger?",
-            exit_code=4,
-        ), info
+        return _too_few(opened, len(arrivals), damaged), info
     measured = (len(arrivals) - 1) * NS_PER_S / max(1, arrivals[-1] - arrivals[0])
     text = f"{len(arrivals)} frames at {measured:.1f} per second, {lost} lost"
     if not known:
         text += " that it tells of; its frames have no numbers that show gaps"
+    if status.missed_triggers is not None:
+        text += f"; {status.missed_triggers} triggers missed"
+    if status.problems:
+        text = "; ".join((text, *status.problems))
+        return Check("frames", "warn", text, "nothing is armed while a setting does not hold"), info
+    if status.clock:
+        return Check(
+            "frames",
+            "warn",
+            f"{text}; exposures are times of arrival: {status.clock}",
+            "see to the camera's clock",
+        ), info
     if lost:
         return Check(
             "frames", "warn", text, "frames are lost before they reach rtface: cable, load, rate"
         ), info
+    if opened.trigger is not None:
+        return _triggered(opened, metas, text), info
     if opened.live and opened.rate_hz and abs(measured / opened.rate_hz - 1) > _RATE_TOLERANCE:
         return Check(
             "frames",
@@ -168,35 +178,37 @@ def _rate(rig: Rig, info: CameraInfo | None, clock: Clock) -> tuple[Check, Camer
     return Check("frames", "ok", text), info
 
 
-def _arrivals(camera: Camera, info: CameraInfo) -> list[int]:
-    frame = np.zeros((info.height, info.width), np.uint8)
-    arrivals: list[int] = []
-    camera.start()
-    try:
-        while len(arrivals) < _FRAMES:
-            meta = camera.fill(frame, _FRAME_TIMEOUT_S)
-            if meta is None:
-                break
-            arrivals.append(meta.arrival_ns)
-    except EndOfStream:
-        pass
-    finally:
-        camera.stop()
-    return arrivals
+def _too_few(info: CameraInfo, came: int, damaged: int) -> Check:
+    text = f"{came} frames came within {patience_s(info):g} s"
+    if damaged:
+        return Check("frames", "fail", text, damaged_in_words(damaged), exit_code=4)
+    if info.trigger is None:
+        return Check(
+            "frames",
+            "fail",
+            text,
+            "is the camera waiting for a trigger? Then say so: camera.trigger",
+            exit_code=4,
+        )
+    return Check(
+        "frames",
+        "warn",
+        f"{text}: the camera waits for triggers on {info.trigger.source}",
+        "give triggers while rtface check runs, to see them come",
+    )
 
 
-def _backends() -> Check:
-    """Say which back ends could run here, and why the others could not."""
-    found = possible_backends()
-    able = " and ".join(str(each) for each in found if not each.why_not)
-    reasons = dict.fromkeys(each.why_not for each in found if each.why_not)
-    unable = [
-        f"not {' or '.join(str(each) for each in found if each.why_not == reason)}: {reason}"
-        for reason in reasons
-    ]
-    if not able:
-        return Check("back ends", "fail", "; ".join(unable), exit_code=BackendError.exit_code)
-    return Check("back ends", "ok", "; ".join([f"{able} could run here", *unable]))
+def _triggered(info: CameraInfo, metas: Sequence[FrameMeta], text: str) -> Check:
+    rate = ExposureRate()
+    rate.begin(info)
+    for meta in metas:
+        rate.add(meta.frame_id, meta.exposure_ns)
+    rate.tick()
+    if rate.problem:
+        return Check(
+            "frames", "warn", f"{text}; {rate.problem}", "set camera.trigger.rate_hz to what is given"
+        )
+    return Check("frames", "ok", f"{text}, triggered")
 
 
 def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:
@@ -332,23 +344,3 @@ def _clock(clock: Clock) -> Check:
     if min(steps) > 100 * NS_PER_US:
         return Check("clock", "warn", text, "latencies below that cannot be told apart on this machine")
     return Check("clock", "ok", text)
-
-
-def _processor() -> Check:
-    """Look at the frequency governor, which slows an idle core down just before the next frame."""
-    cores = os.cpu_count() or 1
-    governors = {
-        file.read_text(encoding="ascii").strip()
-        for file in _GOVERNORS.glob("cpu[0-9]*/cpufreq/scaling_governor")
-    }
-    if not governors:
-        return Check("processor", "ok", f"{cores} cores; no frequency governor to be seen (virtual machine?)")
-    text = f"{cores} cores, governor {', '.join(sorted(governors))}"
-    if governors != {"performance"}:
-        return Check(
-            "processor",
-            "warn",
-            text,
-            "for steady latency: sudo cpupower frequency-set --governor performance",
-        )
-    return Check("processor", "ok", text)

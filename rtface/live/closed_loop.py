@@ -175,7 +175,7 @@ class ClosedLoop(PoseHandler):
         if SAME_PICTURES in self._evaluator.names:
             self._given = GivenValues(() if self._neural is None else self._neural.names)
         self._record.output(self._name, info.as_dict())
-        self._watch.frame_ns = self._clock.now_ns()
+        self._watch.trigger, self._watch.frame_ns = camera.trigger, self._clock.now_ns()
         self._refresh()
 
     def handle(self, pose: Pose) -> None:
@@ -222,6 +222,7 @@ class ClosedLoop(PoseHandler):
         """Record losses, latencies and the map of the camera's clock, and renew the snapshot."""
         _, record = self._opened()
         record.losses(status.losses)
+        record.camera_status(status.camera)
         if status.camera_clock is not None:
             record.clock_fit("camera", status.camera_clock)
         record.latency({**status.latency, **self._pulses.summary()})

@@ -11,6 +11,7 @@ from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import Crop, FrameMeta, Image, Losses, Pose
+from rtface.core.status import CameraStatus
 from rtface.record.session.recorder import SessionRecorder
 
 
@@ -72,6 +73,9 @@ class NoRecord:
         """See `SessionRecorder`."""
 
     def losses(self, losses: Losses) -> None:
+        """See `SessionRecorder`."""
+
+    def camera_status(self, status: CameraStatus) -> None:
         """See `SessionRecorder`."""
 
     def latency(self, stages: Mapping[str, StageSummary]) -> None:

@@ -19,6 +19,7 @@ from rtface.acquire.base import Camera
 from rtface.acquire.ring import Slot
 from rtface.acquire.stream import FrameStream, Silence
 from rtface.acquire.thread import POLL_S
+from rtface.acquire.timing.exposures import ExposureRate, Warner
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
@@ -103,6 +104,8 @@ class Pipeline:
         self._exposure_ns = 0
         self._tick_exposure_ns: int | None = None
         self._rate_hz = 0.0
+        self._exposures = ExposureRate()
+        self._warner = Warner()
         self._views: list[float] = []
         self._view_ok = math.nan
 
@@ -217,6 +220,9 @@ class Pipeline:
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
             camera_clock=self._camera.clock_line,
             view_ok=self._view_ok,
+            camera=self._exposures.status(self._camera.status),
+            camera_hz=self._exposures.hz,
+            waits_s=self._silence.waits_s(),
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:
@@ -276,6 +282,7 @@ class Pipeline:
     def _open(self, opened: ExitStack) -> None:
         opened.callback(self._stream.close)
         info = self._stream.open()
+        self._silence.trigger = info.trigger
         opened.callback(self._tracker.close)
         self._tracker.open()
         self._tracker.prepare((info.height, info.width), self._crop)
@@ -325,6 +332,7 @@ class Pipeline:
         self._stream.release(slot)
         self._latency.add(pose.stamps, handled_ns, published_ns)
         self._exposure_ns = meta.exposure_ns
+        self._exposures.add(meta.frame_id, meta.exposure_ns)
         self._views.append(pose.view_ok)
         self._frames += 1
 
@@ -340,9 +348,12 @@ class Pipeline:
         self._rate_hz = frames * NS_PER_S / elapsed_ns
         self._tick_exposure_ns = exposure_ns if frames else None
         self._tick_frames, self._tick_ns = self._frames, now_ns
-        self._view_ok = float(median(self._views)) if self._views else math.nan
+        if self._views or self.camera.trigger is None:
+            self._view_ok = float(median(self._views)) if self._views else math.nan
         self._views.clear()
+        self._exposures.tick()
         status = self.status()
+        self._warner.look(status.camera)
         self._handler.tick(status)
         self._on_tick(status)
 
@@ -354,6 +365,7 @@ class Pipeline:
             self._stream.dropped,
             self._sink.lost,
             camera.transport_known,
+            camera.status.missed_triggers,
         )
 
     def _resume(self) -> None:
@@ -361,6 +373,7 @@ class Pipeline:
             return
         self._stream.start(self._tracker.host_memory)
         self._silence.begin(self._clock.now_ns())
+        self._exposures.begin(self.camera)
         self._state = PipelineState.RUNNING
 
     def _pause(self) -> None:

@@ -13,7 +13,7 @@ from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
 from rtface.core.errors import RtfaceError
 from rtface.core.outputs import OutputInfo
-from rtface.core.records import KNOWN_VIEW, CameraInfo, Pulse
+from rtface.core.records import KNOWN_VIEW, CameraInfo, Pulse, TriggerInfo
 from rtface.core.status import PipelineState, PipelineStatus
 from rtface.decide.baseline import Baselines
 from rtface.live.answers import camera_in_words, guard
@@ -127,7 +127,7 @@ def self_test(found: Circumstances) -> Verdict:
     """Answer every question, whatever the answer to the one before."""
     return Verdict(
         (
-            Check("camera", "ok", camera_in_words(found.camera)),
+            _camera(found),
             _frames(found),
             _engine(found),
             _view(found),
@@ -142,12 +142,63 @@ def self_test(found: Circumstances) -> Verdict:
     )
 
 
+def _camera(found: Circumstances) -> Check:
+    """Hold the camera against what was asked of it, as it is while frames flow."""
+    status, text = found.status.camera, camera_in_words(found.camera)
+    if status.problems:
+        return Check(
+            "camera",
+            "fail",
+            f"{'; '.join(status.problems)} ({text})",
+            "set what the camera can do, and start anew",
+        )
+    if status.clock:
+        return Check(
+            "camera",
+            "warn",
+            f"{text}; exposures are times of arrival, since its time stamps cannot be believed: {status.clock}",
+            "latency is counted from arrival in this computer until they can be",
+        )
+    return Check("camera", "ok", text)
+
+
+def _triggered(found: Circumstances, trigger: TriggerInfo) -> Check:
+    """Judge the frames of a camera that waits for triggers: by their rate in a trial, whatever the pauses."""
+    status, pause_s = found.status, trigger.longest_pause_s
+    if status.frames == 0:
+        return Check(
+            "frames",
+            "fail",
+            "no frame has come yet",
+            f"is the trigger connected to {trigger.source}, and given? One frame is needed",
+        )
+    waits = f"waits for a trigger for {status.waits_s:.0f} s" if status.waits_s else ""
+    if waits and pause_s is not None and status.waits_s > max(pause_s, 1.0):
+        return Check(
+            "frames", "fail", f"{waits}, and camera.trigger.longest_pause_s is {pause_s:g}", "give triggers"
+        )
+    rate = (
+        "their rate is not known yet"
+        if math.isnan(status.camera_hz)
+        else f"{status.camera_hz:.1f} per second"
+    )
+    expected = "irregular" if trigger.rate_hz is None else f"{trigger.rate_hz:g} expected"
+    return Check("frames", "ok", "; ".join(filter(None, (f"triggered: {rate}, {expected}", waits))))
+
+
 def _frames(found: Circumstances) -> Check:
     status, promised = found.status, found.camera.rate_hz
     if status.state is not PipelineState.RUNNING:
         return Check("frames", "fail", f"the camera is {status.state.value}", "start it")
+    if found.camera.trigger is not None:
+        return _triggered(found, found.camera.trigger)
     if status.rate_hz == 0:
-        return Check("frames", "fail", "no frames come", "is the camera waiting for a trigger?")
+        return Check(
+            "frames",
+            "fail",
+            "no frames come",
+            "is the camera waiting for a trigger? Then say so: camera.trigger",
+        )
     text = f"{status.rate_hz:.1f} per second"
     if found.camera.live and promised and abs(status.rate_hz / promised - 1) > _RATE_TOLERANCE:
         return Check(

@@ -38,7 +38,7 @@ from rtface.publish.control import ControlServer
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.pictures.publisher import SETTING, PicturePublisher
 from rtface.publish.publisher import Publisher
-from rtface.publish.status import ServiceStatus, camera_map
+from rtface.publish.status import ServiceStatus, camera_map, camera_status_map
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.rigcrop import with_crop
@@ -313,6 +313,7 @@ class Service:
             loop={} if self._arming is None else self._arming.state(),
             view_ok=status.view_ok,
             pictures={} if self._pictures is None else self._pictures.state(),
+            camera_status=camera_status_map(status),
         )
 
 

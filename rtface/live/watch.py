@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from rtface.core.budget import BudgetWatch
-from rtface.core.clock import NS_PER_MS
+from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.decision import Reason
+from rtface.core.records import TriggerInfo
 from rtface.record.session.entries import FaultEntry
 
 Finding = tuple[Reason, str]
@@ -23,10 +24,12 @@ class LoopWatch:
     budget : BudgetWatch or None
         Frames over it are a finding.
     frame_timeout_ns : int
-        A longer time without a frame is one.
+        A longer time without a frame is one; of a camera that waits for triggers a time longer than its longest pause, too.
 
     Attributes
     ----------
+    trigger : TriggerInfo or None
+        What begins the camera's exposures; set it once the camera is open.
     frame_ns : int
         When the newest frame came; set it.
     disk_fault : FaultEntry or None
@@ -36,6 +39,7 @@ class LoopWatch:
     def __init__(self, budget: BudgetWatch | None, frame_timeout_ns: int) -> None:
         self._budget = budget
         self._frame_timeout_ns = frame_timeout_ns
+        self.trigger: TriggerInfo | None = None
         self.frame_ns = 0
         self.disk_fault: FaultEntry | None = None
 
@@ -62,9 +66,13 @@ class LoopWatch:
     def idle(self, now_ns: int) -> Finding | None:
         """Find how long no frame has come."""
         silent_ns = now_ns - self.frame_ns
-        if silent_ns > self._frame_timeout_ns:
-            return Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms"
-        return self._disk()
+        if silent_ns <= self._frame_timeout_ns:
+            return self._disk()
+        pause_ns = 0 if self.trigger is None else self.trigger.longest_pause_ns
+        if pause_ns is None or silent_ns <= pause_ns:
+            return self._disk()
+        beyond = f", longer than camera.trigger.longest_pause_s {pause_ns / NS_PER_S:g}" if pause_ns else ""
+        return Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms{beyond}"
 
     def _disk(self) -> Finding | None:
         return None if self.disk_fault is None else (Reason.DISK, self.disk_fault.text)

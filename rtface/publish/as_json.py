@@ -70,7 +70,9 @@ def as_json(message: Published) -> Json:
 
 def status_as_json(status: ServiceStatus) -> Json:
     """Return a status, as command ``status`` answers it too, in the same form."""
-    plain: Json = _plain({"view_ok": math.nan, "pictures": {}} | status.as_map(), MOST_NESTED)
+    plain: Json = _plain(
+        {"view_ok": math.nan, "pictures": {}, "camera_status": {}} | status.as_map(), MOST_NESTED
+    )
     return plain
 
 
@@ -84,6 +86,7 @@ def _keypoints(message: Keypoints) -> Json:
         "outside": message.outside,
         "lost": losses_map(message.lost),
         "view_ok": message.view_ok,
+        "trigger_id": message.trigger_id,
         "received": _received(message),
     }
 

@@ -76,6 +76,9 @@ class Keypoints:
     view_ok : float
         Of the service, not of the subscriber: how far the frame shows a view that the engine knows, 0 to 1; from 0.5 on
         it does. NaN where the engine keeps no view, or the service is older.
+    trigger_id : int or None
+        Number of the trigger that began the exposure, as the camera counts them: frames of several cameras with the same
+        number were exposed together. None from a camera that sends none.
     """
 
     session: str
@@ -94,6 +97,7 @@ class Keypoints:
     skipped: int = 0
     restarted: bool = False
     view_ok: float = math.nan
+    trigger_id: int | None = None
 
 
 def encode_keypoints(
@@ -119,7 +123,8 @@ def encode_keypoints(
             **points,
             "lost": losses_map(losses),
         }
-        | known("view_ok", pose.view_ok),
+        | known("view_ok", pose.view_ok)
+        | ({} if frame.trigger_id is None else {"trigger_id": frame.trigger_id}),
     )
 
 
@@ -146,6 +151,7 @@ def decode_keypoints(body: bytes) -> Keypoints:
         outside=outside,
         lost=losses_in(fields.nested("lost")),
         view_ok=number_or_nan(fields, "view_ok"),
+        trigger_id=fields.integer("trigger_id") if fields.has("trigger_id") else None,
     )
 
 

@@ -10,7 +10,7 @@ import msgpack
 
 from rtface.core.latency import StageSummary
 from rtface.core.records import CameraInfo, Losses
-from rtface.core.status import PipelineState
+from rtface.core.status import PipelineState, PipelineStatus
 from rtface.publish.wire import (
     MAX_SESSION,
     PROTOCOL,
@@ -57,6 +57,9 @@ class ServiceStatus:
         Median of `rtface.core.records.Pose.view_ok` over the last second; NaN where it is not known.
     pictures : dict
         How the publishing of pictures stands; see `docs/wire.md`. Empty where there are none.
+    camera_status : dict
+        How the camera does; as of `rtface.core.status.CameraStatus.as_map`, and ``waits_s`` while it waits for a trigger.
+        Empty where there is nothing to say.
     """
 
     state: PipelineState
@@ -72,6 +75,7 @@ class ServiceStatus:
     loop: dict[str, Any] = field(default_factory=dict)
     view_ok: float = math.nan
     pictures: dict[str, Any] = field(default_factory=dict)
+    camera_status: dict[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -89,6 +93,7 @@ class ServiceStatus:
             "loop": self.loop,
             **known("view_ok", self.view_ok),
             **({"pictures": self.pictures} if self.pictures else {}),
+            **({"camera_status": self.camera_status} if self.camera_status else {}),
         }
 
 
@@ -148,6 +153,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         loop=fields.mapping("loop"),
         view_ok=number_or_nan(fields, "view_ok"),
         pictures=fields.mapping("pictures") if fields.has("pictures") else {},
+        camera_status=fields.mapping("camera_status") if fields.has("camera_status") else {},
     )
 
 
@@ -158,6 +164,12 @@ def camera_map(info: CameraInfo) -> dict[str, Any]:
         name: value if isinstance(value, basic) else str(value) for name, value in info.settings.items()
     }
     return asdict(info) | {"settings": settings}
+
+
+def camera_status_map(status: PipelineStatus) -> dict[str, Any]:
+    """Return how a camera does as a map for the wire; empty where all is well."""
+    waits = {"waits_s": status.waits_s} if status.waits_s else {}
+    return status.camera.as_map() | waits
 
 
 def _summary(fields: Fields) -> StageSummary:

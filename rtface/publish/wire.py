@@ -234,8 +234,13 @@ def known(name: str, value: float) -> dict[str, float]:
 
 
 def losses_map(losses: Losses) -> dict[str, int | bool]:
-    """Return frames lost as a map for the wire; `transport_known` is there only where it is false."""
+    """Return frames lost as a map for the wire.
+
+    `transport_known` is there only where it is false, `missed_triggers` where triggers are counted.
+    """
     unknown: dict[str, int | bool] = {} if losses.transport_known else {"transport_known": False}
+    if losses.missed_triggers is not None:
+        unknown["missed_triggers"] = losses.missed_triggers
     return {
         "camera": losses.camera,
         "transport": losses.transport,
@@ -253,4 +258,5 @@ def losses_in(fields: Fields) -> Losses:
         ring=fields.integer("ring", low=0),
         publish=fields.integer("publish", low=0),
         transport_known=fields.boolean("transport_known") if fields.has("transport_known") else True,
+        missed_triggers=fields.integer("missed_triggers", low=0) if fields.has("missed_triggers") else None,
     )

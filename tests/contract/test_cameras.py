@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera
 from rtface.acquire.genicam import camera as genicam
 from rtface.config import (
+    AravisCameraSettings,
     CameraSettings,
     GenicamCameraSettings,
     ImagesCameraSettings,
@@ -141,10 +143,17 @@ CASES: dict[str, tuple[Callable[[Path], CameraSettings], bool, Clock]] = {
         False,
         SYSTEM_CLOCK,
     ),
+    "aravis": (
+        lambda _: AravisCameraSettings(
+            kind="aravis", simulated=True, width=WIDTH, height=HEIGHT, rate_hz=100
+        ),
+        False,
+        SYSTEM_CLOCK,
+    ),
     "opencv": (lambda _: OpencvCameraSettings(kind="opencv"), False, SYSTEM_CLOCK),
 }
 """How to make each: settings, whether it ends, and the clock; several of a kind may stand here."""
-MAPPED = {"simulated paced", "simulated", "genicam with a clock", "genicam, test producer"}
+MAPPED = {"simulated paced", "simulated", "genicam with a clock", "genicam, test producer", "aravis"}
 
 
 @pytest.fixture(params=CASES)
@@ -153,6 +162,8 @@ def case(request: pytest.FixtureRequest, stored: Path, monkeypatch: pytest.Monke
     asked = settings(stored)
     if request.param == "genicam, test producer":
         asked = asked.model_copy(update={"producer": request.getfixturevalue("gentl_producer")})
+    if request.param == "aravis" and find_library("aravis-0.8") is None:
+        pytest.skip("Aravis is not installed")
     if request.param == "opencv":
         monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
     if (
@@ -266,6 +277,9 @@ def test_whether_its_numbers_show_gaps_is_said(camera: Camera, case: Case) -> No
         for _ in range(3):
             next_frame(camera, memory(info))
         assert camera.transport_known == case.numbered
+        status = camera.status
+        assert status.problems == ()
+        assert status.missed_triggers is None, "no kind counts triggers that it was not told of"
         camera.close()
 
 

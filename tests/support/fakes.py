@@ -14,6 +14,7 @@ from rtface.acquire.base import EndOfStream
 from rtface.core.clock import Clock
 from rtface.core.clockfit import ClockLine
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Losses, Pose
+from rtface.core.status import CameraStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.track.backends.base import BackendInfo
 from rtface.track.manifest import (
@@ -79,6 +80,7 @@ class FakeCamera:
         self.lost_in_transport = 0
         self.transport_known = True
         self.clock_line: ClockLine | None = None
+        self.status = CameraStatus()
         self.stuck: threading.Event | None = None
         self._info = CameraInfo("fake", "fake 1", width, height, None, None, live, "camera", {})
         self._feed: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()

@@ -168,6 +168,7 @@ class ManualLoop:
         make: Callable[[], Opened] | None = None,
         alike_ns: int = 0,
         grace_ns: int = GRACE_NS,
+        camera: CameraInfo = CAMERA,
     ) -> None:
         self.clock = Ticking(10**12)
         self.output = type(self).make_output(self.clock)
@@ -187,7 +188,7 @@ class ManualLoop:
             budget=self.budget,
             clock=self.clock,
         )
-        self.loop.open(CAMERA, NETWORK)
+        self.loop.open(camera, NETWORK)
         self._frame_id = self.handled_ns = 0
 
     def send_features(self, message: FeaturesMessage) -> None:

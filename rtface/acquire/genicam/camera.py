@@ -6,7 +6,7 @@ frames are polled for, with sleeps between (`POLL_NS`), and other threads run on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.framenumbers import FrameNumbers
+from rtface.acquire.genicam.chunks import ChunkData, Chunks
+from rtface.acquire.genicam.formats import FORMATS, GrayReader, depth_of, readable
 from rtface.acquire.genicam.gentl import (
     HANDLING_MODES,
+    ChunkReader,
     GenicamDevice,
     choose,
     describe,
@@ -28,21 +31,22 @@ from rtface.acquire.genicam.gentl import (
     release,
     vendor_errors,
 )
-from rtface.acquire.genicam.nodes import Nodes, Value
+from rtface.acquire.genicam.nodes import Nodes
+from rtface.acquire.genicam.ptp import PtpWatch
+from rtface.acquire.genicam.readings import Readings
+from rtface.acquire.genicam.sensor import sensor_facts
+from rtface.acquire.genicam.settings import apply, require_possible_rate
+from rtface.acquire.genicam.software import SoftwareTrigger
 from rtface.acquire.lifecycle import OrderedCamera
+from rtface.acquire.timing.cameraclock import CameraClock
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.core.clockfit import ClockFit, ClockLine
+from rtface.core.clockfit import ClockLine
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
 from rtface.core.records import CameraInfo, FrameMeta, Image
+from rtface.core.status import CameraStatus
 
 POLL_NS = 500 * NS_PER_US
-USER_SET = "UserSetLoad"
-"""The command that replaces all settings by stored ones."""
-END_OF_TIME_NS = 2**63
-"""No clock has run for these 292 years: a stamp beyond them is a device's error."""
-SHIFTS = {"Mono8": 0, "Mono10": 2, "Mono12": 4, "Mono14": 6, "Mono16": 8}
-"""Pixel formats that can be read, and by how many bits each is shifted down to 8 bits."""
 
 
 def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
@@ -72,10 +76,10 @@ class GenicamCamera(OrderedCamera):
 
     Every setting is read back after all were made; integers, enumerations and strings must be equal, floating
     point values (rate, exposure, gain, float nodes) within 1 %. A device that gives the rate at which it will really
-    deliver is held to the rate asked for, too.
+    deliver is held to the rate asked for, too. All is read back again once frames flow.
 
     Where the device declares a clock, exposure times are its time stamps mapped to the host's clock
-    (`ClockFit`); a frame without a stamp then has ``camera_ns`` None and its arrival as exposure. Losses: a
+    (`CameraClock`), and arrivals while these cannot be believed. Losses: a
     buffer that arrives incomplete, by its flag or by the size that was filled, counts as lost at the camera, any other gap
     in the frame numbers in transport. A device without frame numbers works; what it loses is unknown.
 
@@ -93,28 +97,65 @@ class GenicamCamera(OrderedCamera):
         self._harvester: Any = None
         self._acquirer: Any = None
         self._label = ""
-        self._shift = 0
+        self._pixels = FORMATS["Mono8"]
+        self._gray: GrayReader
         self._tick_hz: float | None = None
         self._drains = False
         self._numbers = FrameNumbers()
-        self._fit = ClockFit()
+        self._timing = CameraClock()
         self._incomplete = 0
+        self._nodes: Nodes | None = None
+        self._chunks: Chunks | None = None
+        self._ptp: PtpWatch | None = None
+        self._readings: Readings | None = None
+        self._software: SoftwareTrigger | None = None
 
     @property
     def clock_line(self) -> ClockLine | None:
-        """The map that the exposures come from; None before the first time stamp."""
-        return self._fit.line
+        """The map that the exposures come from; None before the first time stamp, and while stamps are not believed."""
+        return self._timing.line
+
+    @property
+    def status(self) -> CameraStatus:
+        """What does not hold of its chunks, its clock and PTP."""
+        chunks, ptp = self._chunks, self._ptp
+        found = ("" if chunks is None else chunks.problem, "" if ptp is None else ptp.problem)
+        return CameraStatus(
+            problems=tuple(filter(None, found)),
+            clock="" if self._tick_hz is None else self._timing.doubt,
+            clock_steps=self._timing.steps,
+            ptp=None if ptp is None else ptp.status,
+            missed_triggers=None if chunks is None else chunks.missed_triggers,
+            readings={} if self._readings is None else self._readings.values,
+        )
 
     def _start(self) -> None:
         self._numbers.restart()
         self._incomplete = 0
+        if self._chunks is not None:
+            self._chunks.restart()
         with self._lost_if_it_fails("starting"):
             self._acquirer.start()
+        if self._nodes is not None:
+            try:
+                self._nodes.verify(streaming=True)
+            except CameraSettingError as error:
+                self._stop()
+                raise CameraSettingError(f"{error}, now that frames flow") from error
+        if self._software is not None:
+            self._software.begin(self._clock.now_ns())
 
     def _fill(self, out: Image, timeout_s: float) -> FrameMeta | None:
         deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
         with self._lost_if_it_fails("waiting for a frame"):
             while True:
+                now_ns = self._clock.now_ns()
+                if self._software is not None:
+                    self._software.give(now_ns)
+                if self._ptp is not None:
+                    self._ptp.look(now_ns)
+                if self._readings is not None:
+                    self._readings.look(now_ns)
                 buffer = self._poll()
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
@@ -136,6 +177,7 @@ class GenicamCamera(OrderedCamera):
 
     def _close(self) -> None:
         harvester, self._harvester, self._acquirer = self._harvester, None, None
+        self._nodes = None
         if harvester is not None:
             release(harvester)
 
@@ -160,20 +202,10 @@ class GenicamCamera(OrderedCamera):
     def _configure(self, found: GenicamDevice) -> CameraInfo:
         settings = self._settings
         nodes = Nodes(self._acquirer.remote_device.node_map, self._label, vendor_errors(), self._clock)
-        if settings.pixel_format not in SHIFTS:
-            offered = [name for name in nodes.choices("PixelFormat") if name in SHIFTS]
-            raise CameraSettingError(
-                f"camera {self._label}: pixel_format {settings.pixel_format!r} cannot be read; "
-                f"possible with this camera: {', '.join(offered) or 'none'}"
-            )
-        of_user_set, further = _split(settings.nodes)
-        for name, value in of_user_set.items():
-            nodes.set(name, value)
-        nodes.set("PixelFormat", settings.pixel_format)
-        _apply(nodes, settings)
-        for name, value in further.items():
-            nodes.set(name, value)
+        readable(settings.pixel_format, nodes.choices("PixelFormat"), self._label)
+        apply(nodes, settings)
         read_back = nodes.verify()
+        require_possible_rate(nodes, settings, self._label)
         try:
             self._acquirer.num_buffers = settings.buffers
         except ValueError as error:
@@ -182,13 +214,26 @@ class GenicamCamera(OrderedCamera):
                 f"camera {self._label}: buffers {settings.buffers} are too few, its driver needs {least}"
             ) from error
         width, height = int(nodes.require("Width")), int(nodes.require("Height"))
-        self._shift = SHIFTS[settings.pixel_format]
+        self._pixels = readable(str(nodes.require("PixelFormat")), nodes.choices("PixelFormat"), self._label)
+        bits = depth_of(self._pixels, nodes.get("PixelDynamicRangeMax"))
+        self._gray = GrayReader(self._pixels, width, height, bits)
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
         mode = prefer_newest(self._acquirer)
         self._drains = mode not in HANDLING_MODES
         self._numbers = FrameNumbers(leaves_out_zero=found.tl_type == "GEV")
-        self._fit = ClockFit()
-        rate_hz = nodes.rate_hz()
+        self._timing = CameraClock()
+        self._nodes = nodes
+        reader = ChunkReader(self._acquirer, found.tl_type)
+        self._chunks = (
+            Chunks(settings.chunks, nodes, reader, settings.exposure_us) if settings.chunks else None
+        )
+        self._ptp = None if settings.ptp is None else PtpWatch(settings.ptp, nodes)
+        stream = self._acquirer.data_streams[0]
+        of_stream = Nodes(stream.node_map, self._label, vendor_errors(), self._clock)
+        self._readings = Readings(nodes, of_stream, stream)
+        trigger = settings.trigger
+        self._software = SoftwareTrigger.of(trigger, nodes)
+        rate_hz = nodes.rate_hz() if trigger is None else trigger.expected_hz
         return CameraInfo(
             kind="genicam",
             label=self._label,
@@ -204,10 +249,12 @@ class GenicamCamera(OrderedCamera):
                 "vendor": found.vendor,
                 "model": found.model,
                 "tl_type": found.tl_type,
-                "gray_shift_bits": self._shift,
+                "gray_shift_bits": bits - 8,
                 "buffers": settings.buffers,
                 "stream_mode": mode,
+                **sensor_facts(nodes),
             },
+            trigger=None if trigger is None else trigger.info(),
         )
 
     def _poll(self) -> Any | None:
@@ -224,55 +271,52 @@ class GenicamCamera(OrderedCamera):
 
     def _take(self, buffer: Any, out: Image, arrival_ns: int) -> FrameMeta:
         self._copy(buffer, out)
-        frame_id, missing = self._numbers.take(or_none(buffer, "frame_id"))
+        number = or_none(buffer, "frame_id")
+        sent = ChunkData() if self._chunks is None else self._chunks.take(buffer, number)
+        frame_id, missing = self._numbers.take(number if sent.frame is None else sent.frame)
         self.transport_known = self._numbers.known
         self.lost_in_transport += max(0, missing - self._incomplete)
         self._incomplete = 0
-        camera_ns = None if self._tick_hz is None else _stamp_ns(buffer, self._tick_hz)
-        exposure_ns = arrival_ns if camera_ns is None else self._fit.to_host(camera_ns, arrival_ns)
-        return FrameMeta(frame_id, exposure_ns, arrival_ns, camera_ns)
+        camera_ns, exposure_ns = None, arrival_ns
+        if self._tick_hz is not None:
+            camera_ns, exposure_ns = self._timing.take(
+                _stamp_ns(buffer, self._tick_hz) or sent.stamp_ns, arrival_ns
+            )
+        return FrameMeta(frame_id, exposure_ns, arrival_ns, camera_ns, sent.trigger, sent.exposure_us)
 
     def _is_whole(self, buffer: Any) -> bool:
         """Return whether all of the picture arrived: not every driver says so of a buffer that it filled in part."""
         if not buffer.is_complete():
             return False
         filled = or_none(buffer, "size_filled")
-        height = or_none(buffer, "height") or self._shape[0]
-        return filled is None or filled >= self._offset(buffer) + self._stride(buffer) * height
+        return filled is None or filled >= self._offset(buffer) + self._stored_bytes(buffer)
 
-    def _stride(self, buffer: Any) -> int:
-        """Return the bytes of a line, with the padding at its end."""
-        width = or_none(buffer, "width") or self._shape[1]
-        return width * self._depth + (or_none(buffer, "padding_x") or 0)
+    def _stored_bytes(self, buffer: Any) -> int:
+        """Return how many bytes the picture has, the padding at the ends of its lines with it."""
+        height, width = self._delivered(buffer)
+        return self._pixels.stored_bytes(width, height, or_none(buffer, "padding_x") or 0)
+
+    def _delivered(self, buffer: Any) -> tuple[int, int]:
+        """Return rows and columns, by the driver if it says so."""
+        return or_none(buffer, "height") or self._shape[0], or_none(buffer, "width") or self._shape[1]
 
     @staticmethod
     def _offset(buffer: Any) -> int:
         return or_none(buffer, "image_offset") or 0
 
-    @property
-    def _depth(self) -> int:
-        """Bytes of a pixel."""
-        return 1 if self._shift == 0 else 2
-
     def _copy(self, buffer: Any, out: Image) -> None:
         """Copy the picture, without the padding at the ends of its lines, as 8-bit gray."""
-        height, width = self._shape
-        delivered = or_none(buffer, "height") or height, or_none(buffer, "width") or width
-        if delivered != self._shape:
+        delivered, shape = self._delivered(buffer), self._shape
+        if delivered != shape:
             raise CameraLostError(
-                f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {width}x{height}"
+                f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {shape[1]}x{shape[0]}"
             )
-        stride = self._stride(buffer)
+        size, offset = self._stored_bytes(buffer), self._offset(buffer)
         try:
-            data = np.frombuffer(buffer.raw_buffer, np.uint8, stride * height, self._offset(buffer))
+            data = np.frombuffer(buffer.raw_buffer, np.uint8, size, offset)
         except ValueError as error:
             raise CameraLostError(f"camera {self._label} delivered less than a frame: {error}") from error
-        lines = data.reshape(height, stride)[:, : width * self._depth]
-        if self._shift == 0:
-            np.copyto(out, lines)
-        else:
-            deep = np.ascontiguousarray(lines).view("<u2")
-            np.right_shift(deep, self._shift, out=out, casting="unsafe")
+        self._gray.read(data, or_none(buffer, "padding_x") or 0, out)
 
     @contextmanager
     def _lost_if_it_fails(self, doing: str) -> Iterator[None]:
@@ -280,37 +324,6 @@ class GenicamCamera(OrderedCamera):
             yield
         except vendor_errors() as error:
             raise CameraLostError(f"camera {self._label} was lost while {doing}: {error}") from error
-
-
-def _apply(nodes: Nodes, settings: GenicamCameraSettings) -> None:
-    """Make every setting: offsets make room before sizes, and exposure comes before the rate that it limits."""
-    for size, offset, new_size, new_offset in (
-        ("Width", "OffsetX", settings.width, settings.offset_x),
-        ("Height", "OffsetY", settings.height, settings.offset_y),
-    ):
-        if new_offset is None and new_size is not None:
-            new_offset = nodes.get(offset)
-        if new_size is not None:
-            nodes.set_if_possible(offset, 0)
-            nodes.set(size, new_size)
-        if new_offset is not None:
-            nodes.set(offset, new_offset)
-    if settings.exposure_us is not None:
-        nodes.set_if_possible("ExposureAuto", "Off")
-        nodes.set("ExposureTime", settings.exposure_us)
-    if settings.gain is not None:
-        nodes.set_if_possible("GainAuto", "Off")
-        nodes.set("Gain", settings.gain)
-    if settings.rate_hz is not None:
-        nodes.set_if_possible("AcquisitionFrameRateEnable", True)
-        nodes.set("AcquisitionFrameRate", settings.rate_hz)
-
-
-def _split(nodes: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Value]]:
-    """Part the features up to one that loads a user set, which would undo settings made before it, from those after it."""
-    names = list(nodes)
-    end = names.index(USER_SET) + 1 if USER_SET in nodes else 0
-    return {name: nodes[name] for name in names[:end]}, {name: nodes[name] for name in names[end:]}
 
 
 def _tick_hz(acquirer: Any, nodes: Nodes, tl_type: str) -> float | None:
@@ -322,9 +335,9 @@ def _tick_hz(acquirer: Any, nodes: Nodes, tl_type: str) -> float | None:
 
 
 def _stamp_ns(buffer: Any, tick_hz: float) -> int | None:
-    """Return a frame's time stamp, None where there is none or one that no clock has."""
+    """Return a frame's time stamp, None where there is none."""
     stamp_ns: int | None = or_none(buffer, "timestamp_ns")
     if not stamp_ns:
         ticks = or_none(buffer, "timestamp")
         stamp_ns = ticks * NS_PER_S // round(tick_hz) if ticks else None
-    return stamp_ns if stamp_ns and stamp_ns < END_OF_TIME_NS else None
+    return stamp_ns or None

@@ -152,6 +152,15 @@ def or_none(module: Any, attribute: str) -> int | None:
         return None
 
 
+def is_writable(node: Any) -> bool:
+    """Return whether a feature can be set now."""
+    from genicam import genapi
+
+    with suppress(*vendor_errors(AttributeError)):
+        return bool(node.get_access_mode() == genapi.EAccessMode.RW)
+    return False
+
+
 def poll(acquirer: Any) -> Any | None:
     """Return a filled buffer without waiting, or None.
 
@@ -172,3 +181,26 @@ def poll(acquirer: Any) -> Any | None:
 def give_back(buffer: Any) -> None:
     """Return a buffer to the driver, not zeroed first, which would cost more than the copy."""
     buffer.parent.queue_buffer(buffer, False)
+
+
+class ChunkReader:
+    """Makes the chunks of a buffer readable as features of the device; as harvesters does for what it fetches itself."""
+
+    def __init__(self, acquirer: Any, tl_type: str) -> None:
+        self._acquirer, self._tl_type = acquirer, tl_type
+
+    def attach(self, buffer: Any) -> bool:
+        """Attach a buffer's chunks; False where it has none."""
+        adapter = self._acquirer._chunk_adapter  # noqa: SLF001
+        try:
+            if self._tl_type not in ("GEV", "U3V"):
+                places = buffer.chunk_data_info_list
+                if not places:
+                    return False
+                adapter.attach_buffer(buffer.raw_buffer, places)
+                return True
+            size = or_none(buffer, "delivered_chunk_payload_size") or or_none(buffer, "size_filled")
+            adapter.attach_buffer(buffer.raw_buffer, len(buffer.raw_buffer) if size is None else size)
+        except vendor_errors(AttributeError, RuntimeError):
+            return False
+        return True

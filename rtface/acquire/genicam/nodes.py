@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,11 @@ OLD_NAMES = {
     "ExposureTime": "ExposureTimeAbs",
     "AcquisitionFrameRate": "AcquisitionFrameRateAbs",
     "AcquisitionFrameRateEnable": "AcquisitionFrameRateEnabled",
+    "TriggerDelay": "TriggerDelayAbs",
+    "PtpEnable": "GevIEEE1588",
+    "PtpStatus": "GevIEEE1588Status",
+    "PtpDataSetLatch": "GevIEEE1588DataSetLatch",
+    "PtpOffsetFromMaster": "GevIEEE1588OffsetFromMaster",
 }
 """What devices older than SFNC 2.0 call some features."""
 COMMAND_NS = 10 * NS_PER_S
@@ -23,6 +29,8 @@ REAL_RATES = ("ResultingFrameRate", "AcquisitionResultingFrameRate", "ResultingF
 """The rate that a device will really deliver, by maker."""
 
 Value = bool | int | float | str
+Selection = tuple[tuple[str, Value], ...]
+"""Selectors and their values: which one of several is meant by a feature that they select."""
 
 
 class Nodes:
@@ -48,10 +56,13 @@ class Nodes:
         self._label = label
         self._refusals = refusals
         self._malformed: tuple[type[Exception], ...] = (AttributeError, TypeError, *refusals)
-        self._asked: dict[str, Value] = {}
+        self._asked: dict[tuple[str, Selection], Value] = {}
 
     def set(self, name: str, value: Value) -> None:
         """Set a feature, which `verify` will read back, or execute a command, for which the value is ``True``.
+
+        A feature that is selected, such as the mode of a line, is set for what its selector is set to now, and read back for
+        the same.
 
         ``True`` and ``False`` stand for ``On`` and ``Off`` of an enumeration, because that is what YAML makes of
         these words.
@@ -69,13 +80,16 @@ class Nodes:
             return
         if isinstance(value, bool) and hasattr(node, "symbolics"):
             value = "On" if value else "Off"
+        self._write(name, node, value)
+        self._asked[name, self._selection(node)] = value
+
+    def _write(self, name: str, node: Any, value: Value) -> None:
         try:
             node.value = value
         except self._malformed as error:
             raise CameraSettingError(
                 f"camera {self._label}: {name} cannot be set to {value!r}{self._possible(node)}: {_reason(error)}"
             ) from error
-        self._asked[name] = value
 
     def _execute(self, name: str, command: Any, value: Value) -> None:
         """Execute a command and wait until the device says that it is done."""
@@ -103,22 +117,62 @@ class Nodes:
         with suppress(CameraSettingError):
             self.set(name, value)
 
-    def verify(self) -> dict[str, Value]:
+    def verify(self, *, streaming: bool = False) -> dict[str, Value]:
         """Read back every feature that was set, now that all are, and return what was read.
+
+        Each is read under the selectors that it was set under, which are put back then. A feature of which the selector was set,
+        too, is called by both: ``LineMode[Line1]``.
+
+        Parameters
+        ----------
+        streaming : bool
+            Frames flow: what cannot be selected or read meanwhile is left out.
 
         Raises
         ------
         CameraSettingError
-            A value differs from what was asked for, or the device will deliver at another rate.
+            Values differ from what was asked for, or the device will deliver at another rate; all are named.
         """
-        read = {name: self.require(name) for name in self._asked}
-        for name, asked in self._asked.items():
-            self._compare(name, asked, read[name])
-        asked_rate = self._asked.get("AcquisitionFrameRate")
-        real = self._real_rate()
+        was = tuple({name: self.get(name) for _, selection in self._asked for name, _ in selection}.items())
+        read: dict[tuple[str, Selection], Value] = {}
+        for name, selection in sorted(self._asked, key=lambda key: not key[1]):
+            if not self._select(selection or was) and streaming:
+                continue
+            value = self.get(name) if streaming else self.require(name)
+            if value is not None:
+                read[name, selection] = value
+        self._select(was)
+        found = {
+            self._label_of(*key): (asked, read[key]) for key, asked in self._asked.items() if key in read
+        }
+        wrong = [_difference(label, asked, value) for label, (asked, value) in found.items()]
+        asked_rate, real = self._asked.get(("AcquisitionFrameRate", ())), self._real_rate()
         if asked_rate is not None and real is not None:
-            self._compare(real[0], asked_rate, real[1])
-        return read
+            wrong.append(_difference(real[0], asked_rate, real[1]))
+        if any(wrong):
+            raise CameraSettingError(f"camera {self._label}: {'; '.join(filter(None, wrong))}")
+        return {label: value for label, (_, value) in found.items()}
+
+    def _select(self, selection: Iterable[tuple[str, Value | None]]) -> bool:
+        """Move selectors that stand elsewhere; False where one cannot be moved now."""
+        with suppress(CameraSettingError):
+            for name, value in selection:
+                if value is not None and self.require(name) != value:
+                    self._write(name, self._node(name), value)
+            return True
+        return False
+
+    def _selection(self, node: Any) -> Selection:
+        """Return what selects a feature, as far as the device's description gives it."""
+        inner = getattr(node, "node", None)
+        selectors = [each.node.name for each in getattr(inner, "selecting_features", ())]
+        return tuple((name, value) for name in selectors if (value := self.get(name)) is not None)
+
+    def _label_of(self, name: str, selection: Selection) -> str:
+        asked = {name for name, _ in self._asked}
+        if not any(selector in asked for selector, _ in selection):
+            return name
+        return f"{name}[{', '.join(str(value) for _, value in selection)}]"
 
     def require(self, name: str) -> Any:
         """Return a feature's value.
@@ -138,12 +192,56 @@ class Nodes:
             ) from error
         raise CameraSettingError(f"camera {self._label} has no feature {name!r}")
 
+    def has(self, name: str) -> bool:
+        """Return whether the device knows a feature."""
+        return self._node(name) is not None
+
     def get(self, name: str) -> Any | None:
         """Return a feature's value, or None where there is none to read."""
         try:
             return self.require(name)
         except CameraSettingError:
             return None
+
+    def reader(self, name: str) -> Callable[[], Any | None]:
+        """Return what reads a feature again and again, None where it cannot be read at that time.
+
+        Raises
+        ------
+        CameraSettingError
+            The device has no such feature.
+        """
+        node = self._node(name)
+        if node is None:
+            raise CameraSettingError(f"camera {self._label} has no feature {name!r}")
+
+        def read() -> Any | None:
+            try:
+                return node.value
+            except self._refusals:
+                return None
+
+        return read
+
+    def command(self, name: str) -> Callable[[], None]:
+        """Return what executes a command and does not wait; the device's own errors are the caller's.
+
+        Raises
+        ------
+        CameraSettingError
+            The device has no such command.
+        """
+        node = self._node(name)
+        if node is None or not hasattr(node, "execute"):
+            raise CameraSettingError(f"camera {self._label} has no command {name!r}")
+        execute: Callable[[], None] = node.execute
+        return execute
+
+    def command_if_there(self, name: str) -> None:
+        """Execute a command that not every device has; `CameraSettingError` where it is not done."""
+        node = self._node(name)
+        if node is not None:
+            self._execute(name, node, True)
 
     def choices(self, name: str) -> tuple[str, ...]:
         """Return the values that an enumeration can take."""
@@ -176,15 +274,14 @@ class Nodes:
         except self._malformed:
             return ""
 
-    def _compare(self, name: str, asked: Value, read: Value) -> None:
-        if isinstance(read, float) and not isinstance(asked, str):
-            same = math.isclose(read, asked, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-9)
-        else:
-            same = read == asked
-        if not same:
-            raise CameraSettingError(
-                f"camera {self._label}: {name} was set to {asked!r} but reads back {read!r}"
-            )
+
+def _difference(label: str, asked: Value, read: Value) -> str:
+    """Return in words how a value read back differs from what was asked for; nothing where it does not."""
+    if isinstance(read, float) and not isinstance(asked, str):
+        same = math.isclose(read, asked, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-9)
+    else:
+        same = read == asked
+    return "" if same else f"{label} was set to {asked!r} but reads back {read!r}"
 
 
 def _reason(error: Exception) -> str:

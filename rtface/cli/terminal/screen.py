@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from rtface.core.check import Check
 from rtface.core.files import plain, printable
 from rtface.core.latency import StageSummary
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
@@ -68,6 +70,20 @@ def print_finding(verdict: str, what: str, text: str, fix: str) -> None:
         OUT.print(f"     -> {fix}", markup=False, soft_wrap=True)
 
 
+def print_checks(findings: Iterable[Check], as_json: bool) -> None:
+    """Print findings as they come, or all as JSON, and exit with the code of the first failure, if there is one."""
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if not as_json:
+            print_finding(finding.verdict, finding.what, finding.text, finding.fix)
+    if as_json:
+        print_json([finding.as_dict() | {"exit_code": finding.exit_code} for finding in found])
+    code = next((finding.exit_code for finding in found if finding.verdict == "fail"), 0)
+    if code:
+        raise typer.Exit(code)
+
+
 def plain_table(*columns: str, right: Sequence[str] = (), last: str | None = None) -> Table:
     """Return an empty table: columns of words, then `right` of numbers, then a `last` of remarks."""
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -100,9 +116,21 @@ def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table
 def losses_line(losses: Losses) -> str:
     """Return the lost frames by place, in one line."""
     transport = losses.transport if losses.transport_known else "unknown"
-    return (
-        f"lost: camera {losses.camera}, transport {transport}, ring {losses.ring}, publish {losses.publish}"
-    )
+    missed = "" if losses.missed_triggers is None else f"; triggers missed: {losses.missed_triggers}"
+    return f"lost: camera {losses.camera}, transport {transport}, ring {losses.ring}, publish {losses.publish}{missed}"
+
+
+def camera_line(camera_status: Mapping[str, Any]) -> str:
+    """Return how a camera does, as a status has it, in one line that begins with a separator; empty where all is well."""
+    said = [f"CAMERA: {problem}" for problem in camera_status.get("problems", ())]
+    if clock := camera_status.get("clock"):
+        said.append(f"exposures are times of arrival: {clock}")
+    if ptp := camera_status.get("ptp"):
+        offset = "" if ptp["offset_ns"] is None else f" {ptp['offset_ns'] / 1e3:.1f} us"
+        said.append(f"PTP {ptp['state']}{offset}")
+    if waits_s := camera_status.get("waits_s"):
+        said.append(f"waits for a trigger for {waits_s:.0f} s")
+    return "".join(f"; {each}" for each in said)
 
 
 def view_in_words(view_ok: float) -> str:

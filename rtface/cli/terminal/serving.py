@@ -12,6 +12,7 @@ from rich.live import Live
 from rtface.cli.terminal.screen import (
     ERR,
     OUT,
+    camera_line,
     latency_table,
     live_view,
     losses_line,
@@ -24,6 +25,7 @@ from rtface.core.errors import DataError, RtfaceError
 from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
 from rtface.live.service import Service, describe_backend
+from rtface.publish.status import camera_status_map
 
 _REFRESH_S = 0.25
 
@@ -127,5 +129,5 @@ def described(manifest: EncoderManifest) -> str:
 def _headline(status: PipelineStatus) -> str:
     return (
         f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
-        f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}"
+        f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}{camera_line(camera_status_map(status))}"
     )

@@ -267,6 +267,8 @@ class LossesEntry(Entry):
     """Messages that could not be handed to the socket."""
     transport_known: bool = True
     """Whether the frame numbers could show gaps."""
+    missed_triggers: int | None = None
+    """Triggers that began no exposure, and so no lost frames; None where the camera sends no count of triggers."""
 
 
 @_event(11, "mark")
@@ -319,6 +321,8 @@ class UnrecordedEntry(Entry):
     """Events; each is a fault, too."""
     published: int = 0
     """Stamps of publishing."""
+    chunks: int = 0
+    """Rows of what the camera sent beside a picture."""
 
 
 @_event(15, "video")
@@ -449,3 +453,17 @@ class SecretEntry(Entry):
     """Number of the decision whose fields they are; None for the session."""
     hidden: Map
     """``action`` and ``reason`` of a decision; of the session ``session_seed`` by rule, or ``totals`` by kind."""
+
+
+@_event(26, "camera_status")
+class CameraStatusEntry(Entry):
+    """How the camera does from here on, where that has changed; fields as in `rtface.core.status.CameraStatus`."""
+
+    problems: Texts
+    """What does not hold of what was asked for."""
+    clock: str
+    """Why exposures are times of arrival though the camera has a clock; empty while its stamps are believed."""
+    clock_steps: int
+    """How often its clock was set to another time so far."""
+    ptp: Map | None
+    """``state`` and ``offset_ns``; None where it is not watched."""

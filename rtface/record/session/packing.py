@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 
 from rtface.core.errors import UsageError
 from rtface.core.features import NEVER_NS, Features
-from rtface.core.records import Pose
+from rtface.core.records import FrameMeta, Pose
 from rtface.record.session.rows import (
     FEATURES,
     POSES,
     POSES_WITH_LIKELIHOOD,
     ROW_NAMES,
     UNKNOWN,
+    pack_chunk_row,
     pack_feature_times,
     pack_pose_times,
 )
+
+
+def chunk_row(frame: FrameMeta) -> bytes | None:
+    """Return the row of what the camera sent beside a frame's picture; None where it sent nothing."""
+    if frame.trigger_id is None and frame.exposure_us is None:
+        return None
+    return pack_chunk_row(
+        frame.frame_id,
+        UNKNOWN if frame.trigger_id is None else frame.trigger_id,
+        math.nan if frame.exposure_us is None else frame.exposure_us,
+    )
 
 
 class Packer:

@@ -70,6 +70,8 @@ class Session:
         The frame index; fields as in `rtface.record.session.rows.FRAME_DTYPE`.
     published : structured ndarray, shape (P,)
         The stamps of publishing; fields as in `rtface.record.session.rows.PUBLISHED_DTYPE`.
+    chunks : structured ndarray, shape (C,)
+        What the camera sent beside the pictures; fields as in `rtface.record.session.rows.CHUNK_DTYPE`.
     damage : tuple of Damage
         The places that could not be read.
     size : int
@@ -98,6 +100,7 @@ class Session:
     features: Rows
     frames: Rows
     published: Rows
+    chunks: Rows
     damage: tuple[Damage, ...]
     size: int
     cut_off: int

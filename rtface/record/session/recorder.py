@@ -19,6 +19,7 @@ from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
+from rtface.core.status import CameraStatus
 from rtface.record.seal.merging import without_seeds
 from rtface.record.session import VIDEO_NAME, session_folder
 from rtface.record.session.entries import (
@@ -28,6 +29,7 @@ from rtface.record.session.entries import (
     BaselineEntry,
     CallEntry,
     CameraEntry,
+    CameraStatusEntry,
     ClockFitEntry,
     ConfigurationEntry,
     DecisionEntry,
@@ -44,8 +46,8 @@ from rtface.record.session.entries import (
     SecretEntry,
 )
 from rtface.record.session.frames import FrameRecorder
-from rtface.record.session.packing import Packer
-from rtface.record.session.rows import FEATURES, PUBLISHED, pack_published_row
+from rtface.record.session.packing import Packer, chunk_row
+from rtface.record.session.rows import CHUNKS, FEATURES, PUBLISHED, pack_published_row
 from rtface.record.session.writer import SessionWriter
 
 CLOCK_FIT_NS = 60 * NS_PER_S
@@ -176,6 +178,7 @@ class SessionRecorder:
             )
         self._decisions = itertools.count()
         self._losses = Losses()
+        self._camera_status: tuple[int, tuple[Any, ...]] = 0, ((), "", 0, None)
         self._clock_fits: dict[str, tuple[int, ClockLine]] = {}
 
     @property
@@ -238,8 +241,10 @@ class SessionRecorder:
         self._writer.watch(self.folder / VIDEO_NAME)
 
     def pose(self, pose: Pose) -> None:
-        """Record a pose, before what is decided on it."""
+        """Record a pose, before what is decided on it, and what the camera sent beside its picture."""
         self._writer.put_row(*self._packer.pose(pose))
+        if (row := chunk_row(pose.frame)) is not None:
+            self._writer.put_row(CHUNKS, row)
 
     def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
         """Record the values that rules were evaluated on, and when: after the pose, before the decisions that come of it."""
@@ -308,6 +313,18 @@ class SessionRecorder:
         if losses != self._losses:
             self._losses = losses
             self._writer.put(LossesEntry(self._at(t_ns), **asdict(losses)))
+
+    def camera_status(self, status: CameraStatus) -> None:
+        """Record how the camera does, where that has changed; a PTP offset alone changes nothing for `CLOCK_FIT_NS`."""
+        now_ns = self._clock.now_ns()
+        state = None if status.ptp is None else status.ptp.state
+        known = status.problems, status.clock, status.clock_steps, state
+        recorded_ns, recorded = self._camera_status
+        if known == recorded and (state is None or now_ns - recorded_ns < CLOCK_FIT_NS):
+            return
+        self._camera_status = now_ns, known
+        ptp = None if status.ptp is None else asdict(status.ptp)
+        self._writer.put(CameraStatusEntry(now_ns, status.problems, status.clock, status.clock_steps, ptp))
 
     def latency(self, stages: Mapping[str, StageSummary], t_ns: int | None = None) -> None:
         """Record the percentiles so far."""

@@ -36,6 +36,7 @@ POSES_WITH_LIKELIHOOD = 65
 FEATURES = 66
 FRAMES = 67
 PUBLISHED = 68
+CHUNKS = 69
 
 ROW_NAMES = {
     POSES: "poses",
@@ -43,6 +44,7 @@ ROW_NAMES = {
     FEATURES: "features",
     FRAMES: "frames",
     PUBLISHED: "published",
+    CHUNKS: "chunks",
 }
 
 UNKNOWN = -1
@@ -63,6 +65,7 @@ pack_pose_times = struct.Struct("<9q").pack
 pack_feature_times = struct.Struct("<2q").pack
 pack_frame_row = struct.Struct("<4q").pack
 pack_published_row = struct.Struct("<2q").pack
+pack_chunk_row = struct.Struct("<2qd").pack
 
 
 def pose_dtype(points: int, *, likelihood: bool = False) -> np.dtype[np.void]:
@@ -104,12 +107,19 @@ the CRC-32 of its pixels, row by row."""
 PUBLISHED_DTYPE: np.dtype[np.void] = np.dtype([(name, "<i8") for name in ("frame_id", "published_ns")])
 """The structure of the stamps of publishing: when the pose of frame `frame_id` had been published."""
 
+CHUNK_DTYPE: np.dtype[np.void] = np.dtype(
+    [("frame_id", "<i8"), ("trigger_id", "<i8"), ("exposure_us", "<f8")]
+)
+"""The structure of what the camera sent beside the picture of frame `frame_id`: the number of its trigger, -1 where it is not
+known, and how long it was exposed, in microseconds, NaN where that is not known."""
+
 _DTYPES: dict[int, Callable[[int], np.dtype[np.void]]] = {
     POSES: pose_dtype,
     POSES_WITH_LIKELIHOOD: lambda points: pose_dtype(points, likelihood=True),
     FEATURES: feature_dtype,
     FRAMES: lambda width: FRAME_DTYPE,
     PUBLISHED: lambda width: PUBLISHED_DTYPE,
+    CHUNKS: lambda width: CHUNK_DTYPE,
 }
 
 

@@ -14,6 +14,7 @@ from rtface.record.session.entries import (
     OF_LIGHT,
     ArmingEntry,
     CameraEntry,
+    CameraStatusEntry,
     ClockFitEntry,
     DecisionEntry,
     FaultEntry,
@@ -258,6 +259,13 @@ def _facts(session: Session) -> dict[str, str]:
         facts["camera"] = (
             f"{info.get('kind')} {info.get('label')}, {info.get('width')}x{info.get('height')}{rate}"
         )
+        if (trigger := info.get("trigger")) is not None:
+            rate = "irregular" if trigger["rate_hz"] is None else f"{trigger['rate_hz']:g} per second"
+            facts["trigger"] = f"{trigger['source']}, {rate}"
+    if (losses := session.last(LossesEntry)) is not None and losses.missed_triggers is not None:
+        facts["triggers missed"] = str(losses.missed_triggers)
+    if said := _camera_problems(session):
+        facts["camera problems"] = "; ".join(said)
     if (fit := session.last(ClockFitEntry)) is not None:
         facts[f"{fit.device} clock"] = f"{fit.slope * 1e6:+.1f} ppm against this computer's"
     if (video := session.last(VideoEntry)) is not None:
@@ -267,6 +275,16 @@ def _facts(session: Session) -> dict[str, str]:
         facts["machine"] = f"{machine.get('processor')}, {machine.get('system')}"
         facts["rtface"] = str(machine.get("rtface"))
     return facts
+
+
+def _camera_problems(session: Session) -> tuple[str, ...]:
+    """Return what did not hold of the camera at some time, each once."""
+    said: dict[str, None] = {}
+    for each in session.of(CameraStatusEntry):
+        said |= dict.fromkeys(each.problems)
+        if each.clock:
+            said[f"exposures were times of arrival: {each.clock}"] = None
+    return tuple(said)
 
 
 def rate_of(poses: Rows, count: int) -> float | None:
@@ -312,6 +330,7 @@ def _losses(entry: LossesEntry) -> dict[str, int | None]:
     counts: dict[str, int | None] = dict(_counts(entry))
     if not counts.pop("transport_known"):
         counts["transport"] = None
+    del counts["missed_triggers"]  # which are no frames
     return counts
 
 

@@ -144,3 +144,75 @@ def test_what_yaml_makes_of_on_and_off_is_understood() -> None:
     device.set("TriggerMode", True)
     assert mode.value == "On"
     assert device.verify() == {"TriggerMode": "On"}
+
+
+class Selected:
+    """A feature that a selector parts into several, as a device's description tells."""
+
+    def __init__(self, selector: SimpleNamespace) -> None:
+        self._selector = selector
+        self._values: dict[object, object] = {}
+        self.node = SimpleNamespace(
+            selecting_features=[SimpleNamespace(node=SimpleNamespace(name="LineSelector"))]
+        )
+
+    @property
+    def value(self) -> object:
+        return self._values.get(self._selector.value)
+
+    @value.setter
+    def value(self, value: object) -> None:
+        self._values[self._selector.value] = value
+
+
+def test_each_feature_is_read_back_under_its_selector_which_stays_where_it_was() -> None:
+    selector = SimpleNamespace(value="Line0")
+    mode = Selected(selector)
+    device = nodes(LineSelector=selector, LineMode=mode)
+    for line, value in (("Line1", "Output"), ("Line2", "Input"), ("Line1", "Strobe")):
+        device.set("LineSelector", line)
+        device.set("LineMode", value)
+    assert device.verify() == {
+        "LineSelector": "Line1",
+        "LineMode[Line1]": "Strobe",
+        "LineMode[Line2]": "Input",
+    }
+    assert selector.value == "Line1"
+    mode._values["Line2"] = "Output"
+    with pytest.raises(
+        CameraSettingError,
+        match=r"^camera test: LineMode\[Line2\] was set to 'Input' but reads back 'Output'$",
+    ):
+        device.verify()
+    assert selector.value == "Line1"
+
+
+def test_what_cannot_be_selected_now_is_left_out() -> None:
+    class Kept(SimpleNamespace):
+        locked = False
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if self.locked:
+                raise RefusedError("locked")
+            super().__setattr__(name, value)
+
+    selector = Kept(value="Line0")
+    device = nodes(LineSelector=selector, LineMode=Selected(selector))
+    for line in ("Line1", "Line2"):
+        device.set("LineSelector", line)
+        device.set("LineMode", "Input")
+    Kept.locked = True
+    assert device.verify(streaming=True) == {"LineSelector": "Line2", "LineMode[Line2]": "Input"}
+
+
+def test_all_that_differs_is_named_at_once() -> None:
+    gain, width = SimpleNamespace(value=0), SimpleNamespace(value=0)
+    device = nodes(Gain=gain, Width=width)
+    device.set("Gain", 3)
+    device.set("Width", 640)
+    gain.value, width.value = 4, 320
+    with pytest.raises(
+        CameraSettingError,
+        match="Gain was set to 3 but reads back 4; Width was set to 640 but reads back 320",
+    ):
+        device.verify()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.fakes import END, FakeCamera
 
 from rtface.acquire import sampling as footage
-from rtface.acquire.sampling import evenly_spaced
-from rtface.config import ImagesCameraSettings
+from rtface.acquire.sampling import evenly_spaced, rig_frames
+from rtface.config import ImagesCameraSettings, OpencvCameraSettings
 from rtface.core.errors import CameraLostError, DataError, UsageError
+from rtface.core.records import TriggerInfo
 
 RECORDING = ImagesCameraSettings(kind="images", path=Path("somewhere"))
 
@@ -39,3 +41,17 @@ def test_an_empty_or_damaged_recording_is_refused_and_the_camera_closed(
     assert "camera.close" in damaged.log
     with pytest.raises(UsageError, match="1 or more, not 0"):
         evenly_spaced(RECORDING, 0)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "said"), [(None, "for 10 s$"), (TriggerInfo("Line0", 40.0, 600.0), "give some")]
+)
+def test_a_camera_that_delivers_nothing_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch, trigger: TriggerInfo | None, said: str
+) -> None:
+    camera = FakeCamera(0, 1, live=True)
+    camera._info = replace(camera._info, trigger=trigger)
+    monkeypatch.setattr(footage, "make_camera", lambda settings: camera)
+    with pytest.raises(CameraLostError, match=said):
+        rig_frames(OpencvCameraSettings(kind="opencv"), 5)
+    assert "camera.close" in camera.log

@@ -28,7 +28,7 @@ def test_a_rig_that_names_no_camera_is_refused(text: str) -> None:
     (line,) = refused(text)
     assert line == (
         "line 1: camera: missing; write camera: {kind: simulated} for the simulated mouse; "
-        "there are: simulated, video, images, genicam, opencv"
+        "there are: simulated, video, images, genicam, aravis, opencv"
     )
 
 
@@ -133,10 +133,12 @@ def test_all_violations_are_told_at_once() -> None:
 def test_an_unknown_camera_is_told_which_there_are() -> None:
     (line,) = refused("slots: 4\ncamera:\n  width: 640\n  kind: gige\n")
     assert line == (
-        "line 4: camera.kind: no camera is called gige; there are: simulated, video, images, genicam, opencv"
+        "line 4: camera.kind: no camera is called gige; there are: simulated, video, images, genicam, aravis, opencv"
     )
     (line,) = refused("slots: 4\ncamera:\n  width: 640\n")
-    assert line == "line 2: camera.kind: missing; there are: simulated, video, images, genicam, opencv"
+    assert (
+        line == "line 2: camera.kind: missing; there are: simulated, video, images, genicam, aravis, opencv"
+    )
 
 
 def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:
@@ -292,3 +294,54 @@ def test_limits_of_an_animal_need_its_name() -> None:
     text = "camera: {kind: simulated}\narming:\n  animal: {max_s: 60}\n"
     assert "line 3: arming.animal: needs session.subject, the animal" in refused(text)
     parse_rig(text + "session: {folder: s, subject: M17}\n", Path("rig.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  nodes:\n    - {LineSelector: Line1}\n    - {Gain: [1]}\n", "line 5: camera.nodes.1.Gain: "),
+        ("  nodes: [LineSelector]\n", "line 3: camera.nodes.0: "),
+        ("  nodes: {A: 1, A: 2}\n", "line 3: A stands twice in the same section; write a list of maps: - {A: ...}"),
+        ("  trigger:\n    sorce: Line0\n    rate_hz: 3\n",
+         "line 4: camera.trigger.sorce: unknown setting; did you mean source?"),
+        ("  trigger:\n    rate_hz: 3\n", "line 3: camera.trigger.source: missing; write source: Line0"),
+        ("  trigger:\n    source: Line0\n    rate_hz: fast\n",
+         "line 5: camera.trigger.rate_hz: Input should be 'irregular' (it is 'fast')"),
+        ("  trigger:\n    source: Software\n    rate_hz: irregular\n",
+         "line 5: camera.trigger.rate_hz: rtface gives these triggers: at how many a second?"),
+        ("  trigger:\n    source: Line0\n    rate_hz: 3\n    trials: {frames: 3, pause_s: 1}\n",
+         "line 6: camera.trigger.trials: are of source: Software, whose triggers rtface gives"),
+        ("  trigger:\n    source: Software\n    rate_hz: 3\n    longest_pause_s: 1\n    trials: {frames: 3, pause_s: 2}\n",
+         "line 6: camera.trigger.longest_pause_s: is shorter than the pause of 2 s between trials"),
+        ("  rate_hz: 3\n  trigger: {source: Line0, rate_hz: 3}\n", "line 3: camera.rate_hz: triggers begin the exposures"),
+        ("  lines:\n    - selector: A\n    - mod: Input\n      selector: B\n",
+         "line 5: camera.lines.1.mod: unknown setting; did you mean mode?"),
+        ("  lines:\n    - selector: A\n    - selector: A\n", "line 5: camera.lines.1.selector: A stands twice"),
+        ("  chunks: [frame, tigger]\n", "line 3: camera.chunks.1: Input should be 'frame', 'trigger', "),
+        ("  ptp: {max_offset: 3}\n", "line 3: camera.ptp.max_offset: unknown setting; did you mean max_offset_us?"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_triggers_lines_and_chunks_is_named_with_its_line(text: str, message: str) -> None:
+    assert any(found.startswith(message) for found in refused("camera:\n  kind: genicam\n" + text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  trigger: {source: Line0, rate_hz: 3}\n", "line 3: camera.trigger.source: a simulated camera has no lines"),
+        ("  paced: false\n  trigger: {source: Software, rate_hz: 3}\n",
+         "line 3: camera.paced: paced: false delivers without a trigger"),
+    ],
+)  # fmt: skip
+def test_what_a_simulated_camera_cannot_be_triggered_by_is_named(text: str, message: str) -> None:
+    assert any(found.startswith(message) for found in refused("camera:\n  kind: simulated\n" + text))
+
+
+@pytest.mark.parametrize("text", ["{A: 1, B: two}", "[{A: 1}, {B: two}]", "[{A: 1, B: two}]"])
+def test_nodes_are_a_map_or_a_list_of_maps(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "rig.yaml"
+    path.write_text(f"camera: {{kind: genicam, nodes: {text}}}\n", encoding="utf-8")
+    camera = load_rig(path).camera
+    assert isinstance(camera, GenicamCameraSettings)
+    assert camera.node_steps == (("A", 1), ("B", "two"))
+    assert GenicamCameraSettings.model_validate_json(camera.model_dump_json()) == camera

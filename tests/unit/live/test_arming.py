@@ -8,29 +8,25 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.arming_facts import GATE, PULSE, WELL
 from support.feature_runs import measured
-from support.manual_loop import CAMERA, ManualLoop, status
+from support.manual_loop import ManualLoop, status
 
-from rtface.config import AnimalSettings, GateOutputSettings, LineOutputSettings
+from rtface.config import AnimalSettings, LineOutputSettings
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS
 from rtface.core.decision import Reason
 from rtface.core.errors import ControlError, EngineError, OutputError, UsageError
-from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
-from rtface.core.records import Pulse
+from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.status import PipelineState
 from rtface.decide.rulebank import RuleBank
 from rtface.decide.rules import BaselineSpec, RuleSpec
 from rtface.live.arming import Arming
 from rtface.live.loop_status import LoopState
-from rtface.live.selftest import AnimalLight, Circumstances, self_test
+from rtface.live.selftest import AnimalLight, self_test
 from rtface.record.session.animal import EarlierLight
 
-GATE = OutputInfo(
-    "gate", "gate 1", True, True, limits={"max_on_us": 20_000, "min_off_us": 10_000, "max_amplitude": 255}
-)
-PULSE = Pulse(5 * NS_PER_MS, 5 * NS_PER_MS, 1, 1.0)
 UNGUARDED = LineOutputSettings(
     kind="line",
     port="p",
@@ -40,18 +36,6 @@ UNGUARDED = LineOutputSettings(
     max_on_ms=20,
     min_off_ms=10,
     max_pulses=1000,
-)
-WELL = Circumstances(
-    camera=CAMERA,
-    status=status(),
-    parity=lambda: "agrees",
-    output=GATE,
-    output_checks=lambda: [Check("gate", "ok", "answers")],
-    settings=GateOutputSettings(kind="gate", port="p"),
-    pulses={"right": PULSE},
-    budget=None,
-    session="sessions/1",
-    disk_fault="",
 )
 
 

@@ -96,7 +96,7 @@ def test_an_engine_that_is_not_there_is_a_failure_and_the_other_questions_are_as
 def test_back_ends_that_could_run_are_told_from_those_that_could_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtface.live import check_rig as checkup
+    from rtface.live.doctor import software
     from rtface.track.backends.factory import PossibleBackend
 
     made_up = (
@@ -104,11 +104,11 @@ def test_back_ends_that_could_run_are_told_from_those_that_could_not(
         PossibleBackend("torch", True, "no GPU"),
         PossibleBackend("openvino", False, ""),
     )
-    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up)
+    monkeypatch.setattr(software, "possible_backends", lambda: made_up)
     found = findings(folder, "nowhere")["back ends"]
     assert found.verdict == "ok"
     assert found.text == "openvino on the CPU could run here; not tensorrt on a GPU or torch on a GPU: no GPU"
-    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up[:2])
+    monkeypatch.setattr(software, "possible_backends", lambda: made_up[:2])
     none = findings(folder, "nowhere")["back ends"]
     assert (none.verdict, none.exit_code) == ("fail", 6)
 
@@ -120,10 +120,8 @@ def test_whether_the_engine_can_tell_a_view_is_said(folder: Path) -> None:
     assert findings(folder, "default")["view"].verdict == "ok"
 
 
-def frames_of(folder: Path, producer: Path, nodes: str) -> Check:
-    camera = (
-        f'{{kind: genicam, producer: "{producer}", serial: gige-0, width: 96, height: 80, nodes: {nodes}}}'
-    )
+def frames_of(folder: Path, producer: Path, nodes: str, more: str = "") -> Check:
+    camera = f'{{kind: genicam, producer: "{producer}", serial: gige-0, width: 96, height: 80, nodes: {nodes}{more}}}'
     (folder / "rig.yaml").write_text(f"camera: {camera}\nengine: nowhere\n", encoding="utf-8")
     return next(each for each in check_rig(folder / "rig.yaml") if each.what == "frames")
 
@@ -140,3 +138,45 @@ def test_losses_that_frame_numbers_cannot_show_are_not_called_none(
 ) -> None:
     found = frames_of(folder, gentl_producer, "{FaultIds: Constant}")
     assert "0 lost that it tells of; its frames have no numbers that show gaps" in found.text
+
+
+TRIGGER = ", trigger: {{source: Line0, rate_hz: {}, longest_pause_s: 1}}, chunks: [frame, trigger]"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "rate", "verdict", "said"),
+    [
+        (
+            "{FramePacing: OnDemand}",
+            40,
+            "warn",
+            " triggered frames come per second, and camera.trigger.rate_hz is 40",
+        ),
+        ("{FramePacing: OnDemand}", "irregular", "ok", "0 lost; 0 triggers missed, triggered"),
+        (
+            "{LinePatternBits: 0}",
+            100,
+            "warn",
+            "0 frames came within 3 s: the camera waits for triggers on Line0",
+        ),
+        (
+            "{FramePacing: OnDemand, FaultStamps: Missing}",
+            "irregular",
+            "warn",
+            "times of arrival: frames without",
+        ),
+    ],
+)
+def test_a_camera_that_waits_for_triggers_is_judged_by_them(
+    folder: Path, gentl_producer: Path, nodes: str, rate: object, verdict: str, said: str
+) -> None:
+    found = frames_of(folder, gentl_producer, nodes, TRIGGER.format(rate))
+    assert found.verdict == verdict
+    assert said in found.text
+
+
+def test_a_setting_that_does_not_hold_once_frames_flow_fails(folder: Path, gentl_producer: Path) -> None:
+    found = frames_of(folder, gentl_producer, "{FaultRateOnceStreaming: 33}", ", rate_hz: 100")
+    assert (found.verdict, found.exit_code) == ("fail", 4)
+    assert "AcquisitionFrameRate was set to 100.0 but reads back 33" in found.text
+    assert found.text.endswith("now that frames flow")

@@ -16,9 +16,9 @@ from support.publishing import LOSSES, STATUS, make_pose
 
 from rtface.core.errors import WireError
 from rtface.core.records import CameraInfo, FrameMeta, Losses, Pose, Stamps
-from rtface.core.status import PipelineState
+from rtface.core.status import CameraStatus, PipelineState, PipelineStatus, PtpStatus
 from rtface.publish.keypoints import MAX_KEYPOINTS, decode_keypoints, encode_keypoints
-from rtface.publish.status import camera_map, decode_status, encode_status
+from rtface.publish.status import camera_map, camera_status_map, decode_status, encode_status
 from rtface.publish.wire import MAX_BODY
 
 PACKER = msgpack.Packer()
@@ -77,6 +77,35 @@ def test_a_count_that_is_known_is_sent_as_it_was_before_there_could_be_another()
         losses = replace(LOSSES, transport_known=known)
         body = msgpack.unpackb(encode_keypoints(PACKER, "s", 0, make_pose(5), losses, 0))
         assert set(body["lost"]) == {"camera", "transport", "ring", "publish"} | fields
+
+
+def test_a_trigger_and_those_that_were_missed_are_sent_where_the_camera_counts_them() -> None:
+    pose = make_pose(5)
+    counted = replace(pose, frame=replace(pose.frame, trigger_id=81))
+    losses = replace(LOSSES, missed_triggers=3)
+    found = decode_keypoints(encode_keypoints(PACKER, "s", 0, counted, losses, 0))
+    assert (found.trigger_id, found.lost.missed_triggers) == (81, 3)
+    found = decode_keypoints(encode_keypoints(PACKER, "s", 0, pose, LOSSES, 0))
+    assert (found.trigger_id, found.lost.missed_triggers) == (None, None)
+
+
+def test_how_a_camera_does_is_sent_where_there_is_something_to_say() -> None:
+    camera = CameraStatus(("A is not B",), "it goes +1%", 2, PtpStatus("Slave", -7))
+    given = replace(STATUS, camera_status=camera_status_map(_pipeline_status(camera, waits_s=4.5)))
+    found = decode_status(encode_status(PACKER, "s", 0, 0, given)).status.camera_status
+    assert found == {
+        "problems": ["A is not B"],
+        "clock": "it goes +1%",
+        "clock_steps": 2,
+        "ptp": {"state": "Slave", "offset_ns": -7},
+        "waits_s": 4.5,
+    }
+    assert camera_status_map(_pipeline_status(CameraStatus(), waits_s=0.0)) == {}
+    assert "camera_status" not in msgpack.unpackb(status_body())
+
+
+def _pipeline_status(camera: CameraStatus, waits_s: float) -> PipelineStatus:
+    return PipelineStatus(PipelineState.RUNNING, 0.0, 0, Losses(), {}, None, camera=camera, waits_s=waits_s)
 
 
 def test_the_numbers_on_the_wire_are_little_endian_whatever_the_array() -> None:

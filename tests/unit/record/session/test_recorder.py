@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Action
 from rtface.core.latency import Histogram
 from rtface.core.records import FrameMeta, Losses
+from rtface.core.status import CameraStatus, PtpStatus
 from rtface.decide.rules import RulesFile
 from rtface.record import formats
-from rtface.record.session.entries import NO_NUMBER, ClockFitEntry
+from rtface.record.session.entries import NO_NUMBER, CameraStatusEntry, ClockFitEntry
 from rtface.record.session.reader import Session, read_session
 from rtface.record.session.recorder import SessionRecorder
 from rtface.record.session.summary import summarise
@@ -76,6 +78,48 @@ def test_the_recorder_writes_what_it_is_handed(recorder: SessionRecorder) -> Non
     assert summary.latency["end_to_end"]["misses"] == 1
     assert summary.facts["camera clock"] == "+10.0 ppm against this computer's"
     assert [each.text for each in summary.faults] == ["gone"]
+
+
+def test_what_the_camera_sent_beside_the_pictures_is_recorded(recorder: SessionRecorder) -> None:
+    sent: list[tuple[int | None, float | None]] = [(7, 1000.5), (9, None), (None, 12.0), (None, None)]
+    for number, (trigger_id, exposure_us) in enumerate(sent):
+        made = pose(number, 3)
+        frame = replace(made.frame, trigger_id=trigger_id, exposure_us=exposure_us)
+        recorder.pose(replace(made, frame=frame))
+    recorder.losses(Losses(missed_triggers=1))
+    session = closed(recorder)
+    assert session.chunks["frame_id"].tolist() == [0, 1, 2]
+    assert session.chunks["trigger_id"].tolist() == [7, 9, -1]
+    np.testing.assert_array_equal(session.chunks["exposure_us"], [1000.5, np.nan, 12.0])
+    summary = summarise(session)
+    assert summary.facts["triggers missed"] == "1"
+    assert "missed_triggers" not in summary.losses
+
+
+def test_how_the_camera_does_is_recorded_when_it_changes(recorder: SessionRecorder) -> None:
+    good = CameraStatus(ptp=PtpStatus("Slave", 5))
+    bad = CameraStatus(("A is not B",), clock="it stands still", clock_steps=1, ptp=PtpStatus("Slave", 9))
+    for status in (
+        CameraStatus(),
+        CameraStatus(),
+        good,
+        replace(good, ptp=PtpStatus("Slave", 6)),
+        bad,
+        bad,
+        good,
+    ):
+        recorder.camera_status(status)
+    session = closed(recorder)
+    assert [
+        (each.problems, each.clock, each.clock_steps, each.ptp) for each in session.of(CameraStatusEntry)
+    ] == [
+        ((), "", 0, {"state": "Slave", "offset_ns": 5}),
+        (("A is not B",), "it stands still", 1, {"state": "Slave", "offset_ns": 9}),
+        ((), "", 0, {"state": "Slave", "offset_ns": 5}),
+    ]
+    assert summarise(session).facts["camera problems"] == (
+        "A is not B; exposures were times of arrival: it stands still"
+    )
 
 
 def test_decisions_are_numbered_in_the_order_that_they_come_in(recorder: SessionRecorder) -> None:

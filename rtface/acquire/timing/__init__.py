@@ -1,0 +1,1 @@
+"""When exposures happen: the camera's clock, triggers, and the rate that comes of them."""
