@@ -6,7 +6,6 @@ import copy
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,9 @@ from rtface.core.files import written_whole
 
 _WHAT = "a rig's configuration"
 _SHAPE = "a rig is a map of sections such as camera: and engine:"
+_KEPT_LAST = 9
+"""Of the files of before; the first one, which is a person's own, stays as well."""
+
 _NEW = "# A rig: what each setting means, and all there are: rtface config schema; docs/rigs.md\n"
 
 Place = tuple[str, ...]
@@ -89,6 +91,8 @@ def changed_rig(path: Path, settings: Mapping[str, Any]) -> RigChange:
 def write_rig_change(change: RigChange) -> Path | None:
     """Write a rig's file, whole or not at all, and return where the one before is kept, beside it; None where there was none.
 
+    Of those that are kept (``rig.yaml.before-N``, the newest with the highest number) the first one and the last few stay.
+
     Raises
     ------
     ConfigError
@@ -104,19 +108,29 @@ def write_rig_change(change: RigChange) -> Path | None:
             raise ConfigError(f"{path} was changed meanwhile: look at the difference again")
         aside = None
         if raw is not None:
-            aside = next(
-                each
-                for each in (path.with_name(f"{path.name}.before-{number}") for number in count(1))
-                if not each.exists()
-            )
+            before = _kept_before(path)
+            aside = _before(path, max(before, default=0) + 1)
             with written_whole(aside) as fresh:
                 fresh.write_bytes(raw)
+            for number in before[1 : 1 - _KEPT_LAST]:
+                _before(path, number).unlink(missing_ok=True)
         with written_whole(path, durable=True) as fresh:
             ends = "\r\n" if raw is not None and b"\r\n" in raw else "\n"
             fresh.write_text(change.after, encoding="utf-8", newline=ends)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
     return aside
+
+
+def _before(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.before-{number}")
+
+
+def _kept_before(path: Path) -> list[int]:
+    """Return the numbers of the files that are kept of a rig's file, rising."""
+    stem = f"{path.name}.before-"
+    found = (each.name.removeprefix(stem) for each in path.parent.iterdir() if each.name.startswith(stem))
+    return sorted(int(number) for number in found if number.isascii() and number.isdecimal())
 
 
 def _put(values: dict[str, Any], place: Place, value: Any) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import tempfile
 import urllib.parse
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+
+from rtface.core.errors import DataError
 
 MARK = "\N{REPLACEMENT CHARACTER}"
 MARKING = "rtface.marking"
@@ -140,6 +143,22 @@ def _sync(path: Path, flags: int) -> None:
 def printable(text: str) -> str:
     """Return a text with a mark in place of bytes that are no UTF-8."""
     return text.encode("utf-8", MARKING).decode("utf-8")
+
+
+def safe_name(text: str, *, most: int = 100) -> str:
+    """Return a name for a file or folder that every file system takes; empty where nothing of the text is left."""
+    return re.sub(r"[^\w.() +=-]|^\.+|[. ]+$", "_", text)[:most]
+
+
+def read_fields(file: Path) -> dict[str, Any]:
+    """Return a JSON file's fields; `DataError` where it cannot be read or has none."""
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    if not isinstance(read, dict):
+        raise DataError(f"{file} is damaged: it holds no fields")
+    return read
 
 
 def kept_path(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -27,10 +27,9 @@ from rtface.screen.commands import PageCommands
 from rtface.screen.desk import Desk
 from rtface.screen.face import face_in_view
 from rtface.screen.feed import PageFeed
-from rtface.screen.messages import parsed
 from rtface.screen.middleware import VISITOR
-from rtface.screen.riglink import RigLink
-from rtface.screen.rigs import ShownRig
+from rtface.screen.openrigs import OpenRig, OpenRigs
+from rtface.screen.said import said_in
 from rtface.screen.socket import follow
 
 STATIC = Path(__file__).parent / "static"
@@ -44,11 +43,7 @@ class ScreenParts:
 
     Attributes
     ----------
-    rigs : sequence of ShownRig
-    links : dict of str to RigLink
-        By rig.
-    commands : dict of str to PageCommands
-        By rig.
+    rigs : OpenRigs
     feed : PageFeed
     desk : Desk
     access : Access
@@ -60,9 +55,7 @@ class ScreenParts:
         The routes of each page that has a server's part, by page.
     """
 
-    rigs: Sequence[ShownRig]
-    links: dict[str, RigLink]
-    commands: dict[str, PageCommands]
+    rigs: OpenRigs
     feed: PageFeed
     desk: Desk
     access: Access
@@ -100,6 +93,16 @@ def screen_app(parts: ScreenParts) -> Starlette:
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
 
 
+def greeting(parts: ScreenParts) -> str:
+    """Return the first message of a page's websocket, which comes again where another rig is shown."""
+    about = {"rigs": _rigs(parts), "version": __version__, "stop_port": parts.stop_port}
+    return json.dumps({"topic": "screen", "rig": "", "data": about})
+
+
+def _rigs(parts: ScreenParts) -> list[dict[str, str]]:
+    return [each.rig.as_dict() for each in parts.rigs.all()]
+
+
 class _Served:
     def __init__(self, parts: ScreenParts) -> None:
         self._parts = parts
@@ -115,24 +118,21 @@ class _Served:
                 "folder": str(parts.desk.folder),
                 "stop_port": parts.stop_port,
                 "read_only": request.scope[VISITOR].read_only,
-                "rigs": self._rigs(),
+                "rigs": _rigs(parts),
                 "pages": sorted(parts.pages),
             }
         )
-
-    def _rigs(self) -> list[dict[str, str]]:
-        return [{"id": rig.id, "name": rig.name, "control": rig.control} for rig in self._parts.rigs]
 
     async def invite(self, request: Request) -> Response:
         """Make a link for a guest, who may look and change nothing."""
         return JSONResponse({"link": self._parts.link_for(self._parts.access.new_link(read_only=True))})
 
     def history(self, request: Request) -> Response:
-        return JSONResponse(self._link(request).history())
+        return JSONResponse(self._rig(request).link.history())
 
     def face(self, request: Request) -> Response:
         """Seek the face in what the camera sees; it changes nothing, but is work."""
-        link = self._link(request)
+        link = self._rig(request).link
         return JSONResponse(face_in_view(link.rig, link.pictures_address, link.engine))
 
     def disk(self, request: Request) -> Response:
@@ -140,52 +140,27 @@ class _Served:
         usage = shutil.disk_usage(self._parts.desk.folder)
         return JSONResponse({"free": usage.free, "total": usage.total})
 
-    def _link(self, request: Request) -> RigLink:
-        link = self._parts.links.get(request.path_params["rig"])
-        if link is None:
+    def _rig(self, request: Request) -> OpenRig:
+        found = self._parts.rigs.get(request.path_params["rig"])
+        if found is None:
             raise UsageError("no such rig")
-        return link
+        return found
 
     async def command(self, request: Request) -> Response:
         said = await said_in(request)
-        return await run_in_threadpool(self._command, request.path_params, said)
+        operation = request.path_params["operation"]
+        return await run_in_threadpool(self._command, self._rig(request).commands, operation, said)
 
-    def _command(self, path: dict[str, str], said: dict[str, Any]) -> Response:
-        commands = self._parts.commands.get(path["rig"])
-        if commands is None:
-            raise UsageError("no such rig")
+    def _command(self, commands: PageCommands, operation: str, said: dict[str, Any]) -> Response:
         args = said.get("args", {})
         if not isinstance(args, dict):
             raise UsageError("args: a map of the operation's arguments")
-        return JSONResponse(dict(commands.request(path["operation"], args, said.get("who"))))
+        return JSONResponse(dict(commands.request(operation, args, said.get("who"))))
 
     async def socket(self, websocket: WebSocket) -> None:
-        about = {
-            "rigs": self._rigs(),
-            "version": __version__,
-            "stop_port": self._parts.stop_port,
-        }
-        greeting = json.dumps({"topic": "screen", "rig": "", "data": about})
-        for link in self._parts.links.values():
-            link.say_again()
-        await follow(websocket, self._parts.feed, list(self._parts.links), greeting)
-
-
-async def said_in(request: Request) -> dict[str, Any]:
-    """Return the JSON map that is the body of a request.
-
-    Raises
-    ------
-    UsageError
-        It is none.
-    """
-    try:
-        said = parsed(await request.body() or b"{}")
-    except ValueError as error:
-        raise UsageError(f"the request is not JSON: {error}") from error
-    if not isinstance(said, dict):
-        raise UsageError("the request is not a map")
-    return said
+        for each in self._parts.rigs.all():
+            each.link.say_again()
+        await follow(websocket, self._parts.feed, self._parts.rigs.get, greeting(self._parts))
 
 
 def _refused(request: Request, error: Exception) -> Response:

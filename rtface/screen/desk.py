@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,10 +20,13 @@ class Desk:
     folder : Path
         Recordings, label sets, runs, rigs and sessions of a lab; absolute. Nothing outside it is read or written.
     jobs : Jobs
+    show : callable
+        Shows a rig that was started here, by its name and the address where its service takes commands.
     """
 
     folder: Path
     jobs: Jobs
+    show: Callable[[str, str], None] = lambda name, control: None
 
     def path(self, name: str) -> Path:
         """Return the path that a page names, relative to the folder.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,37 +11,15 @@ from rtface.config.changing import RigChange, changed_rig, write_rig_change
 from rtface.config.rigfile import load_rig
 from rtface.core.errors import ConfigError, UsageError
 from rtface.screen.desk import Desk
+from rtface.screen.folderwalk import files_below
 
-_DEEPEST = 3
-_MOST = 200
 _RIGS = (".yaml", ".yml")
-
-
-def files_below(folder: Path, suffixes: tuple[str, ...], *, deepest: int = _DEEPEST) -> Iterator[Path]:
-    """Yield the files of some kinds in a folder and those below it, hidden ones left out; a bounded number."""
-    found = 0
-    folders = [(folder, 0)]
-    while folders and found < _MOST:
-        here, depth = folders.pop(0)
-        try:
-            entries = sorted(each for each in here.iterdir() if not each.name.startswith("."))
-        except OSError:
-            continue
-        for each in entries:
-            if each.is_dir() and not each.is_symlink():
-                if depth < deepest:
-                    folders.append((each, depth + 1))
-            elif each.suffix.lower() in suffixes:
-                found += 1
-                yield each
 
 
 def rigs_of(desk: Desk) -> list[dict[str, Any]]:
     """Return the rig files of the workspace: what is wrong with each, if anything is, its engine, and where it learns."""
     found = []
-    for path in files_below(desk.folder, _RIGS):
-        if not _looks_like_one(path):
-            continue
+    for path in files_below(desk.folder, _looks_like_one):
         engine, fault = None, ""
         try:
             engine = load_rig(path).engine
@@ -65,9 +43,7 @@ def rig_path(desk: Desk, name: str) -> Path:
     return path
 
 
-def change_rig(
-    desk: Desk, name: str, settings: Mapping[str, Any], *, seen: str | None = None
-) -> dict[str, Any]:
+def change_rig(desk: Desk, name: str, settings: Mapping[str, Any], *, seen: str = "") -> dict[str, Any]:
     """Return how a rig's file would change, or write it.
 
     Parameters
@@ -77,8 +53,8 @@ def change_rig(
         Of the rig's file, in the workspace; it may not be there yet.
     settings : mapping
         As of `rtface.config.changing.changed_rig`.
-    seen : str or None
-        ``token`` of the difference that a person has seen: then it is written.
+    seen : str
+        ``token`` of the difference that a person has seen: then it is written. Empty: it is shown alone.
 
     Raises
     ------
@@ -88,7 +64,7 @@ def change_rig(
     change = changed_rig(rig_path(desk, name), settings)
     token = _token(change)
     answer = {"rig": name, "difference": change.difference, "token": token, "written": False, "kept": None}
-    if seen is None or not change.difference:
+    if not seen or not change.difference:
         return answer
     if seen != token:
         raise ConfigError(f"{name} was changed meanwhile: look at the difference again")
@@ -101,7 +77,9 @@ def _token(change: RigChange) -> str:
 
 
 def _looks_like_one(path: Path) -> bool:
-    """Whether a YAML file has the section that every rig has."""
+    """Whether a file is YAML with the section that every rig has."""
+    if path.suffix.lower() not in _RIGS:
+        return False
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             head = file.read(100_000)

@@ -16,7 +16,6 @@ from rtface.core.errors import AddressError, ControlError, RtfaceError, WireErro
 from rtface.publish.as_json import as_json
 from rtface.publish.commands import Hello, parse_hello
 from rtface.publish.requester import Requester
-from rtface.screen.addresses import as_reached
 from rtface.screen.feed import PageFeed
 from rtface.screen.pictures import PictureLink
 from rtface.screen.rigs import ShownRig
@@ -33,6 +32,8 @@ _AGAIN_NS = NS_PER_S
 _MOST_EVENTS = 10_000
 _MOST_FEATURES = 3_600
 """Of the last minute, at 60 a second."""
+
+_EVERYWHERE = ("0.0.0.0", "[::]", "*")
 
 
 class RigLink:
@@ -180,3 +181,17 @@ class RigLink:
     def _put(self, topic: str, data: Any, *, newest: bool) -> None:
         text = json.dumps({"topic": topic, "rig": self.rig.id, "data": data}, allow_nan=False, default=str)
         self._feed.put(topic, self.rig.id, text, newest=newest)
+
+
+def as_reached(bound: str, control: str) -> str:
+    """Return a bound address as a client reaches it that reached the same service at `control`.
+
+    A service that is bound to every address of its machine says one that is no use elsewhere: the host is then that of
+    `control`. Other transports than TCP stay as they are.
+    """
+    host, _, port = bound.removeprefix("tcp://").rpartition(":")
+    if not bound.startswith("tcp://") or host not in _EVERYWHERE:
+        return bound
+    if not control.startswith("tcp://"):
+        return f"tcp://127.0.0.1:{port}"
+    return f"tcp://{control.removeprefix('tcp://').rpartition(':')[0]}:{port}"

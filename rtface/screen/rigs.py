@@ -34,6 +34,10 @@ class ShownRig:
     control: str
     keys: Path | None = None
 
+    def as_dict(self) -> dict[str, str]:
+        """Return what a page is told of it."""
+        return {"id": self.id, "name": self.name, "control": self.control}
+
     def client_keys(self) -> ClientKeys | None:
         """Return the keys of the folder; `AddressError` where they cannot be loaded."""
         return None if self.keys is None else load_client_keys(self.keys)

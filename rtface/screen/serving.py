@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,13 @@ from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import AddressError
 from rtface.publish.address import is_loopback
 from rtface.screen.access import Access, kept_visitors
-from rtface.screen.app import ScreenParts, screen_app
-from rtface.screen.commands import PageCommands
+from rtface.screen.app import ScreenParts, greeting, screen_app
 from rtface.screen.desk import Desk
 from rtface.screen.feed import PageFeed
 from rtface.screen.jobs import Jobs
 from rtface.screen.middleware import Doorway
-from rtface.screen.riglink import RigLink
+from rtface.screen.openrigs import OpenRigs
 from rtface.screen.rigs import ShownRig
-from rtface.screen.stopline import StopLine
 from rtface.screen.stopsocket import stop_app
 
 USUAL_PORT = 8570
@@ -127,22 +125,24 @@ def screen_opened(
         origins = [f"{scheme}://{each}" for each in hosts]
         sockets = "wss" if address.secure else "ws"
         cookie = f"rtface-{port}"
-        lines = {rig.id: StopLine(rig.control, rig.client_keys()) for rig in rigs}
+        shown_rigs = OpenRigs(rigs, feed, next((rig.keys for rig in rigs), None))
+        opened.callback(shown_rigs.close)
         parts = ScreenParts(
-            rigs=rigs,
-            links={rig.id: RigLink(rig, feed) for rig in rigs},
-            commands={rig.id: PageCommands(rig) for rig in rigs},
+            rigs=shown_rigs,
             feed=feed,
-            desk=Desk(folder.resolve(), Jobs(folder.resolve())),
+            desk=Desk(folder.resolve(), Jobs(folder.resolve()), shown_rigs.show),
             access=access,
             stop_port=stop_port,
             link_for=link_for,
             pages=pages,
         )
-        for commands in parts.commands.values():
-            opened.callback(commands.close)
         stopping = Doorway(
-            stop_app(lines), access, stop_hosts, secure=address.secure, cookie=cookie, origins=origins
+            stop_app(shown_rigs.stops),
+            access,
+            stop_hosts,
+            secure=address.secure,
+            cookie=cookie,
+            origins=origins,
         )
         connect = [f"{sockets}://{each}" for each in (*hosts, *stop_hosts)]
         shown = Doorway(
@@ -152,13 +152,10 @@ def screen_opened(
             _Server(stopping, stop_listening, address, "rtface-stop-server"),
             _Server(shown, listening, address, "rtface-screen"),
         ]
-        opened.callback(_end, parts, lines, served)
-        for line in lines.values():
-            line.open()
+        opened.callback(_end, parts, served)
         for each in served:
             each.open()
-        for link in parts.links.values():
-            link.open()
+        shown_rigs.open(lambda: feed.put("screen", "", greeting(parts), newest=False))
         yield Screen(access, link_for, served[-1])
 
 
@@ -205,16 +202,15 @@ class _Server:
         self._server.force_exit = True
 
 
-def _end(parts: ScreenParts, lines: Mapping[str, StopLine], served: Sequence[_Server]) -> None:
+def _end(parts: ScreenParts, served: Sequence[_Server]) -> None:
     """End everything at once, and wait for all of it no longer than for one, whatever hangs."""
     parts.feed.end()
-    threads: list[RigLink | _Server] = [*parts.links.values(), *served]
-    for each in threads:
-        each.end()
+    parts.rigs.end()
+    for server in served:
+        server.end()
     until_ns = monotonic_ns() + round(_END_S * NS_PER_S)
-    for line in lines.values():
-        line.close()
-    for each in threads:
+    waited: list[OpenRigs | _Server] = [parts.rigs, *served]
+    for each in waited:
         each.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
 
 

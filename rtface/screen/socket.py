@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,7 @@ from rtface.screen.messages import read_message
 _VIEWS = ("frame", "crop")
 
 
-async def follow(socket: WebSocket, feed: PageFeed, rigs: Collection[str], greeting: str) -> None:
+async def follow(socket: WebSocket, feed: PageFeed, rig: Callable[[str], object], greeting: str) -> None:
     """Serve a page's websocket until either side ends it.
 
     Parameters
@@ -29,8 +29,8 @@ async def follow(socket: WebSocket, feed: PageFeed, rigs: Collection[str], greet
     socket : WebSocket
         Not accepted yet.
     feed : PageFeed
-    rigs : collection of str
-        Names of the rigs that a page may want pictures of.
+    rig : callable
+        Returns the rig of an id that a page may want pictures of; None where there is none.
     greeting : str
         The first message.
     """
@@ -44,7 +44,7 @@ async def follow(socket: WebSocket, feed: PageFeed, rigs: Collection[str], greet
         await socket.send_text(greeting)
         tasks = [
             asyncio.create_task(_send(socket, watcher)),
-            asyncio.create_task(_receive(socket, feed, watcher, rigs)),
+            asyncio.create_task(_receive(socket, feed, watcher, rig)),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -73,7 +73,7 @@ async def _send(socket: WebSocket, watcher: Watcher) -> None:
                 await socket.send_text(message)
 
 
-async def _receive(socket: WebSocket, feed: PageFeed, watcher: Watcher, rigs: Collection[str]) -> None:
+async def _receive(socket: WebSocket, feed: PageFeed, watcher: Watcher, rig: Callable[[str], object]) -> None:
     """Read what a page says; anything else than what it may say ends its socket."""
     while (said := await read_message(socket)) is not None:
         if said == "shown":
@@ -81,7 +81,7 @@ async def _receive(socket: WebSocket, feed: PageFeed, watcher: Watcher, rigs: Co
         elif not isinstance(said, dict):
             return
         elif set(said) == {"pictures"}:
-            feed.want(watcher, _views(said["pictures"], rigs))
+            feed.want(watcher, _views(said["pictures"], rig))
         elif set(said) == {"clock"} and type(said["clock"]) is int:
             now = {"n": said["clock"], "now_ns": monotonic_ns()}
             watcher.put(json.dumps({"topic": "clock", "rig": "", "data": now}), ("clock", ""))
@@ -89,7 +89,7 @@ async def _receive(socket: WebSocket, feed: PageFeed, watcher: Watcher, rigs: Co
             return
 
 
-def _views(said: Any, rigs: Collection[str]) -> dict[str, str]:
+def _views(said: Any, rig: Callable[[str], object]) -> dict[str, str]:
     if not isinstance(said, dict):
         return {}
-    return {rig: view for rig, view in said.items() if rig in rigs and view in _VIEWS}
+    return {name: view for name, view in said.items() if view in _VIEWS and rig(name) is not None}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.responses import PlainTextResponse
@@ -33,13 +33,13 @@ class _Said:
     who: str
 
 
-def stop_app(lines: Mapping[str, StopLine]) -> ASGIApp:
+def stop_app(lines: Callable[[], Mapping[str, StopLine]]) -> ASGIApp:
     """Return the ASGI application of the emergency stop.
 
     Parameters
     ----------
-    lines : mapping of str to StopLine
-        By rig; opened and closed by the caller.
+    lines : callable
+        Returns the lines of all rigs by their ids as they are now; opened and closed by the caller.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,17 +62,17 @@ def stop_app(lines: Mapping[str, StopLine]) -> ASGIApp:
     return app
 
 
-async def _serve(socket: WebSocket, lines: Mapping[str, StopLine]) -> None:
+async def _serve(socket: WebSocket, lines: Callable[[], Mapping[str, StopLine]]) -> None:
     """Do what a page says, until it says what is not known or goes."""
     answering: set[asyncio.Task[None]] = set()
     try:
         while (said := _said(await read_message(socket))) is not None:
             if said.rigs is None:
-                ready = {rig: line.ready for rig, line in lines.items()}
+                ready = {rig: line.ready for rig, line in lines().items()}
                 await socket.send_text(json.dumps({"n": said.number, "ready": ready}))
                 continue
             for rig in dict.fromkeys(said.rigs):
-                task = asyncio.create_task(_stop(socket, said, rig, lines.get(rig)))
+                task = asyncio.create_task(_stop(socket, said, rig, lines().get(rig)))
                 answering.add(task)
                 task.add_done_callback(answering.discard)
             while len(answering) >= _UNDER_WAY:

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,14 @@ import pytest
 import yaml
 from support.arming import arm
 from support.commandline import run
-from support.emulated_gate import PATIENT_LIMITS, emulated_gate, patient_gate
+from support.emulated_gate import (
+    PATIENT,
+    PATIENT_LIMITS,
+    emulated_gate,
+    gate_cycle,
+    patient_gate,
+    risen,
+)
 from support.waits import LONG_S, wait_until
 
 from rtface.bench.agreed import ensure_parity
@@ -52,8 +58,6 @@ from rtface.stimulate.gate.emulator import (
 
 FREE = "tcp://127.0.0.1:*"
 DEADMAN_MS = ABSOLUTE["MAX_DEADMAN_MS"]
-PATIENT = {"answer_ms": 500, "silence_ms": 5000, "liveness_ms": 5000}
-"""For a machine that runs other tests beside the emulation."""
 RULES = """\
 features:
   nose: {kind: position, point: nose(tip), min_score: 0}
@@ -106,10 +110,6 @@ def with_output(rig_file: Path, **settings: Any) -> Path:
     changed = yaml.safe_load(rig_file.read_text(encoding="utf-8")) | settings
     rig_file.write_text(yaml.safe_dump(changed), encoding="utf-8")
     return rig_file
-
-
-def risen(lights: list[LightChange]) -> list[LightChange]:
-    return [after for before, after in pairwise(lights) if after.ttl and not before.ttl]
 
 
 def stood_still_ns(log: EmulationLog, light: LightChange) -> int:
@@ -354,11 +354,6 @@ def test_a_thread_that_is_killed_while_armed_ends_the_light_and_the_arming(
         wait_until(lambda: gate_cycle(gate) > began + 1_000 * CYCLES_PER_MS)
         assert len(risen(gate.light())) == lights, "no light after it"
     assert read_session(folder).damage == ()
-
-
-def gate_cycle(gate: EmulatedGate) -> int:
-    gate.arm_switch(on=True)
-    return gate.cycle
 
 
 def test_an_exception_in_a_feature_while_armed_ends_the_light(

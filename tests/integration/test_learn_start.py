@@ -20,7 +20,7 @@ from support.drawn_labels import NAMES, begun_engine, drawn
 
 from rtface.core.errors import DataError
 from rtface.learn.guided.adapting import adapt_attempt, check_attempt
-from rtface.learn.guided.start import kept_start
+from rtface.learn.guided.start import GuidedStart, kept_start
 from rtface.learn.guided.way import open_way
 from rtface.track.store import load_engine
 
@@ -166,6 +166,34 @@ def test_a_training_that_was_stopped_is_taken_up(
     assert way.where().step == "evaluate"
     straight = rtface("learn", "start", "mouse", "--yes", "--json")
     assert json.loads(straight.stdout)["next"] == "done"
+
+
+def test_two_ways_that_were_to_make_one_engine_make_two(folder: Path) -> None:
+    """Both were begun before either had an engine, so that both were to make the first of that name."""
+    from rtface.learn.labels.formats.table import write_table
+
+    write_table(drawn(9).arranged(NAMES[:2]), folder / "labels")
+    asked = GuidedStart((), "begun", name="mouse-1", labels=(folder / "labels",), steps=25)
+    ways = [open_way(folder / name, asked) for name in ("one", "other")]
+    begun = []
+    for way in ways:
+        labels = way.where().labels
+        assert labels is not None
+        check_attempt(way, labels)
+        begun.append((way, labels, way.attempts()[0]))
+    assert [attempt.engine for _, _, attempt in begun] == ["mouse-1", "mouse-1"]
+    seen = count()
+    assert adapt_attempt(*begun[1], stop=lambda: next(seen) >= 5) is None, "its training is begun, and left"
+    made = [adapt_attempt(*each) for each in begun]
+    assert all(made)
+    engines = [each.engine for each in made if each is not None]
+    assert [each.manifest.name for each in engines] == ["mouse-1", "mouse-1-2"]
+    assert load_engine("mouse-1").sha256 == engines[0].sha256
+    where = [way.where() for way in ways]
+    assert [(at.step, at.attempt.engine) for at in where if at.attempt] == [
+        ("evaluate", "mouse-1"),
+        ("evaluate", "mouse-1-2"),
+    ]
 
 
 def test_labels_that_lie_elsewhere_need_no_suggestion(

@@ -58,7 +58,7 @@ def rig(**changes: object) -> Rig:
     """A rig with a simulated camera at free addresses, which publishes pictures."""
     free = "tcp://127.0.0.1:*"
     values = {
-        "camera": SimulatedCameraSettings(width=320, height=240, rate_hz=60.0, seed=0),
+        "camera": SimulatedCameraSettings(width=320, height=240, rate_hz=20.0, seed=0),
         "publish": PublishSettings(keypoints=free, control=free, pictures=PicturesSettings(address=free)),
     } | changes
     return Rig.model_validate(values)

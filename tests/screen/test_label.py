@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from selenium import webdriver
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from support.job_waits import long_until
 from support.screens import BROWSER_PROCESSES, Visit, served
+from support.waits import wait_until
 
 from bench.screen.browser import new_browser
 from rtface.learn.labels.formats.table import write_table
@@ -105,6 +108,13 @@ class Bench:
 
     def chosen(self) -> str:
         return self.visit.text(".point.chosen .name")
+
+
+@pytest.fixture
+def visit(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Visit]:
+    """A browser on a screen whose rig does not run: labelling needs none, and the browser has the processor."""
+    with served(tmp_path) as screen:
+        yield Visit(browser, screen)
 
 
 @pytest.fixture
@@ -246,6 +256,69 @@ def test_guesses_are_no_labels_until_they_are_confirmed(visit: Visit, project: L
     )
 
 
+def test_f_goes_on_to_the_next_guess_and_the_next_frame(visit: Visit, project: LabelProject) -> None:
+    points = {"f1": {"p1": [50, 60, 0.9], "p3": [150, 180, 0.8]}, "f2": {"p1": [51, 61, 0.9]}}
+    (project.folder / GUESSES).write_text(
+        json.dumps({"engine": "net", "engine_sha256": "", "crop": None, "points": points})
+    )
+    bench = Bench(visit)
+    visit.wait(lambda: "90 %" in visit.text(".point.chosen"), "the guess is shown")
+    bench.keys("f")
+    assert bench.chosen() == "eye", "of which nothing is offered"
+    bench.keys("f")
+    assert bench.chosen() == "paw"
+    bench.saved()
+    assert list(labels(project)) == [("f1", "p1")], "what comes into hand was not looked at yet"
+    bench.keys("f", "f")
+    assert "Nothing more is offered" in visit.text(".bench .said")
+    bench.keys("2", "q", "f")
+    bench.frame("f2")
+    assert bench.chosen() == "nose"
+    bench.saved()
+    assert set(labels(project)) == {("f1", "p1"), ("f1", "p2"), ("f1", "p3")}
+
+
+def test_a_set_opens_at_the_face_where_its_crop_is_known(visit: Visit, project: LabelProject) -> None:
+    crop = {"x": 100, "y": 60, "width": 101, "height": 101, "mirrored": False}
+    (project.folder / GUESSES).write_text(
+        json.dumps({"engine": "net", "engine_sha256": "", "crop": crop, "points": {}})
+    )
+    bench = Bench(visit)
+    left, top, width, height = bench.box()
+    middle = [round(left + width / 2), round(top + height / 2)]
+
+    def click(x: int, y: int) -> None:
+        actions = ActionBuilder(visit.browser, duration=0)
+        actions.pointer_action.move_to_location(x, y).click()
+        actions.perform()
+
+    click(middle[0], middle[1])
+    click(middle[0] + 60, middle[1])
+    bench.keys("h")  # all of the frame
+    bench.place(300, 200)
+    bench.saved()
+    found = labels(project)
+    assert (found["f1", "p1"]["x"], found["f1", "p1"]["y"]) == (
+        pytest.approx(150, abs=0.7),
+        pytest.approx(110, abs=0.7),
+    )
+    scale = min(width, height) / (1.2 * 101)
+    assert found["f1", "p2"]["x"] - found["f1", "p1"]["x"] == pytest.approx(60 / scale, abs=0.7)
+    assert found["f1", "p3"]["x"] == pytest.approx(300, abs=0.6)
+
+
+def test_where_the_keypoint_in_hand_is_is_shown_on_a_drawn_face(visit: Visit, tmp_path: Path) -> None:
+    empty = np.full((2, 2), np.nan, np.float32)
+    frame = LabelledFrame("a.png", "day1", face(0), empty)
+    write_table(LabelSet(("nose(tip)", "tail"), (frame,)), tmp_path / "old")
+    copy_to_label(tmp_path / "old", tmp_path / "set", "anna")
+    bench = Bench(visit)
+    where = "return document.querySelector('canvas.where').getAttribute('aria-label') ?? ''"
+    visit.wait(lambda: visit.run(where) == "nose(tip), on a drawn face.", "the face")
+    bench.keys("2")
+    assert "tail is not one" in visit.run(where)
+
+
 @pytest.fixture
 def second(tmp_path: Path) -> Iterator[Any]:
     """Another browser, with a profile of its own."""
@@ -273,6 +346,54 @@ def test_two_browsers_label_one_set(bench: Bench, project: LabelProject, second:
     assert labels(project)["f1", "p1"]["x"] == pytest.approx(90, abs=0.6)
 
 
+def test_an_answer_that_was_overtaken_by_a_newer_one_changes_nothing(visit: Visit) -> None:
+    visit.enter("label")
+    found = visit.browser.execute_async_script(
+        """
+        const done = arguments[0];
+        import("/static/pages/label/store.js").then(({ LabelStore }) => {
+          const store = new LabelStore({ who: "ann", say: () => {} }, "set");
+          const news = (n, x) => ({
+            n, all: false, undo: n > 6, redo: false,
+            values: [[["label", "first", "f1", "p1"], { x, y: 1, from: "hand" }, "bert"]],
+          });
+          store.take(news(7, 2), []);
+          store.take(news(6, 1), []);
+          done([store.label("first", "f1", "p1").x, store.n, store.undo]);
+        });
+        """
+    )
+    assert found == [2, 7, True]
+
+
+def test_what_is_placed_right_before_the_page_is_left_is_in_the_journal_and_in_the_table(
+    bench: Bench, project: LabelProject
+) -> None:
+    visit = bench.visit
+    visit.run(
+        """
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+          if (String(path).includes("/act")) await new Promise((resolve) => setTimeout(resolve, 300));
+          return real(path, options);
+        };
+        """
+    )
+    for place in ((40, 50), (60, 70), (80, 90)):
+        bench.place(*place)
+    visit.go("sessions")
+    visit.wait(lambda: len(labels(project)) == 3, "all of them came")
+    visit.wait(lambda: read_labels(project.folder, unlabelled=True).labels == 3, "the table has them too")
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process runs no more, though nobody may have asked how it ended."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_browser_that_is_killed_in_mid_label_loses_nothing(
     visit: Visit, project: LabelProject, tmp_path: Path
 ) -> None:
@@ -288,7 +409,7 @@ def test_a_browser_that_is_killed_in_mid_label_loses_nothing(
         family = [each for each in process.children(recursive=True) if each.name() in BROWSER_PROCESSES]
         for each in family:
             each.send_signal(signal.SIGKILL)
-        psutil.wait_procs(family, timeout=20)
+        wait_until(lambda: all(map(has_ended, family)))
         browser.service.stop()
     found = labels(project)
     assert found["f1", "p1"]["x"] == pytest.approx(40, abs=0.6)
@@ -370,26 +491,30 @@ def test_an_old_project_is_carried_on_from_the_start_page(visit: Visit, tmp_path
         "const i = document.querySelector('input[list=old-projects]'); i.value = 'old'; i.dispatchEvent(new Event('change'));"
     )
     visit.click("Carry on in a copy")
-    visit.wait(lambda: visit.find(".stage[data-frame=f1]"), "the workbench")
+    long_until(lambda: visit.find(".stage[data-frame=f1]"))
     assert LabelProject(tmp_path / "old-labels").points() == {"p1": "nose", "p2": "eye", "p3": "paw"}
 
 
-def test_live_frames_are_caught_by_key(visit: Visit, project: LabelProject) -> None:
-    bench = Bench(visit)
-    bench.keys("l")
-    visit.wait(lambda: "of 320×240" in visit.text(".live-catch"), "a live picture")
-    bench.keys("k")
-    bench.frame("f11")
-    frame = LabelProject(project.folder).frame("f11")
-    assert (frame.width, frame.height) == (320, 240)
-    assert (project.folder / frame.file).is_file()
-    assert visit.errors() == []
+def test_live_frames_are_caught_by_key(
+    browser: webdriver.Chrome, service: Service, project: LabelProject, tmp_path: Path
+) -> None:
+    with served(tmp_path, service) as screen:
+        visit = Visit(browser, screen)
+        bench = Bench(visit)
+        bench.keys("l")
+        visit.wait(lambda: "of 320×240" in visit.text(".live-catch"), "a live picture")
+        bench.keys("k")
+        bench.frame("f11")
+        frame = LabelProject(project.folder).frame("f11")
+        assert (frame.width, frame.height) == (320, 240)
+        assert (project.folder / frame.file).is_file()
+        assert visit.errors() == []
 
 
 def test_a_guest_looks_and_changes_nothing(
-    browser: Any, service: Service, project: LabelProject, tmp_path: Path
+    browser: webdriver.Chrome, project: LabelProject, tmp_path: Path
 ) -> None:
-    with served(tmp_path, service) as screen:
+    with served(tmp_path) as screen:
         visit = Visit(browser, screen)
         browser.get(screen.new_link(read_only=True))
         visit.go("label", set="set")

@@ -70,14 +70,16 @@ def test_a_crop_drawn_by_the_mouse_is_what_the_network_is_given(visit: Visit, se
     assert crop.x > 60
     assert crop.y > 40
     visit.wait(lambda: not visit.find(".crop-tools:not([hidden])"), "the answer to the page")
+    focus = "return document.activeElement.className"
+    assert visit.run(focus) == "over", "who pressed what went away has the keys at the picture"
     visit.press("f")
     shown = visit.wait(lambda: area_shown(visit).get("width") == 160 and area_shown(visit), "the crop alone")
     assert (shown["x"], shown["y"], shown["height"]) == (crop.x, crop.y, 120)
 
 
 def test_the_face_is_found_for_a_crop_that_is_offered(browser: webdriver.Chrome, tmp_path: Path) -> None:
-    camera = SimulatedCameraSettings(width=640, height=480, rate_hz=30.0, seed=0)
-    beside_it = {"x": 0, "y": 0, "width": 160, "height": 120}
+    camera = SimulatedCameraSettings(width=320, height=240, rate_hz=5.0, seed=0)
+    beside_it = {"x": 0, "y": 0, "width": 80, "height": 60}
     with Service(rig(camera=camera, crop=beside_it)) as service, served(tmp_path, service) as screen:
         visit = Visit(browser, screen)
         visit.enter()
@@ -89,9 +91,35 @@ def test_the_face_is_found_for_a_crop_that_is_offered(browser: webdriver.Chrome,
             "const numbers = [...document.querySelectorAll('.crop-tools input[data-name]')];"
             "return Object.fromEntries(numbers.map((each) => [each.dataset.name, Number(each.value)]))"
         )
-        assert offered["width"] > 500, "most of this picture is a face"
+        assert offered["width"] > 250, "most of this picture is a face"
         visit.click("Apply")
         visit.wait(lambda: crop_map(service.pipeline.crop).items() >= offered.items(), "the crop")
+
+
+def test_a_face_that_is_found_late_does_not_undo_what_was_drawn_meanwhile(visit: Visit) -> None:
+    visit.enter()
+    visit.wait(lambda: frame_shown(visit) >= 0, "a picture")
+    visit.press("c")
+    visit.run(
+        """
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+          if (!String(path).endsWith("/face")) return real(path, options);
+          await new Promise((resolve) => (window.release = resolve));
+          const found = { crop: { x: 1, y: 2, width: 30, height: 40 }, confidence: 0.9 };
+          return new Response(JSON.stringify(found), { headers: { "content-type": "application/json" } });
+        };
+        """
+    )
+    visit.click("Find the face")
+    visit.wait(lambda: visit.run("return Boolean(window.release)"), "the request")
+    visit.run(
+        "const i = document.querySelector('.crop-tools input[data-name=width]');"
+        "i.value = 160; i.dispatchEvent(new Event('change')); window.release()"
+    )
+    visit.wait(lambda: "left as it is" in visit.text(".crop-tools [role=status]"), "what became of it")
+    assert visit.run("return document.querySelector('.crop-tools input[data-name=width]').value") == "160"
+    assert visit.errors() == []
 
 
 def test_a_service_without_pictures_says_how_to_have_them(browser: webdriver.Chrome, tmp_path: Path) -> None:
@@ -109,7 +137,7 @@ def ruled(tmp_path: Path) -> Iterator[Service]:
     rules = tmp_path / "rules.yaml"
     rules.write_text(
         "features:\n"
-        "  pad: {kind: whisking, point: [whisker(I), whisker(II)], band_hz: [6, 20]}\n"
+        "  pad: {kind: whisking, point: [whisker(I), whisker(II)], band_hz: [3, 9]}\n"
         "rules:\n"
         "  bout: {when: pad.amplitude > 1e6, pulse: {width_ms: 5}}\n"
     )

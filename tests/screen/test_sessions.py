@@ -207,7 +207,7 @@ def test_a_record_is_verified_as_a_job(looking: Visit, lab: Path) -> None:
     looking.wait(
         lambda: looking.find(".job .badge.bad") and "not whole" in looking.text(".job"), "what was found"
     )
-    looking.run("document.querySelector('.job .button').click()")
+    looking.click("Close", ".job .close")
     looking.wait(lambda: looking.find(".job") is None, "closed")
     looking.wait(lambda: looking.run(LIST_JOBS) and not runners(), "the end of the job's runner")
     assert looking.errors() == []

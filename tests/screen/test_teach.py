@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import pytest
 from selenium import webdriver
 from selenium.webdriver.support.ui import Select
 from support.drawn_labels import NAMES, begun_engine, drawn
 from support.job_waits import long_until
 from support.screens import Visit, served
+from support.spot_engine import spot_engine, spot_frames
 
+from rtface.core.files import write_json
+from rtface.core.records import Crop
+from rtface.learn.guided.start import GuidedStart, write_start
+from rtface.learn.guided.way import ATTEMPT_FILE
 from rtface.learn.labels.formats.table import write_table
+from rtface.learn.run_folder import REPORT_FILE
 from rtface.screen.jobs import Jobs
+
+FEW_STEPS = """
+const real = window.fetch;
+window.fetch = (path, options) => real(path, String(path).endsWith("/begin")
+  ? { ...options, body: JSON.stringify({ ...JSON.parse(options.body), steps: 25 }) } : options);
+"""
+"""Has a training that a page begins end soon: what it teaches is nothing to this test."""
 
 
 @pytest.fixture
@@ -41,6 +56,7 @@ def test_labels_are_learnt_while_the_screen_ends_and_begins_again(
         field.send_keys("labels")
         Select(engine).select_by_value("begun")
         field.click()
+        visit.run(FEW_STEPS)
         visit.click("Begin")
         long_until(lambda: "Nothing is trained yet" in visit.text(".page.teach"))
         assert visit.all(".warnings li"), (
@@ -71,3 +87,41 @@ def test_labels_are_learnt_while_the_screen_ends_and_begins_again(
         assert visit.errors() == []
         visit.click("Its labels")
         visit.wait(lambda: "#/label?set=labels&" in visit.browser.current_url, "to the labels")
+
+
+@pytest.fixture
+def learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace in which an engine was made of a recording."""
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
+    spot_engine(tmp_path / "engines" / "spot")
+    work = tmp_path / "work"
+    (work / "frames").mkdir(parents=True)
+    for number, image in spot_frames().items():
+        cv2.imwrite(str(work / "frames" / f"{number}.png"), image)
+    start = GuidedStart((work / "frames",), engine="spot", name="spot", crop=Crop(8, 4, 80, 70))
+    write_start(work / "spot-learn", start)
+    attempt = work / "spot-learn" / "attempt-1"
+    (attempt / "run").mkdir(parents=True)
+    write_json(attempt / ATTEMPT_FILE, {"of": {}, "engine": "spot", "check": {"warnings": [], "serious": []}})
+    write_json(attempt / "run" / REPORT_FILE, {"frames": 9, "steps": 1, "blend": 1, "minutes": 0.1})
+    return work
+
+
+@pytest.mark.timeout(900)
+def test_an_int8_engine_is_made_from_the_page_and_is_shown_beside_its_source(
+    browser: webdriver.Chrome, learnt: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    with served(learnt) as screen:
+        visit = Visit(browser, screen)
+        visit.enter("teach", folder="spot-learn")
+        visit.click("Make it")
+        long_until(lambda: visit.find("[data-engine='spot-int8']") or "failed" in visit.text(".jobbox"))
+        assert visit.find("[data-engine='spot-int8']"), visit.text(".jobbox")
+        assert "int8" in visit.text("[data-engine='spot-int8'] .badge")
+        assert not [each for each in visit.all("button") if each.text == "Make it"]
+        assert visit.errors() == []
+    manifest = json.loads((tmp_path / "engines" / "spot-int8" / "manifest.json").read_text())
+    assert manifest["training"]["exported_from"] == "spot"
+    assert manifest["metrics"]["parity"]["agrees"] is True
+    assert manifest["metrics"]["parity"]["crop"] == [8, 4, 80, 70], "on the crop that the way was begun with"

@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import pytest
 
 from rtface.core.errors import GateError
 from rtface.stimulate.gate.codes import ABSOLUTE
-from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate
+from rtface.stimulate.gate.emulator import CYCLES_PER_MS, EmulatedGate, LightChange
 from rtface.stimulate.gate.limits import fingerprint
 from rtface.stimulate.gate.protocol import DEFAULT_LIMITS
+
+PATIENT = {"answer_ms": 500, "silence_ms": 5000, "liveness_ms": 5000}
+"""Settings of a gate's output for a machine that runs other tests beside the emulation."""
 
 PATIENT_LIMITS = fingerprint(
     replace(DEFAULT_LIMITS, deadman_ms=ABSOLUTE["MAX_DEADMAN_MS"], signed_off_by="tests")
@@ -44,6 +48,17 @@ def patient_gate() -> EmulatedGate:
     gate.power_cycle()
     _rest(gate)
     return gate
+
+
+def risen(lights: list[LightChange]) -> list[LightChange]:
+    """Return the changes with which light came on."""
+    return [after for before, after in pairwise(lights) if after.ttl and not before.ttl]
+
+
+def gate_cycle(gate: EmulatedGate) -> int:
+    """Return how far the gate's chip is."""
+    gate.arm_switch(on=True)
+    return gate.cycle
 
 
 def _rest(gate: EmulatedGate) -> None:

@@ -13,6 +13,7 @@ import yaml
 from rtface.bench.agreed import ensure_parity
 from rtface.config import NullOutputSettings, Rig
 from rtface.config.rigfile import load_rig
+from rtface.core.files import folder_written_whole
 from rtface.live import selftest
 from rtface.live.service import Service
 
@@ -47,9 +48,6 @@ def deciding_rig(
     A machine that is busy with other things loses frames: they are nothing here that speaks against arming.
     """
     monkeypatch.setattr(selftest, "_RATE_TOLERANCE", 1e9)
-    engines = folder / "engines"
-    shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
-    monkeypatch.setenv("RTFACE_ENGINES", str(engines))
     settings = {
         "camera": {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 5},
         "engine": engine,
@@ -64,7 +62,20 @@ def deciding_rig(
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     path.with_name("rules.yaml").write_text(rules, encoding="utf-8")
     rig = load_rig(path)
-    bare = {"session": None, "rules": None, "output": NullOutputSettings()}
-    with Service(rig.model_copy(update=bare)) as service:
-        ensure_parity(service.engine, rig.backend, rig.camera)
+    shutil.copytree(_agreed_engines(rig, monkeypatch), folder / "engines")
+    monkeypatch.setenv("RTFACE_ENGINES", str(folder / "engines"))
     return rig
+
+
+def _agreed_engines(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of engines with the proof that the rig's agrees with its reference here; made once a test run."""
+    source = Path(os.environ["RTFACE_ENGINES"])
+    agreed = source.with_name(f"{source.name}-agreed-{rig.engine}")
+    if not agreed.exists():
+        with folder_written_whole(agreed) as fresh:
+            shutil.copytree(source, fresh, dirs_exist_ok=True)
+            monkeypatch.setenv("RTFACE_ENGINES", str(fresh))
+            bare = {"session": None, "rules": None, "output": NullOutputSettings()}
+            with Service(rig.model_copy(update=bare)) as service:
+                ensure_parity(service.engine, rig.backend, rig.camera)
+    return agreed

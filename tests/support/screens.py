@@ -29,6 +29,10 @@ BROWSER_PROCESSES = frozenset(
 """What a browser starts and ends as it likes."""
 
 
+_EVERY_S = 0.05
+"""Between two looks at a page: each of them is work for the browser, which has better things to do."""
+
+
 @contextmanager
 def served(
     folder: Path, *services: Service, pages: dict[str, Any] | None = None, control: str | None = None
@@ -87,7 +91,7 @@ class Visit:
             return bool(last)
 
         try:
-            wait_until(held)
+            wait_until(held, _EVERY_S)
         except AssertionError as error:
             raise AssertionError(f"{what}: {error}; {self.said()}; {self.errors()}") from error
         return last

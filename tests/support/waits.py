@@ -32,11 +32,11 @@ def finishes(work: Callable[[], _Result]) -> _Result:
     return results[0]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], every_s: float = 0.01) -> None:
     """Wait for what another thread or process is about to do; fail, rather than hang, if it never does."""
     never = threading.Event()
-    for _ in range(round(LONG_S * 100)):
+    for _ in range(round(LONG_S / every_s)):
         if condition():
             return
-        never.wait(0.01)
+        never.wait(every_s)
     raise AssertionError(f"{condition} never came true")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import typer
 
-from rtface.cli.learn import adapt, distil, evaluate, fetch, guess, labels, start, suggest, train
+from rtface.cli.learn import adapt, copy, distil, evaluate, fetch, guess, labels, start, suggest, train
 
 app = typer.Typer(help="Train, adapt, distil and evaluate keypoint networks.", no_args_is_help=True)
 
 app.command("adapt")(adapt.adapt)
+app.command("copy")(copy.copy)
 app.command("distil")(distil.distil)
 app.command("evaluate")(evaluate.evaluate)
 app.command("fetch")(fetch.fetch)

@@ -268,7 +268,7 @@ def _adapt(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:
         raise interrupted(attempt.run)
     if not ask.quiet:
         show_adapted(adapted)
-    ask.say(f"written: the engine {attempt.engine} in {adapted.engine.folder}")
+    ask.say(f"written: the engine {adapted.engine.manifest.name} in {adapted.engine.folder}")
 
 
 def _evaluate(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:

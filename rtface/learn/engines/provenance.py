@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from rtface.acquire.recording import VIDEO_SUFFIXES
 from rtface.track.manifest import Manifest
 
 TrainedOn = Literal["trained on", "not trained on", "not known"]
 
-_FILE_ENDINGS = (".mp4", ".avi", ".mkv", ".mov", ".mj2", ".wmv", ".m4v", ".mpg", ".mpeg", ".tif", ".tiff")
+_FILE_ENDINGS = (*sorted(VIDEO_SUFFIXES), ".tif", ".tiff")
 
 
 def training_on(manifest: Manifest, video: str) -> TrainedOn:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from rtface import __version__
 from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
-from rtface.core.files import file_hash, folder_written_whole, write_json
+from rtface.core.files import file_hash, folder_written_whole, safe_name, write_json
 from rtface.core.manifest import NAME_PATTERN
 from rtface.learn.fetch.catalogue import SHA256_PATTERN, SetEntry
 from rtface.learn.fetch.download import ByteProgress, download
@@ -210,7 +210,7 @@ def _record(request: FetchRequest, folder: Path, url: str, sha256: str | None) -
 def _file_name(url: str) -> str:
     """Return a plain name for a file that is no archive."""
     name = unquote(urlsplit(url).path).replace("\\", "/").rsplit("/", 1)[-1]
-    return re.sub(r"[^\w.() +=-]|^\.+", "_", name)[:200] or "labels"
+    return safe_name(name, most=200) or "labels"
 
 
 def _archive_path(target: Path) -> Path:

@@ -39,7 +39,11 @@ def adapt_attempt(
     stop: Callable[[], bool] = lambda: False,
     announce: Callable[[AdaptPlan], None] = lambda plan: None,
 ) -> Adapted | None:
-    """Adapt the engine of a way; goes on from where an earlier training of the attempt was stopped. As of `adapt`."""
+    """Adapt the engine of a way; goes on from where an earlier training of the attempt was stopped. As of `adapt`.
+
+    An engine that this attempt did not make is never replaced: the attempt then takes another name.
+    """
+    attempt = way.with_free_name(attempt)
     target, start = user_folder() / attempt.engine, way.start
     request = AdaptRequest(
         engine=way.engine(),
@@ -49,7 +53,8 @@ def adapt_attempt(
         changes=start.changes,
         crop=start.crop,
         recipe=replace(TUNING, seed=start.seed, steps=start.steps or TUNING.steps),
-        # Written by this attempt, and then stopped before its report.
-        overwrite=attempt.run.exists() and target.exists(),
+        mark=attempt.id,
+        # Its own, by its name: written, and then stopped before its report.
+        overwrite=target.exists(),
     )
     return adapt(request, progress=progress, stop=stop, announce=announce)

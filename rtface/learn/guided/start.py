@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from rtface.core.errors import DataError
-from rtface.core.files import kept_path, path_kept, write_json
+from rtface.core.files import kept_path, path_kept, read_fields, write_json
 from rtface.core.records import Crop
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.learn.labels.keypoint_changes import KeypointChanges
@@ -132,14 +130,3 @@ def write_start(folder: Path, start: GuidedStart) -> None:
         write_json(folder / START_FILE, what)
     except OSError as error:
         raise DataError(f"{folder / START_FILE} cannot be written: {error.strerror or error}") from error
-
-
-def read_fields(file: Path) -> dict[str, Any]:
-    """Return a JSON file's fields; `DataError` where it cannot be read or has none."""
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
-    if not isinstance(read, dict):
-        raise DataError(f"{file} is damaged: it holds no fields")
-    return read

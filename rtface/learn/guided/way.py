@@ -17,6 +17,7 @@ Other labels or other options are another attempt, with an engine of its own nam
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -30,10 +31,10 @@ from rtface.acquire.sampling import played
 from rtface.config import BackendSettings
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError, EngineError, RtfaceError, UsageError
-from rtface.core.files import printable, write_json
+from rtface.core.files import printable, read_fields, write_json
 from rtface.core.records import Crop
 from rtface.learn.guided.measuring import measured_on
-from rtface.learn.guided.start import GuidedStart, kept_start, read_fields, write_start
+from rtface.learn.guided.start import GuidedStart, kept_start, write_start
 from rtface.learn.labels.how_many import ENOUGH_NEW, FRAMES_TO_LABEL
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelling_folder import CHOSEN_FILE, DEEPLABCUT_FOLDER, changed_tables, frames_chosen
@@ -50,7 +51,7 @@ from rtface.learn.labels.suggestion import (
 from rtface.learn.run_folder import REPORT_FILE
 from rtface.track.backends.factory import engine_for
 from rtface.track.pictures import PictureTracker
-from rtface.track.store import Engine, check_new, load_engine, user_folder
+from rtface.track.store import MANIFEST_FILE, Engine, check_new, load_engine, read_manifest, user_folder
 
 LABELS_FOLDER = "to-label"
 ATTEMPT_FILE = "attempt.json"
@@ -80,10 +81,13 @@ class Attempt:
     folder : Path
     engine : str
         Name of the engine that it makes.
+    id : str
+        Told from all other attempts by it, wherever they lie; empty for one that an older rtface began.
     """
 
     folder: Path
     engine: str
+    id: str = ""
 
     @property
     def run(self) -> Path:
@@ -95,6 +99,17 @@ class Attempt:
         """What the training reports; None before its end."""
         file = self.run / REPORT_FILE
         return read_fields(file) if file.exists() else None
+
+    @property
+    def own_engine_is_there(self) -> bool:
+        """Whether the engine of its name is the one that it made, by what the engine's manifest says."""
+        folder = user_folder() / self.engine
+        if not folder.exists() or not self.id:
+            return folder.exists()
+        try:
+            return read_manifest(folder / MANIFEST_FILE).training.get("attempt") == self.id
+        except EngineError:
+            return False
 
     @property
     def evaluation(self) -> dict[str, Any] | None:
@@ -174,7 +189,7 @@ class GuidedWay:
         )
         if attempt is None:
             return Whereabouts(Step.CHECK, labels)
-        if attempt.report is None or not (user_folder() / attempt.engine).exists():
+        if attempt.report is None or not attempt.own_engine_is_there:
             return Whereabouts(Step.ADAPT, labels, attempt)
         return Whereabouts(Step.DONE if attempt.evaluation else Step.EVALUATE, labels, attempt)
 
@@ -249,13 +264,30 @@ class GuidedWay:
     def begin_attempt(self, labels: LabelSet, check: Mapping[str, Any]) -> Attempt:
         """Begin an attempt to learn labels, with what a look at them found, in JSON's types."""
         number = next(each for each in count(1) if not (self.folder / f"attempt-{each}").exists())
-        names = (f"{self.start.name}-{each}" if each > 1 else self.start.name for each in count(number))
-        name = next(each for each in names if not (user_folder() / each).exists())
-        check_new(user_folder() / name)
-        folder = self.folder / f"attempt-{number}"
-        folder.mkdir()
-        write_json(folder / ATTEMPT_FILE, {"of": self._key(labels), "engine": name, "check": check})
-        return Attempt(folder, name)
+        attempt = Attempt(self.folder / f"attempt-{number}", self._free_name(number), secrets.token_hex(8))
+        check_new(user_folder() / attempt.engine)
+        attempt.folder.mkdir()
+        what = {"of": self._key(labels), "engine": attempt.engine, "check": check, "id": attempt.id}
+        write_json(attempt.folder / ATTEMPT_FILE, what)
+        return attempt
+
+    def with_free_name(self, attempt: Attempt) -> Attempt:
+        """Return an attempt under another name where an engine has its name that it did not make, and keep that.
+
+        Two ways from one recording may have been begun before either of them made an engine.
+        """
+        folder = user_folder() / attempt.engine
+        if not folder.exists() or (attempt.id and attempt.own_engine_is_there):
+            return attempt
+        renamed = replace(attempt, engine=self._free_name(2), id=attempt.id or secrets.token_hex(8))
+        file = attempt.folder / ATTEMPT_FILE
+        write_json(file, read_fields(file) | {"engine": renamed.engine, "id": renamed.id})
+        return renamed
+
+    def _free_name(self, first: int) -> str:
+        """Return the name of the way's engine with the first number, from that one on, with which there is no engine."""
+        names = (f"{self.start.name}-{each}" if each > 1 else self.start.name for each in count(first))
+        return next(each for each in names if not (user_folder() / each).exists())
 
     def evaluate(self, labels: LabelSet, attempt: Attempt) -> dict[str, Any]:
         """Measure the engine before and after on all labels, as both run live, and keep it."""
@@ -320,7 +352,8 @@ class GuidedWay:
         found = sorted(
             self.folder.glob(f"attempt-*/{ATTEMPT_FILE}"), key=lambda file: file.stat().st_mtime_ns
         )
-        return [Attempt(file.parent, str(read_fields(file)["engine"])) for file in reversed(found)]
+        kept = ((file.parent, read_fields(file)) for file in reversed(found))
+        return [Attempt(folder, str(each["engine"]), str(each.get("id", ""))) for folder, each in kept]
 
     def _key(self, labels: LabelSet) -> dict[str, Any]:
         """Return all that tells an attempt from another, of JSON's types."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,7 @@ def suggest_frames(
         "unusable": int((~features.usable).sum()),
         "min_gap_s": gap,
         "asked": request.count,
+        "crop": None if request.crop is None else asdict(request.crop),
     }
     names_of_points = [point.name for point in skeleton]
     write_labelling_folder(

@@ -222,6 +222,7 @@ def adapt(
             labels.origins, f"{parent.manifest.licence}; adapted with labelled frames under their own licence"
         ),
         training=facts
+        | ({"attempt": request.mark} if request.mark else {})
         | ({"label_sets": [each.origin() for each in labels.origins]} if labels.origins else {})
         | ({"distances": as_declared(labels.distances)} if labels.distances else {})
         | {"parent_sha256": parent.sha256, "seed": start.recipe.seed, "recordings": list(labels.videos)},

@@ -54,6 +54,8 @@ class AdaptRequest:
         Of the training; its steps are the most there can be. Size and shape are the engine's.
     overwrite : bool
         Replace an engine that is there.
+    mark : str
+        Kept in the new engine's manifest, as ``training.attempt``: whoever began this knows its engine by it.
     """
 
     engine: Engine
@@ -64,6 +66,7 @@ class AdaptRequest:
     crop: Crop | None = None
     recipe: Recipe = TUNING
     overwrite: bool = False
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

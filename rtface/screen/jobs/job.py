@@ -28,6 +28,7 @@ from typing import Any
 
 from rtface.core.clock import utc
 from rtface.core.errors import DataError
+from rtface.core.files import read_fields
 
 WHAT, BEGUN, STOP, ENDED = "what.json", "begun.json", "stop.json", "ended.json"
 ALIVE, WORK = "alive", "work"
@@ -198,14 +199,11 @@ def locked(file: Path) -> int:
 def read_json(file: Path) -> dict[str, Any] | None:
     """Return the fields of a file that is written whole; None where it is not there; `DataError` where it is damaged."""
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
-    if not isinstance(read, dict):
-        raise DataError(f"{file} is damaged: it holds no fields")
-    return read
+        return read_fields(file)
+    except DataError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
 
 
 def tail(file: Path, most: int) -> str:

@@ -137,10 +137,12 @@ class Jobs:
             raise DataError(f"a job cannot be begun in {self._folder}: {error.strerror or error}") from error
         return read_job(folder)
 
-    def list(self) -> Sequence[Job]:
-        """Return all jobs that are kept, the latest first. One whose files are damaged is left out."""
-        found = []
+    def list(self, most: int | None = None) -> Sequence[Job]:
+        """Return the jobs that are kept, the latest first, so many or all. One whose files are damaged is left out."""
+        found: list[Job] = []
         for folder in reversed(self._folders()):
+            if len(found) == most:
+                break
             with suppress(DataError):
                 found.append(read_job(folder))
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 
 from rtface.core.errors import DataError, UsageError
-from rtface.core.files import written_whole
+from rtface.core.files import safe_name, written_whole
 from rtface.learn.labels.formats.table import FRAMES_FOLDER
 from rtface.screen.label.project import LabelProject
 
@@ -20,7 +19,6 @@ MAX_PICTURE = 700_000
 
 _MAX_SIDE = 1 << 14
 _MAX_PIXELS = 50_000_000
-_STRANGE = re.compile(r"[^\w.() +=-]|^\.+|[. ]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def catch(
         image = None
     if image is None or image.shape != (height, width):
         raise UsageError("the picture cannot be decoded")
-    video = _STRANGE.sub("_", f"{rig} {session}".strip())[:100] or "live"
+    video = safe_name(f"{rig} {session}".strip()) or "live"
     name = f"frame{frame_id:06d}.png"
     file = f"{FRAMES_FOLDER}/{video}/{name}"
     stored = "as the camera gave it" if not lossy else "as the page showed it: pixels of a JPEG"

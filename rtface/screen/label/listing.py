@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtface.acquire.picturefile import is_picture
+from rtface.acquire.recording import is_video
 from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE
 from rtface.learn.labels.formats.table import TABLE_FILE
 from rtface.learn.labels.set_record import DATA_FOLDER, FILE_STEM
+from rtface.screen.folderwalk import FolderWalk
 from rtface.screen.label.opening import written_by_rtface
 from rtface.screen.label.project import JOURNAL
 from rtface.screen.label.writing import DEEPLABCUT_OUT
@@ -17,13 +19,10 @@ from rtface.screen.label.writing import DEEPLABCUT_OUT
 MOST = 300
 """Things of a kind that are listed."""
 
-_DEPTH = 4
-_MOST_LOOKED_AT = 20_000
-_VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv"})
-_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+_DEEPEST = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """What lies in a folder.
 
@@ -45,17 +44,16 @@ class Found:
     fresh: list[Path]
     projects: list[Path]
     recordings: list[Path]
-    whole: bool
+    whole: bool = True
 
 
 def look(folder: Path) -> Found:
     """Look through a folder; hidden folders and links to folders are passed over."""
-    found = Found([], [], [], [], True)
-    looked = 0
-    for path, folders, files in _walk(folder):
-        looked += len(folders) + len(files)
-        if looked > _MOST_LOOKED_AT:
-            return Found(found.sets, found.fresh, found.projects, found.recordings, False)
+    found = Found([], [], [], [])
+    walk = FolderWalk(folder, deepest=_DEEPEST)
+    for path, folders, files in walk:
+        if DEEPLABCUT_OUT in folders:
+            folders.remove(DEEPLABCUT_OUT)
         if (path / JOURNAL).is_file():
             _add(found.sets, path)
             folders.clear()
@@ -68,29 +66,21 @@ def look(folder: Path) -> Found:
             _add(found.projects, path)
             folders.clear()
         else:
-            images = 0
-            for name in files:
-                suffix = os.path.splitext(name)[1].lower()
-                images += suffix in _IMAGES
-                if suffix in _VIDEOS:
-                    _add(found.recordings, path / name)
-                elif suffix == ".slp" or name.endswith("_Facemap_refined_data.npy"):
-                    _add(found.projects, path / name)
-            if images > 1 and path != folder:
-                _add(found.recordings, path)
+            _look_at_files(found, [path / name for name in files], within=path != folder)
+    found.whole = walk.whole
     return found
+
+
+def _look_at_files(found: Found, files: Sequence[Path], *, within: bool) -> None:
+    for path in files:
+        if is_video(path):
+            _add(found.recordings, path)
+        elif path.suffix.lower() == ".slp" or path.name.endswith("_Facemap_refined_data.npy"):
+            _add(found.projects, path)
+    if within and sum(map(is_picture, files)) > 1:
+        _add(found.recordings, files[0].parent)
 
 
 def _add(paths: list[Path], path: Path) -> None:
     if len(paths) < MOST:
         paths.append(path)
-
-
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    depth = len(folder.parts)
-    for root, folders, files in os.walk(folder):
-        path = Path(root)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != DEEPLABCUT_OUT)
-        if len(path.parts) - depth >= _DEPTH:
-            folders.clear()
-        yield path, folders, sorted(name for name in files if not name.startswith("."))

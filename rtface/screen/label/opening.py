@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import yaml
 
+from rtface.acquire.picturefile import is_picture
+from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
 from rtface.core.files import file_hash, printable, write_json
 from rtface.core.records import FloatArray
@@ -23,19 +26,17 @@ from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.learn.labels.set_record import DATA_FOLDER, FILE_STEM
 from rtface.screen.label.journal import JournalEntry, create_journal
-from rtface.screen.label.project import JOURNAL, Clock, LabelProject, utc_now
+from rtface.screen.label.project import JOURNAL, Clock, LabelProject
 from rtface.screen.label.values import Change, keypoint_name
 
 MAX_OPEN = 32
 """Label sets that are kept in memory; of more, the one that was used longest ago is read again when it is wanted."""
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-
 
 class OpenSets:
     """The label sets that are open, each once in the process; for several threads."""
 
-    def __init__(self, now: Clock = utc_now) -> None:
+    def __init__(self, now: Clock = utc) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._open: OrderedDict[Path, LabelProject] = OrderedDict()
@@ -63,7 +64,7 @@ class OpenSets:
             return self._open[folder]
 
 
-def begin_labelling(folder: Path, who: str, now: Clock = utc_now) -> None:
+def begin_labelling(folder: Path, who: str, now: Clock = utc) -> None:
     """Give a folder with ``labels.csv`` its journal, once; the labels that are there are its first.
 
     Raises
@@ -102,8 +103,14 @@ def begin_labelling(folder: Path, who: str, now: Clock = utc_now) -> None:
 
 
 def copy_to_label(
-    source: Path, folder: Path, who: str, keypoints: Sequence[str] = (), now: Clock = utc_now
-) -> None:
+    source: Path,
+    folder: Path,
+    who: str,
+    keypoints: Sequence[str] = (),
+    now: Clock = utc,
+    *,
+    part: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> LabelSet:
     """Copy labels of any format that rtface reads into a new folder, and begin to label there; the source stays as it is.
 
     Images of a project of DeepLabCut's that nobody labelled yet come too.
@@ -115,24 +122,32 @@ def copy_to_label(
     who : str
     keypoints : sequence of str
         Names that the set gets beside those of the labels.
+    part : callable
+        Given the name of each part of the work; what it returns is open while that is done.
 
     Raises
     ------
+    UsageError
+        No keypoint is named.
     DataError
         The labels cannot be read, or the folder is there already.
     """
-    labels = _labels_of(source)
+    with part("reading the labels and images"):
+        labels = _labels_of(source)
     names = tuple(dict.fromkeys((*labels.keypoints, *map(keypoint_name, keypoints))))
     if not names:
         raise UsageError("name the keypoints that are to be labelled: these images have none yet")
     if not labels.frames:
         raise DataError(f"{source} holds no frames")
-    write_table(labels.arranged(names), folder)
+    with part(f"writing {len(labels.frames)} frames"):
+        write_table(labels.arranged(names), folder)
     _note_as_written(folder, {"copied_from": printable(str(source))})
-    begin_labelling(folder, who, now)
+    with part("beginning the journal"):
+        begin_labelling(folder, who, now)
+    return labels
 
 
-def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc_now) -> None:
+def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc) -> None:
     """Begin a label set without frames, for those that are caught from the live picture.
 
     Raises
@@ -148,6 +163,12 @@ def new_set(folder: Path, keypoints: Sequence[str], who: str, now: Clock = utc_n
     write_table(LabelSet(names, ()), folder)
     _note_as_written(folder, {})
     begin_labelling(folder, who, now)
+
+
+def face_in(folder: Path) -> dict[str, Any] | None:
+    """Return the crop of the face with which a set's frames were chosen; None where that is not known."""
+    crop = _chosen(folder).get("crop")
+    return crop if isinstance(crop, dict) else None
 
 
 def written_by_rtface(folder: Path) -> bool:
@@ -247,7 +268,7 @@ def _images_without_labels(source: Path) -> list[Path]:
         for each in folders
         if not each.name.endswith("_labeled")
         for path in each.iterdir()
-        if path.suffix.lower() in _IMAGES and not path.name.startswith(".")
+        if is_picture(path)
     )
 
 

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rtface.core.clock import utc
 from rtface.core.errors import DataError, UsageError
 from rtface.screen.label.journal import Journal, JournalEntry
 from rtface.screen.label.state import REDO, UNDO, LabelState, Value
@@ -25,11 +26,6 @@ ACTS = frozenset(
 """What a person may call an act; it says what was meant, the changes say what was done."""
 
 Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ class LabelProject:
         `LabelProject` reads it anew.
     """
 
-    def __init__(self, folder: Path, now: Clock = utc_now) -> None:
+    def __init__(self, folder: Path, now: Clock = utc) -> None:
         self.folder = folder
         self._now = now
         self._lock = threading.RLock()

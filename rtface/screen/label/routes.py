@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute
 
 from rtface.core.errors import DataError, UsageError, nearest
 from rtface.learn.labels.formats.checks import read_image
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.learn.labels.suggestion import CANDIDATES
-from rtface.screen.app import said_in
 from rtface.screen.desk import Desk
 from rtface.screen.label.agreement import agreement
 from rtface.screen.label.catching import catch
 from rtface.screen.label.doubts import doubts
-from rtface.screen.label.fields import PageFields
 from rtface.screen.label.guesses import read_guesses
 from rtface.screen.label.listing import look
-from rtface.screen.label.opening import OpenSets, begin_labelling, copy_to_label, new_set
+from rtface.screen.label.opening import OpenSets, begin_labelling, face_in, new_set
 from rtface.screen.label.project import JOURNAL, LabelProject
+from rtface.screen.label.where import drawn_face
 from rtface.screen.label.writing import (
     changed_outside,
     has_h5,
@@ -36,8 +32,11 @@ from rtface.screen.label.writing import (
     write_deeplabcut,
     write_own,
 )
-from rtface.track.store import installed_engines, read_manifest
+from rtface.screen.said import Answer, Said, got, posted
+from rtface.screen.teach.engines import engines_here
+from rtface.track.store import MANIFEST_FILE, installed_engines
 
+_ACT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CROP = re.compile(r"auto|\d{1,5},\d{1,5},\d{1,5},\d{1,5}(,mirrored)?")
 _MOST_SHOWN = 500
 
@@ -47,15 +46,18 @@ Json = dict[str, Any]
 def routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes below ``/api/label``."""
     served = _LabelRoutes(desk, OpenSets())
-    reads: dict[str, Callable[[PageFields], Response]] = {
+    reads = {
         "sets": served.sets,
+        "about": served.about,
+        "where": served.where,
+        "where.png": served.where_picture,
         "since": served.since,
         "image": served.image,
         "guesses": served.guesses,
         "doubts": served.doubts,
         "agreement": served.agreement,
     }
-    writes: dict[str, Callable[[PageFields], Json]] = {
+    writes = {
         "open": served.open,
         "copy": served.copy,
         "new": served.new,
@@ -69,21 +71,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
         "take": served.take,
     }
     return [
-        *(Route(f"/{name}", _get(each)) for name, each in reads.items()),
-        *(Route(f"/{name}", _post(each), methods=["POST"]) for name, each in writes.items()),
+        *(got(f"/{name}", each) for name, each in reads.items()),
+        *(posted(f"/{name}", each) for name, each in writes.items()),
     ]
-
-
-def _get(answer: Callable[[PageFields], Response]) -> Callable[[Request], Response]:
-    return lambda request: answer(PageFields(dict(request.query_params)))
-
-
-def _post(answer: Callable[[PageFields], Json]) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        said = PageFields(await said_in(request))
-        return JSONResponse(await run_in_threadpool(answer, said))
-
-    return endpoint
 
 
 class _LabelRoutes:
@@ -91,30 +81,34 @@ class _LabelRoutes:
         self._desk = desk
         self._sets = sets
 
-    def sets(self, said: PageFields) -> Response:
+    def sets(self, said: Said) -> Answer:
         found = look(self._desk.folder)
         name = self._desk.name
-        return JSONResponse(
-            {
-                "sets": [self._summary(path) for path in found.sets],
-                "fresh": [name(path) for path in found.fresh],
-                "projects": [name(path) for path in found.projects],
-                "recordings": [name(path) for path in found.recordings],
-                "whole": found.whole,
-                "engines": _engines(),
-                "h5": has_h5(),
-                "count": FRAMES_TO_LABEL,
-                "how_many": HOW_MANY,
-            }
-        )
+        return {
+            "sets": [self._summary(path) for path in found.sets],
+            "fresh": [name(path) for path in found.fresh],
+            "projects": [name(path) for path in found.projects],
+            "recordings": [name(path) for path in found.recordings],
+            "whole": found.whole,
+            "engines": engines_here(),
+            "count": FRAMES_TO_LABEL,
+            "how_many": HOW_MANY,
+        }
 
-    def since(self, said: PageFields) -> Response:
+    def about(self, said: Said) -> Answer:
+        return {"engines": engines_here(), "h5": has_h5(), "face": face_in(self._project(said).folder)}
+
+    def where(self, said: Said) -> Answer:
+        return drawn_face()[1]
+
+    def where_picture(self, said: Said) -> Answer:
+        return Response(drawn_face()[0], media_type="image/png")
+
+    def since(self, said: Said) -> Answer:
         project = self._project(said)
-        return JSONResponse(
-            self._news(project, said.text("who", ""), said.integer("n")) | self._extras(project)
-        )
+        return self._news(project, said.text("who", ""), said.whole("n", 0)) | self._extras(project)
 
-    def image(self, said: PageFields) -> Response:
+    def image(self, said: Said) -> Answer:
         project = self._project(said)
         path = project.image(said.text("frame"))
         if _shown_by_browsers(path):
@@ -124,11 +118,11 @@ class _LabelRoutes:
             raise DataError(f"{path} cannot be shown")
         return Response(data.tobytes(), media_type="image/png")
 
-    def guesses(self, said: PageFields) -> Response:
+    def guesses(self, said: Said) -> Answer:
         found = read_guesses(self._project(said).folder)
-        return JSONResponse({"engine": "", "points": {}} if found is None else asdict(found))
+        return {"engine": "", "points": {}} if found is None else asdict(found)
 
-    def doubts(self, said: PageFields) -> Response:
+    def doubts(self, said: Said) -> Answer:
         project = self._project(said)
         frames, points = project.frames(skipped=False), list(project.points())
         rows = {each.frame: place for place, each in enumerate(frames)}
@@ -140,55 +134,58 @@ class _LabelRoutes:
             if frame in rows and point in points
         }
         doubtful = doubts(labels_of(project, frames), guessed)[:_MOST_SHOWN]
-        return JSONResponse(
-            {
-                "doubts": [
-                    {
-                        "frame": frames[each.row].frame,
-                        "point": points[each.column],
-                        "why": each.why,
-                        "px": each.px,
-                    }
-                    for each in doubtful
-                ]
-            }
-        )
+        return {
+            "doubts": [
+                {
+                    "frame": frames[each.row].frame,
+                    "point": points[each.column],
+                    "why": each.why,
+                    "px": each.px,
+                }
+                for each in doubtful
+            ]
+        }
 
-    def agreement(self, said: PageFields) -> Response:
+    def agreement(self, said: Said) -> Answer:
         project = self._project(said)
         first, second = (
             {place: found.value for place, found in project.labels(each).items()}
             for each in ("first", "second")
         )
         table, pairs = agreement(first, second, list(project.points()))
-        return JSONResponse(
-            {
-                "points": [asdict(each) for each in table],
-                "pairs": [asdict(each) for each in pairs[:_MOST_SHOWN]],
-            }
-        )
+        return {
+            "points": [asdict(each) for each in table],
+            "pairs": [asdict(each) for each in pairs[:_MOST_SHOWN]],
+        }
 
-    def open(self, said: PageFields) -> Json:
+    def open(self, said: Said) -> Json:
         folder = self._desk.path(said.text("set"))
         begin_labelling(folder, said.text("who"))
         return {"set": self._desk.name(folder)}
 
-    def copy(self, said: PageFields) -> Json:
-        source, folder = self._desk.path(said.text("source")), self._desk.path(said.text("out"))
-        copy_to_label(source, folder, said.text("who"), said.texts("keypoints"))
-        return {"set": self._desk.name(folder)}
+    def copy(self, said: Said) -> Json:
+        source = self._argument(said.text("source"))
+        if not self._desk.path(source).exists():
+            raise UsageError(f"{source} is not there")
+        name = self._new_folder(said.text("out"))
+        argv = ["learn", "copy", source, "--out", self._argument(name), "--who", said.text("who"), "--json"]
+        for each in said.texts("keypoints"):
+            argv += ["--keypoint", each]
+        title = f"Copy {source} to {name}"
+        job = self._desk.jobs.start("copy", argv, title=title, about={"set": name}, waits=False)
+        return {"job": job.as_dict()}
 
-    def new(self, said: PageFields) -> Json:
+    def new(self, said: Said) -> Json:
         folder = self._desk.path(said.text("out"))
         new_set(folder, said.texts("keypoints"), said.text("who"))
         return {"set": self._desk.name(folder)}
 
-    def suggest(self, said: PageFields) -> Json:
+    def suggest(self, said: Said) -> Json:
         videos = [self._argument(name) for name in said.texts("videos")]
         if not videos:
             raise UsageError("name a recording")
         out = self._argument(said.text("out"))
-        count = said.integer("count", low=1, high=2_000)
+        count = said.whole("count", least=1, most=2_000)
         name = self._new_folder(said.text("out"))
         argv = ["learn", "suggest", *videos, "--out", out, "--count", str(count), "--fill"]
         argv += ["--candidates", str(max(CANDIDATES, 2 * count)), *self._engine(said), *_crop(said), "--json"]
@@ -200,24 +197,24 @@ class _LabelRoutes:
         )
         return {"job": job.as_dict()}
 
-    def guess(self, said: PageFields) -> Json:
+    def guess(self, said: Said) -> Json:
         project = self._project(said)
         name = self._desk.name(project.folder)
         argv = ["learn", "guess", self._argument(name), *self._engine(said), *_crop(said), "--json"]
         job = self._desk.jobs.start("guess", argv, title=f"guesses on {name}", about={"set": name})
         return {"job": job.as_dict()}
 
-    def act(self, said: PageFields) -> Json:
+    def act(self, said: Said) -> Json:
         project, who = self._project(said), said.text("who")
-        project.act(who, said.text("do"), said.items("changes"), act=said.act())
-        return self._news(project, who, said.integer("n"))
+        project.act(who, said.text("do"), said.items("changes"), act=_act(said))
+        return self._news(project, who, said.whole("n", 0))
 
-    def turn(self, said: PageFields) -> Json:
+    def turn(self, said: Said) -> Json:
         project, who = self._project(said), said.text("who")
-        keys = project.turn(who, said.text("do"), act=said.act())
-        return self._news(project, who, said.integer("n")) | {"keys": keys}
+        keys = project.turn(who, said.text("do"), act=_act(said))
+        return self._news(project, who, said.whole("n", 0)) | {"keys": keys}
 
-    def catch(self, said: PageFields) -> Json:
+    def catch(self, said: Said) -> Json:
         project, who = self._project(said), said.text("who")
         caught = catch(
             project,
@@ -225,21 +222,21 @@ class _LabelRoutes:
             said.text("picture", most=1 << 20),
             rig=said.text("rig"),
             session=said.text("session", ""),
-            frame_id=said.integer("frame_id"),
-            size=(said.integer("width"), said.integer("height")),
+            frame_id=said.whole("frame_id"),
+            size=(said.whole("width"), said.whole("height")),
         )
-        return self._news(project, who, said.integer("n")) | asdict(caught)
+        return self._news(project, who, said.whole("n", 0)) | asdict(caught)
 
-    def write(self, said: PageFields) -> Json:
+    def write(self, said: Said) -> Json:
         return asdict(write_own(self._project(said), said.text("who")))
 
-    def deeplabcut(self, said: PageFields) -> Json:
+    def deeplabcut(self, said: Said) -> Json:
         return asdict(write_deeplabcut(self._project(said), said.text("who"), said.text("scorer")))
 
-    def take(self, said: PageFields) -> Json:
+    def take(self, said: Said) -> Json:
         return {"changed": take_in(self._project(said), said.text("who"))}
 
-    def _project(self, said: PageFields) -> LabelProject:
+    def _project(self, said: Said) -> LabelProject:
         return self._sets.get(self._desk.path(said.text("set")))
 
     def _news(self, project: LabelProject, who: str, since: int) -> Json:
@@ -289,23 +286,23 @@ class _LabelRoutes:
         path = self._desk.path(out)
         name = self._desk.name(path)
         taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
-        if taken or self._desk.working_on("suggest", "set", name):
+        if taken or any(self._desk.working_on(kind, "set", name) for kind in ("suggest", "copy")):
             raise UsageError(
                 f"{name} {'exists' if taken else 'is being made'} already; labels are never overwritten: "
                 f"{self._desk.free(name)} is free"
             )
         return name
 
-    def _engine(self, said: PageFields) -> list[str]:
+    def _engine(self, said: Said) -> list[str]:
         engine = said.text("engine", "default")
         if engine == "default" or engine in installed_engines():
             return ["--engine", engine]
-        if (self._desk.path(engine) / "manifest.json").is_file():
+        if (self._desk.path(engine) / MANIFEST_FILE).is_file():
             return ["--engine", self._argument(engine)]
         raise UsageError(f"no engine is named {engine!r}{nearest(engine, installed_engines())}")
 
 
-def _crop(said: PageFields) -> list[str]:
+def _crop(said: Said) -> list[str]:
     crop = said.text("crop", "")
     if not crop:
         return []
@@ -314,15 +311,12 @@ def _crop(said: PageFields) -> list[str]:
     return ["--crop", crop]
 
 
-def _engines() -> list[Json]:
-    found: list[Json] = []
-    for name, folder in installed_engines().items():
-        try:
-            manifest = read_manifest(folder / "manifest.json")
-        except (DataError, UsageError):
-            continue
-        found.append({"name": name, "keypoints": [each.name for each in manifest.skeleton if each.trained]})
-    return found
+def _act(said: Said) -> str:
+    """Return the sender's own name of an act, ``id``."""
+    value = said.text("id")
+    if not _ACT.fullmatch(value):
+        raise UsageError("id: letters, digits, dots, dashes and underscores, 64 at most")
+    return value
 
 
 def _shown_by_browsers(path: Path) -> bool:

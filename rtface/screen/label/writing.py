@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import is_installed
-from rtface.core.files import file_hash, written_whole
+from rtface.core.files import file_hash, safe_name, written_whole
 from rtface.learn.labels.formats.deeplabcut_csv import label_csv
 from rtface.learn.labels.formats.deeplabcut_tables import write_labels
 from rtface.learn.labels.formats.table import FRAMES_FOLDER, TABLE_FILE, read_table_rows, write_rows
@@ -230,7 +230,4 @@ def _within_frames(file: str) -> str:
 def _deeplabcut_place(frame: LabelFrame) -> tuple[str, str]:
     """Return the recording's folder and the image's name."""
     parts = PurePosixPath(frame.file).parts
-    video = (
-        parts[-2] if len(parts) > 2 else re.sub(r"[^\w.() +=-]|^\.+|[. ]+$", "_", frame.video)[:100] or "_"
-    )
-    return video, parts[-1]
+    return parts[-2] if len(parts) > 2 else safe_name(frame.video) or "_", parts[-1]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
 from rtface.config import ImagesCameraSettings, VideoCameraSettings
-from rtface.core.errors import DataError, UsageError
+from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.core.files import written_whole
 from rtface.decide.templates import template_text
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.screen.desk import Desk
 from rtface.screen.newrig.places import RECORD_S, RigPlaces, relative_to_rig
 from rtface.screen.rigfiles import change_rig
-from rtface.screen.said import Said, text, whole
+from rtface.screen.said import Said
 from rtface.screen.teach.commands import engine_name, started
 from rtface.screen.teach.ways import frames_there
 
@@ -26,20 +27,16 @@ def set_lines(desk: Desk, said: Said) -> Mapping[str, Any]:
     ``settings`` maps a setting's name to the text of its value in YAML; an empty text takes it out. ``recording`` in place of it
     names a recording of the workspace that is to be the camera.
     """
-    rig, seen = text(said, "rig"), said.get("token")
-    if seen is not None and not isinstance(seen, str):
-        raise UsageError("token is what came with the difference")
-    given = said.get("settings", {})
-    if not isinstance(given, dict):
-        raise UsageError("settings is a map of names and values")
-    settings = {name: _value(name, text(given, name)) for name in given}
-    if recording := text(said, "recording", ""):
+    rig = said.text("rig")
+    given = said.texts_by_name("settings")
+    settings = {name: _value(name, written) for name, written in given.items()}
+    if recording := said.text("recording", ""):
         path = relative_to_rig(desk, rig, recording)
         kind = "images" if desk.path(recording).is_dir() else "video"
         settings["camera"] = {"kind": kind, "path": path, "paced": True, "loop": True}
     if not settings:
         raise UsageError("no setting is named")
-    return change_rig(desk, rig, settings, seen=seen)
+    return change_rig(desk, rig, settings, seen=said.text("token", ""))
 
 
 def find_cameras(desk: Desk, said: Said) -> Mapping[str, Any]:
@@ -88,7 +85,7 @@ def try_engine(desk: Desk, said: Said) -> Mapping[str, Any]:
 def record(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Record pictures of the camera, for frames to be chosen from."""
     places = _rig(desk, said)
-    seconds = whole(said, "seconds", RECORD_S, least=1, most=3_600)
+    seconds = said.whole("seconds", RECORD_S, least=1, most=3_600)
     argv = [*places.record_command(seconds), "--json"]
     return _quick(desk, said, "record", "record", argv, f"Record {seconds} s of {places.name}")
 
@@ -97,7 +94,7 @@ def suggest(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Choose frames of the rig's recording to label."""
     places = _rig(desk, said)
     rig = places.load()
-    count = str(whole(said, "count", FRAMES_TO_LABEL, least=1, most=1_000))
+    count = str(said.whole("count", FRAMES_TO_LABEL, least=1, most=1_000))
     recording = places.recording(rig)
     if frames_there(desk.path(places.learning)):
         argv = ["learn", "start", "--folder", places.learning, "--more", count, "--json"]
@@ -121,7 +118,7 @@ def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
 def write_rules(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Write a template's rules beside the rig's file; one that is there already and differs is not overwritten."""
     places = _rig(desk, said)
-    path, content = desk.path(places.rules), template_text(text(said, "template"))
+    path, content = desk.path(places.rules), template_text(said.text("template"))
     if path.exists() and path.read_text(encoding="utf-8") != content:
         raise DataError(
             f"{places.rules} is there already and is not overwritten: change it, or move it away first"
@@ -140,7 +137,7 @@ def check_rules(desk: Desk, said: Said) -> Mapping[str, Any]:
     rig = places.load()
     if rig.rules is None:
         raise UsageError(f"{places.name} has no rules yet")
-    argv = ["rules", "check", str(rig.rules), "--engine", engine_name({"engine": rig.engine}), "--json"]
+    argv = ["rules", "check", str(rig.rules), "--engine", engine_name(rig.engine), "--json"]
     return _quick(desk, said, "rules", "rules", argv, f"Check {rig.rules.name}")
 
 
@@ -158,7 +155,7 @@ def try_rules(desk: Desk, said: Said) -> Mapping[str, Any]:
         str(rig.rules),
         str(source),
         "--engine",
-        engine_name({"engine": rig.engine}),
+        engine_name(rig.engine),
         "--json",
     ]
     if rig.fixed_crop is not None and is_file:
@@ -175,14 +172,24 @@ def check(desk: Desk, said: Said) -> Mapping[str, Any]:
 def run(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Run the rig, until it is stopped."""
     places = _rig(desk, said)
+    if desk.working_on("run", "for_rig", places.name):
+        raise UsageError(f"{places.name} runs already: stop it first")
+    begun = _quick(desk, said, "run", "run", ["run", places.name], f"Run {places.name}")
+    desk.show(places.stem, places.load().publish.control)
+    return begun
+
+
+def show_running(desk: Desk) -> None:
+    """Show the rigs that were started here and still run: a screen that was started anew finds them again."""
     for job in desk.jobs.list():
-        if job.kind == "run" and not job.over and job.about.get("for_rig") == places.name:
-            raise UsageError(f"{places.name} runs already: stop it first")
-    return _quick(desk, said, "run", "run", ["run", places.name], f"Run {places.name}")
+        if job.kind == "run" and not job.over:
+            with suppress(RtfaceError):  # its file was changed since
+                places = RigPlaces(desk, job.about["for_rig"])
+                desk.show(places.stem, places.load().publish.control)
 
 
 def _rig(desk: Desk, said: Said) -> RigPlaces:
-    places = RigPlaces(desk, text(said, "rig"))
+    places = RigPlaces(desk, said.text("rig"))
     if places.name.startswith("-"):
         raise UsageError(f"{places.name}: a rig's name begins with no hyphen")
     if not places.path.exists():
@@ -197,8 +204,9 @@ def _quick(desk: Desk, said: Said, kind: str, step: str, argv: list[str], title:
 def _job(
     desk: Desk, said: Said, kind: str, step: str, argv: list[str], title: str, *, waits: bool = True
 ) -> Mapping[str, Any]:
-    rig = text(said, "rig", "")
-    about = {"for_rig": rig, "step": step, "of": RigPlaces(desk, rig).digest(step) if rig else None}
+    rig = said.text("rig", "")
+    places = RigPlaces(desk, rig)
+    about = {"for_rig": rig, "step": step, "of": places.digest(step, places.load()) if rig else None}
     return started(desk.jobs.start(kind, argv, title=title, about=about, waits=waits))
 
 

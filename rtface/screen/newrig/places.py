@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rtface.acquire.picturefile import SUFFIXES
+from rtface.acquire.picturefile import is_picture
+from rtface.acquire.recording import is_video
 from rtface.config import ImagesCameraSettings, Rig, VideoCameraSettings
 from rtface.config.rigfile import load_rig
 from rtface.core.errors import UsageError
 from rtface.screen.desk import Desk
-from rtface.screen.rigfiles import files_below, learning_folder, rig_path
+from rtface.screen.folderwalk import FolderWalk
+from rtface.screen.rigfiles import learning_folder, rig_path
 
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv")
 LOOKED = ".rtface/newrig"
 """Where in the workspace pictures lie that a page looks at."""
 
@@ -37,6 +38,7 @@ _RECORDED = 300
 """Pictures of such a recording."""
 
 _KEPT = 4
+_MOST_VIDEOS = 200
 _MOST_FOLDERS = 50
 _FEWEST_PICTURES = 5
 
@@ -90,15 +92,8 @@ class RigPlaces:
             return self.desk.name(rig.camera.path)
         return self.recorded if self.desk.path(self.recorded).is_dir() else None
 
-    def digest(self, step: str) -> str:
-        """Return a hash of what the result of a step rests on: with another one it is to do again.
-
-        Raises
-        ------
-        ConfigError
-            The rig's file is none.
-        """
-        rig = self.load()
+    def digest(self, step: str, rig: Rig) -> str:
+        """Return a hash of what the result of a step of the rig rests on: with another one it is to do again."""
         whole = hashlib.sha256(
             rig.model_dump_json(include=_RESTS_ON.get(step)).encode("utf-8", "surrogatepass")
         )
@@ -131,17 +126,19 @@ def looked_at(desk: Desk, name: str) -> Path:
 
 def recordings_of(desk: Desk) -> list[dict[str, Any]]:
     """Return the videos of the workspace, and its folders of images, by name."""
-    found = [
-        {"path": desk.name(path), "kind": "video", "mb": round(path.stat().st_size / 1e6, 1)}
-        for path in files_below(desk.folder, VIDEOS)
-    ]
-    counts: dict[Path, int] = {}
-    for path in files_below(desk.folder, tuple(SUFFIXES)):
-        counts[path.parent] = counts.get(path.parent, 0) + 1
-    for folder, count in list(counts.items())[:_MOST_FOLDERS]:
-        if count >= _FEWEST_PICTURES and folder != desk.folder:
-            found.append({"path": desk.name(folder), "kind": "images", "pictures": count})
-    return found
+    videos: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
+    for here, _, names in FolderWalk(desk.folder):
+        paths = [here / name for name in names]
+        videos += [
+            {"path": desk.name(path), "kind": "video", "mb": round(path.stat().st_size / 1e6, 1)}
+            for path in paths
+            if is_video(path) and path.is_file()
+        ]
+        pictures = sum(map(is_picture, paths))
+        if pictures >= _FEWEST_PICTURES and here != desk.folder:
+            images.append({"path": desk.name(here), "kind": "images", "pictures": pictures})
+    return [*videos[:_MOST_VIDEOS], *images[:_MOST_FOLDERS]]
 
 
 def relative_to_rig(desk: Desk, rig: str, path: str) -> str:

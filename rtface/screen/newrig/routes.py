@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import FileResponse
+from starlette.routing import BaseRoute
 
 from rtface.decide.templates import template_names, template_words
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
@@ -15,7 +14,7 @@ from rtface.screen.newrig import commands
 from rtface.screen.newrig.places import looked_at, recordings_of
 from rtface.screen.newrig.steps import steps_of
 from rtface.screen.rigfiles import rigs_of
-from rtface.screen.said import asked, posted
+from rtface.screen.said import Answer, Said, got, posted
 from rtface.screen.teach.engines import engines_here
 
 _DOES = {
@@ -37,29 +36,25 @@ _DOES = {
 
 def routes(desk: Desk) -> list[BaseRoute]:
     """Return the routes below ``/api/newrig``."""
+    commands.show_running(desk)
 
-    def listed(request: Request) -> JSONResponse:
-        return JSONResponse(
-            {
-                "folder": str(desk.folder),
-                "rigs": rigs_of(desk),
-                "recordings": recordings_of(desk),
-                "engines": engines_here(),
-                "count": FRAMES_TO_LABEL,
-                "how_many": HOW_MANY,
-                "templates": [{"name": name, "words": template_words(name)} for name in template_names()],
-            }
-        )
+    def listed(said: Said) -> Answer:
+        return {
+            "folder": str(desk.folder),
+            "rigs": rigs_of(desk),
+            "recordings": recordings_of(desk),
+            "engines": engines_here(),
+            "count": FRAMES_TO_LABEL,
+            "how_many": HOW_MANY,
+            "templates": [{"name": name, "words": template_words(name)} for name in template_names()],
+        }
 
-    def steps(request: Request) -> JSONResponse:
-        return JSONResponse(steps_of(desk, asked(request, "rig")))
-
-    def picture(request: Request) -> Response:
-        return FileResponse(looked_at(desk, asked(request, "file")), media_type="image/png")
+    def picture(said: Said) -> Answer:
+        return FileResponse(looked_at(desk, said.text("file")), media_type="image/png")
 
     return [
-        Route("/rigs", listed),
-        Route("/steps", steps),
-        Route("/picture", picture),
+        got("/rigs", listed),
+        got("/steps", lambda said: steps_of(desk, said.text("rig"))),
+        got("/picture", picture),
         *(posted(f"/{name}", partial(does, desk)) for name, does in _DOES.items()),
     ]

@@ -23,8 +23,8 @@ from rtface.screen.teach.engines import exported_from
 from rtface.screen.teach.ways import attempt_in_full, chosen_in_words, frames_there
 from rtface.track.parity import ParityRecord
 
-OPEN, DONE, WRONG, RUNS, SKIPPED = "open", "done", "wrong", "runs", "skipped"
-"""What a step can be: to do; done; tried, and something is wrong; being done; not needed."""
+OPEN, DONE, WRONG, RUNS = "open", "done", "wrong", "runs"
+"""What a step can be: to do; done; tried, and something is wrong; being done."""
 
 
 @dataclass
@@ -66,9 +66,11 @@ def steps_of(desk: Desk, name: str) -> dict[str, Any]:
             rig = places.load()
         except ConfigError as error:
             fault = str(error)
-    seen = _WhatIsThere(places, [job for job in desk.jobs.list() if job.about.get("for_rig") == name])
     camera = StepState("camera", says=fault or "No camera is chosen yet.", state=WRONG if fault else OPEN)
-    steps = [camera] if rig is None else [each(seen, rig) for each in _STEPS]
+    steps = [camera]
+    if rig is not None:
+        jobs = [job for job in desk.jobs.list() if job.about.get("for_rig") == name]
+        steps = [each(_WhatIsThere(places, rig, jobs), rig) for each in _STEPS]
     return {
         "rig": name,
         "exists": places.path.exists(),
@@ -85,14 +87,14 @@ def steps_of(desk: Desk, name: str) -> dict[str, Any]:
 class _WhatIsThere:
     """A rig's places, and its jobs by step."""
 
-    def __init__(self, places: RigPlaces, jobs: list[Job]) -> None:
-        self.places, self.jobs = places, jobs
+    def __init__(self, places: RigPlaces, rig: Rig, jobs: list[Job]) -> None:
+        self.places, self._rig, self._jobs = places, rig, jobs
 
     def last(self, step: str, *, any_rig: bool = False) -> Job | None:
         """Return the last job of a step, on the rig as it is now or on whatever it was."""
-        jobs = [job for job in self.jobs if job.about.get("step") == step]
+        jobs = [job for job in self._jobs if job.about.get("step") == step]
         if not any_rig and jobs:
-            now = self.places.digest(step)
+            now = self.places.digest(step, self._rig)
             jobs = [job for job in jobs if job.about.get("of") == now]
         return jobs[0] if jobs else None
 
@@ -104,15 +106,16 @@ class _WhatIsThere:
         state.job = job.as_dict()
         if not job.over:
             state.state, state.says = RUNS, "It runs."
-        elif job.state is JobState.DONE or (result := self.places.desk.jobs.result(job.id)) is not None:
-            result = self.places.desk.jobs.result(job.id)
-            state.result = result
-            try:
-                state.state, state.says = judge(result)
-            except (KeyError, TypeError, IndexError):
-                state.state, state.says = WRONG, job.reason or "It said nothing that can be read."
-        else:
+            return state
+        result = self.places.desk.jobs.result(job.id)
+        if job.state is not JobState.DONE and result is None:
             state.state, state.says = WRONG, job.reason
+            return state
+        state.result = result
+        try:
+            state.state, state.says = judge(result)
+        except (KeyError, TypeError, IndexError):
+            state.state, state.says = WRONG, job.reason or "It said nothing that can be read."
         return state
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -18,10 +17,12 @@ from rtface.offline.sessions.pictures import SessionPictures
 from rtface.record.session import LOG_NAME
 from rtface.record.session.log import has_writer
 from rtface.screen.desk import Desk
+from rtface.screen.folderwalk import FolderWalk
 
 DEEPEST = 4
 """Folders below the workspace in which sessions are sought: ``mouse 3/day 2/sessions/SESSION``."""
-MOST_FOLDERS = 20_000
+MOST_NAMES = 200_000
+"""Files and folders that are gone through for them."""
 MOST_SESSIONS = 5_000
 MOST_OUTLINES = 6
 MOST_VIDEOS = 4
@@ -150,25 +151,15 @@ class Catalogue:
 
 def _logs(folder: Path) -> Iterator[Path]:
     """Yield the logs of the sessions in a folder, at most `MOST_SESSIONS`; hidden folders and links are left out."""
-    waiting, visited, found = [(folder, 0)], 0, 0
-    while waiting and visited < MOST_FOLDERS and found < MOST_SESSIONS:
-        place, depth = waiting.pop(0)
-        visited += 1
-        try:
-            with os.scandir(place) as entries:
-                inside = sorted(entries, key=lambda each: each.name)
-        except OSError:
+    found = 0
+    for here, folders, files in FolderWalk(folder, deepest=DEEPEST, most=MOST_NAMES):
+        if LOG_NAME not in files or (here / LOG_NAME).is_symlink():
             continue
-        if any(each.name == LOG_NAME and each.is_file(follow_symlinks=False) for each in inside):
-            found += 1
-            yield place / LOG_NAME
-            continue
-        if depth < DEEPEST:
-            waiting += [
-                (place / each.name, depth + 1)
-                for each in inside
-                if each.is_dir(follow_symlinks=False) and not each.name.startswith(".")
-            ]
+        folders.clear()
+        found += 1
+        yield here / LOG_NAME
+        if found == MOST_SESSIONS:
+            return
 
 
 def _stamp(log: Path) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 import { get } from "./lib/api.js";
 import { App } from "./lib/app.js";
+import { closing, openDialog } from "./lib/dialog.js";
 import { fill, h, say } from "./lib/dom.js";
 import { Keys } from "./lib/keys.js";
 import { Clock } from "./lib/clock.js";
@@ -42,14 +43,20 @@ async function main() {
   socket.on("status", (data, rig) => rigOf(rig)?.takeStatus(data));
   socket.on("events", (data, rig) => data.forEach((/** @type {any} */ event) => rigOf(rig)?.takeEvent(event)));
   socket.on("screen", (data) => {
-    // Another version, or other rigs: what this page shows would be wrong.
-    const same = ["version", "rigs", "stop_port"].every((each) => JSON.stringify(data[each]) === JSON.stringify(about[each]));
+    // Another version, or a rig that is gone: what this page shows would be wrong.
+    const kept = about.rigs.every((/** @type {any} */ rig) => data.rigs.some((/** @type {any} */ each) => JSON.stringify(each) === JSON.stringify(rig)));
+    const same = kept && data.version === about.version && data.stop_port === about.stop_port;
     const renew = () => (stop.alarm ? setTimeout(renew, 500) : location.reload());
-    if (!same) renew();
+    if (!same) return void renew();
+    const come = data.rigs.filter((/** @type {any} */ rig) => !rigOf(rig.id));
+    if (!come.length) return;
+    about.rigs = data.rigs;
+    rigs.push(...come.map((/** @type {any} */ rig) => new RigState(rig, clock)));
+    socket.tell("rigs", rigs, "");
   });
   socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));
   const refresh = makeBar(app, stop);
-  for (const topic of ["link", "status", "events", "socket"]) socket.on(topic, refresh);
+  for (const topic of ["link", "status", "events", "socket", "rigs"]) socket.on(topic, refresh);
   stop.on(refresh);
   setInterval(refresh, 250);
   makeNavigation(app);
@@ -115,8 +122,8 @@ function makeBar(app, stop) {
   const chooser = h(
     "select",
     { class: "plain", "aria-label": "Rig", onchange: () => choose(chooser.selectedIndex) },
-    app.rigs.map((rig) => h("option", {}, rig.name)),
   );
+  const alone = h("span", { class: "muted" });
   /** @param {number} index */
   const choose = (index) => {
     app.chosen = index;
@@ -125,13 +132,18 @@ function makeBar(app, stop) {
   fill(
     bar,
     h("span", { class: "brand" }, "rtface"),
-    app.rigs.length > 1 ? chooser : h("span", { class: "muted" }, app.rig.name),
+    chooser,
+    alone,
     state,
     why,
     h("div", { class: "stopbox" }, note, app.readOnly ? h("span", { class: "badge" }, "looking only") : button),
   );
   return () => {
     const rig = app.rig;
+    for (const each of app.rigs.slice(chooser.length)) chooser.append(h("option", {}, each.name));
+    chooser.hidden = app.rigs.length < 2;
+    alone.hidden = !chooser.hidden;
+    say(alone, rig.name);
     // A list that is open is somebody's who has not chosen yet.
     if (chooser.selectedIndex !== app.chosen && chooser.size < 2) chooser.selectedIndex = app.chosen;
     const known = app.socket.up ? rig.loopState : "unknown";
@@ -178,20 +190,10 @@ function markCurrent(page) {
 
 /** @param {App} app */
 function showHelp(app) {
-  const title = h("h2", { id: "keys-title", tabindex: "-1" }, "Keys");
-  const dialog = h(
-    "dialog",
-    { "aria-labelledby": "keys-title" },
-    title,
+  openDialog("Keys", [
     h("table", { class: "table" }, app.keyboard.help().map(([key, does]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, does)))),
-    h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-  // The first thing that takes the focus is the button at the end, and a long list would open scrolled to it.
-  title.focus({ preventScroll: true });
-  dialog.scrollTop = 0;
+    closing(),
+  ]);
 }
 
 /** @param {App} app */
@@ -199,17 +201,11 @@ async function invite(app) {
   try {
     const { link } = await app.post("/api/guests");
     const text = h("input", { readonly: true, value: link, "aria-label": "Link for a guest", class: "plain" });
-    const dialog = h(
-      "dialog",
-      {},
-      h("h2", {}, "A link for a guest"),
+    openDialog("A link for a guest", [
       h("p", {}, "It opens once. Who comes in by it looks on, and changes and stops nothing."),
       text,
-      h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
-    );
-    dialog.addEventListener("close", () => dialog.remove());
-    document.body.append(dialog);
-    dialog.showModal();
+      closing(),
+    ], { focus: text });
     text.select();
   } catch (error) {
     app.say(/** @type {Error} */ (error).message, "bad");

@@ -15,7 +15,7 @@ from rtface.learn.guided.way import GuidedWay
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job
-from rtface.screen.said import Said, text, texts, whole
+from rtface.screen.said import Said
 from rtface.screen.teach.ways import way_at
 from rtface.track.store import user_folder
 
@@ -36,24 +36,24 @@ def begin(desk: Desk, said: Said) -> Mapping[str, Any]:
     Fields: ``folder`` (new, in the workspace), ``videos`` or ``labels``, ``engine``, ``crop``, ``name``, ``count``, ``steps``,
     ``heed``.
     """
-    folder, videos, labels = text(said, "folder"), texts(said, "videos"), texts(said, "labels")
+    folder, videos, labels = said.text("folder"), said.texts("videos"), said.texts("labels")
     if not videos and not labels:
         raise UsageError("name a recording, or labels that are there already")
     for each in (folder, *videos, *labels):
         _inside(desk, each)
-    _require_free(desk, folder, text(said, "name", ""))
+    _require_free(desk, folder, said.text("name", ""))
     argv = ["learn", "start", *videos, "--folder", folder, "--yes", "--json"]
     for each in labels:
         argv += ["--labels", each]
-    if said.get("engine"):
-        argv += ["--engine", engine_name(said)]
+    if said.text("engine", ""):
+        argv += ["--engine", _engine(said)]
     for name in ("crop", "name"):
-        if value := text(said, name, ""):
+        if value := said.text(name, ""):
             argv += [f"--{name}", value]
     if not labels:
-        argv += ["--count", str(whole(said, "count", FRAMES_TO_LABEL, least=1, most=1_000))]
-    if said.get("steps") is not None:
-        argv += ["--steps", str(whole(said, "steps", least=1))]
+        argv += ["--count", str(said.whole("count", FRAMES_TO_LABEL, least=1, most=1_000))]
+    if "steps" in said:
+        argv += ["--steps", str(said.whole("steps", least=1))]
     argv += _heeding(said)
     title = f"Learn {labels[0]}" if labels else f"Choose frames of {', '.join(videos)}"
     return started(desk.jobs.start("teach", argv, title=title, about=_about(said, folder=folder)))
@@ -66,19 +66,19 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
     engine's), ``steps``, ``heed`` (true: stop after a check that lets one doubt the labels, for a person to answer); or
     ``more``: so many other frames are chosen, and nothing else is done.
     """
-    folder = text(said, "folder")
+    folder = said.text("folder")
     way = way_at(desk, folder)
     argv = ["learn", "start", "--folder", folder, "--yes", "--json"]
-    if said.get("more") is not None:
-        count = str(whole(said, "more", least=1, most=1_000))
+    if "more" in said:
+        count = str(said.whole("more", least=1, most=1_000))
         title = f"Choose {count} more frames: {folder}"
         return started(
             desk.jobs.start("teach", [*argv, "--more", count], title=title, about=_about(said, folder=folder))
         )
     changes = way.start.changes
-    renames = {**changes.renames, **_renames(said)}
+    renames = {**changes.renames, **said.texts_by_name("rename")}
     add, drop = (
-        [*before, *texts(said, name)] for before, name in ((changes.add, "add"), (changes.drop, "drop"))
+        [*before, *said.texts(name)] for before, name in ((changes.add, "add"), (changes.drop, "drop"))
     )
     if add or drop or renames:
         if changes.only or changes.only_labels:
@@ -89,8 +89,8 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
             argv += ["--drop", name]
         for old, new in renames.items():
             argv += ["--rename", f"{old}={new}"]
-    if said.get("steps") is not None:
-        argv += ["--steps", str(whole(said, "steps", least=1))]
+    if "steps" in said:
+        argv += ["--steps", str(said.whole("steps", least=1))]
     argv += _heeding(said)
     return started(
         desk.jobs.start("teach", argv, title=f"Teach: {folder}", about=_about(said, folder=folder))
@@ -99,7 +99,7 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
 
 def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Make the int8 engine of a float one, compared with it on frames of the rig."""
-    engine = engine_name(said)
+    engine = _engine(said)
     argv = ["engines", "export", engine, "--precision", "int8", *_frames(desk, said), "--json"]
     return started(
         desk.jobs.start("export", argv, title=f"int8 of {engine}", about=_about(said, engine=engine))
@@ -108,8 +108,8 @@ def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
 
 def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Hold an engine against its float reference on frames of a recording, or, where a ``rig`` is named, on that rig's."""
-    engine = engine_name(said, "default")
-    if rig := text(said, "rig", ""):
+    engine = _engine(said, "default")
+    if rig := said.text("rig", ""):
         _inside(desk, rig)
         argv = ["engines", "verify", "--rig", rig, "--json"]
     else:
@@ -122,19 +122,22 @@ def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
 
 def check_view(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Give an engine its view anew, from frames of its rig."""
-    engine = engine_name(said)
+    engine = _engine(said)
     argv = ["engines", "view", engine, *_frames(desk, said), "--overwrite", "--json"]
     return started(
         desk.jobs.start("view", argv, title=f"View of {engine}", about=_about(said, engine=engine))
     )
 
 
-def engine_name(said: Said, default: str | None = None) -> str:
-    """Return the engine that a page names; `UsageError` where it is no engine's name."""
-    name = text(said, "engine", default)
+def engine_name(name: str) -> str:
+    """Return a name that a command can be given as an engine's; `UsageError` where it is none."""
     if re.fullmatch(NAME_PATTERN, name) is None:
         raise UsageError(f"{name!r} is no engine's name: rtface engines list")
     return name
+
+
+def _engine(said: Said, default: str | None = None) -> str:
+    return engine_name(said.text("engine", default))
 
 
 def _require_free(desk: Desk, folder: str, name: str) -> None:
@@ -156,14 +159,14 @@ def _require_free(desk: Desk, folder: str, name: str) -> None:
 
 
 def _frames(desk: Desk, said: Said) -> list[str]:
-    frames = text(said, "frames")
+    frames = said.text("frames")
     _inside(desk, frames)
-    crop = text(said, "crop", "")
+    crop = said.text("crop", "")
     return ["--frames", frames, *(["--crop", crop] if crop else [])]
 
 
 def _heeding(said: Said) -> list[str]:
-    return ["--stop-if-wrong"] if said.get("heed") is True else []
+    return ["--stop-if-wrong"] if said.flag("heed") else []
 
 
 def _inside(desk: Desk, name: str) -> None:
@@ -175,13 +178,5 @@ def _inside(desk: Desk, name: str) -> None:
 
 def _about(said: Said, **what: str) -> dict[str, str]:
     """Return what a job is found again by: what it is of, and the rig that it was begun for."""
-    rig = said.get("for_rig")
-    about = {"step": "teach"} | {name: value for name, value in what.items() if value}
-    return about | ({"for_rig": rig} if isinstance(rig, str) and rig else {})
-
-
-def _renames(said: Said) -> dict[str, str]:
-    value = said.get("rename", {})
-    if not isinstance(value, dict):
-        raise UsageError("rename is a map of names")
-    return {text({"rename": old}, "rename"): text(value, old) for old in value}
+    about = {"step": "teach", **what, "for_rig": said.text("for_rig", "")}
+    return {name: value for name, value in about.items() if value}

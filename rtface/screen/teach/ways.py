@@ -10,13 +10,13 @@ from typing import Any
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, RtfaceError, UsageError
-from rtface.learn.guided.start import START_FILE, GuidedStart, kept_start, read_fields
+from rtface.core.files import read_fields
+from rtface.learn.guided.start import START_FILE, GuidedStart, kept_start
 from rtface.learn.guided.way import ATTEMPT_FILE, Attempt, GuidedWay
 from rtface.learn.labels.how_many import ENOUGH_KNOWN
 from rtface.learn.labels.labelling_folder import HowChosen, how_chosen
 from rtface.screen.desk import Desk
-from rtface.screen.rigfiles import files_below
-from rtface.track.store import user_folder
+from rtface.screen.folderwalk import files_below
 
 _POINTS = 400
 """Of a curve: more are not seen on a page."""
@@ -25,9 +25,7 @@ _POINTS = 400
 def ways_of(desk: Desk) -> list[dict[str, Any]]:
     """Return the guided ways of the workspace, those last worked on first, with the engines that they made."""
     found = []
-    for file in files_below(desk.folder, (".json",)):
-        if file.name != START_FILE:
-            continue
+    for file in files_below(desk.folder, lambda path: path.name == START_FILE):
         try:
             if "videos" not in read_fields(file):
                 continue  # another program's
@@ -187,7 +185,7 @@ def _named(desk: Desk, path: Path) -> str | None:
 
 
 def _made(attempt: Attempt) -> bool:
-    return attempt.report is not None and (user_folder() / attempt.engine).exists()
+    return attempt.report is not None and attempt.own_engine_is_there
 
 
 def _rows(file: Path) -> Sequence[Mapping[str, str]]:

@@ -128,6 +128,16 @@ def test_it_is_written_whole_and_the_one_before_is_kept(rig: Path) -> None:
     assert {each.name for each in rig.parent.iterdir()} == {rig.name, first.name, second.name}
 
 
+def test_of_the_files_of_before_the_first_and_the_last_few_are_kept(rig: Path) -> None:
+    aside = [write_rig_change(changed_rig(rig, {"engine": f"rig-{number}"})) for number in range(1, 15)]
+    kept = {each.name for each in rig.parent.iterdir()} - {rig.name}
+    assert kept == {f"rig.yaml.before-{number}" for number in (1, *range(6, 15))}
+    assert aside[0] is not None
+    assert aside[0].read_text(encoding="utf-8") == RIG
+    assert aside[-1] is not None
+    assert aside[-1].name == "rig.yaml.before-14", "a number is never given twice while one above it is there"
+
+
 def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(rig: Path) -> None:
     change = changed_rig(rig, {"engine": "rig-1"})
     rig.write_text(RIG + "# more\n", encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 
 from rtface.core.defaults import LOOPBACK_CONTROL
 from rtface.core.errors import AddressError, RtfaceError, UsageError
-from rtface.screen.addresses import as_reached
+from rtface.screen.riglink import as_reached
 from rtface.screen.rigs import shown_rigs
 
 

@@ -45,7 +45,7 @@ def lines() -> dict[str, Line]:
 
 
 def client_of(lines: dict[str, Line], visitor: Visitor | None) -> TestClient:
-    app = stop_app(lines)  # type: ignore[arg-type]
+    app = stop_app(lambda: lines)  # type: ignore[arg-type,return-value]
 
     async def entered(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, VISITOR: visitor}, receive, send)

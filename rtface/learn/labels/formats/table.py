@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
-from rtface.core.files import MARKING, folder_written_whole
+from rtface.core.files import MARKING, folder_written_whole, safe_name
 from rtface.core.records import FloatArray
 from rtface.learn.distances import write_distances
 from rtface.learn.labels.formats.checks import (
@@ -249,9 +249,7 @@ def _write(labels: LabelSet, folder: Path) -> None:
 def _free_name(frame: LabelledFrame, taken: set[str]) -> str:
     """Return a file name of no other frame, even where the file system does not tell case apart."""
     stem = re.sub(r"\.(png|jpe?g|tiff?|bmp)$", "", frame.name, flags=re.IGNORECASE)
-    video, stem = (
-        re.sub(r"[^\w.() +=-]|^\.+|[. ]+$", "_", text)[:100] or "_" for text in (frame.video, stem)
-    )
+    video, stem = (safe_name(text) or "_" for text in (frame.video, stem))
     name, count = f"{video}/{stem}.png", 1
     while name.casefold() in taken:
         count += 1

@@ -56,12 +56,13 @@ export class App {
   }
 
   /**
-   * Ask the service of the chosen rig for something; what it refuses is said.
-   * @param {string} operation @param {any} [args] @returns {Promise<any | null>} null where it was refused
+   * Ask the service of a rig, else of the chosen one, for something; what it refuses is said.
+   * @param {string} operation @param {any} [args] @param {RigState} [rig] another rig
+   * @returns {Promise<any | null>} null where it was refused
    */
-  async command(operation, args = {}) {
+  async command(operation, args = {}, rig = this.rig) {
     try {
-      return await post(`/api/rigs/${this.rig.id}/${operation}`, { args, who: this.who });
+      return await post(`/api/rigs/${rig.id}/${operation}`, { args, who: this.who });
     } catch (error) {
       this.say(`${operation.replace("_", " ")}: ${/** @type {Error} */ (error).message}`, "bad");
       return null;

@@ -1,7 +1,7 @@
 // Curves that grow while something trains: loss by step, and the error on held-out frames beside it.
 
 import uPlot from "../vendor/uPlot.js";
-import { colour } from "./plot.js";
+import { colour } from "./colours.js";
 
 export class Curve {
   /**

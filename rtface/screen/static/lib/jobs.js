@@ -1,5 +1,6 @@
 // Jobs on a page: followed while they run, with what they say, the time left and a stop.
 
+import { openDialog } from "./dialog.js";
 import { fill, h, say } from "./dom.js";
 
 /**
@@ -61,12 +62,13 @@ export function duration(seconds) {
  * Ask for a job until it is over, a second apart.
  * @param {import("./app.js").App} app
  * @param {string} id
+ * @param {import("./scope.js").Scope} scope of who asks: it ends with it
  * @param {(told: Told, lines: any[]) => void} tell with what is new, and all lines of progress so far
- * @returns {() => void} ends it
+ * @param {(why: string) => void} [gone] where there is no such job any more
  */
-export function follow(app, id, tell) {
+export function follow(app, id, scope, tell, gone = () => {}) {
+  if (scope.over) return;
   let since = 0;
-  let ended = false;
   let timer = 0;
   /** @type {any[]} */
   const lines = [];
@@ -76,9 +78,12 @@ export function follow(app, id, tell) {
     try {
       told = await app.get(`/api/jobs/${id}?since=${since}`);
     } catch (error) {
-      if (/** @type {any} */ (error).kind === "UsageError") return; // it is forgotten
+      if (!scope.over && /** @type {any} */ (error).kind === "UsageError") {
+        gone(/** @type {Error} */ (error).message);
+        return;
+      }
     }
-    if (ended) return;
+    if (scope.over) return;
     if (told) {
       since = told.next;
       lines.push(...told.progress);
@@ -88,20 +93,18 @@ export function follow(app, id, tell) {
     timer = setTimeout(ask, told && over(told.job) ? 0 : 1000);
   };
   ask();
-  return () => {
-    ended = true;
-    clearTimeout(timer);
-  };
+  scope.keep(() => clearTimeout(timer));
 }
 
 /**
  * A job as a box: its state, a bar with the time left, what it said when it failed, and a stop.
  * @param {import("./app.js").App} app
  * @param {Job} first
+ * @param {import("./scope.js").Scope} scope of what it is shown on: it is followed no longer
  * @param {{done?: (told: Told) => void, tell?: (told: Told, lines: any[]) => void}} [then] `done` once, when it is over
- * @returns {{element: HTMLElement, end: () => void}}
+ * @returns {HTMLElement}
  */
-export function jobBox(app, first, { done = () => {}, tell = () => {} } = {}) {
+export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } = {}) {
   const state = h("span", { class: "badge" });
   const bar = h("progress", { max: "1", "aria-label": first.title });
   const where = h("span", { class: "muted small", role: "status" });
@@ -144,15 +147,15 @@ export function jobBox(app, first, { done = () => {}, tell = () => {} } = {}) {
   };
   let told = false;
   show(first, "");
-  const end = follow(app, first.id, (now, lines) => {
+  follow(app, first.id, scope, (now, lines) => {
     show(now.job, now.said);
     tell(now, lines);
     if (over(now.job) && !told) {
       told = true;
       done(now);
     }
-  });
-  return { element, end };
+  }, (why) => show({ ...first, state: "lost", reason: why }, ""));
+  return element;
 }
 
 /** @param {Job} job @returns {string} */
@@ -220,21 +223,12 @@ export async function changeRig(app, path, body) {
       written = await ask(app, path, { ...body, token: shown.token });
       dialog.close();
     } }, `Write ${shown.rig}`);
-    const dialog = h(
-      "dialog",
-      { class: "difference", "aria-labelledby": "difference-title" },
-      h("h2", { id: "difference-title" }, shown.difference.startsWith("--- /dev/null") ? `A new file: ${shown.rig}` : `What changes in ${shown.rig}`),
+    const fresh = shown.difference.startsWith("--- /dev/null");
+    const dialog = openDialog(fresh ? `A new file: ${shown.rig}` : `What changes in ${shown.rig}`, [
       difference(shown.difference),
-      shown.difference.startsWith("--- /dev/null") ? null : h("p", { class: "muted small" }, "All other lines and remarks stay. The file of before is kept beside it."),
+      fresh ? null : h("p", { class: "muted small" }, "All other lines and remarks stay. The file of before is kept beside it."),
       h("p", { class: "row" }, write, h("button", { class: "button", onclick: () => dialog.close() }, "Leave it as it is")),
-    );
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve(written);
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-    write.focus();
+    ], { class: "difference", closed: () => resolve(written), focus: write });
   });
 }
 

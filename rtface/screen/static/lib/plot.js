@@ -1,15 +1,12 @@
 // A plot that scrolls: one series against time, thresholds as lines, marks where something happened.
 
 import uPlot from "../vendor/uPlot.js";
+import { colour } from "./colours.js";
+import { short } from "./short.js";
 
 /**
  * @typedef {{t: number, kind: "fired" | "withheld" | "light", text: string}} Mark `t` in seconds, on the axis of the series
  */
-
-/** The colours of the page, which follow its theme. @param {string} name @returns {string} */
-export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
 
 export class ScrollPlot {
   /**
@@ -41,7 +38,7 @@ export class ScrollPlot {
         },
         axes: [
           { ...axis, size: 22, values: (_plot, ticks) => ticks.map((tick) => `${tick} s`) },
-          { ...axis, size: 54, values: (_plot, ticks) => ticks.map(short) },
+          { ...axis, size: 54, values: (_plot, ticks) => ticks.map((tick) => short(tick)) },
         ],
         series: [{}, { label: title, stroke: () => colour("accent"), width: 1.5, points: { show: false } }],
         hooks: { draw: [(plot) => this.decorate(plot)] },
@@ -153,12 +150,4 @@ function drawMark(ctx, x, top, kind) {
   ctx.lineTo(x + size, y - size);
   ctx.lineTo(x, y + size);
   ctx.fill();
-}
-
-/** A number in few characters. @param {number | null | undefined} value @returns {string} */
-export function short(value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e5 || size < 1e-3)) return value.toExponential(1);
-  return String(Number(value.toPrecision(4)));
 }

@@ -53,7 +53,7 @@ export class Socket {
   }
 
   /**
-   * Hear a topic: keypoints, features, neural, status, events, picture, link, missed, screen; and socket, whether this one is open.
+   * Hear a topic: keypoints, features, neural, status, events, picture, link, missed, screen; socket, whether this one is open; and rigs, where another one is shown.
    * @param {string} topic @param {Listener} listener @returns {() => void} ends it
    */
   on(topic, listener) {

@@ -20,6 +20,8 @@ class LivePage {
   constructor(root, app) {
     this.root = root;
     this.app = app;
+    /** The rig that this page is of; the one that is chosen may be another before this page is left. */
+    this.rig = app.rig;
     this.shows = "frame";
     this.beside = app.rigs.length > 1 && localStorage.getItem("live.beside") === "true";
     this.facts = new Facts();
@@ -31,26 +33,32 @@ class LivePage {
     /** Pictures that are being decoded, by rig: a second one waits. @type {Set<string>} */
     this.decoding = new Set();
     this.unwant = () => {};
+    this.ended = false;
   }
 
   /** @returns {PictureView} */
   get view() {
-    return /** @type {PictureView} */ (this.views.get(this.app.rig.id));
+    return /** @type {PictureView} */ (this.views.get(this.rig.id));
+  }
+
+  /** The rigs whose pictures are shown. */
+  get shown() {
+    return this.beside ? this.app.rigs : [this.rig];
   }
 
   async begin() {
     const { app } = this;
-    for (const rig of this.beside ? app.rigs : [app.rig]) {
+    for (const rig of this.shown) {
       this.views.set(rig.id, new PictureView(() => (rig.link?.hello?.skeleton ?? []).map((/** @type {any} */ each) => each.name)));
     }
     this.makeTools();
     this.pictures = h("div", { class: this.beside ? "pictures beside" : "pictures" });
-    for (const rig of this.beside ? app.rigs : [app.rig]) {
+    for (const rig of this.shown) {
       const view = /** @type {PictureView} */ (this.views.get(rig.id));
       this.pictures.append(h("section", { class: "panel picture-panel", "aria-label": `Picture of ${rig.name}` }, this.beside ? h("h2", {}, rig.name) : null, view.element));
     }
     fill(this.root, h("h1", { class: "visually-hidden" }, "Live"), h("div", { class: "live-grid" }, h("div", { class: "col" }, this.tools, this.cropTools, this.pictures, this.plots.element), this.facts.element));
-    const mine = (/** @type {string} */ rig) => rig === app.rig.id;
+    const mine = (/** @type {string} */ rig) => rig === this.rig.id;
     this.ends = [
       app.on("picture", (data, rig) => void this.takePicture(data, rig)),
       app.on("status", (data, rig) => mine(rig) && this.takeStatus(data)),
@@ -67,7 +75,7 @@ class LivePage {
       }),
     ];
     for (const rig of app.rigs) this.takeLink(rig.id);
-    if (app.rig.status) this.takeStatus(app.rig.status);
+    if (this.rig.status) this.takeStatus(this.rig.status);
     this.want();
     this.renewDisk();
     const disk = setInterval(() => this.renewDisk(), 30000);
@@ -78,7 +86,8 @@ class LivePage {
   /** Draw what happened before this page was opened. */
   async recall() {
     try {
-      const { events, features } = await this.app.get(`/api/rigs/${this.app.rig.id}/history`);
+      const { events, features } = await this.app.get(`/api/rigs/${this.rig.id}/history`);
+      if (this.ended) return;
       if (features.length) this.plots.takeFeatures(features);
       this.plots.takeEvents(events.slice(-500));
     } catch {
@@ -142,7 +151,7 @@ class LivePage {
     this.decoding.add(rig);
     try {
       await view.show(data);
-      if (rig === this.app.rig.id) {
+      if (rig === this.rig.id) {
         this.facts.takePicture(data, view.rate);
         view.element.dataset.frame = data.frame_id;
         view.element.dataset.rate = view.rate.toFixed(1);
@@ -158,7 +167,7 @@ class LivePage {
 
   /** @param {any} status */
   takeStatus(status) {
-    this.facts.takeStatus(status, this.app.rig.link?.hello);
+    this.facts.takeStatus(status, this.rig.link?.hello);
     this.plots.takeStatus(status);
   }
 
@@ -211,6 +220,8 @@ class LivePage {
 
   showCrop() {
     const { crop, editing } = this.view.crop;
+    // Who pressed a button that goes away has the keys at the picture, not nowhere.
+    if (!editing && this.cropTools?.contains(document.activeElement)) this.view.over.focus();
     if (this.cropTools) this.cropTools.hidden = !editing;
     this.cropButton?.setAttribute("aria-pressed", String(editing));
     if (!crop) return;
@@ -227,29 +238,39 @@ class LivePage {
 
   /** @param {null} [whole] the whole frame in place of what is drawn */
   async applyCrop(whole) {
-    const crop = whole === null ? null : this.view.crop.crop;
-    const answer = await this.app.command("set_crop", { crop });
+    const { view, rig } = this;
+    const crop = whole === null ? null : view.crop.crop;
+    const answer = await this.app.command("set_crop", { crop }, rig);
     if (!answer) return;
     const { x, y, width, height, mirrored } = answer.crop;
-    if (this.app.rig.link?.hello) this.app.rig.link.hello.crop = crop ? answer.crop : null;
-    this.view.crop.end();
+    if (rig.link?.hello) rig.link.hello.crop = crop ? answer.crop : null;
+    if (view.crop.crop === crop || whole === null) view.crop.end();
     this.app.say(`The network looks at ${x}, ${y}, ${width} × ${height}${mirrored ? ", mirrored" : ""}. It holds until the service ends; to keep it write in the rig's file  crop: {x: ${x}, y: ${y}, width: ${width}, height: ${height}${mirrored ? ", mirrored: true" : ""}}`);
   }
 
   async findFace() {
-    if (this.cropNote) say(this.cropNote, "Looking for the face: some seconds.");
+    const { view, cropNote } = this;
+    const before = view.crop.crop;
+    if (cropNote) say(cropNote, "Looking for the face: some seconds.");
     try {
-      const { crop, confidence } = await this.app.post(`/api/rigs/${this.app.rig.id}/face`);
-      this.view.crop.begin({ mirrored: false, ...crop });
-      if (this.cropNote) say(this.cropNote, `Found, confidence ${confidence.toFixed(2)}. Apply it, or draw another.`);
-      this.view.draw();
+      const { crop, confidence } = await this.app.post(`/api/rigs/${this.rig.id}/face`);
+      if (this.ended || !cropNote) return;
+      if (!view.crop.editing || view.crop.crop !== before) {
+        say(cropNote, "The face was found; what you drew meanwhile is left as it is. Look again to take what is found.");
+        return;
+      }
+      view.crop.begin({ mirrored: false, ...crop });
+      say(cropNote, `Found, confidence ${confidence.toFixed(2)}. Apply it, or draw another.`);
+      view.draw();
     } catch (error) {
-      if (this.cropNote) say(this.cropNote, DRAW_IT);
+      if (this.ended) return;
+      if (cropNote) say(cropNote, DRAW_IT);
       this.app.say(/** @type {Error} */ (error).message, "warn");
     }
   }
 
   end() {
+    this.ended = true;
     for (const end of this.ends) end();
     this.unwant();
     for (const view of this.views.values()) view.end();

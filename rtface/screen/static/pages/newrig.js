@@ -6,6 +6,7 @@ import { cameraStep } from "./newrig/camera.js";
 import { cropStep } from "./newrig/crop.js";
 import { engineStep, labelStep, teachStep } from "./newrig/engine.js";
 import { checkStep, outputStep, rulesStep, runStep, verifyStep } from "./newrig/loop.js";
+import { Scope } from "../lib/scope.js";
 import { startPanel } from "./newrig/start.js";
 
 /**
@@ -13,7 +14,8 @@ import { startPanel } from "./newrig/start.js";
  * @typedef {{rig: string, exists: boolean, text: string, fault: string, engine: string | null, crop: any, learning: string,
  *   recording: string | null, steps: StepState[]}} RigState
  * @typedef {{app: import("../lib/app.js").App, rig: RigState, known: any, step: StepState, place: HTMLElement,
- *   again: () => Promise<void>, next: () => void, keep: (end: () => void) => void}} Here
+ *   again: () => Promise<void>, next: () => void, scope: Scope, drafts: Record<string, string>}} Here
+ * again: read the rig anew, and show this step again if it still is shown. drafts: what was typed and not written yet.
  */
 
 export const title = "New rig";
@@ -32,23 +34,21 @@ const STEPS = [
   ["run", "Run", "Start the rig.", runStep],
 ];
 /** @type {Record<string, [string, string]>} */
-const BADGES = { done: ["ok", "done"], wrong: ["bad", "look here"], runs: ["warn", "runs"], open: ["", "to do"], skipped: ["", "not needed"] };
+const BADGES = { done: ["ok", "done"], wrong: ["bad", "look here"], runs: ["warn", "runs"], open: ["", "to do"] };
 
 /** @param {HTMLElement} root @param {import("../lib/app.js").App} app @returns {Promise<() => void>} */
 export async function mount(root, app) {
-  /** @type {(() => void)[]} */
-  let ends = [];
-  const endStep = () => {
-    for (const end of ends) end();
-    ends = [];
-  };
+  const page = new Scope();
+  let shown = page.part();
+  /** @type {Record<string, Record<string, string>>} by step */
+  const drafts = {};
   const known = await app.get("/api/newrig/rigs");
   const last = `newrig:${known.folder}`;
   const name = app.params.get("rig") ?? (app.params.has("list") ? null : lastOpen(last, known));
   if (name) localStorage.setItem(last, name);
   else {
     fill(root, startPanel(app, known));
-    return endStep;
+    return () => page.end();
   }
   /** @type {RigState} */
   let rig = await app.get(`/api/newrig/steps?rig=${encodeURIComponent(name)}`);
@@ -57,9 +57,17 @@ export async function mount(root, app) {
   const place = h("div", { class: "col grow" });
   const file = h("pre", { class: "said", tabindex: "0", "aria-label": `What ${name} says` });
 
-  const again = async () => {
-    rig = await app.get(`/api/newrig/steps?rig=${encodeURIComponent(name)}`);
-    draw();
+  /** @param {Scope} scope of the step that asks for it */
+  const again = async (scope) => {
+    try {
+      const found = await app.get(`/api/newrig/steps?rig=${encodeURIComponent(name)}`);
+      if (page.over) return;
+      rig = found;
+      if (scope.over) drawList();
+      else draw();
+    } catch (error) {
+      if (!page.over) app.say(/** @type {Error} */ (error).message, "bad");
+    }
   };
   /** @param {string} step */
   const choose = (step) => {
@@ -74,9 +82,7 @@ export async function mount(root, app) {
     const follows = STEPS.slice(at + 1).find(([step]) => stateOf(step));
     if (follows) choose(follows[0]);
   };
-  const draw = () => {
-    endStep();
-    if (!stateOf(chosen)) chosen = STEPS.find(([step]) => stateOf(step)?.state === "open")?.[0] ?? "camera";
+  const drawList = () => {
     fill(
       list,
       STEPS.map(([step, label]) => {
@@ -95,6 +101,12 @@ export async function mount(root, app) {
       }),
     );
     file.textContent = rig.text || "There is no file yet; the first step writes it.";
+  };
+  const draw = () => {
+    shown.end();
+    const scope = (shown = page.part());
+    if (!stateOf(chosen)) chosen = STEPS.find(([step]) => stateOf(step)?.state === "open")?.[0] ?? "camera";
+    drawList();
     const [step, label, question, show] = /** @type {[string, string, string, (here: Here) => void]} */ (STEPS.find(([each]) => each === chosen));
     const state = /** @type {StepState} */ (stateOf(step));
     const inside = h("div", { class: "col" });
@@ -116,7 +128,7 @@ export async function mount(root, app) {
       ),
     );
     if (rig.fault) empty(inside, `${name} cannot be read: ${rig.fault}`, h("p", {}, "Correct the file, then open this page again."));
-    else show({ app, rig, known, step: state, place: inside, again, next, keep: (end) => ends.push(end) });
+    else show({ app, rig, known, step: state, place: inside, again: () => again(scope), next, scope, drafts: (drafts[step] ??= {}) });
   };
   fill(
     root,
@@ -129,11 +141,8 @@ export async function mount(root, app) {
     ),
   );
   draw();
-  const off = app.keys({ n: { does: "next step", run: next } });
-  return () => {
-    off();
-    endStep();
-  };
+  page.keep(app.keys({ n: { does: "next step", run: next } }));
+  return () => page.end();
 }
 
 /** The rig that this browser had open last, where its file is still there. @param {string} key @param {any} known @returns {string | null} */

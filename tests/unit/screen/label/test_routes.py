@@ -17,15 +17,19 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from rtface.core.errors import RtfaceError
+from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.learn.labels.formats.table import write_table
+from rtface.learn.labels.labelling_folder import CHOSEN_FILE
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.reading import read_labels
 from rtface.screen.app import _refused
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Jobs
 from rtface.screen.label.guesses import GUESSES
+from rtface.screen.label.opening import copy_to_label
 from rtface.screen.label.project import JOURNAL
 from rtface.screen.label.routes import routes
+from rtface.track.store import MANIFEST_FILE
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
 
@@ -99,9 +103,9 @@ def client(folder: Path) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def pages(client: TestClient) -> tuple[Page, Page]:
+def pages(client: TestClient, folder: Path) -> tuple[Page, Page]:
     anna, bert = Page(client, "anna"), Page(client, "bert")
-    assert anna.post("copy", source="old", out="set", who="anna") == {"set": "set"}
+    copy_to_label(folder / "old", folder / "set", "anna")
     for each in (anna, bert):
         each.look()
     return anna, bert
@@ -177,7 +181,7 @@ def test_what_there_is_to_label_is_listed(pages: tuple[Page, Page], folder: Path
     assert found["sets"] == [{"set": "set", "frames": 3, "points": 2, "seen": 1, "begun": 1}]
     assert found["projects"] == ["dlc", "old"]
     assert found["recordings"] == ["day1.mp4"]
-    assert any("nose(tip)" in each["keypoints"] for each in found["engines"])
+    assert any("nose(tip)" in each["points"] for each in found["engines"])
 
 
 def test_a_set_that_is_damaged_is_listed_with_its_error(pages: tuple[Page, Page], folder: Path) -> None:
@@ -233,11 +237,13 @@ def test_a_live_frame_is_caught_once_and_whole(pages: tuple[Page, Page], folder:
     [
         ("act", {"set": "../x", "who": "a", "id": "1", "do": "place", "changes": []}, "outside"),
         ("act", {"set": "old", "who": "a", "id": "1", "do": "place", "changes": []}, "open it first"),
-        ("act", {"set": "set", "who": "a", "id": "1", "do": "place", "changes": {}}, "changes: a list"),
+        ("act", {"set": "set", "who": "a", "id": "1", "do": "place", "changes": {}}, "changes is a list"),
         ("act", {"set": "set", "who": "a", "id": "1 2", "do": "place", "changes": []}, "id:"),
-        ("act", {"set": "set", "who": 3, "id": "1", "do": "place", "changes": []}, "who:"),
+        ("act", {"set": "set", "who": 3, "id": "1", "do": "place", "changes": []}, "who is a text"),
         ("turn", {"set": "set", "who": "a", "id": "1", "do": "place"}, "neither undo nor redo"),
         ("copy", {"source": "old", "out": "/tmp/x", "who": "a"}, "outside"),
+        ("copy", {"source": "gone", "out": "x", "who": "a"}, "is not there"),
+        ("copy", {"source": "old", "out": "old", "who": "a"}, "old-2 is free"),
         ("suggest", {"videos": [], "out": "x", "count": 3}, "name a recording"),
         ("suggest", {"videos": ["v.mp4"], "out": "x", "count": 0}, "count"),
         ("suggest", {"videos": ["v.mp4"], "out": "x", "count": 3, "crop": "--out"}, "a crop is"),
@@ -249,3 +255,32 @@ def test_what_is_wrong_is_named(
     pages: tuple[Page, Page], path: str, fields: dict[str, Any], message: str
 ) -> None:
     assert message in pages[0].refused(path, **fields)
+
+
+def test_one_damaged_engine_hides_nothing_else(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
+    (tmp_path / "engines" / "broken").mkdir(parents=True)
+    (tmp_path / "engines" / "broken" / MANIFEST_FILE).write_text("{", encoding="utf-8")
+    answer = client.get("/api/label/sets")
+    assert answer.status_code == 200, answer.text
+    names = [each["engine"] for each in answer.json()["engines"]]
+    assert names
+    assert "broken" not in names
+
+
+def test_the_face_that_frames_were_chosen_with_is_known_and_a_drawn_face_has_the_keypoints(
+    pages: tuple[Page, Page], client: TestClient, folder: Path
+) -> None:
+    anna, _ = pages
+    assert anna.get("about", set="set")["face"] is None
+    chosen = json.loads((folder / "set" / CHOSEN_FILE).read_text())
+    crop = {"x": 1, "y": 2, "width": 20, "height": 15, "mirrored": False}
+    (folder / "set" / CHOSEN_FILE).write_text(json.dumps(chosen | {"crop": crop}))
+    assert anna.get("about", set="set")["face"] == crop
+    drawn = anna.get("where")
+    assert set(drawn["points"]) == set(FACEMAP_KEYPOINTS)
+    assert all(0 <= x < drawn["width"] and 0 <= y < drawn["height"] for x, y in drawn["points"].values())
+    png = np.frombuffer(client.get("/api/label/where.png").content, np.uint8)
+    assert cv2.imdecode(png, cv2.IMREAD_GRAYSCALE).shape == (drawn["height"], drawn["width"])

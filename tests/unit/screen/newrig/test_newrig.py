@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 from support.drawn_labels import begun_engine
-from support.job_waits import over
+from support.job_waits import all_ended, over
 
 from rtface.config.rigfile import load_rig
+from rtface.core.errors import UsageError
 from rtface.learn.guided.start import GuidedStart, write_start
 from rtface.learn.labels.labelling_folder import frames_chosen
 from rtface.screen.desk import Desk
+from rtface.screen.jobs import Jobs
+from rtface.screen.newrig import commands
 from rtface.screen.newrig.routes import routes
 from rtface.screen.rigs import shown_rigs
+from rtface.screen.said import Said
 from rtface.simulate.face import MouseFace
 from rtface.track.parity import (
     LIMITS,
@@ -317,3 +321,23 @@ def test_the_int8_form_of_an_engine_made_here_is_used(
     (exported / "manifest.json").write_text(json.dumps(manifest))
     taught = step(page, "teach")
     assert (taught["state"], taught["result"]["used"]) == (state, state == "done"), taught["says"]
+
+
+def test_a_rig_that_is_run_is_shown_by_the_screen_and_by_one_that_is_started_later(desk: Desk) -> None:
+    jobs = Jobs(desk.folder, program=("/bin/sh", "-c", "exec sleep 60", "sh"), stop_after_s=0.0)
+    shown: list[tuple[str, str]] = []
+    showing = Desk(desk.folder, jobs, lambda name, control: shown.append((name, control)))
+    (desk.folder / "mouse.yaml").write_text(
+        "camera: {kind: simulated}\npublish: {control: 'tcp://127.0.0.1:5999'}\n", encoding="utf-8"
+    )
+    commands.run(showing, Said({"rig": "mouse.yaml"}))
+    assert shown == [("mouse", "tcp://127.0.0.1:5999")]
+    with pytest.raises(UsageError, match="runs already"):
+        commands.run(showing, Said({"rig": "mouse.yaml"}))
+    shown.clear()
+    commands.show_running(showing)
+    assert shown == [("mouse", "tcp://127.0.0.1:5999")]
+    all_ended(jobs)
+    shown.clear()
+    commands.show_running(showing)
+    assert shown == []

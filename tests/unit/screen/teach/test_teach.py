@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,39 @@ FRAMES = drawn(30)
 Client = Callable[[Any], TestClient]
 
 
-@pytest.fixture
-def page(client: Client, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    """A workspace with a recording, and an engine that was not trained at all."""
-    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
-    begun_engine(tmp_path / "engines" / "begun")
-    (desk.folder / "mouse").mkdir()
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of a recording and of an engine that was not trained at all."""
+    lab = tmp_path_factory.mktemp("lab")
+    begun_engine(lab / "engines" / "begun")
+    (lab / "mouse").mkdir()
     for number, frame in enumerate(FRAMES.frames):
-        cv2.imwrite(str(desk.folder / "mouse" / f"{number:03}.png"), frame.image)
+        cv2.imwrite(str(lab / "mouse" / f"{number:03}.png"), frame.image)
+    return lab
+
+
+@pytest.fixture
+def page(
+    client: Client, desk: Desk, lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> TestClient:
+    """A workspace with the recording, and the engine."""
+    monkeypatch.setenv("RTFACE_ENGINES", str(tmp_path / "engines"))
+    shutil.copytree(lab / "engines", tmp_path / "engines")
+    shutil.copytree(lab / "mouse", desk.folder / "mouse")
     return client(routes)
+
+
+def begin(desk: Desk, page: TestClient, lab: Path) -> None:
+    """Begin a way from the recording; its frames are chosen once for all tests."""
+    kept = lab / "mouse-learn"
+    if kept.exists():
+        shutil.copytree(kept, desk.folder / "mouse-learn")
+        return
+    state = ended(
+        desk, page, "begin", folder="mouse-learn", videos=["mouse"], engine="begun", count=9, steps=25
+    )
+    assert state == "done", desk.jobs.output(desk.jobs.list()[0].id)
+    shutil.copytree(desk.folder / "mouse-learn", kept)
 
 
 def post(page: TestClient, what: str, **said: Any) -> dict[str, Any]:
@@ -63,12 +88,9 @@ def label(folder: Path, *, still: bool = False) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, tmp_path: Path) -> None:
+def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, lab: Path) -> None:
     assert page.get("/api/page/ways").json()["ways"] == []
-    state = ended(
-        desk, page, "begin", folder="mouse-learn", videos=["mouse"], engine="begun", count=9, steps=25
-    )
-    assert state == "done", desk.jobs.output(desk.jobs.list()[0].id)
+    begin(desk, page, lab)
     way = page.get("/api/page/way", params={"folder": "mouse-learn"}).json()
     assert (way["next"], way["labels"], way["attempts"]) == ("label", "mouse-learn/to-label", [])
 
@@ -130,8 +152,10 @@ def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, t
 
 
 @pytest.mark.timeout(900)
-def test_doubtful_labels_are_asked_about_before_time_is_spent(desk: Desk, page: TestClient) -> None:
-    ended(desk, page, "begin", folder="mouse-learn", videos=["mouse"], engine="begun", count=9, steps=25)
+def test_doubtful_labels_are_asked_about_before_time_is_spent(
+    desk: Desk, page: TestClient, lab: Path
+) -> None:
+    begin(desk, page, lab)
     label(desk.folder, still=True)
     assert ended(desk, page, "go", folder="mouse-learn", drop=["extra"], heed=True) == "done"
     assert desk.jobs.list()[0].code == 23

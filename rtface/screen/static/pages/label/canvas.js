@@ -169,7 +169,7 @@ export class LabelCanvas {
   follow() {
     this.following = !this.following;
     if (this.following) this.centre();
-    else this.stage.fit();
+    else this.stage.showFace();
   }
 
   centre() {

@@ -1,20 +1,9 @@
 // Questions of the label page: a keypoint's name, who labels, files, what two people agree on.
 
+import { closing, openDialog } from "../../lib/dialog.js";
 import { fill, h } from "../../lib/dom.js";
 
 /** @typedef {import("../../lib/app.js").App} App */
-
-/**
- * Show a dialog until it is closed.
- * @param {string} title @param {(Node | string | null)[]} children @returns {HTMLDialogElement}
- */
-export function dialog(title, children) {
-  const made = h("dialog", { "aria-label": title }, h("h2", {}, title), children);
-  made.addEventListener("close", () => made.remove());
-  document.body.append(made);
-  made.showModal();
-  return made;
-}
 
 /**
  * Ask for a line of text.
@@ -30,8 +19,7 @@ export function ask(title, label, value, does) {
       h("label", { class: "field" }, label, input),
       h("div", { class: "row" }, h("button", { class: "button primary" }, does),
         h("button", { class: "button", type: "button", onclick: () => made.close() }, "Cancel")));
-    const made = dialog(title, [form]);
-    made.addEventListener("close", () => resolve(answer));
+    const made = openDialog(title, [form], { closed: () => resolve(answer), focus: input });
     input.select();
   });
 }
@@ -49,10 +37,10 @@ export function showAgreement(app, found, editor, go) {
   const number = (px) => (px === null ? "–" : px.toFixed(2));
   const both = found.points.reduce((/** @type {number} */ sum, /** @type {any} */ each) => sum + each.both, 0);
   if (!both && !found.pairs.length) {
-    dialog("Agreement", [h("p", { class: "empty" }, "No point has labels of both passes yet. Choose Second pass, let another person label some of the frames, and come back."), closing()]);
+    openDialog("Agreement", [h("p", { class: "empty" }, "No point has labels of both passes yet. Choose Second pass, let another person label some of the frames, and come back."), closing()]);
     return;
   }
-  const made = dialog("Agreement of the two passes, in pixels", [
+  const made = openDialog("Agreement of the two passes, in pixels", [
     h("div", { class: "scroll tall" },
       h("table", { class: "table" },
         h("thead", {}, h("tr", {}, ["Keypoint", "Frames", "Median", "90 %", "Worst", "Hidden by one"].map((each, at) => h("th", { class: at ? "num" : "" }, each)))),
@@ -65,14 +53,6 @@ export function showAgreement(app, found, editor, go) {
       } }, `${each.px === null ? "hidden by one" : `${each.px.toFixed(1)} px`}: ${name(each.point)}, ${frame(each.frame)}`))))),
     closing(),
   ]);
-}
-
-/** @returns {HTMLElement} */
-export function closing() {
-  return h("p", { class: "row" }, h("button", { class: "button", onclick: (/** @type {Event} */ event) => {
-    const button = /** @type {HTMLElement} */ (event.currentTarget);
-    /** @type {HTMLDialogElement} */ (button.closest("dialog")).close();
-  } }, "Close"));
 }
 
 /** @param {App} app @param {import("./store.js").LabelStore} store @param {boolean} h5 */
@@ -90,7 +70,7 @@ export function showFiles(app, store, h5) {
   };
   /** @param {any} found */
   const written = (found) => `${found.labels} labels on ${found.frames} frames; ${found.files.length ? `new: ${found.files.slice(0, 3).join(", ")}${found.files.length > 3 ? ` and ${found.files.length - 3} more` : ""}` : "all was as it is"}. ${found.note}`;
-  dialog("Files", [
+  openDialog("Files", [
     h("div", { class: "col" },
       h("p", {}, h("code", {}, `${store.set}/labels.csv`), " is written by itself a few seconds after the last act. rtface learn reads it as it is."),
       store.changedOutside ? h("p", { class: "careful" }, "It was changed outside this page since, and is not written over. Take in what differs: each change is an act in the journal, and can be undone.") : null,
@@ -120,9 +100,9 @@ function cropText(crop) {
  * @param {{engine: string, crop?: any}} guesses those that there are @param {(job: any) => void} begun
  */
 export function showGuessing(app, store, about, guesses, begun) {
-  const engine = h("select", {}, ["default", ...about.engines.map((/** @type {any} */ each) => each.name)].map((each) => h("option", { value: each }, each)));
+  const engine = h("select", {}, ["default", ...about.engines.map((/** @type {any} */ each) => each.engine)].map((each) => h("option", { value: each }, each)));
   const crop = h("input", { value: cropText(guesses.crop), placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing" });
-  const made = dialog("Guesses of a network", [
+  const made = openDialog("Guesses of a network", [
     h("div", { class: "col" },
       h("p", {}, "It finds the keypoints of all frames. What it finds is shown hollow and is no label until you confirm it (f) or place it."),
       h("label", { class: "field" }, "Network", engine),

@@ -222,11 +222,20 @@ export class Editor {
     if (!this.point) this.onsay("This frame is complete: d for the next.");
   }
 
-  /** Make what is offered for the keypoint in hand a label. */
+  /**
+   * Make what is offered for the keypoint in hand a label. Where nothing is, the next keypoint of which something is offered
+   * comes into hand, to be looked at before it is confirmed; and from a frame that is complete the next one comes.
+   */
   confirm() {
     const offered = this.point ? this.proposal(this.point) : null;
-    if (offered) this.placeAt(offered.x, offered.y, offered.from, "confirm");
-    else this.onsay(this.point ? "Nothing is offered for this keypoint." : "Choose a keypoint first.");
+    if (offered) return this.placeAt(offered.x, offered.y, offered.from, "confirm");
+    const from = this.indexOf(this.point ?? "") + 1;
+    const next = [...this.points.slice(from), ...this.points.slice(0, from)].find(({ id }) => this.proposal(id));
+    if (next) {
+      this.choose(next.id);
+      this.onsay(`Is ${next.name} here? f makes it a label.`);
+    } else if (this.frame && this.complete(this.frame)) this.nextUnlabelled();
+    else this.onsay("Nothing more is offered on this frame: place the rest, or d for the next frame.");
   }
 
   /** Take the label of the frame before over. */

@@ -25,6 +25,12 @@ export class Images {
     return found;
   }
 
+  /** Let all of them go. */
+  close() {
+    for (const image of this.kept.values()) image.then((each) => each.close(), () => {});
+    this.kept.clear();
+  }
+
   /** @param {string} frame @returns {string} */
   address(frame) {
     return `/api/label/image?${new URLSearchParams({ set: this.set, frame })}`;

@@ -20,7 +20,7 @@ export function keysOf(bench) {
     w: key("keypoint before", () => editor.stepPoint(-1)),
     e: key("next without a label", () => editor.nextUnlabelled()),
     r: key("next doubtful label", () => bench.doubtful()),
-    f: key("confirm what is shown hollow", () => editor.confirm()),
+    f: key("confirm what is shown hollow, and go on to the next", () => editor.confirm()),
     p: key("place the keypoint where it is likely, for the arrows to move", () => editor.placeLikely()),
     q: key("the keypoint is hidden", () => editor.hide()),
     x: key("clear the label", () => editor.clear()),
@@ -32,9 +32,9 @@ export function keysOf(bench) {
     "Ctrl+y": key("redo", () => editor.turn("redo")),
     "Ctrl+Z": key("redo", () => editor.turn("redo")),
     g: key("zoom to the keypoint, and on to the next", () => view.follow()),
-    h: key("show all of the frame", () => {
+    h: key("show all of the frame, or the face alone", () => {
       view.following = false;
-      view.stage.fit();
+      view.stage.wholeOrFace();
     }),
     "+": key("zoom in", () => view.stage.zoom(1.25)),
     "-": key("zoom out", () => view.stage.zoom(0.8)),

@@ -1,6 +1,6 @@
 // Frames of the live picture, caught by key.
 
-import { fill, h } from "../../lib/dom.js";
+import { h, say } from "../../lib/dom.js";
 
 /** @typedef {import("../../lib/app.js").App} App */
 
@@ -53,14 +53,19 @@ export class LiveCatch {
     try {
       if (rig !== this.app.rig.id) return;
       const image = await createImageBitmap(data.jpeg);
-      if (!this.on) return;
+      if (!this.on) {
+        image.close();
+        return;
+      }
       this.picture = data;
       const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
       this.canvas.height = Math.round((this.canvas.width * image.height) / image.width);
       context.drawImage(image, 0, 0, this.canvas.width, this.canvas.height);
       image.close();
       this.button.disabled = this.app.readOnly;
-      fill(this.note, `frame ${data.frame_id}, ${data.width}×${data.height} of ${data.frame.width}×${data.frame.height} pixels`);
+      say(this.note, `frame ${data.frame_id}, ${data.width}×${data.height} of ${data.frame.width}×${data.frame.height} pixels`);
+    } catch (error) {
+      say(this.note, `A picture could not be shown: ${/** @type {Error} */ (error).message}`);
     } finally {
       this.app.socket.shown();
     }

@@ -1,16 +1,12 @@
 // How keypoints are drawn: a label is solid, a guess is hollow and dashed; colours by Okabe and Ito, then other shapes.
 
-const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#4d9de0"];
-const SHAPES = 4;
+import { KEYPOINTS, colourOf } from "../../lib/colours.js";
 
-/** @param {number} index @returns {string} */
-export function colourOf(index) {
-  return COLOURS[index % COLOURS.length];
-}
+const SHAPES = 4;
 
 /** @param {number} index */
 function shapeOf(index) {
-  return Math.floor(index / COLOURS.length) % SHAPES;
+  return Math.floor(index / KEYPOINTS.length) % SHAPES;
 }
 
 /**

@@ -1,6 +1,7 @@
 // The picture of a frame on a canvas, with its own zoom and place. Pixel centres lie at whole numbers.
 
 const MOST = 60;
+const AROUND = 0.1;
 
 export class Stage {
   /** @param {HTMLCanvasElement} canvas @param {(stage: Stage) => void} paint draws over the picture, in pixels of the page */
@@ -16,12 +17,16 @@ export class Stage {
     this.brightness = this.contrast = 1;
     this.asked = false;
     this.fitted = true;
+    this.atFace = false;
+    /** Where the face is in all frames, if that is known: shown when a picture of another size comes. @type {{x: number, y: number, width: number, height: number} | null} */
+    this.face = null;
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(canvas);
   }
 
   close() {
     this.observer.disconnect();
+    this.image = null;
   }
 
   resize() {
@@ -30,24 +35,55 @@ export class Stage {
     [this.width, this.height] = [box.width, box.height];
     this.canvas.width = Math.max(1, Math.round(box.width * ratio));
     this.canvas.height = Math.max(1, Math.round(box.height * ratio));
-    if (this.fitted) this.fit();
+    if (this.fitted) this.again();
     this.draw();
+  }
+
+  /** Fit to the new size what was fitted to the one before. */
+  again() {
+    if (this.atFace) this.showFace();
+    else this.fit();
   }
 
   /** @param {ImageBitmap | null} image */
   show(image) {
     const same = image && this.image && image.width === this.image.width && image.height === this.image.height;
     this.image = image;
-    if (!same && image) this.fit();
+    if (!same && image) this.showFace();
     this.draw();
   }
 
   /** Show all of the picture. */
   fit() {
     if (!this.image) return;
-    this.scale = Math.min(this.width / this.image.width, this.height / this.image.height);
-    this.left = (this.width - this.image.width * this.scale) / 2;
-    this.top = (this.height - this.image.height * this.scale) / 2;
+    this.atFace = false;
+    this.fill({ x: 0, y: 0, width: this.image.width, height: this.image.height });
+  }
+
+  /** Show the face with a little around it; all of the picture where it is not known. */
+  showFace() {
+    const { face, image } = this;
+    if (!image) return;
+    const within = face && face.x >= 0 && face.y >= 0 && face.x + face.width <= image.width && face.y + face.height <= image.height;
+    if (!within) return this.fit();
+    const [more, down] = [AROUND * face.width, AROUND * face.height];
+    const [left, top] = [Math.max(0, face.x - more), Math.max(0, face.y - down)];
+    const [right, bottom] = [Math.min(image.width, face.x + face.width + more), Math.min(image.height, face.y + face.height + down)];
+    this.atFace = true;
+    this.fill({ x: left, y: top, width: right - left, height: bottom - top });
+  }
+
+  /** Show all of the picture, or, where that is shown, the face. */
+  wholeOrFace() {
+    if (this.fitted && !this.atFace) this.showFace();
+    else this.fit();
+  }
+
+  /** Make a part of the picture as large as there is room. @param {{x: number, y: number, width: number, height: number}} part */
+  fill({ x, y, width, height }) {
+    this.scale = Math.min(this.width / width, this.height / height);
+    this.left = (this.width - width * this.scale) / 2 - x * this.scale;
+    this.top = (this.height - height * this.scale) / 2 - y * this.scale;
     this.fitted = true;
     this.draw();
   }

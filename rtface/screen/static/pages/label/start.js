@@ -1,39 +1,38 @@
 // What there is to label: sets to carry on, recordings to choose frames of, old projects, the live picture.
 
 import { fill, free, h } from "../../lib/dom.js";
-import { failureLine, failures } from "../../lib/jobs.js";
-import { followJob } from "./job.js";
+import { failureLine, failures, jobBox, over } from "../../lib/jobs.js";
+import { Scope } from "../../lib/scope.js";
 
 /** @typedef {import("../../lib/app.js").App} App */
+
+const MAKES_SETS = ["suggest", "copy"];
 
 /** @param {HTMLElement} root @param {App} app @returns {Promise<() => void>} */
 export async function openStart(root, app) {
   const found = await app.get("/api/label/sets");
-  /** @type {(() => void)[]} */
-  const ends = [];
+  const scope = new Scope();
   const jobs = h("div", { class: "col" });
   fill(
     root,
     h("h1", { class: "visually-hidden" }, "Label"),
     h("div", { class: "label-start" },
       h("section", { class: "panel" }, h("h2", {}, "Label sets"), setsTable(app, found), jobs),
-      h("section", { class: "panel" }, h("h2", {}, "Frames of a recording"), suggestForm(app, found, (job) => ends.push(show(job)))),
-      h("section", { class: "panel" }, h("h2", {}, "An old project"), copyForm(app, found)),
+      h("section", { class: "panel" }, h("h2", {}, "Frames of a recording"), suggestForm(app, found, (job) => show(job))),
+      h("section", { class: "panel" }, h("h2", {}, "An old project"), copyForm(app, found, (job) => show(job))),
       h("section", { class: "panel" }, h("h2", {}, "The live picture"), newForm(app, found)),
     ),
   );
-  /** @param {any} job @returns {() => void} */
+  /** Show a job that makes a set, and open the set when it is made. @param {any} job */
   const show = (job) => {
-    const line = h("div", {});
-    jobs.append(line);
-    return followJob(app, job, line, () => open(app, job.about.set));
+    jobs.append(jobBox(app, job, scope, { done: (told) => told.job.state === "done" && open(app, job.about.set) }));
   };
   const { jobs: running } = await app.get("/api/jobs/").catch(() => ({ jobs: [] }));
   for (const job of running) {
-    if (job.kind === "suggest" && (job.state === "waiting" || job.state === "running")) ends.push(show(job));
+    if (MAKES_SETS.includes(job.kind) && !over(job)) show(job);
   }
-  jobs.append(...failures(running, (job) => job.kind === "suggest").map(failureLine));
-  return () => ends.forEach((end) => end());
+  jobs.append(...failures(running, (job) => MAKES_SETS.includes(job.kind)).map(failureLine));
+  return () => scope.end();
 }
 
 /** @param {App} app @param {any} found @returns {HTMLElement} */
@@ -80,7 +79,7 @@ function suggestForm(app, found, begun) {
   if (!found.recordings.length) return h("p", { class: "empty" }, `Put a video or a folder of images into ${app.about.folder}.`);
   const video = select("Recording", "", found.recordings);
   const count = h("input", { type: "number", min: "1", max: "2000", value: found.count, required: true });
-  const engine = select("Network", "its doubt counts, and its keypoints are labelled", found.engines.map((/** @type {any} */ each) => each.name), "default");
+  const engine = select("Network", "its doubt counts, and its keypoints are labelled", found.engines.map((/** @type {any} */ each) => each.engine), "default");
   const crop = h("input", { placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing", value: "auto" });
   const out = h("input", { required: true, maxlength: "200" });
   const taken = takenBy(found);
@@ -93,8 +92,8 @@ function suggestForm(app, found, begun) {
   });
 }
 
-/** @param {App} app @param {any} found */
-function copyForm(app, found) {
+/** @param {App} app @param {any} found @param {(job: any) => void} begun */
+function copyForm(app, found, begun) {
   const source = h("input", { required: true, list: "old-projects", placeholder: "path in the folder of this screen" });
   const out = h("input", { required: true, maxlength: "200" });
   const keypoints = h("input", { placeholder: "names, with commas between" });
@@ -107,15 +106,15 @@ function copyForm(app, found) {
     field("More keypoints", "where the labels have not all, or none", keypoints),
   ], async () => {
     const said = { source: source.value.trim(), out: out.value.trim(), who: nameOf(app), keypoints: names(keypoints.value) };
-    app.go("label", { set: (await app.post("/api/label/copy", said)).set });
+    begun((await app.post("/api/label/copy", said)).job);
   });
 }
 
 /** @param {App} app @param {any} found */
 function newForm(app, found) {
   const out = h("input", { required: true, value: free(`live-${new Date().toISOString().slice(0, 10)}`, takenBy(found)), maxlength: "200" });
-  const first = found.engines.find((/** @type {any} */ each) => each.name === "face-2-int8") ?? found.engines[0];
-  const keypoints = h("textarea", { rows: "4", required: true }, first ? first.keypoints.join(", ") : "");
+  const first = found.engines.find((/** @type {any} */ each) => each.default) ?? found.engines[0];
+  const keypoints = h("textarea", { rows: "4", required: true }, first ? first.points.join(", ") : "");
   return form(app, "Begin", [
     h("p", { class: "muted small" }, "An empty set. Frames of the rig that is shown are caught into it by a key."),
     field("New folder", "", out),

@@ -26,6 +26,8 @@ export class LabelStore {
     /** @type {Act[]} */
     this.outbox = [];
     this.sending = false;
+    /** Settled when nothing is being sent. @type {Promise<void>} */
+    this.sent = Promise.resolve();
     this.reachable = true;
     this.ended = false;
     /** @type {Set<(keys: string[]) => void>} */
@@ -45,10 +47,12 @@ export class LabelStore {
     this.send();
   }
 
+  /** End; what waits is sent all the same. @returns {Promise<void>} when that is done, or cannot be */
   close() {
     this.ended = true;
     clearInterval(this.timer);
     this.listeners.clear();
+    return this.sent;
   }
 
   /** @param {(keys: string[]) => void} listener called with the keys that may have changed */
@@ -131,11 +135,14 @@ export class LabelStore {
     this.send();
   }
 
+  send() {
+    if (!this.sending) this.sent = this.sendAll();
+  }
+
   /** Send what waits, one after another; what cannot be sent now waits on, over a restart of the browser too. */
-  async send() {
-    if (this.sending || this.ended) return;
+  async sendAll() {
     this.sending = true;
-    while (this.outbox.length && !this.ended) {
+    while (this.outbox.length) {
       const act = this.outbox[0];
       const said = { set: this.set, who: this.who, n: this.n, id: act.id, do: act.does };
       try {
@@ -144,7 +151,7 @@ export class LabelStore {
         this.outbox.shift();
         this.keep();
         this.take(news, act.changes);
-        if (act.path === "turn") this.onturn(news.keys);
+        if (act.path === "turn" && !this.ended) this.onturn(news.keys);
       } catch (error) {
         const refused = /** @type {import("../../lib/api.js").Refused} */ (error);
         if (refused.kind === "UsageError") {
@@ -154,6 +161,7 @@ export class LabelStore {
           this.tell(act.changes.map(([key]) => key.join("/")));
           continue;
         }
+        if (this.ended) break;
         if (this.reachable) this.app.say(`${refused.message} What you do is kept here until it can be saved.`, "bad");
         this.reachable = false;
         this.tell([]);
@@ -181,6 +189,12 @@ export class LabelStore {
       this.app.say("The journal of this set is another one than before, or an older copy: it was read anew.", "warn");
       this.values.clear();
       this.n = 0;
+    }
+    // A newer answer may have overtaken this one: what it says is known then, and some of it is no longer so.
+    const late = !news.all && news.n < this.n;
+    if (late) {
+      if (keys.length) this.tell(keys);
+      return;
     }
     for (const [key, value, who] of news.values) {
       const name = key.join("/");

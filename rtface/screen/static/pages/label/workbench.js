@@ -1,15 +1,17 @@
 // The workbench: frames to the left, the picture in the middle, keypoints to the right, and every key.
 
 import { fill, h, say } from "../../lib/dom.js";
+import { jobBox, over } from "../../lib/jobs.js";
+import { Scope } from "../../lib/scope.js";
 import { LabelCanvas } from "./canvas.js";
 import { ask, showAgreement, showFiles, showGuessing } from "./dialogs.js";
 import { Editor } from "./editor.js";
-import { followJob } from "./job.js";
 import { keysOf } from "./keymap.js";
 import { FrameList, PointList } from "./lists.js";
 import { LiveCatch } from "./livecatch.js";
 import { magnify } from "./stage.js";
 import { LabelStore } from "./store.js";
+import { Where } from "./where.js";
 
 const WRITE_MS = 4000;
 
@@ -34,9 +36,8 @@ class Workbench {
     this.shown = "";
     this.written = 0;
     /** @type {any} */
-    this.about = { engines: [], h5: false };
-    /** @type {(() => void)[]} */
-    this.ends = [];
+    this.about = { engines: [], h5: false, face: null };
+    this.scope = new Scope();
     this.canvas = h("canvas", { class: "stage", tabindex: "0", role: "application", "aria-label": "The frame: click to place the keypoint in hand" });
     this.view = new LabelCanvas(this.canvas, this.editor);
     this.glass = h("canvas", { class: "glass", role: "img", "aria-label": "What is under the pointer, enlarged" });
@@ -45,6 +46,7 @@ class Workbench {
     this.saved = h("span", { class: "badge", role: "status" });
     this.counts = h("span", { class: "muted small" });
     this.jobs = h("div", {});
+    this.where = new Where(this.editor);
     this.frames = new FrameList(this.editor);
     this.points = new PointList(this.editor, {
       rename: (point) => this.rename(point),
@@ -68,15 +70,16 @@ class Workbench {
       this.editor.refresh();
       this.editor.follow(keys);
     };
-    this.ends.push(this.app.keys(keysOf(this)));
+    this.scope.keep(this.app.keys(keysOf(this)));
     const timer = setInterval(() => this.write(), WRITE_MS);
     const leaving = () => this.write();
     document.addEventListener("visibilitychange", leaving);
-    this.ends.push(() => clearInterval(timer), () => document.removeEventListener("visibilitychange", leaving));
-    await this.readGuesses();
-    this.app.get("/api/label/sets").then((about) => (this.about = about), () => {});
+    this.scope.keep(() => clearInterval(timer));
+    this.scope.keep(() => document.removeEventListener("visibilitychange", leaving));
+    await Promise.all([this.readGuesses(), this.readAbout()]);
+    this.where.load(this.app).catch(() => {}); // without it the names have to do
     this.app.get("/api/jobs/").then(({ jobs }) => {
-      const running = jobs.find((/** @type {any} */ job) => job.kind === "guess" && job.about.set === this.store.set && !job.ended_at);
+      const running = jobs.find((/** @type {any} */ job) => job.kind === "guess" && job.about.set === this.store.set && !over(job));
       if (running) this.follow(running);
     }, () => {});
     this.update([]);
@@ -99,11 +102,11 @@ class Workbench {
   }
 
   close() {
-    this.write();
-    for (const end of this.ends) end();
+    this.scope.end();
     this.catch.close();
     this.view.close();
-    this.store.close();
+    this.editor.images.close();
+    this.store.close().then(() => this.write());
   }
 
   lay() {
@@ -149,8 +152,9 @@ class Workbench {
           button("Agreement", () => this.agreement(), { title: "How far the two passes are apart" }),
           keyed("Live", "l", "Show the live picture, to catch frames", () => this.catch.toggle()),
           button("Files …", () => showFiles(app, this.store, this.about.h5), off)),
-        h("aside", { class: "left panel", "aria-label": "Frames" }, this.catch.element, this.jobs, this.frames.element),
+        h("aside", { class: "left panel", "aria-label": "Frames" }, this.catch.element, this.jobs, this.frames.element, this.where.element),
         h("div", { class: "middle" }, this.canvas,
+          this.firstUse(),
           h("div", { class: "under row" }, this.said, h("span", { class: "grow" }), this.place),
           h("div", { class: "row acts" },
             keyed("Confirm", "f", "Make what is shown hollow a label", () => editor.confirm(), off),
@@ -162,6 +166,27 @@ class Workbench {
         h("aside", { class: "right panel", "aria-label": "Keypoints" }, this.glass, this.points.element,
           h("div", { class: "row slides" }, slider("brightness"), slider("contrast")))));
     this.marked();
+  }
+
+  /** What somebody needs to know who labels here the first time; until it is put away. */
+  firstUse() {
+    if (this.app.readOnly || localStorage.getItem("label.known")) return null;
+    /** @param {string} name */
+    const key = (name) => h("kbd", {}, name);
+    const away = () => {
+      localStorage.setItem("label.known", "yes");
+      strip.remove();
+      this.canvas.focus();
+    };
+    const strip = h(
+      "div",
+      { class: "panel row first-use small", role: "note", "aria-label": "How to label" },
+      h("p", { class: "grow" },
+        "Click where the keypoint with the cross is: the next one comes by itself. ", key("q"), " it cannot be seen. ", key("d"), " next frame. ", key("z"), " undo. ", key("f"), " make a hollow guess a label. ",
+        "Drag to correct, wheel to zoom. Everything is saved at once; the space bar is the emergency stop here too. All keys: ", key("?")),
+      h("button", { class: "button small", onclick: away }, "Got it"),
+    );
+    return strip;
   }
 
   /** @param {"through" | "guessing" | "copying" | "compare"} what */
@@ -201,6 +226,7 @@ class Workbench {
     view.centre();
     this.frames.mark();
     this.points.update();
+    this.where.draw();
     view.stage.draw();
     this.look();
   }
@@ -257,9 +283,19 @@ class Workbench {
     say(this.place, place ? `x ${place[0].toFixed(2)}  y ${place[1].toFixed(2)}` : "");
   }
 
+  async readAbout() {
+    try {
+      this.about = await this.app.get(`/api/label/about?${new URLSearchParams({ set: this.store.set })}`);
+    } catch (error) {
+      this.app.say(/** @type {Error} */ (error).message, "bad");
+    }
+    this.view.stage.face = this.editor.guesses.crop ?? this.about.face;
+  }
+
   async readGuesses() {
     try {
       this.editor.guesses = await this.app.get(`/api/label/guesses?${new URLSearchParams({ set: this.store.set })}`);
+      this.view.stage.face = this.editor.guesses.crop ?? this.about.face;
     } catch (error) {
       this.app.say(/** @type {Error} */ (error).message, "bad");
     }
@@ -267,12 +303,13 @@ class Workbench {
 
   /** @param {any} job */
   follow(job) {
-    this.ends.push(followJob(this.app, job, this.jobs, async () => {
+    fill(this.jobs, jobBox(this.app, job, this.scope, { done: async (told) => {
+      if (told.job.state !== "done") return;
       await this.readGuesses();
       fill(this.jobs);
       this.changed("point");
       this.editor.onsay(`${this.editor.guesses.engine} has guessed: hollow points, no labels until confirmed (f).`);
-    }));
+    } }));
   }
 
   /** Write labels.csv once nothing waits and something changed. */

@@ -1,7 +1,8 @@
 // What is measured of a rig, in numbers: rate, age, latency by stage, losses, view, focus, gray levels, camera, disk.
 
 import { fill, h, say } from "../../lib/dom.js";
-import { colour, short } from "../../lib/plot.js";
+import { colour } from "../../lib/colours.js";
+import { short } from "../../lib/short.js";
 
 const STAGES = {
   transfer: "to arrival", wait: "in the ring", prepare: "levels", network: "network",
@@ -130,9 +131,10 @@ function drawHistogram(canvas, levels) {
   const most = Math.max(1, ...levels.map((n) => Math.sqrt(n)));
   ctx.clearRect(0, 0, canvas.width, canvas.height);
   const step = canvas.width / levels.length;
+  ctx.fillStyle = colour("accent");
   levels.forEach((n, index) => {
     const height = (Math.sqrt(n) / most) * canvas.height;
-    ctx.fillStyle = colour(index === levels.length - 1 ? "bad" : "accent");
+    if (index === levels.length - 1) ctx.fillStyle = colour("bad");
     ctx.fillRect(index * step, canvas.height - height, step - 1, height);
   });
 }

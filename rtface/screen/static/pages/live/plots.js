@@ -1,11 +1,14 @@
 // Every feature and every neural component as a scrolling plot, and each rule with the value beside its threshold.
 
 import { fill, h, say } from "../../lib/dom.js";
-import { ScrollPlot, short } from "../../lib/plot.js";
+import { ScrollPlot } from "../../lib/plot.js";
+import { short } from "../../lib/short.js";
 import { reasonWords } from "../loop/words.js";
 
 const SECONDS = 20;
 const DRAWN_MS = 100;
+
+/** @typedef {{state: HTMLElement, when: HTMLElement, values: HTMLElement, last: HTMLElement}} RuleLine */
 
 export class Plots {
   /** @param {import("../../lib/app.js").App} app */
@@ -26,6 +29,10 @@ export class Plots {
     this.all = false;
     /** @type {Map<string, {plot: ScrollPlot, value: HTMLElement, box: HTMLElement, unit: string}>} */
     this.plots = new Map();
+    /** The rules that are shown, by name. @type {Map<string, RuleLine>} */
+    this.lines = new Map();
+    /** The newest message of features, shown when it is next drawn. @type {any} */
+    this.told = null;
     /** @type {Record<string, Record<string, [number, boolean][]>>} */
     this.thresholds = {};
     /** What each rule decided last, and when. @type {Map<string, {t: number, text: string}>} */
@@ -44,12 +51,7 @@ export class Plots {
       });
       this.at(t);
     }
-    const last = messages[messages.length - 1];
-    this.showRules(last.rules);
-    last.names.forEach((/** @type {string} */ name, /** @type {number} */ index) => {
-      const { value, unit } = this.of(name, last.units[index]);
-      say(value, `${short(last.values[index])} ${unit}`);
-    });
+    this.told = messages[messages.length - 1];
   }
 
   /** @param {any[]} messages */
@@ -100,22 +102,31 @@ export class Plots {
     }
   }
 
-  /** @param {Record<string, any>} rules */
-  showRules(rules) {
-    fill(
-      this.rules,
-      Object.entries(rules ?? {}).map(([name, rule]) =>
-        h(
-          "div",
-          { class: "rule" },
-          h("strong", {}, name),
-          h("span", { class: `badge ${rule.withheld ? "warn" : "ok"}` }, rule.withheld ? `withheld: ${reasonWords(rule.withheld)}` : rule.state),
-          h("code", {}, rule.when),
-          h("span", { class: "small" }, Object.entries(rule.values ?? {}).map(([value, number]) => this.beside(name, value, number)).join("   ")),
-          h("span", { class: "small muted" }, this.lastOf(name)),
-        ),
-      ),
-    );
+  /** Say what the newest features are, and how each rule stands. */
+  tell() {
+    const { names, values, units, rules } = this.told;
+    names.forEach((/** @type {string} */ name, /** @type {number} */ index) => {
+      const { value, unit } = this.of(name, units[index]);
+      say(value, `${short(values[index])} ${unit}`);
+    });
+    const found = Object.entries(rules ?? {});
+    if (found.length !== this.lines.size || found.some(([name]) => !this.lines.has(name))) this.lay(found.map(([name]) => name));
+    for (const [name, rule] of found) {
+      const line = /** @type {RuleLine} */ (this.lines.get(name));
+      line.state.className = `badge ${rule.withheld ? "warn" : "ok"}`;
+      say(line.state, rule.withheld ? `withheld: ${reasonWords(rule.withheld)}` : rule.state);
+      say(line.when, rule.when ?? "");
+      say(line.values, Object.entries(rule.values ?? {}).map(([value, number]) => this.beside(name, value, number)).join("   "));
+      say(line.last, this.lastOf(name));
+    }
+  }
+
+  /** Lay out lines for other rules than before. @param {string[]} names */
+  lay(names) {
+    this.lines = new Map(names.map((name) => [name, {
+      state: h("span", { class: "badge" }), when: h("code", {}), values: h("span", { class: "small" }), last: h("span", { class: "small muted" }),
+    }]));
+    fill(this.rules, [...this.lines].map(([name, { state, when, values, last }]) => h("div", { class: "rule" }, h("strong", {}, name), state, when, values, last)));
   }
 
   /** @param {string} rule */
@@ -153,6 +164,8 @@ export class Plots {
   }
 
   draw() {
+    if (this.told) this.tell();
+    this.told = null;
     if (!this.newest) return;
     const quiet = (performance.now() - this.arrived) / 1000;
     for (const { plot, box } of this.plots.values()) if (!box.hidden) plot.draw(this.newest + Math.min(quiet, 5));
@@ -163,6 +176,8 @@ export class Plots {
     this.plots.clear();
     fill(this.places);
     fill(this.rules);
+    this.lines.clear();
+    this.told = null;
     this.last.clear();
     this.newest = 0;
     this.empty.hidden = false;

@@ -39,9 +39,16 @@ export class PictureView {
     /** @type {{x: number, y: number} | null} */
     this.pointer = null;
     this.shownTimes = /** @type {number[]} */ ([]);
+    this.ended = false;
+    /** CSS pixels of this element: asked for once a change, not for every point that is drawn. */
+    this.width = this.height = 1;
     this.crop = new CropEditor(this);
     this.listen();
-    this.size = new ResizeObserver(() => this.draw());
+    this.size = new ResizeObserver(() => {
+      this.width = this.element.clientWidth;
+      this.height = this.element.clientHeight;
+      this.draw();
+    });
     this.size.observe(this.element);
   }
 
@@ -51,6 +58,10 @@ export class PictureView {
    */
   async show(data) {
     const bitmap = await createImageBitmap(data.jpeg);
+    if (this.ended) {
+      bitmap.close();
+      return;
+    }
     this.bitmap?.close();
     const other = !this.data || JSON.stringify(this.data.area) !== JSON.stringify(data.area);
     this.bitmap = bitmap;
@@ -86,29 +97,26 @@ export class PictureView {
 
   /** CSS pixels a pixel of the camera. */
   get scale() {
-    const { clientWidth, clientHeight } = this.element;
     const { area } = this.data;
-    return Math.min(clientWidth / area.width, clientHeight / area.height) * this.zoom;
+    return Math.min(this.width / area.width, this.height / area.height) * this.zoom;
   }
 
   /** From the camera's pixels to CSS pixels of this element. @param {number} x @param {number} y */
   toScreen(x, y) {
-    const { clientWidth, clientHeight } = this.element;
     const scale = this.scale;
-    return { x: (x - this.centre.x) * scale + clientWidth / 2, y: (y - this.centre.y) * scale + clientHeight / 2 };
+    return { x: (x - this.centre.x) * scale + this.width / 2, y: (y - this.centre.y) * scale + this.height / 2 };
   }
 
   /** From CSS pixels of this element to the camera's. @param {number} x @param {number} y */
   toCamera(x, y) {
-    const { clientWidth, clientHeight } = this.element;
     const scale = this.scale;
-    return { x: (x - clientWidth / 2) / scale + this.centre.x, y: (y - clientHeight / 2) / scale + this.centre.y };
+    return { x: (x - this.width / 2) / scale + this.centre.x, y: (y - this.height / 2) / scale + this.centre.y };
   }
 
   /** @param {number} factor @param {{x: number, y: number}} [at] CSS pixels that stay where they are */
   zoomBy(factor, at) {
     if (!this.data) return;
-    const place = at ?? { x: this.element.clientWidth / 2, y: this.element.clientHeight / 2 };
+    const place = at ?? { x: this.width / 2, y: this.height / 2 };
     const before = this.toCamera(place.x, place.y);
     this.zoom = Math.min(40, Math.max(0.5, this.zoom * factor));
     const after = this.toCamera(place.x, place.y);
@@ -119,7 +127,7 @@ export class PictureView {
 
   draw() {
     if (!this.data || !this.bitmap) return;
-    const { clientWidth: width, clientHeight: height } = this.element;
+    const { width, height } = this;
     const ratio = devicePixelRatio;
     for (const canvas of [this.image, this.over]) {
       if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -219,11 +227,13 @@ export class PictureView {
       over.style.cursor = dragged ? "grabbing" : this.crop.cursor(at);
       this.draw();
     });
-    over.addEventListener("pointerup", () => {
-      dragged = null;
-      this.crop.up();
-      this.draw();
-    });
+    for (const kind of ["pointerup", "pointercancel"]) {
+      over.addEventListener(kind, () => {
+        dragged = null;
+        this.crop.up();
+        this.draw();
+      });
+    }
     over.addEventListener("pointerleave", () => {
       this.pointer = null;
       this.draw();
@@ -254,8 +264,10 @@ export class PictureView {
   }
 
   end() {
+    this.ended = true;
     this.size.disconnect();
     this.bitmap?.close();
+    this.bitmap = null;
   }
 }
 

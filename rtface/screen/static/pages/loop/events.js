@@ -4,6 +4,8 @@ import { fill, h, say } from "../../lib/dom.js";
 import { KINDS, eventWords, kindOf, reasonWords, short } from "./words.js";
 
 const MOST = 20000;
+/** So many beyond are let be, so that a full list is not gone through at each event. */
+const MORE = 500;
 const ROW_PX = 28;
 const BEYOND = 6;
 const DRAWN_MS = 120;
@@ -57,6 +59,7 @@ export class Events {
   /** Take events that came, and return those that were not known yet, in their order. @param {any[]} events @returns {any[]} */
   take(events) {
     let above = 0;
+    let unordered = false;
     /** @type {any[]} */
     const fresh = [];
     for (const event of events) {
@@ -65,6 +68,7 @@ export class Events {
       this.known.add(id);
       fresh.push(event);
       const entry = { event, kind: kindOf(event), text: eventWords(event), id };
+      unordered ||= this.all.length > 0 && event.t_ns < this.all[this.all.length - 1].event.t_ns;
       this.all.push(entry);
       if (this.matches(entry)) {
         this.found.push(entry);
@@ -72,11 +76,11 @@ export class Events {
       }
     }
     // What happened before comes after what happens, where a page was cut off.
-    if (fresh.length && this.all.some((entry, index) => index > 0 && entry.event.t_ns < this.all[index - 1].event.t_ns)) {
+    if (unordered) {
       this.all.sort((one, other) => one.event.t_ns - other.event.t_ns);
       this.filter(false);
     }
-    if (this.all.length > MOST) {
+    if (this.all.length > MOST + MORE) {
       for (const { id } of this.all.splice(0, this.all.length - MOST)) this.known.delete(id);
       this.filter(false);
     }

@@ -1,7 +1,8 @@
 // Light over time: a row a rule, and above them when the loop was armed.
 
 import { h, say } from "../../lib/dom.js";
-import { colour } from "../../lib/plot.js";
+import { LIGHT, colour } from "../../lib/colours.js";
+import { clipped } from "../../lib/short.js";
 
 const SPANS = [30, 120, 600];
 const LABEL_PX = 120;
@@ -78,7 +79,7 @@ export class Timeline {
     ["armed", ...rules].forEach((name, row) => {
       const y = ROW_PX * (row + 0.5);
       draw.fillStyle = colours.fg;
-      draw.fillText(clipped(draw, name), 2, y);
+      draw.fillText(clipped(draw, name, LABEL_PX - 8), 2, y);
       draw.fillStyle = colours.line;
       draw.fillRect(LABEL_PX, y + ROW_PX / 2 - 1, width - LABEL_PX, 1);
     });
@@ -149,7 +150,7 @@ function drawRule(draw, x, y, events, begin, now, colours, tally) {
   /** @param {number} end */
   const bar = (end) => {
     if (Number.isNaN(lit) || end < begin) return;
-    draw.fillStyle = "#f0e442";
+    draw.fillStyle = LIGHT;
     draw.fillRect(x(Math.max(lit, begin)), y - 8, Math.max(2, x(end) - x(Math.max(lit, begin))), 16);
     draw.strokeStyle = colours.fg;
     draw.strokeRect(x(Math.max(lit, begin)), y - 8, Math.max(2, x(end) - x(Math.max(lit, begin))), 16);
@@ -201,11 +202,4 @@ function line(draw, x, top, bottom) {
   draw.moveTo(x, top);
   draw.lineTo(x, bottom);
   draw.stroke();
-}
-
-/** @param {CanvasRenderingContext2D} draw @param {string} text */
-function clipped(draw, text) {
-  let shown = text;
-  while (shown.length > 3 && draw.measureText(shown).width > LABEL_PX - 8) shown = `${shown.slice(0, -2)}…`;
-  return shown;
 }

@@ -1,5 +1,10 @@
 // What happened in the closed loop, in words.
 
+import { short as inShort } from "../../lib/short.js";
+
+/** A number with about three digits. @param {any} value @returns {string} */
+export const short = (value) => inShort(value, { digits: 3, none: "unknown" });
+
 /** Why a request is withheld, or what brought a change about; the words of docs/rules.md. @type {Record<string, string>} */
 export const REASONS = {
   rule: "the rule holds and nothing prevents it",
@@ -92,12 +97,4 @@ export function eventWords({ kind, details }) {
     default:
       return kind;
   }
-}
-
-/** A number with about three digits. @param {any} value @returns {string} */
-export function short(value) {
-  if (typeof value !== "number") return value === null || value === undefined ? "unknown" : String(value);
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e5 || size < 1e-3)) return value.toExponential(1);
-  return String(Number(value.toPrecision(3)));
 }

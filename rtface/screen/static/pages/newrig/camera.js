@@ -1,12 +1,12 @@
 // The first step: a camera or a recording is chosen, written into the rig's file, and looked at.
 
 import { fill, h } from "../../lib/dom.js";
-import { ask, changeRig, jobBox } from "../../lib/jobs.js";
+import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
 import { pictureUrl } from "./pictures.js";
 
 /** @param {import("../newrig.js").Here} here */
 export function cameraStep(here) {
-  const { app, rig, known, step, place, again, next, keep } = here;
+  const { app, rig, known, step, place, again, next, scope, drafts } = here;
   const choices = h("div", { class: "col" });
   const picture = h("div", { class: "col" });
   const looking = h("div", {});
@@ -20,9 +20,7 @@ export function cameraStep(here) {
   const find = async () => {
     const answer = await ask(app, "/api/newrig/cameras", {});
     if (!answer) return;
-    const { element, end } = jobBox(app, answer.job, { done: (told) => told.result && fill(looking, cameras(told.result)) });
-    keep(end);
-    fill(looking, element);
+    fill(looking, jobBox(app, answer.job, scope, { done: (told) => told.result && fill(looking, cameras(told.result)) }));
   };
   /** @param {any[]} found @returns {HTMLElement} */
   const cameras = (found) =>
@@ -44,7 +42,7 @@ export function cameraStep(here) {
         ),
       ),
     );
-  const own = h("textarea", { rows: "3", class: "mono", spellcheck: "false" }, "{kind: genicam, serial: \"22345678\", rate_hz: 200, exposure_us: 2000}");
+  const own = h("textarea", { rows: "3", class: "mono", spellcheck: "false", oninput: () => (drafts.own = own.value) }, drafts.own ?? "{kind: genicam, serial: \"22345678\", rate_hz: 200, exposure_us: 2000}");
   fill(
     choices,
     h("h3", {}, rig.exists ? "Another camera" : "Choose"),
@@ -72,7 +70,7 @@ export function cameraStep(here) {
     looking,
     h(
       "details",
-      {},
+      { open: "own" in drafts },
       h("summary", {}, "Write the camera's settings yourself"),
       h("label", { class: "field" }, "camera:", own),
       h("button", { class: "button", disabled: app.readOnly, onclick: () => choose({ settings: { camera: own.value } }) }, "Show what changes"),
@@ -85,12 +83,11 @@ export function cameraStep(here) {
   };
   /** @param {any} job */
   const watch = (job) => {
-    const { element, end } = jobBox(app, job, { done: (told) => told.job.state === "done" && again() });
-    keep(end);
-    fill(picture, element);
+    step.job = job; // who comes back to this step before it is read anew finds it
+    fill(picture, jobBox(app, job, scope, { done: (told) => told.job.state === "done" && again() }));
   };
   const shown = step.result?.pictures ?? [];
-  if (step.job && !["done", "failed", "stopped", "lost"].includes(step.job.state)) watch(step.job);
+  if (step.job && !over(step.job)) watch(step.job);
   else if (shown.length) {
     const first = shown[0];
     fill(

@@ -2,7 +2,7 @@
 
 import { DRAW_IT, LEAST, typed } from "../../lib/crops.js";
 import { fill, h, say } from "../../lib/dom.js";
-import { ask, changeRig, jobBox } from "../../lib/jobs.js";
+import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
 import { drawBox, drawPicture, loaded } from "./pictures.js";
 
 const GRIP = 14;
@@ -11,7 +11,7 @@ const GRIP = 14;
 
 /** @param {import("../newrig.js").Here} here */
 export async function cropStep(here) {
-  const { app, rig, step, place, again, next, keep } = here;
+  const { app, rig, step, place, again, next, scope } = here;
   const pictures = rig.steps.find((each) => each.step === "camera")?.result?.pictures ?? [];
   if (!pictures.length) {
     fill(place, h("p", { class: "empty" }, "Look at the camera first: the step before this one."));
@@ -38,6 +38,11 @@ export async function cropStep(here) {
   mirrored.checked = box.mirrored;
   canvas.style.maxWidth = `${Math.round((0.5 * innerHeight * size.width) / size.height)}px`;
   const image = await loaded(pictures[Math.floor(pictures.length / 2)].picture);
+  if (scope.over) return;
+  if (!image) {
+    fill(place, h("p", { class: "empty" }, "The picture that was looked at is gone: look at the camera again, the step before this one."));
+    return;
+  }
 
   const renew = () => {
     box.width = Math.min(Math.max(LEAST, box.width), size.width);
@@ -61,14 +66,13 @@ export async function cropStep(here) {
   };
   /** @param {any} job */
   const watch = (job) => {
-    const { element, end } = jobBox(app, job, {
+    step.job = job;
+    fill(finding, jobBox(app, job, scope, {
       done: (told) => {
-        if (told.job.state === "done") take(told.result);
+        if (told.job.state === "done" && told.result) take(told.result);
         else if (told.job.state === "failed") say(scores, DRAW_IT);
       },
-    });
-    keep(end);
-    fill(finding, element);
+    }));
   };
   /** @param {any} found */
   const take = (found) => {
@@ -96,9 +100,8 @@ export async function cropStep(here) {
       h("button", { class: "button", onclick: next }, "Next: the engine"),
     ),
   );
-  if (!canvas.isConnected) return;
   renew();
-  if (step.job && !["done", "failed", "stopped", "lost"].includes(step.job.state)) watch(step.job);
+  if (step.job && !over(step.job)) watch(step.job);
   else if (step.job?.state === "failed" && !rig.crop) {
     fill(finding, h("p", { class: "wrong", role: "alert" }, step.job.reason));
     say(scores, DRAW_IT);
@@ -109,7 +112,7 @@ export async function cropStep(here) {
     wide = canvas.clientWidth;
   });
   sized.observe(/** @type {Element} */ (canvas.parentElement));
-  keep(() => sized.disconnect());
+  scope.keep(() => sized.disconnect());
 }
 
 /**

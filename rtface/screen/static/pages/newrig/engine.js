@@ -1,33 +1,33 @@
 // The steps in which a rig gets an engine: one that is there is tried, frames are labelled, labels are learnt.
 
+import { colourOf } from "../../lib/colours.js";
+import { closing, openDialog } from "../../lib/dialog.js";
 import { fill, h } from "../../lib/dom.js";
-import { ask, changeRig, jobBox } from "../../lib/jobs.js";
-import { COLOURS, drawPicture, drawPoints, loaded } from "./pictures.js";
-
-const OVER = ["done", "failed", "stopped", "lost"];
+import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
+import { drawPicture, drawPoints, loaded } from "./pictures.js";
 
 /**
  * A button that begins the job of a step, and the job while it runs.
- * @param {import("../newrig.js").Here} here @param {string} path @param {string} label @param {Record<string, any>} [said]
+ * @param {import("../newrig.js").Here} here @param {string} path @param {string} label
+ * @param {() => Record<string, any>} [said] what more is said when it is pressed @param {boolean} [primary]
  * @returns {HTMLElement}
  */
-export function does(here, path, label, said = {}) {
-  const { app, rig, step, again, keep } = here;
+export function does(here, path, label, said = () => ({}), primary = true) {
+  const { app, rig, step, again, scope } = here;
   const place = h("div", { class: "col" });
-  const button = h("button", { class: "button primary", disabled: app.readOnly, onclick: () => begin() }, label);
+  const button = h("button", { class: primary ? "button primary" : "button", disabled: app.readOnly, onclick: () => begin() }, label);
   /** @param {any} job */
   const watch = (job) => {
-    const { element, end } = jobBox(app, job, { done: () => again() });
-    keep(end);
-    fill(place, element);
+    step.job = job; // who comes back to this step before it is read anew finds it
+    fill(place, jobBox(app, job, scope, { done: () => again() }));
   };
   const begin = async () => {
     button.disabled = true;
-    const answer = await ask(app, path, { rig: rig.rig, ...said });
+    const answer = await ask(app, path, { rig: rig.rig, ...said() });
     button.disabled = false;
     if (answer) watch(answer.job);
   };
-  if (step.job && !OVER.includes(step.job.state)) watch(step.job);
+  if (step.job && !over(step.job)) watch(step.job);
   else fill(place, h("div", { class: "row" }, button));
   return place;
 }
@@ -83,6 +83,10 @@ async function addFrame(place, frame, crop) {
   if (place.childElementCount === 1) place.before(legend(points));
   if (!frame.picture) return;
   const image = await loaded(frame.picture);
+  if (!image) {
+    open.disabled = true;
+    return;
+  }
   open.addEventListener("click", () => enlarge(image, frame.frame, points, crop));
   drawPoints(canvas, drawPicture(canvas, image, crop), points, crop, 2.5);
 }
@@ -91,17 +95,7 @@ async function addFrame(place, frame, crop) {
 function enlarge(image, frame, points, crop) {
   const canvas = h("canvas", { role: "img", "aria-label": `frame ${frame}, enlarged` });
   canvas.style.width = `${Math.round(Math.min(0.88 * innerWidth, (0.7 * innerHeight * crop.width) / crop.height))}px`;
-  const dialog = h(
-    "dialog",
-    { class: "enlarged", "aria-labelledby": "enlarged-title" },
-    h("h2", { id: "enlarged-title" }, `Frame ${frame}`),
-    canvas,
-    legend(points),
-    h("p", {}, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  openDialog(`Frame ${frame}`, [canvas, legend(points), closing()], { class: "enlarged" });
   drawPoints(canvas, drawPicture(canvas, image, crop), points, crop, 4);
 }
 
@@ -110,7 +104,7 @@ function legend(points) {
   const list = h("ul", { class: "legend small", "aria-label": "Keypoints" });
   points.forEach((point, index) => {
     const dot = h("span", { class: "dot", "aria-hidden": "true" });
-    const colour = COLOURS[index % COLOURS.length];
+    const colour = colourOf(index);
     if (point.untaught) dot.style.borderColor = colour;
     else dot.style.backgroundColor = colour;
     list.append(h("li", { class: point.untaught ? "muted" : "" }, dot, point.untaught ? `${point.name} (never taught: ${point.x === null ? "not shown" : "it lies anywhere"})` : point.name));
@@ -121,16 +115,15 @@ function legend(points) {
 
 /** @param {import("../newrig.js").Here} here */
 export function labelStep(here) {
-  const { app, rig, known, step, place, next } = here;
-  const count = h("input", { type: "number", class: "number", value: known.count, min: "1", max: "1000" });
+  const { app, rig, known, step, place, next, drafts } = here;
+  const count = h("input", { type: "number", class: "number", value: drafts.count ?? known.count, min: "1", max: "1000", oninput: () => (drafts.count = count.value) });
   const chosen = step.wrote.length > 0;
-  const said = { get count() { return Number(count.value) || known.count; } };
   fill(
     place,
     h("p", { class: "muted" }, `rtface chooses frames that differ from each other and of which the engine is unsure. You put the points where they belong. ${known.how_many}`),
     rig.recording === null
-      ? does(here, "/api/newrig/record", "Record a minute of this camera", { seconds: 60 })
-      : h("div", { class: "col" }, h("label", { class: "field" }, chosen ? "Frames besides those" : "Frames", count), suggestButton(here, said, chosen ? "Choose more frames" : "Choose frames")),
+      ? does(here, "/api/newrig/record", "Record a minute of this camera", () => ({ seconds: 60 }))
+      : h("div", { class: "col" }, h("label", { class: "field" }, chosen ? "Frames besides those" : "Frames", count), does(here, "/api/newrig/suggest", chosen ? "Choose more frames" : "Choose frames", () => ({ count: Number(count.value) || known.count }), !chosen)),
     chosen
       ? h(
           "div",
@@ -140,25 +133,6 @@ export function labelStep(here) {
         )
       : null,
   );
-}
-
-/** @param {import("../newrig.js").Here} here @param {{count: number}} said @param {string} label @returns {HTMLElement} */
-function suggestButton(here, said, label) {
-  const { app, rig, step, again, keep } = here;
-  const place = h("div", { class: "col" });
-  /** @param {any} job */
-  const watch = (job) => {
-    const { element, end } = jobBox(app, job, { done: () => again() });
-    keep(end);
-    fill(place, element);
-  };
-  const begin = async () => {
-    const answer = await ask(app, "/api/newrig/suggest", { rig: rig.rig, count: said.count });
-    if (answer) watch(answer.job);
-  };
-  if (step.job && !OVER.includes(step.job.state)) watch(step.job);
-  else fill(place, h("div", { class: "row" }, h("button", { class: step.wrote.length ? "button" : "button primary", disabled: app.readOnly, onclick: begin }, label)));
-  return place;
 }
 
 /** @param {import("../newrig.js").Here} here */

@@ -28,16 +28,22 @@ const OUTPUTS = [
 
 /** @param {import("../newrig.js").Here} here */
 export function outputStep(here) {
-  const { app, rig, place, again, next } = here;
-  const written = h("textarea", { rows: "3", class: "mono", spellcheck: "false", id: "output-text" });
+  const { app, rig, place, again, next, drafts } = here;
+  const written = h("textarea", { rows: "3", class: "mono", spellcheck: "false", id: "output-text", oninput: () => (drafts.text = written.value) });
   const fills = h("span", {});
+  const kind = drafts.kind ?? "log";
   /** @param {string} text */
   const show = (text) => {
     written.value = text;
     const names = ["port", "channel", "path"].filter((name) => text.includes(`${name}:`));
     say(fills, `output:${names.length ? ` (fill in the ${names[0]})` : ""}`);
   };
-  show(OUTPUTS[1][3]);
+  /** @param {string} name @param {string} text */
+  const choose = (name, text) => {
+    Object.assign(drafts, { kind: name, text });
+    show(text);
+  };
+  show(drafts.text ?? OUTPUTS[1][3]);
   const save = async () => {
     if (await changeRig(app, "/api/newrig/set", { rig: rig.rig, settings: { output: written.value } })) await again();
   };
@@ -50,12 +56,12 @@ export function outputStep(here) {
       "fieldset",
       { class: "outputs" },
       h("legend", {}, "What makes light"),
-      OUTPUTS.map(([kind, what, guard, text]) =>
+      OUTPUTS.map(([name, what, guard, text]) =>
         h(
           "label",
           { class: "choice" },
-          h("input", { type: "radio", name: "output", value: kind, checked: kind === "log", onchange: () => show(text) }),
-          h("span", { class: "grow" }, h("strong", {}, kind), ` ${what}`),
+          h("input", { type: "radio", name: "output", value: name, checked: name === kind, onchange: () => choose(name, text) }),
+          h("span", { class: "grow" }, h("strong", {}, name), ` ${what}`),
           h("span", { class: `badge ${guard.startsWith("NOT") ? "bad" : guard.startsWith("guarded") ? "ok" : ""}` }, guard),
         ),
       ),
@@ -74,7 +80,7 @@ export function outputStep(here) {
 
 /** @param {import("../newrig.js").Here} here */
 export function rulesStep(here) {
-  const { app, rig, known, step, place, again, next, keep } = here;
+  const { app, rig, known, step, place, again, next, scope } = here;
   const take = async (/** @type {string} */ template) => {
     const given = await ask(app, "/api/newrig/template", { rig: rig.rig, template });
     if (!given) return;
@@ -88,9 +94,7 @@ export function rulesStep(here) {
   const dry = async () => {
     const answer = await ask(app, "/api/newrig/dry-run", { rig: rig.rig });
     if (!answer) return;
-    const { element, end } = jobBox(app, answer.job, { done: (told) => told.result && fill(tried, wouldHave(told.result)) });
-    keep(end);
-    fill(tried, element);
+    fill(tried, jobBox(app, answer.job, scope, { done: (told) => told.result && fill(tried, wouldHave(told.result)) }));
   };
   const hasRules = step.wrote.length > 0;
   fill(
@@ -173,7 +177,8 @@ export function checkStep(here) {
 
 /** @param {import("../newrig.js").Here} here */
 export function runStep(here) {
-  const { app, rig, step, place, again } = here;
+  const { app, rig, step, place, again, scope } = here;
+  scope.keep(app.on("rigs", () => void again()));
   const shown = app.rigs.findIndex((each) => each.id === step.result.id);
   const show = () => {
     app.chosen = shown;
@@ -191,6 +196,6 @@ export function runStep(here) {
     does(here, "/api/newrig/run", "Run it"),
     shown >= 0
       ? h("div", { class: "row" }, h("button", { class: "button", onclick: show }, "Show it on the page Live"))
-      : h("div", { class: "col" }, h("p", { class: "careful" }, "This screen was started with other rigs and does not reach this one. A second screen, started in a terminal, shows it:"), commandLine(app, `rtface screen ${rig.rig}`)),
+      : h("div", { class: "col" }, h("p", { class: "muted" }, "Once it runs it stands in the list of rigs at the top, on every page. One that was started elsewhere is shown by a screen that is started with it:"), commandLine(app, `rtface screen ${rig.rig}`)),
   );
 }

@@ -1,19 +1,22 @@
 // Pictures of a rig on a canvas: a crop drawn over them by mouse, and points that an engine found.
 
+import { colourOf } from "../../lib/colours.js";
+
 /** @typedef {{x: number, y: number, width: number, height: number}} Box */
 /** @typedef {{name: string, x: number | null, y: number | null, score: number, untaught?: boolean}} Point */
 
 /** Where a picture that a job saved is served. @param {string} file @returns {string} */
 export const pictureUrl = (file) => `/api/newrig/picture?file=${encodeURIComponent(file)}`;
 
-/** The set of Okabe and Ito, which the colour-blind can tell. */
-export const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#ffffff"];
-
-/** @param {string} file @returns {Promise<HTMLImageElement>} */
+/** A picture that a job saved; null where it is gone: those of the last looks alone are kept. @param {string} file @returns {Promise<HTMLImageElement | null>} */
 export async function loaded(file) {
   const image = new Image();
   image.src = pictureUrl(file);
-  await image.decode();
+  try {
+    await image.decode();
+  } catch {
+    return null;
+  }
   return image;
 }
 
@@ -48,11 +51,11 @@ export function drawPoints(canvas, scale, points, from, radius) {
     context.lineWidth = 2 * devicePixelRatio;
     context.strokeStyle = "#000";
     context.stroke();
-    context.strokeStyle = COLOURS[index % COLOURS.length];
+    context.strokeStyle = colourOf(index);
     context.lineWidth = 1.5 * devicePixelRatio;
     context.stroke();
     if (point.score >= 0.5 && !point.untaught) {
-      context.fillStyle = COLOURS[index % COLOURS.length];
+      context.fillStyle = colourOf(index);
       context.fill();
     }
   });

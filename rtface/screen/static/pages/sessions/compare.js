@@ -47,5 +47,5 @@ function stage(each) {
 
 /** @param {any} each */
 function count(each) {
-  return each === null ? "" : number(each, 6);
+  return each === null ? "" : Number.isInteger(each) ? String(each) : number(each, 6);
 }

@@ -29,7 +29,13 @@ export async function mountDecisions(root, view) {
   /** @param {number} from */
   const load = async (from) => {
     const mine = ++asked;
-    const told = await view.app.get(view.address("decisions", { rule: rule.value, action: action.value, offset: from, limit: STEP }));
+    let told;
+    try {
+      told = await view.app.get(view.address("decisions", { rule: rule.value, action: action.value, offset: from, limit: STEP }));
+    } catch (error) {
+      if (mine === asked) view.app.say(/** @type {Error} */ (error).message, "bad");
+      return;
+    }
     if (mine !== asked) return;
     offset = from;
     const rows = told.decisions.map((/** @type {any} */ each) => row(each, view));
@@ -41,7 +47,7 @@ export async function mountDecisions(root, view) {
     if (!told.count) fill(body, h("tr", {}, h("td", { colspan: 7 }, h("div", { class: "empty" }, "Nothing of that kind was decided."))));
   };
   await load(0);
-  return () => {};
+  return () => (asked = 0);
 }
 
 /** @param {any} each @param {import("./session.js").View} view */

@@ -1,8 +1,8 @@
 // The frame at the cursor with its keypoints: filled where the network was sure, hollow where it was not.
 
+import { colourOf } from "../../lib/colours.js";
 import { h } from "../../lib/dom.js";
 
-const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
 const SURE = 0.5;
 
 export class Face {
@@ -64,7 +64,7 @@ export class Face {
       pen.strokeStyle = "#000";
       pen.stroke();
       pen.lineWidth = 1.5;
-      pen.strokeStyle = pen.fillStyle = COLOURS[place % COLOURS.length];
+      pen.strokeStyle = pen.fillStyle = colourOf(place);
       if (score >= SURE) pen.fill();
       pen.stroke();
     }

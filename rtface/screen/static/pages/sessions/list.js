@@ -38,14 +38,17 @@ export async function mountList(root, app) {
     compare.disabled = chosen.size !== 2;
     verify.disabled = chosen.size === 0 || app.readOnly;
   };
-  const restart = () => {
-    offset = 0;
-    load(0);
-  };
+  const restart = () => load(0);
   /** @param {number} from */
   const load = async (from) => {
     const mine = ++asked;
-    const told = await app.get(address("", { word: word.value.trim(), offset: from, limit: STEP }));
+    let told;
+    try {
+      told = await app.get(address("", { word: word.value.trim(), offset: from, limit: STEP }));
+    } catch (error) {
+      if (mine === asked) app.say(/** @type {Error} */ (error).message, "bad");
+      return;
+    }
     if (mine !== asked) return;
     offset = from;
     const rows = told.sessions.map((/** @type {any} */ each) => row(app, each, chosen, choose));
@@ -63,6 +66,7 @@ export async function mountList(root, app) {
   });
   await load(0);
   return () => {
+    asked = 0;
     off();
     work.end();
   };

@@ -1,5 +1,6 @@
 // One session: what happened, timeline, decisions, certificate; verify, replay, export; and the act of unblinding.
 
+import { openDialog } from "../../lib/dialog.js";
 import { fill, h } from "../../lib/dom.js";
 import { mountCertificate } from "./certificate.js";
 import { mountDecisions } from "./decisions.js";
@@ -56,7 +57,7 @@ export async function mountSession(root, app) {
         h("a", { href: "#/sessions" }, "Sessions"),
         h("h1", { class: "grow" }, summary.folder),
         h("span", { class: `badge ${STATES[summary.state]}` }, stateWords(summary.state)),
-        summary.state === "open" ? h("button", { class: "button small", onclick: () => app.get(ask("summary", { again: "1" })).then(again) }, "Read again") : null,
+        summary.state === "open" ? h("button", { class: "button small", onclick: () => app.get(ask("summary", { again: "1" })).then(again, (error) => app.say(error.message, "bad")) }, "Read again") : null,
         blinding(app, session, told, secret() !== "", again),
       ),
       summary.missing.length ? h("p", { class: "wrong" }, summary.missing.slice(0, 3).join("; ")) : null,
@@ -128,10 +129,7 @@ function ask(app, session, told, before, again) {
       app.say(/** @type {Error} */ (error).message, "bad");
     }
   };
-  const dialog = h(
-    "dialog",
-    { "aria-labelledby": "unblind-title", class: "unblind" },
-    h("h2", { id: "unblind-title" }, before ? "Show light and sham" : "Unblind this session"),
+  const dialog = openDialog(before ? "Show light and sham" : "Unblind this session", [
     h("p", {}, told.sealed
       ? "It is written down in the session's folder, for good: when, who and why. From then on it is no longer a session that nobody has opened."
       : "This session was recorded before there was a seal: there is nothing to be opened, and nothing is written down."),
@@ -139,9 +137,5 @@ function ask(app, session, told, before, again) {
     h("label", { class: "field" }, "Your name", who),
     h("label", { class: "field" }, "Why", why),
     h("p", { class: "row" }, h("button", { class: "button", onclick: () => dialog.close() }, "Stay blind"), h("button", { class: "button danger", onclick: open }, before ? "Show them" : "Unblind")),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-  (who.value ? why : who).focus();
+  ], { class: "unblind", focus: who.value ? why : who });
 }

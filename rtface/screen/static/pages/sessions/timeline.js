@@ -1,6 +1,7 @@
 // A session over time: values with their thresholds, decisions, light; and the frame at the cursor beside it. Keys first.
 
 import { fill, h, say } from "../../lib/dom.js";
+import { Scope } from "../../lib/scope.js";
 import { Face } from "./face.js";
 import { Tracks } from "./tracks.js";
 import { beside, number } from "./words.js";
@@ -12,7 +13,12 @@ const ZOOM = 1.6;
 /** @param {HTMLElement} root @param {import("./session.js").View} view @returns {Promise<() => void>} */
 export async function mountTimeline(root, view) {
   const timeline = new Timeline(root, view);
-  await timeline.start();
+  try {
+    await timeline.start();
+  } catch (error) {
+    timeline.end();
+    throw error;
+  }
   return () => timeline.end();
 }
 
@@ -34,8 +40,9 @@ class Timeline {
     this.busy = { stretch: false, moment: false };
     /** Where to go once the answer is there that is awaited. @type {Record<string, number> | null} */
     this.wish = null;
-    /** @type {(() => void) | null} */
-    this.off = null;
+    this.scope = new Scope();
+    /** Whether a stretch for the video was typed: then it stays, whatever is shown. */
+    this.typed = false;
     this.tracks = new Tracks({
       pan: (by) => this.move(this.from + by, this.to + by),
       zoom: (factor, around) => this.zoom(factor, around),
@@ -46,8 +53,9 @@ class Timeline {
     this.where = h("div", { class: "where", role: "status" }, "Reading the session …");
     this.range = h("span", { class: "muted", role: "status" });
     this.picker = h("details", { class: "picker" }, h("summary", { class: "button small" }, "Values"));
-    this.begin = h("input", { id: "overlay-from", type: "number", step: "any", min: "0" });
-    this.ending = h("input", { id: "overlay-to", type: "number", step: "any", min: "0" });
+    const typed = () => (this.typed = true);
+    this.begin = h("input", { id: "overlay-from", type: "number", step: "any", min: "0", oninput: typed });
+    this.ending = h("input", { id: "overlay-to", type: "number", step: "any", min: "0", oninput: typed });
     this.speed = h("select", { id: "overlay-speed" }, ["1", "0.5", "0.25", "0.1"].map((each) => h("option", { value: each }, `${each} ×`)));
     fill(
       root,
@@ -78,7 +86,7 @@ class Timeline {
     } else {
       this.goTo(this.firstDecision() ?? 0);
     }
-    this.off = this.view.app.keys({
+    this.scope.keep(this.view.app.keys({
       ArrowRight: { does: "next frame (with Shift ten on)", run: (event) => this.step(event.shiftKey ? 10 : 1) },
       ArrowLeft: { does: "frame before (with Shift ten back)", run: (event) => this.step(event.shiftKey ? -10 : -1) },
       "+": { does: "zoom in at the cursor", run: () => this.zoom(1 / ZOOM, this.at) },
@@ -90,12 +98,12 @@ class Timeline {
       p: { does: "decision before", run: () => this.hop(-1) },
       Home: { does: "to the beginning", run: () => this.goTo(0) },
       End: { does: "to the end", run: () => this.goTo(this.length) },
-    });
+    }));
     this.tracks.onResize = () => this.load();
   }
 
   end() {
-    this.off?.();
+    this.scope.end();
     this.tracks.end();
     this.face.end();
   }
@@ -145,6 +153,7 @@ class Timeline {
           points: this.tracks.points, names: this.names?.join(","),
           ...(first ? {} : { from: this.from, to: Math.max(this.to, this.from + 1e-3) }),
         }));
+        if (this.scope.over) return;
         this.told = told;
         this.length = told.length;
         if (first) {
@@ -155,11 +164,11 @@ class Timeline {
         }
         this.tracks.draw(told, first ? told.begin : this.from, first ? told.end : this.to);
         say(this.range, `${this.from.toFixed(2)} to ${this.to.toFixed(2)} s of ${this.length.toFixed(1)} s`);
-        this.begin.value = this.from.toFixed(3);
-        this.ending.value = this.to.toFixed(3);
+        if (!this.typed) [this.begin.value, this.ending.value] = [this.from.toFixed(3), this.to.toFixed(3)];
       }
     } catch (error) {
-      this.view.app.say(/** @type {Error} */ (error).message, "bad");
+      if (!this.told) throw error;
+      this.fail(error);
     } finally {
       this.busy.stretch = false;
     }
@@ -206,7 +215,9 @@ class Timeline {
         /** @type {Record<string, number>} */
         const asked = this.wish;
         this.wish = null;
-        this.moment = await this.view.app.get(this.view.address("moment", asked));
+        const moment = await this.view.app.get(this.view.address("moment", asked));
+        if (this.scope.over) return;
+        this.moment = moment;
         const next = /** @type {Record<string, number> | null} */ (this.wish);
         if (next && "step" in next) this.wish = { ...next, frame: this.moment.frame };
         this.at = this.moment.t;
@@ -219,7 +230,7 @@ class Timeline {
         await this.face.show(this.moment, this.moment.picture ? this.view.address("picture", { frame: this.moment.frame, opened: "" }) : null);
       }
     } catch (error) {
-      this.view.app.say(/** @type {Error} */ (error).message, "bad");
+      this.fail(error);
     } finally {
       this.busy.moment = false;
     }
@@ -231,11 +242,17 @@ class Timeline {
     try {
       let told = await this.view.app.get(this.view.address("decisions", range));
       if (by < 0 && told.count > 1) told = await this.view.app.get(this.view.address("decisions", { ...range, offset: told.count - 1 }));
+      if (this.scope.over) return;
       if (told.decisions.length) this.goTo(told.decisions[0].t + 1e-6);
       else this.view.app.say(by > 0 ? "No decision comes after this." : "No decision comes before this.");
     } catch (error) {
-      this.view.app.say(/** @type {Error} */ (error).message, "bad");
+      this.fail(error);
     }
+  }
+
+  /** Say what failed, to whoever is still here. @param {unknown} error */
+  fail(error) {
+    if (!this.scope.over) this.view.app.say(/** @type {Error} */ (error).message, "bad");
   }
 
   /** Say what is at the cursor. */

@@ -1,6 +1,8 @@
 // The tracks of a timeline on one canvas: values as envelopes, thresholds, decisions of each rule, light, marks.
 
+import { LIGHT, colour, colourOf } from "../../lib/colours.js";
 import { h } from "../../lib/dom.js";
+import { clipped, niceStep, short } from "../../lib/short.js";
 
 const LEFT = 132;
 const RIGHT = 10;
@@ -8,7 +10,6 @@ const TOP = 24;
 const VALUE = 86;
 const LANE = 24;
 const GAP = 6;
-const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d55e00"];
 /** @type {Record<string, [string, string]>} colour and shape of each action, told apart by both */
 const ACTIONS = {
   fire: ["#e69f00", "bar"], trial: ["#e69f00", "bar"], sham: ["#56b4e9", "open"], catch: ["#cc79a7", "cross"],
@@ -98,10 +99,7 @@ export class Tracks {
     this.canvas.style.height = `${height}px`;
     const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     pen.scale(scale, scale);
-    const style = getComputedStyle(this.element);
-    /** @param {string} name */
-    const colour = (name) => style.getPropertyValue(name).trim();
-    const look = { fg: colour("--fg"), muted: colour("--muted"), line: colour("--line"), raised: colour("--raised"), focus: colour("--focus"), ok: colour("--ok"), bad: colour("--bad") };
+    const look = Object.fromEntries(["fg", "muted", "line", "raised", "focus", "ok", "bad"].map((name) => [name, colour(name)]));
     pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "middle";
     pen.clearRect(0, 0, this.width, height);
@@ -115,7 +113,7 @@ export class Tracks {
     this.marks(pen, look, top + LANE, told);
     top += 2 * LANE + GAP;
     for (const [place, series] of told.series.entries()) {
-      this.value(pen, look, top, series, told.thresholds[series.name] ?? [], COLOURS[place % COLOURS.length]);
+      this.value(pen, look, top, series, told.thresholds[series.name] ?? [], colourOf(place + 1));
       top += VALUE + GAP;
     }
     pen.strokeStyle = look.focus;
@@ -159,8 +157,8 @@ export class Tracks {
     pen.fillStyle = look.muted;
     pen.fillText(series.unit === "1" ? "" : series.unit, 4, top + VALUE / 2 + 8);
     pen.textAlign = "right";
-    pen.fillText(short(most), LEFT - 6, top + 8);
-    pen.fillText(short(least), LEFT - 6, top + VALUE - 8);
+    pen.fillText(short(most, { digits: 3 }), LEFT - 6, top + 8);
+    pen.fillText(short(least, { digits: 3 }), LEFT - 6, top + VALUE - 8);
     pen.textAlign = "left";
     pen.strokeStyle = look.line;
     pen.strokeRect(LEFT + 0.5, top + 0.5, this.width - LEFT - RIGHT - 1, VALUE - 1);
@@ -241,7 +239,7 @@ export class Tracks {
       pen.fillText("blinded", LEFT + 6, top + LANE / 2 - 2);
       return;
     }
-    pen.fillStyle = "#f0e442";
+    pen.fillStyle = LIGHT;
     for (const [begin, end] of told.light) this.span(pen, begin, end, top + 4, LANE - 13);
   }
 
@@ -302,12 +300,15 @@ export class Tracks {
       if (moved) this.acts.pan(((last - each.clientX) / (this.width - LEFT - RIGHT)) * (this.to - this.from));
       last = each.clientX;
     };
+    const pressed = new AbortController();
+    const { signal } = pressed;
     const up = () => {
-      this.canvas.removeEventListener("pointermove", move);
+      pressed.abort();
       if (!moved) this.acts.choose(this.seconds(event.offsetX));
     };
-    this.canvas.addEventListener("pointermove", move);
-    this.canvas.addEventListener("pointerup", up, { once: true });
+    this.canvas.addEventListener("pointermove", move, { signal });
+    this.canvas.addEventListener("pointerup", up, { signal });
+    this.canvas.addEventListener("pointercancel", () => pressed.abort(), { signal });
   }
 }
 
@@ -330,23 +331,4 @@ function spread(series, limits, from, to) {
   }
   const beside = Math.max((most - least) * 0.06, Math.abs(most) * 1e-6, 1e-9);
   return [least - beside, most + beside];
-}
-
-/** @param {number} rough */
-function niceStep(rough) {
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return ([1, 2, 5, 10].find((each) => each * power >= rough) ?? 10) * power;
-}
-
-/** @param {number} value */
-function short(value) {
-  return Math.abs(value) >= 1e5 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
-}
-
-/** @param {CanvasRenderingContext2D} pen @param {string} text @param {number} room */
-function clipped(pen, text, room) {
-  if (pen.measureText(text).width <= room) return text;
-  let short = text;
-  while (short && pen.measureText(`${short}…`).width > room) short = short.slice(0, -1);
-  return `${short}…`;
 }

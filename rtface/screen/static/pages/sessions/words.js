@@ -1,5 +1,7 @@
 // Numbers and times in words, and addresses of what the server is asked for.
 
+import { short } from "../../lib/short.js";
+
 /** @param {string} what @param {Record<string, string | number | undefined>} asked */
 export function address(what, asked) {
   const query = new URLSearchParams();
@@ -28,10 +30,7 @@ export function size(bytes) {
 }
 
 /** @param {number | null | undefined} value @param {number} [digits] */
-export function number(value, digits = 4) {
-  if (value === null || value === undefined) return "not known";
-  return Math.abs(value) >= 1e5 ? value.toExponential(2) : String(Number(value.toPrecision(digits)));
-}
+export const number = (value, digits = 4) => short(value, { digits, none: "not known" });
 
 /** @param {number} ms */
 export const inMs = (ms) => ms.toFixed(2);

@@ -1,9 +1,9 @@
 // Jobs that this page began: how far they are, what came of them, and their stop.
 
 import { fill, h } from "../../lib/dom.js";
+import { ask, jobBox } from "../../lib/jobs.js";
+import { Scope } from "../../lib/scope.js";
 import { address } from "./words.js";
-
-const EVERY_MS = 700;
 
 export class Work {
   /** @param {import("../../lib/app.js").App} app @param {() => string} [opened] the page's secret of the session that it opened */
@@ -11,74 +11,47 @@ export class Work {
     this.app = app;
     this.opened = opened;
     this.element = h("div", { class: "work", "aria-live": "polite" });
-    /** @type {Map<string, number>} */
-    this.timers = new Map();
+    this.scope = new Scope();
   }
 
   /** @param {string} what @param {any} said */
   async start(what, said) {
-    try {
-      const job = await this.app.post(`/api/sessions/${what}`, { ...said, opened: this.opened() });
-      const line = h("div", { class: "panel job" });
-      this.element.prepend(line);
-      this.follow(job.id, line);
-    } catch (error) {
-      this.app.say(/** @type {Error} */ (error).message, "bad");
-    }
+    const job = await ask(this.app, `/api/sessions/${what}`, { ...said, opened: this.opened() });
+    if (!job) return;
+    const line = h("div", { class: "panel job" });
+    const scope = this.scope.part();
+    const close = h("button", { class: "button small close", onclick: () => {
+      scope.end();
+      line.remove();
+    } }, "Close");
+    const result = h("div", { class: "result" });
+    const box = jobBox(this.app, job, scope, { done: async (told) => fill(result, await this.result(told), h("div", {}, close)) });
+    fill(line, box, result);
+    this.element.prepend(line);
   }
 
-  /** @param {string} id @param {HTMLElement} line */
-  async follow(id, line) {
-    try {
-      const told = await this.app.get(`/api/jobs/${id}?since=0`);
-      const over = !["waiting", "running"].includes(told.job.state);
-      const found = over && told.job.kind === "verify" ? await this.app.get(address("verified", { job: id })) : null;
-      fill(line, this.head(told.job, over, line), over ? this.result(told, found) : null);
-      if (over) {
-        this.timers.delete(id);
-        return;
+  /** What came of a job. @param {import("../../lib/jobs.js").Told} told @returns {Promise<HTMLElement[]>} */
+  async result({ job, result }) {
+    if (job.kind === "verify") {
+      try {
+        const found = await this.app.get(address("verified", { job: job.id }));
+        return found.sessions.map(verified);
+      } catch (error) {
+        return [h("p", { class: "wrong" }, /** @type {Error} */ (error).message)];
       }
-    } catch (error) {
-      fill(line, h("span", { class: "wrong" }, /** @type {Error} */ (error).message));
     }
-    this.timers.set(id, setTimeout(() => this.follow(id, line), EVERY_MS));
-  }
-
-  /** @param {any} job @param {boolean} over @param {HTMLElement} line */
-  head(job, over, line) {
-    const level = job.state === "done" ? "ok" : over ? "bad" : "warn";
-    const progress = job.progress;
-    const far = !over && progress?.total ? `${progress.done} of ${progress.total} ${progress.unit}` : "";
-    return h(
-      "div",
-      { class: "row" },
-      h("strong", {}, job.title),
-      h("span", { class: `badge ${level}` }, job.state),
-      h("span", { class: "muted grow" }, far),
-      over
-        ? h("button", { class: "button small", onclick: () => line.remove() }, "Close")
-        : h("button", { class: "button small", disabled: this.app.readOnly, onclick: () => this.app.post(`/api/jobs/${job.id}/stop`) }, "Stop"),
-    );
-  }
-
-  /** @param {any} told @param {any} found */
-  result(told, found) {
-    const { job, result } = told;
-    const lines = [];
-    for (const each of found?.sessions ?? []) lines.push(verified(each));
-    if (job.kind === "replay" && result) for (const [name, each] of Object.entries(result)) lines.push(replayed(name, each));
-    if (job.kind === "export" && job.state === "done") lines.push(h("p", {}, "Written into ", h("code", {}, job.about.folder)));
-    if (job.kind === "overlay" && job.state === "done") {
+    if (job.kind === "replay" && result) return Object.entries(result).map(([name, each]) => replayed(name, each));
+    if (job.state !== "done") return [];
+    if (job.kind === "export") return [h("p", {}, "Written into ", h("code", {}, job.about.folder))];
+    if (job.kind === "overlay") {
       const source = address("video", { file: job.about.file });
-      lines.push(h("video", { controls: true, src: source, class: "overlay" }), h("p", {}, "Written into ", h("code", {}, job.about.file)));
+      return [h("video", { controls: true, src: source, class: "overlay" }), h("p", {}, "Written into ", h("code", {}, job.about.file))];
     }
-    if (job.reason && !lines.length) lines.push(h("p", { class: "wrong" }, job.reason));
-    return h("div", { class: "result" }, lines);
+    return [];
   }
 
   end() {
-    for (const timer of this.timers.values()) clearTimeout(timer);
-    this.timers.clear();
+    this.scope.end();
   }
 }
 

@@ -5,11 +5,10 @@ import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
 
 /**
  * @param {import("../../lib/app.js").App} app @param {any} known @param {any} way @param {any} attempt @param {string} forRig
- * @returns {Promise<{element: HTMLElement, end: () => void}>}
+ * @param {import("../../lib/scope.js").Scope} scope
+ * @returns {Promise<HTMLElement>}
  */
-export async function enginePanel(app, known, way, attempt, forRig) {
-  /** @type {(() => void)[]} */
-  const ends = [];
+export async function enginePanel(app, known, way, attempt, forRig, scope) {
   const own = known.engines.filter((/** @type {any} */ each) => each.own).map((/** @type {any} */ each) => each.engine);
   const names = [attempt.engine, ...own.filter((/** @type {string} */ name) => name === `${attempt.engine}-int8`)];
   const panels = h("div", { class: "engines" });
@@ -17,13 +16,15 @@ export async function enginePanel(app, known, way, attempt, forRig) {
   const frames = way.start.videos.find(Boolean) ?? "";
   const said = { frames, crop: way.start.crop ?? "", for_rig: forRig };
   let users = known.rigs;
+  let asked = 0;
   const redraw = async () => {
+    const mine = ++asked;
     const { engines, rigs } = await app.get("/api/teach/ways");
     users = rigs;
     const int8 = `${attempt.engine}-int8`;
     const there = engines.some((/** @type {any} */ each) => each.engine === int8);
     const shown = await Promise.all([attempt.engine, ...(there ? [int8] : [])].map((name) => app.get(`/api/teach/engine?name=${encodeURIComponent(name)}`)));
-    fill(panels, shown.map((engine) => card(engine)), there ? null : exportCard(int8));
+    if (mine === asked) fill(panels, shown.map((engine) => card(engine)), there ? null : exportCard(int8));
   };
   /** @param {string} path @param {any} body */
   const begin = async (path, body) => {
@@ -32,9 +33,7 @@ export async function enginePanel(app, known, way, attempt, forRig) {
   };
   /** @param {any} job */
   const watch = (job) => {
-    const box = jobBox(app, job, { done: () => redraw() });
-    ends.push(box.end);
-    jobs.prepend(box.element);
+    jobs.prepend(jobBox(app, job, scope, { done: () => redraw().catch((error) => app.say(error.message, "bad")) }));
   };
   const chooser = h("select", { class: "plain", "aria-label": "Rig" }, known.rigs.map((/** @type {any} */ each) => h("option", { value: each.rig, selected: each.rig === forRig }, each.rig)));
   /** @param {any} engine @returns {HTMLElement} */
@@ -94,7 +93,7 @@ export async function enginePanel(app, known, way, attempt, forRig) {
   const { jobs: all } = await app.get("/api/jobs/");
   for (const job of all) if (!over(job) && names.includes(job.about.engine)) watch(job);
   await redraw();
-  return { element, end: () => ends.forEach((end) => end()) };
+  return element;
 }
 
 /** What its view was held against. @param {any} engine @returns {HTMLElement | null} */

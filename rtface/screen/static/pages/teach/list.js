@@ -1,24 +1,33 @@
 // Where teaching begins: what was begun, jobs that run, and label sets that can be learnt.
 
-import { free, h } from "../../lib/dom.js";
+import { fill, free, h } from "../../lib/dom.js";
 import { ask, failureLine, failures, jobBox, over } from "../../lib/jobs.js";
 
-/** @param {import("../../lib/app.js").App} app @param {any} known @returns {Promise<{element: HTMLElement, end: () => void}>} */
-export async function listPanel(app, known) {
+/** @param {import("../../lib/app.js").App} app @param {any} known @param {import("../../lib/scope.js").Scope} scope @returns {Promise<HTMLElement>} */
+export async function listPanel(app, known, scope) {
   const { jobs } = await app.get("/api/jobs/");
   const { recordings } = await app.get("/api/newrig/rigs");
   const running = jobs.filter((/** @type {any} */ job) => !over(job));
   const failed = failures(jobs, (job) => ["teach", "export", "verify-engine", "view"].includes(job.kind));
-  const boxes = running.map((/** @type {any} */ job) => jobBox(app, job, { done: () => dispatchEvent(new Event("hashchange")) }));
+  const goOn = h("section", { class: "panel col" }, h("h2", {}, "Go on"), ways(app, known.ways));
+  const boxes = running.map((/** @type {any} */ job) => jobBox(app, job, scope, { done: () => renew() }));
+  /** Show what a job has made; the form below may be half filled in, and is left alone. */
+  const renew = async () => {
+    try {
+      fill(goOn, h("h2", {}, "Go on"), ways(app, (await app.get("/api/teach/ways")).ways));
+    } catch (error) {
+      app.say(/** @type {Error} */ (error).message, "bad");
+    }
+  };
   const element = h(
     "div",
     { class: "col" },
-    boxes.length ? h("section", { class: "panel col" }, h("h2", {}, "What runs now"), boxes.map((/** @type {any} */ box) => box.element)) : null,
+    boxes.length ? h("section", { class: "panel col" }, h("h2", {}, "What runs now"), boxes) : null,
     failed.length ? h("section", { class: "panel col" }, h("h2", {}, "What failed"), failed.map(failureLine)) : null,
-    h("section", { class: "panel col" }, h("h2", {}, "Go on"), ways(app, known.ways)),
+    goOn,
     h("section", { class: "panel col" }, h("h2", {}, "Begin"), beginForm(app, known, recordings)),
   );
-  return { element, end: () => boxes.forEach((/** @type {any} */ box) => box.end()) };
+  return element;
 }
 
 /** @param {import("../../lib/app.js").App} app @param {any[]} found @returns {HTMLElement} */

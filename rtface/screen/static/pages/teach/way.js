@@ -3,6 +3,7 @@
 import { Curve } from "../../lib/curves.js";
 import { fill, h } from "../../lib/dom.js";
 import { ask, commandLine, duration, follow, jobBox, over } from "../../lib/jobs.js";
+import { Scope } from "../../lib/scope.js";
 import { enginePanel } from "./engine.js";
 import { resultsPanel } from "./results.js";
 
@@ -14,52 +15,49 @@ const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], [
  */
 export async function openWay(root, app, known, folder) {
   const forRig = app.params.get("rig") ?? known.rigs.find((/** @type {any} */ each) => each.learning === folder)?.rig ?? "";
-  /** @type {(() => void)[]} */
-  let ends = [];
-  const endAll = () => {
-    for (const end of ends) end();
-    ends = [];
-  };
+  const page = new Scope();
+  /** What is drawn now; it ends when something else is. */
+  let shown = page.part();
   const head = h("div", { class: "col" });
   const work = h("section", { class: "panel col", "aria-label": "The training" });
   const results = h("div", { class: "col" });
   const engine = h("div", { class: "col" });
-  let alive = true;
   const begun = async () => (await app.get("/api/teach/ways")).ways.some((/** @type {any} */ each) => each.folder === folder);
   const draw = async () => {
-    endAll();
+    shown.end();
+    const scope = (shown = page.part());
     const { jobs } = await app.get("/api/jobs/");
     const job = jobs.find((/** @type {any} */ each) => each.about.folder === folder || (each.about.step === "label" && each.argv.includes(folder)));
     const way = job && !(await begun()) ? null : await app.get(`/api/teach/way?folder=${encodeURIComponent(folder)}`);
-    if (!alive) return;
+    if (scope.over) return;
     fill(head, way ? progressOf(way) : null);
     fill(results, null);
     fill(engine, null);
-    if (job && !over(job)) return watch(job);
+    if (job && !over(job)) return watch(job, scope);
     const said = job && job.state !== "done" && !way?.undecided.length;
-    fill(work, said ? stopped(job) : null, way ? await actions(way) : null);
+    fill(work, said ? stopped(job) : null, way ? actions(way) : null);
     if (!way) return;
     const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
-    if (way.attempts.length) await curves(work, way.attempts[0].attempt);
-    if (attempt) {
+    if (way.attempts.length) await curves(work, way.attempts[0].attempt, scope);
+    if (attempt && !scope.over) {
       fill(results, resultsPanel(app, way, attempt));
-      const panel = await enginePanel(app, known, way, attempt, forRig);
-      ends.push(panel.end);
-      fill(engine, panel.element);
+      const panel = await enginePanel(app, known, way, attempt, forRig, scope);
+      if (!scope.over) fill(engine, panel);
     }
   };
+  /** Draw what there is now, or say why that cannot be had. */
+  const again = () => draw().catch((error) => page.over || app.say(error.message, "bad"));
 
-  /** @param {any} job */
-  const watch = (job) => {
+  /** @param {any} job @param {Scope} scope */
+  const watch = (job, scope) => {
     const loss = h("div", { class: "curve" });
     const held = h("div", { class: "curve" });
     const left = h("p", { class: "muted", role: "status" });
     const checked = h("div", { class: "col" });
-    const box = jobBox(app, job, { done: () => alive && draw() });
-    ends.push(box.end);
+    const box = jobBox(app, job, scope, { done: again });
     fill(
       work,
-      box.element,
+      box,
       left,
       checked,
       h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, "loss, by step")), h("figure", {}, held, h("figcaption", {}, "error on the held-out frames, in pixels of the network's input; the ring is the least"))),
@@ -67,30 +65,32 @@ export async function openWay(root, app, known, folder) {
     );
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
     const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
-    ends.push(() => losses.end(), () => trials.end());
+    scope.keep(() => losses.end());
+    scope.keep(() => trials.end());
     let attempt = "";
-    ends.push(
-      follow(app, job.id, async (told, lines) => {
-        const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
-        losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
-        left.textContent = timeLeft(lines);
-        if (!lines.some((line) => line.unit === "steps")) return;
-        if (!attempt) {
-          const found = await app.get(`/api/teach/attempts?folder=${encodeURIComponent(folder)}`);
-          if (!alive || !found.attempts.length) return;
-          attempt = found.attempts[0].attempt;
-          fill(checked, warnings(found.attempts[0].check));
-        }
-        const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
-        if (alive) trials.show(curve.trials);
-      }),
-    );
+    /** Show the error on the held-out frames so far, and what the check said. */
+    const judge = async () => {
+      if (!attempt) {
+        const found = await app.get(`/api/teach/attempts?folder=${encodeURIComponent(folder)}`);
+        if (scope.over || !found.attempts.length) return;
+        attempt = found.attempts[0].attempt;
+        fill(checked, warnings(found.attempts[0].check));
+      }
+      const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
+      if (!scope.over) trials.show(curve.trials);
+    };
+    follow(app, job.id, scope, (told, lines) => {
+      const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
+      losses.show(lines.filter((line) => line.what === part && typeof line.loss === "number").map((line) => [line.done, line.loss]));
+      left.textContent = timeLeft(lines);
+      if (lines.some((line) => line.unit === "steps")) judge().catch(() => {}); // it is asked for again in a second
+    });
   };
 
-  /** @param {Element} place @param {string} attempt */
-  const curves = async (place, attempt) => {
+  /** @param {Element} place @param {string} attempt @param {Scope} scope */
+  const curves = async (place, attempt, scope) => {
     const found = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
-    if (!alive || (!found.losses.search.length && !found.losses.final.length)) return;
+    if (scope.over || (!found.losses.search.length && !found.losses.final.length)) return;
     const loss = h("div", { class: "curve" });
     const held = h("div", { class: "curve" });
     place.append(
@@ -103,19 +103,21 @@ export async function openWay(root, app, known, folder) {
     );
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
     losses.show(found.losses.final.length ? found.losses.final : found.losses.search);
-    ends.push(() => losses.end());
+    scope.keep(() => losses.end());
     if (found.trials.length) {
       const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
       trials.show(found.trials);
-      ends.push(() => trials.end());
+      scope.keep(() => trials.end());
     } else held.append(h("p", { class: "empty" }, "Too few frames to hold any out: label ten or more."));
   };
 
-  /** @param {any} way @returns {Promise<HTMLElement>} */
-  const actions = async (way) => {
+  /** @param {any} way @returns {HTMLElement} */
+  const actions = (way) => {
     const go = async (/** @type {any} */ said) => {
       const answer = await ask(app, "/api/teach/go", { folder, for_rig: forRig, ...said });
-      if (answer) watch(answer.job);
+      if (!answer || page.over) return;
+      shown.end();
+      watch(answer.job, (shown = page.part()));
     };
     const open = (/** @type {string | null} */ set, /** @type {string} */ words) => h("button", { class: way.next === "label" ? "button primary" : "button", onclick: () => app.go("label", { set: set ?? "" }), disabled: !set }, words);
     const sets = way.sets.length ? way.sets : [way.labels];
@@ -123,15 +125,15 @@ export async function openWay(root, app, known, folder) {
     const count = h("input", { type: "number", class: "number", min: "1", max: "1000", value: known.count, "aria-label": "How many more frames" });
     const more = way.chosen && !way.start.labels.length ? h("span", { class: "row" }, h("button", { class: "button", disabled, onclick: () => go({ more: Number(count.value) || known.count }) }, "Choose more frames"), count) : null;
     const label = h("div", { class: "row" }, sets.map((/** @type {string | null} */ set, /** @type {number} */ index) => open(set, index ? `Open ${set?.split("/").pop()}` : "Open the labels")), more);
-    if (way.fault) return h("div", { class: "col" }, h("p", { class: "wrong", role: "alert" }, way.fault), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
+    if (way.fault) return h("div", { class: "col" }, h("p", { class: "wrong", role: "alert" }, way.fault), h("div", { class: "row" }, label, h("button", { class: "button", onclick: again }, "Look again")));
     if (way.next === "suggest") return h("div", { class: "row" }, h("button", { class: "button primary", disabled, onclick: () => go({}) }, "Choose the frames"));
-    if (way.next === "label") return h("div", { class: "col" }, h("p", {}, `${way.chosen} Then come back here.`), h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look again")));
+    if (way.next === "label") return h("div", { class: "col" }, h("p", {}, `${way.chosen} Then come back here.`), h("div", { class: "row" }, label, h("button", { class: "button", onclick: again }, "Look again")));
     if (way.next === "done") {
       return h(
         "div",
         { class: "col" },
         h("p", { class: "good" }, `${way.frames} labelled frames were learnt. Label more, or correct some, and teach again: that makes an engine beside this one.`),
-        h("div", { class: "row" }, label, h("button", { class: "button", onclick: () => draw() }, "Look for new labels")),
+        h("div", { class: "row" }, label, h("button", { class: "button", onclick: again }, "Look for new labels")),
       );
     }
     const attempt = way.attempts.find((/** @type {any} */ each) => each.attempt === way.now);
@@ -149,10 +151,7 @@ export async function openWay(root, app, known, folder) {
     h("details", { class: "panel" }, h("summary", {}, "The same in a terminal"), commandLine(app, `rtface learn start --folder ${folder}`)),
   );
   await draw();
-  return () => {
-    alive = false;
-    endAll();
-  };
+  return () => page.end();
 }
 
 /** @param {any} job @returns {HTMLElement} */
