@@ -46,6 +46,8 @@ class SimulatedCameraSettings(Section):
     frames: int | None = Field(None, ge=1)
     """End after this many frames; endless when absent."""
     faults: Faults = Faults()
+    reconnect_s: float = Field(0.0, ge=0)
+    """How long a camera that was lost is tried to be opened anew, in seconds, disarmed; 0: it is the end of the service."""
 
 
 class VideoCameraSettings(Section):
@@ -113,6 +115,8 @@ class GenicamCameraSettings(Section):
     """Gain in the camera's own unit, mostly dB; the camera's own when absent."""
     buffers: int = Field(8, ge=2, le=256)
     """Buffers announced to the producer."""
+    reconnect_s: float = Field(60.0, ge=0)
+    """How long a camera that was lost is tried to be opened anew, in seconds, disarmed; 0: it is the end of the service."""
     nodes: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """Further GenICam features to set, by name, in this order, after the settings above; a command is executed with `true`.
     Those up to `UserSetLoad`, if it is there, come before everything else."""
@@ -130,6 +134,8 @@ class OpencvCameraSettings(Section):
     """Height in pixels; the device's own when absent."""
     rate_hz: float | None = Field(None, gt=0)
     """Frames per second; the device's own when absent."""
+    reconnect_s: float = Field(60.0, ge=0)
+    """How long a camera that was lost is tried to be opened anew, in seconds, disarmed; 0: it is the end of the service."""
 
 
 CameraSettings = Annotated[

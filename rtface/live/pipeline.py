@@ -16,14 +16,15 @@ from statistics import median
 from typing import TypeVar
 
 from rtface.acquire.base import Camera
+from rtface.acquire.lasting import LastingStream
 from rtface.acquire.ring import Slot
-from rtface.acquire.stream import FrameStream, Silence
+from rtface.acquire.stream import Silence
 from rtface.acquire.thread import POLL_S
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
 from rtface.core.records import CameraInfo, Crop, Image, Losses, Pose
-from rtface.core.status import PipelineState, PipelineStatus
+from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.mailbox import Mailbox
 from rtface.publish.sink import PoseSink
@@ -57,8 +58,12 @@ class Pipeline:
         From exposure to published; later ones are counted.
     silence_ns : int or None
         A live camera that delivers nothing for longer is lost; None to wait for ever.
+    reconnect_ns : int
+        How long a live camera that is lost is tried to be opened anew; 0: never.
     show : callable or None
         Given each frame, its pose and the crop as soon as the pose is published; must neither wait nor fail.
+    on_gap : callable
+        Given, in the processing thread, each `Gap` as it begins and as it ends.
     on_tick : callable
         Called in the processing thread with a `PipelineStatus` about once a second, and once more at the end.
     clock : Clock
@@ -76,7 +81,9 @@ class Pipeline:
         slots: int = 6,
         deadline_ns: int = 10 * NS_PER_MS,
         silence_ns: int | None = None,
+        reconnect_ns: int = 0,
         show: Callable[[Image, Pose, Crop], None] | None = None,
+        on_gap: Callable[[Gap], None] = lambda gap: None,
         on_tick: Callable[[PipelineStatus], None] = lambda status: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -85,9 +92,9 @@ class Pipeline:
         self._sink = sink
         self._handler: PoseHandler = handler or PoseHandler()
         self._crop = crop
-        self._stream = FrameStream(camera, slots)
-        self._show, self._on_tick = show, on_tick
-        self._silence = Silence(camera, silence_ns, clock)
+        self._stream = LastingStream(camera, slots, reconnect_ns, clock)
+        self._show, self._on_gap, self._on_tick = show, on_gap, on_tick
+        self._silence = Silence(self._stream, silence_ns, clock)
         self._clock = clock
         self._latency = LatencyRecorder(deadline_ns)
         self._mailbox = Mailbox("pipeline")
@@ -217,6 +224,7 @@ class Pipeline:
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
             camera_clock=self._camera.clock_line,
             view_ok=self._view_ok,
+            gap=self._stream.gap,
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:
@@ -292,6 +300,7 @@ class Pipeline:
             else:
                 self._mailbox.serve(POLL_S)
                 self._handler.idle()
+            self._follow_gaps()
             if self._error is not None:
                 raise self._error
             self._tick()
@@ -303,11 +312,28 @@ class Pipeline:
             return
         slot = self._stream.take(POLL_S)
         if slot is not None:
+            self._follow_gaps()
             self._track(slot)
         elif not self._stream.ended:
             self._handler.idle()
-            if self.camera.live:
-                self._silence.check()
+            if self.camera.live and self._stream.gap is None:
+                try:
+                    self._silence.check()
+                except CameraLostError as error:
+                    self._stream.lose(error)
+
+    def _follow_gaps(self) -> None:
+        """Let everybody know that the camera was lost, or is back."""
+        while (gap := self._stream.news()) is not None:
+            lost = gap.ended_ns is None
+            self._state = (
+                PipelineState.RUNNING if self._stream.running and not lost else PipelineState.STOPPED
+            )
+            self._silence.begin(self._clock.now_ns())
+            self._rate_hz, self._view_ok = 0.0, math.nan
+            self._views.clear()
+            self._handler.gap(gap)
+            self._on_gap(gap)
 
     def _track(self, slot: Slot) -> None:
         taken_ns = self._clock.now_ns()
@@ -347,13 +373,13 @@ class Pipeline:
         self._on_tick(status)
 
     def _losses(self) -> Losses:
-        camera = self._camera
+        stream = self._stream
         return Losses(
-            camera.lost_at_camera,
-            camera.lost_in_transport,
-            self._stream.dropped,
+            stream.lost_at_camera,
+            stream.lost_in_transport,
+            stream.dropped,
             self._sink.lost,
-            camera.transport_known,
+            stream.transport_known,
         )
 
     def _resume(self) -> None:
@@ -361,7 +387,7 @@ class Pipeline:
             return
         self._stream.start(self._tracker.host_memory)
         self._silence.begin(self._clock.now_ns())
-        self._state = PipelineState.RUNNING
+        self._state = PipelineState.RUNNING if self._stream.gap is None else PipelineState.STOPPED
 
     def _pause(self) -> None:
         if not self._stream.running:

@@ -57,6 +57,8 @@ class ServiceStatus:
         Median of `rtface.core.records.Pose.view_ok` over the last second; NaN where it is not known.
     pictures : dict
         How the publishing of pictures stands; see `docs/wire.md`. Empty where there are none.
+    gap : dict
+        While the camera is lost and being opened anew; see `docs/wire.md`. Else empty.
     """
 
     state: PipelineState
@@ -72,6 +74,7 @@ class ServiceStatus:
     loop: dict[str, Any] = field(default_factory=dict)
     view_ok: float = math.nan
     pictures: dict[str, Any] = field(default_factory=dict)
+    gap: dict[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -89,6 +92,7 @@ class ServiceStatus:
             "loop": self.loop,
             **known("view_ok", self.view_ok),
             **({"pictures": self.pictures} if self.pictures else {}),
+            **({"gap": self.gap} if self.gap else {}),
         }
 
 
@@ -148,6 +152,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         loop=fields.mapping("loop"),
         view_ok=number_or_nan(fields, "view_ok"),
         pictures=fields.mapping("pictures") if fields.has("pictures") else {},
+        gap=fields.mapping("gap") if fields.has("gap") else {},
     )
 
 
