@@ -14,7 +14,7 @@ from rtface.acquire.reopening import Reopening
 from rtface.acquire.ring import Slot
 from rtface.acquire.stream import Frames, FrameStream
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.core.errors import CameraLostError
+from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.records import CameraInfo, Image
 from rtface.core.status import Gap
 
@@ -55,6 +55,7 @@ class LastingStream:
     ) -> None:
         self._camera, self._frames = camera, frames_of(camera, slots)
         self._reconnect_ns, self._clock = reconnect_ns, clock
+        self._info: CameraInfo | None = None
         self._reopening: Reopening | None = None
         self._deadline_ns = 0
         self._started = False
@@ -68,8 +69,10 @@ class LastingStream:
 
     @property
     def info(self) -> CameraInfo:
-        """The camera as it was opened; `UsageError` before that."""
-        return self._frames.info
+        """The camera as it was first opened; `UsageError` before that."""
+        if self._info is None:
+            raise UsageError("the camera has not been opened")
+        return self._info
 
     @property
     def ended(self) -> bool:
@@ -107,7 +110,8 @@ class LastingStream:
 
     def open(self) -> CameraInfo:
         """Open the camera; errors as of `Camera.open`."""
-        return self._frames.open()
+        self._info = self._frames.open()
+        return self._info
 
     def start(self, allocate: Callable[[tuple[int, int]], Image]) -> None:
         """Start the camera, or try anew to open one that is gone."""
@@ -198,7 +202,7 @@ class LastingStream:
 
     def _note(self, error: CameraLostError) -> bool:
         """Take note of a loss; False where it is the end."""
-        if not self._reconnect_ns or not self._frames.info.live:
+        if not self._reconnect_ns or not self.info.live:
             return False
         if self._frozen is None:
             self._frozen = self._lost()
@@ -215,7 +219,6 @@ class LastingStream:
 
     def _is_back(self, reopening: Reopening, timeout_s: float) -> bool:
         """Wait for the camera, and take it over once it is open and started."""
-        before = self._frames.info
         if not reopening.wait(timeout_s):
             if self._clock.now_ns() > self._deadline_ns:
                 self._give_up()
@@ -225,7 +228,7 @@ class LastingStream:
         gap = self.gap
         if gap is not None:
             self.gap = replace(gap, tries=gap.tries + reopening.tries)
-        now = self._frames.info
+        now, before = self._frames.info, self.info
         if (now.label, now.width, now.height) != (before.label, before.width, before.height):
             raise CameraLostError(
                 f"{'' if gap is None else gap.why}; what came back is another camera or has other frames: "

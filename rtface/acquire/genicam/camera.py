@@ -37,6 +37,8 @@ from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
 POLL_NS = 500 * NS_PER_US
+PASSING_NS = NS_PER_S // 2
+"""Errors of a driver that go on for longer are a lost camera; a shorter trouble of the transport passes."""
 USER_SET = "UserSetLoad"
 """The command that replaces all settings by stored ones."""
 END_OF_TIME_NS = 2**63
@@ -99,6 +101,7 @@ class GenicamCamera(OrderedCamera):
         self._numbers = FrameNumbers()
         self._fit = ClockFit()
         self._incomplete = 0
+        self._failing_since_ns: int | None = None
 
     @property
     def clock_line(self) -> ClockLine | None:
@@ -108,6 +111,7 @@ class GenicamCamera(OrderedCamera):
     def _start(self) -> None:
         self._numbers.restart()
         self._incomplete = 0
+        self._failing_since_ns = None
         with self._lost_if_it_fails("starting"):
             self._acquirer.start()
 
@@ -115,7 +119,7 @@ class GenicamCamera(OrderedCamera):
         deadline_ns = self._clock.now_ns() + round(timeout_s * NS_PER_S)
         with self._lost_if_it_fails("waiting for a frame"):
             while True:
-                buffer = self._poll()
+                buffer = self._poll_until_it_passes()
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
                     try:
@@ -210,14 +214,29 @@ class GenicamCamera(OrderedCamera):
             },
         )
 
+    def _poll_until_it_passes(self) -> Any | None:
+        """Return the next filled buffer, or None if there is none now, or the driver fails for a moment."""
+        try:
+            buffer = self._poll()
+        except vendor_errors():
+            now_ns = self._clock.now_ns()
+            if self._failing_since_ns is None:
+                self._failing_since_ns = now_ns
+            if now_ns - self._failing_since_ns > PASSING_NS:
+                raise
+            return None
+        self._failing_since_ns = None
+        return buffer
+
     def _poll(self) -> Any | None:
         """Return the next filled buffer, or None if there is none now."""
         buffer = poll(self._acquirer)
         if buffer is None or not self._drains:
             return buffer
         waiting = [buffer]
-        while len(waiting) < self._settings.buffers and (buffer := poll(self._acquirer)) is not None:
-            waiting.append(buffer)
+        with suppress(*vendor_errors()):  # the next call finds out whether it passes
+            while len(waiting) < self._settings.buffers and (buffer := poll(self._acquirer)) is not None:
+                waiting.append(buffer)
         for older in waiting[:-1]:
             give_back(older)
         return waiting[-1]
