@@ -70,7 +70,7 @@ def as_json(message: Published) -> Json:
 
 def status_as_json(status: ServiceStatus) -> Json:
     """Return a status, as command ``status`` answers it too, in the same form."""
-    plain: Json = _plain({"view_ok": math.nan, "pictures": {}} | status.as_map(), MOST_NESTED)
+    plain: Json = _plain({"view_ok": math.nan, "pictures": {}, "gap": {}} | status.as_map(), MOST_NESTED)
     return plain
 
 

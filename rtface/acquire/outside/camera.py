@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rtface.acquire.lifecycle import CameraState, OrderedCamera
-from rtface.acquire.outside.messages import FETCH, READY, Answer, Failure, pack_request
+from rtface.acquire.outside.messages import FETCH, READY, Answer, Failure, info_of_map, pack_request
 from rtface.acquire.outside.passage import MESSAGE, Passage
 from rtface.acquire.outside.process import CameraProcess
 from rtface.acquire.outside.records import Counts, Filled
@@ -175,7 +175,7 @@ class OutsideCamera(OrderedCamera):
         self._process = CameraProcess(handles)
         self._answer(READY, self._patience.begin_s)
         found = self._ask("open", self._patience.open_s, maker=self._maker, arguments=self._arguments)
-        info = CameraInfo(**found)
+        info = info_of_map(found)
         self._label, self._keep_all = info.label, not info.live
         shape = info.height, info.width
         slots = min(self._wanted_slots, self._passage.most_slots)

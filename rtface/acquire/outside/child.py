@@ -11,12 +11,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from contextlib import closing
 from importlib import import_module
 from typing import Any
 
 from rtface.acquire.base import Camera
-from rtface.acquire.outside.messages import FETCH, READY, Answer, Failure, unpack_request
+from rtface.acquire.outside.messages import FETCH, READY, Answer, Failure, info_map, unpack_request
 from rtface.acquire.outside.passage import MESSAGE, Passage
 from rtface.acquire.outside.records import Counts
 from rtface.acquire.outside.writer import SlotWriter
@@ -24,7 +24,6 @@ from rtface.acquire.thread import POLL_S, let_the_reader_run
 from rtface.core.realtime import realtime_process
 
 _PARENT_DEATH_SIGNAL = 1
-_BASIC = (bool, int, float, str, type(None))
 
 
 def end_with(parent: int) -> None:
@@ -86,7 +85,7 @@ class CameraServer:
         module, _, function = maker.partition(":")
         self._camera = getattr(import_module(module), function)(**arguments)
         info = self._camera.open()
-        return {each.name: plain(getattr(info, each.name)) for each in fields(info)}
+        return info_map(info)
 
     def _start(self, slots: int, shape: tuple[int, int], free: list[int], *, keep_all: bool) -> None:
         self._passage.returned()  # all that came back before is in `free`
@@ -140,15 +139,6 @@ class CameraServer:
         self._passage.messages.send(answer.pack())
 
 
-def plain(value: Any) -> Any:
-    """Return a setting as it can travel: what is of a foreign type as text."""
-    if isinstance(value, dict):
-        return {str(name): plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return value if isinstance(value, _BASIC) else str(value)
-
-
 def main(arguments: Sequence[str]) -> None:
     """Serve the parent that began this process.
 
@@ -163,5 +153,5 @@ def main(arguments: Sequence[str]) -> None:
     for handle in handles:
         if handle >= 0:
             os.set_inheritable(handle, False)  # what a driver begins must not hold them
-    with realtime_process():
-        CameraServer(Passage(handles)).serve()
+    with realtime_process(), closing(Passage(handles)) as passage:
+        CameraServer(passage).serve()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from rtface.acquire.base import EndOfStream
 from rtface.core import errors
 from rtface.core.errors import CameraLostError, RtfaceError
+from rtface.core.records import CameraInfo
 
 READY = "ready"
 """The first message of a camera's process."""
@@ -18,6 +21,8 @@ FETCH = "fetch"
 """What an answer is to that nobody asked for: frames end."""
 
 _ENDS = "EndOfStream"
+_INFO = TypeAdapter(CameraInfo)
+_BASIC = (bool, int, float, str, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +100,22 @@ def unpack_request(message: bytes) -> tuple[str, dict[str, Any]]:
     """Return a request's name and arguments."""
     name, arguments = json.loads(message)
     return name, arguments
+
+
+def info_map(info: CameraInfo) -> dict[str, Any]:
+    """Return what a camera says of itself as plain values; settings of foreign types become text."""
+    found: dict[str, Any] = _INFO.dump_python(replace(info, settings=_plain(info.settings)), mode="json")
+    return found
+
+
+def info_of_map(values: Mapping[str, Any]) -> CameraInfo:
+    """Return what `info_map` was made of."""
+    return _INFO.validate_python(values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, _BASIC) else str(value)

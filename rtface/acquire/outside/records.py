@@ -72,7 +72,7 @@ class Filled:
     def pack(self) -> bytes:
         """Return the record in `RECORD` bytes."""
         meta = None if self.meta is None else [getattr(self.meta, name) for name in _META]
-        body = msgpack.packb([self.slot, meta, self.counts.as_list()])
+        body: bytes = msgpack.packb([self.slot, meta, self.counts.as_list()])
         return (_LENGTH.pack(len(body)) + body).ljust(RECORD, b"\0")
 
     @classmethod

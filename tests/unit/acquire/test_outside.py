@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from support.waits import LONG_S, finishes
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.outside.camera import OutsideCamera
-from rtface.acquire.outside.messages import Failure
+from rtface.acquire.outside.messages import Failure, info_map, info_of_map
 from rtface.acquire.outside.passage import AVAILABLE, RECORD, Passage, close_handles
 from rtface.acquire.outside.records import Counts, Filled
 from rtface.acquire.outside.writer import SlotWriter
@@ -30,7 +31,7 @@ from rtface.core import errors
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
 from rtface.core.clockfit import ClockLine
 from rtface.core.errors import CameraLostError, RtfaceError
-from rtface.core.records import FrameMeta, Image
+from rtface.core.records import CameraInfo, FrameMeta, Image
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="this system has no way for it")
 
@@ -230,6 +231,19 @@ def reopened(camera: OutsideCamera) -> Any:
 
 def memory() -> Image:
     return np.zeros((64, 96), np.uint8)
+
+
+def test_settings_of_foreign_types_arrive_as_text() -> None:
+    settings = {
+        "path": Path("/a"),
+        "pair": (1, None),
+        "nested": {3: Path("b"), "rate": 1.5},
+        "no": float("inf"),
+    }
+    info = CameraInfo("fake", "fake 1", 4, 2, 99.5, None, True, "camera", settings)
+    sent = json.loads(json.dumps(info_map(info)))
+    plain = {"path": "/a", "pair": [1, None], "nested": {"3": "b", "rate": 1.5}, "no": float("inf")}
+    assert info_of_map(sent) == replace(info, settings=plain)
 
 
 @pytest.mark.parametrize(

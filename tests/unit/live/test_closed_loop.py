@@ -258,7 +258,9 @@ def test_a_camera_that_is_lost_and_comes_back_is_recorded_and_only_a_person_arms
     for _ in range(20):
         looped.frame(0)
         looped.frame(40)
-    assert len(looped.record.pulses) == 1, "nothing fires before somebody has cleared and armed"
+    assert [command for _, _, command in looped.record.pulses] == ["fire", "cancel"], (
+        "nothing fires before somebody has cleared and armed"
+    )
     assert looped.record.gaps == [lost, back]
     looped.loop.cleared("operator")
     assert looped.loop.status.state is LoopState.DISARMED

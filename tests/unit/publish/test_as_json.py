@@ -57,7 +57,7 @@ NUMBERS = {
 }
 
 
-ABSENT: dict[str, Any] = {"view_ok": None, "pictures": {}}
+ABSENT: dict[str, Any] = {"view_ok": None, "pictures": {}, "gap": {}}
 
 
 def expected(value: Any, name: str = "") -> Any:
