@@ -32,7 +32,8 @@ class LastingStream:
     """A `rtface.acquire.stream.Frames` that outlasts a live camera; all methods belong to the reader's thread but the counts.
 
     While the camera is gone no frame comes, and `take` waits. Frame numbers go on where they were, with one left out at
-    least, so that whoever looks at them sees the gap. Losses add up over it.
+    least, so that whoever looks at them sees the gap, and with room for those that were displaced before the first was taken.
+    Losses add up over it.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class LastingStream:
         self._started = False
         self._came_back = False
         self._last_id: int | None = None
-        self._shift = 0
+        self._shift = self._dropped_before = 0
         self._news: deque[Gap] = deque()
         self._before = (0, 0, True)
         self._frozen: tuple[int, int, bool] | None = None
@@ -234,9 +235,10 @@ class LastingStream:
                 f"{'' if gap is None else gap.why}; what came back is another camera or has other frames: "
                 f"{now.label}, {now.width}x{now.height}, before {before.label}, {before.width}x{before.height}"
             )
+        dropped = self._frames.dropped
         if self._frozen is not None:
             self._before, self._frozen = self._frozen, None
-        self._came_back = True
+        self._came_back, self._dropped_before = True, dropped
         try:
             self._frames.start(self._allocate)
         except CameraLostError as error:
@@ -251,7 +253,10 @@ class LastingStream:
             return slot
         if self._came_back:
             self._came_back = False
-            self._shift = 0 if self._last_id is None else max(0, self._last_id + 2 - meta.frame_id)
+            displaced = self._frames.dropped - self._dropped_before
+            self._shift = (
+                0 if self._last_id is None else max(0, self._last_id + 2 + displaced - meta.frame_id)
+            )
         if self._shift:
             meta = slot.meta = replace(meta, frame_id=meta.frame_id + self._shift)
         self._last_id = meta.frame_id

@@ -109,7 +109,10 @@ class CameraServer:
         camera, slots = self._opened(), self._slots
         assert slots is not None  # made by what began to fill
         try:
+            displaced = slots.taken_back
             slot = slots.acquire(POLL_S)
+            if slots.taken_back != displaced:
+                slots.say(self._now())
             if slot is None:
                 slots.idle(self._now())
                 return

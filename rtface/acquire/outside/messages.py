@@ -104,7 +104,7 @@ def unpack_request(message: bytes) -> tuple[str, dict[str, Any]]:
 
 def info_map(info: CameraInfo) -> dict[str, Any]:
     """Return what a camera says of itself as plain values; settings of foreign types become text."""
-    found: dict[str, Any] = _INFO.dump_python(replace(info, settings=_plain(info.settings)), mode="json")
+    found: dict[str, Any] = _INFO.dump_python(replace(info, settings=_plain(info.settings)))
     return found
 
 

@@ -88,8 +88,8 @@ class Passage:
 
     @property
     def most_slots(self) -> int:
-        """How many slots there may be, so that there is always room for their records."""
-        return fcntl.fcntl(self._records, fcntl.F_GETPIPE_SZ) // RECORD - _NOT_FILLED
+        """How many slots there may be, so that there is always room for their records, and for one beside each."""
+        return fcntl.fcntl(self._records, fcntl.F_GETPIPE_SZ) // RECORD // 2 - _NOT_FILLED
 
     def fit(self, slots: int, shape: tuple[int, int]) -> tuple[Image, ...]:
         """Make room for so many frames of a shape, and return them; by the consumer, before the producer maps them."""

@@ -58,10 +58,14 @@ class SlotWriter:
         """Hand a filled slot to the reader."""
         self._passage.put(Filled(slot, meta, counts).pack())
 
+    def say(self, counts: Counts) -> None:
+        """Say what was counted, without a frame: that one was displaced is known even if this process dies now."""
+        self._passage.put(Filled(None, None, counts).pack())
+
     def idle(self, counts: Counts) -> None:
         """Say that the driver answers, though it has no frame; unless the reader has yet to take what was said before."""
         if self._passage.nothing_waits:
-            self._passage.put(Filled(None, None, counts).pack())
+            self.say(counts)
 
     def _take_back(self) -> None:
         """Take back the oldest frame that nobody has taken, if there is one."""

@@ -77,6 +77,23 @@ def test_numbers_go_on_over_a_gap_and_leave_one_out(streams: Any) -> None:
     ]
 
 
+def test_there_is_room_in_the_numbers_for_frames_that_were_displaced_before_the_first_was_taken(
+    streams: Any,
+) -> None:
+    camera = FakeCamera(5, live=True)
+    stream = streams(camera)
+    assert next_id(stream) == 5
+    camera.feed(CameraLostError("unplugged"))
+    wait_until(lambda: stream.take(0.01) is None and stream.gap is not None)
+    assert stream._reopening.wait(LONG_S)
+    assert stream.take(0) is None, "it is taken over"
+    camera.asked.clear()
+    camera.feed(0, 1, 2)
+    assert camera.asked.wait(LONG_S), "all three wait in the ring"
+    assert next_id(stream) == 5 + 2 + 2
+    assert stream.dropped == 2
+
+
 def test_a_camera_that_is_lost_again_before_a_frame_came_is_still_in_the_same_gap(streams: Any) -> None:
     camera = FakeCamera(5, CameraLostError("unplugged"), live=True)
     stream = streams(camera)

@@ -175,12 +175,23 @@ def test_there_is_room_for_a_record_of_every_slot(passage: tuple[Passage, Passag
     assert most > 64
     record = Filled(0, FrameMeta(1, 2, 3), Counts()).pack()
     for _ in range(3):  # the pages of a pipe are used up from both ends
-        for _ in range(most):
+        for _ in range(2 * most):
             theirs.put(record)
         while ours.take():
             continue
         theirs.put(record)
         ours.take(1)
+
+
+def test_that_a_frame_was_displaced_is_known_although_the_driver_dies_before_the_next(opened: Any) -> None:
+    camera = opened(slots=3, faults={"3": ["die", "SIGKILL"]})
+    process = camera._process
+    assert process.wait(LONG_S), "it filled three slots, took the oldest back, and died"
+    slot = camera.take(LONG_S)
+    assert whole(slot) == 2
+    with pytest.raises(CameraLostError, match="SIGKILL"):
+        camera.take(LONG_S)
+    assert camera.dropped == 2
 
 
 def test_that_a_driver_answers_is_said_once_until_it_was_read(passage: tuple[Passage, Passage]) -> None:
@@ -317,7 +328,7 @@ def children() -> list[psutil.Process]:
 
 def test_while_a_driver_holds_the_lock_of_its_interpreter_this_one_goes_on(opened: Any) -> None:
     """Inside, a thread that wakes every 5 ms would not run for a second and a half."""
-    camera = opened(faults={"1": ["hold", 1500]})
+    camera = opened(live=False, faults={"1": ["hold", 1500]})
     done, beats = threading.Event(), [SYSTEM_CLOCK.now_ns()]
 
     def beat() -> None:
