@@ -44,6 +44,8 @@ from rtface.core.records import CameraInfo, FrameMeta, Image
 from rtface.core.status import CameraStatus
 
 POLL_NS = 500 * NS_PER_US
+PASSING_NS = NS_PER_S // 2
+"""Errors of a driver that go on for longer are a lost camera; a shorter trouble of the transport passes."""
 SHIFTS = {"Mono8": 0, "Mono10": 2, "Mono12": 4, "Mono14": 6, "Mono16": 8}
 """Pixel formats that can be read, and by how many bits each is shifted down to 8 bits."""
 
@@ -106,6 +108,7 @@ class GenicamCamera(OrderedCamera):
         self._chunks: Chunks | None = None
         self._ptp: PtpWatch | None = None
         self._software: SoftwareTrigger | None = None
+        self._failing_since_ns: int | None = None
 
     @property
     def clock_line(self) -> ClockLine | None:
@@ -130,6 +133,7 @@ class GenicamCamera(OrderedCamera):
         self._incomplete = 0
         if self._chunks is not None:
             self._chunks.restart()
+        self._failing_since_ns = None
         with self._lost_if_it_fails("starting"):
             self._acquirer.start()
         if self._nodes is not None:
@@ -150,7 +154,7 @@ class GenicamCamera(OrderedCamera):
                     self._software.give(now_ns)
                 if self._ptp is not None:
                     self._ptp.look(now_ns)
-                buffer = self._poll()
+                buffer = self._poll_until_it_passes()
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
                     try:
@@ -250,14 +254,29 @@ class GenicamCamera(OrderedCamera):
             trigger=None if trigger is None else trigger.info(),
         )
 
+    def _poll_until_it_passes(self) -> Any | None:
+        """Return the next filled buffer, or None if there is none now, or the driver fails for a moment."""
+        try:
+            buffer = self._poll()
+        except vendor_errors():
+            now_ns = self._clock.now_ns()
+            if self._failing_since_ns is None:
+                self._failing_since_ns = now_ns
+            if now_ns - self._failing_since_ns > PASSING_NS:
+                raise
+            return None
+        self._failing_since_ns = None
+        return buffer
+
     def _poll(self) -> Any | None:
         """Return the next filled buffer, or None if there is none now."""
         buffer = poll(self._acquirer)
         if buffer is None or not self._drains:
             return buffer
         waiting = [buffer]
-        while len(waiting) < self._settings.buffers and (buffer := poll(self._acquirer)) is not None:
-            waiting.append(buffer)
+        with suppress(*vendor_errors()):  # the next call finds out whether it passes
+            while len(waiting) < self._settings.buffers and (buffer := poll(self._acquirer)) is not None:
+                waiting.append(buffer)
         for older in waiting[:-1]:
             give_back(older)
         return waiting[-1]

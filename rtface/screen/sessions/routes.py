@@ -28,7 +28,7 @@ from rtface.screen.sessions.unsealed import Unsealed, opened_by
 _MOST_LISTED = 500
 _MOST_DECISIONS = 500
 _MOST_MOMENTS = 1000
-_MOMENTS = ("armings", "marks", "faults")
+_MOMENTS = ("armings", "marks", "faults", "gaps")
 
 
 def routes(desk: Desk) -> list[BaseRoute]:

@@ -1,0 +1,1 @@
+"""Cameras that misbehave, for hours."""
