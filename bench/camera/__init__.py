@@ -1,1 +1,1 @@
-"""Cameras that misbehave, for hours."""
+"""What cameras cost, and cameras that misbehave for hours."""

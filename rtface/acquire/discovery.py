@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtface.acquire.genicam.camera import list_genicam
 from rtface.acquire.genicam.gentl import PRODUCERS_VARIABLE
+from rtface.acquire.genicam.survey import CameraFeatures, survey
 from rtface.acquire.opencv import list_opencv
 from rtface.core.errors import CameraError
 
@@ -29,6 +32,8 @@ class FoundCamera:
     kind: str
     label: str
     settings: dict[str, str]
+    serial: str | None = None
+    """By which its driver knows it; None where it goes by other names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +44,50 @@ class Discovery:
     remarks: list[str] = field(default_factory=list)
 
 
-def find_cameras(producer: Path | None = None) -> Discovery:
+def find_cameras(producer: Path | None = None, *, aravis: bool = False) -> Discovery:
     """Look for cameras through all drivers.
 
     Parameters
     ----------
     producer : Path or None
         A GenTL producer; when None, all that GENICAM_GENTL64_PATH names, if any.
+    aravis : bool
+        Also by Aravis, which asks on every network interface.
 
     Raises
     ------
     CameraError
-        The producer that was named cannot be loaded.
+        The producer that was named, or Aravis, cannot be loaded.
     """
     found = Discovery()
     found.cameras.append(FoundCamera("simulated", "rendered mouse face", {"kind": "simulated"}))
     _find_genicam(found, producer)
+    if aravis:
+        _find_aravis(found)
     for device in list_opencv():
         found.cameras.append(FoundCamera("opencv", device, {"kind": "opencv", "device": device}))
     if not any(camera.kind == "opencv" for camera in found.cameras):
         found.remarks.append("opencv: no video devices")
     return found
+
+
+def survey_cameras(found: Discovery, producer: Path | None = None) -> dict[str, CameraFeatures]:
+    """Ask each GenICam camera what it can be set to.
+
+    Parameters
+    ----------
+    found : Discovery
+    producer : Path or None
+        As of `find_cameras`.
+
+    Returns
+    -------
+    dict of str to CameraFeatures
+        By the camera's label.
+    """
+    return {
+        camera.label: survey(camera.serial, producer) for camera in found.cameras if camera.serial is not None
+    }
 
 
 def _find_genicam(found: Discovery, producer: Path | None) -> None:
@@ -79,8 +107,24 @@ def _find_genicam(found: Discovery, producer: Path | None) -> None:
     for device in devices:
         settings = {"kind": "genicam", "serial": f"'{device.serial}'"}
         if producer is not None:
-            settings["producer"] = str(producer)
-        label = f"{device.vendor} {device.model} ({device.tl_type})"
-        found.cameras.append(FoundCamera("genicam", label, settings))
+            settings["producer"] = _in_yaml(str(producer))
+        label = f"{device.vendor} {device.model} {device.serial} ({device.tl_type})"
+        found.cameras.append(FoundCamera("genicam", label, settings, device.serial))
     if not devices:
         found.remarks.append("genicam: no cameras found by the producer")
+
+
+def _find_aravis(found: Discovery) -> None:
+    from rtface.acquire.aravis.camera import list_aravis
+
+    devices = list_aravis()
+    for device in devices:
+        label = f"{device.vendor} {device.model} {device.serial} ({device.protocol})"
+        found.cameras.append(FoundCamera("aravis", label, {"kind": "aravis", "serial": f"'{device.serial}'"}))
+    if not devices:
+        found.remarks.append("aravis: no cameras found")
+
+
+def _in_yaml(path: str) -> str:
+    """Return a path as YAML takes it within braces."""
+    return path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path)

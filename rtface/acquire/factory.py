@@ -11,6 +11,7 @@ from rtface.acquire.base import Camera
 from rtface.acquire.outside.camera import OutsideCamera
 from rtface.acquire.outside.passage import AVAILABLE
 from rtface.config import (
+    AravisCameraSettings,
     CameraSettings,
     GenicamCameraSettings,
     ImagesCameraSettings,
@@ -79,6 +80,10 @@ def make_inside(settings: CameraSettings, clock: Clock = SYSTEM_CLOCK) -> Camera
             from rtface.acquire.genicam.camera import GenicamCamera
 
             return GenicamCamera(settings, clock)
+        case AravisCameraSettings():
+            from rtface.acquire.aravis.camera import AravisCamera
+
+            return AravisCamera(settings, clock)
         case OpencvCameraSettings():
             from rtface.acquire.opencv import OpencvCamera
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 import typer
 
-from rtface.acquire.discovery import find_cameras
+from rtface.acquire.discovery import FoundCamera, find_cameras, survey_cameras
+from rtface.acquire.genicam.survey import CameraFeatures
 from rtface.acquire.picturefile import write_pictures
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import rig_frames
@@ -35,24 +37,59 @@ def cameras(
             help="A GenTL producer (.cti); else all in GENICAM_GENTL64_PATH. viky: the simulated one."
         ),
     ] = None,
+    aravis: Annotated[
+        bool, typer.Option("--aravis", help="Look through Aravis, too, on all network interfaces and USB.")
+    ] = False,
+    names: Annotated[bool, typer.Option("--names", help="Only list the cameras; open none.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the cameras that can be opened, with what to write in the rig's configuration."""
+    """List the cameras that can be opened, how those of GenICam are set and can be set, and what to write in the rig's file.
+
+    Each GenICam camera is opened for a moment, in a process that is ended where its driver does not answer.
+    """
     if context.invoked_subcommand is not None:
         return
-    found = find_cameras(producer)
+    found = find_cameras(producer, aravis=aravis)
+    surveyed = {} if names else survey_cameras(found, producer)
     if as_json:
-        print_json(
-            [{"kind": each.kind, "label": each.label, "settings": each.settings} for each in found.cameras]
-        )
+        print_json([_as_map(each, surveyed.get(each.label)) for each in found.cameras])
         return
     table = plain_table("kind", "camera", "camera: in the rig's file")
     for each in found.cameras:
-        settings = ", ".join(f"{name}: {value}" for name, value in each.settings.items())
-        table.add_row(each.kind, each.label, f"{{{settings}}}")
+        table.add_row(each.kind, each.label, _in_a_rig(each.settings))
     OUT.print(table)
+    for label, survey in surveyed.items():
+        _print_survey(next(each for each in found.cameras if each.label == label), survey)
     for remark in found.remarks:
         print_note(remark)
+
+
+def _as_map(camera: FoundCamera, survey: CameraFeatures | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": camera.kind, "label": camera.label, "settings": camera.settings}
+    if survey is not None:
+        found |= {
+            "features": [asdict(each) for each in survey.features],
+            "in_rig": survey.rig_settings(),
+            "why_none": survey.why_none,
+        }
+    return found
+
+
+def _print_survey(camera: FoundCamera, survey: CameraFeatures) -> None:
+    print_line("")
+    if survey.why_none:
+        print_line(f"{camera.label}: {survey.why_none}")
+        return
+    table = plain_table(camera.label, "now", last="possible")
+    for each in survey.features:
+        value = f"{each.value:.10g}" if isinstance(each.value, float) else str(each.value)
+        table.add_row(each.name, value, each.possible)
+    OUT.print(table)
+    print_line(f"camera: {_in_a_rig(camera.settings | survey.rig_settings())}")
+
+
+def _in_a_rig(settings: Mapping[str, Any]) -> str:
+    return f"{{{', '.join(f'{name}: {value}' for name, value in settings.items())}}}"
 
 
 @app.command("crop")

@@ -1,4 +1,4 @@
-"""``rtface check``: is this rig ready, and if not, what to fix."""
+"""``rtface check`` and ``rtface doctor``: is this rig, or this computer, ready, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from rtface.cli.options import JsonOption
-from rtface.cli.terminal.screen import print_finding, print_json
-from rtface.core.check import Check
+from rtface.cli.terminal.screen import print_checks
 from rtface.live.check_rig import check_rig
+from rtface.live.doctor import examine
 
 
 def check(
@@ -21,13 +21,21 @@ def check(
 
     Exit code 0 when nothing fails (warnings allowed), else that of the first failure.
     """
-    findings: list[Check] = []
-    for finding in check_rig(rig):
-        findings.append(finding)
-        if not as_json:
-            print_finding(finding.verdict, finding.what, finding.text, finding.fix)
-    if as_json:
-        print_json([finding.as_dict() | {"exit_code": finding.exit_code} for finding in findings])
-    code = next((finding.exit_code for finding in findings if finding.verdict == "fail"), 0)
-    if code:
-        raise typer.Exit(code)
+    print_checks(check_rig(rig), as_json)
+
+
+def doctor(
+    sessions: Annotated[
+        Path,
+        typer.Option(
+            "--sessions", help="The folder where sessions will be recorded, for the room on its disk."
+        ),
+    ] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Look for what stops a rig on this computer: devices, rights, kernel settings, packages, disk; say how to end each.
+
+    Nothing is opened or changed, and no root is needed. Exit code 0 when nothing fails (warnings allowed), else that of the
+    first failure: 1 packages, 4 a camera's device, 6 no back end, 8 no room, 9 a serial device.
+    """
+    print_checks(examine(folder=sessions), as_json)

@@ -13,10 +13,12 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from rtface.config.cameras import (
+    AravisCameraSettings,
     CameraSettings,
     Faults,
     GenicamCameraSettings,
     ImagesCameraSettings,
+    MachineVisionSettings,
     OpencvCameraSettings,
     SimulatedCameraSettings,
     VideoCameraSettings,
@@ -40,6 +42,7 @@ from rtface.core.records import MINIMUM_CROP, Crop
 
 __all__ = [
     "AnimalSettings",
+    "AravisCameraSettings",
     "ArmingSettings",
     "BackendSettings",
     "CameraSettings",
@@ -54,6 +57,7 @@ __all__ = [
     "LineOutputSettings",
     "LineSettings",
     "LogOutputSettings",
+    "MachineVisionSettings",
     "NullOutputSettings",
     "OpencvCameraSettings",
     "OutputSettings",
@@ -294,7 +298,7 @@ class Rig(Section):
     def _crop_fits_the_camera(self) -> Rig:
         camera, crop = self.camera, self.crop
         if not isinstance(crop, CropSettings) or not isinstance(
-            camera, SimulatedCameraSettings | GenicamCameraSettings
+            camera, SimulatedCameraSettings | MachineVisionSettings
         ):
             return self
         for end, size, axis in (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
@@ -134,12 +134,10 @@ NodesChoice = Annotated[
 """GenICam features in their order: one map, or a list of maps, in which a selector may stand more than once."""
 
 
-class GenicamCameraSettings(Section):
-    """A machine-vision camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress)."""
+class MachineVisionSettings(Section):
+    """What a rig sets of a machine-vision camera, by whichever library."""
 
-    kind: Literal["genicam"]
-    producer: Path | None = None
-    """The producer's .cti file; when absent, all in GENICAM_GENTL64_PATH. `viky` is the simulated one of the genicam package."""
+    kind: Literal["genicam", "aravis"]
     serial: str | None = None
     """Serial number of the camera; may be absent when there is only one."""
     width: int | None = Field(None, ge=1)
@@ -151,7 +149,7 @@ class GenicamCameraSettings(Section):
     offset_y: int | None = Field(None, ge=0)
     """Top edge of the region of interest in sensor pixels."""
     pixel_format: str = "Mono8"
-    """Mono8, Mono10, Mono12, Mono14 or Mono16; deeper ones are scaled to 8 bits by a fixed factor."""
+    """Mono8 to Mono16, packed ones (Mono12p, Mono12Packed), Bayer of the same depths, RGB8 or BGR8; the upper 8 bits, as gray."""
     rate_hz: float | None = Field(None, gt=0)
     """Frames per second; the camera's own when absent."""
     exposure_us: float | None = Field(None, gt=0)
@@ -159,7 +157,7 @@ class GenicamCameraSettings(Section):
     gain: float | None = None
     """Gain in the camera's own unit, mostly dB; the camera's own when absent."""
     buffers: int = Field(8, ge=2, le=256)
-    """Buffers announced to the producer."""
+    """Buffers announced to the driver."""
     trigger: TriggerSettings | None = None
     """What begins each exposure; the camera's own rate when absent."""
     lines: Annotated[tuple[LineSettings, ...], AfterValidator(lines_differ)] = ()
@@ -177,7 +175,7 @@ class GenicamCameraSettings(Section):
     """How long a camera that was lost is tried to be opened anew, in seconds, disarmed; 0: it is the end of the service."""
 
     @model_validator(mode="after")
-    def _one_rate(self) -> GenicamCameraSettings:
+    def _one_rate(self) -> Self:
         if self.trigger is not None and self.rate_hz is not None:
             raise contradiction(
                 "triggers begin the exposures, and camera.trigger.rate_hz says how often; remove it",
@@ -191,6 +189,28 @@ class GenicamCameraSettings(Section):
         """Name and value of each of `nodes`, in order."""
         maps = (self.nodes,) if isinstance(self.nodes, dict) else self.nodes
         return tuple(step for each in maps for step in each.items())
+
+
+class GenicamCameraSettings(MachineVisionSettings):
+    """A machine-vision camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress)."""
+
+    kind: Literal["genicam"]
+    producer: Path | None = None
+    """The producer's .cti file; when absent, all in GENICAM_GENTL64_PATH. `viky` is the simulated one of the genicam package."""
+
+
+class AravisCameraSettings(MachineVisionSettings):
+    """A GigE Vision or USB3 Vision camera through Aravis, a library of Debian and Ubuntu: no vendor's producer."""
+
+    kind: Literal["aravis"]
+    simulated: bool = False
+    """The camera that the library itself simulates, in place of real ones."""
+
+    @model_validator(mode="after")
+    def _no_chunks(self) -> Self:
+        if self.chunks:
+            raise contradiction("are not read by kind: aravis; use kind: genicam", "camera", "chunks")
+        return self
 
 
 class OpencvCameraSettings(Section):
@@ -214,6 +234,7 @@ CameraSettings = Annotated[
     | VideoCameraSettings
     | ImagesCameraSettings
     | GenicamCameraSettings
+    | AravisCameraSettings
     | OpencvCameraSettings,
     Field(discriminator="kind"),
 ]

@@ -11,7 +11,9 @@ record, so they cannot drift apart. There are two ways to pad:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,3 +147,69 @@ def whole_frame(width: int, height: int) -> Crop:
 def seen_mirrored(crop: Crop, width: int) -> Crop:
     """Return where a crop lies in the mirrored frame of `width` pixels; itself not mirrored."""
     return Crop(width - crop.x - crop.width, crop.y, crop.width, crop.height)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorRegion:
+    """Which part of its sensor a camera delivers, so that frames of two sessions can be laid over each other.
+
+    Attributes
+    ----------
+    sensor_width, sensor_height : int
+        Pixels of the sensor; 0 where they are not known, and needed only for `reverse_x` and `reverse_y`.
+    offset_x, offset_y : int
+        Left and top edge of the frame, in pixels of the frame: binned, decimated and mirrored ones.
+    binning_x, binning_y : int
+        Sensor pixels that are joined into one.
+    decimation_x, decimation_y : int
+        Of so many binned pixels one is delivered, the first.
+    reverse_x, reverse_y : bool
+        The camera mirrors the whole picture, before the region is cut out of it.
+    """
+
+    sensor_width: int = 0
+    sensor_height: int = 0
+    offset_x: int = 0
+    offset_y: int = 0
+    binning_x: int = 1
+    binning_y: int = 1
+    decimation_x: int = 1
+    decimation_y: int = 1
+    reverse_x: bool = False
+    reverse_y: bool = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> SensorRegion | None:
+        """Return what a camera's settings say (`CameraInfo.settings`, a session's ``camera`` entry); None if they say nothing."""
+        told = {each.name: settings[each.name] for each in fields(cls) if each.name in settings}
+        return cls(**told) if told else None
+
+    def to_sensor(self, xy: FloatArray) -> FloatArray:
+        """Map pixels of the camera frame to pixels of its sensor.
+
+        Parameters
+        ----------
+        xy : ndarray, shape (..., 2), float32
+            Pixels of the full camera frame, centres at integers.
+
+        Returns
+        -------
+        ndarray, shape (..., 2), float32
+            Pixels of the sensor, its top left one's centre at (0, 0).
+
+        Raises
+        ------
+        UsageError
+            The picture is mirrored, and how large the sensor is is not known.
+        """
+        binning = np.array([self.binning_x, self.binning_y], np.float32)
+        steps = binning * np.array([self.decimation_x, self.decimation_y], np.float32)
+        found = (xy + np.array([self.offset_x, self.offset_y], np.float32)) * steps + (binning - 1) / 2
+        for axis, (reverse, size) in enumerate(
+            ((self.reverse_x, self.sensor_width), (self.reverse_y, self.sensor_height))
+        ):
+            if reverse and not size:
+                raise UsageError("the camera mirrors its picture and does not say how large its sensor is")
+            if reverse:
+                found[..., axis] = size - 1 - found[..., axis]
+        return np.asarray(found, np.float32)

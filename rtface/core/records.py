@@ -264,7 +264,7 @@ class CameraInfo:
     Attributes
     ----------
     kind : str
-        Name of the driver: ``simulated``, ``video``, ``images``, ``genicam`` or ``opencv``.
+        Name of the driver: ``simulated``, ``video``, ``images``, ``genicam``, ``aravis`` or ``opencv``.
     label : str
         What a person would call it: model and serial number, or a file's path.
     width, height : int

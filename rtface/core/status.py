@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -59,6 +60,9 @@ class CameraStatus:
         None where it is not watched.
     missed_triggers : int or None
         As in `rtface.core.records.Losses`.
+    readings : mapping of str to float
+        What the device and its driver tell of themselves, by name with its unit (``temperature_c``); what they do not tell is
+        not there.
     """
 
     problems: tuple[str, ...] = ()
@@ -66,6 +70,7 @@ class CameraStatus:
     clock_steps: int = 0
     ptp: PtpStatus | None = None
     missed_triggers: int | None = None
+    readings: Mapping[str, float] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return what is worth saying, for messages and the record; empty where all is well."""
@@ -78,6 +83,8 @@ class CameraStatus:
             said["clock_steps"] = self.clock_steps
         if self.ptp is not None:
             said["ptp"] = {"state": self.ptp.state, "offset_ns": self.ptp.offset_ns}
+        if self.readings:
+            said["readings"] = dict(self.readings)
         return said
 
 

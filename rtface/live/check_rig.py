@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,18 +17,20 @@ from rtface.config import Rig
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.core.errors import BackendError, ConfigError, RtfaceError, UsageError
+from rtface.core.errors import ConfigError, RtfaceError, UsageError
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.latency import Histogram
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint
 from rtface.live.answers import camera_in_words
 from rtface.live.check_loop import check_loop
+from rtface.live.doctor.processor import check_governor
+from rtface.live.doctor.software import check_backends
 from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.pictures.publisher import SETTING
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
-from rtface.track.backends.factory import engine_for, make_backend, possible_backends
+from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.gpu.clocks import check_clocks
 from rtface.track.gpu.libcuda import probe
 from rtface.track.parity import find_parity, records_of, verify_command
@@ -43,7 +44,6 @@ _FRAMES = 30
 _NETWORK_RUNS = 50
 _CLOCK_READS = 1000
 _RATE_TOLERANCE = 0.02
-_GOVERNORS = Path("/sys/devices/system/cpu")
 
 
 def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
@@ -76,12 +76,12 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
         yield finding
         if finding.verdict == "fail":
             break
-    yield _backends()
+    yield check_backends()
     yield from _engine(rig, info, clock)
     yield from check_loop(rig, _skeleton(rig), info, clock)
     yield _guarded("ports", lambda: _ports(rig))
     yield _clock(clock)
-    yield _processor()
+    yield check_governor()
 
 
 def _guarded(what: str, question: Callable[[], Check]) -> Check:
@@ -209,20 +209,6 @@ def _triggered(info: CameraInfo, metas: Sequence[FrameMeta], text: str) -> Check
             "frames", "warn", f"{text}; {rate.problem}", "set camera.trigger.rate_hz to what is given"
         )
     return Check("frames", "ok", f"{text}, triggered")
-
-
-def _backends() -> Check:
-    """Say which back ends could run here, and why the others could not."""
-    found = possible_backends()
-    able = " and ".join(str(each) for each in found if not each.why_not)
-    reasons = dict.fromkeys(each.why_not for each in found if each.why_not)
-    unable = [
-        f"not {' or '.join(str(each) for each in found if each.why_not == reason)}: {reason}"
-        for reason in reasons
-    ]
-    if not able:
-        return Check("back ends", "fail", "; ".join(unable), exit_code=BackendError.exit_code)
-    return Check("back ends", "ok", "; ".join([f"{able} could run here", *unable]))
 
 
 def _engine(rig: Rig, info: CameraInfo | None, clock: Clock) -> Iterator[Check]:
@@ -358,23 +344,3 @@ def _clock(clock: Clock) -> Check:
     if min(steps) > 100 * NS_PER_US:
         return Check("clock", "warn", text, "latencies below that cannot be told apart on this machine")
     return Check("clock", "ok", text)
-
-
-def _processor() -> Check:
-    """Look at the frequency governor, which slows an idle core down just before the next frame."""
-    cores = os.cpu_count() or 1
-    governors = {
-        file.read_text(encoding="ascii").strip()
-        for file in _GOVERNORS.glob("cpu[0-9]*/cpufreq/scaling_governor")
-    }
-    if not governors:
-        return Check("processor", "ok", f"{cores} cores; no frequency governor to be seen (virtual machine?)")
-    text = f"{cores} cores, governor {', '.join(sorted(governors))}"
-    if governors != {"performance"}:
-        return Check(
-            "processor",
-            "warn",
-            text,
-            "for steady latency: sudo cpupower frequency-set --governor performance",
-        )
-    return Check("processor", "ok", text)

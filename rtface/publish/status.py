@@ -59,7 +59,7 @@ class ServiceStatus:
         How the publishing of pictures stands; see `docs/wire.md`. Empty where there are none.
     camera_status : dict
         How the camera does; as of `rtface.core.status.CameraStatus.as_map`, and ``waits_s`` while it waits for a trigger.
-        Empty where all is well.
+        Empty where there is nothing to say.
     gap : dict
         While the camera is lost and being opened anew; see `docs/wire.md`. Else empty.
     """

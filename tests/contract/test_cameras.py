@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rtface.acquire.base import Camera, EndOfStream
 from rtface.acquire.factory import make_camera, make_inside, make_outside
 from rtface.acquire.genicam import camera as genicam
 from rtface.config import (
+    AravisCameraSettings,
     CameraSettings,
     GenicamCameraSettings,
     ImagesCameraSettings,
@@ -141,6 +143,13 @@ CASES: dict[str, tuple[Callable[[Path], CameraSettings], bool, Clock]] = {
         False,
         SYSTEM_CLOCK,
     ),
+    "aravis": (
+        lambda _: AravisCameraSettings(
+            kind="aravis", simulated=True, width=WIDTH, height=HEIGHT, rate_hz=100
+        ),
+        False,
+        SYSTEM_CLOCK,
+    ),
     "opencv": (lambda _: OpencvCameraSettings(kind="opencv"), False, SYSTEM_CLOCK),
     "outside, simulated": (
         lambda _: SimulatedCameraSettings(width=WIDTH, height=HEIGHT, paced=False, frames=FRAMES),
@@ -161,6 +170,7 @@ MAPPED = {
     "simulated",
     "genicam with a clock",
     "genicam, test producer",
+    "aravis",
     "outside, simulated",
     "outside, test producer",
 }
@@ -173,6 +183,8 @@ def case(request: pytest.FixtureRequest, stored: Path, monkeypatch: pytest.Monke
     outside = request.param.startswith("outside")
     if request.param.endswith("test producer"):
         asked = asked.model_copy(update={"producer": request.getfixturevalue("gentl_producer")})
+    if request.param == "aravis" and find_library("aravis-0.8") is None:
+        pytest.skip("Aravis is not installed")
     if request.param == "opencv":
         monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
     if (

@@ -15,6 +15,7 @@ import numpy as np
 
 from rtface.acquire.framenumbers import FrameNumbers
 from rtface.acquire.genicam.chunks import ChunkData, Chunks
+from rtface.acquire.genicam.formats import FORMATS, GrayReader, depth_of, readable
 from rtface.acquire.genicam.gentl import (
     HANDLING_MODES,
     ChunkReader,
@@ -32,6 +33,8 @@ from rtface.acquire.genicam.gentl import (
 )
 from rtface.acquire.genicam.nodes import Nodes
 from rtface.acquire.genicam.ptp import PtpWatch
+from rtface.acquire.genicam.readings import Readings
+from rtface.acquire.genicam.sensor import sensor_facts
 from rtface.acquire.genicam.settings import apply, require_possible_rate
 from rtface.acquire.genicam.software import SoftwareTrigger
 from rtface.acquire.lifecycle import OrderedCamera
@@ -46,8 +49,6 @@ from rtface.core.status import CameraStatus
 POLL_NS = 500 * NS_PER_US
 PASSING_NS = NS_PER_S // 2
 """Errors of a driver that go on for longer are a lost camera; a shorter trouble of the transport passes."""
-SHIFTS = {"Mono8": 0, "Mono10": 2, "Mono12": 4, "Mono14": 6, "Mono16": 8}
-"""Pixel formats that can be read, and by how many bits each is shifted down to 8 bits."""
 
 
 def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
@@ -98,7 +99,8 @@ class GenicamCamera(OrderedCamera):
         self._harvester: Any = None
         self._acquirer: Any = None
         self._label = ""
-        self._shift = 0
+        self._pixels = FORMATS["Mono8"]
+        self._gray: GrayReader
         self._tick_hz: float | None = None
         self._drains = False
         self._numbers = FrameNumbers()
@@ -107,6 +109,7 @@ class GenicamCamera(OrderedCamera):
         self._nodes: Nodes | None = None
         self._chunks: Chunks | None = None
         self._ptp: PtpWatch | None = None
+        self._readings: Readings | None = None
         self._software: SoftwareTrigger | None = None
         self._failing_since_ns: int | None = None
 
@@ -126,6 +129,7 @@ class GenicamCamera(OrderedCamera):
             clock_steps=self._timing.steps,
             ptp=None if ptp is None else ptp.status,
             missed_triggers=None if chunks is None else chunks.missed_triggers,
+            readings={} if self._readings is None else self._readings.values,
         )
 
     def _start(self) -> None:
@@ -154,6 +158,8 @@ class GenicamCamera(OrderedCamera):
                     self._software.give(now_ns)
                 if self._ptp is not None:
                     self._ptp.look(now_ns)
+                if self._readings is not None:
+                    self._readings.look(now_ns)
                 buffer = self._poll_until_it_passes()
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
@@ -200,12 +206,7 @@ class GenicamCamera(OrderedCamera):
     def _configure(self, found: GenicamDevice) -> CameraInfo:
         settings = self._settings
         nodes = Nodes(self._acquirer.remote_device.node_map, self._label, vendor_errors(), self._clock)
-        if settings.pixel_format not in SHIFTS:
-            offered = [name for name in nodes.choices("PixelFormat") if name in SHIFTS]
-            raise CameraSettingError(
-                f"camera {self._label}: pixel_format {settings.pixel_format!r} cannot be read; "
-                f"possible with this camera: {', '.join(offered) or 'none'}"
-            )
+        readable(settings.pixel_format, nodes.choices("PixelFormat"), self._label)
         apply(nodes, settings)
         read_back = nodes.verify()
         require_possible_rate(nodes, settings, self._label)
@@ -217,7 +218,9 @@ class GenicamCamera(OrderedCamera):
                 f"camera {self._label}: buffers {settings.buffers} are too few, its driver needs {least}"
             ) from error
         width, height = int(nodes.require("Width")), int(nodes.require("Height"))
-        self._shift = SHIFTS[settings.pixel_format]
+        self._pixels = readable(str(nodes.require("PixelFormat")), nodes.choices("PixelFormat"), self._label)
+        bits = depth_of(self._pixels, nodes.get("PixelDynamicRangeMax"))
+        self._gray = GrayReader(self._pixels, width, height, bits)
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
         mode = prefer_newest(self._acquirer)
         self._drains = mode not in HANDLING_MODES
@@ -229,6 +232,9 @@ class GenicamCamera(OrderedCamera):
             Chunks(settings.chunks, nodes, reader, settings.exposure_us) if settings.chunks else None
         )
         self._ptp = None if settings.ptp is None else PtpWatch(settings.ptp, nodes)
+        stream = self._acquirer.data_streams[0]
+        of_stream = Nodes(stream.node_map, self._label, vendor_errors(), self._clock)
+        self._readings = Readings(nodes, of_stream, stream)
         trigger = settings.trigger
         self._software = SoftwareTrigger.of(trigger, nodes)
         rate_hz = nodes.rate_hz() if trigger is None else trigger.expected_hz
@@ -247,9 +253,10 @@ class GenicamCamera(OrderedCamera):
                 "vendor": found.vendor,
                 "model": found.model,
                 "tl_type": found.tl_type,
-                "gray_shift_bits": self._shift,
+                "gray_shift_bits": bits - 8,
                 "buffers": settings.buffers,
                 "stream_mode": mode,
+                **sensor_facts(nodes),
             },
             trigger=None if trigger is None else trigger.info(),
         )
@@ -301,42 +308,34 @@ class GenicamCamera(OrderedCamera):
         if not buffer.is_complete():
             return False
         filled = or_none(buffer, "size_filled")
-        height = or_none(buffer, "height") or self._shape[0]
-        return filled is None or filled >= self._offset(buffer) + self._stride(buffer) * height
+        return filled is None or filled >= self._offset(buffer) + self._stored_bytes(buffer)
 
-    def _stride(self, buffer: Any) -> int:
-        """Return the bytes of a line, with the padding at its end."""
-        width = or_none(buffer, "width") or self._shape[1]
-        return width * self._depth + (or_none(buffer, "padding_x") or 0)
+    def _stored_bytes(self, buffer: Any) -> int:
+        """Return how many bytes the picture has, the padding at the ends of its lines with it."""
+        height, width = self._delivered(buffer)
+        return self._pixels.stored_bytes(width, height, or_none(buffer, "padding_x") or 0)
+
+    def _delivered(self, buffer: Any) -> tuple[int, int]:
+        """Return rows and columns, by the driver if it says so."""
+        return or_none(buffer, "height") or self._shape[0], or_none(buffer, "width") or self._shape[1]
 
     @staticmethod
     def _offset(buffer: Any) -> int:
         return or_none(buffer, "image_offset") or 0
 
-    @property
-    def _depth(self) -> int:
-        """Bytes of a pixel."""
-        return 1 if self._shift == 0 else 2
-
     def _copy(self, buffer: Any, out: Image) -> None:
         """Copy the picture, without the padding at the ends of its lines, as 8-bit gray."""
-        height, width = self._shape
-        delivered = or_none(buffer, "height") or height, or_none(buffer, "width") or width
-        if delivered != self._shape:
+        delivered, shape = self._delivered(buffer), self._shape
+        if delivered != shape:
             raise CameraLostError(
-                f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {width}x{height}"
+                f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {shape[1]}x{shape[0]}"
             )
-        stride = self._stride(buffer)
+        size, offset = self._stored_bytes(buffer), self._offset(buffer)
         try:
-            data = np.frombuffer(buffer.raw_buffer, np.uint8, stride * height, self._offset(buffer))
+            data = np.frombuffer(buffer.raw_buffer, np.uint8, size, offset)
         except ValueError as error:
             raise CameraLostError(f"camera {self._label} delivered less than a frame: {error}") from error
-        lines = data.reshape(height, stride)[:, : width * self._depth]
-        if self._shift == 0:
-            np.copyto(out, lines)
-        else:
-            deep = np.ascontiguousarray(lines).view("<u2")
-            np.right_shift(deep, self._shift, out=out, casting="unsafe")
+        self._gray.read(data, or_none(buffer, "padding_x") or 0, out)
 
     @contextmanager
     def _lost_if_it_fails(self, doing: str) -> Iterator[None]:

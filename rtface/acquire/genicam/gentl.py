@@ -152,6 +152,15 @@ def or_none(module: Any, attribute: str) -> int | None:
         return None
 
 
+def is_writable(node: Any) -> bool:
+    """Return whether a feature can be set now."""
+    from genicam import genapi
+
+    with suppress(*vendor_errors(AttributeError)):
+        return bool(node.get_access_mode() == genapi.EAccessMode.RW)
+    return False
+
+
 def poll(acquirer: Any) -> Any | None:
     """Return a filled buffer without waiting, or None.
 

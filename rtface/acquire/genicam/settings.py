@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rtface.acquire.genicam.nodes import RELATIVE_TOLERANCE, Nodes, Value
-from rtface.config import GenicamCameraSettings, LineSettings, TriggerSettings
+from rtface.config import LineSettings, MachineVisionSettings, TriggerSettings
 from rtface.config.triggering import ChunkName
 from rtface.core.errors import CameraSettingError
 
@@ -26,7 +26,7 @@ US_PER_S = 1e6
 Step = tuple[str, Value]
 
 
-def apply(nodes: Nodes, settings: GenicamCameraSettings) -> None:
+def apply(nodes: Nodes, settings: MachineVisionSettings) -> None:
     """Make every setting.
 
     Raises
@@ -52,7 +52,7 @@ def apply(nodes: Nodes, settings: GenicamCameraSettings) -> None:
         nodes.set(*step)
 
 
-def _region(nodes: Nodes, settings: GenicamCameraSettings) -> None:
+def _region(nodes: Nodes, settings: MachineVisionSettings) -> None:
     """Offsets make room before sizes."""
     for size, offset, new_size, new_offset in (
         ("Width", "OffsetX", settings.width, settings.offset_x),
@@ -67,7 +67,7 @@ def _region(nodes: Nodes, settings: GenicamCameraSettings) -> None:
             nodes.set(offset, new_offset)
 
 
-def _exposure(nodes: Nodes, settings: GenicamCameraSettings) -> None:
+def _exposure(nodes: Nodes, settings: MachineVisionSettings) -> None:
     """Exposure comes before the rate that it limits."""
     if settings.exposure_us is not None:
         nodes.set_if_possible("ExposureAuto", "Off")
@@ -120,7 +120,7 @@ def chunk_feature(name: ChunkName, offered: tuple[str, ...]) -> str:
     return next((each for each in CHUNKS[name] if each in offered), CHUNKS[name][-1])
 
 
-def require_possible_rate(nodes: Nodes, settings: GenicamCameraSettings, label: str) -> None:
+def require_possible_rate(nodes: Nodes, settings: MachineVisionSettings, label: str) -> None:
     """Hold the exposure against the rate, which not every device does itself.
 
     Raises

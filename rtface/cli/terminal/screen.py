@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from rtface.core.check import Check
 from rtface.core.files import plain, printable
 from rtface.core.latency import StageSummary
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
@@ -66,6 +68,20 @@ def print_finding(verdict: str, what: str, text: str, fix: str) -> None:
     OUT.print(f"{what}: {text}", markup=False, soft_wrap=True)
     if fix:
         OUT.print(f"     -> {fix}", markup=False, soft_wrap=True)
+
+
+def print_checks(findings: Iterable[Check], as_json: bool) -> None:
+    """Print findings as they come, or all as JSON, and exit with the code of the first failure, if there is one."""
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if not as_json:
+            print_finding(finding.verdict, finding.what, finding.text, finding.fix)
+    if as_json:
+        print_json([finding.as_dict() | {"exit_code": finding.exit_code} for finding in found])
+    code = next((finding.exit_code for finding in found if finding.verdict == "fail"), 0)
+    if code:
+        raise typer.Exit(code)
 
 
 def plain_table(*columns: str, right: Sequence[str] = (), last: str | None = None) -> Table:

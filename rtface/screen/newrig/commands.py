@@ -44,7 +44,7 @@ def set_lines(desk: Desk, said: Said) -> Mapping[str, Any]:
 
 def find_cameras(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Look for cameras."""
-    return _quick(desk, said, "cameras", "cameras", ["cameras", "--json"], "Look for cameras")
+    return _quick(desk, said, "cameras", "cameras", ["cameras", "--names", "--json"], "Look for cameras")
 
 
 def look(desk: Desk, said: Said) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rtface.acquire.genicam import camera as genicam
 from rtface.acquire.genicam import gentl as seam
 from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
+from rtface.acquire.genicam.formats import FORMATS, GrayReader
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
@@ -274,7 +275,8 @@ def test_padding_at_the_ends_of_lines_and_an_offset_are_left_out(feed: Any) -> N
 def test_deeper_pixels_are_scaled_by_a_fixed_shift(feed: Any, bits: int, shift: int) -> None:
     deep = ramp(np.uint16, (2**bits - 1) // 198)
     camera = feed([FakeBuffer(1, deep, padding=6)])
-    camera._shift = genicam.SHIFTS[f"Mono{bits}"]
+    camera._pixels = FORMATS[f"Mono{bits}"]
+    camera._gray = GrayReader(camera._pixels, 100, 100, bits)
     out = np.empty((100, 100), np.uint8)
     assert camera.fill(out, 0.0) is not None
     np.testing.assert_array_equal(out, deep >> shift)

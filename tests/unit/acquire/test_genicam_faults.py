@@ -35,6 +35,7 @@ from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
+from rtface.core.geometry import SensorRegion
 from rtface.core.records import FrameMeta, Image
 
 WIDTH, HEIGHT = 64, 48
@@ -150,17 +151,75 @@ def test_gray_is_exact_in_every_depth_with_padding_and_offset(started: Start, pi
     assert taken(camera, 3) == both([1, 2, 3])
 
 
-@pytest.mark.xfail(strict=True, reason="Formats: each exact against a reference", raises=CameraSettingError)
+@pytest.mark.parametrize("padding", [0, 12])
 @pytest.mark.parametrize("pixel_format", ["Mono10p", "Mono12p", "Mono12Packed"])
-def test_packed_gray_is_exact(started: Start, pixel_format: str) -> None:
-    camera = started({"pixel_format": pixel_format})
+def test_packed_gray_is_exact(started: Start, pixel_format: str, padding: int) -> None:
+    camera = started({"pixel_format": pixel_format}, FaultPaddingX=padding)
     assert taken(camera, 3) == both([1, 2, 3])
 
 
-@pytest.mark.xfail(strict=True, reason="Bayer and RGB to gray", raises=CameraSettingError)
-@pytest.mark.parametrize("pixel_format", ["BayerRG8", "BayerGR8", "BayerGB8", "BayerBG8", "RGB8", "BGR8"])
-def test_colour_formats_become_gray(started: Start, pixel_format: str) -> None:
-    started({"pixel_format": pixel_format})
+@pytest.mark.parametrize("pixel_format", ["Mono10p", "Mono12Packed", "Mono14", "RGB8"])
+def test_a_picture_is_whole_by_the_bytes_of_its_own_format(started: Start, pixel_format: str) -> None:
+    camera = started(
+        {"pixel_format": pixel_format},
+        FaultIncompleteEvery=2,
+        FaultIncompleteFlag=False,
+        FaultIncompleteFill=0.999,
+    )
+    numbers = [take(camera).frame_id for _ in range(3)]
+    assert numbers == [1, 3, 5]
+    assert camera.lost_at_camera == 2
+
+
+def weighted(red: Image, green: Image, blue: Image) -> Image:
+    """Mix three colours as OpenCV documents it for 8 bits: 0.299, 0.587 and 0.114 in steps of 2^-15."""
+    mixed = (9798 * red.astype(int) + 19235 * green.astype(int) + 3735 * blue.astype(int) + 2**14) >> 15
+    return mixed.astype(np.uint8)
+
+
+@pytest.mark.parametrize("pixel_format", ["RGB8", "BGR8"])
+def test_colour_pictures_become_gray(started: Start, pixel_format: str) -> None:
+    camera = started({"pixel_format": pixel_format})
+    out = memory()
+    take(camera, out)
+    colours = [(true_light(1, WIDTH, HEIGHT, colour=colour) >> 8).astype(np.uint8) for colour in range(3)]
+    np.testing.assert_array_equal(out, weighted(*colours))
+
+
+@pytest.mark.parametrize("tile", ["RGGB", "GRBG", "GBRG", "BGGR"])
+def test_a_mosaic_becomes_gray(started: Start, tile: str) -> None:
+    """Each picture is the gray of its own mosaic and of no other, mixed here with the mean of a pixel's neighbours."""
+    name = next(f"Bayer{first}8" for first in ("RG", "GR", "GB", "BG") if tile.startswith(first))
+    camera = started({"pixel_format": name})
+    out = memory()
+    take(camera, out)
+    seen = np.empty((HEIGHT, WIDTH), int)
+    for at, colour in enumerate(tile):
+        place = slice(at // 2, None, 2), slice(at % 2, None, 2)
+        seen[place] = (true_light(1, WIDTH, HEIGHT, colour="RGB".index(colour)) >> 8)[place]
+    for row, column in itertools.product(range(1, HEIGHT - 1), range(1, WIDTH - 1)):
+        means = []
+        for colour in "RGB":
+            distances: dict[int, list[int]] = {}
+            for down, across in itertools.product((-1, 0, 1), repeat=2):
+                if tile[(row + down) % 2 * 2 + (column + across) % 2] == colour:
+                    distances.setdefault(abs(down) + abs(across), []).append(
+                        seen[row + down, column + across]
+                    )
+            means.append(np.mean(distances[min(distances)]))
+        assert out[row, column] == int(np.dot(means, [4899, 9617, 1868]) / 2**14 + 0.5)
+
+
+def test_the_format_that_is_read_is_the_one_that_the_camera_ended_with(started: Start) -> None:
+    camera = started(PixelFormat="Mono12p")
+    assert taken(camera, 2) == both([1, 2])
+
+
+def test_a_format_that_cannot_be_read_names_those_that_can(opened: Start) -> None:
+    with pytest.raises(
+        CameraSettingError, match=r"'YUV422_8' cannot be read; .*Mono8, .*Mono12p, .*BayerRG8"
+    ):
+        opened({"pixel_format": "YUV422_8"})
 
 
 def test_a_region_with_offsets_shows_that_part_of_the_sensor(started: Start) -> None:
@@ -168,6 +227,27 @@ def test_a_region_with_offsets_shows_that_part_of_the_sensor(started: Start) -> 
     out = memory()
     take(camera, out)
     np.testing.assert_array_equal(out, true_light(1, WIDTH, HEIGHT, left=20, top=10) >> 8)
+
+
+def test_pixels_are_told_in_those_of_the_sensor(gentl_producer: Path) -> None:
+    nodes = {"FramePacing": "OnDemand", "BinningHorizontal": 2, "BinningVertical": 3}
+    camera = GenicamCamera(settings(gentl_producer, nodes=nodes, offset_x=20, offset_y=10))
+    try:
+        info = camera.open()
+        camera.start()
+        out = memory()
+        take(camera, out)
+    finally:
+        camera.close()
+    region = SensorRegion.of(info.settings)
+    assert region == SensorRegion(800, 600, 20, 10, 2, 3)
+    x, y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+    on_sensor = region.to_sensor(np.stack([x, y], axis=-1))
+    first = (on_sensor - [(2 - 1) / 2, (3 - 1) / 2]).astype(
+        int
+    )  # this camera shows the first of the pixels that it joins
+    light = true_light(1, 800, 600)
+    np.testing.assert_array_equal(out, light[first[..., 1], first[..., 0]] >> 8)
 
 
 # Frame numbers

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from support.gentl_producer import CUSTOM, GIGE, USB3
+from support.paths import DOCS
 
 from rtface.acquire.factory import make_camera
 from rtface.acquire.genicam.camera import GenicamCamera
+from rtface.acquire.genicam.readings import EVERY_NS
 from rtface.acquire.outside.camera import OutsideCamera
 from rtface.acquire.outside.passage import AVAILABLE
 from rtface.config import GenicamCameraSettings
@@ -60,6 +65,18 @@ def node(camera: GenicamCamera, name: str) -> Any:
     return getattr(camera._acquirer.remote_device.node_map, name)
 
 
+def test_the_camera_that_the_page_leads_to_can_be_opened(gentl_producer: Path) -> None:
+    page = (DOCS / "cameras.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^   ```yaml\n(.*?)^   ```", page, re.DOTALL | re.MULTILINE)
+    section = yaml.safe_load(block)["camera"] | {"producer": gentl_producer, "serial": GIGE}
+    camera = GenicamCamera(GenicamCameraSettings.model_validate(section))
+    try:
+        info = camera.open()
+    finally:
+        camera.close()
+    assert info.settings["LineSource[Line1]"] == "ExposureActive"
+
+
 # Triggers
 
 
@@ -89,6 +106,45 @@ def test_a_source_that_the_camera_lacks_is_refused_with_those_that_it_has(opened
         CameraSettingError, match=r"TriggerSource cannot be set to 'Line9' .*Software, Line0, Line1"
     ):
         opened(trigger={"source": "Line9", "rate_hz": 40})
+
+
+def test_what_the_device_tells_of_itself_is_in_its_status(opened: Open) -> None:
+    camera, _ = opened(nodes={"DeviceLinkThroughputLimit": 2_000_000})
+    camera.start()
+    taken(camera, 1)
+    assert camera.status.readings == {
+        "temperature_c": 45.5,
+        "link_bytes_per_s": 125e6,
+        "link_limit_bytes_per_s": 2e6,
+        "frames_lost_by_driver": 0,
+        "frames_without_buffer": 0,
+    }
+    assert camera.status.as_map()["readings"]["temperature_c"] == 45.5
+
+
+def test_they_are_read_now_and_then_and_not_with_each_frame(opened: Open) -> None:
+    camera, _ = opened()
+    camera.start()
+    taken(camera, 1)
+    asked: list[str] = []
+    readings = camera._readings
+    readings._sources = [
+        (name, SimpleNamespace(get=lambda each: asked.append(each)), each)
+        for name, _, each in readings._sources
+    ]
+    last_ns = readings._next_ns - EVERY_NS
+    readings.look(last_ns + EVERY_NS - 1)
+    assert asked == []
+    readings.look(last_ns + EVERY_NS)
+    assert asked == [
+        "DeviceTemperature",
+        "DeviceLinkSpeed",
+        "DeviceLinkThroughputLimit",
+        "StreamLostFrameCount",
+    ]
+    assert readings.values == {"frames_without_buffer": 0}, (
+        "what can no longer be read is not shown as it was"
+    )
 
 
 def test_an_irregular_trigger_promises_no_rate(opened: Open) -> None:

@@ -30,6 +30,7 @@ RIGS = {
     "simulated": "camera: {kind: simulated, frames: 5, faults: {lost: 0.5, disconnect_after: 4}}",
     "video": "camera: {kind: video, path: a.avi, paced: false}\ncrop: {x: 1, y: 2, width: 300, height: 300}",
     "images": "camera: {kind: images, path: pictures}",
+    "aravis": "camera: {kind: aravis, simulated: true, width: 640, nodes: [{GainRaw: 2}]}",
     "genicam": "camera: {kind: genicam, producer: viky, nodes: {Gain: 1.5, Reverse: true, Mode: On}}",
     "opencv": "camera: {kind: opencv, device: /dev/video0}",
     "log": "output: {kind: log, path: pulses.jsonl}",

@@ -28,7 +28,7 @@ def test_a_rig_that_names_no_camera_is_refused(text: str) -> None:
     (line,) = refused(text)
     assert line == (
         "line 1: camera: missing; write camera: {kind: simulated} for the simulated mouse; "
-        "there are: simulated, video, images, genicam, opencv"
+        "there are: simulated, video, images, genicam, aravis, opencv"
     )
 
 
@@ -133,10 +133,12 @@ def test_all_violations_are_told_at_once() -> None:
 def test_an_unknown_camera_is_told_which_there_are() -> None:
     (line,) = refused("slots: 4\ncamera:\n  width: 640\n  kind: gige\n")
     assert line == (
-        "line 4: camera.kind: no camera is called gige; there are: simulated, video, images, genicam, opencv"
+        "line 4: camera.kind: no camera is called gige; there are: simulated, video, images, genicam, aravis, opencv"
     )
     (line,) = refused("slots: 4\ncamera:\n  width: 640\n")
-    assert line == "line 2: camera.kind: missing; there are: simulated, video, images, genicam, opencv"
+    assert (
+        line == "line 2: camera.kind: missing; there are: simulated, video, images, genicam, aravis, opencv"
+    )
 
 
 def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtface.core.errors import UsageError
-from rtface.core.geometry import NetworkFrame, check_crop, outside, whole_frame
+from rtface.core.geometry import NetworkFrame, SensorRegion, check_crop, outside, whole_frame
 from rtface.core.records import Crop, FloatArray
 
 crops = st.builds(
@@ -183,3 +183,20 @@ def test_a_crop_that_is_no_rectangle_is_refused(crop: Crop) -> None:
 def test_a_crop_beyond_the_frame_is_refused(crop: Crop) -> None:
     with pytest.raises(UsageError, match=f"x={crop.x} y={crop.y} .*beyond.*640x480"):
         check_crop(crop, 640, 480)
+
+
+def test_a_binned_region_lies_on_its_sensor() -> None:
+    region = SensorRegion(offset_x=10, offset_y=4, binning_x=2, decimation_y=3)
+    np.testing.assert_allclose(region.to_sensor(points((0, 0), (3, 2))), [[20.5, 12], [26.5, 18]])
+
+
+def test_a_mirrored_one_is_counted_from_the_sensors_other_side() -> None:
+    region = SensorRegion(sensor_width=800, offset_x=10, reverse_x=True)
+    np.testing.assert_allclose(region.to_sensor(points((0, 5), (1, 5))), [[789, 5], [788, 5]])
+    with pytest.raises(UsageError, match="how large its sensor"):
+        SensorRegion(reverse_y=True).to_sensor(points((0, 0)))
+
+
+def test_a_region_is_read_out_of_a_cameras_settings_if_they_tell_it() -> None:
+    assert SensorRegion.of({"Width": 640, "offset_x": 8, "reverse_x": False}) == SensorRegion(offset_x=8)
+    assert SensorRegion.of({"Width": 640}) is None

@@ -96,7 +96,7 @@ def test_an_engine_that_is_not_there_is_a_failure_and_the_other_questions_are_as
 def test_back_ends_that_could_run_are_told_from_those_that_could_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtface.live import check_rig as checkup
+    from rtface.live.doctor import software
     from rtface.track.backends.factory import PossibleBackend
 
     made_up = (
@@ -104,11 +104,11 @@ def test_back_ends_that_could_run_are_told_from_those_that_could_not(
         PossibleBackend("torch", True, "no GPU"),
         PossibleBackend("openvino", False, ""),
     )
-    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up)
+    monkeypatch.setattr(software, "possible_backends", lambda: made_up)
     found = findings(folder, "nowhere")["back ends"]
     assert found.verdict == "ok"
     assert found.text == "openvino on the CPU could run here; not tensorrt on a GPU or torch on a GPU: no GPU"
-    monkeypatch.setattr(checkup, "possible_backends", lambda: made_up[:2])
+    monkeypatch.setattr(software, "possible_backends", lambda: made_up[:2])
     none = findings(folder, "nowhere")["back ends"]
     assert (none.verdict, none.exit_code) == ("fail", 6)
 

@@ -78,6 +78,7 @@ export class Facts {
       ...(how.ptp ? [/** @type {[string, any]} */ (["PTP", `${how.ptp.state}${how.ptp.offset_ns === null ? "" : `, ${how.ptp.offset_ns} ns`}`])] : []),
       ...(how.waits_s ? [/** @type {[string, any]} */ (["trigger", `waited for since ${how.waits_s.toFixed(0)} s`])] : []),
       ...(status.losses.missed_triggers === undefined ? [] : [/** @type {[string, any]} */ (["triggers missed", status.losses.missed_triggers])]),
+      ...Object.entries(how.readings ?? {}).map(([name, value]) => /** @type {[string, any]} */ ([name.replaceAll("_", " "), value])),
       ["frame", `${camera.width} × ${camera.height}`],
       ["crop", crop ? `${crop.x}, ${crop.y}, ${crop.width} × ${crop.height}${crop.mirrored ? ", mirrored" : ""}` : "whole frame"],
       ["engine", status.engine],

@@ -1,0 +1,169 @@
+"""What a GenICam camera can be set to, asked in a process of its own: a driver that hangs or aborts ends that process alone.
+
+``python -m rtface.acquire.genicam.survey SERIAL [PRODUCER]`` prints it as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rtface.acquire.genicam.formats import FORMATS
+from rtface.acquire.genicam.gentl import (
+    choose,
+    harvest,
+    is_writable,
+    keeping_sigint,
+    release,
+    vendor_errors,
+)
+from rtface.core.errors import CameraError
+
+FEATURES = (
+    *("Width", "Height", "OffsetX", "OffsetY", "BinningHorizontal", "BinningVertical", "PixelFormat"),
+    *("AcquisitionFrameRate", "ResultingFrameRate", "ExposureAuto", "ExposureTime", "GainAuto", "Gain"),
+    *("TriggerMode", "TriggerSource", "TriggerActivation", "LineSelector", "ChunkModeActive", "PtpEnable"),
+    *(
+        "DeviceTemperature",
+        "DeviceLinkSpeed",
+        "DeviceLinkThroughputLimit",
+        "GevSCPSPacketSize",
+        "DeviceFirmwareVersion",
+    ),
+)
+"""What a rig sets, and what tells how a camera is connected."""
+PATIENCE_S = 15.0
+"""How long a camera may take to be opened and read."""
+_IN_A_RIG = {
+    "width": "Width",
+    "height": "Height",
+    "offset_x": "OffsetX",
+    "offset_y": "OffsetY",
+    "pixel_format": "PixelFormat",
+    "rate_hz": "AcquisitionFrameRate",
+    "exposure_us": "ExposureTime",
+    "gain": "Gain",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFeature:
+    """A feature of a camera.
+
+    Attributes
+    ----------
+    name : str
+    value : bool, int, float or str
+        As it is set now.
+    choices : list of str
+        Values of an enumeration; of ``PixelFormat`` those that rtface reads.
+    low, high : int, float or None
+        Limits of a number.
+    writable : bool
+        Whether it can be set now.
+    """
+
+    name: str
+    value: Any
+    choices: list[str]
+    low: float | None
+    high: float | None
+    writable: bool
+
+    @property
+    def possible(self) -> str:
+        """What it can be set to, in words; empty where it cannot be set."""
+        if not self.writable:
+            return ""
+        if self.choices:
+            return ", ".join(self.choices)
+        return "" if self.low is None or self.high is None else f"{self.low:.10g} to {self.high:.10g}"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFeatures:
+    """What a camera told, or why it told nothing."""
+
+    features: list[CameraFeature]
+    why_none: str = ""
+
+    def rig_settings(self) -> dict[str, Any]:
+        """Return what stands in a rig's ``camera:`` section for the camera as it is set now."""
+        now = {each.name: each for each in self.features}
+        found = {
+            key: now[name].value for key, name in _IN_A_RIG.items() if name in now and now[name].writable
+        }
+        if "pixel_format" in found and found["pixel_format"] not in FORMATS:
+            found["pixel_format"] = next(iter(now["PixelFormat"].choices), "Mono8")
+        return {key: round(value, 3) if isinstance(value, float) else value for key, value in found.items()}
+
+
+def survey(serial: str, producer: Path | None, patience_s: float = PATIENCE_S) -> CameraFeatures:
+    """Ask a camera in a process of its own, which is ended when it takes too long.
+
+    Parameters
+    ----------
+    serial : str
+        Serial number of the camera.
+    producer : Path or None
+        As in `GenicamCameraSettings`.
+    patience_s : float
+        Seconds after which the camera is given up.
+    """
+    command = [sys.executable, "-m", __name__, serial, *([] if producer is None else [str(producer)])]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
+    except subprocess.TimeoutExpired:
+        return CameraFeatures([], f"its driver did not answer within {patience_s:g} s")
+    try:
+        answer = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        return CameraFeatures([], f"its driver ended the process that asked ({_how(done.returncode)})")
+    return CameraFeatures([CameraFeature(**each) for each in answer["features"]], answer["why_none"])
+
+
+def ask(serial: str, producer: Path | None) -> CameraFeatures:
+    """Open a camera, read what it can be set to, and give it back, in this process."""
+    try:
+        harvester = harvest(producer)
+    except CameraError as error:
+        return CameraFeatures([], str(error))
+    try:
+        device = choose(harvester.device_info_list, serial)
+        with keeping_sigint():
+            nodes = harvester.create(device).remote_device.node_map
+        return CameraFeatures([found for name in FEATURES if (found := _feature(nodes, name)) is not None])
+    except vendor_errors(CameraError) as error:
+        return CameraFeatures([], f"it cannot be opened; is another program using it? {error}")
+    finally:
+        release(harvester)
+
+
+def _feature(nodes: Any, name: str) -> CameraFeature | None:
+    node = getattr(nodes, name, None)
+    absent = vendor_errors(AttributeError, TypeError)
+    try:
+        value = node.value  # type: ignore[union-attr]
+    except absent:
+        return None
+    choices: list[str] = []
+    low = high = None
+    with suppress(*absent):
+        choices = [each for each in node.symbolics if name != "PixelFormat" or each in FORMATS]  # type: ignore[union-attr]
+    with suppress(*absent):
+        low, high = float(node.min), float(node.max)  # type: ignore[union-attr]
+    return CameraFeature(name, value, choices, low, high, is_writable(node))
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+if __name__ == "__main__":
+    asked, *named = sys.argv[1:]
+    print(json.dumps(asdict(ask(asked, Path(named[0]) if named else None))))  # noqa: T201
