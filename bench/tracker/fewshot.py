@@ -1,14 +1,15 @@
 """How many labelled frames a rig needs: error against number of frames, from a trained network and from scratch.
 
-Within the rig, the network was trained on one video and is adapted on frames of the other, drawn at random; on the
-other rig (hand, fingers, tongue, joystick) all keypoints are new. Frames that judge are the same for every number of
-frames of a seed, and none of them is ever trained on. So that all trainings fit into 40 minutes of one core, steps and
-blends are fixed ones (`bench.tracker.fewshot_plan`), not found on held-out frames as `rtface learn adapt` finds them;
-the errors at the other blends are kept beside.
+Within the rig, the network was trained on one video and is adapted on frames of the other, drawn at random. On three
+rigs that it never saw (hand, fingers, tongue and joystick; a rat from above; a face from below) all keypoints are new;
+each is one clip or a few, so no interval is given. Frames that judge are the same for every number of frames of a seed,
+and none of them is ever trained on. So that all trainings fit into an hour of one core, steps and blends are fixed ones
+(`bench.tracker.fewshot_plan`), not found on held-out frames as `rtface learn adapt` finds them; the errors at the other
+blends are kept beside.
 
-    python -m bench.tracker.fewshot run --side-view SIDE_VIEW --hand HAND_TONGUE --runs RUNS --engine face-2
+    python -m bench.tracker.fewshot run --side-view SIDE_VIEW --hand HAND_TONGUE --other-rigs OTHER_RIGS --runs RUNS
     python -m bench.tracker.fewshot report --runs RUNS
-    python -m bench.tracker.fewshot adapt --side-view SIDE_VIEW --runs RUNS --engine face-2
+    python -m bench.tracker.fewshot adapt --side-view SIDE_VIEW --runs RUNS
 
 `run` keeps each result as a line in RUNS/fewshot.jsonl and goes on from there; `adapt` is the verb, end to end, with 10
 frames, and its wall time.
@@ -40,6 +41,7 @@ from bench.tracker.fewshot_plan import (
     read_lines,
 )
 from bench.tracker.fewshot_report import report
+from bench.tracker.other_rigs import read_own_keypoints
 from bench.tracker.side_view import read_side_view
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.learn.error_summary import error_summary
@@ -121,10 +123,12 @@ def run(options: argparse.Namespace) -> None:
     """Do all trainings that are not done yet."""
     torch.set_num_threads(options.threads)
     options.runs.mkdir(parents=True, exist_ok=True)
-    side, hand = read_side_view(options.side_view), read_labels(options.hand)
+    never_saw = trainable_source(load_engine(options.engine))
     what = {
-        "other video": (side.only([VIDEO]), _within(options)),
-        "other rig": (hand, trainable_source(load_engine(options.engine))),
+        "other video": (read_side_view(options.side_view).only([VIDEO]), _within(options)),
+        "other rig": (read_labels(options.hand), never_saw),
+        "rat from above": (read_own_keypoints(options.other_rigs / "tufts_rat_whisking"), never_saw),
+        "face from below": (read_own_keypoints(options.other_rigs / "aind_bottom_face_pseudo"), never_saw),
     }
     path = options.runs / LINES
     done = {(each["rig"], each["start"], each["frames"], each["seed"]) for each in read_lines(path)}
@@ -191,11 +195,12 @@ def main() -> None:
     parser.add_argument("what", choices=("run", "report", "adapt"))
     parser.add_argument("--side-view", type=Path, help="folder of mouse_face_side_view")
     parser.add_argument("--hand", type=Path, help="folder of mouse_hand_tongue_labelled")
+    parser.add_argument("--other-rigs", type=Path, help="folder of other_rigs")
     parser.add_argument("--runs", type=Path, required=True, help="where the parents are and results are kept")
     parser.add_argument(
-        "--parents", default="face-2", help="PARENTS-without-VIDEO is the engine within the rig"
+        "--parents", default="face-3", help="PARENTS-without-VIDEO is the engine within the rig"
     )
-    parser.add_argument("--engine", default="default", help="what starts on the other rig")
+    parser.add_argument("--engine", default="face-3", help="what starts on the other rig")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--seed", type=int, default=0, help="of `adapt`")

@@ -15,14 +15,19 @@ SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """Numbers of frames to train on and how many, the last in each seed's order, judge."""
+    """Numbers of frames to train on, how many, the last in each seed's order, judge, and what is trained from."""
 
     frames: tuple[int, ...]
     judging: int
+    starts: tuple[str, ...] = ("trained", "scratch")
 
 
-RIGS = {"other video": Rig((1, 3, 10, 30, 80), 32), "other rig": Rig((1, 3, 10, 40), 15)}
-STARTS = ("trained", "scratch")
+RIGS = {
+    "other video": Rig((1, 3, 10, 30, 80), 32),
+    "other rig": Rig((1, 3, 10, 40), 15),
+    "rat from above": Rig((10, 40), 19, ("trained",)),
+    "face from below": Rig((10, 40), 60, ("trained",)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ PLAN = {
     ("other rig", 3): Steps(120, 1.0),
     ("other rig", 10): Steps(160, 1.0),
     ("other rig", 40): Steps(200, 1.0),
+    ("rat from above", 10): Steps(160, 1.0),
+    ("rat from above", 40): Steps(200, 1.0),
+    ("face from below", 10): Steps(160, 1.0),
+    ("face from below", 40): Steps(200, 1.0),
 }
 
 
@@ -62,8 +71,8 @@ def jobs() -> list[Job]:
     return [
         Job(rig, start, frames, seed)
         for seed in range(SEEDS)
-        for start in STARTS
         for rig, what in RIGS.items()
+        for start in what.starts
         for frames in what.frames
     ]
 

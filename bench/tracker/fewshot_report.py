@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.result import RESULTS, write
-from bench.tracker.fewshot_plan import ADAPTED, LINES, PLAN, RIGS, SCRATCH_STEPS, STARTS, read_lines
+from bench.tracker.fewshot_plan import ADAPTED, LINES, PLAN, RIGS, SCRATCH_STEPS, read_lines
 from rtface.learn.tracker.fine_tune import TUNING
 
 
@@ -22,7 +22,7 @@ def report(runs: Path) -> None:
         raise SystemExit(f"{runs / LINES} holds no result yet: run first")
     curves: dict[str, Any] = {}
     for rig, what in RIGS.items():
-        for start in STARTS:
+        for start in what.starts:
             points = {}
             for frames in what.frames:
                 here = [
@@ -96,9 +96,9 @@ def draw(curves: dict[str, Any], path: Path) -> None:
     """Draw mean error against frames: the median of the seeds as a line, each seed as a dot."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    for axes, rig in zip(figure.subplots(1, 2), RIGS, strict=True):
-        for color, start in zip(("C0", "C1"), STARTS, strict=True):
+    figure = Figure(figsize=(4 * len(RIGS), 4), layout="constrained")
+    for axes, (rig, what) in zip(figure.subplots(1, len(RIGS)), RIGS.items(), strict=True):
+        for color, start in zip(("C0", "C1"), what.starts, strict=False):
             curve = curves.get(f"{rig}, {start}", {})
             points = {int(frames): point for frames, point in curve.items() if frames.isdigit()}
             axes.plot(list(points), [point["mean_px"] for point in points.values()], color=color, label=start)
@@ -112,7 +112,7 @@ def draw(curves: dict[str, Any], path: Path) -> None:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("{x:g}")
-        axes.set_xticks(RIGS[rig].frames, minor=False)
+        axes.set_xticks(what.frames, minor=False)
         axes.set_xticks([], minor=True)
         axes.legend()
     figure.savefig(path, dpi=120)

@@ -9,7 +9,7 @@ Errors are shares of the labels' extent (the diagonal of the box round a frame's
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from bench.result import RESULTS, parser_of, write
 from rtface.core.errors import DataError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
+from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.tracker.evaluation import predict
 from rtface.learn.tracker.samples import Picture, prepare
 from rtface.track.store import Engine, load_engine
@@ -56,6 +57,30 @@ def labelled_rows(folder: Path) -> Iterator[tuple[str, dict[str, str], Image | N
             yield name, row, None if image is None else image.astype(np.uint8)
 
 
+def read_own_keypoints(folder: Path) -> LabelSet:
+    """Return a set with the keypoints that its own labellers named.
+
+    Raises
+    ------
+    DataError
+        A frame cannot be read.
+    """
+    names: tuple[str, ...] = ()
+    frames = []
+    for name, row, image in labelled_rows(folder):
+        if image is None:
+            raise DataError(f"{folder / 'frames' / name} cannot be read")
+        names = names or tuple(column.removesuffix("_x") for column in row if column.endswith("_x"))
+        frames.append(LabelledFrame(name, row["video"], image, _labels(row, names)))
+    return LabelSet(names, tuple(frames))
+
+
+def _labels(row: dict[str, str], names: Sequence[str]) -> FloatArray:
+    return np.array(
+        [[float(row.get(f"{each}_{axis}") or "nan") for axis in "xy"] for each in names], np.float32
+    )
+
+
 def read_set(folder: Path) -> list[Picture]:
     """Return a set's frames, each with a crop in which the face is as large as in the training rig.
 
@@ -66,10 +91,7 @@ def read_set(folder: Path) -> list[Picture]:
     """
     pictures = []
     for name, row, image in labelled_rows(folder):
-        xy = np.array(
-            [[float(row.get(f"{each}_{axis}") or "nan") for axis in "xy"] for each in FACEMAP_KEYPOINTS],
-            np.float32,
-        )
+        xy = _labels(row, FACEMAP_KEYPOINTS)
         if name in LEFT_OUT or (~np.isnan(xy).any(axis=1)).sum() < _LEAST_LABELS:
             continue
         if image is None:
