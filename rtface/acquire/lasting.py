@@ -230,7 +230,6 @@ class LastingStream:
         """Wait for the camera, and take it over once it is open and started."""
         if not reopening.wait(timeout_s):
             if self._clock.now_ns() > self._deadline_ns:
-                self._give_up()
                 raise self._gone_for_good(reopening.why_not)
             return False
         self._reopening = None

@@ -204,7 +204,7 @@ def _places(question: CameraQuestion, engine: Engine, held_ms: float, stack: Exi
     settings = SimulatedCameraSettings(
         width=question.width, height=question.height, rate_hz=question.rate_hz, repeat=_PICTURES_RENDERED
     )
-    arguments = {"settings": settings.model_dump(mode="json"), "held_ms": held_ms}
+    arguments: dict[str, Any] = {"settings": settings.model_dump(mode="json"), "held_ms": held_ms}
     maker = f"{__name__}:{holding_camera.__name__}"
     cameras: Sequence[Camera] = holding_camera(**arguments), OutsideCamera("simulated", maker, arguments)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 from rtface.acquire.outside.passage import close_handles
 from rtface.core.errors import CameraError
@@ -103,7 +104,8 @@ class CameraProcess:
         finally:
             close_handles(self._handles)
         self._begun.set_result(process)
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with suppress(ChildProcessError):  # somebody ignores SIGCHLD: the system reaps by itself
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with (
             self._reaping
         ):  # nobody may send a signal to a number that the system can give to another process

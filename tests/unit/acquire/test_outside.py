@@ -119,6 +119,17 @@ def test_a_slot_that_is_held_stays_as_it_is_through_a_stop_and_a_start(opened: A
     camera.release(held)
 
 
+def test_what_was_not_taken_before_a_stop_does_not_come_after_the_next_start(opened: Any) -> None:
+    camera = opened(live=False, slots=3, faults={"2": ["raise", "CameraLostError", "two wait"]})
+    while camera.failure is None:
+        camera._hear()
+    camera.stop()
+    camera.start()
+    with pytest.raises(CameraLostError, match="two wait"):
+        camera.take(LONG_S)
+    assert camera.dropped == 0
+
+
 def test_what_waits_when_the_camera_stops_can_still_be_taken(opened: Any) -> None:
     camera = opened(frames=5, live=False)
     camera.release(camera.take(LONG_S))
@@ -157,6 +168,22 @@ def test_a_writer_takes_back_the_oldest_and_never_what_is_held(passage: tuple[Pa
     assert slots.taken_back == 2
     ours.give_back(0)
     assert slots.acquire(0) == 0
+
+
+def test_slots_of_frames_that_were_overtaken_go_back(passage: tuple[Passage, Passage]) -> None:
+    ours, theirs = passage
+    camera = outside()
+    camera._slots = tuple(Slot(pixels) for pixels in ours.fit(3, (2, 4)))
+    slots = writer(theirs, 3)
+    for number in range(3):
+        slots.commit(slots.acquire(0), FrameMeta(number, 0, 0), Counts())
+    camera._passage = ours
+    taken = camera._next(newest=True)
+    assert taken is camera._slots[2]
+    assert [slots.acquire(0), slots.acquire(0), slots.acquire(0)] == [0, 1, None]
+    camera.release(taken)
+    assert slots.acquire(0) == 2
+    assert (camera.dropped, slots.taken_back) == (2, 0)
 
 
 def test_a_writer_that_keeps_all_takes_nothing_back(passage: tuple[Passage, Passage]) -> None:
