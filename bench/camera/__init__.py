@@ -1,1 +1,1 @@
-"""What cameras cost."""
+"""What cameras cost, and cameras that misbehave for hours."""

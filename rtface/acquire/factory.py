@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from pydantic import TypeAdapter
 
 from rtface.acquire.base import Camera
+from rtface.acquire.outside.camera import OutsideCamera
+from rtface.acquire.outside.passage import AVAILABLE
 from rtface.config import (
     AravisCameraSettings,
     CameraSettings,
@@ -16,9 +21,40 @@ from rtface.config import (
 )
 from rtface.core.clock import SYSTEM_CLOCK, Clock
 
+OUTSIDE = ("genicam", "opencv")
+"""Kinds whose driver is a vendor's: it runs in a process of its own, where the system has a way."""
+
 
 def make_camera(settings: CameraSettings, clock: Clock = SYSTEM_CLOCK) -> Camera:
-    """Make a camera, not yet open; only the driver that is needed is loaded.
+    """Make a camera, not yet open; a vendor's driver will run in a process of its own.
+
+    Parameters
+    ----------
+    settings : CameraSettings
+        The camera's section of the configuration.
+    clock : Clock
+        What the camera paces and stamps with. With another one than the system's, which another process could not read,
+        every camera is in this process.
+    """
+    if settings.kind in OUTSIDE and AVAILABLE and clock is SYSTEM_CLOCK:
+        return make_outside(settings)
+    return make_inside(settings, clock)
+
+
+def make_outside(settings: CameraSettings) -> OutsideCamera:
+    """Make a camera that opens in a process of its own."""
+    asked = {"settings": settings.model_dump(mode="json")}
+    return OutsideCamera(settings.kind, f"{__name__}:{make_of_map.__name__}", asked)
+
+
+def make_of_map(settings: Mapping[str, Any]) -> Camera:
+    """Make a camera in this process from its settings as plain values."""
+    checked: CameraSettings = TypeAdapter(CameraSettings).validate_python(settings)
+    return make_inside(checked)
+
+
+def make_inside(settings: CameraSettings, clock: Clock = SYSTEM_CLOCK) -> Camera:
+    """Make a camera whose driver runs in this process; only the driver that is needed is loaded.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from rtface.acquire.base import Camera
 from rtface.acquire.ring import FrameRing, Slot
@@ -10,6 +11,45 @@ from rtface.acquire.thread import AcquisitionThread
 from rtface.core.clock import NS_PER_S, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.records import CameraInfo, Image, TriggerInfo
+
+
+class Frames(Protocol):
+    """The frames of one camera, for one reader: what is said at `FrameStream` holds for all."""
+
+    ended: bool
+
+    @property
+    def info(self) -> CameraInfo:
+        """The camera as it was opened."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the camera has been started and not stopped."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a newer one displaced before they were taken."""
+
+    def open(self) -> CameraInfo:
+        """Open the camera."""
+
+    def start(self, allocate: Callable[[tuple[int, int]], Image]) -> None:
+        """Start the camera."""
+
+    def take(self, timeout_s: float) -> Slot | None:
+        """Return the newest frame of a live camera, the next one of a file."""
+
+    def release(self, slot: Slot) -> None:
+        """Give a frame's memory back."""
+
+    def drain(self) -> Iterator[Slot]:
+        """Stop what fills, and return the frames that still wait."""
+
+    def stop(self) -> None:
+        """Stop the camera."""
+
+    def close(self) -> None:
+        """Close the camera."""
 
 
 class FrameStream:
@@ -163,12 +203,20 @@ def damaged_in_words(damaged: int) -> str:
     )
 
 
+class CountsDamage(Protocol):
+    """What says how many damaged frames came."""
+
+    @property
+    def lost_at_camera(self) -> int:
+        """As of `Camera`."""
+
+
 class Silence:
     """Watches how long a camera has delivered no whole frame.
 
     Parameters
     ----------
-    camera : Camera
+    camera : CountsDamage
         Asked for how many damaged frames came meanwhile.
     limit_ns : int or None
         After so long the camera is lost; None for one that may wait. Of a camera that waits for triggers it counts from the
@@ -182,7 +230,7 @@ class Silence:
         What begins the camera's exposures; set it once the camera is open.
     """
 
-    def __init__(self, camera: Camera, limit_ns: int | None, clock: Clock) -> None:
+    def __init__(self, camera: CountsDamage, limit_ns: int | None, clock: Clock) -> None:
         self._camera, self._limit_ns, self._clock = camera, limit_ns, clock
         self.trigger: TriggerInfo | None = None
         self.begin(0)

@@ -13,7 +13,7 @@ POLL_S = 0.1
 
 # The scheduler tends to wake the reader on this thread's core, where it would wait until a camera that computes (the
 # simulated one renders, a video is decoded) has made the next frame: 0.9 ms in place of 0.2 at 640x480.
-_let_the_reader_run = getattr(os, "sched_yield", lambda: None)
+let_the_reader_run = getattr(os, "sched_yield", lambda: None)
 
 
 class AcquisitionThread:
@@ -80,4 +80,4 @@ class AcquisitionThread:
                 self._ring.discard(slot)
             else:
                 self._ring.commit(slot, meta)
-                _let_the_reader_run()
+                let_the_reader_run()

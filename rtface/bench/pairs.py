@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 FEWEST_PAIRS = 20
 UNRESOLVED = "not resolved"
@@ -36,17 +37,31 @@ def ratio_of_pairs(
         ``ratio``, ``low``, ``high``, ``pairs``, ``goal``, and ``verdict``: ``kept`` where the whole interval is within the goal,
         ``missed`` where it is beyond, else, and of fewer than 20 pairs, ``not resolved``.
     """
-    ratios = np.asarray(after, np.float64) / np.asarray(before, np.float64)
-    draws = np.random.default_rng(seed).integers(0, len(ratios), (_RESAMPLES, len(ratios)))
-    low, high = np.percentile(np.median(ratios[draws], axis=1), _ENDS)
+    return _median_of("ratio", np.asarray(after, np.float64) / np.asarray(before, np.float64), goal, seed)
+
+
+def difference_of_pairs(
+    after: Sequence[float], before: Sequence[float], goal: float, seed: int = 0
+) -> dict[str, Any]:
+    """Return the median of the pairs' differences with a 95 % interval, and what it says of a goal.
+
+    As `ratio_of_pairs`, with ``difference`` in the unit of what was measured.
+    """
+    found = np.asarray(after, np.float64) - np.asarray(before, np.float64)
+    return _median_of("difference", found, goal, seed)
+
+
+def _median_of(name: str, values: NDArray[np.float64], goal: float, seed: int) -> dict[str, Any]:
+    draws = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES, len(values)))
+    low, high = np.percentile(np.median(values[draws], axis=1), _ENDS)
     verdict = "kept" if high <= goal else "missed" if low > goal else UNRESOLVED
-    if len(ratios) < FEWEST_PAIRS:
+    if len(values) < FEWEST_PAIRS:
         verdict = UNRESOLVED
     return {
-        "ratio": round(float(np.median(ratios)), 4),
+        name: round(float(np.median(values)), 4),
         "low": round(float(low), 4),
         "high": round(float(high), 4),
-        "pairs": len(ratios),
+        "pairs": len(values),
         "goal": goal,
         "verdict": verdict,
     }

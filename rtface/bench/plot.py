@@ -17,6 +17,7 @@ _SHOWN = (
     *("rules", "handover", "gate", "exposure_to_pin", "to_bright_frame", "told_to_bright_frame"),
     *("hand_over", "acknowledge", "light", "known"),
     *("no_pictures", "viewers_0", "viewers_1", "viewers_3"),
+    *("lets_go_inside", "lets_go_outside", "holds_inside", "holds_outside"),
 )
 _LABELS = {
     "device_copy_in": "copy to the GPU",
@@ -44,6 +45,10 @@ _LABELS = {
     "viewers_0": "with pictures, nobody looking",
     "viewers_1": "with 1 viewer",
     "viewers_3": "with 3 viewers",
+    "lets_go_inside": "driver inside",
+    "lets_go_outside": "driver in a process of its own",
+    "holds_inside": "inside, and it holds Python's lock",
+    "holds_outside": "outside, and it holds Python's lock",
 }
 
 

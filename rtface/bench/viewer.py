@@ -55,7 +55,14 @@ class Viewer:
 @contextmanager
 def viewer_process(address: str) -> Iterator[Viewer]:
     """Start a viewer that takes nothing yet; it never outlives the block."""
-    command = [sys.executable, "-m", "rtface.bench.viewer", address]
+    with obeying_process("rtface.bench.viewer", address) as viewer:
+        yield viewer
+
+
+@contextmanager
+def obeying_process(module: str, address: str) -> Iterator[Viewer]:
+    """Start a module that measures what comes from an address and obeys lines; it never outlives the block."""
+    command = [sys.executable, "-m", module, address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         viewer = Viewer(process)

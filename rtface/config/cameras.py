@@ -56,6 +56,8 @@ class SimulatedCameraSettings(Section):
     faults: Faults = Faults()
     trigger: TriggerSettings | None = None
     """Triggers, `source: Software`, in place of `rate_hz`."""
+    reconnect_s: float = Field(0.0, ge=0)
+    """How long a camera that was lost is tried to be opened anew, in seconds, disarmed; 0: it is the end of the service."""
 
     @property
     def frames_hz(self) -> float:
@@ -169,6 +171,8 @@ class MachineVisionSettings(Section):
     """Further GenICam features to set, by name, in this order, after the settings above: a map, or a list of maps, in which a
     selector may stand more than once; a command is executed with `true`. Those up to `UserSetLoad`, if it is there, come
     before everything else."""
+    reconnect_s: float = Field(60.0, ge=0)
+    """How long a camera that was lost is tried to be opened anew, in seconds, disarmed; 0: it is the end of the service."""
 
     @model_validator(mode="after")
     def _one_rate(self) -> Self:
@@ -221,6 +225,8 @@ class OpencvCameraSettings(Section):
     """Height in pixels; the device's own when absent."""
     rate_hz: float | None = Field(None, gt=0)
     """Frames per second; the device's own when absent."""
+    reconnect_s: float = Field(60.0, ge=0)
+    """How long a camera that was lost is tried to be opened anew, in seconds, disarmed; 0: it is the end of the service."""
 
 
 CameraSettings = Annotated[

@@ -16,7 +16,8 @@ from rtface.core.records import Losses
 class PipelineState(StrEnum):
     """What the pipeline is doing.
 
-    ``stopped``: the camera is paused and may be started again. ``ended``: the source delivered its last frame, or
+    ``stopped``: the camera is paused and may be started again, or it was lost and is being opened anew (`Gap`).
+    ``ended``: the source delivered its last frame, or
     the pipeline was stopped for good.
     """
 
@@ -88,6 +89,51 @@ class CameraStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without a camera: it was lost, and opened anew or not.
+
+    Attributes
+    ----------
+    begun_ns : int
+        When it was known to be lost.
+    why : str
+        What was lost, and how.
+    last_frame_id : int or None
+        The last frame before; None if there was none.
+    ended_ns : int or None
+        When the first frame after it was taken; None while it lasts.
+    first_frame_id : int or None
+        That frame. Numbers go on from those before, with at least one left out.
+    tries : int
+        How often it was opened, or tried to be.
+    """
+
+    begun_ns: int
+    why: str
+    last_frame_id: int | None = None
+    ended_ns: int | None = None
+    first_frame_id: int | None = None
+    tries: int = 0
+
+    @property
+    def event(self) -> str:
+        """What became of the camera: ``lost`` or ``back``."""
+        return "lost" if self.ended_ns is None else "back"
+
+    def as_map(self) -> dict[str, Any]:
+        """Return plain values, for messages."""
+        return {
+            "event": self.event,
+            "begun_ns": self.begun_ns,
+            "why": self.why,
+            "last_frame_id": self.last_frame_id,
+            "ended_ns": self.ended_ns,
+            "first_frame_id": self.first_frame_id,
+            "tries": self.tries,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineStatus:
     """A snapshot of the pipeline.
 
@@ -115,6 +161,8 @@ class PipelineStatus:
         where that is not known yet.
     waits_s : float
         How long a camera that waits for triggers has got none; 0 while frames come.
+    gap : Gap or None
+        While the camera is lost and being opened anew.
     """
 
     state: PipelineState
@@ -128,3 +176,4 @@ class PipelineStatus:
     camera: CameraStatus = CameraStatus()
     camera_hz: float = math.nan
     waits_s: float = 0.0
+    gap: Gap | None = None

@@ -16,7 +16,7 @@ from rtface.core.errors import CameraError, ControlError, OutputError
 from rtface.core.features import Features
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputState, Report
 from rtface.core.records import CameraInfo, Image, Pose, Pulse
-from rtface.core.status import PipelineStatus
+from rtface.core.status import Gap, PipelineStatus
 from rtface.decide.baseline import Baselines
 from rtface.decide.evaluator import SAME_PICTURES, RuleEvaluator
 from rtface.live.acts import Act, Acts
@@ -210,6 +210,13 @@ class ClosedLoop(PoseHandler):
         record.frame(image, pose.frame)
         if evaluator.blind:  # last: what only light brings with it must not delay what is published
             self._read_output()
+
+    def gap(self, gap: Gap) -> None:
+        """Record that the camera was lost, or is back; one that is lost ends the light, until somebody arms again."""
+        _, record = self._opened()
+        record.gap(gap)
+        if gap.ended_ns is None:
+            self._fail_if_armed((Reason.CAMERA_LOST, gap.why))
 
     def idle(self) -> None:
         """Read the output's reports, and decide what time alone decides."""

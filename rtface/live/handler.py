@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtface.core.records import CameraInfo, Crop, Image, Pose
-from rtface.core.status import PipelineStatus
+from rtface.core.status import Gap, PipelineStatus
 from rtface.track.backends.base import BackendInfo
 
 
@@ -22,7 +22,7 @@ class PoseHandler:
     """Handles every pose; this one does nothing, others override what they need.
 
     The processing thread makes all calls, in the order
-    ``open, (handle, published | idle | tick | network_changed)..., close``. An error that
+    ``open, (handle, published | idle | tick | gap | network_changed)..., close``. An error that
     a call raises ends the pipeline; ``close`` is called whatever happened.
     """
 
@@ -53,6 +53,9 @@ class PoseHandler:
 
     def network_changed(self, network: NetworkInUse) -> None:
         """Poses are found by this from now on: another crop was asked for."""
+
+    def gap(self, gap: Gap) -> None:
+        """Take note that the camera was lost and is being opened anew, or is back; while it is gone nothing may be allowed."""
 
     def idle(self) -> None:
         """No frame has come for a while; called at least every 100 ms."""

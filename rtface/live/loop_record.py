@@ -11,7 +11,7 @@ from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import Crop, FrameMeta, Image, Losses, Pose
-from rtface.core.status import CameraStatus
+from rtface.core.status import CameraStatus, Gap
 from rtface.record.session.recorder import SessionRecorder
 
 
@@ -85,6 +85,9 @@ class NoRecord:
         """See `SessionRecorder`."""
 
     def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
+        """See `SessionRecorder`."""
+
+    def gap(self, gap: Gap) -> None:
         """See `SessionRecorder`."""
 
     def failed(self, what: str, text: str) -> None:

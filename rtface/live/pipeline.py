@@ -16,15 +16,16 @@ from statistics import median
 from typing import TypeVar
 
 from rtface.acquire.base import Camera
+from rtface.acquire.lasting import LastingStream
 from rtface.acquire.ring import Slot
-from rtface.acquire.stream import FrameStream, Silence
+from rtface.acquire.stream import Silence
 from rtface.acquire.thread import POLL_S
 from rtface.acquire.timing.exposures import ExposureRate, Warner
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.latency import LatencyRecorder
 from rtface.core.records import CameraInfo, Crop, Image, Losses, Pose
-from rtface.core.status import PipelineState, PipelineStatus
+from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.mailbox import Mailbox
 from rtface.publish.sink import PoseSink
@@ -58,8 +59,12 @@ class Pipeline:
         From exposure to published; later ones are counted.
     silence_ns : int or None
         A live camera that delivers nothing for longer is lost; None to wait for ever.
+    reconnect_ns : int
+        How long a live camera that is lost is tried to be opened anew; 0: never.
     show : callable or None
         Given each frame, its pose and the crop as soon as the pose is published; must neither wait nor fail.
+    on_gap : callable
+        Given, in the processing thread, each `Gap` as it begins and as it ends.
     on_tick : callable
         Called in the processing thread with a `PipelineStatus` about once a second, and once more at the end.
     clock : Clock
@@ -77,7 +82,9 @@ class Pipeline:
         slots: int = 6,
         deadline_ns: int = 10 * NS_PER_MS,
         silence_ns: int | None = None,
+        reconnect_ns: int = 0,
         show: Callable[[Image, Pose, Crop], None] | None = None,
+        on_gap: Callable[[Gap], None] = lambda gap: None,
         on_tick: Callable[[PipelineStatus], None] = lambda status: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -86,9 +93,9 @@ class Pipeline:
         self._sink = sink
         self._handler: PoseHandler = handler or PoseHandler()
         self._crop = crop
-        self._stream = FrameStream(camera, slots)
-        self._show, self._on_tick = show, on_tick
-        self._silence = Silence(camera, silence_ns, clock)
+        self._stream = LastingStream(camera, slots, reconnect_ns, clock)
+        self._show, self._on_gap, self._on_tick = show, on_gap, on_tick
+        self._silence = Silence(self._stream, silence_ns, clock)
         self._clock = clock
         self._latency = LatencyRecorder(deadline_ns)
         self._mailbox = Mailbox("pipeline")
@@ -223,6 +230,7 @@ class Pipeline:
             camera=self._exposures.status(self._camera.status),
             camera_hz=self._exposures.hz,
             waits_s=self._silence.waits_s(),
+            gap=self._stream.gap,
         )
 
     def ask(self, command: Callable[[], _Result]) -> _Result:
@@ -299,6 +307,7 @@ class Pipeline:
             else:
                 self._mailbox.serve(POLL_S)
                 self._handler.idle()
+            self._follow_gaps()
             if self._error is not None:
                 raise self._error
             self._tick()
@@ -310,11 +319,28 @@ class Pipeline:
             return
         slot = self._stream.take(POLL_S)
         if slot is not None:
+            self._follow_gaps()
             self._track(slot)
         elif not self._stream.ended:
             self._handler.idle()
-            if self.camera.live:
-                self._silence.check()
+            if self.camera.live and self._stream.gap is None:
+                try:
+                    self._silence.check()
+                except CameraLostError as error:
+                    self._stream.lose(error)
+
+    def _follow_gaps(self) -> None:
+        """Let everybody know that the camera was lost, or is back."""
+        while (gap := self._stream.news()) is not None:
+            lost = gap.ended_ns is None
+            self._state = (
+                PipelineState.RUNNING if self._stream.running and not lost else PipelineState.STOPPED
+            )
+            self._silence.begin(self._clock.now_ns())
+            self._rate_hz, self._view_ok = 0.0, math.nan
+            self._views.clear()
+            self._handler.gap(gap)
+            self._on_gap(gap)
 
     def _track(self, slot: Slot) -> None:
         taken_ns = self._clock.now_ns()
@@ -358,14 +384,14 @@ class Pipeline:
         self._on_tick(status)
 
     def _losses(self) -> Losses:
-        camera = self._camera
+        stream = self._stream
         return Losses(
-            camera.lost_at_camera,
-            camera.lost_in_transport,
-            self._stream.dropped,
+            stream.lost_at_camera,
+            stream.lost_in_transport,
+            stream.dropped,
             self._sink.lost,
-            camera.transport_known,
-            camera.status.missed_triggers,
+            stream.transport_known,
+            stream.missed_triggers,
         )
 
     def _resume(self) -> None:
@@ -374,7 +400,7 @@ class Pipeline:
         self._stream.start(self._tracker.host_memory)
         self._silence.begin(self._clock.now_ns())
         self._exposures.begin(self.camera)
-        self._state = PipelineState.RUNNING
+        self._state = PipelineState.RUNNING if self._stream.gap is None else PipelineState.STOPPED
 
     def _pause(self) -> None:
         if not self._stream.running:

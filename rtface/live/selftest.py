@@ -188,6 +188,8 @@ def _triggered(found: Circumstances, trigger: TriggerInfo) -> Check:
 
 def _frames(found: Circumstances) -> Check:
     status, promised = found.status, found.camera.rate_hz
+    if status.gap is not None:
+        return Check("frames", "fail", f"the camera is lost: {status.gap.why}", "wait until it is back")
     if status.state is not PipelineState.RUNNING:
         return Check("frames", "fail", f"the camera is {status.state.value}", "start it")
     if found.camera.trigger is not None:

@@ -23,7 +23,7 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import ConfigError, ControlError, UsageError
 from rtface.core.geometry import whole_frame
 from rtface.core.records import Crop
-from rtface.core.status import PipelineStatus
+from rtface.core.status import Gap, PipelineStatus
 from rtface.live.alert import Alert
 from rtface.live.arming import Arming
 from rtface.live.assembly import Assembly, needs_loop
@@ -138,7 +138,9 @@ class Service:
             slots=rig.slots,
             deadline_ns=round(rig.latency.deadline_ms * NS_PER_MS),
             silence_ns=None if rig.silence_s is None else round(rig.silence_s * NS_PER_S),
+            reconnect_ns=round(getattr(rig.camera, "reconnect_s", 0.0) * NS_PER_S),
             show=None if self._pictures is None else self._pictures.offer,
+            on_gap=self._publish_gap,
             on_tick=self._publish_status,
             clock=clock,
         )
@@ -298,6 +300,10 @@ class Service:
         self._subscribers = self._publisher.count_subscribers()
         self._publisher.publish_status(self._service_status(status))
 
+    def _publish_gap(self, gap: Gap) -> None:
+        t_ns = gap.begun_ns if gap.ended_ns is None else gap.ended_ns
+        self._publisher.publish_event("camera", t_ns, gap.as_map())
+
     def _service_status(self, status: PipelineStatus) -> ServiceStatus:
         return ServiceStatus(
             state=status.state,
@@ -312,6 +318,7 @@ class Service:
             error=None if status.error is None else status.error[:_LONGEST_ERROR],
             loop={} if self._arming is None else self._arming.state(),
             view_ok=status.view_ok,
+            gap={} if status.gap is None else status.gap.as_map(),
             pictures={} if self._pictures is None else self._pictures.state(),
             camera_status=camera_status_map(status),
         )

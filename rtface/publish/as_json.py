@@ -70,9 +70,8 @@ def as_json(message: Published) -> Json:
 
 def status_as_json(status: ServiceStatus) -> Json:
     """Return a status, as command ``status`` answers it too, in the same form."""
-    plain: Json = _plain(
-        {"view_ok": math.nan, "pictures": {}, "camera_status": {}} | status.as_map(), MOST_NESTED
-    )
+    absent = {"view_ok": math.nan, "pictures": {}, "camera_status": {}, "gap": {}}
+    plain: Json = _plain(absent | status.as_map(), MOST_NESTED)
     return plain
 
 

@@ -12,7 +12,7 @@ from rtface.publish.wire import MAX_SESSION, PROTOCOL, pack, read
 
 TOPIC_EVENTS = b"events"
 
-EventKind = Literal["decision", "light", "arming", "mark", "fault"]
+EventKind = Literal["decision", "light", "arming", "mark", "fault", "camera"]
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
 
 
@@ -31,7 +31,7 @@ class EventMessage:
     kind : str
         ``decision``: what a rule decided, with its inputs and reason. ``light``: the output reports that light
         began or ended. ``arming``: who armed, disarmed, stopped or cleared. ``mark``: a client's remark. ``fault``: what
-        went wrong.
+        went wrong. ``camera``: it was lost, or is back.
     details : dict
         By kind; see `docs/wire.md`. Keys may be added.
     """

@@ -60,6 +60,8 @@ class ServiceStatus:
     camera_status : dict
         How the camera does; as of `rtface.core.status.CameraStatus.as_map`, and ``waits_s`` while it waits for a trigger.
         Empty where there is nothing to say.
+    gap : dict
+        While the camera is lost and being opened anew; see `docs/wire.md`. Else empty.
     """
 
     state: PipelineState
@@ -76,6 +78,7 @@ class ServiceStatus:
     view_ok: float = math.nan
     pictures: dict[str, Any] = field(default_factory=dict)
     camera_status: dict[str, Any] = field(default_factory=dict)
+    gap: dict[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -94,6 +97,7 @@ class ServiceStatus:
             **known("view_ok", self.view_ok),
             **({"pictures": self.pictures} if self.pictures else {}),
             **({"camera_status": self.camera_status} if self.camera_status else {}),
+            **({"gap": self.gap} if self.gap else {}),
         }
 
 
@@ -154,6 +158,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         view_ok=number_or_nan(fields, "view_ok"),
         pictures=fields.mapping("pictures") if fields.has("pictures") else {},
         camera_status=fields.mapping("camera_status") if fields.has("camera_status") else {},
+        gap=fields.mapping("gap") if fields.has("gap") else {},
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rtface.acquire.base import Camera, EndOfStream
-from rtface.acquire.factory import make_camera
+from rtface.acquire.factory import make_camera, make_inside, make_outside
 from rtface.acquire.genicam import camera as genicam
 from rtface.config import (
     AravisCameraSettings,
@@ -151,16 +151,37 @@ CASES: dict[str, tuple[Callable[[Path], CameraSettings], bool, Clock]] = {
         SYSTEM_CLOCK,
     ),
     "opencv": (lambda _: OpencvCameraSettings(kind="opencv"), False, SYSTEM_CLOCK),
+    "outside, simulated": (
+        lambda _: SimulatedCameraSettings(width=WIDTH, height=HEIGHT, paced=False, frames=FRAMES),
+        True,
+        SYSTEM_CLOCK,
+    ),
+    "outside, test producer": (
+        lambda _: GenicamCameraSettings(
+            kind="genicam", serial="gige-0", width=WIDTH, height=HEIGHT, rate_hz=100
+        ),
+        False,
+        SYSTEM_CLOCK,
+    ),
 }
 """How to make each: settings, whether it ends, and the clock; several of a kind may stand here."""
-MAPPED = {"simulated paced", "simulated", "genicam with a clock", "genicam, test producer", "aravis"}
+MAPPED = {
+    "simulated paced",
+    "simulated",
+    "genicam with a clock",
+    "genicam, test producer",
+    "aravis",
+    "outside, simulated",
+    "outside, test producer",
+}
 
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest, stored: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     settings, ends, clock = CASES[request.param]
     asked = settings(stored)
-    if request.param == "genicam, test producer":
+    outside = request.param.startswith("outside")
+    if request.param.endswith("test producer"):
         asked = asked.model_copy(update={"producer": request.getfixturevalue("gentl_producer")})
     if request.param == "aravis" and find_library("aravis-0.8") is None:
         pytest.skip("Aravis is not installed")
@@ -171,7 +192,11 @@ def case(request: pytest.FixtureRequest, stored: Path, monkeypatch: pytest.Monke
     ):  # which viky lacks: one that is an hour behind, and stamps at once
         monkeypatch.setattr(genicam, "_tick_hz", lambda *_: float(NS_PER_S))
         monkeypatch.setattr(genicam, "_stamp_ns", lambda *_: SYSTEM_CLOCK.now_ns() - 3600 * NS_PER_S)
-    return Case(lambda: make_camera(asked, clock), ends, request.param in MAPPED, request.param != "opencv")
+
+    def make() -> Camera:
+        return make_outside(asked) if outside else make_inside(asked, clock)
+
+    return Case(make, ends, request.param in MAPPED, request.param != "opencv")
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import numpy as np
 from rtface.acquire.base import EndOfStream
 from rtface.core.clock import Clock
 from rtface.core.clockfit import ClockLine
+from rtface.core.errors import CameraError
 from rtface.core.records import CameraInfo, Crop, FloatArray, FrameMeta, Image, Losses, Pose
-from rtface.core.status import CameraStatus
+from rtface.core.status import CameraStatus, Gap
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.track.backends.base import BackendInfo
 from rtface.track.manifest import (
@@ -61,7 +62,8 @@ class FakeCamera:
     """Delivers what it is fed: a frame number (the picture is full of it), or an error to raise.
 
     `fails` maps a call (open, start, stop, close) to the error that it raises once it has been logged. `asked` is
-    set whenever the camera waits with nothing to deliver.
+    set whenever the camera waits with nothing to deliver. `gone`, where there is one, keeps it from being opened again
+    until it is set.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class FakeCamera:
         self.clock_line: ClockLine | None = None
         self.status = CameraStatus()
         self.stuck: threading.Event | None = None
+        self.gone: threading.Event | None = None
         self._info = CameraInfo("fake", "fake 1", width, height, None, None, live, "camera", {})
         self._feed: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
         self.feed(*feed)
@@ -97,6 +100,10 @@ class FakeCamera:
 
     def open(self) -> CameraInfo:
         self._call("open")
+        self.lost_at_camera = self.lost_in_transport = 0
+        self.transport_known = True
+        if self.gone is not None and not self.gone.is_set() and self.log.count("camera.open") > 1:
+            raise CameraError("it is not there")
         return self._info
 
     def start(self) -> None:
@@ -291,6 +298,9 @@ class FakeHandler(PoseHandler):
 
     def network_changed(self, network: NetworkInUse) -> None:
         self._call("network_changed")
+
+    def gap(self, gap: Gap) -> None:
+        self._call(f"gap {gap.event}")
 
     def idle(self) -> None:
         self.idled.set()

@@ -18,7 +18,7 @@ from rtface.core.features import Features
 from rtface.core.latency import LatencyRecorder
 from rtface.core.outputs import OutputEvent, OutputInfo, OutputReason, OutputState, Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Losses, Pose, Pulse, Stamps
-from rtface.core.status import PipelineState, PipelineStatus
+from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import GRACE_NS
 from rtface.decide.rules import RulesFile
@@ -59,6 +59,7 @@ class Recorded(NoRecord):
         self.armings: list[tuple[str, str, str]] = []
         self.baselines: list[tuple[dict[str, Any], int]] = []
         self.failures: list[str] = []
+        self.gaps: list[Gap] = []
         self.poses = self.rows = self.frames = 0
         self.stamps: list[tuple[int, int]] = []
         self.maps: list[tuple[str, ClockLine]] = []
@@ -111,6 +112,9 @@ class Recorded(NoRecord):
 
     def frame(self, image: Any, meta: FrameMeta) -> None:
         self.frames += 1
+
+    def gap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
 
     def failed(self, what: str, text: str) -> None:
         self.failures.append(what)

@@ -47,6 +47,8 @@ from rtface.core.records import CameraInfo, FrameMeta, Image
 from rtface.core.status import CameraStatus
 
 POLL_NS = 500 * NS_PER_US
+PASSING_NS = NS_PER_S // 2
+"""Errors of a driver that go on for longer are a lost camera; a shorter trouble of the transport passes."""
 
 
 def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
@@ -109,6 +111,7 @@ class GenicamCamera(OrderedCamera):
         self._ptp: PtpWatch | None = None
         self._readings: Readings | None = None
         self._software: SoftwareTrigger | None = None
+        self._failing_since_ns: int | None = None
 
     @property
     def clock_line(self) -> ClockLine | None:
@@ -134,6 +137,7 @@ class GenicamCamera(OrderedCamera):
         self._incomplete = 0
         if self._chunks is not None:
             self._chunks.restart()
+        self._failing_since_ns = None
         with self._lost_if_it_fails("starting"):
             self._acquirer.start()
         if self._nodes is not None:
@@ -156,7 +160,7 @@ class GenicamCamera(OrderedCamera):
                     self._ptp.look(now_ns)
                 if self._readings is not None:
                     self._readings.look(now_ns)
-                buffer = self._poll()
+                buffer = self._poll_until_it_passes()
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
                     try:
@@ -257,14 +261,29 @@ class GenicamCamera(OrderedCamera):
             trigger=None if trigger is None else trigger.info(),
         )
 
+    def _poll_until_it_passes(self) -> Any | None:
+        """Return the next filled buffer, or None if there is none now, or the driver fails for a moment."""
+        try:
+            buffer = self._poll()
+        except vendor_errors():
+            now_ns = self._clock.now_ns()
+            if self._failing_since_ns is None:
+                self._failing_since_ns = now_ns
+            if now_ns - self._failing_since_ns > PASSING_NS:
+                raise
+            return None
+        self._failing_since_ns = None
+        return buffer
+
     def _poll(self) -> Any | None:
         """Return the next filled buffer, or None if there is none now."""
         buffer = poll(self._acquirer)
         if buffer is None or not self._drains:
             return buffer
         waiting = [buffer]
-        while len(waiting) < self._settings.buffers and (buffer := poll(self._acquirer)) is not None:
-            waiting.append(buffer)
+        with suppress(*vendor_errors()):  # the next call finds out whether it passes
+            while len(waiting) < self._settings.buffers and (buffer := poll(self._acquirer)) is not None:
+                waiting.append(buffer)
         for older in waiting[:-1]:
             give_back(older)
         return waiting[-1]

@@ -130,4 +130,5 @@ def _headline(status: PipelineStatus) -> str:
     return (
         f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
         f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}{camera_line(camera_status_map(status))}"
+        f"{'' if status.gap is None else f'; the camera is lost and being opened anew: {status.gap.why}'}"
     )

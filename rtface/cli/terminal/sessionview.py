@@ -31,6 +31,7 @@ def print_summary(
     _print_moments("armed and disarmed", summary.armings)
     _print_moments("marks", summary.marks)
     _print_moments("faults", summary.faults, "red")
+    _print_moments("camera lost and back", summary.gaps, "yellow")
     if latency and summary.latency:
         stages = {name: StageSummary(**stage) for name, stage in summary.latency.items()}
         _block(latency_table(stages))

@@ -455,6 +455,22 @@ class SecretEntry(Entry):
     """``action`` and ``reason`` of a decision; of the session ``session_seed`` by rule, or ``totals`` by kind."""
 
 
+@_event(25, "gap")
+class GapEntry(Entry):
+    """The camera was lost and is being opened anew, or is back; the session went on without frames."""
+
+    event: str
+    """``lost`` or ``back``."""
+    why: str
+    """What was lost, and how."""
+    frame_id: int | None
+    """The last frame before, or the first after it; None where there was none."""
+    begun_ns: int
+    """When it was lost."""
+    tries: int = 0
+    """How often it was opened until it was back."""
+
+
 @_event(26, "camera_status")
 class CameraStatusEntry(Entry):
     """How the camera does from here on, where that has changed; fields as in `rtface.core.status.CameraStatus`."""

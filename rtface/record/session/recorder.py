@@ -19,7 +19,7 @@ from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
-from rtface.core.status import CameraStatus
+from rtface.core.status import CameraStatus, Gap
 from rtface.record.seal.merging import without_seeds
 from rtface.record.session import VIDEO_NAME, session_folder
 from rtface.record.session.entries import (
@@ -34,6 +34,7 @@ from rtface.record.session.entries import (
     ConfigurationEntry,
     DecisionEntry,
     FaultEntry,
+    GapEntry,
     GateReplyEntry,
     HashesEntry,
     LatencyEntry,
@@ -350,6 +351,12 @@ class SessionRecorder:
     def network(self, engine: str, backend: Map, crop: Crop) -> None:
         """Record what finds the keypoints from here on."""
         self._writer.put(NetworkEntry(self._at(None), engine, backend, asdict(crop)))
+
+    def gap(self, gap: Gap) -> None:
+        """Record that the camera was lost, or is back."""
+        t_ns = gap.begun_ns if gap.ended_ns is None else gap.ended_ns
+        frame_id = gap.last_frame_id if gap.ended_ns is None else gap.first_frame_id
+        self._writer.put(GapEntry(t_ns, gap.event, gap.why, frame_id, gap.begun_ns, gap.tries))
 
     def failed(self, what: str, text: str) -> None:
         """Record a fault of the rig; those of the record itself are recorded by themselves."""

@@ -18,6 +18,7 @@ from rtface.record.session.entries import (
     ClockFitEntry,
     DecisionEntry,
     FaultEntry,
+    GapEntry,
     GateReplyEntry,
     LatencyEntry,
     LossesEntry,
@@ -93,7 +94,7 @@ class Summary:
         Decisions that are shown as ``trial``.
     pulses : PulseCounts or None
         None while blinded: the number of pulses would unblind.
-    armings, marks, faults : tuple of Moment
+    armings, marks, faults, gaps : tuple of Moment
     losses, unrecorded : mapping of str to int
         Frames lost by place, None where nobody knows, and what the disk was too slow for.
     latency : mapping of str to mapping
@@ -121,6 +122,7 @@ class Summary:
     armings: tuple[Moment, ...]
     marks: tuple[Moment, ...]
     faults: tuple[Moment, ...]
+    gaps: tuple[Moment, ...]
     losses: Mapping[str, int | None]
     unrecorded: Mapping[str, int]
     latency: Mapping[str, Mapping[str, Any]]
@@ -135,7 +137,10 @@ class Summary:
                 for (rule, action, reason), count in self.decisions.items()
             ],
             "pulses": None if self.pulses is None else _fields(self.pulses),
-            **{name: [_fields(each) for each in values[name]] for name in ("armings", "marks", "faults")},
+            **{
+                name: [_fields(each) for each in values[name]]
+                for name in ("armings", "marks", "faults", "gaps")
+            },
         }
 
 
@@ -205,6 +210,7 @@ def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None
         armings=tuple(moment(each.t_ns, each.event, each.who, each.why) for each in session.of(ArmingEntry)),
         marks=tuple(moment(each.t_ns, "mark", each.who, each.text) for each in session.of(MarkEntry)),
         faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(FaultEntry)),
+        gaps=tuple(moment(each.t_ns, each.event, "", each.why) for each in session.of(GapEntry)),
         losses={} if losses is None else _losses(losses),
         unrecorded={} if unrecorded is None else _counts(unrecorded),
         latency=_latency(session, blinded=not unblind and hides_counts(session)),

@@ -26,7 +26,7 @@ _MOST_MOMENTS = 1000
 _FARTHEST = 1_000_000
 """Frames that a step leads over."""
 
-_MOMENTS = ("armings", "marks", "faults")
+_MOMENTS = ("armings", "marks", "faults", "gaps")
 
 
 def routes(desk: Desk) -> list[BaseRoute]:

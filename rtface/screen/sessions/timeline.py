@@ -16,7 +16,7 @@ from rtface.offline.sessions.envelope import Envelope
 from rtface.offline.sessions.lights import LightSpan, light_spans
 from rtface.offline.sessions.outline import Outline
 from rtface.offline.sessions.reasons import RuleThresholds
-from rtface.record.session.entries import ArmingEntry, DecisionEntry, FaultEntry, MarkEntry
+from rtface.record.session.entries import ArmingEntry, DecisionEntry, FaultEntry, GapEntry, MarkEntry
 from rtface.record.session.summary import shown
 
 MOST_POINTS = 4000
@@ -78,7 +78,7 @@ def timeline(
         "blinded": blinded,
         "armed": _armed(found, scale),
         "marks": _moments(found, scale, MarkEntry),
-        "faults": _moments(found, scale, FaultEntry),
+        "faults": [*_moments(found, scale, FaultEntry), *_moments(found, scale, GapEntry)],
     }
 
 
@@ -202,12 +202,18 @@ def _armed(found: Outline, scale: _Scale) -> list[list[float]]:
     return spans[:MOST_EVENTS]
 
 
-def _moments(found: Outline, scale: _Scale, kind: type[MarkEntry] | type[FaultEntry]) -> list[dict[str, Any]]:
+def _moments(
+    found: Outline, scale: _Scale, kind: type[MarkEntry | FaultEntry | GapEntry]
+) -> list[dict[str, Any]]:
     entries = [each for each in found.session.of(kind) if scale.holds(each.t_ns)]
     return [
-        {"t": scale.seconds(each.t_ns), "who": getattr(each, "who", ""), "text": each.text}
+        {"t": scale.seconds(each.t_ns), "who": getattr(each, "who", ""), "text": _text(each)}
         for each in entries[:MOST_EVENTS]
     ]
+
+
+def _text(entry: MarkEntry | FaultEntry | GapEntry) -> str:
+    return f"camera {entry.event}: {entry.why}" if isinstance(entry, GapEntry) else entry.text
 
 
 def decisions(

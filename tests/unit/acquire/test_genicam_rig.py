@@ -15,8 +15,11 @@ import yaml
 from support.gentl_producer import CUSTOM, GIGE, USB3
 from support.paths import DOCS
 
+from rtface.acquire.factory import make_camera
 from rtface.acquire.genicam.camera import GenicamCamera
 from rtface.acquire.genicam.readings import EVERY_NS
+from rtface.acquire.outside.camera import OutsideCamera
+from rtface.acquire.outside.passage import AVAILABLE
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.errors import CameraSettingError
@@ -316,3 +319,40 @@ def test_a_clock_that_does_not_is_a_problem(opened: Open, nodes: dict[str, objec
     camera.start()
     taken(camera, 1)
     assert camera.status.problems == (problem,)
+
+
+# From a process of its own
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="this system has no way across processes")
+def test_how_a_camera_does_reaches_the_process_that_uses_it(gentl_producer: Path) -> None:
+    asked = {
+        "serial": CUSTOM,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "exposure_us": 15_000,
+        "trigger": {"source": "Line0", "rate_hz": "irregular", "longest_pause_s": 7},
+        "chunks": ["frame", "trigger", "exposure"],
+        "ptp": {"max_offset_us": 5},
+        "nodes": {"FramePacing": "OnDemand", "FaultPtpOffsetNs": 6000},
+    }
+    settings = GenicamCameraSettings.model_validate({"kind": "genicam", "producer": gentl_producer, **asked})
+    camera = make_camera(settings)
+    assert isinstance(camera, OutsideCamera)
+    try:
+        assert camera.open().trigger == TriggerInfo("Line0", None, 7.0)
+        camera.start()
+        out, metas = np.empty((HEIGHT, WIDTH), np.uint8), []
+        while not camera.status.problems or len(metas) < 4:
+            meta = camera.fill(out, GIVE_UP_S)
+            assert meta is not None
+            metas.append(meta)
+        assert [meta.trigger_id for meta in metas] == [2 * meta.frame_id - 1 for meta in metas]
+        assert {meta.exposure_us for meta in metas} == {15_000.0}
+        assert camera.status.problems == (
+            "PTP: the camera's clock is 6 us from the master's, and 5 are allowed",
+        )
+        assert camera.status.ptp == PtpStatus("Slave", 6000)
+        assert camera.status.missed_triggers == metas[-1].frame_id - metas[0].frame_id
+    finally:
+        camera.close()

@@ -10,6 +10,7 @@ from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Reason
 from rtface.core.errors import CameraLostError, ControlError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
+from rtface.core.status import Gap
 from rtface.live.loop_status import LoopState
 from rtface.record.session.entries import FaultEntry
 
@@ -240,6 +241,35 @@ def test_no_frames_no_light(looped: ManualLoop) -> None:
     looped.loop.idle()
     assert looped.loop.status.state is LoopState.FAULT
     assert "no frame came for" in looped.loop.status.why
+
+
+def test_a_camera_that_is_lost_and_comes_back_is_recorded_and_only_a_person_arms_again(
+    looped: ManualLoop,
+) -> None:
+    looped.arm()
+    looped.frame(40)
+    assert looped.output.state is OutputState.FIRING
+    lost = Gap(looped.clock.now_ns(), "unplugged", 0)
+    looped.loop.gap(lost)
+    assert looped.output.state is OutputState.DISARMED
+    assert (looped.loop.status.state, looped.loop.status.why) == (LoopState.FAULT, "unplugged")
+    back = replace(lost, ended_ns=looped.clock.now_ns(), first_frame_id=2)
+    looped.loop.gap(back)
+    for _ in range(20):
+        looped.frame(0)
+        looped.frame(40)
+    assert [command for _, _, command in looped.record.pulses] == ["fire", "cancel"], (
+        "nothing fires before somebody has cleared and armed"
+    )
+    assert looped.record.gaps == [lost, back]
+    looped.loop.cleared("operator")
+    assert looped.loop.status.state is LoopState.DISARMED
+
+
+def test_a_camera_that_is_lost_leaves_a_disarmed_loop_disarmed(looped: ManualLoop) -> None:
+    looped.loop.gap(Gap(looped.clock.now_ns(), "unplugged"))
+    assert looped.loop.status.state is LoopState.DISARMED
+    assert len(looped.record.gaps) == 1
 
 
 def test_a_disk_that_fails_disarms_and_one_that_fills_warns(looped: ManualLoop) -> None:

@@ -2,22 +2,24 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partialmethod
 from typing import Any
 
 import numpy as np
 import pytest
 from support.fakes import END, CountingClock, FakeBackend, FakeCamera, FakeHandler, FakeSink, fake_engine
-from support.waits import LONG_S, finishes
+from support.waits import LONG_S, finishes, wait_until
 
 from rtface.acquire import stream as stream_module
 from rtface.acquire.ring import FrameRing, Slot
+from rtface.acquire.stream import Silence
 from rtface.acquire.thread import AcquisitionThread
 from rtface.core.clock import NS_PER_S
 from rtface.core.clockfit import ClockLine
 from rtface.core.errors import BackendError, CameraError, CameraLostError, UsageError
 from rtface.core.records import Crop, Losses, Pose
-from rtface.core.status import PipelineState, PipelineStatus
+from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.live.pipeline import Pipeline
 from rtface.track.tracker import Tracker
 
@@ -374,7 +376,7 @@ def test_a_camera_that_fails_while_it_is_paused_fails_the_pipeline() -> None:
     while not len(rig.pipeline._mailbox):
         assert rig.pipeline._thread.is_alive()
     rig.camera.feed(2, error := CameraLostError("unplugged"))
-    rig.pipeline._stream._acquisition._thread.join(LONG_S)  # type: ignore[union-attr]
+    rig.pipeline._stream._frames._acquisition._thread.join(LONG_S)  # type: ignore[union-attr]
     for _ in range(2):
         rig.backend.gate.release()
     assert paused.exception(LONG_S) is error
@@ -409,7 +411,7 @@ def test_a_camera_that_does_not_stop_fails_the_pipeline(monkeypatch: pytest.Monk
     rig.camera.stuck = threading.Event()
     rig.pipeline.start()
     assert rig.camera.asked.wait(LONG_S)
-    acquisition = rig.pipeline._stream._acquisition
+    acquisition = rig.pipeline._stream._frames._acquisition
     assert acquisition is not None
     with pytest.raises(CameraLostError, match="did not answer") as caught:
         rig.pipeline.pause()
@@ -553,7 +555,7 @@ def test_a_frame_that_comes_just_before_the_end_is_not_overlooked(
         def take(self, timeout_s: float) -> Slot | None:
             slot = super().take(0)
             if slot is None and rig.sink.ids == [1] and not thread:
-                acquisition = rig.pipeline._stream._acquisition
+                acquisition = rig.pipeline._stream._frames._acquisition
                 assert acquisition is not None
                 thread.append(acquisition)
                 rig.camera.feed(2, END)
@@ -711,3 +713,121 @@ def test_a_posted_command_is_carried_out_between_two_frames() -> None:
     assert done.wait(LONG_S)
     rig.pipeline.stop()
     rig.ends()
+
+
+class LostRig(Rig):
+    """A live camera that is opened anew when it is lost; what is fed after an error comes once it is open again."""
+
+    def __init__(self, *feed: int | BaseException, reconnect_ns: int = 3600 * NS_PER_S) -> None:
+        super().__init__(*feed, live=True, reacts=True)
+        self.gaps: list[Gap] = []
+        self.pipeline = Pipeline(
+            self.camera,
+            Tracker(fake_engine(), self.backend, self.clock),
+            self.sink,
+            handler=self.handler,
+            slots=4,
+            reconnect_ns=reconnect_ns,
+            on_gap=self.gaps.append,
+            on_tick=self._tick,
+            clock=self.clock,
+        )
+
+
+def test_a_lost_camera_is_opened_anew_and_the_gap_is_known() -> None:
+    rig = LostRig(7, CameraLostError("unplugged"))
+    rig.pipeline.start()
+    rig.camera.feed(12)
+    rig.sink.wait_for(2)
+    rig.camera.feed(END)
+    rig.ends()
+    assert rig.sink.ids == [7, 12]
+    assert rig.pipeline.error is None
+    lost, back = rig.gaps
+    assert (lost.event, lost.why, lost.last_frame_id, lost.ended_ns) == ("lost", "unplugged", 7, None)
+    assert (back.event, back.why, back.first_frame_id, back.tries) == ("back", "unplugged", 12, 1)
+    assert back.ended_ns is not None
+    told = [each for each in rig.log if each.startswith("handler.")]
+    at = told.index("handler.gap lost")
+    assert told[at - 1 : at + 3] == [
+        "handler.published",
+        "handler.gap lost",
+        "handler.gap back",
+        "handler.handle",
+    ]
+    assert rig.log.count("camera.open") == 2
+
+
+def test_while_the_camera_is_gone_the_status_says_so_and_commands_are_served() -> None:
+    rig = LostRig(7, CameraLostError("unplugged"))
+    rig.camera.gone = threading.Event()
+    rig.pipeline.start()
+    wait_until(lambda: bool(rig.gaps))
+    rig.handler.idled.clear()
+    assert rig.handler.idled.wait(LONG_S), "who acts goes on"
+    status = rig.pipeline.status()
+    assert status.state is PipelineState.STOPPED
+    assert status.gap == rig.gaps[0]
+    assert status.rate_hz == 0
+    rig.pipeline.pause()
+    assert rig.pipeline.status().state is PipelineState.STOPPED
+    rig.pipeline.resume()
+    assert rig.pipeline.status().state is PipelineState.STOPPED
+    rig.camera.gone.set()
+    rig.camera.feed(12)
+    rig.sink.wait_for(2)
+    assert rig.pipeline.status().gap is None
+    assert rig.pipeline.stop(LONG_S)
+    assert rig.pipeline.error is None
+
+
+def test_a_camera_that_does_not_come_back_in_time_fails_the_pipeline_with_both_causes() -> None:
+    rig = LostRig(7, CameraLostError("unplugged"), reconnect_ns=NS_PER_S)
+    rig.pipeline.start()
+    rig.camera.gone = threading.Event()
+    wait_until(lambda: bool(rig.gaps))
+    rig.clock.advance_ns(2 * NS_PER_S)
+    rig.ends()
+    assert isinstance(rig.pipeline.error, CameraLostError)
+    assert str(rig.pipeline.error) == "unplugged; it did not come back within 1 s: it is not there"
+    assert rig.sink.ids == [7]
+
+
+def test_losses_of_before_the_gap_are_not_forgotten() -> None:
+    rig = LostRig(7)
+    rig.pipeline.start()
+    rig.sink.wait_for(1)
+    rig.camera.lost_at_camera, rig.camera.lost_in_transport, rig.camera.transport_known = 3, 5, False
+    rig.camera.feed(CameraLostError("unplugged"), 12)
+    rig.sink.wait_for(2)
+    rig.camera.lost_at_camera = 10
+    losses = rig.pipeline.status().losses
+    assert (losses.camera, losses.transport, losses.transport_known) == (13, 5, False)
+    assert rig.pipeline.stop(LONG_S)
+
+
+def test_what_comes_back_as_another_camera_is_not_taken() -> None:
+    rig = LostRig(7)
+    rig.pipeline.start()
+    rig.sink.wait_for(1)
+    rig.camera._info = replace(rig.camera._info, label="fake 2")
+    rig.camera.feed(CameraLostError("unplugged"))
+    rig.ends()
+    assert isinstance(rig.pipeline.error, CameraLostError)
+    assert "unplugged; what came back is another camera or has other frames: fake 2" in str(
+        rig.pipeline.error
+    )
+
+
+def test_silence_is_a_loss_too() -> None:
+    rig = LostRig(7)
+    rig.pipeline._silence = Silence(rig.pipeline._stream, NS_PER_S, rig.clock)
+    rig.pipeline.start()
+    rig.sink.wait_for(1)
+    rig.clock.advance_ns(2 * NS_PER_S)
+    wait_until(lambda: bool(rig.gaps))
+    assert "no frame came for 1 s" in rig.gaps[0].why
+    wait_until(lambda: rig.log.count("camera.start") >= 2)  # the thread of before would take the frame with it
+    rig.camera.feed(12)
+    rig.sink.wait_for(2)
+    assert rig.pipeline.stop(LONG_S)

@@ -57,7 +57,7 @@ NUMBERS = {
 }
 
 
-ABSENT: dict[str, Any] = {"view_ok": None, "pictures": {}, "trigger_id": None, "camera_status": {}}
+ABSENT: dict[str, Any] = {"view_ok": None, "pictures": {}, "trigger_id": None, "camera_status": {}, "gap": {}}
 
 
 def expected(value: Any, name: str = "") -> Any:

@@ -62,7 +62,7 @@ const ACTS = { armed: "armed", disarmed: "disarmed", emergency: "emergency stop"
 
 /** The kinds that a list of events is filtered by. @type {[string, string][]} */
 export const KINDS = [
-  ["trial", "Trials"], ["withheld", "Withheld"], ["light", "Light"], ["arming", "Arming"], ["mark", "Marks"], ["fault", "Faults"], ["change", "Changes"],
+  ["trial", "Trials"], ["withheld", "Withheld"], ["light", "Light"], ["arming", "Arming"], ["mark", "Marks"], ["fault", "Faults"], ["camera", "Camera"], ["change", "Changes"],
 ];
 
 /** @param {any} event @returns {string} one of `KINDS` */
@@ -94,6 +94,8 @@ export function eventWords({ kind, details }) {
       return `${details.who}: ${details.text}`;
     case "fault":
       return `${reasonWords(details.reason ?? "error")}: ${details.why}`;
+    case "camera":
+      return `camera ${details.event}: ${details.why}`;
     default:
       return kind;
   }

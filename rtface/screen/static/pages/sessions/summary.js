@@ -25,7 +25,7 @@ export async function mountSummary(root, view) {
     h("div", { class: "halves" },
       h("section", { class: "panel" }, h("h2", {}, "The session"), pairs([...facts, ["pulses", pulses]])),
       h("section", { class: "panel" }, h("h2", {}, "Decisions"), counted(summary.decisions)),
-      moments("Armed, disarmed, faults", [...summary.armings, ...summary.faults]),
+      moments("Armed, disarmed, faults", [...summary.armings, ...summary.faults, ...summary.gaps]),
       moments("Marks", summary.marks),
       view.told.opened_by.length ? h("section", { class: "panel" }, h("h2", {}, "Who opened the seal"), h("table", { class: "table" }, h("tbody", {}, view.told.opened_by.map((/** @type {any} */ each) => h("tr", {}, h("td", {}, when(each.at)), h("td", {}, each.who), h("td", {}, each.what), h("td", {}, each.why)))))) : null,
       h("section", { class: "panel" }, h("h2", {}, "Texts"), text("The rules", view.told.rules), text("The rig's configuration", view.told.rig)),
