@@ -827,7 +827,9 @@ def test_silence_is_a_loss_too() -> None:
     rig.clock.advance_ns(2 * NS_PER_S)
     wait_until(lambda: bool(rig.gaps))
     assert "no frame came for 1 s" in rig.gaps[0].why
-    wait_until(lambda: rig.log.count("camera.start") >= 2)  # the thread of before would take the frame with it
+    wait_until(
+        lambda: rig.log.count("camera.start") >= 2
+    )  # the thread of before would take the frame with it
     rig.camera.feed(12)
     rig.sink.wait_for(2)
     assert rig.pipeline.stop(LONG_S)
