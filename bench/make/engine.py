@@ -1,9 +1,9 @@
 """Make a shipped engine: ``python -m bench.make.engine --data FOLDER --out engines/face-2 --runs RUNS``.
 
 Three trainings of one recipe: on each of the two videos, tested on the other, and on all frames. The first two give
-the stated errors and the calibration of the score; the third gives the weights. Each has two rounds: one with strong
-augmentation, so that the network learns faces and not this rig's frames, and a shorter one with gentle augmentation,
-which makes it precise. What lies in the folder of runs already is gone on from, or used as it is.
+the stated errors and the calibration of the score; the third gives the weights. Each has rounds: one with strong
+augmentation, so that the network learns faces and not this rig's frames, and shorter ones with gentler augmentation,
+which make it precise. What lies in the folder of runs already is gone on from, or used as it is.
 """
 
 from __future__ import annotations
@@ -91,7 +91,15 @@ FINE = replace(
         eye=_EYE,
     ),
 )
-ROUNDS = {"fast": (WIDE, FINE)}
+SHARP = replace(
+    GENTLE,
+    steps=800,
+    learning_rate=1e-3,
+    simulated_share=0.25,
+    seed=5,
+    augmentation=replace(GENTLE.augmentation, zoom=1.2, stretch=1.05, pupil=0.05, eye=_EYE),
+)
+ROUNDS = {"fast": (WIDE, FINE, SHARP)}
 """Of a family that has others than STRONG and GENTLE: it learns from other rigs, too, and so from wider pictures."""
 SIMULATED_TRAINING, SIMULATED_SEED = 2400, 100_000
 SIMULATED_VIEWS = 80
@@ -172,7 +180,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where to keep what was done")
     parser.add_argument("--family", default="small", help="small, fast or tiny")
     parser.add_argument("--other-rigs", type=Path, help="labelled frames of other rigs to learn from, too")
-    parser.add_argument("--steps", type=int, help="of the first round; the second has its share of them")
+    parser.add_argument("--steps", type=int, help="of the first round; the others have their share of them")
     parser.add_argument("--simulated", type=int, default=SIMULATED_TRAINING, help="simulated pictures")
     parser.add_argument("--workers", type=int, default=1, help="trainings at the same time, one core each")
     options = parser.parse_args(given)
@@ -182,9 +190,9 @@ def main(given: Sequence[str] | None = None) -> None:
         raise DataError(
             f"{options.data} holds {len(labels.videos)} videos; this recipe takes two, each tested on the other"
         )
-    first, second = ROUNDS.get(options.family, (STRONG, GENTLE))
-    share = (options.steps or first.steps) / first.steps
-    rounds = tuple(replace(each, steps=max(1, round(each.steps * share))) for each in (first, second))
+    planned = ROUNDS.get(options.family, (STRONG, GENTLE))
+    share = (options.steps or planned[0].steps) / planned[0].steps
+    rounds = tuple(replace(each, steps=max(1, round(each.steps * share))) for each in planned)
     plan = Plan(options.family, rounds, options.simulated, options.runs, options.other_rigs)
     held_out = (*labels.videos, _ALL)
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
