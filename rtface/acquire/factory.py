@@ -21,7 +21,7 @@ from rtface.config import (
 )
 from rtface.core.clock import SYSTEM_CLOCK, Clock
 
-OUTSIDE = ("genicam", "opencv")
+OUTSIDE = ("genicam", "aravis", "opencv")
 """Kinds whose driver is a vendor's: it runs in a process of its own, where the system has a way."""
 
 

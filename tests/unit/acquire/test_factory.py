@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rtface.acquire.factory import OUTSIDE, make_camera, make_inside
+from rtface.acquire.factory import make_camera, make_inside
 from rtface.acquire.outside.passage import AVAILABLE
 from rtface.config import (
+    AravisCameraSettings,
     CameraSettings,
     GenicamCameraSettings,
     ImagesCameraSettings,
@@ -26,12 +27,13 @@ from rtface.core.clock import ManualClock
         (VideoCameraSettings(kind="video", path=Path("a.mp4")), "VideoCamera"),
         (ImagesCameraSettings(kind="images", path=Path("a")), "ImagesCamera"),
         (GenicamCameraSettings(kind="genicam"), "GenicamCamera"),
+        (AravisCameraSettings(kind="aravis"), "AravisCamera"),
         (OpencvCameraSettings(kind="opencv"), "OpencvCamera"),
     ],
 )
 def test_each_kind_gets_its_camera(settings: CameraSettings, name: str) -> None:
     assert type(make_inside(settings)).__name__ == name
-    vendors = settings.kind in OUTSIDE and AVAILABLE
+    vendors = settings.kind in ("genicam", "aravis", "opencv") and AVAILABLE
     assert type(make_camera(settings)).__name__ == ("OutsideCamera" if vendors else name)
     assert type(make_camera(settings, ManualClock(1))).__name__ == name, (
         "no other process could read this clock"
