@@ -8,9 +8,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtface.acquire.genicam.camera import list_genicam
 from rtface.acquire.genicam.gentl import PRODUCERS_VARIABLE
-from rtface.acquire.genicam.survey import CameraFeatures, survey
+from rtface.acquire.genicam.survey import CameraFeatures, list_outside, survey
 from rtface.acquire.opencv import list_opencv
 from rtface.core.errors import CameraError
 
@@ -98,7 +97,7 @@ def _find_genicam(found: Discovery, producer: Path | None) -> None:
         )
         return
     try:
-        devices = list_genicam(producer)
+        devices = list_outside(producer)
     except CameraError as error:
         if producer is not None:
             raise

@@ -154,6 +154,8 @@ GC_API IFGetParentTL(void *handle, void **parent) {
 GC_API IFUpdateDeviceList(void *handle, uint8_t *has_changed, uint64_t timeout_ms) {
     (void)timeout_ms;
     if (!module_of(handle, INTERFACE)) return failed(GC_ERR_INVALID_HANDLE, "no interface");
+    const char *ms = getenv("RTFACE_TEST_GENTL_LIST_HANG_MS");
+    if (ms) sleep_ms(atoll(ms));
     listed_count = 0;
     for (int number = 0; number < DEVICES; number++)
         if (present(&devices[number])) listed[listed_count++] = &devices[number];

@@ -1,6 +1,6 @@
-"""What a GenICam camera can be set to, asked in a process of its own: a driver that hangs or aborts ends that process alone.
+"""Which GenICam cameras there are and what each can be set to, asked in processes that alone end where a driver hangs or aborts.
 
-``python -m rtface.acquire.genicam.survey SERIAL [PRODUCER]`` prints it as JSON.
+``python -m rtface.acquire.genicam.survey list PRODUCER``, or ``ask PRODUCER SERIAL``, prints it as JSON.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rtface.acquire.genicam.camera import list_genicam
 from rtface.acquire.genicam.formats import FORMATS
 from rtface.acquire.genicam.gentl import (
+    GenicamDevice,
     choose,
     harvest,
     is_writable,
@@ -39,6 +41,7 @@ FEATURES = (
 """What a rig sets, and what tells how a camera is connected."""
 PATIENCE_S = 15.0
 """How long a camera may take to be opened and read."""
+_LIST, _ASK = "list", "ask"
 _IN_A_RIG = {
     "width": "Width",
     "height": "Height",
@@ -115,16 +118,39 @@ def survey(serial: str, producer: Path | None, patience_s: float = PATIENCE_S) -
     patience_s : float
         Seconds after which the camera is given up.
     """
-    command = [sys.executable, "-m", __name__, serial, *([] if producer is None else [str(producer)])]
+    try:
+        answer = _outside(patience_s, _ASK, producer, serial)
+    except CameraError as error:
+        return CameraFeatures([], str(error))
+    return CameraFeatures([CameraFeature(**each) for each in answer["features"]], answer["why_none"])
+
+
+def list_outside(producer: Path | None, patience_s: float = PATIENCE_S) -> list[GenicamDevice]:
+    """List cameras as `list_genicam` does, in a process of its own, which is ended when it takes too long.
+
+    Raises
+    ------
+    CameraError
+        As of `list_genicam`; or the producer hangs, or ended that process.
+    """
+    answer = _outside(patience_s, _LIST, producer)
+    if answer["why_none"]:
+        raise CameraError(answer["why_none"])
+    return [GenicamDevice(**each) for each in answer["devices"]]
+
+
+def _outside(patience_s: float, what: str, producer: Path | None, *arguments: str) -> dict[str, Any]:
+    """Return what this module prints when it is run as a program."""
+    command = [sys.executable, "-m", __name__, what, "" if producer is None else str(producer), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
     except subprocess.TimeoutExpired:
-        return CameraFeatures([], f"its driver did not answer within {patience_s:g} s")
+        raise CameraError(f"its driver did not answer within {patience_s:g} s") from None
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        return CameraFeatures([], f"its driver ended the process that asked ({_how(done.returncode)})")
-    return CameraFeatures([CameraFeature(**each) for each in answer["features"]], answer["why_none"])
+        raise CameraError(f"its driver ended the process that asked ({_how(done.returncode)})") from None
+    return answer
 
 
 def ask(serial: str, producer: Path | None) -> CameraFeatures:
@@ -164,6 +190,19 @@ def _how(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
+def _listed(producer: Path | None) -> dict[str, Any]:
+    try:
+        return {"devices": [asdict(device) for device in list_genicam(producer)], "why_none": ""}
+    except CameraError as error:
+        return {"devices": [], "why_none": str(error)}
+
+
+def main(what: str, named: str, *serial: str) -> None:
+    """Print the answer to `_outside`."""
+    producer = Path(named) if named else None
+    answer = _listed(producer) if what == _LIST else asdict(ask(serial[0], producer))
+    print(json.dumps(answer))  # noqa: T201
+
+
 if __name__ == "__main__":
-    asked, *named = sys.argv[1:]
-    print(json.dumps(asdict(ask(asked, Path(named[0]) if named else None))))  # noqa: T201
+    main(*sys.argv[1:])

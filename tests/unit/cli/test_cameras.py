@@ -15,8 +15,10 @@ from support.gentl_producer import CUSTOM, HANGS
 
 from rtface.acquire import discovery
 from rtface.acquire.factory import make_camera
-from rtface.acquire.genicam.survey import survey
+from rtface.acquire.genicam.survey import list_outside, survey
 from rtface.config.rigfile import load_rig
+from rtface.core.clock import NS_PER_S, monotonic_ns
+from rtface.core.errors import CameraError
 
 
 @pytest.fixture
@@ -79,6 +81,17 @@ def test_a_driver_that_hangs_is_given_up(gentl_producer: Path) -> None:
     assert (found.features, found.why_none) == ([], "its driver did not answer within 0.5 s")
 
 
+def test_a_producer_that_hangs_while_it_looks_for_cameras_is_given_up(
+    gentl_producer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began_ns = monotonic_ns()
+    assert CUSTOM in {device.serial for device in list_outside(gentl_producer, patience_s=100.0)}
+    enough_s = 3 * (monotonic_ns() - began_ns) / NS_PER_S
+    monkeypatch.setenv("RTFACE_TEST_GENTL_LIST_HANG_MS", "3600000")
+    with pytest.raises(CameraError, match=r"^its driver did not answer within [\d.]+ s$"):
+        list_outside(gentl_producer, patience_s=enough_s)
+
+
 def test_a_driver_that_aborts_ends_only_the_process_that_asked(gentl_producer: Path, tmp_path: Path) -> None:
     source, driver = tmp_path / "aborts.c", tmp_path / "aborts.cti"
     source.write_text(
@@ -89,6 +102,8 @@ def test_a_driver_that_aborts_ends_only_the_process_that_asked(gentl_producer: P
     assert compiler is not None, "the producer was compiled, too"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(driver), str(source)], check=True, timeout=60)
     assert survey("0", driver).why_none == "its driver ended the process that asked (signal 6)"
+    with pytest.raises(CameraError, match=r"ended the process that asked \(signal 6\)"):
+        list_outside(driver)
 
 
 def test_a_producer_that_is_not_there_is_named(tmp_path: Path) -> None:
