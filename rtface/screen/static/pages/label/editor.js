@@ -10,6 +10,7 @@ import { Progress } from "./progress.js";
 
 const AHEAD = 3;
 const LEAST_SCORE = 0.15;
+const ALL_DONE = "Every frame is complete. Teach, or New rig, goes on with them.";
 
 export class Editor {
   /** @param {LabelStore} store @param {boolean} readOnly */
@@ -162,7 +163,7 @@ export class Editor {
     const order = [...this.frames.slice(from), ...this.frames.slice(0, from)];
     const next = order.find(({ id }) => !this.complete(id));
     if (next) this.go(next.id, this.points.find(({ id }) => !this.label(id, next.id))?.id ?? null);
-    else this.onsay("Every frame is complete.");
+    else this.onsay(ALL_DONE);
   }
 
   /** Go to the next doubtful label; the list comes from the server. @param {() => Promise<{doubts: any[]}>} ask */
@@ -219,7 +220,7 @@ export class Editor {
       return;
     }
     this.choose(this.nextEmpty(this.indexOf(point)));
-    if (!this.point) this.onsay("This frame is complete: d for the next.");
+    if (!this.point) this.onsay(this.frames.every(({ id }) => this.complete(id)) ? ALL_DONE : "This frame is complete: d for the next.");
   }
 
   /**

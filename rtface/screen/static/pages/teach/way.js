@@ -230,14 +230,21 @@ function warnings(check) {
   );
 }
 
-/** The longest that it still takes: the part that runs, and the one that follows. @param {any[]} lines @returns {string} */
+const PARTS = ["search: new keypoints", "search", "final: new keypoints", "final"];
+
+/** The longest that it still takes: the part that runs, and those that follow. @param {any[]} lines @returns {string} */
 function timeLeft(lines) {
   const last = lines[lines.length - 1];
   if (!last || last.unit !== "steps" || !last.left_s || !last.done) return "";
-  const parts = lines.filter((line) => line.what === last.what);
-  const done = last.done - parts[0].done;
+  /** @param {(what: string) => boolean} are */
+  const steps = (are) => lines.find((line) => are(String(line.what)) && line.total)?.total ?? 0;
+  const [alone, all] = [steps((what) => what.endsWith("new keypoints")), steps((what) => !what.includes(":"))];
+  const follow = PARTS.slice(PARTS.indexOf(last.what) + 1);
+  if (follow.length && !all) return "This part is short; how long the others take is known once they have begun.";
+  const first = lines.find((line) => line.what === last.what);
+  const done = last.done - first.done;
   const pace = done > 0 ? last.s / done : 0;
-  const search = String(last.what).startsWith("search");
-  const most = last.left_s + (search ? pace * last.total : 0);
-  return search ? `At most ${duration(most)} left; it ends earlier where nothing becomes better.` : `About ${duration(most)} left.`;
+  const most = last.left_s + pace * follow.reduce((sum, part) => sum + (part.includes(":") ? alone : all), 0);
+  if (!follow.length) return `About ${duration(most)} left.`;
+  return `At most ${duration(most)} left; it ends earlier where nothing becomes better.`;
 }
