@@ -200,7 +200,7 @@ function teachForm(app, way, label, go) {
     h("p", {}, way.next === "check" ? `${way.frames} frames have a row; ${placed} labels of ${counts.length} keypoints.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
     h("p", { class: "muted small" }, counts.map(([name, count]) => `${name} ${count}`).join(", ")),
     choices.length ? h("fieldset", { class: "col" }, h("legend", {}, "The engine has no such points: what becomes of them?"), choices.map((/** @type {any} */ { name, choice }) => h("label", { class: "field" }, name, choice))) : null,
-    h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, "Most steps of the training", steps))),
+    h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, way.next === "check" ? "Most steps of the training" : "Most steps of the training: another number than before begins it anew", steps))),
   );
 }
 
