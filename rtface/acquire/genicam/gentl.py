@@ -96,9 +96,14 @@ def release(harvester: Any) -> None:
 def describe(device: Any) -> GenicamDevice:
     """Return the names of a found device."""
     serial, vendor, model, tl_type = (
-        str(device.property_dict.get(key) or "") for key in ("serial_number", "vendor", "model", "tl_type")
+        _readable(device.property_dict.get(key)) for key in ("serial_number", "vendor", "model", "tl_type")
     )
     return GenicamDevice(serial, vendor, model, tl_type)
+
+
+def _readable(text: object) -> str:
+    """Return a device's text, what of it is no UTF-8 replaced: it is to be written, sent and shown."""
+    return str(text or "").encode(errors="replace").decode()
 
 
 def choose(devices: list[Any], serial: str | None) -> Any:
@@ -133,15 +138,17 @@ def keeping_sigint() -> Iterator[None]:
 
 def prefer_newest(acquirer: Any) -> str:
     """Ask the driver to give up the oldest frame when its buffers are full; return the mode it is in."""
-    node = getattr(acquirer.data_streams[0].node_map, "StreamBufferHandlingMode", None)
-    if node is None:
+    absent = vendor_errors(AttributeError, TypeError)
+    try:
+        node = acquirer.data_streams[0].node_map.StreamBufferHandlingMode
+        for mode in HANDLING_MODES:
+            if mode in node.symbolics:
+                with suppress(*vendor_errors()):
+                    node.value = mode
+                    break
+        return str(node.value)
+    except absent:
         return "unknown"
-    for mode in HANDLING_MODES:
-        if mode in node.symbolics:
-            with suppress(*vendor_errors()):
-                node.value = mode
-                break
-    return str(node.value)
 
 
 def or_none(module: Any, attribute: str) -> int | None:
