@@ -264,7 +264,7 @@ class GenicamCamera(OrderedCamera):
         )
 
     def _poll_until_it_passes(self, now_ns: int) -> Any | None:
-        """Give the trigger that is due; return the next filled buffer, None if there is none, or the driver fails for a moment."""
+        """Give a trigger that is due, and return the next filled buffer; None without one, or if the driver fails a moment."""
         try:
             if self._software is not None:
                 self._software.give(now_ns)

@@ -151,6 +151,14 @@ class Passage:
         """Return whether a message can be taken, or the other side is gone, now or within a time."""
         return self._wait(timeout_s, (self.messages.fileno(), select.POLLIN))
 
+    def say_if_there_is_room(self, message: bytes) -> bool:
+        """Send a message, unless the other side has left so many that it would have to be waited for; True when it is sent."""
+        try:
+            self.messages.send(message, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
+
     def close(self) -> None:
         """Give this side back; frames stay for as long as somebody has them."""
         self.messages.close()

@@ -347,7 +347,7 @@ def test_pixels_of_another_format_than_before_are_refused(feed: Any) -> None:
     out = np.empty((100, 100), np.uint8)
     take(camera, out)
     take(camera, out)
-    with pytest.raises(CameraLostError, match="another format than before .0x0108000c, before 0x01080001"):
+    with pytest.raises(CameraLostError, match=r"another format than before .0x0108000c, before 0x01080001"):
         camera.fill(out, 0.1)
 
 

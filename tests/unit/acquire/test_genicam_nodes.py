@@ -254,9 +254,9 @@ def test_what_cannot_be_read_or_set_is_said_whatever_the_binding_raises(error: t
     assert device.get("Gain") is None
     assert device.whole("Gain") is None
     assert device.reader("Gain")() is None
-    with pytest.raises(CameraSettingError, match="Gain cannot be read: no$"):
+    with pytest.raises(CameraSettingError, match=r"Gain cannot be read: no$"):
         device.require("Gain")
-    with pytest.raises(CameraSettingError, match="Gain cannot be set to 1.*: no$"):
+    with pytest.raises(CameraSettingError, match=r"Gain cannot be set to 1.*: no$"):
         device.set("Gain", 1)
 
 

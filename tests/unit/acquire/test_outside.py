@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from support.outside_cameras import SOON, outside, scripted
-from support.waits import LONG_S, finishes
+from support.waits import LONG_S, finishes, wait_until
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.outside.camera import OutsideCamera
@@ -512,3 +512,36 @@ def test_handles_of_the_other_side_are_closed_once() -> None:
     ours.close()
     ours.close()
     assert open_handles() == handles
+
+
+def test_a_reader_who_is_away_does_not_hold_a_camera_that_has_much_to_say(opened: Any) -> None:
+    """Its process gets to the frame at which it ends, though nobody takes what is said."""
+    camera = opened(talks=True, faults={"5000": ["exit", 3]})
+    wait_until(lambda: camera._process.ended)
+    assert camera.take(LONG_S).meta.frame_id == 4999
+
+
+def test_what_could_not_be_said_is_said_when_there_is_room() -> None:
+    ours, handles = Passage.make()
+    theirs = Passage(handles)
+    said = 0
+    while theirs.say_if_there_is_room(bytes(1000)):
+        said += 1
+    assert said > 10
+    for _ in range(said):
+        assert len(ours.messages.recv(2000)) == 1000
+    assert theirs.say_if_there_is_room(b"at last")
+    assert ours.messages.recv(2000) == b"at last"
+    ours.close()
+    theirs.close()
+
+
+def test_the_newest_of_what_a_camera_says_of_itself_arrives(opened: Any) -> None:
+    camera = opened(talks=True, every_ms=1, faults={"40": ["hold", 300]})
+    for _ in range(2000):
+        slot = camera.take(LONG_S)
+        number = slot.meta.frame_id
+        camera.release(slot)
+        if number > 40 and camera.status.clock and int(camera.status.clock.split()[1]) > 40:
+            return
+    raise AssertionError(camera.status.clock)
