@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -143,12 +144,12 @@ def _outside(patience_s: float, what: str, producer: Path | None, *arguments: st
     """Return what this module prints when it is run as a program."""
     command = [sys.executable, "-m", __name__, what, "" if producer is None else str(producer), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
     except subprocess.TimeoutExpired:
         raise CameraError(f"its driver did not answer within {patience_s:g} s") from None
     try:
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
         raise CameraError(f"its driver ended the process that asked ({_how(done.returncode)})") from None
     return answer
 
@@ -198,10 +199,12 @@ def _listed(producer: Path | None) -> dict[str, Any]:
 
 
 def main(what: str, named: str, *serial: str) -> None:
-    """Print the answer to `_outside`."""
+    """Write the answer to `_outside`, and nothing else, to standard output; what a driver writes there goes to standard error."""
     producer = Path(named) if named else None
-    answer = _listed(producer) if what == _LIST else asdict(ask(serial[0], producer))
-    print(json.dumps(answer))  # noqa: T201
+    with os.fdopen(os.dup(1), "w") as output:
+        os.dup2(2, 1)
+        answer = _listed(producer) if what == _LIST else asdict(ask(serial[0], producer))
+        output.write(json.dumps(answer))
 
 
 if __name__ == "__main__":
