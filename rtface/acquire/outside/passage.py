@@ -27,7 +27,7 @@ import struct
 import sys
 import termios
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Self
 
 import numpy as np
@@ -77,14 +77,25 @@ class Passage:
         OSError
             The system has no room for more.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = os.memfd_create("rtface-frames")
-        records, records_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        returned, returned_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        passage = cls((memory, records, -1, -1, returned_in, ours.detach()))
+        with ExitStack() as begun:
+
+            def kept(*handles: int) -> tuple[int, ...]:
+                begun.callback(close_handles, handles)
+                return handles
+
+            ours, theirs = kept(
+                *(each.detach() for each in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            )
+            (memory,) = kept(os.memfd_create("rtface-frames"))
+            records, records_in = kept(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+            returned, returned_in = kept(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+            (memory_there,) = kept(os.dup(memory))
+            (records_there,) = kept(os.dup(records))
+            begun.pop_all()
         with suppress(OSError):  # beyond what this user may have: then there are fewer slots
             fcntl.fcntl(records, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        return passage, (os.dup(memory), os.dup(records), records_in, returned, -1, theirs.detach())
+        passage = cls((memory, records, -1, -1, returned_in, ours))
+        return passage, (memory_there, records_there, records_in, returned, -1, theirs)
 
     @property
     def most_slots(self) -> int:

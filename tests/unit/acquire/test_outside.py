@@ -505,6 +505,40 @@ def test_without_room_for_descriptors_nothing_is_left_open(monkeypatch: pytest.M
     assert open_handles() == handles
 
 
+@pytest.mark.parametrize(
+    ("call", "works"), [("memfd_create", 0), ("pipe2", 0), ("pipe2", 1), ("dup", 0), ("dup", 1)]
+)
+def test_without_room_for_one_more_descriptor_nothing_is_left_open(
+    monkeypatch: pytest.MonkeyPatch, call: str, works: int
+) -> None:
+    handles, makes, calls = open_handles(), getattr(os, call), itertools.count()
+
+    def fails(*arguments: Any) -> Any:
+        if next(calls) >= works:
+            raise OSError(24, "Too many open files")
+        return makes(*arguments)
+
+    monkeypatch.setattr(os, call, fails)
+    with pytest.raises(OSError, match="Too many open files"):
+        Passage.make()
+    assert open_handles() == handles
+
+
+def test_what_there_is_no_memory_or_no_pipe_for_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise OSError(27, "File too large")
+
+    handles = open_handles()
+    with monkeypatch.context() as patched:
+        patched.setattr(Passage, "fit", fails)
+        with pytest.raises(errors.CameraError, match=r"no memory for 6 frames of 96x64 pixels: .*too large"):
+            outside().open()
+    monkeypatch.setattr(Passage, "most_slots", -8)
+    with pytest.raises(errors.CameraError, match="no room for 3 frames between two processes"):
+        outside().open()
+    assert open_handles() == handles
+
+
 def test_handles_of_the_other_side_are_closed_once() -> None:
     handles = open_handles()
     ours, theirs = Passage.make()
