@@ -245,6 +245,11 @@ class LastingStream:
             self._deadline_ns = now_ns + self._reconnect_ns
             self.gap = Gap(now_ns, str(error), self._last_id)
             self._news.append(self.gap)
+            _log.warning(
+                "the camera is lost and is opened anew, for up to %g s: %s",
+                self._reconnect_ns / NS_PER_S,
+                error,
+            )
         return True
 
     def _reopen(self) -> None:
@@ -299,8 +304,10 @@ class LastingStream:
         self._last_id = meta.frame_id
         gap = self.gap
         if gap is not None:
-            self._news.append(replace(gap, ended_ns=self._clock.now_ns(), first_frame_id=meta.frame_id))
+            now_ns = self._clock.now_ns()
+            self._news.append(replace(gap, ended_ns=now_ns, first_frame_id=meta.frame_id))
             self.gap = None
+            _log.warning("the camera is back after %.1f s", (now_ns - gap.begun_ns) / NS_PER_S)
         return slot
 
     def _lost(self) -> Lost:

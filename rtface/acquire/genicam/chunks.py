@@ -86,7 +86,7 @@ class Chunks:
         data = ChunkData(
             _count(found.get("frame")),
             _count(found.get("trigger")),
-            found.get("exposure"),
+            _length(found.get("exposure")),
             _count(found.get("timestamp")),
         )
         self.problem = self.problem or self._wrong_exposure(data.exposure_us)
@@ -117,3 +117,7 @@ class Chunks:
 def _count(value: Any) -> int | None:
     """Return a device's count, None where it is none."""
     return int(value) if isinstance(value, int | float) and 0 <= value < MOST else None
+
+
+def _length(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

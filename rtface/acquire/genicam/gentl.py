@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -17,6 +18,8 @@ from rtface.core.files import visible
 PRODUCERS_VARIABLE = "GENICAM_GENTL64_PATH"
 HANDLING_MODES = ("OldestFirstOverwrite", "NewestOnly")
 """What a full driver buffer should do, best first. Overwriting loses nothing while the reader is only briefly late."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +74,22 @@ def harvest(producer: Path | None) -> Any:
 
     files = _producer_files(producer)
     harvester = Harvester()
-    try:
-        for file in files:
+    useless = []
+    for file in files:
+        try:
             harvester.add_file(str(file), check_existence=True, check_validity=True)
+        except vendor_errors(OSError) as error:
+            useless.append(f"the GenTL producer {file} cannot be used: {error}")
+    if len(useless) == len(files):
+        release(harvester)
+        raise CameraError("; ".join(useless))
+    for why in useless:
+        _log.warning("%s", why)
+    try:
         harvester.update()
     except vendor_errors(OSError) as error:
         release(harvester)
-        raise CameraError(
-            f"the GenTL producer {', '.join(map(str, files))} cannot be used: {error}"
-        ) from error
+        raise CameraError(f"cameras cannot be looked for by {', '.join(map(str, files))}: {error}") from error
     return harvester
 
 

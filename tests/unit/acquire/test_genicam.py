@@ -146,6 +146,20 @@ def test_producers_are_found_by_the_standard_variable(
         list_genicam()
 
 
+def test_a_broken_producer_among_several_does_not_stand_before_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import genicam as package
+
+    (tmp_path / "a.cti").write_text("none", encoding="utf-8")
+    monkeypatch.setenv(seam.PRODUCERS_VARIABLE, f"{tmp_path}:{Path(package.__file__).parent}")
+    assert len(list_genicam(None)) == 3
+    assert "a.cti cannot be used" in caplog.text
+    monkeypatch.setenv(seam.PRODUCERS_VARIABLE, str(tmp_path))
+    with pytest.raises(CameraError, match=r"a\.cti cannot be used"):
+        list_genicam(None)
+
+
 def test_ctrl_c_does_what_it_did_before() -> None:
     assert threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)

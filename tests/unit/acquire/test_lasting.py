@@ -263,3 +263,16 @@ def test_a_camera_that_waited_for_its_first_trigger_after_a_gap_has_all_its_time
     wait_until(lambda: stream.take(0.01) is None and camera.log.count("camera.open") == 3)
     camera.feed(0)
     assert next_id(stream) == 7
+
+
+def test_whoever_looks_at_the_terminal_later_finds_when_it_was_lost_and_back(
+    streams: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera = FakeCamera(5, CameraLostError("unplugged"), live=True)
+    stream = streams(camera)
+    next_id(stream)
+    camera.feed(0)
+    next_id(stream)
+    lost, back = caplog.messages
+    assert lost == "the camera is lost and is opened anew, for up to 3600 s: unplugged"
+    assert back.startswith("the camera is back after")

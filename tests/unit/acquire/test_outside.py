@@ -579,3 +579,26 @@ def test_the_newest_of_what_a_camera_says_of_itself_arrives(opened: Any) -> None
         if number > 40 and camera.status.clock and int(camera.status.clock.split()[1]) > 40:
             return
     raise AssertionError(camera.status.clock)
+
+
+def test_a_path_of_modules_that_notebooks_have_extended_is_no_obstacle(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands there need not be text."""
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/somewhere")])
+    thread = threading.Thread(target=opened, daemon=True)
+    thread.start()
+    thread.join(LONG_S)
+    assert not thread.is_alive()
+
+
+def test_without_room_for_a_thread_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    handles = open_handles()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fails)
+        with pytest.raises(errors.CameraError, match="no process could be begun"):
+            outside().open()
+    assert open_handles() == handles
