@@ -51,7 +51,7 @@ PASSING_NS = NS_PER_S // 2
 """Errors of a driver that go on for longer are a lost camera; a shorter trouble of the transport passes."""
 
 
-def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
+def list_genicam(producer: Path | None = None, useless: list[str] | None = None) -> list[GenicamDevice]:
     """List the cameras that a producer finds now.
 
     A producer serves one owner in a process: while a `GenicamCamera` is open on it, it lists nothing.
@@ -60,13 +60,15 @@ def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
     ----------
     producer : Path or None
         As in `GenicamCameraSettings`.
+    useless : list of str or None
+        Gets, of several producers, why some cannot be used; logged when None.
 
     Raises
     ------
     CameraError
         There is no such producer, or it cannot be loaded.
     """
-    harvester = harvest(producer)
+    harvester = harvest(producer, useless)
     try:
         return [describe(device) for device in harvester.device_info_list]
     finally:

@@ -68,23 +68,29 @@ def _producer_files(producer: Path | None) -> list[Path]:
     return [producer]
 
 
-def harvest(producer: Path | None) -> Any:
-    """Return a Harvester that has looked for cameras; one a camera, for another search would end those in use."""
+def harvest(producer: Path | None, useless: list[str] | None = None) -> Any:
+    """Return a Harvester that has looked for cameras; one a camera, for another search would end those in use.
+
+    Producers that cannot be used, of several, are logged, or named in `useless` where it is given.
+    """
     from harvesters.core import Harvester
 
     files = _producer_files(producer)
     harvester = Harvester()
-    useless = []
+    whys = []
     for file in files:
         try:
             harvester.add_file(str(file), check_existence=True, check_validity=True)
         except vendor_errors(OSError) as error:
-            useless.append(f"the GenTL producer {file} cannot be used: {error}")
-    if len(useless) == len(files):
+            whys.append(f"the GenTL producer {file} cannot be used: {error}")
+    if len(whys) == len(files):
         release(harvester)
-        raise CameraError("; ".join(useless))
-    for why in useless:
-        _log.warning("%s", why)
+        raise CameraError("; ".join(whys))
+    if useless is not None:
+        useless += whys
+    else:
+        for why in whys:
+            _log.warning("%s", why)
     try:
         harvester.update()
     except vendor_errors(OSError) as error:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -42,6 +43,7 @@ FEATURES = (
 """What a rig sets, and what tells how a camera is connected."""
 PATIENCE_S = 15.0
 """How long a camera may take to be opened and read."""
+_log = logging.getLogger(__name__)
 _LIST, _ASK = "list", "ask"
 _IN_A_RIG = {
     "width": "Width",
@@ -137,6 +139,8 @@ def list_outside(producer: Path | None, patience_s: float = PATIENCE_S) -> list[
     answer = _outside(patience_s, _LIST, producer)
     if answer["why_none"]:
         raise CameraError(answer["why_none"])
+    for why in answer["useless"]:
+        _log.warning("%s", why)
     return [GenicamDevice(**each) for each in answer["devices"]]
 
 
@@ -192,10 +196,12 @@ def _how(code: int) -> str:
 
 
 def _listed(producer: Path | None) -> dict[str, Any]:
+    useless: list[str] = []
     try:
-        return {"devices": [asdict(device) for device in list_genicam(producer)], "why_none": ""}
+        devices = [asdict(device) for device in list_genicam(producer, useless)]
     except CameraError as error:
-        return {"devices": [], "why_none": str(error)}
+        return {"devices": [], "why_none": str(error), "useless": []}
+    return {"devices": devices, "why_none": "", "useless": useless}
 
 
 def main(what: str, named: str, *serial: str) -> None:

@@ -18,6 +18,7 @@ from rtface.acquire.genicam import camera as genicam
 from rtface.acquire.genicam import gentl as seam
 from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
 from rtface.acquire.genicam.formats import FORMATS, GrayReader
+from rtface.acquire.genicam.survey import list_outside
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
@@ -153,8 +154,10 @@ def test_a_broken_producer_among_several_does_not_stand_before_the_others(
 
     (tmp_path / "a.cti").write_text("none", encoding="utf-8")
     monkeypatch.setenv(seam.PRODUCERS_VARIABLE, f"{tmp_path}:{Path(package.__file__).parent}")
-    assert len(list_genicam(None)) == 3
-    assert "a.cti cannot be used" in caplog.text
+    for lists in (list_genicam, list_outside):
+        caplog.clear()
+        assert len(lists(None)) == 3
+        assert "a.cti cannot be used" in caplog.text
     monkeypatch.setenv(seam.PRODUCERS_VARIABLE, str(tmp_path))
     with pytest.raises(CameraError, match=r"a\.cti cannot be used"):
         list_genicam(None)
