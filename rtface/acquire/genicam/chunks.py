@@ -66,6 +66,7 @@ class Chunks:
     def restart(self) -> None:
         """Expect counters that begin anew."""
         self._last = None
+        self._reader.restart()
 
     def take(self, buffer: Any, frame_number: int | None) -> ChunkData:
         """Read the chunks of a frame.

@@ -211,9 +211,18 @@ class ChunkReader:
 
     def __init__(self, acquirer: Any, tl_type: str) -> None:
         self._acquirer, self._tl_type = acquirer, tl_type
+        self._most_bytes = 0
+
+    def restart(self) -> None:
+        """Expect buffers of another length."""
+        self._most_bytes = 0
 
     def attach(self, buffer: Any) -> bool:
-        """Attach a buffer's chunks; False where it has none."""
+        """Attach a buffer's chunks; False where it has none, or they are cut off.
+
+        GigE Vision and USB3 Vision tell chunks by their end: where that is missing, anything could be read. All buffers
+        between two starts are as long as the longest.
+        """
         adapter = self._acquirer._chunk_adapter  # noqa: SLF001
         try:
             if self._tl_type not in ("GEV", "U3V"):
@@ -223,6 +232,9 @@ class ChunkReader:
                 adapter.attach_buffer(buffer.raw_buffer, places)
                 return True
             size = or_none(buffer, "delivered_chunk_payload_size") or or_none(buffer, "size_filled")
+            if size is not None and size < self._most_bytes:
+                return False
+            self._most_bytes = size or 0
             adapter.attach_buffer(buffer.raw_buffer, len(buffer.raw_buffer) if size is None else size)
         except vendor_errors(AttributeError, RuntimeError):
             return False

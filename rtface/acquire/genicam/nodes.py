@@ -280,7 +280,7 @@ class Nodes:
         return None
 
     def _node(self, name: str) -> Any | None:
-        node = getattr(self._map, name, None)
+        node = None if name.startswith("_") else getattr(self._map, name, None)
         if node is None and name in OLD_NAMES:
             node = getattr(self._map, OLD_NAMES[name], None)
         return node
@@ -305,4 +305,7 @@ def _difference(label: str, asked: Value, read: Value) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).split(" : ", 1)[0]
+    text = str(error)
+    if isinstance(error, TypeError) and "overloaded" in text:  # the binding lists its C++ functions
+        return "it does not take a value of this kind"
+    return text.split(" : ", 1)[0]

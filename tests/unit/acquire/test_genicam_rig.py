@@ -392,3 +392,28 @@ def test_a_trigger_that_is_refused_for_a_moment_is_given_again(opened: Open) -> 
     software._execute = refuse_once
     taken(camera, 3)
     assert refused
+
+
+@pytest.mark.parametrize("serial", SERIALS)
+@pytest.mark.parametrize("part", [0.99, 0.985, 0.98])
+def test_of_chunks_that_are_cut_off_nothing_is_read(opened: Open, serial: str, part: float) -> None:
+    cut = {"FaultIncompleteEvery": 2, "FaultIncompleteFlag": False, "FaultIncompleteFill": part}
+    camera, _ = opened(cut, serial=serial, chunks=["frame", "trigger", "exposure"], exposure_us=1000)
+    camera.start()
+    metas = taken(camera, 9)
+    assert [meta.frame_id for meta in metas] == list(range(1, 10))
+    assert camera.lost_in_transport == 0
+    assert {meta.exposure_us for meta in metas[1::2]} == {None}
+    assert {meta.exposure_us for meta in metas[::2]} == {1000.0}
+    taken(camera, 1)
+    assert camera.status.problems == ("frames come without their chunk: frame, trigger, exposure",)
+
+
+def test_what_a_feature_does_not_take_is_said_in_plain_words(opened: Open) -> None:
+    for value in (3.5, 10**20):
+        with pytest.raises(
+            CameraSettingError, match=r"FaultDropEvery cannot be set.*: it does not take a value"
+        ):
+            opened({"FaultDropEvery": value})
+    with pytest.raises(CameraSettingError, match="has no feature '__class__'"):
+        opened({"__class__": 1})
