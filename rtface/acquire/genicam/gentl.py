@@ -231,10 +231,14 @@ class ChunkReader:
                     return False
                 adapter.attach_buffer(buffer.raw_buffer, places)
                 return True
-            size = or_none(buffer, "delivered_chunk_payload_size") or or_none(buffer, "size_filled")
-            if size is not None and size < self._most_bytes:
+            delivered, filled = (
+                or_none(buffer, name) for name in ("delivered_chunk_payload_size", "size_filled")
+            )
+            bytes_told = (delivered or 0) + (filled or 0)  # whichever of the two a driver gives, or both
+            if bytes_told < self._most_bytes:
                 return False
-            self._most_bytes = size or 0
+            self._most_bytes = bytes_told
+            size = delivered or filled
             adapter.attach_buffer(buffer.raw_buffer, len(buffer.raw_buffer) if size is None else size)
         except vendor_errors(AttributeError, RuntimeError):
             return False
