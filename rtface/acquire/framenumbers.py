@@ -9,6 +9,11 @@ EDGE = 16
 WITHOUT_ZERO = 16
 """Bits of the counter of GigE Vision 1.x, which leaves out 0, so that 65535 is followed by 1."""
 
+MOST = 2**63
+"""No counter reaches this. Drivers give all ones for a number that they do not know."""
+MOST_MISSING = 2**24
+"""So many frames are not lost between two that arrive, which a day would hardly suffice for: the counter was set."""
+
 
 class FrameNumbers:
     """Turns a device's frame numbers into ones that strictly increase while the camera is open.
@@ -24,8 +29,8 @@ class FrameNumbers:
     Attributes
     ----------
     known : bool
-        Whether the numbers would have shown each frame that is missing: not once one was absent, stood still or went back
-        other than by running over.
+        Whether the numbers would have shown each frame that is missing: not once one was absent, stood still, or went back
+        or leapt other than by running over.
     """
 
     def __init__(self, leaves_out_zero: bool = True) -> None:
@@ -45,7 +50,7 @@ class FrameNumbers:
         Parameters
         ----------
         device_number : int or None
-            Number that the device gave it, None if it gave none.
+            Number that the device gave it, None if it gave none, which one outside 0 to `MOST` means, too.
 
         Returns
         -------
@@ -54,20 +59,20 @@ class FrameNumbers:
         missing : int
             Frames missing between it and the one before; 0 where the numbers do not say (see `known`).
         """
-        if device_number is None:
+        if device_number is None or not 0 <= device_number < MOST:
             self.known = False
             self._device, self._last = None, 0 if self._last is None else self._last + 1
             return self._last, 0
         if self._device is None or self._last is None:
-            if self._last is not None and device_number + self._offset <= self._last:
+            if self._last is not None and not 0 < device_number + self._offset - self._last <= MOST_MISSING:
                 self._offset = self._last + 1 - device_number
             missing = 0
         else:
             step = device_number - self._device
             if step < 0:
                 step += self._range_run_over(self._device, device_number)
-            self.known &= step > 0
-            step = max(step, 1)
+            if not 0 < step <= MOST_MISSING:
+                self.known, step = False, 1
             missing = step - 1
             self._offset = self._last + step - device_number
         self._device = device_number

@@ -10,13 +10,16 @@ from dataclasses import replace
 from rtface.acquire.base import Camera
 from rtface.acquire.outside.camera import OutsideCamera
 from rtface.acquire.outside.stream import OutsideStream
-from rtface.acquire.reopening import Reopening
+from rtface.acquire.reopening import FIRST_PAUSE_S, LONGEST_PAUSE_S, Reopening
 from rtface.acquire.ring import Slot
 from rtface.acquire.stream import Frames, FrameStream
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.records import CameraInfo, Image
 from rtface.core.status import Gap
+
+SETTLED_NS = 10 * NS_PER_S
+"""A camera that is lost again sooner after it was back is not opened anew at once."""
 
 Lost = tuple[int, int, bool, int | None]
 """Frames lost at the camera and in transport, whether all of the latter are known, and missed triggers."""
@@ -62,7 +65,9 @@ class LastingStream:
         self._info: CameraInfo | None = None
         self._reopening: Reopening | None = None
         self._deadline_ns = 0
-        self._started = False
+        self._back_ns: int | None = None
+        self._pause_s = 0.0
+        self._started = self._ran = False
         self._came_back = False
         self._last_id: int | None = None
         self._shift = self._dropped_before = 0
@@ -87,6 +92,11 @@ class LastingStream:
     def running(self) -> bool:
         """Whether frames are wanted: the camera has been started and not stopped, even while it is gone."""
         return self._started and not self._frames.ended
+
+    @property
+    def opening(self) -> bool:
+        """Whether the camera is gone and being opened anew; once it is open, `gap` lasts until its first frame."""
+        return self._reopening is not None
 
     @property
     def dropped(self) -> int:
@@ -123,13 +133,24 @@ class LastingStream:
         return self._info
 
     def start(self, allocate: Callable[[tuple[int, int]], Image]) -> None:
-        """Start the camera, or try anew to open one that is gone."""
+        """Start the camera, or try anew to open one that is gone, or that was lost since it was stopped.
+
+        Raises
+        ------
+        CameraLostError
+            It was lost before it was ever started, or is not to be opened again.
+        """
         self._allocate = allocate
         if self.gap is None:
-            self._frames.start(allocate)
+            try:
+                self._frames.start(allocate)
+            except CameraLostError as error:
+                if not self._ran:
+                    raise
+                self.lose(error)
         elif self._reopening is None:
             self._reopen()
-        self._started = True
+        self._started = self._ran = True
 
     def take(self, timeout_s: float) -> Slot | None:
         """Return the newest frame of a live camera, the next one of a file; None when none came in time.
@@ -146,6 +167,10 @@ class LastingStream:
         try:
             slot = self._frames.take(timeout_s)
         except CameraLostError as error:
+            if self.gap is not None and not self._was_back_briefly():
+                self._deadline_ns = (
+                    self._clock.now_ns() + self._reconnect_ns
+                )  # it waited for its first trigger
             self.lose(error)
             return None
         return None if slot is None else self._numbered(slot)
@@ -162,7 +187,7 @@ class LastingStream:
             raise error
         if self._clock.now_ns() > self._deadline_ns:
             raise self._gone_for_good(str(error))
-        self._reopening = Reopening(self._camera, self._frames)
+        self._open_anew()
 
     def release(self, slot: Slot) -> None:
         """Give a frame's memory back."""
@@ -220,11 +245,27 @@ class LastingStream:
             self._deadline_ns = now_ns + self._reconnect_ns
             self.gap = Gap(now_ns, str(error), self._last_id)
             self._news.append(self.gap)
+            _log.warning(
+                "the camera is lost and is opened anew, for up to %g s: %s",
+                self._reconnect_ns / NS_PER_S,
+                error,
+            )
         return True
 
     def _reopen(self) -> None:
         self._deadline_ns = self._clock.now_ns() + self._reconnect_ns
-        self._reopening = Reopening(self._camera, self._frames)
+        self._open_anew()
+
+    def _open_anew(self) -> None:
+        """Begin to; after a pause that grows, where the camera was back for a short while only."""
+        if self._was_back_briefly():
+            self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause_s))
+        else:
+            self._pause_s = 0.0
+        self._reopening = Reopening(self._camera, self._frames, self.info, self._pause_s)
+
+    def _was_back_briefly(self) -> bool:
+        return self._back_ns is not None and self._clock.now_ns() - self._back_ns < SETTLED_NS
 
     def _is_back(self, reopening: Reopening, timeout_s: float) -> bool:
         """Wait for the camera, and take it over once it is open and started."""
@@ -236,16 +277,10 @@ class LastingStream:
         gap = self.gap
         if gap is not None:
             self.gap = replace(gap, tries=gap.tries + reopening.tries)
-        now, before = self._frames.info, self.info
-        if (now.label, now.width, now.height) != (before.label, before.width, before.height):
-            raise CameraLostError(
-                f"{'' if gap is None else gap.why}; what came back is another camera or has other frames: "
-                f"{now.label}, {now.width}x{now.height}, before {before.label}, {before.width}x{before.height}"
-            )
         dropped = self._frames.dropped
         if self._frozen is not None:
             self._before, self._frozen = self._frozen, None
-        self._came_back, self._dropped_before = True, dropped
+        self._came_back, self._dropped_before, self._back_ns = True, dropped, self._clock.now_ns()
         try:
             self._frames.start(self._allocate)
         except CameraLostError as error:
@@ -269,8 +304,10 @@ class LastingStream:
         self._last_id = meta.frame_id
         gap = self.gap
         if gap is not None:
-            self._news.append(replace(gap, ended_ns=self._clock.now_ns(), first_frame_id=meta.frame_id))
+            now_ns = self._clock.now_ns()
+            self._news.append(replace(gap, ended_ns=now_ns, first_frame_id=meta.frame_id))
             self.gap = None
+            _log.warning("the camera is back after %.1f s", (now_ns - gap.begun_ns) / NS_PER_S)
         return slot
 
     def _lost(self) -> Lost:

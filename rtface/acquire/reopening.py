@@ -9,6 +9,7 @@ from rtface.acquire.base import Camera
 from rtface.acquire.outside.camera import OutsideCamera
 from rtface.acquire.stream import Frames
 from rtface.core.errors import CameraError, RtfaceError
+from rtface.core.records import CameraInfo
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
@@ -27,6 +28,10 @@ class Reopening:
     camera : Camera
     frames : Frames
         Of that camera.
+    before : CameraInfo
+        What it was. Another camera, or frames of another size, are not taken: that one may still come.
+    pause_s : float
+        Before the first try.
 
     Attributes
     ----------
@@ -36,8 +41,8 @@ class Reopening:
         What the last try said.
     """
 
-    def __init__(self, camera: Camera, frames: Frames) -> None:
-        self._camera, self._frames = camera, frames
+    def __init__(self, camera: Camera, frames: Frames, before: CameraInfo, pause_s: float = 0.0) -> None:
+        self._camera, self._frames, self._before, self._pause_s = camera, frames, before, pause_s
         self.tries = 0
         self.why_not = ""
         self._given_up = threading.Event()
@@ -62,11 +67,12 @@ class Reopening:
 
     def _run(self) -> None:
         self._let_go()
+        self._given_up.wait(self._pause_s)
         pause_s = FIRST_PAUSE_S
         while not self._given_up.is_set():
             self.tries += 1
             try:
-                self._frames.open()
+                self._require_the_same(self._frames.open())
                 self._camera.start()
             except Exception as error:
                 self.why_not = (
@@ -79,6 +85,14 @@ class Reopening:
                 return
             self._given_up.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _require_the_same(self, now: CameraInfo) -> None:
+        before = self._before
+        if (now.label, now.width, now.height) != (before.label, before.width, before.height):
+            raise CameraError(
+                f"what came back is another camera or has other frames: {now.label}, {now.width}x{now.height}, "
+                f"before {before.label}, {before.width}x{before.height}"
+            )
 
     def _let_go(self) -> None:
         for end in (self._frames.stop, self._frames.close):

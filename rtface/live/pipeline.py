@@ -317,13 +317,16 @@ class Pipeline:
     def _process(self) -> None:
         if not self._stream.running:  # a command has paused it
             return
+        was_opening = self._stream.opening
         slot = self._stream.take(POLL_S)
+        if was_opening and not self._stream.opening:
+            self._silence.begin(self._clock.now_ns())
         if slot is not None:
             self._follow_gaps()
             self._track(slot)
         elif not self._stream.ended:
             self._handler.idle()
-            if self.camera.live and self._stream.gap is None:
+            if self.camera.live and not self._stream.opening:
                 try:
                     self._silence.check()
                 except CameraLostError as error:
@@ -397,7 +400,11 @@ class Pipeline:
     def _resume(self) -> None:
         if self._stream.running:
             return
-        self._stream.start(self._tracker.host_memory)
+        try:
+            self._stream.start(self._tracker.host_memory)
+        except CameraLostError as error:
+            self._fail(error)
+            raise
         self._silence.begin(self._clock.now_ns())
         self._exposures.begin(self.camera)
         self._state = PipelineState.RUNNING if self._stream.gap is None else PipelineState.STOPPED

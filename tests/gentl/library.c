@@ -1,5 +1,6 @@
 /* The library, its one system and its one interface. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,6 +39,13 @@ static struct shared *open_shared(void) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+/* What no library should do: standard output belongs to the program. */
+static void chat(const char *what) {
+    if (!getenv("RTFACE_TEST_GENTL_CHATTY")) return;
+    printf("GenTL \xb5Vision %s", what);
+    fflush(stdout);
+}
+
 GC_API GCInitLib(void) {
     if (loaded) return failed(GC_ERR_RESOURCE_IN_USE, "the library is in use in this process");
     shared = open_shared();
@@ -50,6 +58,7 @@ GC_API GCInitLib(void) {
     for (int number = 0; number < DEVICES; number++) power_up(&devices[number], number);
     listed_count = 0;
     loaded = true;
+    chat("opened");
     return GC_ERR_SUCCESS;
 }
 
@@ -58,6 +67,7 @@ GC_API GCCloseLib(void) {
     for (int number = 0; number < DEVICES; number++) shut(&devices[number]);
     if (shared != &own) munmap(shared, sizeof own);
     loaded = false;
+    chat("closed");
     return GC_ERR_SUCCESS;
 }
 

@@ -15,6 +15,7 @@ from rtface.core import errors
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK
 from rtface.core.clockfit import ClockLine
 from rtface.core.records import CameraInfo, FrameMeta, Image
+from rtface.core.status import CameraStatus
 
 SOON = Patience(begin_s=60, open_s=1.0, start_s=1.0, fetch_s=1.0, stop_s=1.0, close_s=1.0)
 """As much as a test waits for a driver that hangs."""
@@ -47,6 +48,8 @@ class ScriptedCamera(OrderedCamera):
         By call (``open``, ``start``, ``stop``, ``close``) or by number of a frame, what happens then: ``["hang"]``;
         ``["hold", ms]``, so long inside the driver with the interpreter's lock; ``["die", signal]``; ``["exit", status]``;
         ``["raise", name, text]``, an error of rtface's, or a ZeroDivisionError.
+    talks : bool
+        What it says of itself changes with each frame.
     """
 
     def __init__(
@@ -58,17 +61,22 @@ class ScriptedCamera(OrderedCamera):
         live: bool = True,
         every_ms: float = 0.0,
         faults: dict[str, list[Any]] | None = None,
+        talks: bool = False,
     ) -> None:
         super().__init__("scripted", SYSTEM_CLOCK)
         self._size, self._frames, self._live = (width, height), frames, live
         self._every_ns = round(every_ms * NS_PER_MS)
-        self._faults = faults or {}
+        self._faults, self._talks = faults or {}, talks
         self._next = 0
         self._line: ClockLine | None = None
 
     @property
     def clock_line(self) -> ClockLine | None:
         return self._line
+
+    @property
+    def status(self) -> CameraStatus:
+        return CameraStatus(clock=f"frame {self._next}") if self._talks else CameraStatus()
 
     def _open(self) -> CameraInfo:
         self._fault("open")

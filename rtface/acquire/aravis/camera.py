@@ -152,7 +152,7 @@ class AravisCamera(OrderedCamera):
         require_possible_rate(nodes, settings, self._label)
         width, height = int(nodes.require("Width")), int(nodes.require("Height"))
         self._pixels = readable(str(nodes.require("PixelFormat")), nodes.choices("PixelFormat"), self._label)
-        bits = depth_of(self._pixels, nodes.get("PixelDynamicRangeMax"))
+        bits = depth_of(self._pixels, nodes.whole("PixelDynamicRangeMax"))
         self._gray = GrayReader(self._pixels, width, height, bits)
         self._numbers = FrameNumbers(leaves_out_zero=found.protocol == _GIGE)
         self._timing = CameraClock()

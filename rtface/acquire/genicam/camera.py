@@ -51,7 +51,7 @@ PASSING_NS = NS_PER_S // 2
 """Errors of a driver that go on for longer are a lost camera; a shorter trouble of the transport passes."""
 
 
-def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
+def list_genicam(producer: Path | None = None, useless: list[str] | None = None) -> list[GenicamDevice]:
     """List the cameras that a producer finds now.
 
     A producer serves one owner in a process: while a `GenicamCamera` is open on it, it lists nothing.
@@ -60,13 +60,15 @@ def list_genicam(producer: Path | None = None) -> list[GenicamDevice]:
     ----------
     producer : Path or None
         As in `GenicamCameraSettings`.
+    useless : list of str or None
+        Gets, of several producers, why some cannot be used; logged when None.
 
     Raises
     ------
     CameraError
         There is no such producer, or it cannot be loaded.
     """
-    harvester = harvest(producer)
+    harvester = harvest(producer, useless)
     try:
         return [describe(device) for device in harvester.device_info_list]
     finally:
@@ -106,6 +108,8 @@ class GenicamCamera(OrderedCamera):
         self._numbers = FrameNumbers()
         self._timing = CameraClock()
         self._incomplete = 0
+        self._chunks_count = False
+        self._delivered_format: int | None = None
         self._nodes: Nodes | None = None
         self._chunks: Chunks | None = None
         self._ptp: PtpWatch | None = None
@@ -135,6 +139,7 @@ class GenicamCamera(OrderedCamera):
     def _start(self) -> None:
         self._numbers.restart()
         self._incomplete = 0
+        self._chunks_count = False
         if self._chunks is not None:
             self._chunks.restart()
         self._failing_since_ns = None
@@ -154,13 +159,11 @@ class GenicamCamera(OrderedCamera):
         with self._lost_if_it_fails("waiting for a frame"):
             while True:
                 now_ns = self._clock.now_ns()
-                if self._software is not None:
-                    self._software.give(now_ns)
                 if self._ptp is not None:
                     self._ptp.look(now_ns)
                 if self._readings is not None:
                     self._readings.look(now_ns)
-                buffer = self._poll_until_it_passes()
+                buffer = self._poll_until_it_passes(now_ns)
                 now_ns = self._clock.now_ns()
                 if buffer is not None:
                     try:
@@ -219,8 +222,9 @@ class GenicamCamera(OrderedCamera):
             ) from error
         width, height = int(nodes.require("Width")), int(nodes.require("Height"))
         self._pixels = readable(str(nodes.require("PixelFormat")), nodes.choices("PixelFormat"), self._label)
-        bits = depth_of(self._pixels, nodes.get("PixelDynamicRangeMax"))
+        bits = depth_of(self._pixels, nodes.whole("PixelDynamicRangeMax"))
         self._gray = GrayReader(self._pixels, width, height, bits)
+        self._delivered_format = None
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
         mode = prefer_newest(self._acquirer)
         self._drains = mode not in HANDLING_MODES
@@ -261,9 +265,11 @@ class GenicamCamera(OrderedCamera):
             trigger=None if trigger is None else trigger.info(),
         )
 
-    def _poll_until_it_passes(self) -> Any | None:
-        """Return the next filled buffer, or None if there is none now, or the driver fails for a moment."""
+    def _poll_until_it_passes(self, now_ns: int) -> Any | None:
+        """Give a trigger that is due, and return the next filled buffer; None without one, or if the driver fails a moment."""
         try:
+            if self._software is not None:
+                self._software.give(now_ns)
             buffer = self._poll()
         except vendor_errors():
             now_ns = self._clock.now_ns()
@@ -292,7 +298,10 @@ class GenicamCamera(OrderedCamera):
         self._copy(buffer, out)
         number = or_none(buffer, "frame_id")
         sent = ChunkData() if self._chunks is None else self._chunks.take(buffer, number)
-        frame_id, missing = self._numbers.take(number if sent.frame is None else sent.frame)
+        if sent.frame is not None and not self._chunks_count:  # these numbers are not the driver's
+            self._chunks_count = True
+            self._numbers.restart()
+        frame_id, missing = self._numbers.take(sent.frame if self._chunks_count else number)
         self.transport_known = self._numbers.known
         self.lost_in_transport += max(0, missing - self._incomplete)
         self._incomplete = 0
@@ -330,6 +339,13 @@ class GenicamCamera(OrderedCamera):
             raise CameraLostError(
                 f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {shape[1]}x{shape[0]}"
             )
+        delivered_format = or_none(buffer, "pixel_format")
+        if self._delivered_format not in (None, delivered_format):
+            raise CameraLostError(
+                f"camera {self._label} delivers pixels of another format than before ({delivered_format:#010x}, before "
+                f"{self._delivered_format:#010x}); {self._pixels.name} was set"
+            )
+        self._delivered_format = delivered_format
         size, offset = self._stored_bytes(buffer), self._offset(buffer)
         try:
             data = np.frombuffer(buffer.raw_buffer, np.uint8, size, offset)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from rtface.acquire.framenumbers import MOST
 from rtface.acquire.genicam.gentl import ChunkReader
 from rtface.acquire.genicam.nodes import RELATIVE_TOLERANCE, Nodes
 from rtface.acquire.genicam.settings import chunk_feature
@@ -65,6 +66,7 @@ class Chunks:
     def restart(self) -> None:
         """Expect counters that begin anew."""
         self._last = None
+        self._reader.restart()
 
     def take(self, buffer: Any, frame_number: int | None) -> ChunkData:
         """Read the chunks of a frame.
@@ -74,7 +76,7 @@ class Chunks:
         buffer : Any
             The driver's.
         frame_number : int or None
-            The frame's number where no chunk has it.
+            The frame's number, where no chunk is to have it.
         """
         if not self._read:
             return ChunkData()
@@ -83,10 +85,13 @@ class Chunks:
         missing = [name for name, value in found.items() if value is None]
         self.problem = f"frames come without their chunk: {', '.join(missing)}" if missing else ""
         data = ChunkData(
-            found.get("frame"), found.get("trigger"), found.get("exposure"), found.get("timestamp")
+            _count(found.get("frame")),
+            _count(found.get("trigger")),
+            _length(found.get("exposure")),
+            _count(found.get("timestamp")),
         )
         self.problem = self.problem or self._wrong_exposure(data.exposure_us)
-        self._count(frame_number if data.frame is None else data.frame, data.trigger)
+        self._count(data.frame if "frame" in self._read else frame_number, data.trigger)
         return data
 
     def _wrong_exposure(self, measured_us: float | None) -> str:
@@ -108,3 +113,12 @@ class Chunks:
                 0, trigger - self._last[1] - (frame - self._last[0])
             )
         self._last = frame, trigger
+
+
+def _count(value: Any) -> int | None:
+    """Return a device's count, None where it is none."""
+    return int(value) if isinstance(value, int | float) and 0 <= value < MOST else None
+
+
+def _length(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -17,6 +18,8 @@ from rtface.core.files import visible
 PRODUCERS_VARIABLE = "GENICAM_GENTL64_PATH"
 HANDLING_MODES = ("OldestFirstOverwrite", "NewestOnly")
 """What a full driver buffer should do, best first. Overwriting loses nothing while the reader is only briefly late."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +68,34 @@ def _producer_files(producer: Path | None) -> list[Path]:
     return [producer]
 
 
-def harvest(producer: Path | None) -> Any:
-    """Return a Harvester that has looked for cameras; one a camera, for another search would end those in use."""
+def harvest(producer: Path | None, useless: list[str] | None = None) -> Any:
+    """Return a Harvester that has looked for cameras; one a camera, for another search would end those in use.
+
+    Producers that cannot be used, of several, are logged, or named in `useless` where it is given.
+    """
     from harvesters.core import Harvester
 
     files = _producer_files(producer)
     harvester = Harvester()
-    try:
-        for file in files:
+    whys = []
+    for file in files:
+        try:
             harvester.add_file(str(file), check_existence=True, check_validity=True)
+        except vendor_errors(OSError) as error:
+            whys.append(f"the GenTL producer {file} cannot be used: {error}")
+    if len(whys) == len(files):
+        release(harvester)
+        raise CameraError("; ".join(whys))
+    if useless is not None:
+        useless += whys
+    else:
+        for why in whys:
+            _log.warning("%s", why)
+    try:
         harvester.update()
     except vendor_errors(OSError) as error:
         release(harvester)
-        raise CameraError(
-            f"the GenTL producer {', '.join(map(str, files))} cannot be used: {error}"
-        ) from error
+        raise CameraError(f"cameras cannot be looked for by {', '.join(map(str, files))}: {error}") from error
     return harvester
 
 
@@ -96,9 +112,14 @@ def release(harvester: Any) -> None:
 def describe(device: Any) -> GenicamDevice:
     """Return the names of a found device."""
     serial, vendor, model, tl_type = (
-        str(device.property_dict.get(key) or "") for key in ("serial_number", "vendor", "model", "tl_type")
+        _readable(device.property_dict.get(key)) for key in ("serial_number", "vendor", "model", "tl_type")
     )
     return GenicamDevice(serial, vendor, model, tl_type)
+
+
+def _readable(text: object) -> str:
+    """Return a device's text, what of it is no UTF-8 replaced: it is to be written, sent and shown."""
+    return str(text or "").encode(errors="replace").decode()
 
 
 def choose(devices: list[Any], serial: str | None) -> Any:
@@ -133,15 +154,17 @@ def keeping_sigint() -> Iterator[None]:
 
 def prefer_newest(acquirer: Any) -> str:
     """Ask the driver to give up the oldest frame when its buffers are full; return the mode it is in."""
-    node = getattr(acquirer.data_streams[0].node_map, "StreamBufferHandlingMode", None)
-    if node is None:
+    absent = vendor_errors(AttributeError, TypeError)
+    try:
+        node = acquirer.data_streams[0].node_map.StreamBufferHandlingMode
+        for mode in HANDLING_MODES:
+            if mode in node.symbolics:
+                with suppress(*vendor_errors()):
+                    node.value = mode
+                    break
+        return str(node.value)
+    except absent:
         return "unknown"
-    for mode in HANDLING_MODES:
-        if mode in node.symbolics:
-            with suppress(*vendor_errors()):
-                node.value = mode
-                break
-    return str(node.value)
 
 
 def or_none(module: Any, attribute: str) -> int | None:
@@ -188,9 +211,18 @@ class ChunkReader:
 
     def __init__(self, acquirer: Any, tl_type: str) -> None:
         self._acquirer, self._tl_type = acquirer, tl_type
+        self._most_bytes = 0
+
+    def restart(self) -> None:
+        """Expect buffers of another length."""
+        self._most_bytes = 0
 
     def attach(self, buffer: Any) -> bool:
-        """Attach a buffer's chunks; False where it has none."""
+        """Attach a buffer's chunks; False where it has none, or they are cut off.
+
+        GigE Vision and USB3 Vision tell chunks by their end: where that is missing, anything could be read. All buffers
+        between two starts are as long as the longest.
+        """
         adapter = self._acquirer._chunk_adapter  # noqa: SLF001
         try:
             if self._tl_type not in ("GEV", "U3V"):
@@ -199,7 +231,14 @@ class ChunkReader:
                     return False
                 adapter.attach_buffer(buffer.raw_buffer, places)
                 return True
-            size = or_none(buffer, "delivered_chunk_payload_size") or or_none(buffer, "size_filled")
+            delivered, filled = (
+                or_none(buffer, name) for name in ("delivered_chunk_payload_size", "size_filled")
+            )
+            bytes_told = (delivered or 0) + (filled or 0)  # whichever of the two a driver gives, or both
+            if bytes_told < self._most_bytes:
+                return False
+            self._most_bytes = bytes_told
+            size = delivered or filled
             adapter.attach_buffer(buffer.raw_buffer, len(buffer.raw_buffer) if size is None else size)
         except vendor_errors(AttributeError, RuntimeError):
             return False

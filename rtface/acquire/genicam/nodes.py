@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -54,8 +55,10 @@ class Nodes:
         self._map = node_map
         self._clock = clock
         self._label = label
-        self._refusals = refusals
-        self._malformed: tuple[type[Exception], ...] = (AttributeError, TypeError, *refusals)
+        self._malformed: tuple[type[Exception], ...] = (
+            *(AttributeError, TypeError, ValueError, OverflowError),
+            *refusals,
+        )
         self._asked: dict[tuple[str, Selection], Value] = {}
 
     def set(self, name: str, value: Value) -> None:
@@ -186,7 +189,7 @@ class Nodes:
         try:
             if node is not None:
                 return node.value
-        except self._refusals as error:
+        except self._malformed as error:
             raise CameraSettingError(
                 f"camera {self._label}: {name} cannot be read: {_reason(error)}"
             ) from error
@@ -203,6 +206,18 @@ class Nodes:
         except CameraSettingError:
             return None
 
+    def whole(self, name: str) -> int | None:
+        """Return a feature's value as a whole number, None where it is none.
+
+        Some devices have an enumeration where the standard has a number, of which the name ends with it: ``BinningHorizontal2``.
+        """
+        value = self.get(name)
+        if isinstance(value, str):
+            digits = re.search(r"[0-9]+$", value)
+            return None if digits is None else int(digits[0])
+        is_whole = isinstance(value, int | float) and math.isfinite(value) and value == int(value)
+        return int(value) if value is not None and is_whole else None
+
     def reader(self, name: str) -> Callable[[], Any | None]:
         """Return what reads a feature again and again, None where it cannot be read at that time.
 
@@ -218,7 +233,7 @@ class Nodes:
         def read() -> Any | None:
             try:
                 return node.value
-            except self._refusals:
+            except self._malformed:
                 return None
 
         return read
@@ -237,11 +252,16 @@ class Nodes:
         execute: Callable[[], None] = node.execute
         return execute
 
-    def command_if_there(self, name: str) -> None:
-        """Execute a command that not every device has; `CameraSettingError` where it is not done."""
-        node = self._node(name)
-        if node is not None:
-            self._execute(name, node, True)
+    def begin_if_there(self, name: str) -> None:
+        """Execute a command that not every device has, and do not wait; `CameraSettingError` where it is refused."""
+        if not self.has(name):
+            return
+        try:
+            self.command(name)()
+        except self._malformed as error:
+            raise CameraSettingError(
+                f"camera {self._label}: {name} cannot be executed: {_reason(error)}"
+            ) from error
 
     def choices(self, name: str) -> tuple[str, ...]:
         """Return the values that an enumeration can take."""
@@ -260,7 +280,7 @@ class Nodes:
         return None
 
     def _node(self, name: str) -> Any | None:
-        node = getattr(self._map, name, None)
+        node = None if name.startswith("_") else getattr(self._map, name, None)
         if node is None and name in OLD_NAMES:
             node = getattr(self._map, OLD_NAMES[name], None)
         return node
@@ -285,4 +305,7 @@ def _difference(label: str, asked: Value, read: Value) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).split(" : ", 1)[0]
+    text = str(error)
+    if isinstance(error, TypeError) and "overloaded" in text:  # the binding lists its C++ functions
+        return "it does not take a value of this kind"
+    return text.split(" : ", 1)[0]

@@ -41,10 +41,9 @@ class PtpWatch:
             return
         self._next_ns = now_ns + EVERY_NS
         try:
-            self._nodes.command_if_there("PtpDataSetLatch")
-            offset = self._nodes.get("PtpOffsetFromMaster")
+            self._nodes.begin_if_there("PtpDataSetLatch")
             self.status = PtpStatus(
-                str(self._nodes.require("PtpStatus")), None if offset is None else int(offset)
+                str(self._nodes.require("PtpStatus")), self._nodes.whole("PtpOffsetFromMaster")
             )
         except CameraSettingError as error:
             self.status, self.problem = None, str(error)

@@ -23,9 +23,12 @@ _FACTS = {
 
 def sensor_facts(nodes: Nodes) -> dict[str, Any]:
     """Return the sensor's size, and offsets, binning, decimation and mirroring of the picture, where the device tells them."""
-    found = {name: nodes.get(feature) for name, feature in _FACTS.items()}
+    found = {
+        name: nodes.get(feature) if name.startswith("reverse") else nodes.whole(feature)
+        for name, feature in _FACTS.items()
+    }
     return {
-        name: bool(value) if name.startswith("reverse") else int(value)
+        name: bool(value) if name.startswith("reverse") else value
         for name, value in found.items()
         if value is not None
     }

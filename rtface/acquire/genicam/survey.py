@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -41,6 +43,7 @@ FEATURES = (
 """What a rig sets, and what tells how a camera is connected."""
 PATIENCE_S = 15.0
 """How long a camera may take to be opened and read."""
+_log = logging.getLogger(__name__)
 _LIST, _ASK = "list", "ask"
 _IN_A_RIG = {
     "width": "Width",
@@ -136,6 +139,8 @@ def list_outside(producer: Path | None, patience_s: float = PATIENCE_S) -> list[
     answer = _outside(patience_s, _LIST, producer)
     if answer["why_none"]:
         raise CameraError(answer["why_none"])
+    for why in answer["useless"]:
+        _log.warning("%s", why)
     return [GenicamDevice(**each) for each in answer["devices"]]
 
 
@@ -143,12 +148,12 @@ def _outside(patience_s: float, what: str, producer: Path | None, *arguments: st
     """Return what this module prints when it is run as a program."""
     command = [sys.executable, "-m", __name__, what, "" if producer is None else str(producer), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
     except subprocess.TimeoutExpired:
         raise CameraError(f"its driver did not answer within {patience_s:g} s") from None
     try:
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
         raise CameraError(f"its driver ended the process that asked ({_how(done.returncode)})") from None
     return answer
 
@@ -191,17 +196,21 @@ def _how(code: int) -> str:
 
 
 def _listed(producer: Path | None) -> dict[str, Any]:
+    useless: list[str] = []
     try:
-        return {"devices": [asdict(device) for device in list_genicam(producer)], "why_none": ""}
+        devices = [asdict(device) for device in list_genicam(producer, useless)]
     except CameraError as error:
-        return {"devices": [], "why_none": str(error)}
+        return {"devices": [], "why_none": str(error), "useless": []}
+    return {"devices": devices, "why_none": "", "useless": useless}
 
 
 def main(what: str, named: str, *serial: str) -> None:
-    """Print the answer to `_outside`."""
+    """Write the answer to `_outside`, and nothing else, to standard output; what a driver writes there goes to standard error."""
     producer = Path(named) if named else None
-    answer = _listed(producer) if what == _LIST else asdict(ask(serial[0], producer))
-    print(json.dumps(answer))  # noqa: T201
+    with os.fdopen(os.dup(1), "w") as output:
+        os.dup2(2, 1)
+        answer = _listed(producer) if what == _LIST else asdict(ask(serial[0], producer))
+        output.write(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rtface.acquire.outside.messages import (
 from rtface.acquire.outside.passage import MESSAGE, Passage
 from rtface.acquire.outside.process import CameraProcess
 from rtface.acquire.outside.records import Counts, Filled
-from rtface.acquire.ring import Slot, SlotState
+from rtface.acquire.ring import MINIMUM_SLOTS, Slot, SlotState
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, monotonic_ns
 from rtface.core.clockfit import ClockLine
 from rtface.core.errors import CameraError, CameraLostError, UsageError
@@ -195,7 +195,16 @@ class OutsideCamera(OrderedCamera):
         self._label, self._keep_all = info.label, not info.live
         shape = info.height, info.width
         slots = min(self._wanted_slots, self._passage.most_slots)
-        self._slots = tuple(Slot(pixels) for pixels in self._passage.fit(slots, shape))
+        if slots < MINIMUM_SLOTS:
+            raise CameraError(
+                f"the system has no room for {MINIMUM_SLOTS} frames between two processes: see fs.pipe-user-pages-soft"
+            )
+        try:
+            self._slots = tuple(Slot(pixels) for pixels in self._passage.fit(slots, shape))
+        except (OSError, ValueError, OverflowError) as error:
+            raise CameraError(
+                f"there is no memory for {slots} frames of {info.width}x{info.height} pixels: {error}"
+            ) from error
         return info
 
     def _start(self) -> None:

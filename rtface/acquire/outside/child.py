@@ -31,8 +31,12 @@ from rtface.acquire.outside.passage import MESSAGE, Passage
 from rtface.acquire.outside.records import Counts
 from rtface.acquire.outside.writer import SlotWriter
 from rtface.acquire.thread import POLL_S, let_the_reader_run
+from rtface.core.clock import NS_PER_MS, monotonic_ns
 from rtface.core.realtime import realtime_process
 from rtface.core.status import CameraStatus
+
+STATUS_EVERY_NS = 100 * NS_PER_MS
+"""Least time from one word of how the camera does to the next."""
 
 _PARENT_DEATH_SIGNAL = 1
 
@@ -66,6 +70,7 @@ class CameraServer:
         self._fills = False
         self._taken_back = 0
         self._said = CameraStatus()
+        self._next_status_ns = 0
         self._requests: dict[str, Callable[..., Any]] = {
             "open": self._open,
             "start": self._start,
@@ -142,11 +147,18 @@ class CameraServer:
             self._say(Answer(FETCH, None, self._counts(), Failure.of(error)))
 
     def _say_how_it_does(self) -> None:
-        """Say what the counts of a frame do not hold, where it has changed."""
+        """Say what the counts of a frame do not hold, where it has changed; now and then, and never wait for it.
+
+        A reader may be away for long, and what is said may change with each frame.
+        """
+        now_ns = monotonic_ns()
+        if now_ns < self._next_status_ns:
+            return
         status = replace(self._opened().status, missed_triggers=None)
         if status != self._said:
-            self._said = status
-            self._say(Answer(STATUS, status_map(status), self._counts()))
+            self._next_status_ns = now_ns + STATUS_EVERY_NS
+            if self._passage.say_if_there_is_room(Answer(STATUS, status_map(status), self._counts()).pack()):
+                self._said = status
 
     def _opened(self) -> Camera:
         assert self._camera is not None  # the parent asks in order

@@ -27,7 +27,7 @@ import struct
 import sys
 import termios
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Self
 
 import numpy as np
@@ -77,14 +77,25 @@ class Passage:
         OSError
             The system has no room for more.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = os.memfd_create("rtface-frames")
-        records, records_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        returned, returned_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        passage = cls((memory, records, -1, -1, returned_in, ours.detach()))
+        with ExitStack() as begun:
+
+            def kept(*handles: int) -> tuple[int, ...]:
+                begun.callback(close_handles, handles)
+                return handles
+
+            ours, theirs = kept(
+                *(each.detach() for each in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            )
+            (memory,) = kept(os.memfd_create("rtface-frames"))
+            records, records_in = kept(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+            returned, returned_in = kept(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+            (memory_there,) = kept(os.dup(memory))
+            (records_there,) = kept(os.dup(records))
+            begun.pop_all()
         with suppress(OSError):  # beyond what this user may have: then there are fewer slots
             fcntl.fcntl(records, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        return passage, (os.dup(memory), os.dup(records), records_in, returned, -1, theirs.detach())
+        passage = cls((memory, records, -1, -1, returned_in, ours))
+        return passage, (memory_there, records_there, records_in, returned, -1, theirs)
 
     @property
     def most_slots(self) -> int:
@@ -150,6 +161,14 @@ class Passage:
     def message_waits(self, timeout_s: float = 0.0) -> bool:
         """Return whether a message can be taken, or the other side is gone, now or within a time."""
         return self._wait(timeout_s, (self.messages.fileno(), select.POLLIN))
+
+    def say_if_there_is_room(self, message: bytes) -> bool:
+        """Send a message, unless the other side has left so many that it would have to be waited for; True when it is sent."""
+        try:
+            self.messages.send(message, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
 
     def close(self) -> None:
         """Give this side back; frames stay for as long as somebody has them."""

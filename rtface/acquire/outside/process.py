@@ -49,7 +49,11 @@ class CameraProcess:
         self._begun: Future[subprocess.Popen[bytes]] = Future()
         self._ended = threading.Event()
         self._reaping = threading.Lock()
-        threading.Thread(target=self._keep, name="rtface-camera-process", daemon=True).start()
+        try:
+            threading.Thread(target=self._keep, name="rtface-camera-process", daemon=True).start()
+        except RuntimeError as error:  # as many as this user may have
+            close_handles(self._handles)
+            raise CameraError(f"no process could be begun for the camera: {error}") from error
         try:
             self._process = self._begun.result()
         except OSError as error:
@@ -88,7 +92,8 @@ class CameraProcess:
         return f"ended with status {status}" if status >= 0 else f"was ended by {_signal_name(-status)}"
 
     def _keep(self) -> None:
-        command = [sys.executable, "-X", "faulthandler", "-P", "-c", _BEGIN, json.dumps(sys.path)]
+        path = json.dumps([str(each) for each in sys.path])  # notebooks put other things there
+        command = [sys.executable, "-X", "faulthandler", "-P", "-c", _BEGIN, path]
         arguments = [str(os.getpid()), *map(str, self._handles)]
         try:
             process = subprocess.Popen(

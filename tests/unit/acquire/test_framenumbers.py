@@ -102,3 +102,20 @@ def test_numbers_always_increase_by_one_more_than_what_is_missing(device: list[i
     for (before, _), (after, missing) in pairwise(taken):
         assert after - before == missing + 1
         assert missing >= 0
+
+
+@pytest.mark.parametrize("unknown", [2**64 - 1, 2**63, -1])
+def test_what_no_counter_reaches_is_no_number(unknown: int) -> None:
+    numbers = FrameNumbers()
+    assert take_all(numbers, [unknown] * 3) == [(0, 0), (1, 0), (2, 0)]
+    assert not numbers.known
+    numbers = FrameNumbers()
+    assert take_all(numbers, [7, unknown, 9, 10]) == [(7, 0), (8, 0), (9, 0), (10, 0)]
+
+
+def test_a_counter_that_leaps_has_lost_nothing_and_never_leaves_63_bits() -> None:
+    numbers = FrameNumbers()
+    assert take_all(numbers, [5, 2**62, 2**62 + 2, 6, 2**62]) == [(5, 0), (6, 0), (8, 1), (9, 0), (10, 0)]
+    assert not numbers.known
+    numbers.restart()
+    assert numbers.take(2**62) == (11, 0)

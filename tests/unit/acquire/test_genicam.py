@@ -18,6 +18,7 @@ from rtface.acquire.genicam import camera as genicam
 from rtface.acquire.genicam import gentl as seam
 from rtface.acquire.genicam.camera import GenicamCamera, list_genicam
 from rtface.acquire.genicam.formats import FORMATS, GrayReader
+from rtface.acquire.genicam.survey import list_outside
 from rtface.config import GenicamCameraSettings
 from rtface.core.clock import SYSTEM_CLOCK
 from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
@@ -146,6 +147,22 @@ def test_producers_are_found_by_the_standard_variable(
         list_genicam()
 
 
+def test_a_broken_producer_among_several_does_not_stand_before_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import genicam as package
+
+    (tmp_path / "a.cti").write_text("none", encoding="utf-8")
+    monkeypatch.setenv(seam.PRODUCERS_VARIABLE, f"{tmp_path}:{Path(package.__file__).parent}")
+    for lists in (list_genicam, list_outside):
+        caplog.clear()
+        assert len(lists(None)) == 3
+        assert "a.cti cannot be used" in caplog.text
+    monkeypatch.setenv(seam.PRODUCERS_VARIABLE, str(tmp_path))
+    with pytest.raises(CameraError, match=r"a\.cti cannot be used"):
+        list_genicam(None)
+
+
 def test_ctrl_c_does_what_it_did_before() -> None:
     assert threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
@@ -191,7 +208,7 @@ def test_a_lost_device_is_an_error_and_can_be_closed_and_opened_again(
     lose_the_device(monkeypatch, camera)
     for _ in range(2):
         with pytest.raises(CameraLostError, match="Viky"):
-            camera.fill(memory(info), 0.1)
+            camera.fill(memory(info), 20.0)
     camera.stop()
     camera.close()
     info = camera.open()
@@ -224,6 +241,7 @@ class FakeBuffer:
         offset: int = 0,
         complete: bool = True,
         ticks: int | None = None,
+        pixel_format: int | None = None,
     ) -> None:
         self.frame_id = number
         self.height, self.width = pixels.shape
@@ -234,6 +252,8 @@ class FakeBuffer:
         self._complete = complete
         if ticks is not None:
             self.timestamp = ticks
+        if pixel_format is not None:
+            self.pixel_format = pixel_format
         self.queued = 0
         self.parent = SimpleNamespace(queue_buffer=self._queue)
 
@@ -334,3 +354,44 @@ def test_a_driver_that_cannot_overwrite_is_drained_to_the_newest_frame(feed: Any
     assert meta is not None
     assert meta.frame_id == 5
     assert [buffer.queued for buffer in buffers] == [1] * 5
+
+
+def test_pixels_of_another_format_than_before_are_refused(feed: Any) -> None:
+    """Of the same size: nothing else would tell."""
+    camera = feed(
+        [FakeBuffer(n, ramp(), pixel_format=0x0108000C if n == 3 else 0x01080001) for n in (1, 2, 3)]
+    )
+    out = np.empty((100, 100), np.uint8)
+    take(camera, out)
+    take(camera, out)
+    with pytest.raises(CameraLostError, match=r"another format than before .0x0108000c, before 0x01080001"):
+        camera.fill(out, 0.1)
+
+
+def test_frame_numbers_of_64_bits_that_drivers_give_for_unknown_ones_are_none(feed: Any) -> None:
+    camera = feed([FakeBuffer(2**64 - 1, ramp()) for _ in range(3)])
+    out = np.empty((100, 100), np.uint8)
+    assert [take(camera, out).frame_id for _ in range(3)] == [0, 1, 2]
+    assert not camera.transport_known
+    assert camera.lost_in_transport == 0
+
+
+class Raises:
+    """A feature that cannot be read."""
+
+    @property
+    def symbolics(self) -> tuple[str, ...]:
+        raise gentl.IoException("no answer")
+
+
+@pytest.mark.parametrize("node", [None, Raises(), SimpleNamespace(value=3)])
+def test_a_stream_that_does_not_tell_its_mode_is_of_an_unknown_one(node: object) -> None:
+    stream = SimpleNamespace(node_map=SimpleNamespace(StreamBufferHandlingMode=node))
+    for streams in ([stream], [SimpleNamespace(node_map=None)]):
+        assert seam.prefer_newest(SimpleNamespace(data_streams=streams)) == "unknown"
+
+
+def test_names_of_a_device_can_always_be_written() -> None:
+    """genicam gives bytes that are no UTF-8 as lone surrogates."""
+    found = seam.describe(SimpleNamespace(property_dict={"serial_number": "7", "vendor": "M\udcfcller"}))
+    assert (found.serial, found.vendor, found.model) == ("7", "M?ller", "")

@@ -5,8 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from rtface.acquire.genicam.nodes import Nodes
+from rtface.acquire.genicam.ptp import PtpWatch
+from rtface.acquire.genicam.sensor import sensor_facts
+from rtface.config import PtpSettings
 from rtface.core.clock import NS_PER_S, ManualClock
 from rtface.core.errors import CameraSettingError
+from rtface.core.status import PtpStatus
 
 
 class RefusedError(Exception):
@@ -216,3 +220,54 @@ def test_all_that_differs_is_named_at_once() -> None:
         match="Gain was set to 3 but reads back 4; Width was set to 640 but reads back 320",
     ):
         device.verify()
+
+
+@pytest.mark.parametrize(
+    ("value", "whole"),
+    [
+        (2, 2),
+        (2.0, 2),
+        ("BinningHorizontal4", 4),
+        ("X2", 2),
+        ("Off", None),
+        (1.5, None),
+        (float("nan"), None),
+    ],
+)
+def test_a_whole_number_may_be_an_enumeration_of_some_device(value: object, whole: int | None) -> None:
+    assert nodes(BinningHorizontal=SimpleNamespace(value=value)).whole("BinningHorizontal") == whole
+    assert sensor_facts(nodes(BinningHorizontal=SimpleNamespace(value=value))).get("binning_x") == whole
+
+
+@pytest.mark.parametrize("error", [RefusedError, AttributeError, TypeError, ValueError, OverflowError])
+def test_what_cannot_be_read_or_set_is_said_whatever_the_binding_raises(error: type[Exception]) -> None:
+    class Broken:
+        @property
+        def value(self) -> int:
+            raise error("no : way")
+
+        @value.setter
+        def value(self, value: int) -> None:
+            raise error("no : way")
+
+    device = nodes(Gain=Broken())
+    assert device.get("Gain") is None
+    assert device.whole("Gain") is None
+    assert device.reader("Gain")() is None
+    with pytest.raises(CameraSettingError, match=r"Gain cannot be read: no$"):
+        device.require("Gain")
+    with pytest.raises(CameraSettingError, match=r"Gain cannot be set to 1.*: no$"):
+        device.set("Gain", 1)
+
+
+def test_a_latch_that_is_never_done_does_not_hold_the_frames() -> None:
+    latch = Command(10**9)
+    device = nodes(
+        PtpDataSetLatch=latch,
+        PtpStatus=SimpleNamespace(value="Slave"),
+        PtpOffsetFromMaster=SimpleNamespace(value=-7),
+    )
+    watch = PtpWatch(PtpSettings(), device)
+    watch.look(NS_PER_S)
+    assert latch.executed == 1
+    assert (watch.status, watch.problem) == (PtpStatus("Slave", -7), "")

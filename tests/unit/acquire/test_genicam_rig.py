@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from genicam import genapi
 from support.gentl_producer import CUSTOM, GIGE, USB3
 from support.paths import DOCS
 
@@ -356,3 +357,64 @@ def test_how_a_camera_does_reaches_the_process_that_uses_it(gentl_producer: Path
         assert camera.status.missed_triggers == metas[-1].frame_id - metas[0].frame_id
     finally:
         camera.close()
+
+
+def test_a_frame_whose_count_does_not_come_is_not_numbered_by_another(opened: Open) -> None:
+    """The driver's numbers begin elsewhere: a damaged chunk would seem a million frames lost."""
+    camera, _ = opened(
+        {
+            "FaultIdFirst": 1_000_000,
+            "FaultIncompleteEvery": 3,
+            "FaultIncompleteFlag": False,
+            "FaultIncompleteFill": 0.975,
+        },
+        chunks=["frame"],
+    )
+    camera.start()
+    assert [meta.frame_id for meta in taken(camera, 7)] == [1, 2, 3, 4, 5, 6, 7]
+    assert camera.lost_in_transport == 0
+
+
+def test_a_trigger_that_is_refused_for_a_moment_is_given_again(opened: Open) -> None:
+    trigger = {"source": "Software", "rate_hz": 100}
+    camera, _ = opened(trigger=trigger, timed=True)
+    camera.start()
+    software, refused = camera._software, []
+    assert software is not None
+    execute = software._execute
+
+    def refuse_once() -> None:
+        if not refused:
+            refused.append(True)
+            raise genapi.AccessException("busy")
+        execute()
+
+    software._execute = refuse_once
+    taken(camera, 3)
+    assert refused
+
+
+@pytest.mark.parametrize("serial", SERIALS)
+@pytest.mark.parametrize("part", [0.99, 0.985, 0.98])
+def test_of_chunks_that_are_cut_off_nothing_is_read(opened: Open, serial: str, part: float) -> None:
+    cut = {"FaultIncompleteEvery": 2, "FaultIncompleteFlag": False, "FaultIncompleteFill": part}
+    wanted = ["frame", "trigger", "exposure", "timestamp"]
+    camera, _ = opened(cut, serial=serial, chunks=wanted, exposure_us=1000, buffers=5)
+    camera.start()
+    metas = taken(camera, 41)  # in buffers that held whole frames before
+    assert [meta.frame_id for meta in metas] == list(range(1, 42))
+    assert camera.lost_in_transport == 0
+    assert {meta.exposure_us for meta in metas[1::2]} == {None}
+    assert {meta.exposure_us for meta in metas[::2]} == {1000.0}
+    taken(camera, 1)
+    assert camera.status.problems == (f"frames come without their chunk: {', '.join(wanted)}",)
+
+
+def test_what_a_feature_does_not_take_is_said_in_plain_words(opened: Open) -> None:
+    for value in (3.5, 10**20):
+        with pytest.raises(
+            CameraSettingError, match=r"FaultDropEvery cannot be set.*: it does not take a value"
+        ):
+            opened({"FaultDropEvery": value})
+    with pytest.raises(CameraSettingError, match="has no feature '__class__'"):
+        opened({"__class__": 1})

@@ -11,6 +11,7 @@ from support.fakes import END, FakeCamera
 from support.outside_cameras import SOON, outside
 from support.waits import LONG_S, wait_until
 
+from rtface.acquire import lasting
 from rtface.acquire.lasting import LastingStream
 from rtface.acquire.reopening import Reopening
 from rtface.acquire.ring import host_memory
@@ -192,10 +193,86 @@ def test_an_opening_that_was_given_up_tries_no_more() -> None:
     stream = LastingStream(camera, 6, FOREVER_NS)
     stream.open()
     camera.gone = threading.Event()
-    reopening = Reopening(camera, stream._frames)
+    reopening = Reopening(camera, stream._frames, stream.info)
     wait_until(lambda: reopening.tries > 0)
     assert reopening.give_up()
     tries = reopening.tries
     assert not reopening.wait(0.5)
     assert reopening.tries == tries
     assert reopening.why_not == "it is not there"
+
+
+def test_a_camera_that_is_lost_while_it_is_stopped_is_opened_anew_when_it_is_started(streams: Any) -> None:
+    camera = outside(every_ms=1)
+    stream = streams(camera)
+    before, pid = next_id(stream), camera.pid
+    stream.stop()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+    stream.start(host_memory)
+    assert stream.running
+    assert next_id(stream) > before
+    assert [gap.event for gap in iter(stream.news, None) if gap is not None] == ["lost", "back"]
+
+
+def test_a_camera_that_cannot_be_started_at_first_is_an_error() -> None:
+    camera = FakeCamera(live=True, fails={"start": CameraLostError("no")})
+    stream = LastingStream(camera, 6, FOREVER_NS)
+    stream.open()
+    with pytest.raises(CameraLostError, match="no"):
+        stream.start(host_memory)
+    assert not stream.running
+    stream.close()
+
+
+def test_a_camera_that_is_lost_again_and_again_is_opened_anew_at_growing_intervals(
+    streams: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = []
+
+    class Watched(Reopening):
+        def __init__(self, camera: Any, frames: Any, before: Any, pause_s: float) -> None:
+            pauses.append(pause_s)
+            super().__init__(camera, frames, before)
+
+    monkeypatch.setattr(lasting, "Reopening", Watched)
+    clock = ManualClock(1)
+    camera = FakeCamera(0, live=True)
+    stream = streams(camera, clock=clock)
+    next_id(stream)
+    for _ in range(6):
+        camera.feed(CameraLostError("unplugged"))
+        wait_until(lambda: stream.take(0.01) is None and stream.gap is not None)
+        camera.feed(0)
+        next_id(stream)
+    assert pauses == [0.0, 0.2, 0.4, 0.8, 1.6, 2.0]
+    clock.sleep_until_ns(clock.now_ns() + lasting.SETTLED_NS)
+    camera.feed(CameraLostError("unplugged"))
+    wait_until(lambda: stream.take(0.01) is None and stream.gap is not None)
+    assert pauses[-1] == 0.0
+
+
+def test_a_camera_that_waited_for_its_first_trigger_after_a_gap_has_all_its_time_again(streams: Any) -> None:
+    clock, camera = ManualClock(1), FakeCamera(5, live=True)
+    stream = streams(camera, NS_PER_S, clock=clock)
+    assert next_id(stream) == 5
+    camera.feed(CameraLostError("unplugged"))
+    wait_until(lambda: stream.take(0.01) is None and stream.gap is not None and not stream.opening)
+    clock.sleep_until_ns(clock.now_ns() + lasting.SETTLED_NS)
+    camera.feed(CameraLostError("again"))
+    wait_until(lambda: stream.take(0.01) is None and camera.log.count("camera.open") == 3)
+    camera.feed(0)
+    assert next_id(stream) == 7
+
+
+def test_whoever_looks_at_the_terminal_later_finds_when_it_was_lost_and_back(
+    streams: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera = FakeCamera(5, CameraLostError("unplugged"), live=True)
+    stream = streams(camera)
+    next_id(stream)
+    camera.feed(0)
+    next_id(stream)
+    lost, back = caplog.messages
+    assert lost == "the camera is lost and is opened anew, for up to 3600 s: unplugged"
+    assert back.startswith("the camera is back after")

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from support.outside_cameras import SOON, outside, scripted
-from support.waits import LONG_S, finishes
+from support.waits import LONG_S, finishes, wait_until
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.outside.camera import OutsideCamera
@@ -505,10 +505,100 @@ def test_without_room_for_descriptors_nothing_is_left_open(monkeypatch: pytest.M
     assert open_handles() == handles
 
 
+@pytest.mark.parametrize(
+    ("call", "works"), [("memfd_create", 0), ("pipe2", 0), ("pipe2", 1), ("dup", 0), ("dup", 1)]
+)
+def test_without_room_for_one_more_descriptor_nothing_is_left_open(
+    monkeypatch: pytest.MonkeyPatch, call: str, works: int
+) -> None:
+    handles, makes, calls = open_handles(), getattr(os, call), itertools.count()
+
+    def fails(*arguments: Any) -> Any:
+        if next(calls) >= works:
+            raise OSError(24, "Too many open files")
+        return makes(*arguments)
+
+    monkeypatch.setattr(os, call, fails)
+    with pytest.raises(OSError, match="Too many open files"):
+        Passage.make()
+    assert open_handles() == handles
+
+
+def test_what_there_is_no_memory_or_no_pipe_for_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise OSError(27, "File too large")
+
+    handles = open_handles()
+    with monkeypatch.context() as patched:
+        patched.setattr(Passage, "fit", fails)
+        with pytest.raises(errors.CameraError, match=r"no memory for 6 frames of 96x64 pixels: .*too large"):
+            outside().open()
+    monkeypatch.setattr(Passage, "most_slots", -8)
+    with pytest.raises(errors.CameraError, match="no room for 3 frames between two processes"):
+        outside().open()
+    assert open_handles() == handles
+
+
 def test_handles_of_the_other_side_are_closed_once() -> None:
     handles = open_handles()
     ours, theirs = Passage.make()
     close_handles(theirs)
     ours.close()
     ours.close()
+    assert open_handles() == handles
+
+
+def test_a_reader_who_is_away_does_not_hold_a_camera_that_has_much_to_say(opened: Any) -> None:
+    """Its process gets to the frame at which it ends, though nobody takes what is said."""
+    camera = opened(talks=True, faults={"5000": ["exit", 3]})
+    wait_until(lambda: camera._process.ended)
+    assert camera.take(LONG_S).meta.frame_id == 4999
+
+
+def test_what_could_not_be_said_is_said_when_there_is_room() -> None:
+    ours, handles = Passage.make()
+    theirs = Passage(handles)
+    said = 0
+    while theirs.say_if_there_is_room(bytes(1000)):
+        said += 1
+    assert said > 10
+    for _ in range(said):
+        assert len(ours.messages.recv(2000)) == 1000
+    assert theirs.say_if_there_is_room(b"at last")
+    assert ours.messages.recv(2000) == b"at last"
+    ours.close()
+    theirs.close()
+
+
+def test_the_newest_of_what_a_camera_says_of_itself_arrives(opened: Any) -> None:
+    camera = opened(talks=True, every_ms=1, faults={"40": ["hold", 300]})
+    for _ in range(2000):
+        slot = camera.take(LONG_S)
+        number = slot.meta.frame_id
+        camera.release(slot)
+        if number > 40 and camera.status.clock and int(camera.status.clock.split()[1]) > 40:
+            return
+    raise AssertionError(camera.status.clock)
+
+
+def test_a_path_of_modules_that_notebooks_have_extended_is_no_obstacle(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands there need not be text."""
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/somewhere")])
+    thread = threading.Thread(target=opened, daemon=True)
+    thread.start()
+    thread.join(LONG_S)
+    assert not thread.is_alive()
+
+
+def test_without_room_for_a_thread_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    handles = open_handles()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fails)
+        with pytest.raises(errors.CameraError, match="no process could be begun"):
+            outside().open()
     assert open_handles() == handles

@@ -106,6 +106,15 @@ def test_a_driver_that_aborts_ends_only_the_process_that_asked(gentl_producer: P
         list_outside(driver)
 
 
+def test_a_driver_that_writes_to_standard_output_does_not_spoil_the_answer(
+    gentl_producer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTFACE_TEST_GENTL_CHATTY", "1")
+    assert CUSTOM in {device.serial for device in list_outside(gentl_producer, patience_s=100.0)}
+    found = survey(CUSTOM, gentl_producer, patience_s=100.0)
+    assert (found.why_none, found.rig_settings()["width"]) == ("", 640)
+
+
 def test_a_producer_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "nowhere.cti" in survey("0", tmp_path / "nowhere.cti").why_none
 

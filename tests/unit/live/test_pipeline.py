@@ -807,16 +807,35 @@ def test_losses_of_before_the_gap_are_not_forgotten() -> None:
 
 
 def test_what_comes_back_as_another_camera_is_not_taken() -> None:
-    rig = LostRig(7)
+    rig = LostRig(7, reconnect_ns=NS_PER_S)
     rig.pipeline.start()
     rig.sink.wait_for(1)
     rig.camera._info = replace(rig.camera._info, label="fake 2")
     rig.camera.feed(CameraLostError("unplugged"))
+    wait_until(lambda: rig.log.count("camera.open") >= 2)
+    rig.clock.advance_ns(2 * NS_PER_S)
     rig.ends()
     assert isinstance(rig.pipeline.error, CameraLostError)
-    assert "unplugged; what came back is another camera or has other frames: fake 2" in str(
-        rig.pipeline.error
+    assert (
+        "it did not come back within 1 s: what came back is another camera or has other frames: fake 2"
+        in str(rig.pipeline.error)
     )
+    assert rig.log.count("camera.start") == 1
+
+
+def test_another_camera_at_its_place_is_not_the_end_before_its_time_is_over() -> None:
+    rig = LostRig(7)
+    rig.pipeline.start()
+    rig.sink.wait_for(1)
+    right = rig.camera._info
+    rig.camera._info = replace(right, label="fake 2")
+    rig.camera.feed(CameraLostError("unplugged"))
+    wait_until(lambda: rig.log.count("camera.open") >= 2)
+    rig.camera._info = right
+    rig.camera.feed(12)
+    rig.sink.wait_for(2)
+    assert rig.pipeline.stop(LONG_S)
+    assert rig.sink.ids == [7, 12]
 
 
 def test_silence_is_a_loss_too() -> None:
@@ -833,3 +852,37 @@ def test_silence_is_a_loss_too() -> None:
     rig.camera.feed(12)
     rig.sink.wait_for(2)
     assert rig.pipeline.stop(LONG_S)
+
+
+def test_a_camera_that_is_back_and_says_nothing_is_opened_anew_until_its_time_is_over() -> None:
+    rig = LostRig(7, reconnect_ns=20 * NS_PER_S)
+    rig.pipeline._silence = Silence(rig.pipeline._stream, NS_PER_S, rig.clock)
+    rig.pipeline.start()
+    rig.sink.wait_for(1)
+    rig.camera.feed(CameraLostError("unplugged"))
+    for opened in (2, 3):
+        wait_until(lambda opened=opened: rig.log.count("camera.open") == opened)
+        wait_until(lambda: not rig.pipeline._stream.opening)
+        rig.handler.idled.clear()
+        assert rig.handler.idled.wait(LONG_S), "its silence is counted from now"
+        rig.clock.advance_ns(2 * NS_PER_S)
+    wait_until(lambda: rig.log.count("camera.open") == 4)
+    wait_until(lambda: not rig.pipeline._stream.opening)
+    rig.handler.idled.clear()
+    assert rig.handler.idled.wait(LONG_S)
+    rig.clock.advance_ns(30 * NS_PER_S)
+    rig.ends()
+    assert "unplugged; it did not come back within 20 s: no frame came for 1 s" in str(rig.pipeline.error)
+    assert [gap.event for gap in rig.gaps] == ["lost"]
+
+
+def test_a_camera_that_is_lost_while_it_is_paused_and_is_not_to_be_opened_again_is_the_end() -> None:
+    rig = LostRig(7, reconnect_ns=0)
+    rig.pipeline.start()
+    rig.sink.wait_for(1)
+    rig.pipeline.pause()
+    rig.camera.fails["start"] = CameraLostError("unplugged")
+    with pytest.raises(CameraLostError, match="unplugged"):
+        rig.pipeline.resume()
+    rig.ends()
+    assert str(rig.pipeline.error) == "unplugged"
