@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtface.live.closed_loop import RTFACE, SESSION_ENDED, Announce
+from rtface.live.loop.closed_loop import RTFACE, SESSION_ENDED, Announce
 from rtface.publish.events import EventKind
 
 _LONGEST_S = 30.0

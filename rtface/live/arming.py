@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from rtface.core.errors import ControlError, OutputError, UsageError
 from rtface.core.outputs import OutputState
-from rtface.live.closed_loop import NOT_READY, WRONG_STATE, ClosedLoop
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.closed_loop import NOT_READY, WRONG_STATE, ClosedLoop
+from rtface.live.loop.status import LoopState
 from rtface.live.selftest import Circumstances, Verdict, self_test
 from rtface.stimulate.base import Output
 
@@ -63,7 +63,7 @@ class Arming:
         self._slowly = threading.Lock()
 
     def state(self) -> dict[str, Any]:
-        """Return how the loop stands; see `rtface.live.loop_status.LoopStatus.as_map`."""
+        """Return how the loop stands; see `rtface.live.loop.status.LoopStatus.as_map`."""
         return self._loop.status.as_map()
 
     @property

@@ -22,9 +22,9 @@ from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import GRACE_NS
 from rtface.decide.rules import RulesFile
-from rtface.live.closed_loop import ClosedLoop, Opened
 from rtface.live.handler import NetworkInUse
-from rtface.live.loop_record import NoRecord
+from rtface.live.loop.closed_loop import ClosedLoop, Opened
+from rtface.live.loop.record import NoRecord
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.features import FeaturesMessage
 from rtface.stimulate.null import NullOutput

@@ -15,7 +15,7 @@ from support.waits import LONG_S, wait_until
 
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.live.alert import Alert
-from rtface.live.closed_loop import SESSION_ENDED
+from rtface.live.loop.closed_loop import SESSION_ENDED
 from rtface.publish.events import EventKind
 
 WRITES = """

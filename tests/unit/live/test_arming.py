@@ -23,7 +23,7 @@ from rtface.core.status import PipelineState
 from rtface.decide.rulebank import RuleBank
 from rtface.decide.rules import BaselineSpec, RuleSpec
 from rtface.live.arming import Arming
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.status import LoopState
 from rtface.live.selftest import AnimalLight, self_test
 from rtface.record.session.animal import EarlierLight
 

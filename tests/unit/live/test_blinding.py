@@ -27,7 +27,7 @@ from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import ALIKE_NS, GRACE_NS
 from rtface.decide.rules import RulesFile
 from rtface.live.assembly import end_grace_ns
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.status import LoopState
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.features import FeaturesMessage
 

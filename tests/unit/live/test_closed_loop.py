@@ -11,7 +11,7 @@ from rtface.core.decision import Reason
 from rtface.core.errors import CameraLostError, ControlError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.status import Gap
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.status import LoopState
 from rtface.record.session.entries import FaultEntry
 
 

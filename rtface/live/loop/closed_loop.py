@@ -19,15 +19,15 @@ from rtface.core.records import CameraInfo, Image, Pose, Pulse
 from rtface.core.status import Gap, PipelineStatus
 from rtface.decide.baseline import Baselines
 from rtface.decide.evaluator import SAME_PICTURES, RuleEvaluator
-from rtface.live.acts import Act, Acts
-from rtface.live.given import GivenValues
 from rtface.live.handler import NetworkInUse, PoseHandler
-from rtface.live.loop_record import Record
-from rtface.live.loop_status import LoopState, LoopStatus
+from rtface.live.loop.acts import Act, Acts
+from rtface.live.loop.given import GivenValues
+from rtface.live.loop.pulses import BROKEN, BY_HOST, PASSING, PUBLISHED, USED_UP, Fired, FiredPulses
+from rtface.live.loop.record import Record
+from rtface.live.loop.status import LoopState, LoopStatus
+from rtface.live.loop.watch import Finding, LoopWatch
 from rtface.live.neural import NeuralPredictor
-from rtface.live.pulses import BROKEN, BY_HOST, PASSING, PUBLISHED, USED_UP, Fired, FiredPulses
 from rtface.live.shown.features import FeatureFeed, Thresholds
-from rtface.live.watch import Finding, LoopWatch
 from rtface.publish.events import EventKind
 from rtface.record.session.entries import NO_NUMBER, FaultEntry
 from rtface.stimulate.base import Output
