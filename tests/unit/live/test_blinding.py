@@ -144,7 +144,7 @@ class Watched(ManualLoop):
 
     def watch(self) -> None:
         """Keep what a client that asks, or whoever looks at the screen, sees now; they come at times of their own."""
-        self.loop._refresh()  # once a second in real life
+        self.loop.standing.refresh()  # once a second in real life
         status = self.loop.status.as_map()
         screen = StringIO()
         Console(file=screen, width=100).print(loop_view(status))
