@@ -322,7 +322,7 @@ def test_a_trial_that_is_cut_short_ends_alike(end: str) -> None:
                 break
         begun = len(watched.emitted)
         action: Callable[[str, str], None] = (
-            watched.loop.disarmed if end == "disarm" else watched.loop.stopped
+            watched.loop.standing.disarmed if end == "disarm" else watched.loop.standing.stopped
         )
         action("Ada", "enough")
         for _ in range(20):
