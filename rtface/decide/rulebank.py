@@ -343,7 +343,7 @@ class RuleBank:
         self, rule: RuleState, now_ns: int, frame: FramePosition, doubt: Reason | None
     ) -> Reason | None:
         """Return what prevents a trial now: of the rule itself first, then another's light; None for nothing."""
-        refusal = rule.refusal(self._values, now_ns, self.session_ns(now_ns), frame, doubt)
+        refusal = rule.refusal(self._values, now_ns, self._start_ns, frame, doubt)
         if refusal is None and any(other.state is RuleStatus.FIRING for other in self._rules.values()):
             return Reason.BUSY
         return refusal

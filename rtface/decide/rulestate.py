@@ -165,7 +165,7 @@ class RuleState:
         self,
         values: FrameValues,
         now_ns: int,
-        session_ns: int | None,
+        start_ns: int | None,
         frame: FramePosition,
         doubt: Reason | None,
     ) -> Reason | None:
@@ -173,8 +173,10 @@ class RuleState:
 
         Parameters
         ----------
-        values, now_ns, session_ns, frame
+        values, now_ns, frame
             As they are.
+        start_ns : int or None
+            When the session's time began; None before that.
         doubt : Reason or None
             Why nothing can be known on the frame.
         """
@@ -192,7 +194,7 @@ class RuleState:
             return Reason.LOW_SCORE
         if now_ns - values.exposures[place] > self.max_age_ns:
             return Reason.STALE
-        if not self._in_window(session_ns):
+        if not self._in_window(None if start_ns is None else now_ns - start_ns):
             return Reason.WINDOW
         if self._spent():
             return Reason.SPENT
