@@ -29,7 +29,8 @@ from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.reader import read_session
 from rtface.record.session.summary import Summary, blinded_trials, shown, summarise
 from rtface.record.session.tables import write_tables
-from rtface.record.session.verify import SessionFinding, verify
+from rtface.record.session.verify import verify
+from rtface.record.session.verify.finding import SessionFinding
 
 app = typer.Typer(
     help="Recorded sessions: what happened, and whether the record is whole.", no_args_is_help=True

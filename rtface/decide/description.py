@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rtface.decide.baseline import Spread, constant
-from rtface.decide.rules import (
-    BaselineSpec,
-    BelievedSpec,
-    MatchedSpec,
-    MixedSpec,
-    PulseSpec,
-    RuleSpec,
-    YokedSpec,
-)
+from rtface.decide.controls import MatchedSpec, MixedSpec, YokedSpec
+from rtface.decide.rules import BaselineSpec, BelievedSpec, PulseSpec, RuleSpec
 from rtface.decide.syntax import ALIASES, Node, parse
 
 

@@ -14,7 +14,6 @@ from rtface.core.errors import UsageError
 from rtface.core.features import Features
 from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
-from rtface.decide.expression import Expression
 from rtface.decide.rules import BaselineSpec, RuleSpec
 from rtface.decide.rulestate import RULE, RuleState, TrialLight, in_order
 from rtface.decide.transitions import RuleEvent, step
@@ -343,38 +342,11 @@ class RuleBank:
     def _refusal(
         self, rule: RuleState, now_ns: int, frame: FramePosition, doubt: Reason | None
     ) -> Reason | None:
-        """Return what prevents a trial now, its own state first, then a doubt about the frame; None for nothing."""
-        reason = step(rule.state, RuleEvent.REFUSED).reason or doubt
-        if reason is not None:
-            return reason
-        spec, place = rule.spec, rule.place
-        if not 0 <= now_ns - frame.exposure_ns <= rule.max_age_ns:
-            return Reason.STALE
-        if frame.missing > spec.max_gap_frames:
-            return Reason.GAP
-        if rule.unless is not None and (reason := self._excepted(rule.unless, now_ns)) is not None:
-            return reason
-        if self._values.scores[place] < spec.min_score:
-            return Reason.LOW_SCORE
-        if now_ns - self._values.exposures[place] > rule.max_age_ns:
-            return Reason.STALE
-        if not rule.in_window(self.session_ns(now_ns)):
-            return Reason.WINDOW
-        if rule.spent():
-            return Reason.SPENT
-        if rule.at_rate(now_ns):
-            return Reason.RATE
-        if any(other.state is RuleStatus.FIRING for other in self._rules.values()):
+        """Return what prevents a trial now: of the rule itself first, then another's light; None for nothing."""
+        refusal = rule.refusal(self._values, now_ns, self._start_ns, frame, doubt)
+        if refusal is None and any(other.state is RuleStatus.FIRING for other in self._rules.values()):
             return Reason.BUSY
-        return None
-
-    def _excepted(self, unless: Expression, now_ns: int) -> Reason | None:
-        """Return why a rule's `unless` withholds; None where it is false."""
-        values = self._values
-        truth = unless.evaluate(values.values, values.scores, values.exposures, now_ns)
-        if truth is None:
-            return Reason.UNKNOWN_VALUE
-        return Reason.UNLESS if truth else None
+        return refusal
 
     def _resolve(
         self, rule: RuleState, refusal: Reason | None, now_ns: int, frame: FramePosition

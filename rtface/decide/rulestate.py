@@ -1,4 +1,4 @@
-"""What is kept of each rule: its settings, its trials, and where it stands."""
+"""What is kept of each rule: its settings, its trials, where it stands, and what of that prevents a trial."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from rtface.core.decision import OF_VIEW, Reason, RuleStatus, RuleView
 from rtface.core.features import NEVER_NS
 from rtface.decide.baseline import Baselines
 from rtface.decide.errors import RulesError, kept_in, raise_all
+from rtface.decide.expression import Expression
 from rtface.decide.holding import Holding, compiled
 from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.schedule import Schedule
+from rtface.decide.transitions import RuleEvent, step
 from rtface.decide.values import FramePosition, FrameValues
 
 RULE = "rule."
@@ -159,17 +161,58 @@ class RuleState:
         """As of the class."""
         return self._alike_end_ns if self.alike else self.due_ns
 
-    def in_window(self, session_ns: int | None) -> bool:
+    def refusal(
+        self,
+        values: FrameValues,
+        now_ns: int,
+        start_ns: int | None,
+        frame: FramePosition,
+        doubt: Reason | None,
+    ) -> Reason | None:
+        """Return what prevents a trial now, its own state first, then a doubt about the frame; None for nothing.
+
+        Parameters
+        ----------
+        values, now_ns, frame
+            As they are.
+        start_ns : int or None
+            When the session's time began; None before that.
+        doubt : Reason or None
+            Why nothing can be known on the frame.
+        """
+        reason = step(self.state, RuleEvent.REFUSED).reason or doubt
+        if reason is not None:
+            return reason
+        spec, place = self.spec, self.place
+        if not 0 <= now_ns - frame.exposure_ns <= self.max_age_ns:
+            return Reason.STALE
+        if frame.missing > spec.max_gap_frames:
+            return Reason.GAP
+        if self.unless is not None and (reason := _excepted(self.unless, values, now_ns)) is not None:
+            return reason
+        if values.scores[place] < spec.min_score:
+            return Reason.LOW_SCORE
+        if now_ns - values.exposures[place] > self.max_age_ns:
+            return Reason.STALE
+        if not self._in_window(None if start_ns is None else now_ns - start_ns):
+            return Reason.WINDOW
+        if self._spent():
+            return Reason.SPENT
+        if self._at_rate(now_ns):
+            return Reason.RATE
+        return None
+
+    def _in_window(self, session_ns: int | None) -> bool:
         """Return whether it may fire at this time of the session."""
         if not self._windows:
             return True
         return session_ns is not None and any(begin <= session_ns < end for begin, end in self._windows)
 
-    def spent(self) -> bool:
+    def _spent(self) -> bool:
         """Return whether it has had all its trials."""
         return self.spec.max_pulses is not None and self.trials >= self.spec.max_pulses
 
-    def at_rate(self, now_ns: int) -> bool:
+    def _at_rate(self, now_ns: int) -> bool:
         """Return whether one more trial would exceed its maximum rate."""
         recent = self._recent
         return bool(self._per_ns) and len(recent) == recent.maxlen and now_ns - recent[0] < self._per_ns
@@ -256,6 +299,14 @@ class RuleState:
         self.rest_ns = now_ns + self.refractory_ns
         if self.light is not None:
             self.light.ended_ns, self.light = now_ns, None
+
+
+def _excepted(unless: Expression, values: FrameValues, now_ns: int) -> Reason | None:
+    """Return why a rule's `unless` withholds; None where it is false."""
+    truth = unless.evaluate(values.values, values.scores, values.exposures, now_ns)
+    if truth is None:
+        return Reason.UNKNOWN_VALUE
+    return Reason.UNLESS if truth else None
 
 
 def in_order(states: Sequence[RuleState]) -> list[RuleState]:

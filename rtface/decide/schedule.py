@@ -10,8 +10,9 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 
 from rtface.core.clock import NS_PER_S
+from rtface.decide.controls import Control, MatchedSpec, MixedSpec, YokedSpec
 from rtface.decide.errors import RulesError
-from rtface.decide.rules import Control, MatchedSpec, MixedSpec, RuleSpec, YokedSpec, ns
+from rtface.decide.rules import RuleSpec, ns
 from rtface.decide.transitions import RuleEvent
 
 

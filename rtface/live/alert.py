@@ -9,7 +9,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtface.live.closed_loop import RTFACE, SESSION_ENDED, Announce
+from rtface.live.loop.closed_loop import SESSION_ENDED
+from rtface.live.loop.record import Announce
+from rtface.live.loop.standing import RTFACE
 from rtface.publish.events import EventKind
 
 _LONGEST_S = 30.0

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from rtface.core.errors import ControlError, OutputError, UsageError
 from rtface.core.outputs import OutputState
-from rtface.live.closed_loop import NOT_READY, WRONG_STATE, ClosedLoop
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.closed_loop import ClosedLoop
+from rtface.live.loop.standing import NOT_READY, WRONG_STATE
+from rtface.live.loop.status import LoopState
 from rtface.live.selftest import Circumstances, Verdict, self_test
 from rtface.stimulate.base import Output
 
@@ -63,7 +64,7 @@ class Arming:
         self._slowly = threading.Lock()
 
     def state(self) -> dict[str, Any]:
-        """Return how the loop stands; see `rtface.live.loop_status.LoopStatus.as_map`."""
+        """Return how the loop stands; see `rtface.live.loop.status.LoopStatus.as_map`."""
         return self._loop.status.as_map()
 
     @property
@@ -118,7 +119,7 @@ class Arming:
             except OutputError as error:
                 raise ControlError(NOT_READY, str(error)) from error
             try:
-                self._pipeline.ask(lambda: self._loop.armed(who, verdict.findings()))
+                self._pipeline.ask(lambda: self._loop.standing.armed(who, verdict.findings()))
             except BaseException:
                 self._output.disarm("arming was not completed")
                 raise
@@ -126,16 +127,16 @@ class Arming:
 
     def disarm(self, who: str, why: str) -> dict[str, Any]:
         """Light off, and no more of it until somebody arms again; return how the loop stands."""
-        self._loop.note(who, why or "asked for")
+        self._loop.standing.note(who, why or "asked for")
         self._output.disarm(why or f"asked for by {who}")
-        self._post(self._loop.take_acts)
+        self._post(self._loop.standing.take_acts)
         return self.state()
 
     def emergency_stop(self, who: str) -> dict[str, Any]:
         """Light off, latched until `clear`; return how the loop stands."""
-        self._loop.note(who, "emergency stop", stop=True)
+        self._loop.standing.note(who, "emergency stop", stop=True)
         self._output.stop()
-        self._post(self._loop.take_acts)
+        self._post(self._loop.standing.take_acts)
         return self.state()
 
     def clear(self, who: str) -> dict[str, Any]:
@@ -158,7 +159,7 @@ class Arming:
                     self._output.clear()
             except OutputError as error:
                 raise ControlError(NOT_READY, str(error)) from error
-            self._pipeline.ask(lambda: self._loop.cleared(who))
+            self._pipeline.ask(lambda: self._loop.standing.cleared(who))
             return self.state()
 
     def baseline(self, who: str) -> dict[str, Any]:

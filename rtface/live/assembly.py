@@ -15,10 +15,11 @@ from rtface.decide.rulebank import ALIKE_NS, GRACE_NS
 from rtface.decide.rules import RulesFile
 from rtface.decide.unknowable import all_in_words
 from rtface.live.arming import Arming
-from rtface.live.closed_loop import Announce, ClosedLoop, Opened
-from rtface.live.given import UNITS, GivenValues
 from rtface.live.handler import NetworkInUse
-from rtface.live.loop_record import NoRecord, Record
+from rtface.live.loop.closed_loop import ClosedLoop
+from rtface.live.loop.given import UNITS, GivenValues
+from rtface.live.loop.record import Announce, NoRecord, Record
+from rtface.live.loop.standing import Opened
 from rtface.live.neural import NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.rulesfile import Rules

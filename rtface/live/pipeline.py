@@ -1,18 +1,16 @@
 """The pipeline: wires camera, ring, tracker and outputs, and owns the two threads of the hot path.
 
 The acquisition thread fills the ring. The processing thread opens and owns everything else: it takes the newest
-frame, finds the keypoints, hands them to the sink and counts. Other threads only ask it to do something between two
-frames, or read the last snapshot of its state.
+frame, finds the keypoints, hands them to the sink and has the frame counted. Other threads only ask it to do
+something between two frames, or read the last snapshot of its state.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
-from statistics import median
 from typing import TypeVar
 
 from rtface.acquire.base import Camera
@@ -20,20 +18,18 @@ from rtface.acquire.lasting import LastingStream
 from rtface.acquire.ring import Slot
 from rtface.acquire.stream import Silence
 from rtface.acquire.thread import POLL_S
-from rtface.acquire.timing.exposures import ExposureRate, Warner
-from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.acquire.timing.exposures import Warner
+from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.core.errors import CameraLostError, UsageError
-from rtface.core.latency import LatencyRecorder
-from rtface.core.records import CameraInfo, Crop, Image, Losses, Pose
+from rtface.core.records import CameraInfo, Crop, Image, Pose
 from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
 from rtface.live.mailbox import Mailbox
+from rtface.live.tally import Tally
 from rtface.publish.sink import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.recheck import Recheck
 from rtface.track.tracker import Tracker
-
-TICK_NS = NS_PER_S
 
 _Result = TypeVar("_Result")
 
@@ -97,7 +93,8 @@ class Pipeline:
         self._show, self._on_gap, self._on_tick = show, on_gap, on_tick
         self._silence = Silence(self._stream, silence_ns, clock)
         self._clock = clock
-        self._latency = LatencyRecorder(deadline_ns)
+        self._tally = Tally(self._stream, sink, deadline_ns)
+        self._warner = Warner()
         self._mailbox = Mailbox("pipeline")
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
@@ -105,16 +102,6 @@ class Pipeline:
         self._thread = threading.Thread(target=self._run, name="rtface-process", daemon=True)
         self._state = PipelineState.STARTING
         self._error: BaseException | None = None
-        self._frames = 0
-        self._tick_frames = 0
-        self._tick_ns = 0
-        self._exposure_ns = 0
-        self._tick_exposure_ns: int | None = None
-        self._rate_hz = 0.0
-        self._exposures = ExposureRate()
-        self._warner = Warner()
-        self._views: list[float] = []
-        self._view_ok = math.nan
 
     @property
     def camera(self) -> CameraInfo:
@@ -197,11 +184,11 @@ class Pipeline:
 
     def reset_latency(self) -> None:
         """Forget the latencies so far: those of the warm-up, before a measurement."""
-        self.ask(self._latency.reset)
+        self.ask(self._tally.latency.reset)
 
     def latency_distribution(self) -> dict[str, list[tuple[float, int]]]:
         """Return the distribution of every stage in milliseconds; may be called from any thread."""
-        return self._latency.distribution()
+        return self._tally.latency.distribution()
 
     def set_crop(self, crop: Crop | None) -> Crop:
         """Look at another part of the frame (None: the whole frame) and return it.
@@ -218,17 +205,18 @@ class Pipeline:
 
     def status(self) -> PipelineStatus:
         """Return a snapshot; may be called from any thread once the pipeline has started."""
+        tally = self._tally
         return PipelineStatus(
             state=self._state,
-            rate_hz=self._rate_hz,
-            frames=self._frames,
-            losses=self._losses(),
-            latency=self._latency.summary(),
+            rate_hz=tally.rate_hz,
+            frames=tally.frames,
+            losses=tally.losses(),
+            latency=tally.latency.summary(),
             error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
             camera_clock=self._camera.clock_line,
-            view_ok=self._view_ok,
-            camera=self._exposures.status(self._camera.status),
-            camera_hz=self._exposures.hz,
+            view_ok=tally.view_ok,
+            camera=tally.exposures.status(self._camera.status),
+            camera_hz=tally.exposures.hz,
             waits_s=self._silence.waits_s(),
             gap=self._stream.gap,
         )
@@ -299,7 +287,7 @@ class Pipeline:
         self._sink.open()
 
     def _loop(self) -> None:
-        self._tick_ns = self._clock.now_ns()
+        self._tally.begin(self._clock.now_ns())
         while not self._stopping.is_set():
             if self._stream.running:
                 self._mailbox.serve(0)
@@ -340,8 +328,8 @@ class Pipeline:
                 PipelineState.RUNNING if self._stream.running and not lost else PipelineState.STOPPED
             )
             self._silence.begin(self._clock.now_ns())
-            self._rate_hz, self._view_ok = 0.0, math.nan
-            self._views.clear()
+            self._tally.forget_rate()
+            self._tally.forget_view()
             self._handler.gap(gap)
             self._on_gap(gap)
 
@@ -354,48 +342,20 @@ class Pipeline:
         pose = self._tracker.track(slot.pixels, meta, taken_ns)
         self._handler.handle(pose)
         handled_ns = self._clock.now_ns()
-        published_ns = self._sink.publish(pose, self._losses())
+        published_ns = self._sink.publish(pose, self._tally.losses())
         if self._show is not None:
             self._show(slot.pixels, pose, self._tracker.crop)
         self._handler.published(slot.pixels, pose, published_ns)
         self._stream.release(slot)
-        self._latency.add(pose.stamps, handled_ns, published_ns)
-        self._exposure_ns = meta.exposure_ns
-        self._exposures.add(meta.frame_id, meta.exposure_ns)
-        self._views.append(pose.view_ok)
-        self._frames += 1
+        self._tally.add(pose, handled_ns, published_ns)
 
     def _tick(self) -> None:
-        now_ns = self._clock.now_ns()
-        elapsed_ns = now_ns - self._tick_ns
-        if elapsed_ns < TICK_NS:
+        if not self._tally.tick(self._clock.now_ns()):
             return
-        frames = self._frames - self._tick_frames
-        before_ns, exposure_ns = self._tick_exposure_ns, self._exposure_ns
-        if self.camera.live and frames and before_ns is not None and exposure_ns > before_ns:
-            elapsed_ns = exposure_ns - before_ns  # frames that a busy host takes late are no other rate
-        self._rate_hz = frames * NS_PER_S / elapsed_ns
-        self._tick_exposure_ns = exposure_ns if frames else None
-        self._tick_frames, self._tick_ns = self._frames, now_ns
-        if self._views or self.camera.trigger is None:
-            self._view_ok = float(median(self._views)) if self._views else math.nan
-        self._views.clear()
-        self._exposures.tick()
         status = self.status()
         self._warner.look(status.camera)
         self._handler.tick(status)
         self._on_tick(status)
-
-    def _losses(self) -> Losses:
-        stream = self._stream
-        return Losses(
-            stream.lost_at_camera,
-            stream.lost_in_transport,
-            stream.dropped,
-            self._sink.lost,
-            stream.transport_known,
-            stream.missed_triggers,
-        )
 
     def _resume(self) -> None:
         if self._stream.running:
@@ -406,7 +366,7 @@ class Pipeline:
             self._fail(error)
             raise
         self._silence.begin(self._clock.now_ns())
-        self._exposures.begin(self.camera)
+        self._tally.exposures.begin(self.camera)
         self._state = PipelineState.RUNNING if self._stream.gap is None else PipelineState.STOPPED
 
     def _pause(self) -> None:
@@ -429,8 +389,7 @@ class Pipeline:
     def _set_crop(self, crop: Crop | None) -> Crop:
         self._tracker.prepare((self.camera.height, self.camera.width), crop)
         self._backend_info = self._tracker.backend
-        self._views.clear()
-        self._view_ok = math.nan
+        self._tally.forget_view()
         self._handler.network_changed(self._network())
         return self._tracker.crop
 

@@ -18,11 +18,12 @@ from rtface.config.yamlfile import Document, read_document
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import ConfigError, DataError, UsageError
 from rtface.core.outputs import OutputEvent
+from rtface.decide.controls import MatchedSpec, YokedSpec
 from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.features.bank import FeatureBank
 from rtface.decide.rulebank import GRACE_NS, RuleBank
-from rtface.decide.rules import MatchedSpec, RulesFile, RuleSpec, YokedSpec
+from rtface.decide.rules import RulesFile, RuleSpec
 from rtface.decide.rulestate import RULE
 from rtface.record.seal.openings import open_seal
 from rtface.record.session import log_of

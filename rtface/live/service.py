@@ -27,8 +27,9 @@ from rtface.core.status import Gap, PipelineStatus
 from rtface.live.alert import Alert
 from rtface.live.arming import Arming
 from rtface.live.assembly import Assembly, needs_loop
-from rtface.live.closed_loop import RTFACE, Announce
 from rtface.live.handler import PoseHandler
+from rtface.live.loop.record import Announce
+from rtface.live.loop.standing import RTFACE
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.shown.features import FeatureFeed

@@ -22,9 +22,10 @@ from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import GRACE_NS
 from rtface.decide.rules import RulesFile
-from rtface.live.closed_loop import ClosedLoop, Opened
 from rtface.live.handler import NetworkInUse
-from rtface.live.loop_record import NoRecord
+from rtface.live.loop.closed_loop import ClosedLoop
+from rtface.live.loop.record import NoRecord
+from rtface.live.loop.standing import Opened
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.features import FeaturesMessage
 from rtface.stimulate.null import NullOutput
@@ -233,7 +234,7 @@ class ManualLoop:
     def arm(self) -> None:
         self.output.alive()
         self.output.arm()
-        self.loop.armed("Ada", [])
+        self.loop.standing.armed("Ada", [])
 
     def kinds(self, kind: str) -> list[dict[str, Any]]:
         return [details for each, details in self.said if each == kind]

@@ -12,7 +12,7 @@ from rtface.cli.terminal.screen import OUT, latency_table, plain_table
 from rtface.core.latency import StageSummary
 from rtface.record.session.reader import Session
 from rtface.record.session.summary import Moment, PulseCounts, Summary, shown
-from rtface.record.session.verify import SessionFinding
+from rtface.record.session.verify.finding import SessionFinding
 
 _STATE = {"closed": "green", "open": "cyan", "truncated": "yellow", "damaged": "bold red"}
 _ACTION = {"fire": "bold green", "trial": "bold green", "sham": "cyan", "catch": "cyan", "withhold": "yellow"}

@@ -14,7 +14,7 @@ from rtface.core.records import Pose
 from rtface.decide.baseline import Spread
 from rtface.decide.description import thresholds
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.live.given import UNITS
+from rtface.live.loop.given import UNITS
 from rtface.live.neural import PREFIX
 from rtface.publish.features import MAX_FEATURES, FeaturesMessage
 

@@ -13,8 +13,9 @@ from rtface.core.decision import Decision
 from rtface.core.errors import DataError, UsageError
 from rtface.core.features import Features
 from rtface.decide.baseline import Spread
+from rtface.decide.controls import MatchedSpec, MixedSpec
 from rtface.decide.evaluator import RuleEvaluator
-from rtface.decide.rules import MatchedSpec, MixedSpec, RulesFile
+from rtface.decide.rules import RulesFile
 from rtface.decide.transitions import RuleEvent
 from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.steps import HoleError, ReplayStep, Seen, steps

@@ -35,6 +35,7 @@ from rtface.record.session.identity import FileIdentity
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
 from rtface.record.session.reserve import AHEAD, Reserve, cost
 from rtface.record.session.rows import FEATURES, POSES_WITH_LIKELIHOOD, ROW_NAMES
+from rtface.record.session.shortfalls import EVENTS, Shortfalls
 
 POLL_S = 0.05
 """Seconds between two visits to the queue: what a killed process can lose, on a disk that keeps up."""
@@ -112,10 +113,7 @@ class SessionWriter:
         self._open_file, self._free_bytes = open_file, free_bytes
         self._queue: deque[tuple[int, bytes]] = deque()
         self._handing = threading.Lock()
-        self._counting = threading.Lock()
-        self._lost: Counter[str] = Counter()
-        self._recorded_lost = 0
-        self._faults: list[FaultEntry] = []
+        self._shortfalls = Shortfalls()
         self._accepting = False
         self._alive_ns = self._synced_ns = 0
         self._stopping = threading.Event()
@@ -134,12 +132,12 @@ class SessionWriter:
     @property
     def fault(self) -> FaultEntry | None:
         """The first fault; None while all is well. Cheap enough for every frame."""
-        return self._faults[0] if self._faults else None
+        return self._shortfalls.fault
 
     @property
     def faults(self) -> tuple[FaultEntry, ...]:
         """The first fault of each kind, in order."""
-        return tuple(self._faults)
+        return self._shortfalls.faults
 
     @property
     def fingerprint(self) -> str:
@@ -191,8 +189,7 @@ class SessionWriter:
         self._check_stall()
         if self._queued(entry.kind, payload, self._most):
             return True
-        with self._counting:
-            self._lost["events"] += 1
+        self._shortfalls.count(EVENTS)
         if self._accepting:  # else the recording has ended, and what ended it is the fault
             self._report("lost", f"no room for {entry.name} in the record", entry.t_ns)
         return False
@@ -214,8 +211,7 @@ class SessionWriter:
                 sealed.put(self._events, self._features, entry.kind, payload)
                 self._sealed_counts[entry.name] += 1
                 return True
-        with self._counting:
-            self._lost["events"] += 1
+        self._shortfalls.count(EVENTS)
         if self._accepting:
             self._report("lost", "no room for a sealed event in the record", entry.t_ns)
         return False
@@ -226,8 +222,7 @@ class SessionWriter:
             self._check_stall()
         if self._queued(kind, row, self._most_rows):
             return True
-        with self._counting:
-            self._lost[ROW_NAMES[kind]] += 1
+        self._shortfalls.count(ROW_NAMES[kind])
         return False
 
     def watch(self, path: Path) -> None:
@@ -246,7 +241,7 @@ class SessionWriter:
             self._stopping.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive() and not {"write", "gone", "internal"} & {
-            each.what for each in self._faults
+            each.what for each in self.faults
         }
 
     def _queued(self, kind: int, data: bytes, most: int) -> bool:
@@ -274,13 +269,10 @@ class SessionWriter:
 
     def _report(self, what: str, text: str, now_ns: int) -> None:
         """Note a fault once, record it and notify the owner."""
-        with self._counting:
-            if any(each.what == what for each in self._faults):
-                return
-            fault = FaultEntry(now_ns, what, text)
-            self._faults.append(fault)
-        self._queued(fault.kind, encode(fault), sys.maxsize)
-        self._on_fault(fault)
+        fault = self._shortfalls.note(what, text, now_ns)
+        if fault is not None:
+            self._queued(fault.kind, encode(fault), sys.maxsize)
+            self._on_fault(fault)
 
     def _run(self) -> None:
         log, reserve = self._log, self._reserve
@@ -378,11 +370,8 @@ class SessionWriter:
 
     def _record_lost(self, log: LogWriter) -> None:
         """Record the counts of what found no room, when they have changed."""
-        with self._counting:
-            lost = self._lost.copy()
-        if lost.total() != self._recorded_lost:
-            self._recorded_lost = lost.total()
-            counts = {name: lost[name] for name in ("events", *ROW_NAMES.values())}
+        counts = self._shortfalls.changed()
+        if counts is not None:
             entry = UnrecordedEntry(self._clock.now_ns(), **counts)
             log.append(entry.kind, encode(entry))
 
@@ -397,13 +386,12 @@ class SessionWriter:
         with self._handing:
             self._accepting = False
         now_ns = self._clock.now_ns()
-        with self._counting:
-            lost = Counter(kind for kind, _ in self._queue) + log.forgotten
-            if self._sealed is not None:
-                lost += self._sealed.clear()
-            del lost[SyncedEntry.kind]
-            for kind, count in lost.items():
-                self._lost[ROW_NAMES.get(kind, "events")] += count
+        lost = Counter(kind for kind, _ in self._queue) + log.forgotten
+        if self._sealed is not None:
+            lost += self._sealed.clear()
+        del lost[SyncedEntry.kind]
+        for kind, count in lost.items():
+            self._shortfalls.count(ROW_NAMES.get(kind, EVENTS), count)
         self._queue.clear()
         self._report(what, text, now_ns)
         fault = FaultEntry(now_ns, what, text)

@@ -16,7 +16,7 @@ from rtface.cli.app import app
 from rtface.client import EventMessage
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.decision import Reason, RuleView
-from rtface.live.loop_status import LoopStatus
+from rtface.live.loop.status import LoopStatus
 
 BEGAN_NS = 7 * NS_PER_S
 

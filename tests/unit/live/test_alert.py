@@ -15,7 +15,7 @@ from support.waits import LONG_S, wait_until
 
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.live.alert import Alert
-from rtface.live.closed_loop import SESSION_ENDED
+from rtface.live.loop.closed_loop import SESSION_ENDED
 from rtface.publish.events import EventKind
 
 WRITES = """
@@ -108,7 +108,7 @@ def test_events_go_on_while_the_command_runs(tmp_path: Path, caplog: pytest.LogC
 def test_a_loop_that_fails_by_itself_is_what_the_alert_is_for(tmp_path: Path) -> None:
     looped = ManualLoop()
     told = Told(tmp_path)
-    looped.loop._announce = told.alert
+    looped.loop.standing._announce = told.alert
     looped.arm()
     looped.output.says.append(Report(None, OutputEvent.SILENT, 10**12, OutputState.ARMED, OutputReason.NONE))
     looped.frame(0)

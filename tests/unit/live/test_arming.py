@@ -23,7 +23,7 @@ from rtface.core.status import PipelineState
 from rtface.decide.rulebank import RuleBank
 from rtface.decide.rules import BaselineSpec, RuleSpec
 from rtface.live.arming import Arming
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.status import LoopState
 from rtface.live.selftest import AnimalLight, self_test
 from rtface.record.session.animal import EarlierLight
 
@@ -338,7 +338,7 @@ def test_who_disarmed_is_recorded_whatever_the_loop_does_first(first: str, firin
         "idle": loop.idle,
         "posted": rig.do,
         "close": lambda: loop.close(None),
-        "budget": lambda: loop._fail_if_armed((Reason.BUDGET, "late")),
+        "budget": lambda: loop.standing.fail_if_armed((Reason.BUDGET, "late")),
         "camera": lambda: (rig.looped.pass_ms(10_000), loop.idle()),
     }[first]()
     assert rig.armings == [("disarmed", "Eve", "smoke")]
@@ -412,7 +412,7 @@ def test_an_old_report_of_the_output_is_not_taken_for_what_disarmed_it() -> None
 
 def test_a_disarming_that_comes_between_keeps_the_loop_disarmed() -> None:
     rig = Rig()
-    rig.between = lambda: rig.looped.loop.note("Eve", "smoke")  # and its thread stands still there
+    rig.between = lambda: rig.looped.loop.standing.note("Eve", "smoke")  # and its thread stands still there
     with pytest.raises(ControlError, match="Eve has disarmed meanwhile"):
         rig.arming.arm("Ada", operator=True)
     assert rig.looped.output.state is OutputState.DISARMED

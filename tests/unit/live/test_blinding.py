@@ -27,7 +27,7 @@ from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rulebank import ALIKE_NS, GRACE_NS
 from rtface.decide.rules import RulesFile
 from rtface.live.assembly import end_grace_ns
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.status import LoopState
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.features import FeaturesMessage
 
@@ -144,7 +144,7 @@ class Watched(ManualLoop):
 
     def watch(self) -> None:
         """Keep what a client that asks, or whoever looks at the screen, sees now; they come at times of their own."""
-        self.loop._refresh()  # once a second in real life
+        self.loop.standing.refresh()  # once a second in real life
         status = self.loop.status.as_map()
         screen = StringIO()
         Console(file=screen, width=100).print(loop_view(status))
@@ -322,7 +322,7 @@ def test_a_trial_that_is_cut_short_ends_alike(end: str) -> None:
                 break
         begun = len(watched.emitted)
         action: Callable[[str, str], None] = (
-            watched.loop.disarmed if end == "disarm" else watched.loop.stopped
+            watched.loop.standing.disarmed if end == "disarm" else watched.loop.standing.stopped
         )
         action("Ada", "enough")
         for _ in range(20):

@@ -11,7 +11,7 @@ from rtface.core.decision import Reason
 from rtface.core.errors import CameraLostError, ControlError
 from rtface.core.outputs import OutputEvent, OutputReason, OutputState, Report
 from rtface.core.status import Gap
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.status import LoopState
 from rtface.record.session.entries import FaultEntry
 
 
@@ -153,9 +153,9 @@ def test_a_pin_that_stops_the_output_stops_the_loop_until_it_is_cleared(looped: 
     assert looped.loop.status.state is LoopState.STOPPED
     assert looped.record.armings[-1][:2] == ("emergency", "gate")
     with pytest.raises(ControlError, match="the output is stopped"):
-        looped.loop.cleared("Ada")
+        looped.loop.standing.cleared("Ada")
     looped.output.clear()
-    looped.loop.cleared("Ada")
+    looped.loop.standing.cleared("Ada")
     assert looped.loop.status.state is LoopState.DISARMED
     looped.frame(0)
     looped.frame(40)
@@ -175,7 +175,7 @@ def test_time_never_goes_back_for_the_rules(looped: ManualLoop) -> None:
         looped.frame(0)
         looped.loop.idle()
         looped.output.clear()
-        looped.loop.cleared("Ada")
+        looped.loop.standing.cleared("Ada")
     assert "clock" not in {each.reason for each in looped.record.decisions}
 
 
@@ -262,7 +262,7 @@ def test_a_camera_that_is_lost_and_comes_back_is_recorded_and_only_a_person_arms
         "nothing fires before somebody has cleared and armed"
     )
     assert looped.record.gaps == [lost, back]
-    looped.loop.cleared("operator")
+    looped.loop.standing.cleared("operator")
     assert looped.loop.status.state is LoopState.DISARMED
 
 
@@ -305,13 +305,13 @@ def test_a_camera_that_is_lost_is_what_the_record_ends_with(looped: ManualLoop) 
 
 def test_arming_twice_or_without_the_output_is_refused(looped: ManualLoop) -> None:
     with pytest.raises(ControlError, match="the output is disarmed, not armed"):
-        looped.loop.armed("Ada", [])
+        looped.loop.standing.armed("Ada", [])
     looped.arm()
     with pytest.raises(ControlError, match="the loop is armed"):
-        looped.loop.armed("Ada", [])
-    looped.loop.disarmed("Ada", "lunch")
+        looped.loop.standing.armed("Ada", [])
+    looped.loop.standing.disarmed("Ada", "lunch")
     assert looped.loop.status.state is LoopState.DISARMED
-    looped.loop.disarmed("Ada", "again")
+    looped.loop.standing.disarmed("Ada", "again")
     assert len(looped.record.armings) == 2
 
 
@@ -319,15 +319,15 @@ def test_a_stop_in_a_fault_is_recorded_and_both_are_cleared_together(looped: Man
     looped.arm()
     looped.loop.disk_failed(FaultEntry(0, "write", "disk full"))
     looped.frame(0)
-    looped.loop.stopped("Eve", "emergency stop")
+    looped.loop.standing.stopped("Eve", "emergency stop")
     assert looped.loop.status.state is LoopState.STOPPED
     assert looped.record.armings[-1] == ("emergency", "Eve", "emergency stop")
     looped.output.clear()
-    looped.loop.cleared("Ada")
+    looped.loop.standing.cleared("Ada")
     assert looped.loop.status.state is LoopState.DISARMED
     assert not looped.evaluator.faulted
     with pytest.raises(ControlError, match="nothing to clear"):
-        looped.loop.cleared("Ada")
+        looped.loop.standing.cleared("Ada")
 
 
 def test_rules_in_fault_put_a_disarmed_loop_in_fault(looped: ManualLoop) -> None:
@@ -336,12 +336,12 @@ def test_rules_in_fault_put_a_disarmed_loop_in_fault(looped: ManualLoop) -> None
     looped.frame(0)
     assert looped.loop.status.state is LoopState.FAULT
     assert looped.record.failures == ["error"]
-    looped.loop.cleared("Ada")
+    looped.loop.standing.cleared("Ada")
     assert not looped.evaluator.faulted
 
 
 def test_rules_in_fault_leave_an_emergency_stop_as_it_is(looped: ManualLoop) -> None:
-    looped.loop.stopped("Eve", "emergency stop")
+    looped.loop.standing.stopped("Eve", "emergency stop")
     looped.evaluator.fault(looped.clock.now_ns(), Reason.CLOCK)
     looped.frame(0)
     assert looped.loop.status.state is LoopState.STOPPED
@@ -432,7 +432,7 @@ def test_it_is_taken_anew_by_whoever_asks_while_disarmed() -> None:
     looped.arm()
     with pytest.raises(ControlError, match="disarm first"):
         looped.loop.take_baseline("Ada")
-    looped.loop.disarmed("Ada", "lunch")
+    looped.loop.standing.disarmed("Ada", "lunch")
     looped.loop.take_baseline("Ada")
     assert looped.record.armings[-1] == ("baseline", "Ada", "asked for")
     assert looped.record.calls[-1] == ("baseline", {})

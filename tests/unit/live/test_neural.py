@@ -17,7 +17,7 @@ from rtface.core.records import FrameMeta, Keypoint, Pose, Stamps
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
 from rtface.encode.stream import StreamingEncoder
-from rtface.live.closed_loop import ClosedLoop
+from rtface.live.loop.closed_loop import ClosedLoop
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.publish.neural import NeuralMessage
 

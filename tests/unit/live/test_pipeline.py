@@ -451,14 +451,14 @@ def test_what_was_seen_of_the_view_is_of_the_crop_before() -> None:
     rig.sink.wait_for(1)
 
     def known() -> None:
-        rig.pipeline._views.append(0.9)
-        rig.pipeline._view_ok = 0.9
+        rig.pipeline._tally._views.append(0.9)
+        rig.pipeline._tally.view_ok = 0.9
 
     rig.pipeline.ask(known)
     assert rig.pipeline.status().view_ok == 0.9
     rig.pipeline.set_crop(Crop(8, 4, 20, 20))
     assert np.isnan(rig.pipeline.status().view_ok)
-    assert not rig.pipeline.ask(lambda: list(rig.pipeline._views))
+    assert not rig.pipeline.ask(lambda: list(rig.pipeline._tally._views))
     assert rig.pipeline.stop(LONG_S)
 
 

@@ -17,9 +17,10 @@ from rtface.core.decision import Action
 from rtface.core.errors import ConfigError, DataError
 from rtface.core.outputs import OutputEvent, OutputState, Report
 from rtface.core.records import FACEMAP_KEYPOINTS, Pulse
+from rtface.decide.controls import ScheduleSpec
 from rtface.decide.description import describe_rule, thresholds
 from rtface.decide.features.specs import FeatureSpec
-from rtface.decide.rules import PulseSpec, RateSpec, RulesFile, RuleSpec, ScheduleSpec
+from rtface.decide.rules import PulseSpec, RateSpec, RulesFile, RuleSpec
 from rtface.decide.schedule import Schedule
 from rtface.live.rulesfile import Rules, check_rules, pulse_times
 from rtface.record.session.entries import ArmingEntry, DecisionEntry, GateReplyEntry, PulseCommandEntry

@@ -11,7 +11,7 @@ from support.manual_loop import CAMERA, ManualLoop, status
 
 from rtface.core.records import TriggerInfo
 from rtface.core.status import CameraStatus, PipelineStatus
-from rtface.live.loop_status import LoopState
+from rtface.live.loop.status import LoopState
 from rtface.live.selftest import self_test
 
 TRIGGER = TriggerInfo("Line0", 40.0, 5.0)

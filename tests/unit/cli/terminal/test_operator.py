@@ -19,7 +19,7 @@ from support.waits import wait_until
 from rtface.cli.terminal.keyboard import keys_do
 from rtface.cli.terminal.operator import Operator
 from rtface.core.errors import ControlError
-from rtface.live.loop_status import LoopState, LoopStatus
+from rtface.live.loop.status import LoopState, LoopStatus
 
 
 class Terminal:

@@ -1,8 +1,8 @@
-"""What the loop records into: a session's recorder, or nothing."""
+"""What the loop records into: a session's recorder, or nothing; and what publishes its events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rtface.core.clockfit import ClockLine
@@ -12,6 +12,7 @@ from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
 from rtface.core.records import Crop, FrameMeta, Image, Losses, Pose
 from rtface.core.status import CameraStatus, Gap
+from rtface.publish.events import EventKind
 from rtface.record.session.recorder import SessionRecorder
 
 
@@ -99,3 +100,6 @@ class NoRecord:
 
 
 Record = SessionRecorder | NoRecord
+
+Announce = Callable[[EventKind, int, Mapping[str, Any]], None]
+"""Publishes an event: its kind, when it happened, and its details."""

@@ -9,7 +9,7 @@ from rtface.core.latency import Histogram, StageSummary
 from rtface.core.outputs import OutputEvent, OutputReason, Report
 
 STAGES = ("handover", "answer", "light")
-"""As of `rtface.live.loop_status.LoopStatus.latency`."""
+"""As of `rtface.live.loop.status.LoopStatus.latency`."""
 
 PASSING = frozenset(
     {
