@@ -169,7 +169,7 @@ def test_the_status_says_how_the_pictures_stand_and_a_death_stops_nothing_else(
             0,
             "",
         )
-        assert status["sent"] > 0
+        wait_until(lambda: client.status().pictures["sent"] > 0)  # counted once it is on its way
         assert service._pictures is not None
         monkeypatch.setattr(service._pictures, "_show", dies)
         wait_until(lambda: not client.status().pictures["running"])

@@ -71,10 +71,11 @@ def true_gray(number: int, width: int, height: int) -> NDArray[np.uint8]:
     return (true_light(number, width, height) >> 8).astype(np.uint8)
 
 
-def number_shown(picture: NDArray[np.uint8], numbers: range = range(1, 1000)) -> int:
+def number_shown(picture: NDArray[np.uint8], numbers: range = range(1, 1 << 16)) -> int:
     """Return the number of the frame that a picture shows, from its content alone."""
     height, width = picture.shape
-    for number in numbers:
+    of_corner = (np.arange(numbers.start, numbers.stop) * 911 & 0xFFFF) >> 8 == picture[0, 0]
+    for number in np.arange(numbers.start, numbers.stop)[of_corner].tolist():
         if np.array_equal(picture, true_gray(number, width, height)):
             return number
     raise AssertionError("the picture is none of the producer's, or not whole")

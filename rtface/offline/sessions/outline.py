@@ -46,6 +46,7 @@ _TIMES = {
     "frames": "exposure_ns",
     "published": "published_ns",
 }
+"""By the rows that are indexed: the field with the time of a row. Others belong to a frame, and are not looked up."""
 _NEWEST = (LossesEntry, LatencyEntry, UnrecordedEntry, VideoEntry, ClockFitEntry)
 """Of these only the newest is kept: each holds all that came before."""
 _LEFT_OUT = (CallEntry, SecretEntry)
@@ -175,7 +176,7 @@ class _Outlining:
         parts = self._parts(reading)
         events = self._kept(merged(parts, items) if self.key is not None else parts)
         ends = {name: [] if index.ends is None else [index.ends] for name, index in self.index.items()}
-        rows = join_batches({name: ends[name] for name in ROW_NAMES.values()})
+        rows = join_batches({name: ends.get(name, []) for name in ROW_NAMES.values()})
         session = assembled(reading, self.log, events, rows, self.counted, items=items if self.key else None)
         counts = {name: index.count for name, index in self.index.items()}
         return Outline(
@@ -207,7 +208,8 @@ class _Outlining:
 
     def _rows(self, batch: RowBatch, offset: int) -> None:
         rows = batch.rows
-        self.index[batch.name].add(offset, rows)
+        if batch.name in self.index:
+            self.index[batch.name].add(offset, rows)
         match batch.name:
             case "poses":
                 self.times.poses(rows)

@@ -184,6 +184,6 @@ def test_a_gige_camera_that_loses_packets_and_is_unplugged() -> None:
     transport, numbers, lost, why = json.loads(done.stdout.splitlines()[-1])
     assert transport == "GigEVision"
     assert numbers == sorted(set(numbers))
-    assert numbers[-1] - numbers[0] + 1 == len(numbers) + lost
-    assert lost > 0
+    missing = numbers[-1] - numbers[0] + 1 - len(numbers)
+    assert 0 < missing <= lost, "what was lost behind the last one that was taken is counted, too"
     assert "was lost" in why

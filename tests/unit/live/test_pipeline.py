@@ -782,9 +782,11 @@ def test_while_the_camera_is_gone_the_status_says_so_and_commands_are_served() -
 
 
 def test_a_camera_that_does_not_come_back_in_time_fails_the_pipeline_with_both_causes() -> None:
-    rig = LostRig(7, CameraLostError("unplugged"), reconnect_ns=NS_PER_S)
+    rig = LostRig(7, reconnect_ns=NS_PER_S)
     rig.pipeline.start()
+    rig.sink.wait_for(1)
     rig.camera.gone = threading.Event()
+    rig.camera.feed(CameraLostError("unplugged"))
     wait_until(lambda: bool(rig.gaps))
     rig.clock.advance_ns(2 * NS_PER_S)
     rig.ends()

@@ -21,8 +21,10 @@ from rtface.offline.sessions.outline import Outline, latency_settings, outline
 from rtface.record.seal.cipher import read_key
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import LatencyEntry
+from rtface.record.session.log import DiskFile, LogWriter
+from rtface.record.session.logreader import LogReader
 from rtface.record.session.reader import Session, read_session
-from rtface.record.session.rows import Rows
+from rtface.record.session.rows import CHUNK_DTYPE, CHUNKS, Rows, encode_rows
 from rtface.record.session.summary import summarise
 
 FRAMES = 1500
@@ -57,6 +59,19 @@ def one(rows: Rows | None) -> bytes:
 def test_it_is_as_the_whole_session(plain: Loop) -> None:
     for unblind in (False, True):
         assert_says_the_same(outline(plain.folder), read_session(plain.folder), unblind=unblind)
+
+
+def test_triggers_and_exposures_of_frames_are_passed_over(plain: Loop, tmp_path: Path) -> None:
+    log = LogWriter(DiskFile(tmp_path / LOG_NAME))
+    for number, record in enumerate(LogReader(plain.folder / LOG_NAME)):
+        log.append(record.kind, record.payload)
+        if number == 20:
+            log.append(CHUNKS, encode_rows(1, [np.array((7, 9, 1500.0), CHUNK_DTYPE).tobytes()]), 1)
+        log.commit()
+    log.close()
+    found, whole = outline(tmp_path), read_session(tmp_path)
+    assert len(whole.chunks) == 1
+    assert_says_the_same(found, whole, unblind=False)
 
 
 def test_a_sealed_one_too_closed_and_opened(sealed: Loop) -> None:

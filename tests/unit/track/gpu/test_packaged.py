@@ -10,7 +10,12 @@ import pytest
 from support.paths import REPOSITORY
 
 SOURCES = sorted((REPOSITORY / "rtface").rglob("*.py"))
-BY_NAME = {"rtface/__init__.py", "rtface/track/gpu/nvinfer.py", "rtface/track/backends/factory.py"}
+BY_NAME = {
+    "rtface/__init__.py",
+    "rtface/acquire/outside/child.py",
+    "rtface/track/gpu/nvinfer.py",
+    "rtface/track/backends/factory.py",
+}
 """Import by name: TensorRT, which may be one of two modules; and modules of rtface's own."""
 
 
