@@ -28,7 +28,14 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "bench" / "results"
 TEMPLATE = REPOSITORY / "bench" / "figures.template.md"
-PAGES = ("README.md", "bench/README.md", "docs/closed-loop.md", "docs/screen.md", "engines/README.md")
+PAGES = (
+    "README.md",
+    "bench/README.md",
+    "docs/closed-loop.md",
+    "docs/rigs.md",
+    "docs/screen.md",
+    "engines/README.md",
+)
 """Pages with blocks, from the repository's root."""
 
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n)(.*?)(<!-- end figures -->)", re.DOTALL)
