@@ -21,9 +21,9 @@ import zmq
 from rtface.acquire.base import Camera
 from rtface.acquire.outside.camera import OutsideCamera
 from rtface.acquire.simulated import SimulatedCamera
+from rtface.bench.measurer import Measurer, measurer_process
 from rtface.bench.pairs import difference_of_pairs, ratio_of_pairs
 from rtface.bench.screen import TimedSink
-from rtface.bench.viewer import Viewer, obeying_process
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK
 from rtface.core.errors import DataError
@@ -98,7 +98,7 @@ class _Place:
 
     pipeline: Pipeline
     sink: TimedSink
-    reader: Viewer
+    reader: Measurer
     cuts_ms: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _CUTS})
     published_ms: list[float] = field(default_factory=list)
     all_frames: Histogram = field(default_factory=Histogram)
@@ -216,7 +216,7 @@ def _places(question: CameraQuestion, engine: Engine, held_ms: float, stack: Exi
         pipeline = Pipeline(camera, tracker, sink)
         stack.callback(pipeline.stop)
         pipeline.start()
-        reader = stack.enter_context(obeying_process("rtface.bench.reader", sink.address))
+        reader = stack.enter_context(measurer_process("reader", sink.address))
         pipeline.wait(question.warm_up_s)
         pipeline.pause()
         places[name] = _Place(pipeline, sink, reader)

@@ -1,15 +1,14 @@
 """A reader of keypoints in a process of its own, for a measurement in turns: how old they are when they come.
 
 Run as ``python -m rtface.bench.reader ADDRESS``. It obeys lines on its standard input: ``begin`` (count from here), ``end``
-(write what came since as one line of JSON); the end of the input ends it. See `rtface.bench.viewer.obeying_process`.
+(write what came since as one line of JSON); the end of the input ends it.
 """
 
 from __future__ import annotations
 
-import json
-import select
 import sys
 
+from rtface.bench.measurer import orders, say
 from rtface.client import Client
 from rtface.core.realtime import realtime_process
 
@@ -21,14 +20,11 @@ def read(address: str) -> None:
     """Obey until the input ends."""
     ages_ns: list[int] = []
     with Client(address, _NOBODY) as client:
-        print(json.dumps("ready"), flush=True)  # noqa: T201  (the protocol with the parent)
-        while True:
-            if select.select([sys.stdin], [], [], 0)[0]:
-                order = sys.stdin.readline().strip()
-                if not order:
-                    return
-                if order == "end":
-                    print(json.dumps(ages_ns), flush=True)  # noqa: T201
+        say()
+        for order in orders():
+            if order == "end":
+                say(ages_ns)
+            if order is not None:
                 ages_ns.clear()
             keypoints = client.next(_WAIT_S)
             if keypoints is not None:

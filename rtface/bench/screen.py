@@ -19,8 +19,8 @@ import numpy as np
 import zmq
 
 from rtface.acquire.factory import make_camera
+from rtface.bench.measurer import Measurer, measurer_process
 from rtface.bench.pairs import ratio_of_pairs
-from rtface.bench.viewer import Viewer, viewer_process
 from rtface.config import BackendSettings, PicturesSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, monotonic_ns
 from rtface.core.errors import DataError
@@ -186,7 +186,8 @@ def measure_screen(
         stack.callback(pipeline.stop)
         pipeline.start()
         viewers = [
-            stack.enter_context(viewer_process(pictures.address)) for _ in range(max(question.viewers))
+            stack.enter_context(measurer_process("viewer", pictures.address))
+            for _ in range(max(question.viewers))
         ]
         pipeline.wait(question.warm_up_s)
         conditions = [_Condition(None), *(_Condition(count) for count in question.viewers)]
@@ -223,7 +224,7 @@ def _measure(
     sink: TimedSink,
     offered: _Offered,
     pictures: PicturePublisher,
-    viewers: Sequence[Viewer],
+    viewers: Sequence[Measurer],
 ) -> None:
     looking = viewers[: condition.viewers or 0]
     offered.on = condition.viewers is not None

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from support.arming import arm
 from support.commandline import run
+from support.rigs import FIRING_OFTEN
 from support.waits import LONG_S, wait_until
 
 from rtface.bench.agreed import ensure_parity
@@ -35,20 +36,6 @@ from rtface.track.store import DEFAULT_ENGINE, Engine, load_engine, shipped_fold
 
 SETTINGS = BackendSettings(threads=1)
 FREE = "tcp://127.0.0.1:*"
-RULES = """\
-features:
-  nose: {kind: position, point: nose(tip), min_score: 0}
-rules:
-  often:
-    when: nose.x > -1000
-    repeat: true
-    refractory_ms: 50
-    min_score: 0
-    max_age_ms: 10000
-    max_gap_frames: 1000
-    ignore_light_ms: 0
-    pulse: {width_ms: 1}
-"""
 
 
 @pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny", "face-3-int8"])
@@ -226,7 +213,7 @@ def rig_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "publish": {"keypoints": FREE, "control": FREE},
     }
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    path.with_name("rules.yaml").write_text(RULES, encoding="utf-8")
+    path.with_name("rules.yaml").write_text(FIRING_OFTEN, encoding="utf-8")
     return path
 
 

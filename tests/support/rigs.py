@@ -1,4 +1,4 @@
-"""Rigs as text."""
+"""Rigs and rules as text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from pathlib import Path
 from rtface.config import Rig
 from rtface.config.rigfile import _resolve_paths
 from rtface.config.yamlfile import parse_document
+
+FIRING_OFTEN = """\
+features:
+  nose: {kind: position, point: nose(tip), min_score: 0}
+rules:
+  often:
+    when: nose.x > -1000
+    repeat: true
+    refractory_ms: 50
+    min_score: 0
+    max_age_ms: 10000
+    max_gap_frames: 1000
+    ignore_light_ms: 0
+    pulse: {width_ms: 1}
+"""
+"""Fires on any frame, whatever it shows, but for the refractory time and a doubt of the view."""
 
 
 def parse_rig(text: str, path: Path) -> Rig:

@@ -176,18 +176,18 @@ def ask(serial: str, producer: Path | None) -> CameraFeatures:
 
 
 def _feature(nodes: Any, name: str) -> CameraFeature | None:
-    node = getattr(nodes, name, None)
+    node: Any = getattr(nodes, name, None)
     absent = vendor_errors(AttributeError, TypeError)
     try:
-        value = node.value  # type: ignore[union-attr]
+        value = node.value
     except absent:
         return None
     choices: list[str] = []
     low = high = None
     with suppress(*absent):
-        choices = [each for each in node.symbolics if name != "PixelFormat" or each in FORMATS]  # type: ignore[union-attr]
+        choices = [each for each in node.symbolics if name != "PixelFormat" or each in FORMATS]
     with suppress(*absent):
-        low, high = float(node.min), float(node.max)  # type: ignore[union-attr]
+        low, high = float(node.min), float(node.max)
     return CameraFeature(name, value, choices, low, high, is_writable(node))
 
 

@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
+from rtface.bench.measurer import measurer_process
 from rtface.bench.pairs import ratio_of_pairs
 from rtface.bench.screen import ScreenQuestion, measure_screen
-from rtface.bench.viewer import viewer_process
 from rtface.config import PicturesSettings
 from rtface.core.errors import DataError
 
@@ -85,6 +85,6 @@ def test_what_ends_before_a_round_is_no_result(test_engine: str) -> None:
 def test_a_viewer_that_fails_is_named() -> None:
     with (
         pytest.raises(DataError, match="a measuring viewer failed with status 1"),
-        viewer_process("nonsense"),
+        measurer_process("viewer", "nonsense"),
     ):
         pass
