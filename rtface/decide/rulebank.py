@@ -260,12 +260,8 @@ class RuleBank:
             `Decision.trial` of the pulse, so that a late report of an earlier one's end is not taken for this one's.
         """
         state = self._rule(rule)
-        mine = not state.sham and trial in (None, state.trials - 1)
-        if state.alike:  # what a report changes, and when, must not be seen
-            state.over = state.over or mine
-            return []
-        found = self._advance(now_ns)
-        if mine:
+        found = [] if state.alike else self._advance(now_ns)
+        if state.reported(trial) and not state.alike:  # of one that is alike nothing must be seen
             found += self._step(state, RuleEvent.ENDED, Reason.ENDED, now_ns)
         return found
 
@@ -281,12 +277,11 @@ class RuleBank:
             return self._fail(Reason.CLOCK, now_ns)
         found: list[Decision] = []
         for rule in self._rules.values():
-            if rule.state is RuleStatus.FIRING and now_ns >= rule.ends_ns:
-                if rule.over:
-                    found += self._step(rule, RuleEvent.ENDED, Reason.ENDED, now_ns)
-                elif now_ns > rule.due_ns + self._grace_ns:
-                    found += self._step(rule, RuleEvent.OVERDUE, Reason.NO_END, now_ns)
-                    found += self._fail(Reason.NO_END, now_ns)
+            if rule.state is RuleStatus.FIRING and now_ns >= rule.ends_ns and rule.ends_alone:
+                found += self._step(rule, RuleEvent.ENDED, Reason.ENDED, now_ns)
+            if rule.unreported and now_ns > min(rule.unreported.values()) + self._grace_ns:
+                found += self._step(rule, RuleEvent.OVERDUE, Reason.NO_END, now_ns)
+                found += self._fail(Reason.NO_END, now_ns)
             if rule.state is RuleStatus.REFRACTORY and now_ns >= rule.rest_ns:
                 found += self._step(rule, RuleEvent.RESTED, Reason.RESTED, now_ns)
         return found
@@ -372,6 +367,8 @@ class RuleBank:
             self._lights.append(rule.start(now_ns, sham=cell.action is Action.SHAM))
         elif before is RuleStatus.FIRING is not cell.state or cell.action is Action.CATCH:
             rule.rest(now_ns)
+        if cell.state in (RuleStatus.DISARMED, RuleStatus.FAULT):
+            rule.unreported.clear()
         if cell.action is Action.NONE and cell.state is before:
             return []
         return [

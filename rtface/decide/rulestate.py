@@ -92,8 +92,8 @@ class RuleState:
         When the light of the running trial ends.
     ends_ns : int
         When the running trial ends: a blinded one later than its light, at a time that does not depend on the light.
-    over : bool
-        Nothing of the running trial is lit any more.
+    unreported : dict of int to int
+        Of trials that took light and whose end no report has told yet, when that light was to end.
     rest_ns : int
         When the refractory time of the last one ends.
     light : TrialLight or None
@@ -139,7 +139,8 @@ class RuleState:
         self._next = 0
         self.state = RuleStatus.DISARMED
         self._alike_ns = alike_ns if self.schedule.blind else 0
-        self.flashed = self.sham = self.over = self._lit = False
+        self.flashed = self.sham = self._lit = False
+        self.unreported: dict[int, int] = {}
         self.trials = 0
         self.due_ns = self.rest_ns = self._alike_end_ns = NEVER_NS
         self.light: TrialLight | None = None
@@ -276,9 +277,11 @@ class RuleState:
     def start(self, now_ns: int, *, sham: bool) -> TrialLight:
         """Begin a trial that takes time."""
         assert self.pulse is not None
-        self.sham, self.over, self._lit = sham, sham, False
+        self.sham, self._lit = sham, False
         self.due_ns = now_ns + self.pulse.duration_ns
         self._alike_end_ns = self.due_ns + self._alike_ns
+        if not sham:
+            self.unreported[self.trials - 1] = self.due_ns
         self.light = TrialLight(now_ns)
         return self.light
 
@@ -287,6 +290,19 @@ class RuleState:
         if not self._lit:
             assert self.pulse is not None
             self._lit, self.due_ns = True, now_ns + self.pulse.duration_ns
+            if self.trials - 1 in self.unreported:
+                self.unreported[self.trials - 1] = self.due_ns
+
+    def reported(self, trial: int | None) -> bool:
+        """Take it that a trial's light has ended, None for the newest; return whether that is the one that runs."""
+        newest = self.trials - 1
+        self.unreported.pop(newest if trial is None else trial, None)
+        return not self.sham and trial in (None, newest)
+
+    @property
+    def ends_alone(self) -> bool:
+        """Whether what runs ends with its time: a blinded trial always does, as a sham would, whatever was reported."""
+        return self.alike or self.sham
 
     def count(self, now_ns: int) -> int:
         """Count a trial and return its number."""

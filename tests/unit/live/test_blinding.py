@@ -154,15 +154,17 @@ class Watched(ManualLoop):
 
 
 def run(
-    alike_ns: int = ALIKE_NS, watched: Watched | None = None, trials: int = TRIALS
+    alike_ns: int = ALIKE_NS, watched: Watched | None = None, trials: int = TRIALS, stalling: float = 0.0
 ) -> tuple[Watched, NDArray[np.bool_]]:
-    """Run so many trials; return all that was emitted, and which trials were light."""
+    """Run so many trials, that part of the frames 90 to 200 ms late; return all that was emitted, and which were light."""
     watched = Watched(alike_ns) if watched is None else watched
     watched.arm()
     chance, frame_ns = random.Random(5), watched.clock.now_ns()
     truth: list[bool] = []
     while len(truth) <= trials:
         frame_ns += 10 * NS_PER_MS + round(chance.uniform(-0.4, 0.4) * NS_PER_MS)
+        if chance.random() < stalling:
+            frame_ns += round(chance.uniform(90, 200) * NS_PER_MS)
         watched.clock.sleep_until_ns(frame_ns + 3 * NS_PER_MS)
         watched.show(40 + chance.random(), frame_ns)
         truth = [
@@ -284,6 +286,15 @@ def test_the_classifier_sees_rules_that_features_would_not_hide(monkeypatch: pyt
 def test_pulses_that_are_refused_do_not_tell_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Device, "refusing", 0.5)
     watched, truth = run()
+    found = accuracy(features(by_trial(watched)), truth)
+    assert max(found.values()) < CHANCE, found
+
+
+def test_a_loop_that_stalls_past_the_end_of_a_trial_does_not_tell_either() -> None:
+    """The end of the light is not heard of before the next frame is published; a trial ends by then all the same."""
+    grace_ns = end_grace_ns(Rig(camera=SimulatedCameraSettings()), RulesFile.model_validate(RULES))
+    watched, truth = run(watched=Watched(ALIKE_NS, grace_ns=grace_ns), stalling=0.2)
+    assert watched.loop.status.state is LoopState.ARMED, watched.loop.status.why
     found = accuracy(features(by_trial(watched)), truth)
     assert max(found.values()) < CHANCE, found
 
