@@ -25,6 +25,8 @@ from rtface.core.records import FrameMeta, Image
 
 MINIMUM_SLOTS = 3
 
+_NOTHING = np.empty(0, np.uint8)
+
 
 class SlotState(Enum):
     """Who may touch a slot's pixels."""
@@ -45,12 +47,14 @@ class Slot:
     meta : FrameMeta or None
         The frame's identity and times once it is READY.
     state : SlotState
+    beside : ndarray, shape (B,), uint8
+        What was put beside the pixels, of a source that puts something there; else empty.
     """
 
-    __slots__ = ("meta", "pixels", "state")
+    __slots__ = ("beside", "meta", "pixels", "state")
 
-    def __init__(self, pixels: Image) -> None:
-        self.pixels = pixels
+    def __init__(self, pixels: Image, beside: Image = _NOTHING) -> None:
+        self.pixels, self.beside = pixels, beside
         self.meta: FrameMeta | None = None
         self.state = SlotState.FREE
 

@@ -8,7 +8,7 @@ names the file, the line and the nearest right name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -59,6 +59,7 @@ __all__ = [
     "LogOutputSettings",
     "MachineVisionSettings",
     "NullOutputSettings",
+    "OneCamera",
     "OpencvCameraSettings",
     "OutputSettings",
     "PicturesSettings",
@@ -66,6 +67,7 @@ __all__ = [
     "PublishSettings",
     "PulsePalOutputSettings",
     "Rig",
+    "RigSettings",
     "Section",
     "SessionSettings",
     "SimulatedCameraSettings",
@@ -74,6 +76,7 @@ __all__ = [
     "UnguardedOutput",
     "VideoCameraSettings",
     "contradiction",
+    "crop_beyond",
 ]
 
 
@@ -235,13 +238,18 @@ class EncoderSettings(Section):
     """Keypoints of a lower score count as not seen. 0 is how encoders are trained."""
 
 
-class Rig(Section):
-    """A whole rig: camera, crop, engine, back end, addresses, deadline, output, rules, record."""
+class OneCamera(Section):
+    """The camera of a rig that has one."""
 
     camera: CameraSettings = Field(examples=["camera: {kind: simulated} for the simulated mouse"])
     """Where frames come from; there is no default, for rules must never decide on a mouse that nobody chose."""
     crop: CropChoice | None = None
     """The face in the frame; `auto` finds it at the start; the whole frame when absent."""
+
+
+class RigSettings(Section):
+    """All of a rig but its camera, or its cameras: engine, back end, addresses, deadline, output, rules, record."""
+
     engine: str = "default"
     """Name of an installed engine, or the path of an engine's folder."""
     backend: BackendSettings = BackendSettings()
@@ -262,15 +270,8 @@ class Rig(Section):
     encoder: EncoderSettings | None = None
     """Predicts neural activity from the keypoints; nothing is predicted when absent."""
 
-    @property
-    def fixed_crop(self) -> Crop | None:
-        """The crop in numbers, None for the whole frame; `UsageError` where the face has yet to be found."""
-        if self.crop == "auto":
-            raise UsageError("the crop is auto: the face has not been found yet")
-        return None if self.crop is None else self.crop.to_crop()
-
     @model_validator(mode="after")
-    def _addresses_differ(self) -> Rig:
+    def _addresses_differ(self) -> Self:
         publish = self.publish
         if publish.keypoints == publish.control and not publish.keypoints.endswith(":*"):
             raise contradiction(
@@ -289,22 +290,47 @@ class Rig(Section):
         return self
 
     @model_validator(mode="after")
-    def _limits_of_an_animal_name_it(self) -> Rig:
+    def _limits_of_an_animal_name_it(self) -> Self:
         if self.arming.animal is not None and (self.session is None or self.session.subject is None):
             raise contradiction("needs session.subject, the animal", "arming", "animal")
         return self
 
+
+class Rig(RigSettings, OneCamera):
+    """A whole rig: camera, crop, engine, back end, addresses, deadline, output, rules, record."""
+
+    @property
+    def fixed_crop(self) -> Crop | None:
+        """The crop in numbers, None for the whole frame; `UsageError` where the face has yet to be found."""
+        if self.crop == "auto":
+            raise UsageError("the crop is auto: the face has not been found yet")
+        return None if self.crop is None else self.crop.to_crop()
+
     @model_validator(mode="after")
     def _crop_fits_the_camera(self) -> Rig:
-        camera, crop = self.camera, self.crop
-        if not isinstance(crop, CropSettings) or not isinstance(
-            camera, SimulatedCameraSettings | MachineVisionSettings
-        ):
-            return self
-        for end, size, axis in (
-            (crop.x + crop.width, camera.width, "width"),
-            (crop.y + crop.height, camera.height, "height"),
-        ):
-            if size is not None and end > size:
-                raise contradiction(f"ends at pixel {end}, beyond camera.{axis} {size}", "crop", axis)
+        if (beyond := crop_beyond(self.camera, self.crop)) is not None:
+            end, size, axis = beyond
+            raise contradiction(f"ends at pixel {end}, beyond camera.{axis} {size}", "crop", axis)
         return self
+
+
+def crop_beyond(camera: CameraSettings, crop: CropChoice | None) -> tuple[int, int, str] | None:
+    """Return where a crop ends, how large the frame is, and along which axis, where it ends beyond; None where it fits.
+
+    Parameters
+    ----------
+    camera : CameraSettings
+        Of which the frame's size is known only where it is set.
+    crop : CropSettings, "auto" or None
+    """
+    if not isinstance(crop, CropSettings) or not isinstance(
+        camera, SimulatedCameraSettings | MachineVisionSettings
+    ):
+        return None
+    for end, size, axis in (
+        (crop.x + crop.width, camera.width, "width"),
+        (crop.y + crop.height, camera.height, "height"),
+    ):
+        if size is not None and end > size:
+            return end, size, axis
+    return None

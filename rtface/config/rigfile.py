@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rtface.config import Rig
-from rtface.config.yamlfile import read_document
+from rtface.config.multi import MultiRig
+from rtface.config.yamlfile import Document, read_document
 from rtface.core.defaults import SIMULATED_ENCODER
 
+_OF_CAMERA = ("path", "producer")
 _PATHS = (
-    ("camera", "path"),
-    ("camera", "producer"),
     ("publish", "keys"),
     ("output", "path"),
     ("rules",),
@@ -26,28 +26,75 @@ _RIG_SHAPE = "a rig is a map of sections such as camera: and engine:"
 
 
 def load_rig(path: Path) -> Rig:
-    """Read and check a rig's configuration.
+    """Read and check the configuration of a rig that has one camera.
 
     Paths in the file are relative to the file. ``camera.producer: viky`` and ``encoder.path: simulated-mouse`` stay names.
 
     Raises
     ------
     ConfigError
-        The file is missing or not YAML, or a setting is unknown, of the wrong type, out of range or contradicts
-        another. Each violation is named with file and line.
+        The file is missing or not YAML, a setting is unknown, of the wrong type, out of range or contradicts another, or the
+        rig has several cameras. Each violation is named with file and line.
     """
-    return _resolve_paths(read_document(path, _RIG, shape=_RIG_SHAPE).checked(Rig), path.parent)
+    document = read_document(path, _RIG, shape=_RIG_SHAPE)
+    if _has_several(document):
+        raise document.refusal("are several: this takes a rig with one camera", "cameras")
+    return _resolve_paths(document.checked(Rig), path.parent)
+
+
+def load_any_rig(path: Path) -> Rig | MultiRig:
+    """Read and check the configuration of a rig, of one camera (`camera:`) or several (`cameras:`); else as `load_rig`."""
+    document = read_document(path, _RIG, shape=_RIG_SHAPE)
+    if not _has_several(document):
+        return _resolve_paths(document.checked(Rig), path.parent)
+    if "camera" in document.values:
+        raise document.refusal(
+            "camera and cameras exclude each other: a rig has one, or several by name", "camera"
+        )
+    return _resolve_multi_paths(document.checked(MultiRig), path.parent)
+
+
+def _has_several(document: Document) -> bool:
+    return "cameras" in document.values
 
 
 def _resolve_paths(rig: Rig, folder: Path) -> Rig:
     values = rig.model_dump(exclude_unset=True)  # what was not written stays so
+    _resolve(values, folder)
+    _resolve_camera(values["camera"], folder)
+    return Rig.model_validate(values)
+
+
+def _resolve_multi_paths(rig: MultiRig, folder: Path) -> MultiRig:
+    values = rig.model_dump(exclude_unset=True)
+    _resolve(values, folder)
+    for camera in values["cameras"].values():
+        _resolve_camera(camera, folder)
+        _resolve_engine(camera, folder)
+    return MultiRig.model_validate(values)
+
+
+def _resolve(values: dict[str, Any], folder: Path) -> None:
     for *sections, key in _PATHS:
         inside: Any = values
         for section in sections:
             inside = inside.get(section) or {}
-        value = inside.get(key)
-        if isinstance(value, Path) and not value.is_absolute() and str(value) not in _NAMES:
-            inside[key] = folder / value
-    if "/" in rig.engine and not Path(rig.engine).is_absolute():
-        values["engine"] = str(folder / rig.engine)
-    return Rig.model_validate(values)
+        _resolve_key(inside, key, folder)
+    _resolve_engine(values, folder)
+
+
+def _resolve_camera(values: dict[str, Any], folder: Path) -> None:
+    for key in _OF_CAMERA:
+        _resolve_key(values, key, folder)
+
+
+def _resolve_key(values: dict[str, Any], key: str, folder: Path) -> None:
+    value = values.get(key)
+    if isinstance(value, Path) and not value.is_absolute() and str(value) not in _NAMES:
+        values[key] = folder / value
+
+
+def _resolve_engine(values: dict[str, Any], folder: Path) -> None:
+    engine = values.get("engine")
+    if engine is not None and "/" in engine and not Path(engine).is_absolute():
+        values["engine"] = str(folder / engine)

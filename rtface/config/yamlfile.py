@@ -85,6 +85,10 @@ class Document:
         where, inside, field = _placed(model, item["loc"])
         if item["type"] == "contradiction":
             at = tuple(item["ctx"]["at"])
+            if where[:1] == ("cameras",) and at[:1] == (
+                "camera",
+            ):  # said of a camera that stands among several
+                at = where[:2] + at[1:]
             return self.refusal(message, *(at if at[:1] == where[:1] else where + at))
         if item["type"].startswith("union_tag"):
             choices = ", ".join(kinds_of(inside))

@@ -155,6 +155,8 @@ class Decision:
         Every name in the rule's expressions, for decisions made on a frame.
     blind : bool
         Whether FIRE and SHAM are not to be distinguished while the session lasts.
+    camera : str
+        Whose frame it is, of several cameras; empty for the only one's, and where there is no frame.
     """
 
     rule: str
@@ -169,6 +171,7 @@ class Decision:
     trial: int | None = None
     inputs: tuple[Input, ...] = ()
     blind: bool = False
+    camera: str = ""
 
     @property
     def secret(self) -> bool:
@@ -204,7 +207,7 @@ class Decision:
             "trial": self.trial,
             "inputs": [list(each) for each in self.inputs],
             "blind": self.blind,
-        }
+        } | ({"camera": self.camera} if self.camera else {})
 
 
 @dataclass(frozen=True, slots=True)

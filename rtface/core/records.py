@@ -97,6 +97,8 @@ class FrameMeta:
         the device could not take some. None from one that sends no count.
     exposure_us : float or None
         How long the exposure was, in microseconds, as the device measured it; None from one that does not send it.
+    camera : str
+        Name of the camera among those of its rig, whose frames are each numbered by themselves; empty for the only one.
     """
 
     frame_id: int
@@ -105,6 +107,7 @@ class FrameMeta:
     camera_ns: int | None = None
     trigger_id: int | None = None
     exposure_us: float | None = None
+    camera: str = ""
 
 
 @dataclass(frozen=True, slots=True)

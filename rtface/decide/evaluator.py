@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rtface.core.decision import Decision, Reason
-from rtface.core.errors import UsageError
+from rtface.core.decision import Decision
 from rtface.core.features import VIEW, Features
 from rtface.core.records import Pose
+from rtface.decide.calls import CALLS, call_by_name
 from rtface.decide.features.bank import FeatureBank
 from rtface.decide.plausibility import Plausibility
 from rtface.decide.rulebank import GRACE_NS, RuleBank
@@ -18,8 +18,6 @@ from rtface.decide.viewdoubt import ViewDoubt
 
 SAME_PICTURES = "picture.same"
 """Name of a further value: `Pose.same_pictures`."""
-
-_CALLS = ("begin", "tick", "arm", "disarm", "fault", "clear", "began", "ended", "baseline")
 
 
 class RuleEvaluator(RuleBank):
@@ -115,6 +113,14 @@ class RuleEvaluator(RuleBank):
         """Return what was recorded, in a replay of a session; else the pose's own."""
         return pose.view_ok if self._view_at is None or extra is None else float(extra.values[self._view_at])
 
+    def features_of(self, camera: str) -> Features:
+        """Return the features that a frame of a camera, the only one, was decided on; borrowed until the next."""
+        return self.features
+
+    def given_of(self, extra: Features | None) -> Features | None:
+        """Return the further values as rules see them: those that came with the frame."""
+        return extra
+
     def call(self, name: str, now_ns: int, **arguments: Any) -> list[Decision]:
         """Call a method that no frame makes, by its name and with plain arguments, as a session records them.
 
@@ -132,14 +138,4 @@ class RuleEvaluator(RuleBank):
         UsageError
             There is no such call, or its arguments are others.
         """
-        if name not in _CALLS:
-            raise UsageError(f"the rules' evaluator has no call {name!r}; it has {', '.join(_CALLS)}")
-        try:
-            if "reason" in arguments:
-                arguments["reason"] = Reason(arguments["reason"])
-            decisions: list[Decision] = getattr(self, name)(now_ns, **arguments)
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"the call {name} of the rules' evaluator does not take that: {error}"
-            ) from error
-        return decisions
+        return call_by_name(self, CALLS, name, now_ns, arguments)

@@ -385,6 +385,7 @@ class RuleBank:
                 trial=trial,
                 inputs=() if frame is None else self._values.inputs(rule.indices, now_ns),
                 blind=rule.schedule.blind,
+                camera="" if frame is None else frame.camera,
             )
         ]
 

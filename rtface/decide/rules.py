@@ -206,7 +206,7 @@ class RuleSpec(Section):
         if self.ignore_light_ms is not None:
             return self
         names = [name for text in self.conditions for name in words_in(text)]
-        longest = max((memory_ms.get(name.partition(".")[0], 0.0) for name in names), default=0.0)
+        longest = max((memory_ms.get(name.rpartition(".")[0] or name, 0.0) for name in names), default=0.0)
         return self.model_copy(update={"ignore_light_ms": round(period_ms + longest, 3)})
 
     @property
@@ -305,7 +305,7 @@ class RulesFile(Section):
             Width and height of the frames in pixels, where they are known.
         """
         features = {name: spec.at_rate(rate_hz) for name, spec in self.features.items()}
-        period_ms = _NO_RATE_MS if rate_hz is None else 1e3 / rate_hz
+        period_ms = _period_ms(rate_hz)
         rules, given = self.rules, self.input
         if given is not None:
             memory = {name: spec.memory_ms(period_ms) for name, spec in features.items()}
@@ -313,6 +313,31 @@ class RulesFile(Section):
         if given is not None and frame is not None:
             given = given.model_copy(update={"width": frame[0], "height": frame[1]})
         return self.model_copy(update={"features": features, "rules": rules, "input": given})
+
+    def for_cameras(self, rates_hz: Mapping[str, float | None]) -> RulesFile:
+        """Return them with all that follows from several cameras written out; as `for_camera`.
+
+        Parameters
+        ----------
+        rates_hz : mapping of str to float or None
+            Frames per second of each camera. The features of a camera begin with its name.
+        """
+        features: dict[str, FeatureSpec] = {}
+        memory: dict[str, float] = {}
+        periods_ms = {name: _period_ms(rate_hz) for name, rate_hz in rates_hz.items()}
+        for name, spec in self.features.items():
+            camera = name.partition(".")[0]
+            features[name] = known = spec.at_rate(rates_hz.get(camera))
+            memory[name] = known.memory_ms(periods_ms.get(camera, _NO_RATE_MS))
+        rules = self.rules
+        if self.input is not None:
+            longest_ms = max(periods_ms.values())
+            rules = {name: rule.beside_light(longest_ms, memory) for name, rule in rules.items()}
+        return self.model_copy(update={"features": features, "rules": rules})
+
+
+def _period_ms(rate_hz: float | None) -> float:
+    return _NO_RATE_MS if rate_hz is None else 1e3 / rate_hz
 
 
 def ns(milliseconds: float) -> int:

@@ -26,12 +26,42 @@ class FramePosition(NamedTuple):
         Frames that are missing just before it; beyond any limit where the order is broken.
     newer : bool
         Whether it is newer than the one before.
+    camera : str
+        As in `rtface.core.records.FrameMeta`.
     """
 
     frame_id: int
     exposure_ns: int
     missing: int
     newer: bool
+    camera: str = ""
+
+
+class FrameOrder:
+    """How the frames of one camera follow each other.
+
+    Parameters
+    ----------
+    camera : str
+        As in `rtface.core.records.FrameMeta`.
+    """
+
+    def __init__(self, camera: str = "") -> None:
+        self._camera = camera
+        self._frame_id: int | None = None
+        self._exposure_ns = NEVER_NS
+
+    def position(self, frame_id: int, exposure_ns: int) -> FramePosition:
+        """Place a frame after the one before; one much older, or with a lower number, begins a new count."""
+        last_id, last_ns, camera = self._frame_id, self._exposure_ns, self._camera
+        if last_ns - NS_PER_S < exposure_ns <= last_ns:
+            return FramePosition(frame_id, exposure_ns, _OUT_OF_ORDER, newer=False, camera=camera)
+        self._frame_id, self._exposure_ns = frame_id, exposure_ns
+        if last_id is None:
+            return FramePosition(frame_id, exposure_ns, 0, newer=True, camera=camera)
+        in_order = exposure_ns > last_ns and frame_id > last_id
+        missing = frame_id - last_id - 1 if in_order else _OUT_OF_ORDER
+        return FramePosition(frame_id, exposure_ns, missing, newer=True, camera=camera)
 
 
 class FrameValues:
@@ -48,6 +78,8 @@ class FrameValues:
         All of them.
     values, scores, exposures : list
         In the order of `names`.
+    position : callable
+        As `FrameOrder.position`, of the only camera.
     """
 
     def __init__(self, features: Sequence[str], extras: Sequence[str], truths: Sequence[str]) -> None:
@@ -56,26 +88,12 @@ class FrameValues:
         self.values: list[float] = []
         self.scores: list[float] = []
         self.exposures: list[int] = []
-        self._frame_id: int | None = None
-        self._exposure_ns = NEVER_NS
+        self.position = FrameOrder().position
 
     @property
     def truths(self) -> list[float]:
         """Those of the rules."""
         return self.values[sum(self._widths) :]
-
-    def position(self, frame_id: int, exposure_ns: int) -> FramePosition:
-        """Place a frame after the one before; one much older, or with a lower number, begins a new count."""
-        last_id, last_ns = self._frame_id, self._exposure_ns
-        if last_ns - NS_PER_S < exposure_ns <= last_ns:
-            return FramePosition(frame_id, exposure_ns, _OUT_OF_ORDER, newer=False)
-        self._frame_id, self._exposure_ns = frame_id, exposure_ns
-        if last_id is None:
-            return FramePosition(frame_id, exposure_ns, 0, newer=True)
-        in_order = exposure_ns > last_ns and frame_id > last_id
-        return FramePosition(
-            frame_id, exposure_ns, frame_id - last_id - 1 if in_order else _OUT_OF_ORDER, newer=True
-        )
 
     def load(self, features: Features, extra: Features | None) -> None:
         """Take the values of a frame; truths are unknown until they are put in.

@@ -22,6 +22,7 @@ from rtface.decide.controls import MatchedSpec, YokedSpec
 from rtface.decide.errors import RulesError, kept_in
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.features.bank import FeatureBank
+from rtface.decide.multi import MultiEvaluator, RuleCamera, banks_of, given_names
 from rtface.decide.rulebank import GRACE_NS, RuleBank
 from rtface.decide.rules import RulesFile, RuleSpec
 from rtface.decide.rulestate import RULE
@@ -108,6 +109,19 @@ class Rules:
             alike_ns=alike_ns,
             frame=frame,
         )
+
+    def multi_evaluator(
+        self, cameras: Sequence[RuleCamera], *, grace_ns: int = GRACE_NS, alike_ns: int = 0
+    ) -> MultiEvaluator:
+        """Return features and rules for several engines and cameras, as `MultiEvaluator`.
+
+        Raises
+        ------
+        ConfigError
+            They do not fit; all at once, with file and line.
+        """
+        _refuse(_multi_misfits(self._document, self.spec, cameras))
+        return MultiEvaluator(self.spec, cameras, grace_ns=grace_ns, alike_ns=alike_ns)
 
 
 def check_rules(
@@ -202,6 +216,24 @@ def _misfits(
     assumed = [name for name in given if name in absent or name.partition(".")[0] in absent]
     with kept_in(found):
         RuleBank(spec.rules, bank.names, extra_names=(*extra_names, *assumed), baseline=spec.baseline)
+    return [str(document.refusal(error.problem, *error.at)) for error in found]
+
+
+def _multi_misfits(document: Document, spec: RulesFile, cameras: Sequence[RuleCamera]) -> list[str]:
+    """Return all that does not fit several engines and cameras."""
+    found: list[RulesError] = []
+    with kept_in(found):
+        banks_of(spec, cameras)
+    wrong = {error.at[1] for error in found}
+    sound = {name: each for name, each in spec.features.items() if name not in wrong}
+    banks = banks_of(spec.model_copy(update={"features": sound}), cameras)
+    names = [name for bank in banks.values() for name in bank.names]
+    given = given_names(cameras, spec)
+    texts = [text for rule in spec.rules.values() for text in rule.conditions]
+    others = set(_NAME.findall(" ".join(texts))) - {*names, *given}
+    assumed = [name for name in others if name.rpartition(".")[0] in wrong]
+    with kept_in(found):
+        RuleBank(spec.rules, names, extra_names=(*given, *assumed), baseline=spec.baseline)
     return [str(document.refusal(error.problem, *error.at)) for error in found]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.lifecycle import OrderedCamera
-from rtface.acquire.outside.camera import OutsideCamera, Patience
+from rtface.acquire.outside.camera import OutsideCamera
+from rtface.acquire.outside.patience import Patience
 from rtface.core import errors
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK
 from rtface.core.clockfit import ClockLine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from rtface.acquire.outside.messages import (
     status_of_map,
 )
 from rtface.acquire.outside.passage import MESSAGE, Passage
+from rtface.acquire.outside.patience import DOING, USUAL, Patience
 from rtface.acquire.outside.process import CameraProcess
 from rtface.acquire.outside.records import Counts, Filled
 from rtface.acquire.ring import MINIMUM_SLOTS, Slot, SlotState
@@ -31,39 +32,6 @@ from rtface.core.records import CameraInfo, FrameMeta, Image
 from rtface.core.status import CameraStatus
 
 _log = logging.getLogger(__name__)
-
-_DOING = {
-    READY: "starting its process",
-    "open": "opening",
-    "start": "starting",
-    FETCH: "waiting for a frame",
-    "stop": "stopping",
-    "close": "closing",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a driver may take before its process is killed, in seconds.
-
-    Attributes
-    ----------
-    begin_s : float
-        Until the process answers at all.
-    open_s : float
-        To open the camera and make its settings; a command under `nodes:` may take 10 s of it.
-    start_s, stop_s, close_s : float
-        To start, to stop, to give the camera back.
-    fetch_s : float
-        A call that waits for a frame; it is asked to return within 0.1 s, frame or not.
-    """
-
-    begin_s: float = 60.0
-    open_s: float = 30.0
-    start_s: float = 10.0
-    fetch_s: float = 5.0
-    stop_s: float = 3.0
-    close_s: float = 3.0
 
 
 class OutsideCamera(OrderedCamera):
@@ -86,6 +54,8 @@ class OutsideCamera(OrderedCamera):
     slots : int
         Frames that can wait, or be held, at once; at least 3.
     patience : Patience
+    beside : int
+        Bytes that it puts beside each frame: it is a `rtface.acquire.outside.beside.BesideCamera`.
     """
 
     def __init__(
@@ -94,11 +64,12 @@ class OutsideCamera(OrderedCamera):
         maker: str,
         arguments: Mapping[str, Any],
         slots: int = 6,
-        patience: Patience = Patience(),
+        patience: Patience = USUAL,
+        beside: int = 0,
     ) -> None:
         super().__init__(kind, SYSTEM_CLOCK)
         self._maker, self._arguments = maker, dict(arguments)
-        self._wanted_slots, self._patience = slots, patience
+        self._wanted_slots, self._patience, self._beside = slots, patience, beside
         self._passage: Passage | None = None
         self._process: CameraProcess | None = None
         self._slots: tuple[Slot, ...] = ()
@@ -134,6 +105,26 @@ class OutsideCamera(OrderedCamera):
     def failure(self) -> Exception | None:
         """What ended the frames, None while they may come."""
         return None if self._end is None else self._end.error()
+
+    @property
+    def waits_on(self) -> tuple[int, ...]:
+        """What becomes readable when there is something to `take`, or to learn; nothing while it is not open."""
+        passage = self._passage
+        return () if passage is None else passage.waits_on
+
+    def use_arguments(self, **arguments: Any) -> None:
+        """Have the camera made with other arguments from the next `open` on."""
+        self._arguments |= arguments
+
+    def call(self, name: str, within_s: float, **arguments: Any) -> Any:
+        """Have a method of the camera called there, one of its `CALLS`, and return what comes of it: plain values.
+
+        Raises
+        ------
+        RtfaceError
+            What was raised there, or `CameraLostError` as where the driver died or hangs.
+        """
+        return self._ask("call", within_s, method=name, arguments=arguments)
 
     def use_slots(self, slots: int) -> None:
         """Have so many slots from the next `open` on."""
@@ -200,7 +191,7 @@ class OutsideCamera(OrderedCamera):
                 f"the system has no room for {MINIMUM_SLOTS} frames between two processes: see fs.pipe-user-pages-soft"
             )
         try:
-            self._slots = tuple(Slot(pixels) for pixels in self._passage.fit(slots, shape))
+            self._slots = tuple(Slot(*memory) for memory in self._passage.fit(slots, shape, self._beside))
         except (OSError, ValueError, OverflowError) as error:
             raise CameraError(
                 f"there is no memory for {slots} frames of {info.width}x{info.height} pixels: {error}"
@@ -222,6 +213,7 @@ class OutsideCamera(OrderedCamera):
             shape=(height, width),
             free=free,
             keep_all=self._keep_all,
+            beside=self._beside,
         )
         self._heard_ns = monotonic_ns()
 
@@ -376,7 +368,7 @@ class OutsideCamera(OrderedCamera):
         self.kill()
         return Failure(
             CameraLostError.__name__,
-            f"the driver of camera {self._label} did not return from {_DOING[doing]} "
+            f"the driver of camera {self._label} did not return from {DOING[doing]} "
             f"within {after_s:g} s; its process was killed",
         )
 
@@ -384,7 +376,7 @@ class OutsideCamera(OrderedCamera):
         death = "is not there" if self._process is None else self._process.death_in_words()
         return Failure(
             CameraLostError.__name__,
-            f"the process of camera {self._label} {death} while {_DOING[doing]}",
+            f"the process of camera {self._label} {death} while {DOING[doing]}",
         )
 
     def _raise_if_gone(self) -> None:

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from rtface.acquire.base import Camera
+from rtface.acquire.outside.beside import BesideCamera
 from rtface.acquire.outside.messages import (
     FETCH,
     READY,
@@ -32,6 +33,7 @@ from rtface.acquire.outside.records import Counts
 from rtface.acquire.outside.writer import SlotWriter
 from rtface.acquire.thread import POLL_S, let_the_reader_run
 from rtface.core.clock import NS_PER_MS, monotonic_ns
+from rtface.core.errors import UsageError
 from rtface.core.realtime import realtime_process
 from rtface.core.status import CameraStatus
 
@@ -67,6 +69,7 @@ class CameraServer:
         self._passage = passage
         self._camera: Camera | None = None
         self._slots: SlotWriter | None = None
+        self._beside: BesideCamera | None = None
         self._fills = False
         self._taken_back = 0
         self._said = CameraStatus()
@@ -74,6 +77,7 @@ class CameraServer:
         self._requests: dict[str, Callable[..., Any]] = {
             "open": self._open,
             "start": self._start,
+            "call": self._call,
             "stop": self._stop,
             "close": self._close,
         }
@@ -105,11 +109,21 @@ class CameraServer:
         info = self._camera.open()
         return info_map(info)
 
-    def _start(self, slots: int, shape: tuple[int, int], free: list[int], *, keep_all: bool) -> None:
+    def _call(self, method: str, arguments: dict[str, Any]) -> Any:
+        camera = self._opened()
+        if not isinstance(camera, BesideCamera) or method not in camera.CALLS:
+            raise UsageError(f"the camera has nothing that is called {method}")
+        return getattr(camera, method)(**arguments)
+
+    def _start(
+        self, slots: int, shape: tuple[int, int], free: list[int], *, keep_all: bool, beside: int = 0
+    ) -> None:
         self._passage.returned()  # all that came back before is in `free`
-        frames = self._passage.frames(slots, (shape[0], shape[1]))
+        frames = self._passage.frames(slots, (shape[0], shape[1]), beside)
         self._slots = SlotWriter(self._passage, frames, free, keep_all=keep_all)
-        self._opened().start()
+        camera = self._opened()
+        self._beside = camera if beside and isinstance(camera, BesideCamera) else None
+        camera.start()
         self._fills = True
 
     def _stop(self) -> None:
@@ -135,6 +149,8 @@ class CameraServer:
                 slots.idle(self._now())
                 return
             meta = camera.fill(slots.pixels(slot), POLL_S)
+            if self._beside is not None and meta is not None:
+                self._beside.put_beside(slots.beside(slot))
             if meta is None:
                 slots.discard(slot)
                 slots.idle(self._now())

@@ -102,17 +102,21 @@ class Passage:
         """How many slots there may be, so that there is always room for their records, and for one beside each."""
         return fcntl.fcntl(self._records, fcntl.F_GETPIPE_SZ) // RECORD // 2 - _NOT_FILLED
 
-    def fit(self, slots: int, shape: tuple[int, int]) -> tuple[Image, ...]:
-        """Make room for so many frames of a shape, and return them; by the consumer, before the producer maps them."""
-        os.ftruncate(self._memory, slots * _stride(shape))
-        return self.frames(slots, shape)
+    def fit(self, slots: int, shape: tuple[int, int], beside: int = 0) -> tuple[tuple[Image, Image], ...]:
+        """Make room for so many frames of a shape, and return it as `frames`; by the consumer, before the producer maps it."""
+        os.ftruncate(self._memory, slots * _stride(shape, beside))
+        return self.frames(slots, shape, beside)
 
-    def frames(self, slots: int, shape: tuple[int, int]) -> tuple[Image, ...]:
-        """Return the frames of memory that was made to fit, each beginning at a page."""
-        stride, (height, width) = _stride(shape), shape
+    def frames(self, slots: int, shape: tuple[int, int], beside: int = 0) -> tuple[tuple[Image, Image], ...]:
+        """Return the frames of memory that was made to fit, each beginning at a page, and the bytes beside each."""
+        stride, (height, width) = _stride(shape, beside), shape
+        pixels = height * width
         mapped = mmap.mmap(self._memory, slots * stride)
         return tuple(
-            np.frombuffer(mapped, np.uint8, height * width, slot * stride).reshape(shape)
+            (
+                np.frombuffer(mapped, np.uint8, pixels, slot * stride).reshape(shape),
+                np.frombuffer(mapped, np.uint8, beside, slot * stride + pixels),
+            )
             for slot in range(slots)
         )
 
@@ -154,6 +158,11 @@ class Passage:
         """Wait until a record or a message can be taken, or the other side is gone."""
         self._wait(timeout_s, (self._records, select.POLLIN), (self.messages.fileno(), select.POLLIN))
 
+    @property
+    def waits_on(self) -> tuple[int, int]:
+        """What becomes readable when a record or a message can be taken, or the other side is gone."""
+        return self._records, self.messages.fileno()
+
     def wait_for_returned(self, timeout_s: float) -> None:
         """Wait until a slot has come back, or a message."""
         self._wait(timeout_s, (self._returned, select.POLLIN), (self.messages.fileno(), select.POLLIN))
@@ -193,7 +202,7 @@ def close_handles(handles: Sequence[int]) -> None:
             os.close(handle)
 
 
-def _stride(shape: tuple[int, int]) -> int:
+def _stride(shape: tuple[int, int], beside: int) -> int:
     """Bytes from one frame to the next: whole pages, so that a device may lock them."""
-    pixels = shape[0] * shape[1]
-    return -(-pixels // mmap.PAGESIZE) * mmap.PAGESIZE
+    used = shape[0] * shape[1] + beside
+    return -(-used // mmap.PAGESIZE) * mmap.PAGESIZE

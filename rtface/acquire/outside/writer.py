@@ -16,8 +16,8 @@ class SlotWriter:
     Parameters
     ----------
     passage : Passage
-    frames : sequence of ndarray
-        Of all slots.
+    frames : sequence of (ndarray, ndarray)
+        Of all slots: pixels, and the bytes beside them.
     free : iterable of int
         Slots that may be filled.
     keep_all : bool
@@ -30,7 +30,12 @@ class SlotWriter:
     """
 
     def __init__(
-        self, passage: Passage, frames: tuple[Image, ...], free: Iterable[int], *, keep_all: bool
+        self,
+        passage: Passage,
+        frames: tuple[tuple[Image, Image], ...],
+        free: Iterable[int],
+        *,
+        keep_all: bool,
     ) -> None:
         self._passage, self._frames, self._keep_all = passage, frames, keep_all
         self._free = deque(free)
@@ -48,7 +53,11 @@ class SlotWriter:
 
     def pixels(self, slot: int) -> Image:
         """Return a slot's memory."""
-        return self._frames[slot]
+        return self._frames[slot][0]
+
+    def beside(self, slot: int) -> Image:
+        """Return the bytes beside a slot's pixels."""
+        return self._frames[slot][1]
 
     def discard(self, slot: int) -> None:
         """Give back a slot that was not filled."""

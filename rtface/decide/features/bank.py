@@ -55,6 +55,8 @@ class FeatureBank:
         The engine's keypoints in the order of its poses.
     rate_hz : float or None
         Frames per second; needed for whisking and licks alone.
+    camera : str
+        Whose features these are, among several cameras: their names begin with it (``left.pad``). Empty for the only one.
 
     Attributes
     ----------
@@ -73,7 +75,11 @@ class FeatureBank:
     """
 
     def __init__(
-        self, specs: Mapping[str, FeatureSpec], keypoints: tuple[str, ...], rate_hz: float | None
+        self,
+        specs: Mapping[str, FeatureSpec],
+        keypoints: tuple[str, ...],
+        rate_hz: float | None,
+        camera: str = "",
     ) -> None:
         self._tracks, self.keypoints = Tracks(keypoints), keypoints
         self.points: dict[str, tuple[str, ...]] = {}
@@ -85,7 +91,7 @@ class FeatureBank:
         for name, spec in specs.items():
             asked: list[str] = []
             with kept_in(refused):
-                _check_name(name)
+                _check_name(name, camera)
                 extractor = _make(name, spec.at_rate(rate_hz), self._tracks, rate_hz, asked)
             if refused:
                 continue
@@ -168,13 +174,15 @@ def _largest_error(tracks: Sequence[PointTrack]) -> float:
     return largest
 
 
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+def _check_name(name: str, camera: str) -> None:
+    own = name.removeprefix(f"{camera}.") if camera else name
+    if not _NAME.fullmatch(own):
+        before = f", behind the camera's, {camera}." if camera else ""
         raise RulesError(
-            "a feature's name is made of letters, digits and _, and does not begin with a digit",
+            f"a feature's name is made of letters, digits and _, and does not begin with a digit{before}",
             *("features", name),
         )
-    if name in RESERVED:
+    if own in RESERVED:
         raise RulesError(
             f"{' and '.join(RESERVED)} mean something else in conditions; take another name",
             *("features", name),

@@ -469,7 +469,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from rtface.acquire.factory import make_outside
-from rtface.acquire.outside.camera import Patience
+from rtface.acquire.outside.patience import Patience
 from rtface.config import GenicamCameraSettings
 from rtface.core.errors import CameraLostError
 nodes = {"FramePacing": "OnDemand", **dict(pair.split("=") for pair in sys.argv[3:])}

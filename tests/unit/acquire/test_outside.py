@@ -173,7 +173,7 @@ def test_a_writer_takes_back_the_oldest_and_never_what_is_held(passage: tuple[Pa
 def test_slots_of_frames_that_were_overtaken_go_back(passage: tuple[Passage, Passage]) -> None:
     ours, theirs = passage
     camera = outside()
-    camera._slots = tuple(Slot(pixels) for pixels in ours.fit(3, (2, 4)))
+    camera._slots = tuple(Slot(*memory) for memory in ours.fit(3, (2, 4)))
     slots = writer(theirs, 3)
     for number in range(3):
         slots.commit(slots.acquire(0), FrameMeta(number, 0, 0), Counts())
