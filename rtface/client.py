@@ -5,7 +5,7 @@ A machine that only subscribes needs nothing else: ``pip install --no-deps rtfac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,6 +75,9 @@ class Client:
         ever and commands 5 s.
     queue : int
         Messages kept while this reader does not read; more are lost, and counted as `missed`.
+    cameras : sequence of str
+        Of a service with several cameras those whose keypoints are wanted; all of them when empty. `Keypoints.camera` says
+        which each is of.
 
     Raises
     ------
@@ -90,16 +93,17 @@ class Client:
         newest: bool = False,
         timeout_s: float | None = None,
         queue: int = 1_000,
+        cameras: Sequence[str] = (),
     ) -> None:
         loaded = None if keys is None else load_client_keys(Path(keys))
         self._address = address
         self._newest = newest
         self._timeout_s = timeout_s
         self._hello: Hello | None = None
-        self._receiver = Receiver(0 if is_loopback(address) else None)
+        self._receiver = Receiver(0 if is_loopback(address) else None, cameras)
         self._context = zmq.Context()
         try:
-            self._subscriber = Subscriber(self._context, address, loaded, self._receiver, queue)
+            self._subscriber = Subscriber(self._context, address, loaded, self._receiver, queue, cameras)
         except BaseException:
             self._context.destroy(0)
             raise
@@ -126,6 +130,15 @@ class Client:
         if self._hello is None:
             raise UsageError("the names of the keypoints are known once hello() was called")
         return tuple(point.name for point in self._hello.skeleton)
+
+    def names_of(self, camera: str) -> tuple[str, ...]:
+        """Return the names of the keypoints of one of several cameras; as `names`, and `UsageError` where there is none such."""
+        if self._hello is None:
+            raise UsageError("the names of the keypoints are known once hello() was called")
+        if camera not in self._hello.cameras:
+            there = ", ".join(self._hello.cameras) or "it has one, without a name"
+            raise UsageError(f"the service has no camera {camera!r}; there are: {there}")
+        return tuple(point.name for point in self._hello.cameras[camera].skeleton)
 
     @property
     def malformed(self) -> int:
@@ -261,9 +274,10 @@ class Client:
         """Make the service stop tracking, which disarms; `who` is recorded. Errors as of `start`."""
         return self._request("stop", {"who": who} if who else {})
 
-    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
-        """Give the network another part of the frame, or all of it; errors as of `start`."""
-        return self._request("set_crop", {"crop": None} if crop is None else crop_map(crop))
+    def set_crop(self, crop: Crop | None, camera: str = "") -> Mapping[str, Any]:
+        """Give the network another part of the frame, or all of it, of one of several cameras; errors as of `start`."""
+        of_camera = {"camera": camera} if camera else {}
+        return self._request("set_crop", ({"crop": None} if crop is None else crop_map(crop)) | of_camera)
 
     def self_test(self) -> Mapping[str, Any]:
         """Test whether stimulation may be armed, and what speaks against it; errors as of `start`.

@@ -21,7 +21,8 @@ from rtface.config import PublishSettings, Rig, SessionSettings, SimulatedCamera
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import ControlError
 from rtface.core.realtime import realtime_process
-from rtface.live.service import Service, describe_backend
+from rtface.live.served import describe_backend
+from rtface.live.service import Service
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.reader import read_session
 

@@ -32,7 +32,7 @@ from rtface.core.machine import run_facts
 from rtface.core.realtime import prefer_this_thread, realtime_process
 from rtface.core.records import FrameMeta, Image
 from rtface.live.pipeline import Pipeline
-from rtface.live.service import describe_backend
+from rtface.live.served import describe_backend
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker

@@ -25,7 +25,7 @@ from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
 from rtface.core.records import Image
 from rtface.live.pipeline import Pipeline
-from rtface.live.service import describe_backend
+from rtface.live.served import describe_backend
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.base import Backend, BackendInfo, Itemises
 from rtface.track.backends.factory import engine_for, make_backend

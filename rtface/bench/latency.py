@@ -13,7 +13,8 @@ from rtface.config import BackendSettings, LatencySettings, Rig, SimulatedCamera
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
-from rtface.live.service import Service, describe_backend
+from rtface.live.served import describe_backend
+from rtface.live.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from rtface.core.errors import ControlError, DataError
 from rtface.core.latency import Histogram
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
-from rtface.live.service import Service, describe_backend
+from rtface.live.served import describe_backend
+from rtface.live.service import Service
 from rtface.record.session.entries import DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session, read_session
 from rtface.stimulate.gate.emulator import EmulatedGate, LightChange

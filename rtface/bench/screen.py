@@ -29,7 +29,7 @@ from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
 from rtface.core.records import Crop, Image, Losses, Pose
 from rtface.live.pipeline import Pipeline
-from rtface.live.service import describe_backend
+from rtface.live.served import describe_backend
 from rtface.publish.pictures.publisher import PicturePublisher
 from rtface.publish.publisher import Publisher
 from rtface.track.backends.factory import engine_for, make_backend

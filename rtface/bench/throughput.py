@@ -18,7 +18,7 @@ from rtface.core.latency import Histogram
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
 from rtface.live.pipeline import Pipeline
-from rtface.live.service import describe_backend
+from rtface.live.served import describe_backend
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.gray_levels import levels

@@ -12,16 +12,22 @@ from rtface.cli.options import JsonOption
 from rtface.cli.terminal.screen import OUT, print_json, print_line, print_note
 from rtface.config import Rig
 from rtface.config.changing import changed_rig, write_rig_change
-from rtface.config.rigfile import load_rig
+from rtface.config.multi import MultiRig
+from rtface.config.rigfile import load_any_rig
 from rtface.core.errors import UsageError
 
 app = typer.Typer(help="The rig's configuration.", no_args_is_help=True)
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    cameras: Annotated[
+        bool,
+        typer.Option("--cameras", help="Of a rig with several cameras, `cameras:` in place of `camera:`."),
+    ] = False,
+) -> None:
     """Print the JSON schema of a rig's configuration."""
-    typer.echo(json.dumps(Rig.model_json_schema(), indent=2))
+    typer.echo(json.dumps((MultiRig if cameras else Rig).model_json_schema(), indent=2))
 
 
 @app.command()
@@ -29,7 +35,7 @@ def show(rig: Annotated[Path, typer.Argument(help="The rig's YAML file.")]) -> N
     """Check a rig's configuration and print it with all defaults filled in."""
     import yaml
 
-    resolved = load_rig(rig).model_dump(mode="json")
+    resolved = load_any_rig(rig).model_dump(mode="json")
     OUT.print(yaml.safe_dump(resolved, sort_keys=False), markup=False, end="", soft_wrap=True)
 
 

@@ -13,7 +13,8 @@ from rtface.cli.terminal.beside import screen_beside, with_pictures
 from rtface.cli.terminal.operator import Operator
 from rtface.cli.terminal.serving import announce, running, serve
 from rtface.cli.terminal.signals import ending_on_signals
-from rtface.config.rigfile import load_rig
+from rtface.config import Rig
+from rtface.config.rigfile import load_any_rig
 from rtface.core.realtime import realtime_process
 
 
@@ -27,14 +28,14 @@ def run(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Track a rig's camera and publish its keypoints until interrupted (Ctrl-C or SIGTERM); decide and act by its rules.
+    """Track a rig's camera or cameras and publish keypoints until interrupted (Ctrl-C or SIGTERM); decide and act by its rules.
 
     With rules, an output or a session the loop is disarmed until somebody arms it: by key here, or by `rtface loop arm`.
     Ends by itself when a video has ended; leaves with exit code 4 when the camera is lost, with 8 when the
     session's record failed.
     """
-    settings = load_rig(rig)
-    if show_screen:
+    settings = load_any_rig(rig)
+    if show_screen and isinstance(settings, Rig):
         settings = with_pictures(settings)
     with (
         ending_on_signals() as ending,

@@ -117,6 +117,10 @@ class RuleEvaluator(RuleBank):
         """Return the features that a frame of a camera, the only one, was decided on; borrowed until the next."""
         return self.features
 
+    def bank_of(self, camera: str) -> FeatureBank:
+        """Return the features of a camera, the only one."""
+        return self.bank
+
     def given_of(self, extra: Features | None) -> Features | None:
         """Return the further values as rules see them: those that came with the frame."""
         return extra

@@ -14,7 +14,7 @@ from rtface.core.features import NEVER_NS, VIEW, Features
 from rtface.core.records import Pose
 from rtface.decide.calls import CALLS, OF_CAMERAS, call_by_name
 from rtface.decide.errors import RulesError, kept_in, raise_all
-from rtface.decide.evaluator import SAME_PICTURES
+from rtface.decide.evaluator import SAME_PICTURES, RuleEvaluator
 from rtface.decide.features.bank import FeatureBank
 from rtface.decide.multibank import MultiRuleBank
 from rtface.decide.plausibility import Plausibility
@@ -192,6 +192,10 @@ class MultiEvaluator(MultiRuleBank):
             self._given.scores[here] = 1.0
             self._given.exposure_ns[here] = pose.frame.exposure_ns
         return (1 if same != same else int(same)), view_ok
+
+
+Evaluator = RuleEvaluator | MultiEvaluator
+"""Features and rules of a rig, of one camera or several."""
 
 
 def given_names(cameras: Sequence[RuleCamera], rules: RulesFile) -> tuple[str, ...]:

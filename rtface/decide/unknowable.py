@@ -43,6 +43,32 @@ def never_known(rules: RulesFile, keypoints: tuple[str, ...], rate_hz: float) ->
     unknown = (
         _unknown(FeatureBank(rules.features, keypoints, rate_hz), rules, rate_hz) if rules.features else set()
     )
+    return _lacking(rules, unknown)
+
+
+def never_known_of(
+    rules: RulesFile, bank: FeatureBank, camera: str, rate_hz: float
+) -> dict[str, tuple[str, ...]]:
+    """Return for each rule the values of one of several cameras that can never be known; else as `never_known`.
+
+    Parameters
+    ----------
+    rules : RulesFile
+        Over all cameras.
+    bank : FeatureBank
+        The camera's, which is not changed.
+    camera : str
+        Its name.
+    rate_hz : float
+        Its frames per second.
+    """
+    specs = {name: spec for name, spec in rules.features.items() if name.startswith(f"{camera}.")}
+    own = rules.model_copy(update={"features": specs})
+    unknown = _unknown(FeatureBank(specs, bank.keypoints, rate_hz, camera), own, rate_hz) if specs else set()
+    return _lacking(rules, unknown)
+
+
+def _lacking(rules: RulesFile, unknown: set[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name in rules.rules:
         lacking = tuple(sorted(_named(name, rules, set()) & unknown))

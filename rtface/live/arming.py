@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from rtface.core.errors import ControlError, OutputError, UsageError
 from rtface.core.outputs import OutputState
-from rtface.live.loop.closed_loop import ClosedLoop
+from rtface.live.loop.core import LoopCore
 from rtface.live.loop.standing import NOT_READY, WRONG_STATE
 from rtface.live.loop.status import LoopState
-from rtface.live.selftest import Circumstances, Verdict, self_test
+from rtface.live.selftest import Verdict
 from rtface.stimulate.base import Output
 
 NOT_ALLOWED = "not_allowed"
@@ -39,27 +39,27 @@ class Arming:
 
     Parameters
     ----------
-    loop : ClosedLoop
+    loop : LoopCore
     output : Output
         The loop's.
     pipeline : ProcessingThread
-    circumstances : callable
-        What the self-test looks at, as it is now.
+    test : callable
+        The self-test, as things are now.
     clients : bool
         Whether others than the operator may arm.
     """
 
     def __init__(
         self,
-        loop: ClosedLoop,
+        loop: LoopCore,
         output: Output,
         pipeline: ProcessingThread,
-        circumstances: Callable[[], Circumstances],
+        test: Callable[[], Verdict],
         *,
         clients: bool,
     ) -> None:
         self._loop, self._output, self._pipeline = loop, output, pipeline
-        self._circumstances = circumstances
+        self._test = test
         self._clients = clients
         self._slowly = threading.Lock()
 
@@ -180,7 +180,7 @@ class Arming:
         return {}
 
     def _tested(self) -> Verdict:
-        return self_test(self._circumstances())
+        return self._test()
 
     def _post(self, command: Callable[[], object]) -> None:
         """Post to the loop; if that fails, the loop still reads it from the output, whose light is off."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from rtface.config import GateOutputSettings, Rig
+from rtface.config import AnimalSettings, GateOutputSettings, Rig, RigSettings, SessionSettings
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.clock import NS_PER_MS, NS_PER_S, Clock, wall_ns
 from rtface.core.outputs import OutputInfo
@@ -23,10 +23,11 @@ from rtface.live.loop.standing import Opened
 from rtface.live.neural import NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.rulesfile import Rules
-from rtface.live.selftest import AnimalLight, Circumstances
+from rtface.live.selftest import AnimalLight, Circumstances, self_test
 from rtface.live.shown.features import FeatureFeed
 from rtface.record.session.animal import earlier_light
-from rtface.record.session.recorder import SessionRecorder, Setup
+from rtface.record.session.cameras.setup import Setup
+from rtface.record.session.recorder import SessionRecorder
 from rtface.stimulate.factory import make_output
 from rtface.track.recheck import require_as_verified
 from rtface.track.store import Engine
@@ -35,7 +36,7 @@ from rtface.track.view import view_hash
 _log = logging.getLogger(__name__)
 
 
-def needs_loop(rig: Rig) -> bool:
+def needs_loop(rig: RigSettings) -> bool:
     """Return whether a rig decides, acts or records at all."""
     return rig.rules is not None or rig.session is not None or rig.output.kind != "null"
 
@@ -122,7 +123,13 @@ class Assembly:
                 baselines=self.loop.baselines,
             )
 
-        return Arming(self.loop, self._output, pipeline, circumstances, clients=self._rig.arming.clients)
+        return Arming(
+            self.loop,
+            self._output,
+            pipeline,
+            lambda: self_test(circumstances()),
+            clients=self._rig.arming.clients,
+        )
 
     def _open(self, camera: CameraInfo, network: NetworkInUse, output: OutputInfo) -> Opened:
         keypoints = tuple(point.name for point in self._engine.manifest.skeleton)
@@ -163,17 +170,12 @@ class Assembly:
         if settings is None:
             return NoRecord()
         manifest, neural = self._engine.manifest, self._neural
-        sha256 = {"engine": self._engine.sha256}
-        if (view := view_hash(self._engine)) is not None:
-            sha256["view"] = view
+        sha256 = engine_hashes(self._engine)
         if output.build:
             sha256["firmware"] = output.build
         if neural is not None:
             sha256 |= neural.sha256
-        if settings.subject is not None and (animal := self._rig.arming.animal) is not None:
-            since_ns = wall_ns() - round(animal.hours * 3600 * NS_PER_S)
-            earlier = earlier_light(settings.folder, settings.subject, since_ns)
-            self._animal = AnimalLight(settings.subject, animal, earlier, now_s=0.0)
+        self._animal = animal_light(settings, self._rig.arming.animal)
         recorder = SessionRecorder(
             settings,
             self._session,
@@ -203,7 +205,25 @@ class Assembly:
         return recorder
 
 
-def end_grace_ns(rig: Rig, rules: RulesFile | None) -> int:
+def engine_hashes(engine: Engine, camera: str = "") -> dict[str, str]:
+    """Return the hashes of an engine and of the view that it keeps, by name; of one of several cameras with its name."""
+    of = f"{camera}." if camera else ""
+    found = {f"{of}engine": engine.sha256}
+    if (view := view_hash(engine)) is not None:
+        found[f"{of}view"] = view
+    return found
+
+
+def animal_light(settings: SessionSettings, limits: AnimalSettings | None) -> AnimalLight | None:
+    """Return what the session's animal has had so far, where the rig limits it."""
+    if settings.subject is None or limits is None:
+        return None
+    since_ns = wall_ns() - round(limits.hours * 3600 * NS_PER_S)
+    earlier = earlier_light(settings.folder, settings.subject, since_ns)
+    return AnimalLight(settings.subject, limits, earlier, now_s=0.0)
+
+
+def end_grace_ns(rig: RigSettings, rules: RulesFile | None) -> int:
     """Return how long after a pulse its end must have been reported; later is a fault.
 
     As long as an answer may take, of a gate that is given longer for it. With a blinded rule longer by the pause between
@@ -211,7 +231,7 @@ def end_grace_ns(rig: Rig, rules: RulesFile | None) -> int:
 
     Parameters
     ----------
-    rig : Rig
+    rig : RigSettings
     rules : RulesFile or None
         What decides.
     """

@@ -25,7 +25,7 @@ from rtface.live.answers import camera_in_words
 from rtface.live.check_loop import check_loop
 from rtface.live.doctor.processor import check_governor
 from rtface.live.doctor.software import check_backends
-from rtface.live.service import describe_backend
+from rtface.live.served import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
 from rtface.publish.pictures.publisher import SETTING
 from rtface.publish.sockets import bound_socket

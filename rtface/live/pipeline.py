@@ -7,11 +7,8 @@ something between two frames, or read the last snapshot of its state.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack
-from typing import TypeVar
 
 from rtface.acquire.base import Camera
 from rtface.acquire.lasting import LastingStream
@@ -24,17 +21,15 @@ from rtface.core.errors import CameraLostError, UsageError
 from rtface.core.records import CameraInfo, Crop, Image, Pose
 from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse, PoseHandler
-from rtface.live.mailbox import Mailbox
+from rtface.live.loopthread import LoopThread
 from rtface.live.tally import Tally
 from rtface.publish.sink import PoseSink
 from rtface.track.backends.base import BackendInfo
 from rtface.track.recheck import Recheck
 from rtface.track.tracker import Tracker
 
-_Result = TypeVar("_Result")
 
-
-class Pipeline:
+class Pipeline(LoopThread):
     """From a camera to a sink.
 
     Parameters
@@ -84,6 +79,7 @@ class Pipeline:
         on_tick: Callable[[PipelineStatus], None] = lambda status: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        super().__init__()
         self._camera = camera
         self._tracker = tracker
         self._sink = sink
@@ -95,13 +91,7 @@ class Pipeline:
         self._clock = clock
         self._tally = Tally(self._stream, sink, deadline_ns)
         self._warner = Warner()
-        self._mailbox = Mailbox("pipeline")
-        self._stopping = threading.Event()
-        self._started: Future[None] = Future()
         self._backend_info: BackendInfo | None = None
-        self._thread = threading.Thread(target=self._run, name="rtface-process", daemon=True)
-        self._state = PipelineState.STARTING
-        self._error: BaseException | None = None
 
     @property
     def camera(self) -> CameraInfo:
@@ -129,50 +119,6 @@ class Pipeline:
     def crop(self) -> Crop:
         """The crop in force."""
         return self._tracker.crop
-
-    @property
-    def error(self) -> BaseException | None:
-        """What ended the pipeline, if it was an error."""
-        return self._error
-
-    def start(self) -> None:
-        """Open everything and begin.
-
-        Raises
-        ------
-        RtfaceError
-            Whatever camera, engine, back end or sink could not do; all that had been opened is closed again.
-        """
-        self._thread.start()
-        try:
-            self._started.result()
-        except BaseException:  # an interrupt of this thread too must not leave the other one running
-            self._stopping.set()
-            self._thread.join()
-            raise
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing of the pipeline runs: it was never started, or its thread has ended."""
-        return not self._thread.is_alive()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the end: of the source, by an error, or by `stop`; True when it has come."""
-        if self._thread.ident is None:
-            raise UsageError("the pipeline has not been started")
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def stop(self, timeout_s: float = 5.0) -> bool:
-        """End everything; True when all threads have ended in time."""
-        self._stopping.set()
-        if self._thread.ident is None:
-            return True
-        return self.wait(timeout_s)
-
-    def ask_to_stop(self) -> None:
-        """Begin what `stop` waits for: no further frame is taken, waiting commands are refused."""
-        self._stopping.set()
 
     def pause(self) -> None:
         """Stop the camera and keep everything else open."""
@@ -205,66 +151,14 @@ class Pipeline:
 
     def status(self) -> PipelineStatus:
         """Return a snapshot; may be called from any thread once the pipeline has started."""
-        tally = self._tally
-        return PipelineStatus(
-            state=self._state,
-            rate_hz=tally.rate_hz,
-            frames=tally.frames,
-            losses=tally.losses(),
-            latency=tally.latency.summary(),
-            error=None if self._error is None else f"{type(self._error).__name__}: {self._error}",
-            camera_clock=self._camera.clock_line,
-            view_ok=tally.view_ok,
-            camera=tally.exposures.status(self._camera.status),
-            camera_hz=tally.exposures.hz,
-            waits_s=self._silence.waits_s(),
-            gap=self._stream.gap,
-        )
+        return self._tally.status(self._state, self._camera, self._silence, self._error)
 
-    def ask(self, command: Callable[[], _Result]) -> _Result:
-        """Have something done by the processing thread, between two frames, and return its result.
-
-        Raises
-        ------
-        UsageError
-            The pipeline is not running.
-        Exception
-            As of `Mailbox.ask`, and what the command itself raises.
-        """
-        if not self._thread.is_alive():
-            raise UsageError("the pipeline is not running")
-        return self._mailbox.ask(command)
-
-    def post(self, command: Callable[[], object]) -> None:
-        """Have something done by the processing thread, between two frames, and do not wait; as `Mailbox.post`."""
-        self._mailbox.post(command)
-
-    def _run(self) -> None:
-        try:
-            with ExitStack() as opened:
-                self._work(opened)
-        except BaseException as error:  # of closing: everything has been tried all the same
-            self._fail(error)
-        self._mailbox.close()
-        if not self._started.done():
-            self._started.set_exception(self._error or UsageError("stopped before it had started"))
-
-    def _work(self, opened: ExitStack) -> None:
-        try:
-            self._open(opened)
-            opened.callback(self._finish)
-            opened.callback(lambda: self._handler.close(self._error))  # before all else, which may take time
-            self._handler.open(self.camera, self._network())
-            self._resume()
-            self._started.set_result(None)
-            self._loop()
-            self._state = PipelineState.ENDED
-        except BaseException as error:  # kept for the owner: start() raises it, or `error` tells it
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._error is None:
-            self._state, self._error = PipelineState.FAILED, error
+    def _begin(self, opened: ExitStack) -> None:
+        self._open(opened)
+        opened.callback(self._finish)
+        opened.callback(lambda: self._handler.close(self._error))  # before all else, which may take time
+        self._handler.open(self.camera, self._network())
+        self._resume()
 
     def _finish(self) -> None:
         """End the acquisition, tell waiting commands and say so, while the sink is still open."""

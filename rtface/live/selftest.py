@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rtface.config import AnimalSettings, OutputSettings
@@ -140,6 +140,44 @@ def self_test(found: Circumstances) -> Verdict:
             *_animal(found.animal),
         )
     )
+
+
+def multi_self_test(
+    cameras: Mapping[str, Circumstances], lost: Collection[str], needs: Mapping[str, Collection[str]]
+) -> Verdict:
+    """Answer every question of several cameras, each about each of them, and those about the rig once.
+
+    Parameters
+    ----------
+    cameras : mapping of str to Circumstances
+        By the camera's name; what is not of a camera is the same in all.
+    lost : collection of str
+        Cameras that are lost: what needs them will be withheld.
+    needs : mapping of str to collection of str
+        The cameras that each rule with a pulse needs.
+    """
+    checks: list[Check] = []
+    for name, found in cameras.items():
+        of_camera = (
+            [_without(name, needs)]
+            if name in lost
+            else [_camera(found), _frames(found), _engine(found), _view(found), _latency(found)]
+        )
+        checks += [replace(check, what=f"{name}: {check.what}") for check in of_camera]
+    rig = next(iter(cameras.values()))
+    checks += [_rules(rig), *_baseline(rig.baselines), *_output(rig)]
+    checks += [*guard(rig.output, rig.settings), _record(rig), *_animal(rig.animal)]
+    return Verdict(tuple(checks))
+
+
+def _without(camera: str, needs: Mapping[str, Collection[str]]) -> Check:
+    """Judge a camera that is lost by what is left."""
+    withheld = [rule for rule, cameras in needs.items() if camera in cameras]
+    text = "the camera is lost"
+    if needs and len(withheld) == len(needs):
+        return Check("frames", "fail", f"{text}, and every rule needs it", "wait until it is back")
+    of = f"; withheld for that: {', '.join(withheld)}" if withheld else "; no rule needs it"
+    return Check("frames", "warn", text + of, "wait until it is back, and arm then")
 
 
 def _camera(found: Circumstances) -> Check:

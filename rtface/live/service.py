@@ -6,53 +6,38 @@ right order. Used by `rtface run`, `rtface demo` and the benchmarks.
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
-from types import TracebackType
-from typing import Any, Self
-
-import zmq
+from typing import Any
 
 from rtface.acquire.base import Camera
 from rtface.acquire.factory import make_camera
 from rtface.config import Rig
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
-from rtface.core.errors import ConfigError, ControlError, UsageError
+from rtface.core.errors import UsageError
 from rtface.core.geometry import whole_frame
 from rtface.core.records import Crop
 from rtface.core.status import Gap, PipelineStatus
 from rtface.live.alert import Alert
-from rtface.live.arming import Arming
 from rtface.live.assembly import Assembly, needs_loop
 from rtface.live.handler import PoseHandler
 from rtface.live.loop.record import Announce
-from rtface.live.loop.standing import RTFACE
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
+from rtface.live.served import LONGEST_ERROR, Served, describe_backend
 from rtface.live.shown.features import FeatureFeed
-from rtface.publish.address import check_address
-from rtface.publish.commands import NO_LOOP, Hello, crop_map
+from rtface.publish.commands import Hello, crop_map
 from rtface.publish.control import ControlServer
-from rtface.publish.keys import Guard, load_server_keys
-from rtface.publish.pictures.publisher import SETTING, PicturePublisher
-from rtface.publish.publisher import Publisher
+from rtface.publish.pictures.publisher import PicturePublisher
 from rtface.publish.status import ServiceStatus, camera_map, camera_status_map
-from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.rigcrop import with_crop
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
 
-_LONGEST_ERROR = 2_000
-_UNNAMED = "an unnamed client"
 
-_log = logging.getLogger(__name__)
-
-
-class Service:
+class Service(Served):
     """A rig that runs: camera to ZeroMQ, under the command of clients.
 
     Parameters
@@ -82,27 +67,11 @@ class Service:
     """
 
     def __init__(self, rig: Rig, *, camera: Camera | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.session = secrets.token_hex(8)
         self.engine: Engine = engine_for(rig.engine, rig.backend)
         rig, self.face = with_crop(rig, self.engine)
         self._rig = rig
         tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
-        keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
-        check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
-        check_address(rig.publish.control, "publish.control", keys is not None)
-        if rig.publish.pictures is not None:
-            check_address(rig.publish.pictures.address, SETTING, keys is not None)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._guard = None if keys is None else Guard(self._context, keys)
-        self._publisher = Publisher(
-            rig.publish.keypoints,
-            self.session,
-            self._context,
-            queue=rig.publish.queue,
-            guard=self._guard,
-            clock=clock,
-        )
-        self._pictures: PicturePublisher | None = None
+        super().__init__(rig, clock)
         if (pictures := rig.publish.pictures) is not None:
             self._pictures = PicturePublisher(
                 pictures.address,
@@ -149,106 +118,16 @@ class Service:
         self._control = ControlServer(
             rig.publish.control, self, self._context, guard=self._guard, clock=clock
         )
-        self._subscribers = 0
-        self._opened = ExitStack()
 
-    def __enter__(self) -> Self:
-        """Open everything; see `open`."""
-        self.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close everything; see `close`."""
-        self.close()
+    @property
+    def processing(self) -> Pipeline:
+        """The thread that decides, for its end."""
+        return self._pipeline
 
     @property
     def pipeline(self) -> Pipeline:
         """The pipeline, for its camera, back end, status and end."""
         return self._pipeline
-
-    @property
-    def has_loop(self) -> bool:
-        """Whether the rig decides, acts or records."""
-        return self._arming is not None
-
-    @property
-    def arming(self) -> Arming:
-        """The commands of the closed loop; `ControlError` ``no_loop`` where there is none."""
-        if self._arming is None:
-            raise ControlError(
-                NO_LOOP,
-                "this service decides nothing: its rig's file has neither rules: nor output: nor session:",
-            )
-        return self._arming
-
-    @property
-    def record_fault(self) -> str:
-        """Why the session's record is not what it should be; empty while it is. Complete once the service is closed."""
-        return "" if self._arming is None else self._arming.record_fault
-
-    @property
-    def keypoints_address(self) -> str:
-        """Where keypoints are published, with the port that was taken."""
-        return self._publisher.address
-
-    @property
-    def control_address(self) -> str:
-        """Where commands are taken, with the port that was taken."""
-        return self._control.address
-
-    @property
-    def pictures_address(self) -> str:
-        """Where pictures are published, with the port that was taken; empty where there are none."""
-        return "" if self._pictures is None else self._pictures.address
-
-    def open(self) -> None:
-        """Open the sockets, the camera and the network, and begin.
-
-        Raises
-        ------
-        RtfaceError
-            What could not be opened; everything else is closed again.
-        """
-        with ExitStack() as opened:
-            opened.callback(self._end_context)
-            if self._guard is not None:
-                self._guard.open()
-                opened.callback(self._guard.close)
-            if self._pictures is not None:
-                opened.callback(self._pictures.close)
-                self._pictures.open()
-            opened.callback(self._pipeline.stop)
-            self._start_pipeline()
-            opened.callback(self._control.close)
-            self._control.open()
-            opened.callback(self._pipeline.ask_to_stop)
-            self._opened = opened.pop_all()
-
-    def _start_pipeline(self) -> None:
-        try:
-            self._pipeline.start()
-        except UsageError as error:  # of the pipeline's parts only the crop can be at odds with the camera
-            raise ConfigError(str(error)) from error
-
-    def _end_context(self) -> None:
-        """End ZeroMQ's threads, unless the processing thread still uses a socket: that would crash both."""
-        if self._pipeline.ended:
-            self._context.destroy()
-        else:
-            _log.error("the processing thread did not end; its sockets stay open until this process ends")
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the end of the source or a failure; True when it has come."""
-        return self._pipeline.wait(timeout_s)
-
-    def close(self) -> None:
-        """Stop and close everything; may be called any number of times."""
-        self._opened.close()
 
     def hello(self) -> Mapping[str, Any]:
         """Say what the service is; command ``hello``."""
@@ -272,22 +151,21 @@ class Service:
         """Say how the service is; command ``status``."""
         return self._service_status(self._pipeline.status()).as_map()
 
-    def start(self) -> Mapping[str, Any]:
-        """Start the camera again; command ``start``."""
-        self._pipeline.resume()
-        return {"state": self._pipeline.status().state.value}
-
-    def stop(self, who: str = "") -> Mapping[str, Any]:
-        """Stop the camera and keep everything open, disarmed by whoever it was; command ``stop``."""
-        if self._arming is not None:
-            self._arming.disarm(who or _UNNAMED, "the camera is stopped")
-        self._pipeline.pause()
-        return {"state": self._pipeline.status().state.value}
-
-    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
+    def set_crop(self, crop: Crop | None, camera: str = "") -> Mapping[str, Any]:
         """Look at another part of the frame; command ``set_crop``. Not while armed."""
+        if camera:
+            raise UsageError(f"this service has one camera, without a name: leave {camera!r} out")
         with nullcontext() if self._arming is None else self._arming.disarmed("set_crop"):
             return {"crop": crop_map(self._pipeline.set_crop(crop))}
+
+    def _resume(self) -> None:
+        self._pipeline.resume()
+
+    def _pause(self) -> None:
+        self._pipeline.pause()
+
+    def _state(self) -> str:
+        return self._pipeline.status().state.value
 
     @cached_property
     def _camera(self) -> dict[str, Any]:
@@ -295,11 +173,7 @@ class Service:
         return camera_map(self._pipeline.camera)
 
     def _publish_status(self, status: PipelineStatus) -> None:
-        arming = self._arming
-        if self._control.deaf and arming is not None and arming.state()["state"] == "armed":
-            arming.disarm(RTFACE, "commands from the network, an emergency stop too, are not taken any more")
-        self._subscribers = self._publisher.count_subscribers()
-        self._publisher.publish_status(self._service_status(status))
+        self._publish(self._service_status(status))
 
     def _publish_gap(self, gap: Gap) -> None:
         t_ns = gap.begun_ns if gap.ended_ns is None else gap.ended_ns
@@ -316,17 +190,10 @@ class Service:
             backend=describe_backend(self._pipeline.backend),
             camera=self._camera,
             subscribers=self._subscribers,
-            error=None if status.error is None else status.error[:_LONGEST_ERROR],
+            error=None if status.error is None else status.error[:LONGEST_ERROR],
             loop={} if self._arming is None else self._arming.state(),
             view_ok=status.view_ok,
             gap={} if status.gap is None else status.gap.as_map(),
             pictures={} if self._pictures is None else self._pictures.state(),
             camera_status=camera_status_map(status),
         )
-
-
-def describe_backend(info: BackendInfo) -> str:
-    """Return one line that names back end, version, precision, threads and device."""
-    threads = "" if info.threads is None else f", {info.threads} threads"
-    plan = "" if info.plan is None else f", plan {info.plan}"
-    return f"{info.name} {info.version} ({info.precision}{threads}{plan}) on {info.device}"

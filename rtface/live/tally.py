@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from statistics import median
 
+from rtface.acquire.base import Camera
 from rtface.acquire.lasting import LastingStream
+from rtface.acquire.stream import Silence
 from rtface.acquire.timing.exposures import ExposureRate
 from rtface.core.clock import NS_PER_S
 from rtface.core.latency import LatencyRecorder
 from rtface.core.records import Losses, Pose
+from rtface.core.status import PipelineState, PipelineStatus
 from rtface.publish.sink import PoseSink
 
 TICK_NS = NS_PER_S
@@ -39,13 +42,15 @@ class Tally:
         Median of `Pose.view_ok` of the same frames; NaN where nothing is known of the view.
     latency : LatencyRecorder
     exposures : ExposureRate
+    displaced : int
+        Frames that a newer one displaced elsewhere, before they came to `stream`; set it.
     """
 
     def __init__(self, stream: LastingStream, sink: PoseSink, deadline_ns: int) -> None:
         self._stream, self._sink = stream, sink
         self.latency = LatencyRecorder(deadline_ns)
         self.exposures = ExposureRate()
-        self.frames = 0
+        self.frames = self.displaced = 0
         self.rate_hz = 0.0
         self.view_ok = math.nan
         self._views: list[float] = []
@@ -101,8 +106,38 @@ class Tally:
         return Losses(
             stream.lost_at_camera,
             stream.lost_in_transport,
-            stream.dropped,
+            stream.dropped + self.displaced,
             self._sink.lost,
             stream.transport_known,
             stream.missed_triggers,
+        )
+
+    def status(
+        self, state: PipelineState, camera: Camera, silence: Silence, error: BaseException | None
+    ) -> PipelineStatus:
+        """Return a snapshot of the camera's way; may be called from any thread.
+
+        Parameters
+        ----------
+        state : PipelineState
+            What it is doing.
+        camera : Camera
+        silence : Silence
+            What watches for its frames.
+        error : BaseException or None
+            What ended it.
+        """
+        return PipelineStatus(
+            state=state,
+            rate_hz=self.rate_hz,
+            frames=self.frames,
+            losses=self.losses(),
+            latency=self.latency.summary(),
+            error=None if error is None else f"{type(error).__name__}: {error}",
+            camera_clock=camera.clock_line,
+            view_ok=self.view_ok,
+            camera=self.exposures.status(camera.status),
+            camera_hz=self.exposures.hz,
+            waits_s=silence.waits_s(),
+            gap=self._stream.gap,
         )

@@ -76,18 +76,27 @@ def status_as_json(status: ServiceStatus) -> Json:
 
 
 def _keypoints(message: Keypoints) -> Json:
-    return _head(TOPIC_KEYPOINTS, message) | {
-        "frame_id": message.frame_id,
-        "camera_ns": message.camera_ns,
-        "t": stamps_map(message.stamps) | {"published": message.published_ns},
-        "xy": message.xy,
-        "score": message.score,
-        "outside": message.outside,
-        "lost": losses_map(message.lost),
-        "view_ok": message.view_ok,
-        "trigger_id": message.trigger_id,
-        "received": _received(message),
-    }
+    return (
+        _head(TOPIC_KEYPOINTS, message)
+        | {
+            "frame_id": message.frame_id,
+            "camera_ns": message.camera_ns,
+            "t": stamps_map(message.stamps) | {"published": message.published_ns},
+            "xy": message.xy,
+            "score": message.score,
+            "outside": message.outside,
+            "lost": losses_map(message.lost),
+            "view_ok": message.view_ok,
+            "trigger_id": message.trigger_id,
+            "received": _received(message),
+        }
+        | _of_camera(message.camera)
+    )
+
+
+def _of_camera(name: str) -> Json:
+    """Return the name of one of several cameras; nothing of the only one."""
+    return {"camera": name} if name else {}
 
 
 def _neural(message: NeuralMessage) -> Json:
@@ -115,16 +124,20 @@ def _neural(message: NeuralMessage) -> Json:
 
 
 def _features(message: FeaturesMessage) -> Json:
-    return _head(TOPIC_FEATURES, message) | {
-        "frame_id": message.frame_id,
-        "t": {"exposure": message.exposure_ns, "published": message.published_ns},
-        "names": message.names,
-        "units": message.units,
-        "values": message.values,
-        "scores": message.scores,
-        "rules": message.rules,
-        "received": {"t_ns": message.received_ns, "age_ns": message.age_ns},
-    }
+    return (
+        _head(TOPIC_FEATURES, message)
+        | {
+            "frame_id": message.frame_id,
+            "t": {"exposure": message.exposure_ns, "published": message.published_ns},
+            "names": message.names,
+            "units": message.units,
+            "values": message.values,
+            "scores": message.scores,
+            "rules": message.rules,
+            "received": {"t_ns": message.received_ns, "age_ns": message.age_ns},
+        }
+        | _of_camera(message.camera)
+    )
 
 
 def _picture(message: PictureMessage) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -39,6 +39,31 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraHello:
+    """What one of several cameras is; fields as of `Hello`."""
+
+    skeleton: tuple[Keypoint, ...]
+    width: int
+    height: int
+    crop: Crop | None
+    engine: str
+    engine_hash: str
+    score_definition: str
+    camera: dict[str, Any]
+
+    def as_map(self) -> dict[str, Any]:
+        """Return the record as a map for the wire."""
+        return {
+            "skeleton": [{"name": point.name, "trained": point.trained} for point in self.skeleton],
+            "frame": {"width": self.width, "height": self.height},
+            "crop": None if self.crop is None else crop_map(self.crop),
+            "engine": {"id": self.engine, "hash": self.engine_hash},
+            "score": self.score_definition,
+            "camera": self.camera,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """What a service is.
 
@@ -66,6 +91,8 @@ class Hello:
         Version of rtface that the service runs.
     pictures_address : str
         Where it publishes pictures; empty where it publishes none.
+    cameras : mapping of str to CameraHello
+        By name, where there are several; what stands above of a camera is the first one's then. Else empty.
     """
 
     session: str
@@ -81,30 +108,61 @@ class Hello:
     camera: dict[str, Any]
     version: str = __version__
     pictures_address: str = ""
+    cameras: Mapping[str, CameraHello] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the record as a map for the wire."""
+        one = CameraHello(
+            self.skeleton,
+            self.width,
+            self.height,
+            self.crop,
+            self.engine,
+            self.engine_hash,
+            self.score_definition,
+            self.camera,
+        ).as_map()
+        camera = one.pop("camera")
         return {
             "protocol": PROTOCOL,
             "session": self.session,
             "rtface": self.version,
-            "skeleton": [{"name": point.name, "trained": point.trained} for point in self.skeleton],
-            "frame": {"width": self.width, "height": self.height},
-            "crop": None if self.crop is None else crop_map(self.crop),
-            "engine": {"id": self.engine, "hash": self.engine_hash},
-            "score": self.score_definition,
+            **one,
             "addresses": {"keypoints": self.keypoints_address, "control": self.control_address}
             | ({"pictures": self.pictures_address} if self.pictures_address else {}),
-            "camera": self.camera,
-        }
+            "camera": camera,
+        } | (
+            {"cameras": {name: each.as_map() for name, each in self.cameras.items()}} if self.cameras else {}
+        )
 
 
 def parse_hello(values: Mapping[str, Any]) -> Hello:
     """Return the record in the result of ``hello``; `WireError` names a field that is wrong."""
     fields = Fields(values)
-    frame, engine, addresses = fields.nested("frame"), fields.nested("engine"), fields.nested("addresses")
+    addresses, one = fields.nested("addresses"), _camera_hello(fields)
+    cameras = fields.nested("cameras") if fields.has("cameras") else Fields({})
+    names = fields.mapping("cameras") if fields.has("cameras") else {}
     return Hello(
         session=fields.text("session", MAX_SESSION),
+        skeleton=one.skeleton,
+        width=one.width,
+        height=one.height,
+        crop=one.crop,
+        engine=one.engine,
+        engine_hash=one.engine_hash,
+        score_definition=one.score_definition,
+        keypoints_address=addresses.text("keypoints"),
+        control_address=addresses.text("control"),
+        camera=one.camera,
+        version=fields.text("rtface"),
+        pictures_address=addresses.text("pictures") if addresses.has("pictures") else "",
+        cameras={name: _camera_hello(cameras.nested(name)) for name in names},
+    )
+
+
+def _camera_hello(fields: Fields) -> CameraHello:
+    frame, engine = fields.nested("frame"), fields.nested("engine")
+    return CameraHello(
         skeleton=tuple(
             Keypoint(point.text("name"), point.boolean("trained")) for point in fields.each("skeleton")
         ),
@@ -114,11 +172,7 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
         engine=engine.text("id"),
         engine_hash=engine.text("hash"),
         score_definition=fields.text("score"),
-        keypoints_address=addresses.text("keypoints"),
-        control_address=addresses.text("control"),
         camera=fields.mapping("camera"),
-        version=fields.text("rtface"),
-        pictures_address=addresses.text("pictures") if addresses.has("pictures") else "",
     )
 
 
@@ -151,6 +205,11 @@ def parse_crop(args: Mapping[str, Any]) -> Crop | None:
             f"{MINIMUM_CROP}",
         )
     return crop
+
+
+def camera_in(args: Mapping[str, Any]) -> str:
+    """Return which of several cameras ``set_crop`` is about; empty where it names none."""
+    return Fields(args, "args.").text("camera", MAX_NAME) if "camera" in args else ""
 
 
 def crop_in(fields: Fields, smallest: int) -> Crop:

@@ -80,8 +80,8 @@ class ServiceCommands(Protocol):
     def stop(self, who: str = "") -> Mapping[str, Any]:
         """Stop tracking, which disarms; nothing changes when it has stopped. `who` is empty where a client gives no name."""
 
-    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
-        """Look at another part of the frame, or at all of it."""
+    def set_crop(self, crop: Crop | None, camera: str = "") -> Mapping[str, Any]:
+        """Look at another part of the frame, or at all of it; of one of several cameras."""
 
     @property
     def arming(self) -> LoopCommands:
@@ -131,7 +131,9 @@ class ControlServer:
             "status": lambda args, key: service.status(),
             "start": lambda args, key: service.start(),
             "stop": lambda args, key: service.stop(commands.who_may_be_in(args, key)),
-            "set_crop": lambda args, key: service.set_crop(commands.parse_crop(args)),
+            "set_crop": lambda args, key: service.set_crop(
+                commands.parse_crop(args), commands.camera_in(args)
+            ),
             "self_test": lambda args, key: service.arming.self_test(),
             "arm": lambda args, key: service.arming.arm(commands.who_in(args, key)),
             "disarm": lambda args, key: service.arming.disarm(

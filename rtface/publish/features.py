@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.core.errors import WireError
+from rtface.publish.keypoints import MAX_CAMERA
 from rtface.publish.wire import MAX_SESSION, PROTOCOL, Fields, as_bytes, check_length, pack, read
 
 TOPIC_FEATURES = b"features"
@@ -51,6 +52,8 @@ class FeaturesMessage:
         When it was received, by the reader's monotonic clock; 0 before.
     age_ns : int or None
         From exposure to reception; None where the offset of the clocks is not known.
+    camera : str
+        Which of several cameras the frame is of; `names` and `values` are of all, and begin with the camera's.
     """
 
     frame_id: int
@@ -65,6 +68,7 @@ class FeaturesMessage:
     published_ns: int = 0
     received_ns: int = 0
     age_ns: int | None = None
+    camera: str = ""
 
 
 def encode_features(packer: msgpack.Packer, message: FeaturesMessage) -> bytes:
@@ -95,7 +99,8 @@ def encode_features(packer: msgpack.Packer, message: FeaturesMessage) -> bytes:
             "values": as_bytes(message.values, _FLOAT),
             "scores": as_bytes(message.scores, _FLOAT),
             "rules": message.rules,
-        },
+        }
+        | ({"camera": message.camera} if message.camera else {}),
     )
 
 
@@ -125,6 +130,7 @@ def decode_features(body: bytes) -> FeaturesMessage:
         session=fields.text("session", MAX_SESSION),
         seq=fields.integer("seq", low=0),
         published_ns=times.integer("published"),
+        camera=fields.text("camera", MAX_CAMERA) if fields.has("camera") else "",
     )
 
 

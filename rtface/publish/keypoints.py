@@ -28,6 +28,8 @@ from rtface.publish.wire import (
 TOPIC_KEYPOINTS = b"keypoints"
 
 MAX_KEYPOINTS = 1_024
+MAX_CAMERA = 64
+"""Characters of a camera's name."""
 
 _XY, _FLAG = np.dtype("<f4"), np.dtype(np.bool_)
 _NATIVE = sys.byteorder == "little"
@@ -79,6 +81,8 @@ class Keypoints:
     trigger_id : int or None
         Number of the trigger that began the exposure, as the camera counts them: frames of several cameras with the same
         number were exposed together. None from a camera that sends none.
+    camera : str
+        Which of several cameras; empty from a service with one. `frame_id`, `seq` and `lost` are of that camera.
     """
 
     session: str
@@ -98,6 +102,12 @@ class Keypoints:
     restarted: bool = False
     view_ok: float = math.nan
     trigger_id: int | None = None
+    camera: str = ""
+
+
+def keypoints_topic(camera: str = "") -> bytes:
+    """Return the topic of a camera's keypoints; who subscribes to `TOPIC_KEYPOINTS` gets those of all."""
+    return TOPIC_KEYPOINTS + b"." + camera.encode() if camera else TOPIC_KEYPOINTS
 
 
 def encode_keypoints(
@@ -124,7 +134,8 @@ def encode_keypoints(
             "lost": losses_map(losses),
         }
         | known("view_ok", pose.view_ok)
-        | ({} if frame.trigger_id is None else {"trigger_id": frame.trigger_id}),
+        | ({} if frame.trigger_id is None else {"trigger_id": frame.trigger_id})
+        | ({"camera": frame.camera} if frame.camera else {}),
     )
 
 
@@ -152,6 +163,7 @@ def decode_keypoints(body: bytes) -> Keypoints:
         lost=losses_in(fields.nested("lost")),
         view_ok=number_or_nan(fields, "view_ok"),
         trigger_id=fields.integer("trigger_id") if fields.has("trigger_id") else None,
+        camera=fields.text("camera", MAX_CAMERA) if fields.has("camera") else "",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from rtface.core.errors import UsageError, WireError
 from rtface.core.records import Losses, Pose
 from rtface.publish.events import TOPIC_EVENTS, EventKind, encode_event
 from rtface.publish.features import TOPIC_FEATURES, FeaturesMessage, encode_features
-from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
+from rtface.publish.keypoints import encode_keypoints, keypoints_topic
 from rtface.publish.keys import Guard
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, encode_neural
 from rtface.publish.peers import SUBSCRIBER_LIMITS, PeerWatch, Takers
@@ -49,6 +49,8 @@ class Publisher:
         Admits known clients alone; needed for an address beyond loopback. It must be open.
     clock : Clock, optional
         Stamps the messages.
+    cameras : sequence of str
+        Names of the cameras, where there are several: each has a topic of its own.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Publisher:
         queue: int = 1_000,
         guard: Guard | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        cameras: Sequence[str] = (),
     ) -> None:
         if not 0 < len(session) <= MAX_SESSION:
             raise WireError(f"a session's name has 1 to {MAX_SESSION} characters, not {len(session)}")
@@ -74,8 +77,9 @@ class Publisher:
         self._watch: PeerWatch | None = None
         self._address = ""
         self._sent: Counter[bytes] = Counter()
-        self._lost = 0
-        self._takers = Takers((TOPIC_KEYPOINTS, TOPIC_FEATURES))
+        self._lost: Counter[str] = Counter()
+        self._topics = {camera: keypoints_topic(camera) for camera in (*cameras,) or ("",)}
+        self._takers = Takers((*self._topics.values(), TOPIC_FEATURES))
 
     @property
     def address(self) -> str:
@@ -85,7 +89,11 @@ class Publisher:
     @property
     def lost(self) -> int:
         """Poses since `open` that could not be handed to the socket."""
-        return self._lost
+        return self._lost.total()
+
+    def lost_of(self, camera: str) -> int:
+        """Return how many of them were of one of several cameras."""
+        return self._lost[camera]
 
     def open(self) -> None:
         """Bind the socket.
@@ -107,7 +115,7 @@ class Publisher:
         )
         self._sent.clear()
         self._takers.clear()
-        self._lost = 0
+        self._lost.clear()
 
     def publish(self, pose: Pose, losses: Losses) -> int:
         """Send one pose to the subscribers; as `PoseSink.publish`.
@@ -115,10 +123,12 @@ class Publisher:
         The message carries the time just before it was encoded; what is returned is the time after it was sent.
         A message that the socket refused still uses up its number, so that subscribers see that it is missing.
         """
-        seq, now_ns = self._sent[TOPIC_KEYPOINTS], self._clock.now_ns()
+        camera = pose.frame.camera
+        topic = self._topics[camera]
+        seq, now_ns = self._sent[topic], self._clock.now_ns()
         body = encode_keypoints(self._packer, self._session, seq, pose, losses, now_ns)
-        if not self._send(TOPIC_KEYPOINTS, body):
-            self._lost += 1
+        if not self._send(topic, body):
+            self._lost[camera] += 1
         return self._clock.now_ns()
 
     def publish_status(self, status: ServiceStatus) -> None:
@@ -150,7 +160,7 @@ class Publisher:
     def count_subscribers(self) -> int:
         """Return how many sockets take the keypoints at this moment; call it now and then, as with each status."""
         self._takers.read(self._opened())
-        return self._takers[TOPIC_KEYPOINTS]
+        return max(self._takers[topic] for topic in self._topics.values())
 
     def takes_features(self) -> bool:
         """Return whether somebody took the features when `count_subscribers` was last called."""

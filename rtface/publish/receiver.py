@@ -10,13 +10,14 @@ from typing import Generic, Protocol, TypeVar
 from rtface.core.errors import WireError
 from rtface.publish.events import TOPIC_EVENTS, EventMessage, decode_event
 from rtface.publish.features import TOPIC_FEATURES, FeaturesMessage, decode_features
-from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints, decode_keypoints
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints, decode_keypoints, keypoints_topic
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage, decode_neural
 from rtface.publish.status import TOPIC_STATUS, StatusMessage, decode_status
 
 TOPICS = (TOPIC_KEYPOINTS, TOPIC_STATUS, TOPIC_EVENTS, TOPIC_NEURAL)
 """What a client subscribes to from the start; features are made only for who asks for them."""
 
+_OF_CAMERA = TOPIC_KEYPOINTS + b"."
 _MOST_WAITING = 10_000
 _MOST_FEATURES = 1_000
 
@@ -133,6 +134,8 @@ class Receiver:
     ----------
     offset_ns : int or None
         The service's monotonic clock less this host's: 0 when both are one clock, None when it is not known.
+    cameras : sequence of str
+        Of several cameras those whose keypoints are taken; all when empty.
 
     Attributes
     ----------
@@ -143,14 +146,15 @@ class Receiver:
         Those that wait to be asked for.
     """
 
-    def __init__(self, offset_ns: int | None) -> None:
+    def __init__(self, offset_ns: int | None, cameras: Sequence[str] = ()) -> None:
         self.malformed = 0
         self.latest_status: StatusMessage | None = None
         self.events: Backlog[EventMessage] = Backlog(_MOST_WAITING)
         self.neural: Backlog[NeuralMessage] = Backlog(_MOST_WAITING)
         self.features: Backlog[FeaturesMessage] = Backlog(_MOST_FEATURES)
         self._ages = Ages(offset_ns)
-        self._gaps = Gaps()
+        self._gaps: dict[str, Gaps] = {}
+        self._cameras = frozenset(cameras)
 
     def correct(self, offset_ns: int, session: str | None = None) -> None:
         """Take a measured offset for the ages to come; as `Ages.correct`."""
@@ -168,16 +172,21 @@ class Receiver:
         if len(parts) != 2:
             raise WireError(f"a message has two parts, not {len(parts)}")
         topic, body = parts
-        if topic == TOPIC_KEYPOINTS:
-            return self._placed(decode_keypoints(body), received_ns)
+        if topic == TOPIC_KEYPOINTS or topic.startswith(_OF_CAMERA):
+            found = decode_keypoints(body)
+            if topic != keypoints_topic(found.camera):
+                raise WireError(f"keypoints of camera {found.camera!r} under the topic {topic!r:.40}")
+            if self._cameras and found.camera not in self._cameras:
+                return None  # a subscription takes whatever begins like it
+            return self._placed(found, received_ns)
         if topic == TOPIC_STATUS:
             self.latest_status = decode_status(body)
         elif topic == TOPIC_EVENTS:
             self.events.keep(decode_event(body))
         elif topic == TOPIC_NEURAL:
-            found = decode_neural(body)
-            age_ns = self._ages.of(found.session, found.exposure_ns, received_ns)
-            self.neural.keep(replace(found, received_ns=received_ns, age_ns=age_ns))
+            predicted = decode_neural(body)
+            age_ns = self._ages.of(predicted.session, predicted.exposure_ns, received_ns)
+            self.neural.keep(replace(predicted, received_ns=received_ns, age_ns=age_ns))
         elif topic == TOPIC_FEATURES:
             seen = decode_features(body)
             age_ns = self._ages.of(seen.session, seen.exposure_ns, received_ns)
@@ -187,7 +196,7 @@ class Receiver:
         return None
 
     def _placed(self, found: Keypoints, received_ns: int) -> Keypoints:
-        missed, restarted = self._gaps.before(found)
+        missed, restarted = self._gaps.setdefault(found.camera, Gaps()).before(found)
         if restarted:
             self._ages.restarted(found.session)
         return replace(

@@ -62,6 +62,11 @@ class ServiceStatus:
         Empty where there is nothing to say.
     gap : dict
         While the camera is lost and being opened anew; see `docs/wire.md`. Else empty.
+    cameras : dict
+        Of several cameras, by name, how each is: `state`, `rate_hz`, `frames`, `losses`, `latency`, `engine`, `backend`,
+        `camera`, and where there is something to say `view_ok`, `camera_status` and `gap`. What stands above is then the
+        sum of frames and losses, the slowest rate, and of each stage the latency of the camera with the greatest p99.
+        Empty from a service with one.
     """
 
     state: PipelineState
@@ -79,6 +84,7 @@ class ServiceStatus:
     pictures: dict[str, Any] = field(default_factory=dict)
     camera_status: dict[str, Any] = field(default_factory=dict)
     gap: dict[str, Any] = field(default_factory=dict)
+    cameras: dict[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -98,6 +104,7 @@ class ServiceStatus:
             **({"pictures": self.pictures} if self.pictures else {}),
             **({"camera_status": self.camera_status} if self.camera_status else {}),
             **({"gap": self.gap} if self.gap else {}),
+            **({"cameras": self.cameras} if self.cameras else {}),
         }
 
 
@@ -159,6 +166,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         pictures=fields.mapping("pictures") if fields.has("pictures") else {},
         camera_status=fields.mapping("camera_status") if fields.has("camera_status") else {},
         gap=fields.mapping("gap") if fields.has("gap") else {},
+        cameras=fields.mapping("cameras") if fields.has("cameras") else {},
     )
 
 

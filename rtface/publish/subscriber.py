@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ import zmq
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.errors import UsageError
 from rtface.publish.features import TOPIC_FEATURES
-from rtface.publish.keypoints import Keypoints
+from rtface.publish.keypoints import Keypoints, keypoints_topic
 from rtface.publish.keys import ClientKeys
 from rtface.publish.receiver import TOPICS, Backlog, Numbered, Receiver
 from rtface.publish.sockets import Context, Socket, connected_socket
@@ -35,6 +36,8 @@ class Subscriber:
         Decodes what comes.
     queue : int
         Messages kept while this subscriber does not read.
+    cameras : sequence of str
+        Of several cameras those whose keypoints are wanted; all when empty.
 
     Raises
     ------
@@ -43,13 +46,20 @@ class Subscriber:
     """
 
     def __init__(
-        self, context: Context, address: str, keys: ClientKeys | None, receiver: Receiver, queue: int
+        self,
+        context: Context,
+        address: str,
+        keys: ClientKeys | None,
+        receiver: Receiver,
+        queue: int,
+        cameras: Sequence[str] = (),
     ) -> None:
         self._receiver = receiver
         self._queue = queue
         self._with_features = False
         self._socket: Socket = connected_socket(context, zmq.SUB, address, queue, keys)
-        for topic in TOPICS:
+        of_cameras = tuple(keypoints_topic(camera) for camera in cameras)
+        for topic in TOPICS if not of_cameras else (*of_cameras, *TOPICS[1:]):
             self._socket.setsockopt(zmq.SUBSCRIBE, topic)
 
     def take_features(self) -> None:

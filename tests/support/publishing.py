@@ -170,7 +170,7 @@ class Handler:
     def stop(self, who: str = "") -> Mapping[str, Any]:
         return self._called("stop", who)
 
-    def set_crop(self, crop: Crop | None) -> Mapping[str, Any]:
+    def set_crop(self, crop: Crop | None, camera: str = "") -> Mapping[str, Any]:
         return self._called("set_crop", crop)
 
     @property

@@ -17,7 +17,8 @@ from rtface.core.features import Features
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint, Pose, Stamps
 from rtface.decide.evaluator import RuleEvaluator
 from rtface.decide.rules import RulesFile
-from rtface.record.session.recorder import SessionRecorder, Setup
+from rtface.record.session.cameras.setup import Setup
+from rtface.record.session.recorder import SessionRecorder
 from support.numbered_pictures import HEIGHT, WIDTH, image_of
 from support.session_parts import made_report
 from support.waits import wait_until
@@ -155,8 +156,7 @@ class Loop:
                 )
             self.recorder.published(pose.frame.frame_id, now_ns + 200_000)
             if self._pictures:
-                recording = self.recorder._frames
-                assert recording is not None
+                recording = self.recorder._video[0]
                 wait_until(lambda: bool(recording._free))  # noqa: B023  (none is to be dropped)
                 self.recorder.frame(image_of(number), pose.frame)
             if number % 10 == 0:

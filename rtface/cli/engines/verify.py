@@ -18,7 +18,7 @@ from rtface.config import BackendSettings
 from rtface.config.rigfile import load_rig
 from rtface.core.errors import EngineError, UsageError
 from rtface.core.records import Crop, Image
-from rtface.live.service import describe_backend
+from rtface.live.served import describe_backend
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.parity import store_parity
 from rtface.track.rigcrop import with_crop

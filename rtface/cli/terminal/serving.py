@@ -21,17 +21,26 @@ from rtface.cli.terminal.screen import (
     view_in_words,
 )
 from rtface.config import Rig
+from rtface.config.multi import MultiRig
 from rtface.core.errors import DataError, RtfaceError
+from rtface.core.records import CameraInfo
 from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
-from rtface.live.service import Service, describe_backend
+from rtface.live.multi.service import MultiService
+from rtface.live.served import describe_backend
+from rtface.live.service import Service
 from rtface.publish.status import camera_status_map
+from rtface.track.backends.base import BackendInfo
+from rtface.track.store import Engine
 
 _REFRESH_S = 0.25
 
 
+AnyService = Service | MultiService
+
+
 @contextmanager
-def running(rig: Rig) -> Iterator[Service]:
+def running(rig: Rig | MultiRig) -> Iterator[AnyService]:
     """Open a rig's service, and close it in the end.
 
     Raises
@@ -39,14 +48,15 @@ def running(rig: Rig) -> Iterator[Service]:
     DataError
         It is closed, and its session's record failed.
     """
-    with Service(rig) as service:
+    made: AnyService = Service(rig) if isinstance(rig, Rig) else MultiService(rig)
+    with made as service:
         yield service
     if service.record_fault:
         raise DataError(f"the session's record failed: {service.record_fault}; see rtface session verify")
 
 
 def serve(
-    service: Service,
+    service: AnyService,
     ending: threading.Event,
     seconds: float | None,
     *,
@@ -57,7 +67,7 @@ def serve(
 
     Parameters
     ----------
-    service : Service
+    service : Service or MultiService
         Opened; closed by the caller.
     ending : Event
         Set when the service is to end.
@@ -80,41 +90,52 @@ def serve(
             shown += 1
             if ending.wait(_REFRESH_S) or service.wait(0):
                 break
-            status = service.pipeline.status()
             if not as_json:
-                live.update(
-                    live_view(_headline(status), latency_table(status.latency), *below()),
-                    refresh=True,
-                )
+                live.update(_view(service, below()), refresh=True)
             elif shown % round(1 / _REFRESH_S) == 0:
                 print_json(service.status())
-    final = service.pipeline.status()
     if as_json:
         print_json(service.status())
     else:
-        OUT.print(live_view(_headline(final), latency_table(final.latency), *below()))
+        OUT.print(_view(service, below()))
     raise_failure(service)
 
 
-def raise_failure(service: Service) -> None:
+def _view(service: AnyService, below: list[Any]) -> Any:
+    if isinstance(service, Service):
+        status = service.pipeline.status()
+        return live_view(_headline(status), latency_table(status.latency), *below)
+    statuses = service.pipeline.statuses()
+    heads = "\n".join(f"{name}: {_headline(each)}" for name, each in statuses.items())
+    ends = {name: each.latency["end_to_end"] for name, each in statuses.items()}
+    return live_view(heads, latency_table(ends), *below)
+
+
+def raise_failure(service: AnyService) -> None:
     """Raise what ended the service, if it was an error."""
-    error = service.pipeline.error
+    error = service.processing.error
     if error is not None:
         raise error if isinstance(error, RtfaceError) else RuntimeError(str(error)) from error
 
 
-def announce(service: Service) -> None:
+def announce(service: AnyService) -> None:
     """Print where the service can be reached and what it runs."""
-    camera = service.pipeline.camera
-    print_note(f"camera     {camera.kind}: {camera.label}, {camera.width}x{camera.height}")
-    ran = service.pipeline.backend
-    print_note(f"engine     {service.engine.manifest.name}, {describe_backend(ran)}; {ran.why}")
-    if service.neural is not None:
-        print_note(f"encoder    {described(service.neural.bundle.manifest)}")
+    if isinstance(service, Service):
+        _announce_camera("", service.pipeline.camera, service.pipeline.backend, service.engine)
+        if service.neural is not None:
+            print_note(f"encoder    {described(service.neural.bundle.manifest)}")
+    else:
+        for name, seat in service.pipeline.seats.items():
+            _announce_camera(f"{name}: ", seat.info, seat.backend, seat.engine)
     print_note(f"keypoints  {service.keypoints_address}")
     print_note(f"control    {service.control_address}")
     if service.pictures_address:
         print_note(f"pictures   {service.pictures_address}")
+
+
+def _announce_camera(of: str, camera: CameraInfo, ran: BackendInfo, engine: Engine) -> None:
+    print_note(f"camera     {of}{camera.kind}: {camera.label}, {camera.width}x{camera.height}")
+    print_note(f"engine     {of}{engine.manifest.name}, {describe_backend(ran)}; {ran.why}")
 
 
 def described(manifest: EncoderManifest) -> str:

@@ -1,70 +1,45 @@
-"""The closed loop in the processing thread: what is done with each frame, and with each time without one."""
+"""The closed loop over one camera, in the processing thread."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from rtface.core.budget import BudgetWatch
-from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
+from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK, Clock
 from rtface.core.decision import Reason
-from rtface.core.errors import CameraError, ControlError, OutputError
-from rtface.core.features import Features
 from rtface.core.outputs import OutputInfo
-from rtface.core.records import CameraInfo, Image, Pose, Pulse
+from rtface.core.records import CameraInfo
 from rtface.core.status import Gap, PipelineStatus
-from rtface.decide.baseline import Baselines
 from rtface.decide.evaluator import SAME_PICTURES
 from rtface.live.handler import NetworkInUse, PoseHandler
-from rtface.live.loop.firing import Firing
+from rtface.live.loop.core import SESSION_ENDED, LoopCore
 from rtface.live.loop.given import GivenValues
 from rtface.live.loop.record import Announce
-from rtface.live.loop.reports import OutputReports
-from rtface.live.loop.standing import RTFACE, WRONG_STATE, Opened, Standing
-from rtface.live.loop.status import LoopState, LoopStatus
+from rtface.live.loop.standing import RTFACE, Opened
+from rtface.live.loop.status import LoopState
 from rtface.live.loop.watch import LoopWatch
 from rtface.live.neural import NeuralPredictor
 from rtface.live.shown.features import FeatureFeed
-from rtface.record.session.entries import FaultEntry
 from rtface.stimulate.base import Output
 
-SESSION_ENDED = "the session ended"
-"""Why a loop is disarmed that was closed while armed, without an error."""
-
-_log = logging.getLogger(__name__)
+__all__ = ["SESSION_ENDED", "ClosedLoop"]
 
 
-class ClosedLoop(PoseHandler):
-    """Handles every pose: decides, acts and records; a `rtface.live.handler.PoseHandler`.
+class ClosedLoop(LoopCore, PoseHandler):
+    """Handles every pose of one camera: decides, acts and records; a `rtface.live.handler.PoseHandler`.
 
-    All belongs to the processing thread, but for `status` and what is said to be for any. Commands of other threads come
-    through `rtface.live.arming.Arming`, which turns the light off itself before it posts them.
+    All belongs to the processing thread, as of `LoopCore`.
 
     Parameters
     ----------
-    output : Output
-        What makes light; opened and closed here.
-    output_name : str
-        What the record calls it.
+    output, output_name, announce, neural, feed, clock
+        As of `LoopCore`.
     make : callable
         Given the open camera, the network in use and the open output, makes features and rules, and opens the record.
-    announce : Announce
-    neural : NeuralPredictor or None
-        Predicts neural activity from each pose, before the rules look.
-    feed : FeatureFeed or None
-        Publishes features and rules for who looks on, after all else of a frame.
     budget : BudgetWatch or None
         Frames over it disarm.
     frame_timeout_ns : int
         While armed, a longer time without a frame disarms.
-    clock : Clock
-        Source of time.
-
-    Attributes
-    ----------
-    standing : Standing
-        Whether light may come; what arms, disarms, stops and clears the loop.
     """
 
     def __init__(
@@ -80,110 +55,21 @@ class ClosedLoop(PoseHandler):
         frame_timeout_ns: int = 500 * NS_PER_MS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._output, self._name = output, output_name
+        watch = self._own_watch = LoopWatch(budget, frame_timeout_ns)
+        super().__init__(output, output_name, announce, neural=neural, feed=feed, watch=watch, clock=clock)
         self._make = make
-        self._announce = announce
-        self._neural = neural
-        self._feed = feed
-        self._newest: Features | None = None
-        self._given: GivenValues | None = None
-        self._watch = LoopWatch(budget, frame_timeout_ns)
-        self._clock = clock
-        self._output_info: OutputInfo | None = None
-        firing = Firing(output, output_name, announce, clock)
-        self._pulses = firing.pulses
-        self.standing = Standing(output, firing, self._watch, announce, clock)
-        self._reports = OutputReports(output, output_name, self._pulses, self.standing, announce)
-
-    @property
-    def status(self) -> LoopStatus:
-        """The newest snapshot; may be read from any thread."""
-        return self.standing.status
-
-    @property
-    def output_info(self) -> OutputInfo:
-        """What the output is, once it is open.
-
-        Raises
-        ------
-        ControlError
-            ``wrong_state``: it is not open yet.
-        """
-        if self._output_info is None:
-            raise ControlError(WRONG_STATE, "the output is not open")
-        return self._output_info
-
-    @property
-    def pulses(self) -> dict[str, Pulse]:
-        """What each rule fires, by the rule's name."""
-        evaluator, _ = self.standing.opened()
-        rules = evaluator.rules.rules
-        return {name: rule.pulse.record() for name, rule in rules.items() if rule.pulse is not None}
-
-    @property
-    def baselines(self) -> Baselines:
-        """What thresholds rest on; changed by the processing thread."""
-        return self.standing.opened()[0].baselines
-
-    @property
-    def light_s(self) -> float:
-        """Seconds of light in this session, as `rtface.core.dose.LightDose` counts."""
-        return self._pulses.dose.total_ns / NS_PER_S
-
-    @property
-    def disk_fault(self) -> FaultEntry | None:
-        """Why the session can no longer be recorded, None while it can; may be read from any thread."""
-        return self._watch.disk_fault
-
-    def disk_failed(self, fault: FaultEntry) -> None:
-        """Take note, from any thread, that the record is in danger; as `LoopWatch.disk_failed`."""
-        self._watch.disk_failed(fault)
 
     def open(self, camera: CameraInfo, network: NetworkInUse) -> None:
         """Open the encoder, the output, and what `make` makes."""
         if self._neural is not None:
             self._neural.open(camera.rate_hz)
-        info = self._output_info = self._output.open()
+        info = self._open_output()
         evaluator, record = self._make(camera, network, info)
-        self.standing.open(evaluator, record)
+        self._take(evaluator, record, info)
         if SAME_PICTURES in evaluator.names:
             self._given = GivenValues(() if self._neural is None else self._neural.names)
-        record.output(self._name, info.as_dict())
-        self._watch.trigger, self._watch.frame_ns = camera.trigger, self._clock.now_ns()
+        self._own_watch.trigger, self._own_watch.frame_ns = camera.trigger, self._clock.now_ns()
         self.standing.refresh()
-
-    def handle(self, pose: Pose) -> None:
-        """Read the output's reports, decide, and act."""
-        evaluator, record = self.standing.opened()
-        self._output.alive()
-        if not evaluator.blind:
-            self._reports.read()
-        given = None if self._neural is None else self._neural.predict(pose)
-        if self._given is not None:
-            given = self._given.of(pose, given)
-        self._newest = given
-        now_ns = self._watch.frame_ns = self.standing.called_ns = self._clock.now_ns()
-        frame, baselines = pose.frame, evaluator.baselines
-        taking = baselines.wanted
-        decisions = evaluator.evaluate(pose, now_ns, given)
-        record.pose(pose)
-        record.features(frame.frame_id, now_ns, evaluator.features, given)
-        if taking and baselines.complete:
-            record.baseline(baselines.found(), now_ns)
-        self.standing.carry_out(decisions, now_ns, frame.exposure_ns)
-        self.standing.fail_if_armed(self._watch.handled(self._clock.now_ns() - frame.exposure_ns))
-
-    def published(self, image: Image, pose: Pose, published_ns: int) -> None:
-        """Publish what was predicted; record when the pose was published, and the frame, where frames are recorded."""
-        evaluator, record = self.standing.opened()
-        if self._neural is not None:
-            self._neural.publish()
-        if self._feed is not None:
-            self._feed.publish(evaluator, pose, self._newest)
-        record.published(pose.frame.frame_id, published_ns)
-        record.frame(image, pose.frame)
-        if evaluator.blind:  # last: what only light brings with it must not delay what is published
-            self._reports.read()
 
     def gap(self, gap: Gap) -> None:
         """Record that the camera was lost, or is back; one that is lost ends the light, until somebody arms again."""
@@ -191,13 +77,6 @@ class ClosedLoop(PoseHandler):
         record.gap(gap)
         if gap.ended_ns is None:
             self.standing.fail_if_armed((Reason.CAMERA_LOST, gap.why))
-
-    def idle(self) -> None:
-        """Read the output's reports, and decide what time alone decides."""
-        self._reports.read()
-        now_ns = self._clock.now_ns()
-        self.standing.call("tick", now_ns)
-        self.standing.fail_if_armed(self._watch.idle(now_ns))
 
     def tick(self, status: PipelineStatus) -> None:
         """Record losses, latencies and the map of the camera's clock, and renew the snapshot."""
@@ -209,65 +88,9 @@ class ClosedLoop(PoseHandler):
         record.latency({**status.latency, **self._pulses.summary()})
         self.standing.refresh()
 
-    def close(self, error: BaseException | None) -> None:
-        """Light off, then complete the record."""
-        standing = self.standing
-        self._output.disarm("the session ends")
-        why = SESSION_ENDED if error is None else f"{type(error).__name__}: {error}"
-        opened = standing.opened() if standing.is_open else None
-        if opened is not None:
-            standing.take_acts()
-            if error is None and standing.state is LoopState.ARMED:
-                standing.end(LoopState.DISARMED, Reason.SESSION, RTFACE, why)
-            elif error is not None:
-                lost = isinstance(error, CameraError)
-                standing.fail(Reason.CAMERA_LOST if lost else Reason.ERROR, why)
-        try:
-            self._output.close()
-        except OutputError as failure:
-            _log.error("%s", failure)
-        standing.close()
-        if opened is not None:
-            _, record = opened
-            for report in self._output.reports():
-                record.reply(report, self._name)
-            record.latency(self._pulses.summary())
-            if not record.close("ended" if error is None else why):
-                text = "the session's record could not be completed"
-                self.disk_failed(FaultEntry(self._clock.now_ns(), "write", text))
-
-    def take_baseline(self, who: str) -> None:
-        """Take the baseline anew, from the next frame on.
-
-        Raises
-        ------
-        ControlError
-            ``wrong_state``: the loop is armed, or no rule names a baseline.
-        """
-        evaluator, _ = self.standing.opened()
-        if not evaluator.baselines.names:
-            raise ControlError(WRONG_STATE, "no rule of this service names a baseline")
-        if self.standing.state is LoopState.ARMED:
-            raise ControlError(WRONG_STATE, "the baseline is refused while the loop is armed: disarm first")
-        self._begin_baseline(who, "asked for")
-
-    def _begin_baseline(self, who: str, why: str) -> None:
-        _, record = self.standing.opened()
-        now_ns = self._clock.now_ns()
-        record.arming("baseline", who, why, t_ns=now_ns)
-        self.standing.call("baseline", now_ns)
-        self.standing.refresh()
-
     def network_changed(self, network: NetworkInUse) -> None:
         """Record what finds the keypoints from here on; a baseline of another crop does not hold."""
         evaluator, record = self.standing.opened()
         record.network(network.engine, network.backend.as_dict(), network.crop)
         if evaluator.baselines.names and self.standing.state is not LoopState.ARMED:
             self._begin_baseline(RTFACE, "the crop was changed")
-
-    def mark(self, who: str, text: str, details: Mapping[str, Any]) -> None:
-        """Record a remark, and publish it."""
-        _, record = self.standing.opened()
-        now_ns = self._clock.now_ns()
-        record.mark(who, text, details, t_ns=now_ns)
-        self._announce("mark", now_ns, {"who": who, "text": text, "details": dict(details)})

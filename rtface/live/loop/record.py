@@ -24,7 +24,14 @@ class NoRecord:
     def __init__(self) -> None:
         self._decisions = 0
 
-    def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
+    def features(
+        self,
+        frame_id: int,
+        now_ns: int,
+        features: Features,
+        given: Features | None = None,
+        camera: str = "",
+    ) -> None:
         """See `SessionRecorder`."""
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
@@ -67,28 +74,28 @@ class NoRecord:
     def pose(self, pose: Pose) -> None:
         """See `SessionRecorder`."""
 
-    def published(self, frame_id: int, published_ns: int) -> None:
+    def published(self, frame_id: int, published_ns: int, camera: str = "") -> None:
         """See `SessionRecorder`."""
 
     def frame(self, image: Image, meta: FrameMeta) -> None:
         """See `SessionRecorder`."""
 
-    def losses(self, losses: Losses) -> None:
+    def losses(self, losses: Losses, t_ns: int | None = None, camera: str = "") -> None:
         """See `SessionRecorder`."""
 
-    def camera_status(self, status: CameraStatus) -> None:
+    def camera_status(self, status: CameraStatus, camera: str = "") -> None:
         """See `SessionRecorder`."""
 
-    def latency(self, stages: Mapping[str, StageSummary]) -> None:
+    def latency(self, stages: Mapping[str, StageSummary], t_ns: int | None = None, camera: str = "") -> None:
         """See `SessionRecorder`."""
 
-    def clock_fit(self, device: str, line: ClockLine) -> None:
+    def clock_fit(self, device: str, line: ClockLine, camera: str = "") -> None:
         """See `SessionRecorder`."""
 
-    def network(self, engine: str, backend: Mapping[str, Any], crop: Crop) -> None:
+    def network(self, engine: str, backend: Mapping[str, Any], crop: Crop, camera: str = "") -> None:
         """See `SessionRecorder`."""
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: Gap, camera: str = "") -> None:
         """See `SessionRecorder`."""
 
     def failed(self, what: str, text: str) -> None:

@@ -13,9 +13,10 @@ from rtface.core.clock import Clock
 from rtface.core.decision import Decision, Reason
 from rtface.core.errors import ControlError
 from rtface.core.outputs import OutputState
-from rtface.decide.evaluator import RuleEvaluator
+from rtface.decide.multi import Evaluator
 from rtface.live.loop.acts import Act, Acts
 from rtface.live.loop.firing import Firing
+from rtface.live.loop.multiwatch import MultiWatch
 from rtface.live.loop.record import Announce, Record
 from rtface.live.loop.status import LoopState, LoopStatus
 from rtface.live.loop.watch import Finding, LoopWatch
@@ -28,7 +29,7 @@ RTFACE = "rtface"
 NOT_READY = "not_ready"
 WRONG_STATE = "wrong_state"
 
-Opened = tuple[RuleEvaluator, Record]
+Opened = tuple[Evaluator, Record]
 
 
 class Standing:
@@ -42,7 +43,7 @@ class Standing:
         What makes light; open while rules and record are here.
     firing : Firing
         What carries decisions out.
-    watch : LoopWatch
+    watch : LoopWatch or MultiWatch
         What begins anew with each arming.
     announce : Announce
     clock : Clock
@@ -58,7 +59,7 @@ class Standing:
     """
 
     def __init__(
-        self, output: Output, firing: Firing, watch: LoopWatch, announce: Announce, clock: Clock
+        self, output: Output, firing: Firing, watch: LoopWatch | MultiWatch, announce: Announce, clock: Clock
     ) -> None:
         self._output, self._firing, self._watch = output, firing, watch
         self._announce = announce
@@ -75,7 +76,7 @@ class Standing:
         """Whether rules and record are here."""
         return self._opened is not None
 
-    def open(self, evaluator: RuleEvaluator, record: Record) -> None:
+    def open(self, evaluator: Evaluator, record: Record) -> None:
         """Take the rules, and what is recorded into."""
         self._opened = evaluator, record
 

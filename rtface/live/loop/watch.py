@@ -55,24 +55,33 @@ class LoopWatch:
         if self._budget is not None:
             self._budget.reset()
 
-    def handled(self, latency_ns: int) -> Finding | None:
+    def came(self, now_ns: int, camera: str = "") -> None:
+        """Take note of a frame."""
+        self.frame_ns = now_ns
+
+    def handled(self, latency_ns: int, camera: str = "") -> Finding | None:
         """Count a frame that was handled so long after its exposure."""
         budget = self._budget
         if budget is not None and budget.add(latency_ns):
             late = f"{budget.late} of the last {budget.frames} frames were late for {budget.text}"
             return Reason.BUDGET, f"the latency budget is missed: {late}"
-        return self._disk()
+        return self.disk()
 
     def idle(self, now_ns: int) -> Finding | None:
         """Find how long no frame has come."""
+        return self.silence(now_ns) or self.disk()
+
+    def silence(self, now_ns: int) -> Finding | None:
+        """Find that no frame has come for too long."""
         silent_ns = now_ns - self.frame_ns
         if silent_ns <= self._frame_timeout_ns:
-            return self._disk()
+            return None
         pause_ns = 0 if self.trigger is None else self.trigger.longest_pause_ns
         if pause_ns is None or silent_ns <= pause_ns:
-            return self._disk()
+            return None
         beyond = f", longer than camera.trigger.longest_pause_s {pause_ns / NS_PER_S:g}" if pause_ns else ""
         return Reason.CAMERA_LOST, f"no frame came for {silent_ns / NS_PER_MS:.0f} ms{beyond}"
 
-    def _disk(self) -> Finding | None:
+    def disk(self) -> Finding | None:
+        """Find that the session can no longer be recorded."""
         return None if self.disk_fault is None else (Reason.DISK, self.disk_fault.text)

@@ -13,8 +13,7 @@ from rtface.core.features import NEVER_NS, Features
 from rtface.core.records import Pose
 from rtface.decide.baseline import Spread
 from rtface.decide.description import thresholds
-from rtface.decide.evaluator import RuleEvaluator
-from rtface.live.loop.given import UNITS
+from rtface.decide.multi import Evaluator
 from rtface.live.neural import PREFIX
 from rtface.publish.features import MAX_FEATURES, FeaturesMessage
 
@@ -42,7 +41,7 @@ class FeatureFeed:
         self._every_ns = round(_EARLY / per_second * NS_PER_S) if per_second else None
         self._sent_ns = NEVER_NS
 
-    def publish(self, evaluator: RuleEvaluator, pose: Pose, given: Features | None) -> None:
+    def publish(self, evaluator: Evaluator, pose: Pose, given: Features | None) -> None:
         """Publish what stands on a pose that the evaluator was just given, if somebody takes it and it is time.
 
         Of a blinded session the rules are left out, as in the status; the values are of the pose alone.
@@ -58,7 +57,7 @@ class FeatureFeed:
             _log.error("features are not published any more: %s", error)
 
 
-def _message(evaluator: RuleEvaluator, pose: Pose, given: Features | None) -> FeaturesMessage:
+def _message(evaluator: Evaluator, pose: Pose, given: Features | None) -> FeaturesMessage:
     bank, own = evaluator.bank, evaluator.features
     names, units = bank.names, bank.units
     values, scores = own.values.copy(), own.scores.copy()
@@ -66,7 +65,7 @@ def _message(evaluator: RuleEvaluator, pose: Pose, given: Features | None) -> Fe
         further = evaluator.names[len(names) : len(names) + len(given.values)]
         places = [place for place, name in enumerate(further) if not name.startswith(PREFIX)]
         names = (*names, *(further[place] for place in places))
-        units = (*units, *UNITS[: len(places)])
+        units = (*units, *["1"] * len(places))
         values = np.concatenate((values, given.values[places]))
         scores = np.concatenate((scores, given.scores[places]))
     states = {} if evaluator.blind else evaluator.states
@@ -79,6 +78,7 @@ def _message(evaluator: RuleEvaluator, pose: Pose, given: Features | None) -> Fe
         values=values[:MAX_FEATURES],
         scores=scores[:MAX_FEATURES],
         rules={name: {"state": state.value} | views[name].as_dict() for name, state in states.items()},
+        camera=pose.frame.camera,
     )
 
 
@@ -89,7 +89,7 @@ class Thresholds:
         self._spreads: Mapping[str, Spread] | None = None
         self._found: dict[str, dict[str, list[tuple[float, bool]]]] = {}
 
-    def of(self, evaluator: RuleEvaluator) -> dict[str, dict[str, list[tuple[float, bool]]]]:
+    def of(self, evaluator: Evaluator) -> dict[str, dict[str, list[tuple[float, bool]]]]:
         """Return, by rule and by the value's name, limits and whether each is one of the rule's beginning."""
         spreads = evaluator.baselines.spreads()
         if spreads != self._spreads:

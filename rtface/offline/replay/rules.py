@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,17 @@ from rtface.core.features import Features
 from rtface.decide.baseline import Spread
 from rtface.decide.controls import MatchedSpec, MixedSpec
 from rtface.decide.evaluator import RuleEvaluator
+from rtface.decide.multi import Evaluator, MultiEvaluator, RuleCamera
 from rtface.decide.rules import RulesFile
 from rtface.decide.transitions import RuleEvent
 from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.steps import HoleError, ReplayStep, Seen, steps
 from rtface.record.session.coding import decode, encode
-from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry
+from rtface.record.session.entries import CallEntry, ConfigurationEntry, DecisionEntry, TrackedEntry
 from rtface.record.session.reader import Session, read_session
+
+Recorded = ConfigurationEntry | TrackedEntry
+"""What says how the columns of a camera are called."""
 
 _UNNUMBERED = 0
 _DRAWN = {
@@ -97,17 +101,25 @@ def replay_rules(path: Path, rules: RulesFile | None = None, *, key: bytes | Non
     else:
         seed = recorded_rules(said).session_seed if said.resolved else None
         spec = like_recorded(rules, said).of_session(seed)
-    evaluator = RuleEvaluator(
-        spec,
-        said.keypoints,
-        said.rate_hz,
-        extra_names=said.given,
-        grace_ns=said.grace_ns,
-        alike_ns=said.alike_ns,
-    )
+    cameras = session.of(TrackedEntry)
+    evaluator: Evaluator
+    if cameras:
+        evaluator = MultiEvaluator(
+            spec, [_rule_camera(each) for each in cameras], grace_ns=said.grace_ns, alike_ns=said.alike_ns
+        )
+    else:
+        evaluator = RuleEvaluator(
+            spec,
+            said.keypoints,
+            said.rate_hz,
+            extra_names=said.given,
+            grace_ns=said.grace_ns,
+            alike_ns=said.alike_ns,
+        )
     if session.is_sealed:
         _follow_record(evaluator, session)
-    comparison = _RulesComparison(evaluator, said, own_rules=rules is None, sealed=session.is_sealed)
+    recorded = {each.camera_name: each for each in cameras} or {"": said}
+    comparison = _RulesComparison(evaluator, recorded, own_rules=rules is None, sealed=session.is_sealed)
     try:
         for step in steps(path, key):
             if not comparison.take(step):
@@ -117,7 +129,11 @@ def replay_rules(path: Path, rules: RulesFile | None = None, *, key: bytes | Non
     return comparison.result()
 
 
-def _follow_record(evaluator: RuleEvaluator, session: Session) -> None:
+def _rule_camera(camera: TrackedEntry) -> RuleCamera:
+    return RuleCamera(camera.camera_name, camera.keypoints, camera.rate_hz, (camera.width, camera.height))
+
+
+def _follow_record(evaluator: Evaluator, session: Session) -> None:
     """Let the trials of mixed schedules be those of the record: a blinded one a sham, which light does not differ from.
 
     Raises
@@ -137,19 +153,35 @@ def _follow_record(evaluator: RuleEvaluator, session: Session) -> None:
             evaluator.follow(name, [_DRAWN[action] for action in trials])
 
 
+class _Columns:
+    """The columns of a camera's recorded values, and which of them are computed here, too."""
+
+    def __init__(self, said: Recorded, names: tuple[str, ...]) -> None:
+        self.said, self.names = said, names
+        self._width = len(said.features) - len(said.given)
+        recorded = said.features[: self._width]
+        self.common = [(name, recorded.index(name), names.index(name)) for name in names if name in recorded]
+        self.here = np.array([here for _, _, here in self.common], np.intp)
+        self.there = np.array([there for _, there, _ in self.common], np.intp)
+
+    def given(self, seen: Seen) -> Features | None:
+        """Return the further values that the rules were given."""
+        if not self.said.given:
+            return None
+        rest = slice(self._width, None)
+        return Features(seen.values[rest], seen.scores[rest], seen.exposure_ns[rest])
+
+
 class _RulesComparison:
     """Makes each call again and holds what comes of it against the record."""
 
     def __init__(
-        self, evaluator: RuleEvaluator, said: ConfigurationEntry, *, own_rules: bool, sealed: bool
+        self, evaluator: Evaluator, said: Mapping[str, Recorded], *, own_rules: bool, sealed: bool
     ) -> None:
-        self._evaluator, self._said, self._own_rules, self._sealed = evaluator, said, own_rules, sealed
-        self._width = len(said.features) - len(said.given)
-        names = evaluator.bank.names
-        recorded = said.features[: self._width]
-        self._common = [(name, recorded.index(name), names.index(name)) for name in names if name in recorded]
-        self._here = np.array([here for _, _, here in self._common], np.intp)
-        self._there = np.array([there for _, there, _ in self._common], np.intp)
+        self._evaluator, self._own_rules, self._sealed = evaluator, own_rules, sealed
+        self._columns = {
+            camera: _Columns(each, evaluator.bank_of(camera).names) for camera, each in said.items()
+        }
         self._frames = self._calls = self._values = 0
         self._recorded: Counter[str] = Counter()
         self._replayed: Counter[str] = Counter()
@@ -165,11 +197,12 @@ class _RulesComparison:
         self.now_ns = step.now_ns
         if step.pose is not None and step.seen is not None:
             self._frames += 1
-            given = self._given(step.seen)
+            columns = self._columns[step.pose.frame.camera]
+            given = columns.given(step.seen)
             taking = self._evaluator.baselines.wanted
             found = self._evaluator.evaluate(step.pose, step.seen.now_ns, given)
             if self._value is None:
-                self._value = self._compare_values(step, step.seen)
+                self._value = self._compare_values(step, step.seen, columns)
             if self._own_rules:
                 self._compare_baseline(step, taking=taking)
         else:
@@ -197,27 +230,22 @@ class _RulesComparison:
             self._baselines,
         )
 
-    def _given(self, seen: Seen) -> Features | None:
-        if not self._said.given:
-            return None
-        rest = slice(self._width, None)
-        return Features(seen.values[rest], seen.scores[rest], seen.exposure_ns[rest])
-
-    def _compare_values(self, step: ReplayStep, seen: Seen) -> Difference | None:
-        features = self._evaluator.features
-        self._values += 3 * len(self._common)
+    def _compare_values(self, step: ReplayStep, seen: Seen, columns: _Columns) -> Difference | None:
+        assert step.pose is not None
+        features = self._evaluator.features_of(step.pose.frame.camera)
+        self._values += 3 * len(columns.common)
         for name, recorded, replayed in (
             ("value", seen.values, features.values),
             ("score", seen.scores, features.scores),
             ("exposure_ns", seen.exposure_ns, features.exposure_ns),
         ):
-            one, two = recorded[self._there], replayed[self._here]
+            one, two = recorded[columns.there], replayed[columns.here]
             differ = np.flatnonzero(
                 (one.view(np.int64) != two.view(np.int64)) & ~((one != one) & (two != two))
             )
             if len(differ):
                 at = int(differ[0])
-                feature = self._common[at][0]
+                feature = columns.common[at][0]
                 was, now = one[at].item(), two[at].item()
                 return Difference(
                     "value",
@@ -264,18 +292,17 @@ class _RulesComparison:
             return {"call": step.call.call, **step.call.arguments}
         assert step.pose is not None
         assert step.seen is not None
-        pose, seen, features = step.pose, step.seen, self._evaluator.features
+        pose, seen, camera = step.pose, step.seen, step.pose.frame.camera
+        features, columns = self._evaluator.features_of(camera), self._columns[camera]
         return {
             "exposure_ns": pose.frame.exposure_ns,
             "keypoints": {
                 name: {"x": float(x), "y": float(y), "score": float(score)}
-                for name, (x, y), score in zip(self._said.keypoints, pose.xy, pose.score, strict=True)
+                for name, (x, y), score in zip(columns.said.keypoints, pose.xy, pose.score, strict=True)
             },
-            "recorded": _by_name(self._said.features, seen.values, seen.scores, seen.exposure_ns),
-            "replayed": _by_name(
-                self._evaluator.bank.names, features.values, features.scores, features.exposure_ns
-            ),
-        }
+            "recorded": _by_name(columns.said.features, seen.values, seen.scores, seen.exposure_ns),
+            "replayed": _by_name(columns.names, features.values, features.scores, features.exposure_ns),
+        } | ({"camera": camera} if camera else {})
 
 
 def _by_name(names: Sequence[str], values: Any, scores: Any, exposures: Any) -> dict[str, Any]:
@@ -286,7 +313,7 @@ def _by_name(names: Sequence[str], values: Any, scores: Any, exposures: Any) -> 
     }
 
 
-def _call(evaluator: RuleEvaluator, call: CallEntry) -> list[Decision]:
+def _call(evaluator: Evaluator, call: CallEntry) -> list[Decision]:
     """Make a call that no frame made."""
     try:
         return evaluator.call(call.call, call.t_ns, **call.arguments)
@@ -316,7 +343,7 @@ def _plain(decision: DecisionEntry) -> dict[str, Any]:
         "trial": decision.trial,
         "inputs": [list(each) for each in decision.inputs],
         "blind": decision.blind,
-    }
+    } | ({"camera": decision.camera_name} if decision.camera_name else {})
 
 
 def _baseline_differs(was: dict[str, Any] | None, now: dict[str, Any] | None) -> str | None:

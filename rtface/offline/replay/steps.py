@@ -11,7 +11,7 @@ import numpy as np
 
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Pose, Stamps
-from rtface.record.session.entries import BaselineEntry, CallEntry, DecisionEntry
+from rtface.record.session.entries import BaselineEntry, CallEntry, DecisionEntry, TrackedEntry
 from rtface.record.session.reader import iterate
 from rtface.record.session.rows import POSE_TIMES, UNKNOWN, RowBatch, Rows
 
@@ -87,12 +87,14 @@ def steps(path: Path, key: bytes | None = None) -> Iterator[ReplayStep]:
     HoleError
         A row is missing, as where the disk was too slow.
     """
-    poses: deque[Pose] = deque()
+    waiting: dict[int, deque[Pose]] = {}
+    names: dict[int, str] = {}
     step: ReplayStep | None = None
     for each in iterate(path, key):
         if isinstance(each, RowBatch) and each.name == "poses":
-            poses.extend(poses_of(each.rows))
+            waiting.setdefault(each.camera, deque()).extend(poses_of(each.rows, names.get(each.camera, "")))
         elif isinstance(each, RowBatch) and each.name == "features":
+            poses = waiting.setdefault(each.camera, deque())
             for seen in _seen(each.rows):
                 if step is not None:
                     yield step
@@ -102,6 +104,8 @@ def steps(path: Path, key: bytes | None = None) -> Iterator[ReplayStep]:
                         + (f"of frame {poses[0].frame.frame_id}" if poses else "not there")
                     )
                 step = ReplayStep(poses.popleft(), seen, None)
+        elif isinstance(each, TrackedEntry):
+            names[each.number] = each.camera_name
         elif isinstance(each, CallEntry):
             if step is not None:
                 yield step
@@ -118,8 +122,8 @@ def steps(path: Path, key: bytes | None = None) -> Iterator[ReplayStep]:
         yield step
 
 
-def poses_of(rows: Rows) -> Iterator[Pose]:
-    """Yield the poses of rows, as they were recorded."""
+def poses_of(rows: Rows, camera: str = "") -> Iterator[Pose]:
+    """Yield the poses of rows, as they were recorded, of a camera among several."""
     xy, score, outside = (np.ascontiguousarray(rows[name]) for name in ("xy", "score", "outside"))
     has_likelihood = "likelihood" in (rows.dtype.names or ())
     likelihood = np.ascontiguousarray(rows["likelihood"]) if has_likelihood else None
@@ -129,7 +133,9 @@ def poses_of(rows: Rows) -> Iterator[Pose]:
     )
     for row, (frame_id, exposure_ns, arrival_ns, camera_ns, *later) in enumerate(times):
         yield Pose(
-            FrameMeta(frame_id, exposure_ns, arrival_ns, None if camera_ns == UNKNOWN else camera_ns),
+            FrameMeta(
+                frame_id, exposure_ns, arrival_ns, None if camera_ns == UNKNOWN else camera_ns, camera=camera
+            ),
             Stamps(exposure_ns, arrival_ns, *later),
             xy[row],
             score[row],

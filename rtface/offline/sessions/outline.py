@@ -208,6 +208,8 @@ class _Outlining:
 
     def _rows(self, batch: RowBatch, offset: int) -> None:
         rows = batch.rows
+        if batch.camera:  # of several cameras the first is gone through
+            return
         if batch.name in self.index:
             self.index[batch.name].add(offset, rows)
         match batch.name:

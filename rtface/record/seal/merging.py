@@ -96,7 +96,7 @@ class _Merging:
             count = len(rows)
             if self._waiting and self._waiting[0][0].events <= self._events:
                 count = min(count, max(1, self._waiting[0][0].features - self._features))
-            yield RowBatch(batch.name, rows[:count])
+            yield RowBatch(batch.name, rows[:count], batch.camera)
             self._features += count
             rows = rows[count:]
             yield from self._due()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from rtface.record.session.entries import ENTRIES, SyncedEntry
 from rtface.record.session.log import LogWriter
 from rtface.record.session.reserve import cost
-from rtface.record.session.rows import ROW_NAMES, encode_rows
+from rtface.record.session.rows import ROW_NAMES, camera_of, encode_rows
 
 ROWS_AT_ONCE = 512
 """Most rows of a record."""
@@ -41,14 +41,22 @@ def write_queue(
             _write_rows(log, waiting, widths)
             log.append(kind, data)
             continue
-        if kind not in waiting and any(ROW_NAMES[each] == ROW_NAMES[kind] for each in waiting):
-            _write_rows(log, waiting, widths)  # poses with and without likelihood keep their order
+        if kind not in waiting and any(_keep_order(each, kind) for each in waiting):
+            _write_rows(log, waiting, widths)
         rows = waiting.setdefault(kind, [])
         rows.append(data)
         if len(rows) == ROWS_AT_ONCE:
             _write_rows(log, waiting, widths)
     _write_rows(log, waiting, widths)
     return taken
+
+
+def _keep_order(before: int, kind: int) -> bool:
+    """Return whether rows of one kind must stand before those of another that came after.
+
+    Poses with and without likelihood keep their order, and so do the cameras: a replay decides in the order of the log.
+    """
+    return ROW_NAMES[before] == ROW_NAMES[kind] or camera_of(before) != camera_of(kind)
 
 
 def totals(log: LogWriter) -> dict[str, int]:

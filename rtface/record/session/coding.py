@@ -27,7 +27,12 @@ def encode(entry: Entry) -> bytes:
     UsageError
         A value is of a type that has no form in a log, or the event is larger than `MOST_EVENT_BYTES`.
     """
-    values = {each: getattr(entry, each) for each in _FIELDS[entry.kind]}
+    values = {
+        each: value
+        for each in _FIELDS[entry.kind]
+        if (value := getattr(entry, each))
+        or each != _CAMERA  # of the only camera a record is as it always was
+    }
     try:
         packed: bytes = msgpack.packb(values, default=_plain, unicode_errors=MARKING)
     except (TypeError, ValueError, OverflowError) as error:
@@ -87,6 +92,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     raise TypeError(f"no form for {type(value).__name__}")
 
+
+_CAMERA = "camera_name"
 
 _WRONG = object()
 

@@ -116,6 +116,8 @@ class CameraEntry(Entry):
 
     info: Map
     """The fields."""
+    camera_name: str = ""
+    """Which of several cameras; not there for the only one."""
 
 
 @_event(5, "clock_fit")
@@ -132,6 +134,8 @@ class ClockFitEntry(Entry):
     """Difference of the two rates (1)."""
     details: Map = field(default_factory=dict)
     """What else belongs to the fit."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
 
 
 @_event(6, "arming")
@@ -176,6 +180,8 @@ class DecisionEntry(Entry):
     """Name, value, score and age in nanoseconds of every value in the rule."""
     blind: bool
     """Whether ``fire`` and ``sham`` must look the same while the session lasts."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
 
     @classmethod
     def of(cls, decision: Decision, number: int) -> DecisionEntry:
@@ -194,6 +200,7 @@ class DecisionEntry(Entry):
             trial=decision.trial,
             inputs=decision.inputs,
             blind=decision.blind,
+            camera_name=decision.camera,
         )
 
 
@@ -269,6 +276,8 @@ class LossesEntry(Entry):
     """Whether the frame numbers could show gaps."""
     missed_triggers: int | None = None
     """Triggers that began no exposure, and so no lost frames; None where the camera sends no count of triggers."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
 
 
 @_event(11, "mark")
@@ -289,6 +298,8 @@ class LatencyEntry(Entry):
 
     stages: Map
     """By stage, fields as in `rtface.core.latency.StageSummary`."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
 
 
 @_event(13, "fault")
@@ -345,6 +356,8 @@ class VideoEntry(Entry):
     """Frames that found no room in the queue, or came after the recording of frames had failed."""
     ended: bool
     """The file is complete; False for counts in between."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
 
 
 @_event(16, "closed")
@@ -383,6 +396,8 @@ class NetworkEntry(Entry):
     """What runs it; fields as in `rtface.track.backends.base.BackendInfo`."""
     crop: Map
     """The part of the frame that it is given: ``x``, ``y``, ``width`` and ``height`` in pixels."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
 
 
 @_event(19, "output")
@@ -469,6 +484,8 @@ class GapEntry(Entry):
     """When it was lost."""
     tries: int = 0
     """How often it was opened until it was back."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
 
 
 @_event(26, "camera_status")
@@ -483,3 +500,36 @@ class CameraStatusEntry(Entry):
     """How often its clock was set to another time so far."""
     ptp: Map | None
     """``state`` and ``offset_ns``; None where it is not watched."""
+    camera_name: str = ""
+    """As of `CameraEntry`."""
+
+
+@_event(27, "tracked")
+class TrackedEntry(Entry):
+    """A camera of a session that has several: one entry for each at the beginning, the first camera's too.
+
+    `ConfigurationEntry` has the first one's keypoints, features and given values, as of a session with one camera.
+    """
+
+    camera_name: str
+    """Its name in the rig's file, and in rules."""
+    number: int
+    """From 0: its rows are of the kinds 64 to 79, those of number 1 of the kinds 80 to 95, and so on."""
+    keypoints: Texts
+    """Names of the keypoints, in the order of the poses."""
+    trained: tuple[bool, ...]
+    """Whether the network was trained to find each."""
+    features: Texts
+    """Names of the values in its rows of features."""
+    units: Texts
+    """Of each."""
+    given: Texts
+    """The last of these values: not features of the pose."""
+    score_definition: str
+    """What a keypoint's score means."""
+    rate_hz: float | None
+    """Frames per second that its features were made for."""
+    width: int
+    """Pixels of its frames."""
+    height: int
+    """Pixels of its frames."""

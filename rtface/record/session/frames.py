@@ -73,6 +73,12 @@ class FrameRecorder:
         Source of time.
     make_encoder : callable
         Makes the encoder.
+    file : str
+        Its name in the folder.
+    camera_name : str
+        Of the camera among several; empty for the only one.
+    shift : int
+        What is added to the kind of its rows; see `rtface.record.session.rows.CAMERA_STEP`.
     """
 
     def __init__(
@@ -87,8 +93,12 @@ class FrameRecorder:
         on_fault: Callable[[FaultEntry], None] = lambda fault: None,
         clock: Clock = SYSTEM_CLOCK,
         make_encoder: Callable[[Path, int, int, VideoCodec], FrameSink] = VideoEncoder,
+        file: str = VIDEO_NAME,
+        camera_name: str = "",
+        shift: int = 0,
     ) -> None:
-        self._path = folder / VIDEO_NAME
+        self._path = folder / file
+        self._camera_name, self._kind = camera_name, FRAMES + shift
         self._shape = (height, width)
         self._log = log
         self._codec: VideoCodec = codec
@@ -204,7 +214,7 @@ class FrameRecorder:
     def _index(self, written: int) -> None:
         for _ in range(written):
             frame_id, exposure_ns, checksum = self._held.popleft()
-            self._log.put_row(FRAMES, pack_frame_row(frame_id, self._encoded, exposure_ns, checksum))
+            self._log.put_row(self._kind, pack_frame_row(frame_id, self._encoded, exposure_ns, checksum))
             self._encoded += 1
 
     def _record_counts(self, *, ended: bool) -> None:
@@ -221,6 +231,7 @@ class FrameRecorder:
                 encoded,
                 offered - encoded if ended else self._dropped,
                 ended,
+                self._camera_name,
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from rtface.record.session.rows import (
     POSES_WITH_LIKELIHOOD,
     ROW_NAMES,
     UNKNOWN,
+    base_kind,
+    camera_of,
     pack_chunk_row,
     pack_feature_times,
     pack_pose_times,
@@ -48,7 +51,7 @@ class Packer:
     """
 
     def __init__(self, points: int, features: int = 0, given: int = 0) -> None:
-        self.widths = dict.fromkeys(ROW_NAMES, 1)
+        self.widths = dict.fromkeys((kind for kind in ROW_NAMES if not camera_of(kind)), 1)
         self.widths |= {POSES: points, POSES_WITH_LIKELIHOOD: points, FEATURES: features + given}
         self._points = points
         self._point_bytes = (points * 8, points * 4, points)
@@ -98,6 +101,15 @@ class Packer:
             )
         times = pack_feature_times(frame_id, now_ns)
         return b"".join((times, *itertools.chain(*zip(parts, more, strict=True))))
+
+
+def widths_of(packers: Sequence[Packer]) -> dict[int, int]:
+    """Return the width of the rows of each kind, of all cameras of a session."""
+    return {
+        kind: packers[camera].widths[base_kind(kind)]
+        for kind in ROW_NAMES
+        if (camera := camera_of(kind)) < len(packers)
+    }
 
 
 def _parts(features: Features) -> tuple[bytes, bytes, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +17,7 @@ from rtface.core.records import FloatArray
 from rtface.record.seal.blocks import SealedItem, opened_items
 from rtface.record.seal.merging import merged
 from rtface.record.session import log_of
+from rtface.record.session.cameras.setup import said_of
 from rtface.record.session.coding import decode
 from rtface.record.session.entries import (
     ClosedEntry,
@@ -28,6 +29,7 @@ from rtface.record.session.entries import (
     SealedEntry,
     SealEntry,
     SyncedEntry,
+    TrackedEntry,
 )
 from rtface.record.session.logreader import Damage, LogReader
 from rtface.record.session.reading import LogReading
@@ -36,7 +38,7 @@ from rtface.record.session.rows import (
     UNKNOWN,
     RowBatch,
     Rows,
-    decode_rows,
+    batch_of,
     join_batches,
     pose_dtype,
 )
@@ -90,6 +92,8 @@ class Session:
         The numbers of the sealed blocks, in order.
     unsealed : tuple of SealedItem or None
         What was in them, which is among `events`, too; None where they were not opened.
+    others : mapping of int to mapping of str to structured ndarray
+        The rows of further cameras by number and name, where there are several; see `of_camera`.
     """
 
     folder: Path
@@ -110,6 +114,37 @@ class Session:
     counted: Mapping[str, int] = field(default_factory=dict)
     sealed: tuple[int, ...] = ()
     unsealed: tuple[SealedItem, ...] | None = None
+    others: Mapping[int, Mapping[str, Rows]] = field(default_factory=dict)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras, where there are several; else empty."""
+        return tuple(each.camera_name for each in self.of(TrackedEntry))
+
+    def of_camera(self, name: str) -> Session:
+        """Return the session as if one of its cameras had been alone: its rows, and what is said of it or of none.
+
+        Raises
+        ------
+        DataError
+            There is no such camera.
+        """
+        found = next((each for each in self.of(TrackedEntry) if each.camera_name == name), None)
+        if found is None:
+            raise DataError(
+                f"{self.folder}: no camera is called {name}; there are: {', '.join(self.cameras)}"
+            )
+        events = tuple(
+            said_of(found, each)
+            for each in self.events
+            if getattr(each, "camera_name", "") in ("", name) and not isinstance(each, TrackedEntry)
+        )
+        rows = self.others.get(found.number, {}) if found.number else {}
+        return replace(self, events=events, others={}, **rows)
+
+    def row_count(self, name: str) -> int:
+        """Return how many rows of a name of `ROW_NAMES` there are, of all cameras."""
+        return len(getattr(self, name)) + sum(len(rows[name]) for rows in self.others.values())
 
     def of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
         """Return the events of a kind, in order."""
@@ -282,7 +317,7 @@ def iterate(path: Path, key: bytes | None = None) -> Iterator[Entry | RowBatch]:
 def _clear(log: Path) -> Iterator[Entry | RowBatch]:
     for record in LogReader(log):
         if record.kind in ROW_NAMES:
-            yield RowBatch(ROW_NAMES[record.kind], decode_rows(record.kind, record.payload))
+            yield batch_of(record.kind, record.payload)
         elif record.kind != SealedEntry.kind and (entry := decode(record.kind, record.payload)) is not None:
             yield entry
 
@@ -309,17 +344,24 @@ def read_session(path: Path, key: bytes | None = None) -> Session:
     counted = Counter(type(each).name for each in parts if isinstance(each, Entry))
     if key is not None:
         parts = list(merged(parts, reading.items))
-    batches: dict[str, list[Rows]] = {name: [] for name in ROW_NAMES.values()}
+    batches: dict[int, dict[str, list[Rows]]] = {0: _no_batches()}
     for each in parts:
         if isinstance(each, RowBatch):
-            batches[each.name].append(each.rows)
+            batches.setdefault(each.camera, _no_batches())[each.name].append(each.rows)
     try:
-        rows = join_batches(batches)
+        rows = {camera: join_batches(of_one) for camera, of_one in batches.items()}
     except DataError as error:
         raise DataError(f"{log}: {error}") from error
-    _stamp(rows["poses"], rows["published"])
+    for of_one in rows.values():
+        _stamp(of_one["poses"], of_one["published"])
     events = [each for each in parts if isinstance(each, Entry)]
-    return assembled(reading, log, events, rows, counted, items=None if key is None else reading.items)
+    first = rows.pop(0)
+    items = None if key is None else reading.items
+    return replace(assembled(reading, log, events, first, counted, items=items), others=rows)
+
+
+def _no_batches() -> dict[str, list[Rows]]:
+    return {name: [] for name in ROW_NAMES.values()}
 
 
 def assembled(

@@ -9,7 +9,7 @@ from rtface.record.seal.blocks import SealedItem, opened_items
 from rtface.record.session.coding import decode
 from rtface.record.session.entries import Entry, SealedEntry, SyncedEntry
 from rtface.record.session.logreader import Damage, LogReader
-from rtface.record.session.rows import ROW_NAMES, RowBatch, decode_rows
+from rtface.record.session.rows import ROW_NAMES, RowBatch, batch_of
 
 
 class LogReading:
@@ -55,7 +55,7 @@ class LogReading:
             sealed: SealedEntry | None = None
             try:
                 if record.kind in ROW_NAMES:
-                    yield RowBatch(ROW_NAMES[record.kind], decode_rows(record.kind, record.payload))
+                    yield batch_of(record.kind, record.payload)
                 elif (entry := decode(record.kind, record.payload)) is None:
                     self.unknown += 1
                 elif isinstance(entry, SyncedEntry):

@@ -5,116 +5,47 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rtface.config import SessionSettings
-from rtface.core.clock import NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
+from rtface.core.clock import SYSTEM_CLOCK, Clock
 from rtface.core.clockfit import ClockLine
 from rtface.core.decision import Decision
 from rtface.core.errors import DataError
 from rtface.core.features import Features
 from rtface.core.latency import StageSummary
 from rtface.core.outputs import Report
-from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Losses, Pose
+from rtface.core.records import Crop, FrameMeta, Image, Losses, Pose
 from rtface.core.status import CameraStatus, Gap
 from rtface.record.seal.merging import without_seeds
-from rtface.record.session import VIDEO_NAME, session_folder
+from rtface.record.session import session_folder
+from rtface.record.session.cameras.record import CameraRecord
+from rtface.record.session.cameras.setup import Setup, only_camera, tracked_entry
 from rtface.record.session.entries import (
     NO_NUMBER,
     OF_LIGHT,
     ArmingEntry,
     BaselineEntry,
     CallEntry,
-    CameraEntry,
-    CameraStatusEntry,
-    ClockFitEntry,
     ConfigurationEntry,
     DecisionEntry,
     FaultEntry,
-    GapEntry,
     GateReplyEntry,
     HashesEntry,
     LatencyEntry,
-    LossesEntry,
     Map,
     MarkEntry,
-    NetworkEntry,
     OutputEntry,
     PulseCommandEntry,
     SecretEntry,
 )
-from rtface.record.session.frames import FrameRecorder
-from rtface.record.session.packing import Packer, chunk_row
-from rtface.record.session.rows import CHUNKS, FEATURES, PUBLISHED, pack_published_row
+from rtface.record.session.packing import Packer, widths_of
 from rtface.record.session.writer import SessionWriter
-
-CLOCK_FIT_NS = 60 * NS_PER_S
-"""A clock's map is recorded anew after this long,"""
-CLOCK_FIT_CHANGE_NS = 100 * NS_PER_US
-"""or when the one in the record is wrong by more than this."""
 
 _GB = 1_000_000_000
 _NOTHING: Map = {}
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a session is run with.
-
-    Attributes
-    ----------
-    rig : str
-        The rig's resolved configuration as text.
-    keypoints : sequence of Keypoint
-        In the order of the poses.
-    score_definition : str
-        What a keypoint's score means.
-    camera : CameraInfo
-        The open camera.
-    engine : str
-        Name of the engine.
-    backend : mapping
-        What runs it, as of `BackendInfo.as_dict`.
-    crop : Crop
-        The part of the frame that it is given.
-    sha256 : mapping of str to str
-        Of ``engine``, ``firmware`` and whatever else takes part; those of ``rig`` and ``rules`` are added.
-    rules : str
-        The rules file as text; empty without rules.
-    resolved : str
-        The rules as JSON that needs neither another file nor the camera; empty without rules.
-    features, given : sequence of str
-        Names of the features, and of further values that rules may use.
-    units : sequence of str
-        Of the features and the further values.
-    rate_hz : float or None
-        Frames per second that the features were made for.
-    grace_ns, alike_ns : int
-        As the rules were given it.
-    blind : collection of str
-        The rules whose light and shams nobody may tell apart: with any, what tells them apart is sealed.
-    """
-
-    rig: str
-    keypoints: Sequence[Keypoint]
-    score_definition: str
-    camera: CameraInfo
-    engine: str
-    backend: Mapping[str, Any]
-    crop: Crop
-    sha256: Mapping[str, str] = field(default_factory=dict)
-    rules: str = ""
-    resolved: str = ""
-    features: Sequence[str] = ()
-    given: Sequence[str] = ()
-    units: Sequence[str] = ()
-    rate_hz: float | None = None
-    grace_ns: int = 0
-    alike_ns: int = 0
-    blind: Collection[str] = ()
 
 
 class SessionRecorder:
@@ -152,11 +83,15 @@ class SessionRecorder:
         self._settings, self._setup, self._clock = settings, setup, clock
         self._min_free_bytes, self._free_bytes = round(settings.min_free_gb * _GB), free_bytes
         self.folder = session_folder(settings.folder, session)
-        self._packer = Packer(len(setup.keypoints), len(setup.features), len(setup.given))
+        self._named = tuple(setup.cameras) or (only_camera(setup),)
+        packers = {
+            each.name: Packer(len(each.keypoints), len(each.features), len(each.given))
+            for each in self._named
+        }
         self._writer = SessionWriter(
             self.folder,
             session,
-            self._packer.widths,
+            widths_of(list(packers.values())),
             min_free_bytes=self._min_free_bytes,
             stall_s=settings.stall_s,
             on_fault=on_fault,
@@ -166,28 +101,20 @@ class SessionRecorder:
         )
         self._seals = bool(setup.blind)
         self._put_secret = self._writer.put_sealed if setup.blind else self._writer.put
-        self._frames: FrameRecorder | None = None
-        if settings.frames != "none":
-            self._frames = FrameRecorder(
-                self.folder,
-                setup.camera.width,
-                setup.camera.height,
-                self._writer,
-                codec=settings.frames,
-                on_fault=on_fault,
-                clock=clock,
-            )
+        self._cameras: dict[str, CameraRecord] = {}
+        for number, each in enumerate(self._named):
+            record = CameraRecord(self._writer, packers[each.name], clock, each.name, number)
+            record.record_frames(settings, each.camera, self.folder, on_fault)
+            self._cameras[each.name] = record
+        self._video = [record.frames for record in self._cameras.values() if record.frames is not None]
         self._decisions = itertools.count()
-        self._losses = Losses()
-        self._camera_status: tuple[int, tuple[Any, ...]] = 0, ((), "", 0, None)
-        self._clock_fits: dict[str, tuple[int, ClockLine]] = {}
 
     @property
     def fault(self) -> FaultEntry | None:
         """The first fault, of the log or the video; None while all is well. Cheap enough for every frame."""
-        if self._writer.fault is not None or self._frames is None:
+        if self._writer.fault is not None or not self._video:
             return self._writer.fault
-        return self._frames.fault
+        return next((each.fault for each in self._video if each.fault is not None), None)
 
     @property
     def fingerprint(self) -> str:
@@ -230,30 +157,39 @@ class SessionRecorder:
             )
         )
         self._writer.put(HashesEntry(now_ns, {**setup.sha256, **sha256}))
-        self._writer.put(CameraEntry(now_ns, asdict(setup.camera)))
-        self.network(setup.engine, setup.backend, setup.crop)
-        if self._frames is None:
-            return
-        try:
-            self._frames.open()
-        except DataError as error:
-            self._writer.close(f"video: {error}")
-            raise
-        self._writer.watch(self.folder / VIDEO_NAME)
+        for number, each in enumerate(setup.cameras):
+            self._writer.put(tracked_entry(now_ns, each, number))
+        for each in self._named:
+            self._cameras[each.name].opened(each.camera, each.engine, each.backend, each.crop)
+        for record in self._cameras.values():
+            if record.frames is None:
+                continue
+            try:
+                record.frames.open()
+            except DataError as error:
+                self._close_video(0.0)
+                self._writer.close(f"video: {error}")
+                raise
+            self._writer.watch(self.folder / record.video_name)
 
     def pose(self, pose: Pose) -> None:
         """Record a pose, before what is decided on it, and what the camera sent beside its picture."""
-        self._writer.put_row(*self._packer.pose(pose))
-        if (row := chunk_row(pose.frame)) is not None:
-            self._writer.put_row(CHUNKS, row)
+        self._cameras[pose.frame.camera].pose(pose)
 
-    def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
+    def features(
+        self,
+        frame_id: int,
+        now_ns: int,
+        features: Features,
+        given: Features | None = None,
+        camera: str = "",
+    ) -> None:
         """Record the values that rules were evaluated on, and when: after the pose, before the decisions that come of it."""
-        self._writer.put_row(FEATURES, self._packer.features(frame_id, now_ns, features, given))
+        self._cameras[camera].features(frame_id, now_ns, features, given)
 
-    def published(self, frame_id: int, published_ns: int) -> None:
+    def published(self, frame_id: int, published_ns: int, camera: str = "") -> None:
         """Record when the pose of a frame, which is recorded already, had been published."""
-        self._writer.put_row(PUBLISHED, pack_published_row(frame_id, published_ns))
+        self._cameras[camera].published(frame_id, published_ns)
 
     def call(self, name: str, now_ns: int, **arguments: Any) -> None:
         """Record a call of the rules that no frame made, before the decisions that come of it."""
@@ -306,57 +242,37 @@ class SessionRecorder:
 
     def frame(self, image: Image, meta: FrameMeta) -> None:
         """Record a frame, where frames are recorded."""
-        if self._frames is not None:
-            self._frames.put(image, meta)
+        self._cameras[meta.camera].frame(image, meta)
 
-    def losses(self, losses: Losses, t_ns: int | None = None) -> None:
+    def losses(self, losses: Losses, t_ns: int | None = None, camera: str = "") -> None:
         """Record the counts of lost frames, where they have changed."""
-        if losses != self._losses:
-            self._losses = losses
-            self._writer.put(LossesEntry(self._at(t_ns), **asdict(losses)))
+        self._cameras[camera].losses(losses, t_ns)
 
-    def camera_status(self, status: CameraStatus) -> None:
+    def camera_status(self, status: CameraStatus, camera: str = "") -> None:
         """Record how the camera does, where that has changed; a PTP offset alone changes nothing for `CLOCK_FIT_NS`."""
-        now_ns = self._clock.now_ns()
-        state = None if status.ptp is None else status.ptp.state
-        known = status.problems, status.clock, status.clock_steps, state
-        recorded_ns, recorded = self._camera_status
-        if known == recorded and (state is None or now_ns - recorded_ns < CLOCK_FIT_NS):
-            return
-        self._camera_status = now_ns, known
-        ptp = None if status.ptp is None else asdict(status.ptp)
-        self._writer.put(CameraStatusEntry(now_ns, status.problems, status.clock, status.clock_steps, ptp))
+        self._cameras[camera].status(status)
 
-    def latency(self, stages: Mapping[str, StageSummary], t_ns: int | None = None) -> None:
-        """Record the percentiles so far."""
+    def latency(self, stages: Mapping[str, StageSummary], t_ns: int | None = None, camera: str = "") -> None:
+        """Record the percentiles so far: of the loop, or of a camera of several."""
         summaries = {name: stage.as_dict() for name, stage in stages.items()}
         now_ns = self._at(t_ns)
-        if self._seals:
+        if self._seals and not camera:
             of_light = {name: summaries.pop(name) for name in OF_LIGHT if name in summaries}
             self._put_secret(LatencyEntry(now_ns, of_light))
         if summaries or not self._seals:
-            self._writer.put(LatencyEntry(now_ns, summaries))
+            self._writer.put(LatencyEntry(now_ns, summaries, camera))
 
-    def clock_fit(self, device: str, line: ClockLine) -> None:
+    def clock_fit(self, device: str, line: ClockLine, camera: str = "") -> None:
         """Record how a device's clock maps to the host's, where that has changed or `CLOCK_FIT_NS` has passed."""
-        now_ns = self._clock.now_ns()
-        recorded_ns, recorded = self._clock_fits.get(device, (0, None))
-        if recorded is not None and now_ns - recorded_ns < CLOCK_FIT_NS:
-            device_ns = now_ns - round(line.offset_ns)
-            if abs(line.at(device_ns) - recorded.at(device_ns)) <= CLOCK_FIT_CHANGE_NS:
-                return
-        self._clock_fits[device] = now_ns, line
-        self._writer.put(ClockFitEntry(now_ns, device, *line))
+        self._cameras[camera].clock_fit(device, line)
 
-    def network(self, engine: str, backend: Map, crop: Crop) -> None:
+    def network(self, engine: str, backend: Map, crop: Crop, camera: str = "") -> None:
         """Record what finds the keypoints from here on."""
-        self._writer.put(NetworkEntry(self._at(None), engine, backend, asdict(crop)))
+        self._cameras[camera].network(engine, backend, crop)
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: Gap, camera: str = "") -> None:
         """Record that the camera was lost, or is back."""
-        t_ns = gap.begun_ns if gap.ended_ns is None else gap.ended_ns
-        frame_id = gap.last_frame_id if gap.ended_ns is None else gap.first_frame_id
-        self._writer.put(GapEntry(t_ns, gap.event, gap.why, frame_id, gap.begun_ns, gap.tries))
+        self._cameras[camera].gap(gap)
 
     def failed(self, what: str, text: str) -> None:
         """Record a fault of the rig; those of the record itself are recorded by themselves."""
@@ -364,8 +280,12 @@ class SessionRecorder:
 
     def close(self, reason: str = "ended", timeout_s: float = 10.0) -> bool:
         """Complete the video and then the log; True when all was written. May be called any number of times."""
-        whole = self._frames is None or self._frames.close(timeout_s)
+        whole = self._close_video(timeout_s)
         return self._writer.close(reason, timeout_s) and whole
+
+    def _close_video(self, timeout_s: float) -> bool:
+        closed = [each.close(timeout_s) for each in self._video]
+        return all(closed)
 
     def _at(self, t_ns: int | None) -> int:
         return self._clock.now_ns() if t_ns is None else t_ns

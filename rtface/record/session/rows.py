@@ -25,10 +25,11 @@ Rows = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Rows that were written together; `name` is a value of `ROW_NAMES`."""
+    """Rows that were written together; `name` is a value of `ROW_NAMES`, `camera` its number among several, else 0."""
 
     name: str
     rows: Rows
+    camera: int = 0
 
 
 POSES = 64
@@ -38,7 +39,12 @@ FRAMES = 67
 PUBLISHED = 68
 CHUNKS = 69
 
-ROW_NAMES = {
+MOST_CAMERAS = 8
+"""Of one session."""
+CAMERA_STEP = 16
+"""The kinds of each further camera of a session begin so much higher; those of the first are those of the only one."""
+
+_KINDS = {
     POSES: "poses",
     POSES_WITH_LIKELIHOOD: "poses",
     FEATURES: "features",
@@ -46,6 +52,11 @@ ROW_NAMES = {
     PUBLISHED: "published",
     CHUNKS: "chunks",
 }
+
+ROW_NAMES = {
+    kind + camera * CAMERA_STEP: name for camera in range(MOST_CAMERAS) for kind, name in _KINDS.items()
+}
+"""What rows of a kind are, of whichever camera."""
 
 UNKNOWN = -1
 """Stands in a time that is not known."""
@@ -123,9 +134,19 @@ _DTYPES: dict[int, Callable[[int], np.dtype[np.void]]] = {
 }
 
 
+def camera_of(kind: int) -> int:
+    """Return the number of the camera, from 0, that rows of a kind are of."""
+    return (kind - POSES) // CAMERA_STEP
+
+
+def base_kind(kind: int) -> int:
+    """Return the same kind of the first camera."""
+    return kind - camera_of(kind) * CAMERA_STEP
+
+
 def row_dtype(kind: int, width: int) -> np.dtype[np.void]:
     """Return the structure of the rows of a kind of record, for so many keypoints or values."""
-    return _DTYPES[kind](width)
+    return _DTYPES[base_kind(kind)](width)
 
 
 def encode_rows(width: int, rows: Sequence[bytes]) -> bytes:
@@ -154,6 +175,11 @@ def decode_rows(kind: int, payload: bytes) -> Rows:
             f"a record of {ROW_NAMES[kind]} has {len(data)} bytes for {count} rows of {dtype.itemsize}"
         )
     return np.frombuffer(data, dtype)
+
+
+def batch_of(kind: int, payload: bytes) -> RowBatch:
+    """Return what a record of rows holds; `DataError` as of `decode_rows`."""
+    return RowBatch(ROW_NAMES[kind], decode_rows(kind, payload), camera_of(kind))
 
 
 def join_batches(batches: Mapping[str, Sequence[Rows]]) -> dict[str, Rows]:

@@ -34,7 +34,7 @@ from rtface.record.session.entries import (
 from rtface.record.session.identity import FileIdentity
 from rtface.record.session.log import DiskFile, LogFile, LogWriter
 from rtface.record.session.reserve import AHEAD, Reserve, cost
-from rtface.record.session.rows import FEATURES, POSES_WITH_LIKELIHOOD, ROW_NAMES
+from rtface.record.session.rows import FEATURES, POSES_WITH_LIKELIHOOD, ROW_NAMES, base_kind
 from rtface.record.session.shortfalls import EVENTS, Shortfalls
 
 POLL_S = 0.05
@@ -218,7 +218,7 @@ class SessionWriter:
 
     def put_row(self, kind: int, row: bytes) -> bool:
         """Hand over a packed row; False when it found no room and was counted."""
-        if kind <= POSES_WITH_LIKELIHOOD:  # once a frame is enough
+        if base_kind(kind) <= POSES_WITH_LIKELIHOOD:  # once a frame is enough
             self._check_stall()
         if self._queued(kind, row, self._most_rows):
             return True
@@ -256,7 +256,7 @@ class SessionWriter:
                 self._queue.append((kind, data))
                 if kind in ENTRIES:
                     self._events += 1
-                elif kind == FEATURES:
+                elif base_kind(kind) == FEATURES:
                     self._features += 1
                 return True
         return False

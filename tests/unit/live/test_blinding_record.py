@@ -29,9 +29,10 @@ from rtface.decide.rules import RulesFile
 from rtface.record.seal.blocks import SealedQueue
 from rtface.record.seal.cipher import read_key
 from rtface.record.session import LOG_NAME
+from rtface.record.session.cameras.setup import Setup
 from rtface.record.session.log import RECORD_HEAD, RECORD_TAIL
 from rtface.record.session.reader import read_session
-from rtface.record.session.recorder import SessionRecorder, Setup
+from rtface.record.session.recorder import SessionRecorder
 from rtface.record.session.rows import PUBLISHED, decode_rows
 from rtface.record.session.writer import SessionWriter
 

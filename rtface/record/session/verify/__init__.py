@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from rtface.record.session.reader import Session
 from rtface.record.session.verify.finding import SessionFinding
@@ -39,7 +40,12 @@ def verify(
         lambda: check_seal(session),
         lambda: check_pulses(session, blinded),
         lambda: check_light(session, blinded),
-        lambda: check_times(session),
-        lambda: check_video(session, progress),
+        *(partial(check_times, each) for each in _by_camera(session)),
+        *(partial(check_video, each, progress) for each in _by_camera(session)),
     )
     return [finding for check in checks for finding in check()]
+
+
+def _by_camera(session: Session) -> list[Session]:
+    """Return the session of each camera, where there are several."""
+    return [session.of_camera(name) for name in session.cameras] or [session]

@@ -31,7 +31,7 @@ def check_totals(session: Session, blinded: bool) -> Iterator[SessionFinding]:
     closed = session.closed
     if closed is None:
         return
-    rows = {each: len(getattr(session, each)) for each in ROW_NAMES.values()}
+    rows = {each: session.row_count(each) for each in ROW_NAMES.values()}
     events = Counter(session.counted)
     events[type(closed).name] -= 1
     counts = events + Counter(rows)
@@ -57,13 +57,17 @@ def check_kept(session: Session) -> Iterator[SessionFinding]:
         counts = {each: getattr(lost, each) for each in (*ROW_NAMES.values(), "events")}
         listed = ", ".join(f"{count} {each}" for each, count in counts.items() if count)
         yield SessionFinding(name, "missing", f"the disk was too slow for {listed}")
-    video = session.last(VideoEntry)
-    if video is not None and video.dropped:
-        yield SessionFinding(name, "missing", f"{video.dropped} of {video.offered} frames were not recorded")
+    videos = {each.file: each for each in session.of(VideoEntry)}.values()
+    dropped = [each for each in videos if each.dropped]
+    for each in dropped:
+        of = f" of {each.camera_name}" if each.camera_name else ""
+        yield SessionFinding(
+            name, "missing", f"{each.dropped} of {each.offered} frames{of} were not recorded"
+        )
     for fault in session.of(FaultEntry):
         if fault.what in ("lost", "write", "gone", "video", "internal"):
             yield SessionFinding(name, "missing", fault.text)
-    if lost is None and not (video is not None and video.dropped):
+    if lost is None and not dropped:
         known = "missing" if session.closed is not None else "recorded as lost, up to where the log ends"
         yield SessionFinding(name, "whole", f"nothing that was handed over is {known}")
 

@@ -1,0 +1,219 @@
+"""What a service is whatever its cameras: sockets that are opened and closed in order, and commands that are answered."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from rtface.config import RigSettings
+from rtface.core.clock import Clock
+from rtface.core.errors import ConfigError, ControlError, UsageError
+from rtface.live.arming import Arming
+from rtface.live.loop.standing import RTFACE
+from rtface.live.loopthread import LoopThread
+from rtface.publish.address import check_address
+from rtface.publish.commands import NO_LOOP
+from rtface.publish.control import ControlServer
+from rtface.publish.keys import Guard, load_server_keys
+from rtface.publish.pictures.publisher import SETTING, PicturePublisher
+from rtface.publish.publisher import Publisher
+from rtface.publish.status import ServiceStatus
+from rtface.track.backends.base import BackendInfo
+
+LONGEST_ERROR = 2_000
+"""Characters of an error that are published."""
+
+_UNNAMED = "an unnamed client"
+
+_log = logging.getLogger(__name__)
+
+
+class Served:
+    """A rig that runs, under the command of clients; `Service` is that of one camera.
+
+    Parameters
+    ----------
+    rig : RigSettings
+    clock : Clock
+        Source of the stamps.
+    cameras : sequence of str
+        Names of the cameras, where there are several.
+
+    Attributes
+    ----------
+    session : str
+        Id of this life of the service.
+
+    Raises
+    ------
+    AddressError
+        The keys are not there.
+    """
+
+    _control: ControlServer
+    _arming: Arming | None = None
+
+    def __init__(self, rig: RigSettings, clock: Clock, cameras: Sequence[str] = ()) -> None:
+        self.session = secrets.token_hex(8)
+        keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
+        check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
+        check_address(rig.publish.control, "publish.control", keys is not None)
+        if rig.publish.pictures is not None:
+            check_address(rig.publish.pictures.address, SETTING, keys is not None)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._guard = None if keys is None else Guard(self._context, keys)
+        self._publisher = Publisher(
+            rig.publish.keypoints,
+            self.session,
+            self._context,
+            queue=rig.publish.queue,
+            guard=self._guard,
+            clock=clock,
+            cameras=cameras,
+        )
+        self._pictures: PicturePublisher | None = None
+        self._subscribers = 0
+        self._opened = ExitStack()
+
+    @property
+    def processing(self) -> LoopThread:
+        """The thread that decides, for its end."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Open everything; see `open`."""
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close everything; see `close`."""
+        self.close()
+
+    @property
+    def has_loop(self) -> bool:
+        """Whether the rig decides, acts or records."""
+        return self._arming is not None
+
+    @property
+    def arming(self) -> Arming:
+        """The commands of the closed loop; `ControlError` ``no_loop`` where there is none."""
+        if self._arming is None:
+            raise ControlError(
+                NO_LOOP,
+                "this service decides nothing: its rig's file has neither rules: nor output: nor session:",
+            )
+        return self._arming
+
+    @property
+    def record_fault(self) -> str:
+        """Why the session's record is not what it should be; empty while it is. Complete once the service is closed."""
+        return "" if self._arming is None else self._arming.record_fault
+
+    @property
+    def keypoints_address(self) -> str:
+        """Where keypoints are published, with the port that was taken."""
+        return self._publisher.address
+
+    @property
+    def control_address(self) -> str:
+        """Where commands are taken, with the port that was taken."""
+        return self._control.address
+
+    @property
+    def pictures_address(self) -> str:
+        """Where pictures are published, with the port that was taken; empty where there are none."""
+        return "" if self._pictures is None else self._pictures.address
+
+    def open(self) -> None:
+        """Open the sockets, the camera and the network, and begin.
+
+        Raises
+        ------
+        RtfaceError
+            What could not be opened; everything else is closed again.
+        """
+        with ExitStack() as opened:
+            opened.callback(self._end_context)
+            if self._guard is not None:
+                self._guard.open()
+                opened.callback(self._guard.close)
+            if self._pictures is not None:
+                opened.callback(self._pictures.close)
+                self._pictures.open()
+            opened.callback(self.processing.stop)
+            self._start_pipeline()
+            opened.callback(self._control.close)
+            self._control.open()
+            opened.callback(self.processing.ask_to_stop)
+            self._opened = opened.pop_all()
+
+    def _start_pipeline(self) -> None:
+        try:
+            self.processing.start()
+        except UsageError as error:  # of the pipeline's parts only the crop can be at odds with the camera
+            raise ConfigError(str(error)) from error
+
+    def _end_context(self) -> None:
+        """End ZeroMQ's threads, unless the processing thread still uses a socket: that would crash both."""
+        if self.processing.ended:
+            self._context.destroy()
+        else:
+            _log.error("the processing thread did not end; its sockets stay open until this process ends")
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of the source or a failure; True when it has come."""
+        return self.processing.wait(timeout_s)
+
+    def close(self) -> None:
+        """Stop and close everything; may be called any number of times."""
+        self._opened.close()
+
+    def start(self) -> Mapping[str, Any]:
+        """Start the camera again; command ``start``."""
+        self._resume()
+        return {"state": self._state()}
+
+    def stop(self, who: str = "") -> Mapping[str, Any]:
+        """Stop the camera and keep everything open, disarmed by whoever it was; command ``stop``."""
+        if self._arming is not None:
+            self._arming.disarm(who or _UNNAMED, "the camera is stopped")
+        self._pause()
+        return {"state": self._state()}
+
+    def _resume(self) -> None:
+        """Start the cameras."""
+        raise NotImplementedError
+
+    def _pause(self) -> None:
+        """Stop the cameras."""
+        raise NotImplementedError
+
+    def _state(self) -> str:
+        """Return what is being done."""
+        raise NotImplementedError
+
+    def _publish(self, status: ServiceStatus) -> None:
+        """Publish how the service is; disarm where commands are not heard any more."""
+        arming = self._arming
+        if self._control.deaf and arming is not None and arming.state()["state"] == "armed":
+            arming.disarm(RTFACE, "commands from the network, an emergency stop too, are not taken any more")
+        self._subscribers = self._publisher.count_subscribers()
+        self._publisher.publish_status(status)
+
+
+def describe_backend(info: BackendInfo) -> str:
+    """Return one line that names back end, version, precision, threads and device."""
+    threads = "" if info.threads is None else f", {info.threads} threads"
+    plan = "" if info.plan is None else f", plan {info.plan}"
+    return f"{info.name} {info.version} ({info.precision}{threads}{plan}) on {info.device}"

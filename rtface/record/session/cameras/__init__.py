@@ -1,0 +1,1 @@
+"""Each camera of a session: what it is run with, and what is recorded of it."""
