@@ -110,21 +110,28 @@ def export(
     unblind: UnblindOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
-    """Write poses as a keypoint file, and decisions, commands to outputs and values as CSV."""
+    """Write poses as a keypoint file, and decisions, commands to outputs and values as CSV.
+
+    Of several cameras each has files of its own, and `joined.csv` says which of their frames belong together.
+    """
     session = read_opened(folder, "rtface session export", unblind=unblind)
     chosen = formats.choose(Path(), form)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"the folder {out} cannot be made: {error.strerror}") from error
-    poses = out / f"poses{chosen.endings[0]}"
-    if len(session.poses):
+    of_cameras = {f"-{name}": session.of_camera(name) for name in session.cameras} or {"": session}
+    tables = {
+        out / f"poses{ending}{chosen.endings[0]}": each
+        for ending, each in of_cameras.items()
+        if len(each.poses)
+    }
+    for poses in tables:
         formats.check(poses, chosen.name, overwrite=overwrite)
     written = write_tables(session, out, unblind=unblind, overwrite=overwrite)
-    if len(session.poses):
-        formats.write(session.pose_table(), poses, chosen.name, overwrite=overwrite)
-        written.insert(0, poses)
-    for path in written:
+    for poses, each in tables.items():
+        formats.write(each.pose_table(), poses, chosen.name, overwrite=overwrite)
+    for path in (*tables, *written):
         print_line(str(path))
     for text in session.missing:
         print_error(text)
@@ -246,6 +253,8 @@ def list_(
 
 def _as_map(decision: DecisionEntry, unblind: bool) -> dict[str, Any]:
     values = {each.name: getattr(decision, each.name) for each in dataclasses.fields(decision)}
+    if not decision.camera_name:
+        del values["camera_name"]
     action, reason = shown(decision, unblind=unblind)
     return values | {"action": action, "reason": reason}
 

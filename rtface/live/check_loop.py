@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rtface.config import EncoderSettings, Rig, SessionSettings
+from rtface.config import EncoderSettings, Rig, RigSettings, SessionSettings
 from rtface.core.check import Check
 from rtface.core.clock import Clock
 from rtface.core.errors import DataError, OutputError, RtfaceError
@@ -50,6 +50,11 @@ def check_loop(
         yield check
     if rig.rules is not None and (neural is not None or rig.encoder is None):
         yield _rules(rig.rules, skeleton, camera, neural)
+    yield from check_act_and_record(rig, clock)
+
+
+def check_act_and_record(rig: RigSettings, clock: Clock) -> Iterator[Check]:
+    """Check what a rig acts through and records into, whatever its cameras."""
     if rig.rules is not None or rig.output.kind != "null":
         yield from _output(rig, clock)
     if rig.session is not None:
@@ -154,7 +159,7 @@ def _rests_on_neurons(spec: RuleSpec) -> bool:
     return any(name.startswith(PREFIX) for text in spec.conditions for name in names_in(parse(text)))
 
 
-def _output(rig: Rig, clock: Clock) -> Iterator[Check]:
+def _output(rig: RigSettings, clock: Clock) -> Iterator[Check]:
     output = make_output(rig.output, clock)
     try:
         info = output.open()

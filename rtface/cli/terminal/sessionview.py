@@ -25,6 +25,8 @@ def print_summary(
 ) -> None:
     """Print what happened in a session; on request each decision, and the latency of every stage."""
     _print_head(summary)
+    for name, each in summary.cameras.items():
+        _print_camera(name, each)
     _print_decisions(summary, sealed=session.is_sealed)
     if decisions:
         OUT.print(_decision_list(session, unblind))
@@ -85,6 +87,21 @@ def _print_head(summary: Summary) -> None:
     for name, text in rows.items():
         table.add_row(name, Text(text))
     OUT.print(table)
+
+
+def _print_camera(name: str, summary: Summary) -> None:
+    """Print what is one of several cameras' own."""
+    rate = "" if summary.rate_hz is None else f" ({summary.rate_hz:.1f} per second)"
+    lost = ", ".join(
+        f"{place} {'unknown' if count is None else count}" for place, count in summary.losses.items()
+    )
+    end = summary.latency.get("end_to_end")
+    lines = [
+        f"{summary.poses} poses{rate}; lost: {lost or 'none'}",
+        *(f"{what} {summary.facts[what]}" for what in ("camera", "engine", "video") if what in summary.facts),
+        *([] if end is None else [str(_latency_line(end))]),
+    ]
+    _block(Text(f"{name}: " + "; ".join(lines)))
 
 
 def _print_decisions(summary: Summary, *, sealed: bool) -> None:

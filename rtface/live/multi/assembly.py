@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+from rtface.config import SessionSettings
 from rtface.config.multi import MultiRig
 from rtface.core.budget import Budget, BudgetWatch
 from rtface.core.clock import NS_PER_MS, Clock
@@ -28,6 +29,7 @@ from rtface.live.multi.seat import CameraSeat
 from rtface.live.rulesfile import Rules
 from rtface.live.selftest import AnimalLight, Circumstances, Verdict, multi_self_test
 from rtface.live.shown.features import FeatureFeed
+from rtface.record.session.cameras.forecast import VideoForecast
 from rtface.record.session.cameras.setup import CameraSetup, Setup
 from rtface.record.session.recorder import SessionRecorder
 from rtface.stimulate.factory import make_output
@@ -170,6 +172,8 @@ class MultiAssembly:
         sha256 = {"firmware": output.build} if output.build else {}
         for name, engine in self._engines.items():
             sha256 |= engine_hashes(engine, name)
+        if settings.frames != "none":
+            _say_forecast(settings, {name: camera for name, (camera, _) in cameras.items()})
         each = [self._setup(name, *cameras[name], evaluator) for name in cameras]
         first = each[0]
         recorder = SessionRecorder(
@@ -219,3 +223,11 @@ class MultiAssembly:
             (*bank.units, *["1"] * len(given)),
             camera.rate_hz,
         )
+
+
+def _say_forecast(settings: SessionSettings, cameras: Mapping[str, CameraInfo]) -> None:
+    """Log how much video there will be, and for how long there is room."""
+    forecast = VideoForecast.room_in(settings, cameras)
+    if forecast is not None:
+        level = logging.WARNING if forecast.short else logging.INFO
+        _log.log(level, "%s", forecast.in_words(settings.frames))

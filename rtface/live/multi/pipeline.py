@@ -23,7 +23,6 @@ from rtface.live.multi.handler import MultiHandler
 from rtface.live.multi.seat import CameraSeat
 from rtface.live.tally import TICK_NS
 
-
 ENDS_WITHIN_S = 25.0
 """How long the end may take: tracking processes that do not answer are killed within that time."""
 

@@ -178,6 +178,8 @@ class _Outlining:
         ends = {name: [] if index.ends is None else [index.ends] for name, index in self.index.items()}
         rows = join_batches({name: ends.get(name, []) for name in ROW_NAMES.values()})
         session = assembled(reading, self.log, events, rows, self.counted, items=items if self.key else None)
+        if session.cameras:
+            session = session.of_camera(session.cameras[0])
         counts = {name: index.count for name, index in self.index.items()}
         return Outline(
             log=self.log,

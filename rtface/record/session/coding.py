@@ -29,9 +29,8 @@ def encode(entry: Entry) -> bytes:
     """
     values = {
         each: value
-        for each in _FIELDS[entry.kind]
-        if (value := getattr(entry, each))
-        or each != _CAMERA  # of the only camera a record is as it always was
+        for each, (_, required) in _FIELDS[entry.kind].items()
+        if (value := getattr(entry, each)) or required or each != _CAMERA  # of the only camera all is as ever
     }
     try:
         packed: bytes = msgpack.packb(values, default=_plain, unicode_errors=MARKING)

@@ -137,7 +137,8 @@ class Session:
         events = tuple(
             said_of(found, each)
             for each in self.events
-            if getattr(each, "camera_name", "") in ("", name) and not isinstance(each, TrackedEntry)
+            if isinstance(each, DecisionEntry)
+            or (getattr(each, "camera_name", "") in ("", name) and not isinstance(each, TrackedEntry))
         )
         rows = self.others.get(found.number, {}) if found.number else {}
         return replace(self, events=events, others={}, **rows)

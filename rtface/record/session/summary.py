@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S, utc
@@ -25,6 +25,7 @@ from rtface.record.session.entries import (
     MarkEntry,
     NetworkEntry,
     PulseCommandEntry,
+    TrackedEntry,
     UnrecordedEntry,
     VideoEntry,
 )
@@ -35,6 +36,22 @@ TRIAL = "trial"
 """What a blinded ``fire`` and a blinded ``sham`` are both called."""
 
 _LIT = frozenset({"fire", "sham"})
+
+
+_OF_CAMERA = frozenset(
+    {
+        "facts",
+        "poses",
+        "published",
+        "features",
+        "frames",
+        "dropped_frames",
+        "rate_hz",
+        "gaps",
+        "losses",
+        "latency",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +118,8 @@ class Summary:
         Percentiles by stage, as they were recorded last.
     missing : tuple of str
         What is not there, in words.
+    cameras : mapping of str to Summary
+        Of several cameras, each as if it had been alone; what stands above is of all together, and the latency of light alone.
     """
 
     session: str
@@ -127,10 +146,17 @@ class Summary:
     unrecorded: Mapping[str, int]
     latency: Mapping[str, Mapping[str, Any]]
     missing: tuple[str, ...]
+    cameras: Mapping[str, Summary] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for machines."""
         values = _fields(self)
+        cameras = values.pop("cameras")
+        if cameras:
+            values["cameras"] = {
+                name: {key: value for key, value in each.as_dict().items() if key in _OF_CAMERA}
+                for name, each in cameras.items()
+            }
         return values | {
             "decisions": [
                 {"rule": rule, "action": action, "reason": reason, "count": count}
@@ -178,6 +204,8 @@ def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None
     rows : RowCounts, optional
         Of a session whose rows are not all in memory.
     """
+    if session.cameras and rows is None:
+        return _of_several(session, unblind=unblind)
     rows = RowCounts.of(session) if rows is None else rows
     began_ns, ended_ns = _span(session)
     seconds = (ended_ns - began_ns) / NS_PER_S
@@ -210,11 +238,41 @@ def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None
         armings=tuple(moment(each.t_ns, each.event, each.who, each.why) for each in session.of(ArmingEntry)),
         marks=tuple(moment(each.t_ns, "mark", each.who, each.text) for each in session.of(MarkEntry)),
         faults=tuple(moment(each.t_ns, each.what, "", each.text) for each in session.of(FaultEntry)),
-        gaps=tuple(moment(each.t_ns, each.event, "", each.why) for each in session.of(GapEntry)),
+        gaps=tuple(
+            moment(each.t_ns, each.event, each.camera_name, each.why) for each in session.of(GapEntry)
+        ),
         losses={} if losses is None else _losses(losses),
         unrecorded={} if unrecorded is None else _counts(unrecorded),
         latency=_latency(session, blinded=not unblind and hides_counts(session)),
         missing=session.missing,
+    )
+
+
+def _of_several(session: Session, *, unblind: bool) -> Summary:
+    """Return what happened with all cameras together, and with each."""
+    each = {name: summarise(session.of_camera(name), unblind=unblind) for name in session.cameras}
+    kept = tuple(
+        entry
+        for entry in session.events
+        if isinstance(entry, DecisionEntry | GapEntry)
+        or (not isinstance(entry, TrackedEntry) and not getattr(entry, "camera_name", ""))
+    )
+    whole = summarise(replace(session, events=kept), unblind=unblind)
+    losses: dict[str, int | None] = {}
+    for one in each.values():
+        for place, count in one.losses.items():
+            before = losses.get(place, 0)
+            losses[place] = None if count is None or before is None else before + count
+    return replace(
+        whole,
+        poses=session.row_count("poses"),
+        published=session.row_count("published"),
+        features=session.row_count("features"),
+        frames=session.row_count("frames"),
+        dropped_frames=sum(one.dropped_frames for one in each.values()),
+        rate_hz=None,
+        losses=losses,
+        cameras=each,
     )
 
 
@@ -341,7 +399,7 @@ def _losses(entry: LossesEntry) -> dict[str, int | None]:
 
 
 def _counts(entry: LossesEntry | UnrecordedEntry) -> dict[str, int]:
-    return {name: value for name, value in _fields(entry).items() if name != "t_ns"}
+    return {name: value for name, value in _fields(entry).items() if name not in ("t_ns", "camera_name")}
 
 
 def _fields(record: Any) -> dict[str, Any]:

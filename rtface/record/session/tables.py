@@ -11,6 +11,7 @@ from typing import Any
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.errors import DataError, UsageError
 from rtface.core.files import MARKING
+from rtface.record.session.cameras.joining import join_frames
 from rtface.record.session.entries import ANSWERS, DecisionEntry, GateReplyEntry, PulseCommandEntry
 from rtface.record.session.reader import Session
 from rtface.record.session.summary import TRIAL, shown
@@ -63,6 +64,9 @@ def write_tables(
 ) -> list[Path]:
     """Write ``decisions.csv``, ``pulses.csv`` and, where there are any, ``features.csv``; return their paths.
 
+    Of several cameras each has a ``features-NAME.csv``, decisions have a column ``camera``, and ``joined.csv`` says which
+    frames belong together (see `rtface.record.session.cameras.joining`).
+
     Parameters
     ----------
     session : Session
@@ -83,15 +87,23 @@ def write_tables(
         A file cannot be written.
     """
     blinded = session.is_sealed or any(shown(each, unblind=unblind)[0] == TRIAL for each in session.decisions)
-    tables: list[tuple[str, Row, Iterator[Row]]] = [
-        ("decisions.csv", DECISIONS, decision_rows(session, unblind=unblind))
-    ]
+    cameras = session.cameras
+    decisions = decision_rows(session, unblind=unblind)
+    tables: list[tuple[str, Row, Iterator[Row]]] = [("decisions.csv", DECISIONS, decisions)]
+    if cameras:
+        of = (each.camera_name for each in session.decisions)
+        with_camera = ((*row, camera) for row, camera in zip(decisions, of, strict=True))
+        tables = [("decisions.csv", (*DECISIONS, "camera"), with_camera)]
     if not blinded:
         tables.append(("pulses.csv", PULSES, pulse_rows(session)))
-    configuration = session.configuration
-    if len(session.features) and configuration is not None:
-        columns = ("frame_id", "now_ns", *configuration.features)
-        tables.append(("features.csv", columns, _feature_rows(session)))
+    for ending, each in ({f"-{name}": session.of_camera(name) for name in cameras} or {"": session}).items():
+        configuration = each.configuration
+        if len(each.features) and configuration is not None:
+            columns = ("frame_id", "now_ns", *configuration.features)
+            tables.append((f"features{ending}.csv", columns, _feature_rows(each)))
+    if cameras:
+        joined = join_frames(session)
+        tables.append(("joined.csv", joined.columns, iter(joined.rows)))
     for name, _, _ in tables:
         if (folder / name).exists() and not overwrite:
             raise UsageError(f"{folder / name} exists; --overwrite replaces it")

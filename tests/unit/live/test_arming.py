@@ -175,7 +175,11 @@ class Rig:
         self.between: Callable[[], None] = lambda: None
         self.changes = changes
         self.arming = Arming(
-            self.looped.loop, self.looped.output, self, lambda: self_test(replace(WELL, **self.changes)), clients=clients
+            self.looped.loop,
+            self.looped.output,
+            self,
+            lambda: self_test(replace(WELL, **self.changes)),
+            clients=clients,
         )
         self.looped.frame(0)
 

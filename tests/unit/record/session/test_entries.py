@@ -108,7 +108,7 @@ def names(kind: type) -> set[str]:
 
 
 def test_every_field_of_a_decision_is_kept() -> None:
-    assert names(DecisionEntry) - {"t_ns", "number"} == names(Decision) - {"now_ns"}
+    assert names(DecisionEntry) - {"t_ns", "number", "camera_name"} == names(Decision) - {"now_ns", "camera"}
     made = Decision(
         "r", None, 1, 2, RuleStatus.ARMED, RuleStatus.FIRING, Action.SHAM, Reason.SCHEDULE, Pulse(1, 2, 3, 0.5), 4,
         (("a", 1.0, 0.5, 6),), True,
