@@ -16,7 +16,7 @@ from rtface.acquire.genicam.survey import CameraFeatures
 from rtface.acquire.picturefile import write_pictures
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import rig_frames
-from rtface.cli.options import EngineOption, JsonOption
+from rtface.cli.options import CameraOption, EngineOption, JsonOption
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, print_note
 from rtface.config import BackendSettings, CameraSettings
 from rtface.config.rigfile import load_rig
@@ -99,13 +99,14 @@ def crop(
         Path | None, typer.Option("--picture", help="Draw the crop into this picture (.png).")
     ] = None,
     engine: EngineOption = "default",
+    camera: CameraOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the face and print the crop to paste into a rig's file; exit code 8 where there is none, or more than one."""
     settings: CameraSettings
     backend = BackendSettings()
     if _is_rig(source):
-        rig = load_rig(source)
+        rig = load_rig(source, camera)
         settings, backend = rig.camera, rig.backend
         engine = rig.engine if engine == "default" else engine
     else:
@@ -130,10 +131,11 @@ def pictures(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="For how long to watch a camera that does not end.")
     ] = 10.0,
+    camera: CameraOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Save pictures of what a rig's camera shows: to look at, or as a folder of images to choose frames from for labelling."""
-    settings = load_rig(source).camera if _is_rig(source) else source_settings(source)
+    settings = load_rig(source, camera).camera if _is_rig(source) else source_settings(source)
     frames = rig_frames(settings, count, seconds)
     written = write_pictures(out, frames)
     if as_json:

@@ -28,6 +28,9 @@ CropOption = Annotated[
 ]
 AUTO = "auto"
 """A crop that is to be found."""
+CameraOption = Annotated[
+    str | None, typer.Option("--camera", help="Which camera of a rig that has several, by its name.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
 ScreenOption = Annotated[
     bool, typer.Option("--screen", help="Also start `rtface screen` for it, and print its link.")

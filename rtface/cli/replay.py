@@ -22,7 +22,7 @@ from rtface.offline.replay.report import Difference, RulesReplay
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.seal.openings import open_seal
 from rtface.record.session.entries import NetworkEntry
-from rtface.record.session.reader import read_session
+from rtface.record.session.reader import Session, read_session
 from rtface.record.session.summary import TRIAL, hides_counts
 from rtface.track.backends.factory import engine_for
 
@@ -76,23 +76,10 @@ def _replay(
     if not has_rules and not network:
         raise UsageError("this session was run without rules; --network runs its network again")
     reports: dict[str, RulesReplay | NetworkReplay] = {}
-    if network:
-        name = engine or next((each.engine for each in recorded.of(NetworkEntry)), "default")
-        settings = backend.settings()
-        with (
-            ending_on_signals() as ending,
-            progress_bar("network", len(recorded.frames), unit="frames", quiet=as_json) as bar,
-        ):
-
-            def progress(done: int, total: int) -> bool:
-                bar(done, total)
-                return not ending.is_set()
-
-            reports["network"] = replay_network(
-                session, engine_for(name, settings), settings, progress=progress
-            )
-        if ending.is_set():
-            raise typer.Exit(INTERRUPTED)
+    for camera in (recorded.cameras or ("",)) if network else ():
+        alone = recorded.of_camera(camera) if camera else recorded
+        what = f"network {camera}".rstrip()
+        reports[what] = _replay_network(session, alone, camera, what, engine, backend, quiet=as_json)
     if has_rules:
         reports["rules"] = replay_rules(session, None if rules is None else Rules(rules).spec, key=key)
     blinded = not unblind and hides_counts(recorded)
@@ -105,6 +92,36 @@ def _replay(
         each.identical or (isinstance(each, NetworkReplay) and not each.exact) for each in reports.values()
     ):
         raise typer.Exit(DIFFERS)
+
+
+def _replay_network(
+    session: Path,
+    recorded: Session,
+    camera: str,
+    what: str,
+    engine: str | None,
+    backend: PrecisionOptions,
+    *,
+    quiet: bool,
+) -> NetworkReplay:
+    """Run the network again on the frames of one camera."""
+    name = engine or next((each.engine for each in recorded.of(NetworkEntry)), "default")
+    settings = backend.settings()
+    with (
+        ending_on_signals() as ending,
+        progress_bar(what, len(recorded.frames), unit="frames", quiet=quiet) as bar,
+    ):
+
+        def progress(done: int, total: int) -> bool:
+            bar(done, total)
+            return not ending.is_set()
+
+        found = replay_network(
+            session, engine_for(name, settings), settings, camera=camera, progress=progress
+        )
+    if ending.is_set():
+        raise typer.Exit(INTERRUPTED)
+    return found
 
 
 def _as_map(report: RulesReplay | NetworkReplay, blinded: bool) -> dict[str, object]:

@@ -44,7 +44,7 @@ def watch(
     count: Annotated[int | None, typer.Option(min=1, help="End after this many messages.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the keypoints of a running service with their age, gaps and losses, and what its encoder predicts.
+    """Show the keypoints of a running service, of each camera, with their age, gaps and losses, and what its encoder predicts.
 
     Shows when no message has come for some seconds: the service is gone, or compiles for a new crop size.
     With --json every message is printed as one line. Ends when the service ends, after --seconds or --count.
@@ -61,10 +61,10 @@ class _Follower:
         self._as_json = as_json
         self._now_ns = clock.now_ns
         self._last_ns = clock.now_ns()
-        self._names: tuple[str, ...] = ()
+        self._names: dict[str, tuple[str, ...]] = {}
         self._age = Histogram()
         self._received = self._missed = 0
-        self._latest: Keypoints | None = None
+        self._latest: dict[str, Keypoints] = {}
         self._status: StatusMessage | None = None
         self._neural = NeuralView()
 
@@ -100,11 +100,11 @@ class _Follower:
             self._take(keypoints)
 
     def _take(self, keypoints: Keypoints) -> None:
-        if not self._names or keypoints.restarted:
+        if keypoints.camera not in self._names or keypoints.restarted:
             self._request_names(keypoints)
         self._received += 1
         self._missed += keypoints.missed
-        self._latest = keypoints
+        self._latest[keypoints.camera] = keypoints
         if keypoints.age_ns is not None:
             self._age.add(keypoints.age_ns)
         if self._as_json:
@@ -112,13 +112,15 @@ class _Follower:
 
     def _request_names(self, keypoints: Keypoints) -> None:
         """Request the names, and use them only if they are those of the service that publishes."""
-        self._names = tuple(str(number) for number in range(len(keypoints.score)))
+        camera = keypoints.camera
+        self._names[camera] = tuple(str(number) for number in range(len(keypoints.score)))
         try:
             hello = self._client.hello()
         except (AddressError, ControlError, WireError):
             return
         if hello.session == keypoints.session:
-            self._names = tuple(point.name for point in hello.skeleton)
+            said = hello.cameras.get(camera, hello)
+            self._names[camera] = tuple(point.name for point in said.skeleton)
 
     def _service_ended(self) -> bool:
         status = self._client.latest_status
@@ -127,9 +129,12 @@ class _Follower:
     def _as_map(self, keypoints: Keypoints) -> dict[str, Any]:
         points = {
             name: [float(x), float(y), float(score)]
-            for name, (x, y), score in zip(self._names, keypoints.xy, keypoints.score, strict=False)
+            for name, (x, y), score in zip(
+                self._names[keypoints.camera], keypoints.xy, keypoints.score, strict=False
+            )
         }
-        return {
+        of_camera = {"camera": keypoints.camera} if keypoints.camera else {}
+        return of_camera | {
             "session": keypoints.session,
             "seq": keypoints.seq,
             "frame_id": keypoints.frame_id,
@@ -139,20 +144,30 @@ class _Follower:
             "keypoints": points,
         }
 
-    def _camera(self) -> str:
+    def _camera(self, camera: str) -> str:
+        """Return how a camera does, as the newest status has it."""
         status = self._client.latest_status
-        return "" if status is None else camera_line(status.status.camera_status)
+        if status is None:
+            return ""
+        if not camera:
+            return camera_line(status.status.camera_status)
+        said = status.status.cameras.get(camera, {})
+        gap = said.get("gap")
+        lost = f"; {said.get('state')}: {gap['why']}" if gap else ""
+        return camera_line(said.get("camera_status", {})) + lost
 
     def _view(self) -> Any:
-        latest = self._latest
-        if latest is None:
+        if not self._latest:
             return live_view(f"waiting for keypoints; {self._since_last()}")
-        head = (
-            f"frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
-            f"{view_in_words(latest.view_ok)}; {losses_line(latest.lost)}; {self._since_last()}{self._camera()}"
-        )
-        table = keypoints_table(self._names, latest.xy, latest.score, latest.outside)
-        return live_view(head, beside(table, self._neural.render()))
+        heads, tables = [], []
+        for camera, latest in sorted(self._latest.items()):
+            of = f"{camera}: " if camera else ""
+            heads.append(
+                f"{of}frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
+                f"{view_in_words(latest.view_ok)}; {losses_line(latest.lost)}; {self._since_last()}{self._camera(camera)}"
+            )
+            tables.append(keypoints_table(self._names[camera], latest.xy, latest.score, latest.outside))
+        return live_view("\n".join(heads), beside(tables[0], [*tables[1:], *self._neural.render()]))
 
     def _ages(self, latest: Keypoints) -> str:
         if latest.age_ns is None:

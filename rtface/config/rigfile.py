@@ -9,6 +9,7 @@ from rtface.config import Rig
 from rtface.config.multi import MultiRig
 from rtface.config.yamlfile import Document, read_document
 from rtface.core.defaults import SIMULATED_ENCODER
+from rtface.core.errors import UsageError
 
 _OF_CAMERA = ("path", "producer")
 _PATHS = (
@@ -25,20 +26,38 @@ _RIG = "a rig's configuration"
 _RIG_SHAPE = "a rig is a map of sections such as camera: and engine:"
 
 
-def load_rig(path: Path) -> Rig:
-    """Read and check the configuration of a rig that has one camera.
+def load_rig(path: Path, camera: str | None = None) -> Rig:
+    """Read and check the configuration of a rig that has one camera, or of one of its cameras.
 
     Paths in the file are relative to the file. ``camera.producer: viky`` and ``encoder.path: simulated-mouse`` stay names.
+
+    Parameters
+    ----------
+    path : Path
+        The rig's YAML file.
+    camera : str or None
+        Which of several cameras: the rig is returned as if it had that one alone.
 
     Raises
     ------
     ConfigError
         The file is missing or not YAML, a setting is unknown, of the wrong type, out of range or contradicts another, or the
-        rig has several cameras. Each violation is named with file and line.
+        rig has several cameras and none of them is named. Each violation is named with file and line.
+    UsageError
+        There is no camera of that name.
     """
+    if camera is not None:
+        rig = load_any_rig(path)
+        names = list(rig.cameras) if isinstance(rig, MultiRig) else []
+        if not isinstance(rig, MultiRig) or camera not in names:
+            there = ", ".join(names) or "one, without a name"
+            raise UsageError(f"{path}: there is no camera {camera!r}; there are: {there}")
+        return rig.of(camera)
     document = read_document(path, _RIG, shape=_RIG_SHAPE)
     if _has_several(document):
-        raise document.refusal("are several: this takes a rig with one camera", "cameras")
+        raise document.refusal(
+            "are several: this takes a rig with one camera, or the name of one (--camera)", "cameras"
+        )
     return _resolve_paths(document.checked(Rig), path.parent)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtface.config.changing import RigChange, changed_rig, write_rig_change
-from rtface.config.rigfile import load_rig
+from rtface.config.rigfile import load_any_rig
 from rtface.core.errors import ConfigError, UsageError
 from rtface.screen.desk import Desk
 from rtface.screen.folderwalk import files_below
@@ -22,7 +22,7 @@ def rigs_of(desk: Desk) -> list[dict[str, Any]]:
     for path in files_below(desk.folder, _looks_like_one):
         engine, fault = None, ""
         try:
-            engine = load_rig(path).engine
+            engine = load_any_rig(path).engine
         except ConfigError as error:
             fault = str(error)
         name = desk.name(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from rtface.config.rigfile import load_rig
+from rtface.config.rigfile import load_any_rig
 from rtface.core.defaults import LOOPBACK_CONTROL
 from rtface.core.errors import AddressError, UsageError
 from rtface.publish.address import is_address
@@ -63,7 +63,7 @@ def shown_rigs(wheres: list[str], keys: Path | None) -> list[ShownRig]:
         if "://" in where:
             name, control = where, where
         elif where.endswith((".yaml", ".yml")):
-            name, control = Path(where).stem, load_rig(Path(where)).publish.control
+            name, control = Path(where).stem, load_any_rig(Path(where)).publish.control
         else:
             raise UsageError(
                 f"{where!r}: neither the address of a service, tcp://HOST:PORT, nor a rig's YAML file"

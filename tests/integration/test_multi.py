@@ -66,7 +66,7 @@ def wait_long(condition: Any) -> None:
     wait_until(condition)
 
 
-def rig_of(folder: Path, cameras: dict[str, Any], rules: dict[str, str], **changes: Any) -> MultiRig:
+def rig_of(folder: Path, cameras: dict[str, Any], conditions: dict[str, str], **changes: Any) -> MultiRig:
     """Write a rig's file, whose rules fire often on a condition each, and read it."""
     path = folder / "rig.yaml"
     settings = {
@@ -86,7 +86,7 @@ def rig_of(folder: Path, cameras: dict[str, Any], rules: dict[str, str], **chang
         "features": {
             f"{name}.nose": {"kind": "position", "point": "nose(tip)", "min_score": 0} for name in cameras
         },
-        "rules": {name: OFTEN | {"when": when} for name, when in rules.items()},
+        "rules": {name: OFTEN | {"when": when} for name, when in conditions.items()},
     }
     path.with_name("rules.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
     rig = load_any_rig(path)

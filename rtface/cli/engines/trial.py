@@ -11,7 +11,7 @@ from rtface.acquire.picturefile import write_pictures
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
 from rtface.cli.facecrop import crop_in
-from rtface.cli.options import CropOption, JsonOption, PrecisionOptions, grouped
+from rtface.cli.options import CameraOption, CropOption, JsonOption, PrecisionOptions, grouped
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line, view_in_words
 from rtface.config.rigfile import load_rig
 from rtface.core.errors import UsageError
@@ -30,6 +30,7 @@ def try_(
     rig: Annotated[
         Path | None, typer.Option(help="A rig's YAML file, whose camera, crop and back end are taken.")
     ] = None,
+    camera: CameraOption = None,
     crop: CropOption = None,
     count: Annotated[int, typer.Option(min=1, help="Frames to look at, at most; evenly spaced.")] = 6,
     out: Annotated[
@@ -45,7 +46,7 @@ def try_(
     if (rig is None) == (frames is None):
         raise UsageError("give --frames or --rig: what is it to be tried on?")
     if rig is not None:
-        whole = load_rig(rig)
+        whole = load_rig(rig, camera)
         settings = whole.backend
         chosen = engine_for(engine or whole.engine, settings)
         seen = rig_frames(whole.camera, count)

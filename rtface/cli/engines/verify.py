@@ -12,7 +12,7 @@ import typer
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
 from rtface.cli.engines.export import CountOption, show_comparison
-from rtface.cli.options import CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.options import CameraOption, CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
 from rtface.cli.terminal.screen import print_json, print_line, print_note
 from rtface.config import BackendSettings
 from rtface.config.rigfile import load_rig
@@ -47,6 +47,7 @@ def verify(
             help="A rig's YAML file, whose camera, crop, engine and back end are taken: what arming that rig requires."
         ),
     ] = None,
+    camera: CameraOption = None,
     crop: CropOption = None,
     count: CountOption = 200,
     backend: PrecisionOptions,
@@ -64,7 +65,7 @@ def verify(
     if rig is not None:
         if frames is not None:
             raise UsageError("--rig and --frames are two sources of frames: give one")
-        whole = load_rig(rig)
+        whole = load_rig(rig, camera)
         loaded = engine_for(whole.engine, whole.backend)
         seen, seen_of = rig_frames(whole.camera, count), f"the camera of {rig.name}"
         whole, _ = with_crop(whole, loaded)

@@ -178,6 +178,8 @@ def _check_name(name: str, camera: str) -> None:
     own = name.removeprefix(f"{camera}.") if camera else name
     if not _NAME.fullmatch(own):
         before = f", behind the camera's, {camera}." if camera else ""
+        if not camera and name.count(".") == 1:
+            before = "; a camera's name before it is of a rig with several: rtface check RIG.yaml"
         raise RulesError(
             f"a feature's name is made of letters, digits and _, and does not begin with a digit{before}",
             *("features", name),

@@ -90,6 +90,7 @@ def replay_network(
     engine: Engine,
     backend: BackendSettings,
     *,
+    camera: str = "",
     progress: Callable[[int, int], bool] = lambda done, total: True,
 ) -> NetworkReplay:
     """Run the network again on the recorded frames and compare.
@@ -102,6 +103,8 @@ def replay_network(
         The engine that the session was run with, or another.
     backend : BackendSettings
         What runs it.
+    camera : str
+        Of a session with several cameras the one whose frames are run.
     progress : callable
         Called with the frames done and in all; returning False ends the replay early.
 
@@ -115,22 +118,24 @@ def replay_network(
         The engine does not fit, or cannot be run.
     """
     session = read_session(path)
+    if session.cameras:
+        session = session.of_camera(camera)
     video = session.last(VideoEntry)
     if session.damage:
         raise DataError(f"{path} is damaged and cannot be replayed: {session.damage[0].in_words()}")
     if video is None or not len(session.frames):
         raise UsageError(f"{path}: this session has no recorded frames")
-    camera = make_camera(
+    source = make_camera(
         VideoCameraSettings(kind="video", path=session.folder / video.file, paced=False), SYSTEM_CLOCK
     )
     tracker = Tracker(engine, make_backend(engine, backend), SYSTEM_CLOCK)
     try:
         tracker.open()
         comparison = _NetworkComparison(session, engine, tracker, exact=video.codec in EXACT)
-        comparison.run(camera, progress)
+        comparison.run(source, progress)
     finally:
         tracker.close()
-        camera.close()
+        source.close()
     return comparison.result()
 
 

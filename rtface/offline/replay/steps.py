@@ -12,7 +12,7 @@ import numpy as np
 from rtface.core.errors import DataError
 from rtface.core.records import FrameMeta, Pose, Stamps
 from rtface.record.session.entries import BaselineEntry, CallEntry, DecisionEntry, TrackedEntry
-from rtface.record.session.reader import iterate
+from rtface.record.session.reading import iterate
 from rtface.record.session.rows import POSE_TIMES, UNKNOWN, RowBatch, Rows
 
 

@@ -22,7 +22,8 @@ from rtface.record.session.entries import (
 )
 from rtface.record.session.log import FILE_HEAD
 from rtface.record.session.logreader import LogReader, LogRecord, records_within
-from rtface.record.session.reader import State, existing_log
+from rtface.record.session.reader import State
+from rtface.record.session.reading import existing_log
 
 _Kind = TypeVar("_Kind", bound=Entry)
 

@@ -32,8 +32,8 @@ from rtface.record.session.entries import (
     VideoEntry,
 )
 from rtface.record.session.logreader import LogReader
-from rtface.record.session.reader import Session, assembled, existing_log
-from rtface.record.session.reading import LogReading
+from rtface.record.session.reader import Session, assembled
+from rtface.record.session.reading import LogReading, existing_log
 from rtface.record.session.rows import ROW_NAMES, RowBatch, join_batches
 from rtface.record.session.summary import RowCounts, Summary, rate_of, summarise
 

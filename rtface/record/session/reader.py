@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,11 +14,9 @@ from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError
 from rtface.core.features import VIEW
 from rtface.core.records import FloatArray
-from rtface.record.seal.blocks import SealedItem, opened_items
+from rtface.record.seal.blocks import SealedItem
 from rtface.record.seal.merging import merged
-from rtface.record.session import log_of
 from rtface.record.session.cameras.setup import said_of
-from rtface.record.session.coding import decode
 from rtface.record.session.entries import (
     ClosedEntry,
     ConfigurationEntry,
@@ -32,13 +30,12 @@ from rtface.record.session.entries import (
     TrackedEntry,
 )
 from rtface.record.session.logreader import Damage, LogReader
-from rtface.record.session.reading import LogReading
+from rtface.record.session.reading import LogReading, existing_log
 from rtface.record.session.rows import (
     ROW_NAMES,
     UNKNOWN,
     RowBatch,
     Rows,
-    batch_of,
     join_batches,
     pose_dtype,
 )
@@ -248,6 +245,11 @@ class Session:
             The session has no configuration, or its poses do not fit to it.
         """
         configuration, poses = self.configuration, self.poses
+        if self.cameras:
+            raise DataError(
+                f"{self.folder}: each of its cameras ({', '.join(self.cameras)}) has poses of its own: "
+                "rtface session export"
+            )
         if configuration is None:
             raise DataError(f"{self.folder}: without its configuration the keypoints have no names")
         width, points = poses.dtype["score"].shape[0], len(configuration.keypoints)
@@ -285,42 +287,6 @@ class Session:
         at = order[np.minimum(at, len(features) - 1)]
         views = np.where(features["frame_id"][at] == poses["frame_id"], column[at], np.float32(np.nan))
         return None if np.isnan(views).all() else views.astype(np.float32)
-
-
-def iterate(path: Path, key: bytes | None = None) -> Iterator[Entry | RowBatch]:
-    """Yield events and rows in the order of the log, as far as it is whole; never more than one record in memory.
-
-    Parameters
-    ----------
-    path : Path
-        A session's folder, or its log.
-    key : bytes, optional
-        Opens the seal: what is in it is yielded in its place, and kept in memory. Sealed blocks are left out without it.
-
-    Raises
-    ------
-    DataError
-        There is no session, a record is not what it should be, or the key does not open it.
-    """
-    log = existing_log(path)
-    if key is None:
-        yield from _clear(log)
-        return
-    blocks = {
-        entry.number: entry.data
-        for record in LogReader(log)
-        if record.kind == SealedEntry.kind
-        and isinstance(entry := decode(record.kind, record.payload), SealedEntry)
-    }
-    yield from merged(_clear(log), opened_items(blocks, key))
-
-
-def _clear(log: Path) -> Iterator[Entry | RowBatch]:
-    for record in LogReader(log):
-        if record.kind in ROW_NAMES:
-            yield batch_of(record.kind, record.payload)
-        elif record.kind != SealedEntry.kind and (entry := decode(record.kind, record.payload)) is not None:
-            yield entry
 
 
 def read_session(path: Path, key: bytes | None = None) -> Session:
@@ -430,11 +396,3 @@ def _state(damaged: bool, closed: bool, growing: bool) -> State:
     if closed:
         return "closed"
     return "open" if growing else "truncated"
-
-
-def existing_log(path: Path) -> Path:
-    """Return the log of a session that is given by its folder or by its log; `DataError` where there is none."""
-    log = log_of(path)
-    if not log.is_file():
-        raise DataError(f"{path}: no session there; give its folder or its {log.name}")
-    return log

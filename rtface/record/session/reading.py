@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rtface.core.errors import DataError
 from rtface.record.seal.blocks import SealedItem, opened_items
+from rtface.record.seal.merging import merged
+from rtface.record.session import log_of
 from rtface.record.session.coding import decode
 from rtface.record.session.entries import Entry, SealedEntry, SyncedEntry
 from rtface.record.session.logreader import Damage, LogReader
@@ -75,3 +78,47 @@ class LogReading:
     def items(self) -> list[SealedItem]:
         """What was in the sealed blocks, in order; nothing without a key."""
         return [item for number in sorted(self._items) for item in self._items[number]]
+
+
+def iterate(path: Path, key: bytes | None = None) -> Iterator[Entry | RowBatch]:
+    """Yield events and rows in the order of the log, as far as it is whole; never more than one record in memory.
+
+    Parameters
+    ----------
+    path : Path
+        A session's folder, or its log.
+    key : bytes, optional
+        Opens the seal: what is in it is yielded in its place, and kept in memory. Sealed blocks are left out without it.
+
+    Raises
+    ------
+    DataError
+        There is no session, a record is not what it should be, or the key does not open it.
+    """
+    log = existing_log(path)
+    if key is None:
+        yield from _clear(log)
+        return
+    blocks = {
+        entry.number: entry.data
+        for record in LogReader(log)
+        if record.kind == SealedEntry.kind
+        and isinstance(entry := decode(record.kind, record.payload), SealedEntry)
+    }
+    yield from merged(_clear(log), opened_items(blocks, key))
+
+
+def _clear(log: Path) -> Iterator[Entry | RowBatch]:
+    for record in LogReader(log):
+        if record.kind in ROW_NAMES:
+            yield batch_of(record.kind, record.payload)
+        elif record.kind != SealedEntry.kind and (entry := decode(record.kind, record.payload)) is not None:
+            yield entry
+
+
+def existing_log(path: Path) -> Path:
+    """Return the log of a session that is given by its folder or by its log; `DataError` where there is none."""
+    log = log_of(path)
+    if not log.is_file():
+        raise DataError(f"{path}: no session there; give its folder or its {log.name}")
+    return log

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rtface.core.records import CameraInfo, Crop, Keypoint
-from rtface.record.session.entries import ConfigurationEntry, Entry, TrackedEntry
+from rtface.record.session.entries import ConfigurationEntry, Entry, HashesEntry, TrackedEntry
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,11 @@ def tracked_entry(now_ns: int, camera: CameraSetup, number: int) -> TrackedEntry
 
 def said_of(camera: TrackedEntry, entry: Entry) -> Entry:
     """Return what an event of a session with several cameras would say of one that is alone."""
+    if isinstance(entry, HashesEntry):
+        own = f"{camera.camera_name}."
+        return replace(
+            entry, sha256={name.removeprefix(own): digest for name, digest in entry.sha256.items()}
+        )
     if not isinstance(entry, ConfigurationEntry):
         return entry
     return replace(

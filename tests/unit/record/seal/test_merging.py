@@ -16,7 +16,8 @@ from rtface.record.seal.cipher import read_key
 from rtface.record.seal.merging import without_seeds
 from rtface.record.session.entries import LatencyEntry, MarkEntry
 from rtface.record.session.packing import Packer
-from rtface.record.session.reader import iterate, read_session
+from rtface.record.session.reader import read_session
+from rtface.record.session.reading import iterate
 from rtface.record.session.rows import FEATURES, RowBatch
 from rtface.record.session.verify import verify
 from rtface.record.session.writer import SessionWriter

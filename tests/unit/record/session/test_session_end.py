@@ -15,7 +15,8 @@ from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import ClosedEntry, SyncedEntry
 from rtface.record.session.logreader import LogReader, LogRecord
 from rtface.record.session.packing import Packer
-from rtface.record.session.reader import Session, iterate, read_session
+from rtface.record.session.reader import Session, read_session
+from rtface.record.session.reading import iterate
 from rtface.record.session.verify import verify
 from rtface.record.session.writer import SessionWriter
 

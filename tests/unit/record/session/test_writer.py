@@ -35,7 +35,8 @@ from rtface.record.session.entries import (
 )
 from rtface.record.session.log import DiskFile, LogWriter
 from rtface.record.session.packing import Packer
-from rtface.record.session.reader import iterate, read_session
+from rtface.record.session.reader import read_session
+from rtface.record.session.reading import iterate
 from rtface.record.session.rows import (
     FEATURES,
     FRAMES,
