@@ -51,7 +51,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-class Tracked(Section):
+class AmongSeveral(Section):
     """What a camera among several has beside its own settings."""
 
     crop: CropChoice | None = None
@@ -66,31 +66,31 @@ class Tracked(Section):
     @property
     def camera(self) -> CameraSettings:
         """Its settings as those of the only camera of a rig."""
-        own = self.model_dump(exclude_unset=True, exclude=set(Tracked.model_fields))
+        own = self.model_dump(exclude_unset=True, exclude=set(AmongSeveral.model_fields))
         return _SETTINGS.validate_python(own | {"kind": cast(Any, self).kind})
 
 
-class TrackedSimulatedCamera(SimulatedCameraSettings, Tracked):
+class TrackedSimulatedCamera(SimulatedCameraSettings, AmongSeveral):
     """A rendered mouse face, among several cameras."""
 
 
-class TrackedVideoCamera(VideoCameraSettings, Tracked):
+class TrackedVideoCamera(VideoCameraSettings, AmongSeveral):
     """A video file played as if it were a camera, among several."""
 
 
-class TrackedImagesCamera(ImagesCameraSettings, Tracked):
+class TrackedImagesCamera(ImagesCameraSettings, AmongSeveral):
     """A folder of images played as if it were a camera, among several."""
 
 
-class TrackedGenicamCamera(GenicamCameraSettings, Tracked):
+class TrackedGenicamCamera(GenicamCameraSettings, AmongSeveral):
     """A machine-vision camera behind a GenTL producer, among several."""
 
 
-class TrackedAravisCamera(AravisCameraSettings, Tracked):
+class TrackedAravisCamera(AravisCameraSettings, AmongSeveral):
     """A GigE Vision or USB3 Vision camera through Aravis, among several."""
 
 
-class TrackedOpencvCamera(OpencvCameraSettings, Tracked):
+class TrackedOpencvCamera(OpencvCameraSettings, AmongSeveral):
     """A webcam or V4L device, among several."""
 
 

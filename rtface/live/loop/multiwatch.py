@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rtface.core.decision import Reason
 from rtface.core.records import TriggerInfo
 from rtface.live.loop.watch import Finding, LoopWatch
 from rtface.record.session.entries import FaultEntry
@@ -28,7 +29,8 @@ class MultiWatch:
 
     def disk_failed(self, fault: FaultEntry) -> None:
         """As of `LoopWatch`."""
-        next(iter(self._watches.values())).disk_failed(fault)
+        for watch in self._watches.values():
+            watch.disk_failed(fault)
 
     def begin(self, triggers: Mapping[str, TriggerInfo | None], now_ns: int) -> None:
         """Watch from now on, cameras that wait for these triggers."""
@@ -47,7 +49,9 @@ class MultiWatch:
     def handled(self, latency_ns: int, camera: str = "") -> Finding | None:
         """Count a frame of a camera that was handled so long after its exposure."""
         finding = self._watches[camera].handled(latency_ns)
-        return None if finding is None else (finding[0], f"{camera}: {finding[1]}")
+        if finding is None or finding[0] is Reason.DISK:
+            return finding
+        return finding[0], f"{camera}: {finding[1]}"
 
     def silent(self, now_ns: int) -> dict[str, Finding]:
         """Return which cameras have sent no frame for too long, and since when in words."""

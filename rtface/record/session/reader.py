@@ -137,7 +137,9 @@ class Session:
             if isinstance(each, DecisionEntry)
             or (getattr(each, "camera_name", "") in ("", name) and not isinstance(each, TrackedEntry))
         )
-        rows = self.others.get(found.number, {}) if found.number else {}
+        rows: Mapping[str, Rows] = {}
+        if found.number:
+            rows = self.others.get(found.number) or join_batches(_no_batches())
         return replace(self, events=events, others={}, **rows)
 
     def row_count(self, name: str) -> int:

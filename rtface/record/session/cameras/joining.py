@@ -42,7 +42,7 @@ def join_frames(session: Session) -> JoinedFrames:
     less than half of that camera's frame period away.
     """
     names = session.cameras
-    each = [_Frames(session.of_camera(name)) for name in names]
+    each = [_CameraExposures(session.of_camera(name)) for name in names]
     by = "trigger" if all(frames.triggered for frames in each) else "exposure"
     first, others = each[0], each[1:]
     found = [first.joined(other, by) for other in others]
@@ -63,7 +63,7 @@ def join_frames(session: Session) -> JoinedFrames:
     return JoinedFrames(by, ("trigger_id", "exposure_ns", *columns), rows)
 
 
-class _Frames:
+class _CameraExposures:
     """The frames of one camera in the order of their exposures."""
 
     def __init__(self, session: Session) -> None:
@@ -77,7 +77,7 @@ class _Frames:
         steps = np.diff(self.exposures)
         self.period_ns = max(_LEAST_PERIOD_NS, float(np.median(steps))) if len(steps) else float("inf")
 
-    def joined(self, other: _Frames, by: str) -> NDArray[np.int64]:
+    def joined(self, other: _CameraExposures, by: str) -> NDArray[np.int64]:
         """Return for each frame the place of the other camera's that belongs to it; -1 without one."""
         if by == "trigger":
             place_of = {trigger: place for place, trigger in enumerate(other.triggers.tolist())}
@@ -94,7 +94,7 @@ class _Frames:
         return np.where(apart < other.period_ns / 2, places, -1).astype(np.int64)
 
 
-def _cells(frames: _Frames, place: int, exposure_ns: int) -> Sequence[Any]:
+def _cells(frames: _CameraExposures, place: int, exposure_ns: int) -> Sequence[Any]:
     if place < 0:
         return "", ""
     return int(frames.ids[place]), int(frames.exposures[place]) - exposure_ns
