@@ -6,7 +6,9 @@ import ctypes
 import os
 import signal
 import threading
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from rtface.acquire.base import EndOfStream
 from rtface.acquire.lifecycle import OrderedCamera
@@ -134,3 +136,30 @@ class ScriptedCamera(OrderedCamera):
         elif what == "raise":
             name, text = details
             raise getattr(errors, name, ZeroDivisionError)(text)
+
+
+class BesideScripted(ScriptedCamera):
+    """Puts the number of each frame beside it, and can be asked for a sum; see `rtface.acquire.outside.beside`."""
+
+    CALLS: ClassVar[frozenset[str]] = frozenset({"added", "refused"})
+
+    def put_beside(self, out: Image) -> None:
+        out[:] = np.frombuffer(np.array([self._next - 1] * (len(out) // 8)).tobytes(), np.uint8)
+
+    def added(self, one: int, other: int) -> dict[str, int]:
+        return {"sum": one + other, "pid": os.getpid()}
+
+    def refused(self) -> None:
+        raise errors.UsageError("it will not")
+
+
+def beside_scripted(**arguments: Any) -> BesideScripted:
+    """Make the camera, in the process that will run it."""
+    return BesideScripted(**arguments)
+
+
+def outside_beside(beside: int, **arguments: Any) -> OutsideCamera:
+    """A `BesideScripted` in a process of its own, with so many bytes beside each frame."""
+    return OutsideCamera(
+        "scripted", f"{__name__}:{beside_scripted.__name__}", arguments, 6, Patience(), beside
+    )
