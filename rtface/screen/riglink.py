@@ -121,7 +121,8 @@ class RigLink:
         rig = self.rig
         address = as_reached(hello.keypoints_address, rig.control)
         self.pictures_address, self.engine = as_reached(hello.pictures_address, rig.control), hello.engine
-        with Client(address, rig.control, keys=rig.keys, timeout_s=_ANSWER_S) as client:
+        first = tuple(hello.cameras)[:1]  # of several cameras; of the only one nothing is named
+        with Client(address, rig.control, keys=rig.keys, timeout_s=_ANSWER_S, cameras=first) as client:
             offset_ns = client.ping().offset_ns
             self._pictures.look_at(self.pictures_address, offset_ns)
             self._put("link", self._linked(hello, "up"), newest=True)

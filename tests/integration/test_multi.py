@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from support.arming import arm
@@ -20,6 +21,7 @@ from rtface.config.multi import MultiRig
 from rtface.config.rigfile import load_any_rig
 from rtface.core.errors import ControlError, UsageError
 from rtface.core.records import KNOWN_VIEW, Crop
+from rtface.live.multi.cores import own_cores, shared_out
 from rtface.live.multi.service import MultiService
 from rtface.offline.replay.rules import replay_rules
 from rtface.record.session.cameras.joining import join_frames
@@ -224,7 +226,13 @@ def test_four_cameras_are_tracked_at_once(tmp_path: Path) -> None:
     rig = rig_of(tmp_path, cameras, rules)
     with served(rig) as (service, client):
         wait_long(lambda: all(each["frames"] > 10 for each in client.status().cameras.values()))
-        assert len({seat._camera.pid for seat in service.pipeline.seats.values()}) == 4
+        pids = {name: seat._camera.pid for name, seat in service.pipeline.seats.items()}
+        assert len(set(pids.values())) == 4
+        shares = shared_out(list(cameras), {}, own_cores())
+        for name, pid in pids.items():
+            assert pid is not None
+            assert os.sched_getaffinity(pid) == set(shares[name])
+    assert not [pid for pid in pids.values() if pid is not None and psutil.pid_exists(pid)]
     session = whole(tmp_path)
     assert all(len(session.of_camera(name).poses) > 10 for name in cameras)
 

@@ -44,6 +44,14 @@ def _together(call: Callable[[CameraSeat], None], seats: Sequence[CameraSeat]) -
             done.result()
 
 
+def _stopped(seat: CameraSeat) -> None:
+    """Stop a camera at the end; one that does not answer is lost with its process, and that is no error of the end."""
+    try:
+        seat.stop()
+    except CameraLostError as error:
+        seat.failed(error)
+
+
 class MultiPipeline(LoopThread):
     """From several tracking processes to one sink.
 
@@ -142,9 +150,9 @@ class MultiPipeline(LoopThread):
         self._resume()
 
     def _finish(self) -> None:
-        """End the acquisition, tell waiting commands and say so, while the sink is still open."""
+        """End the acquisition, tell waiting commands and say so, while the sink is still open; the handler has ended."""
         try:
-            self._pause()
+            _together(_stopped, self._turn)
         except Exception as error:
             self._fail(error)
         self._mailbox.close()

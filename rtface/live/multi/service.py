@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
+from rtface.acquire.outside.passage import AVAILABLE
 from rtface.config.multi import MultiRig
 from rtface.core.clock import SYSTEM_CLOCK, Clock
 from rtface.core.errors import UsageError
@@ -88,6 +89,10 @@ class MultiService(Served):
     """
 
     def __init__(self, rig: MultiRig, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        if not AVAILABLE:
+            raise UsageError(
+                "several cameras need memory that two processes have, for which there is no way here yet: Linux"
+            )
         self.engines: dict[str, Engine] = {}
         self.faces: dict[str, FoundFace] = {}
         rigs = {}
