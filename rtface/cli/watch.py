@@ -53,6 +53,15 @@ def watch(
         _Follower(client, as_json=as_json).run(ending, seconds, count)
 
 
+class _Watched:
+    """What was received of one camera."""
+
+    def __init__(self, names: tuple[str, ...], latest: Keypoints) -> None:
+        self.names, self.latest = names, latest
+        self.age = Histogram()
+        self.received = self.missed = 0
+
+
 class _Follower:
     """Follows one client's messages."""
 
@@ -61,10 +70,8 @@ class _Follower:
         self._as_json = as_json
         self._now_ns = clock.now_ns
         self._last_ns = clock.now_ns()
-        self._names: dict[str, tuple[str, ...]] = {}
-        self._age = Histogram()
-        self._received = self._missed = 0
-        self._latest: dict[str, Keypoints] = {}
+        self._cameras: dict[str, _Watched] = {}
+        self._received = 0
         self._status: StatusMessage | None = None
         self._neural = NeuralView()
 
@@ -100,49 +107,32 @@ class _Follower:
             self._take(keypoints)
 
     def _take(self, keypoints: Keypoints) -> None:
-        if keypoints.camera not in self._names or keypoints.restarted:
-            self._request_names(keypoints)
+        seen = self._cameras.get(keypoints.camera)
+        if seen is None:
+            seen = self._cameras[keypoints.camera] = _Watched(self._request_names(keypoints), keypoints)
+        elif keypoints.restarted:
+            seen.names = self._request_names(keypoints)
         self._received += 1
-        self._missed += keypoints.missed
-        self._latest[keypoints.camera] = keypoints
+        seen.received, seen.missed, seen.latest = seen.received + 1, seen.missed + keypoints.missed, keypoints
         if keypoints.age_ns is not None:
-            self._age.add(keypoints.age_ns)
+            seen.age.add(keypoints.age_ns)
         if self._as_json:
-            print_json(self._as_map(keypoints))
+            print_json(_as_map(seen))
 
-    def _request_names(self, keypoints: Keypoints) -> None:
-        """Request the names, and use them only if they are those of the service that publishes."""
-        camera = keypoints.camera
-        self._names[camera] = tuple(str(number) for number in range(len(keypoints.score)))
+    def _request_names(self, keypoints: Keypoints) -> tuple[str, ...]:
+        """Request the names, and use them only if they are those of the service that publishes; else numbers."""
+        numbers = tuple(str(number) for number in range(len(keypoints.score)))
         try:
             hello = self._client.hello()
         except (AddressError, ControlError, WireError):
-            return
-        if hello.session == keypoints.session:
-            said = hello.cameras.get(camera, hello)
-            self._names[camera] = tuple(point.name for point in said.skeleton)
+            return numbers
+        if hello.session != keypoints.session:
+            return numbers
+        return tuple(point.name for point in hello.cameras.get(keypoints.camera, hello).skeleton)
 
     def _service_ended(self) -> bool:
         status = self._client.latest_status
         return status is not None and status.status.state in ("ended", "failed")
-
-    def _as_map(self, keypoints: Keypoints) -> dict[str, Any]:
-        points = {
-            name: [float(x), float(y), float(score)]
-            for name, (x, y), score in zip(
-                self._names[keypoints.camera], keypoints.xy, keypoints.score, strict=False
-            )
-        }
-        of_camera = {"camera": keypoints.camera} if keypoints.camera else {}
-        return of_camera | {
-            "session": keypoints.session,
-            "seq": keypoints.seq,
-            "frame_id": keypoints.frame_id,
-            "age_ms": None if keypoints.age_ns is None else keypoints.age_ns / 1e6,
-            "missed": keypoints.missed,
-            "view_ok": keypoints.view_ok,
-            "keypoints": points,
-        }
 
     def _camera(self, camera: str) -> str:
         """Return how a camera does, as the newest status has it."""
@@ -157,23 +147,17 @@ class _Follower:
         return camera_line(said.get("camera_status", {})) + lost
 
     def _view(self) -> Any:
-        if not self._latest:
+        if not self._cameras:
             return live_view(f"waiting for keypoints; {self._since_last()}")
         heads, tables = [], []
-        for camera, latest in sorted(self._latest.items()):
-            of = f"{camera}: " if camera else ""
+        for camera, seen in sorted(self._cameras.items()):
+            latest, of = seen.latest, f"{camera}: " if camera else ""
             heads.append(
-                f"{of}frame {latest.frame_id}: {self._received} received, {self._missed} missed; {self._ages(latest)}; "
+                f"{of}frame {latest.frame_id}: {seen.received} received, {seen.missed} missed; {_ages(seen)}; "
                 f"{view_in_words(latest.view_ok)}; {losses_line(latest.lost)}; {self._since_last()}{self._camera(camera)}"
             )
-            tables.append(keypoints_table(self._names[camera], latest.xy, latest.score, latest.outside))
+            tables.append(keypoints_table(seen.names, latest.xy, latest.score, latest.outside))
         return live_view("\n".join(heads), beside(tables[0], [*tables[1:], *self._neural.render()]))
-
-    def _ages(self, latest: Keypoints) -> str:
-        if latest.age_ns is None:
-            return "age unknown"
-        age = self._age.summary()
-        return f"age p50 {age.p50_ms:.2f}, p99 {age.p99_ms:.2f}, max {age.max_ms:.2f} ms"
 
     def _since_last(self) -> str:
         """Return how long ago a message of any kind came."""
@@ -181,6 +165,31 @@ class _Follower:
         if silent_ns > _SILENCE_NS:
             return f"no heartbeat for {silent_ns // NS_PER_S} s"
         return f"last message {silent_ns / NS_PER_S:.1f} s ago"
+
+
+def _ages(seen: _Watched) -> str:
+    if seen.latest.age_ns is None:
+        return "age unknown"
+    age = seen.age.summary()
+    return f"age p50 {age.p50_ms:.2f}, p99 {age.p99_ms:.2f}, max {age.max_ms:.2f} ms"
+
+
+def _as_map(seen: _Watched) -> dict[str, Any]:
+    keypoints = seen.latest
+    points = {
+        name: [float(x), float(y), float(score)]
+        for name, (x, y), score in zip(seen.names, keypoints.xy, keypoints.score, strict=False)
+    }
+    of_camera = {"camera": keypoints.camera} if keypoints.camera else {}
+    return of_camera | {
+        "session": keypoints.session,
+        "seq": keypoints.seq,
+        "frame_id": keypoints.frame_id,
+        "age_ms": None if keypoints.age_ns is None else keypoints.age_ns / 1e6,
+        "missed": keypoints.missed,
+        "view_ok": keypoints.view_ok,
+        "keypoints": points,
+    }
 
 
 def _neural_map(message: NeuralMessage) -> dict[str, Any]:

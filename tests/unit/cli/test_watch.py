@@ -15,7 +15,7 @@ from rtface.client import Client, Keypoints
 from rtface.core.clock import NS_PER_MS, NS_PER_S, ManualClock
 from rtface.core.errors import AddressError, ControlError, WireError
 from rtface.publish.commands import Hello
-from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints
+from rtface.publish.keypoints import TOPIC_KEYPOINTS, encode_keypoints, keypoints_topic
 from rtface.publish.neural import NeuralMessage
 from rtface.publish.receiver import Receiver
 from rtface.publish.status import StatusMessage
@@ -141,3 +141,28 @@ def test_it_says_whether_the_engine_knows_the_view(
     Watched(as_json=True).hear(keypoints_aged(1, view_ok))
     said = json.loads(capsys.readouterr().out)["view_ok"]
     assert said == (None if math.isnan(view_ok) else view_ok)
+
+
+def keypoints_of(camera: str, seq: int) -> Keypoints:
+    pose = make_pose(seq, keypoints=2)
+    pose = replace(pose, frame=replace(pose.frame, camera=camera))
+    body = encode_keypoints(msgpack.Packer(), HELLO.session, seq, pose, LOSSES, 0)
+    keypoints = Receiver(0).take([keypoints_topic(camera), body], 5_000)
+    assert keypoints is not None
+    return keypoints
+
+
+def test_several_cameras_are_shown_each_with_its_own_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    watched = Watched()
+    for camera, seq in (("left", 7), ("right", 900), ("left", 8)):
+        watched.hear(keypoints_of(camera, seq))
+    watched.client.latest_status = StatusMessage(
+        "a", 1, 2, replace(STATUS, cameras={"right": {"state": "stopped", "gap": {"why": "unplugged"}}})
+    )
+    shown = watched.shown()
+    assert "left: frame 8: 2 received" in shown
+    assert "right: frame 900: 1 received" in shown
+    assert "stopped: unplugged" in shown
+    watched = Watched(as_json=True)
+    watched.hear(keypoints_of("right", 3))
+    assert json.loads(capsys.readouterr().out)["camera"] == "right"
