@@ -116,7 +116,7 @@ def test_without_names_the_keypoints_have_numbers(failure: Exception) -> None:
     watched = Watched()
     watched.client.failure = failure
     watched.hear(keypoints_aged(1))
-    assert watched.watch._names == ("0", "1")
+    assert watched.watch._cameras[""].names == ("0", "1")
 
 
 def test_json_has_null_for_an_unknown_age(capsys: pytest.CaptureFixture[str]) -> None:
