@@ -13,7 +13,6 @@ from rtface.cli.terminal.beside import screen_beside, with_pictures
 from rtface.cli.terminal.operator import Operator
 from rtface.cli.terminal.serving import announce, running, serve
 from rtface.cli.terminal.signals import ending_on_signals
-from rtface.config import Rig
 from rtface.config.rigfile import load_any_rig
 from rtface.core.realtime import realtime_process
 
@@ -35,7 +34,7 @@ def run(
     session's record failed.
     """
     settings = load_any_rig(rig)
-    if show_screen and isinstance(settings, Rig):
+    if show_screen:
         settings = with_pictures(settings)
     with (
         ending_on_signals() as ending,

@@ -180,9 +180,27 @@ class MultiRig(RigSettings, SeveralCameras):
             raise contradiction(
                 "an encoder predicts from one camera's keypoints; it does not go with cameras", "encoder"
             )
-        if self.publish.pictures is not None:
-            raise contradiction("are of one camera yet; leave them out with cameras", "publish", "pictures")
         return self
+
+    @model_validator(mode="after")
+    def _addresses_of_pictures_are_free(self) -> MultiRig:
+        others = {self.publish.keypoints, self.publish.control}
+        for name, address in self.picture_addresses.items():
+            if not address.endswith(":*") and address in others:
+                raise contradiction(
+                    f"pictures of {name} would be published at {address}, where something else is: each camera has the "
+                    "port after that of the one before it",
+                    *("publish", "pictures"),
+                )
+        return self
+
+    @property
+    def picture_addresses(self) -> dict[str, str]:
+        """Where each camera's pictures are published: the first at the address, each other at the port after; empty without."""
+        pictures = self.publish.pictures
+        if pictures is None:
+            return {}
+        return {name: _behind(pictures.address, number) for number, name in enumerate(self.cameras)}
 
     def with_crops(self, crops: dict[str, CropSettings]) -> MultiRig:
         """Return the rig with other crops of some of its cameras."""
@@ -191,6 +209,14 @@ class MultiRig(RigSettings, SeveralCameras):
             for name, each in self.cameras.items()
         }
         return self.model_copy(update={"cameras": cameras})
+
+
+def _behind(address: str, number: int) -> str:
+    """Return an address so many ports, or so many files, behind one; a free port is any."""
+    head, colon, port = address.rpartition(":")
+    if not number or port == "*":
+        return address
+    return f"{head}{colon}{int(port) + number}" if port.isdigit() else f"{address}-{number}"
 
 
 def _device(camera: TrackedCamera) -> tuple[Any, ...] | None:

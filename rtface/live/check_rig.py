@@ -96,7 +96,9 @@ def _ports(rig: RigSettings) -> Check:
             (zmq.XPUB, publish.keypoints, "publish.keypoints"),
             (zmq.ROUTER, publish.control, "publish.control"),
         ]
-        if publish.pictures is not None:
+        if isinstance(rig, MultiRig):
+            wanted += [(zmq.XPUB, address, SETTING) for address in rig.picture_addresses.values()]
+        elif publish.pictures is not None:
             wanted.append((zmq.XPUB, publish.pictures.address, SETTING))
         for kind, asked, setting in wanted:
             socket, address = bound_socket(context, kind, asked, setting, 1, guard)

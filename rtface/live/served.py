@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import zmq
 
-from rtface.config import RigSettings
+from rtface.config import PicturesSettings, RigSettings
 from rtface.core.clock import Clock
 from rtface.core.errors import ConfigError, ControlError, UsageError
 from rtface.live.arming import Arming
@@ -60,7 +60,7 @@ class Served:
     _arming: Arming | None = None
 
     def __init__(self, rig: RigSettings, clock: Clock, cameras: Sequence[str] = ()) -> None:
-        self.session = secrets.token_hex(8)
+        self.session, self._clock = secrets.token_hex(8), clock
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
         check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
         check_address(rig.publish.control, "publish.control", keys is not None)
@@ -77,9 +77,24 @@ class Served:
             clock=clock,
             cameras=cameras,
         )
-        self._pictures: PicturePublisher | None = None
+        self._picture_publishers: list[PicturePublisher] = []
         self._subscribers = 0
         self._opened = ExitStack()
+
+    def _publish_pictures(self, settings: PicturesSettings, address: str) -> PicturePublisher:
+        """Return what will publish the pictures of a camera, opened and closed with all else."""
+        made = PicturePublisher(
+            address,
+            self.session,
+            self._context,
+            per_second=settings.per_second,
+            quality=settings.quality,
+            longest=settings.width,
+            guard=self._guard,
+            clock=self._clock,
+        )
+        self._picture_publishers.append(made)
+        return made
 
     @property
     def processing(self) -> LoopThread:
@@ -133,7 +148,7 @@ class Served:
     @property
     def pictures_address(self) -> str:
         """Where pictures are published, with the port that was taken; empty where there are none."""
-        return "" if self._pictures is None else self._pictures.address
+        return self._picture_publishers[0].address if self._picture_publishers else ""
 
     def open(self) -> None:
         """Open the sockets, the camera and the network, and begin.
@@ -148,9 +163,9 @@ class Served:
             if self._guard is not None:
                 self._guard.open()
                 opened.callback(self._guard.close)
-            if self._pictures is not None:
-                opened.callback(self._pictures.close)
-                self._pictures.open()
+            for pictures in self._picture_publishers:
+                opened.callback(pictures.close)
+                pictures.open()
             opened.callback(self.processing.stop)
             self._start_pipeline()
             opened.callback(self._control.close)

@@ -29,7 +29,6 @@ from rtface.live.served import LONGEST_ERROR, Served, describe_backend
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.commands import Hello, crop_map
 from rtface.publish.control import ControlServer
-from rtface.publish.pictures.publisher import PicturePublisher
 from rtface.publish.status import ServiceStatus, camera_map, camera_status_map
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.rigcrop import with_crop
@@ -72,17 +71,8 @@ class Service(Served):
         self._rig = rig
         tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
         super().__init__(rig, clock)
-        if (pictures := rig.publish.pictures) is not None:
-            self._pictures = PicturePublisher(
-                pictures.address,
-                self.session,
-                self._context,
-                per_second=pictures.per_second,
-                quality=pictures.quality,
-                longest=pictures.width,
-                guard=self._guard,
-                clock=clock,
-            )
+        pictures = rig.publish.pictures
+        self._pictures = None if pictures is None else self._publish_pictures(pictures, pictures.address)
         self.neural: NeuralPredictor | None = None
         handler: PoseHandler | None = None
         if rig.encoder is not None:

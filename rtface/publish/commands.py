@@ -50,6 +50,7 @@ class CameraHello:
     engine_hash: str
     score_definition: str
     camera: dict[str, Any]
+    pictures_address: str = ""
 
     def as_map(self) -> dict[str, Any]:
         """Return the record as a map for the wire."""
@@ -60,7 +61,7 @@ class CameraHello:
             "engine": {"id": self.engine, "hash": self.engine_hash},
             "score": self.score_definition,
             "camera": self.camera,
-        }
+        } | ({"pictures": self.pictures_address} if self.pictures_address else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ def _camera_hello(fields: Fields) -> CameraHello:
         engine_hash=engine.text("hash"),
         score_definition=fields.text("score"),
         camera=fields.mapping("camera"),
+        pictures_address=fields.text("pictures") if fields.has("pictures") else "",
     )
 
 

@@ -16,7 +16,7 @@ from support.arming import arm
 from support.waits import wait_until
 
 from rtface.bench.agreed import ensure_parity
-from rtface.client import Client
+from rtface.client import Client, Keypoints, PictureSubscriber
 from rtface.config.multi import MultiRig
 from rtface.config.rigfile import load_any_rig
 from rtface.core.errors import ControlError, UsageError
@@ -218,6 +218,28 @@ def test_a_client_may_take_the_keypoints_of_one_camera_alone(tmp_path: Path) -> 
         found = [client.next(SLOW_S) for _ in range(10)]
         assert {each.camera for each in found if each is not None} == {"left"}
         assert client.malformed == 0
+
+
+def test_each_camera_has_pictures_of_its_own_with_its_own_keypoints(tmp_path: Path) -> None:
+    cameras = {"left": simulated(1), "right": simulated(2, width=160, height=128)}
+    publish = {"keypoints": FREE, "control": FREE, "pictures": {"address": FREE}}
+    rig = rig_of(tmp_path, cameras, {}, rules=None, output={"kind": "null"}, session=None, publish=publish)
+    with served(rig) as (service, client):
+        hello = client.hello()
+        assert hello.pictures_address == hello.cameras["left"].pictures_address == service.pictures_address
+        for name, width in (("left", 320), ("right", 160)):
+            poses: dict[int, Keypoints] = {}
+            with PictureSubscriber(hello.cameras[name].pictures_address) as pictures:
+                shown = None
+                while shown is None or shown.frame_id not in poses:
+                    keypoints = client.next(SLOW_S)
+                    assert keypoints is not None
+                    if keypoints.camera == name:
+                        poses[keypoints.frame_id] = keypoints
+                    shown = pictures.next(0) or shown
+            assert shown.frame_width == width
+            assert shown.xy.tobytes() == poses[shown.frame_id].xy.tobytes()
+        assert client.status().cameras["right"]["pictures"]["sent"] > 0
 
 
 def test_four_cameras_are_tracked_at_once(tmp_path: Path) -> None:

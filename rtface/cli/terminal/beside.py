@@ -8,17 +8,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from rtface.cli.terminal.screen import print_note
-from rtface.config import PicturesSettings, Rig
+from rtface.config import PicturesSettings, RigSettings
 from rtface.core.errors import UsageError
 from rtface.core.extras import require
 
 _END_S = 5.0
 
 
-def with_pictures(rig: Rig) -> Rig:
+AnyRig = TypeVar("AnyRig", bound=RigSettings)
+
+
+def with_pictures(rig: AnyRig) -> AnyRig:
     """Return the rig so that it publishes pictures, as its file says or as is usual; for a screen beside it.
 
     Raises

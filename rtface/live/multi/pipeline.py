@@ -248,6 +248,7 @@ class MultiPipeline(LoopThread):
             handler.handle(pose)
         handled_ns = self._clock.now_ns()
         published_ns = seat.publish(pose)
+        seat.show(slot.pixels, pose)
         if handler is not None:
             handler.published(slot.pixels, pose, published_ns)
         seat.published(slot, pose, handled_ns, published_ns)

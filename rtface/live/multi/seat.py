@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from rtface.acquire.timing.exposures import Warner
 from rtface.config import Rig
 from rtface.core.clock import NS_PER_MS, NS_PER_S, Clock
 from rtface.core.errors import CameraLostError, RtfaceError
-from rtface.core.records import CameraInfo, Crop, Pose
+from rtface.core.records import CameraInfo, Crop, Image, Pose
 from rtface.core.status import Gap, PipelineState, PipelineStatus
 from rtface.live.handler import NetworkInUse
 from rtface.live.multi.cores import Cores
@@ -70,6 +71,8 @@ class CameraSeat:
         Where its poses go.
     pixels : bool
         Whether its frames are wanted here, and not its poses alone.
+    show : callable or None
+        Given each frame, its pose and the crop as soon as the pose is published; must neither wait nor fail.
     clock : Clock
 
     Attributes
@@ -88,6 +91,7 @@ class CameraSeat:
         sink: PoseSink,
         *,
         pixels: bool,
+        show: Callable[[Image, Pose, Crop], None] | None = None,
         clock: Clock,
     ) -> None:
         self.name, self.engine, self._clock = name, engine, clock
@@ -117,7 +121,7 @@ class CameraSeat:
             self.stream, None if rig.silence_s is None else round(rig.silence_s * NS_PER_S), clock
         )
         self._warner = Warner()
-        self._sink = sink
+        self._sink, self._show = sink, show
         self._network: TrackedNetwork | None = None
         self._displaced = self._displaced_before = 0
         self.state = PipelineState.STARTING
@@ -227,6 +231,11 @@ class CameraSeat:
     def publish(self, pose: Pose) -> int:
         """Publish a pose of it; as of `PoseSink.publish`."""
         return self._sink.publish(pose, self.tally.losses())
+
+    def show(self, image: Image, pose: Pose) -> None:
+        """Show a frame whose pose was published to who looks on."""
+        if self._show is not None:
+            self._show(image, pose, self.network.in_use.crop)
 
     def use_crop(self, crop: Crop | None) -> TrackedNetwork:
         """Look at another part of its frames; `UsageError` where that reaches beyond them."""

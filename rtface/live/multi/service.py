@@ -25,6 +25,7 @@ from rtface.live.served import LONGEST_ERROR, Served, describe_backend
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.commands import CameraHello, Hello, crop_map
 from rtface.publish.control import ControlServer
+from rtface.publish.pictures.publisher import PicturePublisher
 from rtface.publish.publisher import Publisher
 from rtface.publish.status import ServiceStatus, camera_map, camera_status_map
 from rtface.publish.wire import known, losses_map
@@ -106,7 +107,11 @@ class MultiService(Served):
         cores = shared_out(
             list(rig.cameras), {name: each.cores for name, each in rig.cameras.items()}, own_cores()
         )
-        pixels = rig.session is not None and rig.session.frames != "none"
+        self._pictures: dict[str, PicturePublisher] = {}
+        if (pictures := rig.publish.pictures) is not None:
+            addresses = rig.picture_addresses.items()
+            self._pictures = {name: self._publish_pictures(pictures, address) for name, address in addresses}
+        pixels = bool(self._pictures) or (rig.session is not None and rig.session.frames != "none")
         seats = [
             CameraSeat(
                 name,
@@ -115,6 +120,7 @@ class MultiService(Served):
                 cores[name],
                 CameraSink(self._publisher, name),
                 pixels=pixels,
+                show=self._pictures[name].offer if self._pictures else None,
                 clock=clock,
             )
             for name in rig.cameras
@@ -154,7 +160,10 @@ class MultiService(Served):
 
     def hello(self) -> Mapping[str, Any]:
         """Say what the service is; command ``hello``."""
-        cameras = {seat.name: _camera_hello(seat) for seat in self._pipeline.seats.values()}
+        cameras = {
+            seat.name: _camera_hello(seat, self._address_of_pictures(seat.name))
+            for seat in self._pipeline.seats.values()
+        }
         first = next(iter(cameras.values()))
         return Hello(
             session=self.session,
@@ -168,6 +177,7 @@ class MultiService(Served):
             keypoints_address=self.keypoints_address,
             control_address=self.control_address,
             camera=first.camera,
+            pictures_address=self.pictures_address,
             cameras=cameras,
         ).as_map()
 
@@ -198,6 +208,9 @@ class MultiService(Served):
         t_ns = gap.begun_ns if gap.ended_ns is None else gap.ended_ns
         self._publisher.publish_event("camera", t_ns, {"camera": camera} | gap.as_map())
 
+    def _address_of_pictures(self, camera: str) -> str:
+        return self._pictures[camera].address if self._pictures else ""
+
     def _camera(self, seat: CameraSeat) -> dict[str, Any]:
         """Return what a camera is, which does not change: made a map of once, not with each status."""
         if seat.name not in self._cameras:
@@ -222,6 +235,7 @@ class MultiService(Served):
             error=None if error is None else f"{type(error).__name__}: {error}"[:LONGEST_ERROR],
             loop={} if self._arming is None else self._arming.state(),
             view_ok=min(views, key=lambda each: (each != each, each)),
+            pictures=self._pictures[first.name].state() if self._pictures else {},
             cameras={name: self._camera_status(seats[name], each) for name, each in statuses.items()},
         )
 
@@ -239,6 +253,7 @@ class MultiService(Served):
             "error": None if status.error is None else status.error[:LONGEST_ERROR],
             **known("view_ok", status.view_ok),
             **({"camera_status": said} if said else {}),
+            **({"pictures": self._pictures[seat.name].state()} if self._pictures else {}),
             **({} if status.gap is None else {"gap": status.gap.as_map()}),
         }
 
@@ -263,7 +278,7 @@ def worst(latencies: list[dict[str, StageSummary]]) -> dict[str, StageSummary]:
     }
 
 
-def _camera_hello(seat: CameraSeat) -> CameraHello:
+def _camera_hello(seat: CameraSeat, pictures_address: str) -> CameraHello:
     info, manifest = seat.info, seat.engine.manifest
     crop = seat.network.in_use.crop
     return CameraHello(
@@ -275,4 +290,5 @@ def _camera_hello(seat: CameraSeat) -> CameraHello:
         engine_hash=seat.engine.sha256,
         score_definition=manifest.score.definition,
         camera=camera_map(info),
+        pictures_address=pictures_address,
     )

@@ -134,11 +134,28 @@ engne: default
         ),
         ("cameras: {a: {kind: simulated}}\nencoder: {path: e}", "line 2: encoder: an encoder predicts"),
         (
-            "cameras: {a: {kind: simulated}}\npublish: {pictures: {}}",
-            "line 2: publish.pictures: are of one camera",
+            "cameras: {a: {kind: simulated}, b: {kind: simulated}}\n"
+            "publish: {keypoints: 'tcp://127.0.0.1:7', pictures: {address: 'tcp://127.0.0.1:6'}}",
+            "line 2: publish.pictures: pictures of b would be published at tcp://127.0.0.1:7",
         ),
         ("cameras: {a: {kind: simulated}}\ncrop: auto", "line 2: crop: unknown setting"),
     ],
 )
 def test_what_contradicts_is_refused(tmp_path: Path, text: str, said: str) -> None:
     assert said in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("address", "second"),
+    [
+        ("tcp://127.0.0.1:5572", "tcp://127.0.0.1:5573"),
+        ("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
+        ("ipc:///tmp/p", "ipc:///tmp/p-1"),
+    ],
+)
+def test_each_cameras_pictures_have_an_address_of_their_own(
+    tmp_path: Path, address: str, second: str
+) -> None:
+    rig = multi(tmp_path, TWO + f"publish: {{pictures: {{address: '{address}'}}}}\n")
+    assert rig.picture_addresses == {"left": address, "right": second}
+    assert multi(tmp_path, TWO).picture_addresses == {}
