@@ -165,7 +165,7 @@ class TrackingCamera:
         put_pose(out, self._pose, self._frames.dropped)
 
     def network(self) -> dict[str, Any]:
-        """Say what finds the keypoints: see `rtface.live.multi.network.network_of_map`."""
+        """Say what finds the keypoints, as `rtface.live.multi.seat.CameraSeat` reads it."""
         tracker = self._tracker
         return {
             "backend": asdict(tracker.backend),

@@ -135,7 +135,7 @@ engne: default
         ("cameras: {a: {kind: simulated}}\nencoder: {path: e}", "line 2: encoder: an encoder predicts"),
         (
             "cameras: {a: {kind: simulated}, b: {kind: simulated}}\npublish: {keypoints: 'tcp://127.0.0.1:7', "
-            + "pictures: {address: 'tcp://127.0.0.1:6'}}",
+            "pictures: {address: 'tcp://127.0.0.1:6'}}",
             "line 2: publish.pictures: pictures of b would be published at tcp://127.0.0.1:7",
         ),
         ("cameras: {a: {kind: simulated}}\ncrop: auto", "line 2: crop: unknown setting"),
