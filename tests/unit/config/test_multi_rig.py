@@ -44,6 +44,10 @@ rules: rules.yaml
 backend: {name: openvino}
 slots: 9
 """
+CLASHING = """\
+cameras: {a: {kind: simulated}, b: {kind: simulated}}
+publish: {keypoints: "tcp://127.0.0.1:7", pictures: {address: "tcp://127.0.0.1:6"}}
+"""
 
 
 def test_each_camera_is_the_only_one_of_a_rig_of_its_own(tmp_path: Path) -> None:
@@ -134,8 +138,7 @@ engne: default
         ),
         ("cameras: {a: {kind: simulated}}\nencoder: {path: e}", "line 2: encoder: an encoder predicts"),
         (
-            "cameras: {a: {kind: simulated}, b: {kind: simulated}}\npublish: {keypoints: 'tcp://127.0.0.1:7', "
-            "pictures: {address: 'tcp://127.0.0.1:6'}}",
+            CLASHING,
             "line 2: publish.pictures: pictures of b would be published at tcp://127.0.0.1:7",
         ),
         ("cameras: {a: {kind: simulated}}\ncrop: auto", "line 2: crop: unknown setting"),
