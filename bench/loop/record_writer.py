@@ -17,7 +17,8 @@ from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.core.decision import Action, Decision, Reason, RuleStatus
 from rtface.core.features import Features
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Image, Keypoint, Pose, Pulse, Stamps
-from rtface.record.session.recorder import SessionRecorder, Setup
+from rtface.record.session.cameras.setup import Setup
+from rtface.record.session.recorder import SessionRecorder
 
 POINTS, FEATURES = 15, 12
 

@@ -155,12 +155,11 @@ class MultiRig(RigSettings, SeveralCameras):
                     f"is the same camera as {seen[device]}: {_in_words(device)}", "cameras", name
                 )
             seen[device] = name
-        machine_vision = [
-            name for name, each in self.cameras.items() if isinstance(each, MachineVisionSettings)
-        ]
-        for name in machine_vision:
-            camera = cast(MachineVisionSettings, self.cameras[name])
-            if len(machine_vision) > 1 and camera.serial is None:
+        machine_vision = {
+            name: each for name, each in self.cameras.items() if isinstance(each, MachineVisionSettings)
+        }
+        for name, one in machine_vision.items():
+            if len(machine_vision) > 1 and one.serial is None:
                 raise contradiction("needs serial: there is more than one such camera", "cameras", name)
         return self
 

@@ -114,7 +114,7 @@ class MultiPipeline(LoopThread):
 
     def reset_latency(self) -> None:
         """Forget the latencies so far: those of the warm-up, before a measurement."""
-        self.ask(lambda: [seat.tally.latency.reset() for seat in self._turn])
+        self.ask(self._reset_latency)
 
     def set_crop(self, camera: str, crop: Crop | None) -> Crop:
         """Look at another part of a camera's frames (None: the whole frame) and return it.
@@ -125,6 +125,10 @@ class MultiPipeline(LoopThread):
             There is no such camera, it is not there at the moment, or the crop reaches beyond its frame.
         """
         return self.ask(lambda: self._set_crop(camera, crop))
+
+    def _reset_latency(self) -> None:
+        for seat in self._turn:
+            seat.tally.latency.reset()
 
     def _set_crop(self, camera: str, crop: Crop | None) -> Crop:
         seat = self.seats.get(camera)

@@ -118,7 +118,8 @@ def replay_rules(path: Path, rules: RulesFile | None = None, *, key: bytes | Non
         )
     if session.is_sealed:
         _follow_record(evaluator, session)
-    recorded = {each.camera_name: each for each in cameras} or {"": said}
+    recorded: dict[str, Recorded] = {each.camera_name: each for each in cameras}
+    recorded = recorded or {"": said}
     comparison = _RulesComparison(evaluator, recorded, own_rules=rules is None, sealed=session.is_sealed)
     try:
         for step in steps(path, key):

@@ -137,9 +137,9 @@ class Session:
             if isinstance(each, DecisionEntry)
             or (getattr(each, "camera_name", "") in ("", name) and not isinstance(each, TrackedEntry))
         )
-        rows: Mapping[str, Rows] = {}
+        rows: dict[str, Any] = {}
         if found.number:
-            rows = self.others.get(found.number) or join_batches(_no_batches())
+            rows = dict(self.others.get(found.number) or join_batches(_no_batches()))
         return replace(self, events=events, others={}, **rows)
 
     def row_count(self, name: str) -> int:
@@ -377,7 +377,7 @@ def assembled(
         counted=counted + Counter({SealedEntry.name: len(reading.blocks)}),
         sealed=tuple(sorted(reading.blocks)),
         unsealed=None if items is None else tuple(items),
-        **rows,
+        **dict[str, Any](rows),
     )
 
 
