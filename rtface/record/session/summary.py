@@ -9,13 +9,11 @@ from typing import Any
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S, utc
 from rtface.core.outputs import OutputEvent
+from rtface.record.session.cameras.facts import facts_of
 from rtface.record.session.entries import (
     ANSWERS,
     OF_LIGHT,
     ArmingEntry,
-    CameraEntry,
-    CameraStatusEntry,
-    ClockFitEntry,
     DecisionEntry,
     FaultEntry,
     GapEntry,
@@ -23,7 +21,6 @@ from rtface.record.session.entries import (
     LatencyEntry,
     LossesEntry,
     MarkEntry,
-    NetworkEntry,
     PulseCommandEntry,
     TrackedEntry,
     UnrecordedEntry,
@@ -224,7 +221,7 @@ def summarise(session: Session, *, unblind: bool = False, rows: RowCounts | None
         state=session.state,
         began=None if opened is None else _iso(opened.wall_ns),
         seconds=seconds,
-        facts=_facts(session),
+        facts=facts_of(session),
         sha256={} if session.hashes is None else dict(session.hashes.sha256),
         poses=rows.poses,
         published=rows.published,
@@ -305,50 +302,6 @@ def _span(session: Session) -> tuple[int, int]:
             times += [int(rows[name][0]), int(rows[name][-1])]
     began_ns = session.opened.t_ns if session.opened is not None else min(times, default=0)
     return began_ns, max(times, default=began_ns)
-
-
-def _facts(session: Session) -> dict[str, str]:
-    facts: dict[str, str] = {}
-    network, camera, opened = session.last(NetworkEntry), session.last(CameraEntry), session.opened
-    if network is not None:
-        backend, crop = network.backend, network.crop
-        facts["engine"] = network.engine
-        facts["back end"] = " ".join(
-            str(backend[name]) for name in ("name", "version", "precision", "device") if backend.get(name)
-        )
-        facts["crop"] = "{width}x{height} at {x}, {y}".format_map(crop)
-    if camera is not None:
-        info = camera.info
-        rate = "" if info.get("rate_hz") is None else f", {info['rate_hz']:g} frames per second"
-        facts["camera"] = (
-            f"{info.get('kind')} {info.get('label')}, {info.get('width')}x{info.get('height')}{rate}"
-        )
-        if (trigger := info.get("trigger")) is not None:
-            rate = "irregular" if trigger["rate_hz"] is None else f"{trigger['rate_hz']:g} per second"
-            facts["trigger"] = f"{trigger['source']}, {rate}"
-    if (losses := session.last(LossesEntry)) is not None and losses.missed_triggers is not None:
-        facts["triggers missed"] = str(losses.missed_triggers)
-    if said := _camera_problems(session):
-        facts["camera problems"] = "; ".join(said)
-    if (fit := session.last(ClockFitEntry)) is not None:
-        facts[f"{fit.device} clock"] = f"{fit.slope * 1e6:+.1f} ppm against this computer's"
-    if (video := session.last(VideoEntry)) is not None:
-        facts["video"] = f"{video.file} ({video.codec})"
-    if opened is not None:
-        machine = opened.machine
-        facts["machine"] = f"{machine.get('processor')}, {machine.get('system')}"
-        facts["rtface"] = str(machine.get("rtface"))
-    return facts
-
-
-def _camera_problems(session: Session) -> tuple[str, ...]:
-    """Return what did not hold of the camera at some time, each once."""
-    said: dict[str, None] = {}
-    for each in session.of(CameraStatusEntry):
-        said |= dict.fromkeys(each.problems)
-        if each.clock:
-            said[f"exposures were times of arrival: {each.clock}"] = None
-    return tuple(said)
 
 
 def rate_of(poses: Rows, count: int) -> float | None:
