@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from rtface.config import Rig
+from rtface.config.rigfile import checked_rig
 from rtface.config.yamlfile import parse_document, read_document
 from rtface.core.errors import ConfigError, DataError, UsageError
 from rtface.core.files import written_whole
@@ -84,7 +84,7 @@ def changed_rig(path: Path, settings: Mapping[str, Any]) -> RigChange:
         raise ConfigError(
             f"{path} is written such that {', '.join(settings)} cannot be changed in its lines: change it by hand"
         )
-    kept.checked(Rig)
+    checked_rig(kept)
     return RigChange(path, before, text)
 
 

@@ -63,14 +63,19 @@ def load_rig(path: Path, camera: str | None = None) -> Rig:
 
 def load_any_rig(path: Path) -> Rig | MultiRig:
     """Read and check the configuration of a rig, of one camera (`camera:`) or several (`cameras:`); else as `load_rig`."""
-    document = read_document(path, _RIG, shape=_RIG_SHAPE)
+    rig = checked_rig(read_document(path, _RIG, shape=_RIG_SHAPE))
+    return (
+        _resolve_paths(rig, path.parent) if isinstance(rig, Rig) else _resolve_multi_paths(rig, path.parent)
+    )
+
+
+def checked_rig(document: Document) -> Rig | MultiRig:
+    """Return what a rig's file holds, paths as they are written; `ConfigError` as of `load_any_rig`."""
     if not _has_several(document):
-        return _resolve_paths(document.checked(Rig), path.parent)
+        return document.checked(Rig)
     if "camera" in document.values:
-        raise document.refusal(
-            "camera and cameras exclude each other: a rig has one, or several by name", "camera"
-        )
-    return _resolve_multi_paths(document.checked(MultiRig), path.parent)
+        raise document.refusal("camera and cameras exclude each other: a rig has one, or several", "camera")
+    return document.checked(MultiRig)
 
 
 def _has_several(document: Document) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtface.config import BackendSettings, GenicamCameraSettings, Rig, SimulatedCameraSettings
+from rtface.config.changing import changed_rig
 from rtface.config.multi import MultiRig
 from rtface.config.rigfile import load_any_rig, load_rig
 from rtface.core.errors import ConfigError, UsageError
@@ -162,3 +163,12 @@ def test_each_cameras_pictures_have_an_address_of_their_own(
     rig = multi(tmp_path, TWO + f"publish: {{pictures: {{address: '{address}'}}}}\n")
     assert rig.picture_addresses == {"left": address, "right": second}
     assert multi(tmp_path, TWO).picture_addresses == {}
+
+
+def test_a_setting_of_one_camera_is_changed_in_the_files_own_lines(tmp_path: Path) -> None:
+    path = rig_file(tmp_path, TWO)
+    change = changed_rig(path, {"cameras.right.backend.threads": 3})
+    assert "threads: 3" in change.after
+    assert change.after.splitlines()[:5] == TWO.splitlines()[:5]
+    with pytest.raises(ConfigError, match=r"cameras\.right\.rate_hz"):
+        changed_rig(path, {"cameras.right.rate_hz": -1})
