@@ -100,13 +100,20 @@ class Recorded(NoRecord):
     def pose(self, pose: Pose) -> None:
         self.poses += 1
 
-    def published(self, frame_id: int, published_ns: int) -> None:
+    def published(self, frame_id: int, published_ns: int, camera: str = "") -> None:
         self.stamps.append((frame_id, published_ns))
 
-    def clock_fit(self, device: str, line: ClockLine) -> None:
+    def clock_fit(self, device: str, line: ClockLine, camera: str = "") -> None:
         self.maps.append((device, line))
 
-    def features(self, frame_id: int, now_ns: int, features: Features, given: Features | None = None) -> None:
+    def features(
+        self,
+        frame_id: int,
+        now_ns: int,
+        features: Features,
+        given: Features | None = None,
+        camera: str = "",
+    ) -> None:
         self.rows += 1
         if given is not None:
             self.given.append(given.values.copy())
@@ -114,7 +121,7 @@ class Recorded(NoRecord):
     def frame(self, image: Any, meta: FrameMeta) -> None:
         self.frames += 1
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: Gap, camera: str = "") -> None:
         self.gaps.append(gap)
 
     def failed(self, what: str, text: str) -> None:

@@ -20,6 +20,7 @@ from rtface.core.records import FACEMAP_KEYPOINTS, Pulse
 from rtface.decide.controls import ScheduleSpec
 from rtface.decide.description import describe_rule, thresholds
 from rtface.decide.features.specs import FeatureSpec
+from rtface.decide.multi import RuleCamera
 from rtface.decide.rules import PulseSpec, RateSpec, RulesFile, RuleSpec
 from rtface.decide.schedule import Schedule
 from rtface.live.rulesfile import Rules, check_rules, pulse_times
@@ -51,12 +52,35 @@ def test_the_example_is_a_rules_file_that_fits(tmp_path: Path) -> None:
 
 def test_the_file_on_the_page_fits(tmp_path: Path) -> None:
     page = (DOCS / "rules.md").read_text("utf-8")
-    (shown,) = [
+    shown, of_cameras = [
         each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if each.startswith("features:")
     ]
     assert list(Rules(written(tmp_path, shown)).evaluator(FACEMAP_KEYPOINTS, 200.0).states) == [
         "whisking_bout"
     ]
+    cameras = [RuleCamera(name, FACEMAP_KEYPOINTS, 200.0) for name in ("left", "right")]
+    made = Rules(written(tmp_path, of_cameras)).multi_evaluator(cameras)
+    assert made.needs == {"whisks_with_open_eye": {"left", "right"}}
+
+
+def test_what_does_not_fit_several_cameras_is_said_at_once_with_its_line(tmp_path: Path) -> None:
+    text = """\
+features:
+  left.nose: {kind: position, point: nowhere}
+  nose: {kind: position, point: nose(tip)}
+  right.nose: {kind: position, point: nose(tip)}
+rules:
+  a: {when: left.nose.x > 1 and right.nose.x > 1, pulse: {width_ms: 1}}
+  b: {when: right.noze.x > 1, pulse: {width_ms: 1}}
+"""
+    cameras = [RuleCamera(name, FACEMAP_KEYPOINTS, 200.0) for name in ("left", "right")]
+    with pytest.raises(ConfigError) as refused:
+        Rules(written(tmp_path, text)).multi_evaluator(cameras)
+    said = str(refused.value)
+    assert "line 2: features.left.nose: nowhere is not a keypoint" in said
+    assert "line 3: features.nose: the feature's name must begin with a camera's" in said
+    assert "line 7: rules.b.when" in said
+    assert "rules.a" not in said, "what rests on something wrong is not wrong for that"
 
 
 def test_the_page_names_every_setting() -> None:
