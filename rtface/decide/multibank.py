@@ -81,6 +81,7 @@ class MultiRuleBank(RuleBank):
             baseline=baseline,
         )
         self._cameras = {name: CameraFrames(name) for name in cameras}
+        self._barred_at_rest: set[str] = set()
         of_place = {
             at: frozenset({name.partition(".")[0]} & set(cameras)) for at, name in enumerate(self.names)
         }
@@ -168,6 +169,20 @@ class MultiRuleBank(RuleBank):
             frames.barred = frames.gone
         return super().arm(now_ns)
 
+    def _advance(self, now_ns: int) -> list[Decision]:
+        """Let time pass; what a lost camera withholds and was at rest is withheld once it has rested."""
+        found = super()._advance(now_ns)
+        for name in sorted(self._barred_at_rest):
+            rule = self._rules[name]
+            if rule.state is RuleStatus.REFRACTORY:
+                continue
+            self._barred_at_rest.discard(name)
+            if rule.state is RuleStatus.ARMED and any(
+                self._cameras[each].barred for each in self.needs[name]
+            ):
+                found += self._step(rule, RuleEvent.REFUSED, Reason.CAMERA_LOST, now_ns)
+        return found
+
     def _of(self, camera: str) -> CameraFrames:
         if camera not in self._cameras:
             raise UsageError(f"no camera is called {camera!r}; there are {', '.join(self._cameras)}")
@@ -208,6 +223,8 @@ class MultiRuleBank(RuleBank):
             found += self._step(rule, resting, Reason.CAMERA_LOST, now_ns)
         if rule.state in (RuleStatus.ARMED, RuleStatus.WITHHELD):
             found += self._step(rule, RuleEvent.REFUSED, Reason.CAMERA_LOST, now_ns)
+        elif rule.state is RuleStatus.REFRACTORY:
+            self._barred_at_rest.add(rule.name)
         rule.request.withheld_for = rule.in_flash.withheld_for = Reason.CAMERA_LOST
         return found
 

@@ -256,3 +256,15 @@ def test_what_one_light_may_show_in_any_camera_is_withheld() -> None:
     assert ("withhold", "light") in reasons(found, "of_both") or rig.made.views[
         "of_both"
     ].withheld is Reason.LIGHT
+
+
+def test_what_rests_when_its_camera_is_lost_is_withheld_with_the_reason_once_it_has_rested() -> None:
+    rig = Rig(evaluator(ONLY_BOTH, refractory_ms=50))
+    rig.frame("right", 0, 200)
+    rig.frame("left", 1, 200)
+    rig.made.call("ended", BEGAN_NS + 12 * MS, rule="of_both", trial=0)
+    assert rig.made.call("lost", BEGAN_NS + 15 * MS, camera="right") == []
+    assert reasons(rig.made.call("tick", BEGAN_NS + 30 * MS), "of_both") == []
+    found = reasons(rig.made.call("tick", BEGAN_NS + 70 * MS), "of_both")
+    assert found == [("none", "rested"), ("withhold", "camera_lost")]
+    assert rig.made.call("tick", BEGAN_NS + 80 * MS) == []
