@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +30,31 @@ _NICENESS = 5
 _FINISH_NS = 300 * NS_PER_MS
 
 
+Report = Callable[[Mapping[str, Any]], None]
+
+
 def main() -> None:
     """Be the bridge that the first line asks for, until the input ends."""
     line = sys.stdin.readline()
     if not line:
         return
     order = order_in(line)
+    reports, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no report
     ending = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=(ending,), name="rtface-bridge-end", daemon=True).start()
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(_NICENESS)
+
+    def report(values: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # the service is gone, and the end of the input says so
+            print(json.dumps(values), file=reports, flush=True)
+
     try:
         with contextlib.ExitStack() as opened:
-            _run(order, ending, opened)
+            _run(order, ending, opened, report)
     except RtfaceError as error:
-        _report(failure_report(error))
+        report(failure_report(error))
 
 
 def make_bridge(order: BridgeOrder, context: Context, guard: Guard | None) -> Bridge:
@@ -65,7 +74,7 @@ def make_bridge(order: BridgeOrder, context: Context, guard: Guard | None) -> Br
             return LslBridge(order.names, order.scope, f"rtface {order.service}")
 
 
-def _run(order: BridgeOrder, ending: threading.Event, opened: contextlib.ExitStack) -> None:
+def _run(order: BridgeOrder, ending: threading.Event, opened: contextlib.ExitStack, report: Report) -> None:
     context: Context = zmq.Context()
     opened.callback(context.destroy, 0)
     guard = None
@@ -82,8 +91,8 @@ def _run(order: BridgeOrder, ending: threading.Event, opened: contextlib.ExitSta
         own = ClientKeys(public, secret, server)
     upstream = connected_socket(context, zmq.SUB, order.service, order.queue, own)
     opened.callback(upstream.close, 0)
-    relay = Relay(bridge, upstream, order.queue, lambda counts: _report({"counts": counts}))
-    _report({"ready": address})
+    relay = Relay(bridge, upstream, order.queue, lambda counts: report({"counts": counts}))
+    report({"ready": address})
     while not ending.is_set():
         relay.turn()
     relay.finish(SYSTEM_CLOCK.now_ns() + _FINISH_NS)
@@ -94,13 +103,6 @@ def _wait_for_the_end(ending: threading.Event) -> None:
         while sys.stdin.readline():
             pass
     ending.set()
-
-
-def _report(values: Mapping[str, Any]) -> None:
-    try:
-        print(json.dumps(values), flush=True)  # noqa: T201  (the protocol with the service)
-    except OSError:  # the service is gone, and the end of the input says so
-        return
 
 
 if __name__ == "__main__":

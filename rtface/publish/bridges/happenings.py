@@ -15,6 +15,6 @@ _KEYS = {
 
 
 def in_short(event: EventMessage) -> tuple[str, str]:
-    """Return what an event is of and what happened, as `docs/wire.md` has it: rule and action, who and text; empty where absent."""
+    """Return what an event is of and what happened (rule and action; who and text), as `docs/wire.md` has it; "" if absent."""
     of, what = _KEYS[event.kind]
     return str(event.details.get(of) or ""), str(event.details.get(what) or "")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import zmq
 
-from rtface.publish.as_json import Published, as_json
+from rtface.core.errors import WireError
+from rtface.publish.as_json import Published, as_json, json_body
 from rtface.publish.bridges.base import FORM, BridgeCounts
 from rtface.publish.bridges.topics import TopicSocket
 from rtface.publish.events import TOPIC_EVENTS
@@ -19,9 +17,6 @@ from rtface.publish.receiver import TOPICS
 from rtface.publish.sockets import Context
 from rtface.publish.status import TOPIC_STATUS
 from rtface.publish.wire import PROTOCOL
-
-MAX_JSON = 1 << 20
-"""Largest body in bytes."""
 
 JSON_TOPICS = {
     topic.decode(): f"json.{FORM}.{topic.decode()}".encode()
@@ -72,14 +67,10 @@ class JsonBridge:
         topic = JSON_TOPICS[values["topic"]]
         if not self._socket.taken(topic):
             return
-        body = _packed(values)
-        if len(body) > MAX_JSON:
-            self.counts.fail(f"a message would have {len(body)} bytes as JSON; at most {MAX_JSON} are sent")
-            return
         try:
-            self._socket.send(topic, body)
+            self._socket.send(topic, json_body(values))
             self.counts.sent += 1
-        except zmq.ZMQError as error:
+        except (zmq.ZMQError, WireError) as error:
             self.counts.fail(error)
 
     def close(self) -> None:
@@ -87,9 +78,5 @@ class JsonBridge:
         self._socket.close()
 
 
-def _packed(values: dict[str, Any]) -> bytes:
-    return json.dumps(values, allow_nan=False, separators=(",", ":")).encode()
-
-
 def _refusal(why: str) -> bytes:
-    return _packed({"topic": "error", "v": PROTOCOL, "error": {"code": "wire_error", "message": why}})
+    return json_body({"topic": "error", "v": PROTOCOL, "error": {"code": "wire_error", "message": why}})

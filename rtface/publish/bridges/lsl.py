@@ -34,8 +34,8 @@ _BUFFER_S = 60
 class LslBridge:
     """Hands keypoints, features and events to LSL with the times that they have; as `Bridge`.
 
-    A sample's time is the exposure of its frame in seconds of the host's monotonic clock, which on Linux is LSL's clock: nothing is
-    converted. Keypoints are ``frame_id``, then x, y and score of each; a frame that was lost is a sample that is not there.
+    A sample's time is the exposure of its frame in seconds of the host's monotonic clock, which on Linux is LSL's clock:
+    nothing is converted. Keypoints are ``frame_id``, then x, y and score of each; a lost frame is a sample that is not there.
 
     Parameters
     ----------
@@ -136,7 +136,9 @@ def _loaded(scope: str) -> Any:
             os.environ[SETTINGS_VARIABLE] = str(path)
             try:
                 library = _imported()
-                library.StreamInfo("rtface")  # with its first stream it reads them, once and for all
+                library.StreamInfo(
+                    "rtface", source_id="rtface"
+                )  # with its first stream it reads them, once and for all
             finally:
                 del os.environ[SETTINGS_VARIABLE]
         return library

@@ -56,10 +56,10 @@ class BridgeOrder:
 
 def order_in(line: str) -> BridgeOrder:
     """Return the order on a line."""
-    values = json.loads(line)
-    targets = tuple((host, port) for host, port in values.pop("targets"))
-    tuples = {name: tuple(values.pop(name)) for name in ("names", "own")}
-    return BridgeOrder(targets=targets, **tuples, **values)
+    values: dict[str, Any] = json.loads(line)
+    targets = tuple((host, port) for host, port in values["targets"])
+    tuples = {name: tuple(values[name]) for name in ("names", "own")}
+    return BridgeOrder(**{**values, **tuples, "targets": targets})
 
 
 def failure_report(error: RtfaceError) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Open Sound Control 1.0: keypoints and events as messages that any parser of it takes. No socket, no clock.
 
 Bonsai's parser is the narrowest: at most eight arguments, no arrays, and in a message whose type tag is stated no T, F or N;
-in an address it reads ``?*[]{}!,`` as a pattern. So a keypoint is a message of five numbers, and addresses have letters, digits and
-``_`` alone.
+in an address it reads ``?*[]{}!,`` as a pattern. So a keypoint is a message of five numbers, and addresses have letters,
+digits and ``_`` alone.
 """
 
 from __future__ import annotations

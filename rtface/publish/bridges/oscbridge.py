@@ -107,15 +107,21 @@ class OscBridge:
         if not taken and not self._targets:
             return
         for body in bodies:
-            try:
-                if taken:
-                    self._socket.send(topic, body)
-                self.counts.sent += 1
-            except zmq.ZMQError as error:
-                self.counts.fail(error)
-            for target in self._targets:
-                if (why := target.send(body)) is not None:
+            failures = [target.send(body) for target in self._targets]
+            if taken:
+                failures.append(self._publish(topic, body))
+            self.counts.sent += None in failures
+            for why in failures:
+                if why is not None:
                     self.counts.fail(why)
+
+    def _publish(self, topic: bytes, body: bytes) -> str | None:
+        """Send a body to who subscribes; return why it could not be, as `_Target.send` does."""
+        try:
+            self._socket.send(topic, body)
+        except zmq.ZMQError as error:
+            return str(error)
+        return None
 
 
 class _Target:

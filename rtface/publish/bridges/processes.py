@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rtface.config import BridgeSettings, JsonBridgeSettings, LslBridgeSettings, OscBridgeSettings
-from rtface.core.clock import NS_PER_S, Clock, SYSTEM_CLOCK
+from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import RtfaceError, UsageError
 from rtface.publish.bridges.base import BridgeCounts
 from rtface.publish.bridges.orders import BridgeOrder, failure_in
+from rtface.publish.keys import ClientKeys
 
 _OPEN_S = 30.0
 _END_S = 1.0
 _AGAIN_S = 2.0
 """How long after its end a bridge is started anew."""
+_SILENT_NS = 5 * NS_PER_S
+"""One that has not reported for so long counts as hanging."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +65,7 @@ class BridgeProcess:
         self._address = ""
         self._counts = BridgeCounts().as_map()
         self._running, self._restarts, self._error = False, 0, ""
+        self._reported_ns = 0
 
     @property
     def kind(self) -> str:
@@ -72,14 +79,18 @@ class BridgeProcess:
 
     def state(self) -> dict[str, Any]:
         """Return how it stands, as plain values for the status; may be called from any thread."""
-        counts = self._counts
+        counts, error = self._counts, self._error
+        silent_ns = monotonic_ns() - self._reported_ns
+        hangs = self._running and silent_ns > _SILENT_NS
+        if hangs:
+            error = f"its process has not reported for {silent_ns // NS_PER_S} s"
         return {
             "kind": self.kind,
-            "running": self._running,
+            "running": self._running and not hangs,
             "address": self._address,
             "restarts": self._restarts,
             **counts,
-            "error": self._error or counts["error"],
+            "error": error or counts["error"],
         }
 
     def start(self) -> None:
@@ -87,7 +98,7 @@ class BridgeProcess:
         self._thread = threading.Thread(target=self._keep, name=f"rtface-bridge-{self.kind}", daemon=True)
         self._thread.start()
 
-    def wait_open(self, until_ns: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def wait_open(self, until_ns: int) -> None:
         """Wait until it is open.
 
         Raises
@@ -95,7 +106,7 @@ class BridgeProcess:
         RtfaceError
             It cannot be opened, or is not in time.
         """
-        if not self._settled.wait(max(0.0, (until_ns - clock.now_ns()) / NS_PER_S)):
+        if not self._settled.wait(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S)):
             raise UsageError(f"publish.bridges ({self.kind}): its process did not open within {_OPEN_S:g} s")
         if self._failure is not None:
             raise self._failure
@@ -106,17 +117,15 @@ class BridgeProcess:
         with self._lock:
             process = self._process
             if process is not None and process.stdin is not None:
-                try:
+                with contextlib.suppress(OSError):  # it has ended already
                     process.stdin.close()
-                except OSError:
-                    _log.debug("the bridge %s had ended already", self.kind)
 
-    def wait_ended(self, until_ns: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def wait_ended(self, until_ns: int) -> None:
         """Wait until it has ended, and kill it if it has not by then."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        thread.join(max(0.0, (until_ns - clock.now_ns()) / NS_PER_S))
+        thread.join(max(0.0, (until_ns - monotonic_ns()) / NS_PER_S))
         if thread.is_alive():
             with self._lock:
                 process = self._process
@@ -128,68 +137,82 @@ class BridgeProcess:
     def _keep(self) -> None:
         while not self._ending.is_set():
             try:
-                self._live()
+                why = self._live()
             except OSError as error:
-                self._failed(UsageError(f"publish.bridges ({self.kind}): no process could be begun: {error}"))
-            self._running = False
-            if self._failure is not None and not self._opened:
+                why = f"no process could be begun: {error}"
+            self._running, self._error = False, why
+            if not self._settled.is_set():
+                self._settle(UsageError(f"publish.bridges ({self.kind}): {why}"))
+            if self._failure is not None or self._ending.wait(_AGAIN_S):
                 return
-            if not self._ending.wait(_AGAIN_S):
-                self._restarts += 1
-                _log.warning("the bridge %s has ended (%s), and is started anew", self.kind, self._error)
+            self._restarts += 1
+            _log.warning("the bridge %s has ended (%s), and is started anew", self.kind, why)
 
-    @property
-    def _opened(self) -> bool:
-        """Whether it was open once: then what it binds is known to be right, and it is started anew for ever."""
-        return self._settled.is_set() and self._failure is None
-
-    def _live(self) -> None:
-        """Start the process, and read what it reports until it has ended."""
+    def _live(self) -> str:
+        """Start the process, read what it reports until it has ended, and return why it has."""
         command = [sys.executable, "-P", "-m", "rtface.publish.bridges.child"]
+        path = os.pathsep.join(each for each in sys.path if each)  # notebooks put other things there
         with self._lock:
             if self._ending.is_set():
-                return
+                return ""
             process = self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for the service, which ends it
             )
         assert process.stdin is not None  # stdin=PIPE above
         assert process.stdout is not None
+        why = ""
         try:
-            try:
+            with contextlib.suppress(OSError, ValueError):  # it has ended before it was told what to be
                 process.stdin.write(replace(self._order, address=self._address or self._order.address).line())
                 process.stdin.flush()
-            except (OSError, ValueError):
-                _log.debug("the bridge %s ended before it was told what to be", self.kind)
             for line in process.stdout:
-                self._reported(json.loads(line))
+                why = self._reported(line)
         finally:
-            process.kill()
-            status = process.wait()
+            status = _ended(process)
             with self._lock:
-                process.stdout.close()
-                try:
-                    process.stdin.close()
-                except OSError:
-                    _log.debug("the bridge %s has ended", self.kind)
                 self._process = None
-        if not self._ending.is_set():
-            self._error = self._error or f"its process ended with status {status}"
-            self._failed(UsageError(f"publish.bridges ({self.kind}): {self._error}"))
+                process.stdout.close()
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
+        return why or f"its process ended with status {status}"
 
-    def _reported(self, report: dict[str, Any]) -> None:
-        if "ready" in report:
-            self._address, self._error, self._running = report["ready"], "", True
-            self._settled.set()
-        elif "failed" in report:
-            self._error = report["failed"]
-            self._failed(failure_in(report, self.kind))
-        else:
+    def _reported(self, line: str) -> str:
+        """Take a line that it has reported; return why it could not be opened, where it says so."""
+        try:
+            report = json.loads(line)
+        except ValueError:
+            _log.warning("the bridge %s printed %r", self.kind, line[:200])
+            return ""
+        self._reported_ns = monotonic_ns()
+        if "failed" in report:
+            self._settle(failure_in(report, self.kind))
+            return str(report["failed"])
+        if "counts" in report:
             self._counts = report["counts"]
+        else:
+            self._address, self._error, self._running = report["ready"], "", True
+            self._settle(None)
+        return ""
 
-    def _failed(self, error: RtfaceError) -> None:
+    def _settle(self, failure: RtfaceError | None) -> None:
+        """Say whether it could be opened, the first time; one that could be is started anew for ever."""
         if not self._settled.is_set():
-            self._failure = error
+            self._failure = failure
             self._settled.set()
+
+
+def _ended(process: subprocess.Popen[str]) -> int:
+    """Return the status of a process that has closed its output, and kill it if it has not ended with that."""
+    try:
+        return process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 class BridgeProcesses:
@@ -204,10 +227,9 @@ class BridgeProcesses:
         self._orders = [order_of(each) for each in bridges]
         self._processes: list[BridgeProcess] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._orders)
-
-    def open(self, service: str, names: Iterable[str], keys: str = "", own: tuple[str, ...] = ()) -> None:
+    def open(
+        self, service: str, names: Iterable[str], keys: Path | None = None, own: ClientKeys | None = None
+    ) -> None:
         """Start all of them, and wait until they are open.
 
         Parameters
@@ -216,23 +238,24 @@ class BridgeProcesses:
             Where the service publishes.
         names : iterable of str
             Of the keypoints.
-        keys, own
-            As of `BridgeOrder`.
+        keys : Path or None
+            Folder of the service's keys, if it has some.
+        own : ClientKeys or None
+            What the service admits its bridges by, if it has keys.
 
         Raises
         ------
         RtfaceError
             One of them cannot be opened; all are ended.
         """
-        told = tuple(names)
-        self._processes = [
-            BridgeProcess(replace(order, service=service, names=told, keys=keys, own=own))
-            for order in self._orders
-        ]
+        proof = () if own is None else tuple(each.decode() for each in (own.public, own.secret, own.server))
+        folder = "" if keys is None else str(keys.resolve())
+        told = {"service": service, "names": tuple(names), "keys": folder, "own": proof}
+        self._processes = [BridgeProcess(replace(order, **told)) for order in self._orders]
         try:
             for each in self._processes:
                 each.start()
-            until_ns = SYSTEM_CLOCK.now_ns() + round(_OPEN_S * NS_PER_S)
+            until_ns = monotonic_ns() + round(_OPEN_S * NS_PER_S)
             for each in self._processes:
                 each.wait_open(until_ns)
         except BaseException:
@@ -243,15 +266,15 @@ class BridgeProcesses:
         """Return the addresses that are bound, by kind."""
         return {each.kind: each.address for each in self._processes if each.address}
 
-    def state(self) -> list[dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Any], ...]:
         """Return how each stands, as plain values for the status."""
-        return [each.state() for each in self._processes]
+        return tuple(each.state() for each in self._processes)
 
     def close(self) -> None:
         """End all of them, within about two seconds; may be called any number of times."""
         processes, self._processes = self._processes, []
         for each in processes:
             each.ask_to_end()
-        until_ns = SYSTEM_CLOCK.now_ns() + round(_END_S * NS_PER_S)
+        until_ns = monotonic_ns() + round(_END_S * NS_PER_S)
         for each in processes:
             each.wait_ended(until_ns)
