@@ -11,8 +11,8 @@ classdef RtfaceClient < handle
   %   client.close();
   %
   % Fields of points, beside those of docs/wire.md ("The JSON form"):
-  %   xy       K x 2, pixels of the camera frame; NaN for a keypoint that was never trained
-  %   score    K x 1, 0 to 1
+  %   xy       K x 2, single, pixels of the camera frame; NaN for a keypoint that was never trained
+  %   score    K x 1, single, 0 to 1
   %   age_ms   now less the exposure of the frame; NaN before hello() has measured the service's clock
   %   missing  messages lost since the last one
   %   restarted  true when the service is another one: call hello() again
@@ -154,7 +154,8 @@ classdef RtfaceClient < handle
         value = cellfun(@(each) RtfaceClient.row(each, columns), value(:), 'UniformOutput', false);
         value = vertcat(value{:});
       end
-      found = reshape(double(value), [], columns);
+      % Single, as they were made: Octave's jsondecode may miss the last bit of a double, which this rounds away.
+      found = single(reshape(value, [], columns));
     end
 
     function found = row(value, columns)

@@ -1,5 +1,5 @@
 /**
- * Keypoints of a running rtface, and its commands, in Node. Needs a bridge of kind json in the rig's file:
+ * Keypoints of a running rtface, and its commands, in Node, with npm's zeromq. Needs a bridge of kind json in the rig's file:
  *
  *     publish: {bridges: [{kind: json}]}          or, without a rig:  rtface demo --bridges
  *
@@ -9,10 +9,7 @@
  * The messages are those of docs/wire.md ("The JSON form") with age_ms (now less the exposure), missing (messages lost since the
  * last one) and restarted (the service is another one: call hello() again) added.
  */
-import { createRequire } from "node:module";
-
-const require = createRequire(import.meta.url);
-const zeromq = process.env.RTFACE_ZEROMQ ? require(process.env.RTFACE_ZEROMQ) : await import("zeromq");
+import * as zeromq from "zeromq";
 
 const TOPIC = "json.1.keypoints";
 const PINGS = 8;
