@@ -12,17 +12,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
+import zmq
 from pythonosc.osc_message import OscMessage
 from support.foreign_clients import CLIENTS, SteppedCamera, Steps, lines_of, node, octave
+from support.publishing import LOSSES, Handler, make_pose, zmq_context
 from support.waits import LONG_S, wait_until
 
 from rtface.client import Client
 from rtface.config import Rig, SimulatedCameraSettings
 from rtface.core.records import FACEMAP_KEYPOINTS
 from rtface.live.service import Service
+from rtface.publish.as_json import as_json, json_body
 from rtface.publish.bridges.osc import osc_names
+from rtface.publish.control import ControlServer
+from rtface.publish.keypoints import decode_keypoints, encode_keypoints
 
 FREE = "tcp://127.0.0.1:*"
 FRAMES = 1_000
@@ -291,3 +297,52 @@ def test_the_c_header_reads_keypoints_and_commands(
         assert float(age_ms) > 0
     assert details == {"who": "example", "text": 'a "mark"\nfrom C', "details": {}}
     assert refused.startswith("arm: not_ready: ")
+
+
+OCTAVE_GAPS = """
+client = RtfaceClient('{json}', '{control}');
+for k = 1:4
+  points = client.next(20);
+  printf('%d %d %d\\n', points.seq, points.missing, points.restarted);
+end
+client.close();
+"""
+NODE_GAPS = """
+const client = await RtfaceClient.open({{ json: "{json}", control: "{control}" }});
+let k = 0;
+for await (const points of client) {{
+  console.log(points.seq, points.missing, Number(points.restarted));
+  if (++k === 4) break;
+}}
+client.close();
+"""
+
+
+@pytest.mark.parametrize("language", ["octave", "node"])
+def test_a_client_counts_what_is_missing_and_sees_a_restart(tmp_path: Path, language: str) -> None:
+    (tmp_path / "node").mkdir()
+    with zmq_context() as context:
+        server = ControlServer(FREE, Handler(), context)
+        server.open()
+        with context.socket(zmq.XPUB) as published:
+            port = published.bind_to_random_port("tcp://127.0.0.1")
+            places = {"json": f"tcp://127.0.0.1:{port}", "control": server.address}
+            if language == "octave":
+                command = octave(OCTAVE_GAPS.format(**places))
+            else:
+                command = node(NODE_GAPS.format(**places), tmp_path / "node")
+            lines: list[str] = []
+            with lines_of(command, lines.append):
+                wait_until(lambda: bool(published.poll(0)))
+                for session, seq in (("a", 3), ("a", 4), ("a", 9), ("b", 0)):
+                    body = encode_keypoints(msgpack.Packer(), session, seq, make_pose(), LOSSES, 9)
+                    values = as_json(decode_keypoints(body))
+                    published.send_multipart((b"json.1.keypoints", json_body(values)))
+                wait_until(lambda: len(lines) == 4)
+        server.close()
+    assert [line.split() for line in lines] == [
+        ["3", "0", "0"],
+        ["4", "0", "0"],
+        ["9", "4", "0"],
+        ["0", "0", "1"],
+    ]

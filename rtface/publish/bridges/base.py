@@ -47,9 +47,13 @@ class BridgeCounts:
 class Bridge(Protocol):
     """Hands messages on; every method is called in one thread, and none waits for a reader."""
 
-    topics: tuple[bytes, ...]
-    """What it needs of the service from the start."""
-    counts: BridgeCounts
+    @property
+    def topics(self) -> tuple[bytes, ...]:
+        """What it needs of the service from the start."""
+
+    @property
+    def counts(self) -> BridgeCounts:
+        """What became of its messages so far."""
 
     def open(self) -> str:
         """Take what it hands on through, and return the address that is bound; empty where none is.

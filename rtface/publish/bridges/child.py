@@ -71,7 +71,7 @@ def make_bridge(order: BridgeOrder, context: Context, guard: Guard | None) -> Br
         case "lsl":
             from rtface.publish.bridges.lsl import LslBridge
 
-            return LslBridge(order.names, order.scope, f"rtface {order.service}")
+            return LslBridge(order.names, order.scope, order.service)
 
 
 def _run(order: BridgeOrder, ending: threading.Event, opened: contextlib.ExitStack, report: Report) -> None:

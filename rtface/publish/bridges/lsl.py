@@ -43,15 +43,15 @@ class LslBridge:
         Of the keypoints.
     scope : str
         Who can find the streams: ``machine``, ``link`` or ``site``.
-    source : str
-        Names this rig among others, and stays the same when it is started anew, so that inlets find it again.
+    rig : str
+        Where its service publishes: it names this rig's streams among others, and inlets find them again by it.
     """
 
     topics = (TOPIC_KEYPOINTS, TOPIC_EVENTS, TOPIC_FEATURES)
 
-    def __init__(self, names: Sequence[str], scope: str, source: str) -> None:
+    def __init__(self, names: Sequence[str], scope: str, rig: str) -> None:
         self.counts = BridgeCounts()
-        self._names, self._scope, self._source = tuple(names), scope, source
+        self._names, self._scope, self._rig = tuple(names), scope, rig
         self._library: Any = None
         self._outlets: dict[str, Any] = {}
         self._features: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ class LslBridge:
     def _open(self, stream: str, kind: str, labels: Sequence[str], units: Sequence[str]) -> None:
         library = self._library
         form = library.cf_string if stream == "markers" else library.cf_double64
-        source = f"{self._source} {stream}"
+        source = source_of(self._rig, stream)
         info = library.StreamInfo(STREAMS[stream], kind, len(labels), _IRREGULAR, form, source)
         channels = info.desc().append_child("channels")
         for label, unit in zip(labels, units, strict=True):
@@ -116,6 +116,22 @@ class LslBridge:
             self.counts.sent += 1
         except (RuntimeError, ValueError, TypeError) as error:
             self.counts.fail(f"LSL: {error}")
+
+
+def source_of(rig: str, stream: str) -> str:
+    """Return the source of a stream, which stays the same when a rig is started anew at the same address."""
+    return f"rtface {rig} {stream}"
+
+
+def find_stream(source: str, within_s: float = 20.0) -> Any:
+    """Return an inlet of a stream of this computer, opened; `UsageError` where there is none."""
+    library = _loaded("machine")
+    found = library.resolve_byprop("source_id", source, timeout=within_s)
+    if not found:
+        raise UsageError(f"no LSL stream has the source {source!r}")
+    inlet = library.StreamInlet(found[0])
+    inlet.open_stream(timeout=within_s)
+    return inlet
 
 
 def lsl_settings(scope: str) -> str:

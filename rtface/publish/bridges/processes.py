@@ -250,8 +250,11 @@ class BridgeProcesses:
         """
         proof = () if own is None else tuple(each.decode() for each in (own.public, own.secret, own.server))
         folder = "" if keys is None else str(keys.resolve())
-        told = {"service": service, "names": tuple(names), "keys": folder, "own": proof}
-        self._processes = [BridgeProcess(replace(order, **told)) for order in self._orders]
+        told = tuple(names)
+        self._processes = [
+            BridgeProcess(replace(order, service=service, names=told, keys=folder, own=proof))
+            for order in self._orders
+        ]
         try:
             for each in self._processes:
                 each.start()
