@@ -22,7 +22,7 @@
 
 #define RTFACE_POINTS "tcp://127.0.0.1:5574"
 #define RTFACE_CONTROL "tcp://127.0.0.1:5571"
-#define RTFACE_TOPIC "osc.1.point"
+#define RTFACE_TOPIC "osc.1.point/"
 #define RTFACE_PREFIX "/rtface/point/"
 #define RTFACE_TAGS ",hffff"
 #define RTFACE_NAME 128

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import zmq
 
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.publish.as_json import Published
 from rtface.publish.bridges.base import FORM, BridgeCounts
-from rtface.publish.bridges.osc import PointMessages, error_message, event_message
+from rtface.publish.bridges.osc import PointMessages, error_message, event_message, osc_names
 from rtface.publish.bridges.topics import TopicSocket
 from rtface.publish.events import TOPIC_EVENTS, EventMessage
 from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints
 from rtface.publish.keys import Guard
 from rtface.publish.sockets import Context
 
-TOPIC_POINT = f"osc.{FORM}.point".encode()
-TOPIC_EVENT = f"osc.{FORM}.event".encode()
+OSC_EVENT = f"osc.{FORM}.event/".encode()
+"""The ZeroMQ topic of events."""
 
 _SEND_BUFFER = 1 << 20
 _AGAIN_NS = 5 * NS_PER_S
@@ -61,6 +61,7 @@ class OscBridge:
     ) -> None:
         self.counts = BridgeCounts()
         self._points = PointMessages(names)
+        self._point_topics = point_topics(names)
         self._clock = clock
         self._targets = [_Target(host, port, clock) for host, port in targets]
         waiting = queue * max(1, len(names))  # as many frames as other bridges keep
@@ -68,7 +69,7 @@ class OscBridge:
             context,
             address,
             "publish.bridges (osc)",
-            (TOPIC_POINT, TOPIC_EVENT),
+            (OSC_EVENT, *self._point_topics),
             error_message,
             waiting,
             guard,
@@ -90,9 +91,12 @@ class OscBridge:
         """As `Bridge.take`."""
         match message:
             case Keypoints():
-                self._send(TOPIC_POINT, self._points.of(message, self._clock.now_ns()))
+                if self._targets or any(map(self._socket.taken, self._point_topics)):
+                    bodies = self._points.of(message, self._clock.now_ns())
+                    for topic, body in zip(self._point_topics, bodies, strict=False):
+                        self._send(topic, body)
             case EventMessage():
-                self._send(TOPIC_EVENT, (event_message(message),))
+                self._send(OSC_EVENT, event_message(message))
             case _:
                 pass
 
@@ -102,18 +106,14 @@ class OscBridge:
         for target in self._targets:
             target.close()
 
-    def _send(self, topic: bytes, bodies: Iterable[bytes]) -> None:
-        taken = self._socket.taken(topic)
-        if not taken and not self._targets:
-            return
-        for body in bodies:
-            failures = [target.send(body) for target in self._targets]
-            if taken:
-                failures.append(self._publish(topic, body))
-            self.counts.sent += None in failures
-            for why in failures:
-                if why is not None:
-                    self.counts.fail(why)
+    def _send(self, topic: bytes, body: bytes) -> None:
+        failures = [target.send(body) for target in self._targets]
+        if self._socket.taken(topic):
+            failures.append(self._publish(topic, body))
+        self.counts.sent += None in failures
+        for why in failures:
+            if why is not None:
+                self.counts.fail(why)
 
     def _publish(self, topic: bytes, body: bytes) -> str | None:
         """Send a body to who subscribes; return why it could not be, as `_Target.send` does."""
@@ -122,6 +122,11 @@ class OscBridge:
         except zmq.ZMQError as error:
             return str(error)
         return None
+
+
+def point_topics(names: Sequence[str]) -> tuple[bytes, ...]:
+    """Return the ZeroMQ topic of each keypoint: ended, so that none begins as another's (``nose``, ``nose_tip``)."""
+    return tuple(f"osc.{FORM}.point/{name}/".encode() for name in osc_names(names))
 
 
 class _Target:

@@ -11,6 +11,8 @@ from rtface.publish.keys import Guard
 from rtface.publish.peers import SUBSCRIBER_LIMITS, PeerWatch, Takers
 from rtface.publish.sockets import Context, Socket, bound_socket
 
+_MOST_SHOWN = 8
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,7 +50,8 @@ class TopicSocket:
     ) -> None:
         self._context, self._wanted, self._setting = context, address, setting
         self._refusal, self._queue, self._guard = refusal, queue, guard
-        self._there = ", ".join(each.decode() for each in topics)
+        shown = [each.decode() for each in topics[:_MOST_SHOWN]]
+        self._there = ", ".join(shown) + (", ..." if len(topics) > _MOST_SHOWN else "")
         self._takers = Takers(topics)
         self._socket: Socket | None = None
         self._watch: PeerWatch | None = None

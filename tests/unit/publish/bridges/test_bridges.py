@@ -20,7 +20,7 @@ from rtface.publish.as_json import as_json
 from rtface.publish.bridges.base import Bridge
 from rtface.publish.bridges.jsonbridge import JSON_TOPICS, JsonBridge
 from rtface.publish.bridges.osc import error_message
-from rtface.publish.bridges.oscbridge import TOPIC_EVENT, TOPIC_POINT, OscBridge
+from rtface.publish.bridges.oscbridge import OSC_EVENT, OscBridge, point_topics
 from rtface.publish.events import EventMessage
 from rtface.publish.keypoints import Keypoints, decode_keypoints, encode_keypoints
 from rtface.publish.sockets import Context
@@ -55,7 +55,8 @@ def subscribed(context: Context, bridge: Bridge, address: str, *topics: bytes) -
 
 
 def _known(bridge: Bridge, topics: tuple[bytes, ...]) -> bool:
-    return all(bridge._socket.taken(topic) for topic in topics)  # type: ignore[attr-defined]
+    counts: dict[bytes, int] = bridge._socket._takers._counts  # type: ignore[attr-defined]
+    return all(any(count and each.startswith(topic) for each, count in counts.items()) for topic in topics)
 
 
 MESSAGES = {
@@ -81,7 +82,8 @@ def test_each_message_goes_out_as_the_one_json_form_on_its_topic(context: Contex
 
 
 def test_no_topic_is_the_beginning_of_another() -> None:
-    topics = [*JSON_TOPICS.values(), TOPIC_EVENT, TOPIC_POINT, *(each.encode() for each in JSON_TOPICS)]
+    points = point_topics(["nose", "nose(tip)", "nose_tip_2", "event", "e"])
+    topics = [*JSON_TOPICS.values(), OSC_EVENT, *points, *(each.encode() for each in JSON_TOPICS)]
     for one in topics:
         assert [other for other in topics if other.startswith(one)] == [one]
 
@@ -152,15 +154,16 @@ def test_osc_goes_to_every_host_and_to_the_topic_alike(context: Context) -> None
     with ExitStack() as stack:
         listeners = [stack.enter_context(listening()) for _ in range(2)]
         targets = [("127.0.0.1", each.getsockname()[1]) for each in listeners]
-        bridge = OscBridge(context, FREE, targets, [f"p{k}" for k in range(15)], 10, clock=ManualClock(9_000))
+        names = [f"p{k}" for k in range(15)]
+        bridge = OscBridge(context, FREE, targets, names, 10, clock=ManualClock(9_000))
         address = stack.enter_context(opened(bridge))
-        reader = stack.enter_context(subscribed(context, bridge, address, TOPIC_POINT, TOPIC_EVENT))
+        reader = stack.enter_context(subscribed(context, bridge, address, b"osc.1."))
         bridge.take(keypoints())
         bridge.take(EVENT)
         bodies = [[each.recv(4096) for _ in range(16)] for each in listeners]
         topics, published = zip(*(received(reader) for _ in range(16)), strict=True)
     assert bodies[0] == bodies[1] == list(published)
-    assert list(topics) == [TOPIC_POINT] * 15 + [TOPIC_EVENT]
+    assert list(topics) == [*point_topics(names), OSC_EVENT]
     assert bridge.counts.sent == 16
     assert bridge.counts.failed == 0
 
@@ -216,4 +219,18 @@ def test_osc_tells_who_wants_another_topic(context: Context) -> None:
         wait_until(lambda: bridge.look() is None and bool(reader.poll(1)))
         _, body = received(reader)
     assert body.startswith(error_message("")[:16])
-    assert b"osc.1.point" in body
+    assert b"osc.1.point/a/" in body
+
+
+def test_a_subscriber_takes_one_keypoint_alone(context: Context) -> None:
+    bridge = OscBridge(context, FREE, (), ["nose", "nose(tip)"], 10)
+    with (
+        opened(bridge) as address,
+        subscribed(context, bridge, address, point_topics(["nose"])[0]) as reader,
+    ):
+        bridge.take(keypoints())
+        topic, body = received(reader)
+        assert not reader.poll(50)
+    assert topic == b"osc.1.point/nose/"
+    assert body.startswith(b"/rtface/point/nose\0")
+    assert bridge.counts.sent == 1
