@@ -323,6 +323,17 @@ class Rig(Section):
         return self
 
     @model_validator(mode="after")
+    def _bridges_can_be_reached(self) -> Rig:
+        if self.publish.bridges:
+            for place, address in self.publish.addresses.items():
+                if place != ("control",) and address.startswith("inproc://"):
+                    text = (
+                        "inproc:// stays within one process, and a bridge is another; write ipc:// or tcp://"
+                    )
+                    raise contradiction(text, "publish", *place)
+        return self
+
+    @model_validator(mode="after")
     def _limits_of_an_animal_name_it(self) -> Rig:
         if self.arming.animal is not None and (self.session is None or self.session.subject is None):
             raise contradiction("needs session.subject, the animal", "arming", "animal")

@@ -24,7 +24,8 @@ from rtface.publish.keys import ClientKeys
 _OPEN_S = 30.0
 _END_S = 1.0
 _AGAIN_S = 2.0
-"""How long after its end a bridge is started anew."""
+"""How long after its end a bridge is started anew; each time twice as long as the time before, up to a minute."""
+_LONGEST_AGAIN_S = 60.0
 _SILENT_NS = 5 * NS_PER_S
 """One that has not reported for so long counts as hanging."""
 
@@ -143,7 +144,8 @@ class BridgeProcess:
             self._running, self._error = False, why
             if not self._settled.is_set():
                 self._settle(UsageError(f"publish.bridges ({self.kind}): {why}"))
-            if self._failure is not None or self._ending.wait(_AGAIN_S):
+            again_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._restarts, 10))
+            if self._failure is not None or self._ending.wait(again_s):
                 return
             self._restarts += 1
             _log.warning("the bridge %s has ended (%s), and is started anew", self.kind, why)

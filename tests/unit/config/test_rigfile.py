@@ -171,6 +171,9 @@ def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:
     assert refused(bridges + CAMERA) == [
         "line 5: publish.bridges.1.address: publish.bridges.1.address and publish.control are the same address"
     ]
+    within = "publish:\n  keypoints: inproc://k\n  bridges:\n    - kind: lsl\n"
+    (message,) = refused(within + CAMERA)
+    assert message.startswith("line 2: publish.keypoints: inproc:// stays within one process")
     twice = "publish:\n  bridges:\n    - kind: json\n    - kind: json\n      address: tcp://127.0.0.1:7\n"
     (message,) = refused(twice + CAMERA)
     assert message.startswith("line 4: publish.bridges.1.kind: there is one of kind json already")
