@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from support.foreign_clients import CLIENTS, SteppedCamera, Steps, lines_of, nod
 from support.publishing import LOSSES, Handler, make_pose, zmq_context
 from support.waits import LONG_S, wait_until
 
+from rtface.bench.agreed import ensure_parity
 from rtface.client import Client
 from rtface.config import Rig, SimulatedCameraSettings
 from rtface.core.records import FACEMAP_KEYPOINTS
@@ -346,3 +348,76 @@ def test_a_client_counts_what_is_missing_and_sees_a_restart(tmp_path: Path, lang
         ["9", "4", "0"],
         ["0", "0", "1"],
     ]
+
+
+RULES = """\
+features: {nose: {kind: position, point: nose(tip), min_score: 0}}
+rules: {never: {when: nose.x > 1e9, min_score: 0, max_age_ms: 10000, max_gap_frames: 1000, pulse: {width_ms: 2}}}
+"""
+OCTAVE_ARMING = """
+client = RtfaceClient('{json}', '{control}');
+for attempt = 1:200
+  try
+    armed = client.arm('Ada');
+    break
+  catch failure
+    if isempty(strfind(failure.message, 'frames:')) && isempty(strfind(failure.message, 'view:'))
+      rethrow(failure);
+    end
+    pause(0.1);
+  end
+end
+printf('%s %s\\n', armed.state, armed.who);
+client.disarm('Ada', 'done');
+loop = armed;
+while strcmp(loop.state, 'armed')
+  loop = client.request('status').loop;
+end
+printf('%s %s\\n', loop.state, loop.why);
+"""
+NODE_ARMING = """
+const client = await RtfaceClient.open({{ json: "{json}", control: "{control}" }});
+let armed;
+for (let attempt = 0; attempt < 200 && !armed; attempt++)
+  armed = await client.arm("Ada").catch(async (failure) => {{
+    if (!/frames:|view:/.test(failure.message)) throw failure;
+    await new Promise((again) => setTimeout(again, 100));
+  }});
+console.log(armed.state, armed.who);
+await client.disarm("Ada", "done");
+let loop = armed;
+while (loop.state === "armed") loop = (await client.request("status")).loop;
+console.log(loop.state, loop.why);
+client.close();
+"""
+
+
+@pytest.mark.parametrize("language", ["octave", "node"])
+def test_a_client_arms_a_rig_that_is_ready_and_disarms_it(
+    test_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    node("", tmp_path) if language == "node" else octave("")
+    (tmp_path / "node").mkdir()
+    engines = tmp_path / "engines"
+    shutil.copytree(os.environ["RTFACE_ENGINES"], engines)
+    monkeypatch.setenv("RTFACE_ENGINES", str(engines))
+    (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
+    settings = rig(
+        test_engine,
+        {"kind": "json", "address": FREE},
+        camera=SimulatedCameraSettings(width=96, height=80, rate_hz=20),
+        rules=tmp_path / "rules.yaml",
+        output={"kind": "log", "path": tmp_path / "light.jsonl", "liveness_ms": 5000},
+        session={"folder": tmp_path / "sessions", "min_free_gb": 0},
+        arming={"frame_timeout_ms": 5000},
+    )
+    with Service(settings) as service:
+        ensure_parity(service.engine, settings.backend, settings.camera)
+        places = {"json": service.bridge_addresses["json"], "control": service.control_address}
+        if language == "octave":
+            command = octave(OCTAVE_ARMING.format(**places))
+        else:
+            command = node(NODE_ARMING.format(**places), tmp_path / "node")
+        found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines() == ["armed Ada", "disarmed done"]
