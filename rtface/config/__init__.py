@@ -16,6 +16,7 @@ from rtface.config.bridges import (
     BridgeSettings,
     JsonBridgeSettings,
     LslBridgeSettings,
+    OpenEphysBridgeSettings,
     OscBridgeSettings,
 )
 from rtface.config.cameras import (
@@ -68,6 +69,7 @@ __all__ = [
     "LslBridgeSettings",
     "MachineVisionSettings",
     "NullOutputSettings",
+    "OpenEphysBridgeSettings",
     "OpencvCameraSettings",
     "OscBridgeSettings",
     "OutputSettings",
@@ -160,7 +162,7 @@ class PublishSettings(Section):
     pictures: PicturesSettings | None = None
     """Pictures of the camera; none when absent."""
     bridges: tuple[BridgeSettings, ...] = ()
-    """Other forms in which what is published goes out (JSON, OSC, LSL), each by a process of its own; one of a kind."""
+    """Other forms in which what is published goes out (json, osc, lsl, openephys), each by a process of its own."""
 
     @property
     def addresses(self) -> dict[tuple[str, ...], str]:
@@ -172,7 +174,7 @@ class PublishSettings(Section):
         if self.pictures is not None:
             found["pictures", "address"] = self.pictures.address
         for place, bridge in enumerate(self.bridges):
-            if not isinstance(bridge, LslBridgeSettings):
+            if isinstance(bridge, JsonBridgeSettings | OscBridgeSettings):
                 found["bridges", str(place), "address"] = bridge.address
         return found
 

@@ -63,6 +63,17 @@ class LslBridgeSettings(_Bridge):
     """Who can find the streams: programs on this computer, on the same network segment, or on the same site."""
 
 
+class OpenEphysBridgeSettings(_Bridge):
+    """Events for Open Ephys: light as TTL events, all others as texts."""
+
+    kind: Literal["openephys"]
+    address: str = "tcp://127.0.0.1:5556"
+    """Where its plug-in Network Events listens, which each event is sent to, unencrypted."""
+    line: int = Field(1, ge=1, le=256)
+    """TTL line that follows the light of rules that are not blinded."""
+
+
 BridgeSettings = Annotated[
-    JsonBridgeSettings | OscBridgeSettings | LslBridgeSettings, Field(discriminator="kind")
+    JsonBridgeSettings | OscBridgeSettings | LslBridgeSettings | OpenEphysBridgeSettings,
+    Field(discriminator="kind"),
 ]

@@ -72,6 +72,10 @@ def make_bridge(order: BridgeOrder, context: Context, guard: Guard | None) -> Br
             from rtface.publish.bridges.lsl import LslBridge
 
             return LslBridge(order.names, order.scope, order.service)
+        case "openephys":
+            from rtface.publish.bridges.openephys import OpenEphysBridge
+
+            return OpenEphysBridge(context, order.address, order.ttl_line, order.queue)
 
 
 def _run(order: BridgeOrder, ending: threading.Event, opened: contextlib.ExitStack, report: Report) -> None:

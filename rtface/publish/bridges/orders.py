@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rtface.core import errors
 from rtface.core.errors import RtfaceError
 
-BridgeKind = Literal["json", "osc", "lsl"]
+BridgeKind = Literal["json", "osc", "lsl", "openephys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class BridgeOrder:
     Attributes
     ----------
     kind : str
-        ``json``, ``osc`` or ``lsl``.
+        ``json``, ``osc``, ``lsl`` or ``openephys``.
     service : str
         Where the service publishes.
     names : tuple of str
@@ -28,11 +28,13 @@ class BridgeOrder:
     queue : int
         Messages that may wait.
     address : str
-        To bind; empty where the kind binds none.
+        To bind, or of Open Ephys; empty where the kind has none.
     targets : tuple of (str, int)
         Hosts and ports for OSC.
     scope : str
         Of LSL.
+    ttl_line : int
+        TTL line of Open Ephys.
     keys : str
         Folder of the service's keys, with which the address admits clients; empty without.
     own : tuple of str
@@ -46,6 +48,7 @@ class BridgeOrder:
     address: str = ""
     targets: tuple[tuple[str, int], ...] = ()
     scope: str = "machine"
+    ttl_line: int = 1
     keys: str = ""
     own: tuple[str, ...] = ()
 

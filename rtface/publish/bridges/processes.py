@@ -14,7 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtface.config import BridgeSettings, JsonBridgeSettings, LslBridgeSettings, OscBridgeSettings
+from rtface.config import (
+    BridgeSettings,
+    JsonBridgeSettings,
+    LslBridgeSettings,
+    OpenEphysBridgeSettings,
+    OscBridgeSettings,
+)
 from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import RtfaceError, UsageError
 from rtface.publish.bridges.base import BridgeCounts
@@ -42,6 +48,8 @@ def order_of(settings: BridgeSettings) -> BridgeOrder:
             return replace(order, address=settings.address, targets=settings.targets)
         case LslBridgeSettings():
             return replace(order, scope=settings.scope)
+        case OpenEphysBridgeSettings():
+            return replace(order, address=settings.address, ttl_line=settings.line)
 
 
 class BridgeProcess:
@@ -70,7 +78,7 @@ class BridgeProcess:
 
     @property
     def kind(self) -> str:
-        """``json``, ``osc`` or ``lsl``."""
+        """As of `BridgeOrder`."""
         return self._order.kind
 
     @property
@@ -117,7 +125,11 @@ class BridgeProcess:
         self._ending.set()
         with self._lock:
             process = self._process
-            if process is not None and process.stdin is not None:
+            if process is None:
+                return
+            if not self._settled.is_set():  # it has nothing to finish, and may not have read what it is to be
+                process.kill()
+            elif process.stdin is not None:
                 with contextlib.suppress(OSError):  # it has ended already
                     process.stdin.close()
 

@@ -150,8 +150,11 @@ def test_every_fault_of_the_bridges_is_named_at_once() -> None:
     assert unknown == "line 4: publish.bridges.0.adress: unknown setting; did you mean address?"
     assert port.startswith("line 6: publish.bridges.1.udp: ")
     assert "'host:70000' is not HOST:PORT" in port
-    assert kind == "line 7: publish.bridges.2.kind: no bridge is called xml; there are: json, osc, lsl"
-    assert missing == "line 8: publish.bridges.3.kind: missing; there are: json, osc, lsl"
+    assert (
+        kind
+        == "line 7: publish.bridges.2.kind: no bridge is called xml; there are: json, osc, lsl, openephys"
+    )
+    assert missing == "line 8: publish.bridges.3.kind: missing; there are: json, osc, lsl, openephys"
 
 
 def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:

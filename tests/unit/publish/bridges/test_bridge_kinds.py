@@ -12,7 +12,13 @@ import pytest
 from support.paths import DOCS, REPOSITORY
 from support.publishing import LOSSES, make_pose
 
-from rtface.config import BridgeSettings, JsonBridgeSettings, LslBridgeSettings, OscBridgeSettings
+from rtface.config import (
+    BridgeSettings,
+    JsonBridgeSettings,
+    LslBridgeSettings,
+    OpenEphysBridgeSettings,
+    OscBridgeSettings,
+)
 from rtface.config.yamlfile import kinds_of
 from rtface.core.defaults import LOOPBACK_JSON, LOOPBACK_OSC
 from rtface.core.records import FACEMAP_KEYPOINTS
@@ -20,6 +26,7 @@ from rtface.publish.bridges.child import make_bridge
 from rtface.publish.bridges.happenings import in_short
 from rtface.publish.bridges.jsonbridge import JSON_TOPICS, JsonBridge
 from rtface.publish.bridges.lsl import STREAMS, LslBridge
+from rtface.publish.bridges.openephys import OpenEphysBridge
 from rtface.publish.bridges.orders import BridgeKind
 from rtface.publish.bridges.osc import PointMessages
 from rtface.publish.bridges.oscbridge import OSC_EVENT, OscBridge, point_topics
@@ -32,6 +39,7 @@ BRIDGES = {
     "json": (JsonBridgeSettings(kind="json"), JsonBridge),
     "osc": (OscBridgeSettings(kind="osc"), OscBridge),
     "lsl": (LslBridgeSettings(kind="lsl"), LslBridge),
+    "openephys": (OpenEphysBridgeSettings(kind="openephys"), OpenEphysBridge),
 }
 PAGE = (DOCS / "bridges.md").read_text(encoding="utf-8")
 BONSAI = sorted((DOCS / "examples" / "bonsai").glob("*.bonsai"))

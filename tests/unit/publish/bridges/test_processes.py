@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -171,3 +172,18 @@ def test_a_process_that_ends_at_once_is_a_clear_error(monkeypatch: pytest.Monkey
         bridged("tcp://127.0.0.1:1", JSON),
     ):
         pass
+
+
+def test_one_that_never_reads_what_it_is_to_be_does_not_keep_the_service_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though more is to be said than fits into a pipe."""
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(processes, "_OPEN_S", 0.3)
+    bridges = BridgeProcesses((JSON,))
+    names = [f"{k:0100}" for k in range(2_000)]
+    with pytest.raises(UsageError, match="did not open within"):
+        finishes(lambda: bridges.open("tcp://127.0.0.1:1", names))
