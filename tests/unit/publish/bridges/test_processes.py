@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -95,9 +96,11 @@ def test_bridges_open_with_the_ports_that_they_took_and_hand_on(
         wait_until(lambda: bridges.state()[0]["sent"] > 0)
         states = bridges.state()
         children = [process_of(bridges, place) for place in (0, 1)]
+        groups = {os.getpgid(each.pid) for each in children}
     assert [each["kind"] for each in states] == ["json", "osc"]
     assert all(each["running"] for each in states)
     assert not any(each.is_running() for each in children)
+    assert os.getpgid(0) not in groups, "Ctrl-C in a terminal is for the service, which ends them"
 
 
 def test_one_that_cannot_be_opened_says_why_and_all_are_ended(context: Context) -> None:
