@@ -23,19 +23,41 @@ export const over = (job) => OVER.has(job.state);
  */
 export function failures(jobs, mine) {
   const seen = new Set();
-  const away = new Set(JSON.parse(localStorage.getItem(AWAY) ?? "[]"));
   const latest = jobs.filter((job) => {
     const what = `${job.kind} ${job.title}`;
     return !seen.has(what) && seen.add(what);
   });
-  return latest.filter((job) => ["failed", "lost"].includes(job.state) && mine(job) && !away.has(putAwayAs(job))).slice(0, 5);
+  return latest.filter((job) => ["failed", "lost"].includes(job.state) && mine(job) && !isPutAway(job)).slice(0, 5);
+}
+
+/** Whether a person put a job away that failed, was stopped or lost: its words are not shown again. @param {Job} job @returns {boolean} */
+export const isPutAway = (job) => JSON.parse(localStorage.getItem(AWAY) ?? "[]").includes(putAwayAs(job));
+
+/** Show a job's failure no more. @param {Job} job */
+function putAway(job) {
+  const before = JSON.parse(localStorage.getItem(AWAY) ?? "[]");
+  localStorage.setItem(AWAY, JSON.stringify([...before, putAwayAs(job)].slice(-200)));
+}
+
+/** What a job said when it failed, with a button that puts it away. @param {Job} job @param {string} words @param {string} [kind] its class @returns {HTMLElement} */
+export function failureWords(job, words, kind = "wrong") {
+  const put = () => {
+    putAway(job);
+    line.remove();
+  };
+  const line = h(
+    "div",
+    { class: "row", dataset: { job: job.id } },
+    h("p", { class: `${kind} grow`, role: "alert" }, words),
+    h("button", { class: "button small", onclick: put, "aria-label": `Close: ${job.title}` }, "Close"),
+  );
+  return line;
 }
 
 /** A job that failed, with its reason, until a person puts it away. @param {Job} job @returns {HTMLElement} */
 export function failureLine(job) {
   const put = () => {
-    const before = JSON.parse(localStorage.getItem(AWAY) ?? "[]");
-    localStorage.setItem(AWAY, JSON.stringify([...before, putAwayAs(job)].slice(-200)));
+    putAway(job);
     line.remove();
   };
   const line = h(
@@ -112,10 +134,11 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
   const said = h("pre", { class: "said", tabindex: "0", "aria-label": "What the command said" });
   const more = h("details", {}, h("summary", {}, "What the command said"), said);
   const stop = h("button", { class: "button small", onclick: () => halt() }, "Stop it");
+  const close = h("button", { class: "button small", hidden: true, onclick: () => shut(), "aria-label": `Close: ${first.title}` }, "Close");
   const element = h(
     "section",
     { class: "jobbox", "aria-label": first.title, dataset: { job: first.id } },
-    h("div", { class: "row" }, h("strong", { class: "grow" }, first.title), state, app.readOnly ? null : stop),
+    h("div", { class: "row" }, h("strong", { class: "grow" }, first.title), state, app.readOnly ? null : stop, close),
     bar,
     where,
     reason,
@@ -128,9 +151,16 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
       app.say(/** @type {Error} */ (error).message, "bad");
     }
   };
+  let latest = first;
+  const shut = () => {
+    putAway(latest);
+    element.remove();
+  };
   /** @param {Job} job @param {string} text */
   const show = (job, text) => {
+    latest = job;
     const ended = over(job);
+    close.hidden = !ended;
     state.className = `badge ${job.state === "done" ? "ok" : job.state === "failed" || job.state === "lost" ? "bad" : "warn"}`;
     say(state, job.stopping ? "stopping" : WORDS[job.state]);
     stop.hidden = ended;

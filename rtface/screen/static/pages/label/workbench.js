@@ -161,6 +161,7 @@ class Workbench {
             keyed("Hidden", "q", "The keypoint cannot be seen", () => editor.hide(), off),
             keyed("Clear", "x", "Take the label away", () => editor.clear(), off),
             keyed("Copy", "c", "Take the label of the frame before over", () => editor.copy(), off),
+            keyed("Copy all", "j", "Take all points of the frame before over, the hidden ones too", () => editor.copyAll(), off),
             keyed("Leave out", "t", "This frame is not used", () => editor.skip(), off),
             h("span", { class: "grow" }), Object.values(this.toggles))),
         h("aside", { class: "right panel", "aria-label": "Keypoints" }, this.glass, this.points.element,

@@ -1,9 +1,9 @@
 // The steps in which a rig gets an engine: one that is there is tried, frames are labelled, labels are learnt.
 
-import { colourOf } from "../../lib/colours.js";
 import { closing, openDialog } from "../../lib/dialog.js";
 import { fill, h } from "../../lib/dom.js";
 import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
+import { swatch } from "../../lib/marks.js";
 import { drawPicture, drawPoints, loaded } from "./pictures.js";
 
 /**
@@ -103,11 +103,7 @@ function enlarge(image, frame, points, crop) {
 function legend(points) {
   const list = h("ul", { class: "legend small", "aria-label": "Keypoints" });
   points.forEach((point, index) => {
-    const dot = h("span", { class: "dot", "aria-hidden": "true" });
-    const colour = colourOf(index);
-    if (point.untaught) dot.style.borderColor = colour;
-    else dot.style.backgroundColor = colour;
-    list.append(h("li", { class: point.untaught ? "muted" : "" }, dot, point.untaught ? `${point.name} (never taught: ${point.x === null ? "not shown" : "it lies anywhere"})` : point.name));
+    list.append(h("li", { class: point.untaught ? "muted" : "" }, swatch(index), point.untaught ? `${point.name} (never taught: ${point.x === null ? "not shown" : "it lies anywhere"})` : point.name));
   });
   list.append(h("li", { class: "muted" }, "hollow: a score below 0.5, or never taught; click a picture to enlarge it"));
   return list;

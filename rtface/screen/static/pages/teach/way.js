@@ -2,7 +2,7 @@
 
 import { Curve } from "../../lib/curves.js";
 import { fill, h } from "../../lib/dom.js";
-import { ask, commandLine, duration, follow, jobBox, over } from "../../lib/jobs.js";
+import { ask, commandLine, duration, failureWords, follow, isPutAway, jobBox, over } from "../../lib/jobs.js";
 import { Scope } from "../../lib/scope.js";
 import { enginePanel } from "./engine.js";
 import { resultsPanel } from "./results.js";
@@ -34,7 +34,7 @@ export async function openWay(root, app, known, folder) {
     fill(results, null);
     fill(engine, null);
     if (job && !over(job)) return watch(job, scope);
-    const said = job && job.state !== "done" && !way?.undecided.length;
+    const said = job && job.state !== "done" && !way?.undecided.length && !isPutAway(job);
     fill(work, said ? stopped(job) : null, way ? actions(way) : null);
     if (!way) return;
     const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
@@ -157,7 +157,7 @@ export async function openWay(root, app, known, folder) {
 /** @param {any} job @returns {HTMLElement} */
 function stopped(job) {
   const words = job.state === "stopped" ? "It was stopped. Going on takes up the training from its checkpoint." : job.reason;
-  return h("p", { class: job.state === "stopped" ? "careful" : "wrong", role: "alert" }, words);
+  return failureWords(job, words, job.state === "stopped" ? "careful" : "wrong");
 }
 
 /** @param {any} way @returns {HTMLElement} */
