@@ -67,7 +67,8 @@ class OpenRigs:
     def show(self, name: str, control: str) -> None:
         """Show another rig from now on, whose service takes commands at an address.
 
-        One that is shown already is from now on one that somebody named, and nothing else changes; nor does one too many, or an address that is known to its service alone.
+        One that is shown already counts as named from now on. Else nothing changes; nor does it for one too many, or an address
+        that is known to its service alone.
         """
         rig = ShownRig(id_of(control), name, control, self._keys)
         if not is_address(control) or control.endswith(":*"):

@@ -152,8 +152,8 @@ def fine_tune(
     enough : callable
         Called after each step; True ends the training with what there is, after a last check.
     check : callable
-        Called every `CHECK_EVERY` steps and at the end, or where it is enough, with the steps done and the averaged network; True ends the
-        training.
+        Called every `CHECK_EVERY` steps and at the end, or where it is enough, with the steps done and the averaged network;
+        True ends the training.
 
     Raises
     ------

@@ -274,7 +274,10 @@ def _verify(seen: _WhatIsThere, rig: Rig) -> StepState:
     if proof.agrees and not is_of(proof, seen.places, rig):
         frames = proof.frames
         state.state, state.result = OPEN, None
-        state.says = f"{proof.engine} agreed with its reference on {frames.count} frames of {frames.source}, and not with this rig's pictures and crop yet."
+        state.says = (
+            f"{proof.engine} agreed with its reference on {frames.count} frames of {frames.source}, and was not held "
+            "against it on this rig's pictures and crop yet."
+        )
         return state
     failed_later = (
         state.job is not None and state.result is None and _after(state.job["asked_at"], proof.date)

@@ -123,10 +123,11 @@ export function follow(app, id, scope, tell, gone = () => {}) {
  * @param {import("./app.js").App} app
  * @param {Job} first
  * @param {import("./scope.js").Scope} scope of what it is shown on: it is followed no longer
- * @param {{done?: (told: Told) => void, tell?: (told: Told, lines: any[]) => void}} [then] `done` once, when it is over
+ * @param {{done?: (told: Told) => void, tell?: (told: Told, lines: any[]) => void, parts?: Record<string, string>}} [then] `done`
+ *   once, when it is over; `parts` in other words than the command's
  * @returns {HTMLElement}
  */
-export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } = {}) {
+export function jobBox(app, first, scope, { done = () => {}, tell = () => {}, parts = {} } = {}) {
   const state = h("span", { class: "badge" });
   const bar = h("progress", { max: "1", "aria-label": first.title });
   const where = h("span", { class: "muted small", role: "status" });
@@ -169,7 +170,7 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
     const at = job.progress;
     if (at && at.total) bar.value = Math.min(1, at.done / at.total);
     else bar.removeAttribute("value");
-    say(where, ended ? "" : inWords(job));
+    say(where, ended ? "" : inWords(job, parts));
     say(reason, job.state === "failed" || job.state === "lost" ? job.reason : "");
     reason.hidden = !reason.textContent;
     say(said, text);
@@ -188,16 +189,17 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
   return element;
 }
 
-/** @param {Job} job @returns {string} */
-function inWords(job) {
+/** @param {Job} job @param {Record<string, string>} parts @returns {string} */
+function inWords(job, parts) {
   if (job.state === "waiting") return "It begins as soon as no other job uses the processor.";
   const at = job.progress;
   if (!at) return "It begins: the packages are loaded.";
-  if (!at.unit && !at.total) return `${at.what}: it does not tell how long that takes.`;
+  const what = parts[at.what] ?? at.what;
+  if (!at.unit && !at.total) return `${what}: it does not tell how long that takes.`;
   const done = at.total ? `${at.done} of ${at.total} ${at.unit}` : `${at.done} ${at.unit}`;
   const all = at.total && at.done >= at.total;
   const known = at.left_s !== null && at.left_s !== undefined && !all;
-  return `${at.what}: ${done}${known ? `, about ${duration(at.left_s)} left` : ""}`;
+  return `${what}: ${done}${known ? `, about ${duration(at.left_s)} left` : ""}`;
 }
 
 /** A command of the terminal, to be copied. @param {import("./app.js").App} app @param {string} command @returns {HTMLElement} */

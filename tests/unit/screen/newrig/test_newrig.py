@@ -295,7 +295,7 @@ def test_a_proof_made_elsewhere_counts_and_the_newest_decides(
     store_parity(proof_of(own_engine, shift=0.01, date="2026-01-01T10:00:00+00:00"))
     verified = step(page, "verify")
     assert (verified["state"], verified["result"]) == ("open", None), "the proof is of another rig's pictures"
-    assert "60 frames of mouse.mp4, and not with this rig's" in verified["says"]
+    assert "60 frames of mouse.mp4, and was not held" in verified["says"]
     write(page, rig="rig.yaml", settings={"camera": "{kind: video, path: mouse.mp4}"})
     write(page, rig="rig.yaml", settings={"crop": "{x: 8, y: 8, width: 32, height: 32}"})
     assert step(page, "verify")["state"] == "open", "of another crop"

@@ -71,13 +71,14 @@ async function addFrame(place, frame, crop) {
   const canvas = h("canvas", { class: "tried", role: "img", "aria-label": `frame ${frame.frame} with the points that the engine found` });
   const open = h("button", { class: "enlarge", "aria-label": `Enlarge frame ${frame.frame}`, title: "Enlarge", disabled: !frame.picture }, canvas);
   const view = frame.view_ok === null ? "view not checked" : frame.view_ok >= 0.5 ? "view known" : "view unknown";
+  const why = frame.view_ok === null ? "This engine cannot tell whether a picture is of the kind that it learnt from." : frame.view_ok >= 0.5 ? "The face lies as in the pictures that the engine learnt from: its points can be trusted." : "The picture differs from those that the engine learnt from (another camera angle, or a crop that is not the face): its points are guesses. Label some frames.";
   const bad = frame.view_ok !== null && frame.view_ok < 0.5;
   place.append(
     h(
       "figure",
       {},
       open,
-      h("figcaption", { class: "small" }, `frame ${frame.frame}: median score ${frame.score.toFixed(2)}, `, h("span", { class: bad ? "wrong" : "good" }, view)),
+      h("figcaption", { class: "small" }, `frame ${frame.frame}: median score ${frame.score.toFixed(2)}, `, h("span", { class: bad ? "wrong" : "good", title: why }, view)),
     ),
   );
   if (place.childElementCount === 1) place.before(legend(points));
@@ -105,7 +106,7 @@ function legend(points) {
   points.forEach((point, index) => {
     list.append(h("li", { class: point.untaught ? "muted" : "" }, swatch(index), point.untaught ? `${point.name} (never taught: ${point.x === null ? "not shown" : "it lies anywhere"})` : point.name));
   });
-  list.append(h("li", { class: "muted" }, "hollow: a score below 0.5, or never taught; click a picture to enlarge it"));
+  list.append(h("li", { class: "muted" }, "hollow: a score below 0.5, or never taught. View unknown: the picture differs from those that the engine learnt from (camera angle, or a crop that is not the face), so label some frames. Click a picture to enlarge it"));
   return list;
 }
 
