@@ -8,6 +8,6 @@ ENOUGH_NEW = 40
 """Labelled frames beyond which more of a kind help little: no more are advised then."""
 
 HOW_MANY = (
-    f"Label all {FRAMES_TO_LABEL}: from {FRAMES_TO_LABEL} on, enough are kept back from learning to find how long to learn. Where the "
-    f"result is not good enough, choose {FRAMES_TO_LABEL} more, best of another day."
+    f"Label all {FRAMES_TO_LABEL}: from {FRAMES_TO_LABEL} on, enough are kept back from learning to find how long to learn. "
+    f"Where the result is not good enough, choose {FRAMES_TO_LABEL} more, best of another day."
 )

@@ -167,6 +167,7 @@ def adapt(
             choice = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
             metrics = {}
         final = job.train(pictures, choice, search)
+        choice = search.best if search is not None and job.finished_early else choice
     except Stopped:
         return None
     progress("judging the new engine", 0)

@@ -53,6 +53,11 @@ async function main() {
     if (!come.length) return;
     about.rigs = data.rigs;
     rigs.push(...come.map((/** @type {any} */ rig) => new RigState(rig, clock)));
+    if (!app.rig.expected) {
+      // Nothing could be seen or stopped so far: what was started is what is meant.
+      app.chosen = rigs.length - 1;
+      if (["", "live", "loop"].includes(location.hash.replace(/^#\//, "").split("?")[0])) dispatchEvent(new Event("hashchange"));
+    }
     socket.tell("rigs", rigs, "");
   });
   socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));

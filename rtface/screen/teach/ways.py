@@ -118,7 +118,8 @@ def chosen_in_words(folders: Sequence[Path]) -> str:
     )
     if not chosen.frames:
         return ""
-    return f"{chosen.frames} frames are chosen: {chosen}. {HOW_MANY if chosen.frames == FRAMES_TO_LABEL else 'Label all of them.'}"
+    label = HOW_MANY if chosen.frames == FRAMES_TO_LABEL else "Label all of them."
+    return f"{chosen.frames} frames are chosen: {chosen}. {label}"
 
 
 def attempt_in_full(attempt: Attempt) -> dict[str, Any]:

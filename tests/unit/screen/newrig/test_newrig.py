@@ -330,6 +330,24 @@ def test_the_int8_form_of_an_engine_made_here_is_used(
     assert (taught["state"], taught["result"]["used"]) == (state, state == "done"), taught["says"]
 
 
+def test_a_face_that_is_doubtful_is_offered_and_not_written(desk: Desk, page: TestClient) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}"})
+    found = {"crop": {"x": 1, "y": 2, "width": 30, "height": 40, "mirrored": False}, "confidence": 0.37}
+    said = json.dumps(found | {"doubtful": "no face found that is sure"})
+    jobs = Jobs(
+        desk.folder, program=("/bin/sh", "-c", f"echo '{said}'; echo error: unsure >&2; exit 8", "sh")
+    )
+    begun = commands.find_face(Desk(desk.folder, jobs), Said({"rig": "rig.yaml"}))
+    over(jobs, begun["job"]["id"])
+    crop = step(page, "crop")
+    assert (crop["state"], crop["job"]["state"], crop["result"]["doubtful"]) == (
+        "open",
+        "failed",
+        "no face found that is sure",
+    )
+    assert "crop" not in (desk.folder / "rig.yaml").read_text()
+
+
 def test_a_rig_that_is_run_is_shown_by_the_screen_and_by_one_that_is_started_later(desk: Desk) -> None:
     jobs = Jobs(desk.folder, program=("/bin/sh", "-c", "exec sleep 60", "sh"), stop_after_s=0.0)
     shown: list[tuple[str, str]] = []
