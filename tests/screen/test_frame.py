@@ -114,7 +114,8 @@ def test_what_failed_is_closed_by_a_person_and_stays_closed(visit: Visit) -> Non
         import("/static/lib/jobs.js").then(async ({ failures, failureWords, jobBox }) => {
           const { Scope } = await import("/static/lib/scope.js");
           const failed = { ...job("failed"), reason: "no disk", ended_at: "2026-01-01" };
-          const app = { readOnly: false, say: () => {}, get: async () => ({ job: failed, progress: [], next: 0, said: "", result: null }) };
+          const told = { job: failed, progress: [], next: 0, said: "", result: null };
+          const app = { readOnly: false, say: () => {}, get: async () => told };
           const scope = new Scope(), box = jobBox(app, failed, scope), line = failureWords(failed, "no disk");
           document.body.append(box, line);
           const all = () => failures([failed], () => true).length;

@@ -233,6 +233,7 @@ def test_guesses_take_the_crop_that_was_drawn(visit: Visit, tmp_path: Path) -> N
         return str(visit.run("return document.querySelector('dialog[open] input').value"))
 
     visit.enter()
+    visit.run("localStorage.setItem('who', 'anna')")
     assert offered() == "2,4,100,80"
     (tmp_path / "rig.yaml").write_text(
         "camera: {kind: simulated}\ncrop: {x: 10, y: 20, width: 120, height: 90, mirrored: true}\n"

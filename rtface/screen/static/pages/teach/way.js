@@ -40,7 +40,7 @@ export async function openWay(root, app, known, folder) {
     fill(work, said ? stopped(job) : null, way ? actions(way) : null);
     if (!way) return;
     const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
-    if (way.attempts.length) await curves(work, way.attempts[0].attempt, way.next === "adapt", scope);
+    if (way.attempts.length) await curves(work, way.attempts[0].attempt, way.next === "adapt" && !way.attempts[0].report, scope);
     if (attempt && !scope.over) {
       fill(results, resultsPanel(app, way, attempt));
       const panel = await enginePanel(app, known, way, attempt, forRig, scope);
