@@ -268,7 +268,7 @@ class _Job:
         recipe = replace(self._start.recipe, steps=choice.steps)
         done: list[int] = []
         tuned = self._tune(before, pictures, recipe, "final", done=done)
-        if done[-1] < choice.steps:
+        if done and done[-1] < choice.steps:  # without a step it was finished before
             if search is not None:
                 return self._best_of(search)
             self.finished_early = f"after {done[-1]} of {choice.steps} steps on all frames"

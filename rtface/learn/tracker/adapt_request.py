@@ -32,7 +32,7 @@ FEWEST_TO_HOLD_OUT = 8
 MOST_FRAMES = 100
 """Beyond this `rtface learn train` does better."""
 
-_TIMED_STEPS = 4
+_TIMED_STEPS = 8
 _TIMED_PICTURES = 2
 _ANY_SHAPE = 48, 64
 _WRITING_S = 4.0

@@ -462,7 +462,7 @@ def test_a_busy_machine_gives_the_same_engine(request_for: Callable[..., AdaptRe
     assert busy.report["minutes"] >= 60
     (plan,) = plans
     assert plan.steps == 2 * (30 + 40)
-    assert plan.seconds_a_step == pytest.approx(3600 / 4)
+    assert plan.seconds_a_step == pytest.approx(3600 / 8)
     assert plan.minutes == pytest.approx((plan.steps * plan.seconds_a_step + plan.seconds_beside) / 60)
     assert plan.seconds_beside > 3600, "checks, judging and writing are counted"
     assert read_fields(slow.run / "plan.json")["minutes"] == pytest.approx(plan.minutes, abs=0.01)
