@@ -24,8 +24,8 @@ from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.resumable import run_training
 from rtface.learn.run_folder import RunFolder
 from rtface.learn.tracker import adapt as adapt_module
-from rtface.learn.tracker.adapt import NEW_STEPS, Adapted, AdaptPlan, NothingLearntError, adapt
-from rtface.learn.tracker.adapt_request import AdaptRequest, spread_over_time
+from rtface.learn.tracker.adapt import NEW_STEPS, Adapted, NothingLearntError, adapt
+from rtface.learn.tracker.adapt_request import AdaptPlan, AdaptRequest, spread_over_time
 from rtface.learn.tracker.calibration import widened
 from rtface.learn.tracker.card import model_card
 from rtface.learn.tracker.evaluation import Predictions, calibration_of, predict
