@@ -94,6 +94,9 @@ def test_where_nobody_named_a_rig_and_none_was_heard_nothing_is_an_alarm(
         visit.press("SPACE")
         visit.wait(lambda: any("nothing to stop" in each for each in visit.said()), "what became of it")
         assert not visit.find("dialog.alarm")
+        visit.go("loop")
+        visit.wait(lambda: visit.text(".loop-state") == "No rig", "the page Loop")
+        visit.go("live")
         visit.click("Start here")
         visit.wait(lambda: visit.find(".page.newrig"), "the first hour")
         with Service(rig(publish=PublishSettings(keypoints="tcp://127.0.0.1:*", control=control))):
