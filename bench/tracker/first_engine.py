@@ -3,7 +3,7 @@
 The video is one recording of the side view, turned by 60 degrees, darker and scaled to 640x480, so that the shipped engine does
 not know the view; its labels are turned with it. The commands are those of the pages: `learn start`, `engines export`,
 `engines verify`, each a process of its own. A step of the training is timed with one thread and with one a core, in turns,
-with nothing beside it and with a program beside it that keeps one core busy.
+with nothing more beside it than the machine has already, and with a program that keeps one core busy.
 
     python -m bench.tracker.first_engine --data ../shared/data --out bench/results
 """
