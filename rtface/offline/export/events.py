@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 
 from rtface.core.files import plain, printable
@@ -24,6 +25,7 @@ from rtface.record.session.entries import (
     PulseCommandEntry,
 )
 from rtface.record.session.reader import Session
+from rtface.record.session.rows import UNKNOWN
 from rtface.record.session.summary import shown
 from rtface.record.session.tables import PULSES, pulse_rows
 
@@ -101,6 +103,18 @@ def session_facts(recording: Recording) -> dict[str, str]:
         facts["blinded"] = "light and sham are not told apart" if recording.blinded else "no"
     facts["missing"] = "\n".join(recording.notes) or "nothing"
     return facts
+
+
+def plain_column(column: EventColumn) -> Any:
+    """Return a column without None: what is not known is -1, NaN or an empty text."""
+    if column.kind == "text":
+        return [printable(each or "") for each in column.values]
+    unknown, dtype = {
+        "int": (UNKNOWN, np.int64),
+        "float": (np.nan, np.float64),
+        "bool": (False, np.bool_),
+    }[column.kind]
+    return np.asarray([unknown if each is None else each for each in column.values], dtype)
 
 
 def _readable(values: dict[str, Any]) -> str:

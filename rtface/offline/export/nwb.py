@@ -6,7 +6,6 @@ pynwb writes the file with empty datasets; the rows go into them in one pass, a 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,13 @@ from rtface.core.extras import require
 from rtface.core.files import written_whole
 from rtface.offline.export.metadata import Metadata
 from rtface.offline.export.nwb_parts import BLOCK, Filled, nwb_file
-from rtface.offline.export.recording import MEASURED, Recording
+from rtface.offline.export.recording import MEASURED, Progress, Recording
 from rtface.offline.export.rows import in_blocks
 from rtface.offline.export.sparingfile import SparingFile, growing_hdf5
 from rtface.record.formats.base import check_target
 from rtface.record.session.rows import Rows
 
 PACKAGES = ("pynwb", "ndx_pose", "ndx_optogenetics")
-Progress = Callable[[int, int], bool]
-"""Called with frames written and how many there are; returning False ends it, and nothing is written."""
 
 
 def check_nwb(path: Path, *, overwrite: bool) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtface.core.clock import NS_PER_S
 from rtface.core.files import printable
-from rtface.offline.export.events import EventColumn, EventTable
+from rtface.offline.export.events import EventTable, plain_column
 from rtface.offline.export.recording import Recording
-from rtface.record.session.rows import UNKNOWN
 
 _NOT_KNOWN = {"int": "; -1: not known", "float": "; NaN: not known"}
 
@@ -38,7 +35,7 @@ def add_events(made: Any, tables: Sequence[EventTable], recording: Recording) ->
         )
         columns += [
             VectorData(
-                name=each.name, description=each.about + _NOT_KNOWN.get(each.kind, ""), data=_plain(each)
+                name=each.name, description=each.about + _NOT_KNOWN.get(each.kind, ""), data=plain_column(each)
             )
             for each in table.columns
         ]
@@ -67,13 +64,3 @@ def add_facts(module: Any, facts: Mapping[str, str]) -> None:
             columns=columns,
         )
     )
-
-
-def _plain(column: EventColumn) -> NDArray[Any] | list[str]:
-    if column.kind == "text":
-        return [printable(each or "") for each in column.values]
-    if column.kind == "int":
-        return np.asarray([UNKNOWN if each is None else each for each in column.values], np.int64)
-    if column.kind == "bool":
-        return np.asarray(column.values, np.bool_)
-    return np.asarray([math.nan if each is None else each for each in column.values], np.float64)
