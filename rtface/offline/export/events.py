@@ -94,9 +94,7 @@ def session_facts(recording: Recording) -> dict[str, str]:
         facts["certificate"] = _readable(certify(found, unblind=recording.unblind).as_dict())
         if said is not None:
             facts["rig"], facts["rules"] = said.rig, said.rules
-            facts["rules_resolved"] = (
-                without_seeds(said.resolved)[0] if recording.blinded else said.resolved
-            )
+            facts["rules_resolved"] = without_seeds(said.resolved)[0] if recording.blinded else said.resolved
         for name, entry in (("opened", opened), ("closed", closed)):
             if entry is not None:
                 facts[name] = _readable({"t_ns": entry.t_ns, "wall_ns": entry.wall_ns})
@@ -143,7 +141,9 @@ def _decisions(session: Session, unblind: bool) -> EventTable:
             column("session_ns", "int", "session time in ns"),
             column("state_before", "text", "state of the rule before"),
             column("state_after", "text", "state of the rule after"),
-            EventColumn("action", "text", "fire, sham, catch, withhold, cancel, none or trial", [a for a, _ in labels]),
+            EventColumn(
+                "action", "text", "fire, sham, catch, withhold, cancel, none or trial", [a for a, _ in labels]
+            ),
             EventColumn("reason", "text", "why", [reason for _, reason in labels]),
             column("trial", "int", "number of the trial in its rule, from 0"),
             pulse("on_ns", "int", "length of a pulse in ns"),
@@ -165,7 +165,9 @@ def _inputs(decision: DecisionEntry) -> str:
 
 
 def _moments(session: Session) -> EventTable:
-    entries = [each for each in session.events if isinstance(each, ArmingEntry | MarkEntry | FaultEntry | GapEntry)]
+    entries = [
+        each for each in session.events if isinstance(each, ArmingEntry | MarkEntry | FaultEntry | GapEntry)
+    ]
     rows = [_moment(each) for each in entries]
     return EventTable(
         "moments",
@@ -243,9 +245,14 @@ def _light(session: Session) -> EventTable:
             EventColumn("output", "text", "name of the output", [each.output for each in spans]),
             EventColumn("decision", "int", "number of the decision", [each.decision for each in spans]),
             EventColumn(
-                "amplitude", "float", "part of the full power", [amplitudes.get(each.decision) for each in spans]
+                "amplitude",
+                "float",
+                "part of the full power",
+                [amplitudes.get(each.decision) for each in spans],
             ),
-            EventColumn("end_known", "bool", "the output reported the end", [each.end_known for each in spans]),
+            EventColumn(
+                "end_known", "bool", "the output reported the end", [each.end_known for each in spans]
+            ),
         ],
         [each.end_ns for each in spans],
     )

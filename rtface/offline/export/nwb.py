@@ -13,7 +13,7 @@ from rtface.core.errors import DataError
 from rtface.core.extras import require
 from rtface.core.files import written_whole
 from rtface.offline.export.metadata import Metadata
-from rtface.offline.export.nwb_parts import BLOCK, Filled, nwb_file
+from rtface.offline.export.nwb_parts import BLOCK, Filled, nwb_file, start_of
 from rtface.offline.export.recording import MEASURED, Progress, Recording
 from rtface.offline.export.rows import in_blocks
 from rtface.offline.export.sparingfile import SparingFile, growing_hdf5
@@ -23,8 +23,9 @@ from rtface.record.session.rows import Rows
 PACKAGES = ("pynwb", "ndx_pose", "ndx_optogenetics")
 
 
-def check_nwb(path: Path, *, overwrite: bool) -> None:
+def check_nwb(recording: Recording, path: Path, metadata: Metadata, *, overwrite: bool) -> None:
     """Fail now as `write_nwb` would fail later: `UsageError` or `DataError`."""
+    start_of(recording, metadata)
     require("nwb", *PACKAGES, error=DataError)
     check_target(path, overwrite=overwrite)
 
@@ -61,7 +62,7 @@ def write_nwb(
     DataError
         It cannot be written, or the log was changed meanwhile.
     """
-    check_nwb(path, overwrite=overwrite)
+    check_nwb(recording, path, metadata, overwrite=overwrite)
     try:
         with written_whole(path, durable=True) as fresh:
             if not _write(recording, path, metadata, fresh, progress):

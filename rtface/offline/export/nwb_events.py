@@ -30,12 +30,16 @@ def add_events(made: Any, tables: Sequence[EventTable], recording: Recording) ->
             columns.append(DurationVectorData(name="duration", description="in seconds", data=lasted))
         columns.append(
             VectorData(
-                name="t_ns", description="the same, host's clock in ns", data=np.asarray(table.times_ns, np.int64)
+                name="t_ns",
+                description="the same, host's clock in ns",
+                data=np.asarray(table.times_ns, np.int64),
             )
         )
         columns += [
             VectorData(
-                name=each.name, description=each.about + _NOT_KNOWN.get(each.kind, ""), data=plain_column(each)
+                name=each.name,
+                description=each.about + _NOT_KNOWN.get(each.kind, ""),
+                data=plain_column(each),
             )
             for each in table.columns
         ]
@@ -55,7 +59,11 @@ def add_facts(module: Any, facts: Mapping[str, str]) -> None:
 
     columns = [
         VectorData(name="fact", description="what it is", data=list(facts)),
-        VectorData(name="text", description="as text; YAML or JSON where it has parts", data=[printable(each) for each in facts.values()]),
+        VectorData(
+            name="text",
+            description="as text; YAML or JSON where it has parts",
+            data=[printable(each) for each in facts.values()],
+        ),
     ]
     module.add(
         DynamicTable(

@@ -11,9 +11,7 @@ from rtface.offline.export.metadata import InjectionFacts, OptogeneticsFacts
 from rtface.offline.export.recording import Recording
 
 
-def add_light(
-    made: Any, tables: Sequence[EventTable], recording: Recording, said: OptogeneticsFacts
-) -> None:
+def add_light(made: Any, tables: Sequence[EventTable], recording: Recording, said: OptogeneticsFacts) -> None:
     """Add the site of stimulation and each pulse that happened; while blinded the site alone."""
     from ndx_optogenetics import (
         OptogeneticEffectors,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface import __version__
-from rtface.core.clock import NS_PER_S, utc
+from rtface.core.clock import utc
 from rtface.core.errors import DataError
 from rtface.offline.export.events import event_tables, session_facts
 from rtface.offline.export.metadata import Metadata
@@ -20,7 +21,7 @@ from rtface.offline.export.nwb_events import add_events, add_facts
 from rtface.offline.export.nwb_light import add_light
 from rtface.offline.export.recording import MEASURED, Recording
 from rtface.offline.export.rows import FRAME_NUMBERS
-from rtface.record.session.entries import CameraEntry
+from rtface.record.session.entries import CameraEntry, OpenedEntry
 from rtface.record.session.rows import Rows
 
 BLOCK = 8192
@@ -89,26 +90,38 @@ def nwb_file(recording: Recording, path: Path, metadata: Metadata) -> tuple[Any,
     return made, builder.filled
 
 
+def start_of(recording: Recording, metadata: Metadata) -> datetime:
+    """Return when a recording began; `DataError` where neither it nor the metadata says so."""
+    opened, start = _opened(recording), metadata.session.session_start_time
+    if opened is not None:
+        return utc(opened.wall_ns)
+    if start is None:
+        raise DataError(
+            f"{recording.name} does not say when it began: session.session_start_time of a metadata file does "
+            "(--metadata; `rtface session metadata` writes one)"
+        )
+    return start
+
+
+def _opened(recording: Recording) -> OpenedEntry | None:
+    return None if recording.session is None else recording.session.session.opened
+
+
 def _head(recording: Recording, metadata: Metadata) -> Any:
     from pynwb import NWBFile
 
     said = metadata.session.model_dump(
         exclude_none=True, exclude={"session_start_time", "session_id", "session_description"}
     )
-    found = recording.session
-    opened = None if found is None else found.session.opened
-    start = metadata.session.session_start_time
-    if opened is not None:
-        start = utc(opened.wall_ns)
-    if start is None:
-        raise DataError(f"{recording.name} does not say when it began: session.session_start_time of the metadata does")
+    opened = _opened(recording)
     known = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
     notes = [known.pop("notes", ""), *(f"Not there: {each}" for each in recording.notes)]
     return NWBFile(
-        session_description=metadata.session.session_description or "keypoints of a mouse's face, recorded by rtface",
+        session_description=metadata.session.session_description
+        or "keypoints of a mouse's face, recorded by rtface",
         identifier=metadata.session.session_id or (recording.name if opened is None else opened.session),
         session_id=metadata.session.session_id or (recording.name if opened is None else opened.session),
-        session_start_time=start,
+        session_start_time=start_of(recording, metadata),
         notes="\n".join(each for each in notes if each) or None,
         source_script="rtface session export --nwb",
         source_script_file_name=f"rtface {__version__}",
@@ -121,7 +134,9 @@ class _Building:
 
     def __init__(self, recording: Recording, made: Any) -> None:
         self._recording, self._made = recording, made
-        self.behavior = made.create_processing_module("behavior", "Keypoints, and what was computed from them.")
+        self.behavior = made.create_processing_module(
+            "behavior", "Keypoints, and what was computed from them."
+        )
         self.filled: list[Filled] = []
         self._camera: Any = None
         self._video: Any = None
@@ -207,7 +222,9 @@ class _Building:
         place = "/processing/behavior/frames"
         for name in FRAME_NUMBERS:
             about = _ABOUT_FRAMES.get(name, "host's monotonic clock in ns")
-            columns.append(VectorData(name=name, description=f"{about}; -1: not known", data=self._empty(np.int64)))
+            columns.append(
+                VectorData(name=name, description=f"{about}; -1: not known", data=self._empty(np.int64))
+            )
             self._fill(f"{place}/{name}", "poses", lambda rows, first, name=name: rows[name])
         for name, about, dtype in (
             ("exposure_us", "how long the frame was exposed, in microseconds; NaN: not known", np.float64),
@@ -240,7 +257,10 @@ class _Building:
         time: Any = None
         for box, about in (
             ("features", "Features as the rules were given them, at the time of the rules."),
-            ("neural_predictions", "Predicted neural activity as the rules were given it. These are not measured."),
+            (
+                "neural_predictions",
+                "Predicted neural activity as the rules were given it. These are not measured.",
+            ),
         ):
             columns = [at for at, name in enumerate(values.names) if (name in given) == (box != "features")]
             if columns:
@@ -250,13 +270,19 @@ class _Building:
         values = self._recording.values
         place = f"/processing/behavior/{box}"
 
-        def series(name: str, unit: str, text: str, dtype: Any, column: Callable[[Rows], Any], width: int) -> None:
+        def series(
+            name: str, unit: str, text: str, dtype: Any, column: Callable[[Rows], Any], width: int
+        ) -> None:
             nonlocal time
             path = f"{place}/{name}"
             made.append(self._timed(name, unit, text, self._empty(dtype, width), time))
             if time is None:
                 time = made[0]
-                self._fill(f"{path}/timestamps", "features", lambda rows, first: self._recording.seconds(rows["now_ns"]))
+                self._fill(
+                    f"{path}/timestamps",
+                    "features",
+                    lambda rows, first: self._recording.seconds(rows["now_ns"]),
+                )
             self._fill(f"{path}/data", "features", lambda rows, first: column(rows))
 
         made: list[Any] = []

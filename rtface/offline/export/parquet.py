@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ Columns = Iterator[tuple[str, Any]]
 
 
 def parquet_files(recording: Recording, folder: Path) -> dict[str, Path]:
-    """Return the files that `write_parquet` writes, by the name of the table."""
+    """Return a file in a folder for each table that a recording has, by the name of the table."""
     wanted = ["poses"]
     wanted += ["features"] if recording.values.names else []
     wanted += [MEASURED] if recording.values.measured else []
@@ -35,35 +35,35 @@ def parquet_files(recording: Recording, folder: Path) -> dict[str, Path]:
     return {name: folder / f"{name}.parquet" for name in names}
 
 
-def check_parquet(recording: Recording, folder: Path, *, overwrite: bool) -> None:
+def check_parquet(files: Mapping[str, Path], *, overwrite: bool) -> None:
     """Fail now as `write_parquet` would fail later: `UsageError` or `DataError`."""
     require("nwb", "pyarrow", error=DataError)
-    for path in parquet_files(recording, folder).values():
+    for path in files.values():
         check_target(path, overwrite=overwrite)
 
 
 def write_parquet(
     recording: Recording,
-    folder: Path,
+    files: Mapping[str, Path],
     *,
     overwrite: bool = False,
     progress: Progress = lambda done, total: True,
-) -> list[Path] | None:
-    """Write a recording as Parquet files in a folder, one a table.
+) -> bool:
+    """Write a recording as Parquet files, one a table.
 
     Parameters
     ----------
     recording : Recording
-    folder : Path
-        There already.
+    files : mapping of str to Path
+        By the name of the table, as of `parquet_files`; ``poses`` is among them, and what is not is left out.
     overwrite : bool
         Replace files that are there.
     progress : callable
 
     Returns
     -------
-    list of Path or None
-        What was written; None where `progress` ended it, and nothing is.
+    bool
+        False where `progress` ended it, and nothing is written.
 
     Raises
     ------
@@ -72,20 +72,23 @@ def write_parquet(
     DataError
         One cannot be written.
     """
-    check_parquet(recording, folder, overwrite=overwrite)
-    files = parquet_files(recording, folder)
+    check_parquet(files, overwrite=overwrite)
     try:
         with ExitStack() as stack:
-            fresh = {name: stack.enter_context(written_whole(path, durable=True)) for name, path in files.items()}
+            fresh = {
+                name: stack.enter_context(written_whole(path, durable=True)) for name, path in files.items()
+            }
             if not _write_rows(recording, fresh, progress):
                 raise _EndedError
             for table in event_tables(recording):
-                _write_events(recording, table, fresh[table.name])
+                if table.name in fresh:
+                    _write_events(recording, table, fresh[table.name])
     except _EndedError:
-        return None
+        return False
     except OSError as error:
+        folder = files["poses"].parent
         raise DataError(f"{folder}: a file cannot be written: {error.strerror or error}") from error
-    return list(files.values())
+    return True
 
 
 class _EndedError(Exception):
@@ -163,4 +166,6 @@ def _write_events(recording: Recording, table: EventTable, path: Path) -> None:
         columns["duration_s"] = np.subtract(table.ends_ns, table.times_ns) / NS_PER_S
     columns |= {each.name: plain_column(each) for each in table.columns}
     about = {f"rtface.{each.name}": each.about for each in table.columns}
-    parquet.write_table(pa.table(columns).replace_schema_metadata({"rtface.table": table.about} | about), path)
+    parquet.write_table(
+        pa.table(columns).replace_schema_metadata({"rtface.table": table.about} | about), path
+    )

@@ -281,5 +281,3 @@ def _measure(bank: FeatureBank, columns: Sequence[int], frames: Rows) -> Rows:
     for row, pose in enumerate(poses_of(frames)):
         rows["values"][row] = bank.update(pose).values[list(columns)]
     return rows
-
-

@@ -47,9 +47,7 @@ def unknown_frames(count: int, dtype: np.dtype[np.void]) -> Rows:
     return frames
 
 
-def with_what_followed(
-    parts: Iterable[Entry | RowBatch], dtype: np.dtype[np.void]
-) -> Iterator[RowBatch]:
+def with_what_followed(parts: Iterable[Entry | RowBatch], dtype: np.dtype[np.void]) -> Iterator[RowBatch]:
     """Yield ``poses`` as frames of `frame_dtype`, ``features`` and ``frames`` as they are; in order within a name.
 
     Parameters

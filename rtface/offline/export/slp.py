@@ -129,7 +129,9 @@ def _fill(recording: Recording, path: Path, fresh: Path, progress: Progress) -> 
             numbers, rows = numbers[kept], batch.rows[kept]
             falls = np.flatnonzero(np.diff(numbers, prepend=last) <= 0)
             if len(falls):
-                raise DataError(f"{path}: frame {rows['frame_id'][falls[0]]} does not come after the one before it")
+                raise DataError(
+                    f"{path}: frame {rows['frame_id'][falls[0]]} does not come after the one before it"
+                )
             for name, values in _as_rows(places, rows, numbers, written).items():
                 _append(places[name], values)
             written += len(rows)
@@ -151,7 +153,10 @@ def _numbers(recording: Recording, frames: Rows) -> np.ndarray[Any, np.dtype[np.
 def _as_rows(places: dict[str, Any], frames: Rows, numbers: Any, first: int) -> dict[str, Any]:
     count, points = frames["score"].shape
     ids = np.arange(first, first + count)
-    made = {name: np.zeros(count if name != "pred_points" else count * points, places[name].dtype) for name in _ROWS}
+    made = {
+        name: np.zeros(count if name != "pred_points" else count * points, places[name].dtype)
+        for name in _ROWS
+    }
     made["frames"]["frame_id"], made["frames"]["frame_idx"] = ids, numbers
     made["frames"]["instance_id_start"], made["frames"]["instance_id_end"] = ids, ids + 1
     instances = made["instances"]
