@@ -46,7 +46,7 @@ def convert(
         formats.write(formats.read(source, form), out, overwrite=overwrite)
         print_line(str(out))
         return
-    recording = table_recording(formats.read(source, form), source.name, rate_hz=rate)
+    recording = table_recording(formats.read(source, form), source.name, rate_hz=rate, timed=ending != ".slp")
     exports = {
         ".nwb": Exports(nwb=out),
         ".slp": Exports(slp=out),

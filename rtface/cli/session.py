@@ -10,7 +10,7 @@ import typer
 
 from rtface.cli.exporting import Exports, MetadataOption, write_exports
 from rtface.cli.opening import me, outline_opened, read_opened
-from rtface.cli.options import JsonOption, UnblindOption
+from rtface.cli.options import JsonOption, NamesOption, UnblindOption
 from rtface.cli.several import each_in_turn
 from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
@@ -227,6 +227,7 @@ def overlay(
     ] = 0.0,
     end_s: Annotated[float | None, typer.Option("--to", help="Where it ends; else with the session.")] = None,
     speed: Annotated[float, typer.Option(help="0.25 plays it at a quarter of its pace.")] = 1.0,
+    names: NamesOption = True,
     unblind: UnblindOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -240,7 +241,15 @@ def overlay(
             return not ending.is_set()
 
         written = write_overlay(
-            found, out, begin_s, end_s, speed=speed, unblind=unblind, overwrite=overwrite, progress=progress
+            found,
+            out,
+            begin_s,
+            end_s,
+            speed=speed,
+            unblind=unblind,
+            names=names,
+            overwrite=overwrite,
+            progress=progress,
         )
     if written is None:
         raise typer.Exit(INTERRUPTED)

@@ -26,6 +26,8 @@ from rtface.record.session.rows import Rows
 
 BLOCK = 8192
 """Rows that are stored together."""
+NEURAL = "neural."
+"""What the names of predictions begin with."""
 REFERENCE = "(0, 0) is the centre of the top left pixel of the full camera frame; x to the right, y down"
 _ABOUT_FRAMES = {
     "frame_id": "number of the frame, as the camera or the video counts",
@@ -252,17 +254,14 @@ class _Building:
 
     def features(self) -> None:
         """Add what the rules were given: features of the poses, and predictions of neural activity."""
-        values = self._recording.values
-        given = set(values.given)
+        names = self._recording.values.names
         time: Any = None
         for box, about in (
-            ("features", "Features as the rules were given them, at the time of the rules."),
-            (
-                "neural_predictions",
-                "Predicted neural activity as the rules were given it. These are not measured.",
-            ),
+            ("features", "as the rules were given it"),
+            ("neural_predictions", "predicted from the face, not measured; as the rules were given it"),
         ):
-            columns = [at for at, name in enumerate(values.names) if (name in given) == (box != "features")]
+            neural = box == "neural_predictions"
+            columns = [at for at, name in enumerate(names) if name.startswith(NEURAL) == neural]
             if columns:
                 time = self._values(box, about, columns, time)
 
@@ -288,14 +287,14 @@ class _Building:
         made: list[Any] = []
         for at in columns:
             name = values.names[at]
-            series(nwb_name(name), values.units[at] or "n.a.", f"{name}; NaN: not known", np.float64,
+            series(nwb_name(name), values.units[at] or "n.a.", f"{name}, {about}; NaN: not known", np.float64,
                    lambda rows, at=at: rows["values"][:, at], 0)  # fmt: skip
         order = ", ".join(values.names[at] for at in columns)
         series(f"{box}_scores", "1", f"Score in [0, 1] of each, in the order {order}", np.float64,
                lambda rows: rows["scores"][:, columns], len(columns))  # fmt: skip
         series(f"{box}_exposure_ns", "ns", f"Exposure of the newest frame that each rests on, host's clock: {order}",
                np.int64, lambda rows: rows["exposure_ns"][:, columns], len(columns))  # fmt: skip
-        self._box(box, about, made)
+        self._box(box, made)
         return time
 
     def measured(self) -> None:
@@ -311,9 +310,9 @@ class _Building:
                 lambda rows, first, at=at: rows["values"][:, at],
             )
         if made:
-            self._box("features_unsmoothed", "Smoothed features without smoothing, at the exposures.", made)
+            self._box("features_unsmoothed", made)
 
-    def _box(self, name: str, about: str, series: list[Any]) -> None:
+    def _box(self, name: str, series: list[Any]) -> None:
         from pynwb.behavior import BehavioralTimeSeries
 
         self.behavior.add(BehavioralTimeSeries(name=name, time_series=series))

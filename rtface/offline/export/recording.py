@@ -39,8 +39,6 @@ class Values:
     Attributes
     ----------
     names, units : tuple of str, length F
-    given : tuple of str
-        Those of `names` that were not computed from the poses: predictions of neural activity.
     count : int
         Rows.
     measured, measured_units : tuple of str
@@ -49,7 +47,6 @@ class Values:
 
     names: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
-    given: tuple[str, ...] = ()
     count: int = 0
     measured: tuple[str, ...] = ()
     measured_units: tuple[str, ...] = ()
@@ -171,7 +168,6 @@ def session_recording(found: Outline, *, unblind: bool = False) -> Recording:
         values=Values(
             said.features if found.rows.features else (),
             said.units if found.rows.features else (),
-            said.given,
             found.rows.features,
             () if bank is None else tuple(bank().names[each] for each in columns),
             () if bank is None else tuple(bank().units[each] for each in columns),
@@ -187,7 +183,9 @@ def session_recording(found: Outline, *, unblind: bool = False) -> Recording:
     )
 
 
-def table_recording(table: PoseTable, name: str, *, rate_hz: float | None = None) -> Recording:
+def table_recording(
+    table: PoseTable, name: str, *, rate_hz: float | None = None, timed: bool = True
+) -> Recording:
     """Return the keypoints of a file to be exported.
 
     Parameters
@@ -197,6 +195,8 @@ def table_recording(table: PoseTable, name: str, *, rate_hz: float | None = None
         Of the file.
     rate_hz : float or None
         Frames per second of a file that holds no times.
+    timed : bool
+        Whether times are needed.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def table_recording(table: PoseTable, name: str, *, rate_hz: float | None = None
     known = [each for each in ("camera_ns", "exposure_ns") if (getattr(table, each) != UNKNOWN).all()]
     if known and rate_hz is not None and len(table):
         raise UsageError(f"{name} holds the times of its frames: leave --rate out")
-    if not known and rate_hz is None:
+    if timed and not known and rate_hz is None:
         raise UsageError(f"{name} holds no times of its frames: --rate says how many there are per second")
     time = known[0] if known and len(table) else ""
     dtype = frame_dtype(len(table.names), likelihood=table.likelihood is not None)
