@@ -15,7 +15,7 @@ from rtface.cli.terminal.screen import print_error, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import UsageError
 from rtface.offline.export.metadata import Metadata, read_metadata
-from rtface.offline.export.nwb import check_nwb, write_nwb
+from rtface.offline.export.nwb.writing import check_nwb, write_nwb
 from rtface.offline.export.parquet import check_parquet, write_parquet
 from rtface.offline.export.recording import Progress, Recording
 from rtface.offline.export.slp import check_slp, write_slp

@@ -17,8 +17,8 @@ from rtface.core.clock import utc
 from rtface.core.errors import DataError
 from rtface.offline.export.events import event_tables, session_facts
 from rtface.offline.export.metadata import Metadata
-from rtface.offline.export.nwb_events import add_events, add_facts
-from rtface.offline.export.nwb_light import add_light
+from rtface.offline.export.nwb.events import add_events, add_facts
+from rtface.offline.export.nwb.light import add_light
 from rtface.offline.export.recording import MEASURED, Recording
 from rtface.offline.export.rows import FRAME_NUMBERS
 from rtface.record.session.entries import CameraEntry, OpenedEntry

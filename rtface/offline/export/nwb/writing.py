@@ -13,7 +13,7 @@ from rtface.core.errors import DataError
 from rtface.core.extras import require
 from rtface.core.files import written_whole
 from rtface.offline.export.metadata import Metadata
-from rtface.offline.export.nwb_parts import BLOCK, Filled, nwb_file, start_of
+from rtface.offline.export.nwb.parts import BLOCK, Filled, nwb_file, start_of
 from rtface.offline.export.recording import MEASURED, Progress, Recording
 from rtface.offline.export.rows import in_blocks
 from rtface.offline.export.sparingfile import SparingFile, growing_hdf5
