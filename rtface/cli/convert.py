@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli.exporting import Exports, MetadataOption, write_exports
+from rtface.cli.session.exporting import Exports, MetadataOption, write_exports
 from rtface.cli.terminal.screen import print_line
 from rtface.core.errors import UsageError
-from rtface.offline.export.recording import table_recording
+from rtface.offline.export.source import table_recording
 from rtface.record import formats
 
 EXPORTED = (".nwb", ".slp", ".parquet")

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from rtface.core.files import plain, printable
-from rtface.offline.export.recording import Recording
+from rtface.offline.export.source import ExportSource
 from rtface.offline.sessions.certificate import certify
 from rtface.offline.sessions.lights import light_spans
 from rtface.record.seal.merging import without_seeds
@@ -63,7 +63,7 @@ class EventTable:
     ends_ns: Sequence[int] | None = None
 
 
-def event_tables(recording: Recording) -> list[EventTable]:
+def event_tables(recording: ExportSource) -> list[EventTable]:
     """Return the tables of a session that have rows; none of a keypoint file.
 
     While it is blinded there are no commands and no light among them, and a trial is called ``trial``.
@@ -78,7 +78,7 @@ def event_tables(recording: Recording) -> list[EventTable]:
     return [each for each in tables if len(each.times_ns)]
 
 
-def session_facts(recording: Recording) -> dict[str, str]:
+def session_facts(recording: ExportSource) -> dict[str, str]:
     """Return what a session was run with, as texts by name; of a keypoint file its provenance."""
     facts = {name: printable(str(text)) for name, text in recording.provenance.items()}
     facts |= {

@@ -84,7 +84,7 @@ class Place(Section):
     hemisphere: Literal["left", "right", "bilateral"]
 
 
-class SourceFacts(Section):
+class LightSourceFacts(Section):
     """The light source."""
 
     name: Text
@@ -131,7 +131,7 @@ class EffectorFacts(Section):
 class OptogeneticsFacts(Section):
     """What the pulses did in the animal: all that ndx-optogenetics demands."""
 
-    source: SourceFacts
+    source: LightSourceFacts
     fibre: FibreFacts
     effector: EffectorFacts
     injection: InjectionFacts | None = None

@@ -14,8 +14,8 @@ from rtface.core.errors import DataError
 from rtface.core.extras import require
 from rtface.core.files import written_whole
 from rtface.offline.export.events import EventTable, event_tables, plain_column, session_facts
-from rtface.offline.export.recording import MEASURED, Progress, Recording
 from rtface.offline.export.rows import FRAME_NUMBERS, FRAME_VALUES, in_blocks
+from rtface.offline.export.source import MEASURED, ExportEndedError, ExportSource, Progress
 from rtface.record.formats.base import check_target
 from rtface.record.session.rows import Rows
 
@@ -26,7 +26,7 @@ _BLOCK = 16384
 Columns = Iterator[tuple[str, Any]]
 
 
-def parquet_files(recording: Recording, folder: Path) -> dict[str, Path]:
+def parquet_files(recording: ExportSource, folder: Path) -> dict[str, Path]:
     """Return a file in a folder for each table that a recording has, by the name of the table."""
     wanted = ["poses"]
     wanted += ["features"] if recording.values.names else []
@@ -43,7 +43,7 @@ def check_parquet(files: Mapping[str, Path], *, overwrite: bool) -> None:
 
 
 def write_parquet(
-    recording: Recording,
+    recording: ExportSource,
     files: Mapping[str, Path],
     *,
     overwrite: bool = False,
@@ -53,7 +53,7 @@ def write_parquet(
 
     Parameters
     ----------
-    recording : Recording
+    recording : ExportSource
     files : mapping of str to Path
         By the name of the table, as of `parquet_files`; ``poses`` is among them, and what is not is left out.
     overwrite : bool
@@ -79,11 +79,11 @@ def write_parquet(
                 name: stack.enter_context(written_whole(path, durable=True)) for name, path in files.items()
             }
             if not _write_rows(recording, fresh, progress):
-                raise _EndedError
+                raise ExportEndedError
             for table in event_tables(recording):
                 if table.name in fresh:
                     _write_events(recording, table, fresh[table.name])
-    except _EndedError:
+    except ExportEndedError:
         return False
     except OSError as error:
         folder = files["poses"].parent
@@ -91,11 +91,7 @@ def write_parquet(
     return True
 
 
-class _EndedError(Exception):
-    """Somebody ended it; no file must appear."""
-
-
-def _write_rows(recording: Recording, files: dict[str, Path], progress: Progress) -> bool:
+def _write_rows(recording: ExportSource, files: dict[str, Path], progress: Progress) -> bool:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -127,7 +123,7 @@ def _write_rows(recording: Recording, files: dict[str, Path], progress: Progress
     return True
 
 
-def _poses(recording: Recording, rows: Rows, first: int) -> Columns:
+def _poses(recording: ExportSource, rows: Rows, first: int) -> Columns:
     yield "t_s", recording.axis(rows, first)
     for name in (*FRAME_NUMBERS, *FRAME_VALUES):
         yield name, np.ascontiguousarray(rows[name])
@@ -139,7 +135,7 @@ def _poses(recording: Recording, rows: Rows, first: int) -> Columns:
             yield f"{point}.{name}", np.ascontiguousarray(rows[name][:, at])
 
 
-def _features(recording: Recording, rows: Rows) -> Columns:
+def _features(recording: ExportSource, rows: Rows) -> Columns:
     yield "t_s", recording.seconds(rows["now_ns"])
     for name in ("frame_id", "now_ns"):
         yield name, np.ascontiguousarray(rows[name])
@@ -149,14 +145,14 @@ def _features(recording: Recording, rows: Rows) -> Columns:
         yield f"{value}:exposure_ns", np.ascontiguousarray(rows["exposure_ns"][:, at])
 
 
-def _measured(recording: Recording, rows: Rows) -> Columns:
+def _measured(recording: ExportSource, rows: Rows) -> Columns:
     yield "t_s", recording.seconds(rows["now_ns"])
     yield "frame_id", np.ascontiguousarray(rows["frame_id"])
     for at, value in enumerate(recording.values.measured):
         yield value, np.ascontiguousarray(rows["values"][:, at])
 
 
-def _write_events(recording: Recording, table: EventTable, path: Path) -> None:
+def _write_events(recording: ExportSource, table: EventTable, path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 

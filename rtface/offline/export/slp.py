@@ -16,8 +16,8 @@ from rtface import __version__
 from rtface.core.errors import DataError
 from rtface.core.extras import require
 from rtface.core.files import printable, written_whole
-from rtface.offline.export.recording import Progress, Recording
 from rtface.offline.export.rows import in_blocks
+from rtface.offline.export.source import ExportEndedError, ExportSource, Progress
 from rtface.offline.export.sparingfile import growing_hdf5
 from rtface.record.formats.base import check_target
 from rtface.record.session.rows import UNKNOWN, Rows
@@ -35,7 +35,7 @@ def check_slp(path: Path, *, overwrite: bool) -> None:
 
 
 def write_slp(
-    recording: Recording,
+    recording: ExportSource,
     path: Path,
     *,
     overwrite: bool = False,
@@ -45,7 +45,7 @@ def write_slp(
 
     Parameters
     ----------
-    recording : Recording
+    recording : ExportSource
     path : Path
         The file to make: whole, or not at all.
     overwrite : bool
@@ -71,19 +71,15 @@ def write_slp(
             fresh.write_bytes(_head(recording))
             left_out = _fill(recording, path, fresh, progress)
             if left_out is None:
-                raise _EndedError
-    except _EndedError:
+                raise ExportEndedError
+    except ExportEndedError:
         return None
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
     return left_out
 
 
-class _EndedError(Exception):
-    """Somebody ended it; the file must not appear."""
-
-
-def _head(recording: Recording) -> bytes:
+def _head(recording: ExportSource) -> bytes:
     """Return a SLEAP file of one frame, as sleap-io writes it: with skeleton, video and provenance."""
     from sleap_io import LabeledFrame, Labels, Node, PredictedInstance, Skeleton, Video, save_slp
 
@@ -114,7 +110,7 @@ def _head(recording: Recording) -> bytes:
         return made.read_bytes()
 
 
-def _fill(recording: Recording, path: Path, fresh: Path, progress: Progress) -> int | None:
+def _fill(recording: ExportSource, path: Path, fresh: Path, progress: Progress) -> int | None:
     """Put the rows in the place of the head's; return how many were left out, None where `progress` ended it."""
     left_out = done = written = 0
     last = -1
@@ -143,7 +139,7 @@ def _fill(recording: Recording, path: Path, fresh: Path, progress: Progress) -> 
     return left_out
 
 
-def _numbers(recording: Recording, frames: Rows) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _numbers(recording: ExportSource, frames: Rows) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return `frame_idx` of each frame, `UNKNOWN` where no picture shows it."""
     if recording.video is not None:
         return np.asarray(frames["position"], np.int64)

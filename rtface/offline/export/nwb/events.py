@@ -10,12 +10,12 @@ import numpy as np
 from rtface.core.clock import NS_PER_S
 from rtface.core.files import printable
 from rtface.offline.export.events import EventTable, plain_column
-from rtface.offline.export.recording import Recording
+from rtface.offline.export.source import ExportSource
 
 _NOT_KNOWN = {"int": "; -1: not known", "float": "; NaN: not known"}
 
 
-def add_events(made: Any, tables: Sequence[EventTable], recording: Recording) -> None:
+def add_events(made: Any, tables: Sequence[EventTable], recording: ExportSource) -> None:
     """Add tables of events to a `pynwb.NWBFile`."""
     from hdmf.common import VectorData
     from pynwb.event import DurationVectorData, EventsTable, TimestampVectorData

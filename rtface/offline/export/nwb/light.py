@@ -8,10 +8,12 @@ from typing import Any
 from rtface.core.clock import NS_PER_S
 from rtface.offline.export.events import EventTable
 from rtface.offline.export.metadata import InjectionFacts, OptogeneticsFacts
-from rtface.offline.export.recording import Recording
+from rtface.offline.export.source import ExportSource
 
 
-def add_light(made: Any, tables: Sequence[EventTable], recording: Recording, said: OptogeneticsFacts) -> None:
+def add_light(
+    made: Any, tables: Sequence[EventTable], recording: ExportSource, said: OptogeneticsFacts
+) -> None:
     """Add the site of stimulation and each pulse that happened; while blinded the site alone."""
     from ndx_optogenetics import (
         OptogeneticEffectors,

@@ -19,8 +19,8 @@ from rtface.offline.export.events import event_tables, session_facts
 from rtface.offline.export.metadata import Metadata
 from rtface.offline.export.nwb.events import add_events, add_facts
 from rtface.offline.export.nwb.light import add_light
-from rtface.offline.export.recording import MEASURED, Recording
 from rtface.offline.export.rows import FRAME_NUMBERS
+from rtface.offline.export.source import MEASURED, ExportSource
 from rtface.record.session.entries import CameraEntry, OpenedEntry
 from rtface.record.session.rows import Rows
 
@@ -38,7 +38,7 @@ _ABOUT_FRAMES = {
 
 
 @dataclass(frozen=True)
-class Filled:
+class FilledDataset:
     """An empty dataset of the file, and what comes into it.
 
     Attributes
@@ -61,12 +61,12 @@ def nwb_name(text: str) -> str:
     return text.replace("/", "_").replace(":", "_")
 
 
-def nwb_file(recording: Recording, path: Path, metadata: Metadata) -> tuple[Any, list[Filled]]:
+def nwb_file(recording: ExportSource, path: Path, metadata: Metadata) -> tuple[Any, list[FilledDataset]]:
     """Return the `pynwb.NWBFile` of a recording, and its datasets that are yet to be filled.
 
     Parameters
     ----------
-    recording : Recording
+    recording : ExportSource
     path : Path
         Where it will be, for the link to the video.
     metadata : Metadata
@@ -92,7 +92,7 @@ def nwb_file(recording: Recording, path: Path, metadata: Metadata) -> tuple[Any,
     return made, builder.filled
 
 
-def start_of(recording: Recording, metadata: Metadata) -> datetime:
+def start_of(recording: ExportSource, metadata: Metadata) -> datetime:
     """Return when a recording began; `DataError` where neither it nor the metadata says so."""
     opened, start = _opened(recording), metadata.session.session_start_time
     if opened is not None:
@@ -105,11 +105,11 @@ def start_of(recording: Recording, metadata: Metadata) -> datetime:
     return start
 
 
-def _opened(recording: Recording) -> OpenedEntry | None:
+def _opened(recording: ExportSource) -> OpenedEntry | None:
     return None if recording.session is None else recording.session.session.opened
 
 
-def _head(recording: Recording, metadata: Metadata) -> Any:
+def _head(recording: ExportSource, metadata: Metadata) -> Any:
     from pynwb import NWBFile
 
     said = metadata.session.model_dump(
@@ -134,12 +134,12 @@ def _head(recording: Recording, metadata: Metadata) -> Any:
 class _Building:
     """Puts the objects with a row for each frame into a file."""
 
-    def __init__(self, recording: Recording, made: Any) -> None:
+    def __init__(self, recording: ExportSource, made: Any) -> None:
         self._recording, self._made = recording, made
         self.behavior = made.create_processing_module(
             "behavior", "Keypoints, and what was computed from them."
         )
-        self.filled: list[Filled] = []
+        self.filled: list[FilledDataset] = []
         self._camera: Any = None
         self._video: Any = None
         self._time: Any = None
@@ -324,7 +324,7 @@ class _Building:
         return TimeSeries(name=name, description=text, data=data, unit=unit, timestamps=timestamps)
 
     def _fill(self, place: str, rows: str, values: Callable[[Rows, int], NDArray[Any]]) -> None:
-        self.filled.append(Filled(place, rows, values))
+        self.filled.append(FilledDataset(place, rows, values))
 
     def _empty(self, dtype: Any, width: int = 0) -> Any:
         """Return an empty dataset that can be made longer; each row has `width` values, or one where that is 0."""

@@ -13,9 +13,9 @@ from rtface.core.errors import DataError
 from rtface.core.extras import require
 from rtface.core.files import written_whole
 from rtface.offline.export.metadata import Metadata
-from rtface.offline.export.nwb.parts import BLOCK, Filled, nwb_file, start_of
-from rtface.offline.export.recording import MEASURED, Progress, Recording
+from rtface.offline.export.nwb.parts import BLOCK, FilledDataset, nwb_file, start_of
 from rtface.offline.export.rows import in_blocks
+from rtface.offline.export.source import MEASURED, ExportEndedError, ExportSource, Progress
 from rtface.offline.export.sparingfile import SparingFile, growing_hdf5
 from rtface.record.formats.base import check_target
 from rtface.record.session.rows import Rows
@@ -23,7 +23,7 @@ from rtface.record.session.rows import Rows
 PACKAGES = ("pynwb", "ndx_pose", "ndx_optogenetics")
 
 
-def check_nwb(recording: Recording, path: Path, metadata: Metadata, *, overwrite: bool) -> None:
+def check_nwb(recording: ExportSource, path: Path, metadata: Metadata, *, overwrite: bool) -> None:
     """Fail now as `write_nwb` would fail later: `UsageError` or `DataError`."""
     start_of(recording, metadata)
     require("nwb", *PACKAGES, error=DataError)
@@ -31,7 +31,7 @@ def check_nwb(recording: Recording, path: Path, metadata: Metadata, *, overwrite
 
 
 def write_nwb(
-    recording: Recording,
+    recording: ExportSource,
     path: Path,
     metadata: Metadata,
     *,
@@ -42,7 +42,7 @@ def write_nwb(
 
     Parameters
     ----------
-    recording : Recording
+    recording : ExportSource
     path : Path
         The file to make: whole, or not at all.
     metadata : Metadata
@@ -66,19 +66,15 @@ def write_nwb(
     try:
         with written_whole(path, durable=True) as fresh:
             if not _write(recording, path, metadata, fresh, progress):
-                raise _EndedError
-    except _EndedError:
+                raise ExportEndedError
+    except ExportEndedError:
         return False
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
     return True
 
 
-class _EndedError(Exception):
-    """Somebody ended it; the file must not appear."""
-
-
-def _write(recording: Recording, path: Path, metadata: Metadata, fresh: Path, progress: Progress) -> bool:
+def _write(recording: ExportSource, path: Path, metadata: Metadata, fresh: Path, progress: Progress) -> bool:
     from pynwb import NWBHDF5IO
 
     logging.getLogger("hdmf").setLevel(logging.ERROR)
@@ -89,7 +85,7 @@ def _write(recording: Recording, path: Path, metadata: Metadata, fresh: Path, pr
 
 
 def _fill(
-    recording: Recording, filled: list[Filled], file: Any, below: SparingFile, progress: Progress
+    recording: ExportSource, filled: list[FilledDataset], file: Any, below: SparingFile, progress: Progress
 ) -> bool:
     """Write the rows into the empty datasets; return False where `progress` ended it."""
     counts = row_counts(recording)
@@ -112,7 +108,7 @@ def _fill(
     return True
 
 
-def row_counts(recording: Recording) -> dict[str, int]:
+def row_counts(recording: ExportSource) -> dict[str, int]:
     """Return how many rows the batches of a recording have, by their names."""
     found, values = recording.session, recording.values
     return {

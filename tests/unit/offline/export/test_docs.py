@@ -13,7 +13,7 @@ from support.recorded_loop import Loop, record_loop
 from rtface.core.clock import ManualClock
 from rtface.offline.export.metadata import metadata_template, read_metadata
 from rtface.offline.export.parquet import parquet_files
-from rtface.offline.export.recording import session_recording
+from rtface.offline.export.source import session_recording
 from rtface.offline.sessions.outline import outline
 
 PART = (DOCS / "formats.md").read_text(encoding="utf-8").split("## NWB, SLEAP and Parquet")[1]

@@ -18,8 +18,8 @@ from rtface.core.errors import DataError, UsageError
 from rtface.offline.export.metadata import Metadata
 from rtface.offline.export.nwb.writing import write_nwb
 from rtface.offline.export.parquet import parquet_files, write_parquet
-from rtface.offline.export.recording import Recording, session_recording, table_recording
 from rtface.offline.export.slp import write_slp
+from rtface.offline.export.source import ExportSource, session_recording, table_recording
 from rtface.offline.sessions.outline import outline
 from rtface.record.session import LOG_NAME
 from rtface.record.session.reader import read_session
@@ -40,11 +40,11 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     )
 
 
-def recording_of(folder: Path) -> Recording:
+def recording_of(folder: Path) -> ExportSource:
     return session_recording(outline(folder))
 
 
-def write(kind: str, recording: Recording, folder: Path, *, overwrite: bool = False) -> None:
+def write(kind: str, recording: ExportSource, folder: Path, *, overwrite: bool = False) -> None:
     """Write one of the three."""
     if kind == "nwb":
         assert write_nwb(recording, folder / "x.nwb", Metadata(), overwrite=overwrite)
@@ -121,7 +121,7 @@ def test_what_was_ended_leaves_nothing(loop: Loop, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def longer(loop: Loop, folder: Path, times: int) -> Recording:
+def longer(loop: Loop, folder: Path, times: int) -> ExportSource:
     """The session with each of its records of poses so often."""
 
     def repeat(kind: int, payload: bytes) -> Iterable[tuple[int, bytes]]:
@@ -148,11 +148,11 @@ def test_memory_does_not_grow_with_the_session(loop: Loop, tmp_path: Path, kind:
     assert peaks[1] < 1.3 * peaks[0], peaks
 
 
-def _without_features(recording: Recording) -> Recording:
+def _without_features(recording: ExportSource) -> ExportSource:
     """Without those that are computed anew from each pose, which take long."""
     from dataclasses import replace
 
-    from rtface.offline.export.recording import MEASURED
+    from rtface.offline.export.source import MEASURED
 
     return replace(
         recording,

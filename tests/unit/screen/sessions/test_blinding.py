@@ -20,8 +20,8 @@ from rtface.offline.export.events import event_tables
 from rtface.offline.export.metadata import Metadata
 from rtface.offline.export.nwb.writing import write_nwb
 from rtface.offline.export.parquet import parquet_files, write_parquet
-from rtface.offline.export.recording import session_recording
 from rtface.offline.export.slp import write_slp
+from rtface.offline.export.source import session_recording
 from rtface.offline.sessions.outline import outline
 from rtface.record.seal.cipher import read_key
 from rtface.record.seal.openings import openings

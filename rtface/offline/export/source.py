@@ -32,6 +32,10 @@ Progress = Callable[[int, int], bool]
 _AT_ONCE = 4096
 
 
+class ExportEndedError(Exception):
+    """Somebody ended it; no file must appear."""
+
+
 @dataclass(frozen=True, eq=False)
 class Values:
     """What the rules were given at each frame, by column.
@@ -53,7 +57,7 @@ class Values:
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class ExportSource:
     """Frames with keypoints, and what else is known of them.
 
     Attributes
@@ -128,7 +132,7 @@ class Recording:
         return (frames["frame_id"] - self.first_frame) / self.rate_hz
 
 
-def session_recording(found: Outline, *, unblind: bool = False) -> Recording:
+def session_recording(found: Outline, *, unblind: bool = False) -> ExportSource:
     """Return a session to be exported.
 
     Raises
@@ -154,7 +158,7 @@ def session_recording(found: Outline, *, unblind: bool = False) -> Recording:
             if batch.name == "poses" and again is not None:
                 yield RowBatch(MEASURED, _measure(again, columns, batch.rows))
 
-    return Recording(
+    return ExportSource(
         name=session.folder.name,
         names=said.keypoints,
         trained=said.trained,
@@ -185,7 +189,7 @@ def session_recording(found: Outline, *, unblind: bool = False) -> Recording:
 
 def table_recording(
     table: PoseTable, name: str, *, rate_hz: float | None = None, timed: bool = True
-) -> Recording:
+) -> ExportSource:
     """Return the keypoints of a file to be exported.
 
     Parameters
@@ -221,7 +225,7 @@ def table_recording(
                     frames[each.name] = column[part]
             yield RowBatch("poses", frames)
 
-    return Recording(
+    return ExportSource(
         name=name,
         names=table.names,
         trained=table.trained,

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from rtface.cli.exporting import Exports, MetadataOption, write_exports
 from rtface.cli.opening import me, outline_opened, read_opened
 from rtface.cli.options import JsonOption, NamesOption, UnblindOption
+from rtface.cli.session.exporting import Exports, MetadataOption, write_exports
 from rtface.cli.several import each_in_turn
 from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
@@ -20,7 +20,7 @@ from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.offline.export.metadata import metadata_template
 from rtface.offline.export.parquet import parquet_files
-from rtface.offline.export.recording import session_recording
+from rtface.offline.export.source import session_recording
 from rtface.offline.sessions.certificate import certify
 from rtface.offline.sessions.certificate_text import certificate_text
 from rtface.offline.sessions.comparison import compare_sessions

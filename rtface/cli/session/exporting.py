@@ -17,8 +17,8 @@ from rtface.core.errors import UsageError
 from rtface.offline.export.metadata import Metadata, read_metadata
 from rtface.offline.export.nwb.writing import check_nwb, write_nwb
 from rtface.offline.export.parquet import check_parquet, write_parquet
-from rtface.offline.export.recording import Progress, Recording
 from rtface.offline.export.slp import check_slp, write_slp
+from rtface.offline.export.source import ExportSource, Progress
 
 MetadataOption = Annotated[
     Path | None,
@@ -46,7 +46,9 @@ class Exports:
     parquet: dict[str, Path] | None = None
 
 
-def write_exports(recording: Recording, exports: Exports, metadata: Path | None, *, overwrite: bool) -> None:
+def write_exports(
+    recording: ExportSource, exports: Exports, metadata: Path | None, *, overwrite: bool
+) -> None:
     """Write the files of a recording and print their names; ends with the exit code of an interruption.
 
     Raises
