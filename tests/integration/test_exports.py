@@ -143,13 +143,19 @@ def exported(engines_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return Exported(read, said, out)
 
 
-def by_frame(exported: Exported) -> tuple[Any, Any]:
+def lights(session: Session) -> list[int]:
+    """When each light began, as far as the output knows it."""
+    found = [each for each in session.of(GateReplyEntry) if each.event == "light_on"]
+    return [each.t_ns if each.host_ns is None else each.host_ns for each in found]
+
+
+def by_frame(exported: Exported, value: str = "score") -> tuple[Any, Any]:
     """Points and scores with a row for each frame number; a frame that was lost is NaN with score 0."""
     poses = exported.poses
     rows = poses["frame_id"] - poses["frame_id"][0]
     count, points = int(rows[-1]) + 1, len(exported.said.keypoints)
     xy, score = np.full((count, points, 2), np.nan, np.float32), np.zeros((count, points), np.float32)
-    xy[rows], score[rows] = poses["xy"], poses["score"]
+    xy[rows], score[rows] = poses["xy"], poses[value]
     return xy, score
 
 
@@ -158,7 +164,7 @@ def test_the_session_holds_all_that_is_to_go_out(exported: Exported) -> None:
     assert session.state == "closed"
     assert len(session.poses) >= FRAMES
     assert len(session.frames) == len(session.poses)
-    assert any(each.event == "light_on" for each in session.of(GateReplyEntry))
+    assert lights(session)
     assert session.of(MarkEntry)
     assert (session.poses["published_ns"] > 0).all()
     assert np.isfinite(session.features["values"]).any(axis=0).sum() > 5
@@ -190,6 +196,7 @@ def test_pynwb_reads_what_was_recorded(exported: Exported) -> None:
         ):
             np.testing.assert_array_equal(frames[name][:], poses[name])
         np.testing.assert_array_equal(frames["outside"][:], poses["outside"])
+        np.testing.assert_array_equal(frames["likelihood"][:], poses["likelihood"])
         np.testing.assert_array_equal(frames["position"][:], session.frames["position"])
         boxes = behavior["features"].time_series, behavior["neural_predictions"].time_series
         for at, name in enumerate(said.features):
@@ -206,9 +213,8 @@ def test_pynwb_reads_what_was_recorded(exported: Exported) -> None:
         moments = found.events["moments"].to_dataframe()
         (told,) = moments[moments["kind"] == "mark"].to_dict("records")
         assert (told["who"], told["text"], json.loads(told["details"])) == (mark.who, mark.text, mark.details)
-        lights = [each for each in session.of(GateReplyEntry) if each.event == "light_on"]
         pulses = found.intervals["optogenetic_pulses"].to_dataframe()
-        np.testing.assert_array_equal(pulses["start_time"], [exported.at_s(each.host_ns) for each in lights])
+        np.testing.assert_array_equal(pulses["start_time"], [exported.at_s(each) for each in lights(session)])
         assert set(pulses["power_in_mW"]) == {4.0}
         assert found.subject.subject_id == "mouse 7"
         assert session.opened is not None
@@ -255,6 +261,7 @@ def test_pandas_reads_parquet_as_it_was_recorded(exported: Exported) -> None:
     for at, name in enumerate(said.keypoints):
         np.testing.assert_array_equal(table[[f"{name}.x", f"{name}.y"]], poses["xy"][:, at])
         np.testing.assert_array_equal(table[f"{name}.score"], poses["score"][:, at])
+        np.testing.assert_array_equal(table[f"{name}.likelihood"], poses["likelihood"][:, at])
         np.testing.assert_array_equal(table[f"{name}.outside"], poses["outside"][:, at])
     features = pd.read_parquet(exported.folder / "features.parquet")
     for at, name in enumerate(said.features):
@@ -265,8 +272,7 @@ def test_pandas_reads_parquet_as_it_was_recorded(exported: Exported) -> None:
     assert decisions["number"].tolist() == [each.number for each in session.decisions]
     assert decisions["t_ns"].tolist() == [each.t_ns for each in session.decisions]
     light = pd.read_parquet(exported.folder / "light.parquet")
-    lights = [each.host_ns for each in session.of(GateReplyEntry) if each.event == "light_on"]
-    assert light["begin_ns"].tolist() == lights
+    assert light["begin_ns"].tolist() == lights(session)
     assert set(light["amplitude"]) == {0.5}
 
 
@@ -289,7 +295,7 @@ def test_sleap_io_reads_the_poses_and_shows_each_on_its_own_picture(exported: Ex
 
 
 def test_facemaps_file_holds_the_poses(exported: Exported) -> None:
-    xy, score = by_frame(exported)
+    xy, score = by_frame(exported, "likelihood")
     with h5py.File(exported.folder / "poses_FacemapPose.h5") as file:
         for at, name in enumerate(exported.said.keypoints):
             point = file["Facemap"][name]
@@ -348,8 +354,8 @@ for name, found in {
 }.items():
     names = [str(each) for each in found.keypoints.values]
     order = [names.index(each) for each in json.loads(sys.argv[4])]
-    read[name + "_xy"] = found.position.transpose("time", "keypoints", "space", "individuals").values[:, order, :, 0]
-    read[name + "_score"] = found.confidence.transpose("time", "keypoints", "individuals").values[:, order, 0]
+    read[name + "_xy"] = found.position.transpose("time", "keypoints", "space", "individuals").values[..., 0][:, order]
+    read[name + "_score"] = found.confidence.transpose("time", "keypoints", "individuals").values[..., 0][:, order]
 numpy.savez(sys.argv[2], **read)
 """
 

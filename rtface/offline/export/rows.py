@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.core.errors import DataError
 from rtface.core.features import VIEW
 from rtface.record.session.entries import ConfigurationEntry, Entry
 from rtface.record.session.rows import POSE_TIMES, UNKNOWN, RowBatch, Rows
@@ -56,9 +57,15 @@ def with_what_followed(parts: Iterable[Entry | RowBatch], dtype: np.dtype[np.voi
         A log, in its order.
     dtype : dtype
         Of the frames.
+
+    Raises
+    ------
+    DataError
+        Poses are not of so many keypoints, or rows of features of different widths.
     """
     held: deque[Rows] = deque()
     view: int | None = None
+    width: int | None = None
     for part in parts:
         if isinstance(part, ConfigurationEntry):
             view = part.features.index(VIEW) if VIEW in part.features else None
@@ -69,6 +76,7 @@ def with_what_followed(parts: Iterable[Entry | RowBatch], dtype: np.dtype[np.voi
             if len(held) > HELD:
                 yield RowBatch("poses", held.popleft())
         elif part.name == "features":
+            width = _same_width(part.rows, "values", width)
             if view is not None:
                 _stamp(held, part.rows["frame_id"], {"view_ok": part.rows["values"][:, view]})
             yield part
@@ -80,7 +88,16 @@ def with_what_followed(parts: Iterable[Entry | RowBatch], dtype: np.dtype[np.voi
         yield RowBatch("poses", frames)
 
 
+def _same_width(rows: Rows, name: str, width: int | None) -> int:
+    """Return the number of values in a row; `DataError` where it is not `width`, if that is known."""
+    (found,) = rows.dtype[name].shape
+    if width not in (None, found):
+        raise DataError(f"{name} is of different widths in one session")
+    return int(found)
+
+
 def _frames(poses: Rows, dtype: np.dtype[np.void]) -> Rows:
+    _same_width(poses, "score", dtype["score"].shape[0])
     frames = unknown_frames(len(poses), dtype)
     for name in poses.dtype.names or ():
         if name in (dtype.names or ()):

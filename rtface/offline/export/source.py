@@ -150,6 +150,8 @@ def session_recording(found: Outline, *, unblind: bool = False) -> ExportSource:
     bank, columns, notes = _measured(said)
     network, video = session.last(NetworkEntry), session.last(VideoEntry)
     file = None if video is None or not found.rows.frames else session.folder / Path(video.file).name
+    if file is not None and not file.is_file():
+        notes, file = (*notes, f"the recorded video {file.name} is no longer in the session's folder"), None
 
     def batches() -> Iterator[RowBatch]:
         again = None if bank is None else bank()

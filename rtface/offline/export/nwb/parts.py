@@ -117,13 +117,15 @@ def _head(recording: ExportSource, metadata: Metadata) -> Any:
     )
     opened = _opened(recording)
     known = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
-    notes = [known.pop("notes", ""), *(f"Not there: {each}" for each in recording.notes)]
+    notes = [known.pop("notes", ""), *recording.notes]
+    start = start_of(recording, metadata)
+    name = metadata.session.session_id or (recording.name if opened is None else opened.session)
     return NWBFile(
         session_description=metadata.session.session_description
         or "keypoints of a mouse's face, recorded by rtface",
-        identifier=metadata.session.session_id or (recording.name if opened is None else opened.session),
-        session_id=metadata.session.session_id or (recording.name if opened is None else opened.session),
-        session_start_time=start_of(recording, metadata),
+        identifier=name if opened is not None else f"{name} {start.isoformat()}",
+        session_id=name,
+        session_start_time=start,
         notes="\n".join(each for each in notes if each) or None,
         source_script="rtface session export --nwb",
         source_script_file_name=f"rtface {__version__}",

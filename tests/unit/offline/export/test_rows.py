@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtface.core.errors import DataError
 from rtface.offline.export.rows import HELD, frame_dtype, in_blocks, with_what_followed
 from rtface.record.session.rows import (
     CHUNK_DTYPE,
     FRAME_DTYPE,
     PUBLISHED_DTYPE,
     RowBatch,
+    feature_dtype,
     pose_dtype,
 )
 
@@ -109,3 +112,12 @@ def test_blocks_hold_all_rows_in_order() -> None:
     ]
     ids = np.concatenate([each.rows["frame_id"] for each in found[:4]])
     assert ids.tolist() == list(range(30))
+
+
+def test_rows_of_another_width_are_refused() -> None:
+    narrow = RowBatch("features", np.zeros(1, feature_dtype(2)))
+    wide = RowBatch("features", np.zeros(1, feature_dtype(3)))
+    with pytest.raises(DataError, match="different widths"):
+        list(with_what_followed([narrow, wide], DTYPE))
+    with pytest.raises(DataError, match="different widths"):
+        joined([RowBatch("poses", np.zeros(1, pose_dtype(3)))])
