@@ -13,7 +13,7 @@ import yaml
 from rtface.core.files import plain, printable
 from rtface.offline.export.source import ExportSource
 from rtface.offline.sessions.certificate import certify
-from rtface.offline.sessions.lights import light_spans
+from rtface.offline.sessions.lights import commanded_pulse, light_spans
 from rtface.record.seal.merging import without_seeds
 from rtface.record.session.entries import (
     ArmingEntry,
@@ -230,11 +230,12 @@ def _commands(session: Session) -> EventTable:
 
 def _light(session: Session) -> EventTable:
     spans = light_spans(session, blinded=False)
-    amplitudes = {
-        each.decision: (each.details.get("pulse") or {}).get("amplitude")
+    pulses = {
+        each.decision: commanded_pulse(each)
         for each in session.of(PulseCommandEntry)
         if each.command == "fire"
     }
+    amplitudes = [None if (pulse := pulses.get(each.decision)) is None else pulse.amplitude for each in spans]
     return EventTable(
         "light",
         "Pulses of light that happened, as outputs reported them.",
@@ -244,12 +245,7 @@ def _light(session: Session) -> EventTable:
             EventColumn("end_ns", "int", "light off, host's clock in ns", [each.end_ns for each in spans]),
             EventColumn("output", "text", "name of the output", [each.output for each in spans]),
             EventColumn("decision", "int", "number of the decision", [each.decision for each in spans]),
-            EventColumn(
-                "amplitude",
-                "float",
-                "part of the full power",
-                [amplitudes.get(each.decision) for each in spans],
-            ),
+            EventColumn("amplitude", "float", "part of the full power", amplitudes),
             EventColumn(
                 "end_known", "bool", "the output reported the end", [each.end_known for each in spans]
             ),

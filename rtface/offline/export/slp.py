@@ -1,4 +1,4 @@
-"""The poses of a recording as SLEAP's predictions: sleap-io writes the head, and the rows go in in one pass.
+"""The poses of a recording as SLEAP's predictions, in SLEAP's file (HDF5), in one pass; no package of SLEAP's is needed.
 
 A frame of SLEAP is a picture of a video: of a session with recorded frames `frame_idx` is the picture that shows the frame,
 and poses without one are left out; else it is the frame's number, less that of the first.
@@ -6,7 +6,7 @@ and poses without one are left out; else it is the frame's number, less that of 
 
 from __future__ import annotations
 
-import tempfile
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 
 from rtface import __version__
 from rtface.core.errors import DataError
-from rtface.core.extras import require
 from rtface.core.files import printable, written_whole
 from rtface.offline.export.rows import in_blocks
 from rtface.offline.export.source import ExportEndedError, ExportSource, Progress
@@ -23,14 +22,43 @@ from rtface.record.formats.base import check_target
 from rtface.record.session.rows import UNKNOWN, Rows
 
 _BLOCK = 8192
-_ROWS = ("frames", "instances", "pred_points")
+FORMAT_ID = 1.2
+"""Of SLEAP's file: coordinates count from the centre of the top left pixel, instances have a tracking score."""
+POINT = np.dtype([("x", "<f8"), ("y", "<f8"), ("visible", "?"), ("complete", "?")])
+ROWS = {
+    "frames": np.dtype(
+        [
+            ("frame_id", "<u8"),
+            ("video", "<u4"),
+            ("frame_idx", "<u8"),
+            ("instance_id_start", "<u8"),
+            ("instance_id_end", "<u8"),
+        ]
+    ),
+    "instances": np.dtype(
+        [
+            ("instance_id", "<i8"),
+            ("instance_type", "u1"),
+            ("frame_id", "<u8"),
+            ("skeleton", "<u4"),
+            ("track", "<i4"),
+            ("from_predicted", "<i8"),
+            ("score", "<f4"),
+            ("point_id_start", "<u8"),
+            ("point_id_end", "<u8"),
+            ("tracking_score", "<f4"),
+        ]
+    ),
+    "pred_points": np.dtype([*POINT.descr, ("score", "<f8")]),
+}
+"""The tables of the file that have a row a frame, or a point."""
+_PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _PREDICTED = 1
 """Of an instance: no user placed it."""
 
 
 def check_slp(path: Path, *, overwrite: bool) -> None:
     """Fail now as `write_slp` would fail later: `UsageError` or `DataError`."""
-    require("sleap", "sleap_io", error=DataError)
     check_target(path, overwrite=overwrite)
 
 
@@ -68,7 +96,6 @@ def write_slp(
     left_out: int | None = None
     try:
         with written_whole(path, durable=True) as fresh:
-            fresh.write_bytes(_head(recording))
             left_out = _fill(recording, path, fresh, progress)
             if left_out is None:
                 raise ExportEndedError
@@ -79,35 +106,53 @@ def write_slp(
     return left_out
 
 
-def _head(recording: ExportSource) -> bytes:
-    """Return a SLEAP file of one frame, as sleap-io writes it: with skeleton, video and provenance."""
-    from sleap_io import LabeledFrame, Labels, Node, PredictedInstance, Skeleton, Video, save_slp
-
-    skeleton = Skeleton(nodes=[Node(name) for name in recording.names], name="face")
+def _begin(file: Any, recording: ExportSource) -> dict[str, Any]:
+    """Write what stands before the rows; return the datasets that take them."""
     source = recording.provenance.get("source") or recording.name
-    video = Video(
-        filename=str(source if recording.video is None else recording.video.absolute()), open_backend=False
-    )
-    nowhere = np.full((len(recording.names), 2), np.nan)
-    instance = PredictedInstance.from_numpy(
-        nowhere, skeleton=skeleton, point_scores=np.zeros(len(nowhere)), score=0.0
-    )
-    labels = Labels(
-        labeled_frames=[LabeledFrame(video=video, frame_idx=0, instances=[instance])],
-        videos=[video],
-        skeletons=[skeleton],
-        provenance={
+    video = str(source if recording.video is None else recording.video.absolute())
+    names = recording.names
+    skeleton = {
+        "directed": True,
+        "graph": {"name": "face", "num_edges_inserted": 0},
+        "links": [],
+        "multigraph": True,
+        "nodes": [{"id": number} for number in range(len(names))],
+    }
+    said = {
+        "version": "2.0.0",
+        "skeletons": [skeleton],
+        "nodes": [{"name": name, "weight": 1.0} for name in names],
+        "videos": [],
+        "tracks": [],
+        "suggestions": [],
+        "negative_anchors": {},
+        "provenance": {
             "rtface": __version__,
-            "recording": printable(recording.name),
+            "recording": recording.name,
             "engine": recording.engine,
             "score": recording.score_definition,
             "missing": list(recording.notes),
         },
+    }
+    metadata = file.create_group("metadata")
+    metadata.attrs["format_id"] = FORMAT_ID
+    metadata.attrs["json"] = np.bytes_(_json(said))
+    file.create_dataset(
+        "videos_json", data=[np.bytes_(_json({"filename": video, "backend": {"filename": video}}))]
     )
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "head.slp")
-        save_slp(labels, str(made), embed=False)
-        return made.read_bytes()
+    for name in ("tracks_json", "suggestions_json", "sessions_json"):
+        file.create_dataset(name, shape=(0,), dtype="S1", maxshape=(None,))
+    file.create_dataset("points", shape=(0,), dtype=POINT, maxshape=(None,))
+    return {
+        name: file.create_dataset(
+            name, shape=(0,), maxshape=(None,), dtype=dtype, chunks=(_BLOCK,), **_PACKED
+        )
+        for name, dtype in ROWS.items()
+    }
+
+
+def _json(value: Any) -> bytes:
+    return printable(json.dumps(value, ensure_ascii=False)).encode("utf-8")
 
 
 def _fill(recording: ExportSource, path: Path, fresh: Path, progress: Progress) -> int | None:
@@ -115,7 +160,7 @@ def _fill(recording: ExportSource, path: Path, fresh: Path, progress: Progress) 
     left_out = done = written = 0
     last = -1
     with growing_hdf5(fresh) as (file, below):
-        places = {name: _emptied(file, name) for name in _ROWS}
+        places = _begin(file, recording)
         for batch in in_blocks(recording.batches(), _BLOCK):
             if batch.name != "poses":
                 continue
@@ -128,7 +173,7 @@ def _fill(recording: ExportSource, path: Path, fresh: Path, progress: Progress) 
                 raise DataError(
                     f"{path}: frame {rows['frame_id'][falls[0]]} does not come after the one before it"
                 )
-            for name, values in _as_rows(places, rows, numbers, written).items():
+            for name, values in _as_rows(rows, numbers, written).items():
                 _append(places[name], values)
             written += len(rows)
             last = int(numbers[-1]) if len(numbers) else last
@@ -146,12 +191,12 @@ def _numbers(recording: ExportSource, frames: Rows) -> np.ndarray[Any, np.dtype[
     return np.maximum(frames["frame_id"] - recording.first_frame, UNKNOWN)
 
 
-def _as_rows(places: dict[str, Any], frames: Rows, numbers: Any, first: int) -> dict[str, Any]:
+def _as_rows(frames: Rows, numbers: Any, first: int) -> dict[str, Any]:
     count, points = frames["score"].shape
     ids = np.arange(first, first + count)
     made = {
-        name: np.zeros(count if name != "pred_points" else count * points, places[name].dtype)
-        for name in _ROWS
+        name: np.zeros(count * points if name == "pred_points" else count, dtype)
+        for name, dtype in ROWS.items()
     }
     made["frames"]["frame_id"], made["frames"]["frame_idx"] = ids, numbers
     made["frames"]["instance_id_start"], made["frames"]["instance_id_end"] = ids, ids + 1
@@ -161,22 +206,12 @@ def _as_rows(places: dict[str, Any], frames: Rows, numbers: Any, first: int) -> 
     instances["track"] = instances["from_predicted"] = -1
     instances["score"] = frames["score"].mean(axis=1)
     instances["point_id_start"], instances["point_id_end"] = ids * points, (ids + 1) * points
-    if "tracking_score" in (instances.dtype.names or ()):
-        instances["tracking_score"] = np.nan
+    instances["tracking_score"] = np.nan
     xy = frames["xy"].reshape(-1, 2)
     found = made["pred_points"]
     found["x"], found["y"] = xy.T
     found["score"] = frames["score"].ravel()
     found["visible"] = np.isfinite(xy).all(axis=1)
-    return made
-
-
-def _emptied(file: Any, name: str) -> Any:
-    dtype = file[name].dtype
-    attributes = dict(file[name].attrs)
-    del file[name]
-    made = file.create_dataset(name, shape=(0,), maxshape=(None,), dtype=dtype, chunks=(_BLOCK,))
-    made.attrs.update(attributes)
     return made
 
 

@@ -1,7 +1,7 @@
 """HDF5 files that grow on the disk, with an error that comes at once and alone when it is full.
 
 The HDF5 library fails late on a full disk, prints what it cannot undo, and can take the process with it. So it writes into
-a file of ours, which keeps the first error, lets the library finish as if all were well, and then raises.
+a file of ours, which keeps the first error, lets the library finish as if all were well, in memory, and then raises.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any
 
 
 class SparingFile(io.RawIOBase):
-    """A file that is read and written as the HDF5 library asks; after the first error it writes nothing more.
+    """A file that is read and written as the HDF5 library asks; after the first error what it writes stays in memory.
+
+    The library reads back what it wrote, and is brought down by anything else. Once `check` has raised, it has only what
+    was in its caches left to write.
 
     Parameters
     ----------
@@ -31,6 +34,7 @@ class SparingFile(io.RawIOBase):
         self._file = path.open("r+b" if path.exists() else "x+b", buffering=0)
         self._size = self._file.seek(0, io.SEEK_END)
         self._at = 0
+        self._late: list[tuple[int, bytes]] = []
         self.error: OSError | None = None
 
     def seekable(self) -> bool:
@@ -65,11 +69,15 @@ class SparingFile(io.RawIOBase):
         wanted = min(len(view), max(0, self._size - self._at))
         if done < wanted:
             view[done:wanted] = bytes(wanted - done)
-        self._at += max(done, wanted)
-        return max(done, wanted)
+        for place, data in self._late:
+            begin, end = max(place, self._at), min(place + len(data), self._at + wanted)
+            if begin < end:
+                view[begin - self._at : end - self._at] = data[begin - place : end - place]
+        self._at += wanted
+        return wanted
 
     def write(self, data: Any) -> int:
-        """Write all, or keep the error."""
+        """Write all, or keep the error and the data."""
         view = memoryview(data).cast("B")
         if self.error is None:
             try:
@@ -79,6 +87,8 @@ class SparingFile(io.RawIOBase):
                     done += self._file.write(view[done:]) or 0
             except OSError as error:
                 self.error = error
+        if self.error is not None:
+            self._late.append((self._at, bytes(view)))
         self._at += len(view)
         self._size = max(self._size, self._at)
         return len(view)

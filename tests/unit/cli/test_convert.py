@@ -72,8 +72,7 @@ def test_it_goes_out_as_nwb_with_what_a_metadata_file_says(poses: Path, run: Run
 
 
 def test_a_file_without_times_needs_a_rate_but_for_sleap(poses: Path, run: Run, tmp_path: Path) -> None:
-    for package in ("pyarrow", "sleap_io"):
-        pytest.importorskip(package)
+    pytest.importorskip("pyarrow")
     run("convert", poses, tmp_path / "x.csv")
     code, text = run("convert", tmp_path / "x.csv", tmp_path / "x.parquet")
     assert (code, "--rate says" in text) == (2, True)
@@ -123,7 +122,7 @@ def test_what_is_not_installed_is_said_before_the_work(
     loop: Loop, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rtface.core.extras.find_spec", lambda name: None)
-    for option, extra in (("--nwb", "nwb"), ("--parquet", "nwb"), ("--slp", "sleap")):
+    for option in ("--nwb", "--parquet"):
         code, text = run("session", "export", loop.folder, "--out", tmp_path / "out", option)
         assert code == 8
-        assert f"pip install '.[{extra}]'" in text
+        assert "pip install '.[nwb]'" in text

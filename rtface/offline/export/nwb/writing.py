@@ -5,7 +5,6 @@ pynwb writes the file with empty datasets; the rows go into them in one pass, a 
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,6 @@ def write_nwb(
 def _write(recording: ExportSource, path: Path, metadata: Metadata, fresh: Path, progress: Progress) -> bool:
     from pynwb import NWBHDF5IO
 
-    logging.getLogger("hdmf").setLevel(logging.ERROR)
     made, filled = nwb_file(recording, path, metadata)
     with growing_hdf5(fresh) as (file, below):
         NWBHDF5IO(file=file, mode="w").write(made)

@@ -61,7 +61,7 @@ def everything(lab: Lab, session: str, opened: str = "") -> dict[str, Any]:
 
 def files(folder: Path, out: Path) -> dict[str, dict[str, list[Any]]]:
     """All that NWB, SLEAP's and Parquet files say of a session, but for the rules' own text and descriptions of columns."""
-    for package in ("ndx_optogenetics", "pyarrow", "sleap_io"):
+    for package in ("ndx_optogenetics", "pyarrow"):
         pytest.importorskip(package)
     from pyarrow import parquet
 
