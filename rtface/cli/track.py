@@ -101,7 +101,8 @@ def track(
                 code = code or tracked.error.exit_code
             _report(source, written, tracked, as_json)
             if shown is not None and len(tracked.table) and not ending.is_set():
-                code = code or _film(source, tracked, shown, names, overwrite, ending, quiet=as_json)
+                filmed = _film(source, tracked, shown, names, overwrite, ending, quiet=as_json)
+                code = code or filmed
             if ending.is_set():
                 code = INTERRUPTED
                 break

@@ -98,7 +98,7 @@ def session_facts(recording: ExportSource) -> dict[str, str]:
         for name, entry in (("opened", opened), ("closed", closed)):
             if entry is not None:
                 facts[name] = _readable({"t_ns": entry.t_ns, "wall_ns": entry.wall_ns})
-        facts["blinded"] = "light and sham are not told apart" if recording.blinded else "no"
+        facts["blinded"] = "yes: trials are not told apart" if recording.blinded else "no"
     facts["missing"] = "\n".join(recording.notes) or "nothing"
     return facts
 
