@@ -32,6 +32,9 @@ CameraOption = Annotated[
     str | None, typer.Option("--camera", help="Which camera of a rig that has several, by its name.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+NamesOption = Annotated[
+    bool, typer.Option("--names/--no-names", help="Write names and scores beside the points of a video.")
+]
 ScreenOption = Annotated[
     bool, typer.Option("--screen", help="Also start `rtface screen` for it, and print its link.")
 ]

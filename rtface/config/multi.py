@@ -182,6 +182,14 @@ class MultiRig(RigSettings, SeveralCameras):
         return self
 
     @model_validator(mode="after")
+    def _bridges_take_one(self) -> MultiRig:
+        if self.publish.bridges:
+            raise contradiction(
+                "hand on one camera's keypoints yet; leave them out with cameras", "publish", "bridges"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _addresses_of_pictures_are_free(self) -> MultiRig:
         others = {self.publish.keypoints, self.publish.control}
         for name, address in self.picture_addresses.items():

@@ -14,14 +14,14 @@ from rtface.config.multi import MultiRig
 from rtface.config.rigfile import load_any_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_US, SYSTEM_CLOCK, Clock
-from rtface.core.errors import RtfaceError
+from rtface.core.errors import RtfaceError, UsageError
+from rtface.core.extras import require
 from rtface.live.check_camera import CameraChecks
 from rtface.live.check_loop import check_loop
 from rtface.live.doctor.processor import check_governor
 from rtface.live.doctor.software import check_backends
 from rtface.live.multi.check import check_cores, check_multi_loop
 from rtface.publish.keys import Guard, load_server_keys
-from rtface.publish.pictures.publisher import SETTING
 from rtface.publish.sockets import bound_socket
 
 _CLOCK_READS = 1000
@@ -50,6 +50,8 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
     yield Check("configuration", "ok", f"{path} is well formed")
     yield from _one(rig, clock) if isinstance(rig, Rig) else _several(rig, clock)
     yield _guarded("ports", lambda: _ports(rig))
+    if rig.publish.bridges:
+        yield _guarded("bridges", lambda: _bridges(rig))
     yield _clock(clock)
     yield check_governor()
 
@@ -83,6 +85,14 @@ def _guarded(what: str, question: Callable[[], Check]) -> Check:
         return Check(what, "fail", str(error), exit_code=error.exit_code)
 
 
+def _bridges(rig: RigSettings) -> Check:
+    """See that what bridges need is installed; their addresses are among the ports."""
+    kinds = [each.kind for each in rig.publish.bridges]
+    if "lsl" in kinds:
+        require("lsl", "pylsl", error=UsageError)
+    return Check("bridges", "ok", f"{', '.join(kinds)}: each in a process of its own")
+
+
 def _ports(rig: RigSettings) -> Check:
     """Bind all addresses and let them go."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -92,16 +102,13 @@ def _ports(rig: RigSettings) -> Check:
             guard = Guard(context, load_server_keys(rig.publish.keys))
             guard.open()
         bound, publish = [], rig.publish
-        wanted = [
-            (zmq.XPUB, publish.keypoints, "publish.keypoints"),
-            (zmq.ROUTER, publish.control, "publish.control"),
-        ]
+        wanted = dict(publish.addresses)
         if isinstance(rig, MultiRig):
-            wanted += [(zmq.XPUB, address, SETTING) for address in rig.picture_addresses.values()]
-        elif publish.pictures is not None:
-            wanted.append((zmq.XPUB, publish.pictures.address, SETTING))
-        for kind, asked, setting in wanted:
-            socket, address = bound_socket(context, kind, asked, setting, 1, guard)
+            wanted |= {("pictures", name): address for name, address in rig.picture_addresses.items()}
+            wanted.pop(("pictures", "address"), None)
+        for setting, asked in wanted.items():
+            kind = zmq.ROUTER if setting == ("control",) else zmq.XPUB
+            socket, address = bound_socket(context, kind, asked, ".".join(("publish", *setting)), 1, guard)
             socket.close(0)
             bound.append(address)
     finally:

@@ -18,10 +18,11 @@ from rtface.live.arming import Arming
 from rtface.live.loop.standing import RTFACE
 from rtface.live.loopthread import LoopThread
 from rtface.publish.address import check_address
+from rtface.publish.bridges.processes import BridgeProcesses
 from rtface.publish.commands import NO_LOOP
 from rtface.publish.control import ControlServer
-from rtface.publish.keys import Guard, load_server_keys
-from rtface.publish.pictures.publisher import SETTING, PicturePublisher
+from rtface.publish.keys import Guard, load_server_keys, with_own_client
+from rtface.publish.pictures.publisher import PicturePublisher
 from rtface.publish.publisher import Publisher
 from rtface.publish.status import ServiceStatus
 from rtface.track.backends.base import BackendInfo
@@ -62,10 +63,13 @@ class Served:
     def __init__(self, rig: RigSettings, clock: Clock, cameras: Sequence[str] = ()) -> None:
         self.session, self._clock = secrets.token_hex(8), clock
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
-        check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
-        check_address(rig.publish.control, "publish.control", keys is not None)
-        if rig.publish.pictures is not None:
-            check_address(rig.publish.pictures.address, SETTING, keys is not None)
+        for setting, address in rig.publish.addresses.items():
+            check_address(address, ".".join(("publish", *setting)), keys is not None)
+        own = None
+        if keys is not None and rig.publish.bridges:
+            keys, own = with_own_client(keys)
+        self._bridges, self._own_keys = BridgeProcesses(rig.publish.bridges), own
+        self._key_folder = rig.publish.keys
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard = None if keys is None else Guard(self._context, keys)
         self._publisher = Publisher(
@@ -166,12 +170,24 @@ class Served:
             for pictures in self._picture_publishers:
                 opened.callback(pictures.close)
                 pictures.open()
+            opened.callback(self._bridges.close)
             opened.callback(self.processing.stop)
             self._start_pipeline()
+            names = self._bridged_names()
+            self._bridges.open(self.keypoints_address, names, self._key_folder, self._own_keys)
             opened.callback(self._control.close)
             self._control.open()
             opened.callback(self.processing.ask_to_stop)
             self._opened = opened.pop_all()
+
+    @property
+    def bridge_addresses(self) -> Mapping[str, str]:
+        """Where bridges publish, with the ports that were taken, by kind."""
+        return self._bridges.addresses()
+
+    def _bridged_names(self) -> tuple[str, ...]:
+        """Return the names of the keypoints that bridges hand on."""
+        return ()
 
     def _start_pipeline(self) -> None:
         try:

@@ -135,6 +135,7 @@ class Service(Served):
             control_address=self.control_address,
             camera=camera_map(camera),
             pictures_address=self.pictures_address,
+            bridges=self.bridge_addresses,
         ).as_map()
 
     def status(self) -> Mapping[str, Any]:
@@ -147,6 +148,9 @@ class Service(Served):
             raise UsageError(f"this service has one camera, without a name: leave {camera!r} out")
         with nullcontext() if self._arming is None else self._arming.disarmed("set_crop"):
             return {"crop": crop_map(self._pipeline.set_crop(crop))}
+
+    def _bridged_names(self) -> tuple[str, ...]:
+        return self.engine.manifest.names
 
     def _resume(self) -> None:
         self._pipeline.resume()
@@ -186,4 +190,5 @@ class Service(Served):
             gap={} if status.gap is None else status.gap.as_map(),
             pictures={} if self._pictures is None else self._pictures.state(),
             camera_status=camera_status_map(status),
+            bridges=self._bridges.state(),
         )

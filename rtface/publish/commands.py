@@ -94,6 +94,8 @@ class Hello:
         Where it publishes pictures; empty where it publishes none.
     cameras : mapping of str to CameraHello
         By name, where there are several; what stands above of a camera is the first one's then. Else empty.
+    bridges : dict
+        Where its bridges publish, by kind: ``json``, ``osc``.
     """
 
     session: str
@@ -110,6 +112,7 @@ class Hello:
     version: str = __version__
     pictures_address: str = ""
     cameras: Mapping[str, CameraHello] = field(default_factory=dict)
+    bridges: Mapping[str, str] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the record as a map for the wire."""
@@ -130,7 +133,8 @@ class Hello:
             "rtface": self.version,
             **one,
             "addresses": {"keypoints": self.keypoints_address, "control": self.control_address}
-            | ({"pictures": self.pictures_address} if self.pictures_address else {}),
+            | ({"pictures": self.pictures_address} if self.pictures_address else {})
+            | dict(self.bridges),
             "camera": camera,
         } | (
             {"cameras": {name: each.as_map() for name, each in self.cameras.items()}} if self.cameras else {}
@@ -157,6 +161,7 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
         camera=one.camera,
         version=fields.text("rtface"),
         pictures_address=addresses.text("pictures") if addresses.has("pictures") else "",
+        bridges={kind: addresses.text(kind) for kind in ("json", "osc") if addresses.has(kind)},
         cameras={name: _camera_hello(cameras.nested(name)) for name in names},
     )
 
@@ -246,13 +251,23 @@ def parse_request(values: Mapping[str, Any]) -> Request:
 
 def encode_result(request_id: int, result: Mapping[str, Any]) -> bytes:
     """Return the body of the reply to a request that was carried out."""
-    return pack(msgpack.Packer(), {"v": PROTOCOL, "id": request_id, "ok": True, "result": result})
+    return pack(msgpack.Packer(), result_reply(request_id, result))
 
 
 def encode_refusal(request_id: int | None, code: str, message: str) -> bytes:
     """Return the body of the reply to a request that was not carried out; a long message is cut."""
+    return pack(msgpack.Packer(), refusal_reply(request_id, code, message))
+
+
+def result_reply(request_id: int, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the reply to a request that was carried out."""
+    return {"v": PROTOCOL, "id": request_id, "ok": True, "result": result}
+
+
+def refusal_reply(request_id: int | None, code: str, message: str) -> dict[str, Any]:
+    """Return the reply to a request that was not carried out; a long message is cut."""
     error = {"code": code[:MAX_NAME], "message": message[:MAX_TEXT]}
-    return pack(msgpack.Packer(), {"v": PROTOCOL, "id": request_id, "ok": False, "error": error})
+    return {"v": PROTOCOL, "id": request_id, "ok": False, "error": error}
 
 
 def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlError]:

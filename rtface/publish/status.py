@@ -62,6 +62,8 @@ class ServiceStatus:
         Empty where there is nothing to say.
     gap : dict
         While the camera is lost and being opened anew; see `docs/wire.md`. Else empty.
+    bridges : tuple of dict
+        How each bridge stands; as of `rtface.publish.bridges.processes.BridgeProcess.state`.
     cameras : dict
         Of several cameras, by name, how each is: `state`, `rate_hz`, `frames`, `losses`, `latency`, `engine`, `backend`,
         `camera`, and where there is something to say `view_ok`, `camera_status` and `gap`. What stands above is then the
@@ -84,6 +86,7 @@ class ServiceStatus:
     pictures: dict[str, Any] = field(default_factory=dict)
     camera_status: dict[str, Any] = field(default_factory=dict)
     gap: dict[str, Any] = field(default_factory=dict)
+    bridges: tuple[dict[str, Any], ...] = ()
     cameras: dict[str, Any] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
@@ -104,6 +107,7 @@ class ServiceStatus:
             **({"pictures": self.pictures} if self.pictures else {}),
             **({"camera_status": self.camera_status} if self.camera_status else {}),
             **({"gap": self.gap} if self.gap else {}),
+            **({"bridges": list(self.bridges)} if self.bridges else {}),
             **({"cameras": self.cameras} if self.cameras else {}),
         }
 
@@ -166,6 +170,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         pictures=fields.mapping("pictures") if fields.has("pictures") else {},
         camera_status=fields.mapping("camera_status") if fields.has("camera_status") else {},
         gap=fields.mapping("gap") if fields.has("gap") else {},
+        bridges=fields.mappings("bridges") if fields.has("bridges") else (),
         cameras=fields.mapping("cameras") if fields.has("cameras") else {},
     )
 
