@@ -69,6 +69,7 @@ class MultiClosedLoop(LoopCore):
         """Decide, and act; a camera that was absent is back with its first frame."""
         if self._absent and pose.frame.camera in self._absent:
             self._absent.discard(pose.frame.camera)
+            self._reports.read()  # or an end that was reported and not read yet would be overdue
             self.standing.call("back", self._clock.now_ns(), camera=pose.frame.camera)
         super().handle(pose)
 
@@ -120,4 +121,5 @@ class MultiClosedLoop(LoopCore):
     def _leave_out(self, camera: str) -> None:
         if camera not in self._absent:
             self._absent.add(camera)
+            self._reports.read()  # likewise
             self.standing.call("lost", self._clock.now_ns(), camera=camera)
