@@ -282,7 +282,8 @@ def test_a_lost_camera_withholds_what_rests_on_it_while_the_other_fires_and_is_b
         os.kill(pid, how)
         wait_long(lambda: bool(client.next(0.2)) and "gap" in client.status().cameras["right"])
         fires(client, "of_left")
-        assert client.status().loop["state"] == "armed"
+        loop = client.status().loop
+        assert loop["state"] == "armed", loop["why"]
         wait_long(lambda: bool(client.next(0.2)) and client.status().cameras["right"]["state"] == "running")
         fires(client, "of_left")
         seen = client.status().loop["seen"]
