@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.markup import escape
 from rich.progress import (
@@ -29,6 +29,9 @@ from rtface.cli.terminal.screen import ERR
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError
 from rtface.core.files import printable
+
+if TYPE_CHECKING:
+    from rtface.track.pictures import PartProgress
 
 _APART_NS = 200 * NS_PER_MS
 """Between two lines for a program."""
@@ -127,6 +130,29 @@ def named_part(what: str, *, quiet: bool = False) -> Iterator[None]:
         bar.add_task(escape(what), total=None)
         line(0, None, None, {})
         yield
+
+
+@contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[PartProgress]:
+    """Give what shows how far each part of the work is, one after another: a bar, or the name of one that counts nothing."""
+    with ExitStack() as last:
+        shown = ""
+        update: Update | None = None
+
+        def show(what: str, done: int, total: int, *, unit: str = "frames") -> None:
+            nonlocal shown, update
+            if what != shown:
+                last.close()
+                shown, update = what, None
+                if total:
+                    bar = progress_bar(what, total, unit=unit, quiet=quiet, transient=True)
+                    update = last.enter_context(bar)
+                else:
+                    last.enter_context(named_part(what, quiet=quiet))
+            if update is not None:
+                update(done, total)
+
+        yield show
 
 
 @contextmanager

@@ -166,7 +166,7 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {}, pa
     say(state, job.stopping ? "stopping" : WORDS[job.state]);
     stop.hidden = ended;
     stop.disabled = job.stopping;
-    bar.hidden = ended;
+    bar.hidden = ended || (job.kind === "run" && job.state === "running");
     const at = job.progress;
     if (at && at.total) bar.value = Math.min(1, at.done / at.total);
     else bar.removeAttribute("value");
@@ -193,7 +193,8 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {}, pa
 function inWords(job, parts) {
   if (job.state === "waiting") return "It begins as soon as no other job uses the processor.";
   const at = job.progress;
-  if (!at) return "It begins: the packages are loaded.";
+  if (job.kind === "run") return "It runs, until it is stopped.";
+  if (!at) return "It runs; how far it is it has not told yet.";
   const what = parts[at.what] ?? at.what;
   if (!at.unit && !at.total) return `${what}: it does not tell how long that takes.`;
   const done = at.total ? `${at.done} of ${at.total} ${at.unit}` : `${at.done} ${at.unit}`;
