@@ -32,7 +32,7 @@ def error_summary(distance: FloatArray, keypoints: Sequence[str]) -> dict[str, A
 def placed_summary(
     distance: FloatArray, keypoints: Sequence[str], confirmed: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Return `error_summary` of the points that a person placed or moved, with ``left_out``: how many confirmed guesses are not in it.
+    """Return `error_summary` of the points that a person placed or moved, with ``left_out``, the number of the others.
 
     Parameters
     ----------

@@ -72,8 +72,8 @@ class EngineErrors:
             As of `error_summary`, with ``unit``; ``not_found``, labels for which the engine gave no place; ``by_video``, each
             recording's frames, errors and ``training`` (as of `training_on`); ``score_reliability`` where scores
             are calibrated; ``distances``, how those are followed that labels or manifest declare or that are known by
-            name (as of `followed`); ``worst_frames``, at most `WORST_FRAMES`, the worst first; what was run on what; and, where labels
-            are confirmed guesses, ``placed``, the errors without those (as of `placed_summary`).
+            name (as of `followed`); ``worst_frames``, at most `WORST_FRAMES`, the worst first; what was run
+            on what; and, where labels are confirmed guesses, ``placed``, the errors without those (as of `placed_summary`).
         """
         manifest, frames = self.engine.manifest, self.labels.frames
         by_video = {}

@@ -90,7 +90,7 @@ class LabelSet:
 
     @property
     def confirmed(self) -> NDArray[np.bool_]:
-        """Which labels are guesses that a person confirmed where they lay, shape (N, K), as far as the files say; no part of `digest`."""
+        """Which labels are guesses that a person confirmed where they lay, shape (N, K); no part of `digest`."""
         none = np.zeros(len(self.keypoints), bool)
         rows = [none if frame.confirmed is None else frame.confirmed for frame in self.frames]
         return np.stack(rows) if rows else np.zeros((0, len(self.keypoints)), bool)

@@ -127,7 +127,7 @@ def _read_one(path: Path) -> LabelSet:
 
 
 def _with_neighbours(path: Path, labels: LabelSet) -> LabelSet:
-    """Return a set with what its folder says beside: distances, confirmed guesses, and the public sets that it was copied from."""
+    """Return a set with what its folder declares: distances, confirmed guesses, the public sets that it was copied from."""
     folder = path if path.is_dir() else path.parent
     declared = read_distances(folder)
     for each in declared:

@@ -56,7 +56,7 @@ class WrittenLabels:
 
 
 def write_own(project: LabelProject, who: str) -> WrittenLabels:
-    """Write ``labels.csv``: all frames but those that are left out, with the labels of the first pass; beside it, which are confirmed guesses.
+    """Write ``labels.csv``, all frames but those left out with their labels of the first pass, and which are confirmed guesses.
 
     Raises
     ------

@@ -111,8 +111,15 @@ def suggest(desk: Desk, said: Said) -> Mapping[str, Any]:
 def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Hold the rig's engine, as it runs here, against its float reference."""
     places = _rig(desk, said)
+    engine = places.load().engine
+    if desk.working_on("verify-engine", "engine", engine) or desk.working_on(
+        "verify-engine", "for_rig", places.name
+    ):
+        raise UsageError(f"{engine} is being verified already")
     argv = ["engines", "verify", "--rig", places.name, "--count", "60", "--json"]
-    return _job(desk, said, "verify-engine", "verify", argv, f"Verify the engine of {places.name}")
+    return _job(
+        desk, said, "verify-engine", "verify", argv, f"Verify the engine of {places.name}", engine=engine
+    )
 
 
 def write_rules(desk: Desk, said: Said) -> Mapping[str, Any]:
@@ -202,11 +209,19 @@ def _quick(desk: Desk, said: Said, kind: str, step: str, argv: list[str], title:
 
 
 def _job(
-    desk: Desk, said: Said, kind: str, step: str, argv: list[str], title: str, *, waits: bool = True
+    desk: Desk,
+    said: Said,
+    kind: str,
+    step: str,
+    argv: list[str],
+    title: str,
+    *,
+    waits: bool = True,
+    **more: str,
 ) -> Mapping[str, Any]:
     rig = said.text("rig", "")
     places = RigPlaces(desk, rig)
-    about = {"for_rig": rig, "step": step, "of": places.digest(step, places.load()) if rig else None}
+    about = {"for_rig": rig, "step": step, "of": places.digest(step, places.load()) if rig else None, **more}
     return started(desk.jobs.start(kind, argv, title=title, about=about, waits=waits))
 
 

@@ -108,6 +108,8 @@ def finish(desk: Desk, said: Said) -> Mapping[str, Any]:
 def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Make the int8 engine of a float one, compared with it on frames of the rig."""
     engine = _engine(said)
+    if desk.working_on("export", "engine", engine):
+        raise UsageError(f"the int8 form of {engine} is being made already")
     argv = ["engines", "export", engine, "--precision", "int8", *_frames(desk, said), "--json"]
     return started(
         desk.jobs.start("export", argv, title=f"int8 of {engine}", about=_about(said, engine=engine))
@@ -117,6 +119,8 @@ def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
 def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Hold an engine against its float reference on frames of a recording, or, where a ``rig`` is named, on that rig's."""
     engine = _engine(said, "default")
+    if desk.working_on("verify-engine", "engine", engine):
+        raise UsageError(f"{engine} is being verified already")
     if rig := said.text("rig", ""):
         _inside(desk, rig)
         argv = ["engines", "verify", "--rig", rig, "--json"]
