@@ -120,10 +120,8 @@ def _few(labels: LabelSet, counts: dict[str, int], new: tuple[str, ...]) -> list
 
 def _confirmed(labels: LabelSet) -> list[str]:
     """Say of which keypoints most labels are guesses that a person confirmed."""
-    known = sum(
-        (~np.isnan(frame.xy).any(axis=1) for frame in labels.frames), np.zeros(len(labels.keypoints), int)
-    )
-    shares = zip(labels.keypoints, labels.confirmed.sum(axis=0), known, strict=True)
+    counts = [labels.arranged([name]).labels for name in labels.keypoints]
+    shares = zip(labels.keypoints, labels.confirmed.sum(axis=0), counts, strict=True)
     if not (names := [name for name, confirmed, all_ in shares if confirmed > all_ / 2]):
         return []
     return [
