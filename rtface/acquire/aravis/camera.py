@@ -14,13 +14,14 @@ import numpy as np
 from rtface.acquire.aravis.features import FeatureMap
 from rtface.acquire.aravis.library import ABORTED, SUCCESS, Aravis, AravisRefusal, Handler, aravis
 from rtface.acquire.framenumbers import FrameNumbers
-from rtface.acquire.genicam.formats import FORMATS, GrayReader, depth_of, readable
+from rtface.acquire.genicam.formats import FORMATS, DeliveredFormat, GrayReader, depth_of, readable
 from rtface.acquire.genicam.nodes import Nodes
 from rtface.acquire.genicam.ptp import PtpWatch
 from rtface.acquire.genicam.readings import EVERY_NS
 from rtface.acquire.genicam.sensor import sensor_facts
 from rtface.acquire.genicam.settings import apply, require_possible_rate
 from rtface.acquire.genicam.software import SoftwareTrigger
+from rtface.acquire.genicam.trouble import PassingTrouble
 from rtface.acquire.lifecycle import OrderedCamera
 from rtface.acquire.timing.cameraclock import CameraClock
 from rtface.config import AravisCameraSettings
@@ -100,6 +101,8 @@ class AravisCamera(OrderedCamera):
         self._incomplete = 0
         self._ptp: PtpWatch | None = None
         self._software: SoftwareTrigger | None = None
+        self._trouble = PassingTrouble()
+        self._delivered_format: DeliveredFormat
         self._nodes: Nodes | None = None
         self._readings: dict[str, float] = {}
         self._next_reading_ns = 0
@@ -154,6 +157,7 @@ class AravisCamera(OrderedCamera):
         self._pixels = readable(str(nodes.require("PixelFormat")), nodes.choices("PixelFormat"), self._label)
         bits = depth_of(self._pixels, nodes.whole("PixelDynamicRangeMax"))
         self._gray = GrayReader(self._pixels, width, height, bits)
+        self._delivered_format = DeliveredFormat(self._label, self._pixels)
         self._numbers = FrameNumbers(leaves_out_zero=found.protocol == _GIGE)
         self._timing = CameraClock()
         self._nodes = nodes
@@ -190,15 +194,17 @@ class AravisCamera(OrderedCamera):
     def _start(self) -> None:
         self._numbers.restart()
         self._incomplete = 0
+        self._trouble.passed()
+        self._delivered_format.restart()
         self._take_back()
         with self._lost_if_it_fails("starting"):
             self._library.camera_start_acquisition(self._camera)
         if self._nodes is not None:
             try:
-                self._nodes.verify()
-            except CameraSettingError as error:
+                self._nodes.verify_streaming()
+            except CameraSettingError:
                 self._stop()
-                raise CameraSettingError(f"{error}, now that frames flow") from error
+                raise
         if self._software is not None:
             self._software.begin(self._clock.now_ns())
 
@@ -222,13 +228,24 @@ class AravisCamera(OrderedCamera):
                     return None
 
     def _between_frames(self, now_ns: int) -> None:
-        if self._software is not None:
-            self._software.give(now_ns)
+        self._give_triggers(now_ns)
         if self._ptp is not None:
             self._ptp.look(now_ns)
         if now_ns >= self._next_reading_ns:
             self._next_reading_ns = now_ns + EVERY_NS
             self._readings = self._read()
+
+    def _give_triggers(self, now_ns: int) -> None:
+        """Give one that is due; a device that refuses it for a moment is not lost."""
+        if self._software is None:
+            return
+        try:
+            self._software.give(now_ns)
+        except AravisRefusal:
+            if self._trouble.lasts(self._clock.now_ns()):
+                raise
+        else:
+            self._trouble.passed()
 
     def _wait(self, longest_ns: int) -> int:
         """Return the newest buffer that is there within a time, 0 for none; older ones go back to the library."""
@@ -259,6 +276,7 @@ class AravisCamera(OrderedCamera):
             raise CameraLostError(
                 f"camera {self._label} delivered {delivered[0]}x{delivered[1]} pixels instead of {width}x{height}"
             )
+        self._delivered_format.require(library.buffer_get_image_pixel_format(buffer))
         memory = (ctypes.c_uint8 * self._stored_bytes(buffer)).from_address(self._size(buffer)[0])
         self._gray.read(np.ctypeslib.as_array(memory), self._padding(buffer), out)
         frame_id, missing = self._numbers.take(library.buffer_get_frame_id(buffer))

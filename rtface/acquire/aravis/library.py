@@ -48,6 +48,7 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "buffer_get_timestamp": (c_uint64, (c_void_p,)),
     "buffer_get_image_width": (c_int, (c_void_p,)),
     "buffer_get_image_height": (c_int, (c_void_p,)),
+    "buffer_get_image_pixel_format": (c_uint, (c_void_p,)),
     "buffer_get_image_padding": (None, (c_void_p, POINTER(c_int), POINTER(c_int))),
     "stream_push_buffer": (None, (c_void_p, c_void_p)),
     "stream_try_pop_buffer": (c_void_p, (c_void_p,)),

@@ -15,7 +15,7 @@ import numpy as np
 
 from rtface.acquire.framenumbers import FrameNumbers
 from rtface.acquire.genicam.chunks import ChunkData, Chunks
-from rtface.acquire.genicam.formats import FORMATS, GrayReader, depth_of, readable
+from rtface.acquire.genicam.formats import FORMATS, DeliveredFormat, GrayReader, depth_of, readable
 from rtface.acquire.genicam.gentl import (
     HANDLING_MODES,
     ChunkReader,
@@ -37,6 +37,7 @@ from rtface.acquire.genicam.readings import Readings
 from rtface.acquire.genicam.sensor import sensor_facts
 from rtface.acquire.genicam.settings import apply, require_possible_rate
 from rtface.acquire.genicam.software import SoftwareTrigger
+from rtface.acquire.genicam.trouble import PassingTrouble
 from rtface.acquire.lifecycle import OrderedCamera
 from rtface.acquire.timing.cameraclock import CameraClock
 from rtface.config import GenicamCameraSettings
@@ -47,8 +48,6 @@ from rtface.core.records import CameraInfo, FrameMeta, Image
 from rtface.core.status import CameraStatus
 
 POLL_NS = 500 * NS_PER_US
-PASSING_NS = NS_PER_S // 2
-"""Errors of a driver that go on for longer are a lost camera; a shorter trouble of the transport passes."""
 
 
 def list_genicam(producer: Path | None = None, useless: list[str] | None = None) -> list[GenicamDevice]:
@@ -109,13 +108,13 @@ class GenicamCamera(OrderedCamera):
         self._timing = CameraClock()
         self._incomplete = 0
         self._chunks_count = False
-        self._delivered_format: int | None = None
+        self._delivered_format: DeliveredFormat
         self._nodes: Nodes | None = None
         self._chunks: Chunks | None = None
         self._ptp: PtpWatch | None = None
         self._readings: Readings | None = None
         self._software: SoftwareTrigger | None = None
-        self._failing_since_ns: int | None = None
+        self._trouble = PassingTrouble()
 
     @property
     def clock_line(self) -> ClockLine | None:
@@ -142,15 +141,15 @@ class GenicamCamera(OrderedCamera):
         self._chunks_count = False
         if self._chunks is not None:
             self._chunks.restart()
-        self._failing_since_ns = None
+        self._trouble.passed()
         with self._lost_if_it_fails("starting"):
             self._acquirer.start()
         if self._nodes is not None:
             try:
-                self._nodes.verify(streaming=True)
-            except CameraSettingError as error:
+                self._nodes.verify_streaming()
+            except CameraSettingError:
                 self._stop()
-                raise CameraSettingError(f"{error}, now that frames flow") from error
+                raise
         if self._software is not None:
             self._software.begin(self._clock.now_ns())
 
@@ -224,7 +223,7 @@ class GenicamCamera(OrderedCamera):
         self._pixels = readable(str(nodes.require("PixelFormat")), nodes.choices("PixelFormat"), self._label)
         bits = depth_of(self._pixels, nodes.whole("PixelDynamicRangeMax"))
         self._gray = GrayReader(self._pixels, width, height, bits)
-        self._delivered_format = None
+        self._delivered_format = DeliveredFormat(self._label, self._pixels)
         self._tick_hz = _tick_hz(self._acquirer, nodes, found.tl_type)
         mode = prefer_newest(self._acquirer)
         self._drains = mode not in HANDLING_MODES
@@ -272,13 +271,10 @@ class GenicamCamera(OrderedCamera):
                 self._software.give(now_ns)
             buffer = self._poll()
         except vendor_errors():
-            now_ns = self._clock.now_ns()
-            if self._failing_since_ns is None:
-                self._failing_since_ns = now_ns
-            if now_ns - self._failing_since_ns > PASSING_NS:
+            if self._trouble.lasts(self._clock.now_ns()):
                 raise
             return None
-        self._failing_since_ns = None
+        self._trouble.passed()
         return buffer
 
     def _poll(self) -> Any | None:
@@ -339,13 +335,7 @@ class GenicamCamera(OrderedCamera):
             raise CameraLostError(
                 f"camera {self._label} delivered {delivered[1]}x{delivered[0]} pixels instead of {shape[1]}x{shape[0]}"
             )
-        delivered_format = or_none(buffer, "pixel_format")
-        if self._delivered_format not in (None, delivered_format):
-            raise CameraLostError(
-                f"camera {self._label} delivers pixels of another format than before ({delivered_format:#010x}, before "
-                f"{self._delivered_format:#010x}); {self._pixels.name} was set"
-            )
-        self._delivered_format = delivered_format
+        self._delivered_format.require(or_none(buffer, "pixel_format"))
         size, offset = self._stored_bytes(buffer), self._offset(buffer)
         try:
             data = np.frombuffer(buffer.raw_buffer, np.uint8, size, offset)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.core.errors import CameraSettingError
+from rtface.core.errors import CameraLostError, CameraSettingError
 from rtface.core.records import Image
 
 _MOSAICS = {"RG": "RGGB", "GR": "GRBG", "GB": "GBRG", "BG": "BGGR"}
@@ -222,3 +222,38 @@ class GrayReader:
         np.copyto(self._kept, pairs)
         np.right_shift(self._kept, shift, out=self._kept)
         return self._kept.view(np.uint8)[:, ::2]
+
+
+class DeliveredFormat:
+    """Holds that a camera goes on to deliver the pixels that it began with.
+
+    Parameters
+    ----------
+    label : str
+        What messages call the camera.
+    asked : PixelFormat
+        As it was set.
+    """
+
+    def __init__(self, label: str, asked: PixelFormat) -> None:
+        self._label, self._asked = label, asked
+        self._code: int | None = None
+
+    def restart(self) -> None:
+        """Take the next frame's for that with which it begins."""
+        self._code = None
+
+    def require(self, code: int | None) -> None:
+        """Take a frame's format, a code of the pixel format naming convention; None where the driver does not tell.
+
+        Raises
+        ------
+        CameraLostError
+            It is another than before.
+        """
+        if self._code not in (None, code):
+            raise CameraLostError(
+                f"camera {self._label} delivers pixels of another format than before "
+                f"({'unknown' if code is None else f'{code:#010x}'}, before {self._code:#010x}); {self._asked.name} was set"
+            )
+        self._code = code

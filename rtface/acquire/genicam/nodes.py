@@ -156,6 +156,19 @@ class Nodes:
             raise CameraSettingError(f"camera {self._label}: {'; '.join(filter(None, wrong))}")
         return {label: value for label, (_, value) in found.items()}
 
+    def verify_streaming(self) -> None:
+        """Read back again what can be read while frames flow: some devices take a setting, and drop it with the start.
+
+        Raises
+        ------
+        CameraSettingError
+            As of `verify`.
+        """
+        try:
+            self.verify(streaming=True)
+        except CameraSettingError as error:
+            raise CameraSettingError(f"{error}, now that frames flow") from error
+
     def _select(self, selection: Iterable[tuple[str, Value | None]]) -> bool:
         """Move selectors that stand elsewhere; False where one cannot be moved now."""
         with suppress(CameraSettingError):

@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from rtface.acquire.aravis import library
 from rtface.acquire.aravis.camera import AravisCamera, list_aravis
+from rtface.acquire.aravis.library import AravisRefusal
 from rtface.config import AravisCameraSettings
-from rtface.core.errors import CameraError, CameraSettingError
+from rtface.core.clock import ManualClock
+from rtface.core.errors import CameraError, CameraLostError, CameraSettingError
 from rtface.core.records import CameraInfo, FrameMeta, Image, TriggerInfo
 
 WIDTH, HEIGHT = 128, 104
@@ -142,6 +144,7 @@ ON_A_NETWORK = """
 import json, subprocess, sys
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 from rtface.acquire.aravis.camera import AravisCamera, list_aravis
+from rtface.acquire.aravis.library import AravisRefusal
 from rtface.config import AravisCameraSettings
 from rtface.core.errors import CameraLostError
 import numpy as np
@@ -187,3 +190,50 @@ def test_a_gige_camera_that_loses_packets_and_is_unplugged() -> None:
     missing = numbers[-1] - numbers[0] + 1 - len(numbers)
     assert 0 < missing <= lost, "what was lost behind the last one that was taken is counted, too"
     assert "was lost" in why
+
+
+@needs_library
+def test_a_software_trigger_that_is_refused_for_a_moment_is_no_loss(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera, _ = opened(rate_hz=None, trigger={"source": "Software", "rate_hz": 50, "longest_pause_s": 1})
+    camera.start()
+    take(camera)
+    given, refused = camera._software, []
+
+    class Refusing:
+        def give(self, now_ns: int) -> None:
+            refused.append(now_ns)
+            if len(refused) <= 3:
+                raise AravisRefusal("busy")
+            assert given is not None
+            given.give(now_ns)
+
+    monkeypatch.setattr(camera, "_software", Refusing())
+    take(camera)
+    assert len(refused) > 3
+    monkeypatch.setattr(camera, "_clock", ManualClock())
+    refused.clear()
+    monkeypatch.setattr(Refusing, "give", lambda self, now_ns: refuse(camera))
+    with pytest.raises(CameraLostError, match="was lost while waiting for a frame: busy"):
+        take(camera)
+
+
+def refuse(camera: AravisCamera) -> None:
+    clock = camera._clock
+    clock.sleep_until_ns(clock.now_ns() + 200_000_000)
+    raise AravisRefusal("busy")
+
+
+@needs_library
+def test_pixels_of_another_format_than_before_are_a_lost_camera(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera, _ = opened()
+    camera.start()
+    take(camera)
+    monkeypatch.setattr(camera._library, "buffer_get_image_pixel_format", lambda buffer: 0x01100003)
+    with pytest.raises(
+        CameraLostError, match=r"of another format than before \(0x01100003, before 0x01080001\)"
+    ):
+        take(camera)
