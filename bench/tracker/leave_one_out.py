@@ -39,13 +39,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv and frames/")
     parser.add_argument("--other-rigs", type=Path, required=True, help="folder with a folder of each set")
     parser.add_argument("--runs", type=Path, required=True, help="where trainings are kept")
+    parser.add_argument(
+        "--only", action="append", choices=tuple(LEFT_OUT), help="repeatable; all when absent"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "leave_one_out.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
     labels = read_side_view(options.data)
     sets = {name: read_set(options.other_rigs / name) for name in JUDGED}
     found: dict[str, Any] = {}
-    for name, left_out in LEFT_OUT.items():
+    for name in options.only or LEFT_OUT:
+        left_out = LEFT_OUT[name]
         runs = options.runs / "leave-one-out" / name.replace(" ", "-")
         plan = Plan(FAMILY, ROUNDS[FAMILY], SIMULATED, runs, options.other_rigs, left_out)
         network = load(architecture(FAMILY, labels.keypoints), run("none", labels, plan)).eval()
@@ -58,7 +62,6 @@ def main() -> None:
     write(
         options.out,
         {
-            "command": "python -m bench.tracker.leave_one_out --data SIDE_VIEW --other-rigs OTHER_RIGS --runs RUNS",
             "unit": "percent of the diagonal of the box round a frame's labels, median and most",
             "note": "one training each; frames of one set are of one clip or a few: no interval can be given",
             "frames": {name: len(pictures) for name, pictures in sets.items()},
