@@ -93,7 +93,9 @@ def test_labels_under_other_names_are_told_with_their_recording(engine: Engine) 
     (line,) = odd_recordings(labels, None)
     assert line.startswith("wrong: its labels do not lie to each other as those of the other recordings")
     (line,) = unknown_to(engine, labels, None)
-    assert line.startswith("wrong: face-2-int8 knows this view and finds the keypoints far from their labels")
+    assert line.startswith(
+        f"wrong: {DEFAULT_ENGINE} knows this view and finds the keypoints far from their labels"
+    )
 
 
 def test_labels_of_other_frames_are_told(engine: Engine) -> None:
@@ -106,7 +108,7 @@ def test_labels_of_other_frames_are_told(engine: Engine) -> None:
 def test_a_view_that_the_engine_does_not_know_is_told(engine: Engine) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8)
     (line,) = unknown_to(engine, of_both(filmed("a"), changed(filmed("wrong"), image=noise)), None)
-    assert line.startswith("wrong: face-2-int8 does not know this view")
+    assert line.startswith(f"wrong: {DEFAULT_ENGINE} does not know this view")
     (line,) = unknown_to(engine, filmed("a"), Crop(0, 0, 40, 40))
     assert "is the crop the face?" in line
 
