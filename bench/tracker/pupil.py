@@ -51,7 +51,7 @@ def labelled_video(folder: Path) -> tuple[LabelSet, FloatArray]:
     with av.open(str(film)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number in radii and radii[number] > 0:
-                image = frame.to_ndarray(format="gray")
+                image = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
                 frames.append(LabelledFrame(f"{number:04}", film.stem, image, ends_of_pupil(image)))
                 known.append(radii[number])
     return LabelSet(POINTS, tuple(frames), distances=(DIAMETER,)), np.array(known, np.float32)
