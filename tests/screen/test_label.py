@@ -213,7 +213,9 @@ def test_one_key_copies_all_points_of_the_frame_before_the_hidden_ones_too(
     bench.keys("z")
     bench.saved()
     assert [point for frame, point in labels(project) if frame == "f2"] == ["p3"], "one act, one undo"
-    bench.keys("a", "j")
+    bench.keys("a")
+    bench.frame("f1")
+    bench.keys("j")
     bench.visit.wait(lambda: "none before it" in bench.visit.text(".bench"), "words")
 
 
