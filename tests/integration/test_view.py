@@ -38,7 +38,7 @@ SETTINGS = BackendSettings(threads=1)
 FREE = "tcp://127.0.0.1:*"
 
 
-@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2-int8", "face-2", "face-2-tiny"])
+@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny", "face-3-int8"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return load_engine(str(shipped_folder() / request.param))
 
@@ -118,7 +118,7 @@ def test_the_home_rig_is_known(engine: Engine, shared_data: Path) -> None:
 @pytest.mark.parametrize(
     "what", ["body", "left", "right", "whiskers from above", "rat from above", "from below"]
 )
-@pytest.mark.parametrize("name", [DEFAULT_ENGINE, "face-2-int8"])
+@pytest.mark.parametrize("name", [DEFAULT_ENGINE, "face-3-int8"])
 def test_the_danger_list_is_unknown(name: str, shared_data: Path, what: str) -> None:
     """A score of 0.80 to 0.99 on an ear, a screw, whiskers from above, a body."""
     if what in ("body", "left", "right"):
