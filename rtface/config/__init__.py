@@ -86,6 +86,7 @@ __all__ = [
     "UnguardedOutput",
     "VideoCameraSettings",
     "contradiction",
+    "publish_setting",
 ]
 
 
@@ -273,8 +274,8 @@ class EncoderSettings(Section):
     """Keypoints of a lower score count as not seen. 0 is how encoders are trained."""
 
 
-def _setting(place: tuple[str, ...]) -> str:
-    """Return the name of a setting of `publish` for messages: ``publish.bridges.1.address``."""
+def publish_setting(place: tuple[str, ...]) -> str:
+    """Return the name of a setting by where it stands in `publish`, for messages: ``publish.bridges.1.address``."""
     return ".".join(("publish", *place))
 
 
@@ -320,7 +321,9 @@ class Rig(Section):
                 continue
             if (other := seen.setdefault(address, place)) != place:
                 raise contradiction(
-                    f"{_setting(place)} and {_setting(other)} are the same address", "publish", *place
+                    f"{publish_setting(place)} and {publish_setting(other)} are the same address",
+                    "publish",
+                    *place,
                 )
         return self
 

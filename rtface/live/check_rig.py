@@ -13,7 +13,7 @@ from rtface.acquire.factory import make_camera
 from rtface.acquire.stream import damaged_in_words
 from rtface.acquire.timing.exposures import ExposureRate
 from rtface.acquire.timing.trying import patience_s, some_frames
-from rtface.config import Rig
+from rtface.config import Rig, publish_setting
 from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
@@ -329,7 +329,7 @@ def _ports(rig: Rig) -> Check:
         bound, publish = [], rig.publish
         for setting, asked in publish.addresses.items():
             kind = zmq.ROUTER if setting == ("control",) else zmq.XPUB
-            socket, address = bound_socket(context, kind, asked, ".".join(("publish", *setting)), 1, guard)
+            socket, address = bound_socket(context, kind, asked, publish_setting(setting), 1, guard)
             socket.close(0)
             bound.append(address)
     finally:

@@ -18,7 +18,7 @@ import zmq
 
 from rtface.acquire.base import Camera
 from rtface.acquire.factory import make_camera
-from rtface.config import Rig
+from rtface.config import Rig, publish_setting
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock
 from rtface.core.errors import ConfigError, ControlError, UsageError
 from rtface.core.geometry import whole_frame
@@ -90,7 +90,7 @@ class Service:
         tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
         for setting, address in rig.publish.addresses.items():
-            check_address(address, ".".join(("publish", *setting)), keys is not None)
+            check_address(address, publish_setting(setting), keys is not None)
         own = None
         if keys is not None and rig.publish.bridges:
             keys, own = with_own_client(keys)

@@ -8,6 +8,7 @@ that counts nothing has one line, with an empty unit.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from math import isfinite
@@ -120,6 +121,16 @@ def progress_bar(
             bar.update(task, completed=done, total=total, description=name, note=note)
 
         yield update
+
+
+def until(ending: threading.Event, bar: Update) -> Callable[[int, int], bool]:
+    """Return what moves a bar to what is done of how much, and says whether to go on: False once `ending` is set."""
+
+    def progress(done: int, total: int) -> bool:
+        bar(done, total)
+        return not ending.is_set()
+
+    return progress
 
 
 @contextmanager

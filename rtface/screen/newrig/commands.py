@@ -17,7 +17,7 @@ from rtface.screen.desk import Desk
 from rtface.screen.newrig.places import RECORD_S, RigPlaces, relative_to_rig
 from rtface.screen.rigfiles import change_rig
 from rtface.screen.said import Said
-from rtface.screen.teach.commands import engine_name, started
+from rtface.screen.teach.commands import VERIFIES, engine_name, refuse_second_verification, started
 from rtface.screen.teach.ways import frames_there
 
 
@@ -112,14 +112,9 @@ def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Hold the rig's engine, as it runs here, against its float reference."""
     places = _rig(desk, said)
     engine = places.load().engine
-    if desk.working_on("verify-engine", "engine", engine) or desk.working_on(
-        "verify-engine", "for_rig", places.name
-    ):
-        raise UsageError(f"{engine} is being verified already")
+    refuse_second_verification(desk, engine, places.name)
     argv = ["engines", "verify", "--rig", places.name, "--count", "60", "--json"]
-    return _job(
-        desk, said, "verify-engine", "verify", argv, f"Verify the engine of {places.name}", engine=engine
-    )
+    return _job(desk, said, VERIFIES, "verify", argv, f"Verify the engine of {places.name}", engine=engine)
 
 
 def write_rules(desk: Desk, said: Said) -> Mapping[str, Any]:

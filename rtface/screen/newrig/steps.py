@@ -17,16 +17,12 @@ from rtface.screen.jobs import Job, JobState
 from rtface.screen.newrig.places import RECORD_S, RigPlaces
 from rtface.screen.newrig.proof import in_words, is_after, is_of, stored_proof
 from rtface.screen.rigs import id_of
-from rtface.screen.teach.commands import command_line
+from rtface.screen.teach.commands import VERIFIES, command_line
 from rtface.screen.teach.engines import exported_from
 from rtface.screen.teach.ways import attempt_in_full, chosen_in_words, frames_there
 
 OPEN, DONE, WRONG, RUNS = "open", "done", "wrong", "runs"
 """What a step can be: to do; done; tried, and something is wrong; being done."""
-
-
-VERIFIES = "verify-engine"
-"""Kind of the jobs that verify, of whichever page."""
 
 
 @dataclass

@@ -20,6 +20,9 @@ from rtface.screen.said import Said
 from rtface.screen.teach.ways import way_at
 from rtface.track.store import user_folder
 
+VERIFIES = "verify-engine"
+"""Kind of the jobs that verify, of whichever page."""
+
 
 def command_line(argv: Sequence[str]) -> str:
     """Return a command as it would be typed."""
@@ -119,17 +122,20 @@ def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
 def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Hold an engine against its float reference on frames of a recording, or, where a ``rig`` is named, on that rig's."""
     engine = _engine(said, "default")
-    if desk.working_on("verify-engine", "engine", engine):
-        raise UsageError(f"{engine} is being verified already")
+    refuse_second_verification(desk, engine)
     if rig := said.text("rig", ""):
         _inside(desk, rig)
         argv = ["engines", "verify", "--rig", rig, "--json"]
     else:
         argv = ["engines", "verify", engine, *_frames(desk, said), "--json"]
     title = f"Verify {rig or engine}"
-    return started(
-        desk.jobs.start("verify-engine", argv, title=title, about=_about(said, engine=engine, rig=rig))
-    )
+    return started(desk.jobs.start(VERIFIES, argv, title=title, about=_about(said, engine=engine, rig=rig)))
+
+
+def refuse_second_verification(desk: Desk, engine: str, rig: str = "") -> None:
+    """Raise `UsageError` where an engine, or the engine of a rig, is being verified, begun on whichever page."""
+    if desk.working_on(VERIFIES, "engine", engine) or (rig and desk.working_on(VERIFIES, "for_rig", rig)):
+        raise UsageError(f"{engine} is being verified already")
 
 
 def check_view(desk: Desk, said: Said) -> Mapping[str, Any]:
