@@ -28,7 +28,7 @@ FRAMES = range(0, 600, 100)
 HEIGHT, WIDTH = 480, 640
 
 
-@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny", "face-3", "face-3-int8"])
+@pytest.fixture(scope="module", params=["face-2", "face-2-int8", "face-2-tiny", "face-3", "face-3-int8"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return load_engine(str(shipped_folder() / request.param))
 
