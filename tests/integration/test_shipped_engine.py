@@ -17,7 +17,7 @@ from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, FrameMeta, 
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import MODEL_FILE
-from rtface.track.store import DEFAULT_ENGINE, Engine, load_engine, shipped_folder
+from rtface.track.store import Engine, load_engine, shipped_folder
 from rtface.track.tracker import Tracker
 
 UNTRAINED = {"nosebridge", "nose(r)", "paw"}
