@@ -40,9 +40,22 @@ def add_facemap_python(parser: argparse.ArgumentParser) -> None:
 
 
 def write(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a result with date, command and machine, unless it says its own."""
+    """Write a result with date, command and machine, unless it says its own; no folder of this machine is named."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(run_facts() | dict(result), indent=2) + "\n", encoding="utf-8")
+    facts = run_facts()
+    facts["command"] = without_folders(facts["command"])
+    path.write_text(json.dumps(facts | dict(result), indent=2) + "\n", encoding="utf-8")
+
+
+def without_folders(command: str) -> str:
+    """Return a command with each path outside the repository replaced by the name of its option, or by PATH."""
+    words: list[str] = []
+    for word in command.split():
+        if word.startswith(("/", "..", "~")):
+            before = words[-1] if words else ""
+            word = before.lstrip("-").upper().replace("-", "_") if before.startswith("--") else "PATH"
+        words.append(word)
+    return " ".join(words)
 
 
 def percentiles(values: ArrayLike, unit: str = "") -> dict[str, float]:

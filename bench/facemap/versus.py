@@ -28,16 +28,16 @@ from rtface.track.store import load_engine
 SHOWN = (CASES[1], CASES[2])
 
 
-def compare_speed(video: Path, python: str, count: int, rounds: int, work: Path) -> dict[str, Any]:
+def compare_speed(
+    video: Path, python: str, engines: Sequence[str], count: int, rounds: int, work: Path
+) -> dict[str, Any]:
     """Run all cases and return their times."""
     source = read_gray(video, count)
     make_weights(source, work / "weights", steps=2)
     imported = import_facemap(work / "weights" / STATE_NAME, work / "weights" / PARAMS_NAME, work / "facemap")
-    shipped = load_engine("default")
-    contestants = {
-        "rtface, Facemap's network, f32": (imported, "f32"),
-        f"rtface, {shipped.manifest.name}, {shipped.manifest.precision}": (shipped, "engine"),
-    }
+    contestants = {"rtface, Facemap's network, f32": (imported, "f32")}
+    for shipped in map(load_engine, engines):
+        contestants[f"rtface, {shipped.manifest.name}, {shipped.manifest.precision}"] = (shipped, "engine")
     cases = []
     for case in SHOWN:
         view = case.view
@@ -82,13 +82,19 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("video", type=Path, help="a video of at least 800x480 pixels")
     add_facemap_python(parser)
+    parser.add_argument("--engine", action="append", help="one of ours; may be repeated; the default engine")
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS / "versus_facemap.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         result = compare_speed(
-            options.video, options.facemap_python, options.frames, options.rounds, Path(work)
+            options.video,
+            options.facemap_python,
+            options.engine or ["default"],
+            options.frames,
+            options.rounds,
+            Path(work),
         )
     write(options.out, result)
 

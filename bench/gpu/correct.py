@@ -17,14 +17,13 @@ from rtface.core.geometry import NetworkFrame, whole_frame
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.base import Backend
-from rtface.track.backends.factory import make_backend
+from rtface.track.backends.factory import DEFAULT_GPU_ENGINE, make_backend
 from rtface.track.gpu import kernels
 from rtface.track.gpu.libcuda import probe
 from rtface.track.gray_levels import levels
 from rtface.track.manifest import LevelsSpec
 from rtface.track.store import Engine, load_engine
 
-ENGINE = "face-2"
 SHAPE = (480, 640)
 CROPS = (Crop(0, 0, 97, 61), Crop(1, 3, 95, 57), Crop(13, 2, 31, 59), Crop(5, 7, 64, 33), Crop(96, 60, 1, 1))
 """Of frames of 61 rows and 97 columns: no row begins at a multiple of anything."""
@@ -114,7 +113,7 @@ def check_kernels(card: Card) -> dict[str, Any]:
 
 def check_graph(card: Card) -> dict[str, Any]:
     """Record one graph; a frame in locked memory and one in ordinary memory must give the CPU's keypoints."""
-    engine = load_engine(ENGINE)
+    engine = load_engine(DEFAULT_GPU_ENGINE)
     worst, plans = {}, {}
     for precision in ("f32", "engine"):
         backend = make_backend(engine, card.settings(precision))
@@ -150,7 +149,7 @@ def check_parity(card: Card) -> dict[str, Any]:
     result = {}
     for precision in ("f32", "engine"):
         comparison, record = verify(
-            load_engine(ENGINE), card.settings(precision), frames, "the simulated mouse"
+            load_engine(DEFAULT_GPU_ENGINE), card.settings(precision), frames, "the simulated mouse"
         )
         result[precision] = record.model_dump(mode="json") | {"in_words": comparison.in_words()}
         if not record.agrees:
@@ -160,7 +159,7 @@ def check_parity(card: Card) -> dict[str, Any]:
 
 def restart(card: Card) -> dict[str, Any]:
     """Return what one process finds, bit for bit; started by `check_restarts`."""
-    engine, found = load_engine(ENGINE), {}
+    engine, found = load_engine(DEFAULT_GPU_ENGINE), {}
     for precision in ("f32", "engine"):
         backend = make_backend(engine, card.settings(precision))
         try:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from bench.gpu.card import Card
-from bench.gpu.correct import ENGINE, SHAPE
+from bench.gpu.correct import SHAPE
 from rtface.bench.gpu import GpuQuestion, measure_gpu
 from rtface.core.clock import NS_PER_S, SYSTEM_CLOCK
 from rtface.core.geometry import whole_frame
 from rtface.core.latency import Histogram
 from rtface.core.realtime import SWITCH_INTERVAL_S
 from rtface.simulate.face import MouseFace
-from rtface.track.backends.factory import make_backend
+from rtface.track.backends.factory import DEFAULT_GPU_ENGINE, make_backend
 from rtface.track.store import load_engine
 
 FACEMAP_WIDTHS = (32, 64, 128, 200, 200)
@@ -53,7 +53,7 @@ def _measured(
         rate_hz=card.count(rate_hz, 5.0),
         width=SHAPE[1],
         height=SHAPE[0],
-        engine=ENGINE,
+        engine=DEFAULT_GPU_ENGINE,
         backend=card.settings(),
         **more,
     )
@@ -66,7 +66,7 @@ def beside_busy_threads(card: Card) -> dict[str, Any]:
     Each call that lets Python's lock go must take it back from them, which may take a switch interval: Python's own, and
     the one that a pipeline sets.
     """
-    backend = make_backend(load_engine(ENGINE), card.settings())
+    backend = make_backend(load_engine(DEFAULT_GPU_ENGINE), card.settings())
     mouse, result = MouseFace(SHAPE[1], SHAPE[0], 100.0, 0), []
     try:
         backend.open()

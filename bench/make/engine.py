@@ -118,16 +118,20 @@ class Plan:
     simulated: int
     runs: Path
     other_rigs: Path | None = None
+    left_out: tuple[str, ...] = ()
+    """Sets of other rigs that are not learnt from."""
 
     @property
     def other_pictures(self) -> list[Picture]:
         """Frames of other rigs, as training takes them; none unless they were asked for."""
-        return [] if self.other_rigs is None else training_pictures(self.other_rigs)
+        return [] if self.other_rigs is None else training_pictures(self.other_rigs, self.left_out)
 
     @property
     def other_facts(self) -> dict[str, Any]:
         """What is recorded of them."""
-        return {} if self.other_rigs is None else {"other_rigs": REPEATED}
+        if self.other_rigs is None:
+            return {}
+        return {"other_rigs": {name: n for name, n in REPEATED.items() if name not in self.left_out}}
 
 
 def run(held_out: str, labels: LabelSet, plan: Plan) -> Path:
@@ -218,7 +222,7 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
         "" if plan.other_rigs is None else ", frames of other rigs (ibllib, DeepEnsampleGUI, cheese3d; MIT)"
     )
     for video in labels.videos:
-        network = _load(shape, weights[video])
+        network = load(shape, weights[video])
         evaluation = evaluate(network, pictures_of(labels.only([video])), labels.keypoints, size)
         found[video], by_video[video] = evaluation.predictions, evaluation.metrics
         save_engine(
@@ -238,7 +242,7 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
             views=pictures_of(labels.without([video])),
             overwrite=True,
         )
-    network = _load(shape, weights[_ALL])
+    network = load(shape, weights[_ALL])
     metrics = {
         "what": "errors on each video of the same recipe trained on the other video and simulated mice; the shipped "
         "weights were trained on both, so these are estimates of their error on a new video of this rig",
@@ -281,7 +285,8 @@ def _ship(labels: LabelSet, plan: Plan, weights: dict[str, Path], out: Path) -> 
     )
 
 
-def _load(shape: dict[str, Any], weights: Path) -> NetworkWithDecode:
+def load(shape: dict[str, Any], weights: Path) -> NetworkWithDecode:
+    """Return the network that `run` trained."""
     network = build_network(shape)
     network.load_state_dict(torch.load(weights, weights_only=True))
     return network

@@ -54,7 +54,8 @@ def train_facemap_on(labels: LabelSet, video: str, recipe: FacemapRecipe, runs: 
     minutes = (monotonic_ns() - began_ns) / NS_PER_S / 60
     known = facts(recipe, len(taught)) | {"minutes": round(minutes, 1), "threads": torch.get_num_threads()}
     found = Found(tuple(frame.name for frame in held_out.frames), find(network, held_out.frames), known)
-    kept = write_found(runs, FACEMAP, video, found)
+    name = FACEMAP if recipe.seed == 0 else f"{FACEMAP}, seed {recipe.seed}"
+    kept = write_found(runs, name, video, found)
     torch.save(network.network.state_dict(), kept.with_suffix(".pt"))
 
 
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.verb == "train":
         torch.set_num_threads(options.threads)
         if options.peer == FACEMAP:
-            recipe = FacemapRecipe(options.learning_rate, options.epochs)
+            recipe = FacemapRecipe(options.learning_rate, options.epochs, seed=options.seed)
             train_facemap_on(labels, options.hold_out, recipe, options.runs)
             return
         work = options.runs / SLEAP / options.hold_out
@@ -149,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--threads", type=int, default=1)
     training.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="Facemap's")
     training.add_argument("--epochs", type=int, default=EPOCHS, help="Facemap's")
+    training.add_argument("--seed", type=int, default=0, help="Facemap's; beyond 0 a competitor of its own")
     predicting.add_argument("name", help="the competitor's name in the report")
     predicting.add_argument("--engine", required=True, help="name or folder of an engine trained without it")
     timing.add_argument("--frames", type=int, default=100, help="of a round")

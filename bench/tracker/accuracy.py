@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.result import RESULTS, parser_of, write
+from bench.tracker.movement import followed, median_of
 from bench.tracker.side_view import NAMES
 from rtface.config import BackendSettings
 from rtface.core.records import FACEMAP_KEYPOINTS, FloatArray
@@ -58,6 +59,13 @@ def on_labels(measured: EngineErrors, radius: float) -> dict[str, Any]:
             "mean_position_of_other_videos": _headline(
                 error_summary(_distance([mean] * len(labels), labels), keypoints)
             ),
+            "movement": followed(
+                measured.xy[here & sound],
+                np.array(
+                    [frame.xy for frame in frames if frame.video == video and frame.name != MISLABELLED]
+                ),
+                keypoints,
+            ),
         }
     judged = reliability(measured.score, measured.network_distance, radius)
     report["score_reliability"] = judged | {"radius_network_px": radius}
@@ -70,6 +78,7 @@ def on_simulated_mice(tracker: PictureTracker, size: int) -> dict[str, Any]:
     in_network = size / max(height, width)
     report: dict[str, Any] = {"unit": f"pixels of {width}x{height} frames", "by_seed": {}}
     everything: list[FloatArray] = []
+    movements: list[dict[str, Any]] = []
     for seed in SIMULATED_SEEDS:
         mouse = MouseFace(width, height, SIMULATED_HZ, seed)
         frame = np.zeros(SIMULATED_SHAPE, np.uint8)
@@ -79,7 +88,9 @@ def on_simulated_mice(tracker: PictureTracker, size: int) -> dict[str, Any]:
             points.append(tracker.track(frame).xy)
             truth.append(mouse.truth(index))
         everything.append(_distance(points, truth))
+        movements.append(followed(np.array(points), np.array(truth), FACEMAP_KEYPOINTS))
         report["by_seed"][str(seed)] = _headline(error_summary(everything[-1], FACEMAP_KEYPOINTS))
+    report["movement"] = median_of(movements)
     joined = np.concatenate(everything)
     report["all"] = error_summary(joined, FACEMAP_KEYPOINTS)
     report["all_in_pixels_of_the_network"] = _headline(error_summary(joined * in_network, FACEMAP_KEYPOINTS))

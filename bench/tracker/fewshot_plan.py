@@ -67,14 +67,15 @@ class Job:
 
 
 def jobs() -> list[Job]:
-    """Return all trainings, one seed of everything first."""
-    return [
+    """Return all trainings: those of a trained network first, of each start one seed of everything first."""
+    every = [
         Job(rig, start, frames, seed)
         for seed in range(SEEDS)
         for rig, what in RIGS.items()
         for start in what.starts
         for frames in what.frames
     ]
+    return sorted(every, key=lambda job: job.start == "scratch")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from bench.result import RESULTS, parser_of, write
 from rtface.core.errors import DataError
 from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, Image
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
-from rtface.learn.tracker.evaluation import predict
+from rtface.learn.tracker.evaluation import Predictions, predict
 from rtface.learn.tracker.samples import Picture, prepare
 from rtface.track.store import Engine, load_engine
 from rtface.track.torch_graph import torch_network
@@ -100,9 +100,10 @@ def read_set(folder: Path) -> list[Picture]:
     return pictures
 
 
-def training_pictures(folder: Path) -> list[Picture]:
-    """Return the frames that a shipped network may learn from, repeated as `REPEATED` says."""
-    return [picture for name, times in REPEATED.items() for picture in read_set(folder / name) * times]
+def training_pictures(folder: Path, left_out: Sequence[str] = ()) -> list[Picture]:
+    """Return the frames that a shipped network may learn from, repeated as `REPEATED` says, but for the sets left out."""
+    taken = {name: times for name, times in REPEATED.items() if name not in left_out}
+    return [picture for name, times in taken.items() for picture in read_set(folder / name) * times]
 
 
 def _face(xy: FloatArray, width: int, height: int) -> Crop:
@@ -128,24 +129,34 @@ def _middle(xy: FloatArray) -> FloatArray:
     return labelled.mean(axis=0) if len(labelled) else np.full(2, np.nan, np.float32)
 
 
-def _judge(engine: Engine, pictures: list[Picture]) -> dict[str, Any]:
-    found = predict(torch_network(engine), pictures, engine.manifest.input.size)
+def shares(found: Predictions, pictures: list[Picture]) -> FloatArray:
+    """Return each point's distance from its label in percent of the extent of its frame's labels."""
     low, high = zip(*(_box(picture.xy) for picture in pictures), strict=True)
     extent = np.linalg.norm(np.array(high) - np.array(low), axis=1)
-    share = found.camera_distance / extent[:, None] * 100
+    return np.asarray(found.camera_distance / extent[:, None] * 100, np.float32)
+
+
+def by_group(share: FloatArray) -> dict[str, Any]:
+    """Return median and worst of the shares of `shares` for each group of keypoints that has labels."""
     place = {name: index for index, name in enumerate(FACEMAP_KEYPOINTS)}
     groups = {name: share[:, [place[each] for each in points]] for name, points in GROUPS.items()}
+    return {
+        name: {
+            "n": int(np.isfinite(values).sum()),
+            "median": round(float(np.nanmedian(values)), 2),
+            "max": round(float(np.nanmax(values)), 1),
+        }
+        for name, values in groups.items()
+        if np.isfinite(values).any()
+    }
+
+
+def _judge(engine: Engine, pictures: list[Picture]) -> dict[str, Any]:
+    found = predict(torch_network(engine), pictures, engine.manifest.input.size)
+    share = shares(found, pictures)
     sure = (found.score >= 0.5) & (share > 10)
     return {
-        "percent_of_extent": {
-            name: {
-                "n": int(np.isfinite(values).sum()),
-                "median": round(float(np.nanmedian(values)), 2),
-                "max": round(float(np.nanmax(values)), 1),
-            }
-            for name, values in groups.items()
-            if np.isfinite(values).any()
-        },
+        "percent_of_extent": by_group(share),
         "sure_and_beyond_10_percent": round(float(sure[np.isfinite(share)].mean()), 4),
     }
 

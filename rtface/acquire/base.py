@@ -102,7 +102,7 @@ class Camera(Protocol):
         """
 
     def stop(self) -> None:
-        """Stop delivering frames; `start` may follow."""
+        """Stop delivering frames; `start` may follow, and what waited unread at the stop is not delivered then."""
 
     def close(self) -> None:
         """Give the device back."""

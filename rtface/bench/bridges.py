@@ -22,8 +22,8 @@ import zmq
 
 from rtface.acquire.factory import make_camera
 from rtface.bench.measurer import Measurer, measurer_process
+from rtface.bench.measuring import GOALS, LoopSlots, TimedSink
 from rtface.bench.pairs import ratio_of_pairs
-from rtface.bench.screen import GOALS, TimedSink
 from rtface.config import (
     BackendSettings,
     BridgeSettings,
@@ -35,7 +35,6 @@ from rtface.config import (
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, monotonic_ns
 from rtface.core.errors import DataError
 from rtface.core.extras import is_installed
-from rtface.core.latency import Histogram
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
 from rtface.live.pipeline import Pipeline
@@ -67,27 +66,20 @@ class BridgesQuestion:
 
 
 @dataclass(slots=True)
-class _Slots:
-    """What was measured under one condition, slot by slot."""
+class _HandedOn:
+    """What became of the messages while bridges were measured."""
 
-    p50_ms: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
-    lost: int = 0
-    frames: int = 0
-    all_frames: Histogram = field(default_factory=Histogram)
     received: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
     missed: int = 0
     failed: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "frames": self.frames,
-            "lost_in_the_ring": self.lost,
-            "p50_ms": round(float(np.median(self.p50_ms)), 4),
-            "p99_ms": round(float(np.median(self.p99_ms)), 4),
-            "all_frames": self.all_frames.summary().as_dict(),
-        }
+    def count(self, bridges: BridgeProcesses, sign: int) -> None:
+        """Count what the bridges have reported: taken off before it is measured, added after."""
+        for state in bridges.state():
+            self.dropped += sign * state["dropped"]
+            self.missed += sign * state["missed"]
+            self.failed += sign * state["failed"]
 
 
 def measure_bridges(
@@ -126,7 +118,7 @@ def measure_bridges(
     sink = TimedSink(context)
     tracker = Tracker(engine, make_backend(engine, question.backend), SYSTEM_CLOCK)
     pipeline = Pipeline(camera, tracker, sink)
-    without, on = _Slots(), _Slots()
+    without, on, handed_on = LoopSlots(), LoopSlots(), _HandedOn()
     with_lsl = question.lsl and is_installed("pylsl")
     with ExitStack() as stack:
         stack.callback(context.destroy)
@@ -140,15 +132,17 @@ def measure_bridges(
         while pairs < question.pairs and not ending.is_set():
             for with_bridges in random.permutation([False, True]):
                 if not with_bridges:
-                    _measure(question, without, pipeline, sink)
+                    pipeline.wait(_SETTLE_S)
+                    without.measure(pipeline, sink, question.seconds)
                     continue
                 with _bridged(sink, pipeline, names, folder, with_lsl) as (bridges, reader):
                     reader.tell("begin")
-                    _count(on, bridges, -1)
-                    _measure(question, on, pipeline, sink)
+                    handed_on.count(bridges, -1)
+                    pipeline.wait(_SETTLE_S)
+                    on.measure(pipeline, sink, question.seconds)
                     reader.tell("end")
-                    on.received.update(reader.answer())
-                    _count(on, bridges, 1)
+                    handed_on.received.update(reader.answer())
+                    handed_on.count(bridges, 1)
             pairs += 1
             progress(pairs / question.pairs)
         if not pairs:
@@ -166,10 +160,10 @@ def measure_bridges(
         "conditions": {"no_bridges": without.as_dict(), "all_bridges": on.as_dict()},
         "ratio_p50": ratio_of_pairs(on.p50_ms, without.p50_ms, GOALS["p50"]),
         "ratio_p99": ratio_of_pairs(on.p99_ms, without.p99_ms, GOALS["p99"]),
-        "received": dict(on.received),
-        "dropped": on.dropped,
-        "missed": on.missed,
-        "failed": on.failed,
+        "received": dict(handed_on.received),
+        "dropped": handed_on.dropped,
+        "missed": handed_on.missed,
+        "failed": handed_on.failed,
         "distribution": {
             "no_bridges": without.all_frames.distribution(),
             "all_bridges": on.all_frames.distribution(),
@@ -210,28 +204,3 @@ def _free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-def _measure(question: BridgesQuestion, slots: _Slots, pipeline: Pipeline, sink: TimedSink) -> None:
-    pipeline.wait(_SETTLE_S)
-    lost, began = pipeline.status().losses.ring, len(sink.durations_ns)
-    pipeline.wait(question.seconds)
-    durations = np.array(sink.durations_ns[began:], np.int64)
-    slots.lost += pipeline.status().losses.ring - lost
-    if pipeline.error is not None:
-        raise pipeline.error
-    if not len(durations):
-        raise DataError("no frame came while it was measured")
-    slots.all_frames.add_all(durations)
-    slots.frames += len(durations)
-    p50, p99 = np.percentile(durations, [50, 99]) / NS_PER_MS
-    slots.p50_ms.append(float(p50))
-    slots.p99_ms.append(float(p99))
-
-
-def _count(slots: _Slots, bridges: BridgeProcesses, sign: int) -> None:
-    """Count what the bridges have reported: taken off before it is measured, added after."""
-    for state in bridges.state():
-        slots.dropped += sign * state["dropped"]
-        slots.missed += sign * state["missed"]
-        slots.failed += sign * state["failed"]

@@ -22,8 +22,8 @@ from rtface.acquire.base import Camera
 from rtface.acquire.outside.camera import OutsideCamera
 from rtface.acquire.simulated import SimulatedCamera
 from rtface.bench.measurer import Measurer, measurer_process
+from rtface.bench.measuring import TimedSink
 from rtface.bench.pairs import difference_of_pairs, ratio_of_pairs
-from rtface.bench.screen import TimedSink
 from rtface.config import BackendSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, SYSTEM_CLOCK
 from rtface.core.errors import DataError

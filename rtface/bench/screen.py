@@ -7,9 +7,7 @@ the service's histograms, whose buckets are as wide as the goals.
 
 from __future__ import annotations
 
-import secrets
 import threading
-from array import array
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,25 +18,20 @@ import zmq
 
 from rtface.acquire.factory import make_camera
 from rtface.bench.measurer import Measurer, measurer_process
+from rtface.bench.measuring import FREE, GOALS, LoopSlots, TimedSink
 from rtface.bench.pairs import ratio_of_pairs
 from rtface.config import BackendSettings, PicturesSettings, SimulatedCameraSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, monotonic_ns
 from rtface.core.errors import DataError
-from rtface.core.latency import Histogram
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
-from rtface.core.records import Crop, Image, Losses, Pose
+from rtface.core.records import Crop, Image, Pose
 from rtface.live.pipeline import Pipeline
 from rtface.live.served import describe_backend
 from rtface.publish.pictures.publisher import PicturePublisher
-from rtface.publish.publisher import Publisher
 from rtface.track.backends.factory import engine_for, make_backend
 from rtface.track.tracker import Tracker
 
-GOALS = {"p50": 1.02, "p99": 1.05}
-"""Of exposure to published with viewers, as a part of that without."""
-
-_FREE = "tcp://127.0.0.1:*"
 _PICTURES_RENDERED = 64
 _SETTLE_S = 0.3
 _FOUND_WITHIN_NS = 10 * NS_PER_S
@@ -61,20 +54,6 @@ class ScreenQuestion:
     warm_up_s: float = 4.0
 
 
-class TimedSink(Publisher):
-    """Publishes keypoints, and keeps how long each pose took from exposure until it was published."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        super().__init__(_FREE, secrets.token_hex(8), context)
-        self.durations_ns = array("q")
-
-    def publish(self, pose: Pose, losses: Losses) -> int:
-        """As `Publisher.publish`."""
-        published_ns = super().publish(pose, losses)
-        self.durations_ns.append(published_ns - pose.stamps.exposure_ns)
-        return published_ns
-
-
 class _Offered:
     """Offers frames to the publisher of pictures while it is told to."""
 
@@ -92,12 +71,8 @@ class _Condition:
     """What was measured with so many viewers (None: with nothing offered), slot by slot."""
 
     viewers: int | None
-    p50_ms: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
-    lost: int = 0
-    frames: int = 0
+    loop: LoopSlots = field(default_factory=LoopSlots)
     seconds: float = 0.0
-    all_frames: Histogram = field(default_factory=Histogram)
     ages_ms: list[float] = field(default_factory=list)
     missed: int = 0
     skipped: int = 0
@@ -108,17 +83,10 @@ class _Condition:
 
     def as_dict(self, plain: _Condition) -> dict[str, Any]:
         """Return it as plain values, compared with what was measured without pictures."""
-        found: dict[str, Any] = {
-            "viewers": self.viewers,
-            "frames": self.frames,
-            "lost_in_the_ring": self.lost,
-            "p50_ms": round(float(np.median(self.p50_ms)), 4),
-            "p99_ms": round(float(np.median(self.p99_ms)), 4),
-            "all_frames": self.all_frames.summary().as_dict(),
-        }
+        found: dict[str, Any] = {"viewers": self.viewers} | self.loop.as_dict()
         if self.viewers is not None:
-            found["ratio_p50"] = ratio_of_pairs(self.p50_ms, plain.p50_ms, GOALS["p50"])
-            found["ratio_p99"] = ratio_of_pairs(self.p99_ms, plain.p99_ms, GOALS["p99"])
+            found["ratio_p50"] = ratio_of_pairs(self.loop.p50_ms, plain.loop.p50_ms, GOALS["p50"])
+            found["ratio_p99"] = ratio_of_pairs(self.loop.p99_ms, plain.loop.p99_ms, GOALS["p99"])
         if self.viewers:
             age = np.percentile(self.ages_ms, [50, 95, 99]) if self.ages_ms else np.full(3, np.nan)
             found["pictures"] = {
@@ -168,7 +136,7 @@ def measure_screen(
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     settings = question.pictures
     pictures = PicturePublisher(
-        _FREE,
+        FREE,
         "bench",
         context,
         per_second=settings.per_second,
@@ -213,7 +181,7 @@ def measure_screen(
         "displaced": state["displaced"],
         "failed": state["failed"],
         "conditions": {each.name: each.as_dict(conditions[0]) for each in conditions},
-        "distribution": {each.name: each.all_frames.distribution() for each in conditions},
+        "distribution": {each.name: each.loop.all_frames.distribution() for each in conditions},
     }
 
 
@@ -238,23 +206,10 @@ def _measure(
     pipeline.wait(_SETTLE_S)
     for viewer in looking:
         viewer.tell("begin")
-    lost, began, began_ns = pipeline.status().losses.ring, len(sink.durations_ns), monotonic_ns()
-    pipeline.wait(question.seconds)
-    durations = np.array(sink.durations_ns[began:], np.int64)
-    condition.seconds += (monotonic_ns() - began_ns) / NS_PER_S
-    condition.lost += pipeline.status().losses.ring - lost
+    condition.seconds += condition.loop.measure(pipeline, sink, question.seconds)
     for viewer in looking:
         viewer.tell("end")
     for said in [viewer.answer() for viewer in looking]:
         condition.ages_ms += said["ages_ms"]
         condition.missed += said["missed"]
         condition.skipped += said["skipped"]
-    if pipeline.error is not None:
-        raise pipeline.error
-    if not len(durations):
-        raise DataError("no frame came while it was measured")
-    condition.all_frames.add_all(durations)
-    condition.frames += len(durations)
-    p50, p99 = np.percentile(durations, [50, 99]) / NS_PER_MS
-    condition.p50_ms.append(float(p50))
-    condition.p99_ms.append(float(p99))

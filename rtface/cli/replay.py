@@ -12,7 +12,7 @@ from rich.text import Text
 from rtface.cli.opening import me
 from rtface.cli.options import JsonOption, PrecisionOptions, UnblindOption, grouped
 from rtface.cli.several import each_in_turn
-from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.progress import progress_bar, until
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_note
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import UsageError
@@ -111,13 +111,8 @@ def _replay_network(
         ending_on_signals() as ending,
         progress_bar(what, len(recorded.frames), unit="frames", quiet=quiet) as bar,
     ):
-
-        def progress(done: int, total: int) -> bool:
-            bar(done, total)
-            return not ending.is_set()
-
         found = replay_network(
-            session, engine_for(name, settings), settings, camera=camera, progress=progress
+            session, engine_for(name, settings), settings, camera=camera, progress=until(ending, bar)
         )
     if ending.is_set():
         raise typer.Exit(INTERRUPTED)

@@ -24,7 +24,7 @@ from rtface.cli.options import (
     grouped,
     parse_crop,
 )
-from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.progress import progress_bar, until
 from rtface.cli.terminal.screen import print_error, print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import RtfaceError
@@ -124,18 +124,13 @@ def _film(
     shown = path if tracked.complete else partial_path(path)
     try:
         with progress_bar(shown.name, unit="frames", quiet=quiet) as bar:
-
-            def progress(done: int, total: int) -> bool:
-                bar(done, total)
-                return not ending.is_set()
-
             written = write_tracked_film(
                 source,
                 tracked.table,
                 shown,
                 names=names,
                 overwrite=overwrite or not tracked.complete,
-                progress=progress,
+                progress=until(ending, bar),
             )
     except RtfaceError as error:
         print_error(str(error))

@@ -89,6 +89,7 @@ __all__ = [
     "VideoCameraSettings",
     "contradiction",
     "crop_beyond",
+    "publish_setting",
 ]
 
 
@@ -276,8 +277,8 @@ class EncoderSettings(Section):
     """Keypoints of a lower score count as not seen. 0 is how encoders are trained."""
 
 
-def _setting(place: tuple[str, ...]) -> str:
-    """Return the name of a setting of `publish` for messages: ``publish.bridges.1.address``."""
+def publish_setting(place: tuple[str, ...]) -> str:
+    """Return the name of a setting by where it stands in `publish`, for messages: ``publish.bridges.1.address``."""
     return ".".join(("publish", *place))
 
 
@@ -321,7 +322,9 @@ class RigSettings(Section):
                 continue
             if (other := seen.setdefault(address, place)) != place:
                 raise contradiction(
-                    f"{_setting(place)} and {_setting(other)} are the same address", "publish", *place
+                    f"{publish_setting(place)} and {publish_setting(other)} are the same address",
+                    "publish",
+                    *place,
                 )
         return self
 

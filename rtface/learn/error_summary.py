@@ -29,6 +29,22 @@ def error_summary(distance: FloatArray, keypoints: Sequence[str]) -> dict[str, A
     return _summary(distance.ravel()) | {"by_keypoint": by_keypoint}
 
 
+def placed_summary(
+    distance: FloatArray, keypoints: Sequence[str], confirmed: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Return `error_summary` of the points that a person placed or moved, with ``left_out``, the number of the others.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (N, K), float32
+    keypoints : sequence of str
+    confirmed : ndarray, shape (N, K), bool
+        The labels that are guesses which a person confirmed where they lay.
+    """
+    out = confirmed & ~np.isnan(distance)
+    return error_summary(np.where(out, np.nan, distance), keypoints) | {"left_out": int(out.sum())}
+
+
 def _summary(values: NDArray[np.floating[Any]]) -> dict[str, float | int]:
     known = values[~np.isnan(values)]
     if known.size == 0:

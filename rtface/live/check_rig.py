@@ -9,7 +9,7 @@ from pathlib import Path
 
 import zmq
 
-from rtface.config import Rig, RigSettings
+from rtface.config import Rig, RigSettings, publish_setting
 from rtface.config.multi import MultiRig
 from rtface.config.rigfile import load_any_rig
 from rtface.core.check import Check
@@ -108,7 +108,7 @@ def _ports(rig: RigSettings) -> Check:
             wanted.pop(("pictures", "address"), None)
         for setting, asked in wanted.items():
             kind = zmq.ROUTER if setting == ("control",) else zmq.XPUB
-            socket, address = bound_socket(context, kind, asked, ".".join(("publish", *setting)), 1, guard)
+            socket, address = bound_socket(context, kind, asked, publish_setting(setting), 1, guard)
             socket.close(0)
             bound.append(address)
     finally:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import zmq
 
-from rtface.config import PicturesSettings, RigSettings
+from rtface.config import PicturesSettings, RigSettings, publish_setting
 from rtface.core.clock import Clock
 from rtface.core.errors import ConfigError, ControlError, UsageError
 from rtface.live.arming import Arming
@@ -64,7 +64,7 @@ class Served:
         self.session, self._clock = secrets.token_hex(8), clock
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
         for setting, address in rig.publish.addresses.items():
-            check_address(address, ".".join(("publish", *setting)), keys is not None)
+            check_address(address, publish_setting(setting), keys is not None)
         own = None
         if keys is not None and rig.publish.bridges:
             keys, own = with_own_client(keys)

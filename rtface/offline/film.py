@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtface.core.clock import NS_PER_MS
-from rtface.core.errors import DataError, UsageError
-from rtface.core.files import written_whole
+from rtface.core.errors import UsageError
 from rtface.core.records import FloatArray, Image
 from rtface.offline.sessions.overlay_drawing import Told, draw_overlay, overlay_size
+from rtface.offline.wholefile import Progress, write_unless_ended
 from rtface.record.session.encoder import PictureEncoder
-
-Progress = Callable[[int, int], bool]
-"""Called with frames written and how many there are; returning False ends it, and nothing is written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,20 +85,7 @@ def write_film(
         It cannot be written.
     """
     check_film(path, overwrite=overwrite)
-    try:
-        with written_whole(path) as fresh:
-            written = _write(shots, fresh, total, names, speed, progress)
-            if written is None:
-                raise _FilmEndedError
-    except _FilmEndedError:
-        return None
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
-    return written
-
-
-class _FilmEndedError(Exception):
-    """Somebody ended it; the file must not appear."""
+    return write_unless_ended(lambda fresh: _write(shots, fresh, total, names, speed, progress), path)
 
 
 def _write(

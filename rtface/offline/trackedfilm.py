@@ -9,8 +9,9 @@ from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import played
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError, UsageError
-from rtface.offline.film import Progress, Shot, check_film, write_film
+from rtface.offline.film import Shot, check_film, write_film
 from rtface.offline.sessions.overlay_drawing import Told
+from rtface.offline.wholefile import Progress
 from rtface.record.table import PoseTable
 
 _USUAL_HZ = 30.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from rtface.core.manifest import ManifestPart
 from rtface.core.records import Crop, FloatArray, Image
 from rtface.track.backends.base import BackendInfo
 from rtface.track.parity import LIMITS, ShiftSummary
-from rtface.track.pictures import track_pictures
+from rtface.track.pictures import PartProgress, no_part_progress, track_pictures
 from rtface.track.sample import ParitySample, choose_frames
 from rtface.track.shifts import SURE, FloatValues, shifts_of
 from rtface.track.store import Engine
@@ -132,6 +133,7 @@ def compare(
     crop: Crop | None = None,
     settings: BackendSettings | None = None,
     reference_settings: BackendSettings | None = None,
+    progress: PartProgress = no_part_progress,
 ) -> EngineComparison:
     """Compare an engine with another on frames, each run in the arithmetic that its manifest asks for.
 
@@ -148,6 +150,8 @@ def compare(
         is there when None.
     reference_settings : BackendSettings or None
         What runs the reference.
+    progress : callable
+        As of `rtface.track.pictures.PartProgress`: the frames of the reference, then those of the engine.
 
     Raises
     ------
@@ -162,8 +166,14 @@ def compare(
             f"{ours.name} and {theirs.name} have other keypoints or another preprocessing: not of one network"
         )
     chosen = settings or BackendSettings()
-    before = track_pictures(reference, frames, reference_settings or chosen, crop)
-    after = track_pictures(engine, frames, chosen, crop)
+    before = track_pictures(
+        reference,
+        frames,
+        reference_settings or chosen,
+        crop,
+        partial(progress, f"the reference, {theirs.name}"),
+    )
+    after = track_pictures(engine, frames, chosen, crop, partial(progress, f"the engine, {ours.name}"))
     scale = ours.network_frame(before.crop).scale
     trained = [index for index, entry in enumerate(ours.keypoints) if entry.trained]
     names = [ours.keypoints[index].name for index in trained]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -16,6 +16,17 @@ from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import make_backend
 from rtface.track.store import Engine
 from rtface.track.tracker import Tracker
+
+
+class PartProgress(Protocol):
+    """Follows work that has parts, one after another."""
+
+    def __call__(self, what: str, done: int, total: int, *, unit: str = "frames") -> None:
+        """Take note of how much of a part is done, of how many units; 0 of 0 where the part counts nothing."""
+
+
+def no_part_progress(what: str, done: int, total: int, *, unit: str = "frames") -> None:
+    """Follow nothing."""
 
 
 class PictureTracker:
@@ -134,7 +145,11 @@ class EngineOutput:
 
 
 def track_pictures(
-    engine: Engine, frames: Mapping[int, Image], settings: BackendSettings, crop: Crop | None
+    engine: Engine,
+    frames: Mapping[int, Image],
+    settings: BackendSettings,
+    crop: Crop | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> EngineOutput:
     """Run an engine on frames of one size.
 
@@ -148,6 +163,8 @@ def track_pictures(
         What runs it.
     crop : Crop or None
         The face in the frame; the whole frame when None.
+    progress : callable
+        Called with the frames that are done, and their number.
 
     Raises
     ------
@@ -162,6 +179,10 @@ def track_pictures(
     if len(shapes) != 1:
         raise DataError(f"frames of one size are needed, not of {len(shapes)} sizes")
     with PictureTracker(engine, settings, crop) as tracker:
-        poses = [tracker.track(image) for image in frames.values()]
+        progress(0, len(frames))
+        poses = []
+        for image in frames.values():
+            poses.append(tracker.track(image))
+            progress(len(poses), len(frames))
         xy, score = (np.stack([getattr(pose, part) for pose in poses]) for part in ("xy", "score"))
         return EngineOutput(xy, score, tracker.backend, tracker.seen)

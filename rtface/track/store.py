@@ -30,7 +30,7 @@ from rtface.track.manifest import (
     preprocessing_hash,
 )
 
-DEFAULT_ENGINE = "face-2-int8"
+DEFAULT_ENGINE = "face-3-int8"
 MANIFEST_FILE = "manifest.json"
 
 

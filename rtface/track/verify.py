@@ -18,6 +18,7 @@ from rtface.track.backends.factory import choose
 from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare
 from rtface.track.manifest import WEIGHTS_FILE
 from rtface.track.parity import LIMITS, ParityBackend, ParityFrames, ParityRecord, ParityReference
+from rtface.track.pictures import PartProgress, no_part_progress
 from rtface.track.store import Engine, exported_from
 
 ReferenceName = Literal["auto", "torch", "openvino"]
@@ -93,6 +94,7 @@ def verify(
     *,
     crop: Crop | None = None,
     reference: ReferenceName = "auto",
+    progress: PartProgress = no_part_progress,
 ) -> tuple[EngineComparison, ParityRecord]:
     """Compare an engine on a back end with its reference; nothing is stored.
 
@@ -110,6 +112,8 @@ def verify(
         The face in the frame; the whole frame when None.
     reference : str
         As of `choose_reference`.
+    progress : callable
+        As of `rtface.track.comparison.compare`.
 
     Raises
     ------
@@ -124,7 +128,13 @@ def verify(
         )
     chosen = choose_reference(engine, settings, reference)
     comparison = compare(
-        chosen.engine, engine, frames, crop=crop, settings=settings, reference_settings=chosen.settings
+        chosen.engine,
+        engine,
+        frames,
+        crop=crop,
+        settings=settings,
+        reference_settings=chosen.settings,
+        progress=progress,
     )
     height, width = next(iter(frames.values())).shape
     record = ParityRecord(

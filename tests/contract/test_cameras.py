@@ -31,7 +31,9 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK, Clock, ManualCl
 from rtface.core.errors import UsageError
 from rtface.core.records import CameraInfo, FrameMeta, Image
 
-WIDTH, HEIGHT, FRAMES = 128, 104, 7
+WIDTH, HEIGHT = 128, 104
+FRAMES = 16
+"""More than a test reads, and a process of its own fills ahead of it, before a stop: what waits then is not delivered."""
 GIVE_UP_S = 5.0
 
 

@@ -19,6 +19,7 @@ from rtface.core.errors import BackendError
 from rtface.core.geometry import whole_frame
 from rtface.core.records import Crop, FloatArray
 from rtface.track.backends.base import Backend
+from rtface.track.backends.factory import DEFAULT_GPU_ENGINE
 from rtface.track.gpu.libcuda import Libcuda, probe
 from rtface.track.store import Engine, load_engine
 
@@ -66,7 +67,7 @@ def test_the_default_engine_agrees_with_its_float_reference(
     card: Runner, precision: str, median: float, most: float
 ) -> None:
     """Shifts in pixels of the network's input, on the simulated mouse at 640 x 480."""
-    engine, shape = load_engine("face-2"), (480, 640)
+    engine, shape = load_engine(DEFAULT_GPU_ENGINE), (480, 640)
     crop = whole_frame(640, 480)
     shifts: list[FloatArray] = []
     with card.running(engine, shape, crop, precision=precision) as find:

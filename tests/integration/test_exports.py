@@ -16,7 +16,7 @@ import pytest
 import yaml
 from support.arming import arm
 from support.commandline import run
-from support.encoders import CAUSAL, made_encoder, made_states
+from support.encoders import short_encoder
 from support.oldpandas import python_with_pandas, run_in
 
 from rtface.bench.agreed import ensure_parity
@@ -77,14 +77,7 @@ class Exported:
 
 def recorded(engine: str, folder: Path) -> Path:
     """Run the demo's mouse as a rig with rules, an encoder and a video; return the session's folder."""
-    made_encoder(
-        folder / "enc",
-        {**CAUSAL, "fast_taps": 5, "slow_taps": 6},
-        names=NAMES,
-        frame_rate_hz=20.0,
-        states=made_states(),
-        centre=(40.0, 20.0),
-    )
+    short_encoder(folder / "enc", NAMES)
     whole = {
         "camera": {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 20},
         "engine": engine,

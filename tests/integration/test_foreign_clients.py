@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -323,8 +323,7 @@ client.close();
 @pytest.mark.parametrize("language", ["octave", "node"])
 def test_a_client_counts_what_is_missing_and_sees_a_restart(tmp_path: Path, language: str) -> None:
     (tmp_path / "node").mkdir()
-    with zmq_context() as context:
-        server = ControlServer(FREE, Handler(), context)
+    with zmq_context() as context, closing(ControlServer(FREE, Handler(), context)) as server:
         server.open()
         with context.socket(zmq.XPUB) as published:
             port = published.bind_to_random_port("tcp://127.0.0.1")
@@ -341,7 +340,6 @@ def test_a_client_counts_what_is_missing_and_sees_a_restart(tmp_path: Path, lang
                     values = as_json(decode_keypoints(body))
                     published.send_multipart((b"json.1.keypoints", json_body(values)))
                 wait_until(lambda: len(lines) == 4)
-        server.close()
     assert [line.split() for line in lines] == [
         ["3", "0", "0"],
         ["4", "0", "0"],

@@ -21,7 +21,8 @@ from support.drawn_labels import NAMES, begun_engine, drawn
 from rtface.core.errors import DataError, UsageError
 from rtface.learn.guided.adapting import adapt_attempt, check_attempt
 from rtface.learn.guided.start import GuidedStart, kept_start
-from rtface.learn.guided.way import open_way
+from rtface.learn.guided.way import GuidedWay, open_way
+from rtface.learn.labels.labelset import LabelSet
 from rtface.track.store import load_engine
 
 Run = Callable[..., CompletedProcess[str]]
@@ -135,12 +136,8 @@ def test_other_recordings_and_engines_do_not_replace_what_is_chosen(
     assert [file.name for file in (folder / "other").iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("stops", ["training", "before its report"])
-def test_a_training_that_was_stopped_is_taken_up(
-    folder: Path, rtface: Run, monkeypatch: pytest.MonkeyPatch, stops: str
-) -> None:
-    monkeypatch.setenv("RTFACE_ENGINES", str(folder / "engines"))
-    rtface(*COMMAND, "--yes")
+def checked_way(folder: Path, rtface: Run) -> tuple[GuidedWay, LabelSet]:
+    """Label what was chosen, and have the labels checked; return the way, and the labels that are to be learnt."""
     label(folder, NAMES[:2])
     assert rtface(*COMMAND, "--json").returncode == 22
     kept = kept_start(folder / "mouse-learn")
@@ -149,6 +146,16 @@ def test_a_training_that_was_stopped_is_taken_up(
     labels = way.where().labels
     assert labels is not None
     check_attempt(way, labels)
+    return way, labels
+
+
+@pytest.mark.parametrize("stops", ["training", "before its report"])
+def test_a_training_that_was_stopped_is_taken_up(
+    folder: Path, rtface: Run, monkeypatch: pytest.MonkeyPatch, stops: str
+) -> None:
+    monkeypatch.setenv("RTFACE_ENGINES", str(folder / "engines"))
+    rtface(*COMMAND, "--yes")
+    way, labels = checked_way(folder, rtface)
     at = way.where()
     assert at.step == "adapt"
     assert at.attempt is not None
@@ -176,14 +183,7 @@ def test_a_training_that_was_stopped_makes_its_engine_from_the_best_so_far_where
     nothing = rtface("learn", "finish", "mouse-learn")
     assert nothing.returncode == UsageError.exit_code
     assert "neither a run" in nothing.stderr
-    label(folder, NAMES[:2])
-    assert rtface(*COMMAND, "--json").returncode == 22
-    kept = kept_start(folder / "mouse-learn")
-    assert kept is not None
-    way = open_way(folder / "mouse-learn", kept)
-    labels = way.where().labels
-    assert labels is not None
-    check_attempt(way, labels)
+    way, labels = checked_way(folder, rtface)
     attempt = way.where().attempt
     assert attempt is not None
     early = rtface("learn", "finish", "mouse-learn")

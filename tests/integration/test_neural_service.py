@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from support.arming import arm
-from support.encoders import CAUSAL, made_encoder, made_states
+from support.encoders import short_encoder
 from support.waits import wait_until
 
 from rtface.bench.agreed import ensure_parity
@@ -44,14 +44,7 @@ rules:
 
 def rig_file(tmp_path: Path, engine: str, **settings: Any) -> Path:
     """A camera of 40 frames a second before an encoder of 20."""
-    made_encoder(
-        tmp_path / "enc",
-        {**CAUSAL, "fast_taps": 5, "slow_taps": 6},
-        names=NAMES,
-        frame_rate_hz=20.0,
-        states=made_states(),
-        centre=(40.0, 20.0),
-    )
+    short_encoder(tmp_path / "enc", NAMES)
     path = tmp_path / "rig.yaml"
     whole = {
         "camera": {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 40},

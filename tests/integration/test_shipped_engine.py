@@ -17,7 +17,7 @@ from rtface.core.records import FACEMAP_KEYPOINTS, Crop, FloatArray, FrameMeta, 
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import make_backend
 from rtface.track.manifest import MODEL_FILE
-from rtface.track.store import DEFAULT_ENGINE, Engine, load_engine, shipped_folder
+from rtface.track.store import Engine, load_engine, shipped_folder
 from rtface.track.tracker import Tracker
 
 UNTRAINED = {"nosebridge", "nose(r)", "paw"}
@@ -28,7 +28,7 @@ FRAMES = range(0, 600, 100)
 HEIGHT, WIDTH = 480, 640
 
 
-@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny", "face-3", "face-3-int8"])
+@pytest.fixture(scope="module", params=["face-2", "face-2-int8", "face-2-tiny", "face-3", "face-3-int8"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return load_engine(str(shipped_folder() / request.param))
 

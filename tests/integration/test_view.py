@@ -38,7 +38,7 @@ SETTINGS = BackendSettings(threads=1)
 FREE = "tcp://127.0.0.1:*"
 
 
-@pytest.fixture(scope="module", params=[DEFAULT_ENGINE, "face-2", "face-2-tiny", "face-3-int8"])
+@pytest.fixture(scope="module", params=["face-2", "face-2-int8", "face-2-tiny", "face-3-int8"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return load_engine(str(shipped_folder() / request.param))
 
@@ -118,8 +118,9 @@ def test_the_home_rig_is_known(engine: Engine, shared_data: Path) -> None:
 @pytest.mark.parametrize(
     "what", ["body", "left", "right", "whiskers from above", "rat from above", "from below"]
 )
-def test_the_danger_list_is_unknown(default: Engine, shared_data: Path, what: str) -> None:
-    """A score of 0.87 to 0.99 on an ear, a screw, whiskers from above, a body."""
+@pytest.mark.parametrize(("name", "sure"), [("face-2-int8", 0.85), ("face-3-int8", 0.8)])
+def test_the_danger_list_is_unknown(name: str, sure: float, shared_data: Path, what: str) -> None:
+    """A score of 0.80 to 0.99 on an ear, a screw, whiskers from above, a body."""
     if what in ("body", "left", "right"):
         images = list(np.load(shared_data / "ibl_frames" / f"frames_{what}.npy"))
     elif what == "whiskers from above":
@@ -128,8 +129,8 @@ def test_the_danger_list_is_unknown(default: Engine, shared_data: Path, what: st
         images = read(shared_data / "other_rigs" / "tufts_rat_whisking" / "frames")
     else:
         images = read(shared_data / "other_rigs" / "aind_bottom_face_pseudo" / "frames")
-    view_ok, highest = views(default, images)
-    assert highest.max() > 0.85, "the case: it is sure of a point"
+    view_ok, highest = views(load_engine(str(shipped_folder() / name)), images)
+    assert highest.max() > sure, "the case: it is sure of a point"
     assert (view_ok < KNOWN_VIEW).all(), view_ok.max()
 
 
@@ -194,7 +195,7 @@ def test_what_covers_the_face_bit_by_bit_is_told_from_another_view(default: Engi
                     told.setdefault(name, Counter())[doubts.doubt(pose, pose.view_ok)] += 1
     assert told["before"] == told["nose"] == {None: 20}
     assert told["half the eye"][Reason.OCCLUDED] >= 16
-    assert told["half the eye"][Reason.UNKNOWN_VIEW] <= 2
+    assert told["half the eye"][Reason.UNKNOWN_VIEW] <= 4, "withheld either way"
     assert told["all"] == {Reason.UNKNOWN_VIEW: 20}
     assert told["upside down"][Reason.UNKNOWN_VIEW] >= 18
 

@@ -213,7 +213,9 @@ def test_one_key_copies_all_points_of_the_frame_before_the_hidden_ones_too(
     bench.keys("z")
     bench.saved()
     assert [point for frame, point in labels(project) if frame == "f2"] == ["p3"], "one act, one undo"
-    bench.keys("a", "j")
+    bench.keys("a")
+    bench.frame("f1")
+    bench.keys("j")
     bench.visit.wait(lambda: "none before it" in bench.visit.text(".bench"), "words")
 
 
@@ -609,3 +611,25 @@ def test_a_finger_places_and_two_fingers_zoom(bench: Bench, project: LabelProjec
     found = labels(project)
     assert list(found) == [("f1", "p1")]  # the two fingers placed nothing
     assert (found["f1", "p1"]["x"], found["f1", "p1"]["y"]) == pytest.approx((60, 70), abs=0.6)
+
+
+def test_the_last_label_leads_on(visit: Visit, tmp_path: Path) -> None:
+    """To the rig that the frames were chosen for; else to the page Teach."""
+    make_set(tmp_path, frames=1)
+    (tmp_path / "mouse-learn").mkdir()
+    shutil.move(tmp_path / "set", tmp_path / "mouse-learn" / "to-label")
+    (tmp_path / "mouse.yaml").write_text("camera: {kind: simulated}\n", encoding="utf-8")
+    visit.enter("label")
+    visit.run("localStorage.setItem('who', 'anna')")
+    visit.go("label", set="mouse-learn/to-label")
+    visit.wait(lambda: visit.run("return document.querySelector('.stage')?.dataset.frame") == "f1", "f1")
+    onward = ".onward:not([hidden]) button"
+    assert not visit.find(onward)
+    visit.press("q", "q", "q")
+    visit.wait(lambda: visit.find(onward), "what goes on")
+    assert visit.text(onward) == "Go on: teach mouse.yaml"
+    visit.press("z")
+    visit.wait(lambda: not visit.find(onward), "a label is missing again")
+    visit.press("y")
+    visit.click("Go on: teach mouse.yaml")
+    visit.wait(lambda: "#/newrig?rig=mouse.yaml&step=teach" in visit.browser.current_url, "to the rig")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.webdriver import ActionChains
-from support.job_waits import all_ended, long_until
+from support.job_waits import all_ended, long_until, over
 from support.screens import Visit, served
 
 from rtface.config.rigfile import load_rig
@@ -126,3 +128,44 @@ def test_a_guest_sees_the_steps_and_changes_nothing(browser: webdriver.Chrome, f
         assert buttons
         assert not any(each.is_enabled() for each in buttons)
     assert Jobs(folder).list() == []
+
+
+@pytest.mark.timeout(900)
+def test_a_video_that_is_copied_in_is_seen_without_a_reload(alone: Visit, folder: Path) -> None:
+    alone.enter("newrig", rig="rig-9.yaml", step="camera")
+    alone.wait(lambda: "day1" in alone.text(".page.newrig .table"), "what is there")
+    shutil.copytree(folder / "day1", folder / "day2")
+    alone.click("Look again in the folder")
+    alone.wait(lambda: "day2" in alone.text(".page.newrig .table"), "what was copied in")
+    alone.go("teach")
+    alone.wait(lambda: "day2" in alone.text(".page.teach form select"), "recordings")
+    shutil.copytree(folder / "day1", folder / "day3")
+    alone.click("Look again in the folder")
+    alone.wait(lambda: "day3" in alone.text(".page.teach form select"), "what was copied in")
+
+
+@pytest.mark.timeout(900)
+def test_what_runs_says_so_on_its_step_and_is_not_offered_again(alone: Visit, folder: Path) -> None:
+    (folder / "rig.yaml").write_text("camera: {kind: images, path: day1}\n", encoding="utf-8")
+    failing = Jobs(folder, program=("/bin/sh", "-c", "echo error: an old fault >&2; exit 3", "sh"))
+    about = {"for_rig": "rig.yaml", "step": "run"}
+    old = failing.start("run", ["run", "rig.yaml"], title="Run rig.yaml", about=about, waits=False)
+    over(failing, old.id)
+    alone.enter("newrig", rig="rig.yaml", step="run")
+    alone.wait(lambda: "an old fault" in alone.text(".page.newrig [role=status]"), "why it failed")
+    jobs = Jobs(folder, program=("/bin/sh", "-c", "exec sleep 600", "sh"), stop_after_s=0.0)
+    running = jobs.start("run", ["run", "rig.yaml"], title="Run rig.yaml", about=about, waits=False)
+    teach = {"step": "teach", "engine": "default", "for_rig": "rig.yaml"}
+    verifying = jobs.start("verify-engine", ["engines", "verify"], title="Verify default", about=teach)
+    line = {"what": "the reference, default", "unit": "frames", "done": 30, "total": 60, "s": 9, "left_s": 9}
+    (folder / ".rtface" / "jobs" / verifying.id / "progress.jsonl").write_text(json.dumps(line) + "\n")
+    alone.go("live")
+    alone.go("newrig", rig="rig.yaml", step="run")
+    box = f"[data-job='{running.id}']"
+    alone.wait(lambda: "It runs, until it is stopped." in alone.text(box), "that it runs")
+    assert "an old fault" not in alone.text(".page.newrig")
+    assert not [each for each in alone.all(".page.newrig button") if each.text == "Run it"]
+    alone.click("Verify", ".step")
+    box = f"[data-job='{verifying.id}']"
+    alone.wait(lambda: "30 of 60 frames, about 9 s left" in alone.text(box), "how far it is")
+    assert not [each for each in alone.all(".page.newrig button:not(.step)") if each.text == "Verify"]

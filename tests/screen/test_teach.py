@@ -19,7 +19,7 @@ from rtface.core.files import write_json
 from rtface.core.records import Crop
 from rtface.learn.guided.adapting import adapt_attempt, check_attempt
 from rtface.learn.guided.start import GuidedStart, write_start
-from rtface.learn.guided.way import ATTEMPT_FILE, open_way
+from rtface.learn.guided.way import ATTEMPT_FILE, EVALUATION_FILE, open_way
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.run_folder import REPORT_FILE
 from rtface.screen.jobs import Jobs
@@ -153,3 +153,30 @@ def test_an_int8_engine_is_made_from_the_page_and_is_shown_beside_its_source(
     assert manifest["training"]["exported_from"] == "spot"
     assert manifest["metrics"]["parity"]["agrees"] is True
     assert manifest["metrics"]["parity"]["crop"] == [8, 4, 80, 70], "on the crop that the way was begun with"
+
+
+def test_it_is_said_what_became_better_without_the_guesses_that_were_confirmed(
+    browser: webdriver.Chrome, learnt: Path
+) -> None:
+    def errors(median: float, placed: float) -> dict[str, object]:
+        own = {"n": 4, "median_px": placed}
+        return {
+            "n": 12,
+            "median_px": median,
+            "by_keypoint": {"nose": {"n": 12, "median_px": median}},
+            "placed": own | {"left_out": 8, "by_keypoint": {"nose": own}},
+        }
+
+    found = {"before": errors(0.44, 21.5), "after": errors(2.87, 3.25)}
+    write_json(learnt / "spot-learn" / "attempt-1" / EVALUATION_FILE, found)
+    with served(learnt) as screen:
+        visit = Visit(browser, screen)
+        visit.enter("teach", folder="spot-learn")
+        visit.wait(lambda: visit.find(".verdict"), "what became better")
+        said = visit.text(".verdict")
+        assert said.startswith(
+            "Better: an error of 21.50 px before, 3.25 px after (median of 4 points that a"
+        )
+        assert "8 guesses that were confirmed where they lay are left out" in said
+        assert "0.44" not in visit.text(".results")
+        assert visit.errors() == []

@@ -103,6 +103,18 @@ def made_encoder(
     )
 
 
+def short_encoder(folder: Path, names: tuple[str, ...]) -> EncoderBundle:
+    """Write a causal encoder of little memory, with states, of 20 frames a second that show 96 x 80 pixels."""
+    return made_encoder(
+        folder,
+        {**CAUSAL, "fast_taps": 5, "slow_taps": 6},
+        names=names,
+        frame_rate_hz=20.0,
+        states=made_states(),
+        centre=(40.0, 20.0),
+    )
+
+
 def made_states(latents: int = 9, states: int = 3, every: int = 1) -> StateModel:
     """Return a state model that likes to stay."""
     random = np.random.default_rng(1)

@@ -10,6 +10,7 @@ import typer
 from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced
 from rtface.cli.options import BackendOptions, CropOption, JsonOption, grouped, parse_crop
+from rtface.cli.terminal.progress import named_part, progress_bars
 from rtface.cli.terminal.screen import OUT, plain_table, print_json, print_line
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import needing
@@ -60,8 +61,9 @@ def export(
     source = load_engine(engine)
     kind = precision if for_ == "cpu" else f"{precision}-{for_}"
     folder = user_folder() / (name or f"{source.manifest.name}-{kind}")
-    seen = evenly_spaced(source_settings(frames), count)
-    with needing("train"):
+    with named_part("reading the frames", quiet=as_json):
+        seen = evenly_spaced(source_settings(frames), count)
+    with needing("train"), progress_bars(quiet=as_json) as progress:
         made = export_engine(
             source,
             folder,
@@ -71,6 +73,7 @@ def export(
             settings=backend.settings(),
             scheme=Scheme.CPU if for_ == "cpu" else Scheme.TENSORRT,
             overwrite=overwrite,
+            progress=progress,
         )
     facts = made.engine.manifest.metrics["parity"]
     if report is not None:

@@ -13,6 +13,7 @@ from rtface.acquire.recording import source_settings
 from rtface.acquire.sampling import evenly_spaced, rig_frames
 from rtface.cli.engines.export import CountOption, show_comparison
 from rtface.cli.options import CameraOption, CropOption, JsonOption, PrecisionOptions, grouped, parse_crop
+from rtface.cli.terminal.progress import named_part, progress_bars
 from rtface.cli.terminal.screen import print_json, print_line, print_note
 from rtface.config import BackendSettings
 from rtface.config.rigfile import load_rig
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rtface.track.verify import ReferenceName
 
 _SURE_ENOUGH = 0.5
+_READING = "reading the frames"
 
 
 @grouped
@@ -67,7 +69,8 @@ def verify(
             raise UsageError("--rig and --frames are two sources of frames: give one")
         whole = load_rig(rig, camera)
         loaded = engine_for(whole.engine, whole.backend)
-        seen, seen_of = rig_frames(whole.camera, count), f"the camera of {rig.name}"
+        with named_part(_READING, quiet=as_json):
+            seen, seen_of = rig_frames(whole.camera, count), f"the camera of {rig.name}"
         whole, _ = with_crop(whole, loaded)
         rectangle = whole.fixed_crop
         _compare(loaded, whole.backend, seen, seen_of, rectangle, reference, as_json)
@@ -77,7 +80,8 @@ def verify(
     if frames is None:
         _check(loaded, settings, as_json)
         return
-    seen = evenly_spaced(source_settings(frames), count)
+    with named_part(_READING, quiet=as_json):
+        seen = evenly_spaced(source_settings(frames), count)
     _compare(loaded, settings, seen, frames.name, parse_crop(crop), reference, as_json)
 
 
@@ -106,7 +110,10 @@ def _compare(
 ) -> None:
     from rtface.track.verify import verify as compare
 
-    comparison, record = compare(engine, settings, seen, seen_of, crop=crop, reference=reference)
+    with progress_bars(quiet=as_json) as progress:
+        comparison, record = compare(
+            engine, settings, seen, seen_of, crop=crop, reference=reference, progress=progress
+        )
     path = store_parity(record, comparison.sample)
     if as_json:
         print_json(json.loads(path.read_text("utf-8")) | {"path": str(path)})

@@ -45,7 +45,7 @@ def distil(
         str | None,
         typer.Option(
             metavar="ENGINE",
-            help="Engine whose weights the student starts from, or scratch; else the shipped default if it fits.",
+            help="Engine whose weights the student starts from, or scratch; else the shipped one of its family if it fits.",
         ),
     ] = None,
     labels: Annotated[
@@ -116,13 +116,13 @@ def distil(
 
 
 def _start(teacher: Engine, start: str | None, family: Family | None) -> Engine | None:
-    from rtface.learn.tracker.initial_network import default_start
+    from rtface.learn.tracker.initial_network import shipped_start
     from rtface.track.store import trainable_source
 
     if start == SCRATCH:
         return None
     return (
-        default_start(teacher, family or "small") if start is None else trainable_source(load_engine(start))
+        shipped_start(teacher, family or "small") if start is None else trainable_source(load_engine(start))
     )
 
 

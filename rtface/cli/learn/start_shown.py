@@ -36,6 +36,11 @@ def show_end(way: GuidedWay, at: Whereabouts) -> None:
     evaluation = at.attempt.evaluation or {}
     table = plain_table("error (camera pixels)", right=("labels", "before", "after"))
     before, after = (_by_keypoint(evaluation.get(when)) for when in ("before", "after"))
+    if left_out := _left_out(evaluation):
+        print_note(
+            f"{left_out} labels are guesses that a person confirmed, on which the engine that guessed is 0 px off: the table is "
+            "of the points that were placed or moved alone"
+        )
     for name in after:
         values = ("-" if name not in each else f"{each[name]['median_px']:.2f}" for each in (before, after))
         table.add_row(escape(name), str(after[name]["n"]), *values)
@@ -51,4 +56,8 @@ def show_end(way: GuidedWay, at: Whereabouts) -> None:
 
 
 def _by_keypoint(errors: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return {} if errors is None else errors["by_keypoint"]
+    return {} if errors is None else errors.get("placed", errors)["by_keypoint"]
+
+
+def _left_out(evaluation: Mapping[str, Any]) -> int:
+    return int(((evaluation.get("after") or {}).get("placed") or {}).get("left_out", 0))

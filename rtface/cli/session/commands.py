@@ -12,7 +12,7 @@ from rtface.cli.opening import me, outline_opened, read_opened
 from rtface.cli.options import JsonOption, NamesOption, UnblindOption
 from rtface.cli.session.exporting import Exports, MetadataOption, write_exports
 from rtface.cli.several import each_in_turn
-from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.progress import progress_bar, until
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
 from rtface.cli.terminal.sessioncomparison import print_comparison
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
@@ -246,11 +246,6 @@ def overlay(
     found = outline_opened(session, "rtface session overlay", unblind=unblind)
     end_s = found.seconds + 1 if end_s is None else end_s
     with ending_on_signals() as ending, progress_bar("overlay", None, unit="frames") as bar:
-
-        def progress(done: int, total: int) -> bool:
-            bar(done, total)
-            return not ending.is_set()
-
         written = write_overlay(
             found,
             out,
@@ -260,7 +255,7 @@ def overlay(
             unblind=unblind,
             names=names,
             overwrite=overwrite,
-            progress=progress,
+            progress=until(ending, bar),
         )
     if written is None:
         raise typer.Exit(INTERRUPTED)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli.terminal.progress import progress_bar
+from rtface.cli.terminal.progress import progress_bar, until
 from rtface.cli.terminal.screen import print_error, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import UsageError
@@ -18,7 +18,8 @@ from rtface.offline.export.metadata import Metadata, read_metadata
 from rtface.offline.export.nwb.writing import check_nwb, write_nwb
 from rtface.offline.export.parquet import check_parquet, write_parquet
 from rtface.offline.export.slp import check_slp, write_slp
-from rtface.offline.export.source import ExportSource, Progress
+from rtface.offline.export.source import ExportSource
+from rtface.offline.wholefile import Progress
 
 MetadataOption = Annotated[
     Path | None,
@@ -95,12 +96,7 @@ def write_exports(
 @contextmanager
 def _bar(what: str) -> Iterator[Progress]:
     with ending_on_signals() as ending, progress_bar(what, None, unit="frames") as bar:
-
-        def progress(done: int, total: int) -> bool:
-            bar(done, total)
-            return not ending.is_set()
-
-        yield progress
+        yield until(ending, bar)
 
 
 def _ended(complete: bool) -> None:

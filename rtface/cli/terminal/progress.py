@@ -8,11 +8,12 @@ that counts nothing has one line, with an empty unit.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.markup import escape
 from rich.progress import (
@@ -29,6 +30,9 @@ from rtface.cli.terminal.screen import ERR
 from rtface.core.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from rtface.core.errors import DataError
 from rtface.core.files import printable
+
+if TYPE_CHECKING:
+    from rtface.track.pictures import PartProgress
 
 _APART_NS = 200 * NS_PER_MS
 """Between two lines for a program."""
@@ -119,6 +123,16 @@ def progress_bar(
         yield update
 
 
+def until(ending: threading.Event, bar: Update) -> Callable[[int, int], bool]:
+    """Return what moves a bar to what is done of how much, and says whether to go on: False once `ending` is set."""
+
+    def progress(done: int, total: int) -> bool:
+        bar(done, total)
+        return not ending.is_set()
+
+    return progress
+
+
 @contextmanager
 def named_part(what: str, *, quiet: bool = False) -> Iterator[None]:
     """Show that a part of the work runs that cannot tell how far it is: its name alone, and one line for a program."""
@@ -127,6 +141,29 @@ def named_part(what: str, *, quiet: bool = False) -> Iterator[None]:
         bar.add_task(escape(what), total=None)
         line(0, None, None, {})
         yield
+
+
+@contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[PartProgress]:
+    """Give what shows how far each part of the work is, one after another: a bar, or the name of one that counts nothing."""
+    with ExitStack() as last:
+        shown = ""
+        update: Update | None = None
+
+        def show(what: str, done: int, total: int, *, unit: str = "frames") -> None:
+            nonlocal shown, update
+            if what != shown:
+                last.close()
+                shown, update = what, None
+                if total:
+                    bar = progress_bar(what, total, unit=unit, quiet=quiet, transient=True)
+                    update = last.enter_context(bar)
+                else:
+                    last.enter_context(named_part(what, quiet=quiet))
+            if update is not None:
+                update(done, total)
+
+        yield show
 
 
 @contextmanager

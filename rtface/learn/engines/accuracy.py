@@ -13,7 +13,7 @@ from rtface.core.errors import DataError
 from rtface.core.records import Crop, FloatArray
 from rtface.learn.distances import distances_of, followed, united, with_known
 from rtface.learn.engines.provenance import training_on
-from rtface.learn.error_summary import error_summary
+from rtface.learn.error_summary import error_summary, placed_summary
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.tracker.calibration import reliability
 from rtface.track.pictures import PictureTracker
@@ -72,7 +72,8 @@ class EngineErrors:
             As of `error_summary`, with ``unit``; ``not_found``, labels for which the engine gave no place; ``by_video``, each
             recording's frames, errors and ``training`` (as of `training_on`); ``score_reliability`` where scores
             are calibrated; ``distances``, how those are followed that labels or manifest declare or that are known by
-            name (as of `followed`); ``worst_frames``, at most `WORST_FRAMES`, the worst first; and what was run on what.
+            name (as of `followed`); ``worst_frames``, at most `WORST_FRAMES`, the worst first; what was run
+            on what; and, where labels are confirmed guesses, ``placed``, the errors without those (as of `placed_summary`).
         """
         manifest, frames = self.engine.manifest, self.labels.frames
         by_video = {}
@@ -111,6 +112,8 @@ class EngineErrors:
                 "definition": manifest.score.definition,
             }
         report["worst_frames"] = self._worst_frames()
+        if labels.confirmed.any():
+            report["placed"] = placed_summary(self.distance, labels.keypoints, labels.confirmed)
         return report
 
     def _worst_frames(self) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from rtface.learn.engines.viewmaking import view_of_engine
 from rtface.track.comparison import FEWEST_FRAMES, EngineComparison, compare
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE
 from rtface.track.parity import LIMITS
+from rtface.track.pictures import PartProgress, no_part_progress
 from rtface.track.store import Engine, write_engine
 from rtface.track.view import ViewModel, read_view, write_view
 
@@ -71,6 +72,7 @@ def export_engine(
     settings: BackendSettings | None = None,
     scheme: Scheme = Scheme.CPU,
     overwrite: bool = False,
+    progress: PartProgress = no_part_progress,
 ) -> Exported:
     """Make an engine of another precision, which is kept only if it agrees with its source.
 
@@ -99,6 +101,8 @@ def export_engine(
         What an int8 engine is for.
     overwrite : bool
         Replace an engine that is there.
+    progress : callable
+        As of `rtface.track.pictures.PartProgress`: of frames, and where convolutions are tried one by one, of these trials.
 
     Raises
     ------
@@ -128,19 +132,27 @@ def export_engine(
     with tempfile.TemporaryDirectory() as made:
 
         def tried(
-            in_float: Collection[str], frames: Mapping[int, Image]
+            in_float: Collection[str], frames: Mapping[int, Image], progress: PartProgress = no_part_progress
         ) -> tuple[_Candidate, Engine, EngineComparison]:
-            candidate = _make(source, precision, Path(made), calibrating, crop, in_float, scheme)
+            calibrated = partial(progress, "calibration")
+            candidate = _make(source, precision, Path(made), calibrating, crop, in_float, scheme, calibrated)
             trial = _write(source, Path(made) / "trial" / folder.name, candidate, precision, {})
-            return candidate, trial, compare(source, trial, frames, crop=crop, settings=settings)
+            return (
+                candidate,
+                trial,
+                compare(source, trial, frames, crop=crop, settings=settings, progress=progress),
+            )
 
         def shift_of(in_float: Collection[str]) -> float:
             return tried(in_float, dict(list(testing.items())[:: -(-len(testing) // TRIAL_FRAMES)]))[2].strain
 
         convolutions = convolutions_of(source.file(MODEL_FILE)) if precision == "int8" else []
-        for in_float in _plans(convolutions, shift_of):
-            candidate, trial, comparison = tried(in_float, testing)
+        for in_float in _plans(
+            convolutions, shift_of, partial(progress, "which convolutions stay in float", unit="trials")
+        ):
+            candidate, trial, comparison = tried(in_float, testing, progress)
             if comparison.agrees:
+                progress("pictures without a face, and the view", 0, 0)
                 proof = {
                     "parity": comparison.as_dict() | candidate.calibration,
                     "no_face": check_not_sure(trial, settings),
@@ -162,13 +174,19 @@ def export_engine(
 
 
 def _plans(
-    convolutions: Sequence[str], shift_of: Callable[[Collection[str]], float]
+    convolutions: Sequence[str],
+    shift_of: Callable[[Collection[str]], float],
+    progress: Callable[[int, int], None],
 ) -> Iterator[tuple[str, ...]]:
     """Yield which convolutions stay in floating point: none, then those that suffer most in eight bits, more each time."""
     yield ()
     if not convolutions:
         return
-    alone = {name: shift_of([other for other in convolutions if other != name]) for name in convolutions}
+    alone: dict[str, float] = {}
+    for name in convolutions:
+        progress(len(alone), len(convolutions))
+        alone[name] = shift_of([other for other in convolutions if other != name])
+    progress(len(alone), len(convolutions))
     by_shift = sorted(convolutions, key=lambda name: -alone[name])
     count = 1
     while count <= len(convolutions) // 2:
@@ -195,6 +213,7 @@ def _make(
     crop: Crop | None,
     in_float: Collection[str],
     scheme: Scheme,
+    progress: Callable[[int, int], None],
 ) -> _Candidate:
     model, made = source.file(MODEL_FILE), folder / MODEL_FILE
     if precision == "f16":
@@ -202,7 +221,16 @@ def _make(
         return _Candidate({MODEL_FILE: made}, {"precision": "f32", "weights": "f16"}, {})
     if precision == "int8":
         normalise = source.manifest.normalise
-        count = quantise(model, made, calibrating, normalise, crop=crop, in_float=in_float, scheme=scheme)
+        count = quantise(
+            model,
+            made,
+            calibrating,
+            normalise,
+            crop=crop,
+            in_float=in_float,
+            scheme=scheme,
+            progress=progress,
+        )
         facts = {
             "frames": len(calibrating),
             "convolutions": count,

@@ -10,7 +10,7 @@ and float biases alone, which costs the inputs that are never negative half of t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def quantise(
     crop: Crop | None = None,
     in_float: Collection[str] = (),
     scheme: Scheme = Scheme.CPU,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Write an int8 copy of an engine's `model.onnx`.
 
@@ -60,6 +61,8 @@ def quantise(
         Names of convolutions that stay as they are; see `convolutions_of`.
     scheme : Scheme
         What is to run it; OpenVINO runs both.
+    progress : callable
+        Called with the frames that it was calibrated on so far, and their number.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def quantise(
         quantize_static(
             network,
             str(out),
-            _Frames(_inputs(frames, normalise, crop)),
+            _Frames(_inputs(frames, normalise, crop, progress)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             nodes_to_quantize=chosen,
@@ -134,10 +137,14 @@ class _Frames:
 
 
 def _inputs(
-    frames: Mapping[int, Image], normalise: LevelsSpec, crop: Crop | None
+    frames: Mapping[int, Image],
+    normalise: LevelsSpec,
+    crop: Crop | None,
+    progress: Callable[[int, int], None],
 ) -> Iterator[dict[str, Any]]:
     """Yield what a back end hands to the network for each frame."""
-    for image in frames.values():
+    for number, image in enumerate(frames.values()):
+        progress(number, len(frames))
         height, width = image.shape
         seen = check_crop(crop or whole_frame(width, height), width, height)
         part = image[seen.y : seen.y + seen.height, seen.x : seen.x + seen.width]
@@ -147,6 +154,7 @@ def _inputs(
             "image": np.ascontiguousarray(part)[None, None],
             "levels": levels(image, normalise.low, normalise.high, normalise.row_step),
         }
+    progress(len(frames), len(frames))
 
 
 def _convolutions(network: Any) -> list[str]:

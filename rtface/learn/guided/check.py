@@ -96,7 +96,7 @@ def check_labels(
         keypoints=counts,
         new=new,
         distance_px=None if measured is None else _median(measured.distance),
-        warnings=(*serious, *_few(wanted, counts, new)),
+        warnings=(*serious, *_confirmed(wanted), *_few(wanted, counts, new)),
         serious=serious,
     )
 
@@ -118,12 +118,23 @@ def _few(labels: LabelSet, counts: dict[str, int], new: tuple[str, ...]) -> list
     return warnings
 
 
+def _confirmed(labels: LabelSet) -> list[str]:
+    """Say of which keypoints most labels are guesses that a person confirmed."""
+    counts = [labels.arranged([name]).labels for name in labels.keypoints]
+    shares = zip(labels.keypoints, labels.confirmed.sum(axis=0), counts, strict=True)
+    if not (names := [name for name, confirmed, all_ in shares if confirmed > all_ / 2]):
+        return []
+    return [
+        f"most labels of {', '.join(names)} are guesses that a person confirmed: they are taken as right, and teach little"
+    ]
+
+
 def _wrong(engine: Engine, measured: EngineErrors | None, *, told: bool) -> list[str]:
     """Say what an engine's own points let one doubt of the labels."""
     warnings: list[str] = []
     if measured is None:
         return warnings
-    same = (measured.distance <= _UNTOUCHED_PX).sum(axis=0)
+    same = ((measured.distance <= _UNTOUCHED_PX) & ~measured.labels.confirmed).sum(axis=0)
     known = (~np.isnan(measured.distance)).sum(axis=0)
     names = measured.labels.keypoints
     if untouched := [

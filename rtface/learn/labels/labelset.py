@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray, Image
@@ -28,12 +29,15 @@ class LabelledFrame:
     image : ndarray, shape (height, width), uint8
     xy : ndarray, shape (K, 2), float32
         Pixels of the frame, in the order of the set's keypoints; NaN where there is no label.
+    confirmed : ndarray, shape (K,), bool, or None
+        Which labels are a network's guesses that a person confirmed where they lay; None where that is not known of any.
     """
 
     name: str
     video: str
     image: Image
     xy: FloatArray
+    confirmed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,13 @@ class LabelSet:
         return tuple(name for name, here in zip(self.keypoints, seen, strict=True) if here)
 
     @property
+    def confirmed(self) -> NDArray[np.bool_]:
+        """Which labels are guesses that a person confirmed where they lay, shape (N, K); no part of `digest`."""
+        none = np.zeros(len(self.keypoints), bool)
+        rows = [none if frame.confirmed is None else frame.confirmed for frame in self.frames]
+        return np.stack(rows) if rows else np.zeros((0, len(self.keypoints)), bool)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all that training takes of the set: names, distances, images and labels, in their order."""
         whole = hashlib.sha256(json.dumps(self.keypoints).encode())
@@ -134,10 +145,12 @@ class LabelSet:
         frames = []
         for frame in self.frames:
             xy = np.full((len(names), 2), np.nan, np.float32)
+            confirmed = np.zeros(len(names), bool)
             for index, name in enumerate(names):
                 if name in place:
                     xy[index] = frame.xy[place[name]]
-            frames.append(replace(frame, xy=xy))
+                    confirmed[index] = frame.confirmed is not None and frame.confirmed[place[name]]
+            frames.append(replace(frame, xy=xy, confirmed=None if frame.confirmed is None else confirmed))
         return replace(
             self, keypoints=tuple(names), frames=tuple(frames), distances=among(self.distances, names)
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rtface.core.errors import DataError, nearest
 from rtface.learn.distances import DISTANCES_FILE, read_distances, united
+from rtface.learn.labels.confirmed import with_confirmed
 from rtface.learn.labels.formats.deeplabcut import CONFIG_FILE, read_deeplabcut
 from rtface.learn.labels.formats.facemap import read_facemap
 from rtface.learn.labels.formats.sleap import read_sleap
@@ -126,7 +127,7 @@ def _read_one(path: Path) -> LabelSet:
 
 
 def _with_neighbours(path: Path, labels: LabelSet) -> LabelSet:
-    """Return a set with the distances that are declared in its folder, and the public sets that it was copied from."""
+    """Return a set with what its folder declares: distances, confirmed guesses, the public sets that it was copied from."""
     folder = path if path.is_dir() else path.parent
     declared = read_distances(folder)
     for each in declared:
@@ -135,7 +136,8 @@ def _with_neighbours(path: Path, labels: LabelSet) -> LabelSet:
                 f"{folder / DISTANCES_FILE}: {each.name}: there is no keypoint {unknown[0]!r}"
                 f"{nearest(unknown[0], labels.keypoints)}"
             )
-    return replace(labels, distances=declared, origins=read_origins(folder))
+    labels = replace(labels, distances=declared, origins=read_origins(folder))
+    return with_confirmed(labels, folder)
 
 
 def _read_plain(path: Path) -> LabelSet:

@@ -25,7 +25,7 @@ from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.core.errors import EngineError
 from rtface.learn.distances import as_declared, with_known
 from rtface.learn.engines.bundle import save_engine
-from rtface.learn.error_summary import error_summary
+from rtface.learn.error_summary import error_summary, placed_summary
 from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.resumable import StartProgress, no_progress, run_in_folder, run_training
@@ -81,7 +81,8 @@ class Adapted:
         As in the run's ``report.json``: ``frames``, ``held_out_frames``, ``steps``, ``blend``, ``looks`` (the trials),
         ``ended_by_time`` (False, since steps are counted), ``minutes``, ``before`` and ``after`` (as of
         `rtface.learn.error_summary.error_summary`, on the held-out frames; the latter of a network that was not trained
-        on them), ``kept_weights``, ``untouched_guesses``, ``distances`` (how the new engine follows them, of
+        on them), ``placed`` (both without confirmed guesses, where there are some),
+        ``kept_weights``, ``untouched_guesses``, ``distances`` (how the new engine follows them, of
         `rtface.learn.distances.followed`: ``held_out`` by the network that was not trained on these frames, ``learnt`` on
         all) and ``new`` (of each new keypoint what `rtface.learn.tracker.new_keypoints` found).
     """
@@ -151,7 +152,7 @@ def adapt(
     try:
         if held_out:
             search = job.search(pictures, manual, held_out)
-            choice, metrics = search.best, _before_and_after(start, search, [manual[i] for i in held_out])
+            choice, metrics = search.best, _before_and_after(start, search, manual, held_out)
             few = len(labels) < FEWEST_TO_CHOOSE and choice.off_slope is None
             if choice.steps and few and not start.new:
                 cautious = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
@@ -372,16 +373,23 @@ def _judgement(
     return report
 
 
-def _before_and_after(start: AdaptStart, search: StepSearch, pictures: Sequence[Picture]) -> dict[str, Any]:
+def _before_and_after(
+    start: AdaptStart, search: StepSearch, manual: Sequence[Picture], held_out: Sequence[int]
+) -> dict[str, Any]:
     """Return the errors on the held-out pictures before and after, and whether the scores were calibrated on them."""
+    pictures, confirmed = [manual[place] for place in held_out], start.labels.confirmed[list(held_out)]
     size, square = start.recipe.size, start.recipe.square
     unit = {"frames": len(pictures), "unit": "camera pixels"}
     old = predict(start.network, pictures, size, square=square).camera_distance
     old[:, list(start.new)] = np.nan
     before = unit | error_summary(old, start.names)
     new = predict(search.network, pictures, size, square=square).camera_distance
+    errors: dict[str, Any] = {"before": before}
+    if confirmed.any():
+        both = (("before", old), ("after", new))
+        errors["placed"] = {when: placed_summary(each, start.names, confirmed) for when, each in both}
     labels = int((~np.isnan(new)).sum())
     if labels < FEWEST_TO_CALIBRATE:
-        return {"before": before, "after": unit | error_summary(new, start.names), "calibrated": False}
+        return errors | {"after": unit | error_summary(new, start.names), "calibrated": False}
     evaluation = evaluate(search.network, pictures, start.names, size, square=square)
-    return {"before": before, "after": evaluation.metrics, "calibrated": evaluation.calibrated}
+    return errors | {"after": evaluation.metrics, "calibrated": evaluation.calibrated}

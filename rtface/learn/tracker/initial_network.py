@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rtface.core.errors import EngineError, UsageError
+from rtface.core.errors import UsageError
 from rtface.learn.tracker.families import architecture
 from rtface.networks.build import build_network
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import WEIGHTS_FILE
-from rtface.track.store import Engine, load_engine, trainable_source
+from rtface.track.store import Engine, load_engine, shipped_folder
 from rtface.track.torch_graph import torch_network
 
 FAMILIES_OF_STUDENTS = ("small", "fast", "tiny")
 _STUDENTS = f"{', '.join(FAMILIES_OF_STUDENTS[:-1])} or {FAMILIES_OF_STUDENTS[-1]}"
 
 
-def default_start(teacher: Engine, family: str) -> Engine | None:
-    """Return the shipped default's float source, if it is of the family and finds half of the teacher's keypoints."""
-    try:
-        engine = trainable_source(load_engine("default"))
-    except EngineError:
-        return None
-    ours = {entry.name for entry in engine.manifest.keypoints if entry.trained}
+def shipped_start(teacher: Engine, family: str) -> Engine | None:
+    """Return the shipped engine of a family that can be trained, if it finds half of the teacher's keypoints."""
     theirs = {entry.name for entry in teacher.manifest.keypoints if entry.trained}
-    fits = _is_of(engine, family) and WEIGHTS_FILE in engine.manifest.files
-    return engine if fits and 2 * len(ours & theirs) >= len(theirs) else None
+    for weights in sorted(shipped_folder().glob(f"*/{WEIGHTS_FILE}")):
+        engine = load_engine(str(weights.parent))
+        ours = {entry.name for entry in engine.manifest.keypoints if entry.trained}
+        if _is_of(engine, family) and 2 * len(ours & theirs) >= len(theirs):
+            return engine
+    return None
 
 
 def student_network(

@@ -129,13 +129,14 @@ def weights(labels: PseudoLabels, full: float) -> FloatArray:
 def untouched_guesses(
     engine: Engine, crop: Crop | None, labels: LabelSet, columns: Mapping[str, int]
 ) -> list[str]:
-    """Return the keypoints most of whose labels are what the engine finds, to a hundredth of a pixel."""
+    """Return the keypoints most of whose labels are what the engine finds, to a hundredth of a pixel, and nobody confirmed."""
     own = [name for name in labels.labelled if name in columns]
     if not own:
         return []
     found = _pseudo_label(engine, crop, labels, PLAIN).xy[:, [columns[name] for name in own]]
-    xy = np.stack([frame.xy for frame in labels.arranged(own).frames])
-    same = (np.abs(xy - found).max(axis=2) <= _UNTOUCHED_PX).sum(axis=0)
+    ours = labels.arranged(own)
+    xy = np.stack([frame.xy for frame in ours.frames])
+    same = ((np.abs(xy - found).max(axis=2) <= _UNTOUCHED_PX) & ~ours.confirmed).sum(axis=0)
     known = (~np.isnan(xy).any(axis=2)).sum(axis=0)
     return [name for name, equal, all_ in zip(own, same, known, strict=True) if equal > all_ / 2]
 

@@ -12,10 +12,10 @@ import numpy as np
 from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError
 from rtface.core.extras import require
-from rtface.core.files import written_whole
 from rtface.offline.export.events import EventTable, event_tables, plain_column, session_facts
 from rtface.offline.export.rows import FRAME_NUMBERS, FRAME_VALUES, in_blocks
-from rtface.offline.export.source import MEASURED, ExportEndedError, ExportSource, Progress
+from rtface.offline.export.source import MEASURED, ExportSource
+from rtface.offline.wholefile import Progress, write_unless_ended
 from rtface.record.formats.base import check_target
 from rtface.record.session.rows import Rows
 
@@ -73,22 +73,18 @@ def write_parquet(
         One cannot be written.
     """
     check_parquet(files, overwrite=overwrite)
-    try:
-        with ExitStack() as stack:
-            fresh = {
-                name: stack.enter_context(written_whole(path, durable=True)) for name, path in files.items()
-            }
-            if not _write_rows(recording, fresh, progress):
-                raise ExportEndedError
-            for table in event_tables(recording):
-                if table.name in fresh:
-                    _write_events(recording, table, fresh[table.name])
-    except ExportEndedError:
-        return False
-    except OSError as error:
-        folder = files["poses"].parent
-        raise DataError(f"{folder}: a file cannot be written: {error.strerror or error}") from error
-    return True
+
+    def write(*places: Path) -> bool | None:
+        fresh = dict(zip(files, places, strict=True))
+        if not _write_rows(recording, fresh, progress):
+            return None
+        for table in event_tables(recording):
+            if table.name in fresh:
+                _write_events(recording, table, fresh[table.name])
+        return True
+
+    what = f"{files['poses'].parent}: a file"
+    return write_unless_ended(write, *files.values(), durable=True, what=what) is not None
 
 
 def _write_rows(recording: ExportSource, files: dict[str, Path], progress: Progress) -> bool:

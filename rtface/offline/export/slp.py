@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from rtface import __version__
 from rtface.core.errors import DataError
-from rtface.core.files import printable, written_whole
+from rtface.core.files import printable
 from rtface.offline.export.rows import in_blocks
-from rtface.offline.export.source import ExportEndedError, ExportSource, Progress
+from rtface.offline.export.source import ExportSource
 from rtface.offline.export.sparingfile import growing_hdf5
+from rtface.offline.wholefile import Progress, write_unless_ended
 from rtface.record.formats.base import check_target
 from rtface.record.session.rows import UNKNOWN, Rows
 
@@ -94,17 +95,7 @@ def write_slp(
         It cannot be written, or frame numbers fall, as after a video that was played in a loop.
     """
     check_slp(path, overwrite=overwrite)
-    left_out: int | None = None
-    try:
-        with written_whole(path, durable=True) as fresh:
-            left_out = _fill(recording, path, fresh, progress)
-            if left_out is None:
-                raise ExportEndedError
-    except ExportEndedError:
-        return None
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
-    return left_out
+    return write_unless_ended(lambda fresh: _fill(recording, path, fresh, progress), path, durable=True)
 
 
 def _begin(file: Any, recording: ExportSource) -> dict[str, Any]:

@@ -27,13 +27,7 @@ from rtface.record.table import PoseTable
 
 MEASURED = "measured"
 """Of batches: the features that are smoothed, without smoothing; rows as those of ``features`` with `values` alone."""
-Progress = Callable[[int, int], bool]
-"""Called with frames written and how many there are; returning False ends it, and nothing is written."""
 _AT_ONCE = 4096
-
-
-class ExportEndedError(Exception):
-    """Somebody ended it; no file must appear."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S
 from rtface.core.errors import UsageError
-from rtface.offline.film import Progress, Shot, check_film, write_film
+from rtface.offline.film import Shot, check_film, write_film
 from rtface.offline.sessions.certificate import is_blinded
 from rtface.offline.sessions.lights import light_spans, lit_at
 from rtface.offline.sessions.outline import Outline
 from rtface.offline.sessions.overlay_drawing import Told
 from rtface.offline.sessions.pictures import RecordedPicture, SessionPictures
 from rtface.offline.sessions.rowindex import RowIndex
+from rtface.offline.wholefile import Progress
 from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.rows import Rows
 from rtface.record.session.summary import shown

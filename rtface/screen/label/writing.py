@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import is_installed
 from rtface.core.files import file_hash, safe_name, written_whole
+from rtface.learn.labels.confirmed import CONFIRMED_FILE, ConfirmedGuess, confirmed_text
 from rtface.learn.labels.formats.deeplabcut_csv import label_csv
 from rtface.learn.labels.formats.deeplabcut_tables import write_labels
 from rtface.learn.labels.formats.table import FRAMES_FOLDER, TABLE_FILE, read_table_rows, write_rows
@@ -55,7 +56,7 @@ class WrittenLabels:
 
 
 def write_own(project: LabelProject, who: str) -> WrittenLabels:
-    """Write ``labels.csv``: all frames but those that are left out, with the labels of the first pass.
+    """Write ``labels.csv``, all frames but those left out with their labels of the first pass, and which are confirmed guesses.
 
     Raises
     ------
@@ -73,7 +74,9 @@ def write_own(project: LabelProject, who: str) -> WrittenLabels:
     ]
     write_rows(text, list(project.points().values()), rows)
     data = text.getvalue().encode()
-    files = (TABLE_FILE,) if _replace(project, who, TABLE_FILE, data) else ()
+    files = _replace(project, who, TABLE_FILE, data)
+    if (guesses := _confirmed(project, frames)) or (project.folder / CONFIRMED_FILE).exists():
+        files += _replace(project, who, CONFIRMED_FILE, confirmed_text(guesses).encode())
     return WrittenLabels(files, len(frames), int((~np.isnan(xy[..., 0])).sum()))
 
 
@@ -178,6 +181,18 @@ def labels_of(project: LabelProject, frames: Sequence[LabelFrame]) -> NDArray[np
         if frame in rows and point in points and "x" in found.value:
             xy[rows[frame], points[point]] = found.value["x"], found.value["y"]
     return xy
+
+
+def _confirmed(project: LabelProject, frames: Sequence[LabelFrame]) -> list[ConfirmedGuess]:
+    """Return the labels of the first pass that are guesses which a person confirmed where they lay."""
+    names, by_frame = project.points(), {each.frame: each for each in frames}
+    return [
+        ConfirmedGuess(
+            by_frame[frame].video, by_frame[frame].name, names[point], found.value["x"], found.value["y"]
+        )
+        for (frame, point), found in project.labels("first").items()
+        if found.value.get("from") == "guess" and frame in by_frame and point in names
+    ]
 
 
 def _replace(project: LabelProject, who: str, name: str, data: bytes) -> tuple[str, ...]:

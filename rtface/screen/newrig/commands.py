@@ -17,7 +17,7 @@ from rtface.screen.desk import Desk
 from rtface.screen.newrig.places import RECORD_S, RigPlaces, relative_to_rig
 from rtface.screen.rigfiles import change_rig
 from rtface.screen.said import Said
-from rtface.screen.teach.commands import engine_name, started
+from rtface.screen.teach.commands import VERIFIES, engine_name, refuse_second_verification, started
 from rtface.screen.teach.ways import frames_there
 
 
@@ -111,8 +111,10 @@ def suggest(desk: Desk, said: Said) -> Mapping[str, Any]:
 def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Hold the rig's engine, as it runs here, against its float reference."""
     places = _rig(desk, said)
+    engine = places.load().engine
+    refuse_second_verification(desk, engine, places.name)
     argv = ["engines", "verify", "--rig", places.name, "--count", "60", "--json"]
-    return _job(desk, said, "verify-engine", "verify", argv, f"Verify the engine of {places.name}")
+    return _job(desk, said, VERIFIES, "verify", argv, f"Verify the engine of {places.name}", engine=engine)
 
 
 def write_rules(desk: Desk, said: Said) -> Mapping[str, Any]:
@@ -202,11 +204,19 @@ def _quick(desk: Desk, said: Said, kind: str, step: str, argv: list[str], title:
 
 
 def _job(
-    desk: Desk, said: Said, kind: str, step: str, argv: list[str], title: str, *, waits: bool = True
+    desk: Desk,
+    said: Said,
+    kind: str,
+    step: str,
+    argv: list[str],
+    title: str,
+    *,
+    waits: bool = True,
+    **more: str,
 ) -> Mapping[str, Any]:
     rig = said.text("rig", "")
     places = RigPlaces(desk, rig)
-    about = {"for_rig": rig, "step": step, "of": places.digest(step, places.load()) if rig else None}
+    about = {"for_rig": rig, "step": step, "of": places.digest(step, places.load()) if rig else None, **more}
     return started(desk.jobs.start(kind, argv, title=title, about=about, waits=waits))
 
 

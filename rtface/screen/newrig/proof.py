@@ -44,6 +44,18 @@ def is_of(proof: ParityRecord, places: RigPlaces, rig: Rig) -> bool:
     return frames.source in sources and fits
 
 
+def in_words(proof: ParityRecord) -> str:
+    """Return what a proof says, in a sentence."""
+    ran, frames = f"{proof.engine} on {proof.ran.name} {proof.ran.precision}", proof.frames
+    shift = f"keypoints shift by {proof.shift_px.p50:.3f} px in the median on {frames.count} frames of {frames.source}"
+    return f"{ran}: {shift}; {'it agrees with' if proof.agrees else 'it does NOT agree with'} its reference."
+
+
+def is_after(one: str, other: str) -> bool:
+    """Return whether a time, in ISO 8601, is later than another."""
+    return datetime.fromisoformat(one) > datetime.fromisoformat(other)
+
+
 def _allows(settings: BackendSettings, record: ParityRecord) -> bool:
     ran = record.ran
     return (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 from rtface.config import Rig
@@ -16,12 +15,11 @@ from rtface.learn.labels.labelling_folder import changed_tables
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job, JobState
 from rtface.screen.newrig.places import RECORD_S, RigPlaces
-from rtface.screen.newrig.proof import is_of, stored_proof
+from rtface.screen.newrig.proof import in_words, is_after, is_of, stored_proof
 from rtface.screen.rigs import id_of
-from rtface.screen.teach.commands import command_line
+from rtface.screen.teach.commands import VERIFIES, command_line
 from rtface.screen.teach.engines import exported_from
 from rtface.screen.teach.ways import attempt_in_full, chosen_in_words, frames_there
-from rtface.track.parity import ParityRecord
 
 OPEN, DONE, WRONG, RUNS = "open", "done", "wrong", "runs"
 """What a step can be: to do; done; tried, and something is wrong; being done."""
@@ -70,7 +68,8 @@ def steps_of(desk: Desk, name: str) -> dict[str, Any]:
     steps = [camera]
     if rig is not None:
         jobs = [job for job in desk.jobs.list() if job.about.get("for_rig") == name]
-        steps = [each(_WhatIsThere(places, rig, jobs), rig) for each in _STEPS]
+        elsewhere = [job for job in desk.jobs.list() if _is_of_engine(job, name, rig.engine)]
+        steps = [each(_WhatIsThere(places, rig, jobs, elsewhere), rig) for each in _STEPS]
     return {
         "rig": name,
         "exists": places.path.exists(),
@@ -84,15 +83,29 @@ def steps_of(desk: Desk, name: str) -> dict[str, Any]:
     }
 
 
+def _is_of_engine(job: Job, name: str, engine: str) -> bool:
+    """Return whether a job was begun on the page Teach for a rig, or on the rig's engine."""
+    about = job.about
+    return about.get("step") == "teach" and (about.get("for_rig") == name or about.get("engine") == engine)
+
+
 class _WhatIsThere:
     """A rig's places, and its jobs by step."""
 
-    def __init__(self, places: RigPlaces, rig: Rig, jobs: list[Job]) -> None:
-        self.places, self._rig, self._jobs = places, rig, jobs
+    def __init__(self, places: RigPlaces, rig: Rig, jobs: list[Job], elsewhere: list[Job]) -> None:
+        self.places, self._rig, self._jobs, self._elsewhere = places, rig, jobs, elsewhere
+
+    def at_work(self, kind: str) -> Job | None:
+        """Return a job of a kind on the rig's engine that runs or waits and was begun on the page Teach."""
+        return next((job for job in self._elsewhere if job.kind == kind and not job.over), None)
 
     def last(self, step: str, *, any_rig: bool = False) -> Job | None:
         """Return the last job of a step, on the rig as it is now or on whatever it was."""
-        jobs = [job for job in self._jobs if job.about.get("step") == step]
+        jobs = [
+            job
+            for job in self._jobs
+            if job.about.get("step") == step and (step == "verify" or job.kind != VERIFIES)
+        ]
         if not any_rig and jobs:
             now = self.places.digest(step, self._rig)
             jobs = [job for job in jobs if job.about.get("of") == now]
@@ -243,7 +256,8 @@ def _teach(seen: _WhatIsThere, rig: Rig) -> StepState:
     if job is not None:
         state.job = job.as_dict()
         if not job.over:
-            state.state, state.says = RUNS, "It is being trained."
+            what = {"export": "Its int8 form is being made", "view": "Its view is being made"}
+            state.state, state.says = RUNS, f"{what.get(job.kind, 'It is being trained')}."
         elif state.state != DONE and job.state in (JobState.FAILED, JobState.LOST):
             state.state, state.says = WRONG, job.reason
     return state
@@ -256,6 +270,12 @@ def _verify(seen: _WhatIsThere, rig: Rig) -> StepState:
         commands=[command_line(["engines", "verify", "--rig", seen.places.name])],
     )
 
+    if (elsewhere := seen.at_work(VERIFIES)) is not None:
+        state.job, state.state = elsewhere.as_dict(), RUNS
+        state.says = (
+            f"{elsewhere.about.get('engine', rig.engine)} is being verified: begun on the page Teach."
+        )
+        return state
     open_words = state.says
     seen.follow(
         state, lambda found: (DONE if found["agrees"] else WRONG, "As the proof that it stored says.")
@@ -280,25 +300,12 @@ def _verify(seen: _WhatIsThere, rig: Rig) -> StepState:
         )
         return state
     failed_later = (
-        state.job is not None and state.result is None and _after(state.job["asked_at"], proof.date)
+        state.job is not None and state.result is None and is_after(state.job["asked_at"], proof.date)
     )
     if not failed_later:
-        state.state, state.says = _agreement(proof)
+        state.state, state.says = DONE if proof.agrees else WRONG, in_words(proof)
         state.result = proof.model_dump(mode="json")
     return state
-
-
-def _agreement(record: ParityRecord) -> tuple[str, str]:
-    ran, frames = f"{record.engine} on {record.ran.name} {record.ran.precision}", record.frames
-    words = f"{ran}: keypoints shift by {record.shift_px.p50:.3f} px in the median on {frames.count} frames of {frames.source}"
-    good = record.agrees
-    return (
-        DONE if good else WRONG
-    ), f"{words}; {'it agrees with' if good else 'it does NOT agree with'} its reference."
-
-
-def _after(one: str, other: str) -> bool:
-    return datetime.fromisoformat(one) > datetime.fromisoformat(other)
 
 
 def _output(seen: _WhatIsThere, rig: Rig) -> StepState:

@@ -20,6 +20,9 @@ from rtface.screen.said import Said
 from rtface.screen.teach.ways import way_at
 from rtface.track.store import user_folder
 
+VERIFIES = "verify-engine"
+"""Kind of the jobs that verify, of whichever page."""
+
 
 def command_line(argv: Sequence[str]) -> str:
     """Return a command as it would be typed."""
@@ -108,6 +111,8 @@ def finish(desk: Desk, said: Said) -> Mapping[str, Any]:
 def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Make the int8 engine of a float one, compared with it on frames of the rig."""
     engine = _engine(said)
+    if desk.working_on("export", "engine", engine):
+        raise UsageError(f"the int8 form of {engine} is being made already")
     argv = ["engines", "export", engine, "--precision", "int8", *_frames(desk, said), "--json"]
     return started(
         desk.jobs.start("export", argv, title=f"int8 of {engine}", about=_about(said, engine=engine))
@@ -117,15 +122,20 @@ def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:
 def verify(desk: Desk, said: Said) -> Mapping[str, Any]:
     """Hold an engine against its float reference on frames of a recording, or, where a ``rig`` is named, on that rig's."""
     engine = _engine(said, "default")
+    refuse_second_verification(desk, engine)
     if rig := said.text("rig", ""):
         _inside(desk, rig)
         argv = ["engines", "verify", "--rig", rig, "--json"]
     else:
         argv = ["engines", "verify", engine, *_frames(desk, said), "--json"]
     title = f"Verify {rig or engine}"
-    return started(
-        desk.jobs.start("verify-engine", argv, title=title, about=_about(said, engine=engine, rig=rig))
-    )
+    return started(desk.jobs.start(VERIFIES, argv, title=title, about=_about(said, engine=engine, rig=rig)))
+
+
+def refuse_second_verification(desk: Desk, engine: str, rig: str = "") -> None:
+    """Raise `UsageError` where an engine, or the engine of a rig, is being verified, begun on whichever page."""
+    if desk.working_on(VERIFIES, "engine", engine) or (rig and desk.working_on(VERIFIES, "for_rig", rig)):
+        raise UsageError(f"{engine} is being verified already")
 
 
 def check_view(desk: Desk, said: Said) -> Mapping[str, Any]:

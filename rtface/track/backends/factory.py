@@ -26,7 +26,7 @@ from rtface.track.gpu.versions import (
 )
 from rtface.track.store import Engine, load_engine
 
-DEFAULT_GPU_ENGINE = "face-2"
+DEFAULT_GPU_ENGINE = "face-3"
 """A GPU runs half precision as fast as int8: the default there is the network that the CPU's was made from."""
 
 OLDEST_FOR_RTX = (7, 5)

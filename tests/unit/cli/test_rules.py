@@ -57,7 +57,7 @@ def test_check_says_what_is_measured_and_each_rule_in_words(example: Path, test_
         "pad.amplitude",
         "px/s",
         "whisking_bout",
-        "holds when pad.amplitude > 3",
+        "holds when pad.amplitude > 1.5",
         "5 pulses of 5 ms at 20 Hz",
     ):
         assert part in said

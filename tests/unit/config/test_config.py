@@ -108,6 +108,8 @@ def test_every_section_is_closed_and_frozen() -> None:
 def test_every_setting_is_explained() -> None:
     told_by_their_section = {"kind", "camera", "faults", "backend", "publish", "latency", "output"}
     for section in sections():
+        if section.__module__.startswith("rtface.offline"):
+            continue  # a metadata file is explained by its template
         for name, field in section.model_fields.items():
             assert field.description or name in told_by_their_section, f"{section.__name__}.{name}"
 

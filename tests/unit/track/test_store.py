@@ -140,7 +140,7 @@ def test_the_users_engines_come_before_those_shipped(
 
 
 def test_the_nearest_name_is_told(places: tuple[Path, Path], sources: dict[str, Path]) -> None:
-    with pytest.raises(EngineError, match=r"no engine is named 'face-2-int8'; there are: none"):
+    with pytest.raises(EngineError, match=rf"no engine is named '{DEFAULT_ENGINE}'; there are: none"):
         find_engine("default")
     for name in ("face-1", "quick"):
         write_engine(places[0] / name, sources, engine_fields())

@@ -160,3 +160,18 @@ def test_a_gpu_in_half_precision_is_held_against_the_cpu(
     assert require_parity(engine, info) == record
     with pytest.raises(EngineError, match="--precision f16 --device cuda:0 --frames VIDEO"):
         require_parity(engine, replace(info, device=info.device.replace("driver ", "driver 9")))
+
+
+def test_it_is_told_how_many_frames_of_reference_and_engine_are_done(
+    engine: Engine, frames: dict[int, Image]
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    verify(
+        engine,
+        OPENVINO,
+        frames,
+        "day1.avi",
+        progress=lambda what, done, total, *, unit="frames": told.append((what, done, total)),
+    )
+    parts = ("the reference, sound", "the engine, sound")
+    assert told == [(what, done, 12) for what in parts for done in range(13)]

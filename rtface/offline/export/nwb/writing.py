@@ -10,12 +10,12 @@ from typing import Any
 
 from rtface.core.errors import DataError
 from rtface.core.extras import require
-from rtface.core.files import written_whole
 from rtface.offline.export.metadata import Metadata
 from rtface.offline.export.nwb.parts import BLOCK, FilledDataset, nwb_file, start_of
 from rtface.offline.export.rows import in_blocks
-from rtface.offline.export.source import MEASURED, ExportEndedError, ExportSource, Progress
+from rtface.offline.export.source import MEASURED, ExportSource
 from rtface.offline.export.sparingfile import SparingFile, growing_hdf5
+from rtface.offline.wholefile import Progress, write_unless_ended
 from rtface.record.formats.base import check_target
 from rtface.record.session.rows import Rows
 
@@ -62,15 +62,10 @@ def write_nwb(
         It cannot be written, or the log was changed meanwhile.
     """
     check_nwb(recording, path, metadata, overwrite=overwrite)
-    try:
-        with written_whole(path, durable=True) as fresh:
-            if not _write(recording, path, metadata, fresh, progress):
-                raise ExportEndedError
-    except ExportEndedError:
-        return False
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
-    return True
+    written = write_unless_ended(
+        lambda fresh: _write(recording, path, metadata, fresh, progress) or None, path, durable=True
+    )
+    return written is not None
 
 
 def _write(recording: ExportSource, path: Path, metadata: Metadata, fresh: Path, progress: Progress) -> bool:

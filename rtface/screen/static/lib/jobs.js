@@ -30,45 +30,41 @@ export function failures(jobs, mine) {
   return latest.filter((job) => ["failed", "lost"].includes(job.state) && mine(job) && !isPutAway(job)).slice(0, 5);
 }
 
+/** What was put away, each as `putAwayAs` names it. @returns {string[]} */
+const awayNow = () => JSON.parse(localStorage.getItem(AWAY) ?? "[]");
+
 /** Whether a person put a job away that failed, was stopped or lost: its words are not shown again. @param {Job} job @returns {boolean} */
-export const isPutAway = (job) => JSON.parse(localStorage.getItem(AWAY) ?? "[]").includes(putAwayAs(job));
+export const isPutAway = (job) => awayNow().includes(putAwayAs(job));
 
 /** Show a job's failure no more. @param {Job} job */
 function putAway(job) {
-  const before = JSON.parse(localStorage.getItem(AWAY) ?? "[]");
-  localStorage.setItem(AWAY, JSON.stringify([...before, putAwayAs(job)].slice(-200)));
+  localStorage.setItem(AWAY, JSON.stringify([...awayNow(), putAwayAs(job)].slice(-200)));
+}
+
+/**
+ * A line on a job that failed, with a button that puts it away.
+ * @param {Job} job @param {string} size its class @param {HTMLElement[]} words @param {string} button what is on it @returns {HTMLElement}
+ */
+function awayLine(job, size, words, button) {
+  const put = () => {
+    putAway(job);
+    line.remove();
+  };
+  const line = h(
+    "div",
+    { class: `row ${size}`.trim(), dataset: { job: job.id } },
+    words,
+    h("button", { class: "button small", onclick: put, "aria-label": `${button}: ${job.title}` }, button),
+  );
+  return line;
 }
 
 /** What a job said when it failed, with a button that puts it away. @param {Job} job @param {string} words @param {string} [kind] its class @returns {HTMLElement} */
-export function failureWords(job, words, kind = "wrong") {
-  const put = () => {
-    putAway(job);
-    line.remove();
-  };
-  const line = h(
-    "div",
-    { class: "row", dataset: { job: job.id } },
-    h("p", { class: `${kind} grow`, role: "alert" }, words),
-    h("button", { class: "button small", onclick: put, "aria-label": `Close: ${job.title}` }, "Close"),
-  );
-  return line;
-}
+export const failureWords = (job, words, kind = "wrong") => awayLine(job, "", [h("p", { class: `${kind} grow`, role: "alert" }, words)], "Close");
 
 /** A job that failed, with its reason, until a person puts it away. @param {Job} job @returns {HTMLElement} */
-export function failureLine(job) {
-  const put = () => {
-    putAway(job);
-    line.remove();
-  };
-  const line = h(
-    "div",
-    { class: "row small", dataset: { job: job.id } },
-    h("span", {}, job.title),
-    h("span", { class: "wrong grow", role: "alert" }, job.reason),
-    h("button", { class: "button small", onclick: put, "aria-label": `Put away: ${job.title}` }, "Put away"),
-  );
-  return line;
-}
+export const failureLine = (job) =>
+  awayLine(job, "small", [h("span", {}, job.title), h("span", { class: "wrong grow", role: "alert" }, job.reason)], "Put away");
 
 /** @param {Job} job */
 const putAwayAs = (job) => `${job.id} ${job.ended_at}`;
@@ -166,7 +162,7 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {}, pa
     say(state, job.stopping ? "stopping" : WORDS[job.state]);
     stop.hidden = ended;
     stop.disabled = job.stopping;
-    bar.hidden = ended;
+    bar.hidden = ended || (job.kind === "run" && job.state === "running");
     const at = job.progress;
     if (at && at.total) bar.value = Math.min(1, at.done / at.total);
     else bar.removeAttribute("value");
@@ -193,7 +189,8 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {}, pa
 function inWords(job, parts) {
   if (job.state === "waiting") return "It begins as soon as no other job uses the processor.";
   const at = job.progress;
-  if (!at) return "It begins: the packages are loaded.";
+  if (job.kind === "run") return "It runs, until it is stopped.";
+  if (!at) return "It runs; how far it is it has not told yet.";
   const what = parts[at.what] ?? at.what;
   if (!at.unit && !at.total) return `${what}: it does not tell how long that takes.`;
   const done = at.total ? `${at.done} of ${at.total} ${at.unit}` : `${at.done} ${at.unit}`;

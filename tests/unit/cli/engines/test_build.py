@@ -110,7 +110,7 @@ def test_it_is_said_in_words_and_written_where_it_is_wanted(tmp_path: Path) -> N
 @pytest.mark.usefixtures("rtx")
 def test_the_default_is_the_network_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     told = facts("--target", "sm_89", "--frame", "640x480")
-    assert (told["network"], told["shape"], told["precision"]) == ("face-2", [192, 256], "f16")
+    assert (told["network"], told["shape"], told["precision"]) == ("face-3", [192, 256], "f16")
 
 
 @pytest.mark.usefixtures("rtx")

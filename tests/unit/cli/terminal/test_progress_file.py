@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.commandline import run
 
-from rtface.cli.terminal.progress import follow_in, progress_bar
+from rtface.cli.terminal.progress import follow_in, progress_bar, progress_bars
 from rtface.cli.terminal.training import training_bars
 from rtface.core.errors import DataError
 
@@ -49,6 +49,20 @@ def test_each_part_of_a_training_with_its_loss(followed: Path) -> None:
     assert (first["what"], first["done"], "loss" in first) == ("search", 11, False)
     assert (second["what"], second["done"], second["loss"]) == ("search", 12, 0.25)
     assert (last["what"], last["done"], last["total"], last["loss"]) == ("final", 5, 5, 0.12346)
+
+
+def test_each_part_has_its_own_count_and_one_that_counts_nothing_its_name(followed: Path) -> None:
+    with progress_bars(quiet=True) as show:
+        show("the reference", 0, 2)
+        show("the reference", 2, 2)
+        show("trials", 1, 3, unit="trials")
+        show("the view", 0, 0)
+    assert [(each["what"], each["unit"], each["done"], each["total"]) for each in lines(followed)] == [
+        ("the reference", "frames", 0, 2),
+        ("the reference", "frames", 2, 2),
+        ("trials", "trials", 1, 3),
+        ("the view", "", 0, None),
+    ]
 
 
 def test_what_is_done_is_written_where_the_work_fails(followed: Path) -> None:

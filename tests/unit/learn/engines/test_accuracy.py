@@ -216,3 +216,15 @@ def test_the_verb_prints_the_figures_and_whether_they_are_of_new_recordings(
     told = json.loads(CliRunner().invoke(app, [*arguments, "--rename", "eye=lid", "--json"]).stdout)
     assert told["by_video"]["w"]["training"] == "not trained on"
     assert (told["n"], told["only_in_engine"], told["only_in_labels"]) == (3, ["eye"], ["lid", "ear"])
+
+
+def test_confirmed_guesses_are_left_out_of_what_is_compared(backend: Brightness, tmp_path: Path) -> None:
+    frames = (frame(1, (64, 64), {"nose": (0, 0), "eye": (3, 4)}), frame(2, (64, 64), {"nose": (0, 2)}))
+    guessed = tuple(replace(each, confirmed=np.array([False, True, False])) for each in frames[:1])
+    plain = measured(set_of(*frames), engine(tmp_path)).as_dict()
+    found = measured(set_of(*guessed, frames[1]), engine(tmp_path)).as_dict()
+    assert "placed" not in plain
+    assert found["n"] == plain["n"] == 3
+    assert (found["placed"]["n"], found["placed"]["left_out"]) == (2, 1)
+    assert found["placed"]["by_keypoint"]["nose"]["median_px"] == pytest.approx(2, abs=0.01)
+    assert found["by_keypoint"]["nose"]["median_px"] == pytest.approx(1, abs=0.01)

@@ -44,7 +44,23 @@ def found(engine: Engine, crop: Crop) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def test_an_int8_engine_runs_in_int8_and_agrees(source: Engine, tmp_path: Path) -> None:
-    made = export_engine(source, tmp_path / "spot-int8", "int8", spot_frames(), settings=ONE_THREAD)
+    told: list[tuple[str, int, int]] = []
+    made = export_engine(
+        source,
+        tmp_path / "spot-int8",
+        "int8",
+        spot_frames(),
+        settings=ONE_THREAD,
+        progress=lambda what, done, total, *, unit="frames": told.append((what, done, total)),
+    )
+    tested = made.comparison.frames
+    assert list(dict.fromkeys((what, total) for what, _, total in told)) == [
+        ("calibration", 6),
+        ("the reference, spot", tested),
+        ("the engine, spot-int8", tested),
+        ("pictures without a face, and the view", 0),
+    ]
+    assert [done for what, done, _ in told if what == "calibration"] == [0, 1, 2, 3, 4, 5, 6]
     manifest = load_engine(str(tmp_path / "spot-int8")).manifest
     assert (manifest.name, manifest.precision, manifest.weights) == ("spot-int8", "int8", "int8")
     assert set(manifest.files) == {"model.onnx"}

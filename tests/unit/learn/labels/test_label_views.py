@@ -20,6 +20,7 @@ from rtface.learn.tracker.adapt_request import AdaptRequest
 from rtface.learn.tracker.from_labels import TrainRequest, train_engine
 from rtface.learn.tracker.optimise import Recipe
 from rtface.simulate.face import MouseFace
+from rtface.track.pictures import PictureTracker
 from rtface.track.store import DEFAULT_ENGINE, Engine, load_engine, shipped_folder
 
 WIDTH, HEIGHT = 320, 240
@@ -92,7 +93,9 @@ def test_labels_under_other_names_are_told_with_their_recording(engine: Engine) 
     (line,) = odd_recordings(labels, None)
     assert line.startswith("wrong: its labels do not lie to each other as those of the other recordings")
     (line,) = unknown_to(engine, labels, None)
-    assert line.startswith("wrong: face-2-int8 knows this view and finds the keypoints far from their labels")
+    assert line.startswith(
+        f"wrong: {DEFAULT_ENGINE} knows this view and finds the keypoints far from their labels"
+    )
 
 
 def test_labels_of_other_frames_are_told(engine: Engine) -> None:
@@ -105,7 +108,7 @@ def test_labels_of_other_frames_are_told(engine: Engine) -> None:
 def test_a_view_that_the_engine_does_not_know_is_told(engine: Engine) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8)
     (line,) = unknown_to(engine, of_both(filmed("a"), changed(filmed("wrong"), image=noise)), None)
-    assert line.startswith("wrong: face-2-int8 does not know this view")
+    assert line.startswith(f"wrong: {DEFAULT_ENGINE} does not know this view")
     (line,) = unknown_to(engine, filmed("a"), Crop(0, 0, 40, 40))
     assert "is the crop the face?" in line
 
@@ -149,3 +152,23 @@ def test_keypoints_under_names_of_the_lab_are_those_of_the_engine(engine: Engine
     assert unknown_to(engine, named, None, columns=columns) == []
     (line,) = unknown_to(engine, named, None)
     assert "far from their labels" in line
+
+
+def test_guesses_that_a_person_confirmed_are_no_reason_to_doubt_the_labels(engine: Engine) -> None:
+    labels = filmed("a")
+    columns = [engine.manifest.names.index(name) for name in labels.keypoints]
+    with PictureTracker(engine) as tracker:
+        places = [tracker.track(each.image).xy[columns] for each in labels.frames]
+    as_found = [replace(each, xy=xy) for each, xy in zip(labels.frames, places, strict=True)]
+    left = check_labels(
+        replace(labels, frames=tuple(as_found)), engine, KeypointChanges(), None, BackendSettings()
+    )
+    assert any("nobody moved" in line for line in left.serious)
+    yes = np.ones(len(labels.keypoints), bool)
+    confirmed = replace(labels, frames=tuple(replace(each, confirmed=yes) for each in as_found))
+    found = check_labels(confirmed, engine, KeypointChanges(), None, BackendSettings())
+    assert not any("nobody moved" in line for line in found.warnings)
+    assert not any("person confirmed" in line for line in found.serious)
+    assert any(
+        "a person confirmed: they are taken as right, and teach little" in line for line in found.warnings
+    )

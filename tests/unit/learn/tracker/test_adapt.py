@@ -497,6 +497,23 @@ def test_guesses_that_nobody_moved_are_named(
     brief = replace(RECIPE, steps=2)
     assert done(request_for(LabelSet(KNOWN, frames), recipe=brief)).report["untouched_guesses"] == ["bright"]
     assert done(request_for(labels, recipe=brief)).report["untouched_guesses"] == []
+    seen = tuple(replace(frame, confirmed=np.array([True, False])) for frame in frames)
+    assert done(request_for(LabelSet(KNOWN, seen), recipe=brief)).report["untouched_guesses"] == []
+
+
+def test_confirmed_guesses_are_left_out_of_the_errors_on_held_out_frames(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    labels = rig(8, names=KNOWN)
+    first = tuple(replace(frame, confirmed=np.array([True, False])) for frame in labels.frames)
+    report = done(
+        request_for(replace(labels, frames=first), recipe=replace(RECIPE, steps=30, batch=4))
+    ).report
+    held = len(report["held_out_frames"])
+    for when in ("before", "after"):
+        placed = report["placed"][when]
+        assert (placed["left_out"], placed["n"]) == (held, report[when]["n"] - held)
+        assert list(placed["by_keypoint"]) == [KNOWN[1]]
 
 
 def test_fine_tuning_leaves_statistics_and_the_start_alone() -> None:

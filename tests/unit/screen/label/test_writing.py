@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rtface.core.errors import DataError, UsageError
+from rtface.learn.labels.confirmed import CONFIRMED_FILE
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.labels.reading import read_labels
@@ -166,3 +167,34 @@ def test_a_strange_row_in_the_csv_is_named(project: LabelProject) -> None:
 def test_a_scorer_is_a_plain_name(project: LabelProject, scorer: str) -> None:
     with pytest.raises(UsageError, match="scorer"):
         write_deeplabcut(project, "anna", scorer)
+
+
+def test_guesses_that_were_confirmed_where_they_lay_are_named_beside_the_labels(
+    project: LabelProject,
+) -> None:
+    guess = {"x": 12.34, "y": 6, "from": "guess", "engine": "face"}
+    project.act("anna", "confirm", [[["label", "first", "f1", "p2"], guess]])
+    project.act("anna", "confirm", [[["label", "first", "f2", "p1"], guess]])
+    project.act("anna", "move", [[["label", "first", "f2", "p1"], {"x": 13, "y": 6, "from": "hand"}]])
+    assert write_own(project, "anna").files == ("labels.csv", CONFIRMED_FILE)
+    assert write_own(project, "anna").files == ()
+    labels = read_labels(project.folder)
+    assert labels.confirmed.tolist() == [[False, True], [False, False]], "the other was moved"
+    renamed = labels.renamed({"paw": "foot"}).arranged(["foot", "nose"])
+    assert renamed.confirmed.tolist() == [[True, False], [False, False]]
+
+    table = project.folder / "labels.csv"
+    table.write_text(table.read_text().replace("12.34", "12.5"))
+    assert not read_labels(project.folder).confirmed.any(), "it lies elsewhere than was confirmed"
+    (project.folder / CONFIRMED_FILE).write_text('{"confirmed": [3]}')
+    with pytest.raises(DataError, match=CONFIRMED_FILE):
+        read_labels(project.folder)
+
+
+def test_the_file_of_confirmed_guesses_is_emptied_when_they_are_moved(project: LabelProject) -> None:
+    key = ["label", "first", "f1", "p2"]
+    project.act("anna", "confirm", [[key, {"x": 12.34, "y": 6, "from": "guess"}]])
+    write_own(project, "anna")
+    project.act("anna", "move", [[key, {"x": 14, "y": 6, "from": "hand"}]])
+    assert write_own(project, "anna").files == ("labels.csv", CONFIRMED_FILE)
+    assert not read_labels(project.folder).confirmed.any()

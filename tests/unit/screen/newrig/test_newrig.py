@@ -25,6 +25,7 @@ from rtface.screen.newrig import commands
 from rtface.screen.newrig.routes import routes
 from rtface.screen.rigs import shown_rigs
 from rtface.screen.said import Said
+from rtface.screen.teach import commands as teaching
 from rtface.simulate.face import MouseFace
 from rtface.track.parity import (
     LIMITS,
@@ -366,3 +367,30 @@ def test_a_rig_that_is_run_is_shown_by_the_screen_and_by_one_that_is_started_lat
     shown.clear()
     commands.show_running(showing)
     assert shown == []
+
+
+def test_a_verification_that_was_begun_on_the_page_teach_is_seen_here_and_not_begun_twice(
+    desk: Desk, page: TestClient, own_engine: Engine
+) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}", "engine": "begun"})
+    start = GuidedStart((desk.folder / "mouse.mp4",), name="begun")
+    write_start(desk.folder / "rig-learn", start)
+    jobs = Jobs(desk.folder, program=("/bin/sh", "-c", "exec sleep 60", "sh"), stop_after_s=0.0)
+    teach = {"step": "teach", "engine": "begun", "for_rig": "rig.yaml"}
+    jobs.start("verify-engine", ["engines", "verify"], title="Verify begun", about=teach)
+    try:
+        verified = step(page, "verify")
+        assert (verified["state"], verified["job"]["title"]) == ("runs", "Verify begun")
+        assert "begun is being verified" in verified["says"]
+        assert step(page, "teach")["state"] != "runs"
+        refused = page.post("/api/page/verify", json={"rig": "rig.yaml"})
+        assert (refused.status_code, "verified already" in refused.text) == (400, True)
+        with pytest.raises(UsageError, match="verified already"):
+            teaching.verify(desk, Said({"engine": "begun", "frames": "mouse"}))
+        jobs.start("export", ["engines", "export"], title="int8 of begun", about=teach)
+        taught = step(page, "teach")
+        assert (taught["state"], taught["says"]) == ("runs", "Its int8 form is being made.")
+        with pytest.raises(UsageError, match="made already"):
+            teaching.export_int8(desk, Said({"engine": "begun", "frames": "mouse"}))
+    finally:
+        all_ended(jobs)

@@ -10,7 +10,7 @@ import { Progress } from "./progress.js";
 
 const AHEAD = 3;
 const LEAST_SCORE = 0.15;
-const ALL_DONE = "Every frame is complete. Teach, or New rig, goes on with them.";
+const ALL_DONE = "Every frame is complete.";
 
 export class Editor {
   /** @param {LabelStore} store @param {boolean} readOnly */

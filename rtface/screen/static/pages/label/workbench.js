@@ -46,6 +46,7 @@ class Workbench {
     this.saved = h("span", { class: "badge", role: "status" });
     this.counts = h("span", { class: "muted small" });
     this.jobs = h("div", {});
+    this.onward = h("div", { class: "row onward", hidden: true });
     this.where = new Where(this.editor);
     this.frames = new FrameList(this.editor);
     this.points = new PointList(this.editor, {
@@ -77,6 +78,7 @@ class Workbench {
     this.scope.keep(() => clearInterval(timer));
     this.scope.keep(() => document.removeEventListener("visibilitychange", leaving));
     await Promise.all([this.readGuesses(), this.readAbout()]);
+    this.leadOn().catch(() => {}); // without it the menu leads there
     this.where.load(this.app).catch(() => {}); // without it the names have to do
     this.app.get("/api/jobs/").then(({ jobs }) => {
       const running = jobs.find((/** @type {any} */ job) => job.kind === "guess" && job.about.set === this.store.set && !over(job));
@@ -99,6 +101,18 @@ class Workbench {
     if (frame) this.editor.go(frame.id, found?.id ?? null);
     else this.app.say(`This set has no frame ${short ?? name}.`, "warn");
     return Boolean(frame);
+  }
+
+  /** Fill in what goes on once every frame is complete: the rig that the frames were chosen for, or the page Teach. */
+  async leadOn() {
+    const { ways, rigs } = await this.app.get("/api/teach/ways");
+    /** @param {string} folder */
+    const within = (folder) => this.store.set.startsWith(`${folder}/`);
+    const rig = rigs.find((/** @type {any} */ each) => within(each.learning))?.rig;
+    const folder = ways.find((/** @type {any} */ each) => within(each.folder))?.folder;
+    const go = () => (rig ? this.app.go("newrig", { rig, step: "teach" }) : this.app.go("teach", folder ? { folder } : {}));
+    fill(this.onward, h("span", { class: "good grow" }, "Every frame is complete."),
+      h("button", { class: "button primary", onclick: go }, rig ? `Go on: teach ${rig}` : "Go on: Teach"));
   }
 
   close() {
@@ -156,6 +170,7 @@ class Workbench {
         h("div", { class: "middle" }, this.canvas,
           this.firstUse(),
           h("div", { class: "under row" }, this.said, h("span", { class: "grow" }), this.place),
+          this.onward,
           h("div", { class: "row acts" },
             keyed("Confirm", "f", "Make what is shown hollow a label", () => editor.confirm(), off),
             keyed("Hidden", "q", "The keypoint cannot be seen", () => editor.hide(), off),
@@ -271,6 +286,7 @@ class Workbench {
     this.saved.className = `badge ${state}`;
     say(this.saved, waiting ? (store.reachable ? "saving" : `${waiting} not saved yet`) : store.changedOutside ? "labels.csv was changed elsewhere" : this.app.readOnly ? "looking only" : "all saved");
     const { complete, counted, points } = editor.progress;
+    this.onward.hidden = !counted || complete < counted;
     say(this.counts, `${complete} of ${counted} frames, ${points} of ${counted * editor.points.length} points`);
     if (this.shown !== (editor.frame ?? "")) this.show();
     this.marked();

@@ -42,6 +42,14 @@ export function cameraStep(here) {
         ),
       ),
     );
+  const renew = async () => {
+    try {
+      Object.assign(known, await app.get("/api/newrig/rigs"));
+    } catch (error) {
+      app.say(/** @type {Error} */ (error).message, "bad");
+    }
+    await again();
+  };
   const own = h("textarea", { rows: "3", class: "mono", spellcheck: "false", oninput: () => (drafts.own = own.value) }, drafts.own ?? "{kind: genicam, serial: \"22345678\", rate_hz: 200, exposure_us: 2000}");
   fill(
     choices,
@@ -66,7 +74,7 @@ export function cameraStep(here) {
           ),
         )
       : h("p", { class: "muted" }, `No video lies in ${known.folder}: copy one there to begin without a camera.`),
-    h("div", { class: "row" }, h("button", { class: "button", disabled: app.readOnly, onclick: find }, "Look for cameras"), h("button", { class: "button", disabled: app.readOnly, onclick: () => choose({ settings: { camera: "{kind: simulated}" } }) }, "Take the simulated mouse")),
+    h("div", { class: "row" }, h("button", { class: "button", onclick: renew }, "Look again in the folder"), h("button", { class: "button", disabled: app.readOnly, onclick: find }, "Look for cameras"), h("button", { class: "button", disabled: app.readOnly, onclick: () => choose({ settings: { camera: "{kind: simulated}" } }) }, "Take the simulated mouse")),
     looking,
     h(
       "details",

@@ -25,7 +25,9 @@ export function does(here, path, label, said = () => ({}), primary = true) {
     button.disabled = true;
     const answer = await ask(app, path, { rig: rig.rig, ...said() });
     button.disabled = false;
-    if (answer) watch(answer.job);
+    if (!answer) return;
+    watch(answer.job);
+    await again(); // what was said of the job before is no longer so
   };
   if (step.job && !over(step.job)) watch(step.job);
   else fill(place, h("div", { class: "row" }, button));
@@ -134,14 +136,16 @@ export function labelStep(here) {
 
 /** @param {import("../newrig.js").Here} here */
 export function teachStep(here) {
-  const { app, rig, step, place, again, next } = here;
+  const { app, rig, step, place, again, next, scope } = here;
   const made = step.result;
+  const running = step.job && !over(step.job) ? jobBox(app, step.job, scope, { done: () => again() }) : null;
   const use = async () => {
     const done = await changeRig(app, "/api/newrig/set", { rig: rig.rig, settings: { engine: made.engine } });
     if (done) await again();
   };
   fill(
     place,
+    running,
     h("p", { class: "muted" }, "On the next page the labels are checked and learnt, and you see what became better. It comes back here."),
     h(
       "div",

@@ -17,10 +17,15 @@ export async function enginePanel(app, known, way, attempt, forRig, scope) {
   const said = { frames, crop: way.start.crop ?? "", for_rig: forRig };
   let users = known.rigs;
   let asked = 0;
+  /** Jobs that run or wait. @type {any[]} */
+  let busy = [];
+  /** @param {string} kind @param {string} name */
+  const atWork = (kind, name) => busy.some((job) => job.kind === kind && job.about.engine === name);
   const redraw = async () => {
     const mine = ++asked;
-    const { engines, rigs } = await app.get("/api/teach/ways");
+    const [{ engines, rigs }, { jobs: now }] = await Promise.all([app.get("/api/teach/ways"), app.get("/api/jobs/")]);
     users = rigs;
+    busy = now.filter((/** @type {any} */ job) => !over(job));
     const int8 = `${attempt.engine}-int8`;
     const there = engines.some((/** @type {any} */ each) => each.engine === int8);
     const shown = await Promise.all([attempt.engine, ...(there ? [int8] : [])].map((name) => app.get(`/api/teach/engine?name=${encodeURIComponent(name)}`)));
@@ -29,7 +34,9 @@ export async function enginePanel(app, known, way, attempt, forRig, scope) {
   /** @param {string} path @param {any} body */
   const begin = async (path, body) => {
     const answer = await ask(app, path, { ...said, ...body });
-    if (answer) watch(answer.job);
+    if (!answer) return;
+    watch(answer.job);
+    await redraw();
   };
   /** @param {any} job */
   const watch = (job) => {
@@ -66,7 +73,7 @@ export async function enginePanel(app, known, way, attempt, forRig, scope) {
       h(
         "div",
         { class: "row" },
-        frames ? h("button", { class: agrees.length ? "button" : "button primary", disabled, onclick: () => begin("/api/teach/verify", { engine: engine.engine }) }, "Verify") : null,
+        frames ? h("button", { class: agrees.length ? "button" : "button primary", disabled: disabled || atWork("verify-engine", engine.engine), onclick: () => begin("/api/teach/verify", { engine: engine.engine }) }, atWork("verify-engine", engine.engine) ? "It is being verified" : "Verify") : null,
         frames ? h("button", { class: "button", disabled, onclick: () => begin("/api/teach/view", { engine: engine.engine }) }, engine.view ? "Make the view anew" : "Give it a view") : null,
         known.rigs.length ? h("button", { class: "button", disabled, onclick: use }, "Use it on this rig") : null,
       ),
@@ -79,7 +86,7 @@ export async function enginePanel(app, known, way, attempt, forRig, scope) {
       { class: "panel col" },
       h("h3", {}, name, " ", h("span", { class: "badge" }, "not made yet")),
       h("p", { class: "small muted" }, "The same engine in whole numbers of eight bits: faster on a processor. It is compared with the engine it is made of on frames of this rig, and refused where its points move."),
-      h("div", { class: "row" }, h("button", { class: "button", disabled: app.readOnly || !frames, onclick: () => begin("/api/teach/export", { engine: attempt.engine }) }, "Make it")),
+      h("div", { class: "row" }, h("button", { class: "button", disabled: app.readOnly || !frames || atWork("export", attempt.engine), onclick: () => begin("/api/teach/export", { engine: attempt.engine }) }, atWork("export", attempt.engine) ? "It is being made" : "Make it")),
       frames ? null : h("p", { class: "small careful" }, "It needs frames of the rig: this way was begun from labels alone."),
     );
   const element = h(

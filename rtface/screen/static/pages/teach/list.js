@@ -7,6 +7,15 @@ import { ask, failureLine, failures, jobBox, over } from "../../lib/jobs.js";
 export async function listPanel(app, known, scope) {
   const { jobs } = await app.get("/api/jobs/");
   const { recordings } = await app.get("/api/newrig/rigs");
+  const begin = h("div", {}, beginForm(app, known, recordings));
+  const lookAgain = async () => {
+    try {
+      const found = await app.get("/api/newrig/rigs");
+      fill(begin, beginForm(app, known, found.recordings));
+    } catch (error) {
+      app.say(/** @type {Error} */ (error).message, "bad");
+    }
+  };
   const running = jobs.filter((/** @type {any} */ job) => !over(job));
   const failed = failures(jobs, (job) => ["teach", "export", "verify-engine", "view"].includes(job.kind));
   const goOn = h("section", { class: "panel col" }, h("h2", {}, "Go on"), ways(app, known.ways));
@@ -25,7 +34,7 @@ export async function listPanel(app, known, scope) {
     boxes.length ? h("section", { class: "panel col" }, h("h2", {}, "What runs now"), boxes) : null,
     failed.length ? h("section", { class: "panel col" }, h("h2", {}, "What failed"), failed.map(failureLine)) : null,
     goOn,
-    h("section", { class: "panel col" }, h("h2", {}, "Begin"), beginForm(app, known, recordings)),
+    h("section", { class: "panel col" }, h("div", { class: "row" }, h("h2", { class: "grow" }, "Begin"), h("button", { class: "button small", onclick: lookAgain }, "Look again in the folder")), begin),
   );
   return element;
 }
