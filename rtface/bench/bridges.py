@@ -38,7 +38,7 @@ from rtface.core.extras import is_installed
 from rtface.core.machine import run_facts
 from rtface.core.realtime import realtime_process
 from rtface.live.pipeline import Pipeline
-from rtface.live.service import describe_backend
+from rtface.live.served import describe_backend
 from rtface.publish.bridges.lsl import source_of
 from rtface.publish.bridges.processes import BridgeProcesses
 from rtface.track.backends.factory import engine_for, make_backend
