@@ -75,6 +75,7 @@ class Tally:
     def forget_rate(self) -> None:
         """Take the rate for 0 until the next tick: the camera was lost, or is back."""
         self.rate_hz = 0.0
+        self.exposures.interrupt()
 
     def forget_view(self) -> None:
         """Forget how well the view was known: it may be another from here on."""

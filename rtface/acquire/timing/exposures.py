@@ -46,6 +46,10 @@ class ExposureRate:
             self._intervals.append((frame_id - self._last[0], exposure_ns - self._last[1]))
         self._last = frame_id, exposure_ns
 
+    def interrupt(self) -> None:
+        """Take the next frame for the first of its kind: the camera was lost, and the time until it is back is no interval."""
+        self._last = None
+
     def tick(self) -> None:
         """Measure, about once a second."""
         info, intervals = self._info, self._intervals

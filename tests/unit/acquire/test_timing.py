@@ -81,6 +81,21 @@ def test_a_gap_of_any_camera_does_not_change_its_rate() -> None:
     assert stalled.problem
 
 
+@pytest.mark.parametrize("gap_s", [0.05, 0.2, 1.1, 9.0])
+def test_a_loss_is_no_interval_however_short(gap_s: float) -> None:
+    """Of a camera that is back the first frame has a number of its own, two after the last."""
+    rate = ExposureRate()
+    rate.begin(FREE)
+    for number, time_s in steady(15, 100):
+        rate.add(number, round(time_s * S))
+    rate.interrupt()
+    for number, time_s in steady(15, 100, first=16, begin_s=0.15 + gap_s):
+        rate.add(number, round(time_s * S))
+    rate.tick()
+    assert rate.hz == pytest.approx(100)
+    assert rate.problem == ""
+
+
 @pytest.mark.parametrize("hz", [10.0, 50.0, 200.0])
 def test_triggers_of_another_rate_are_said(hz: float) -> None:
     said = f"{hz:g} triggered frames come per second, and camera.trigger.rate_hz is 100"

@@ -43,3 +43,16 @@ def test_a_gap_ends_rate_and_view_until_the_next_tick() -> None:
     assert tally.tick(2 * NS_PER_S)
     assert tally.rate_hz == 0.0, "no frame came"
     assert math.isnan(tally.view_ok)
+
+
+def test_a_camera_that_is_back_exposes_as_fast_as_before_it_was_lost() -> None:
+    tally = Tally(SimpleNamespace(info=CAMERA), SimpleNamespace(lost=0), NS_PER_S)  # type: ignore[arg-type]
+    tally.exposures.begin(CAMERA)
+    tally.begin(0)
+    for number in range(15):
+        tally.add(pose(number, number * 20 * NS_PER_MS), 0, 0)
+    tally.forget_rate()
+    for number in range(16, 31):
+        tally.add(pose(number, number * 20 * NS_PER_MS + 120 * NS_PER_MS), 0, 0)
+    tally.tick(NS_PER_S)
+    assert tally.exposures.hz == 50.0
