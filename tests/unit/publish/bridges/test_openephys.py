@@ -43,9 +43,14 @@ def opened(
     bridge.open()
     try:
         if plugin is not None:
-            wait_until(lambda: bridge.take(mark("hello")) is None and bool(plugin.poll(1)))
-            plugin.recv()
-            plugin.send(b"NotHandled")
+
+            def is_found() -> bool:
+                failed = bridge.counts.failed
+                bridge.take(mark("hello"))
+                return bridge.counts.failed == failed
+
+            wait_until(is_found)
+            asked(plugin, b"NotHandled")
             wait_until(lambda: bridge.look() is None and bridge.counts.sent == 1)
             bridge.counts.failed = 0  # as long as it was not found
         yield bridge, clock
