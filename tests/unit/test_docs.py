@@ -19,6 +19,8 @@ PAGES = sorted(
     (
         *REPOSITORY.glob("*.md"),
         *DOCS.glob("*.md"),
+        *DOCS.glob("api/*.md"),
+        *DOCS.glob("tutorials/*.md"),
         REPOSITORY / "bench/README.md",
         REPOSITORY / "engines/README.md",
     )
