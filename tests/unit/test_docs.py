@@ -20,7 +20,7 @@ PAGES = sorted(
         *REPOSITORY.glob("*.md"),
         *DOCS.glob("*.md"),
         *DOCS.glob("api/*.md"),
-        *DOCS.glob("tutorials/*.md"),
+        *DOCS.glob("clients/*.md"),
         REPOSITORY / "bench/README.md",
         REPOSITORY / "engines/README.md",
     )
