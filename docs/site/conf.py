@@ -23,7 +23,7 @@ language = "en"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/README"
-include_patterns = ["*.md", "docs/**/*.md", "bench/README.md", "engines/README.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/**/*.md", "bench/README.md", "engines/README.md"]
 exclude_patterns = ["docs/reports/README.md", "docs/examples"]
 myst_heading_anchors = 4
 
