@@ -36,6 +36,7 @@ PAGES = (
     "docs/rigs.md",
     "docs/screen.md",
     "engines/README.md",
+    "paper/paper.md",
 )
 """Pages with blocks, from the repository's root."""
 

@@ -1,6 +1,7 @@
 """A subscriber: all that a running service publishes, and its commands, with numpy, pyzmq and msgpack alone.
 
-A machine that only subscribes needs nothing else: ``pip install --no-deps rtface numpy pyzmq msgpack``.
+A machine that only subscribes needs nothing else: the package rtface-client has this module and those it imports
+(``python -m tools.release OUT`` in a checkout builds it).
 """
 
 from __future__ import annotations
