@@ -83,19 +83,32 @@ class Pictures:
             axes.tick_params(axis="y", length=0)
             axes.legend(loc="upper left", ncols=2, frameon=False, bbox_to_anchor=(0, 1.08))
 
-    def explained(self, explained: NDArray[np.float64], ceiling: NDArray[np.float64] | None) -> None:
-        """Draw the variance explained of each component, under its ceiling where that is known."""
+    def explained(
+        self,
+        explained: NDArray[np.float64],
+        ceiling: NDArray[np.float64] | None,
+        method: str = "predicted",
+        ridge: NDArray[np.float64] | None = None,
+        null: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Draw the variance explained of each component, under its ceiling, beside ridge's and its null where known."""
         number = np.arange(1, len(explained) + 1)
         with self._drawing("explained", 1, 1, 5, 3.2) as (axes,):
             if ceiling is not None:
                 axes.plot(number, ceiling, color=_GREY, lw=1.2, label="ceiling: all that behaviour explains")
-            axes.plot(number, explained, color=_PREDICTED, lw=1.2, label="predicted")
+            if null is not None:
+                low, high = np.nanpercentile(null, (5, 95), axis=0)
+                words = f"ridge, activity moved in time ({len(null)} shifts, 5 to 95 %)"
+                axes.fill_between(number, low, high, color=_GREY, alpha=0.6, lw=0, label=words)
+            if ridge is not None:
+                axes.plot(number, ridge, color="C1", lw=1.0, ls="--", label="ridge, causal filters")
+            axes.plot(number, explained, color=_PREDICTED, lw=1.2, label=method)
             axes.axhline(0, color="k", lw=0.5)
             axes.set_xscale("log")
             axes.set_ylim(min(-0.05, max(-0.3, float(np.nanmin(explained)))), 1)
             axes.set_xlabel("principal component of the population")
             axes.set_ylabel("variance explained, held-out time")
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, fontsize=8)
 
     def clusters(
         self,
