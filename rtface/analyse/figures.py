@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,9 @@ class Pictures:
         figure.savefig(self._folder / f"{name}.png", dpi=_DPI)
         self.names.append(name)
 
-    def traces(self, real: FloatArray, predicted: FloatArray, seconds: NDArray[np.float64]) -> None:
+    def traces(
+        self, real: FloatArray, predicted: FloatArray, seconds: NDArray[np.float64], what: str = "component"
+    ) -> None:
         """Draw the first components over a stretch of test time, real (S, C) under predicted."""
         count = min(_MOST_TRACES, real.shape[1])
         shown = slice(0, min(len(real), _TRACE_SAMPLES))
@@ -77,11 +79,21 @@ class Pictures:
                     )
             for gap in gaps:
                 axes.axvline((gap - 0.5) * step, color=_GREY, lw=0.6, ls=":")
-            axes.set_yticks(-np.arange(count), [f"component {row + 1}" for row in range(count)])
+            axes.set_yticks(-np.arange(count), [f"{what} {row + 1}" for row in range(count)])
             axes.set_xlabel("held-out time (s); dotted: from one test block to the next")
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="y", length=0)
             axes.legend(loc="upper left", ncols=2, frameon=False, bbox_to_anchor=(0, 1.08))
+
+    def learning(self, held_back: Sequence[float], best: int) -> None:
+        """Draw a training's loss on held-back samples by epoch, and the epoch whose weights were kept."""
+        with self._drawing("learning", 1, 1, 4.4, 3) as (axes,):
+            axes.plot(np.arange(1, len(held_back) + 1), held_back, "o-", ms=3, lw=1.2, color=_PREDICTED)
+            axes.axvline(best, color=_ACCENT, lw=0.8, ls="--", label=f"kept: epoch {best}")
+            axes.axhline(1, color="k", lw=0.5, ls=":", label="the mean explains nothing")
+            axes.set_xlabel("epoch")
+            axes.set_ylabel("loss on held-back samples\n(part of the variance not explained)")
+            axes.legend(frameon=False, fontsize=8)
 
     def explained(
         self,
@@ -90,6 +102,7 @@ class Pictures:
         method: str = "predicted",
         ridge: NDArray[np.float64] | None = None,
         null: NDArray[np.float64] | None = None,
+        what: str = "principal component of the population",
     ) -> None:
         """Draw the variance explained of each component, under its ceiling, beside ridge's and its null where known."""
         number = np.arange(1, len(explained) + 1)
@@ -106,7 +119,7 @@ class Pictures:
             axes.axhline(0, color="k", lw=0.5)
             axes.set_xscale("log")
             axes.set_ylim(min(-0.05, max(-0.3, float(np.nanmin(explained)))), 1)
-            axes.set_xlabel("principal component of the population")
+            axes.set_xlabel(what)
             axes.set_ylabel("variance explained, held-out time")
             axes.legend(frameon=False, fontsize=8)
 

@@ -29,7 +29,7 @@ def page(report: Mapping[str, Any], command: str) -> str:
     if part := report.get("components"):
         lines += ["## Components", ""]
         line = (
-            f"{part['components']} components, variance explained together {part['variance_explained']:.3f}"
+            f"{part['components']} {part['of']}, variance explained together {part['variance_explained']:.3f}"
         )
         if "ceiling" in part:
             line += f" of a ceiling of {part['ceiling']:.3f} ({100 * part['of_ceiling']:.0f} %)"

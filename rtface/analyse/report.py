@@ -167,12 +167,22 @@ def write_report(
 def _components(recorded: Recorded, predictions: ActivityPredictions, pictures: Pictures) -> dict[str, Any]:
     explained = by_column(predictions.real, predictions.predicted)
     together = variance_explained(predictions.real, predictions.predicted)
-    pictures.traces(predictions.real, predictions.predicted, recorded.tneural[predictions.samples])
+    neurons = _are_neurons(recorded, predictions)
+    seconds = recorded.tneural[predictions.samples]
+    pictures.traces(predictions.real, predictions.predicted, seconds, "neuron" if neurons else "component")
     ridge = None if predictions.ridge is None else by_column(predictions.real, predictions.ridge)
-    pictures.explained(explained, predictions.ceiling, predictions.method, ridge, predictions.null)
+    pictures.explained(
+        explained,
+        predictions.ceiling,
+        predictions.method,
+        ridge,
+        predictions.null,
+        "neuron" if neurons else "principal component of the population",
+    )
     found: dict[str, Any] = {
         "predicted_by": predictions.method,
         "components": len(explained),
+        "of": "neurons" if neurons else "components",
         "variance_explained": together,
         "first_components": explained[:8],
     }
@@ -186,6 +196,11 @@ def _components(recorded: Recorded, predictions: ActivityPredictions, pictures: 
         most = float((predictions.ceiling * variance).sum() / variance.sum())
         found |= {"ceiling": most, "of_ceiling": together / most}
     return found
+
+
+def _are_neurons(recorded: Recorded, predictions: ActivityPredictions) -> bool:
+    """Return whether what is predicted are the neurons themselves, as of few."""
+    return predictions.readout is None and predictions.real.shape[1] == len(recorded.spks)
 
 
 def _clusters(
@@ -214,9 +229,12 @@ def _clusters(
         local = np.full(clusters.count, np.nan)
         left_out.append("locality of clusters: the recording holds no places of its neurons")
     traces = scored_cluster_traces(targets, recorded.spks, clusters.labels, clusters.count)
-    if predictions is not None and predictions.readout is not None:
+    known = None if predictions is None else predictions.readout
+    if predictions is not None and known is None and _are_neurons(recorded, predictions):
+        known = np.eye(len(recorded.spks), dtype=np.float32)
+    if predictions is not None and known is not None:
         source, samples = predictions.method, predictions.samples
-        readout = cluster_traces(predictions.readout, clusters.labels, clusters.count)
+        readout = cluster_traces(known, clusters.labels, clusters.count)
         predicted = readout @ predictions.predicted.T
     elif latents is not None:
         source = "ridge regression from the latents"

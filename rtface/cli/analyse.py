@@ -71,7 +71,12 @@ def simulate(
 
 @app.command("report")
 def report(
-    data: Annotated[Path, typer.Argument(help="The population: .npz as Facemap's neural data.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="The population: .npz as Facemap's neural data; or the run's folder of `rtface encoder fit`."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the report.")],
     predictions: Annotated[
         Path | None, typer.Option(help=".npz of an encoder's Y_test, Y_pred_test, itest (and U, ceiling).")
@@ -95,9 +100,17 @@ def report(
     from rtface.analyse.populationfile import read_latents, read_population, read_predictions
     from rtface.analyse.report import ReportOptions, write_report
 
-    recorded = read_population(data)
-    predicted = None if predictions is None else read_predictions(predictions, len(recorded.tneural))
-    given = None if latents is None else read_latents(latents)
+    predicted = given = None
+    if data.is_dir():
+        from rtface.learn.encoder.fit_results import read_fit
+
+        recorded, predicted, given = read_fit(data)
+    else:
+        recorded = read_population(data)
+    if predictions is not None:
+        predicted = read_predictions(predictions, len(recorded.tneural))
+    if latents is not None:
+        given = read_latents(latents)
     options = ReportOptions(
         clusters=clusters, method=method, states=states, fit=FitOptions(seed=seed), seed=seed
     )

@@ -14,16 +14,20 @@ from numpy.typing import NDArray
 from rtface.analyse.forecast import group_keypoints
 from rtface.analyse.populationfile import (
     ActivityPredictions,
-    Recorded,
     read_latents,
     read_predictions,
-    write_predictions,
 )
 from rtface.analyse.report import ReportOptions, write_report
 from rtface.core.errors import DataError
-from rtface.core.files import written_whole
 from rtface.core.records import FloatArray
 from rtface.encode.normalise import NormaliseRules
+from rtface.learn.encoder.fit_results import (
+    LATENTS_FILE,
+    PREDICTIONS_FILE,
+    recorded_of,
+    ridge_of_filters,
+    write_results,
+)
 from rtface.learn.encoder.optimise import EncoderRecipe, within
 from rtface.learn.encoder.prepared import prepare
 from rtface.learn.encoder.recording import Recording
@@ -38,15 +42,12 @@ from rtface.learn.study.models import (
     linear_published,
     linear_tuned,
     predicted_by,
-    ridge_of_filters,
 )
 from rtface.learn.study.sessions import StudySession
 from rtface.learn.study.staging import Staged, stage
 from rtface.learn.study.stopping import StoppedError
 from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
-
-PREDICTIONS, LATENTS = "predictions.npz", "latents.npy"
 
 _FEWEST_NEURONS = 50
 _SHARES = (0.125, 0.25, 0.5)
@@ -180,24 +181,10 @@ class SessionAnalysis:
             self.progress("clusters and states", 0)
             recording = next(iter(self.inputs.recordings.values()))
             latents = predictions = None
-            if (self.folder / PREDICTIONS).exists():
-                predictions = read_predictions(self.folder / PREDICTIONS, len(self.session.tneural))
-                latents = read_latents(self.folder / LATENTS)
-            points = len(recording.keypoints)
-            places = self.places
-            recorded = Recorded(
-                spks=self.staged.traces,
-                tcam=recording.frame_times,
-                tneural=recording.neural_times,
-                xpos=None if places is None else places[:, 0].astype(np.float32),
-                ypos=None if places is None else places[:, 1].astype(np.float32),
-                simulated=self.session.simulated,
-                keypoints=recording.raw[:, : 2 * points].reshape(len(recording.raw), points, 2)
-                if points
-                else None,
-                keypoint_names=recording.keypoints,
-            )
-            found = write_report(recorded, self.folder, predictions, latents, options, command)
+            if (self.folder / PREDICTIONS_FILE).exists():
+                predictions = read_predictions(self.folder / PREDICTIONS_FILE, len(self.session.tneural))
+                latents = read_latents(self.folder / LATENTS_FILE)
+            found = write_report(recorded_of(recording), self.folder, predictions, latents, options, command)
             return {
                 "clusters": found.get("clusters"),
                 "states": found.get("states"),
@@ -261,7 +248,7 @@ class SessionAnalysis:
         return judge(task, predicted)
 
     def _write(self, task: Task, network: EncoderNetwork, predicted: FloatArray) -> None:
-        ridge, null = ridge_of_filters(task, self._window[0])
+        ridge, null = ridge_of_filters(task.prepared, task.test, task.held, self._window[0])
         predictions = ActivityPredictions(
             task.prepared.values[task.test],
             predicted,
@@ -272,10 +259,7 @@ class SessionAnalysis:
             null=null.by_output,
             null_together=null.together,
         )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_predictions(self.folder / PREDICTIONS, predictions)
-        with written_whole(self.folder / LATENTS) as fresh, fresh.open("wb") as file:
-            np.save(file, latents_of(network, task.prepared.inputs))
+        write_results(self.folder, predictions, latents_of(network, task.prepared.inputs))
 
     def _trained(self, task: Task, name: str, words: str) -> EncoderNetwork:
         steps = self.recipe.epochs * max(1, round(len(task.prepared.split.train) / self.recipe.samples))

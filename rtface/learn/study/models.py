@@ -13,9 +13,7 @@ from rtface.analyse.baselines import (
     PUBLISHED_PENALTY,
     PUBLISHED_RANK,
     choose_penalty,
-    filtered_at,
     fit_reduced_rank,
-    fit_ridge,
     smoothed_at,
 )
 from rtface.analyse.explained import Explainable, by_column, by_neuron, variance_explained
@@ -31,12 +29,9 @@ from rtface.learn.encoder.scoring import predict
 from rtface.learn.resumable import Progress, run_in_folder
 from rtface.learn.run_folder import RunFolder
 from rtface.networks.encoder import EncoderNetwork
-from rtface.networks.temporal_kernels import bumps
 
 PUBLISHED_DELAY = 1
 """Neural samples by which behaviour is older than the neurons that it predicts, of the published linear method."""
-
-_FILTERS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,16 +142,6 @@ def linear_tuned(task: Task) -> tuple[FloatArray, ShiftNull, dict[str, float]]:
     line = fit_reduced_rank(moment[split.train], values[split.train], PUBLISHED_RANK, penalty)
     null = explained_when_shifted(moment, values, split, penalty)
     return line.predict(moment[split.test]), null, {"delay": float(delay), "penalty": penalty}
-
-
-def ridge_of_filters(task: Task, window: int) -> tuple[FloatArray, ShiftNull]:
-    """Return the prediction of a ridge regression from causal filters of the inputs, and its null."""
-    prepared, split = task.prepared, task.split
-    features = filtered_at(prepared.inputs, np.maximum(prepared.frames, 0), bumps(_FILTERS, window))
-    penalty = choose_penalty(features, prepared.values, task.held)
-    line = fit_ridge(features[split.train], prepared.values[split.train], penalty)
-    null = explained_when_shifted(features, prepared.values, split, penalty)
-    return line.predict(features[split.test]), null
 
 
 def fit_network(

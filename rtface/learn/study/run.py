@@ -144,7 +144,7 @@ class Parts:
     """
 
     def __init__(self, run: RunFolder, session: str, stop: Callable[[], bool]) -> None:
-        self.run, self.folder, self._stop = run, run.folder / PARTS / session, stop
+        self.folder, self._stop = run.folder / PARTS / session, stop
 
     def of(self, name: str, compute: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
         """Return a part: as it was kept, else computed and kept; `DataError` where its file is damaged.
@@ -189,7 +189,7 @@ def _analysed(
         beside=request.beside,
         rules=NormaliseRules(),
         part=parts.of,
-        run=parts.run,
+        run=RunFolder(parts.folder),
         folder=request.out / session.name,
         scratch=parts.folder / "traces.npy",
         progress=progress,
