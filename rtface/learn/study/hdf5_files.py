@@ -66,7 +66,7 @@ class Matlab73Arrays:
         with opened(self.path) as file:
             node = file[name]
             try:
-                if node.attrs.get(_MATLAB_CLASS) == b"cell":
+                if node.attrs.get(_MATLAB_CLASS) in (b"cell", "cell"):
                     return np.array([_text(file[each]) for each in np.ravel(node[()].T)])
                 values: NDArray[Any] = np.asarray(node[()]).T
             except (OSError, ValueError, TypeError, KeyError) as error:
