@@ -64,6 +64,8 @@ class ReportOptions:
         Of the states.
     seed : int
         Of all that is drawn by chance.
+    forecast : bool
+        Whether keypoints are forecast.
     """
 
     clusters: int = 100
@@ -71,6 +73,7 @@ class ReportOptions:
     states: int | None = None
     fit: FitOptions = field(default_factory=FitOptions)
     seed: int = 0
+    forecast: bool = True
 
 
 def write_report(
@@ -154,7 +157,7 @@ def write_report(
         report["states"] = _states(recorded, latents, options, pictures, progress)
     if recorded.keypoints is None:
         report["left_out"].append("forecast: the recording holds no keypoints")
-    else:
+    elif options.forecast:
         progress("forecast of keypoints")
         report["forecast"] = _forecast(recorded, pictures)
     report["pictures"] = [f"{name}.png" for name in pictures.names]

@@ -41,6 +41,7 @@ from rtface.learn.study.models import (
     judge,
     linear_published,
     linear_tuned,
+    null_of,
     predicted_by,
 )
 from rtface.learn.study.sessions import StudySession
@@ -232,10 +233,12 @@ class SessionAnalysis:
     def _linear(self, kind: str) -> dict[str, Any]:
         self.progress(f"linear, {kind}", 0)
         task = self.tasks[kind]
-        published, (tuned, null, chosen) = linear_published(task), linear_tuned(task)
+        published, tuned = linear_published(task), linear_tuned(task)
+        null = null_of(task, tuned)
         return {
             "published": judge(task, published),
-            "tuned": judge(task, tuned) | {"chosen": chosen},
+            "tuned": judge(task, tuned.predicted)
+            | {"chosen": {"delay": tuned.delay, "penalty": tuned.penalty}},
             "null": {"shifts": len(null.shifts), "mean": null.together.mean(), "most": null.together.max()},
         }
 
@@ -278,7 +281,7 @@ class SessionAnalysis:
 
     def _both(self, task: Task, name: str, words: str) -> dict[str, Any]:
         """Return what the tuned linear model and the network explain."""
-        linear, _, _ = linear_tuned(task)
+        linear = linear_tuned(task).predicted
         network = self._trained(task, name, words)
         return {"linear": judge(task, linear), "network": judge(task, predicted_by(network, task))}
 

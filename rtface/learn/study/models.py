@@ -127,8 +127,17 @@ def linear_published(task: Task) -> FloatArray:
     return line.predict(moment[split.test])
 
 
-def linear_tuned(task: Task) -> tuple[FloatArray, ShiftNull, dict[str, float]]:
-    """Return the same with delay (none, or a sample) and penalty chosen on held-back samples; its null; what was chosen."""
+@dataclass(frozen=True, eq=False)
+class TunedLine:
+    """The linear method with what was chosen on held-back samples: `delay` in neural samples, and `penalty`."""
+
+    predicted: FloatArray
+    delay: int
+    penalty: float
+
+
+def linear_tuned(task: Task) -> TunedLine:
+    """Return the prediction of the linear method with delay (none, or a sample) and penalty chosen on held-back samples."""
     values, split, held = task.prepared.values, task.split, task.held
     found = []
     for delay in (0, PUBLISHED_DELAY):
@@ -140,8 +149,12 @@ def linear_tuned(task: Task) -> tuple[FloatArray, ShiftNull, dict[str, float]]:
     _, delay, penalty = min(found)
     moment = _moment(task, delay)
     line = fit_reduced_rank(moment[split.train], values[split.train], PUBLISHED_RANK, penalty)
-    null = explained_when_shifted(moment, values, split, penalty)
-    return line.predict(moment[split.test]), null, {"delay": float(delay), "penalty": penalty}
+    return TunedLine(line.predict(moment[split.test]), delay, penalty)
+
+
+def null_of(task: Task, tuned: TunedLine) -> ShiftNull:
+    """Return what the tuned linear method explains of activity that was moved in time."""
+    return explained_when_shifted(_moment(task, tuned.delay), task.prepared.values, task.split, tuned.penalty)
 
 
 def fit_network(

@@ -198,7 +198,7 @@ def _analysed(
     found = analysis.models()
     if request.curves:
         found |= analysis.curves()
-    found["report"] = analysis.report(replace(request.report), command)
+    found["report"] = analysis.report(replace(request.report, forecast=False), command)
     kept = parts.of("session", lambda: found)
     assert kept is not None
     analysis.clean()

@@ -19,6 +19,8 @@ from rtface.learn.encoder.from_recording import EncoderRequest, fit_encoder
 from rtface.learn.encoder.optimise import RECIPES
 from rtface.learn.encoder.recording import RecordingFiles, read_recording
 
+pytestmark = pytest.mark.timeout(900)
+
 SMALL: dict[str, Any] = {"name": "causal", "fast_taps": 20, "slow_taps": 60, "units": 12, "hidden": 32}
 SMALL |= {"latents": 32, "slow_frames": [0.0, 8.0, 20.0]}
 
