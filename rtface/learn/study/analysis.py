@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,7 @@ class SessionAnalysis:
         window, past, ahead = self._window
         tasks: dict[str, Task] = {}
         for kind, recording in self.inputs.recordings.items():
+            first = next(iter(tasks.values())).prepared if tasks else None
             prepared = prepare(
                 recording,
                 window,
@@ -123,11 +124,9 @@ class SessionAnalysis:
                 components=self.components,
                 rules=self.rules,
                 seed=self.recipe.seed,
+                known=None if first is None else (first.targets, first.values),
                 progress=lambda part, steps, kind=kind: self.progress(f"{part}, {kind}", steps),  # type: ignore[misc]
             )
-            if tasks:
-                first = next(iter(tasks.values())).prepared
-                prepared = replace(prepared, targets=first.targets, values=first.values)
             test = within(prepared.split.test, prepared.frames, len(prepared.inputs), past, ahead)
             if len(test) < 2:
                 raise DataError(f"{self.session.name}: too short, no test sample's window lies within it")
@@ -157,7 +156,7 @@ class SessionAnalysis:
         about = self._need("about", self._about)
         if KEYPOINTS not in about["inputs"]:
             return {}
-        curves: dict[str, Any] = {"by_neurons": [], "by_minutes": [], "without": {}}
+        curves: dict[str, Any] = {"by_neurons": [], "by_minutes": [], "too_short": [], "without": {}}
         count = about["neurons"]
         for number in sorted({count // 4**power for power in (3, 2, 1)}):
             if number >= _FEWEST_NEURONS:
@@ -166,8 +165,7 @@ class SessionAnalysis:
                 )
         for share in _SHARES:
             found = self._need(f"minutes-{share:g}", lambda share=share: self._of_minutes(share))  # type: ignore[misc]
-            if "variance_explained" in found["network"]:
-                curves["by_minutes"].append(found)
+            curves["too_short" if "left_out" in found else "by_minutes"].append(found)
         for group in about["groups"] if len(about["groups"]) > 1 else ():
             curves["without"][group] = self._need(
                 f"without-{group}",
@@ -226,9 +224,15 @@ class SessionAnalysis:
     def _peers(self) -> dict[str, Any]:
         task = next(iter(self.tasks.values()))
         step = self.progress("what neurons explain of each other", 2)
-        found = explained_by_peers(task.prepared.recording, task.split, lambda done, total: step(done, _NAN))
         minutes = len(task.prepared.split.train) / task.prepared.recording.neural_rate / 60
-        return {"mean": None if found is None else found.mean, "training_minutes": minutes}
+        found: dict[str, Any] = {"mean": None, "training_minutes": minutes}
+        try:
+            peers = explained_by_peers(
+                task.prepared.recording, task.split, lambda done, total: step(done, _NAN)
+            )
+        except DataError as error:  # all neurons in one field of the checkerboard
+            return found | {"left_out": str(error)}
+        return found | {"mean": None if peers is None else peers.mean}
 
     def _linear(self, kind: str) -> dict[str, Any]:
         self.progress(f"linear, {kind}", 0)
@@ -298,7 +302,7 @@ class SessionAnalysis:
         try:
             found = self._both(whole.first(samples), f"minutes-{share:g}", f"network, {minutes:.1f} minutes")
         except DataError as error:  # too short to hold a part back
-            return {"minutes": minutes, "linear": {}, "network": {}, "left_out": str(error)}
+            return {"minutes": minutes, "left_out": str(error)}
         return {"minutes": minutes, **found}
 
     def _without(self, group: str) -> dict[str, Any]:

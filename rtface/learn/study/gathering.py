@@ -14,6 +14,7 @@ from rtface.learn.study.contents import Content, FilmTraces, Float64Array, Matri
 from rtface.learn.study.recognise import recognise
 from rtface.learn.study.suite2p import is_plane, suite2p_content
 
+_PLANE = re.compile(r"plane\d+")
 _COMBINED = "combined"
 """suite2p's folder of all planes once more."""
 
@@ -118,7 +119,8 @@ def _contents(
     together: dict[Path, list[Path]] = {}
     for folder in planes:
         if folder.name != _COMBINED:
-            together.setdefault(folder.parent if folder != root else folder, []).append(folder)
+            one_of_several = _PLANE.fullmatch(folder.name) and folder != root
+            together.setdefault(folder.parent if one_of_several else folder, []).append(folder)
     contents: list[Content] = []
     for folders in together.values():
         _kept(lambda folders=folders: suite2p_content(folders, stated), contents, faults)  # type: ignore[misc]

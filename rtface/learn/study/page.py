@@ -144,7 +144,11 @@ def _each(sessions: Mapping[str, Any]) -> list[str]:
     lines += _table(heads, rows)
     for name, found in sessions.items():
         told = [*found["remarks"], *(f"{name}: left out: {each}" for each in found["report"]["left_out"])]
-        told += [f"{name}: {each['left_out']}" for each in found.get("by_minutes", ()) if "left_out" in each]
+        told += [f"{name}: peers: {found['peers']['left_out']}"] if "left_out" in found["peers"] else []
+        told += [
+            f"{name}: {each['minutes']:.1f} minutes: {each['left_out']}"
+            for each in found.get("too_short", ())
+        ]
         lines += [f"- {each}" for each in told]
     return [*lines, ""]
 

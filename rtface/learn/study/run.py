@@ -195,10 +195,13 @@ def _analysed(
         progress=progress,
         stop=stop,
     )
-    found = analysis.models()
-    if request.curves:
-        found |= analysis.curves()
-    found["report"] = analysis.report(replace(request.report, forecast=False), command)
+    try:
+        found = analysis.models()
+        if request.curves:
+            found |= analysis.curves()
+        found["report"] = analysis.report(replace(request.report, forecast=False), command)
+    except DataError as error:
+        raise DataError(f"{session.name}: {error}") from error
     kept = parts.of("session", lambda: found)
     assert kept is not None
     analysis.clean()
