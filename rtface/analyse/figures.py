@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyse.cluster_scores import Relation
-from rtface.analyse.forecast import Comparison
-from rtface.analyse.hmm import StateCounts
-from rtface.analyse.transitions import Irreversibility, Lifetimes
 from rtface.core.drawing import new_figure
 from rtface.core.records import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from rtface.analyse.cluster_scores import Relation
+    from rtface.analyse.forecast import Comparison
+    from rtface.analyse.hmm import StateCounts
+    from rtface.analyse.transitions import Irreversibility, Lifetimes
 
 _DPI = 110
 _REAL, _PREDICTED, _GREY, _ACCENT = "0.25", "C0", "0.7", "C3"

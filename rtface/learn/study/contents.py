@@ -16,7 +16,7 @@ from rtface.core.records import FloatArray
 Float64Array = NDArray[np.float64]
 Film = Literal["movie", "motion"]
 
-BLOCK_BYTES = 32 * 1024 * 1024
+BLOCK_BYTES = 16 * 1024 * 1024
 """Of a matrix that is read in parts."""
 
 FIELDS = {

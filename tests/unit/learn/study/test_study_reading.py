@@ -210,6 +210,20 @@ def test_planes_of_suite2p_come_onto_one_clock(tmp_path: Path, arrays: dict[str,
     np.testing.assert_array_equal(session.places[2:], [[0, 10], [2, 10]])
 
 
+def test_folders_of_suite2p_side_by_side_are_recordings(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    for number, name in enumerate(("monday", "tuesday")):
+        folder = tmp_path / "d" / name
+        folder.mkdir(parents=True)
+        np.save(folder / "spks.npy", arrays["spks"][:, : 170 + number])
+        np.save(folder / "iscell.npy", np.ones((len(arrays["spks"]), 2)))
+        np.save(folder / "times.npy", arrays["tneural"][: 170 + number])
+        write_filtered(folder / "k.npy", arrays["keypoints"])
+        np.save(folder.with_name(f"{name}_camera.npy"), arrays["tcam"])
+    found = read_study(tmp_path / "d", NOTHING)
+    assert [each.name for each in found] == ["monday", "tuesday"]
+    assert [len(each.tneural) for each in found] == [170, 171]
+
+
 def test_matlab_files_are_read_as_npz_are(tmp_path: Path, arrays: dict[str, Any]) -> None:
     scipy_io = pytest.importorskip("scipy.io", reason="the extra `analyse` is not installed")
     names = ("spks", "tcam", "tneural", "xpos", "ypos", "run", "keypoints")
