@@ -244,9 +244,10 @@ def write_predictions(path: Path, predictions: ActivityPredictions) -> None:
         "null_by_output": predictions.null,
         "null_together": predictions.null_together,
     }
+    known: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
     try:
         with written_whole(path) as fresh, fresh.open("wb") as file:
-            np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
+            np.savez(file, **known)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 

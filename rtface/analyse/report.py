@@ -225,9 +225,9 @@ def _clusters(
     courses = targets.of(recorded.spks, every)
     loadings = targets.basis * np.linalg.norm(courses, axis=0)
     clusters = find_clusters(loadings, courses, count, options.method, options.seed)
-    placed = recorded.xpos is not None and recorded.ypos is not None
-    if placed:
-        local = locality(recorded.xpos, recorded.ypos, clusters.labels, clusters.count)
+    xpos, ypos = recorded.xpos, recorded.ypos
+    if xpos is not None and ypos is not None:
+        local = locality(xpos, ypos, clusters.labels, clusters.count)
     else:
         local = np.full(clusters.count, np.nan)
         left_out.append("locality of clusters: the recording holds no places of its neurons")
@@ -256,11 +256,9 @@ def _clusters(
         "locality": local,
         "correlation": correlation,
     }
-    if placed:
+    if xpos is not None and ypos is not None:
         found = relation(local, correlation, seed=options.seed)
-        pictures.clusters(
-            recorded.xpos, recorded.ypos, clusters.labels, local, correlation, found, clusters.method
-        )
+        pictures.clusters(xpos, ypos, clusters.labels, local, correlation, found, clusters.method)
         result["locality_against_predictability"] = {"spearman": found.rho, "p": found.p, "n": found.n}
     return result
 

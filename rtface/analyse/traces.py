@@ -73,7 +73,7 @@ class StoredTraces:
         with self._path.open("rb", buffering=0) as file:
             for run in runs if len(wanted) else ():
                 file.seek(self._offset + 4 * self._samples * int(wanted[run[0]]))
-                part = memoryview(found[run[0] : run[-1] + 1]).cast("B")
+                part = found[run[0] : run[-1] + 1].data.cast("B")
                 while len(part):
                     count = file.readinto(part)
                     if not count:

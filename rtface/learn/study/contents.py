@@ -148,7 +148,10 @@ class NamedArrays(Protocol):
 
     path: Path
     what: str
-    shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of each array, by its name; () of one that is no array of numbers."""
 
     def read(self, name: str) -> NDArray[np.generic]:
         """Return an array; `DataError` where it cannot be read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -161,7 +162,8 @@ def _processed(path: Path) -> Content:
             continue
         if found[0].ndim != 2:
             raise DataError(f"{path}: {name}[0] has the shape {found[0].shape}, not frames x components")
-        films.append(FilmTraces(kind, *found[0].shape, lambda name=name: _film(path, name)))  # type: ignore[misc]
+        frames, count = found[0].shape
+        films.append(FilmTraces(kind, frames, count, partial(_film, path, name)))
     if not films:
         raise DataError(f"{path}: movSVD and motSVD are empty: process the movie with Facemap first")
     vectors = {}
@@ -170,8 +172,9 @@ def _processed(path: Path) -> Content:
         vectors["run"] = np.hypot(*np.asarray(running[0], np.float64).T[:2])
     pupil = [each for each in _listed(kept.get("pupil")) if isinstance(each, dict)]
     for name in ("area_smooth", "area"):
-        if pupil and "pupil" not in vectors and np.ndim(pupil[0].get(name)) == 1:
-            vectors["pupil"] = np.asarray(pupil[0][name], np.float64)
+        area = pupil[0].get(name) if pupil else None
+        if "pupil" not in vectors and isinstance(area, np.ndarray) and area.ndim == 1:
+            vectors["pupil"] = area.astype(np.float64)
     return Content(path, "Facemap's processing", films=tuple(films), vectors=vectors)
 
 

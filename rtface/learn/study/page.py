@@ -88,12 +88,12 @@ def _models(over: Mapping[str, Any]) -> list[str]:
     lines += _table(("model", "n", "mean", "95 % interval"), rows)
     lines += ["![variance explained by model](models.png)", ""]
     if over["differences"]:
-        rows = [
+        differences = [
             (name, found["n"], _value(found["mean"], True), _interval(found), _p(found["p"]))
             for name, found in over["differences"].items()
         ]
         lines += ["Differences within recordings:", ""]
-        lines += _table(("difference", "n", "mean", "95 % interval", "p, signed rank"), rows)
+        lines += _table(("difference", "n", "mean", "95 % interval", "p, signed rank"), differences)
         if any(found["p"] is None for found in over["differences"].values()):
             lines += ["Under 6 recordings no signed-rank test can reach 0.05: no p is given.", ""]
     return lines

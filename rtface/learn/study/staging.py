@@ -121,6 +121,6 @@ def _write(matrix: Matrix, samples: int, path: Path) -> None:
 
 def _put(file: io.FileIO, values: NDArray[np.float32], offset: int) -> None:
     file.seek(offset)
-    left = memoryview(values).cast("B")
+    left = values.data.cast("B")
     while len(left):
         left = left[file.write(left) :]
