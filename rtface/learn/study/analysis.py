@@ -33,7 +33,6 @@ from rtface.learn.encoder.prepared import prepare
 from rtface.learn.encoder.recording import Recording
 from rtface.learn.encoder.scoring import explained_by_peers, latents_of
 from rtface.learn.resumable import StartProgress
-from rtface.learn.run_folder import RunFolder
 from rtface.learn.study.inputs import BEHAVIOUR, KEYPOINTS, Inputs, inputs_of
 from rtface.learn.study.models import (
     Task,
@@ -49,6 +48,8 @@ from rtface.learn.study.staging import Staged, stage
 from rtface.learn.study.stopping import StoppedError
 from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
+
+TRACES_FILE = "traces.npy"
 
 _FEWEST_NEURONS = 50
 _SHARES = (0.125, 0.25, 0.5)
@@ -68,10 +69,10 @@ class SessionAnalysis:
         As of `StudyRequest` and `NormaliseRules`.
     part : callable
         Returns a part by its name: as it is known, else computed.
-    run : RunFolder
-        Keeps the checkpoints of trainings.
-    folder, scratch : Path
-        Where the recording's results go, and its traces while they are needed.
+    parts_folder : Path
+        Keeps traces and checkpoints while they are needed.
+    folder : Path
+        Where the recording's results go.
     progress, stop : callable
     """
 
@@ -83,9 +84,8 @@ class SessionAnalysis:
     beside: tuple[str, ...]
     rules: NormaliseRules
     part: Part
-    run: RunFolder
+    parts_folder: Path
     folder: Path
-    scratch: Path
     progress: StartProgress
     stop: Callable[[], bool]
 
@@ -96,7 +96,7 @@ class SessionAnalysis:
         return stage(
             self.session.neurons,
             len(self.session.tneural),
-            self.scratch,
+            self.parts_folder / TRACES_FILE,
             lambda done, total: step(done, _NAN),
         )
 
@@ -194,8 +194,9 @@ class SessionAnalysis:
         return self._need("report", write)
 
     def clean(self) -> None:
-        """Remove the traces' file."""
-        self.scratch.unlink(missing_ok=True)
+        """Remove the traces' file and the checkpoints."""
+        for path in (self.parts_folder / TRACES_FILE, *self.parts_folder.glob("*.checkpoint")):
+            path.unlink(missing_ok=True)
 
     def _need(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         found = self.part(name, compute)
@@ -274,8 +275,7 @@ class SessionAnalysis:
             task,
             self.architecture,
             self.recipe,
-            self.run,
-            f"{self.session.name}-{name}",
+            self.parts_folder / f"{name}.checkpoint",
             self.progress(words, steps),
             self.stop,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,7 @@ from rtface.learn.encoder.from_recording import HELD_BACK, training_of
 from rtface.learn.encoder.optimise import EncoderRecipe
 from rtface.learn.encoder.prepared import Prepared
 from rtface.learn.encoder.scoring import predict
-from rtface.learn.resumable import Progress, run_in_folder
-from rtface.learn.run_folder import RunFolder
+from rtface.learn.resumable import Progress, run_training
 from rtface.networks.encoder import EncoderNetwork
 
 PUBLISHED_DELAY = 1
@@ -161,8 +161,7 @@ def fit_network(
     task: Task,
     architecture: dict[str, Any],
     recipe: EncoderRecipe,
-    run: RunFolder,
-    name: str,
+    checkpoint: Path,
     progress: Progress,
     stop: Callable[[], bool],
 ) -> EncoderNetwork | None:
@@ -173,7 +172,7 @@ def fit_network(
         "outputs": task.prepared.targets.count,
     }
     training = training_of(task.prepared, whole, recipe)
-    run_in_folder(run, name, training, progress=progress, stop=stop)
+    run_training(training, progress=progress, checkpoint=checkpoint, stop=stop)
     return training.kept() if training.finished else None
 
 

@@ -189,9 +189,8 @@ def _analysed(
         beside=request.beside,
         rules=NormaliseRules(),
         part=parts.of,
-        run=RunFolder(parts.folder),
+        parts_folder=parts.folder,
         folder=request.out / session.name,
-        scratch=parts.folder / "traces.npy",
         progress=progress,
         stop=stop,
     )

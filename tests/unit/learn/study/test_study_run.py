@@ -88,7 +88,7 @@ def test_a_study_has_what_the_paper_compares(study: tuple[Path, dict[str, Any]])
         assert session["without"]["whisker"]["linear"]["variance_explained"] > whole - 0.05
         assert session["report"]["states"]["states"] == 2
         assert (out / name / "report.md").exists()
-        assert not list((out / "parts" / name).glob("*.npy"))
+        assert not list((out / "parts" / name).glob("*.[nc][ph]*"))
     models = found["over_sessions"]["models"]
     assert models["linear tuned, keypoints"]["n"] == 1
     page = (out / "report.md").read_text()
