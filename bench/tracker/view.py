@@ -127,7 +127,8 @@ def _pictures(folder: Path) -> list[Image]:
 
 def other_rigs(judge: _Judge, data: Path) -> dict[str, Any]:
     """Return clips of other rigs with the best crop that the search finds."""
-    limit, facefinder.CONFIDENT = facefinder.CONFIDENT, 0.0
+    limit, least = facefinder.CONFIDENT, facefinder.DOUBTFUL
+    facefinder.CONFIDENT = facefinder.DOUBTFUL = 0.0
     rows: dict[str, Any] = {}
     try:
         for name, clip in read_clips(data).items():
@@ -146,7 +147,7 @@ def other_rigs(judge: _Judge, data: Path) -> dict[str, Any]:
                 "crop_would_be_refused": face.confidence < limit,
             }
     finally:
-        facefinder.CONFIDENT = limit
+        facefinder.CONFIDENT, facefinder.DOUBTFUL = limit, least
     hand = _pictures(data / "mouse_hand_tongue_labelled" / "labeled-data" / "reachingvideo1")
     for shape in sorted({image.shape for image in hand}):
         rows[f"mouse_hand_tongue_labelled, {shape[1]}x{shape[0]}, whole"] = judge.row(

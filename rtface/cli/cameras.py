@@ -101,7 +101,10 @@ def crop(
     engine: EngineOption = "default",
     as_json: JsonOption = False,
 ) -> None:
-    """Find the face and print the crop to paste into a rig's file; exit code 8 where there is none, or more than one."""
+    """Find the face and print the crop to paste into a rig's file; exit code 8 where there is none, or more than one.
+
+    A place that may be a face is drawn, and with --json printed, all the same, as doubtful: for a person to look at.
+    """
     settings: CameraSettings
     backend = BackendSettings()
     if _is_rig(source):
@@ -110,11 +113,14 @@ def crop(
         engine = rig.engine if engine == "default" else engine
     else:
         settings = source_settings(source)
-    frames, found = seek_face(settings, engine_for(engine, backend), backend)
+    frames, found, doubt = seek_face(settings, engine_for(engine, backend), backend)
     if picture is not None and not cv2.imwrite(str(picture), _drawn(frames[0], found.crop)):
         raise DataError(f"{picture} cannot be written")
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | {"doubtful": "" if doubt is None else str(doubt)})
+    if doubt is not None:
+        raise doubt
+    if as_json:
         return
     box = found.crop
     mirrored = ", mirrored: true" if box.mirrored else ""

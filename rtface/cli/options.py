@@ -29,6 +29,9 @@ CropOption = Annotated[
 AUTO = "auto"
 """A crop that is to be found."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+NamesOption = Annotated[
+    bool, typer.Option("--names/--no-names", help="Write names and scores beside the points of a video.")
+]
 ScreenOption = Annotated[
     bool, typer.Option("--screen", help="Also start `rtface screen` for it, and print its link.")
 ]

@@ -6,6 +6,8 @@
 | ``NAME.checkpoint`` | the state of a training; gone on from when the same run is started again |
 | ``NAME.losses.csv``, ``NAME.png`` | its losses by step, as numbers and as a picture |
 | ``search.trials.csv`` | of `adapt`: errors on the held-out frames by step and blend, written while it trains |
+| ``plan.json`` | of `adapt`: how long it was to take, as told before it began |
+| ``finish`` | of `adapt`: somebody asked for the engine of the best so far; gone once that was heeded |
 | ``report.json`` | metrics; written last, so a run that has it is done |
 """
 
@@ -17,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtface.core.errors import DataError
+from rtface.core.errors import DataError, UsageError
 from rtface.core.files import printable, write_json, written_whole
 from rtface.core.machine import run_facts
 from rtface.learn.plots import draw_losses
 
 CONFIGURATION_FILE = "configuration.json"
 REPORT_FILE = "report.json"
+PLAN_FILE = "plan.json"
+_FINISH_FILE = "finish"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,33 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the run has its report."""
         return (self.folder / REPORT_FILE).exists()
+
+    @property
+    def finish_asked(self) -> bool:
+        """Whether somebody asked for the engine of the best so far."""
+        return (self.folder / _FINISH_FILE).exists()
+
+    def ask_to_finish(self) -> None:
+        """Ask the training of this run, which runs or was stopped, for the engine of the best so far.
+
+        Raises
+        ------
+        UsageError
+            There is no run here, or it is finished.
+        """
+        if not (self.folder / CONFIGURATION_FILE).exists():
+            raise UsageError(f"{self.folder} is no run: nothing was trained there yet")
+        if self.finished:
+            raise UsageError(f"{self.folder} is finished already: its engine is made")
+        (self.folder / _FINISH_FILE).touch()
+
+    def heeded(self) -> None:
+        """Forget that the engine of the best so far was asked for."""
+        (self.folder / _FINISH_FILE).unlink(missing_ok=True)
+
+    def write_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keep how long it is to take."""
+        write_json(self.folder / PLAN_FILE, plan)
 
     def checkpoint(self, name: str) -> Path:
         """Return where the state of a training of this run is kept."""

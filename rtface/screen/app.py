@@ -99,7 +99,7 @@ def greeting(parts: ScreenParts) -> str:
     return json.dumps({"topic": "screen", "rig": "", "data": about})
 
 
-def _rigs(parts: ScreenParts) -> list[dict[str, str]]:
+def _rigs(parts: ScreenParts) -> list[dict[str, str | bool]]:
     return [each.rig.as_dict() for each in parts.rigs.all()]
 
 

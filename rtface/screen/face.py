@@ -16,7 +16,7 @@ from rtface.publish.pictures.message import PictureMessage
 from rtface.publish.pictures.subscriber import PictureSubscriber
 from rtface.screen.rigs import ShownRig
 from rtface.track.backends.factory import engine_for
-from rtface.track.facefinder import FRAMES, find_face
+from rtface.track.facefinder import FRAMES, DoubtfulFaceError, find_face
 from rtface.track.store import Engine
 
 _WITHIN_NS = 5 * NS_PER_S
@@ -39,21 +39,26 @@ def face_in_view(rig: ShownRig, pictures: str, engine: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``crop``, in pixels of the camera's frame, and ``confidence``, 0 to 1.
+        ``crop``, in pixels of the camera's frame, ``confidence``, 0 to 1, and ``doubtful``: what speaks against it, for a
+        person to judge; empty where nothing does.
 
     Raises
     ------
     AddressError
         It publishes no pictures.
     DataError
-        No face is in them, or more than one.
+        No face is in them.
     """
     if not pictures:
         raise AddressError("this service publishes no pictures, so no face can be sought in them")
     frames = _frames(rig, pictures)
-    found = find_face(_engine(engine), [_image(each) for each in frames], BackendSettings(threads=_THREADS))
+    images, doubtful = [_image(each) for each in frames], ""
+    try:
+        found = find_face(_engine(engine), images, BackendSettings(threads=_THREADS))
+    except DoubtfulFaceError as doubt:
+        found, doubtful = doubt.found, str(doubt)
     crop = _in_frame(found.crop, frames[0])
-    return {"crop": crop_map(crop), "confidence": found.confidence}
+    return {"crop": crop_map(crop), "confidence": found.confidence, "doubtful": doubtful}
 
 
 def _frames(rig: ShownRig, pictures: str) -> list[PictureMessage]:

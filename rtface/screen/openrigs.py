@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtface.core.clock import NS_PER_S, monotonic_ns
@@ -67,17 +67,25 @@ class OpenRigs:
     def show(self, name: str, control: str) -> None:
         """Show another rig from now on, whose service takes commands at an address.
 
-        One that is shown already changes nothing, nor does one too many, or an address that is known to its service alone.
+        One that is shown already counts as named from now on. Else nothing changes; nor does it for one too many, or an address
+        that is known to its service alone.
         """
         rig = ShownRig(id_of(control), name, control, self._keys)
         if not is_address(control) or control.endswith(":*"):
             return
         with self._lock:
-            if rig.id in self._rigs or len(self._rigs) >= MOST_RIGS or self._closed:
+            if self._closed:
                 return
-            made = self._made(rig)
-            if self._opened:
-                _open(made)
+            if (there := self._rigs.get(rig.id)) is not None:
+                if there.rig.named:
+                    return
+                made = replace(there, rig=replace(there.rig, named=True))
+            elif len(self._rigs) >= MOST_RIGS:
+                return
+            else:
+                made = self._made(rig)
+                if self._opened:
+                    _open(made)
             self._rigs = {**self._rigs, rig.id: made}
         self._come()
 

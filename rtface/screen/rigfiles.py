@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,6 +34,19 @@ def rigs_of(desk: Desk) -> list[dict[str, Any]]:
 def learning_folder(name: str) -> str:
     """Return the folder of the guided way of a rig's file."""
     return f"{PurePosixPath(name).with_suffix('')}-learn"
+
+
+def crop_drawn_for(desk: Desk, folder: str) -> dict[str, Any] | None:
+    """Return the crop in the file of the rig whose guided way a folder belongs to, and the file's name as ``rig``.
+
+    None where the folder is of no rig, or the rig has no crop in numbers.
+    """
+    for rig in rigs_of(desk):
+        if rig["fault"] or not PurePosixPath(folder).is_relative_to(rig["learning"]):
+            continue
+        crop = load_rig(rig_path(desk, rig["rig"])).fixed_crop
+        return None if crop is None else asdict(crop) | {"rig": rig["rig"]}
+    return None
 
 
 def rig_path(desk: Desk, name: str) -> Path:

@@ -56,6 +56,7 @@ class RigLink:
     def __init__(self, rig: ShownRig, feed: PageFeed) -> None:
         self.rig = rig
         self.pictures_address = self.engine = ""
+        self._found = False
         self._feed = feed
         self._ending = threading.Event()
         self._again = threading.Event()
@@ -99,7 +100,7 @@ class RigLink:
             except Exception as error:  # whatever it is, the pages must know, and this rig is asked again
                 if not isinstance(error, RtfaceError):
                     _log.exception("the link to %s failed", self.rig.control)
-                self._put("link", {"state": "failed", "text": str(error)}, newest=True)
+                self._put("link", {"state": "failed", "text": str(error), "found": self._found}, newest=True)
             self._ending.wait(_AGAIN_S)
 
     def _greet(self) -> Hello | None:
@@ -110,7 +111,7 @@ class RigLink:
         try:
             return parse_hello(requester.request("hello", {}))
         except (AddressError, ControlError, WireError) as error:
-            self._put("link", {"state": "waiting", "text": str(error)}, newest=True)
+            self._put("link", {"state": "waiting", "text": str(error), "found": self._found}, newest=True)
             return None
         finally:
             requester.close()
@@ -123,6 +124,7 @@ class RigLink:
         self.pictures_address, self.engine = as_reached(hello.pictures_address, rig.control), hello.engine
         with Client(address, rig.control, keys=rig.keys, timeout_s=_ANSWER_S) as client:
             offset_ns = client.ping().offset_ns
+            self._found = True
             self._pictures.look_at(self.pictures_address, offset_ns)
             self._put("link", self._linked(hello, "up"), newest=True)
             heard_ns = said_ns = status_ns = monotonic_ns()

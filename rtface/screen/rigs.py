@@ -27,16 +27,20 @@ class ShownRig:
         Where its service takes commands; all else it says itself.
     keys : path or None
         Folder of this client's keys, for a service that needs keys.
+    named : bool
+        Whether somebody named it or started it. The usual address, which is looked at where nobody named any, is no rig before
+        a service was heard there: a page then does not call what it does not hear unknown.
     """
 
     id: str
     name: str
     control: str
     keys: Path | None = None
+    named: bool = True
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, str | bool]:
         """Return what a page is told of it."""
-        return {"id": self.id, "name": self.name, "control": self.control}
+        return {"id": self.id, "name": self.name, "control": self.control, "named": self.named}
 
     def client_keys(self) -> ClientKeys | None:
         """Return the keys of the folder; `AddressError` where they cannot be loaded."""
@@ -72,5 +76,5 @@ def shown_rigs(wheres: list[str], keys: Path | None) -> list[ShownRig]:
             raise AddressError(f"{where}: {control} cannot be reached: write tcp://HOST:PORT, or ipc://PATH")
         if control in (rig.control for rig in rigs):
             raise UsageError(f"{where}: the service at {control} stands twice")
-        rigs.append(ShownRig(id_of(control), name, control, keys))
+        rigs.append(ShownRig(id_of(control), name, control, keys, named=bool(wheres)))
     return rigs

@@ -30,7 +30,9 @@ _COARSE_FRAMES = 1
 _KEPT = 16
 _ROUNDS = 4
 CONFIDENT = 0.45
-"""A crop that is worth less shows no face."""
+"""A crop that is worth less is never taken by itself."""
+DOUBTFUL = 0.2
+"""A crop that is worth less is not even offered: pictures without a face have as much."""
 _ALIKE = 0.85
 """Another place that is worth this much of the best is about equally good."""
 _APART = 0.6
@@ -73,6 +75,20 @@ class FoundFace:
         )
 
 
+class DoubtfulFaceError(DataError):
+    """No face is sure; the best place may be one, for a person to look at.
+
+    Attributes
+    ----------
+    found : FoundFace
+        The best place. It is never to be taken before a person has seen it.
+    """
+
+    def __init__(self, why: str, found: FoundFace) -> None:
+        super().__init__(why)
+        self.found = found
+
+
 @dataclass(frozen=True, slots=True)
 class _Square:
     """A square of the frame, which it may leave."""
@@ -110,7 +126,9 @@ def find_face(engine: Engine, frames: Sequence[Image], settings: BackendSettings
     BackendError, EngineError
         The engine cannot be run as asked.
     DataError
-        There is no face, or two places are about equally good; or no frames, or of different sizes.
+        There is no face; or no frames, or of different sizes.
+    DoubtfulFaceError
+        The best place is not sure, or two are about equally good.
     UsageError
         The engine has no keypoints that a face is known by.
     """
@@ -126,14 +144,18 @@ def find_face(engine: Engine, frames: Sequence[Image], settings: BackendSettings
         )
     with _Search(engine, settings, points, frames) as search:
         best = _refined(search)
-        _require_one(best)
-        return FoundFace(
+        if not best or best[0].worth < DOUBTFUL:
+            raise DataError(f"no face found: {_below(best[0].worth if best else 0.0)}")
+        found = FoundFace(
             _as_crop(best[0].square, frames[0].shape),
             best[0].worth,
             len(frames),
             search.passes,
             (SYSTEM_CLOCK.now_ns() - began_ns) / NS_PER_S,
         )
+        if why := _doubt(best):
+            raise DoubtfulFaceError(why, found)
+        return found
 
 
 def _refined(search: _Search) -> list[_Seen]:
@@ -171,13 +193,17 @@ def _same_face(one: _Seen, other: _Seen) -> bool:
     return bool(apart < _APART * reach)
 
 
-def _require_one(best: list[_Seen]) -> None:
-    if not best or best[0].worth < CONFIDENT:
-        worth = f"{best[0].worth:.2f}" if best else "0"
-        raise DataError(
-            f"no face found: the best place has a confidence of {worth}, and {CONFIDENT} is needed; is the lamp on and "
-            "the mouse in the picture? Else give the crop yourself"
-        )
+def _below(worth: float) -> str:
+    return (
+        f"the best place has a confidence of {worth:.2f}, and {CONFIDENT} is needed; is the lamp on and "
+        "the mouse in the picture? Else give the crop yourself"
+    )
+
+
+def _doubt(best: list[_Seen]) -> str:
+    """Return what speaks against taking the best place; empty where nothing does."""
+    if best[0].worth < CONFIDENT:
+        return f"no face found that is sure: {_below(best[0].worth)}"
     for other in best[1:]:
         if (
             other.worth > _ALIKE * best[0].worth
@@ -185,10 +211,11 @@ def _require_one(best: list[_Seen]) -> None:
             and not _same_face(best[0], other)
         ):
             (x, y), (u, v) = (each.eye.round().astype(int) for each in (best[0], other))
-            raise DataError(
+            return (
                 f"two places are about equally good (confidence {best[0].worth:.2f} with an eye at {x}, {y}, and "
                 f"{other.worth:.2f} with one at {u}, {v}): is there a second mouse or a mirror? Else give the crop yourself"
             )
+    return ""
 
 
 def _grid(shape: tuple[int, int]) -> Iterator[_Square]:

@@ -7,7 +7,7 @@ import logging
 from rtface.acquire.sampling import rig_frames
 from rtface.config import BackendSettings, CameraSettings, CropSettings, Rig
 from rtface.core.records import Crop, Image
-from rtface.track.facefinder import FRAMES, FoundFace, find_face
+from rtface.track.facefinder import FRAMES, DoubtfulFaceError, FoundFace, find_face
 from rtface.track.store import Engine
 
 _log = logging.getLogger(__name__)
@@ -30,17 +30,25 @@ def with_crop(rig: Rig, engine: Engine) -> tuple[Rig, FoundFace | None]:
     """
     if rig.crop != "auto":
         return rig, None
-    _, found = seek_face(rig.camera, engine, rig.backend)
+    _, found, doubt = seek_face(rig.camera, engine, rig.backend)
+    if doubt is not None:
+        raise doubt
     _log.warning("%s", found.in_words())
     return rig.model_copy(update={"crop": crop_settings(found.crop)}), found
 
 
 def seek_face(
     camera: CameraSettings, engine: Engine, backend: BackendSettings
-) -> tuple[list[Image], FoundFace]:
-    """Return a few frames of a camera or a recording, and the face in them; errors as of `with_crop`."""
+) -> tuple[list[Image], FoundFace, DoubtfulFaceError | None]:
+    """Return a few frames of a camera or a recording, the face in them, and what speaks against it; errors as of `with_crop`.
+
+    A doubtful face is for a person to look at.
+    """
     frames = list(rig_frames(camera, FRAMES, _FIRST_S).values())
-    return frames, find_face(engine, frames, backend)
+    try:
+        return frames, find_face(engine, frames, backend), None
+    except DoubtfulFaceError as doubt:
+        return frames, doubt.found, doubt
 
 
 def crop_settings(crop: Crop) -> CropSettings:

@@ -18,7 +18,7 @@ import cv2
 import pytest
 from support.drawn_labels import NAMES, begun_engine, drawn
 
-from rtface.core.errors import DataError
+from rtface.core.errors import DataError, UsageError
 from rtface.learn.guided.adapting import adapt_attempt, check_attempt
 from rtface.learn.guided.start import GuidedStart, kept_start
 from rtface.learn.guided.way import open_way
@@ -166,6 +166,37 @@ def test_a_training_that_was_stopped_is_taken_up(
     assert way.where().step == "evaluate"
     straight = rtface("learn", "start", "mouse", "--yes", "--json")
     assert json.loads(straight.stdout)["next"] == "done"
+
+
+def test_a_training_that_was_stopped_makes_its_engine_from_the_best_so_far_where_that_is_asked_for(
+    folder: Path, rtface: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTFACE_ENGINES", str(folder / "engines"))
+    rtface(*COMMAND, "--yes")
+    nothing = rtface("learn", "finish", "mouse-learn")
+    assert nothing.returncode == UsageError.exit_code
+    assert "neither a run" in nothing.stderr
+    label(folder, NAMES[:2])
+    assert rtface(*COMMAND, "--json").returncode == 22
+    kept = kept_start(folder / "mouse-learn")
+    assert kept is not None
+    way = open_way(folder / "mouse-learn", kept)
+    labels = way.where().labels
+    assert labels is not None
+    check_attempt(way, labels)
+    attempt = way.where().attempt
+    assert attempt is not None
+    early = rtface("learn", "finish", "mouse-learn")
+    assert early.returncode == UsageError.exit_code, "the check alone was made"
+    seen = count()
+    assert adapt_attempt(way, labels, attempt, stop=lambda: next(seen) >= 27) is None
+    asked = rtface("learn", "finish", "mouse-learn")
+    assert asked.returncode == 0, asked.stderr
+    done = rtface("learn", "start", "mouse", "--yes", "--json")
+    report = json.loads(done.stdout)["report"]
+    assert report["finished_early"], done.stderr
+    assert load_engine("mouse-1").manifest.training["finished_early"] == report["finished_early"]
+    assert rtface("learn", "finish", "mouse-learn").returncode == UsageError.exit_code, "it is finished"
 
 
 def test_two_ways_that_were_to_make_one_engine_make_two(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the default install does without matplotlib, pandas and tables, in a process that cannot import them."""
+"""What the default install does without what the extras lab, nwb and sleap bring, in a process that cannot import it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from rtface.record import formats
 PROCESS = """
 import json, sys
 
+EXTRAS = ("matplotlib", "pandas", "tables", "pynwb", "hdmf", "ndx_pose", "ndx_optogenetics", "pyarrow", "sleap_io")
+
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("matplotlib", "pandas", "tables"):
+        if name.partition(".")[0] in EXTRAS:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocker())
@@ -83,6 +85,7 @@ def test_all_but_pictures_and_deeplabcuts_h5_works(test_engine: str, place: Path
         f"track images --engine {test_engine} --out a.rtface.h5",
         f"track images --engine {test_engine} --out a_FacemapPose.h5",
         "session export SESSION --out csv --format deeplabcut-csv",
+        "session export SESSION --out csv --slp",
         "rules dry-run rules.yaml a.csv --rate 100",
         f"bench throughput --frames 20 {small}",
     )
@@ -103,9 +106,12 @@ def test_what_needs_them_says_so_before_the_work(test_engine: str, place: Path) 
         "session export SESSION --out h5 --format deeplabcut-h5",
         f"rules dry-run rules.yaml images --engine {test_engine} --out b.png",
         f"learn suggest images --engine {test_engine} --out b --guesses",
+        "session export SESSION --out h5 --nwb",
+        "session export SESSION --out h5 --parquet",
     )
     for command, (code, text) in done.items():
         assert code == 8, (command, text)
-        assert INSTALL in text, command
+        other = command.endswith(("--nwb", "--parquet"))
+        assert (INSTALL.replace("lab", "nwb") if other else INSTALL) in text, command
     assert not [each for folder in ("b", "h5") for each in (place / folder).iterdir()]
     assert not list(place.glob("b.*"))

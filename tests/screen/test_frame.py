@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from screen.conftest import rig
 from selenium import webdriver
-from support.screens import Visit, served
+from support.screens import Visit, axe, served
 
+from rtface.config import PublishSettings
 from rtface.live.service import Service
 from rtface.screen.desk import Desk
+from rtface.screen.pages import PAGES
+from rtface.screen.rigs import ShownRig
+from rtface.screen.serving import Address, screen_opened
 
 
 def test_the_bar_says_how_the_rig_is(visit: Visit) -> None:
@@ -70,6 +75,63 @@ def test_a_page_that_was_left_while_it_was_made_is_taken_down(visit: Visit) -> N
         """
     )
     assert acts == ["second shown", "first left"]
+
+
+def test_where_nobody_named_a_rig_and_none_was_heard_nothing_is_an_alarm(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """Who has a video alone is told where to begin, and of no rig that is unknown; one that was heard is missed from then on."""
+    with Service(rig()) as first:
+        control = first.control_address
+    usual = ShownRig("usual", control, control, named=False)
+    with screen_opened([usual], tmp_path, Address(), PAGES) as screen:
+        visit = Visit(browser, screen)
+        visit.enter()
+        visit.wait(lambda: "No rig is connected" in visit.text(".picture .waiting"), "the words")
+        assert visit.text("#bar .state") == "No rig"
+        assert "key" not in visit.text(".stopnote")
+        assert not axe(visit)
+        visit.press("SPACE")
+        visit.wait(lambda: any("nothing to stop" in each for each in visit.said()), "what became of it")
+        assert not visit.find("dialog.alarm")
+        visit.go("loop")
+        visit.wait(lambda: visit.text(".loop-state") == "No rig", "the page Loop")
+        visit.go("live")
+        visit.click("Start here")
+        visit.wait(lambda: visit.find(".page.newrig"), "the first hour")
+        with Service(rig(publish=PublishSettings(keypoints="tcp://127.0.0.1:*", control=control))):
+            visit.wait(lambda: visit.text("#bar .state") == "No loop", "the rig")
+        visit.wait(lambda: visit.text("#bar .state") == "Unknown", "that it is missed")
+        visit.browser.refresh()
+        visit.wait(lambda: visit.text("#bar .state") == "Unknown", "a page that comes later misses it too")
+        visit.press("SPACE")
+        visit.wait(lambda: visit.text("dialog.alarm h1") == "Use the key", "the alarm")
+
+
+def test_what_failed_is_closed_by_a_person_and_stays_closed(visit: Visit) -> None:
+    visit.enter()
+    seen = visit.browser.execute_async_script(
+        JOB
+        + """
+        const done = arguments[0];
+        import("/static/lib/jobs.js").then(async ({ failures, failureWords, jobBox }) => {
+          const { Scope } = await import("/static/lib/scope.js");
+          const failed = { ...job("failed"), reason: "no disk", ended_at: "2026-01-01" };
+          const told = { job: failed, progress: [], next: 0, said: "", result: null };
+          const app = { readOnly: false, say: () => {}, get: async () => told };
+          const scope = new Scope(), box = jobBox(app, failed, scope), line = failureWords(failed, "no disk");
+          document.body.append(box, line);
+          const all = () => failures([failed], () => true).length;
+          const before = [box.isConnected, box.textContent.includes("no disk"), all()];
+          const close = [...box.querySelectorAll("button")].find((each) => each.textContent === "Close");
+          close.click();
+          line.querySelector("button").click();
+          done([...before, box.isConnected, line.isConnected, all()]);
+          scope.end();
+        });
+        """
+    )
+    assert seen == [True, True, 1, False, False, 0]
 
 
 def test_a_rig_that_is_started_from_a_page_is_shown_by_the_pages_that_are_open(

@@ -193,6 +193,55 @@ def test_every_key_does_what_it_says(bench: Bench, project: LabelProject) -> Non
     assert bench.visit.errors() == []
 
 
+def test_one_key_copies_all_points_of_the_frame_before_the_hidden_ones_too(
+    bench: Bench, project: LabelProject
+) -> None:
+    bench.place(40, 50)
+    bench.keys("q")
+    bench.keys("d", "3")
+    bench.frame("f2")
+    bench.place(100, 100)
+    bench.keys("a")
+    bench.frame("f1")
+    bench.keys("3", "q", "d", "j")
+    bench.frame("f2")
+    bench.saved()
+    found = labels(project)
+    assert found["f2", "p1"] == {**found["f1", "p1"], "from": "copy"}
+    assert (found["f1", "p2"], found["f2", "p2"]) == ({"hidden": True},) * 2
+    assert found["f2", "p3"]["from"] == "hand", "what was placed here stays"
+    bench.keys("z")
+    bench.saved()
+    assert [point for frame, point in labels(project) if frame == "f2"] == ["p3"], "one act, one undo"
+    bench.keys("a", "j")
+    bench.visit.wait(lambda: "none before it" in bench.visit.text(".bench"), "words")
+
+
+def test_guesses_take_the_crop_that_was_drawn(visit: Visit, tmp_path: Path) -> None:
+    """The rig's crop comes before all others; then that of the last guesses, then that with which the frames were chosen."""
+    learning = make_set(tmp_path / "rig-learn").folder
+    chosen = {"x": 2, "y": 4, "width": 100, "height": 80, "mirrored": False}
+    kept = json.loads((learning / "chosen.json").read_text())
+    (learning / "chosen.json").write_text(json.dumps({**kept, "crop": chosen}))
+    name = str(learning.relative_to(tmp_path))
+
+    def offered() -> str:
+        visit.browser.refresh()
+        visit.go("label", set=name)
+        visit.click("Guess …")
+        visit.wait(lambda: visit.find("dialog[open] input"), "the question")
+        return str(visit.run("return document.querySelector('dialog[open] input').value"))
+
+    visit.enter()
+    visit.run("localStorage.setItem('who', 'anna')")
+    assert offered() == "2,4,100,80"
+    (tmp_path / "rig.yaml").write_text(
+        "camera: {kind: simulated}\ncrop: {x: 10, y: 20, width: 120, height: 90, mirrored: true}\n"
+    )
+    assert offered() == "10,20,120,90,mirrored"
+    assert "that of rig.yaml" in visit.text("dialog[open]")
+
+
 def test_zoom_keeps_the_place_to_a_part_of_a_pixel(bench: Bench, project: LabelProject) -> None:
     bench.place(160, 120)
     bench.keys("1", "g")  # zoomed to it: it is in the middle of the canvas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -10,17 +11,19 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.support.ui import Select
 from support.drawn_labels import NAMES, begun_engine, drawn
-from support.job_waits import long_until
-from support.screens import Visit, served
+from support.job_waits import all_ended, long_until
+from support.screens import Visit, axe, served
 from support.spot_engine import spot_engine, spot_frames
 
 from rtface.core.files import write_json
 from rtface.core.records import Crop
+from rtface.learn.guided.adapting import adapt_attempt, check_attempt
 from rtface.learn.guided.start import GuidedStart, write_start
-from rtface.learn.guided.way import ATTEMPT_FILE
+from rtface.learn.guided.way import ATTEMPT_FILE, open_way
 from rtface.learn.labels.formats.table import write_table
 from rtface.learn.run_folder import REPORT_FILE
 from rtface.screen.jobs import Jobs
+from rtface.track.store import load_engine
 
 FEW_STEPS = """
 const real = window.fetch;
@@ -87,6 +90,31 @@ def test_labels_are_learnt_while_the_screen_ends_and_begins_again(
         assert visit.errors() == []
         visit.click("Its labels")
         visit.wait(lambda: "#/label?set=labels&" in visit.browser.current_url, "to the labels")
+
+
+@pytest.mark.timeout(900)
+def test_the_engine_of_the_best_so_far_is_asked_for_on_the_page(
+    browser: webdriver.Chrome, folder: Path
+) -> None:
+    start = GuidedStart((), "begun", name="rig-1", labels=(folder / "labels",), steps=60)
+    way = open_way(folder / "labels-learn", start)
+    labels = way.where().labels
+    assert labels is not None
+    check_attempt(way, labels)
+    attempt = way.attempts()[0]
+    steps = count(1)
+    assert adapt_attempt(way, labels, attempt, stop=lambda: next(steps) >= 30) is None
+    with served(folder) as screen:
+        visit = Visit(browser, screen)
+        visit.enter("teach", folder="labels-learn")
+        visit.wait(lambda: "Best so far" in visit.text(".best"), "what is best so far")
+        assert "It was to take" in visit.text(".best")
+        assert not axe(visit)
+        visit.click("Make the engine from the best so far")
+        long_until(lambda: attempt.report is not None)
+        visit.wait(lambda: visit.find(".results .table"), "what came of it")
+        all_ended(Jobs(folder))
+    assert "not trained on the held-out frames" in load_engine("rig-1").manifest.training["finished_early"]
 
 
 @pytest.fixture

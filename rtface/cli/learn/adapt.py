@@ -25,7 +25,8 @@ from rtface.cli.terminal.training import interrupted, print_engine, training_bar
 from rtface.track.store import load_engine, user_folder
 
 if TYPE_CHECKING:
-    from rtface.learn.tracker.adapt import Adapted, AdaptPlan
+    from rtface.learn.tracker.adapt import Adapted
+    from rtface.learn.tracker.adapt_request import AdaptPlan
 
 OF_LABELS = "labels"
 

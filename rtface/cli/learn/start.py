@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rtface.learn.guided.start import GuidedStart
     from rtface.learn.guided.way import GuidedWay, Whereabouts
     from rtface.learn.labels.keypoint_changes import KeypointChanges
-    from rtface.learn.tracker.adapt import AdaptPlan
+    from rtface.learn.tracker.adapt_request import AdaptPlan
 
 WAITS_FOR = {"suggest": 20, "label": 21, "check": 22, "adapt": 23, "evaluate": 24}
 """Exit codes that say which step is next, where nobody is there to be asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import isnan
@@ -21,14 +22,14 @@ Step = Callable[[int, float], None]
 def training_packages(threads: int | None = None) -> Iterator[None]:
     """Import in the block what trains, torch with so many threads; `BackendError` names what is missing.
 
-    matplotlib too, which draws the curves at the end.
+    matplotlib too, which draws the curves at the end. Without a number there is a thread for each core but one: threads wait for
+    each other at each of a network's small layers, and where something else has one of their cores all of them wait.
     """
     require("train", "torch", "matplotlib")
     with needing("train"):
         import torch
 
-        if threads is not None:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
         yield
 
 

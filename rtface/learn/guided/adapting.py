@@ -9,8 +9,8 @@ from rtface.learn.guided.check import LabelCheck, check_labels
 from rtface.learn.guided.way import Attempt, GuidedWay
 from rtface.learn.labels.labelset import LabelSet
 from rtface.learn.resumable import StartProgress, no_progress
-from rtface.learn.tracker.adapt import Adapted, AdaptPlan, adapt
-from rtface.learn.tracker.adapt_request import AdaptRequest
+from rtface.learn.tracker.adapt import Adapted, adapt
+from rtface.learn.tracker.adapt_request import AdaptPlan, AdaptRequest
 from rtface.learn.tracker.fine_tune import TUNING
 from rtface.track.store import user_folder
 

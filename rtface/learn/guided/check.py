@@ -11,6 +11,7 @@ from rtface.config import BackendSettings
 from rtface.core.records import Crop
 from rtface.learn.engines.accuracy import EngineErrors
 from rtface.learn.guided.measuring import measured_on
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.label_views import odd_recordings, unknown_to
 from rtface.learn.labels.labelset import LabelSet
@@ -110,7 +111,7 @@ def _few(labels: LabelSet, counts: dict[str, int], new: tuple[str, ...]) -> list
     if len(labels) < FEWEST_TO_HOLD_OUT:
         warnings.append(
             f"{len(labels)} frames are too few to hold any out: how good the engine becomes will not be known; "
-            "label 10 or more"
+            f"label {FRAMES_TO_LABEL}"
         )
     if few := [f"{name} ({counts[name]})" for name in new if counts[name] < FEW_LABELS]:
         warnings.append(f"few labels of a new keypoint, which learns from them alone: {', '.join(few)}")

@@ -310,8 +310,8 @@ class GuidedWay:
         lines = [f"look at it: rtface track {video} {engine} --out {attempt.engine}.csv"]
         if len(labels.videos) < 2:
             lines.append(
-                "judge it on another day: label 10 frames of a recording that it never saw, then rtface learn evaluate "
-                f"THEIR-LABELS {engine}"
+                f"judge it on another day: label {FRAMES_TO_LABEL} frames of a recording that it never saw, then "
+                f"rtface learn evaluate THEIR-LABELS {engine}"
             )
         if len(labels) < ENOUGH_NEW:
             lines.append(

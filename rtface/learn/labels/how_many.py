@@ -1,12 +1,13 @@
-"""How many frames to label: one number and one sentence for commands and pages."""
+"""How many frames to label: one number and one reason for commands and pages."""
 
 FRAMES_TO_LABEL = 20
-"""Frames that are chosen unless another number is asked for."""
-
-ENOUGH_KNOWN = 10
-"""Labelled frames that a new recording of a known rig needs."""
+"""Frames that are chosen unless another number is asked for: from so many on `rtface.learn.tracker.adapt` keeps enough back to
+find the number of steps."""
 
 ENOUGH_NEW = 40
-"""Labelled frames of a new kind of rig, beyond which more help little."""
+"""Labelled frames beyond which more of a kind help little: no more are advised then."""
 
-HOW_MANY = "Ten are enough for a new recording of a known rig; a new kind of rig needs forty."
+HOW_MANY = (
+    f"Label all {FRAMES_TO_LABEL}: from {FRAMES_TO_LABEL} on, enough are kept back from learning to find how long to learn. "
+    f"Where the result is not good enough, choose {FRAMES_TO_LABEL} more, best of another day."
+)

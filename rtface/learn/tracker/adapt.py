@@ -31,10 +31,12 @@ from rtface.learn.labels.set_record import licence_in_words
 from rtface.learn.resumable import StartProgress, no_progress, run_in_folder, run_training
 from rtface.learn.run_folder import RunFolder, open_run
 from rtface.learn.tracker.adapt_request import (
+    AdaptPlan,
     AdaptRequest,
     AdaptStart,
     configuration,
     held_out_places,
+    plan_of,
     start_of,
 )
 from rtface.learn.tracker.calibration import widened
@@ -61,33 +63,11 @@ FEWEST_TO_CHOOSE = 20
 by two or three frames, steps and blend made ten frames' adaptation worse (6.30 to 6.47 px, bench/tracker/fewshot.py adapt).
 """
 
-_TIMED_STEPS = 2
 _log = logging.getLogger(__name__)
 
 
 class NothingLearntError(EngineError):
     """No step made the engine better on the held-out frames, so that no new one is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptPlan:
-    """How much there is to do, told before it begins.
-
-    Attributes
-    ----------
-    steps : int
-        The most steps there can be, of all parts together; the search mostly ends earlier.
-    seconds_a_step : float
-        As just measured on this machine.
-    """
-
-    steps: int
-    seconds_a_step: float
-
-    @property
-    def minutes(self) -> float:
-        """The longest it takes, if the machine stays as busy as it is."""
-        return self.steps * self.seconds_a_step / 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +143,9 @@ def adapt(
     missing = [(names.index(name), start.columns[name]) for name in start.unlabelled]
     pictures = with_pseudo_labels(request.engine, request.crop, labels, manual, missing)
     held_out = held_out_places(labels)
-    announce(_plan(start, pictures, len(held_out), clock))
+    plan = plan_of(start, pictures, len(held_out), clock)
+    run.write_plan(plan.as_dict())
+    announce(plan)
     job = _Job(start, run, progress, stop)
     search: StepSearch | None = None
     try:
@@ -175,6 +157,7 @@ def adapt(
                 cautious = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
                 choice = cautious if cautious.blend < 1 else choice
             if not choice.steps and not start.new and tuple(names) == parent.manifest.names:
+                run.heeded()
                 raise NothingLearntError(
                     f"nothing was learnt, so no engine is written: none of {search.trials[-1].steps} steps made "
                     f"{parent.manifest.name} better on {len(held_out)} held-out frames than it is "
@@ -183,7 +166,8 @@ def adapt(
         else:
             choice = trial_for_few(start.network, manual, start.recipe, start.known, start.new)
             metrics = {}
-        final = job.train(pictures, choice)
+        final = job.train(pictures, choice, search)
+        choice = search.best if search is not None and job.finished_early else choice
     except Stopped:
         return None
     progress("judging the new engine", 0)
@@ -202,6 +186,7 @@ def adapt(
         "blend": choice.blend,
         "looks": [asdict(trial) for trial in search.trials] if search else [],
         "ended_by_time": False,
+        "finished_early": job.finished_early,
         "kept_weights": choice.steps == 0,
         "new_keypoints": [names[place] for place in start.new],
         "taught_by_parent": start.unlabelled,
@@ -222,6 +207,7 @@ def adapt(
             labels.origins, f"{parent.manifest.licence}; adapted with labelled frames under their own licence"
         ),
         training=facts
+        | ({"finished_early": job.finished_early} if job.finished_early else {})
         | ({"attempt": request.mark} if request.mark else {})
         | ({"label_sets": [each.origin() for each in labels.origins]} if labels.origins else {})
         | ({"distances": as_declared(labels.distances)} if labels.distances else {})
@@ -231,6 +217,7 @@ def adapt(
     progress("writing the engine and its view", 0)
     engine = save_engine(final, request.folder, card, views=manual, overwrite=request.overwrite)
     run.write_report(report | {"engine": engine.manifest.name})
+    run.heeded()
     return Adapted(engine, report)
 
 
@@ -241,6 +228,8 @@ class _Job:
         self, start: AdaptStart, run: RunFolder, progress: StartProgress, stop: Callable[[], bool]
     ) -> None:
         self._start, self._run, self._progress, self._stop = start, run, progress, stop
+        self.finished_early = ""
+        """In words, how the engine was made of the best so far, where somebody asked for it; else empty."""
 
     def search(
         self, pictures: Sequence[Picture], manual: Sequence[Picture], held_out: Sequence[int]
@@ -263,13 +252,33 @@ class _Job:
             self._tune(before, rest, start.recipe, "search", search.check)
         return search
 
-    def train(self, pictures: Sequence[Picture], choice: Trial) -> NetworkWithDecode:
-        """Train on all pictures, for as many steps as were chosen."""
+    def train(
+        self, pictures: Sequence[Picture], choice: Trial, search: StepSearch | None
+    ) -> NetworkWithDecode:
+        """Train on all pictures, for as many steps as were chosen; or return the best so far where that is asked for.
+
+        That is the best of the search, whose error is known, and which did not learn from the held-out pictures; where none
+        was held out, the network as far as it is trained.
+        """
+        if search is not None and self._run.finish_asked:
+            return self._best_of(search)
         before = self._train_new(pictures, "final")
         if choice.steps == 0:
             return before
         recipe = replace(self._start.recipe, steps=choice.steps)
-        return blended(before, self._tune(before, pictures, recipe, "final"), choice.blend)
+        done: list[int] = []
+        tuned = self._tune(before, pictures, recipe, "final", done=done)
+        if done and done[-1] < choice.steps:  # without a step it was finished before
+            if search is not None:
+                return self._best_of(search)
+            self.finished_early = f"after {done[-1]} of {choice.steps} steps on all frames"
+        return blended(before, tuned, choice.blend)
+
+    def _best_of(self, search: StepSearch) -> NetworkWithDecode:
+        self.finished_early = (
+            f"the best of {search.trials[-1].steps} steps of the search, not trained on the held-out frames"
+        )
+        return search.network
 
     def _train_new(self, pictures: Sequence[Picture], part: str) -> NetworkWithDecode:
         start = self._start
@@ -293,7 +302,15 @@ class _Job:
         recipe: Recipe,
         part: str,
         check: Callable[[int, NetworkWithDecode], bool] = lambda steps, network: False,
+        done: list[int] | None = None,
     ) -> NetworkWithDecode:
+        """Train; the steps of every check go to `done`."""
+
+        def checked(steps: int, network: NetworkWithDecode) -> bool:
+            if done is not None:
+                done.append(steps)
+            return check(steps, network)
+
         return fine_tune(
             before,
             self._start.family,
@@ -302,23 +319,9 @@ class _Job:
             progress=self._progress(part, recipe.steps),
             run=partial(run_in_folder, self._run, part),
             stop=self._stop,
-            check=check,
+            enough=lambda: self._run.finish_asked,
+            check=checked,
         )
-
-
-def _plan(
-    start: AdaptStart, pictures: Sequence[Picture], held_out: int, clock: Callable[[], int]
-) -> AdaptPlan:
-    """Time a few steps of a training that is thrown away, and count the most that there can be.
-
-    The first step of a process takes many times as long as those after it.
-    """
-    fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=1))
-    began_ns = clock()
-    fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=_TIMED_STEPS))
-    seconds = (clock() - began_ns) / NS_PER_S / _TIMED_STEPS
-    parts = 2 if held_out else 1
-    return AdaptPlan(parts * (start.recipe.steps + (NEW_STEPS if start.new else 0)), seconds)
 
 
 def _off_slope(start: AdaptStart, pictures: Sequence[Picture], network: NetworkWithDecode) -> float | None:

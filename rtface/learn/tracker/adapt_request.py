@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rtface.core.clock import NS_PER_S
 from rtface.core.errors import DataError
 from rtface.core.records import Crop
+from rtface.learn.engines.no_face import no_face_pictures
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelset import LabelSet
-from rtface.learn.tracker.fine_tune import TUNING
+from rtface.learn.tracker.evaluation import predict
+from rtface.learn.tracker.fine_tune import CHECK_EVERY, NEW_STEPS, TUNING, fine_tune
 from rtface.learn.tracker.optimise import Recipe
+from rtface.learn.tracker.samples import Picture
+from rtface.learn.tracker.step_search import BLENDS
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import KeypointEntry
@@ -26,6 +31,12 @@ FEWEST_TO_HOLD_OUT = 8
 
 MOST_FRAMES = 100
 """Beyond this `rtface learn train` does better."""
+
+_TIMED_STEPS = 8
+_TIMED_PICTURES = 2
+_ANY_SHAPE = 48, 64
+_WRITING_S = 4.0
+"""Writing an engine's files, on the machine of bench/results."""
 
 SHARE_HELD_OUT = 0.22
 NEW_RATE = 3e-3
@@ -121,6 +132,68 @@ class AdaptStart:
         """The new engine's keypoints, each with whether it was ever trained on a label."""
         trained = {*self.labels.labelled, *(self.names[place] for place in self.known)}
         return [KeypointEntry(name=name, trained=name in trained) for name in self.names]
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptPlan:
+    """How much there is to do, told before it begins.
+
+    Attributes
+    ----------
+    steps : int
+        The most steps there can be, of all parts together; the search mostly ends earlier.
+    seconds_a_step : float
+        As just measured on this machine.
+    seconds_beside : float
+        Of the checks, the judging and the writing, estimated from a few pictures.
+    """
+
+    steps: int
+    seconds_a_step: float
+    seconds_beside: float = 0.0
+
+    @property
+    def minutes(self) -> float:
+        """The longest it takes, if the machine stays as busy as it is."""
+        return (self.steps * self.seconds_a_step + self.seconds_beside) / 60
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return asdict(self) | {"minutes": round(self.minutes, 2)}
+
+
+def plan_of(
+    start: AdaptStart, pictures: Sequence[Picture], held_out: int, clock: Callable[[], int]
+) -> AdaptPlan:
+    """Time a few steps of a training that is thrown away, and a few pictures, and count the most that there can be.
+
+    The first step of a process takes many times as long as those after it.
+    """
+
+    def seconds(what: Callable[[], object]) -> float:
+        began_ns = clock()
+        what()
+        return (clock() - began_ns) / NS_PER_S
+
+    def tuned(steps: int) -> None:
+        fine_tune(start.network, start.family, pictures, replace(start.recipe, steps=steps))
+
+    def found() -> None:
+        predict(start.network, pictures[:_TIMED_PICTURES], start.recipe.size, square=start.recipe.square)
+
+    tuned(1)
+    a_step = seconds(lambda: tuned(_TIMED_STEPS)) / _TIMED_STEPS
+    found()
+    a_picture = seconds(found) / len(pictures[:_TIMED_PICTURES])
+    checks = -(-start.recipe.steps // CHECK_EVERY) if held_out else 0
+    looked_at = checks * len(BLENDS) * (held_out + (len(pictures) if start.labels.distances else 0))
+    judged = 4 * len(pictures) + 2 * len(no_face_pictures(*_ANY_SHAPE))
+    parts = 2 if held_out else 1
+    return AdaptPlan(
+        parts * (start.recipe.steps + (NEW_STEPS if start.new else 0)),
+        a_step,
+        (looked_at + judged) * a_picture + _WRITING_S,
+    )
 
 
 def start_of(request: AdaptRequest) -> AdaptStart:

@@ -150,10 +150,10 @@ def fine_tune(
     stop : callable
         Called after each step; True is the user's end.
     enough : callable
-        Called after each step; True ends the training with what there is.
+        Called after each step; True ends the training with what there is, after a last check.
     check : callable
-        Called every `CHECK_EVERY` steps and at the end with the steps done and the averaged network; True ends the
-        training.
+        Called every `CHECK_EVERY` steps and at the end, or where it is enough, with the steps done and the averaged network;
+        True ends the training.
 
     Raises
     ------
@@ -165,9 +165,10 @@ def fine_tune(
     training = Training(tuned.network, architecture, pictures, [], recipe)
 
     def ends() -> bool:
-        due = training.done % CHECK_EVERY == 0 or training.finished
+        suffices = enough()
+        due = training.done % CHECK_EVERY == 0 or training.finished or suffices
         ended = due and check(training.done, _with_weights(network, training.average))
-        return ended or enough() or stop()
+        return ended or suffices or stop()
 
     average = run(training, progress=progress, every=CHECK_EVERY, stop=ends)
     if stop():

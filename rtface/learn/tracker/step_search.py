@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rtface.core.records import FloatArray
 from rtface.learn.resumable import restore_from, save_state
@@ -22,12 +23,16 @@ BLENDS = (0.25, 0.5, 0.75, 1.0)
 """How far from the weights before to those after, as tried."""
 
 PATIENCE = 4
-"""Checks without anything better after which the search ends."""
+"""Checks without an improvement that counts after which the search ends."""
+
+WORTH_PX = 0.05
+"""Improvement of the error, in pixels of the network's input, that counts for nothing however sure it is."""
 
 FOLLOWS = 0.1
 """How far from 1 the slope of a declared distance may be."""
 
 _FARTHEST = 16.0
+_INTERVAL = 1.96
 _FEW_STEPS = 80
 _FEW_STEPS_NEW = 120
 _FAR_PX = 5.0
@@ -77,6 +82,26 @@ def robust_error(distance: FloatArray) -> float:
     return float("nan") if np.isnan(distance).all() else float(np.nanmean(np.minimum(distance, _FARTHEST)))
 
 
+def improved(before: FloatArray, now: FloatArray) -> bool:
+    """Return whether errors fell by more than chance makes of them, and by more than `WORTH_PX`.
+
+    Labels are compared one by one, as of `robust_error`: the mean of the differences must exceed the half width of its 95 %
+    interval. Labels of a frame count as if they were independent, so the interval is rather too narrow, and a search that ends
+    by it rather too long.
+
+    Parameters
+    ----------
+    before, now : ndarray, equal shapes, float32
+        Distances from the same labels, in pixels of the network's input; NaN where there is none.
+    """
+    gain = np.minimum(before, _FARTHEST) - np.minimum(now, _FARTHEST)
+    gain = gain[~np.isnan(gain)].astype(np.float64)
+    if not gain.size:
+        return False
+    half = _INTERVAL * gain.std(ddof=1) / np.sqrt(gain.size) if gain.size > 1 else 0.0
+    return bool(gain.mean() > max(half, WORTH_PX))
+
+
 def trial_for_few(
     network: NetworkWithDecode,
     pictures: Sequence[Picture],
@@ -101,6 +126,9 @@ def trial_for_few(
 
 class StepSearch:
     """Tries a network on held-out pictures while it is fine-tuned, for the steps and the blend that serve them best.
+
+    It ends where the best so far has not `improved` for `PATIENCE` checks, since it last did. What is small is added up: each
+    candidate is held against the one that last counted.
 
     Parameters
     ----------
@@ -143,6 +171,7 @@ class StepSearch:
         self.trials = [Trial(0, 0.0, robust_error(start.distance), off_slope(before))]
         self._start = robust_error(start.distance[:, self._rival])
         self._best: tuple[Trial, NetworkWithDecode] | None = None
+        self._counted: tuple[int, FloatArray] = (0, start.distance)
         self.ended = False
         if keep is not None:
             restore_from(keep, self._restore)
@@ -159,8 +188,10 @@ class StepSearch:
         return self._best[1] if self._best else self._before
 
     def check(self, steps: int, tuned: NetworkWithDecode) -> bool:
-        """Try every blend of what was tuned so far; True when the last checks found nothing better."""
+        """Try every blend of what was tuned so far; True when the last checks found no improvement that counts."""
         self.trials = [trial for trial in self.trials if trial.steps < steps]
+        followed_before = self.best.follows
+        best_distance: FloatArray | None = None
         for blend in BLENDS:
             candidate = blended(self._before, tuned, blend)
             distance = self._predict(candidate).distance
@@ -170,8 +201,12 @@ class StepSearch:
             if self.trials[0].off_slope is not None and self.trials[0].follows:
                 no_worse = no_worse and trial.follows
             if no_worse and (self._best is None or trial.better_than(self._best[0])):
-                self._best = trial, candidate
-        self.ended = self.best.follows and steps - self.best.steps >= PATIENCE * CHECK_EVERY
+                self._best, best_distance = (trial, candidate), distance
+        if best_distance is not None and (
+            self.best.follows > followed_before or improved(self._counted[1], best_distance)
+        ):
+            self._counted = steps, best_distance
+        self.ended = self.best.follows and steps - self._counted[0] >= PATIENCE * CHECK_EVERY
         if self._keep is not None:
             save_state(self._state(), self._keep)
         self._told(self.trials)
@@ -183,6 +218,7 @@ class StepSearch:
             "ended": self.ended,
             "best": astuple(self.best),
             "network": self.network.state_dict(),
+            "counted": (self._counted[0], torch.from_numpy(self._counted[1])),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -192,6 +228,9 @@ class StepSearch:
             network = copy.deepcopy(self._before)
             network.load_state_dict(state["network"])
             self._best = best, network
+        if "counted" in state:  # an older rtface kept none
+            steps, distance = state["counted"]
+            self._counted = steps, distance.numpy()
 
     def _predict(self, network: NetworkWithDecode) -> Predictions:
         return predict(network, self._held_out, self._size, square=self._square)

@@ -32,6 +32,7 @@ from rtface.screen.label.writing import (
     write_deeplabcut,
     write_own,
 )
+from rtface.screen.rigfiles import crop_drawn_for
 from rtface.screen.said import Answer, Said, got, posted
 from rtface.screen.teach.engines import engines_here
 from rtface.track.store import MANIFEST_FILE, installed_engines
@@ -96,7 +97,13 @@ class _LabelRoutes:
         }
 
     def about(self, said: Said) -> Answer:
-        return {"engines": engines_here(), "h5": has_h5(), "face": face_in(self._project(said).folder)}
+        folder = self._project(said).folder
+        return {
+            "engines": engines_here(),
+            "h5": has_h5(),
+            "face": face_in(folder),
+            "drawn": crop_drawn_for(self._desk, self._desk.name(folder)),
+        }
 
     def where(self, said: Said) -> Answer:
         return drawn_face()[1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import PurePosixPath
 
 from rtface.config import BackendSettings, Rig
+from rtface.screen.newrig.places import RigPlaces
 from rtface.track.backends.factory import engine_for
 from rtface.track.parity import LIMITS, ParityRecord, records_of
 
@@ -28,6 +30,18 @@ def stored_proof(rig: Rig) -> ParityRecord | None:
         and _allows(rig.backend, each)
     ]
     return max(found, key=lambda each: datetime.fromisoformat(each.date), default=None)
+
+
+def is_of(proof: ParityRecord, places: RigPlaces, rig: Rig) -> bool:
+    """Return whether a proof was made on pictures of a rig, with its crop: of its camera, or of what it plays or recorded."""
+    recording = places.recording(rig)
+    sources = {f"the camera of {places.path.name}", PurePosixPath(recording).name if recording else ""}
+    frames, box = proof.frames, rig.fixed_crop
+    if box is not None:
+        fits = frames.crop == (box.x, box.y, box.width, box.height)
+    else:
+        fits = rig.crop is not None or frames.crop == (0, 0, frames.width, frames.height)
+    return frames.source in sources and fits
 
 
 def _allows(settings: BackendSettings, record: ParityRecord) -> bool:

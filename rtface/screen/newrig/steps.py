@@ -16,7 +16,7 @@ from rtface.learn.labels.labelling_folder import changed_tables
 from rtface.screen.desk import Desk
 from rtface.screen.jobs import Job, JobState
 from rtface.screen.newrig.places import RECORD_S, RigPlaces
-from rtface.screen.newrig.proof import stored_proof
+from rtface.screen.newrig.proof import is_of, stored_proof
 from rtface.screen.rigs import id_of
 from rtface.screen.teach.commands import command_line
 from rtface.screen.teach.engines import exported_from
@@ -155,7 +155,7 @@ def _crop(seen: _WhatIsThere, rig: Rig) -> StepState:
     job = seen.last("crop", any_rig=True)
     if job is not None:
         state.job = job.as_dict()
-        state.result = seen.places.desk.jobs.result(job.id) if job.state is JobState.DONE else None
+        state.result = seen.places.desk.jobs.result(job.id) if job.over else None  # a doubtful face, too
         if not job.over:
             state.state = RUNS
     return state
@@ -270,6 +270,14 @@ def _verify(seen: _WhatIsThere, rig: Rig) -> StepState:
     if proof is None:
         if state.result is not None:  # the engine of that name was made anew since, or its proof was deleted
             state.state, state.says, state.result = OPEN, open_words, None
+        return state
+    if proof.agrees and not is_of(proof, seen.places, rig):
+        frames = proof.frames
+        state.state, state.result = OPEN, None
+        state.says = (
+            f"{proof.engine} agreed with its reference on {frames.count} frames of {frames.source}, and was not held "
+            "against it on this rig's pictures and crop yet."
+        )
         return state
     failed_later = (
         state.job is not None and state.result is None and _after(state.job["asked_at"], proof.date)

@@ -20,7 +20,7 @@ const PAGES = [
   ["newrig", "New rig"],
 ];
 const WORDS = {
-  armed: "Armed", disarmed: "Disarmed", stopped: "Stopped", fault: "Fault", none: "No loop", unknown: "Unknown",
+  absent: "No rig", armed: "Armed", disarmed: "Disarmed", stopped: "Stopped", fault: "Fault", none: "No loop", unknown: "Unknown",
 };
 
 /** @param {string} id @returns {HTMLElement} */
@@ -34,7 +34,7 @@ async function main() {
   const clock = new Clock();
   const rigs = about.rigs.map((/** @type {any} */ rig) => new RigState(rig, clock));
   const socket = new Socket(clock);
-  const stop = new EmergencyStop(about.stop_port, () => [app.rig.id], () => app.who, (text) => app.say(text));
+  const stop = new EmergencyStop(about.stop_port, () => [app.rig.id], () => app.who, (text) => app.say(text), (id) => rigOf(id)?.expected !== false);
   const keys = new Keys(() => (about.read_only ? app.say("This browser may only look.", "warn") : stop.stop()));
   const app = new App(about, rigs, socket, keys);
   /** @param {string} id */
@@ -44,14 +44,20 @@ async function main() {
   socket.on("events", (data, rig) => data.forEach((/** @type {any} */ event) => rigOf(rig)?.takeEvent(event)));
   socket.on("screen", (data) => {
     // Another version, or a rig that is gone: what this page shows would be wrong.
-    const kept = about.rigs.every((/** @type {any} */ rig) => data.rigs.some((/** @type {any} */ each) => JSON.stringify(each) === JSON.stringify(rig)));
+    const kept = about.rigs.every((/** @type {any} */ rig) => data.rigs.some((/** @type {any} */ each) => each.id === rig.id && each.name === rig.name && each.control === rig.control));
     const same = kept && data.version === about.version && data.stop_port === about.stop_port;
     const renew = () => (stop.alarm ? setTimeout(renew, 500) : location.reload());
     if (!same) return void renew();
+    for (const rig of data.rigs) if (rig.named && rigOf(rig.id)) rigOf(rig.id).expected = true;
     const come = data.rigs.filter((/** @type {any} */ rig) => !rigOf(rig.id));
     if (!come.length) return;
     about.rigs = data.rigs;
     rigs.push(...come.map((/** @type {any} */ rig) => new RigState(rig, clock)));
+    if (!app.rig.expected) {
+      // Nothing could be seen or stopped so far: what was started is what is meant.
+      app.chosen = rigs.length - 1;
+      if (["", "live", "loop"].includes(location.hash.replace(/^#\//, "").split("?")[0])) dispatchEvent(new Event("hashchange"));
+    }
     socket.tell("rigs", rigs, "");
   });
   socket.on("missed", (data) => app.say(`This page did not keep up: ${data} messages were left out.`, "warn"));
@@ -143,10 +149,10 @@ function makeBar(app, stop) {
     for (const each of app.rigs.slice(chooser.length)) chooser.append(h("option", {}, each.name));
     chooser.hidden = app.rigs.length < 2;
     alone.hidden = !chooser.hidden;
-    say(alone, rig.name);
+    say(alone, rig.expected ? rig.name : "");
     // A list that is open is somebody's who has not chosen yet.
     if (chooser.selectedIndex !== app.chosen && chooser.size < 2) chooser.selectedIndex = app.chosen;
-    const known = app.socket.up ? rig.loopState : "unknown";
+    const known = !rig.expected ? "absent" : app.socket.up ? rig.loopState : "unknown";
     bar.dataset.state = known;
     say(state, WORDS[known]);
     say(why, app.socket.up ? rig.why : app.socket.why || "asking the screen's program");
@@ -154,9 +160,10 @@ function makeBar(app, stop) {
     if (app.readOnly) return;
     const arrives = stop.arrives(rig.id);
     const heard = document.hasFocus();
-    if (!arrives) say(note, "the stop does not reach the rig: use the key");
+    if (!rig.expected) say(note, "no rig is connected");
+    else if (!arrives) say(note, "the stop does not reach the rig: use the key");
     else say(note, heard ? "space bar: emergency stop" : "the space bar goes to another window: click here first");
-    note.classList.toggle("alert", !arrives || !heard);
+    note.classList.toggle("alert", rig.expected && (!arrives || !heard));
   };
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, UsageError
 from rtface.core.manifest import NAME_PATTERN
+from rtface.learn.guided.finish import ask_to_finish
 from rtface.learn.guided.start import free_name, kept_start
 from rtface.learn.guided.way import GuidedWay
 from rtface.learn.labels.how_many import FRAMES_TO_LABEL
@@ -95,6 +96,13 @@ def go_on(desk: Desk, said: Said) -> Mapping[str, Any]:
     return started(
         desk.jobs.start("teach", argv, title=f"Teach: {folder}", about=_about(said, folder=folder))
     )
+
+
+def finish(desk: Desk, said: Said) -> Mapping[str, Any]:
+    """Ask the newest training of a way for the engine of the best so far; one that was stopped is gone on with for it."""
+    folder = said.text("folder")
+    ask_to_finish(way_at(desk, folder).folder)
+    return {"job": None} if desk.working_on("teach", "folder", folder) else go_on(desk, said)
 
 
 def export_int8(desk: Desk, said: Said) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.screen.desk import Desk
 from rtface.screen.rigfiles import change_rig, rigs_of
 from rtface.screen.said import Answer, Said, got, posted
-from rtface.screen.teach.commands import begin, check_view, export_int8, go_on, verify
+from rtface.screen.teach.commands import begin, check_view, export_int8, finish, go_on, verify
 from rtface.screen.teach.engines import engine_in_full, engines_here
 from rtface.screen.teach.ways import attempt_in_full, curves_of, way_at, way_in_full, ways_of
 
@@ -46,6 +46,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         got("/engine", lambda said: engine_in_full(said.text("name"))),
         posted("/begin", partial(begin, desk)),
         posted("/go", partial(go_on, desk)),
+        posted("/finish", partial(finish, desk)),
         posted("/export", partial(export_int8, desk)),
         posted("/verify", partial(verify, desk)),
         posted("/view", partial(check_view, desk)),

@@ -13,8 +13,9 @@ from rtface.core.errors import DataError, RtfaceError, UsageError
 from rtface.core.files import read_fields
 from rtface.learn.guided.start import START_FILE, GuidedStart, kept_start
 from rtface.learn.guided.way import ATTEMPT_FILE, Attempt, GuidedWay
-from rtface.learn.labels.how_many import ENOUGH_KNOWN
+from rtface.learn.labels.how_many import FRAMES_TO_LABEL, HOW_MANY
 from rtface.learn.labels.labelling_folder import HowChosen, how_chosen
+from rtface.learn.run_folder import PLAN_FILE, RunFolder
 from rtface.screen.desk import Desk
 from rtface.screen.folderwalk import files_below
 
@@ -117,8 +118,8 @@ def chosen_in_words(folders: Sequence[Path]) -> str:
     )
     if not chosen.frames:
         return ""
-    label = "ten or more" if chosen.frames >= ENOUGH_KNOWN else "all"
-    return f"{chosen.frames} frames are chosen: {chosen}. Label {label} of them."
+    label = HOW_MANY if chosen.frames == FRAMES_TO_LABEL else "Label all of them."
+    return f"{chosen.frames} frames are chosen: {chosen}. {label}"
 
 
 def attempt_in_full(attempt: Attempt) -> dict[str, Any]:
@@ -142,7 +143,8 @@ def curves_of(desk: Desk, name: str, attempt: str) -> dict[str, Any]:
     -------
     dict
         ``losses`` by part, each a list of step and loss, and ``trials``, the error on held-out frames in pixels of the network's
-        input: the best blend of each check, as a list of step and error.
+        input: the best blend of each check, as a list of step and error; ``minutes``, the longest that it was to take as told
+        before it began, and ``finishing``, whether somebody asked for the engine of the best so far.
     """
     way = way_at(desk, name)
     run = next((each.run for each in way.attempts() if each.folder.name == attempt), None)
@@ -156,7 +158,13 @@ def curves_of(desk: Desk, name: str, attempt: str) -> dict[str, Any]:
     for row in _rows(run / "search.trials.csv"):
         step, error = int(row["steps"]), float(row["error_px"])
         best[step] = min(error, best.get(step, error))
-    return {"losses": losses, "trials": [[step, error] for step, error in sorted(best.items())]}
+    plan = run / PLAN_FILE
+    return {
+        "losses": losses,
+        "trials": [[step, error] for step, error in sorted(best.items())],
+        "minutes": read_fields(plan).get("minutes") if plan.exists() else None,
+        "finishing": RunFolder(run).finish_asked,
+    }
 
 
 def labels_name(desk: Desk, way: GuidedWay) -> str | None:

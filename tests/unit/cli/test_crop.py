@@ -45,6 +45,25 @@ def test_the_crop_is_printed_as_a_rig_takes_it_and_drawn(mirrored_mouse: Path, t
     assert cv2.imread(str(picture))[crop.y + 50, crop.x].tolist() == [0, 255, 255]
 
 
+def test_a_doubtful_face_is_printed_with_its_doubt_and_drawn_and_is_an_error(
+    mirrored_mouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtface.track.facefinder.CONFIDENT", 0.99)
+    picture = tmp_path / "crop.png"
+    told = ["cameras", "crop", str(mirrored_mouse), "--picture", str(picture), "--json"]
+    done = CliRunner().invoke(app, told)
+    assert isinstance(done.exception, DataError)
+    found = json.loads(done.stdout.splitlines()[0])
+    assert found["crop"]["mirrored"] is True
+    assert "0.99 is needed" in found["doubtful"]
+    assert picture.exists()
+    path = tmp_path / "rig.yaml"
+    path.write_text(f"camera: {{kind: images, path: {mirrored_mouse}}}\ncrop: auto\n")
+    rig = load_rig(path)
+    with pytest.raises(DataError, match="no face found that is sure"):
+        with_crop(rig, engine_for(rig.engine, rig.backend))
+
+
 def test_a_rig_with_auto_becomes_one_with_numbers(mirrored_mouse: Path, tmp_path: Path) -> None:
     path = tmp_path / "rig.yaml"
     path.write_text(f"camera: {{kind: images, path: {mirrored_mouse}}}\ncrop: auto\n")

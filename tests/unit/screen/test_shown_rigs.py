@@ -13,7 +13,8 @@ from rtface.screen.rigs import shown_rigs
 
 
 def test_without_a_name_it_is_the_service_of_this_machine() -> None:
-    assert [each.control for each in shown_rigs([], None)] == [LOOPBACK_CONTROL]
+    assert [(each.control, each.named) for each in shown_rigs([], None)] == [(LOOPBACK_CONTROL, False)]
+    assert shown_rigs([LOOPBACK_CONTROL], None)[0].named
 
 
 def test_a_rig_is_named_by_its_address_or_its_file(tmp_path: Path) -> None:

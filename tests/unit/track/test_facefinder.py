@@ -14,7 +14,7 @@ from rtface.core.geometry import NetworkFrame
 from rtface.core.records import Crop, Image
 from rtface.simulate.face import MouseFace
 from rtface.track.backends.factory import engine_for
-from rtface.track.facefinder import find_face
+from rtface.track.facefinder import DoubtfulFaceError, find_face
 from rtface.track.pictures import PictureTracker
 from rtface.track.store import Engine
 
@@ -66,6 +66,23 @@ def test_no_face_is_found_where_there_is_none(engine: Engine, kind: str) -> None
         cv2.line(frame, (300, 240), (340, 240), 120, 5)
     with pytest.raises(DataError, match="no face found"):
         find_face(engine, [frame], SETTINGS)
+
+
+def test_a_place_that_may_be_a_face_is_offered_and_never_found(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is worth less than is needed comes with the error, for a person to look at."""
+    frame = picture(100, 50)
+    sure = find_face(engine, [frame], SETTINGS)
+    monkeypatch.setattr("rtface.track.facefinder.CONFIDENT", sure.confidence + 0.01)
+    with pytest.raises(DoubtfulFaceError, match="no face found that is sure") as refused:
+        find_face(engine, [frame], SETTINGS)
+    assert refused.value.found.crop == sure.crop
+    assert refused.value.found.confidence == sure.confidence
+    monkeypatch.setattr("rtface.track.facefinder.DOUBTFUL", sure.confidence + 0.01)
+    with pytest.raises(DataError) as none:
+        find_face(engine, [frame], SETTINGS)
+    assert not isinstance(none.value, DoubtfulFaceError), "so little is not even offered"
 
 
 def test_two_mice_are_refused(engine: Engine) -> None:

@@ -1,7 +1,10 @@
 // Colours: those of the page, which follow its theme, and those of keypoints, which the colour-blind can tell.
 
-/** The set of Okabe and Ito, but for black; those that follow each other differ most. */
-export const KEYPOINTS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#4d9de0"];
+/**
+ * The set of Okabe and Ito, but for black and its dark blue, which fur swallows: white stands for them. Those that follow each
+ * other differ most. A keypoint has a shape, too (`lib/marks.js`).
+ */
+export const KEYPOINTS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#ffffff"];
 
 /** The colour of light, and of what makes it. */
 export const LIGHT = "#f0e442";

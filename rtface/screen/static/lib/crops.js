@@ -8,6 +8,9 @@ export const LEAST = 16;
 /** What to do where the face is not found. */
 export const DRAW_IT = "Draw the rectangle on the picture, or type its numbers.";
 
+/** What is said of a place that may be the face. */
+export const DOUBTFUL = "Doubtful: this is the best place that was found, and it may be no face";
+
 /** @type {Record<string, string>} */
 const WORDS = { x: "left", y: "top", width: "width", height: "height" };
 

@@ -23,19 +23,41 @@ export const over = (job) => OVER.has(job.state);
  */
 export function failures(jobs, mine) {
   const seen = new Set();
-  const away = new Set(JSON.parse(localStorage.getItem(AWAY) ?? "[]"));
   const latest = jobs.filter((job) => {
     const what = `${job.kind} ${job.title}`;
     return !seen.has(what) && seen.add(what);
   });
-  return latest.filter((job) => ["failed", "lost"].includes(job.state) && mine(job) && !away.has(putAwayAs(job))).slice(0, 5);
+  return latest.filter((job) => ["failed", "lost"].includes(job.state) && mine(job) && !isPutAway(job)).slice(0, 5);
+}
+
+/** Whether a person put a job away that failed, was stopped or lost: its words are not shown again. @param {Job} job @returns {boolean} */
+export const isPutAway = (job) => JSON.parse(localStorage.getItem(AWAY) ?? "[]").includes(putAwayAs(job));
+
+/** Show a job's failure no more. @param {Job} job */
+function putAway(job) {
+  const before = JSON.parse(localStorage.getItem(AWAY) ?? "[]");
+  localStorage.setItem(AWAY, JSON.stringify([...before, putAwayAs(job)].slice(-200)));
+}
+
+/** What a job said when it failed, with a button that puts it away. @param {Job} job @param {string} words @param {string} [kind] its class @returns {HTMLElement} */
+export function failureWords(job, words, kind = "wrong") {
+  const put = () => {
+    putAway(job);
+    line.remove();
+  };
+  const line = h(
+    "div",
+    { class: "row", dataset: { job: job.id } },
+    h("p", { class: `${kind} grow`, role: "alert" }, words),
+    h("button", { class: "button small", onclick: put, "aria-label": `Close: ${job.title}` }, "Close"),
+  );
+  return line;
 }
 
 /** A job that failed, with its reason, until a person puts it away. @param {Job} job @returns {HTMLElement} */
 export function failureLine(job) {
   const put = () => {
-    const before = JSON.parse(localStorage.getItem(AWAY) ?? "[]");
-    localStorage.setItem(AWAY, JSON.stringify([...before, putAwayAs(job)].slice(-200)));
+    putAway(job);
     line.remove();
   };
   const line = h(
@@ -101,10 +123,11 @@ export function follow(app, id, scope, tell, gone = () => {}) {
  * @param {import("./app.js").App} app
  * @param {Job} first
  * @param {import("./scope.js").Scope} scope of what it is shown on: it is followed no longer
- * @param {{done?: (told: Told) => void, tell?: (told: Told, lines: any[]) => void}} [then] `done` once, when it is over
+ * @param {{done?: (told: Told) => void, tell?: (told: Told, lines: any[]) => void, parts?: Record<string, string>}} [then] `done`
+ *   once, when it is over; `parts` in other words than the command's
  * @returns {HTMLElement}
  */
-export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } = {}) {
+export function jobBox(app, first, scope, { done = () => {}, tell = () => {}, parts = {} } = {}) {
   const state = h("span", { class: "badge" });
   const bar = h("progress", { max: "1", "aria-label": first.title });
   const where = h("span", { class: "muted small", role: "status" });
@@ -112,10 +135,11 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
   const said = h("pre", { class: "said", tabindex: "0", "aria-label": "What the command said" });
   const more = h("details", {}, h("summary", {}, "What the command said"), said);
   const stop = h("button", { class: "button small", onclick: () => halt() }, "Stop it");
+  const close = h("button", { class: "button small", hidden: true, onclick: () => shut(), "aria-label": `Close: ${first.title}` }, "Close");
   const element = h(
     "section",
     { class: "jobbox", "aria-label": first.title, dataset: { job: first.id } },
-    h("div", { class: "row" }, h("strong", { class: "grow" }, first.title), state, app.readOnly ? null : stop),
+    h("div", { class: "row" }, h("strong", { class: "grow" }, first.title), state, app.readOnly ? null : stop, close),
     bar,
     where,
     reason,
@@ -128,9 +152,16 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
       app.say(/** @type {Error} */ (error).message, "bad");
     }
   };
+  let latest = first;
+  const shut = () => {
+    putAway(latest);
+    element.remove();
+  };
   /** @param {Job} job @param {string} text */
   const show = (job, text) => {
+    latest = job;
     const ended = over(job);
+    close.hidden = !ended;
     state.className = `badge ${job.state === "done" ? "ok" : job.state === "failed" || job.state === "lost" ? "bad" : "warn"}`;
     say(state, job.stopping ? "stopping" : WORDS[job.state]);
     stop.hidden = ended;
@@ -139,7 +170,7 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
     const at = job.progress;
     if (at && at.total) bar.value = Math.min(1, at.done / at.total);
     else bar.removeAttribute("value");
-    say(where, ended ? "" : inWords(job));
+    say(where, ended ? "" : inWords(job, parts));
     say(reason, job.state === "failed" || job.state === "lost" ? job.reason : "");
     reason.hidden = !reason.textContent;
     say(said, text);
@@ -158,16 +189,17 @@ export function jobBox(app, first, scope, { done = () => {}, tell = () => {} } =
   return element;
 }
 
-/** @param {Job} job @returns {string} */
-function inWords(job) {
+/** @param {Job} job @param {Record<string, string>} parts @returns {string} */
+function inWords(job, parts) {
   if (job.state === "waiting") return "It begins as soon as no other job uses the processor.";
   const at = job.progress;
   if (!at) return "It begins: the packages are loaded.";
-  if (!at.unit && !at.total) return `${at.what}: it does not tell how long that takes.`;
+  const what = parts[at.what] ?? at.what;
+  if (!at.unit && !at.total) return `${what}: it does not tell how long that takes.`;
   const done = at.total ? `${at.done} of ${at.total} ${at.unit}` : `${at.done} ${at.unit}`;
   const all = at.total && at.done >= at.total;
   const known = at.left_s !== null && at.left_s !== undefined && !all;
-  return `${at.what}: ${done}${known ? `, about ${duration(at.left_s)} left` : ""}`;
+  return `${what}: ${done}${known ? `, about ${duration(at.left_s)} left` : ""}`;
 }
 
 /** A command of the terminal, to be copied. @param {import("./app.js").App} app @param {string} command @returns {HTMLElement} */

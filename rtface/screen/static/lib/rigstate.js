@@ -1,6 +1,8 @@
 // What is known of a rig now. What is older than two seconds is not known.
 
 const FRESH_MS = 2000;
+const HEARD = "rigs.heard";
+const DAY_MS = 86400e3;
 const STATES = ["armed", "disarmed", "stopped", "fault"];
 
 /**
@@ -9,11 +11,13 @@ const STATES = ["armed", "disarmed", "stopped", "fault"];
  */
 
 export class RigState {
-  /** @param {{id: string, name: string, control: string}} rig @param {import("./clock.js").Clock} clock */
+  /** @param {{id: string, name: string, control: string, named?: boolean}} rig @param {import("./clock.js").Clock} clock */
   constructor(rig, clock) {
     this.id = rig.id;
     this.name = rig.name;
     this.control = rig.control;
+    /** Whether there is a rig that can be missed: one that somebody named, or that was heard of in the last day. */
+    this.expected = rig.named !== false || heard()[rig.id] > Date.now() - DAY_MS;
     this.clock = clock;
     /** @type {{state: string, text?: string, hello?: any, pictures?: boolean} | null} */
     this.link = null;
@@ -26,6 +30,9 @@ export class RigState {
   /** @param {any} data */
   takeLink(data) {
     this.link = data;
+    if (this.expected || (!data.found && !["up", "lost"].includes(data.state))) return;
+    this.expected = true;
+    localStorage.setItem(HEARD, JSON.stringify({ ...heard(), [this.id]: Date.now() }));
   }
 
   /** @param {any} data */
@@ -69,6 +76,7 @@ export class RigState {
   /** In words: who brought the loop where it is, and why; or what is wrong with the link. */
   get why() {
     if (this.link === null) return "asking the screen's program";
+    if (!this.expected) return "no rig is connected: the page New rig makes one; rtface run RIG.yaml starts one";
     if (this.link.state === "waiting") return "no service answers: start it with rtface run, or rtface demo";
     if (this.link.state === "failed") return this.link.text ?? "the link failed";
     if (!this.fresh) return "nothing was heard from the service for two seconds";
@@ -77,5 +85,14 @@ export class RigState {
     if (state !== "running") return `the service is ${state}`;
     if (!loop?.state) return "this service decides nothing: its rig has no rules and no output";
     return loop.who ? `${loop.why} (${loop.who})` : loop.why;
+  }
+}
+
+/** When each rig was first heard of on a day, by this browser. @returns {Record<string, number>} */
+function heard() {
+  try {
+    return JSON.parse(localStorage.getItem(HEARD) ?? "{}");
+  } catch {
+    return {};
   }
 }

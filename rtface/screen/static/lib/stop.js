@@ -13,12 +13,14 @@ export class EmergencyStop {
    * @param {() => string[]} rigs the rigs that a stop is for
    * @param {() => string} who
    * @param {(text: string) => void} stopped told in words what a service answered
+   * @param {(rig: string) => boolean} expected whether there is a rig whose silence is an alarm
    */
-  constructor(port, rigs, who, stopped) {
+  constructor(port, rigs, who, stopped, expected = () => true) {
     this.port = port;
     this.rigs = rigs;
     this.who = who;
     this.stopped = stopped;
+    this.expected = expected;
     this.number = 0;
     /** @type {Record<string, boolean>} */
     this.ready = {};
@@ -144,6 +146,11 @@ export class EmergencyStop {
 
   /** @param {string} why */
   fail(why) {
+    if (!this.alarm && ![...this.owed.keys()].some((rig) => this.expected(rig))) {
+      this.calm();
+      this.stopped("No rig is connected: there is nothing to stop.");
+      return;
+    }
     this.alarm ??= new Alarm(() => this.stop(), () => this.calm());
     this.alarm.say(why);
   }

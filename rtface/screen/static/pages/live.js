@@ -1,6 +1,6 @@
 // Live: the picture with its points, the crop, what is measured, and every series that rules look at.
 
-import { DRAW_IT } from "../lib/crops.js";
+import { DOUBTFUL, DRAW_IT } from "../lib/crops.js";
 import { fill, h, say } from "../lib/dom.js";
 import { Facts } from "./live/facts.js";
 import { Plots } from "./live/plots.js";
@@ -178,7 +178,8 @@ class LivePage {
     if (!rig?.link || !view) return;
     if (rig.link.state === "up" && !rig.link.pictures) {
       view.none("This service publishes no pictures: write `pictures: {}` under `publish:` in the rig's file, or start it with --screen.");
-    } else if (rig.link.state !== "up") view.none(rig.why);
+    } else if (!rig.expected) view.none("No rig is connected, so there is no picture.", begin(this.app));
+    else if (rig.link.state !== "up") view.none(rig.why);
     else if (!view.data) view.none("Waiting for the first picture.");
   }
 
@@ -253,14 +254,14 @@ class LivePage {
     const before = view.crop.crop;
     if (cropNote) say(cropNote, "Looking for the face: some seconds.");
     try {
-      const { crop, confidence } = await this.app.post(`/api/rigs/${this.rig.id}/face`);
+      const { crop, confidence, doubtful } = await this.app.post(`/api/rigs/${this.rig.id}/face`);
       if (this.ended || !cropNote) return;
       if (!view.crop.editing || view.crop.crop !== before) {
         say(cropNote, "The face was found; what you drew meanwhile is left as it is. Look again to take what is found.");
         return;
       }
       view.crop.begin({ mirrored: false, ...crop });
-      say(cropNote, `Found, confidence ${confidence.toFixed(2)}. Apply it, or draw another.`);
+      say(cropNote, doubtful ? `${DOUBTFUL} (confidence ${confidence.toFixed(2)}). Apply it if it is the face, or draw another.` : `Found, confidence ${confidence.toFixed(2)}. Apply it, or draw another.`);
       view.draw();
     } catch (error) {
       if (this.ended) return;
@@ -276,4 +277,15 @@ class LivePage {
     for (const view of this.views.values()) view.end();
     this.plots.end();
   }
+}
+
+/** Where to begin where no rig is connected. @param {import("../lib/app.js").App} app @returns {HTMLElement} */
+function begin(app) {
+  return h(
+    "div",
+    { class: "begin" },
+    h("button", { class: "button primary", onclick: () => app.go("newrig") }, "Start here: New rig"),
+    h("p", {}, "It leads from a camera, or from a video alone, to an engine that knows your mouse and a rig that runs."),
+    h("p", { class: "muted" }, "A rig's file that is there already: rtface run RIG.yaml. A simulated mouse to look around with: rtface demo. Both are seen here by themselves."),
+  );
 }

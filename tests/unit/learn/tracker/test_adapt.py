@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,23 +15,26 @@ from support.drawn_labels import ARCHITECTURE, BRIEF, NAMES, SIZE, STILL, blob, 
 
 from rtface.config import BackendSettings
 from rtface.core.errors import DataError, EngineError, UsageError
+from rtface.core.files import read_fields
 from rtface.core.records import FloatArray
 from rtface.learn.distances import DeclaredDistance
 from rtface.learn.engines.bundle import save_engine
 from rtface.learn.labels.keypoint_changes import KeypointChanges
 from rtface.learn.labels.labelset import LabelledFrame, LabelSet
 from rtface.learn.resumable import run_training
+from rtface.learn.run_folder import RunFolder
 from rtface.learn.tracker import adapt as adapt_module
-from rtface.learn.tracker.adapt import NEW_STEPS, Adapted, AdaptPlan, NothingLearntError, adapt
-from rtface.learn.tracker.adapt_request import AdaptRequest, spread_over_time
+from rtface.learn.tracker.adapt import NEW_STEPS, Adapted, NothingLearntError, adapt
+from rtface.learn.tracker.adapt_request import AdaptPlan, AdaptRequest, spread_over_time
 from rtface.learn.tracker.calibration import widened
 from rtface.learn.tracker.card import model_card
-from rtface.learn.tracker.evaluation import calibration_of, predict
+from rtface.learn.tracker.evaluation import Predictions, calibration_of, predict
 from rtface.learn.tracker.fine_tune import blended, fine_tune, train_new_keypoints
 from rtface.learn.tracker.labelled_frames import pictures_of
 from rtface.learn.tracker.optimise import Recipe, Training
 from rtface.learn.tracker.pseudo_labels import PLAIN, pseudo_label
-from rtface.learn.tracker.step_search import StepSearch, Trial
+from rtface.learn.tracker.samples import Picture
+from rtface.learn.tracker.step_search import BLENDS, WORTH_PX, StepSearch, Trial, improved
 from rtface.networks.graph import NetworkWithDecode
 from rtface.networks.surgery import with_keypoints
 from rtface.track.manifest import MODEL_FILE, WEIGHTS_FILE, KeypointEntry
@@ -171,20 +174,25 @@ def test_dropped_keypoints_are_gone_and_a_renamed_one_is_found_where_it_was(
     labels = rig(3, names=("faint",))
     changes = KeypointChanges(renames={"faint": "dim"}, drop=("bright",))
     adapted = done(
-        request_for(labels, changes=changes, recipe=replace(RECIPE, learning_rate=1e-9, weight_decay=0.0))
+        request_for(labels, changes=changes, recipe=replace(RECIPE, learning_rate=1e-12, weight_decay=0.0))
     )
     assert adapted.engine.manifest.names == ("dim",)
     np.testing.assert_allclose(points(adapted.engine, labels)[:, 0], points(parent, labels)[:, 1], atol=0.01)
 
 
-def test_where_no_step_makes_it_better_no_engine_is_written(request_for: Callable[..., AdaptRequest]) -> None:
+def wrong_but_for_the_held_out() -> LabelSet:
+    """Labels of which those that are learnt from are chance."""
     labels = drawn(10, seed=3).arranged(KNOWN)
     held_out, chance = spread_over_time(labels), np.random.default_rng(0)
     frames = tuple(
         frame if place in held_out else replace(frame, xy=chance.uniform(5, 60, (2, 2)).astype(np.float32))
         for place, frame in enumerate(labels.frames)
     )
-    what = request_for(LabelSet(KNOWN, frames))
+    return LabelSet(KNOWN, frames)
+
+
+def test_where_no_step_makes_it_better_no_engine_is_written(request_for: Callable[..., AdaptRequest]) -> None:
+    what = request_for(wrong_but_for_the_held_out())
     with pytest.raises(NothingLearntError, match=r"nothing was learnt.*no engine.*2 held-out frames") as said:
         adapt(what)
     assert said.value.exit_code != 0
@@ -256,6 +264,108 @@ def test_the_search_does_not_end_while_nothing_follows(off_slope: float | None, 
     ended = [search.check(steps, network) for steps in (25, 50, 75, 100, 125)]
     assert ended[:3] == [False] * 3
     assert ended[3:] == [ends] * 2
+
+
+def test_an_improvement_counts_where_it_is_larger_than_its_interval_and_than_what_matters() -> None:
+    before = np.full((4, 10), 3.0, np.float32)
+    before[0, 0] = np.nan
+    assert not improved(before, before)
+    assert improved(before, before - 0.2)
+    assert not improved(before, before - WORTH_PX / 2), "sure, and worth nothing"
+    spread = np.random.default_rng(0).normal(0, 2.0, before.shape).astype(np.float32)
+    assert not improved(before, before - 0.2 + spread - np.nanmean(spread)), "within what chance does"
+    assert not improved(np.full((2, 2), 40.0, np.float32), np.full((2, 2), 20.0, np.float32)), (
+        "both are far off"
+    )
+    assert not improved(np.full((1, 2), np.nan, np.float32), np.full((1, 2), np.nan, np.float32))
+
+
+@pytest.mark.parametrize(("fall", "ended_at"), [(0.01, 100), (0.04, None)])
+def test_the_search_ends_on_a_flat_curve_though_each_check_is_a_little_better(
+    monkeypatch: pytest.MonkeyPatch, fall: float, ended_at: int | None
+) -> None:
+    """A fall of 0.01 a check is 0.04 in four: less than counts. One of 0.04 adds up to more each second check."""
+    network = fresh()
+    error = itertools.count()
+
+    def found(network: object, pictures: Sequence[Picture], *_: object, **__: object) -> Predictions:
+        distance = np.full((len(pictures), 3), 5.0 - fall * (next(error) // len(BLENDS)), np.float32)
+        return Predictions(distance, distance, distance[:, 0])
+
+    monkeypatch.setattr("rtface.learn.tracker.step_search.predict", found)
+    search = StepSearch(network, pictures_of(drawn(3)), SIZE, False, (0, 1, 2))
+    ended = [search.check(steps, network) for steps in range(25, 325, 25)]
+    assert (25 * (1 + ended.index(True)) if any(ended) else None) == ended_at
+    assert search.best.steps > (0 if ended_at else 275), "what is a little better is taken all the same"
+
+
+def test_a_search_that_goes_on_keeps_what_counted(tmp_path: Path) -> None:
+    network, keep = fresh(), tmp_path / "looks"
+    pictures = pictures_of(drawn(3))
+    search = StepSearch(network, pictures, SIZE, False, (0, 1, 2), keep=keep)
+    assert [search.check(steps, network) for steps in (25, 50, 75)] == [False] * 3
+    assert StepSearch(network, pictures, SIZE, False, (0, 1, 2), keep=keep).check(100, network)
+
+
+@pytest.mark.parametrize("part", ["search", "final"])
+def test_the_engine_of_the_best_so_far_is_made_where_that_is_asked_for(
+    request_for: Callable[..., AdaptRequest], part: str
+) -> None:
+    what = request_for(rig(9, names=KNOWN), recipe=replace(RECIPE, steps=100, batch=4))
+
+    def progress(of: str, steps: int) -> Callable[[int, float], None]:
+        def told(step: int, loss: float) -> None:
+            if of == part and step == 30:
+                RunFolder(what.run).ask_to_finish()
+
+        return told
+
+    adapted = adapt(what, progress=progress)
+    assert adapted is not None
+    report, training = adapted.report, adapted.engine.manifest.training
+    assert training["finished_early"] == report["finished_early"]
+    assert "not trained on the held-out frames" in training["finished_early"]
+    best = min(report["looks"], key=lambda look: look["error_px"])
+    assert (report["steps"], report["blend"]) == (best["steps"], best["blend"])
+    assert max(look["steps"] for look in report["looks"]) == (30 if part == "search" else 100)
+    assert report["after"]["mean_px"] < report["before"]["mean_px"]
+    assert not RunFolder(what.run).finish_asked
+    with pytest.raises(UsageError, match="finished already"):
+        RunFolder(what.run).ask_to_finish()
+    plain = done(request_for(rig(9, names=KNOWN), recipe=replace(RECIPE, steps=30, batch=4)))
+    assert plain.report["finished_early"] == ""
+    assert "finished_early" not in plain.engine.manifest.training
+
+
+def test_one_that_was_stopped_is_made_from_the_best_so_far_too(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    what = request_for(rig(9, names=KNOWN), recipe=replace(RECIPE, steps=100, batch=4))
+    assert adapt(what, stop=once_after(40, True)) is None
+    RunFolder(what.run).ask_to_finish()
+    report = done(what).report
+    assert max(look["steps"] for look in report["looks"]) == 41
+    assert report["finished_early"]
+
+
+def test_without_held_out_frames_the_network_is_taken_as_far_as_it_is(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    what = request_for(rig(3, names=KNOWN), recipe=replace(RECIPE, steps=60, batch=4))
+    assert adapt(what, stop=once_after(10, True)) is None
+    RunFolder(what.run).ask_to_finish()
+    assert done(what).report["finished_early"] == "after 11 of 60 steps on all frames"
+
+
+def test_where_nothing_is_better_yet_no_engine_is_made_and_the_training_goes_on(
+    request_for: Callable[..., AdaptRequest],
+) -> None:
+    what = request_for(wrong_but_for_the_held_out())
+    assert adapt(what, stop=once_after(40, True)) is None
+    RunFolder(what.run).ask_to_finish()
+    with pytest.raises(NothingLearntError, match="none of 41 steps"):
+        adapt(what)
+    assert not RunFolder(what.run).finish_asked
 
 
 def test_one_frame_is_enough_to_begin_with(parent: Engine, request_for: Callable[..., AdaptRequest]) -> None:
@@ -352,7 +462,10 @@ def test_a_busy_machine_gives_the_same_engine(request_for: Callable[..., AdaptRe
     assert busy.report["minutes"] >= 60
     (plan,) = plans
     assert plan.steps == 2 * (30 + 40)
-    assert plan.minutes == pytest.approx(plan.steps * 60 / 2)
+    assert plan.seconds_a_step == pytest.approx(3600 / 8)
+    assert plan.minutes == pytest.approx((plan.steps * plan.seconds_a_step + plan.seconds_beside) / 60)
+    assert plan.seconds_beside > 3600, "checks, judging and writing are counted"
+    assert read_fields(slow.run / "plan.json")["minutes"] == pytest.approx(plan.minutes, abs=0.01)
 
 
 def test_the_last_steps_are_tried_too(request_for: Callable[..., AdaptRequest]) -> None:

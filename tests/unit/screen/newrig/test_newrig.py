@@ -294,6 +294,13 @@ def test_a_proof_made_elsewhere_counts_and_the_newest_decides(
     assert step(page, "verify")["state"] == "open"
     store_parity(proof_of(own_engine, shift=0.01, date="2026-01-01T10:00:00+00:00"))
     verified = step(page, "verify")
+    assert (verified["state"], verified["result"]) == ("open", None), "the proof is of another rig's pictures"
+    assert "60 frames of mouse.mp4, and was not held" in verified["says"]
+    write(page, rig="rig.yaml", settings={"camera": "{kind: video, path: mouse.mp4}"})
+    write(page, rig="rig.yaml", settings={"crop": "{x: 8, y: 8, width: 32, height: 32}"})
+    assert step(page, "verify")["state"] == "open", "of another crop"
+    write(page, rig="rig.yaml", settings={"crop": ""})
+    verified = step(page, "verify")
     assert (verified["state"], "60 frames of mouse.mp4" in verified["says"]) == ("done", True)
     write(page, rig="rig.yaml", settings={"backend": "{name: torch}"})
     assert step(page, "verify")["state"] == "open", "of another back end than the rig asks for"
@@ -321,6 +328,24 @@ def test_the_int8_form_of_an_engine_made_here_is_used(
     (exported / "manifest.json").write_text(json.dumps(manifest))
     taught = step(page, "teach")
     assert (taught["state"], taught["result"]["used"]) == (state, state == "done"), taught["says"]
+
+
+def test_a_face_that_is_doubtful_is_offered_and_not_written(desk: Desk, page: TestClient) -> None:
+    write(page, rig="rig.yaml", settings={"camera": "{kind: simulated}"})
+    found = {"crop": {"x": 1, "y": 2, "width": 30, "height": 40, "mirrored": False}, "confidence": 0.37}
+    said = json.dumps(found | {"doubtful": "no face found that is sure"})
+    jobs = Jobs(
+        desk.folder, program=("/bin/sh", "-c", f"echo '{said}'; echo error: unsure >&2; exit 8", "sh")
+    )
+    begun = commands.find_face(Desk(desk.folder, jobs), Said({"rig": "rig.yaml"}))
+    over(jobs, begun["job"]["id"])
+    crop = step(page, "crop")
+    assert (crop["state"], crop["job"]["state"], crop["result"]["doubtful"]) == (
+        "open",
+        "failed",
+        "no face found that is sure",
+    )
+    assert "crop" not in (desk.folder / "rig.yaml").read_text()
 
 
 def test_a_rig_that_is_run_is_shown_by_the_screen_and_by_one_that_is_started_later(desk: Desk) -> None:

@@ -103,6 +103,8 @@ def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, l
         "nobody said what becomes of the extra point"
     )
     assert "extra" in desk.jobs.list()[0].reason
+    refused = page.post("/api/page/finish", json={"folder": "mouse-learn"})
+    assert "neither a run" in refused.json()["error"]["text"], "nothing was begun to be trained"
     assert ended(desk, page, "go", folder="mouse-learn", drop=["extra"]) == "done", desk.jobs.output(
         desk.jobs.list()[0].id
     )
@@ -128,6 +130,9 @@ def test_labels_become_an_engine_that_a_rig_uses(desk: Desk, page: TestClient, l
     ).json()
     assert curves["losses"]["search"][0][0] == 1
     assert curves["trials"][0][0] == 0
+    assert (curves["minutes"] > 0, curves["finishing"]) == (True, False)
+    refused = page.post("/api/page/finish", json={"folder": "mouse-learn"})
+    assert "finished already" in refused.json()["error"]["text"]
     least = min(error for _, error in curves["trials"])
     assert least == min(look["error_px"] for look in attempt["report"]["looks"])
 

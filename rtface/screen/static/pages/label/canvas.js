@@ -1,6 +1,6 @@
 // The picture in the middle: what is drawn over it, and what the pointer does.
 
-import { cross, drawMark, drawName } from "./marks.js";
+import { cross, drawMark, drawName } from "../../lib/marks.js";
 import { Stage } from "./stage.js";
 
 const NEAR = 11;

@@ -101,12 +101,14 @@ function cropText(crop) {
  */
 export function showGuessing(app, store, about, guesses, begun) {
   const engine = h("select", {}, ["default", ...about.engines.map((/** @type {any} */ each) => each.engine)].map((each) => h("option", { value: each }, each)));
-  const crop = h("input", { value: cropText(guesses.crop), placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing" });
+  const known = about.drawn ?? guesses.crop ?? about.face;
+  const from = about.drawn ? `: that of ${about.drawn.rig}` : guesses.crop ? ": that of the last guesses" : about.face ? ": that with which the frames were chosen" : " (auto finds it, which takes a minute)";
+  const crop = h("input", { value: cropText(known), placeholder: "auto, X,Y,WIDTH,HEIGHT, or nothing" });
   const made = openDialog("Guesses of a network", [
     h("div", { class: "col" },
       h("p", {}, "It finds the keypoints of all frames. What it finds is shown hollow and is no label until you confirm it (f) or place it."),
       h("label", { class: "field" }, "Network", engine),
-      h("label", { class: "field" }, "Crop of the face (auto finds it, which takes a minute)", crop),
+      h("label", { class: "field" }, `Crop of the face${from}`, crop),
       h("div", { class: "row" }, h("button", { class: "button primary", onclick: async () => {
         try {
           begun((await app.post("/api/label/guess", { set: store.set, engine: engine.value, crop: crop.value.trim() })).job);

@@ -246,6 +246,30 @@ export class Editor {
     else this.onsay("No frame before this one has a label of this keypoint.");
   }
 
+  /**
+   * Take all of the frame before over into what this frame has no label of: places and what is hidden. One act: one undo takes
+   * it back.
+   */
+  copyAll() {
+    const here = this.shown;
+    const last = this.frames[this.frameIndex - 1];
+    if (!here || this.readOnly) return;
+    if (!last) return this.onsay("This is the first frame: there is none before it.");
+    /** @type {[string[], any][]} */
+    const changes = [];
+    for (const { id } of this.points) {
+      const label = this.label(id, last.id);
+      if (!label || this.label(id)) continue;
+      const key = ["label", this.pass, here.id, id];
+      if ("hidden" in label) changes.push([key, { hidden: true }]);
+      else if (label.x <= here.width - 0.5 && label.y <= here.height - 0.5) changes.push([key, { x: label.x, y: label.y, from: "copy" }]);
+    }
+    if (!changes.length) return this.onsay("The frame before has nothing that this one lacks.");
+    this.store.act("copy", changes);
+    this.choose(this.nextEmpty(-1));
+    this.onsay(`${changes.length} points copied from ${last.name}: drag what moved. z takes them back.`);
+  }
+
   /** Place the keypoint in hand without a mouse, where it is likely to be, and keep it in hand for the arrows. */
   placeLikely() {
     const here = this.shown;

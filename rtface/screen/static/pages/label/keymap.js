@@ -25,6 +25,7 @@ export function keysOf(bench) {
     q: key("the keypoint is hidden", () => editor.hide()),
     x: key("clear the label", () => editor.clear()),
     c: key("copy the label of the frame before", () => editor.copy()),
+    j: key("copy all points of the frame before, the hidden ones too", () => editor.copyAll()),
     t: key("leave the frame out, or take it back", () => editor.skip()),
     z: key("undo", () => editor.turn("undo")),
     y: key("redo", () => editor.turn("redo")),

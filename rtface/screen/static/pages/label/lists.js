@@ -1,7 +1,7 @@
 // The frames and the keypoints as lists, with how far each is.
 
 import { fill, h, say } from "../../lib/dom.js";
-import { swatch } from "./marks.js";
+import { swatch } from "../../lib/marks.js";
 
 export class FrameList {
   /** @param {import("./editor.js").Editor} editor */

@@ -2,6 +2,7 @@
 
 import { h } from "../../lib/dom.js";
 import { colourOf } from "../../lib/colours.js";
+import { outline } from "../../lib/marks.js";
 
 const OPEN = "label.where";
 
@@ -55,7 +56,7 @@ export class Where {
     pen.drawImage(this.image, 0, 0, face.width, face.height);
     editor.points.forEach((each, index) => {
       const place = face.points[each.name];
-      if (place) dot(pen, place, colourOf(index), each.name === name ? 20 : 7);
+      if (place) dot(pen, place, index, each.name === name ? 20 : 7);
     });
     const there = face.points[name];
     const said = !name ? "No keypoint is in hand." : there ? `${name}, on a drawn face.` : `${name} is not one of the keypoints that rtface knows.`;
@@ -64,15 +65,14 @@ export class Where {
   }
 }
 
-/** @param {CanvasRenderingContext2D} pen @param {[number, number]} place @param {string} colour @param {number} radius */
-function dot(pen, [x, y], colour, radius) {
-  pen.beginPath();
-  pen.arc(x, y, radius, 0, 2 * Math.PI);
+/** @param {CanvasRenderingContext2D} pen @param {[number, number]} place @param {number} index @param {number} radius */
+function dot(pen, [x, y], index, radius) {
+  outline(pen, index, x, y, radius);
   pen.lineWidth = radius > 9 ? 14 : 4;
   pen.strokeStyle = "#000";
   pen.stroke();
   pen.lineWidth = radius > 9 ? 8 : 2;
-  pen.strokeStyle = pen.fillStyle = colour;
+  pen.strokeStyle = pen.fillStyle = colourOf(index);
   pen.stroke();
   if (radius < 9) pen.fill();
 }

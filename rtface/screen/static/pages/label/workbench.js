@@ -161,6 +161,7 @@ class Workbench {
             keyed("Hidden", "q", "The keypoint cannot be seen", () => editor.hide(), off),
             keyed("Clear", "x", "Take the label away", () => editor.clear(), off),
             keyed("Copy", "c", "Take the label of the frame before over", () => editor.copy(), off),
+            keyed("Copy all", "j", "Take all points of the frame before over, the hidden ones too", () => editor.copyAll(), off),
             keyed("Leave out", "t", "This frame is not used", () => editor.skip(), off),
             h("span", { class: "grow" }), Object.values(this.toggles))),
         h("aside", { class: "right panel", "aria-label": "Keypoints" }, this.glass, this.points.element,
@@ -182,7 +183,7 @@ class Workbench {
       "div",
       { class: "panel row first-use small", role: "note", "aria-label": "How to label" },
       h("p", { class: "grow" },
-        "Click where the keypoint with the cross is: the next one comes by itself. ", key("q"), " it cannot be seen. ", key("d"), " next frame. ", key("z"), " undo. ", key("f"), " make a hollow guess a label. ",
+        "Click where the keypoint with the cross is: the next one comes by itself. ", key("q"), " it cannot be seen. ", key("d"), " next frame. ", key("j"), " copy all points of the frame before. ", key("z"), " undo. ", key("f"), " make a hollow guess a label. ",
         "Drag to correct, wheel to zoom. Everything is saved at once; the space bar is the emergency stop here too. All keys: ", key("?")),
       h("button", { class: "button small", onclick: away }, "Got it"),
     );

@@ -23,7 +23,7 @@ export class Facts {
   constructor() {
     this.rate = h("span", { class: "big" });
     this.shown = h("span", { class: "muted small" });
-    this.view = h("span", { class: "badge" });
+    this.view = h("span", { class: "badge", title: "Whether the face lies as in the pictures that the engine learnt from. Where it does not, its points are guesses, and rules withhold light." });
     this.latency = h("table", { class: "table small" });
     this.losses = h("p", { class: "small" });
     this.focus = h("span", {});

@@ -1,6 +1,7 @@
 // The picture of one rig with its points: zoom, pan, names, trails; and the crop that is drawn on it.
 
-import { h } from "../../lib/dom.js";
+import { fill, h } from "../../lib/dom.js";
+import { outline } from "../../lib/marks.js";
 import { CropEditor } from "./crop.js";
 
 const TRAIL = 40;
@@ -82,10 +83,12 @@ export class PictureView {
     return this.shownTimes.filter((t) => t > now - 2000).length / 2;
   }
 
-  /** Say why there is no picture. @param {string} text */
-  none(text) {
+  /** Say why there is no picture, and what to do; what is said already stays as it is. @param {string} text @param {HTMLElement} [more] */
+  none(text, more) {
     this.wait.hidden = false;
-    this.wait.textContent = text;
+    if (this.wait.dataset.says === text) return;
+    this.wait.dataset.says = text;
+    fill(this.wait, h("p", {}, text), more);
   }
 
   fit() {
@@ -178,7 +181,7 @@ export class PictureView {
       const score = this.data.score[index];
       if (x === null || y === null || score === null) return;
       const at = this.toScreen(x, y);
-      dot(ctx, at, score);
+      dot(ctx, at, score, index);
       if (this.options.names || index === near) {
         const more = index === near ? `  ${score.toFixed(2)}  (${x.toFixed(1)}, ${y.toFixed(1)})` : "";
         label(ctx, `${names[index] ?? index}${more}`, at);
@@ -271,19 +274,17 @@ export class PictureView {
   }
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {{x: number, y: number}} at @param {number} score */
-function dot(ctx, at, score) {
+/** @param {CanvasRenderingContext2D} ctx @param {{x: number, y: number}} at @param {number} score @param {number} index */
+function dot(ctx, at, score, index) {
   ctx.lineWidth = 4;
   ctx.strokeStyle = "#000a";
-  ctx.beginPath();
-  ctx.arc(at.x, at.y, 5, 0, 2 * Math.PI);
+  outline(ctx, index, at.x, at.y, 5);
   ctx.stroke();
   ctx.lineWidth = 2;
   ctx.strokeStyle = ctx.fillStyle = scoreColour(score);
   ctx.stroke();
   if (score < 0.5) return;
-  ctx.beginPath();
-  ctx.arc(at.x, at.y, score >= 0.8 ? 4 : 2, 0, 2 * Math.PI);
+  outline(ctx, index, at.x, at.y, score >= 0.8 ? 4 : 2);
   ctx.fill();
 }
 

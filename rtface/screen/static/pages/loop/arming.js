@@ -54,7 +54,7 @@ export class Arming {
     }
     if (this.verdict && performance.now() - this.verdict.at > TESTED_MS) this.forget();
     this.element.dataset.state = known;
-    say(this.head, HEADS[known]);
+    say(this.head, app.rig.expected ? HEADS[known] : "No rig");
     say(this.why, app.rig.why);
     const guest = app.readOnly;
     this.guest.hidden = !guest;
@@ -70,6 +70,7 @@ export class Arming {
 
   /** What is missing before somebody may arm; empty where nothing is. @param {string} known */
   missing(known) {
+    if (!this.app.rig.expected) return "No rig is connected: there is nothing to arm.";
     if (known === "unknown") return "The state of the loop is not known: nobody can arm from here.";
     if (known !== "disarmed") return "Clear first, then test and arm.";
     if (!this.verdict) return "Arming takes two acts: first the self-test; when nothing speaks against it, arm within a minute.";

@@ -140,7 +140,9 @@ export class Events {
     const rows = [];
     for (let index = first; index < last; index++) rows.push(this.row(index));
     fill(this.rows, rows);
-    this.list.setAttribute("aria-activedescendant", this.chosen ? rowId(this.chosen) : "");
+    const id = this.chosen ? rowId(this.chosen) : "";
+    if (rows.some((row) => row.id === id)) this.list.setAttribute("aria-activedescendant", id);
+    else this.list.removeAttribute("aria-activedescendant"); // it is scrolled out of sight, and so not drawn
   }
 
   /** @param {number} index */

@@ -1,8 +1,8 @@
 // The second step: the face is drawn with the mouse, typed in numbers, or found.
 
-import { DRAW_IT, LEAST, typed } from "../../lib/crops.js";
+import { DOUBTFUL, DRAW_IT, LEAST, typed } from "../../lib/crops.js";
 import { fill, h, say } from "../../lib/dom.js";
-import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
+import { ask, changeRig, failureWords, isPutAway, jobBox, over } from "../../lib/jobs.js";
 import { drawBox, drawPicture, loaded } from "./pictures.js";
 
 const GRIP = 14;
@@ -69,7 +69,7 @@ export async function cropStep(here) {
     step.job = job;
     fill(finding, jobBox(app, job, scope, {
       done: (told) => {
-        if (told.job.state === "done" && told.result) take(told.result);
+        if (told.result?.crop && ["done", "failed"].includes(told.job.state)) take(told.result);
         else if (told.job.state === "failed") say(scores, DRAW_IT);
       },
     }));
@@ -78,7 +78,9 @@ export async function cropStep(here) {
   const take = (found) => {
     box = { ...found.crop };
     mirrored.checked = box.mirrored;
-    scores.textContent = `Found with a confidence of ${found.confidence.toFixed(2)} (0.45 is needed). Look at it before you trust it.`;
+    const sure = `a confidence of ${found.confidence.toFixed(2)}, 0.45 is sure`;
+    scores.className = found.doubtful ? "careful" : "muted small";
+    scores.textContent = found.doubtful ? `${DOUBTFUL} (${sure}). Nothing is written: take this crop if it is the face, or draw it.` : `Found with ${sure}. Look at it before you trust it.`;
     fill(finding);
     renew();
   };
@@ -102,10 +104,11 @@ export async function cropStep(here) {
   );
   renew();
   if (step.job && !over(step.job)) watch(step.job);
+  else if (step.result && !rig.crop) take(step.result);
   else if (step.job?.state === "failed" && !rig.crop) {
-    fill(finding, h("p", { class: "wrong", role: "alert" }, step.job.reason));
+    if (!isPutAway(step.job)) fill(finding, failureWords(step.job, step.job.reason));
     say(scores, DRAW_IT);
-  } else if (step.result && !rig.crop) take(step.result);
+  }
   let wide = canvas.clientWidth;
   const sized = new ResizeObserver(() => {
     if (canvas.clientWidth !== wide) renew();

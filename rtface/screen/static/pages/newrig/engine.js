@@ -1,9 +1,9 @@
 // The steps in which a rig gets an engine: one that is there is tried, frames are labelled, labels are learnt.
 
-import { colourOf } from "../../lib/colours.js";
 import { closing, openDialog } from "../../lib/dialog.js";
 import { fill, h } from "../../lib/dom.js";
 import { ask, changeRig, jobBox, over } from "../../lib/jobs.js";
+import { swatch } from "../../lib/marks.js";
 import { drawPicture, drawPoints, loaded } from "./pictures.js";
 
 /**
@@ -71,13 +71,14 @@ async function addFrame(place, frame, crop) {
   const canvas = h("canvas", { class: "tried", role: "img", "aria-label": `frame ${frame.frame} with the points that the engine found` });
   const open = h("button", { class: "enlarge", "aria-label": `Enlarge frame ${frame.frame}`, title: "Enlarge", disabled: !frame.picture }, canvas);
   const view = frame.view_ok === null ? "view not checked" : frame.view_ok >= 0.5 ? "view known" : "view unknown";
+  const why = frame.view_ok === null ? "This engine cannot tell whether a picture is of the kind that it learnt from." : frame.view_ok >= 0.5 ? "The face lies as in the pictures that the engine learnt from: its points can be trusted." : "The picture differs from those that the engine learnt from (another camera angle, or a crop that is not the face): its points are guesses. Label some frames.";
   const bad = frame.view_ok !== null && frame.view_ok < 0.5;
   place.append(
     h(
       "figure",
       {},
       open,
-      h("figcaption", { class: "small" }, `frame ${frame.frame}: median score ${frame.score.toFixed(2)}, `, h("span", { class: bad ? "wrong" : "good" }, view)),
+      h("figcaption", { class: "small" }, `frame ${frame.frame}: median score ${frame.score.toFixed(2)}, `, h("span", { class: bad ? "wrong" : "good", title: why }, view)),
     ),
   );
   if (place.childElementCount === 1) place.before(legend(points));
@@ -103,13 +104,9 @@ function enlarge(image, frame, points, crop) {
 function legend(points) {
   const list = h("ul", { class: "legend small", "aria-label": "Keypoints" });
   points.forEach((point, index) => {
-    const dot = h("span", { class: "dot", "aria-hidden": "true" });
-    const colour = colourOf(index);
-    if (point.untaught) dot.style.borderColor = colour;
-    else dot.style.backgroundColor = colour;
-    list.append(h("li", { class: point.untaught ? "muted" : "" }, dot, point.untaught ? `${point.name} (never taught: ${point.x === null ? "not shown" : "it lies anywhere"})` : point.name));
+    list.append(h("li", { class: point.untaught ? "muted" : "" }, swatch(index), point.untaught ? `${point.name} (never taught: ${point.x === null ? "not shown" : "it lies anywhere"})` : point.name));
   });
-  list.append(h("li", { class: "muted" }, "hollow: a score below 0.5, or never taught; click a picture to enlarge it"));
+  list.append(h("li", { class: "muted" }, "hollow: a score below 0.5, or never taught. View unknown: the picture differs from those that the engine learnt from (camera angle, or a crop that is not the face), so label some frames. Click a picture to enlarge it"));
   return list;
 }
 

@@ -1,6 +1,7 @@
 // Pictures of a rig on a canvas: a crop drawn over them by mouse, and points that an engine found.
 
 import { colourOf } from "../../lib/colours.js";
+import { outline } from "../../lib/marks.js";
 
 /** @typedef {{x: number, y: number, width: number, height: number}} Box */
 /** @typedef {{name: string, x: number | null, y: number | null, score: number, untaught?: boolean}} Point */
@@ -46,8 +47,7 @@ export function drawPoints(canvas, scale, points, from, radius) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   points.forEach((point, index) => {
     if (point.x === null || point.y === null) return;
-    context.beginPath();
-    context.arc((point.x - from.x + 0.5) * scale, (point.y - from.y + 0.5) * scale, radius * devicePixelRatio, 0, 7);
+    outline(context, index, (point.x - from.x + 0.5) * scale, (point.y - from.y + 0.5) * scale, radius * devicePixelRatio);
     context.lineWidth = 2 * devicePixelRatio;
     context.strokeStyle = "#000";
     context.stroke();

@@ -2,6 +2,7 @@
 
 import { colourOf } from "../../lib/colours.js";
 import { h } from "../../lib/dom.js";
+import { outline } from "../../lib/marks.js";
 
 const SURE = 0.5;
 
@@ -58,8 +59,7 @@ export class Face {
     if (this.image) pen.drawImage(this.image, 0, 0, shown, height * scale);
     for (const [place, [x, y, score]] of moment.points.entries()) {
       if (x === null || y === null) continue;
-      pen.beginPath();
-      pen.arc((x + 0.5) * scale, (y + 0.5) * scale, 4, 0, 2 * Math.PI);
+      outline(pen, place, (x + 0.5) * scale, (y + 0.5) * scale, 4);
       pen.lineWidth = 3;
       pen.strokeStyle = "#000";
       pen.stroke();

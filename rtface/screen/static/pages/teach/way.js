@@ -1,12 +1,14 @@
 // One way from recordings to an engine: where it is, what is asked of a person, the training, and what came of it.
 
 import { Curve } from "../../lib/curves.js";
-import { fill, h } from "../../lib/dom.js";
-import { ask, commandLine, duration, follow, jobBox, over } from "../../lib/jobs.js";
+import { fill, h, say } from "../../lib/dom.js";
+import { ask, commandLine, duration, failureWords, follow, isPutAway, jobBox, over } from "../../lib/jobs.js";
 import { Scope } from "../../lib/scope.js";
 import { enginePanel } from "./engine.js";
 import { resultsPanel } from "./results.js";
 
+const LOSS = "loss, by step: how far its points are from your labels while it learns. It falls, and then hardly changes";
+const HELD_BACK = "error on frames that are kept back from learning, by step: lower is better, the ring is the best. In pixels of the picture that the network is given, which is 256 wide or less";
 const STEPS = [["suggest", "Frames"], ["label", "Labels"], ["check", "Check"], ["adapt", "Learn"], ["evaluate", "Judge"], ["done", "Done"]];
 
 /**
@@ -34,11 +36,11 @@ export async function openWay(root, app, known, folder) {
     fill(results, null);
     fill(engine, null);
     if (job && !over(job)) return watch(job, scope);
-    const said = job && job.state !== "done" && !way?.undecided.length;
+    const said = job && job.state !== "done" && !way?.undecided.length && !isPutAway(job);
     fill(work, said ? stopped(job) : null, way ? actions(way) : null);
     if (!way) return;
     const attempt = way.attempts.find((/** @type {any} */ each) => each.made) ?? null;
-    if (way.attempts.length) await curves(work, way.attempts[0].attempt, scope);
+    if (way.attempts.length) await curves(work, way.attempts[0].attempt, way.next === "adapt" && !way.attempts[0].report, scope);
     if (attempt && !scope.over) {
       fill(results, resultsPanel(app, way, attempt));
       const panel = await enginePanel(app, known, way, attempt, forRig, scope);
@@ -54,13 +56,15 @@ export async function openWay(root, app, known, folder) {
     const held = h("div", { class: "curve" });
     const left = h("p", { class: "muted", role: "status" });
     const checked = h("div", { class: "col" });
-    const box = jobBox(app, job, scope, { done: again });
+    const best = bestSoFar(app, folder, forRig);
+    const box = jobBox(app, job, scope, { done: again, parts: WORDS });
     fill(
       work,
       box,
       left,
+      best.element,
       checked,
-      h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, "loss, by step")), h("figure", {}, held, h("figcaption", {}, "error on the held-out frames, in pixels of the network's input; the ring is the least"))),
+      h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, LOSS)), h("figure", {}, held, h("figcaption", {}, HELD_BACK))),
       h("p", { class: "muted small" }, "You may leave this page, or close the browser: it goes on, and is found here again. Stopped, it keeps its checkpoint."),
     );
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
@@ -77,7 +81,9 @@ export async function openWay(root, app, known, folder) {
         fill(checked, warnings(found.attempts[0].check));
       }
       const curve = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
-      if (!scope.over) trials.show(curve.trials);
+      if (scope.over) return;
+      trials.show(curve.trials);
+      best.show(curve);
     };
     follow(app, job.id, scope, (told, lines) => {
       const part = lines.filter((line) => line.unit === "steps").at(-1)?.what;
@@ -87,9 +93,14 @@ export async function openWay(root, app, known, folder) {
     });
   };
 
-  /** @param {Element} place @param {string} attempt @param {Scope} scope */
-  const curves = async (place, attempt, scope) => {
+  /** @param {Element} place @param {string} attempt @param {boolean} unfinished @param {Scope} scope */
+  const curves = async (place, attempt, unfinished, scope) => {
     const found = await app.get(`/api/teach/curves?folder=${encodeURIComponent(folder)}&attempt=${attempt}`);
+    if (!scope.over && unfinished) {
+      const best = bestSoFar(app, folder, forRig, again);
+      best.show(found);
+      place.append(best.element);
+    }
     if (scope.over || (!found.losses.search.length && !found.losses.final.length)) return;
     const loss = h("div", { class: "curve" });
     const held = h("div", { class: "curve" });
@@ -98,7 +109,7 @@ export async function openWay(root, app, known, folder) {
         "details",
         { open: true },
         h("summary", {}, "How it learnt"),
-        h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, "loss of the last part, by step")), h("figure", {}, held, h("figcaption", {}, "error on the held-out frames, in pixels of the network's input; the ring is the least"))),
+        h("div", { class: "curves" }, h("figure", {}, loss, h("figcaption", {}, LOSS)), h("figure", {}, held, h("figcaption", {}, HELD_BACK))),
       ),
     );
     const losses = new Curve(loss, { title: "loss", unit: "loss" });
@@ -108,7 +119,7 @@ export async function openWay(root, app, known, folder) {
       const trials = new Curve(held, { title: "held out", unit: "px", points: true, best: true });
       trials.show(found.trials);
       scope.keep(() => trials.end());
-    } else held.append(h("p", { class: "empty" }, "Too few frames to hold any out: label ten or more."));
+    } else held.append(h("p", { class: "empty" }, "Too few frames to keep any back from learning: label all that were chosen."));
   };
 
   /** @param {any} way @returns {HTMLElement} */
@@ -154,10 +165,37 @@ export async function openWay(root, app, known, folder) {
   return () => page.end();
 }
 
+/**
+ * What is best so far, and a button that makes the engine of it.
+ * @param {import("../../lib/app.js").App} app @param {string} folder @param {string} forRig @param {() => void} [begun] where no training ran
+ */
+function bestSoFar(app, folder, forRig, begun = () => {}) {
+  const words = h("span", { class: "grow small", role: "status" });
+  const button = h("button", { class: "button", onclick: () => finish() }, "Make the engine from the best so far");
+  const element = h("div", { class: "row best", hidden: true }, words, app.readOnly ? null : button);
+  const finish = async () => {
+    button.disabled = true;
+    const answer = await ask(app, "/api/teach/finish", { folder, for_rig: forRig });
+    if (!answer) button.disabled = false;
+    else if (answer.job) begun();
+  };
+  /** @param {any} curve */
+  const show = (curve) => {
+    const [[, before] = [0, NaN], ...tried] = curve.trials;
+    const [step, error] = tried.reduce((/** @type {number[]} */ least, /** @type {number[]} */ each) => (each[1] < least[1] ? each : least), [0, before]);
+    const told = curve.minutes ? `It was to take ${duration(60 * curve.minutes)} at most. ` : "";
+    const better = step > 0;
+    say(words, curve.finishing ? "The engine is made from the best so far." : better ? `${told}Best so far: an error of ${error.toFixed(2)} px on the frames that are kept back, after ${step} steps; ${before.toFixed(2)} px before.` : `${told}Nothing is better yet than the engine that it began with.`);
+    element.hidden = false;
+    button.disabled = curve.finishing || !better;
+  };
+  return { element, show };
+}
+
 /** @param {any} job @returns {HTMLElement} */
 function stopped(job) {
   const words = job.state === "stopped" ? "It was stopped. Going on takes up the training from its checkpoint." : job.reason;
-  return h("p", { class: job.state === "stopped" ? "careful" : "wrong", role: "alert" }, words);
+  return failureWords(job, words, job.state === "stopped" ? "careful" : "wrong");
 }
 
 /** @param {any} way @returns {HTMLElement} */
@@ -197,7 +235,7 @@ function teachForm(app, way, label, go) {
   return h(
     "form",
     { class: "col", onsubmit: submit },
-    h("p", {}, way.next === "check" ? `${way.frames} frames have a row; ${placed} labels of ${counts.length} keypoints.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
+    h("p", {}, way.next === "check" ? `${way.frames} frames are labelled, with ${placed} points of ${counts.length} keypoints.` : way.next === "adapt" ? "The training was begun; it goes on from its checkpoint." : "What it learnt is to be evaluated."),
     h("p", { class: "muted small" }, counts.map(([name, count]) => `${name} ${count}`).join(", ")),
     choices.length ? h("fieldset", { class: "col" }, h("legend", {}, "The engine has no such points: what becomes of them?"), choices.map((/** @type {any} */ { name, choice }) => h("label", { class: "field" }, name, choice))) : null,
     h("div", { class: "row" }, h("button", { class: "button primary", disabled: app.readOnly }, way.next === "check" ? "Check and teach" : "Go on"), label, h("details", {}, h("summary", {}, "Steps"), h("label", { class: "field" }, way.next === "check" ? "Most steps of the training" : "Most steps of the training: another number than before begins it anew", steps))),
@@ -230,7 +268,14 @@ function warnings(check) {
   );
 }
 
-const PARTS = ["search: new keypoints", "search", "final: new keypoints", "final"];
+/** The parts of a training in their order, and what each is for. @type {Record<string, string>} */
+const WORDS = {
+  "search: new keypoints": "1 of 2, new keypoints first, with some frames kept back",
+  search: "1 of 2, finding how long to learn, with some frames kept back to try it on",
+  "final: new keypoints": "2 of 2, new keypoints first, on all frames",
+  final: "2 of 2, learning all frames for as long as was best",
+};
+const PARTS = Object.keys(WORDS);
 
 /** The longest that it still takes: the part that runs, and those that follow. @param {any[]} lines @returns {string} */
 function timeLeft(lines) {

@@ -1,21 +1,17 @@
-// How keypoints are drawn: a label is solid, a guess is hollow and dashed; colours by Okabe and Ito, then other shapes.
+// How keypoints are drawn: each has a colour and a shape. Those that follow each other in the list differ in both, and no two of
+// 28 are alike. A label is solid, a guess is hollow and dashed.
 
-import { KEYPOINTS, colourOf } from "../../lib/colours.js";
+import { colourOf } from "./colours.js";
 
 const SHAPES = 4;
 
-/** @param {number} index */
-function shapeOf(index) {
-  return Math.floor(index / KEYPOINTS.length) % SHAPES;
-}
-
 /**
- * Trace the outline of a keypoint's mark.
+ * Trace the outline of a keypoint's mark: a circle, a square, a diamond or a triangle.
  * @param {CanvasRenderingContext2D} context @param {number} index @param {number} x @param {number} y @param {number} r
  */
-function outline(context, index, x, y, r) {
+export function outline(context, index, x, y, r) {
   context.beginPath();
-  const shape = shapeOf(index);
+  const shape = index % SHAPES;
   if (shape === 0) context.arc(x, y, r, 0, 2 * Math.PI);
   else if (shape === 1) context.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
   else {
