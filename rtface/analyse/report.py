@@ -22,9 +22,9 @@ from rtface.analyse.explained import by_column, variance_explained
 from rtface.analyse.figures import Pictures
 from rtface.analyse.forecast import compare
 from rtface.analyse.hmm import FitOptions, choose_states, decoded, filtered, fit_states, reordered
-from rtface.analyse.own_prediction import RIDGE, last_seen, predict_by_ridge
 from rtface.analyse.page import page
 from rtface.analyse.populationfile import ActivityPredictions, Recorded
+from rtface.analyse.ridge.own_prediction import RIDGE, last_seen, predict_by_ridge
 from rtface.analyse.splits import published
 from rtface.analyse.targets import fit_targets
 from rtface.analyse.transitions import (

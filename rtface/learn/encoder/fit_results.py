@@ -29,7 +29,7 @@ from rtface.analyse.populationfile import (
     read_predictions,
     write_predictions,
 )
-from rtface.analyse.shift_null import ShiftNull, explained_when_shifted
+from rtface.analyse.ridge.shift_null import ShiftNull, explained_when_shifted
 from rtface.analyse.splits import Split
 from rtface.core.errors import DataError
 from rtface.core.files import plain, printable, write_json, written_whole

@@ -18,7 +18,7 @@ from rtface.analyse.baselines import (
     smoothed_at,
 )
 from rtface.analyse.explained import Explainable, by_column, by_neuron, variance_explained
-from rtface.analyse.shift_null import ShiftNull, explained_when_shifted
+from rtface.analyse.ridge.shift_null import ShiftNull, explained_when_shifted
 from rtface.analyse.splits import Split, hold_back
 from rtface.analyse.targets import fit_targets
 from rtface.analyse.traces import only

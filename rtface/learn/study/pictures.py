@@ -64,6 +64,15 @@ def draw_curves(path: Path, sessions: Mapping[str, Any], simulated: bool) -> Non
         axes.set_ylabel(_VARIANCE)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=8)
+            low, high = axes.get_xlim()
+            ticks = [
+                m * 10.0**power for power in range(-3, 7) for m in (1, 2, 5) if low < m * 10.0**power < high
+            ]
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+        else:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, f"too few {words}", ha="center", transform=axes.transAxes)
     figure.savefig(path, dpi=_DPI)
 
 

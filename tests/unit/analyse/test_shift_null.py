@@ -6,7 +6,7 @@ from scipy.signal import lfilter
 
 from rtface.analyse.baselines import fit_ridge
 from rtface.analyse.explained import variance_explained
-from rtface.analyse.shift_null import explained_when_shifted
+from rtface.analyse.ridge.shift_null import explained_when_shifted
 from rtface.analyse.splits import strict
 from rtface.core.errors import DataError
 

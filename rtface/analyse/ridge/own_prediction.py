@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rtface.analyse.baselines import choose_penalty, filtered_at, fit_ridge
 from rtface.analyse.populationfile import ActivityPredictions, Recorded
-from rtface.analyse.shift_null import explained_when_shifted
+from rtface.analyse.ridge.shift_null import explained_when_shifted
 from rtface.analyse.splits import hold_back, strict
 from rtface.analyse.targets import COMPONENTS, fit_targets
 from rtface.core.errors import DataError
