@@ -12,7 +12,7 @@ import numpy as np
 from rtface.core.errors import DataError
 from rtface.learn.study.contents import Content, FilmTraces, Float64Array, Matrix, Points, Stated
 from rtface.learn.study.recognise import recognise
-from rtface.learn.study.suite2p import is_plane, suite2p_content
+from rtface.learn.study.suite2p import OWN, is_plane, suite2p_content
 
 _PLANE = re.compile(r"plane\d+")
 _COMBINED = "combined"
@@ -126,7 +126,7 @@ def _contents(
         _kept(lambda folders=folders: suite2p_content(folders, stated), contents, faults)  # type: ignore[misc]
     for done, path in enumerate(files):
         progress(done, len(files))
-        if path.parent not in planes:
+        if path.parent not in planes or path.name not in OWN:
             _kept(lambda path=path: recognise(path, stated), contents, faults)  # type: ignore[misc]
     progress(len(files), len(files))
     return [each for each in contents if stated.match in str(each.path.relative_to(root)) or each.neurons]

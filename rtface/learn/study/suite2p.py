@@ -19,6 +19,8 @@ TRACES = "spks.npy"
 CELLS = "iscell.npy"
 PLACES = "stat.npy"
 OPTIONS = "ops.npy"
+OWN = (TRACES, CELLS, PLACES, OPTIONS, "F.npy", "Fneu.npy")
+"""Files of a plane that are suite2p's."""
 
 
 def is_plane(folder: Path) -> bool:
@@ -134,7 +136,7 @@ def _plane(folder: Path) -> Plane:
 
 def _times(folder: Path, samples: int) -> Float64Array | None:
     for path in sorted(folder.glob("*.npy")):
-        if path.name in (TRACES, CELLS, PLACES, OPTIONS):
+        if path.name in OWN:
             continue
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
