@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.analyse.targets import Targets
+from rtface.analyse.traces import Traces
 from rtface.core.errors import UsageError
 from rtface.core.records import FloatArray
 
 BIN_UM = 200.0
+
+_CHUNK = 2000
 
 Float = NDArray[np.float64]
 
@@ -65,6 +69,23 @@ def cluster_traces(spks: FloatArray, labels: NDArray[np.integer], clusters: int)
     count = np.bincount(labels[labels >= 0], minlength=clusters)
     for cluster in np.flatnonzero(count):
         total[cluster] = spks[labels == cluster].sum(axis=0, dtype=np.float64)
+    total[count == 0] = np.nan
+    return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
+
+
+def scored_cluster_traces(
+    targets: Targets, neurons: Traces, labels: NDArray[np.integer], clusters: int
+) -> FloatArray:
+    """Return the mean z-score over the neurons of each cluster, shape (clusters, S), a chunk of neurons at a time."""
+    samples = np.arange(neurons.shape[1])
+    total = np.zeros((clusters, len(samples)), np.float64)
+    for first in range(0, len(neurons), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        scored = targets.scored(neurons, samples, part)
+        for cluster in np.unique(labels[part]):
+            if cluster >= 0:
+                total[cluster] += scored[labels[part] == cluster].sum(axis=0, dtype=np.float64)
+    count = np.bincount(labels[labels >= 0], minlength=clusters)
     total[count == 0] = np.nan
     return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtface.analyse.baselines import fit_reduced_rank
 from rtface.analyse.targets import COMPONENTS, Targets, fit_targets
+from rtface.analyse.traces import Traces, only
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray
 
@@ -43,7 +44,7 @@ def by_column(actual: Values, predicted: Values) -> Float64Array:
     return 1 - missed
 
 
-def by_neuron(targets: Targets, neurons: FloatArray, samples: Indices, predicted: FloatArray) -> Float64Array:
+def by_neuron(targets: Targets, neurons: Traces, samples: Indices, predicted: FloatArray) -> Float64Array:
     """Return the explained part of each neuron's variance, shape (N,), a chunk of neurons at a time.
 
     Parameters
@@ -89,7 +90,7 @@ class Explainable:
 
 
 def explainable_variance(
-    neurons: FloatArray,
+    neurons: Traces,
     train: Indices,
     test: Indices,
     positions: Float64Array | None,
@@ -126,7 +127,7 @@ def explainable_variance(
             "all neurons lie in one field of the checkerboard: there are no peers to predict from"
         )
     rows = [np.flatnonzero(half == side) for side in (False, True)]
-    parts = [np.ascontiguousarray(neurons[row]) for row in rows]
+    parts = [only(neurons, row) for row in rows]
     found = np.empty(len(neurons))
     fitted = [fit_targets(part, train, components, seed=seed) for part in parts]
     values = [(each.of(part, train), each.of(part, test)) for each, part in zip(fitted, parts, strict=True)]

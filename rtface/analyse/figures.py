@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyse.cluster_scores import Relation
-from rtface.analyse.forecast import Comparison
-from rtface.analyse.hmm import StateCounts
-from rtface.analyse.transitions import Irreversibility, Lifetimes
 from rtface.core.drawing import new_figure
 from rtface.core.records import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from rtface.analyse.cluster_scores import Relation
+    from rtface.analyse.forecast import Comparison
+    from rtface.analyse.hmm import StateCounts
+    from rtface.analyse.transitions import Irreversibility, Lifetimes
 
 _DPI = 110
 _REAL, _PREDICTED, _GREY, _ACCENT = "0.25", "C0", "0.7", "C3"
@@ -54,7 +55,9 @@ class Pictures:
         figure.savefig(self._folder / f"{name}.png", dpi=_DPI)
         self.names.append(name)
 
-    def traces(self, real: FloatArray, predicted: FloatArray, seconds: NDArray[np.float64]) -> None:
+    def traces(
+        self, real: FloatArray, predicted: FloatArray, seconds: NDArray[np.float64], what: str = "component"
+    ) -> None:
         """Draw the first components over a stretch of test time, real (S, C) under predicted."""
         count = min(_MOST_TRACES, real.shape[1])
         shown = slice(0, min(len(real), _TRACE_SAMPLES))
@@ -77,25 +80,49 @@ class Pictures:
                     )
             for gap in gaps:
                 axes.axvline((gap - 0.5) * step, color=_GREY, lw=0.6, ls=":")
-            axes.set_yticks(-np.arange(count), [f"component {row + 1}" for row in range(count)])
+            axes.set_yticks(-np.arange(count), [f"{what} {row + 1}" for row in range(count)])
             axes.set_xlabel("held-out time (s); dotted: from one test block to the next")
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="y", length=0)
             axes.legend(loc="upper left", ncols=2, frameon=False, bbox_to_anchor=(0, 1.08))
 
-    def explained(self, explained: NDArray[np.float64], ceiling: NDArray[np.float64] | None) -> None:
-        """Draw the variance explained of each component, under its ceiling where that is known."""
+    def learning(self, held_back: Sequence[float], best: int) -> None:
+        """Draw a training's loss on held-back samples by epoch, and the epoch whose weights were kept."""
+        with self._drawing("learning", 1, 1, 4.4, 3) as (axes,):
+            axes.plot(np.arange(1, len(held_back) + 1), held_back, "o-", ms=3, lw=1.2, color=_PREDICTED)
+            axes.axvline(best, color=_ACCENT, lw=0.8, ls="--", label=f"kept: epoch {best}")
+            axes.axhline(1, color="k", lw=0.5, ls=":", label="the mean explains nothing")
+            axes.set_xlabel("epoch")
+            axes.set_ylabel("loss on held-back samples\n(part of the variance not explained)")
+            axes.legend(frameon=False, fontsize=8)
+
+    def explained(
+        self,
+        explained: NDArray[np.float64],
+        ceiling: NDArray[np.float64] | None,
+        method: str = "predicted",
+        ridge: NDArray[np.float64] | None = None,
+        null: NDArray[np.float64] | None = None,
+        what: str = "principal component of the population",
+    ) -> None:
+        """Draw the variance explained of each component, under its ceiling, beside ridge's and its null where known."""
         number = np.arange(1, len(explained) + 1)
         with self._drawing("explained", 1, 1, 5, 3.2) as (axes,):
             if ceiling is not None:
                 axes.plot(number, ceiling, color=_GREY, lw=1.2, label="ceiling: all that behaviour explains")
-            axes.plot(number, explained, color=_PREDICTED, lw=1.2, label="predicted")
+            if null is not None:
+                low, high = np.nanpercentile(null, (5, 95), axis=0)
+                words = f"ridge, activity moved in time ({len(null)} shifts, 5 to 95 %)"
+                axes.fill_between(number, low, high, color=_GREY, alpha=0.6, lw=0, label=words)
+            if ridge is not None:
+                axes.plot(number, ridge, color="C1", lw=1.0, ls="--", label="ridge, causal filters")
+            axes.plot(number, explained, color=_PREDICTED, lw=1.2, label=method)
             axes.axhline(0, color="k", lw=0.5)
             axes.set_xscale("log")
             axes.set_ylim(min(-0.05, max(-0.3, float(np.nanmin(explained)))), 1)
-            axes.set_xlabel("principal component of the population")
+            axes.set_xlabel(what)
             axes.set_ylabel("variance explained, held-out time")
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, fontsize=8)
 
     def clusters(
         self,

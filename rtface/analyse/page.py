@@ -29,19 +29,29 @@ def page(report: Mapping[str, Any], command: str) -> str:
     if part := report.get("components"):
         lines += ["## Components", ""]
         line = (
-            f"{part['components']} components, variance explained together {part['variance_explained']:.3f}"
+            f"{part['components']} {part['of']}, variance explained together {part['variance_explained']:.3f}"
         )
         if "ceiling" in part:
             line += f" of a ceiling of {part['ceiling']:.3f} ({100 * part['of_ceiling']:.0f} %)"
-        lines += [line + ".", ""]
+        lines.append(f"{line}. Predicted by: {part['predicted_by']}.")
+        if "ridge" in part:
+            lines.append(f"Ridge regression from causal filters of the same inputs: {part['ridge']:.3f}.")
+        if null := part.get("null"):
+            lines.append(
+                f"The null, that regression of activity moved in time by {null['shifts']} shifts: mean {null['mean']:.3f}, "
+                f"at most {null['most']:.3f}. What is not above it is no sign of a relation."
+            )
+        lines.append("")
         picture("traces", "recorded and predicted components")
         picture("explained", "variance explained by component")
     if part := report.get("clusters"):
         lines += ["## Clusters", "", f"{part['clusters']} clusters by {part['method']}."]
         if "predicted_by" in part:
-            test = part["locality_against_predictability"]
+            lines.append(
+                f"Predictability from {part['predicted_by']}: mean correlation {part['mean_correlation']:.2f} on held-out time."
+            )
+        if test := part.get("locality_against_predictability"):
             lines += [
-                f"Predictability from {part['predicted_by']}: mean correlation {part['mean_correlation']:.2f} on held-out time.",
                 f"Locality against predictability: Spearman {test['spearman']:.2f}, permutation p = {test['p']:.2g},",
                 f"{test['n']} clusters (negative: what behaviour predicts is spread).",
             ]

@@ -18,7 +18,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from rtface.analyse.population import Population
+from rtface.analyse.traces import Traces
 from rtface.core.errors import DataError
+from rtface.core.files import written_whole
 from rtface.core.records import FloatArray
 from rtface.record.formats.base import atomic_file
 
@@ -29,13 +31,13 @@ class Recorded:
 
     Attributes
     ----------
-    spks : ndarray, shape (N, S), float32
+    spks : ndarray or StoredTraces, shape (N, S), float32
         Deconvolved traces.
     tcam, tneural : ndarray, shape (T,) and (S,), float64
         Times in seconds.
-    xpos, ypos : ndarray, shape (N,), float32
-        Places in micrometres.
-    run : ndarray, shape (S,) or one more or less, float32
+    xpos, ypos : ndarray, shape (N,), float32, or None
+        Places in micrometres, where they are known.
+    run : ndarray, shape (S,) or one more or less, float32, or None
         Running speed.
     simulated : bool
         Whether the file is marked as simulated.
@@ -49,12 +51,12 @@ class Recorded:
         JSON of what was simulated, or "".
     """
 
-    spks: FloatArray
+    spks: Traces
     tcam: NDArray[np.float64]
     tneural: NDArray[np.float64]
-    xpos: FloatArray
-    ypos: FloatArray
-    run: FloatArray
+    xpos: FloatArray | None = None
+    ypos: FloatArray | None = None
+    run: FloatArray | None = None
     simulated: bool = False
     keypoints: FloatArray | None = None
     keypoint_names: tuple[str, ...] = ()
@@ -76,6 +78,14 @@ class ActivityPredictions:
         From components to normalised neurons (``U``), where the file has it.
     ceiling : ndarray, shape (C,), float64, or None
         The most that behaviour could explain, of a simulated population.
+    method : str
+        What predicted.
+    ridge : ndarray, shape (M, C), float32, or None
+        What a ridge regression predicts of the same samples (``Y_ridge_test``).
+    null : ndarray, shape (n, C), float64, or None
+        Variance explained by that regression of activity that was moved in time (``null_by_output``).
+    null_together : ndarray, shape (n,), float64, or None
+        The same of all components jointly (``null_together``).
     """
 
     real: FloatArray
@@ -83,6 +93,10 @@ class ActivityPredictions:
     samples: NDArray[np.int64]
     readout: FloatArray | None = None
     ceiling: NDArray[np.float64] | None = None
+    method: str = "the predictions given"
+    ridge: FloatArray | None = None
+    null: NDArray[np.float64] | None = None
+    null_together: NDArray[np.float64] | None = None
 
 
 def write_population(
@@ -149,13 +163,13 @@ def read_population(path: Path) -> Recorded:
         The file is missing, is no ``.npz``, holds pickles, lacks an array, or its shapes do not go together. The
         message names file and array.
     """
-    arrays = _arrays(path, "spks", "tcam", "tneural", "xpos", "ypos")
+    arrays = _arrays(path, "spks", "tcam", "tneural")
     spks = arrays["spks"]
     if spks.ndim != 2 or spks.dtype.kind not in "fiu":
         raise DataError(f"{path}: spks is {spks.dtype} of shape {spks.shape}, not numbers of neurons x time")
     neurons, samples = spks.shape
     for name, length in (("tneural", samples), ("xpos", neurons), ("ypos", neurons)):
-        if arrays[name].shape != (length,):
+        if name in arrays and arrays[name].shape != (length,):
             raise DataError(
                 f"{path}: {name} has shape {arrays[name].shape}, but spks has {neurons} neurons x {samples} times"
             )
@@ -168,9 +182,11 @@ def read_population(path: Path) -> Recorded:
         spks=spks.astype(np.float32, copy=False),
         tcam=arrays["tcam"].astype(np.float64, copy=False),
         tneural=arrays["tneural"].astype(np.float64, copy=False),
-        xpos=arrays["xpos"].astype(np.float32, copy=False),
-        ypos=arrays["ypos"].astype(np.float32, copy=False),
-        run=arrays.get("run", np.zeros(samples)).astype(np.float32, copy=False),
+        **{
+            name: arrays[name].astype(np.float32, copy=False)
+            for name in ("xpos", "ypos", "run")
+            if name in arrays
+        },
         simulated=bool(arrays.get("simulated", False)),
         keypoints=keypoints,
         keypoint_names=tuple(arrays["keypoint_names"].tolist()) if "keypoint_names" in arrays else (),
@@ -195,6 +211,11 @@ def read_predictions(path: Path, samples: int) -> ActivityPredictions:
         raise DataError(
             f"{path}: Y_test {real.shape}, Y_pred_test {predicted.shape} and itest {index.shape} do not go together"
         )
+    ridge, null = arrays.get("Y_ridge_test", real), arrays.get("null_by_output", real[:1])
+    if ridge.shape != real.shape or null.ndim != 2 or null.shape[1] != real.shape[1]:
+        raise DataError(
+            f"{path}: Y_ridge_test {ridge.shape} and null_by_output {null.shape} do not go with Y_test {real.shape}"
+        )
     if index.size and (index.min() < 0 or index.max() >= samples):
         raise DataError(f"{path}: itest goes to {index.max()}, but the recording has {samples} samples")
     return ActivityPredictions(
@@ -203,7 +224,32 @@ def read_predictions(path: Path, samples: int) -> ActivityPredictions:
         index,
         arrays["U"].astype(np.float32) if "U" in arrays else None,
         arrays["ceiling"].astype(np.float64) if "ceiling" in arrays else None,
+        str(arrays.get("method", ActivityPredictions.method)),
+        arrays["Y_ridge_test"].astype(np.float32) if "Y_ridge_test" in arrays else None,
+        arrays["null_by_output"].astype(np.float64) if "null_by_output" in arrays else None,
+        arrays["null_together"].astype(np.float64) if "null_together" in arrays else None,
     )
+
+
+def write_predictions(path: Path, predictions: ActivityPredictions) -> None:
+    """Write predictions as `read_predictions` reads them; `DataError` where the file cannot be written."""
+    arrays: dict[str, NDArray[Any] | None] = {
+        "Y_test": predictions.real,
+        "Y_pred_test": predictions.predicted,
+        "itest": predictions.samples,
+        "U": predictions.readout,
+        "ceiling": predictions.ceiling,
+        "method": np.array(predictions.method),
+        "Y_ridge_test": predictions.ridge,
+        "null_by_output": predictions.null,
+        "null_together": predictions.null_together,
+    }
+    known: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+    try:
+        with written_whole(path) as fresh, fresh.open("wb") as file:
+            np.savez(file, **known)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read_latents(path: Path) -> FloatArray:

@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
-from rtface.analyse.cluster_scores import cluster_traces, locality, relation, trace_correlation
+from rtface.analyse.cluster_scores import (
+    cluster_traces,
+    locality,
+    relation,
+    scored_cluster_traces,
+    trace_correlation,
+)
 from rtface.analyse.clusters import Method, find_clusters
 from rtface.analyse.explained import by_column, variance_explained
 from rtface.analyse.figures import Pictures
@@ -19,7 +24,9 @@ from rtface.analyse.forecast import compare
 from rtface.analyse.hmm import FitOptions, choose_states, decoded, filtered, fit_states, reordered
 from rtface.analyse.page import page
 from rtface.analyse.populationfile import ActivityPredictions, Recorded
+from rtface.analyse.ridge.own_prediction import RIDGE, last_seen, predict_by_ridge
 from rtface.analyse.splits import published
+from rtface.analyse.targets import fit_targets
 from rtface.analyse.transitions import (
     concentration,
     forward_runs,
@@ -57,6 +64,8 @@ class ReportOptions:
         Of the states.
     seed : int
         Of all that is drawn by chance.
+    forecast : bool
+        Whether keypoints are forecast.
     """
 
     clusters: int = 100
@@ -64,6 +73,7 @@ class ReportOptions:
     states: int | None = None
     fit: FitOptions = field(default_factory=FitOptions)
     seed: int = 0
+    forecast: bool = True
 
 
 def write_report(
@@ -77,8 +87,8 @@ def write_report(
 ) -> dict[str, Any]:
     """Write pictures, ``report.json`` and ``report.md`` into a folder.
 
-    A part whose data are not there is left out and listed as such: components need predictions, states need latents
-    (those of an encoder; the true ones of a simulated population when absent), the forecast needs keypoints.
+    Without predictions a ridge regression from the recording's keypoints makes them, and the latents too (of a simulated
+    population the true ones are taken). A part whose data are not there is left out and listed as such.
 
     Parameters
     ----------
@@ -108,6 +118,16 @@ def write_report(
     truth = recorded.truth
     true_latents = latents is None and "latents" in truth
     latents = truth["latents"] if true_latents else latents
+    by_ridge = ""
+    own: FloatArray | None = None
+    if predictions is None and recorded.keypoints is not None:
+        progress(RIDGE)
+        try:
+            predictions, own = predict_by_ridge(recorded)
+        except DataError as error:
+            by_ridge = f": {error}"
+    if latents is None and own is not None:
+        latents = own
     if latents is not None and len(latents) != len(recorded.tcam):
         raise DataError(f"{len(latents)} frames of latents, but {len(recorded.tcam)} camera times")
     report: dict[str, Any] = {
@@ -115,11 +135,17 @@ def write_report(
         "neurons": len(recorded.spks),
         "samples": len(recorded.tneural),
         "seconds": round(float(np.ptp(recorded.tneural)), 1),
-        "latents": None if latents is None else "true ones" if true_latents else "given",
+        "latents": None
+        if latents is None
+        else "true ones"
+        if true_latents
+        else f"what {RIDGE} predicts of the components"
+        if latents is own
+        else "given",
         "left_out": [],
     }
     if predictions is None:
-        report["left_out"].append("components: no predictions were given")
+        report["left_out"].append(f"components: no predictions were given{by_ridge}")
     else:
         progress("components")
         report["components"] = _components(recorded, predictions, pictures)
@@ -131,7 +157,7 @@ def write_report(
         report["states"] = _states(recorded, latents, options, pictures, progress)
     if recorded.keypoints is None:
         report["left_out"].append("forecast: the recording holds no keypoints")
-    else:
+    elif options.forecast:
         progress("forecast of keypoints")
         report["forecast"] = _forecast(recorded, pictures)
     report["pictures"] = [f"{name}.png" for name in pictures.names]
@@ -144,18 +170,40 @@ def write_report(
 def _components(recorded: Recorded, predictions: ActivityPredictions, pictures: Pictures) -> dict[str, Any]:
     explained = by_column(predictions.real, predictions.predicted)
     together = variance_explained(predictions.real, predictions.predicted)
-    pictures.traces(predictions.real, predictions.predicted, recorded.tneural[predictions.samples])
-    pictures.explained(explained, predictions.ceiling)
+    neurons = _are_neurons(recorded, predictions)
+    seconds = recorded.tneural[predictions.samples]
+    pictures.traces(predictions.real, predictions.predicted, seconds, "neuron" if neurons else "component")
+    ridge = None if predictions.ridge is None else by_column(predictions.real, predictions.ridge)
+    pictures.explained(
+        explained,
+        predictions.ceiling,
+        predictions.method,
+        ridge,
+        predictions.null,
+        "neuron" if neurons else "principal component of the population",
+    )
     found: dict[str, Any] = {
+        "predicted_by": predictions.method,
         "components": len(explained),
+        "of": "neurons" if neurons else "components",
         "variance_explained": together,
         "first_components": explained[:8],
     }
+    if predictions.ridge is not None:
+        found["ridge"] = variance_explained(predictions.real, predictions.ridge)
+    if predictions.null_together is not None:
+        null = predictions.null_together
+        found["null"] = {"shifts": len(null), "mean": float(null.mean()), "most": float(null.max())}
     if predictions.ceiling is not None:
         variance = predictions.real.var(axis=0, dtype=np.float64)
         most = float((predictions.ceiling * variance).sum() / variance.sum())
         found |= {"ceiling": most, "of_ceiling": together / most}
     return found
+
+
+def _are_neurons(recorded: Recorded, predictions: ActivityPredictions) -> bool:
+    """Return whether what is predicted are the neurons themselves, as of few."""
+    return predictions.readout is None and predictions.real.shape[1] == len(recorded.spks)
 
 
 def _clusters(
@@ -170,16 +218,26 @@ def _clusters(
     if count < 4:
         left_out.append(f"clusters: {len(recorded.spks)} neurons are too few")
         return None
-    spks = recorded.spks - recorded.spks.mean(axis=1, keepdims=True)
-    spks /= np.maximum(spks.std(axis=1, keepdims=True), 1e-6)
-    size = min(_COMPONENTS, min(spks.shape) - 1)
-    left, values, right = randomized_svd(spks, size, n_iter=3, random_state=options.seed)
-    clusters = find_clusters(left * values, right.T * values, count, options.method, options.seed)
-    local = locality(recorded.xpos, recorded.ypos, clusters.labels, clusters.count)
-    traces = cluster_traces(spks, clusters.labels, clusters.count)
-    if predictions is not None and predictions.readout is not None:
-        source, samples = "the encoder's predictions", predictions.samples
-        readout = cluster_traces(predictions.readout, clusters.labels, clusters.count)
+    every = np.arange(recorded.spks.shape[1])
+    size = min(_COMPONENTS, min(recorded.spks.shape) - 1)
+    targets = fit_targets(recorded.spks, every, size, seed=options.seed, fewest=0)
+    assert targets.basis is not None
+    courses = targets.of(recorded.spks, every)
+    loadings = targets.basis * np.linalg.norm(courses, axis=0)
+    clusters = find_clusters(loadings, courses, count, options.method, options.seed)
+    xpos, ypos = recorded.xpos, recorded.ypos
+    if xpos is not None and ypos is not None:
+        local = locality(xpos, ypos, clusters.labels, clusters.count)
+    else:
+        local = np.full(clusters.count, np.nan)
+        left_out.append("locality of clusters: the recording holds no places of its neurons")
+    traces = scored_cluster_traces(targets, recorded.spks, clusters.labels, clusters.count)
+    known = None if predictions is None else predictions.readout
+    if predictions is not None and known is None and _are_neurons(recorded, predictions):
+        known = np.eye(len(recorded.spks), dtype=np.float32)
+    if predictions is not None and known is not None:
+        source, samples = predictions.method, predictions.samples
+        readout = cluster_traces(known, clusters.labels, clusters.count)
         predicted = readout @ predictions.predicted.T
     elif latents is not None:
         source = "ridge regression from the latents"
@@ -190,19 +248,19 @@ def _clusters(
         )
         return {"method": clusters.method, "clusters": clusters.count, "locality": local}
     correlation = trace_correlation(traces[:, samples], predicted)
-    found = relation(local, correlation, seed=options.seed)
-    pictures.clusters(
-        recorded.xpos, recorded.ypos, clusters.labels, local, correlation, found, clusters.method
-    )
-    return {
+    result = {
         "method": clusters.method,
         "clusters": clusters.count,
         "predicted_by": source,
-        "locality_against_predictability": {"spearman": found.rho, "p": found.p, "n": found.n},
         "mean_correlation": float(np.nanmean(correlation)),
         "locality": local,
         "correlation": correlation,
     }
+    if xpos is not None and ypos is not None:
+        found = relation(local, correlation, seed=options.seed)
+        pictures.clusters(xpos, ypos, clusters.labels, local, correlation, found, clusters.method)
+        result["locality_against_predictability"] = {"spearman": found.rho, "p": found.p, "n": found.n}
+    return result
 
 
 def _by_latents(
@@ -282,7 +340,7 @@ def _forecast(recorded: Recorded, pictures: Pictures) -> dict[str, Any] | None:
     assert recorded.keypoints is not None
     names = recorded.keypoint_names or tuple(f"point {index}" for index in range(recorded.keypoints.shape[1]))
     rate = 1 / float(np.median(np.diff(recorded.tcam)))
-    result = compare(recorded.keypoints, names, rate)
+    result = compare(last_seen(recorded.keypoints), names, rate)
     pictures.forecast(result)
     return {
         group: {

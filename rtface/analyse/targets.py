@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.analyse.traces import Traces
 from rtface.core.errors import DataError
 from rtface.core.records import FloatArray
 
@@ -45,7 +46,7 @@ class Targets:
         """Number of targets."""
         return len(self.mean) if self.basis is None else self.basis.shape[1]
 
-    def of(self, neurons: FloatArray, samples: NDArray[np.int64]) -> FloatArray:
+    def of(self, neurons: Traces, samples: NDArray[np.int64]) -> FloatArray:
         """Return the targets of some samples of neurons (N, S), shape (len(samples), C)."""
         if self.basis is None:
             return self.scored(neurons, samples, slice(None)).T
@@ -54,7 +55,7 @@ class Targets:
             found += self.scored(neurons, samples, part).T @ self.basis[part]
         return found
 
-    def scored(self, neurons: FloatArray, samples: NDArray[np.int64], part: slice) -> FloatArray:
+    def scored(self, neurons: Traces, samples: NDArray[np.int64], part: slice) -> FloatArray:
         """Return some neurons' z-scores, shape (n, len(samples))."""
         values = np.asarray(neurons[part][:, samples], np.float32)
         values -= self.mean[part, None]
@@ -67,11 +68,12 @@ class Targets:
 
 
 def fit_targets(
-    neurons: FloatArray,
+    neurons: Traces,
     train: NDArray[np.int64],
     components: int = COMPONENTS,
     *,
     seed: int = 0,
+    fewest: int = FEWEST_NEURONS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Targets:
     """Find means, standard deviations and, of more than 200 neurons, the principal components.
@@ -81,12 +83,14 @@ def fit_targets(
 
     Parameters
     ----------
-    neurons : ndarray, shape (N, S)
+    neurons : ndarray or StoredTraces, shape (N, S)
     train : ndarray of int64
         Samples to fit on.
     components : int
         At most; there are never more than neurons or training samples.
     seed : int
+    fewest : int
+        Up to this many neurons are the targets themselves.
     progress : callable
         Called with the passes done and their number.
 
@@ -107,7 +111,7 @@ def fit_targets(
         sd[part] = np.where(spread > 1e-12, spread, 1)
         if not (spread > 1e-12).any() and count <= _CHUNK:
             raise DataError("none of the neurons ever changes")
-    if count <= FEWEST_NEURONS:
+    if count <= fewest:
         return Targets(mean, sd, None)
     plain = Targets(mean, sd, None)
     wanted = min(components, count, len(train))

@@ -104,8 +104,16 @@ def _where(path: Path, field: str | None) -> str:
     return str(path) if field is None else f"{path}: {field}"
 
 
-def _stream_matrix(stream: IO[bytes], where: str) -> FloatArray:
-    """Read an npy stream in float32, a part at a time: a matrix of doubles never lies in memory whole."""
+def npy_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order (whether by columns) and type of the numbers that follow in an npy stream.
+
+    Raises
+    ------
+    DataError
+        They are no numbers, or the version of the format is not known.
+    ValueError
+        It is no npy stream.
+    """
     version = np.lib.format.read_magic(stream)
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -116,6 +124,12 @@ def _stream_matrix(stream: IO[bytes], where: str) -> FloatArray:
     shape, fortran, dtype = header(stream)
     if dtype.kind not in "iufb":
         raise DataError(f"{where} holds {dtype}, not numbers")
+    return shape, fortran, dtype
+
+
+def _stream_matrix(stream: IO[bytes], where: str) -> FloatArray:
+    """Read an npy stream in float32, a part at a time: a matrix of doubles never lies in memory whole."""
+    shape, fortran, dtype = npy_header(stream, where)
     flat: FloatArray = np.empty(int(np.prod(shape)), np.float32)
     step = max(1, _CHUNK_BYTES // dtype.itemsize)
     for first in range(0, flat.size, step):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.analyse.populationfile import ActivityPredictions
 from rtface.analyse.splits import hold_back
 from rtface.analyse.targets import COMPONENTS, Targets
 from rtface.core.errors import DataError
@@ -20,13 +21,19 @@ from rtface.encode.bundle import EncoderBundle, check_new, write_encoder
 from rtface.encode.manifest import ONNX_FILE
 from rtface.encode.normalise import NormaliseRules
 from rtface.learn.encoder.export import export_encoder
+from rtface.learn.encoder.fit_results import (
+    ridge_of_filters,
+    write_fit_page,
+    write_recording_files,
+    write_results,
+)
 from rtface.learn.encoder.optimise import RECIPES, EncoderRecipe, EncoderTraining, within
 from rtface.learn.encoder.prepared import Prepared, prepare, training_frames
 from rtface.learn.encoder.recording import Recording, RecordingFiles, read_recording
-from rtface.learn.encoder.scoring import explained_by_peers, predict, score_prediction
+from rtface.learn.encoder.scoring import explained_by_peers, latents_of, predict, score_prediction
 from rtface.learn.engines.bundle import today
 from rtface.learn.resumable import StartProgress, no_progress, run_in_folder
-from rtface.learn.run_folder import open_run
+from rtface.learn.run_folder import RunFolder, open_run
 from rtface.networks.build import build_encoder
 from rtface.networks.encoder import EncoderNetwork
 
@@ -147,7 +154,10 @@ def fit_encoder(
     if not training.finished:
         return None
     network = training.kept()
-    metrics, residual = _score(network, prepared, request, progress)
+    test, predicted = _predicted(network, prepared)
+    metrics = _score(test, predicted, prepared, request, progress)
+    residual = (prepared.values[test] - predicted).std(axis=0)
+    metrics |= _results(run, request, training, network, test, predicted, prepared, metrics)
     fields = _fields(request, architecture, network, prepared, recipe, training, metrics)
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / ONNX_FILE
@@ -177,25 +187,63 @@ def training_of(
     return EncoderTraining(network, prepared.inputs, prepared.frames, prepared.values, held, recipe)
 
 
-def _score(
-    network: EncoderNetwork, prepared: Prepared, request: EncoderRequest, progress: StartProgress
-) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """Return the figures of the test samples, and the standard deviation of each output's error on them."""
-    recording = prepared.recording
+def _predicted(network: EncoderNetwork, prepared: Prepared) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the test samples whose windows lie within the recording, and what is predicted of them."""
     test = within(
         prepared.split.test, prepared.frames, len(prepared.inputs), network.past, network.look_ahead
     )
     if len(test) < 2:
         raise DataError("no test sample's window lies within the recording: it is too short")
-    predicted = predict(network, prepared.inputs, prepared.frames[test])
+    return test, predict(network, prepared.inputs, prepared.frames[test])
+
+
+def _score(
+    test: NDArray[np.int64],
+    predicted: NDArray[np.float32],
+    prepared: Prepared,
+    request: EncoderRequest,
+    progress: StartProgress,
+) -> dict[str, Any]:
+    """Return the figures of the test samples."""
+    recording = prepared.recording
     scored = progress("scoring", 2)
     explainable = (
         explained_by_peers(recording, prepared.split, lambda done, total: scored(done, float("nan")))
         if request.explainable
         else None
     )
-    metrics = score_prediction(predicted, prepared.targets, recording, test, explainable)
-    return metrics, (prepared.values[test] - predicted).std(axis=0)
+    return score_prediction(predicted, prepared.targets, recording, test, explainable)
+
+
+def _results(
+    run: RunFolder,
+    request: EncoderRequest,
+    training: EncoderTraining,
+    network: EncoderNetwork,
+    test: NDArray[np.int64],
+    predicted: NDArray[np.float32],
+    prepared: Prepared,
+    metrics: dict[str, Any],
+) -> dict[str, Any]:
+    """Write predictions, latents and page into the run's folder; return the figures of ridge and null."""
+    recording = prepared.recording
+    gap = int(np.ceil(network.window / recording.frame_rate * recording.neural_rate)) + 1
+    held = hold_back(prepared.split.train, HELD_BACK, gap)
+    ridge, null = ridge_of_filters(prepared, test, held, network.window)
+    predictions = ActivityPredictions(
+        prepared.values[test],
+        predicted,
+        test,
+        prepared.targets.basis,
+        method=f"encoder {request.encoder.name}",
+        ridge=ridge,
+        null=null.by_output,
+        null_together=null.together,
+    )
+    write_results(run.folder, predictions, latents_of(network, prepared.inputs))
+    found = write_fit_page(run.folder, recording, predictions, training.held_back, training.best, metrics)
+    write_recording_files(run.folder, request.files)
+    return found
 
 
 def _usual(prepared: Prepared) -> dict[str, NDArray[Any]]:

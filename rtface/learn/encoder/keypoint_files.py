@@ -43,9 +43,10 @@ def read_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | N
     DataError
         The file cannot be read, or its frames are not in order; it is named with what is wrong.
     """
-    if path.suffix == ".npz":
+    begin = _first_bytes(path)
+    if begin.startswith(b"PK") or path.suffix == ".npz":
         return _read_npz(path)
-    if path.suffix == ".npy":
+    if begin == b"\x93NUMPY" or path.suffix == ".npy":
         kept = read_npy_object(path)
         xy = kept.get("xy") if isinstance(kept, dict) else None
         names = kept.get("keypoint_labels") if isinstance(kept, dict) else None
@@ -71,6 +72,15 @@ def read_keypoints(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | N
         if times is None and not (clock == NO_TIME).any() and (np.diff(clock) > 0).all():
             times = np.interp(np.arange(len(xy)), row, clock * 1e-9)
     return table.names, xy, times
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Return what tells numpy's files; nothing of a file that cannot be read, which its reader says."""
+    try:
+        with path.open("rb") as file:
+            return file.read(6)
+    except OSError:
+        return b""
 
 
 def _read_npz(path: Path) -> tuple[tuple[str, ...], FloatArray, Seconds | None]:

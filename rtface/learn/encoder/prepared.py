@@ -54,6 +54,7 @@ def prepare(
     delay_s: float = 0.0,
     rules: NormaliseRules | None = None,
     seed: int = 0,
+    known: tuple[Targets, FloatArray] | None = None,
     progress: StartProgress = no_progress,
 ) -> Prepared:
     """Normalise a recording's inputs and find its targets.
@@ -69,6 +70,8 @@ def prepare(
     split, components, delay_s, rules
         As in `EncoderRequest`.
     seed : int
+    known : tuple of Targets and ndarray, optional
+        Targets and their values where they were found before, for the same neurons and split.
     progress : callable
         See `StartProgress`.
 
@@ -87,6 +90,8 @@ def prepare(
     normaliser = Normaliser(rules, points, recording.frame_rate, mean, sd)
     inputs = normaliser.run(recording.raw, lambda done: normalised(done, float("nan")))
     fitted_on = parts.train if split == "strict" else np.arange(samples)
+    if known is not None:
+        return Prepared(recording, frames, parts, mean, sd, inputs, *known)
     decomposed = progress("components", 1)
     targets = fit_targets(
         recording.neurons,

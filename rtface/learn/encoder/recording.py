@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.analyse.traces import Traces
 from rtface.core.errors import DataError, UsageError
 from rtface.core.files import file_hash
 from rtface.core.records import FloatArray
@@ -42,7 +43,7 @@ class Recording:
         spaced in time.
     frame_times : ndarray, shape (T,), float64
         Seconds.
-    neurons : ndarray, shape (N, S), float32
+    neurons : ndarray or StoredTraces, shape (N, S), float32
     neural_times : ndarray, shape (S,), float64
         Seconds, on the same clock.
     positions : ndarray, shape (N, 2), float64, or None
@@ -59,7 +60,7 @@ class Recording:
     extras: tuple[str, ...]
     raw: FloatArray
     frame_times: Seconds
-    neurons: FloatArray
+    neurons: Traces
     neural_times: Seconds
     positions: NDArray[np.float64] | None
     sources: Mapping[str, Mapping[str, Any]]
@@ -137,7 +138,7 @@ def read_recording(files: RecordingFiles) -> Recording:
     ]
     raw = np.concatenate(columns, axis=1)
     if files.rate is None:
-        raw, frame_times = _evenly(raw, frame_times, files.keypoints, remarks)
+        raw, frame_times = evenly(raw, frame_times, files.keypoints.name, remarks)
     else:
         raw, frame_times = _rows(raw, 2 * len(used), frame_times, files.rate, files.keypoints, remarks)
     if frame_times[0] > neural_times[-1] or frame_times[-1] < neural_times[0]:
@@ -243,8 +244,14 @@ def _extra(
     )
 
 
-def _evenly(values: FloatArray, times: Seconds, path: Path, remarks: list[str]) -> tuple[FloatArray, Seconds]:
-    """Put a row of NaN where the times say that frames were lost."""
+def evenly(values: FloatArray, times: Seconds, named: str, remarks: list[str]) -> tuple[FloatArray, Seconds]:
+    """Put a row of NaN where the times say that frames were lost.
+
+    Raises
+    ------
+    DataError
+        More frames would be lost than there are.
+    """
     interval = float(np.median(np.diff(times)))
     steps = np.maximum(np.round(np.diff(times) / interval).astype(np.int64), 1)
     row = np.concatenate([[0], np.cumsum(steps)])
@@ -252,8 +259,8 @@ def _evenly(values: FloatArray, times: Seconds, path: Path, remarks: list[str]) 
     if not lost:
         return values, times
     if row[-1] >= MOST_FILLED * len(row):
-        raise DataError(f"the frames' times of {path} say that {lost} frames were lost: more than there are")
-    remarks.append(f"{lost} frames are missing between the times of {path.name}: they count as not seen")
+        raise DataError(f"the frames' times of {named} say that {lost} frames were lost: more than there are")
+    remarks.append(f"{lost} frames are missing between the times of {named}: they count as not seen")
     filled = np.full((int(row[-1]) + 1, values.shape[1]), np.nan, np.float32)
     filled[row] = values
     return filled, np.interp(np.arange(len(filled)), row, times)

@@ -70,6 +70,19 @@ def predict(network: EncoderNetwork, inputs: FloatArray, frames: NDArray[np.int6
     return np.concatenate(found)
 
 
+def latents_of(network: EncoderNetwork, inputs: FloatArray) -> FloatArray:
+    """Return the latents (T, L) at every frame of normalised inputs (T, D), a stretch at a time; 0 beyond both ends."""
+    network.eval()
+    found: list[FloatArray] = []
+    with torch.no_grad():
+        for first in range(0, len(inputs), _CHUNK):
+            last = min(first + _CHUNK, len(inputs))
+            start = max(0, first - network.past)
+            latents = network.latents(torch.from_numpy(inputs[start : last + network.look_ahead]))
+            found.append(latents.numpy()[first - start : last - start])
+    return np.concatenate(found)
+
+
 def score_prediction(
     predicted: FloatArray,
     targets: Targets,

@@ -11,7 +11,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.extras import require
 from rtface.record.formats.base import KeypointFormat, check_target
 from rtface.record.formats.deeplabcut import DeepLabCutCsv, DeepLabCutHdf5
-from rtface.record.formats.facemap import Facemap
+from rtface.record.formats.facemap import GROUP, Facemap
 from rtface.record.formats.native import Native
 from rtface.record.table import PoseTable
 
@@ -89,7 +89,9 @@ def write(table: PoseTable, path: Path, name: str | None = None, *, overwrite: b
 
 
 def read(path: Path, name: str | None = None) -> PoseTable:
-    """Read a file in the format of that name, or of its ending.
+    """Read a file in the format of that name, of what an HDF5 file holds, or of its ending.
+
+    ``_FacemapPose.h5`` is a pandas table in Facemap's public data, and groups as newer Facemap writes it.
 
     Raises
     ------
@@ -98,4 +100,17 @@ def read(path: Path, name: str | None = None) -> PoseTable:
     DataError
         As `KeypointFormat.read`.
     """
-    return choose(path, name).read(path)
+    return choose(path, name or _by_content(path)).read(path)
+
+
+def _by_content(path: Path) -> str | None:
+    """Return the format of a pandas table or of Facemap's groups, None of any other file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            tables = [name for name, node in file.items() if "pandas_type" in node.attrs]
+            grouped = isinstance(file.get(GROUP), h5py.Group)
+    except (OSError, AttributeError, KeyError):
+        return None
+    return DeepLabCutHdf5.name if tables else Facemap.name if grouped else None

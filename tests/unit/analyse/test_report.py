@@ -80,7 +80,7 @@ def test_a_report_tells_what_is_true_of_a_simulated_population(
     spread = ((predictions.real - predictions.real.mean(axis=0)) ** 2).sum()
     assert report["components"]["variance_explained"] == pytest.approx(1 - left / spread, abs=1e-3)
     assert 0.5 < report["components"]["of_ceiling"] < 1.05
-    assert report["clusters"]["predicted_by"] == "the encoder's predictions"
+    assert report["clusters"]["predicted_by"] == "the predictions given"
     assert report["clusters"]["locality_against_predictability"]["spearman"] < -0.4
     assert report["states"]["adjusted_rand_index"] > 0.6
     assert report["states"]["irreversibility"]["p"] < 0.05

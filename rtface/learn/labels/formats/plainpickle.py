@@ -21,7 +21,7 @@ _NUMPY_MODULES = frozenset({f"numpy.{core}.multiarray" for core in ("core", "_co
 
 
 def read_npy_object(path: Path) -> Any:
-    """Return what ``numpy.save`` wrote of one Python object: dicts, lists, tuples, text, numbers and arrays.
+    """Return what ``numpy.save`` wrote of Python objects: dicts, lists, tuples, text, numbers and arrays.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def read_npy_object(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             shape, dtype = _npy_header(file)
-            if shape != () or not dtype.hasobject:
+            if len(shape) > 1 or not dtype.hasobject:
                 raise DataError(f"{path} holds an array of {dtype} and shape {shape}, not a dict of labels")
             value = load_plain(file)
     except OSError as error:

@@ -121,7 +121,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(session: Pat
 def test_no_test_sample_reaches_what_is_fitted_by_the_strict_split(session: Path, tmp_path: Path) -> None:
     recording = read_recording(RecordingFiles(session, session))
     one = prepare(recording, 79)
-    neurons = recording.neurons.copy()
+    neurons = np.array(recording.neurons[:])
     neurons[:, one.split.test] = 9
     other = prepare(replace(recording, neurons=neurons), 79)
     assert np.array_equal(one.targets.mean, other.targets.mean)

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.deposit import write_filtered, write_table
 from support.neural_recording import NAMES, make_session, write_session
 
 from rtface.core.errors import DataError, UsageError
 from rtface.encode.grid import rows_of
 from rtface.learn.encoder.arrays import read_matrix
+from rtface.learn.encoder.keypoint_files import read_keypoints
 from rtface.learn.encoder.recording import RecordingFiles, read_recording
 from rtface.record import formats
 from rtface.record.table import NO_TIME, PoseTable
@@ -240,3 +242,15 @@ def test_a_simulated_population_says_so(tmp_path: Path) -> None:
         assert read_recording(RecordingFiles(tmp_path / "k.rtface.h5", spks)).simulated is said
     spks = neural(tmp_path / "n.npz", tneural=1 + np.arange(15) / 3.0, spks=np.ones((3, 15)))
     assert not read_recording(RecordingFiles(tmp_path / "k.rtface.h5", spks)).simulated
+
+
+def test_keypoints_of_the_public_data_are_told_by_what_the_file_holds(tmp_path: Path) -> None:
+    xy = np.random.default_rng(0).uniform(0, 300, (40, 3, 2)).astype(np.float32)
+    write_table(tmp_path / "cam0_a_FacemapPose.h5", xy)
+    write_filtered(tmp_path / "kpfilt.dat.npy", xy)
+    (tmp_path / "kpfilt.dat.npy").rename(tmp_path / "kpfilt.dat")
+    for name in ("cam0_a_FacemapPose.h5", "kpfilt.dat"):
+        names, found, times = read_keypoints(tmp_path / name)
+        assert names == NAMES
+        assert times is None
+        np.testing.assert_array_equal(found, xy)

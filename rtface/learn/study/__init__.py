@@ -1,0 +1,1 @@
+"""A study: recordings of face and neurons in one folder, read by what their files hold and analysed alike."""
