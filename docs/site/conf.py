@@ -60,7 +60,7 @@ CONTENTS = {
     "Start": ["../README"],
     "A rig": ["screen", "rigs", "cameras", "learning", "gpu", "../engines/README"],
     "Light": ["closed-loop", "rules", "gate", "outputs"],
-    "Neurons": ["encoder", "analyse", "reports/*/*"],
+    "Neurons": ["encoder", "study", "analyse", "reports/*/*"],
     "Data": ["formats", "sessions", "wire", "bridges", "clients/*"],
     "Python": ["api/*"],
     "rtface itself": [
