@@ -19,7 +19,6 @@ NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
 
 
-
 def host_clock(platform: str) -> Callable[[], int]:
     """Return the fine monotonic clock of a system that all its processes share.
 

@@ -1,8 +1,8 @@
 """What joins the two processes: frames in shared memory, and who may touch which slot, by system calls alone.
 
-The only module, with `rtface.acquire.outside.process`, that knows the operating system; this is Linux's way. Another
-system needs a `Passage` with the same methods: on Windows a named mapping, and pipes whose records can be read from both
-ends.
+The only module, with `rtface.acquire.outside.process`, that knows the operating system; this is Linux's way, and where
+`AVAILABLE` is false `rtface.acquire.factory` opens every camera in the process that uses it. Another system needs a
+`Passage` with the same methods: on Windows a named mapping, and pipes whose records can be read from both ends.
 
 - Pixels lie in memory without a name (`memfd`): it is gone with the last process that has it, however that ends.
 - A filled slot is one record of `RECORD` bytes in a pipe that both processes read. The kernel gives each record to exactly
@@ -18,14 +18,12 @@ on one pipe: no order of memory operations is relied on.
 from __future__ import annotations
 
 import array
-import fcntl
 import mmap
 import os
 import select
 import socket
 import struct
 import sys
-import termios
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Self
@@ -33,6 +31,10 @@ from typing import Self
 import numpy as np
 
 from rtface.core.records import Image
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 AVAILABLE = sys.platform == "linux"
 """Whether this system has a way."""
@@ -64,6 +66,7 @@ class Passage:
     """
 
     def __init__(self, handles: Sequence[int]) -> None:
+        assert sys.platform == "linux"
         self._memory, self._records, self._records_in, self._returned, self._returned_in, sock = handles
         self.messages = socket.socket(fileno=sock)
         self._waiting = select.poll()
@@ -77,6 +80,7 @@ class Passage:
         OSError
             The system has no room for more.
         """
+        assert sys.platform == "linux"
         with ExitStack() as begun:
 
             def kept(*handles: int) -> tuple[int, ...]:
@@ -100,6 +104,7 @@ class Passage:
     @property
     def most_slots(self) -> int:
         """How many slots there may be, so that there is always room for their records, and for one beside each."""
+        assert sys.platform == "linux"
         return fcntl.fcntl(self._records, fcntl.F_GETPIPE_SZ) // RECORD // 2 - _NOT_FILLED
 
     def fit(self, slots: int, shape: tuple[int, int]) -> tuple[Image, ...]:
@@ -123,6 +128,7 @@ class Passage:
     @property
     def nothing_waits(self) -> bool:
         """Whether every record was taken."""
+        assert sys.platform == "linux"
         pending = array.array("i", [0])
         fcntl.ioctl(self._records, termios.FIONREAD, pending)
         return not pending[0]
@@ -164,6 +170,7 @@ class Passage:
 
     def say_if_there_is_room(self, message: bytes) -> bool:
         """Send a message, unless the other side has left so many that it would have to be waited for; True when it is sent."""
+        assert sys.platform == "linux"
         try:
             self.messages.send(message, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -177,6 +184,7 @@ class Passage:
         self._memory = self._records = self._records_in = self._returned = self._returned_in = -1
 
     def _wait(self, timeout_s: float, *handles: tuple[int, int]) -> bool:
+        assert sys.platform == "linux"
         for handle, event in handles:
             self._waiting.register(handle, event)
         try:

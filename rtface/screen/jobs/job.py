@@ -16,9 +16,9 @@ the same lock.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,6 +29,12 @@ from typing import Any
 from rtface.core.clock import utc
 from rtface.core.errors import DataError
 from rtface.core.files import read_fields
+
+if sys.platform != "win32":
+    import fcntl
+
+AVAILABLE = sys.platform != "win32"
+"""Whether this system has what jobs stand on: locks that a process inherits, and groups of processes."""
 
 WHAT, BEGUN, STOP, ENDED = "what.json", "begun.json", "stop.json", "ended.json"
 ALIVE, WORK = "alive", "work"
@@ -176,6 +182,7 @@ def is_alive(folder: Path) -> bool:
 
 def is_locked(file: Path) -> bool:
     """Whether a living process holds the lock of a file. Several may ask at once."""
+    assert sys.platform != "win32"
     try:
         handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -191,6 +198,7 @@ def is_locked(file: Path) -> bool:
 
 def locked(file: Path) -> int:
     """Return a handle of a file, made if need be, that holds its lock until it and its copies in other processes are closed."""
+    assert sys.platform != "win32"
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
     return handle

@@ -18,6 +18,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.files import write_json
 from rtface.screen.jobs.job import (
     ALIVE,
+    AVAILABLE,
     BEGUN,
     PROGRESS,
     STDERR,
@@ -109,6 +110,10 @@ class Jobs:
         DataError
             The workspace cannot be written.
         """
+        if not AVAILABLE:
+            raise UsageError(
+                f"on this system the pages start no work; run in a terminal: {' '.join(map(str, (*self._program, *argv)))}"
+            )
         if not _KIND.fullmatch(kind):
             raise UsageError(f"a job's kind is a word of small letters, digits and hyphens, not {kind!r}")
         what = {
@@ -260,6 +265,7 @@ class Jobs:
 
 def _kill_orphan(folder: Path) -> None:
     """End a command whose runner was killed. Its lock is held, so its group's number is still its own."""
+    assert sys.platform != "win32"
     if begun := read_json(folder / BEGUN):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(int(begun["pid"]), signal.SIGKILL)
