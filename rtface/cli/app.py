@@ -22,8 +22,10 @@ from rtface.cli import (
     learn,
     loop,
     replay,
+    root,
     rules,
     run,
+    schema,
     screen,
     session,
     track,
@@ -41,8 +43,9 @@ app = typer.Typer(
     help="Keypoints of the mouse face in real time: from a camera to ZeroMQ.",
     epilog=_EPILOG,
     no_args_is_help=True,
+    cls=root.Root,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -80,6 +83,7 @@ app.command("replay")(replay.replay)
 app.add_typer(cameras.app, name="cameras")
 app.command("check")(check.check)
 app.command("doctor")(check.doctor)
+app.command("schema")(schema.schema)
 app.add_typer(bench.app, name="bench")
 app.add_typer(engines.app, name="engines")
 app.add_typer(learn.app, name="learn")

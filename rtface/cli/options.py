@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from rtface.cli.terminal.documents import json_asked
 from rtface.config import BackendSettings
 from rtface.core.errors import UsageError
 from rtface.core.records import MINIMUM_CROP, Crop
@@ -28,7 +29,14 @@ CropOption = Annotated[
 ]
 AUTO = "auto"
 """A crop that is to be found."""
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        callback=json_asked,
+        help="Print JSON for machines, and nothing else; its form: `rtface schema COMMAND`.",
+    ),
+]
 ScreenOption = Annotated[
     bool, typer.Option("--screen", help="Also start `rtface screen` for it, and print its link.")
 ]

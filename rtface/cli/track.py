@@ -82,11 +82,11 @@ def track(
                     tracked.table, written, output.form, overwrite=overwrite or not tracked.complete
                 )
             except RtfaceError as error:
-                print_error(str(error))
+                print_error(error)
                 code = code or error.exit_code
                 continue
             if tracked.error is not None:
-                print_error(str(tracked.error))
+                print_error(tracked.error)
                 code = code or tracked.error.exit_code
             _report(source, written, tracked, as_json)
             if ending.is_set():

@@ -11,6 +11,7 @@ from subprocess import CompletedProcess, Popen
 import numpy as np
 import pandas as pd
 import pytest
+from support.documents import items
 
 Run = Callable[..., CompletedProcess[str]]
 Start = Callable[..., "Popen[str]"]
@@ -259,7 +260,7 @@ def test_bad_input_gets_a_clear_error_and_an_exit_code(
 def test_check_passes_a_good_rig_and_names_what_fails(rtface: Run, tmp_path: Path) -> None:
     good = rtface("check", str(write_rig(tmp_path)), "--json")
     assert good.returncode == 0, good.stderr
-    findings = json.loads(good.stdout)
+    findings = items(good.stdout)
     assert {finding["what"] for finding in findings} == {
         "configuration", "camera", "frames", "back ends", "engine", "view", "parity", "ports", "clock", "processor",
     }  # fmt: skip
@@ -277,7 +278,7 @@ def test_check_passes_a_good_rig_and_names_what_fails(rtface: Run, tmp_path: Pat
 def test_cameras_lists_the_simulated_genicam_cameras(rtface: Run) -> None:
     done = rtface("cameras", "--producer", "viky", "--json")
     assert done.returncode == 0, done.stderr
-    kinds = [camera["kind"] for camera in json.loads(done.stdout)]
+    kinds = [camera["kind"] for camera in items(done.stdout)]
     assert kinds.count("genicam") == 3
     assert "simulated" in kinds
 

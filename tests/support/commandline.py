@@ -11,10 +11,11 @@ from unittest.mock import patch
 
 from rtface.cli import main
 from rtface.cli.terminal import screen
+from support.documents import check_documents
 
 
 def run(*arguments: object) -> CompletedProcess[str]:
-    """Run ``rtface ARGUMENTS`` to its end, on a terminal 200 columns wide that nobody types into."""
+    """Run ``rtface ARGUMENTS`` to its end, on a terminal 200 columns wide that nobody types into; JSON must fit its schema."""
     command = ["rtface", *map(str, arguments)]
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
@@ -30,4 +31,5 @@ def run(*arguments: object) -> CompletedProcess[str]:
             main()
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 0
+    check_documents(arguments, out.getvalue(), err.getvalue())
     return CompletedProcess(command, code, out.getvalue(), err.getvalue())

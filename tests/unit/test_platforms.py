@@ -205,7 +205,7 @@ def test_where_a_page_can_start_no_work_it_says_what_to_run(
 ) -> None:
     monkeypatch.setattr(store, "AVAILABLE", False)
     jobs = store.Jobs(tmp_path)
-    with pytest.raises(UsageError, match="run in a terminal: .*session verify s1"):
+    with pytest.raises(UsageError, match=r"run in a terminal: .*session verify s1"):
         jobs.start("verify", ["session", "verify", "s1"], title="verify", about={})
     assert not list(jobs.list())
     assert not (tmp_path / ".rtface").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from rtface.cli.terminal.documents import document, error_document
 from rtface.core.check import Check
+from rtface.core.errors import RtfaceError
 from rtface.core.files import plain, printable
 from rtface.core.latency import StageSummary
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
@@ -42,9 +45,17 @@ _STAGE_MEANING = {
 }
 
 
-def print_error(message: str) -> None:
-    """Print an error, one line a reason."""
-    ERR.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+def print_error(error: RtfaceError | str) -> None:
+    """Print an error, one line a reason; where JSON was asked for, as a document, too."""
+    ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    if isinstance(error, RtfaceError):
+        print_error_document(error)
+
+
+def print_error_document(error: BaseException) -> None:
+    """Print an error as a line of JSON, on standard error, where JSON was asked for."""
+    if (told := error_document(error)) is not None:
+        print(_line(told), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def print_note(message: str) -> None:
@@ -57,9 +68,21 @@ def print_line(text: str) -> None:
     OUT.print(text, markup=False, soft_wrap=True)
 
 
-def print_json(value: Any) -> None:
-    """Print one line of JSON; numbers that JSON cannot hold become null."""
-    print(printable(json.dumps(plain(value), ensure_ascii=False)), flush=True)  # noqa: T201  (no markup, no wrapping)
+def print_json(value: Any, part: str = "") -> None:
+    """Print one line of JSON, a document of the command's schema; numbers that JSON cannot hold become null.
+
+    Parameters
+    ----------
+    value
+        As the schema's form says.
+    part : str
+        As in `rtface.cli.terminal.documents.document`.
+    """
+    print(_line(document(value, part)), flush=True)  # noqa: T201  (no markup, no wrapping)
+
+
+def _line(value: Any) -> str:
+    return printable(json.dumps(plain(value), ensure_ascii=False))
 
 
 def print_finding(verdict: str, what: str, text: str, fix: str) -> None:

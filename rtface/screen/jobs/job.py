@@ -164,7 +164,9 @@ def _state(folder: Path, ended: Mapping[str, Any] | None, *, begun: bool, stop: 
         return JobState.DONE, ""
     if stop:
         return JobState.STOPPED, "stopped by a person"
-    said = tail(folder / STDERR, _SAID).strip().splitlines()
+    said = [
+        line for line in tail(folder / STDERR, _SAID).strip().splitlines() if not line.startswith('{"schema"')
+    ]
     errors = [number for number, line in enumerate(said) if line.startswith("error:")]
     text = "\n".join(said[errors[-1] :] if errors else said[-1:])
     return JobState.FAILED, text or f"it ended with exit code {ended['code']} and said nothing"

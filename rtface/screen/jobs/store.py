@@ -170,19 +170,19 @@ class Jobs:
         return tail(self._of(name) / STDERR, most)
 
     def result(self, name: str, *, most: int = 4_000_000) -> Any:
-        """Return the last line of a job's standard output as JSON; None where it is none, or longer than that."""
+        """Return what the last line of a job's standard output tells; None where it is no JSON, or longer than that."""
         lines = tail(self._of(name) / STDOUT, most).splitlines()
         try:
-            return json.loads(lines[-1]) if lines else None
+            return _told(json.loads(lines[-1])) if lines else None
         except ValueError:
             return None
 
     def results(self, name: str, *, most: int = 4_000_000) -> Sequence[Any]:
-        """Return every whole line of the end of a job's standard output that is JSON, in order."""
+        """Return what every whole line of the end of a job's standard output tells that is JSON, in order."""
         found = []
         for line in tail(self._of(name) / STDOUT, most).splitlines():
             with suppress(ValueError):
-                found.append(json.loads(line))
+                found.append(_told(json.loads(line)))
         return found
 
     def progress(
@@ -261,6 +261,15 @@ class Jobs:
         over = [job.id for job in self.list() if job.over]
         for name in over[self._kept - 1 :]:
             shutil.rmtree(self._folder / name, ignore_errors=True)
+
+
+def _told(document: Any) -> Any:
+    """Return what a document of a command says, without the name of its schema: a record, a list or a map by names."""
+    if not isinstance(document, dict) or "schema" not in document:
+        return document
+    if set(document) == {"schema", "items"}:
+        return document["items"]
+    return {name: value for name, value in document.items() if name != "schema"}
 
 
 def _kill_orphan(folder: Path) -> None:
