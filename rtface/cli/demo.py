@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rtface.cli.options import EngineOption, JsonOption, ScreenOption, SecondsOption
 from rtface.cli.terminal.beside import screen_beside, with_pictures
-from rtface.cli.terminal.neural import NeuralView
+from rtface.cli.terminal.neural import NeuralView, neural_map
 from rtface.cli.terminal.screen import beside, keypoints_table, print_note
 from rtface.cli.terminal.serving import announce, serve
 from rtface.cli.terminal.signals import ending_on_signals
@@ -91,7 +91,11 @@ def demo(
                 ]
             return latest
 
-        serve(service, ending, seconds, as_json=as_json, below=keypoints)
+        def predicted() -> dict[str, Any]:
+            messages = client.neural() if encoder else []
+            return {"neural": neural_map(messages[-1])} if messages else {}
+
+        serve(service, ending, seconds, as_json=as_json, below=keypoints, more=predicted)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,9 @@ from rtface.cli.terminal.screen import (
     view_in_words,
 )
 from rtface.config import Rig
+from rtface.core.busy import BusyMachine
 from rtface.core.errors import DataError, RtfaceError
+from rtface.core.records import Losses
 from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
 from rtface.live.service import Service, describe_backend
@@ -52,6 +54,7 @@ def serve(
     *,
     as_json: bool,
     below: Callable[[], list[Any]] = list,
+    more: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
     """Show an opened service until it ends, is interrupted, or `seconds` have passed.
 
@@ -67,6 +70,8 @@ def serve(
         Print one line of JSON a second in place of the table.
     below : callable
         Makes what stands below the latency table, at each refresh.
+    more : callable
+        Gives further fields of the lines of JSON.
 
     Raises
     ------
@@ -75,24 +80,32 @@ def serve(
     """
     refreshes = None if seconds is None else max(1, round(seconds / _REFRESH_S))
     shown = 0
+    machine = BusyMachine()
+
+    def line() -> dict[str, Any]:
+        busy = {"busy": machine.in_words} if machine.in_words else {}
+        return {**service.status(), **_encoder_map(service), **busy, **more()}
+
     with Live(console=ERR, auto_refresh=False, transient=True) as live:
         while refreshes is None or shown < refreshes:
             shown += 1
             if ending.wait(_REFRESH_S) or service.wait(0):
                 break
             status = service.pipeline.status()
+            machine.look(lost_frames(status.losses))
             if not as_json:
                 live.update(
-                    live_view(_headline(status), latency_table(status.latency), *below()),
+                    live_view(_headline(status, machine), latency_table(status.latency), *below()),
                     refresh=True,
                 )
             elif shown % round(1 / _REFRESH_S) == 0:
-                print_json(service.status())
+                print_json(line())
     final = service.pipeline.status()
+    machine.look(lost_frames(final.losses))
     if as_json:
-        print_json(service.status())
+        print_json(line())
     else:
-        OUT.print(live_view(_headline(final), latency_table(final.latency), *below()))
+        OUT.print(live_view(_headline(final, machine), latency_table(final.latency), *below()))
     raise_failure(service)
 
 
@@ -126,9 +139,32 @@ def described(manifest: EncoderManifest) -> str:
     )
 
 
-def _headline(status: PipelineStatus) -> str:
+def lost_frames(losses: Losses) -> int:
+    """Return how many frames were lost that a busy machine loses: by the ring, on the way to it, and at the socket."""
+    return losses.transport + losses.ring + losses.publish
+
+
+def _encoder_map(service: Service) -> dict[str, Any]:
+    """Return what the lines of JSON tell of the encoder; nothing where there is none."""
+    if service.neural is None:
+        return {}
+    manifest = service.neural.bundle.manifest
+    return {
+        "encoder": {
+            "name": manifest.name,
+            "simulated": manifest.simulated,
+            "kind": manifest.targets.kind,
+            "outputs": manifest.targets.count,
+            "neurons": manifest.targets.neurons,
+            "look_ahead_s": manifest.look_ahead_s,
+        }
+    }
+
+
+def _headline(status: PipelineStatus, machine: BusyMachine) -> str:
+    busy = f"; {machine.in_words}" if machine.in_words else ""
     return (
         f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
-        f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}{camera_line(camera_status_map(status))}"
+        f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}{busy}{camera_line(camera_status_map(status))}"
         f"{'' if status.gap is None else f'; the camera is lost and being opened anew: {status.gap.why}'}"
     )

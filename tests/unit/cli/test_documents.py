@@ -28,7 +28,9 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, A
 
 
 ALL = dict(commands(typer.main.get_command(app)))
-WITH_JSON = sorted(name for name, each in ALL.items() if any("--json" in option.opts for option in each.params))
+WITH_JSON = sorted(
+    name for name, each in ALL.items() if any("--json" in option.opts for option in each.params)
+)
 
 
 @pytest.mark.parametrize("name", WITH_JSON)
@@ -43,7 +45,9 @@ def test_every_schema_is_a_commands_or_that_of_errors() -> None:
 def test_the_page_names_every_schema_and_its_version() -> None:
     text = (DOCS / "json.md").read_text(encoding="utf-8")
     rows = [
-        tuple(cell.strip(" `") for cell in line.split("|")[1:4]) for line in text.splitlines() if line.startswith("| `")
+        tuple(cell.strip(" `") for cell in line.split("|")[1:4])
+        for line in text.splitlines()
+        if line.startswith("| `")
     ]
     assert sorted(rows) == sorted((name, str(each.version), each.form) for name, each in schemas().items())
 
@@ -106,7 +110,9 @@ def test_a_program_can_ask_for_the_schema_of_what_it_reads() -> None:
     told = json.loads(run("schema", "engines", "list").stdout)
     printed = json.loads(run("engines", "list", "--json").stdout)
     Draft202012Validator(told).validate(printed)
-    del printed["items"]["face-general" if "face-general" in printed["items"] else next(iter(printed["items"]))]["name"]
+    del printed["items"][
+        "face-general" if "face-general" in printed["items"] else next(iter(printed["items"]))
+    ]["name"]
     with pytest.raises(ValidationError):
         Draft202012Validator(told).validate(printed)
     assert set(items(run("schema", "--json").stdout)) == set(schemas())
