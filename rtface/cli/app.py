@@ -30,6 +30,7 @@ from rtface.cli import (
     session,
     track,
     watch,
+    where,
 )
 from rtface.cli.terminal.progress import follow_in
 
@@ -83,6 +84,7 @@ app.command("replay")(replay.replay)
 app.add_typer(cameras.app, name="cameras")
 app.command("check")(check.check)
 app.command("doctor")(check.doctor)
+app.command("where")(where.where)
 app.command("schema")(schema.schema)
 app.add_typer(bench.app, name="bench")
 app.add_typer(engines.app, name="engines")
