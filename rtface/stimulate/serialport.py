@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from rtface.core.errors import OutputError
 from rtface.stimulate.serialrelay import SerialRelay
 
-if sys.platform != "win32":
+with suppress(ImportError):  # not on Windows
     import termios
 
 RELAYED = sys.platform == "win32"
@@ -22,7 +23,8 @@ class _Descriptor:
     """The bytes of an open port as its own file descriptor: nothing lies between."""
 
     def __init__(self, port: Any) -> None:
-        assert sys.platform != "win32"
+        if sys.platform == "win32":
+            raise NotImplementedError
         self._port = port
         self._number: int = port.fileno()
         os.set_blocking(self._number, False)

@@ -32,7 +32,7 @@ import numpy as np
 
 from rtface.core.records import Image
 
-if sys.platform == "linux":
+with suppress(ImportError):  # Linux alone has both, and all that is done with them here
     import fcntl
     import termios
 
@@ -66,7 +66,8 @@ class Passage:
     """
 
     def __init__(self, handles: Sequence[int]) -> None:
-        assert sys.platform == "linux"
+        if sys.platform != "linux":
+            raise NotImplementedError
         self._memory, self._records, self._records_in, self._returned, self._returned_in, sock = handles
         self.messages = socket.socket(fileno=sock)
         self._waiting = select.poll()
@@ -80,7 +81,8 @@ class Passage:
         OSError
             The system has no room for more.
         """
-        assert sys.platform == "linux"
+        if sys.platform != "linux":
+            raise NotImplementedError
         with ExitStack() as begun:
 
             def kept(*handles: int) -> tuple[int, ...]:
@@ -104,7 +106,8 @@ class Passage:
     @property
     def most_slots(self) -> int:
         """How many slots there may be, so that there is always room for their records, and for one beside each."""
-        assert sys.platform == "linux"
+        if sys.platform != "linux":
+            raise NotImplementedError
         return fcntl.fcntl(self._records, fcntl.F_GETPIPE_SZ) // RECORD // 2 - _NOT_FILLED
 
     def fit(self, slots: int, shape: tuple[int, int]) -> tuple[Image, ...]:
@@ -128,7 +131,8 @@ class Passage:
     @property
     def nothing_waits(self) -> bool:
         """Whether every record was taken."""
-        assert sys.platform == "linux"
+        if sys.platform != "linux":
+            raise NotImplementedError
         pending = array.array("i", [0])
         fcntl.ioctl(self._records, termios.FIONREAD, pending)
         return not pending[0]
@@ -170,7 +174,8 @@ class Passage:
 
     def say_if_there_is_room(self, message: bytes) -> bool:
         """Send a message, unless the other side has left so many that it would have to be waited for; True when it is sent."""
-        assert sys.platform == "linux"
+        if sys.platform != "linux":
+            raise NotImplementedError
         try:
             self.messages.send(message, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -184,7 +189,8 @@ class Passage:
         self._memory = self._records = self._records_in = self._returned = self._returned_in = -1
 
     def _wait(self, timeout_s: float, *handles: tuple[int, int]) -> bool:
-        assert sys.platform == "linux"
+        if sys.platform != "linux":
+            raise NotImplementedError
         for handle, event in handles:
             self._waiting.register(handle, event)
         try:

@@ -23,6 +23,7 @@ from rtface.core.latency import StageSummary
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
 
 _WIDE = 120
+_ROOM_FOR_MEANINGS = 80
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
@@ -108,20 +109,31 @@ def print_checks(findings: Iterable[Check], as_json: bool) -> None:
 
 
 def plain_table(*columns: str, right: Sequence[str] = (), last: str | None = None) -> Table:
-    """Return an empty table: columns of words, then `right` of numbers, then a `last` of remarks."""
+    """Return an empty table: columns of words, then `right` of numbers, then a `last` of remarks.
+
+    On a narrow terminal words go on in the next line, whole or in parts; a number is never taken apart.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in right:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     if last is not None:
-        table.add_column(last, style="dim")
+        table.add_column(last, style="dim", overflow="fold")
     return table
 
 
 def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table:
-    """Return the percentiles of every stage as a table, with so many digits of a millisecond."""
-    table = plain_table("latency (ms)", right=("p50", "p95", "p99", "p99.9", "max", "late"), last="")
+    """Return the percentiles of every stage as a table, with so many digits of a millisecond.
+
+    What each stage is stands beside it where the terminal has room for that.
+    """
+    explained = OUT.width >= _ROOM_FOR_MEANINGS
+    table = plain_table(
+        "latency (ms)", right=("p50", "p95", "p99", "p99.9", "max", "late"), last="" if explained else None
+    )
+    if not explained:
+        table.caption, table.caption_justify = "on a wider terminal: what each stage is", "left"
     for stage, summary in latency.items():
         values = (summary.p50_ms, summary.p95_ms, summary.p99_ms, summary.p999_ms, summary.max_ms)
         late = "" if summary.misses is None else str(summary.misses)
@@ -130,7 +142,7 @@ def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table
             stage,
             *(f"{value:.{digits}f}" for value in values),
             late,
-            _STAGE_MEANING.get(stage, ""),
+            *((_STAGE_MEANING.get(stage, ""),) if explained else ()),
             style=style,
         )
     return table
