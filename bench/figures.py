@@ -31,6 +31,7 @@ TEMPLATE = REPOSITORY / "bench" / "figures.template.md"
 PAGES = (
     "README.md",
     "bench/README.md",
+    "docs/bridges.md",
     "docs/closed-loop.md",
     "docs/rigs.md",
     "docs/screen.md",

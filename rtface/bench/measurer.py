@@ -16,7 +16,7 @@ from rtface.core.errors import DataError
 _START_S = 60.0
 _READY = "ready"
 
-Kind = Literal["reader", "viewer"]
+Kind = Literal["reader", "viewer", "listener"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Measurer:
 
 @contextmanager
 def measurer_process(kind: Kind, address: str) -> Iterator[Measurer]:
-    """Start `rtface.bench.reader` or `rtface.bench.viewer`, which takes nothing yet; it never outlives the block."""
+    """Start the module of that name in `rtface.bench`, which takes nothing yet; it never outlives the block."""
     command = [sys.executable, "-m", f"rtface.bench.{kind}", address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

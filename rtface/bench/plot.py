@@ -17,6 +17,7 @@ _SHOWN = (
     *("rules", "handover", "gate", "exposure_to_pin", "to_bright_frame", "told_to_bright_frame"),
     *("hand_over", "acknowledge", "light", "known"),
     *("no_pictures", "viewers_0", "viewers_1", "viewers_3"),
+    *("no_bridges", "all_bridges"),
     *("lets_go_inside", "lets_go_outside", "holds_inside", "holds_outside"),
 )
 _LABELS = {

@@ -14,6 +14,7 @@ from rtface.cli import (
     cameras,
     check,
     config,
+    convert,
     demo,
     encoder,
     engines,
@@ -80,6 +81,7 @@ app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("screen")(screen.screen)
 app.command("track")(track.track)
+app.command("convert")(convert.convert)
 app.command("replay")(replay.replay)
 app.add_typer(cameras.app, name="cameras")
 app.command("check")(check.check)

@@ -18,7 +18,15 @@ from rtface.cli.terminal.screen import beside, keypoints_table, print_note
 from rtface.cli.terminal.serving import announce, serve
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.client import Client
-from rtface.config import EncoderSettings, PicturesSettings, PublishSettings, Rig, SimulatedCameraSettings
+from rtface.config import (
+    EncoderSettings,
+    JsonBridgeSettings,
+    OscBridgeSettings,
+    PicturesSettings,
+    PublishSettings,
+    Rig,
+    SimulatedCameraSettings,
+)
 from rtface.core.defaults import SIMULATED_ENCODER
 from rtface.core.errors import AddressError
 from rtface.core.realtime import realtime_process
@@ -28,7 +36,8 @@ from rtface.simulate.face import MouseFace
 USUAL = PublishSettings()
 """Where clients look for a service unless they are given its addresses."""
 
-_FREE = PublishSettings(keypoints="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*")
+_FREE = "tcp://127.0.0.1:*"
+_BRIDGES = (JsonBridgeSettings(kind="json"), OscBridgeSettings(kind="osc"))
 
 
 def demo(
@@ -41,6 +50,10 @@ def demo(
     encoder: Annotated[
         bool,
         typer.Option("--encoder", help="Show SIMULATED neural activity beside, predicted from the face."),
+    ] = False,
+    bridges: Annotated[
+        bool,
+        typer.Option("--bridges", help="Publish as JSON and OSC too, for clients in other languages."),
     ] = False,
     show_screen: ScreenOption = False,
     as_json: JsonOption = False,
@@ -55,7 +68,7 @@ def demo(
     rig = Rig(
         camera=camera_settings,
         engine=engine,
-        publish=USUAL,
+        publish=USUAL.model_copy(update={"bridges": _BRIDGES}) if bridges else USUAL,
         encoder=EncoderSettings(path=Path(SIMULATED_ENCODER)) if encoder else None,
     )
     if show_screen:
@@ -105,9 +118,12 @@ def _opened(rig: Rig) -> Iterator[Service]:
         try:
             service = stack.enter_context(Service(rig))
         except AddressError:
-            publish = _FREE
-            if rig.publish.pictures is not None:
-                publish = _FREE.model_copy(update={"pictures": PicturesSettings(address="tcp://127.0.0.1:*")})
+            publish = rig.publish.model_copy(update={"keypoints": _FREE, "control": _FREE})
+            if publish.pictures is not None:
+                publish = publish.model_copy(update={"pictures": PicturesSettings(address=_FREE)})
+            elsewhere = tuple(each.model_copy(update={"address": _FREE}) for each in _BRIDGES)
+            if publish.bridges:
+                publish = publish.model_copy(update={"bridges": elsewhere})
             service = stack.enter_context(Service(rig.model_copy(update={"publish": publish})))
         yield service
 
@@ -117,6 +133,9 @@ def _print_how_to_watch(service: Service) -> None:
     if addresses == (USUAL.keypoints, USUAL.control):
         print_note("clients    in another terminal: rtface watch; in Python: rtface.Client()")
         return
-    print_note(f"clients    {USUAL.keypoints} or {USUAL.control} is in use, so in another terminal:")
+    usual = [USUAL.keypoints, USUAL.control]
+    if service.bridge_addresses:
+        usual += [each.address for each in _BRIDGES]
+    print_note(f"clients    {', '.join(usual[:-1])} or {usual[-1]} is in use, so in another terminal:")
     print_note("           rtface watch {} --control {}".format(*addresses))
     print_note('           in Python: rtface.Client("{}", "{}")'.format(*addresses))

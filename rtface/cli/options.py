@@ -37,6 +37,9 @@ JsonOption = Annotated[
         help="Print JSON for machines, and nothing else; its form: `rtface schema COMMAND`.",
     ),
 ]
+NamesOption = Annotated[
+    bool, typer.Option("--names/--no-names", help="Write names and scores beside the points of a video.")
+]
 ScreenOption = Annotated[
     bool, typer.Option("--screen", help="Also start `rtface screen` for it, and print its link.")
 ]

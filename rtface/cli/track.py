@@ -19,6 +19,7 @@ from rtface.cli.options import (
     CropOption,
     EngineOption,
     JsonOption,
+    NamesOption,
     PrecisionOptions,
     grouped,
     parse_crop,
@@ -28,6 +29,7 @@ from rtface.cli.terminal.screen import print_error, print_json, print_line
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import RtfaceError
 from rtface.core.records import KNOWN_VIEW
+from rtface.offline.trackedfilm import plan_films, write_tracked_film
 from rtface.offline.tracking import Progress as TrackingProgress
 from rtface.offline.tracking import Tracked, partial_path, plan_outputs, track_recording
 from rtface.record import formats
@@ -53,6 +55,14 @@ def track(
     engine: EngineOption = "default",
     backend: PrecisionOptions,
     crop: CropOption = None,
+    film: Annotated[
+        Path | None,
+        typer.Option(
+            "--video-out",
+            help="Also write the recording with its points: an .mp4, or a folder for them.",
+        ),
+    ] = None,
+    names: NamesOption = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,12 +76,13 @@ def track(
     outputs = plan_outputs(inputs, out, form)
     for output in outputs:
         formats.check(output.path, output.form, overwrite=overwrite)
+    films = [None] * len(inputs) if film is None else plan_films(inputs, film, overwrite=overwrite)
     settings = backend.settings()
     chosen = engine_for(engine, settings)
     rectangle = None if crop == AUTO else parse_crop(crop)
     code = 0
     with ending_on_signals() as ending:
-        for source, output in zip(inputs, outputs, strict=True):
+        for source, output, shown in zip(inputs, outputs, films, strict=True):
             try:
                 if crop == AUTO:
                     rectangle = crop_in(crop, partial(frames_of, source), engine, settings)
@@ -89,11 +100,49 @@ def track(
                 print_error(tracked.error)
                 code = code or tracked.error.exit_code
             _report(source, written, tracked, as_json)
+            if shown is not None and len(tracked.table) and not ending.is_set():
+                filmed = _film(source, tracked, shown, names, overwrite, ending, quiet=as_json)
+                code = code or filmed
             if ending.is_set():
                 code = INTERRUPTED
                 break
     if code:
         raise typer.Exit(code)
+
+
+def _film(
+    source: Path,
+    tracked: Tracked,
+    path: Path,
+    names: bool,
+    overwrite: bool,
+    ending: threading.Event,
+    *,
+    quiet: bool,
+) -> int:
+    """Write the film of a recording; return the exit code."""
+    shown = path if tracked.complete else partial_path(path)
+    try:
+        with progress_bar(shown.name, unit="frames", quiet=quiet) as bar:
+
+            def progress(done: int, total: int) -> bool:
+                bar(done, total)
+                return not ending.is_set()
+
+            written = write_tracked_film(
+                source,
+                tracked.table,
+                shown,
+                names=names,
+                overwrite=overwrite or not tracked.complete,
+                progress=progress,
+            )
+    except RtfaceError as error:
+        print_error(str(error))
+        return error.exit_code
+    if written is not None and not quiet:
+        print_line(f"{shown}: {written} frames")
+    return 0 if written is not None else INTERRUPTED
 
 
 @contextmanager

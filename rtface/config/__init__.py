@@ -12,6 +12,13 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from rtface.config.bridges import (
+    BridgeSettings,
+    JsonBridgeSettings,
+    LslBridgeSettings,
+    OpenEphysBridgeSettings,
+    OscBridgeSettings,
+)
 from rtface.config.cameras import (
     AravisCameraSettings,
     CameraSettings,
@@ -45,6 +52,7 @@ __all__ = [
     "AravisCameraSettings",
     "ArmingSettings",
     "BackendSettings",
+    "BridgeSettings",
     "CameraSettings",
     "CropSettings",
     "DaqOutputSettings",
@@ -53,13 +61,17 @@ __all__ = [
     "GateOutputSettings",
     "GenicamCameraSettings",
     "ImagesCameraSettings",
+    "JsonBridgeSettings",
     "LatencySettings",
     "LineOutputSettings",
     "LineSettings",
     "LogOutputSettings",
+    "LslBridgeSettings",
     "MachineVisionSettings",
     "NullOutputSettings",
+    "OpenEphysBridgeSettings",
     "OpencvCameraSettings",
+    "OscBridgeSettings",
     "OutputSettings",
     "PicturesSettings",
     "PtpSettings",
@@ -149,6 +161,32 @@ class PublishSettings(Section):
     """Features and rules published a second, at most, while somebody subscribes to them; never when 0."""
     pictures: PicturesSettings | None = None
     """Pictures of the camera; none when absent."""
+    bridges: tuple[BridgeSettings, ...] = ()
+    """Other forms in which what is published goes out (json, osc, lsl, openephys), each by a process of its own."""
+
+    @property
+    def addresses(self) -> dict[tuple[str, ...], str]:
+        """Every ZeroMQ address that is bound, by where it stands in this section."""
+        found: dict[tuple[str, ...], str] = {
+            ("keypoints",): self.keypoints,
+            ("control",): self.control,
+        }
+        if self.pictures is not None:
+            found["pictures", "address"] = self.pictures.address
+        for place, bridge in enumerate(self.bridges):
+            if isinstance(bridge, JsonBridgeSettings | OscBridgeSettings):
+                found["bridges", str(place), "address"] = bridge.address
+        return found
+
+    @field_validator("bridges")
+    @classmethod
+    def _one_of_a_kind(cls, bridges: tuple[BridgeSettings, ...]) -> tuple[BridgeSettings, ...]:
+        kinds = [each.kind for each in bridges]
+        for place, kind in enumerate(kinds):
+            if kind in kinds[:place]:
+                text = f"there is one of kind {kind} already, which is enough for any number of readers"
+                raise contradiction(text, "publish", "bridges", str(place), "kind")
+        return bridges
 
 
 class LatencySettings(Section):
@@ -235,6 +273,11 @@ class EncoderSettings(Section):
     """Keypoints of a lower score count as not seen. 0 is how encoders are trained."""
 
 
+def _setting(place: tuple[str, ...]) -> str:
+    """Return the name of a setting of `publish` for messages: ``publish.bridges.1.address``."""
+    return ".".join(("publish", *place))
+
+
 class Rig(Section):
     """A whole rig: camera, crop, engine, back end, addresses, deadline, output, rules, record."""
 
@@ -271,21 +314,25 @@ class Rig(Section):
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> Rig:
-        publish = self.publish
-        if publish.keypoints == publish.control and not publish.keypoints.endswith(":*"):
-            raise contradiction(
-                "publish.keypoints and publish.control are the same address", "publish", "control"
-            )
-        if publish.pictures is None or publish.pictures.address.endswith(":*"):
-            return self
-        for name, address in (("keypoints", publish.keypoints), ("control", publish.control)):
-            if address == publish.pictures.address:
+        seen: dict[str, tuple[str, ...]] = {}
+        for place, address in self.publish.addresses.items():
+            if address.endswith(":*"):
+                continue
+            if (other := seen.setdefault(address, place)) != place:
                 raise contradiction(
-                    f"publish.pictures.address and publish.{name} are the same address",
-                    "publish",
-                    "pictures",
-                    "address",
+                    f"{_setting(place)} and {_setting(other)} are the same address", "publish", *place
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _bridges_can_be_reached(self) -> Rig:
+        if self.publish.bridges:
+            for place, address in self.publish.addresses.items():
+                if place != ("control",) and address.startswith("inproc://"):
+                    text = (
+                        "inproc:// stays within one process, and a bridge is another; write ipc:// or tcp://"
+                    )
+                    raise contradiction(text, "publish", *place)
         return self
 
     @model_validator(mode="after")

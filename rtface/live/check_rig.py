@@ -18,6 +18,7 @@ from rtface.config.rigfile import load_rig
 from rtface.core.check import Check
 from rtface.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, SYSTEM_CLOCK, Clock
 from rtface.core.errors import ConfigError, RtfaceError, UsageError
+from rtface.core.extras import require
 from rtface.core.geometry import check_crop, whole_frame
 from rtface.core.latency import Histogram
 from rtface.core.records import CameraInfo, Crop, FrameMeta, Keypoint
@@ -27,7 +28,6 @@ from rtface.live.doctor.processor import check_governor
 from rtface.live.doctor.software import check_backends
 from rtface.live.service import describe_backend
 from rtface.publish.keys import Guard, load_server_keys
-from rtface.publish.pictures.publisher import SETTING
 from rtface.publish.sockets import bound_socket
 from rtface.track.backends.base import BackendInfo
 from rtface.track.backends.factory import engine_for, make_backend
@@ -80,6 +80,8 @@ def check_rig(path: Path, clock: Clock = SYSTEM_CLOCK) -> Iterator[Check]:
     yield from _engine(rig, info, clock)
     yield from check_loop(rig, _skeleton(rig), info, clock)
     yield _guarded("ports", lambda: _ports(rig))
+    if rig.publish.bridges:
+        yield _guarded("bridges", lambda: _bridges(rig))
     yield _clock(clock)
     yield check_governor()
 
@@ -308,6 +310,14 @@ def _speed(
     return Check("engine", "ok", text), ran, again
 
 
+def _bridges(rig: Rig) -> Check:
+    """See that what bridges need is installed; their addresses are among the ports."""
+    kinds = [each.kind for each in rig.publish.bridges]
+    if "lsl" in kinds:
+        require("lsl", "pylsl", error=UsageError)
+    return Check("bridges", "ok", f"{', '.join(kinds)}: each in a process of its own")
+
+
 def _ports(rig: Rig) -> Check:
     """Bind all addresses and let them go."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -317,14 +327,9 @@ def _ports(rig: Rig) -> Check:
             guard = Guard(context, load_server_keys(rig.publish.keys))
             guard.open()
         bound, publish = [], rig.publish
-        wanted = [
-            (zmq.XPUB, publish.keypoints, "publish.keypoints"),
-            (zmq.ROUTER, publish.control, "publish.control"),
-        ]
-        if publish.pictures is not None:
-            wanted.append((zmq.XPUB, publish.pictures.address, SETTING))
-        for kind, asked, setting in wanted:
-            socket, address = bound_socket(context, kind, asked, setting, 1, guard)
+        for setting, asked in publish.addresses.items():
+            kind = zmq.ROUTER if setting == ("control",) else zmq.XPUB
+            socket, address = bound_socket(context, kind, asked, ".".join(("publish", *setting)), 1, guard)
             socket.close(0)
             bound.append(address)
     finally:

@@ -34,10 +34,11 @@ from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.shown.features import FeatureFeed
 from rtface.publish.address import check_address
+from rtface.publish.bridges.processes import BridgeProcesses
 from rtface.publish.commands import NO_LOOP, Hello, crop_map
 from rtface.publish.control import ControlServer
-from rtface.publish.keys import Guard, load_server_keys
-from rtface.publish.pictures.publisher import SETTING, PicturePublisher
+from rtface.publish.keys import Guard, load_server_keys, with_own_client
+from rtface.publish.pictures.publisher import PicturePublisher
 from rtface.publish.publisher import Publisher
 from rtface.publish.status import ServiceStatus, camera_map, camera_status_map
 from rtface.track.backends.base import BackendInfo
@@ -88,10 +89,12 @@ class Service:
         self._rig = rig
         tracker = Tracker(self.engine, make_backend(self.engine, rig.backend), clock)
         keys = None if rig.publish.keys is None else load_server_keys(rig.publish.keys)
-        check_address(rig.publish.keypoints, "publish.keypoints", keys is not None)
-        check_address(rig.publish.control, "publish.control", keys is not None)
-        if rig.publish.pictures is not None:
-            check_address(rig.publish.pictures.address, SETTING, keys is not None)
+        for setting, address in rig.publish.addresses.items():
+            check_address(address, ".".join(("publish", *setting)), keys is not None)
+        own = None
+        if keys is not None and rig.publish.bridges:
+            keys, own = with_own_client(keys)
+        self._bridges, self._own_keys = BridgeProcesses(rig.publish.bridges), own
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard = None if keys is None else Guard(self._context, keys)
         self._publisher = Publisher(
@@ -206,6 +209,11 @@ class Service:
         """Where pictures are published, with the port that was taken; empty where there are none."""
         return "" if self._pictures is None else self._pictures.address
 
+    @property
+    def bridge_addresses(self) -> Mapping[str, str]:
+        """Where bridges publish, with the ports that were taken, by kind."""
+        return self._bridges.addresses()
+
     def open(self) -> None:
         """Open the sockets, the camera and the network, and begin.
 
@@ -222,8 +230,11 @@ class Service:
             if self._pictures is not None:
                 opened.callback(self._pictures.close)
                 self._pictures.open()
+            opened.callback(self._bridges.close)
             opened.callback(self._pipeline.stop)
             self._start_pipeline()
+            names = (point.name for point in self.engine.manifest.skeleton)
+            self._bridges.open(self.keypoints_address, names, self._rig.publish.keys, self._own_keys)
             opened.callback(self._control.close)
             self._control.open()
             opened.callback(self._pipeline.ask_to_stop)
@@ -266,6 +277,7 @@ class Service:
             control_address=self.control_address,
             camera=camera_map(camera),
             pictures_address=self.pictures_address,
+            bridges=self.bridge_addresses,
         ).as_map()
 
     def status(self) -> Mapping[str, Any]:
@@ -322,6 +334,7 @@ class Service:
             gap={} if status.gap is None else status.gap.as_map(),
             pictures={} if self._pictures is None else self._pictures.state(),
             camera_status=camera_status_map(status),
+            bridges=self._bridges.state(),
         )
 
 

@@ -1,18 +1,20 @@
-"""Published messages as plain JSON: the one form that screens and bridges to other protocols send. No socket, no clock.
+"""Published messages and commands as plain JSON: the one form for screens, bridges and clients. No socket, no clock.
 
 The keys are those of the wire, as `docs/wire.md` has them; this module knows how each becomes a value that every reader
-of JSON takes.
+of JSON takes, and takes requests in the same form.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from rtface.core.errors import WireError
 from rtface.publish.commands import crop_map
 from rtface.publish.events import TOPIC_EVENTS, EventMessage
 from rtface.publish.features import TOPIC_FEATURES, FeaturesMessage
@@ -20,7 +22,7 @@ from rtface.publish.keypoints import TOPIC_KEYPOINTS, Keypoints, stamps_map
 from rtface.publish.neural import TOPIC_NEURAL, NeuralMessage
 from rtface.publish.pictures.message import PictureMessage
 from rtface.publish.status import TOPIC_STATUS, ServiceStatus, StatusMessage
-from rtface.publish.wire import PROTOCOL, losses_map
+from rtface.publish.wire import MAX_BODY, PROTOCOL, losses_map
 
 Published = Keypoints | StatusMessage | EventMessage | NeuralMessage | FeaturesMessage | PictureMessage
 
@@ -33,6 +35,12 @@ MOST_NESTED = 64
 """Maps and arrays within one another; what lies deeper is left out, with a text in its place."""
 
 TOO_DEEP = "(nested too deeply)"
+
+MAX_JSON = 1 << 20
+"""Largest body in bytes that is sent."""
+
+_STATUS_WITHOUT = {"view_ok": math.nan, "pictures": {}, "camera_status": {}, "gap": {}, "bridges": []}
+"""Fields of a status that are absent where there is nothing to say."""
 
 
 def as_json(message: Published) -> Json:
@@ -70,9 +78,88 @@ def as_json(message: Published) -> Json:
 
 def status_as_json(status: ServiceStatus) -> Json:
     """Return a status, as command ``status`` answers it too, in the same form."""
-    absent = {"view_ok": math.nan, "pictures": {}, "camera_status": {}, "gap": {}}
-    plain: Json = _plain(absent | status.as_map(), MOST_NESTED)
+    return result_as_json("status", status.as_map())
+
+
+def result_as_json(op: str, result: Mapping[str, Any]) -> Json:
+    """Return the result of a command, as it goes out on the wire, in the same form."""
+    plain: Json = _plain(_STATUS_WITHOUT | dict(result) if op == "status" else result, MOST_NESTED)
     return plain
+
+
+def json_body(values: Mapping[str, Any]) -> bytes:
+    """Return a map in that form as bytes: ASCII, without spaces.
+
+    Raises
+    ------
+    WireError
+        They would be more than `MAX_JSON`.
+    """
+    body = json.dumps(values, allow_nan=False, separators=(",", ":")).encode()
+    if len(body) > MAX_JSON:
+        raise WireError(f"a message would have {len(body)} bytes as JSON; at most {MAX_JSON} are sent")
+    return body
+
+
+def is_json(body: bytes) -> bool:
+    """Return whether a body is meant as JSON: one that begins so is no map in MessagePack."""
+    return body[:1] == b"{" or body.lstrip(b" \t\r\n")[:1] == b"{"
+
+
+def json_in(body: bytes) -> Json:
+    """Return the object in a body that a client sent as JSON, with nothing in it that MessagePack has no form for.
+
+    Raises
+    ------
+    WireError
+        It is longer than `MAX_BODY`, no JSON, has a key twice, NaN, an integer of more than 64 bits, half a character, or is
+        nested more than `MOST_NESTED` deep.
+    """
+    if len(body) > MAX_BODY:
+        raise WireError(f"message of {len(body)} bytes; at most {MAX_BODY} are allowed")
+    try:
+        values = json.loads(
+            body.decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_int=_integer
+        )
+        _check_text(values, MOST_NESTED)
+    except RecursionError:
+        raise WireError(f"message is nested more than {MOST_NESTED} deep") from None
+    except ValueError as error:
+        raise WireError(f"message is no JSON that can be taken: {error}") from error
+    if not isinstance(values, dict):
+        raise WireError("message is no JSON object")
+    return values
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return values
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _integer(text: str) -> int:
+    if len(text) > len("-9223372036854775808") or not -(1 << 63) <= int(text) < 1 << 64:
+        raise ValueError(f"the integer {text[:40]} has more than 64 bits")
+    return int(text)
+
+
+def _check_text(value: Any, depth: int) -> None:
+    """Refuse what is nested too deeply, and text with half a character, which UTF-8 has no form for."""
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict | list):
+        if depth == 0:
+            raise RecursionError
+        for each in value:
+            _check_text(each, depth - 1)
+        if isinstance(value, dict):
+            for each in value.values():
+                _check_text(each, depth - 1)
 
 
 def _keypoints(message: Keypoints) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -66,6 +66,8 @@ class Hello:
         Version of rtface that the service runs.
     pictures_address : str
         Where it publishes pictures; empty where it publishes none.
+    bridges : dict
+        Where its bridges publish, by kind: ``json``, ``osc``.
     """
 
     session: str
@@ -81,6 +83,7 @@ class Hello:
     camera: dict[str, Any]
     version: str = __version__
     pictures_address: str = ""
+    bridges: Mapping[str, str] = field(default_factory=dict)
 
     def as_map(self) -> dict[str, Any]:
         """Return the record as a map for the wire."""
@@ -94,7 +97,8 @@ class Hello:
             "engine": {"id": self.engine, "hash": self.engine_hash},
             "score": self.score_definition,
             "addresses": {"keypoints": self.keypoints_address, "control": self.control_address}
-            | ({"pictures": self.pictures_address} if self.pictures_address else {}),
+            | ({"pictures": self.pictures_address} if self.pictures_address else {})
+            | dict(self.bridges),
             "camera": self.camera,
         }
 
@@ -119,6 +123,7 @@ def parse_hello(values: Mapping[str, Any]) -> Hello:
         camera=fields.mapping("camera"),
         version=fields.text("rtface"),
         pictures_address=addresses.text("pictures") if addresses.has("pictures") else "",
+        bridges={kind: addresses.text(kind) for kind in ("json", "osc") if addresses.has(kind)},
     )
 
 
@@ -185,13 +190,23 @@ def parse_request(values: Mapping[str, Any]) -> Request:
 
 def encode_result(request_id: int, result: Mapping[str, Any]) -> bytes:
     """Return the body of the reply to a request that was carried out."""
-    return pack(msgpack.Packer(), {"v": PROTOCOL, "id": request_id, "ok": True, "result": result})
+    return pack(msgpack.Packer(), result_reply(request_id, result))
 
 
 def encode_refusal(request_id: int | None, code: str, message: str) -> bytes:
     """Return the body of the reply to a request that was not carried out; a long message is cut."""
+    return pack(msgpack.Packer(), refusal_reply(request_id, code, message))
+
+
+def result_reply(request_id: int, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the reply to a request that was carried out."""
+    return {"v": PROTOCOL, "id": request_id, "ok": True, "result": result}
+
+
+def refusal_reply(request_id: int | None, code: str, message: str) -> dict[str, Any]:
+    """Return the reply to a request that was not carried out; a long message is cut."""
     error = {"code": code[:MAX_NAME], "message": message[:MAX_TEXT]}
-    return pack(msgpack.Packer(), {"v": PROTOCOL, "id": request_id, "ok": False, "error": error})
+    return {"v": PROTOCOL, "id": request_id, "ok": False, "error": error}
 
 
 def decode_reply(body: bytes) -> tuple[int | None, Mapping[str, Any] | ControlError]:

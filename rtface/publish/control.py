@@ -20,6 +20,7 @@ from rtface.core.clock import SYSTEM_CLOCK, Clock, clock_domain
 from rtface.core.errors import ControlError, RtfaceError, UsageError, WireError
 from rtface.core.records import Crop
 from rtface.publish import commands
+from rtface.publish.as_json import is_json, json_body, json_in, result_as_json
 from rtface.publish.keys import Guard
 from rtface.publish.peers import PeerLimits, PeerWatch
 from rtface.publish.sockets import Context, Socket, bound_socket, limited_socket
@@ -30,6 +31,7 @@ _LIMITS = PeerLimits(
     connections=64, connections_per_s=20, burst_bytes=4 * MAX_BODY, bytes_per_s=MAX_BODY // 4
 )
 
+_INTERNAL = "internal error; the service's log says more"
 _ANYBODY = frozenset({"disarm", "emergency_stop"})
 
 _log = logging.getLogger(__name__)
@@ -267,30 +269,32 @@ class ControlServer:
             with suppress(zmq.Again):
                 work.send_multipart([*envelope, key.encode(), *asked], zmq.NOBLOCK)
                 return
-            body = commands.encode_refusal(None, commands.BUSY, "too many commands are waiting")
+            body = _refusal(asked[0], None, commands.BUSY, "too many commands are waiting")
         else:
             body = self._reply(asked, key)
         router.send_multipart([*envelope, body], zmq.NOBLOCK)
 
     def _reply(self, parts: list[bytes], key: str) -> bytes:
-        request_id = None
+        request_id, asked = None, parts[0] if parts else b""
         try:
             if len(parts) != 1:
                 raise WireError(f"a request has one part, not {len(parts)}")
-            values = unpack(parts[0])
+            values = _values_in(asked)
             request_id = commands.id_in(values)
             request = commands.parse_request(values)
             result = self._carried_out(request, key)
         except RtfaceError as error:
-            return commands.encode_refusal(request_id, _code(error), str(error))
+            return _refusal(asked, request_id, _code(error), str(error))
         except Exception:
             _log.exception("a command failed")
-            return _internal(request_id)
+            return _refusal(asked, request_id, commands.INTERNAL, _INTERNAL)
         try:
+            if is_json(asked):
+                return json_body(commands.result_reply(request.id, result_as_json(request.op, result)))
             return commands.encode_result(request.id, result)
         except WireError:
             _log.exception("the result of %s cannot be sent", request.op)
-            return _internal(request_id)
+            return _refusal(asked, request_id, commands.INTERNAL, _INTERNAL)
 
     def _carried_out(self, request: commands.Request, key: str) -> Mapping[str, Any]:
         operation = self._operations.get(request.op)
@@ -319,14 +323,20 @@ def _key_of(frame: zmq.Frame) -> str:
 def _may_take_time(parts: list[bytes]) -> bool:
     """Tell whether this is a request that others must not wait for; what is malformed is answered at once."""
     try:
-        return len(parts) == 1 and commands.parse_request(unpack(parts[0])).op not in ControlServer.URGENT
+        return len(parts) == 1 and commands.parse_request(_values_in(parts[0])).op not in ControlServer.URGENT
     except WireError:
         return False
 
 
-def _internal(request_id: int | None) -> bytes:
-    message = "internal error; the service's log says more"
-    return commands.encode_refusal(request_id, commands.INTERNAL, message)
+def _values_in(asked: bytes) -> dict[str, Any]:
+    return json_in(asked) if is_json(asked) else unpack(asked)
+
+
+def _refusal(asked: bytes, request_id: int | None, code: str, message: str) -> bytes:
+    """Return the refusal of a request, in the form that it came in."""
+    if is_json(asked):
+        return json_body(commands.refusal_reply(request_id, code, message))
+    return commands.encode_refusal(request_id, code, message)
 
 
 def _code(error: RtfaceError) -> str:

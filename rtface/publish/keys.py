@@ -17,7 +17,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copyfile
 
@@ -116,6 +116,12 @@ def load_server_keys(folder: Path) -> ServerKeys:
     files = sorted(visible((folder / "clients").glob("*.key")))
     names = {_load(file, secret=False)[0]: file.stem for file in files}
     return ServerKeys(public, secret, frozenset(names), names, folder)
+
+
+def with_own_client(keys: ServerKeys) -> tuple[ServerKeys, ClientKeys]:
+    """Return a service's keys with one more client, a process of its own, and the keys of that, which are kept nowhere."""
+    public, secret = zmq.curve_keypair()
+    return replace(keys, clients=keys.clients | {public}), ClientKeys(public, secret, keys.public)
 
 
 def load_client_keys(folder: Path) -> ClientKeys:

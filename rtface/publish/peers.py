@@ -13,6 +13,7 @@ import os
 import socket as sockets
 import struct
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ from rtface.core.clock import NS_PER_S, monotonic_ns
 from rtface.publish.sockets import Context, Socket
 
 _SUBSCRIPTIONS_AT_ONCE = 5_000
+_MOST_STRANGE = 16
 _LOOK_EVERY_MS = 10
 _ADDRESS_BYTES = 16
 """Of a socket's address; all zero, it is of no family."""
@@ -70,10 +72,16 @@ class Takers:
     ----------
     topics : sequence of bytes
         Those to count.
+
+    Attributes
+    ----------
+    strange : deque of bytes
+        What somebody subscribed to and none of the topics begins with; the newest few.
     """
 
     def __init__(self, topics: Sequence[bytes]) -> None:
         self._counts = dict.fromkeys(topics, 0)
+        self.strange: deque[bytes] = deque(maxlen=_MOST_STRANGE)
 
     def __getitem__(self, topic: bytes) -> int:
         """Return how many took a topic when `read` was last called."""
@@ -94,13 +102,17 @@ class Takers:
 
     def _count(self, change: bytes, subscribed: bytes) -> None:
         """Count one message from a subscriber: 1 or 0, then the start of the topics that it is about."""
+        known = False
         for topic, count in self._counts.items():
             if not topic.startswith(subscribed):
                 continue
+            known = True
             if change == b"\x01":
                 self._counts[topic] = count + 1
             elif change == b"\x00" and count > 0:
                 self._counts[topic] = count - 1
+        if not known and change == b"\x01":
+            self.strange.append(subscribed)
 
 
 class PeerWatch:

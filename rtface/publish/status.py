@@ -62,6 +62,8 @@ class ServiceStatus:
         Empty where there is nothing to say.
     gap : dict
         While the camera is lost and being opened anew; see `docs/wire.md`. Else empty.
+    bridges : tuple of dict
+        How each bridge stands; as of `rtface.publish.bridges.processes.BridgeProcess.state`.
     """
 
     state: PipelineState
@@ -79,6 +81,7 @@ class ServiceStatus:
     pictures: dict[str, Any] = field(default_factory=dict)
     camera_status: dict[str, Any] = field(default_factory=dict)
     gap: dict[str, Any] = field(default_factory=dict)
+    bridges: tuple[dict[str, Any], ...] = ()
 
     def as_map(self) -> dict[str, Any]:
         """Return the status as a map for the wire."""
@@ -98,6 +101,7 @@ class ServiceStatus:
             **({"pictures": self.pictures} if self.pictures else {}),
             **({"camera_status": self.camera_status} if self.camera_status else {}),
             **({"gap": self.gap} if self.gap else {}),
+            **({"bridges": list(self.bridges)} if self.bridges else {}),
         }
 
 
@@ -159,6 +163,7 @@ def parse_status(fields: Fields) -> ServiceStatus:
         pictures=fields.mapping("pictures") if fields.has("pictures") else {},
         camera_status=fields.mapping("camera_status") if fields.has("camera_status") else {},
         gap=fields.mapping("gap") if fields.has("gap") else {},
+        bridges=fields.mappings("bridges") if fields.has("bridges") else (),
     )
 
 

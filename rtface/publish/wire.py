@@ -182,18 +182,23 @@ class Fields:
             raise self._wrong(name, "a map with text as keys", value)
         return value
 
-    def nested(self, name: str) -> Fields:
-        """Return a map as `Fields` with their path."""
-        return Fields(self.mapping(name), f"{self._where}{name}.")
-
-    def each(self, name: str) -> Iterator[Fields]:
-        """Yield the maps of an array as `Fields`."""
+    def mappings(self, name: str) -> tuple[dict[str, Any], ...]:
+        """Return an array of maps with text as keys."""
         value = self.get(name)
         if type(value) is not list:
             raise self._wrong(name, "an array", value)
         for index, item in enumerate(value):
             if type(item) is not dict or not all(isinstance(key, str) for key in item):
                 raise self._wrong(f"{name}[{index}]", "a map with text as keys", item)
+        return tuple(value)
+
+    def nested(self, name: str) -> Fields:
+        """Return a map as `Fields` with their path."""
+        return Fields(self.mapping(name), f"{self._where}{name}.")
+
+    def each(self, name: str) -> Iterator[Fields]:
+        """Yield the maps of an array as `Fields`."""
+        for index, item in enumerate(self.mappings(name)):
             yield Fields(item, f"{self._where}{name}[{index}].")
 
     def has(self, name: str) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from support.smalldisk import disk_of
 
 from rtface.core.errors import DataError, UsageError
 from rtface.core.records import FACEMAP_KEYPOINTS
@@ -85,18 +84,6 @@ def test_each_format_is_held_to_what_it_keeps() -> None:
     """A new one is named in `FILES`, and in `WHOLE` or `BY_FRAME`."""
     assert FILES.keys() == formats.FORMATS.keys()
     assert sorted(WHOLE + BY_FRAME) == sorted(formats.FORMATS)
-
-
-@contextlib.contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes: the system then refuses writes, as on a full disk."""
-    resource = pytest.importorskip("resource", reason="file size limits need a Unix system")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_keypoints_read_back_as_they_were_written(path: Path) -> None:

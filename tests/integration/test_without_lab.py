@@ -1,4 +1,4 @@
-"""What the default install does without matplotlib, pandas and tables, in a process that cannot import them."""
+"""What the default install does without what the extras lab, nwb and sleap bring, in a process that cannot import it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 from support.recorded_loop import record_loop
 
+from rtface.offline.export.metadata import metadata_template
 from rtface.record import formats
 
 PROCESS = """
 import json, sys
 
+EXTRAS = ("matplotlib", "pandas", "tables", "pynwb", "hdmf", "ndx_pose", "ndx_optogenetics", "pyarrow", "sleap_io")
+
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("matplotlib", "pandas", "tables"):
+        if name.partition(".")[0] in EXTRAS:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocker())
@@ -52,6 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = np.random.default_rng(number).integers(0, 255, (64, 64), np.uint8)
         cv2.imwrite(str(images / f"{number}.png"), image)
     (folder / "rules.yaml").write_text(RULES)
+    (folder / "meta.yaml").write_text(metadata_template(None))
     record_loop(folder / "sessions", 100)
     return folder
 
@@ -83,6 +87,7 @@ def test_all_but_pictures_and_deeplabcuts_h5_works(test_engine: str, place: Path
         f"track images --engine {test_engine} --out a.rtface.h5",
         f"track images --engine {test_engine} --out a_FacemapPose.h5",
         "session export SESSION --out csv --format deeplabcut-csv",
+        "session export SESSION --out csv --slp",
         "rules dry-run rules.yaml a.csv --rate 100",
         f"bench throughput --frames 20 {small}",
     )
@@ -96,6 +101,7 @@ def test_all_but_pictures_and_deeplabcuts_h5_works(test_engine: str, place: Path
 
 
 def test_what_needs_them_says_so_before_the_work(test_engine: str, place: Path) -> None:
+    assert ran(place, f"track images --engine {test_engine} --out c.rtface.h5")
     done = ran(
         place,
         f"track images --engine {test_engine} --out b.h5",
@@ -107,5 +113,14 @@ def test_what_needs_them_says_so_before_the_work(test_engine: str, place: Path) 
     for command, (code, text) in done.items():
         assert code == 8, (command, text)
         assert INSTALL in text, command
+    done = ran(
+        place,
+        "session export SESSION --out b --nwb",
+        "session export SESSION --out b --parquet",
+        "convert c.rtface.h5 b.nwb --metadata meta.yaml",
+    )
+    for command, (code, text) in done.items():
+        assert code == 8, (command, text)
+        assert "not installed: pip install '.[nwb]'" in text, command
     assert not [each for folder in ("b", "h5") for each in (place / folder).iterdir()]
     assert not list(place.glob("b.*"))

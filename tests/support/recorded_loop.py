@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +194,7 @@ class Loop:
         assert decision.pulse is not None
         self._commands += 1
         command, now_ns = self._commands, decision.now_ns
-        self.recorder.pulse(number, command, "gate", "fire", {"pulse": decision.pulse}, now_ns)
+        self.recorder.pulse(number, command, "gate", "fire", asdict(decision.pulse), now_ns)
         ends_ns = now_ns + decision.pulse.duration_ns + MS
         for event, t_ns in (("ack", now_ns + 500_000), ("light_on", now_ns + MS), ("train_ended", ends_ns)):
             self.recorder.reply(replace(made_report(command, event, t_ns), host_ns=t_ns), "gate")

@@ -19,6 +19,7 @@ PAGES = sorted(
     (
         *REPOSITORY.glob("*.md"),
         *DOCS.glob("*.md"),
+        *DOCS.glob("clients/*.md"),
         REPOSITORY / "bench/README.md",
         REPOSITORY / "engines/README.md",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rtface.cli.bench import camera, gpu, loop, screen, speed
+from rtface.cli.bench import bridges, camera, gpu, loop, screen, speed
 
 app = typer.Typer(
     help="How fast this machine is, as JSON and, with the extra lab, a plot.", no_args_is_help=True
@@ -17,3 +17,4 @@ app.command("gate")(loop.gate)
 app.command("led")(loop.led)
 app.command("screen")(screen.screen)
 app.command("camera")(camera.camera)
+app.command("bridges")(bridges.bridges)

@@ -128,6 +128,8 @@ def announce(service: Service) -> None:
     print_note(f"control    {service.control_address}")
     if service.pictures_address:
         print_note(f"pictures   {service.pictures_address}")
+    for kind, address in service.bridge_addresses.items():
+        print_note(f"{kind:<10} {address}")
 
 
 def described(manifest: EncoderManifest) -> str:

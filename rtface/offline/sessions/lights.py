@@ -76,11 +76,16 @@ def lit_at(spans: Sequence[LightSpan], begin_ns: int, end_ns: int) -> bool:
     return any(each.begin_ns < end_ns and each.end_ns > begin_ns for each in spans)
 
 
-def _planned_ns(command: PulseCommandEntry | None) -> int:
-    pulse = None if command is None else command.details.get("pulse")
-    if not isinstance(pulse, dict):
-        return 0
-    on_ns, period_ns, count = (pulse.get(name) for name in ("on_ns", "period_ns", "count"))
+def commanded_pulse(command: PulseCommandEntry) -> Pulse | None:
+    """Return the pulse of a command; None for one without, or whose record cannot be read."""
+    on_ns, period_ns, count, amplitude = (
+        command.details.get(name) for name in ("on_ns", "period_ns", "count", "amplitude")
+    )
     if not (isinstance(on_ns, int) and isinstance(period_ns, int) and isinstance(count, int)):
-        return 0
-    return Pulse(on_ns, period_ns, count, amplitude=1.0).duration_ns
+        return None
+    return Pulse(on_ns, period_ns, count, amplitude if isinstance(amplitude, float) else 1.0)
+
+
+def _planned_ns(command: PulseCommandEntry | None) -> int:
+    pulse = None if command is None else commanded_pulse(command)
+    return 0 if pulse is None else pulse.duration_ns

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtface.core.clock import NS_PER_MS, NS_PER_S
-from rtface.core.errors import DataError, UsageError
-from rtface.core.files import written_whole
-from rtface.core.records import FloatArray
+from rtface.core.errors import UsageError
+from rtface.offline.film import Progress, Shot, check_film, write_film
 from rtface.offline.sessions.certificate import is_blinded
 from rtface.offline.sessions.lights import light_spans, lit_at
 from rtface.offline.sessions.outline import Outline
-from rtface.offline.sessions.overlay_drawing import Told, draw_overlay, overlay_size
+from rtface.offline.sessions.overlay_drawing import Told
 from rtface.offline.sessions.pictures import RecordedPicture, SessionPictures
 from rtface.offline.sessions.rowindex import RowIndex
-from rtface.record.session.encoder import PictureEncoder
 from rtface.record.session.entries import DecisionEntry
 from rtface.record.session.rows import Rows
 from rtface.record.session.summary import shown
@@ -54,8 +51,9 @@ def write_overlay(
     *,
     speed: float = 1.0,
     unblind: bool = False,
+    names: bool = True,
     overwrite: bool = False,
-    progress: Callable[[int, int], bool] = lambda done, total: True,
+    progress: Progress = lambda done, total: True,
 ) -> OverlayVideo | None:
     """Write a stretch of a session as an MP4.
 
@@ -71,6 +69,8 @@ def write_overlay(
         0.25 plays it at a quarter of its pace.
     unblind : bool
         Tell light and sham of blinded trials apart.
+    names : bool
+        Write names and scores beside the points.
     overwrite : bool
         Replace a file that is there.
     progress : callable
@@ -92,10 +92,7 @@ def write_overlay(
         raise UsageError(f"a stretch ends after it begins, not from {begin_s:g} s to {end_s:g} s")
     if not speed > 0:
         raise UsageError(f"the speed is above 0, not {speed:g}")
-    if path.suffix.lower() != ".mp4":
-        raise UsageError(f"the overlay is an MP4: {path.name} must end in .mp4")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; --overwrite replaces it")
+    check_film(path, overwrite=overwrite)
     pictures = SessionPictures(found)
     begin_ns, end_ns = (found.began_ns + round(each * NS_PER_S) for each in (begin_s, end_s))
     total = found.index["frames"].count_between(found.log, begin_ns, end_ns)
@@ -103,50 +100,22 @@ def write_overlay(
         raise UsageError(
             f"no frame is recorded from {begin_s:g} s to {end_s:g} s of {found.session.folder.name}"
         )
-    telling = _Telling(found, unblind)
+    telling, said = _Telling(found, unblind), found.session.configuration
     try:
-        with written_whole(path) as fresh:
-            written = _write(pictures.between(begin_ns, end_ns), telling, fresh, total, speed, progress)
-            if written is None:
-                raise _OverlayEndedError
-    except _OverlayEndedError:
-        return None
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+        written = write_film(
+            map(telling.shot, pictures.between(begin_ns, end_ns)),
+            path,
+            total,
+            names=said.keypoints if names and said is not None else (),
+            speed=speed,
+            overwrite=overwrite,
+            progress=progress,
+        )
     finally:
         pictures.close()
+    if written is None:
+        return None
     return OverlayVideo(path, written, (end_ns - begin_ns) / NS_PER_S, telling.blinded)
-
-
-class _OverlayEndedError(Exception):
-    """Somebody ended it; the file must not appear."""
-
-
-def _write(
-    pictures: Iterator[RecordedPicture],
-    telling: _Telling,
-    path: Path,
-    total: int,
-    speed: float,
-    progress: Callable[[int, int], bool],
-) -> int | None:
-    encoder: PictureEncoder | None = None
-    first_ns, written = 0, 0
-    try:
-        for picture in pictures:
-            if encoder is None:
-                height, width = picture.image.shape
-                encoder = PictureEncoder(path, *overlay_size(width, height)[:2])
-                first_ns = picture.exposure_ns
-            drawn = draw_overlay(picture.image, *telling.at(picture))
-            encoder.write(drawn, round((picture.exposure_ns - first_ns) / speed / NS_PER_MS))
-            written += 1
-            if not progress(written, total):
-                return None
-    finally:
-        if encoder is not None:
-            encoder.close()
-    return written
 
 
 class _Telling:
@@ -165,11 +134,11 @@ class _Telling:
         rate = found.rows.rate_hz
         self._period_ns = round(NS_PER_S / rate) if rate else 10 * NS_PER_MS
 
-    def at(self, picture: RecordedPicture) -> tuple[FloatArray | None, FloatArray | None, Told]:
-        """Return the points of a frame and their scores, where they are recorded, and what is told of it."""
+    def shot(self, picture: RecordedPicture) -> Shot:
+        """Return a frame with its points and their scores, where they are recorded, and what is told of it."""
         row = self._poses.of(picture.frame_id)
         xy, score = (None, None) if row is None else (row["xy"][0], row["score"][0])
-        return xy, score, self._told(picture, row)
+        return Shot(picture.image, xy, score, self._told(picture, row), picture.exposure_ns)
 
     def _told(self, picture: RecordedPicture, row: Rows | None) -> Told:
         now_ns = picture.exposure_ns if row is None else int(row["decided_ns"][0]) + self._period_ns

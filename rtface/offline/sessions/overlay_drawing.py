@@ -28,7 +28,7 @@ _GOOD = 0.5
 """Score from which on a point is drawn filled."""
 _TEXT, _MUTED, _LIGHT, _DARK = (235, 235, 235), (160, 160, 160), (240, 200, 60), (70, 70, 70)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_HEIGHT = 0.42
+_HEIGHT, _SMALL = 0.42, 0.33
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Told:
         The newest of them was made on this frame or just before.
     lit : bool or None
         Whether the light was on; None while that is blinded.
+    output : bool
+        Whether there was anything that makes light.
     """
 
     seconds: float
@@ -53,6 +55,7 @@ class Told:
     decided: Sequence[str]
     fresh: bool
     lit: bool | None
+    output: bool = True
 
 
 def overlay_size(width: int, height: int) -> tuple[int, int, int]:
@@ -61,7 +64,13 @@ def overlay_size(width: int, height: int) -> tuple[int, int, int]:
     return _even(width * enlarged), _even(height * enlarged + BAR), enlarged
 
 
-def draw_overlay(image: Image, xy: FloatArray | None, score: FloatArray | None, told: Told) -> Image:
+def draw_overlay(
+    image: Image,
+    xy: FloatArray | None,
+    score: FloatArray | None,
+    told: Told,
+    names: Sequence[str] = (),
+) -> Image:
     """Return the picture.
 
     Parameters
@@ -71,6 +80,8 @@ def draw_overlay(image: Image, xy: FloatArray | None, score: FloatArray | None, 
         Keypoints in pixels of the frame, NaN where there is none; None for a frame without a pose.
     score : ndarray, shape (K,), or None
     told : Told
+    names : sequence of str, length K or 0
+        Of the keypoints: written beside them with their scores; no names, no scores.
 
     Returns
     -------
@@ -85,12 +96,15 @@ def draw_overlay(image: Image, xy: FloatArray | None, score: FloatArray | None, 
     )  # fmt: skip
     picture[: face.shape[0], : face.shape[1]] = face[:, :, None]
     if xy is not None and score is not None:
-        _draw_points(picture, xy, score, enlarged, max(2, face.shape[1] // 200))
+        _draw_points(picture[: face.shape[0]], xy, score, enlarged, names)
     _draw_bar(picture[face.shape[0] :], told)
     return picture
 
 
-def _draw_points(picture: Image, xy: FloatArray, score: FloatArray, enlarged: int, radius: int) -> None:
+def _draw_points(
+    picture: Image, xy: FloatArray, score: FloatArray, enlarged: int, names: Sequence[str]
+) -> None:
+    radius = max(2, picture.shape[1] // 200)
     for number, ((x, y), sure) in enumerate(zip(xy, score, strict=True)):
         if not (np.isfinite(x) and np.isfinite(y)) or not (abs(x) < 1e5 and abs(y) < 1e5):
             continue
@@ -99,6 +113,11 @@ def _draw_points(picture: Image, xy: FloatArray, score: FloatArray, enlarged: in
         filled = cv2.FILLED if sure >= _GOOD else 1
         cv2.circle(picture, at, radius + 1, (0, 0, 0), 1, cv2.LINE_AA)
         cv2.circle(picture, at, radius, colour, filled, cv2.LINE_AA)
+        if names:
+            beside = at[0] + radius + 3, at[1] + 4
+            text = _plain(f"{names[number]} {sure:.2f}")
+            cv2.putText(picture, text, beside, _FONT, _SMALL, (0, 0, 0), 3, cv2.LINE_AA)
+            cv2.putText(picture, text, beside, _FONT, _SMALL, colour, 1, cv2.LINE_AA)
 
 
 def _draw_bar(bar: Image, told: Told) -> None:
@@ -108,6 +127,8 @@ def _draw_bar(bar: Image, told: Told) -> None:
     for line, text in enumerate(told.decided[:2]):
         colour = _TEXT if line == 0 and told.fresh else _MUTED
         _write(bar, text, 8, 42 + 22 * line, colour)
+    if not told.output:
+        return
     left = width - 96
     if told.lit is None:
         _write(bar, "light: blinded", left - 24, 18, _MUTED)
@@ -118,11 +139,15 @@ def _draw_bar(bar: Image, told: Told) -> None:
 
 
 def _write(bar: Image, text: str, x: int, y: int, colour: tuple[int, int, int]) -> None:
-    plain = text.encode("ascii", "replace").decode("ascii")  # OpenCV's fonts have no more
+    plain = _plain(text)
     room = bar.shape[1] - x - 8
     while plain and cv2.getTextSize(plain, _FONT, _HEIGHT, 1)[0][0] > room:
         plain = plain[:-1]
     cv2.putText(bar, plain, (x, y), _FONT, _HEIGHT, colour, 1, cv2.LINE_AA)
+
+
+def _plain(text: str) -> str:
+    return text.encode("ascii", "replace").decode("ascii")  # OpenCV's fonts have no more
 
 
 def _even(pixels: int) -> int:

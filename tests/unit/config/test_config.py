@@ -44,6 +44,8 @@ RIGS = {
     "publish: {keypoints: 'tcp://127.0.0.1:*', control: 'tcp://127.0.0.1:*', keys: keys, features_hz: 0,\n"
     "  pictures: {address: 'tcp://127.0.0.1:*', per_second: 5, quality: 50, width: 320}}\n"
     "latency: {deadline_ms: 5}\nsession: {folder: sessions, frames: lossless, min_free_gb: 5, stall_s: 1}",
+    "bridges": "publish: {bridges: [{kind: json, queue: 10}, {kind: osc, udp: ['localhost:9000', '[::1]:9']}, "
+    "{kind: lsl, scope: link}, {kind: openephys, line: 5}]}",
 }
 
 

@@ -141,19 +141,45 @@ def test_an_unknown_camera_is_told_which_there_are() -> None:
     )
 
 
+def test_every_fault_of_the_bridges_is_named_at_once() -> None:
+    faults = (
+        "publish:\n  bridges:\n    - kind: json\n      adress: x\n    - kind: osc\n      udp: ['host:70000']\n"
+        "    - kind: xml\n    - {}\n"
+    )
+    unknown, port, kind, missing = refused(faults + CAMERA)
+    assert unknown == "line 4: publish.bridges.0.adress: unknown setting; did you mean address?"
+    assert port.startswith("line 6: publish.bridges.1.udp: ")
+    assert "'host:70000' is not HOST:PORT" in port
+    assert (
+        kind
+        == "line 7: publish.bridges.2.kind: no bridge is called xml; there are: json, osc, lsl, openephys"
+    )
+    assert missing == "line 8: publish.bridges.3.kind: missing; there are: json, osc, lsl, openephys"
+
+
 def test_settings_that_exclude_each_other_are_named_with_a_line() -> None:
     same = "slots: 4\npublish:\n  keypoints: tcp://127.0.0.1:7000\n  control: tcp://127.0.0.1:7000\n"
     assert refused(same + CAMERA) == [
-        "line 4: publish.control: publish.keypoints and publish.control are the same address"
+        "line 4: publish.control: publish.control and publish.keypoints are the same address"
     ]
     default = "publish:\n  keypoints: tcp://127.0.0.1:5571\n"
     assert refused(default + CAMERA) == [
-        "line 1: publish.control: publish.keypoints and publish.control are the same address"
+        "line 1: publish.control: publish.control and publish.keypoints are the same address"
     ]
     pictures = "publish:\n  pictures:\n    address: tcp://127.0.0.1:5570\n"
     assert refused(pictures + CAMERA) == [
         "line 3: publish.pictures.address: publish.pictures.address and publish.keypoints are the same address"
     ]
+    bridges = "publish:\n  bridges:\n    - kind: osc\n    - kind: json\n      address: tcp://127.0.0.1:5571\n"
+    assert refused(bridges + CAMERA) == [
+        "line 5: publish.bridges.1.address: publish.bridges.1.address and publish.control are the same address"
+    ]
+    within = "publish:\n  keypoints: inproc://k\n  bridges:\n    - kind: lsl\n"
+    (message,) = refused(within + CAMERA)
+    assert message.startswith("line 2: publish.keypoints: inproc:// stays within one process")
+    twice = "publish:\n  bridges:\n    - kind: json\n    - kind: json\n      address: tcp://127.0.0.1:7\n"
+    (message,) = refused(twice + CAMERA)
+    assert message.startswith("line 4: publish.bridges.1.kind: there is one of kind json already")
     wide = "crop:\n  x: 600\n  y: 0\n  width: 100\n  height: 480\n"
     assert refused(wide + CAMERA) == ["line 4: crop.width: ends at pixel 700, beyond camera.width 640"]
     pace = "camera:\n  kind: video\n  path: a.avi\n  rate_hz: 100\n  paced: false\n"

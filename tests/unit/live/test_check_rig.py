@@ -47,6 +47,21 @@ def test_an_address_of_pictures_that_is_taken_is_named(folder: Path) -> None:
     assert f"publish.pictures.address: {address} cannot be bound; it is in use" in found.text
 
 
+def test_bridges_are_told_of_and_what_one_of_them_lacks_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridges = ", bridges: [{kind: json, address: 'tcp://127.0.0.1:*'}, {kind: lsl}]}"
+    rig = folder / "rig.yaml"
+    rig.write_text(RIG.format(engine="nowhere").rstrip().removesuffix("}") + bridges, encoding="utf-8")
+    monkeypatch.setattr("rtface.core.extras.is_installed", lambda name: True)
+    assert {each.what: each for each in check_rig(rig)}["bridges"].text.startswith("json, lsl: ")
+    monkeypatch.setattr("rtface.core.extras.is_installed", lambda name: name != "pylsl")
+    found = {each.what: each for each in check_rig(rig)}["bridges"]
+    assert (found.verdict, found.exit_code) == ("fail", 2)
+    assert "pylsl is not installed: pip install '.[lsl]'" in found.text
+    assert "bridges" not in findings(folder, "nowhere")
+
+
 def verified(engine: Engine) -> None:
     frames = {number: frame.image for number, frame in enumerate(drawn(8).frames)}
     _, record = verify(engine, BackendSettings(name="openvino", threads=1), frames, "day1.avi")

@@ -57,7 +57,14 @@ NUMBERS = {
 }
 
 
-ABSENT: dict[str, Any] = {"view_ok": None, "pictures": {}, "trigger_id": None, "camera_status": {}, "gap": {}}
+ABSENT: dict[str, Any] = {
+    "view_ok": None,
+    "pictures": {},
+    "trigger_id": None,
+    "camera_status": {},
+    "gap": {},
+    "bridges": [],
+}
 
 
 def expected(value: Any, name: str = "") -> Any:

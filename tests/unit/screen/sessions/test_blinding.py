@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
+import pytest
 from support.recorded_loop import RULES, Loop, record_loop
 from support.waits import wait_until
 
 from rtface.core.clock import ManualClock
 from rtface.core.decision import Action
 from rtface.decide.rulebank import ALIKE_NS
+from rtface.offline.export.events import event_tables
+from rtface.offline.export.metadata import Metadata
+from rtface.offline.export.nwb.writing import write_nwb
+from rtface.offline.export.parquet import parquet_files, write_parquet
+from rtface.offline.export.slp import write_slp
+from rtface.offline.export.source import session_recording
+from rtface.offline.sessions.outline import outline
+from rtface.record.seal.cipher import read_key
 from rtface.record.seal.openings import openings
 from rtface.record.session.reader import read_session
 
@@ -45,6 +57,42 @@ def everything(lab: Lab, session: str, opened: str = "") -> dict[str, Any]:
         told[what] = lab.get(what, session=session, opened=opened)
     told["summary"]["rules"] = ""  # the rules' own text, which the experimenter wrote
     return told
+
+
+def files(folder: Path, out: Path) -> dict[str, dict[str, list[Any]]]:
+    """All that NWB, SLEAP's and Parquet files say of a session, but for the rules' own text and descriptions of columns."""
+    for package in ("ndx_optogenetics", "pyarrow"):
+        pytest.importorskip(package)
+    from pyarrow import parquet
+
+    out.mkdir()
+    recording = session_recording(outline(folder))
+    assert write_nwb(recording, out / "x.nwb", Metadata())
+    assert write_slp(recording, out / "x.slp") is not None
+    tables = parquet_files(recording, out)
+    assert write_parquet(recording, tables)
+    told = {name: dict(parquet.read_table(path).to_pydict()) for name, path in tables.items()}
+    facts = parquet.read_schema(tables["poses"]).metadata
+    told["facts"] = {
+        key.decode(): [value.decode()]
+        for key, value in facts.items()
+        if not key.startswith((b"rtface.rules", b"ARROW"))
+    }
+    for name in ("x.nwb", "x.slp"):
+        held: dict[str, list[Any]] = {}
+        with h5py.File(out / name) as file:
+            file.visititems(lambda where, item, held=held: held.update(_texts(where, item)))
+        told[name] = held
+    return told
+
+
+def _texts(where: str, item: Any) -> dict[str, list[Any]]:
+    if not isinstance(item, h5py.Dataset) or "specifications" in where:
+        return {}
+    values = np.atleast_1d(item[()]).tolist()
+    if where.endswith("recorded_facts/text"):
+        values = [each for each in values if b"schedule" not in each]  # the rules' own text
+    return {where: [each.decode() if isinstance(each, bytes) else each for each in values]}
 
 
 def trials(lab: Lab) -> dict[int, str]:
@@ -94,8 +142,28 @@ def test_two_sessions_that_differ_in_light_and_sham_alone_are_told_alike(lab: La
             del found["certificate"][each]
         for each in ("sha256", "began"):
             del found["summary"]["summary"][each]
-        told.append(json.dumps(found).replace(folder.name, "X"))
+        written = files(folder, lab.folder / f"files {sham}")
+        for each in ("facts", "x.nwb", "x.slp"):  # with the calendar's time, and hashes
+            written[each] = {name: [] for name in written[each]}
+        told.append(json.dumps([found, written], default=str).replace(folder.name, "X"))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("which", ["plain", "sealed"])
+def test_files_of_other_programs_tell_nothing_until_it_is_opened(
+    lab: Lab, tmp_path: Path, which: str
+) -> None:
+    folder = lab.folder / getattr(lab, which)
+    told = files(folder, tmp_path / "blind")
+    assert TELLING.findall(json.dumps(told, default=str)) == []
+    assert not {"light", "commands"} & told.keys()
+    assert {"trial"} <= set(told["decisions"]["action"])
+    key = read_key(folder) if which == "sealed" else None
+    opened = event_tables(session_recording(outline(folder, key), unblind=True))
+    named = {each.name: each for each in opened}
+    actions = next(each.values for each in named["decisions"].columns if each.name == "action")
+    assert {"fire", "sham"} <= set(actions)
+    assert len(named["light"].times_ns) == sum(each == "fire" for each in actions)
 
 
 def test_unblinding_is_by_post_and_written_down_and_for_that_page_alone(lab: Lab) -> None:

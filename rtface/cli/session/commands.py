@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from rtface.cli.opening import me, outline_opened, read_opened
-from rtface.cli.options import JsonOption, UnblindOption
+from rtface.cli.options import JsonOption, NamesOption, UnblindOption
+from rtface.cli.session.exporting import Exports, MetadataOption, write_exports
 from rtface.cli.several import each_in_turn
 from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import ERR, print_error, print_json, print_line
@@ -17,12 +18,17 @@ from rtface.cli.terminal.sessioncomparison import print_comparison
 from rtface.cli.terminal.sessionview import print_findings, print_sessions, print_summary
 from rtface.cli.terminal.signals import INTERRUPTED, ending_on_signals
 from rtface.core.errors import DataError, RtfaceError, UsageError
+from rtface.offline.export.metadata import metadata_template
+from rtface.offline.export.parquet import parquet_files
+from rtface.offline.export.source import session_recording
 from rtface.offline.sessions.certificate import certify
 from rtface.offline.sessions.certificate_text import certificate_text
 from rtface.offline.sessions.comparison import compare_sessions
+from rtface.offline.sessions.outline import outline
 from rtface.offline.sessions.overlay import write_overlay
 from rtface.offline.sessions.unblinding import unblind_session
 from rtface.record import formats
+from rtface.record.formats.base import atomic_file
 from rtface.record.seal.openings import openings
 from rtface.record.session import LOG_NAME
 from rtface.record.session.entries import DecisionEntry
@@ -106,17 +112,40 @@ def _verify(folder: Path, unblind: bool, as_json: bool) -> None:
 def export(
     folder: FolderArgument,
     out: Annotated[Path, typer.Option(help="Folder to write into; it is made if need be.")],
-    form: Annotated[str, typer.Option("--format", help=f"Of the poses; one of: {formats.NAMES}.")] = "rtface",
+    form: Annotated[
+        str | None, typer.Option("--format", help=f"Of the poses; one of: {formats.NAMES}; else rtface.")
+    ] = None,
+    nwb: Annotated[bool, typer.Option("--nwb", help="Write session.nwb instead.")] = False,
+    slp: Annotated[bool, typer.Option("--slp", help="Write poses.slp, for SLEAP, instead.")] = False,
+    parquet: Annotated[
+        bool,
+        typer.Option("--parquet", help="Write each table as .parquet, for pandas, R and MATLAB, instead."),
+    ] = False,
+    metadata: MetadataOption = None,
     unblind: UnblindOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
-    """Write poses as a keypoint file, and decisions, commands to outputs and values as CSV."""
+    """Write poses as a keypoint file, and decisions, commands to outputs and values as CSV; or NWB, SLEAP's, Parquet."""
+    if nwb or slp or parquet:
+        if form is not None:
+            raise UsageError(
+                "--format is of the keypoint file, which --nwb, --slp and --parquet stand in the place of"
+            )
+        found = outline_opened(folder, "rtface session export", unblind=unblind)
+        recording = session_recording(found, unblind=unblind)
+        _make(out)
+        exports = Exports(
+            out / "session.nwb" if nwb else None,
+            out / "poses.slp" if slp else None,
+            parquet_files(recording, out) if parquet else None,
+        )
+        write_exports(recording, exports, metadata, overwrite=overwrite)
+        return
+    if metadata is not None:
+        raise UsageError("--metadata is for --nwb alone: it has no place in other files")
     session = read_opened(folder, "rtface session export", unblind=unblind)
-    chosen = formats.choose(Path(), form)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"the folder {out} cannot be made: {error.strerror}") from error
+    chosen = formats.choose(Path(), form or "rtface")
+    _make(out)
     poses = out / f"poses{chosen.endings[0]}"
     if len(session.poses):
         formats.check(poses, chosen.name, overwrite=overwrite)
@@ -128,6 +157,30 @@ def export(
         print_line(str(path))
     for text in session.missing:
         print_error(text)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be made: {error.strerror}") from error
+
+
+@app.command("metadata")
+def metadata_(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="Session whose facts are filled in.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; else it is printed.")] = None,
+) -> None:
+    """Write a metadata file for `session export --nwb` and `convert`, to be filled in."""
+    text = metadata_template(None if folder is None else outline(folder).session)
+    if out is None:
+        print_line(text.rstrip("\n"))
+        return
+    with atomic_file(out, overwrite=False) as file:
+        file.write(text.encode())
+    print_line(str(out))
 
 
 @app.command()
@@ -174,6 +227,7 @@ def overlay(
     ] = 0.0,
     end_s: Annotated[float | None, typer.Option("--to", help="Where it ends; else with the session.")] = None,
     speed: Annotated[float, typer.Option(help="0.25 plays it at a quarter of its pace.")] = 1.0,
+    names: NamesOption = True,
     unblind: UnblindOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -187,7 +241,15 @@ def overlay(
             return not ending.is_set()
 
         written = write_overlay(
-            found, out, begin_s, end_s, speed=speed, unblind=unblind, overwrite=overwrite, progress=progress
+            found,
+            out,
+            begin_s,
+            end_s,
+            speed=speed,
+            unblind=unblind,
+            names=names,
+            overwrite=overwrite,
+            progress=progress,
         )
     if written is None:
         raise typer.Exit(INTERRUPTED)
