@@ -23,17 +23,16 @@ from rtface.cli import (
     learn,
     loop,
     replay,
-    root,
     rules,
     run,
-    schema,
     screen,
     session,
     track,
     watch,
-    where,
 )
+from rtface.cli.about import schema, where
 from rtface.cli.terminal.progress import follow_in
+from rtface.cli.terminal.root import Root
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
@@ -45,7 +44,7 @@ app = typer.Typer(
     help="Keypoints of the mouse face in real time: from a camera to ZeroMQ.",
     epilog=_EPILOG,
     no_args_is_help=True,
-    cls=root.Root,
+    cls=Root,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )

@@ -23,9 +23,9 @@ class _Descriptor:
     """The bytes of an open port as its own file descriptor: nothing lies between."""
 
     def __init__(self, port: Any) -> None:
+        self._port = port
         if sys.platform == "win32":
             raise NotImplementedError
-        self._port = port
         self._number: int = port.fileno()
         os.set_blocking(self._number, False)
         attributes = termios.tcgetattr(self._number)

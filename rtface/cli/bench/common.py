@@ -15,11 +15,11 @@ from rtface.cli.options import EngineOption, JsonOption, PrecisionOptions
 from rtface.cli.terminal.progress import progress_bar
 from rtface.cli.terminal.screen import print_json, print_note
 from rtface.cli.terminal.signals import ending_on_signals
-from rtface.core.busy import BusyMachine
 from rtface.core.errors import DataError
 from rtface.core.extras import how_to_install, is_installed
 from rtface.core.files import write_json
 from rtface.core.latency import StageSummary
+from rtface.live.busy import BusyMachine
 
 Measure = Callable[[Callable[[float], None], threading.Event], dict[str, Any]]
 

@@ -21,11 +21,11 @@ from rtface.cli.terminal.screen import (
     view_in_words,
 )
 from rtface.config import Rig
-from rtface.core.busy import BusyMachine
 from rtface.core.errors import DataError, RtfaceError
 from rtface.core.records import Losses
 from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
+from rtface.live.busy import BusyMachine
 from rtface.live.service import Service, describe_backend
 from rtface.publish.status import camera_status_map
 

@@ -30,7 +30,7 @@ VARIABLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UsedPlace:
     """A file, a folder or a variable that is used.
 
     Attributes
@@ -55,7 +55,7 @@ class Place:
         return asdict(self)
 
 
-def places(rig: Path | None = None, environment: Mapping[str, str] = os.environ) -> list[Place]:
+def places(rig: Path | None = None, environment: Mapping[str, str] = os.environ) -> list[UsedPlace]:
     """Return what is used of rtface's own, of this user's, and of a rig's; nothing is made.
 
     Parameters
@@ -97,15 +97,15 @@ def places(rig: Path | None = None, environment: Mapping[str, str] = os.environ)
         ]
         found += [_at(name, path, f"{rig}: {name}") for name, path in _paths(loaded)]
     found += [
-        Place(f"variable {name}", environment[name], f"the environment: {meaning}", True)
+        UsedPlace(f"variable {name}", environment[name], f"the environment: {meaning}", True)
         for name, meaning in VARIABLES.items()
         if environment.get(name)
     ]
     return found
 
 
-def _at(what: str, path: Path, given_by: str) -> Place:
-    return Place(what, str(path.absolute()), given_by, path.exists())
+def _at(what: str, path: Path, given_by: str) -> UsedPlace:
+    return UsedPlace(what, str(path.absolute()), given_by, path.exists())
 
 
 def _paths(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Path]]:

@@ -9,7 +9,7 @@ import typer
 
 from rtface.cli.options import JsonOption
 from rtface.cli.terminal.screen import print_json, print_line
-from rtface.live.doctor.places import Place, places
+from rtface.live.doctor.places import UsedPlace, places
 
 
 def where(
@@ -28,7 +28,7 @@ def where(
         _print(each)
 
 
-def _print(place: Place) -> None:
+def _print(place: UsedPlace) -> None:
     there = "" if place.there else "  (not there)"
     print_line(f"{place.what}{there}")
     print_line(f"  {place.path}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rtface.core.busy import BusyMachine, processor_times
+from rtface.live.busy import BusyMachine, processor_times
 
 
 def looked(*seen: tuple[float, float, float, int]) -> str:
