@@ -24,9 +24,9 @@ class _Descriptor:
 
     def __init__(self, port: Any) -> None:
         self._port = port
+        self._number: int = port.fileno()
         if sys.platform == "win32":
             raise NotImplementedError
-        self._number: int = port.fileno()
         os.set_blocking(self._number, False)
         attributes = termios.tcgetattr(self._number)
         attributes[6][termios.VMIN] = 1  # so that an empty read means the end, not "nothing yet"

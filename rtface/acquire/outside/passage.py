@@ -43,6 +43,7 @@ RECORD = 512
 MESSAGE = 1 << 20
 """Most bytes of a message that are read."""
 
+_READABLE: int = getattr(select, "POLLIN", 0)
 _SLOT = struct.Struct("<H")
 _MOST_NUMBERS = 4096
 _RECORDS_AT_ONCE = 64
@@ -66,10 +67,10 @@ class Passage:
     """
 
     def __init__(self, handles: Sequence[int]) -> None:
-        if sys.platform != "linux":
-            raise NotImplementedError
         self._memory, self._records, self._records_in, self._returned, self._returned_in, sock = handles
         self.messages = socket.socket(fileno=sock)
+        if sys.platform != "linux":
+            raise NotImplementedError
         self._waiting = select.poll()
 
     @classmethod
@@ -162,15 +163,15 @@ class Passage:
 
     def wait_for_records(self, timeout_s: float) -> None:
         """Wait until a record or a message can be taken, or the other side is gone."""
-        self._wait(timeout_s, (self._records, select.POLLIN), (self.messages.fileno(), select.POLLIN))
+        self._wait(timeout_s, (self._records, _READABLE), (self.messages.fileno(), _READABLE))
 
     def wait_for_returned(self, timeout_s: float) -> None:
         """Wait until a slot has come back, or a message."""
-        self._wait(timeout_s, (self._returned, select.POLLIN), (self.messages.fileno(), select.POLLIN))
+        self._wait(timeout_s, (self._returned, _READABLE), (self.messages.fileno(), _READABLE))
 
     def message_waits(self, timeout_s: float = 0.0) -> bool:
         """Return whether a message can be taken, or the other side is gone, now or within a time."""
-        return self._wait(timeout_s, (self.messages.fileno(), select.POLLIN))
+        return self._wait(timeout_s, (self.messages.fileno(), _READABLE))
 
     def say_if_there_is_room(self, message: bytes) -> bool:
         """Send a message, unless the other side has left so many that it would have to be waited for; True when it is sent."""
