@@ -106,13 +106,19 @@ def this_host() -> Host:
     return Host(
         root=Path("/"),
         user=getpass.getuser(),
-        gids=frozenset() if sys.platform == "win32" else frozenset((*os.getgroups(), os.getegid())),
+        gids=_gids(),
         rtprio=_rtprio(),
         goes_first=_goes_first,
         may_use=lambda path: os.access(path, os.R_OK | os.W_OK),
         free_bytes=lambda folder: shutil.disk_usage(folder).free,
         environment=os.environ,
     )
+
+
+def _gids() -> frozenset[int]:
+    if sys.platform == "win32":
+        return frozenset()
+    return frozenset((*os.getgroups(), os.getegid()))
 
 
 def _rtprio() -> int:
