@@ -29,6 +29,8 @@ from rtface.record.session.encoder import frame_checksums
 from rtface.record.session.entries import ConfigurationEntry, GateReplyEntry, MarkEntry
 from rtface.record.session.reader import Session, read_session
 
+pytestmark = pytest.mark.timeout(600)  # one recording, five exports and five programs that read them
+
 LONG_S = 20.0
 FRAMES = 60
 FREE = "tcp://127.0.0.1:*"
@@ -84,7 +86,7 @@ def recorded(engine: str, folder: Path) -> Path:
         centre=(40.0, 20.0),
     )
     whole = {
-        "camera": {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 40},
+        "camera": {"kind": "simulated", "width": 96, "height": 80, "rate_hz": 20},
         "engine": engine,
         "backend": {"name": "openvino"},
         "publish": {"keypoints": FREE, "control": FREE},
@@ -325,7 +327,6 @@ print(pandas.__version__)
 """
 
 
-@pytest.mark.timeout(600)
 def test_an_older_pandas_reads_the_same(exported: Exported, tmp_path: Path) -> None:
     version = "1.5.3"
     told = run_in(python_with_pandas(version), _OLD, exported.folder, tmp_path / "read.npz")
@@ -360,7 +361,6 @@ numpy.savez(sys.argv[2], **read)
 """
 
 
-@pytest.mark.timeout(600)
 def test_movement_reads_each_file_of_poses(exported: Exported, tmp_path: Path) -> None:
     python = os.environ.get("RTFACE_MOVEMENT_PYTHON")
     if not python:
@@ -368,7 +368,7 @@ def test_movement_reads_each_file_of_poses(exported: Exported, tmp_path: Path) -
             "RTFACE_MOVEMENT_PYTHON names no Python with movement (.ci/movement-environment makes one)"
         )
     names = json.dumps(list(exported.said.keypoints))
-    run_in(Path(python), _MOVEMENT, exported.folder, tmp_path / "read.npz", 40.0, names)
+    run_in(Path(python), _MOVEMENT, exported.folder, tmp_path / "read.npz", 20.0, names)
     read, poses, laid = np.load(tmp_path / "read.npz"), exported.poses, by_frame(exported)
     for name, (xy, score) in {
         "nwb": (poses["xy"], poses["score"]),

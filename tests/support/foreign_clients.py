@@ -27,7 +27,7 @@ def octave(code: str) -> list[str]:
     there = any(path for folder in packages for path in folder.parent.glob("zeromq-*"))
     if found is None or not there:
         pytest.skip("Octave and its package zeromq are not on this machine: apt install octave octave-zeromq")
-    paths = f"addpath('{CLIENTS / 'matlab'}');"
+    paths = f"crash_dumps_octave_core(false); addpath('{CLIENTS / 'matlab'}');"
     return [found, "--quiet", "--no-init-file", "--no-gui", "--eval", paths + code]
 
 

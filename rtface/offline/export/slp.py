@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface import __version__
 from rtface.core.errors import DataError
@@ -184,11 +185,12 @@ def _fill(recording: ExportSource, path: Path, fresh: Path, progress: Progress) 
     return left_out
 
 
-def _numbers(recording: ExportSource, frames: Rows) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _numbers(recording: ExportSource, frames: Rows) -> NDArray[np.int64]:
     """Return `frame_idx` of each frame, `UNKNOWN` where no picture shows it."""
     if recording.video is not None:
         return np.asarray(frames["position"], np.int64)
-    return np.maximum(frames["frame_id"] - recording.first_frame, UNKNOWN)
+    numbers: NDArray[np.int64] = np.maximum(frames["frame_id"] - recording.first_frame, UNKNOWN)
+    return numbers
 
 
 def _as_rows(frames: Rows, numbers: Any, first: int) -> dict[str, Any]:

@@ -37,6 +37,10 @@ _ABOUT_FRAMES = {
 }
 
 
+FieldOf = Callable[[Rows, int], NDArray[Any]]
+"""Takes rows and the number of the first of them, and returns what is written of them."""
+
+
 @dataclass(frozen=True)
 class FilledDataset:
     """An empty dataset of the file, and what comes into it.
@@ -47,13 +51,12 @@ class FilledDataset:
         Its path in the file.
     rows : str
         The name of the batches that it is filled from; as many rows as they have.
-    values : callable
-        Takes rows and the number of the first of them, and returns what is written.
+    values : FieldOf
     """
 
     place: str
     rows: str
-    values: Callable[[Rows, int], NDArray[Any]]
+    values: FieldOf
 
 
 def nwb_name(text: str) -> str:
@@ -117,7 +120,7 @@ def _head(recording: ExportSource, metadata: Metadata) -> Any:
     )
     opened = _opened(recording)
     known = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
-    notes = [known.pop("notes", ""), *recording.notes]
+    notes = [str(known.pop("notes", "")), *recording.notes]
     start = start_of(recording, metadata)
     name = metadata.session.session_id or (recording.name if opened is None else opened.session)
     return NWBFile(
@@ -214,8 +217,8 @@ class _Building:
         if self._time is None:
             self._time = made
             self._fill(f"{place}/timestamps", "poses", recording.axis)
-        self._fill(f"{place}/data", "poses", lambda rows, first: rows["xy"][:, at])
-        self._fill(f"{place}/confidence", "poses", lambda rows, first: rows["score"][:, at])
+        self._fill(f"{place}/data", "poses", _field("xy", at))
+        self._fill(f"{place}/confidence", "poses", _field("score", at))
         return made
 
     def frames(self) -> None:
@@ -229,13 +232,13 @@ class _Building:
             columns.append(
                 VectorData(name=name, description=f"{about}; -1: not known", data=self._empty(np.int64))
             )
-            self._fill(f"{place}/{name}", "poses", lambda rows, first, name=name: rows[name])
+            self._fill(f"{place}/{name}", "poses", _field(name))
         for name, about, dtype in (
             ("exposure_us", "how long the frame was exposed, in microseconds; NaN: not known", np.float64),
             ("view_ok", "how far the frame shows a view that the engine knows; NaN: not known", np.float32),
         ):
             columns.append(VectorData(name=name, description=about, data=self._empty(dtype)))
-            self._fill(f"{place}/{name}", "poses", lambda rows, first, name=name: rows[name])
+            self._fill(f"{place}/{name}", "poses", _field(name))
         points = len(self._recording.names)
         more: list[tuple[str, str, Any]] = [("outside", "outside the camera frame", np.bool_)]
         if "likelihood" in (self._recording.dtype.names or ()):
@@ -243,7 +246,7 @@ class _Building:
         for name, about, dtype in more:
             about = f"of each keypoint, in the order of the skeleton's nodes: {about}"
             columns.append(VectorData(name=name, description=about, data=self._empty(dtype, points)))
-            self._fill(f"{place}/{name}", "poses", lambda rows, first, name=name: rows[name])
+            self._fill(f"{place}/{name}", "poses", _field(name))
         self._fill(f"{place}/id", "poses", lambda rows, first: np.arange(first, first + len(rows)))
         self.behavior.add(
             DynamicTable(
@@ -271,9 +274,7 @@ class _Building:
         values = self._recording.values
         place = f"/processing/behavior/{box}"
 
-        def series(
-            name: str, unit: str, text: str, dtype: Any, column: Callable[[Rows], Any], width: int
-        ) -> None:
+        def series(name: str, unit: str, text: str, dtype: Any, column: FieldOf, width: int) -> None:
             nonlocal time
             path = f"{place}/{name}"
             made.append(self._timed(name, unit, text, self._empty(dtype, width), time))
@@ -284,18 +285,18 @@ class _Building:
                     "features",
                     lambda rows, first: self._recording.seconds(rows["now_ns"]),
                 )
-            self._fill(f"{path}/data", "features", lambda rows, first: column(rows))
+            self._fill(f"{path}/data", "features", column)
 
         made: list[Any] = []
         for at in columns:
             name = values.names[at]
             series(nwb_name(name), values.units[at] or "n.a.", f"{name}, {about}; NaN: not known", np.float64,
-                   lambda rows, at=at: rows["values"][:, at], 0)  # fmt: skip
+                   _field("values", at), 0)  # fmt: skip
         order = ", ".join(values.names[at] for at in columns)
         series(f"{box}_scores", "1", f"Score in [0, 1] of each, in the order {order}", np.float64,
-               lambda rows: rows["scores"][:, columns], len(columns))  # fmt: skip
+               _field("scores", columns), len(columns))  # fmt: skip
         series(f"{box}_exposure_ns", "ns", f"Exposure of the newest frame that each rests on, host's clock: {order}",
-               np.int64, lambda rows: rows["exposure_ns"][:, columns], len(columns))  # fmt: skip
+               np.int64, _field("exposure_ns", columns), len(columns))  # fmt: skip
         self._box(box, made)
         return time
 
@@ -309,7 +310,7 @@ class _Building:
             self._fill(
                 f"/processing/behavior/features_unsmoothed/{nwb_name(name)}/data",
                 MEASURED,
-                lambda rows, first, at=at: rows["values"][:, at],
+                _field("values", at),
             )
         if made:
             self._box("features_unsmoothed", made)
@@ -325,7 +326,7 @@ class _Building:
         timestamps = self._empty(np.float64) if time is None else time
         return TimeSeries(name=name, description=text, data=data, unit=unit, timestamps=timestamps)
 
-    def _fill(self, place: str, rows: str, values: Callable[[Rows, int], NDArray[Any]]) -> None:
+    def _fill(self, place: str, rows: str, values: FieldOf) -> None:
         self.filled.append(FilledDataset(place, rows, values))
 
     def _empty(self, dtype: Any, width: int = 0) -> Any:
@@ -341,3 +342,13 @@ class _Building:
             compression_opts=1,
             shuffle=True,
         )
+
+
+def _field(name: str, at: int | list[int] | None = None) -> FieldOf:
+    """Return what takes a field of rows, whole or of it what stands at a place."""
+
+    def values(rows: Rows, first: int) -> NDArray[Any]:
+        found: NDArray[Any] = rows[name]
+        return found if at is None else found[:, at]
+
+    return values
