@@ -83,7 +83,7 @@ class SerialPort:
         except (serial.SerialException, OSError, ValueError) as error:
             raise OutputError(_why(path, error)) from error
         self.low_latency = _low_latency(port)
-        self._bytes = SerialRelay(port) if RELAYED else _Descriptor(port)
+        self._bytes: SerialRelay | _Descriptor = SerialRelay(port) if RELAYED else _Descriptor(port)
 
     def fileno(self) -> int:
         """Return the descriptor to wait for; one line, for `selectors`."""
