@@ -164,9 +164,7 @@ def _state(folder: Path, ended: Mapping[str, Any] | None, *, begun: bool, stop: 
         return JobState.DONE, ""
     if stop:
         return JobState.STOPPED, "stopped by a person"
-    said = [
-        line for line in tail(folder / STDERR, _SAID).strip().splitlines() if not line.startswith('{"schema"')
-    ]
+    said = for_people(tail(folder / STDERR, _SAID)).strip().splitlines()
     errors = [number for number, line in enumerate(said) if line.startswith("error:")]
     text = "\n".join(said[errors[-1] :] if errors else said[-1:])
     return JobState.FAILED, text or f"it ended with exit code {ended['code']} and said nothing"
@@ -226,6 +224,11 @@ def tail(file: Path, most: int) -> str:
             return opened.read(most).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
+
+
+def for_people(text: str) -> str:
+    """Return what a command wrote on standard error without its documents, which are for programs."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith('{"schema"'))
 
 
 def _last_progress(file: Path) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from rtface.screen.jobs.job import (
     WHAT,
     WORK,
     Job,
+    for_people,
     is_locked,
     locked,
     now,
@@ -167,7 +168,7 @@ class Jobs:
 
     def output(self, name: str, *, most: int = 20_000) -> str:
         """Return the end of what a job wrote for people (standard error), at most so many bytes."""
-        return tail(self._of(name) / STDERR, most)
+        return for_people(tail(self._of(name) / STDERR, most))
 
     def result(self, name: str, *, most: int = 4_000_000) -> Any:
         """Return what the last line of a job's standard output tells; None where it is no JSON, or longer than that."""
