@@ -31,6 +31,7 @@ from rtface.core.defaults import SIMULATED_ENCODER
 from rtface.core.errors import AddressError
 from rtface.core.realtime import realtime_process
 from rtface.live.service import Service
+from rtface.publish.neural import NeuralMessage
 from rtface.simulate.face import MouseFace
 
 USUAL = PublishSettings()
@@ -104,9 +105,12 @@ def demo(
                 ]
             return latest
 
+        newest: list[NeuralMessage] = []
+
         def predicted() -> dict[str, Any]:
-            messages = client.neural() if encoder else []
-            return {"neural": neural_map(messages[-1])} if messages else {}
+            client.next(0)  # predictions come in while keypoints are waited for
+            newest[-1:] = client.neural()[-1:] or newest
+            return {"neural": neural_map(newest[-1])} if newest else {}
 
         serve(service, ending, seconds, as_json=as_json, below=keypoints, more=predicted)
 
