@@ -60,7 +60,7 @@ def test_the_demos_json_tells_of_the_encoder_and_what_it_predicts(rtface: Run) -
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert (last["schema"], last["encoder"]["simulated"]) == ("rtface.cli/demo/1", True)
-    assert last["encoder"]["outputs"] == len(last["neural"]["outputs"]) > 0
+    assert 0 < len(last["neural"]["outputs"]) <= last["encoder"]["outputs"]  # those that are sent
     assert last["neural"]["encoder"] == last["encoder"]["name"]
 
 
