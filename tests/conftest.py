@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support import gentl_producer as test_producer
+from support.documents import checked
 from support.emulated_cuda import Emulator
 from support.leftovers import nothing_left_behind
+
+from rtface.cli.terminal.documents import Schema
 
 # Tests that use OpenVINO directly must not report to its makers either; rtface's back end sees to itself.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -42,6 +45,12 @@ def _nothing_is_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread, a child process, a ZeroMQ context or a listening socket behind."""
     with nothing_left_behind():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _what_is_printed_as_json_fits_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test in whose process a command prints with ``--json`` what its schema does not promise."""
+    monkeypatch.setattr(Schema, "document", checked(Schema.document))
 
 
 TEST_ENGINE = "test-engine"

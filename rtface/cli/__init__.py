@@ -19,7 +19,7 @@ def main() -> None:
 
     mark_in((sys.stdout, sys.stderr))
     try:
-        app()
+        app(prog_name="rtface")
     except RtfaceError as error:
-        print_error(str(error))
+        print_error(error)
         sys.exit(error.exit_code)

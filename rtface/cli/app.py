@@ -30,7 +30,9 @@ from rtface.cli import (
     track,
     watch,
 )
+from rtface.cli.about import schema, where
 from rtface.cli.terminal.progress import follow_in
+from rtface.cli.terminal.root import Root
 
 _EPILOG = (
     "Exit codes: 0 done, 1 other failure, 2 usage, 3 configuration, 4 camera, 5 engine, 6 back end, "
@@ -42,8 +44,9 @@ app = typer.Typer(
     help="Keypoints of the mouse face in real time: from a camera to ZeroMQ.",
     epilog=_EPILOG,
     no_args_is_help=True,
+    cls=Root,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -82,6 +85,8 @@ app.command("replay")(replay.replay)
 app.add_typer(cameras.app, name="cameras")
 app.command("check")(check.check)
 app.command("doctor")(check.doctor)
+app.command("where")(where.where)
+app.command("schema")(schema.schema)
 app.add_typer(bench.app, name="bench")
 app.add_typer(engines.app, name="engines")
 app.add_typer(learn.app, name="learn")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rtface.cli.options import EngineOption, JsonOption, ScreenOption, SecondsOption
 from rtface.cli.terminal.beside import screen_beside, with_pictures
-from rtface.cli.terminal.neural import NeuralView
+from rtface.cli.terminal.neural import NeuralView, neural_map
 from rtface.cli.terminal.screen import beside, keypoints_table, print_note
 from rtface.cli.terminal.serving import announce, serve
 from rtface.cli.terminal.signals import ending_on_signals
@@ -31,6 +31,7 @@ from rtface.core.defaults import SIMULATED_ENCODER
 from rtface.core.errors import AddressError
 from rtface.core.realtime import realtime_process
 from rtface.live.service import Service
+from rtface.publish.neural import NeuralMessage
 from rtface.simulate.face import MouseFace
 
 USUAL = PublishSettings()
@@ -104,7 +105,14 @@ def demo(
                 ]
             return latest
 
-        serve(service, ending, seconds, as_json=as_json, below=keypoints)
+        newest: list[NeuralMessage] = []
+
+        def predicted() -> dict[str, Any]:
+            client.next(0)  # predictions come in while keypoints are waited for
+            newest[-1:] = client.neural()[-1:] or newest
+            return {"neural": neural_map(newest[-1])} if newest else {}
+
+        serve(service, ending, seconds, as_json=as_json, below=keypoints, more=predicted)
 
 
 @contextmanager

@@ -21,7 +21,15 @@ import yaml
 from rich.table import Table
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.screen import OUT, plain_table, print_finding, print_json, print_line, print_note
+from rtface.cli.terminal.screen import (
+    ERR,
+    OUT,
+    plain_table,
+    print_finding,
+    print_json,
+    print_line,
+    print_note,
+)
 from rtface.cli.terminal.signals import ending_on_signals
 from rtface.config import GateOutputSettings
 from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
@@ -192,7 +200,7 @@ def limits(
                 _say_pin(before)
             return
         proposal = propose(before, requested, signed_off_by)
-        OUT.print(_changes_table(differences(before, proposal)))
+        (ERR if as_json else OUT).print(_changes_table(differences(before, proposal)))
         _ask_for(
             "store", f"Store these limits in the gate at {port}, signed off by {proposal.signed_off_by}?"
         )

@@ -48,7 +48,7 @@ def status(
     with _client(control, keys) as client:
         loop = client.status().loop
     if as_json:
-        print_json(loop)
+        print_json(loop or {})
     elif not loop:
         raise UsageError(
             "this service decides nothing: its rig's file has neither rules: nor output: nor session:"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from rtface.cli.terminal.documents import json_asked
 from rtface.config import BackendSettings
 from rtface.core.errors import UsageError
 from rtface.core.records import MINIMUM_CROP, Crop
@@ -31,7 +32,14 @@ AUTO = "auto"
 CameraOption = Annotated[
     str | None, typer.Option("--camera", help="Which camera of a rig that has several, by its name.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        callback=json_asked,
+        help="Print JSON for machines, and nothing else; its form: `rtface schema COMMAND`.",
+    ),
+]
 NamesOption = Annotated[
     bool, typer.Option("--names/--no-names", help="Write names and scores beside the points of a video.")
 ]

@@ -31,7 +31,7 @@ def each_in_turn(folders: Sequence[Path], action: Callable[[Path], None]) -> Non
         try:
             action(folder)
         except RtfaceError as error:
-            print_error(str(error))
+            print_error(error)
             first = first or error.exit_code
         except typer.Exit as ended:
             if ended.exit_code == INTERRUPTED:

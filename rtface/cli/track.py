@@ -93,11 +93,11 @@ def track(
                     tracked.table, written, output.form, overwrite=overwrite or not tracked.complete
                 )
             except RtfaceError as error:
-                print_error(str(error))
+                print_error(error)
                 code = code or error.exit_code
                 continue
             if tracked.error is not None:
-                print_error(str(tracked.error))
+                print_error(tracked.error)
                 code = code or tracked.error.exit_code
             _report(source, written, tracked, as_json)
             if shown is not None and len(tracked.table) and not ending.is_set():
@@ -133,7 +133,7 @@ def _film(
                 progress=until(ending, bar),
             )
     except RtfaceError as error:
-        print_error(str(error))
+        print_error(error)
         return error.exit_code
     if written is not None and not quiet:
         print_line(f"{shown}: {written} frames")

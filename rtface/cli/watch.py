@@ -10,7 +10,7 @@ import typer
 from rich.live import Live
 
 from rtface.cli.options import JsonOption, SecondsOption
-from rtface.cli.terminal.neural import NeuralView
+from rtface.cli.terminal.neural import NeuralView, neural_map
 from rtface.cli.terminal.screen import (
     ERR,
     OUT,
@@ -198,11 +198,5 @@ def _neural_map(message: NeuralMessage) -> dict[str, Any]:
         "seq": message.seq,
         "frame_id": message.frame_id,
         "age_ms": None if message.age_ns is None else message.age_ns / 1e6,
-        "neural": {
-            name: getattr(message, name)
-            for name in (
-                *("encoder", "simulated", "kind", "outputs", "uncertainty", "neurons", "chosen", "state"),
-                *("probability", "look_ahead_ns", "delay_ns", "warm", "strange", "unusual", "score"),
-            )
-        },
+        "neural": neural_map(message),
     }

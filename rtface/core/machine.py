@@ -23,7 +23,7 @@ def machine_facts() -> dict[str, Any]:
     return {
         "processor": _processor_name(),
         "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "rtface": __version__,
@@ -43,6 +43,13 @@ def _command() -> str:
     module = "" if spec is None else spec.name.removesuffix(".__main__")
     name = {"": Path(program).stem, "rtface": "rtface"}.get(module, f"python -m {module}")
     return " ".join([name, *arguments])
+
+
+def _memory_gib() -> float | None:
+    """Return the memory of the machine; None on Windows, which tells it otherwise."""
+    if sys.platform == "win32":
+        return None
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
 
 
 def _processor_name() -> str:

@@ -40,7 +40,7 @@ def prefer_this_thread() -> str:
     For a thread that sleeps and must wake on time, such as the one that sends the gate's heartbeats. Needs the
     privilege CAP_SYS_NICE or an rtprio limit (`ulimit -r`); without it nothing changes.
     """
-    if not hasattr(os, "sched_setscheduler"):
+    if sys.platform != "linux" or not hasattr(os, "sched_setscheduler"):
         return "normal"
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

@@ -212,7 +212,7 @@ def check_new(folder: Path, *, overwrite: bool = False) -> None:
     if not (folder / MANIFEST_FILE).is_file():
         raise EngineError(f"{folder} exists and is no encoder: choose another name")
     if not overwrite:
-        raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
+        raise EngineError(f"{folder} exists already; choose another name, or replace it by --overwrite")
 
 
 def write_encoder(

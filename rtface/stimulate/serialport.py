@@ -1,14 +1,48 @@
-"""A serial port as a file descriptor: opened by pyserial, which is imported here alone, and never waited for."""
+"""A serial port that `selectors` can wait for: opened by pyserial, which is imported here alone, and never waited for."""
 
 from __future__ import annotations
 
 import os
-import termios
+import sys
+from contextlib import suppress
 from typing import Any
 
 from rtface.core.errors import OutputError
+from rtface.stimulate.serialrelay import SerialRelay
+
+with suppress(ImportError):  # not on Windows
+    import termios
+
+RELAYED = sys.platform == "win32"
+"""Whether this system's ports are no descriptors that can be waited for, so that a thread reads each."""
 
 _CHUNK = 4096
+
+
+class _Descriptor:
+    """The bytes of an open port as its own file descriptor: nothing lies between."""
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self._number: int = port.fileno()
+        if sys.platform == "win32":
+            raise NotImplementedError
+        os.set_blocking(self._number, False)
+        attributes = termios.tcgetattr(self._number)
+        attributes[6][termios.VMIN] = 1  # so that an empty read means the end, not "nothing yet"
+        termios.tcsetattr(self._number, termios.TCSANOW, attributes)
+
+    def fileno(self) -> int:
+        return self._number
+
+    def read(self) -> bytes:
+        return os.read(self._number, _CHUNK)
+
+    def write(self, data: bytes) -> int:
+        return os.write(self._number, data)
+
+    def close(self) -> None:
+        self._port.close()
 
 
 class SerialPort:
@@ -17,7 +51,7 @@ class SerialPort:
     Parameters
     ----------
     path : str
-        The device, for instance ``/dev/ttyACM0``.
+        The device, for instance ``/dev/ttyACM0`` or ``COM3``.
     baud : int
         Bits per second.
     dtr : bool
@@ -48,17 +82,12 @@ class SerialPort:
             port.reset_input_buffer()
         except (serial.SerialException, OSError, ValueError) as error:
             raise OutputError(_why(path, error)) from error
-        self._port = port
-        self.low_latency = self._low_latency()
-        self._descriptor: int = port.fileno()
-        os.set_blocking(self._descriptor, False)
-        attributes = termios.tcgetattr(self._descriptor)
-        attributes[6][termios.VMIN] = 1  # so that an empty read means the end, not "nothing yet"
-        termios.tcsetattr(self._descriptor, termios.TCSANOW, attributes)
+        self.low_latency = _low_latency(port)
+        self._bytes: SerialRelay | _Descriptor = SerialRelay(port) if RELAYED else _Descriptor(port)
 
     def fileno(self) -> int:
         """Return the descriptor to wait for; one line, for `selectors`."""
-        return self._descriptor
+        return self._bytes.fileno()
 
     def read(self) -> bytes:
         """Return the bytes that are there; empty when none are.
@@ -69,11 +98,11 @@ class SerialPort:
             The port is gone.
         """
         try:
-            data = os.read(self._descriptor, _CHUNK)
+            data = self._bytes.read()
         except BlockingIOError:
             return b""
         except OSError as error:
-            raise OutputError(f"{self.path} is gone: {error.strerror}") from error
+            raise OutputError(f"{self.path} is gone: {error.strerror or error}") from error
         if not data:
             raise OutputError(f"{self.path} is gone: it has ended")
         return data
@@ -87,11 +116,11 @@ class SerialPort:
             The port is gone.
         """
         try:
-            return os.write(self._descriptor, data)
+            return self._bytes.write(data)
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise OutputError(f"{self.path} is gone: {error.strerror}") from error
+            raise OutputError(f"{self.path} is gone: {error.strerror or error}") from error
 
     def send(self, data: bytes) -> None:
         """Hand all bytes to the system.
@@ -107,16 +136,17 @@ class SerialPort:
     def close(self) -> None:
         """Give the port back; never raises."""
         try:
-            self._port.close()
+            self._bytes.close()
         except OSError:
             return
 
-    def _low_latency(self) -> bool:
-        try:
-            self._port.set_low_latency_mode(True)
-        except (AttributeError, OSError, ValueError, NotImplementedError):
-            return False
-        return True
+
+def _low_latency(port: Any) -> bool:
+    try:
+        port.set_low_latency_mode(True)
+    except (AttributeError, OSError, ValueError, NotImplementedError):
+        return False
+    return True
 
 
 def _why(path: str, error: BaseException) -> str:

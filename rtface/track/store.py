@@ -193,7 +193,7 @@ def check_new(folder: Path, *, overwrite: bool = False) -> None:
             f"{folder.name!r} cannot be an engine's name: small letters, digits, and . _ - after the first"
         )
     if folder.exists() and not overwrite:
-        raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
+        raise EngineError(f"{folder} exists already; choose another name, or replace it by --overwrite")
 
 
 def write_engine(

@@ -11,6 +11,9 @@ from subprocess import CompletedProcess, Popen
 import numpy as np
 import pandas as pd
 import pytest
+from support.documents import items
+
+from rtface.track.gpu.libcuda import probe
 
 Run = Callable[..., CompletedProcess[str]]
 Start = Callable[..., "Popen[str]"]
@@ -50,6 +53,15 @@ def test_demo_shows_rate_percentiles_losses_and_keypoints(rtface: Run) -> None:
     assert done.returncode == 0, done.stderr
     for word in ("frames per second", "end_to_end", "p99.9", "ring", "nose(tip)"):
         assert word in done.stdout
+
+
+def test_the_demos_json_tells_of_the_encoder_and_what_it_predicts(rtface: Run) -> None:
+    done = rtface("demo", "--encoder", "--seconds", "3", "--rate", "50", "--json")
+    assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (last["schema"], last["encoder"]["simulated"]) == ("rtface.cli/demo/1", True)
+    assert 0 < len(last["neural"]["outputs"]) <= last["encoder"]["outputs"]  # those that are sent
+    assert last["neural"]["encoder"] == last["encoder"]["name"]
 
 
 def test_run_prints_status_as_json_and_ends_by_itself(rtface: Run, tmp_path: Path) -> None:
@@ -259,7 +271,7 @@ def test_bad_input_gets_a_clear_error_and_an_exit_code(
 def test_check_passes_a_good_rig_and_names_what_fails(rtface: Run, tmp_path: Path) -> None:
     good = rtface("check", str(write_rig(tmp_path)), "--json")
     assert good.returncode == 0, good.stderr
-    findings = json.loads(good.stdout)
+    findings = items(good.stdout)
     assert {finding["what"] for finding in findings} == {
         "configuration", "camera", "frames", "back ends", "engine", "view", "parity", "ports", "clock", "processor",
     }  # fmt: skip
@@ -277,7 +289,7 @@ def test_check_passes_a_good_rig_and_names_what_fails(rtface: Run, tmp_path: Pat
 def test_cameras_lists_the_simulated_genicam_cameras(rtface: Run) -> None:
     done = rtface("cameras", "--producer", "viky", "--json")
     assert done.returncode == 0, done.stderr
-    kinds = [camera["kind"] for camera in json.loads(done.stdout)]
+    kinds = [camera["kind"] for camera in items(done.stdout)]
     assert kinds.count("genicam") == 3
     assert "simulated" in kinds
 
@@ -328,6 +340,11 @@ def test_bench_gpu_runs_with_any_back_end(rtface: Run, tmp_path: Path) -> None:
     both = rtface("bench", "gpu", *small, "--widths", "2,4,4,4,4")
     assert both.returncode == 2
     assert "--engine or --widths" in both.stderr
+    if not probe().gpus:
+        refused = rtface("bench", "gpu", "--engine", "test-engine")
+        assert refused.returncode == 6
+        assert "there is no GPU to measure" in refused.stderr
+        assert "bench latency" in refused.stderr
     absent = rtface(
         "bench", "gpu", "--frames", "10", "--seconds", "0", "--device", "cuda:0", "--backend", "torch"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.documents import items
 from support.paths import DOCS
 from typer.testing import CliRunner, Result
 
@@ -67,7 +68,7 @@ def pulses(gate: EmulatedGate) -> int:
 def test_the_self_test_names_what_it_looked_at(gate: EmulatedGate) -> None:
     done = rtface("test", "--port", gate.port, "--json")
     assert done.exit_code == 0, done.output
-    findings = json.loads(done.stdout)
+    findings = items(done.stdout)
     assert all(each.keys() == {"what", "verdict", "text", "mend"} for each in findings)
     checks = {each["what"]: each["verdict"] for each in findings}
     assert checks.keys() == {

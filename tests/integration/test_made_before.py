@@ -229,7 +229,7 @@ def test_the_network_runs_again_on_recorded_frames(made: Path, run: Run) -> None
 
 def test_the_sessions_of_a_folder_are_listed(made: Path, told: Callable[..., Any]) -> None:
     """Those of then are among them, closed and of the right length."""
-    now = {each["folder"]: each for each in told("session", "list", made / "sessions", "--json")}
+    now = {each["folder"]: each for each in told("session", "list", made / "sessions", "--json")["items"]}
     for name in SESSIONS:
         was = EXPECTED["sessions"][name]["show"]
         same({each: was[each] for each in ("session", "state", "seconds", "poses")}, now[name])

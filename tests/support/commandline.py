@@ -11,18 +11,19 @@ from unittest.mock import patch
 
 from rtface.cli import main
 from rtface.cli.terminal import screen
+from support.documents import check_documents
 
 
-def run(*arguments: object) -> CompletedProcess[str]:
-    """Run ``rtface ARGUMENTS`` to its end, on a terminal 200 columns wide that nobody types into."""
+def run(*arguments: object, columns: int = 200) -> CompletedProcess[str]:
+    """Run ``rtface ARGUMENTS`` to its end, on a terminal so many columns wide without a keyboard; JSON must fit its schema."""
     command = ["rtface", *map(str, arguments)]
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         open(os.devnull, encoding="ascii") as nobody,
         patch.multiple(sys, argv=command, stdin=nobody),
-        patch.dict(os.environ, COLUMNS="200"),
-        patch.object(screen.OUT, "_width", 200),
-        patch.object(screen.ERR, "_width", 200),
+        patch.dict(os.environ, COLUMNS=str(columns)),
+        patch.object(screen.OUT, "_width", columns),
+        patch.object(screen.ERR, "_width", columns),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
@@ -30,4 +31,5 @@ def run(*arguments: object) -> CompletedProcess[str]:
             main()
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 0
+    check_documents(arguments, out.getvalue(), err.getvalue())
     return CompletedProcess(command, code, out.getvalue(), err.getvalue())

@@ -207,7 +207,7 @@ def _listed(producer: Path | None) -> dict[str, Any]:
 def main(what: str, named: str, *serial: str) -> None:
     """Write the answer to `_outside`, and nothing else, to standard output; what a driver writes there goes to standard error."""
     producer = Path(named) if named else None
-    with os.fdopen(os.dup(1), "w") as output:
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
         os.dup2(2, 1)
         answer = _listed(producer) if what == _LIST else asdict(ask(serial[0], producer))
         output.write(json.dumps(answer))

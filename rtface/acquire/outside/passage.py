@@ -1,8 +1,8 @@
 """What joins the two processes: frames in shared memory, and who may touch which slot, by system calls alone.
 
-The only module, with `rtface.acquire.outside.process`, that knows the operating system; this is Linux's way. Another
-system needs a `Passage` with the same methods: on Windows a named mapping, and pipes whose records can be read from both
-ends.
+The only module, with `rtface.acquire.outside.process`, that knows the operating system; this is Linux's way, and where
+`AVAILABLE` is false `rtface.acquire.factory` opens every camera in the process that uses it. Another system needs a
+`Passage` with the same methods: on Windows a named mapping, and pipes whose records can be read from both ends.
 
 - Pixels lie in memory without a name (`memfd`): it is gone with the last process that has it, however that ends.
 - A filled slot is one record of `RECORD` bytes in a pipe that both processes read. The kernel gives each record to exactly
@@ -18,14 +18,12 @@ on one pipe: no order of memory operations is relied on.
 from __future__ import annotations
 
 import array
-import fcntl
 import mmap
 import os
 import select
 import socket
 import struct
 import sys
-import termios
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Self
@@ -34,6 +32,10 @@ import numpy as np
 
 from rtface.core.records import Image
 
+with suppress(ImportError):  # Linux alone has both, and all that is done with them here
+    import fcntl
+    import termios
+
 AVAILABLE = sys.platform == "linux"
 """Whether this system has a way."""
 RECORD = 512
@@ -41,6 +43,7 @@ RECORD = 512
 MESSAGE = 1 << 20
 """Most bytes of a message that are read."""
 
+_READABLE: int = getattr(select, "POLLIN", 0)
 _SLOT = struct.Struct("<H")
 _MOST_NUMBERS = 4096
 _RECORDS_AT_ONCE = 64
@@ -66,6 +69,8 @@ class Passage:
     def __init__(self, handles: Sequence[int]) -> None:
         self._memory, self._records, self._records_in, self._returned, self._returned_in, sock = handles
         self.messages = socket.socket(fileno=sock)
+        if sys.platform != "linux":
+            raise NotImplementedError
         self._waiting = select.poll()
 
     @classmethod
@@ -77,6 +82,8 @@ class Passage:
         OSError
             The system has no room for more.
         """
+        if sys.platform != "linux":
+            raise NotImplementedError
         with ExitStack() as begun:
 
             def kept(*handles: int) -> tuple[int, ...]:
@@ -100,6 +107,8 @@ class Passage:
     @property
     def most_slots(self) -> int:
         """How many slots there may be, so that there is always room for their records, and for one beside each."""
+        if sys.platform != "linux":
+            raise NotImplementedError
         return fcntl.fcntl(self._records, fcntl.F_GETPIPE_SZ) // RECORD // 2 - _NOT_FILLED
 
     def fit(self, slots: int, shape: tuple[int, int], beside: int = 0) -> tuple[tuple[Image, Image], ...]:
@@ -127,6 +136,8 @@ class Passage:
     @property
     def nothing_waits(self) -> bool:
         """Whether every record was taken."""
+        if sys.platform != "linux":
+            raise NotImplementedError
         pending = array.array("i", [0])
         fcntl.ioctl(self._records, termios.FIONREAD, pending)
         return not pending[0]
@@ -156,7 +167,7 @@ class Passage:
 
     def wait_for_records(self, timeout_s: float) -> None:
         """Wait until a record or a message can be taken, or the other side is gone."""
-        self._wait(timeout_s, (self._records, select.POLLIN), (self.messages.fileno(), select.POLLIN))
+        self._wait(timeout_s, (self._records, _READABLE), (self.messages.fileno(), _READABLE))
 
     @property
     def waits_on(self) -> tuple[int, int]:
@@ -165,14 +176,16 @@ class Passage:
 
     def wait_for_returned(self, timeout_s: float) -> None:
         """Wait until a slot has come back, or a message."""
-        self._wait(timeout_s, (self._returned, select.POLLIN), (self.messages.fileno(), select.POLLIN))
+        self._wait(timeout_s, (self._returned, _READABLE), (self.messages.fileno(), _READABLE))
 
     def message_waits(self, timeout_s: float = 0.0) -> bool:
         """Return whether a message can be taken, or the other side is gone, now or within a time."""
-        return self._wait(timeout_s, (self.messages.fileno(), select.POLLIN))
+        return self._wait(timeout_s, (self.messages.fileno(), _READABLE))
 
     def say_if_there_is_room(self, message: bytes) -> bool:
         """Send a message, unless the other side has left so many that it would have to be waited for; True when it is sent."""
+        if sys.platform != "linux":
+            raise NotImplementedError
         try:
             self.messages.send(message, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -186,6 +199,8 @@ class Passage:
         self._memory = self._records = self._records_in = self._returned = self._returned_in = -1
 
     def _wait(self, timeout_s: float, *handles: tuple[int, int]) -> bool:
+        if sys.platform != "linux":
+            raise NotImplementedError
         for handle, event in handles:
             self._waiting.register(handle, event)
         try:

@@ -75,6 +75,8 @@ class CameraProcess:
 
     def kill(self) -> None:
         """End it, whatever it is doing."""
+        if sys.platform != "linux":
+            raise NotImplementedError
         with self._reaping:
             if self._process.returncode is None:
                 os.kill(self.pid, signal.SIGKILL)
@@ -92,6 +94,8 @@ class CameraProcess:
         return f"ended with status {status}" if status >= 0 else f"was ended by {_signal_name(-status)}"
 
     def _keep(self) -> None:
+        if sys.platform != "linux":
+            raise NotImplementedError
         path = json.dumps([str(each) for each in sys.path])  # notebooks put other things there
         command = [sys.executable, "-X", "faulthandler", "-P", "-c", _BEGIN, path]
         arguments = [str(os.getpid()), *map(str, self._handles)]

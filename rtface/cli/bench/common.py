@@ -19,6 +19,7 @@ from rtface.core.errors import DataError
 from rtface.core.extras import how_to_install, is_installed
 from rtface.core.files import write_json
 from rtface.core.latency import StageSummary
+from rtface.live.busy import BusyMachine
 
 Measure = Callable[[Callable[[float], None], threading.Event], dict[str, Any]]
 
@@ -50,8 +51,13 @@ class ResultOptions:
         draws = is_installed("matplotlib")
         if not draws:
             print_note(f"no picture will be drawn: matplotlib is not installed: {how_to_install('lab')}")
+        machine = BusyMachine()
         with ending_on_signals() as ending, progress_bar(name, 1, quiet=self.as_json, transient=True) as bar:
             result = measure(bar, ending)
+        machine.look(lost_in(result))
+        if machine.in_words:
+            result["busy"] = machine.in_words
+            print_note(machine.in_words)
         path = self.out / f"{self.name or name}.json"
         # The picture's curves stay out of the JSON.
         kept = {key: value for key, value in result.items() if key != "distribution"}
@@ -67,6 +73,21 @@ class ResultOptions:
             print_json(kept)
         else:
             show(kept)
+
+
+def lost_in(result: Mapping[str, Any]) -> int:
+    """Return how many frames a result says were lost on this computer, wherever in it that is said."""
+    lost = 0
+    for name, value in result.items():
+        if name in ("lost", "losses") and isinstance(value, Mapping):
+            lost += sum(
+                int(number)
+                for place, number in value.items()
+                if place != "camera" and isinstance(number, int)
+            )
+        elif isinstance(value, Mapping):
+            lost += lost_in(value)
+    return lost
 
 
 def stages_of(result: Mapping[str, Any]) -> dict[str, StageSummary]:

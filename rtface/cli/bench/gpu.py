@@ -12,8 +12,10 @@ from rtface.bench.gpu import GpuQuestion, measure_gpu
 from rtface.cli.bench.common import FrameOptions, ResultOptions
 from rtface.cli.options import grouped
 from rtface.cli.terminal.screen import OUT, latency_table, print_line
-from rtface.core.errors import UsageError
+from rtface.config import BackendSettings
+from rtface.core.errors import BackendError, UsageError
 from rtface.core.latency import StageSummary
+from rtface.track.gpu.libcuda import probe
 
 
 @grouped
@@ -47,7 +49,7 @@ def gpu(
 
     A GPU clocks down between frames that come slowly: with --rate 200 they come as from a camera of 200 frames per
     second, beside one right after another, and the GPU's clocks in both passes are in the result. Runs with any back
-    end; stages that it cannot time are left out.
+    end; stages that it cannot time are left out. Without a GPU it is refused, unless --backend names what runs on a CPU.
     """
     question = GpuQuestion(
         frames=frames,
@@ -60,7 +62,17 @@ def gpu(
         widths=_parse_widths(widths, through.engine),
         backend=through.settings(),
     )
+    _require_gpu(question.backend)
     result.measure("gpu", partial(measure_gpu, question), _show_gpu)
+
+
+def _require_gpu(settings: BackendSettings) -> None:
+    """Refuse to measure a CPU that nobody asked for; `BackendError` where there is no GPU."""
+    if settings.name == "auto" and not (found := probe()).gpus:
+        raise BackendError(
+            f"there is no GPU to measure: {found.why_none}; `rtface bench latency` and `rtface bench throughput` measure "
+            "this computer, and --backend openvino has this one run on its processor"
+        )
 
 
 def _parse_widths(text: str | None, engine: str) -> tuple[int, ...] | None:

@@ -49,7 +49,7 @@ def states(
     if out.suffix != ".npz":
         raise UsageError(f"{out}: a state model's name ends in .npz")
     if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists already; choose another name or allow --overwrite")
+        raise UsageError(f"{out} exists already; choose another name, or replace it by --overwrite")
     require("analyse", "hmmlearn")
     from rtface.analyse.hmm import FitOptions, fit_states
 

@@ -99,7 +99,7 @@ def _show_licence(name: str, entry: SetEntry) -> None:
 
 def _list(known: dict[str, SetEntry], *, as_json: bool) -> None:
     if as_json:
-        print_json({name: entry.model_dump() for name, entry in known.items()})
+        print_json({name: entry.model_dump() for name, entry in known.items()}, "list")
         return
     table = plain_table("set", "licence", "address", last="what")
     for name, entry in known.items():

@@ -187,7 +187,7 @@ def _choose(way: GuidedWay, ask: Asking, more: int | None) -> None:
 
 def _label(way: GuidedWay, at: Whereabouts, ask: Asking) -> None:
     if at.fault is not None:
-        print_error(str(at.fault))
+        print_error(at.fault)
     ask.say(f"2 of 5, label: {_how_to_label(way)}")
     if at.fault is not None and not ask.somebody:
         raise typer.Exit(at.fault.exit_code)

@@ -305,7 +305,7 @@ def list_(
         try:
             found.append(summarise(read_session(log)))
         except RtfaceError as error:
-            print_error(str(error))
+            print_error(error)
     if as_json:
         print_json([each.as_dict() for each in found])
         return

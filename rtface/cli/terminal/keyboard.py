@@ -9,18 +9,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
-try:
+if sys.platform == "win32":
+    import msvcrt
+else:
     import termios
     import tty
-except ImportError:  # Windows: there the loop is commanded by `rtface loop`
-    _HAS_TERMINALS = False
-else:
-    _HAS_TERMINALS = True
 
 _POLL_S = 0.1
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 """What arrows and other special keys send; they hold letters that nobody pressed."""
+_WINDOWS_SPECIAL = ("\0", "\xe0")
+"""What such keys send before their letter on Windows."""
 
 
 @contextmanager
@@ -29,23 +30,51 @@ def keys_do(actions: Mapping[str, Callable[[], None]]) -> Iterator[bool]:
 
     Each action is called in the thread that reads the keys, so that it comes at once, whatever else is drawn or waited for.
     """
-    if not _HAS_TERMINALS or not sys.stdin.isatty():
+    if not sys.stdin.isatty():
         yield False
         return
-    terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
     ended = threading.Event()
-    reader = threading.Thread(
-        target=_read_keys, args=(terminal, actions, ended), name="rtface-keys", daemon=True
-    )
-    tty.setcbreak(terminal)
+    if sys.platform == "win32":
+        read: Callable[[], None] = partial(read_console, msvcrt.kbhit, msvcrt.getwch, actions, ended)
+        restore: Callable[[], object] = ended.is_set  # nothing was changed
+    else:
+        terminal = sys.stdin.fileno()
+        read = partial(_read_keys, terminal, actions, ended)
+        restore = partial(termios.tcsetattr, terminal, termios.TCSADRAIN, termios.tcgetattr(terminal))
+        tty.setcbreak(terminal)
+    reader = threading.Thread(target=read, name="rtface-keys", daemon=True)
     reader.start()
     try:
         yield True
     finally:
         ended.set()
         reader.join()
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        restore()
+
+
+def read_console(
+    waits: Callable[[], bool],
+    pressed: Callable[[], str],
+    actions: Mapping[str, Callable[[], None]],
+    ended: threading.Event,
+) -> None:
+    """Carry out what keys of a Windows console ask for, until ended.
+
+    Parameters
+    ----------
+    waits, pressed : callable
+        Whether a key was pressed, and which: `msvcrt.kbhit` and `msvcrt.getwch`.
+    actions : mapping
+        What each key does.
+    ended : Event
+    """
+    while not ended.wait(_POLL_S):
+        while waits():
+            key = pressed()
+            if key in _WINDOWS_SPECIAL:
+                pressed()
+            elif key in actions:
+                actions[key]()
 
 
 def _read_keys(terminal: int, actions: Mapping[str, Callable[[], None]], ended: threading.Event) -> None:

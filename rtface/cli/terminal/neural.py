@@ -22,6 +22,17 @@ _BARS = "▁▂▃▄▅▆▇█"
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red", "white", "bright_black")
 
 
+def neural_map(message: NeuralMessage) -> dict[str, Any]:
+    """Return what a prediction says, for JSON."""
+    return {
+        name: getattr(message, name)
+        for name in (
+            *("encoder", "simulated", "kind", "outputs", "uncertainty", "neurons", "chosen", "state"),
+            *("probability", "look_ahead_ns", "delay_ns", "warm", "strange", "unusual", "score"),
+        )
+    }
+
+
 class NeuralView:
     """Shows the newest prediction and those of the last 8 s.
 

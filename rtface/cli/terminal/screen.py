@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from rtface.cli.terminal.documents import document, error_document
 from rtface.core.check import Check
+from rtface.core.errors import RtfaceError
 from rtface.core.files import plain, printable
 from rtface.core.latency import StageSummary
 from rtface.core.records import KNOWN_VIEW, FloatArray, Losses
 
 _WIDE = 120
+_ROOM_FOR_MEANINGS = 80
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
@@ -42,9 +46,17 @@ _STAGE_MEANING = {
 }
 
 
-def print_error(message: str) -> None:
-    """Print an error, one line a reason."""
-    ERR.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+def print_error(error: RtfaceError | str) -> None:
+    """Print an error, one line a reason; where JSON was asked for, as a document, too."""
+    ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    if isinstance(error, RtfaceError):
+        print_error_document(error)
+
+
+def print_error_document(error: BaseException) -> None:
+    """Print an error as a line of JSON, on standard error, where JSON was asked for."""
+    if (told := error_document(error)) is not None:
+        print(_line(told), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def print_note(message: str) -> None:
@@ -57,9 +69,21 @@ def print_line(text: str) -> None:
     OUT.print(text, markup=False, soft_wrap=True)
 
 
-def print_json(value: Any) -> None:
-    """Print one line of JSON; numbers that JSON cannot hold become null."""
-    print(printable(json.dumps(plain(value), ensure_ascii=False)), flush=True)  # noqa: T201  (no markup, no wrapping)
+def print_json(value: Any, part: str = "") -> None:
+    """Print one line of JSON, a document of the command's schema; numbers that JSON cannot hold become null.
+
+    Parameters
+    ----------
+    value
+        As the schema's form says.
+    part : str
+        As in `rtface.cli.terminal.documents.document`.
+    """
+    print(_line(document(value, part)), flush=True)  # noqa: T201  (no markup, no wrapping)
+
+
+def _line(value: Any) -> str:
+    return printable(json.dumps(plain(value), ensure_ascii=False))
 
 
 def print_finding(verdict: str, what: str, text: str, fix: str) -> None:
@@ -85,20 +109,31 @@ def print_checks(findings: Iterable[Check], as_json: bool) -> None:
 
 
 def plain_table(*columns: str, right: Sequence[str] = (), last: str | None = None) -> Table:
-    """Return an empty table: columns of words, then `right` of numbers, then a `last` of remarks."""
+    """Return an empty table: columns of words, then `right` of numbers, then a `last` of remarks.
+
+    On a narrow terminal words go on in the next line, whole or in parts; a number is never taken apart.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in right:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     if last is not None:
-        table.add_column(last, style="dim")
+        table.add_column(last, style="dim", overflow="fold")
     return table
 
 
 def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table:
-    """Return the percentiles of every stage as a table, with so many digits of a millisecond."""
-    table = plain_table("latency (ms)", right=("p50", "p95", "p99", "p99.9", "max", "late"), last="")
+    """Return the percentiles of every stage as a table, with so many digits of a millisecond.
+
+    What each stage is stands beside it where the terminal has room for that.
+    """
+    explained = OUT.width >= _ROOM_FOR_MEANINGS
+    table = plain_table(
+        "latency (ms)", right=("p50", "p95", "p99", "p99.9", "max", "late"), last="" if explained else None
+    )
+    if not explained:
+        table.caption, table.caption_justify = "on a wider terminal: what each stage is", "left"
     for stage, summary in latency.items():
         values = (summary.p50_ms, summary.p95_ms, summary.p99_ms, summary.p999_ms, summary.max_ms)
         late = "" if summary.misses is None else str(summary.misses)
@@ -107,7 +142,7 @@ def latency_table(latency: Mapping[str, StageSummary], digits: int = 2) -> Table
             stage,
             *(f"{value:.{digits}f}" for value in values),
             late,
-            _STAGE_MEANING.get(stage, ""),
+            *((_STAGE_MEANING.get(stage, ""),) if explained else ()),
             style=style,
         )
     return table

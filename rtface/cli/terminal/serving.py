@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,9 +23,10 @@ from rtface.cli.terminal.screen import (
 from rtface.config import Rig
 from rtface.config.multi import MultiRig
 from rtface.core.errors import DataError, RtfaceError
-from rtface.core.records import CameraInfo
+from rtface.core.records import CameraInfo, Losses
 from rtface.core.status import PipelineStatus
 from rtface.encode.manifest import EncoderManifest
+from rtface.live.busy import BusyMachine
 from rtface.live.multi.service import MultiService
 from rtface.live.served import describe_backend
 from rtface.live.service import Service
@@ -62,6 +63,7 @@ def serve(
     *,
     as_json: bool,
     below: Callable[[], list[Any]] = list,
+    more: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
     """Show an opened service until it ends, is interrupted, or `seconds` have passed.
 
@@ -77,6 +79,8 @@ def serve(
         Print one line of JSON a second in place of the table.
     below : callable
         Makes what stands below the latency table, at each refresh.
+    more : callable
+        Gives further fields of the lines of JSON.
 
     Raises
     ------
@@ -85,28 +89,38 @@ def serve(
     """
     refreshes = None if seconds is None else max(1, round(seconds / _REFRESH_S))
     shown = 0
+    machine = BusyMachine()  # of one camera: the processes of several would be taken for other programs
+
+    def line() -> dict[str, Any]:
+        busy = {"busy": machine.in_words} if machine.in_words else {}
+        return {**service.status(), **_encoder_map(service), **busy, **more()}
+
     with Live(console=ERR, auto_refresh=False, transient=True) as live:
         while refreshes is None or shown < refreshes:
             shown += 1
             if ending.wait(_REFRESH_S) or service.wait(0):
                 break
+            if isinstance(service, Service):
+                machine.look(lost_frames(service.pipeline.status().losses))
             if not as_json:
-                live.update(_view(service, below()), refresh=True)
+                live.update(_view(service, machine, below()), refresh=True)
             elif shown % round(1 / _REFRESH_S) == 0:
-                print_json(service.status())
+                print_json(line())
+    if isinstance(service, Service):
+        machine.look(lost_frames(service.pipeline.status().losses))
     if as_json:
-        print_json(service.status())
+        print_json(line())
     else:
-        OUT.print(_view(service, below()))
+        OUT.print(_view(service, machine, below()))
     raise_failure(service)
 
 
-def _view(service: AnyService, below: list[Any]) -> Any:
+def _view(service: AnyService, machine: BusyMachine, below: list[Any]) -> Any:
     if isinstance(service, Service):
         status = service.pipeline.status()
-        return live_view(_headline(status), latency_table(status.latency), *below)
+        return live_view(_headline(status, machine), latency_table(status.latency), *below)
     statuses = service.pipeline.statuses()
-    heads = "\n".join(f"{name}: {_headline(each)}" for name, each in statuses.items())
+    heads = "\n".join(f"{name}: {_headline(each, machine)}" for name, each in statuses.items())
     ends = {name: each.latency["end_to_end"] for name, each in statuses.items()}
     return live_view(heads, latency_table(ends), *below)
 
@@ -149,9 +163,32 @@ def described(manifest: EncoderManifest) -> str:
     )
 
 
-def _headline(status: PipelineStatus) -> str:
+def lost_frames(losses: Losses) -> int:
+    """Return how many frames were lost that a busy machine loses: by the ring, on the way to it, and at the socket."""
+    return losses.transport + losses.ring + losses.publish
+
+
+def _encoder_map(service: AnyService) -> dict[str, Any]:
+    """Return what the lines of JSON tell of the encoder; nothing where there is none."""
+    if not isinstance(service, Service) or service.neural is None:
+        return {}
+    manifest = service.neural.bundle.manifest
+    return {
+        "encoder": {
+            "name": manifest.name,
+            "simulated": manifest.simulated,
+            "kind": manifest.targets.kind,
+            "outputs": manifest.targets.count,
+            "neurons": manifest.targets.neurons,
+            "look_ahead_s": manifest.look_ahead_s,
+        }
+    }
+
+
+def _headline(status: PipelineStatus, machine: BusyMachine) -> str:
+    busy = f"; {machine.in_words}" if machine.in_words else ""
     return (
         f"{status.state.value}: {status.rate_hz:.1f} frames per second, {status.frames} frames; "
-        f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}{camera_line(camera_status_map(status))}"
+        f"{view_in_words(status.view_ok)}; {losses_line(status.losses)}{busy}{camera_line(camera_status_map(status))}"
         f"{'' if status.gap is None else f'; the camera is lost and being opened anew: {status.gap.why}'}"
     )

@@ -126,7 +126,7 @@ def export_engine(
     if folder.resolve() == source.folder.resolve():
         raise EngineError(f"{folder} is the engine to be exported: choose another name")
     if folder.exists() and not overwrite:
-        raise EngineError(f"{folder} exists already; choose another name or allow overwriting")
+        raise EngineError(f"{folder} exists already; choose another name, or replace it by --overwrite")
     calibrating, testing = _split(frames) if precision == "int8" else ({}, dict(frames))
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,13 +37,21 @@ def examine(host: Host | None = None, folder: Path = Path()) -> Iterator[Check]:
         One or more a question; `fail` is what no rig can run with, and has the exit code of what it stops.
     """
     host = host or this_host()
-    yield from check_usb(host)
-    yield from check_network(host)
-    yield from check_video(host)
-    yield from check_serial(host)
-    yield check_priority(host)
-    yield check_governor(host)
-    yield check_clock_source(host)
+    if sys.platform == "linux":
+        yield from check_usb(host)
+        yield from check_network(host)
+        yield from check_video(host)
+        yield from check_serial(host)
+        yield check_priority(host)
+        yield check_governor(host)
+        yield check_clock_source(host)
+    else:
+        yield Check(
+            "system",
+            "warn",
+            "devices, rights, network and processor are looked at on Linux alone",
+            "rtface check RIG opens them; read docs/platforms.md",
+        )
     yield check_gpus(host)
     yield check_backends()
     yield check_producers(host)

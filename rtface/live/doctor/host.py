@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -101,19 +102,33 @@ class Host:
 def this_host() -> Host:
     """Return the computer that this runs on."""
     import getpass
-    import resource
 
-    soft, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
     return Host(
         root=Path("/"),
         user=getpass.getuser(),
-        gids=frozenset((*os.getgroups(), os.getegid())),
-        rtprio=99 if soft == resource.RLIM_INFINITY else soft,
+        gids=_gids(),
+        rtprio=_rtprio(),
         goes_first=_goes_first,
         may_use=lambda path: os.access(path, os.R_OK | os.W_OK),
         free_bytes=lambda folder: shutil.disk_usage(folder).free,
         environment=os.environ,
     )
+
+
+def _gids() -> frozenset[int]:
+    if sys.platform == "win32":
+        return frozenset()
+    return frozenset((*os.getgroups(), os.getegid()))
+
+
+def _rtprio() -> int:
+    """Return the real-time priority that this user may take: on systems that know no such limit, none."""
+    if sys.platform != "linux":
+        return 0
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    return 99 if soft == resource.RLIM_INFINITY else soft
 
 
 def _goes_first() -> bool:

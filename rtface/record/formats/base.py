@@ -116,7 +116,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if not overwrite and os.path.lexists(path):
-        raise UsageError(f"{path} exists already; choose another name or allow it to be overwritten")
+        raise UsageError(f"{path} exists already; choose another name, or replace it by --overwrite")
 
 
 def write_hdf5(path: Path, fill: Callable[[Any], None], *, overwrite: bool) -> None:

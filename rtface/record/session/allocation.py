@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 _NOT_OFFERED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV})
 _ZEROS = bytes(1 << 20)
@@ -32,7 +33,7 @@ def allocate(handle: int, size: int) -> None:
 
 def _fallocate(handle: int, begin: int, end: int) -> bool:
     """Have the file system allocate; False where it cannot."""
-    if not hasattr(os, "posix_fallocate"):
+    if sys.platform != "linux" or not hasattr(os, "posix_fallocate"):
         return False
     try:
         os.posix_fallocate(handle, begin, end - begin)

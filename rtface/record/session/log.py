@@ -20,6 +20,7 @@ import contextlib
 import hashlib
 import os
 import struct
+import sys
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -120,6 +121,8 @@ class DiskFile:
 
 def lock(handle: int) -> None:
     """Wait until nobody else has a file locked, and lock it until it is closed; nothing where the system has no such locks."""
+    if sys.platform == "win32":
+        return
     if _HAS_LOCKS:
         with contextlib.suppress(OSError):  # some network file systems have none
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -127,7 +130,7 @@ def lock(handle: int) -> None:
 
 def has_writer(file: BinaryIO) -> bool:
     """Return whether a process still holds the log open to write; False where the system has no such locks."""
-    if not _HAS_LOCKS:
+    if sys.platform == "win32" or not _HAS_LOCKS:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -16,9 +16,9 @@ the same lock.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,6 +29,12 @@ from typing import Any
 from rtface.core.clock import utc
 from rtface.core.errors import DataError
 from rtface.core.files import read_fields
+
+with suppress(ImportError):  # not on Windows
+    import fcntl
+
+AVAILABLE = sys.platform != "win32"
+"""Whether this system has what jobs stand on: locks that a process inherits, and groups of processes."""
 
 WHAT, BEGUN, STOP, ENDED = "what.json", "begun.json", "stop.json", "ended.json"
 ALIVE, WORK = "alive", "work"
@@ -158,7 +164,7 @@ def _state(folder: Path, ended: Mapping[str, Any] | None, *, begun: bool, stop: 
         return JobState.DONE, ""
     if stop:
         return JobState.STOPPED, "stopped by a person"
-    said = tail(folder / STDERR, _SAID).strip().splitlines()
+    said = for_people(tail(folder / STDERR, _SAID)).strip().splitlines()
     errors = [number for number, line in enumerate(said) if line.startswith("error:")]
     text = "\n".join(said[errors[-1] :] if errors else said[-1:])
     return JobState.FAILED, text or f"it ended with exit code {ended['code']} and said nothing"
@@ -176,6 +182,8 @@ def is_alive(folder: Path) -> bool:
 
 def is_locked(file: Path) -> bool:
     """Whether a living process holds the lock of a file. Several may ask at once."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     try:
         handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -191,6 +199,8 @@ def is_locked(file: Path) -> bool:
 
 def locked(file: Path) -> int:
     """Return a handle of a file, made if need be, that holds its lock until it and its copies in other processes are closed."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
     return handle
@@ -214,6 +224,11 @@ def tail(file: Path, most: int) -> str:
             return opened.read(most).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
+
+
+def for_people(text: str) -> str:
+    """Return what a command wrote on standard error without its documents, which are for programs."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith('{"schema"'))
 
 
 def _last_progress(file: Path) -> dict[str, Any] | None:

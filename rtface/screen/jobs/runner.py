@@ -69,6 +69,8 @@ def _has_turn(folder: Path, at_once: int) -> bool:
 
 
 def _run(folder: Path, command: list[str], cwd: Path, stop_after_s: float) -> int:
+    if sys.platform == "win32":
+        raise NotImplementedError
     work = locked(folder / WORK)
     with (folder / STDOUT).open("ab") as out, (folder / STDERR).open("ab") as err:
         process = subprocess.Popen(
@@ -97,6 +99,8 @@ def _run(folder: Path, command: list[str], cwd: Path, stop_after_s: float) -> in
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Whether a command has ended; its number stays taken."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 
@@ -105,6 +109,8 @@ def _pause() -> None:
 
 
 def _signal_group(group: int, number: int) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError
     with suppress(
         ProcessLookupError, PermissionError
     ):  # of its own processes macOS says so where all are ended

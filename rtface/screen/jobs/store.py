@@ -18,6 +18,7 @@ from rtface.core.errors import DataError, UsageError
 from rtface.core.files import write_json
 from rtface.screen.jobs.job import (
     ALIVE,
+    AVAILABLE,
     BEGUN,
     PROGRESS,
     STDERR,
@@ -26,6 +27,7 @@ from rtface.screen.jobs.job import (
     WHAT,
     WORK,
     Job,
+    for_people,
     is_locked,
     locked,
     now,
@@ -109,6 +111,10 @@ class Jobs:
         DataError
             The workspace cannot be written.
         """
+        if not AVAILABLE:
+            raise UsageError(
+                f"on this system the pages start no work; run in a terminal: {' '.join(map(str, (*self._program, *argv)))}"
+            )
         if not _KIND.fullmatch(kind):
             raise UsageError(f"a job's kind is a word of small letters, digits and hyphens, not {kind!r}")
         what = {
@@ -162,22 +168,22 @@ class Jobs:
 
     def output(self, name: str, *, most: int = 20_000) -> str:
         """Return the end of what a job wrote for people (standard error), at most so many bytes."""
-        return tail(self._of(name) / STDERR, most)
+        return for_people(tail(self._of(name) / STDERR, most))
 
     def result(self, name: str, *, most: int = 4_000_000) -> Any:
-        """Return the last line of a job's standard output as JSON; None where it is none, or longer than that."""
+        """Return what the last line of a job's standard output tells; None where it is no JSON, or longer than that."""
         lines = tail(self._of(name) / STDOUT, most).splitlines()
         try:
-            return json.loads(lines[-1]) if lines else None
+            return _told(json.loads(lines[-1])) if lines else None
         except ValueError:
             return None
 
     def results(self, name: str, *, most: int = 4_000_000) -> Sequence[Any]:
-        """Return every whole line of the end of a job's standard output that is JSON, in order."""
+        """Return what every whole line of the end of a job's standard output tells that is JSON, in order."""
         found = []
         for line in tail(self._of(name) / STDOUT, most).splitlines():
             with suppress(ValueError):
-                found.append(json.loads(line))
+                found.append(_told(json.loads(line)))
         return found
 
     def progress(
@@ -258,8 +264,19 @@ class Jobs:
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
 
+def _told(document: Any) -> Any:
+    """Return what a document of a command says, without the name of its schema: a record, a list or a map by names."""
+    if not isinstance(document, dict) or "schema" not in document:
+        return document
+    if set(document) == {"schema", "items"}:
+        return document["items"]
+    return {name: value for name, value in document.items() if name != "schema"}
+
+
 def _kill_orphan(folder: Path) -> None:
     """End a command whose runner was killed. Its lock is held, so its group's number is still its own."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     if begun := read_json(folder / BEGUN):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(int(begun["pid"]), signal.SIGKILL)

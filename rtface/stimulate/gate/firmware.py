@@ -16,7 +16,7 @@ def packaged_build() -> int:
     makefile = FOLDER / "Makefile"
     lists = {
         name.strip(): names.split()
-        for name, found, names in (line.partition(":=") for line in makefile.read_text().splitlines())
+        for name, found, names in (line.partition(":=") for line in makefile.read_text("ascii").splitlines())
         if found
     }
     digest = hashlib.sha256()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import selectors
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -44,10 +44,10 @@ class PortThread:
         self._clock = clock
         self._commands: deque[Command] = deque()
         self._ending = self._ended = False
-        self._piping = threading.Lock()  # the pipe is closed once nobody writes to it
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_reader, False)
-        os.set_blocking(self._wake_writer, False)
+        self._piping = threading.Lock()  # the sockets are closed once nobody writes to it
+        self._wake_reader, self._wake_writer = socket.socketpair()  # a pipe cannot be waited for on Windows
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
         self._began = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rtface-gate", daemon=True)
 
@@ -72,18 +72,16 @@ class PortThread:
         if self._thread.is_alive():
             return False
         with self._piping:
-            if self._wake_writer >= 0:
-                os.close(self._wake_writer)
-                os.close(self._wake_reader)
-                self._wake_writer = -1
+            self._wake_writer.close()
+            self._wake_reader.close()
         return True
 
     def _wake(self) -> None:
         with self._piping:
-            if self._wake_writer < 0:
+            if self._wake_writer.fileno() < 0:
                 return
             try:
-                os.write(self._wake_writer, b"\0")
+                self._wake_writer.send(b"\0")
             except BlockingIOError:
                 return
 
@@ -131,8 +129,8 @@ class PortThread:
             return
         wait_s = None if due_ns is None else max(0.0, (due_ns - clock.now_ns()) / NS_PER_S)
         ready = {key.fd for key, _ in selector.select(wait_s)}
-        if self._wake_reader in ready:
-            os.read(self._wake_reader, 4096)
+        if self._wake_reader.fileno() in ready:
+            self._wake_reader.recv(4096)
         if link.failure is None:
             polled_ns = clock.now_ns()  # before the read: what had come until then is not silence
             if self._port.fileno() in ready and (data := self._port.read()):

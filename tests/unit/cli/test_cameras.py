@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.commandline import run
+from support.documents import items
 from support.gentl_producer import CUSTOM, HANGS
 
 from rtface.acquire import discovery
@@ -53,7 +53,7 @@ def test_what_a_camera_can_be_set_to_is_listed_and_who_cannot_be_opened_says_so(
 ) -> None:
     found = {
         each["settings"]["serial"].strip("'"): each
-        for each in json.loads(run("cameras", "--producer", gentl_producer, "--json").stdout)
+        for each in items(run("cameras", "--producer", gentl_producer, "--json").stdout)
         if each["kind"] == "genicam"
     }
     features = {each["name"]: each for each in found["gige-0"]["features"]}
@@ -71,7 +71,7 @@ def test_what_a_camera_can_be_set_to_is_listed_and_who_cannot_be_opened_says_so(
 
 
 def test_names_opens_nothing(gentl_producer: Path) -> None:
-    found = json.loads(run("cameras", "--producer", gentl_producer, "--names", "--json").stdout)
+    found = items(run("cameras", "--producer", gentl_producer, "--names", "--json").stdout)
     assert {frozenset(each) for each in found} == {frozenset({"kind", "label", "settings"})}
     assert sum(each["kind"] == "genicam" for each in found) == 5
 

@@ -72,7 +72,13 @@ def test_it_ends_after_the_seconds_that_were_given(client: Scripted, seconds: st
 def test_for_machines_each_event_is_a_line_of_json(client: Scripted) -> None:
     shown = events("--seconds", "1", "--json")
     assert [json.loads(line) for line in shown.stdout.splitlines()] == [
-        {"t_ns": BEGAN_NS + call * 250 * NS_PER_MS, "kind": "mark", "who": "me", "text": f"call {call}"}
+        {
+            "schema": "rtface.cli/loop.events/1",
+            "t_ns": BEGAN_NS + call * 250 * NS_PER_MS,
+            "kind": "mark",
+            "who": "me",
+            "text": f"call {call}",
+        }
         for call in (2, 4)
     ]
 

@@ -144,7 +144,7 @@ def test_list_shows_each_session_and_names_what_is_none(loop: Loop, run: Run, tm
     assert re.search(r"a +truncated +\d+\.\d +700 +200\.0", text)
     assert "is not the log of a session" in text
     _, text = run("session", "list", loop.folder.parent, "--json")
-    assert [each["folder"] for each in json.loads(text)] == [loop.folder.name]
+    assert [each["folder"] for each in json.loads(text)["items"]] == [loop.folder.name]
     assert run("session", "list", tmp_path / "nowhere")[0] == 2
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,13 +47,46 @@ def test_sleeping_goes_on_after_an_early_wake_up(monkeypatch: pytest.MonkeyPatch
         now[0] += max(1, int(seconds * 1e9) // 2)
 
     monkeypatch.setattr(time, "sleep", wake_early)
-    monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: now[0])
     SystemClock().sleep_until_ns(1_000)
     assert now[0] >= 1_000
     assert len(asked) > 3
     asked.clear()
     SystemClock().sleep_until_ns(500)
     assert asked == []
+
+
+_STEPS = """
+import json, sys, time
+time.monotonic_ns = lambda: time.perf_counter_ns() // 15_625_000 * 15_625_000  # Windows before Python 3.13
+sys.platform = sys.argv[1]
+from rtface.core import clock
+from rtface.core.clock import SYSTEM_CLOCK, monotonic_ns
+began = SYSTEM_CLOCK.now_ns()
+SYSTEM_CLOCK.sleep_until_ns(began + 1_000_000)
+print(json.dumps([time.perf_counter_ns(), monotonic_ns(), time.perf_counter_ns(), SYSTEM_CLOCK.now_ns() - began]))
+"""
+
+
+@pytest.mark.parametrize(("platform", "fine"), [("win32", True), ("linux", False)])
+def test_on_windows_time_is_the_performance_counter_which_has_no_steps_of_15_ms(
+    platform: str, fine: bool
+) -> None:
+    first, seen, last, slept = json.loads(
+        subprocess.run(
+            [sys.executable, "-c", _STEPS, platform], check=True, capture_output=True, text=True
+        ).stdout
+    )
+    assert (first <= seen <= last) == fine  # of all processes one and the same: that of the raw counter
+    assert (seen % 15_625_000 == 0) == (not fine)
+    assert slept >= 1_000_000
+
+
+def test_the_hosts_clock_is_one_for_all_its_processes() -> None:
+    ask = [sys.executable, "-c", "from rtface.core.clock import monotonic_ns; print(monotonic_ns())"]
+    before = clock.monotonic_ns()
+    there = int(subprocess.run(ask, check=True, capture_output=True, text=True).stdout)
+    assert before < there < clock.monotonic_ns()
 
 
 def imported(file: Path) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.commandline import run
+from support.documents import items
 
 from rtface.core.check import Check
 from rtface.live.doctor import examine, software
@@ -333,7 +333,7 @@ def test_every_command_that_is_given_can_be_pasted(host: Host) -> None:
 
 def test_the_command_prints_json_and_exits_with_the_first_failures_code() -> None:
     done = run("doctor", "--json")
-    found = json.loads(done.stdout)
+    found = items(done.stdout)
     failed = [each["exit_code"] for each in found if each["verdict"] == "fail"]
     assert done.returncode == (failed[0] if failed else 0)
     assert {"what", "verdict", "text", "mend", "exit_code"} == set(found[0])

@@ -330,7 +330,7 @@ def test_only_unblind_opens_and_each_opening_is_written_down(sealed: Path, run: 
     ]
     assert lines[0]["who"] == "Ada"
     code, text = run("session", "unblind", sealed, "--show", "--json")
-    assert len(json.loads(text)) == 5
+    assert len(json.loads(text)["items"]) == 5
 
 
 def test_a_line_that_is_taken_out_of_the_openings_is_found(sealed: Path) -> None:

@@ -29,7 +29,11 @@ if what == "ends":
     line(done=1, total=2); line(done=2, total=2)
     print(json.dumps({"where": os.getcwd(), "rest": rest}))
 elif what == "fails":
-    print("reading", file=sys.stderr); print("error: no face found", file=sys.stderr); sys.exit(8)
+    print("reading", file=sys.stderr); print("error: no face found", file=sys.stderr)
+    if rest: print('{"schema": "rtface.cli/error/1", "text": "no face found"}', file=sys.stderr)
+    sys.exit(8)
+elif what == "says":
+    print(*rest, sep="\\n")
 elif what == "until":  # somebody makes the file
     line(done=1)
     while not pathlib.Path(rest[0]).exists(): time.sleep(0.01)
@@ -117,6 +121,24 @@ def test_a_failed_job_says_why(desk: Callable[..., Jobs]) -> None:
     assert (job.state, job.code, job.reason) == (JobState.FAILED, 8, "error: no face found")
     assert jobs.output(job.id) == "reading\nerror: no face found\n"
     assert jobs.output(job.id, most=6) == "found\n"
+    told = over(jobs, begun(jobs, "fails", "--json"))
+    assert (told.reason, jobs.output(told.id)) == (job.reason, jobs.output(job.id))
+
+
+def test_of_a_document_a_page_gets_the_record_the_list_or_the_map_without_the_schemas_name(
+    desk: Callable[..., Jobs],
+) -> None:
+    jobs = desk()
+    schema = "rtface.cli/x/1"
+    told = [
+        {"schema": schema, "n": 1},
+        {"schema": schema, "items": [1, 2]},
+        {"schema": schema, "items": {"a": 1}},
+        {"old": 1},
+    ]
+    job = over(jobs, begun(jobs, "says", *map(json.dumps, told)))
+    assert jobs.results(job.id) == [{"n": 1}, [1, 2], {"a": 1}, {"old": 1}]
+    assert jobs.result(job.id) == {"old": 1}
 
 
 def test_a_job_is_found_again_by_another_server_and_ends_there(
