@@ -123,7 +123,10 @@ class Loop:
             self.rules, NAMES, RATE_HZ, extra_names=GIVEN, grace_ns=50 * MS, alike_ns=alike_ns
         )
         self.recorder = SessionRecorder(
-            SessionSettings.model_validate({"folder": root, "min_free_gb": 0, "frames": frames}),
+            SessionSettings.model_validate(
+                # a clock that is set by hand outruns the disk
+                {"folder": root, "min_free_gb": 0, "frames": frames, "stall_s": 1e6}
+            ),
             "loop",
             replace(
                 setup(self.rules, self.evaluator, **SIZE if self._pictures else {}),
