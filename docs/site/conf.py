@@ -58,10 +58,10 @@ nitpicky = False
 
 CONTENTS = {
     "Start": ["../README"],
-    "A rig": ["screen", "rigs", "cameras", "learning", "gpu", "../engines/README"],
+    "A rig": ["screen", "rigs", "cameras", "platforms", "learning", "gpu", "../engines/README"],
     "Light": ["closed-loop", "rules", "gate", "outputs"],
     "Neurons": ["encoder", "study", "analyse", "reports/*/*"],
-    "Data": ["formats", "sessions", "wire", "bridges", "clients/*"],
+    "Data": ["formats", "sessions", "wire", "bridges", "json", "clients/*"],
     "Python": ["api/*"],
     "rtface itself": [
         "../bench/README",

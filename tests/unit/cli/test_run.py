@@ -15,6 +15,7 @@ from rtface.cli.terminal import serving
 from rtface.core.errors import CameraLostError, DataError
 from rtface.core.records import Losses
 from rtface.core.status import CameraStatus, PipelineState, PipelineStatus, PtpStatus
+from rtface.live.busy import BusyMachine
 
 
 class FakeService:
@@ -74,14 +75,14 @@ def test_a_run_whose_record_failed_does_not_end_well(
 @pytest.mark.parametrize(("view_ok", "text"), [(0.8, "view known (0.80)"), (0.1, "UNKNOWN VIEW (0.10)")])
 def test_the_headline_says_whether_the_view_is_known(view_ok: float, text: str) -> None:
     status = PipelineStatus(PipelineState.RUNNING, 100.0, 5, Losses(), {}, None, view_ok=view_ok)
-    assert f"; {text}; lost: camera 0" in serving._headline(status)
+    assert f"; {text}; lost: camera 0" in serving._headline(status, BusyMachine())
 
 
 def test_the_headline_says_what_does_not_hold_of_the_camera() -> None:
     camera = CameraStatus(("A is not B",), "it stands still", 0, PtpStatus("Slave", -1500), 3)
     losses = Losses(missed_triggers=3)
     status = PipelineStatus(PipelineState.RUNNING, 0.0, 5, losses, {}, None, camera=camera, waits_s=12.4)
-    assert serving._headline(status).endswith(
+    assert serving._headline(status, BusyMachine()).endswith(
         "publish 0; triggers missed: 3; CAMERA: A is not B; exposures are times of arrival: it stands still; "
         "PTP Slave -1.5 us; waits for a trigger for 12 s"
     )

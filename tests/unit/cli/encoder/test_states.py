@@ -8,7 +8,7 @@ import pytest
 from support.encoders import NAMES, made_encoder, walk
 from typer.testing import CliRunner
 
-from rtface.cli.encoder import app
+from rtface.cli.app import app
 from rtface.core.errors import DataError
 from rtface.encode.states import load_states
 from rtface.encode.stream import StreamingEncoder
@@ -38,7 +38,17 @@ def test_a_model_of_the_latents_is_one_that_the_stream_takes(tmp_path: Path) -> 
     bundle = made_encoder(tmp_path / "enc")
     source = recording(tmp_path / "v.rtface.h5", 4000)
     out = tmp_path / "states.npz"
-    arguments = ["states", str(bundle.folder), str(source), "--out", str(out), "--states", "3", "--json"]
+    arguments = [
+        "encoder",
+        "states",
+        str(bundle.folder),
+        str(source),
+        "--out",
+        str(out),
+        "--states",
+        "3",
+        "--json",
+    ]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
@@ -65,7 +75,7 @@ def test_a_model_is_fitted_to_the_npz_that_fit_takes(tmp_path: Path) -> None:
         source, into = str(tmp_path / name), str(out)
         CliRunner().invoke(
             app,
-            ["states", str(bundle.folder), source, "--out", into, "--states", "3", *more],
+            ["encoder", "states", str(bundle.folder), source, "--out", into, "--states", "3", *more],
             catch_exceptions=False,
         )
         return load_states(out).means
@@ -82,6 +92,6 @@ def test_a_recording_shorter_than_the_window_is_refused(tmp_path: Path) -> None:
     bundle = made_encoder(tmp_path / "enc")
     source = recording(tmp_path / "v.rtface.h5", 20)
     done = CliRunner().invoke(
-        app, ["states", str(bundle.folder), str(source), "--out", str(tmp_path / "s.npz")]
+        app, ["encoder", "states", str(bundle.folder), str(source), "--out", str(tmp_path / "s.npz")]
     )
     assert "the encoder's window is never full" in str(done.exception)

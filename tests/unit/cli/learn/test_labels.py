@@ -50,6 +50,7 @@ def test_the_tables_count_labels_frames_and_sizes(folder: Path) -> None:
 def test_json_says_the_same(folder: Path) -> None:
     told = json.loads(call(folder, "--json", "--rename", "paw 1=paw"))
     assert told == {
+        "schema": "rtface.cli/learn.labels/1",
         "frames": 3,
         "labels": 3,
         "keypoints": {"[nose]": 2, "paw": 1},
