@@ -91,7 +91,8 @@ def test_the_check_of_a_rig_asks_for_the_gpu_that_ran_the_engine(
         encoding="utf-8",
     )
     install_nvml(FakeNvml(**FAST), monkeypatch)
-    monkeypatch.setattr(checkup, "probe", lambda: Probe((Gpu(0, "other", (8, 9), 8 << 30, "580"), CARD)))
+    cards = Probe((Gpu(0, "other", (8, 9), 8 << 30, "580"), CARD))
+    monkeypatch.setattr("rtface.live.check_camera.probe", lambda: cards)
     assert not [each for each in checkup.check_rig(rig) if each.what == "GPU clocks"]
     monkeypatch.setattr(OpenvinoBackend, "_device_name", lambda self: str(CARD))
     (found,) = [each for each in checkup.check_rig(rig) if each.what == "GPU clocks"]
