@@ -304,7 +304,9 @@ def test_a_rig_that_names_its_camera_is_ready(
     name: str, answered: set[str], made: Path, told: Callable[..., Any]
 ) -> None:
     """Camera, engine, encoder, rules and output open and fit; there may be warnings, but nothing fails."""
-    findings = {each["what"]: each for each in told("check", made / "rigs" / f"{name}.yaml", "--json")}
+    findings = {
+        each["what"]: each for each in told("check", made / "rigs" / f"{name}.yaml", "--json")["items"]
+    }
     assert answered <= findings.keys()
     assert "fail" not in {each["verdict"] for each in findings.values()}
     assert findings["configuration"]["verdict"] == "ok"
@@ -315,7 +317,7 @@ def test_the_stored_parity_is_what_a_rig_is_held_against(made: Path, told: Calla
     """Where it was made it holds; elsewhere the check says when it was made, and what is different here."""
     (path,) = (made / "engines" / "_parity").glob("*/*.json")
     date = json.loads(path.read_text(encoding="utf-8"))["date"]
-    findings = {each["what"]: each for each in told("check", made / "rigs" / "plain.yaml", "--json")}
+    findings = {each["what"]: each for each in told("check", made / "rigs" / "plain.yaml", "--json")["items"]}
     assert date[:10] in findings["parity"]["text"]
 
 

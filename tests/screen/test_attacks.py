@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from support.fake_service import FakeService, agrees
+from support.ports import pair_of_ports
 from support.screens import Visit
 from support.waits import LONG_S
 
@@ -42,18 +43,16 @@ class Stage:
         self.browser, self.folder, self.rigs = browser, folder, rigs
         self.pages: dict[str, Any] = {}
         self.opened = ExitStack()
-        self.port: int | None = None
+        self.port = pair_of_ports()
         self.screen = self.begin()
         self.visit = Visit(browser, self.screen)
         self.visit.enter("label")
         self.visit.wait(lambda: "space bar" in self.note(), "an open way of the stop")
 
     def begin(self) -> Screen:
-        screen = self.opened.enter_context(
+        return self.opened.enter_context(
             screen_opened(self.rigs, self.folder, Address(port=self.port), self.pages)
         )
-        self.port = int(screen.new_link().split("/")[2].split(":")[1])
-        return screen
 
     def end(self) -> None:
         self.opened.close()

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from support.fake_service import FakeService
+from support.ports import pair_of_ports
 from support.waits import LONG_S, finishes
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -227,11 +228,11 @@ def test_with_tls_the_cookie_and_all_sockets_are_for_tls(tmp_path: Path) -> None
 
 
 def test_who_was_in_before_a_restart_is_in_after_it(tmp_path: Path) -> None:
-    with screen_opened([rig()], tmp_path, Address(), {}) as screen:
+    port = pair_of_ports()
+    with screen_opened([rig()], tmp_path, Address(port=port), {}) as screen:
         browser = Browser(screen)
         guest = Browser(screen, read_only=True)
         unused = screen.new_link()
-        port = int(browser.host.split(":")[1])
     with screen_opened([rig()], tmp_path, Address(port=port), {}) as screen:
         about = browser.read("/api/about")
         assert not about["read_only"]
