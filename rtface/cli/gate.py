@@ -110,9 +110,16 @@ def _typed_lines() -> SimpleQueue[str]:
         for line in sys.stdin:
             lines.put(line.strip())
 
-    if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():
+    if not (sys.stdin.isatty() and _in_background()):
         threading.Thread(target=read, name="rtface-typed", daemon=True).start()
     return lines
+
+
+def _in_background() -> bool:
+    """Return whether the terminal belongs to another job."""
+    if sys.platform == "win32":
+        return False
+    return os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp()
 
 
 def _act(gate: EmulatedGate, line: str) -> None:

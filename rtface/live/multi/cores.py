@@ -11,7 +11,9 @@ Cores = tuple[int, ...]
 
 def own_cores() -> Cores:
     """Return the numbers of the cores that this process may use; empty where the system does not say."""
-    return tuple(sorted(os.sched_getaffinity(0))) if sys.platform == "linux" else ()
+    if sys.platform != "linux":
+        return ()
+    return tuple(sorted(os.sched_getaffinity(0)))
 
 
 def shared_out(names: Sequence[str], asked: Mapping[str, Cores | None], cores: Cores) -> dict[str, Cores]:
@@ -44,5 +46,5 @@ def shared_out(names: Sequence[str], asked: Mapping[str, Cores | None], cores: C
 def stay_on(cores: Cores) -> None:
     """Bind the calling thread, and all that it begins, to some cores; to those of them that there are."""
     there = set(cores) & set(own_cores())
-    if there:
+    if sys.platform == "linux" and there:
         os.sched_setaffinity(0, there)

@@ -7,6 +7,7 @@ camera has any more to give.
 from __future__ import annotations
 
 import select
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -219,6 +220,8 @@ class MultiPipeline(LoopThread):
 
     def _wait(self) -> bool:
         """Wait until something can be taken; False where nothing came in time."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         poll = select.poll()
         for seat in self._turn:
             for handle in seat.waits_on:
