@@ -219,6 +219,33 @@ def test_one_key_copies_all_points_of_the_frame_before_the_hidden_ones_too(
     bench.visit.wait(lambda: "none before it" in bench.visit.text(".bench"), "words")
 
 
+HOLD_BACK = """
+const real = window.fetch;
+window.fetch = (to, ...more) => String(to).includes("/label/turn")
+  ? new Promise((done) => { window.letGo = () => done(real(to, ...more)); })
+  : real(to, ...more);
+"""
+
+
+def test_an_undo_that_is_answered_late_does_not_lead_back_to_a_frame_that_was_left(
+    bench: Bench, project: LabelProject
+) -> None:
+    bench.place(40, 50)
+    bench.keys("d")
+    bench.frame("f2")
+    bench.place(100, 100)
+    bench.saved()
+    bench.visit.run(HOLD_BACK)
+    bench.keys("z")
+    bench.visit.wait(lambda: bench.visit.run("return !!window.letGo"), "the undo is on its way")
+    bench.keys("a")
+    bench.frame("f1")
+    bench.visit.run("window.letGo()")
+    bench.saved()
+    assert {frame for frame, _ in labels(project)} == {"f1"}
+    bench.frame("f1")
+
+
 def test_guesses_take_the_crop_that_was_drawn(visit: Visit, tmp_path: Path) -> None:
     """The rig's crop comes before all others; then that of the last guesses, then that with which the frames were chosen."""
     learning = make_set(tmp_path / "rig-learn").folder

@@ -30,6 +30,8 @@ export class Editor {
     this.through = false;
     this.guessing = true;
     this.copying = false;
+    /** @type {string | null} where an undo was asked for, or has led to */
+    this.turnedAt = null;
     this.compare = false;
     /** @type {{engine: string, crop?: any, points: Record<string, Record<string, [number, number, number]>>}} */
     this.guesses = { engine: "", points: {} };
@@ -313,16 +315,21 @@ export class Editor {
 
   /** @param {"undo" | "redo"} does */
   turn(does) {
-    if (!this.readOnly) this.store.turn(does);
+    if (this.readOnly) return;
+    this.turnedAt = this.frame;
+    this.store.turn(does);
   }
 
-  /** Go where an undone or redone act was. @param {string[][]} keys */
+  /** Go where an undone or redone act was, unless the frame was left meanwhile. @param {string[][]} keys */
   follow(keys) {
+    if (this.frame !== this.turnedAt) return;
     const key = keys?.find(([kind]) => kind === "label" || kind === "skip");
     if (!key) return;
     const frame = key[0] === "label" ? key[2] : key[1];
     if (key[0] === "label") this.pass = key[1];
-    if (this.frames.some(({ id }) => id === frame)) this.go(frame, key[0] === "label" ? key[3] : this.point);
+    if (!this.frames.some(({ id }) => id === frame)) return;
+    this.turnedAt = frame;
+    this.go(frame, key[0] === "label" ? key[3] : this.point);
   }
 }
 
