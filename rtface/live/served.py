@@ -14,9 +14,12 @@ import zmq
 from rtface.config import PicturesSettings, RigSettings, publish_setting
 from rtface.core.clock import Clock
 from rtface.core.errors import ConfigError, ControlError, UsageError
+from rtface.live.alert import Alert
 from rtface.live.arming import Arming
+from rtface.live.loop.record import Announce
 from rtface.live.loop.standing import RTFACE
 from rtface.live.loopthread import LoopThread
+from rtface.live.shown.features import FeatureFeed
 from rtface.publish.address import check_address
 from rtface.publish.bridges.processes import BridgeProcesses
 from rtface.publish.commands import NO_LOOP
@@ -99,6 +102,18 @@ class Served:
         )
         self._picture_publishers.append(made)
         return made
+
+    def _announcer(self, rig: RigSettings) -> Announce:
+        """Return what publishes an event, and lets the rig's own program know of some."""
+        announce: Announce = self._publisher.publish_event
+        if rig.arming.alert is None:
+            return announce
+        return Alert(announce, rig.arming.alert, rig.output.kind, self.session)
+
+    def _feed(self, rig: RigSettings) -> FeatureFeed:
+        """Return what publishes features and rules for who looks on."""
+        publisher = self._publisher
+        return FeatureFeed(publisher.publish_features, publisher.takes_features, rig.publish.features_hz)
 
     @property
     def processing(self) -> LoopThread:

@@ -19,14 +19,11 @@ from rtface.core.errors import UsageError
 from rtface.core.geometry import whole_frame
 from rtface.core.records import Crop
 from rtface.core.status import Gap, PipelineStatus
-from rtface.live.alert import Alert
 from rtface.live.assembly import Assembly, needs_loop
 from rtface.live.handler import PoseHandler
-from rtface.live.loop.record import Announce
 from rtface.live.neural import NeuralHandler, NeuralPredictor
 from rtface.live.pipeline import Pipeline
 from rtface.live.served import LONGEST_ERROR, Served, describe_backend
-from rtface.live.shown.features import FeatureFeed
 from rtface.publish.commands import Hello, crop_map
 from rtface.publish.control import ControlServer
 from rtface.publish.status import ServiceStatus, camera_map, camera_status_map
@@ -81,12 +78,7 @@ class Service(Served):
             handler = NeuralHandler(self.neural)
         assembly = None
         if needs_loop(rig):
-            announce: Announce = self._publisher.publish_event
-            if rig.arming.alert is not None:
-                announce = Alert(announce, rig.arming.alert, rig.output.kind, self.session)
-            feed = FeatureFeed(
-                self._publisher.publish_features, self._publisher.takes_features, rig.publish.features_hz
-            )
+            announce, feed = self._announcer(rig), self._feed(rig)
             assembly = Assembly(rig, self.session, self.engine, announce, clock, self.neural, feed)
             handler = assembly.loop
         self._pipeline = Pipeline(

@@ -14,15 +14,12 @@ from rtface.core.geometry import whole_frame
 from rtface.core.latency import StageSummary
 from rtface.core.records import Crop, Losses, Pose
 from rtface.core.status import Gap, PipelineStatus
-from rtface.live.alert import Alert
 from rtface.live.assembly import needs_loop
-from rtface.live.loop.record import Announce
 from rtface.live.multi.assembly import MultiAssembly
 from rtface.live.multi.cores import own_cores, shared_out
 from rtface.live.multi.pipeline import MultiPipeline
 from rtface.live.multi.seat import CameraSeat
 from rtface.live.served import LONGEST_ERROR, Served, describe_backend
-from rtface.live.shown.features import FeatureFeed
 from rtface.publish.commands import CameraHello, Hello, crop_map
 from rtface.publish.control import ControlServer
 from rtface.publish.pictures.publisher import PicturePublisher
@@ -127,12 +124,7 @@ class MultiService(Served):
         ]
         assembly = None
         if needs_loop(rig):
-            announce: Announce = self._publisher.publish_event
-            if rig.arming.alert is not None:
-                announce = Alert(announce, rig.arming.alert, rig.output.kind, self.session)
-            feed = FeatureFeed(
-                self._publisher.publish_features, self._publisher.takes_features, rig.publish.features_hz
-            )
+            announce, feed = self._announcer(rig), self._feed(rig)
             assembly = MultiAssembly(rig, self.session, self.engines, announce, clock, feed)
         self._pipeline = MultiPipeline(
             seats,
