@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from rtface.core.decision import Decision, Reason, RuleStatus
 from rtface.core.errors import UsageError
 from rtface.core.features import Features
-from rtface.decide.baseline import Baselines
 from rtface.decide.rulebank import RuleBank
 from rtface.decide.rules import BaselineSpec, RuleSpec
 from rtface.decide.rulestate import RuleState
@@ -143,7 +142,8 @@ class MultiRuleBank(RuleBank):
             if self._says_light or not lit:
                 found += self._requested(rule, now_ns, together, why)
         if self.baselines.wanted and frame.newer:
-            self._take_own_baseline(camera, frame, doubt)
+            # what the other cameras showed was taken with their own frames
+            self._take_baseline(frame, doubt, self._other_places[camera])
         return found
 
     def lost(self, now_ns: int, camera: str) -> list[Decision]:
@@ -227,15 +227,3 @@ class MultiRuleBank(RuleBank):
             self._barred_at_rest.add(rule.name)
         rule.request.withheld_for = rule.in_flash.withheld_for = Reason.CAMERA_LOST
         return found
-
-    def _take_own_baseline(self, camera: str, frame: FramePosition, doubt: Reason | None) -> None:
-        """Take what one camera's frame shows; what the others showed was taken with theirs."""
-        baselines: Baselines = self.baselines
-        lit = any(rule.in_light(frame.exposure_ns, self._lights) for rule in self._rules.values())
-        if self.armed or self.faulted or lit or doubt is not None:
-            baselines.skip()
-            return
-        values = list(self._values.values)
-        for at in self._other_places[camera]:
-            values[at] = float("nan")
-        baselines.take(values, self._values.scores, frame.exposure_ns)

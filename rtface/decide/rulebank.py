@@ -178,12 +178,18 @@ class RuleBank:
             self._take_baseline(frame, doubt)
         return found
 
-    def _take_baseline(self, frame: FramePosition, doubt: Reason | None) -> None:
+    def _take_baseline(self, frame: FramePosition, doubt: Reason | None, others: Sequence[int] = ()) -> None:
+        """Take what a frame shows for the baseline, but for the values at the places of `others`."""
         lit = any(rule.in_light(frame.exposure_ns, self._lights) for rule in self._rules.values())
         if self.armed or self.faulted or lit or doubt is not None:
             self.baselines.skip()
-        else:
-            self.baselines.take(self._values.values, self._values.scores, frame.exposure_ns)
+            return
+        values = self._values.values
+        if others:
+            values = list(values)
+            for at in others:
+                values[at] = float("nan")
+        self.baselines.take(values, self._values.scores, frame.exposure_ns)
 
     def baseline(self, now_ns: int) -> list[Decision]:
         """Take the baseline anew, from the next frame on; nothing happens while the session is armed."""
