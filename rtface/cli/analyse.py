@@ -23,6 +23,11 @@ app = typer.Typer(
 
 _PACKAGES = ("hmmlearn", "matplotlib", "scipy", "sklearn")
 
+ClustersOption = Annotated[int, typer.Option(min=4, help="Clusters of neurons.")]
+MethodOption = Annotated[Literal["auto", "rastermap", "kmeans"], typer.Option(help="How clusters are found.")]
+StatesOption = Annotated[
+    int | None, typer.Option(min=2, help="States of the latents; chosen on held-out time when absent.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
 
@@ -85,13 +90,9 @@ def report(
         Path | None,
         typer.Option(help=".npy of latents, camera frames x latents; else the true ones if simulated."),
     ] = None,
-    clusters: Annotated[int, typer.Option(min=4, help="Clusters of neurons.")] = 100,
-    method: Annotated[
-        Literal["auto", "rastermap", "kmeans"], typer.Option(help="How clusters are found.")
-    ] = "auto",
-    states: Annotated[
-        int | None, typer.Option(min=2, help="States of the latents; chosen on held-out time when absent.")
-    ] = None,
+    clusters: ClustersOption = 100,
+    method: MethodOption = "auto",
+    states: StatesOption = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn by chance.")] = 0,
 ) -> None:
     """Write pictures and a summary of a population: components, clusters, states, forecast of keypoints."""
@@ -189,13 +190,9 @@ def facemap(
         bool,
         typer.Option(help="Fit by neurons, by minutes and without groups of keypoints: most of the time."),
     ] = True,
-    clusters: Annotated[int, typer.Option(min=4, help="Clusters of neurons.")] = 100,
-    method: Annotated[
-        Literal["auto", "rastermap", "kmeans"], typer.Option(help="How clusters are found.")
-    ] = "auto",
-    states: Annotated[
-        int | None, typer.Option(min=2, help="States of the latents; chosen on held-out time when absent.")
-    ] = None,
+    clusters: ClustersOption = 100,
+    method: MethodOption = "auto",
+    states: StatesOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network's arithmetic.")] = 1,
 ) -> None:

@@ -95,31 +95,35 @@ def serve(
         busy = {"busy": machine.in_words} if machine.in_words else {}
         return {**service.status(), **_encoder_map(service), **busy, **more()}
 
+    def looked() -> Mapping[str, PipelineStatus]:
+        if not isinstance(service, Service):
+            return service.pipeline.statuses()
+        status = service.pipeline.status()
+        machine.look(lost_frames(status.losses))
+        return {"": status}
+
     with Live(console=ERR, auto_refresh=False, transient=True) as live:
         while refreshes is None or shown < refreshes:
             shown += 1
             if ending.wait(_REFRESH_S) or service.wait(0):
                 break
-            if isinstance(service, Service):
-                machine.look(lost_frames(service.pipeline.status().losses))
+            statuses = looked()
             if not as_json:
-                live.update(_view(service, machine, below()), refresh=True)
+                live.update(_view(statuses, machine, below()), refresh=True)
             elif shown % round(1 / _REFRESH_S) == 0:
                 print_json(line())
-    if isinstance(service, Service):
-        machine.look(lost_frames(service.pipeline.status().losses))
+    statuses = looked()
     if as_json:
         print_json(line())
     else:
-        OUT.print(_view(service, machine, below()))
+        OUT.print(_view(statuses, machine, below()))
     raise_failure(service)
 
 
-def _view(service: AnyService, machine: BusyMachine, below: list[Any]) -> Any:
-    if isinstance(service, Service):
-        status = service.pipeline.status()
-        return live_view(_headline(status, machine), latency_table(status.latency), *below)
-    statuses = service.pipeline.statuses()
+def _view(statuses: Mapping[str, PipelineStatus], machine: BusyMachine, below: list[Any]) -> Any:
+    """Return the live table: of the only camera, whose name is empty, all stages; of several the whole way of each."""
+    if "" in statuses:
+        return live_view(_headline(statuses[""], machine), latency_table(statuses[""].latency), *below)
     heads = "\n".join(f"{name}: {_headline(each, machine)}" for name, each in statuses.items())
     ends = {name: each.latency["end_to_end"] for name, each in statuses.items()}
     return live_view(heads, latency_table(ends), *below)
