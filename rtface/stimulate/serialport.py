@@ -26,7 +26,7 @@ class _Descriptor:
         self._port = port
         self._number: int = port.fileno()
         if sys.platform == "win32":
-            raise NotImplementedError
+            raise NotImplementedError("ports are RELAYED here")
         os.set_blocking(self._number, False)
         attributes = termios.tcgetattr(self._number)
         attributes[6][termios.VMIN] = 1  # so that an empty read means the end, not "nothing yet"

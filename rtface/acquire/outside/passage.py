@@ -38,6 +38,8 @@ with suppress(ImportError):  # Linux alone has both, and all that is done with t
 
 AVAILABLE = sys.platform == "linux"
 """Whether this system has a way."""
+ELSEWHERE = "this is Linux's way: who asks for a process of a camera's own looks at AVAILABLE first"
+"""What another system is told."""
 RECORD = 512
 """Bytes of a record: at most PIPE_BUF, so that each is written, and read, as a whole."""
 MESSAGE = 1 << 20
@@ -70,7 +72,7 @@ class Passage:
         self._memory, self._records, self._records_in, self._returned, self._returned_in, sock = handles
         self.messages = socket.socket(fileno=sock)
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         self._waiting = select.poll()
 
     @classmethod
@@ -83,7 +85,7 @@ class Passage:
             The system has no room for more.
         """
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         with ExitStack() as begun:
 
             def kept(*handles: int) -> tuple[int, ...]:
@@ -108,7 +110,7 @@ class Passage:
     def most_slots(self) -> int:
         """How many slots there may be, so that there is always room for their records, and for one beside each."""
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         return fcntl.fcntl(self._records, fcntl.F_GETPIPE_SZ) // RECORD // 2 - _NOT_FILLED
 
     def fit(self, slots: int, shape: tuple[int, int], beside: int = 0) -> tuple[tuple[Image, Image], ...]:
@@ -137,7 +139,7 @@ class Passage:
     def nothing_waits(self) -> bool:
         """Whether every record was taken."""
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         pending = array.array("i", [0])
         fcntl.ioctl(self._records, termios.FIONREAD, pending)
         return not pending[0]
@@ -185,7 +187,7 @@ class Passage:
     def say_if_there_is_room(self, message: bytes) -> bool:
         """Send a message, unless the other side has left so many that it would have to be waited for; True when it is sent."""
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         try:
             self.messages.send(message, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -200,7 +202,7 @@ class Passage:
 
     def _wait(self, timeout_s: float, *handles: tuple[int, int]) -> bool:
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         for handle, event in handles:
             self._waiting.register(handle, event)
         try:

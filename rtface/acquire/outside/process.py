@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
-from rtface.acquire.outside.passage import close_handles
+from rtface.acquire.outside.passage import ELSEWHERE, close_handles
 from rtface.core.errors import CameraError
 
 KILLED_WITHIN_S = 2.0
@@ -76,7 +76,7 @@ class CameraProcess:
     def kill(self) -> None:
         """End it, whatever it is doing."""
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         with self._reaping:
             if self._process.returncode is None:
                 os.kill(self.pid, signal.SIGKILL)
@@ -95,7 +95,7 @@ class CameraProcess:
 
     def _keep(self) -> None:
         if sys.platform != "linux":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         path = json.dumps([str(each) for each in sys.path])  # notebooks put other things there
         command = [sys.executable, "-X", "faulthandler", "-P", "-c", _BEGIN, path]
         arguments = [str(os.getpid()), *map(str, self._handles)]

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Protocol
 
+from rtface.acquire.outside.passage import ELSEWHERE
 from rtface.acquire.ring import Slot
 from rtface.acquire.thread import POLL_S
 from rtface.core.clock import SYSTEM_CLOCK, Clock
@@ -221,7 +222,7 @@ class MultiPipeline(LoopThread):
     def _wait(self) -> bool:
         """Wait until something can be taken; False where nothing came in time."""
         if sys.platform == "win32":
-            raise NotImplementedError
+            raise NotImplementedError(ELSEWHERE)
         poll = select.poll()
         for seat in self._turn:
             for handle in seat.waits_on:

@@ -35,6 +35,8 @@ with suppress(ImportError):  # not on Windows
 
 AVAILABLE = sys.platform != "win32"
 """Whether this system has what jobs stand on: locks that a process inherits, and groups of processes."""
+ELSEWHERE = "there are no jobs on this system: whoever begins one looks at AVAILABLE first"
+"""What another system is told."""
 
 WHAT, BEGUN, STOP, ENDED = "what.json", "begun.json", "stop.json", "ended.json"
 ALIVE, WORK = "alive", "work"
@@ -183,7 +185,7 @@ def is_alive(folder: Path) -> bool:
 def is_locked(file: Path) -> bool:
     """Whether a living process holds the lock of a file. Several may ask at once."""
     if sys.platform == "win32":
-        raise NotImplementedError
+        raise NotImplementedError(ELSEWHERE)
     try:
         handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -200,7 +202,7 @@ def is_locked(file: Path) -> bool:
 def locked(file: Path) -> int:
     """Return a handle of a file, made if need be, that holds its lock until it and its copies in other processes are closed."""
     if sys.platform == "win32":
-        raise NotImplementedError
+        raise NotImplementedError(ELSEWHERE)
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
     return handle

@@ -18,6 +18,7 @@ from rtface.core.clock import NS_PER_MS, NS_PER_S, SYSTEM_CLOCK
 from rtface.core.files import write_json
 from rtface.screen.jobs.job import (
     BEGUN,
+    ELSEWHERE,
     ENDED,
     PROGRESS,
     STDERR,
@@ -70,7 +71,7 @@ def _has_turn(folder: Path, at_once: int) -> bool:
 
 def _run(folder: Path, command: list[str], cwd: Path, stop_after_s: float) -> int:
     if sys.platform == "win32":
-        raise NotImplementedError
+        raise NotImplementedError(ELSEWHERE)
     work = locked(folder / WORK)
     with (folder / STDOUT).open("ab") as out, (folder / STDERR).open("ab") as err:
         process = subprocess.Popen(
@@ -110,7 +111,7 @@ def _pause() -> None:
 
 def _signal_group(group: int, number: int) -> None:
     if sys.platform == "win32":
-        raise NotImplementedError
+        raise NotImplementedError(ELSEWHERE)
     with suppress(
         ProcessLookupError, PermissionError
     ):  # of its own processes macOS says so where all are ended

@@ -20,6 +20,7 @@ from rtface.screen.jobs.job import (
     ALIVE,
     AVAILABLE,
     BEGUN,
+    ELSEWHERE,
     PROGRESS,
     STDERR,
     STDOUT,
@@ -276,7 +277,7 @@ def _told(document: Any) -> Any:
 def _kill_orphan(folder: Path) -> None:
     """End a command whose runner was killed. Its lock is held, so its group's number is still its own."""
     if sys.platform == "win32":
-        raise NotImplementedError
+        raise NotImplementedError(ELSEWHERE)
     if begun := read_json(folder / BEGUN):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(int(begun["pid"]), signal.SIGKILL)
